@@ -1,10 +1,10 @@
-"""Settings of the whole suite: Hypothesis profiles, one torch thread unless a test asks for more."""
+"""Settings of the whole suite: Hypothesis profiles, and one torch thread by default."""
 
 import functools
 import inspect
 import os
 
-# Workers share the cores, so each computes on one thread; before numpy, whose BLAS reads it once.
+# Workers share the cores, so each uses one thread. BLAS reads this when numpy is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib
@@ -18,8 +18,8 @@ from experiments.runtime import keep_memory
 matplotlib.use("agg")
 keep_memory()  # as the command line does
 
-# No deadline: machines are noisy. The suite and CI draw examples from each test's own name, so that a run repeats.
-# A search by hand draws many random ones: `-m "hypothesis and not deep" --hypothesis-profile=search`.
+# No deadline: machines are noisy. Examples are derandomised, so that a run repeats.
+# A manual search draws many random examples: `-m "hypothesis and not deep" --hypothesis-profile=search`.
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
@@ -28,8 +28,10 @@ settings.load_profile("suite")
 
 @pytest.fixture
 def poison(monkeypatch):
-    """A function after whose call model 1 meets a batch that is not a number in step 4."""
-    from simulator.towers import training  # not above: the shape checker is installed after this file is read
+    """Function: makes the batch of model 1 NaN in step 4."""
+    from simulator.towers import (
+        training,
+    )  # imported here, because the shape checker is installed after this file is read
 
     draw = training.draw_batches
 
@@ -45,15 +47,15 @@ def poison(monkeypatch):
 
 @pytest.fixture(autouse=True, scope="session")
 def unchecked_compilation():
-    """The shape checker is off while a compiled call lasts.
+    """Switch the shape checker off during compiled calls.
 
-    The hook of jaxtyping and beartype wraps every annotated function; under torch.compile such wrappers fail on right
-    shapes, or make it fall back in silence.
+    jaxtyping and beartype wrap every annotated function. Under torch.compile these wrappers reject correct shapes, or
+    prevent compilation without a message.
     """
     plain = torch.compile
 
     def compile_unchecked(function, **options):
-        # Unwrapped, or all that the hook wraps would count as one function, and as recompiled too often.
+        # Unwrapped: torch would count all wrapped functions as one, which exceeds the recompilation limit.
         fast = plain(inspect.unwrap(function), **options)
 
         @functools.wraps(function)
@@ -70,18 +72,18 @@ def unchecked_compilation():
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Bit equality needs one thread, and many small products run fastest on one."""
+    """One thread: bit equality needs it, and small products run fastest on it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
-_shares: list[float] = []  # of the false-alarm budget, spent by processes that have ended
+_shares: list[float] = []  # shares of the false-alarm budget that ended processes spent
 
 
 def pytest_sessionfinish(session):
-    """Hand this process's spending to the one that started it; there, fail if all of them together overdrew."""
+    """A worker reports its shares to the main process, which fails if their sum exceeds the budget."""
     import stattest
 
     if hasattr(session.config, "workeroutput"):
@@ -93,7 +95,7 @@ def pytest_sessionfinish(session):
         session.exitstatus = 1
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+@pytest.hookimpl(optionalhook=True)  # a hook of pytest-xdist
 def pytest_testnodedown(node):
-    """A process has ended: what it spent."""
+    """Add the shares of a worker that has ended."""
     _shares.extend(getattr(node, "workeroutput", {}).get("shares", []))

@@ -1,4 +1,4 @@
-"""Code in a fresh interpreter, without what our own processes set for those that they start."""
+"""Runs code in a fresh interpreter, without the environment variables that our processes set for their children."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES", *ALLOCATOR)
 
 
 def printed(code: str, **environment: str) -> str:
-    """What it prints, stripped; it must end well."""
+    """Stripped output of the code, which must exit with 0."""
     kept = {name: value for name, value in os.environ.items() if name not in OURS}
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True)

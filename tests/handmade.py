@@ -1,4 +1,4 @@
-"""Small studies for tests of what is made of them, with measurements that scatter by hand about the theory."""
+"""Small studies whose measurements are the theory plus chosen noise; for tests of plots and tables."""
 
 import numpy as np
 import xarray as xr
@@ -10,13 +10,13 @@ from simulator.world import World
 
 
 def theory(axes, names=("linear",), prompts=("name",), scales=None, **world) -> xr.Dataset:
-    """The theory of learners over axes of the world."""
+    """A study of learners over axes of the world, by theory only."""
     given = [Axis(n, tuple(np.asarray(v, float).tolist()), (scales or {}).get(n, "linear")) for n, v in axes.items()]
     return study(World(**world), given, names, prompts).run()
 
 
 def measured(dataset: xr.Dataset, replicates: int = 8, spread: float = 0.02, seed: int = 0) -> xr.Dataset:
-    """Measurements about a theory, with t intervals of their mean, the theory beside them."""
+    """The study with measurements scattered about its theory, and t intervals of their means."""
     rng = np.random.default_rng(seed)
     result = dataset[["undefined", "legend"]].assign(predicted_undefined=dataset.undefined)
     for name in ("common", "counter", "reliance"):

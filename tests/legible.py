@@ -1,4 +1,4 @@
-"""What figures say, and whether a phone can show it."""
+"""Words of a figure, and checks that a phone can show them."""
 
 from matplotlib.text import Text
 
@@ -18,7 +18,7 @@ def words(figure):
 
 
 def legible(figure):
-    """Nothing is too small for a phone, leaves the paper, or covers another text."""
+    """Assert that no text is too small for a phone, leaves the paper, or covers another text."""
     assert smallest_letters(figure) >= SMALLEST_ON_A_PHONE
     figure.draw_without_rendering()
     paper = figure.bbox

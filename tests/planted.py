@@ -1,8 +1,8 @@
 """Known kinds of fault, planted one at a time in a function of the packages: a pytest plugin.
 
 `SOBERCLIP_FAULT=NAME python -m pytest -p planted TEST` replaces one function before anything else imports it, so that
-`from module import function` finds the faulty one. The first seven faults were found in published code that is nearest
-to ours in subject. `test_planted_faults.py` runs each against the test that must fail.
+`from module import function` finds the faulty one. The first seven faults were found in published code on
+similar subjects. `test_planted_faults.py` runs each fault with the test that must fail.
 """
 
 import functools
@@ -42,7 +42,7 @@ def on_arguments(change: Callable[..., tuple]) -> Callable[[Callable], Callable]
 
 
 def instead(other: Callable) -> Callable[[Callable], Callable]:
-    """A fault that ignores the function."""
+    """A fault that replaces the function."""
     return lambda function: functools.wraps(function)(other)
 
 

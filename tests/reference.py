@@ -1,7 +1,7 @@
-"""Slow oracles, written as the literature writes them and sharing no code with what they check.
+"""Slow oracles, written as in the literature. They share no code with the functions that they check.
 
-Only `World` and its `Mixture`, a plain list of groups, are taken from the project; `structural_pairs` does not even
-take the mixture. Letters as in simulator.world.
+They use only `World` and its `Mixture`, a plain list of groups; `structural_pairs` does not use the mixture.
+Letters as in simulator.world.
 """
 
 from typing import NamedTuple
@@ -15,10 +15,10 @@ from simulator.world import World, Worlds
 
 
 def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> Worlds:
-    """A grid of worlds whose views have noise variance nu a coordinate (to rounding), in 4^k >= l dimensions."""
+    """A grid of worlds with noise variance nu per coordinate (to rounding), in 4^k >= l dimensions."""
     width = 1 if classes == 2 else classes
     latents = (2 + len(fields.get("attribute", ()))) * width
-    d = 4 ** int(np.ceil(np.log(max(latents, 64)) / np.log(4)))  # a power of 4, whose root is exact
+    d = 4 ** int(np.ceil(np.log(max(latents, 64)) / np.log(4)))  # a power of 4, so that its root is exact
     return Worlds(sigma_xi=np.sqrt(np.asarray(nu, float) * d), dim_image=d, dim_text=d, classes=classes, **fields)
 
 
@@ -67,19 +67,19 @@ def structural_pairs(world: World, shape: tuple[int, ...], rng: np.random.Genera
 
 
 def first_coordinates(world: World) -> tuple[np.ndarray, np.ndarray]:
-    """The plainest dictionaries: D_M is the first l unit vectors."""
+    """Dictionaries of the first l unit vectors."""
     return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
 
 
 def sample_covariance(pairs: DrawnPairs) -> np.ndarray:
-    """Centred sample cross-covariance with divisor n - 1 over the last but one axis, (*s, dI, dT)."""
+    """Centred sample cross-covariance with divisor n - 1 over the second to last axis, (*s, dI, dT)."""
     images = pairs.images - pairs.images.mean(axis=-2, keepdims=True)
     texts = pairs.texts - pairs.texts.mean(axis=-2, keepdims=True)
     return np.swapaxes(images, -1, -2) @ texts / (images.shape[-2] - 1)
 
 
 def critic_of(S: np.ndarray, q: np.ndarray, frames) -> LinearCritic:
-    """Critics w = S D_T q of matrices S (R, dI, dT), split at the image dictionary."""
+    """Critics w = S D_T q for matrices S (R, dI, dT), split into the parts inside and outside the image dictionary."""
     w = np.einsum("rij,pj->rpi", S, q @ frames[1].T)
     inside = w @ frames[0]
     perpendicular = w - inside @ frames[0].T
@@ -87,7 +87,7 @@ def critic_of(S: np.ndarray, q: np.ndarray, frames) -> LinearCritic:
 
 
 def contrastive_loss(W_image: np.ndarray, W_text: np.ndarray, images, texts, rho: float) -> float:
-    """Section 6 of Wang et al.: the double sum over i != j, both directions, plus the penalty."""
+    """The loss of section 6 of Wang et al.: the double sum over i != j in both directions, plus the penalty."""
     n, total = len(images), 0.0
     s = (images @ W_image.T) @ (texts @ W_text.T).T
     for i in range(n):
@@ -99,7 +99,7 @@ def contrastive_loss(W_image: np.ndarray, W_text: np.ndarray, images, texts, rho
 
 
 def joint_covariance(world: World) -> np.ndarray:
-    """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), summed over groups and masks one by one, noise included."""
+    """Cov of (D_I' x_I, D_T' x_T), (2l, 2l), including noise, summed over groups and masks."""
     mixture, l = world.mixture(), world.latents
     masks, probability = mixture.masks()
     second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
@@ -118,8 +118,10 @@ def latent_cross_covariance(world: World) -> np.ndarray:
 
 
 def per_block(W: np.ndarray, classes: int) -> np.ndarray:
-    """Of class vectors W (l, K): a class's weight on its own coordinate of each block minus on another's, (B,); all
-    there is, for two classes."""
+    """Per block of class vectors W (l, K): a class's weight on its own coordinate minus that on another's, (B,).
+
+    With two classes a block has only one weight.
+    """
     if classes == 2:
         return W[:, 0]
     square = W.reshape(-1, classes, classes)
@@ -127,8 +129,10 @@ def per_block(W: np.ndarray, classes: int) -> np.ndarray:
 
 
 def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
-    """q_y, (K, l): the mean of z_T given y, under the training law, or for "name" of z given the object, backgrounds
-    uniform; their constant part is left out. For "background" that of the group that agrees throughout.
+    """q_y, (K, l): the mean of z_T given y under the training law.
+
+    For "name", the mean of z given the object, without the constant background part. For "background", the mean of
+    the group whose object and backgrounds all agree with y.
     """
     mixture = world.mixture()
     rows = []
@@ -141,13 +145,13 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
             rows.append(weights @ mixture.means[mine] * mixture.mention[mixture.block])
         else:
-            own = mine & (mixture.objects == y)  # the class's own object, whichever is shown how often
+            own = mine & (mixture.objects == y)  # the class's own object, however rare
             rows.append(mixture.means[own].mean(axis=0) * (mixture.block == 0))
     return np.array(rows)
 
 
 def population_critic(world: World, prompt: str, width: int | None = None) -> LinearCritic:
-    """Linear CLIP at n = infinity, from the full covariance over latents and, if asked, its truncated SVD."""
+    """Linear CLIP at n = infinity, from the full covariance over latents or its truncated SVD."""
     M = latent_cross_covariance(world)
     if width is not None:
         left, values, right = np.linalg.svd(M)
@@ -159,7 +163,7 @@ def population_critic(world: World, prompt: str, width: int | None = None) -> Li
 
 
 def grid_accuracy(u: np.ndarray, mean: np.ndarray, deviation: np.ndarray, outside: float, side: int = 1000) -> float:
-    """P(u'x + outside t > 0) for x ~ N(mean, diag(deviation^2)) of two latents, by counting.
+    """P(u'x + outside t > 0) for x ~ N(mean, diag(deviation^2)) of two latents, by counting grid points.
 
     A side x side grid of normal quantiles for the latents; t, the noise outside the dictionary, is a third axis of
     41 quantiles where it matters. Off by about 1/side.

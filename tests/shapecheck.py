@@ -1,7 +1,7 @@
-"""The type checker behind jaxtyping in the test run: beartype, with PEP 484's rule that an int is a float.
+"""The type checker that jaxtyping uses in tests: beartype, with PEP 484's rule that an int is a float.
 
-Checking takes half of the time of a trial or a training. So only the first calls of each function are checked, per
-process: a function that is called thousands of times is called in the same way each time.
+Checking takes half of the time of a trial or a training. So each process checks only the first calls of a function:
+a function that is called thousands of times is called in the same way each time.
 """
 
 import functools
@@ -18,7 +18,7 @@ _typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Callable) -> Callable:
-    """The function with its types checked; after CHECKED_CALLS calls jaxtyping skips it."""
+    """The function with type checks for its first CHECKED_CALLS calls."""
     checked, calls = _typechecked(function), 0
 
     @functools.wraps(function)
@@ -33,11 +33,11 @@ def check(function: Callable) -> Callable:
 
 
 def _skip(module: str, name: str) -> None:
-    """Mark a function so that jaxtyping no longer checks it; one inside another function cannot be found and stays."""
+    """Mark a function so that jaxtyping no longer checks it. A nested function cannot be found and stays checked."""
     target = sys.modules.get(module)
     for part in name.split("."):
         target = getattr(target, part, None)
-    with suppress(AttributeError):  # of a property
+    with suppress(AttributeError):  # a property's function
         inspect.unwrap(getattr(target, "__func__", target)).__no_type_check__ = True
 
 

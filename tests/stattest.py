@@ -1,13 +1,13 @@
-"""The one way in which this suite asserts anything about random numbers.
+"""Assertions about random numbers; no test makes them in another way.
 
 A Monte Carlo assertion states three numbers: the rate of false alarms (a correct program fails), the effect that
 matters, and the power (the chance that a program wrong by that effect fails). Sample sizes follow from them; a
-sample too small for its stated effect is itself an error. Streams are seeded, so that a run repeats; the rate is
-over the choice of seed.
+sample that is too small for its effect is an error. Streams are seeded, so that a run repeats. The rate is over the
+choice of seed.
 
-BUDGET is the chance that a correct program fails anywhere in one run of the whole suite. It is divided over USES;
-each call spends its share in a registry, which refuses to overdraw. Where processes share the suite, conftest.py adds
-up what each of them spent, and the run fails if that is too much.
+BUDGET is the chance that a correct program fails anywhere in one run of the whole suite. It is divided by USES.
+Each call records one share and fails if the budget is exceeded. If processes divide the suite, conftest.py adds up
+their shares, and the run fails if the sum exceeds the budget.
 """
 
 import numpy as np
@@ -22,18 +22,18 @@ _spent: list[float] = []
 
 
 def spend(share: float) -> None:
-    """Enter one use of the false-alarm budget."""
+    """Record one use of the false-alarm budget."""
     _spent.append(share)
     assert not overdrawn(_spent), overdrawn(_spent)
 
 
 def spent() -> list[float]:
-    """What this process has spent so far, one share a use."""
+    """Shares that this process has spent, one per use."""
     return list(_spent)
 
 
 def overdrawn(shares: list[float]) -> str:
-    """A sentence if the shares of all processes are more than the budget, else nothing."""
+    """An error message if the shares of all processes exceed the budget, else an empty string."""
     if sum(shares) <= BUDGET * (1 + 1e-9):
         return ""
     return (
@@ -43,30 +43,30 @@ def overdrawn(shares: list[float]) -> str:
 
 
 def mean_size(effect: float, power: float = POWER, false_alarm: float = SHARE) -> int:
-    """Sample size at which a shift of the mean by `effect` standard deviations is seen (normal approximation)."""
+    """Sample size at which a shift of the mean by `effect` standard deviations is detected (normal approximation)."""
     return int(np.ceil(((ndtri(1 - false_alarm / 2) + ndtri(power)) / effect) ** 2))
 
 
 def law_size(effect: float, power: float = POWER, false_alarm: float = SHARE) -> int:
-    """Size of each of two samples at which laws `effect` apart in Kolmogorov distance are told apart.
+    """Size of each of two samples at which a Kolmogorov distance of `effect` is detected.
 
-    By the inequality that `critical_distance` uses, once for the threshold and once for the power.
+    Applies the inequality of `critical_distance` to the threshold and to the power.
     """
     return int(np.ceil(((np.sqrt(np.log(2 / false_alarm)) + np.sqrt(np.log(2 / (1 - power)))) / effect) ** 2))
 
 
 def critical_distance(size: int, false_alarm: float) -> float:
-    """P(distance > c) <= 2 exp(-size c^2) for two samples of one law, of equal size of at least 458.
+    """c from P(distance > c) <= 2 exp(-size c^2), for two samples of one law with equal sizes of at least 458.
 
     Two-sample Dvoretzky-Kiefer-Wolfowitz inequality (Wei and Dudley, Statistics & Probability Letters 82, 2012,
     theorem 1); it holds for laws with atoms too.
     """
-    assert size >= 458, f"{size} values a sample; the inequality needs 458"
+    assert size >= 458, f"{size} values per sample; the inequality needs 458"
     return float(np.sqrt(np.log(2 / false_alarm) / size))
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Kolmogorov distance of two samples (size, columns), column by column."""
+    """Kolmogorov distance of each column of two samples (size, columns)."""
     result = []
     for a, b in zip(np.sort(first, axis=0).T, np.sort(second, axis=0).T, strict=True):
         values = np.concatenate([a, b])
@@ -78,7 +78,7 @@ def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def assert_same_law(
     first: np.ndarray, second: np.ndarray, *, effect: float, power: float = POWER, share: float = SHARE, what: str = ""
 ) -> None:
-    """Every column (size, columns) of two samples follows one law; the share is split over the columns."""
+    """Assert that each column of two samples (size, columns) has one law; the columns split the share."""
     spend(share)
     first, second = (np.asarray(x, float).reshape(len(x), -1) for x in (first, second))
     assert first.shape == second.shape, f"samples of shapes {first.shape} and {second.shape}"
@@ -95,9 +95,9 @@ def assert_same_law(
 def assert_mean(
     sample: np.ndarray, expected, *, effect: float, power: float = POWER, share: float = SHARE, what: str = ""
 ) -> None:
-    """Every column (size, columns) has the expected mean, by t tests; the share is split over the columns.
+    """Assert by t tests that each column (size, columns) has the expected mean; the columns split the share.
 
-    `effect` is in standard deviations of a column. A column without spread must equal its mean to rounding.
+    `effect` is in standard deviations of a column. A constant column must equal its mean to rounding.
     """
     spend(share)
     sample = np.asarray(sample, float).reshape(len(sample), -1)

@@ -1,4 +1,4 @@
-"""The layout is a promise: imports go one way, theory is blind to measurements, the top level is fixed."""
+"""The layout: imports go one way, theory imports no measurements, the top level is fixed."""
 
 import ast
 import subprocess
@@ -12,9 +12,9 @@ from fresh import printed
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "theory", "experiments")
-# The rooms of experiments, lowest first; the files beside them lie below all.
+# Subpackages of experiments, lowest first. Modules directly in experiments are below all of them.
 LAYERS = ((), ("published",), ("counteranimal",), ("lab",), ("court",), ("page",), ("command", "benchmarks"))
-# What theory may know of the simulator: what a world is, its groups, and the exact accuracy of a linear critic.
+# What theory may import from the simulator: worlds, their groups, and the exact accuracy of a linear critic.
 OPEN_TO_THEORY = {
     "simulator.quantities",
     "simulator.naming",
@@ -27,7 +27,7 @@ OPEN_TO_THEORY = {
 
 
 def imports(path: Path) -> set[str]:
-    """Modules that a file imports anywhere, function bodies included; not what only a type checker reads."""
+    """Modules that a file imports, also in function bodies, but not under TYPE_CHECKING."""
     tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
     typing = {
         id(node)
@@ -63,7 +63,7 @@ def test_no_imports_form_a_circle():
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
-def test_an_import_inside_a_function_counts_and_one_for_a_type_checker_does_not(tmp_path):
+def test_imports_in_functions_count_and_imports_for_type_checkers_do_not(tmp_path):
     source = tmp_path / "module.py"
     source.write_text(
         "from typing import TYPE_CHECKING\n"
@@ -74,12 +74,12 @@ def test_an_import_inside_a_function_counts_and_one_for_a_type_checker_does_not(
 
 
 def layer(name: str) -> int:
-    """Position of a module of experiments in the order of its rooms."""
+    """Position of a module of experiments in the order of the subpackages."""
     room = name.split(".")[1]
     return next((i for i, rooms in enumerate(LAYERS) if room in rooms), 0)
 
 
-def test_rooms_of_experiments_import_downwards():
+def test_subpackages_of_experiments_import_downwards():
     inside = {name for name in MODULES if name.startswith("experiments.") and name != "experiments.__main__"}
     upward = [
         f"{name} imports {other}"
@@ -90,7 +90,7 @@ def test_rooms_of_experiments_import_downwards():
     assert upward == []
 
 
-def test_theory_sees_no_measurement():
+def test_theory_imports_no_measurement():
     for path in modules("theory"):
         for name in imports(path):
             top = name.split(".")[0]
@@ -99,7 +99,7 @@ def test_theory_sees_no_measurement():
                 assert name in OPEN_TO_THEORY, f"{path.name} imports {name}"
 
 
-def test_simulator_knows_neither_theory_nor_experiments():
+def test_simulator_imports_neither_theory_nor_experiments():
     for path in modules("simulator"):
         assert not {n.split(".")[0] for n in imports(path)} & {"theory", "experiments"}, path
 
@@ -112,7 +112,7 @@ def test_package_inits_stay_light():
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_type_checker_finds_each_lazy_name_where_it_is(package):
+def test_stubs_name_the_module_of_each_lazy_name(package):
     stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8")).body
     told = {alias.asname: getattr(import_module(node.module), alias.name) for node in stub for alias in node.names}
     lazy = import_module(package)
@@ -122,7 +122,7 @@ def test_a_type_checker_finds_each_lazy_name_where_it_is(package):
 
 @pytest.fixture(scope="module")
 def brought():
-    """What scipy.special loads itself: scipy.linalg from scipy 1.18 on; before, it would be ours to have loaded it."""
+    """Modules that scipy.special loads itself: scipy.linalg from scipy 1.18 on."""
     return printed("import sys, scipy.special; print(*{'scipy.linalg'} & {*sys.modules})").split()
 
 
@@ -138,7 +138,7 @@ def brought():
         ),
     ],
 )
-def test_what_an_import_does_not_load(statement, absent, brought):
+def test_an_import_does_not_load_heavy_modules(statement, absent, brought):
     absent = [name for name in absent if name not in brought]
     assert printed(f"import sys; {statement}; print([m for m in {absent!r} if m in sys.modules])") == "[]"
 
@@ -163,7 +163,7 @@ def test_top_level_is_fixed():
     assert visible <= {*PACKAGES, "tests", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff"}
 
 
-def test_every_module_explains_itself():
+def test_every_module_has_a_docstring():
     for package in PACKAGES:
         for path in modules(package):
             assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path

@@ -1,6 +1,6 @@
-"""Every exported name has a numpydoc docstring with its parameters by name, or the fields of a class.
+"""Every exported name has a numpydoc docstring that lists its parameters, or the fields of a class.
 
-Exported names are those of the packages' __init__ files, what they return, and what README.md tells a reader to extend.
+Exported names are those of the packages' __init__ files, the types that they return, and the README's extension points.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import pytest
 from docstring_parser import numpydoc
 
 PACKAGES = ("simulator", "theory", "experiments")
-RETURNED = (  # what the exported functions return, and what README.md sends a reader to
+RETURNED = (  # types that exported functions return, and extension points of README.md
     "simulator.accuracy.Interval",
     "simulator.gaussian.fitting.Fitted",
     "simulator.towers.api.Towers",
@@ -26,7 +26,7 @@ RETURNED = (  # what the exported functions return, and what README.md sends a r
 
 
 def exported() -> list:
-    """What the packages hand out, and what theory.learners does."""
+    """Classes and functions that the packages and theory.learners export."""
     packages = [importlib.import_module(package) for package in PACKAGES]
     learners = packages[1].learners
     given = [getattr(home, name) for home in packages for name in home._HOMES]
@@ -38,7 +38,7 @@ def exported() -> list:
 
 
 def members(kind: type) -> dict[str, object]:
-    """The public methods and properties that a class defines; a field may hold a function too."""
+    """Public methods and properties that a class defines, without fields that hold functions."""
     described = lambda part: inspect.isroutine(part) or isinstance(part, property | cached_property)  # noqa: E731
     return {
         name: part
@@ -48,7 +48,7 @@ def members(kind: type) -> dict[str, object]:
 
 
 def public() -> dict[str, object]:
-    """All exported classes and functions, and the methods and properties of the classes, by their full names."""
+    """Exported classes and functions, and the classes' methods and properties, by full name."""
     found = {f"{x.__module__}.{x.__qualname__}": x for x in exported()}
     parts = {
         f"{name}.{key}": part for name, x in found.items() if inspect.isclass(x) for key, part in members(x).items()
@@ -57,13 +57,13 @@ def public() -> dict[str, object]:
 
 
 def own_fields(kind: type) -> list[str]:
-    """Public fields that a class declares; what is constant over a class is told once, by its base."""
+    """Public fields that a class declares; the base documents class constants."""
     declared = inspect.get_annotations(kind).items()
     return [name for name, what in declared if not name.startswith("_") and get_origin(what) is not ClassVar]
 
 
 def own_parameters(value) -> list[str]:
-    """As numpydoc writes them: stars before the variadic ones, without self and cls."""
+    """Parameter names as in numpydoc: with stars before variadic ones, without self and cls."""
     if isinstance(value, property | cached_property):
         return []
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
@@ -72,7 +72,7 @@ def own_parameters(value) -> list[str]:
 
 
 def documented(parsed, *sections: str) -> dict[str, str]:
-    """Name -> text of the entries in some sections; `x, y : float` tells of two."""
+    """Name -> text of the entries in some sections; `x, y : float` is two entries."""
     entries = [entry for entry in parsed.params if entry.args[0] in sections]
     return {name: entry.description or "" for entry in entries for name in entry.arg_name.split(", ")}
 

@@ -1,4 +1,4 @@
-"""Tests are tested: each fault of `planted.py` must make the test fail that looks for it."""
+"""Tests are tested: each fault of `planted.py` must make its test fail."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
-"""The READMEs are executed: their commands run, and every number in them is compared with what they print.
+"""The READMEs are executed: their commands run, and their numbers are compared with the output.
 
-The first page is README.md; those beside the packages hold what is longer.
+The first page is README.md. READMEs inside the packages hold details.
 """
 
 import html
@@ -51,7 +51,7 @@ class Ran(NamedTuple):
 
 
 def soberclip(arguments: list[str], folder: Path) -> Ran:
-    """Run the command line in this process: a fresh interpreter takes seconds, and one test below starts one."""
+    """Run the command line in this process, because a fresh interpreter takes seconds."""
     stdout, stderr = StringIO(), StringIO()
     with chdir(folder), redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")
@@ -60,7 +60,7 @@ def soberclip(arguments: list[str], folder: Path) -> Ran:
 
 
 def fresh_soberclip(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
-    """Run the command line in a fresh interpreter, as a stranger does."""
+    """Run the command line in a fresh interpreter, as a user does."""
     command = [sys.executable, "-m", "experiments", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
@@ -70,7 +70,7 @@ def fresh_soberclip(arguments: list[str], folder: Path) -> subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The main job as the README starts it, default folder and all."""
+    """Folder and verdicts of `report`, run as in the README, with its default folder."""
     folder = tmp_path_factory.mktemp("reproduce")
     first = blocks("bash")[0].strip()
     assert first == "python -m pip install -e . && soberclip reproduce"
@@ -87,9 +87,9 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
     assert second in (ROOT / ".ci" / "run").read_text()
 
 
-@pytest.mark.deep  # `report` keeps both cores for a minute and a half
+@pytest.mark.deep  # `report` takes a minute and a half on two cores
 def test_verdicts_are_those_on_record(report):
-    """tests/verdicts.csv is the record: a verdict that turns is a discovery or a fault, and somebody must say which."""
+    """tests/verdicts.csv is the record. If a verdict changes, find out whether it is a discovery or a fault."""
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
     recorded = [tuple(line.rsplit(",", 1)) for line in lines]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
@@ -113,12 +113,12 @@ def test_verdicts_are_those_on_record(report):
 
 
 @pytest.mark.deep
-def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checker(report, tmp_path):
+def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_checker(report, tmp_path):
     folder, verdicts = report
     proofs = [(v["claim"], v["proof"]) for v in verdicts if v.get("proof")]
     due = {file_name(claim): proof for claim, proof in proofs if proof["outcome"] in ("proved", "refuted")}
     assert {path.name for path in (folder / "proofs").iterdir()} == set(due)
-    quick = [name for name, proof in due.items() if proof["boxes"] < 1000]  # the others take the checker seconds
+    quick = [name for name, proof in due.items() if proof["boxes"] < 1000]  # the checker needs seconds for the others
     assert len(quick) > 40
     for name in quick:
         shutil.copy(folder / "proofs" / name, tmp_path)
@@ -127,7 +127,7 @@ def test_the_report_s_certificates_are_those_of_its_verdicts_and_pass_the_checke
 
 
 @pytest.mark.deep
-def test_answer_is_the_report_s(report):
+def test_the_readme_has_the_answer_of_the_report(report):
     page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
     shares = json.loads((report[0] / "maps.json").read_text())["shares"]
     assert setting() in README
@@ -138,7 +138,7 @@ def test_answer_is_the_report_s(report):
         assert sentence in page
 
 
-def test_the_answer_s_numbers_are_what_its_commands_print(tmp_path):
+def test_commands_print_the_numbers_of_the_answer(tmp_path):
     for common, counter, command in re.findall(r"([\d.]+)/([\d.]+) %[^(]*\(`(soberclip [^`]+)`\)", README):
         printed = soberclip(shlex.split(command)[1:], tmp_path).stdout
         assert re.search(rf"common +│ +{common} ", printed), command
@@ -149,12 +149,12 @@ def test_pictures_and_pages_exist():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page):
             if "://" not in target:
-                folder = ROOT if page is README else ROOT / "experiments" / "lab"  # of pages, all lie two folders down
+                folder = ROOT if page is README else ROOT / "experiments" / "lab"  # other pages: two folders down
                 assert (folder / target).stat().st_size > 1000, target
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0][2:])
-def test_console_blocks_print_what_they_say(block, tmp_path):
+def test_commands_print_the_output_of_their_console_blocks(block, tmp_path):
     command, _, expected = block.partition("\n")
     assert command.startswith("$ soberclip ")
     run = fresh_soberclip(shlex.split(command)[2:], tmp_path)
@@ -169,30 +169,30 @@ def python_blocks() -> dict[str, str]:
 
 
 def promised(code: str) -> list[str]:
-    """What comments behind print(...) say is printed."""
+    """Output that the comments behind print(...) promise."""
     return re.findall(r"^print\(.*\)(?:\.values\))?  # (.*)$", code, flags=re.MULTILINE)
 
 
 def run_python(code: str, folder: Path) -> list[str]:
-    """What an example prints. It is a file, since a dataclass looks for its module."""
+    """Output of an example. It runs as a file, because a dataclass needs its module."""
     (folder / "example.py").write_text(code, encoding="utf-8")
     stdout, known = StringIO(), dict(mitigations.MITIGATIONS)
     with chdir(folder), redirect_stdout(stdout), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mitigations, "MITIGATIONS", known)  # an example registers its own
+        patch.setattr(mitigations, "MITIGATIONS", known)  # an example may register new entries
         runpy.run_path("example.py", run_name="example")
     return stdout.getvalue().splitlines()
 
 
-def test_the_notebook_script_puts_theory_beside_what_it_trained(tmp_path):
+def test_the_notebook_script_prints_training_beside_theory(tmp_path):
     code = python_blocks()["notebook"]
     assert len(code.strip().splitlines()) <= 15
     imports = [line for line in code.splitlines() if line.startswith(("from", "import"))]
-    assert len(imports) == len({line.split()[1] for line in imports})  # one line a package
+    assert len(imports) == len({line.split()[1] for line in imports})  # one line per package
     _, *rows = run_python(code, tmp_path)
     assert [row.split()[:2] for row in rows] == [[n, p] for n in ("linear", "infonce") for p in ("name", "mean")]
     for row in rows:
         common, counter, common_then, counter_then = map(float, row.split()[2:])
-        # One fit of 1000 pairs, and eight models of a short training: to the second digit, by the recipe's deep test.
+        # One fit to 1000 pairs and a short training of eight models agree with theory to about .06.
         assert (common, counter) == pytest.approx((common_then, counter_then), abs=0.06), row
 
 
@@ -226,7 +226,7 @@ def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
 
 
 def test_the_sweep_of_mitigations_is_planned(tmp_path):
-    """It takes a minute; its design has a deep test of its own."""
+    """The sweep itself takes a minute; a deep test of its design runs it."""
     (block,) = [block for block in blocks("sh", LAB) if LONG in block]
     predict, sweep, plot = block.splitlines()
     assert "counter" in soberclip(shlex.split(predict)[1:], tmp_path).stdout
@@ -235,20 +235,20 @@ def test_the_sweep_of_mitigations_is_planned(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
-def test_an_example_prints_what_it_says(name, tmp_path):
+def test_an_example_prints_its_output(name, tmp_path):
     code = python_blocks()[name]
     assert promised(code)
     assert run_python(code, tmp_path) == promised(code)
 
 
-def test_a_claims_file_is_tried(tmp_path):
+def test_check_judges_the_claims_file(tmp_path):
     (tmp_path / "mine.py").write_text(python_blocks()["claim"])
     run = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
     (verdict,) = json.loads(run.stdout)
     assert (verdict["claim"], verdict["verdict"]) == ("loud-backgrounds-fool-clip", "supported")
 
 
-def test_every_flag_and_verb_it_names_exists(capsys):
+def test_every_flag_and_verb_in_the_readmes_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
     photos = "inspect evaluate score published compare discover compose law"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]

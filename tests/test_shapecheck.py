@@ -1,4 +1,4 @@
-"""The checker of annotated shapes checks the first calls of a function, and skips the later ones."""
+"""The shape checker checks the first calls of a function, and skips the later ones."""
 
 import inspect
 
@@ -17,7 +17,7 @@ def halved(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def test_functions_of_the_packages_are_checked():
-    """Only the wrapper is tested: earlier tests of this process may have used up the checked calls."""
+    """Only the wrapper is tested, because earlier tests may have used up the checked calls."""
     assert inspect.unwrap(binary_scores) is not binary_scores
 
 

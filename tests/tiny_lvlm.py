@@ -1,6 +1,6 @@
-"""Random vision language models of a few thousand weights, saved as transformers saves them.
+"""Random vision language models with a few thousand weights, in the format of transformers.
 
-Each has its family's own processor, chat template and image tokens; the tokenizer is a byte-level BPE learned from a
+Each has the processor, chat template and image tokens of its family. The tokenizer is a byte-level BPE trained on a
 few sentences, so that labels differ in their number of tokens.
 """
 
@@ -39,9 +39,9 @@ PICTURES = {"llava_onevision": "'<image>\\n'", "qwen": "'<|vision_start|><|image
 
 
 def save(folder: Path, family: str, seed: int = 0, side: int = 32, template: bool = True) -> Any:
-    """Write a model of one of FAMILIES to `folder`; the module that was saved is returned.
+    """Write a model of one of FAMILIES to `folder`, and return it.
 
-    `side` is the number of pixels that a photo is scaled to, in patches of eight.
+    Photos are scaled to `side` pixels, in patches of eight.
     """
     import torch
     from transformers import AutoModelForImageTextToText
@@ -51,7 +51,7 @@ def save(folder: Path, family: str, seed: int = 0, side: int = 32, template: boo
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = AutoModelForImageTextToText.from_config(config).eval()
-        for value in module.parameters():  # initial weights are so small that all labels are nearly one
+        for value in module.parameters():  # with initial weights all labels score nearly alike
             if value.ndim > 1:
                 torch.nn.init.normal_(value, std=0.3)
     module.generation_config.eos_token_id = words.eos_token_id
@@ -62,7 +62,7 @@ def save(folder: Path, family: str, seed: int = 0, side: int = 32, template: boo
 
 
 def tokenizer() -> Any:
-    """A byte-level BPE with the special tokens of every family; texts begin with <s>, as LLaMA's do."""
+    """A byte-level BPE with the special tokens of every family; texts begin with <s>, as in LLaMA."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

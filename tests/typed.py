@@ -1,6 +1,6 @@
-"""A stranger's program as a type checker reads it: `python -m mypy` (`.ci/run`) reads this file, and nothing runs it.
+"""A user's program for the type checker: `python -m mypy` (in `.ci/run`) reads this file, and nothing runs it.
 
-Each public name has a type of its own, the packages' lazy names too; a wrong argument is refused where it is written.
+Each public name has its own type, also the lazy names. The checker reports a wrong argument at its line.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def learned() -> None:
 
 @dataclass(frozen=True)
 class Ridge(learners.Learner):
-    """As in the README."""
+    """The learner of the README."""
 
     name: ClassVar[str] = "ridge"
     words: ClassVar[str] = "ridge regression"

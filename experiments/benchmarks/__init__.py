@@ -1,1 +1,1 @@
-"""`python -m experiments.benchmarks`: our time beside the peer's and the limit's."""
+"""`python -m experiments.benchmarks`: our time, the peer's and the limit's."""

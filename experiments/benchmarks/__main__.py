@@ -20,7 +20,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     print_table(f"losses, {device}", training.loss_rows(device))
-    keep_memory()  # after the rows that measure memory
+    keep_memory()  # last: the rows above measure memory
     print_table(f"training, {device}", training.step_rows(device))
 
 

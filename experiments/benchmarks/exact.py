@@ -1,4 +1,4 @@
-"""The exact law of linear CLIP, closed forms, the InfoNCE optimum, and the proofs of the docket."""
+"""Benchmarks of the exact law, the closed forms, the InfoNCE optimum, and the proofs."""
 
 from collections.abc import Iterator
 
@@ -20,11 +20,11 @@ DIM = 512
 REPLICATES = 50_000
 RANGES = {"p_spu": (0.5, 1), "mu_spu": (0.5, 4), "sigma_inv": (0.5, 3), "sigma_spu": (0.1, 2)}
 CAPTIONS = {"mention_inv": (0.02, 1), "mention_spu": (0.02, 1)}
-PROOF_SECONDS = 60.0  # at most per proof
+PROOF_SECONDS = 60.0  # per proof
 
 
 def rows() -> Iterator[Row]:
-    """One row per exact part."""
+    """Rows for the exact computations."""
     yield projected_law(100_000)
     world, rng = World(dim_image=DIM, dim_text=DIM), numpy_stream(0, "benchmark/S")
     product = rng.standard_normal((DIM, DIM))

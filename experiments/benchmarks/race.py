@@ -1,8 +1,8 @@
-"""`python -m experiments.benchmarks.race [WORLD ...]`: how near recipes come to the InfoNCE optimum, and how fast.
+"""`python -m experiments.benchmarks.race [WORLD ...]`: the time and remaining gap of each recipe.
 
-Goal: the mean of 8 models within .005 of the optimum, by a 99 % interval, on both groups and with both prompts. A row
-shows the seconds with compilation, the worst gap with its half width, and every gap. The peer is the earlier default
-(AdamW 2e-3, cosine, gelu, width 128, 512 pairs) for as many steps as it takes in about the same time.
+Goal: the mean of 8 models lies within .005 of the InfoNCE optimum, by a 99 % interval. It holds for both groups and
+prompts. A row shows the seconds with compilation, the worst gap with its half width, and every gap. The peer is the
+earlier default (AdamW 2e-3, cosine, gelu, width 128, 512 pairs) with about the same running time.
 """
 
 import sys
@@ -21,7 +21,7 @@ from theory.claims.trained import EVEN, FALLING, NARROW
 from theory.learners import Bayes, InfoNCE
 
 MODELS, LEVEL = 8, 0.99
-POINTS = {"power": 14, "replicates": 8}  # test points; all models share their error, which is below .0002
+POINTS = {"power": 14, "replicates": 8}  # test points; their error, below .0002, is common to all models
 PEER = {
     "optimizer": "adamw",
     "lr": 2e-3,
@@ -46,7 +46,7 @@ RECIPES = {
 
 
 def world(p_spu: float, mu_spu: float, nu: float, d: int, classes: int = 2) -> World:
-    """A world with noise variance nu per coordinate of views with d coordinates."""
+    """A world whose views have d coordinates with noise variance nu."""
     noise = (d * nu) ** 0.5
     return World(p_spu=p_spu, mu_spu=mu_spu, sigma_xi=noise, dim_image=d, dim_text=d, classes=classes)
 
@@ -63,8 +63,8 @@ WORLDS = {
 
 
 def gaps(name: str, recipe: Recipe) -> tuple[float, list[tuple[float, float]]]:
-    """Seconds of a run, and gap and half width of its interval per prompt and group."""
-    torch._dynamo.reset()  # its limit of recompilations counts all races
+    """Seconds of a run, and the gap with its half width per prompt and group."""
+    torch._dynamo.reset()  # the recompilation limit counts all earlier runs
     began = perf_counter()
     processes = min(torch.get_num_threads(), MODELS)
     towers = train(WORLDS[name], recipe, models=MODELS, compile=True, processes=processes)

@@ -1,6 +1,6 @@
-"""Studies beside a Python loop over the library's own functions, one world at a time, and a limit.
+"""Studies compared with a Python loop over single worlds, and with a limit.
 
-The loop is timed at a few cells of the same grid. Our time includes the store.
+The loop is timed at a few cells of the grid. Our time includes writing the store.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from experiments.lab.answers import simulate
 from experiments.lab.planning import spread
 from experiments.lab.studies import Study, study
 
-PLACES = 8  # of the grid, at which the loop is timed
+PLACES = 8  # cells at which the loop is timed
 CLOSED = study(
     axes={"p_spu": "0.5:1:1000", "mu_spu": "0.5:4:1000"},
     learners=["linear", "least-squares"],
@@ -37,7 +37,7 @@ def rows() -> Iterator[Row]:
 
 
 def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Row:
-    """A study beside a loop over functions."""
+    """The row of one study."""
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
     cells = [
@@ -52,7 +52,7 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
 
 
 def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
-    """The library's answer for one cell."""
+    """Accuracy of one cell by the library's function."""
     world, learner = grid.world_at(index), grid.learner(k, prompt)
     if grid.measured:
         return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)

@@ -1,4 +1,4 @@
-"""What every benchmark shares: rows of a table, times, and peak memory."""
+"""Shared by all benchmarks: rows of the table, times, and peak memory."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,12 +11,12 @@ from torch.utils.benchmark.utils.common import select_unit
 
 
 class Row(NamedTuple):
-    """Seconds per unit of work, ours, the peer's and the limit's; None where there is none."""
+    """Seconds per unit of work: ours, the peer's and the limit's; None if not measured."""
 
     name: str
     unit: str
     ours: float
-    peer: float | None = None  # how one would do it without this package
+    peer: float | None = None  # the usual way without this package
     limit: float | None = None  # work that cannot be avoided
     note: str = ""  # what the peer and the limit are
 
@@ -35,7 +35,7 @@ def once(work: Callable[[], object]) -> float:
 
 
 def print_table(title: str, rows: Iterable[Row]) -> None:
-    """Print rows as a Markdown table, each as soon as it is measured."""
+    """Print each row of a Markdown table as soon as it is measured."""
     print(f"\n| {title} | ours | ours / limit | peer / ours | peer; limit |")
     print("|---|---|---|---|---|")
     for row in rows:
@@ -50,14 +50,14 @@ def _time(value: float) -> str:
 
 
 def extra_bytes(work: Callable[[], object], device: str) -> int | None:
-    """Peak bytes of one call beyond what was allocated before; None if the system does not report them."""
+    """Peak bytes that one call adds to the allocated memory; None if the system does not report them."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         work()
         return torch.cuda.max_memory_allocated(device) - before
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: reset the peak
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak on Linux
     except OSError:
         return None
     before = _status("VmRSS")

@@ -1,7 +1,7 @@
 """Losses and training steps.
 
 InfoNCE    forward and backward of one large batch. Peers: open_clip's ClipLoss, which stores the B x B logits, and
-           torch's chunked linear_cross_entropy, which does not store them but multiplies six times instead of four.
+           torch's chunked linear_cross_entropy. The latter stores no logits, but needs six products instead of four.
            Limit: four B x B products (one forward, three backward). The note compares peak memory.
 Step       one step of the default recipe per model.
 Ensemble   one step of E small models. Peer: a loop over single models (torch.nn, fused AdamW).
@@ -29,7 +29,7 @@ from simulator.world import World, Worlds
 
 BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768), (262_144, 512))}  # batch, width
 STEP = (512, 64, 128)  # batch, dimension, width
-ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}  # models, then as STEP
+ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}  # models, then as in STEP
 
 
 def loss_rows(device: str) -> Iterator[Row]:
@@ -49,7 +49,7 @@ def step_rows(device: str) -> Iterator[Row]:
 
 
 def infonce_rows(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Iterator[Row]:
-    """Seconds of forward and backward beside each peer; the row's note compares peak memory."""
+    """Rows of forward and backward, one per peer; the note compares peak memory."""
     threads = torch.get_num_threads()
     rng = torch.Generator(device=device).manual_seed(0)
     I, T = (F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_() for _ in range(2))
@@ -88,7 +88,7 @@ def clip_loss(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callable
 
 
 def cross_entropies(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor, product: torch.dtype) -> Callable[[], None]:
-    """Symmetric InfoNCE as two linear cross-entropies: weights are the other embeddings, the class is the pair."""
+    """Symmetric InfoNCE as two linear cross-entropies: the other embeddings are the weights, the pair is the class."""
     target, options = torch.arange(len(I), device=I.device), nn.LinearCrossEntropyOptions()
 
     def both() -> None:
@@ -101,7 +101,7 @@ def cross_entropies(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor, produ
 
 
 def step_row(B: int, d: int, width: int, optimizer: str = "adamw", averaging: float = 0.0) -> Row:
-    """One step of 8 models of the default recipe, per model, on one thread."""
+    """Time per model of one step of 8 models with the default recipe, on one thread."""
     E, steps = 8, 64
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
     recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer=optimizer, averaging=averaging)
@@ -116,9 +116,9 @@ def step_row(B: int, d: int, width: int, optimizer: str = "adamw", averaging: fl
 
 
 def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Row:
-    """One step of E small models, per model, with all threads."""
+    """Time per model of one step of E small models, on all threads."""
     world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # as the loop below
+    same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # like the loop below
     recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same)
     threads = torch.get_num_threads()
     return Row(
@@ -132,7 +132,7 @@ def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps:
 
 
 def step_limit(recipe: Recipe, d: int, E: int, device: str = "cpu", threads: int = 1) -> float:
-    """Seconds per model of the work that no step avoids, one batched call each for all models."""
+    """Seconds per model of the unavoidable work of a step, each part as one batched call."""
     B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
     rng = torch.Generator(device=device).manual_seed(0)
 
@@ -153,7 +153,7 @@ def step_limit(recipe: Recipe, d: int, E: int, device: str = "cpu", threads: int
                 if k >= len(first):  # views need no gradient
                     torch.bmm(gradient, W.mT)
                 if recipe.optimizer == "soap":
-                    for _ in range(3):  # statistics; gradients into the basis; steps out of it
+                    for _ in range(3):  # statistics; gradients into the basis; steps back
                         torch.bmm(W, W.mT)
                         torch.bmm(W.mT, W)
             for _ in range(recipe.depth):
@@ -166,7 +166,7 @@ def step_limit(recipe: Recipe, d: int, E: int, device: str = "cpu", threads: int
 
 
 def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: str) -> float:
-    """Seconds of a model step after the first `steps`, which compile."""
+    """Seconds per model and step, after `steps` steps for compilation."""
     ensemble = Ensemble(recipe, (world,) * E, tuple(range(E)), 0, device, compile=True)
     times = []
     for _ in run(ensemble, start(ensemble), [steps, 2 * steps]):
@@ -177,7 +177,7 @@ def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: s
 
 
 def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]:
-    """One step of one model as one would write it by hand: modules, autograd, fused AdamW, drawn pairs."""
+    """One step of one model in plain PyTorch: modules, autograd, fused AdamW, drawn pairs."""
     d, h, B = world.dim_image, recipe.embed_dim, recipe.batch_size
     law = Worlds.of(world)
     D = [torch.as_tensor(D, dtype=torch.float32, device=device) for D in dictionaries(world, 0)]

@@ -1,10 +1,10 @@
-"""The command line as a function of its arguments; small trees of real image files and small random models."""
+"""Fixtures: the command line as a function, small trees of image files, and small random models."""
 
 import json
 import os
 from dataclasses import dataclass
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a network
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may use the network
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from experiments.command.main import main
 
 @dataclass
 class Run:
-    """What a user sees of one command."""
+    """Output and status of one command."""
 
     status: int
     out: str
@@ -29,13 +29,13 @@ class Run:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """No test prints progress, however long it takes: some tests compare all that is printed."""
+    """No test prints progress, because some tests compare the whole output."""
     monkeypatch.setattr(progress, "PATIENCE", 3600.0)
 
 
 @pytest.fixture
 def soberclip(capfd):
-    """soberclip("predict", "--json") -> Run, with output captured at the level of file descriptors."""
+    """soberclip("predict", "--json") -> Run, with output captured from the file descriptors."""
 
     def run(*arguments: str) -> Run:
         capfd.readouterr()
@@ -55,7 +55,7 @@ SPREAD = {  # class folder -> group folder -> photos; class 6 has an empty group
 
 
 def draw_photo(path, seed, size=(50, 40)):
-    """A noisy picture with a dominant colour, so that random models tell photos apart."""
+    """A noisy picture with a dominant colour, so that random models distinguish photos."""
     from PIL import Image
 
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def photo():
 
 
 def build_tree(root, spread=SPREAD):
-    """The tree with alternating suffixes; two files share a stem, which must not make them one photo."""
+    """A tree with alternating suffixes; two files share a stem, but are two photos."""
     seed = 0
     for folder, groups in spread.items():
         for group, count in groups.items():
@@ -117,7 +117,7 @@ def random_clip(tmp_path_factory):
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed)
             model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-            # Untrained towers answer the same label to every photo; larger weights spread the answers.
+            # Untrained towers predict one label for every photo; larger weights vary the predictions.
             for name, value in model.named_parameters():
                 if "weight" in name or "proj" in name or "embedding" in name:
                     value.mul_(scale)
@@ -133,7 +133,7 @@ def tiny_clip(random_clip, tiny_config):
 
 
 def random_weights(module, file, seed=0):
-    """State of a module after a seeded initialisation, saved as safetensors."""
+    """Save the state of a module after a seeded initialisation as safetensors."""
     import torch
     from safetensors.torch import save_file
 
@@ -163,7 +163,7 @@ def timm_weights(tmp_path_factory):
 
 @pytest.fixture
 def run(capsys):
-    """Run a verb as the command line would; returns (document of --json or text, stderr)."""
+    """Function: runs a verb like the command line; returns (document of --json or text, stderr)."""
     from experiments.command.counteranimal import app
 
     def call(*arguments):

@@ -1,4 +1,4 @@
-"""Robustness lines: exact lines are found, weights are repetition, offsets are what was planted."""
+"""Robustness lines: exact lines are found, weights equal repetition, planted offsets are found."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_a_straight_line_is_found(axis, common, slope, intercept):
 
 
 @given(fractions)
-def test_weights_are_repetition(common):
+def test_weights_equal_repetition(common):
     rng = np.random.default_rng(len(common))
     counter = rng.uniform(0.1, 0.9, len(common))
     drawn = rng.integers(len(common), size=len(common))
@@ -42,7 +42,7 @@ def test_weights_are_repetition(common):
 
 
 @pytest.mark.parametrize("common", [[0.1, 0.2], [0.5, 0.5, 0.5], [0.1, 0.2, 1.0]])
-def test_what_has_no_line_is_refused(common):
+def test_models_without_a_line_are_refused(common):
     with pytest.raises(ValueError, match="a line needs 3 models"):
         fit_line(np.array(common), np.linspace(0.1, 0.3, len(common)), "logit")
 
@@ -60,7 +60,7 @@ def test_offset_is_the_planted_one(axis):
     point, (low, high), n = offset((x, on_line), others, axis, np.random.default_rng(0), 500)
     assert n == 6
     assert point == pytest.approx(0.03, abs=1e-12)
-    assert low == pytest.approx(0.03, abs=1e-9)  # nothing varies
+    assert low == pytest.approx(0.03, abs=1e-9)  # no variation
     assert high == pytest.approx(0.03, abs=1e-9)
 
 
@@ -88,6 +88,6 @@ def test_every_replicate_has_two_accuracies():
 
 
 def test_nearby_models_keep_their_slope():
-    """Accuracies a millionth apart: a difference of squares left four digits of the slope."""
+    """Accuracies differ by a millionth; a difference of squares once left four digits of the slope."""
     common = 0.7 + 1e-6 * np.arange(4)
     assert fit_line(common, 0.3 + 0.5 * common, "plain").slope == pytest.approx(0.5, abs=1e-8)

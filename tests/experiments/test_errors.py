@@ -1,4 +1,4 @@
-"""An unknown name is answered with the known ones, and with the nearest where one is near."""
+"""The error of an unknown name lists the known names, and a near one if it exists."""
 
 from experiments.errors import unknown
 

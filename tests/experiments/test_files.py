@@ -1,4 +1,4 @@
-"""Nothing half-written: a failed write leaves the old file and no trace of the new one."""
+"""A failed write leaves the old file and no part of the new one."""
 
 import os
 from contextlib import nullcontext
@@ -33,7 +33,7 @@ def test_interrupted_write_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):
+def test_an_open_reader_keeps_the_old_file(tmp_path):
     write_text(tmp_path / "a", "old")
     with open(tmp_path / "a") as reader:
         write_text(tmp_path / "a", "new")
@@ -57,7 +57,7 @@ def test_nan_is_not_json(tmp_path):
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o002, 0o664)])
-def test_files_are_as_private_as_their_user_wants(tmp_path, mask, mode):
+def test_files_follow_the_umask(tmp_path, mask, mode):
     def private(path: Path):
         path.write_text("")
         path.chmod(0o600)  # as safetensors does
@@ -71,7 +71,7 @@ def test_files_are_as_private_as_their_user_wants(tmp_path, mask, mode):
     assert [os.stat(tmp_path / name).st_mode & 0o777 for name in "ab"] == [mode, mode]
 
 
-def test_a_wish_for_a_folder_leaves_nothing_behind(tmp_path):
+def test_checking_a_folder_creates_nothing(tmp_path):
     check_writable(tmp_path / "a" / "b")
     check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -97,7 +97,7 @@ VERDICTS = ("verdicts.json",)
         ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}}, "verdicts.json"),
     ],
 )
-def test_a_verb_runs_again_and_overwrites_no_other_s_files(tmp_path, verb, names, there, name):
+def test_a_verb_overwrites_only_its_own_files(tmp_path, verb, names, there, name):
     for file, document in there.items():
         write_json(tmp_path / file, document)
     with nullcontext() if name is None else pytest.raises(RequestError, match=f"{name}.* not written by .* {verb}"):
@@ -105,7 +105,7 @@ def test_a_verb_runs_again_and_overwrites_no_other_s_files(tmp_path, verb, names
 
 
 @pytest.mark.parametrize(("text", "ours"), [("mark", True), ("a" * 200_000 + "mark", True), ("mine", False)])
-def test_a_file_is_ours_by_its_mark(tmp_path, text, ours):
+def test_a_mark_identifies_our_files(tmp_path, text, ours):
     check_writable(tmp_path, "plot", ["picture.svg"], b"mark")
     (tmp_path / "picture.svg").write_text(text)
     with nullcontext() if ours else pytest.raises(RequestError, match="picture"):

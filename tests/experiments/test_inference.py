@@ -1,4 +1,4 @@
-"""Every bound of the project: coverage under its assumption, parity with a slow twin, and what it does with atoms."""
+"""Every confidence bound: coverage under its assumption, agreement with a slow version, and atoms."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ TAIL = 0.01
 
 
 def assert_misses_at_most(misses: np.ndarray, tail: float, least: float = 0.0) -> None:
-    """Binomial test that simulated designs miss at a rate of `tail` at most, and (exact bounds) of `least` at least."""
+    """Assert by binomial tests that designs miss at a rate of at most `tail` and at least `least`."""
     spend(SHARE)
     designs, missed = misses.size, int(misses.sum())
     assert missed <= stats.binom.isf(SHARE / 2, designs, tail), f"{missed} of {designs} miss at tail {tail}"
@@ -32,11 +32,11 @@ def assert_misses_at_most(misses: np.ndarray, tail: float, least: float = 0.0) -
 
 
 def atom(rng, shape):
-    """Accuracy from seven pairs: 0, except for rare samples with 45 %; the mean is .0135."""
+    """Like accuracies after seven pairs: 0, but rarely .45; the mean is .0135."""
     return np.where(rng.random(shape) < 0.03, 0.45, 0.0)
 
 
-# (draws of a law on [0, 1], its mean)
+# (sampler of a law on [0, 1], mean of the law)
 LAWS = {
     "rare atom": (atom, 0.0135),
     "constant": (lambda rng, shape: np.full(shape, 0.3), 0.3),
@@ -90,7 +90,7 @@ def test_betting_coverage(law, designs):
         bounds = betting_bounds(draws(rng, (min(1000, designs - start), 60)), TAIL)
         low.append(bounds.low)
         high.append(bounds.high)
-    # 1e-12: the mean of a constant is its value, and a bound may round to it.
+    # 1e-12: bounds of a constant may differ from it by rounding.
     assert_misses_at_most(np.concatenate(low) > mean + 1e-12, TAIL)
     assert_misses_at_most(np.concatenate(high) < mean - 1e-12, TAIL)
 
@@ -109,7 +109,7 @@ def test_betting_bounds_are_where_the_capital_reaches_its_goal(unit, tail, suppo
     assert values.mean() - 1e-7 <= high <= ceiling
 
     def capital(x, m):
-        """The definition, product by product."""
+        """The definition as explicit products."""
         stakes = [2.0**-j for j in range(int(np.ceil(np.log2(len(x)) / 2)) + 2)]
         return np.mean([np.prod([1 - s + s * v / m for v in x]) for s in stakes])
 
@@ -129,7 +129,7 @@ def test_equal_values_are_counted():
         betting_bounds(values, 0.01)
 
 
-def test_a_sample_takes_the_sharpest_bound_that_holds():
+def test_a_sample_gets_the_sharpest_valid_bound():
     values = np.array([0.2, 0.5, 0.4, 0.3])
     assert Sample(values).bounds(0.01) is None
     assert Sample(values).interval() is None
@@ -142,7 +142,7 @@ def test_a_sample_takes_the_sharpest_bound_that_holds():
 
 
 def test_expanded_percentiles_of_a_normal_bootstrap_are_the_t_interval():
-    # The bootstrap's means of C values scatter by sqrt((C - 1)/C) s/sqrt(C) around theirs.
+    # Bootstrap means of C values have standard deviation sqrt((C - 1)/C) s/sqrt(C).
     values = np.array([0.3, 0.1, 0.7, 0.4, 0.9])
     C, spread = len(values), np.std(values) / np.sqrt(len(values))
     ends = values.mean() + spread * stats.norm.ppf([expanded_tail(C, 0.9), 1 - expanded_tail(C, 0.9)])

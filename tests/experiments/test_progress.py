@@ -1,4 +1,4 @@
-"""Progress: short work is silent, a pipe gets a line now and then, a terminal gets bars."""
+"""Progress: short work is silent, a pipe gets occasional lines, a terminal gets bars."""
 
 import io
 import sys
@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Progress appears after 20 ms."""
+    """Make progress appear after 20 ms."""
     monkeypatch.setattr(progress, "PATIENCE", 0.02)
 
 
@@ -27,7 +27,7 @@ def terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
 
-    def use() -> Terminal:  # in the test itself, since pytest replaces stderr between setup and call
+    def use() -> Terminal:  # in the test, because pytest replaces stderr between setup and call
         monkeypatch.setattr(sys, "stderr", Terminal())
         return sys.stderr
 
@@ -59,7 +59,7 @@ def test_a_pipe_gets_a_line_after_three_seconds_and_every_half_minute(monkeypatc
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_terminal_shows_bars_inside_each_other_and_lines_above_them(terminal):
+def test_a_terminal_shows_nested_bars_and_lines_above_them(terminal):
     stderr = terminal()
     with counting("soberclip check: at work"), counting("photos", 10, "photos/s") as advance:
         advance(3, "wang-lemma-d3")

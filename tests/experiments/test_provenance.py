@@ -1,4 +1,4 @@
-"""A commit is named only where it says what ran."""
+"""A commit is named only if it identifies the code that ran."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A small repository laid out as this one."""
+    """A small repository with the layout of this one."""
     root = tmp_path / "checkout"
     for name in ("experiments", "theory"):
         (root / name).mkdir(parents=True)
@@ -29,7 +29,7 @@ def checkout(tmp_path):
     return root
 
 
-def test_a_clean_checkout_has_no_plus_while_results_are_written_into_it(checkout):
+def test_results_in_a_clean_checkout_give_no_plus(checkout):
     head = git(checkout, "rev-parse", "--short=12", "HEAD")
     assert commit(checkout) == head
     (staging_folder(checkout / "soberclip-report") / "verdicts.json").write_text("[]")
@@ -44,7 +44,7 @@ def test_changed_sources_have_a_plus(checkout, name):
     assert commit(checkout) == git(checkout, "rev-parse", "--short=12", "HEAD") + "+"
 
 
-def test_a_copy_inside_another_repository_does_not_speak_for_it(checkout, monkeypatch):
+def test_a_copy_inside_another_repository_has_no_commit(checkout, monkeypatch):
     copy = checkout / "vendor" / "soberclip"
     shutil.copytree(checkout / "experiments", copy / "experiments")
     assert commit(copy) == "unknown"

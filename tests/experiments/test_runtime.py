@@ -1,4 +1,4 @@
-"""Memory and threads of our processes, each test of memory in a fresh interpreter."""
+"""Memory and threads of our processes, in fresh interpreters."""
 
 import ctypes
 import os
@@ -27,8 +27,8 @@ print(faults() - before)
 
 
 @pytest.mark.skipif(not GLIBC, reason="only glibc has these settings")
-def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
-    """Without the setting each of 20 rounds fetches new pages, at most 2 MB each."""
+def test_new_arrays_reuse_freed_memory():
+    """Without the setting each of 20 rounds requests new pages of at most 2 MB."""
     plain = int(printed(FAULTS))
     kept = int(printed(f"from experiments.runtime import keep_memory; keep_memory()\n{FAULTS}"))
     assert kept < 20 <= plain
@@ -43,7 +43,7 @@ def test_arrays_that_are_made_again_take_the_memory_that_was_freed():
         ("GLIBC_TUNABLES", "glibc.cpu.x86_ibt=off", True),
     ],
 )
-def test_a_user_s_own_settings_stand(name, value, ours):
+def test_settings_of_the_user_are_kept(name, value, ours):
     code = (
         "import os; from experiments.runtime import keep_memory; was = dict(os.environ); keep_memory(); "
         f"print([n for n in {list(ALLOCATOR)} if os.environ.get(n) != was.get(n)])"
@@ -52,7 +52,7 @@ def test_a_user_s_own_settings_stand(name, value, ours):
 
 
 @pytest.mark.parametrize("before", [None, "3"])
-def test_one_thread_each_lasts_while_processes_are_started(monkeypatch, before):
+def test_one_thread_each_holds_inside_its_block(monkeypatch, before):
     for name in THREAD_COUNTS:
         monkeypatch.delenv(name, raising=False)
         if before is not None:
@@ -68,11 +68,11 @@ def test_one_thread_each_lasts_while_processes_are_started(monkeypatch, before):
 @pytest.mark.parametrize(
     ("argv", "call", "expected"),
     [
-        (["soberclip", "claims"], "main()", ["1000", str(2**28)]),  # the process is the command line's own
+        (["soberclip", "claims"], "main()", ["1000", str(2**28)]),  # a process of the command line
         (["host"], "main(['claims'])", ["None", "None"]),
     ],
 )
-def test_only_a_process_of_ours_has_its_threads_and_memory_set(argv, call, expected):
+def test_only_our_processes_set_threads_and_memory(argv, call, expected):
     code = (
         f"import sys, os; sys.argv = {argv}; from experiments.command.main import main; {call}; "
         "print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('MALLOC_TRIM_THRESHOLD_'))"
@@ -80,7 +80,7 @@ def test_only_a_process_of_ours_has_its_threads_and_memory_set(argv, call, expec
     assert printed(code).splitlines()[-1].split() == expected
 
 
-def test_a_user_s_own_thread_setting_stands():
+def test_thread_settings_of_the_user_are_kept():
     code = (
         "import os; from experiments.runtime import sleep_soon; sleep_soon(); print(os.environ.get('GOMP_SPINCOUNT'))"
     )

@@ -17,8 +17,8 @@ from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
 
-# theory.md: p, mu_spu, sigma_inv, sigma_spu, nu; (common, counter) under the name prompt, then the mean prompt, and
-# the unit of the last printed digit.
+# theory.md: p, mu_spu, sigma_inv, sigma_spu, nu; (common, counter) under the name prompt and the mean prompt;
+# unit of the last printed digit.
 KNOWN = [
     # section 4 prints (Err, Acc) = (1 - counter, common)
     ((0.99, 1.5, 1, 0.5, 0), (0.976, 1 - 0.538), (0.992, 1 - 0.766), 1e-3),
@@ -40,7 +40,7 @@ def test_known_answers(world, name, mean, unit):
     ("prompt", "fields", "expected"),
     [
         ("name", {"p_spu": 0.9, "mu_spu": 2.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0)),  # no noise: certain
-        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "mu_inv": 0.0}, (0.5, 0.5)),  # no object: a rule that is zero
+        ("name", {"p_spu": 0.9, "mu_spu": 2.0, "mu_inv": 0.0}, (0.5, 0.5)),  # no object: the rule is zero
         ("mean", {"p_spu": 0.5, "mu_spu": 0.0, "sigma_inv": 0.0}, (1, 1)),
         ("name", {"p_spu": 1.0, "mu_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0}, (1, 0.5)),  # a tie
     ],
@@ -118,7 +118,7 @@ blocks_of_any_kind = st.builds(
 
 @given(blocks_of_any_kind, st.floats(0, 5), st.floats(1e-3, 1e3))
 def test_symmetries_of_linear_rules(blocks, t, c):
-    """A rule's length does not matter; a background's sign exchanges the groups of two classes."""
+    """The length of a rule has no effect; a sign change of the background swaps the groups of two classes."""
     u = np.array([1.0, t])
     got = linear_accuracy(u, blocks)
     scaled = linear_accuracy(c * u, blocks)
@@ -132,7 +132,7 @@ def test_symmetries_of_linear_rules(blocks, t, c):
 
 @given(blocks_of_any_kind, st.sampled_from(PROMPTS))
 def test_limits(blocks, prompt):
-    """No correlation: both groups alike. A background never mentioned: the mean prompt is the name prompt."""
+    """Without correlation both groups are equal. If no caption mentions the background, both prompts are equal."""
     chance = blocks.replace(p_spu=1 / blocks.classes)
     got = LinearCLIP(prompt).accuracy(chance)
     assert float(got.common) == pytest.approx(float(got.counter), abs=1e-12)

@@ -1,4 +1,4 @@
-"""What a run of n pairs sees nothing of, against densities written out group by group."""
+"""The share of images without similar pairs in a run of n, against densities summed over groups."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ from theory.coverage import unseen
 HARD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.5**0.5, dim_image=2, dim_text=2)  # nu = .25
 
 
-def test_shares_and_pairs_are_those_of_densities_written_out():
+def test_shares_and_pairs_are_those_of_explicit_densities():
     world = HARD.model_copy(update={"sigma_xi_text": 0.9})
     rng = np.random.default_rng(0)
     deviation = np.sqrt([world.sigma_inv**2 + world.nu_image, world.sigma_spu**2 + world.nu_image])
@@ -36,20 +36,20 @@ def test_shares_and_pairs_are_those_of_densities_written_out():
         x = np.array([world.mu_inv, sign * world.mu_spu]) + deviation * rng.standard_normal((20_000, 2))
         joint = [density(np.hstack([x, np.tile(t, (len(x), 1))]), world.nu_image, world.nu_text) for t in q]
         pmi = np.max(joint, 0) - density(x, world.nu_image) - density(q[:1], world.nu_text)
-        assert share == pytest.approx(np.mean(pmi < -np.log(1e4)), abs=0.006)  # three deviations of 20,000 images
+        assert share == pytest.approx(np.mean(pmi < -np.log(1e4)), abs=0.006)  # three standard errors of 20,000 images
         if sign == -1:
             assert np.log(found.pairs_needed) == pytest.approx(-np.quantile(pmi, 0.01), abs=0.5)
 
 
-def test_more_pairs_leave_less_and_the_needed_ones_leave_a_hundredth():
+def test_more_pairs_cover_more_and_the_needed_pairs_leave_one_percent():
     shares = [unseen(HARD, "mean", n).counter for n in (1e3, 1e5, 1e7)]
     assert shares == sorted(shares, reverse=True)
     needed = unseen(HARD, "mean", 1.0).pairs_needed
-    enough = unseen(HARD, "mean", 1.1 * needed)  # a quantile of 4096 images
+    enough = unseen(HARD, "mean", 1.1 * needed)  # a tenth more: the quantile is that of 4096 images
     assert max(enough.common, enough.counter) <= module.RARE
 
 
-def test_several_classes_and_dimensions_that_say_nothing():
+def test_several_classes_and_uninformative_dimensions():
     wide = HARD.model_copy(update={"dim_image": 8, "dim_text": 8, "sigma_xi": 2**0.5})
     assert unseen(wide, "mean", 1e5) == pytest.approx(unseen(HARD, "mean", 1e5)), "only nu counts"
     three = World(p_spu=0.9, mu_spu=3.0, classes=3, sigma_xi=1.0, dim_image=6, dim_text=6)
@@ -66,5 +66,5 @@ def test_several_classes_and_dimensions_that_say_nothing():
         (HARD, "scores"),
     ],
 )
-def test_what_is_not_computed_is_none(world, prompt):
+def test_unsupported_worlds_give_none(world, prompt):
     assert unseen(world, prompt, 1e6) is None

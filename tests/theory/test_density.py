@@ -1,4 +1,4 @@
-"""Densities against the mixture written out: every group and every caption mask, one Gaussian each."""
+"""Densities against the explicit mixture: one Gaussian per group and caption mask."""
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ def test_prompt_densities_differ_from_joint_ones_by_what_prompts_share(world, pr
     image = rng.normal(size=(20, len(blocks.mean), texts.shape[-1]))
     told, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
     assert np.all(told <= joint + 1e-12)
-    if np.all(np.isneginf(told)):  # no caption says anything that tells the prompts apart
+    if np.all(np.isneginf(told)):  # no caption distinguishes the prompts
         np.testing.assert_allclose(joint, joint[:, :1] * np.ones(world.classes), rtol=1e-12)
         return
     shared = np.exp(joint) - np.exp(told)
@@ -102,8 +102,8 @@ def test_prompt_densities_differ_from_joint_ones_by_what_prompts_share(world, pr
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("prompt", ["name", "mean"])
-def test_captions_without_noise_are_the_limit_of_little(classes, prompt):
-    """At nu_T = 0 silence is an atom. Which prompt fits an image better is continuous there."""
+def test_captions_without_noise_are_the_limit_of_little_noise(classes, prompt):
+    """At nu_T = 0 a masked block is an atom. Which prompt fits an image better is continuous there."""
     quiet = World(classes=classes, sigma_xi=4.0, sigma_xi_text=0.0, mention_inv=0.7, mention_spu=0.4, p_spu=0.8)
     faint = quiet.model_copy(update={"sigma_xi_text": 1e-7})
     images = 2 * np.random.default_rng(4).normal(size=(300, 2, 1 if classes == 2 else classes))
@@ -111,12 +111,12 @@ def test_captions_without_noise_are_the_limit_of_little(classes, prompt):
         prompt_log_density(images, w.prompts(prompt).reshape(classes, 2, -1), Worlds.of(w)) for w in (quiet, faint)
     ]
     gaps = [s - s[:, :1] for s in scores]
-    # A mention that reads 0 weighs sqrt(nu_T) = 1e-8 of a silence there, and nothing else is as large.
+    # A mention with value 0 weighs sqrt(nu_T) = 1e-8 of a masked block; every other term is smaller.
     np.testing.assert_allclose(gaps[0], gaps[1], rtol=0, atol=1e-7)
 
 
 def test_small_noise_leaves_a_finite_exact_density():
-    # At nu = 1e-12 S_I S_T - sigma^4 has lost all its digits; the density of x_I = x_T = mu is known by hand.
+    # At nu = 1e-12, S_I S_T - sigma^4 loses all digits. At x_I = x_T = mu the density has a closed form.
     world = World(p_spu=1.0, mu_spu=0.0, sigma_xi=8e-6, sigma_spu=1.0)
     nu = world.nu_image
     at = np.array([[1.0], [0.0]])

@@ -1,4 +1,4 @@
-"""Block formulas of the population against the covariance written out over all groups."""
+"""Block formulas of the population against the covariance summed over all groups."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ PROMPTS = st.sampled_from(LINEAR)
 
 
 def class_difference(world: World) -> np.ndarray:
-    """(l, B): one column a block, the normalised difference of the patterns of classes 0 and 1."""
+    """(l, B), one column per block: the normalised difference of the patterns of classes 0 and 1."""
     pattern = np.array([1.0]) if world.classes == 2 else np.eye(world.classes)[0] - np.eye(world.classes)[1]
     return np.kron(np.eye(2 + len(world.attribute)), (pattern / np.linalg.norm(pattern))[:, None])
 
 
 def size_of(world: World) -> float:
-    """Largest entry of any covariance of the world: what rounding is relative to."""
+    """Largest entry of any covariance of the world, the scale of rounding errors."""
     b = Worlds.of(world)
     return float((b.mean**2 + b.scale**2).max()) + 1e-300
 
@@ -35,7 +35,7 @@ def test_block_covariance_is_the_mixtures_on_class_differences(world):
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
-    """Weight on each block from the explicit critic: how class 0's score differs from class 1's."""
+    """Weight of each block in the score of class 0 minus that of class 1, from the explicit critic."""
     if world.classes == 2:
         return u[0] / 2  # the prompt of a two-class decision is q_+ - q_- = 2 q_+
     shape = (2 + len(world.attribute), world.classes)
@@ -55,7 +55,7 @@ def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
     values = np.append(np.linalg.svd(latent_cross_covariance(world), compute_uv=False), 0.0)
     assume(values[0] > 0)
     if width < world.latents:
-        # Singular subspaces move by rounding over the gap.
+        # The error of singular subspaces is rounding divided by the gap.
         assume(values[width - 1] - values[width] > 1e-4 * values[0])
     explicit = differences(population_critic(world, prompt, width).inside[0], world)
     scale = size_of(world) ** 1.5

@@ -1,4 +1,4 @@
-"""Printed formulas give the printed numbers, right or wrong."""
+"""Formulas as printed give the printed numbers, even if they are wrong."""
 
 import numpy as np
 import pytest
@@ -57,13 +57,13 @@ def test_lemma_d3_is_right_where_mu_spu_is_one(p, si, ss):
 
 @given(st.floats(0, 1), st.floats(0.01, 10), st.floats(0, 10))
 def test_data_model_1_is_the_corrected_law_at_mu_spu_one(p, si, ss):
-    """[X] needs no correction there, for the name prompt without view noise."""
+    """The formulas of [X] need no correction there, for the name prompt without view noise."""
     common, counter = data_model_1_accuracies(p, si, ss)
     got = LinearCLIP("name").accuracy(worlds_with(p_spu=p, sigma_inv=si, sigma_spu=ss))
     assert (float(common), float(counter)) == pytest.approx((float(got.common), float(got.counter)), abs=1e-12)
 
 
-# Where the printed inequalities turn: fact (vi) of theory.md section 4
+# Where the printed inequalities change sign: fact (vi) of theory.md section 4
 
 
 def neutral_correlation(mu_spu):
@@ -104,7 +104,7 @@ def test_fact_vi_each_margin_turns_once_on_its_side_of_p_star(world):
     error, accuracy = (float(x) for x in turning_points(*world))
     p = np.linspace(0.5, 1, 4001)
     for turn, margin in zip((error, accuracy), inequality_margins(p, *world), strict=True):
-        # Dense scan: negative up to the root, not negative after it (a cell beside the root and rounding excused).
+        # Dense scan: negative up to the root, not negative after it (except beside the root, and for rounding).
         assert np.isfinite(turn)
         assert np.all(margin[p < turn - 2e-4] < 1e-13)
         assert np.all(margin[p > turn + 2e-4] > -1e-13)
@@ -124,5 +124,5 @@ def test_fact_vi_the_error_turns_at_p_star_where_mu_spu_is_1_plus_sigma_squared(
 
 
 def test_no_change_of_sign_is_nan():
-    """mu_spu = 1: printed and corrected agree everywhere, so nothing turns."""
+    """At mu_spu = 1 printed and corrected formulas agree everywhere."""
     assert np.isnan(turning_points(1.0, 1.0, 0.5)).all()

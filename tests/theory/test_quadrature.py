@@ -7,7 +7,7 @@ from theory.quadrature import estimate, gaussian_average, logistic_moments
 
 
 def exact_moments(m, V):
-    """The defining integrals over s, at 30 digits, cut where the integrand changes character."""
+    """The defining integrals over s, at 30 digits, split where the integrand changes its shape."""
     mp.dps = 30
     m, V = mpf(m), mpf(V)
     root = mp.sqrt(V)
@@ -20,7 +20,7 @@ def exact_moments(m, V):
     return tail, [mp.quad(lambda s, k=k: density(s) * slope(s) * ((s - m) / root) ** k, cuts) for k in range(3)]
 
 
-# Both rules, both sides of their seam at V = 4, wrong-side means, and a margin of 20 standard deviations.
+# Both rules, both sides of their switch at V = 4, means of both signs, and a margin of 20 standard deviations.
 @pytest.mark.parametrize(
     ("m", "V"), [(0, 0.01), (2, 1), (-3, 3.9), (5, 4.1), (3.99, 4), (2, 20), (-30, 50), (30, 20), (200, 400), (60, 25)]
 )
@@ -31,7 +31,7 @@ def test_logistic_moments_match_the_integrals(m, V):
     # Both rules err by e^-39 of the integrand's mass; 1e-12 leaves room for the 300 roundings of a sum.
     assert got.tail[0] * scale == pytest.approx(float(tail), rel=1e-12)
     for k in range(3):
-        size = float(abs(curvature[0])) if k == 1 else 0.0  # the odd moment may cancel
+        size = float(abs(curvature[0])) if k == 1 else 0.0  # the odd moment may be near 0
         assert got.curvature[k, 0] * scale == pytest.approx(float(curvature[k]), rel=1e-11, abs=1e-12 * size)
 
 

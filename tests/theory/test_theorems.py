@@ -1,4 +1,4 @@
-"""Theorems T1 to T8 over their whole domains, and their known numbers."""
+"""Theorems T1 to T8 over their whole domains, and known numbers."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,9 @@ def test_t2_reliance_of_both_prompts(alpha, beta, si, ss, m0, kappa, D_inv):
     ceiling = (beta**2 + ss**2) / (alpha * beta * m0 * D_inv)
     assert mean <= ceiling * (1 + 1e-12)
     assert T.reliance_mean(alpha, beta, si, ss, m0, 1e14, D_inv) == pytest.approx(ceiling, rel=1e-3)
-    if alpha**2 < kappa * (beta**2 + ss**2):  # the mean prompt relies more where objects disagree more, name less
+    if alpha**2 < kappa * (
+        beta**2 + ss**2
+    ):  # as objects disagree more: the mean prompt relies more, the name prompt less
         assert T.reliance_mean(alpha, beta, si, ss, m0, kappa) <= mean * (1 + 1e-12)
     assert T.reliance_name(alpha, beta, si, m0) >= name
 

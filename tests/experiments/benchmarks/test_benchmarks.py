@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say; sizes here are toys."""
+"""The benchmarks measure the stated work; the sizes here are tiny."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_a_table_shows_ratios(capsys):
     assert lines[3:] == ["| a | 2 ns per world | 2 | 4 | b |", "| c | 4 ms per pair |  |  |  |"]
 
 
-def test_seconds_are_those_of_one_call():
+def test_seconds_are_per_call():
     assert timing.seconds(lambda: sum(range(20_000)), least=0.01) < timing.once(lambda: sum(range(20_000_000)))
 
 
@@ -32,7 +32,7 @@ def test_both_losses_are_measured(monkeypatch):
 
 
 def test_the_library_computes_the_same_loss():
-    """Two linear cross-entropies are a symmetric InfoNCE, gradients included."""
+    """Two linear cross-entropies equal symmetric InfoNCE, including gradients."""
     if not hasattr(torch.nn, "LinearCrossEntropyOptions"):
         pytest.skip("this torch has no chunked linear_cross_entropy")
     rng = torch.Generator().manual_seed(0)
@@ -54,7 +54,7 @@ def test_steps_are_measured(monkeypatch):
     assert min(row.ours, row.limit) > 0
 
 
-def test_a_loop_over_functions_finds_what_the_study_finds():
+def test_a_loop_over_functions_equals_the_study():
     exact = study_of(axes=AXES, routes="exact", n=1000, replicates=3)
     replicates = study.cell(exact, (1, 0), 0, "name")["replicates"]
     assert [one["counter"] for one in replicates] == exact.run().counter.values[1, 0, 0, 0].tolist()

@@ -1,4 +1,4 @@
-"""sweep, designs and plot: a design is listed, run, changed by flags, drawn; wrong requests get one sentence."""
+"""sweep, designs and plot: designs are listed, run, changed by flags and drawn; a wrong request gets one sentence."""
 
 import io
 import json
@@ -17,7 +17,7 @@ SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
 def test_designs_are_listed(soberclip):
     run = soberclip("designs", "--json")
     assert (run.status, run.err) == (0, "")
-    assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # which trains a model of yours on
+    assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # this one fine-tunes a user's model
     stream = io.StringIO()
     Console(file=stream, width=80).print(designs_view(run.document))
     lines = stream.getvalue().splitlines()
@@ -31,7 +31,7 @@ def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
     document = run.document
     assert (run.status, document["cells"], document["design"]["name"]) == (0, 4, "sources")
     assert document["study"]["axes"] == {"p_spu": [0.6, 0.9]}
-    assert document["study"]["world"]["mu_spu"] == 2.0  # what no flag says is the design's
+    assert document["study"]["world"]["mu_spu"] == 2.0  # the design sets what no flag sets
     assert len(table.read_text().splitlines()) == 5
     question, *_, picture = run.err.splitlines()
     assert question == f"soberclip: {document['design']['question']}"
@@ -42,7 +42,7 @@ def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
     assert (tmp_path / "a.svg").stat().st_size > 1000
 
 
-def test_a_dry_run_says_the_size_and_stops(soberclip):
+def test_a_dry_run_prints_the_size_and_stops(soberclip):
     quick, full = (soberclip("sweep", "sources", *flag, "--dry-run") for flag in ((), ("--full",)))
     assert (quick.status, quick.out) == (0, "")
     assert "366 cells" in quick.err
@@ -68,7 +68,7 @@ def test_wrong_requests_get_one_sentence(soberclip, words, value, tmp_path, monk
     assert value in run.err
 
 
-def test_a_file_in_a_folder_is_a_file_whatever_it_is_called(soberclip, tmp_path):
+def test_a_path_with_a_folder_is_a_file_even_if_named_like_a_design(soberclip, tmp_path):
     (tmp_path / "sources").write_text('learners = ["linear"]')
     run = soberclip("sweep", tmp_path / "sources", "--json")
     assert (run.status, run.document["cells"], run.document["design"]) == (0, 1, None)
@@ -85,10 +85,10 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
     assert (run.status, repr(str(table)) in run.err) == (2, True)
     run = soberclip(*SWEEP, "--csv", tmp_path, "-o", tmp_path / "a.zarr")
     assert (run.status, "is a folder" in run.err) == (2, True)
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]  # nothing was begun
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]  # no work was started
 
 
-def test_flags_lie_over_a_world_file_and_that_over_a_study(soberclip, tmp_path):
+def test_flags_override_a_world_file_and_it_overrides_a_study(soberclip, tmp_path):
     world, asked = tmp_path / "world.toml", tmp_path / "study.toml"
     world.write_text("mu_spu = 2.0\nsigma_inv = -1.0")
     asked.write_text("[world]\nmu_spu = -7000.0")

@@ -1,4 +1,4 @@
-"""The command line is a contract: documents, exit statuses, and one sentence for every wrong request."""
+"""The command line: documents, exit statuses, and one sentence for every wrong request."""
 
 import json
 import os
@@ -78,12 +78,12 @@ def test_flags_override_the_file(soberclip, tmp_path):
     file.write_text("p_spu = 0.6\nmu_spu = 2.0\n[[attribute]]\nmu = 1.5\np = 0.8\n")
     world = soberclip("predict", "--world", file, "--p-spu", "0.8", "--json").document["world"]
     assert (world["p_spu"], world["mu_spu"], len(world["attribute"])) == (0.8, 2.0, 1)
-    # A file that is wrong only until a flag completes it is right.
+    # A file is valid if a flag completes it.
     file.write_text("dim_image = 6\n")
     assert soberclip("predict", "--world", file, "--dim-text", "8", "--classes", "3").status == 0
 
 
-WRONG = {  # request: what its sentence names
+WRONG = {  # request: words of its error message
     "predict --p-spu 1.4": "1.4 is not at most 1; the nearest valid value is 1",
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
@@ -113,7 +113,7 @@ WRONG = {  # request: what its sentence names
 
 
 def refused(run, value: str) -> None:
-    """The run was refused in one line that names the value."""
+    """Whether the run was refused in one line that names the value."""
     assert (run.status, run.out) == (2, "")
     assert run.err.startswith("soberclip: ")
     assert run.err.count("\n") == 1
@@ -198,7 +198,7 @@ everything = [mine]
 """
 
 
-def test_a_claims_file_may_print_and_import_what_lies_beside_it(soberclip, tmp_path):
+def test_a_claims_file_may_print_and_import_its_neighbours(soberclip, tmp_path):
     (tmp_path / "helper.py").write_text("HALF = 0.5\n")
     (tmp_path / "mine.py").write_text(CLAIM)
     before = list(sys.path)
@@ -210,7 +210,7 @@ def test_a_claims_file_may_print_and_import_what_lies_beside_it(soberclip, tmp_p
     assert sys.path == before
 
 
-def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
+def test_two_claims_with_one_id_are_refused(soberclip, tmp_path):
     (tmp_path / "helper.py").write_text("HALF = 0.5\n")
     quiet = CLAIM.replace('print("hello from the file")', "")
     (tmp_path / "mine.py").write_text(quiet + quiet.replace("mine = Claim", "other = Claim"))
@@ -220,7 +220,7 @@ def test_two_claims_of_one_id_are_refused(soberclip, tmp_path):
 @pytest.mark.parametrize(
     ("output", "words"), [([], "nothing was kept"), (["--output", "kept"], "in kept/verdicts.json")]
 )
-def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatch, output, words):
+def test_an_interrupted_check_says_what_it_kept(soberclip, tmp_path, monkeypatch, output, words):
     import experiments.court.trial as judging
 
     monkeypatch.chdir(tmp_path)
@@ -250,7 +250,7 @@ def test_an_interrupted_check_says_what_was_kept(soberclip, tmp_path, monkeypatc
         (["counteranimal", "compose", "--size", "64"], "composites stay"),
     ],
 )
-def test_ctrl_c_elsewhere_says_what_was_kept(soberclip, monkeypatch, words, kept):
+def test_ctrl_c_in_other_verbs_says_what_was_kept(soberclip, monkeypatch, words, kept):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -272,8 +272,8 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
     refused(soberclip("simulate", "--output", tmp_path / "b"), "simulate")
 
 
-def test_train_says_where_it_ended_and_what_was_done(soberclip):
-    """`--until` and `--mitigate` reach the training, and what they find the page."""
+def test_train_reports_its_last_step_and_its_mitigation(soberclip):
+    """`--until` and `--mitigate` reach the training, and their results are printed."""
     small = ["--width", "2", "--depth", "1", "--batch-size", "8", "--warmup", "0", "--no-compile"]
     small += ["--steps", "20", "--dim-image", "2", "--dim-text", "2"]
     run = soberclip("train", *small, "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
@@ -286,7 +286,7 @@ def test_train_says_where_it_ended_and_what_was_done(soberclip):
     refused(run, "counter pairs")
 
 
-def test_a_wrong_request_makes_no_folder(soberclip, tmp_path):
+def test_a_wrong_request_creates_no_folder(soberclip, tmp_path):
     assert soberclip("predict", "--learner", "infonce", "--sigma-xi", "0", "--output", tmp_path / "a").status == 2
     assert not list(tmp_path.iterdir())
 
@@ -315,7 +315,7 @@ def test_bash_completes_a_verb_and_a_flag(tmp_path):
 ASCII = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}
 
 
-def test_a_terminal_of_ascii_gets_every_number():
+def test_an_ascii_terminal_gets_every_number():
     command = [sys.executable, "-m", "experiments", "predict"]
     run = subprocess.run(command, cwd=ROOT, text=True, env=ASCII, stdin=subprocess.DEVNULL, capture_output=True)
     assert run.returncode == 0, run.stderr
@@ -333,8 +333,8 @@ def test_a_terminal_of_ascii_gets_every_number():
         ("predict --json | true", 1, ""),
     ],
 )
-def test_streams_that_are_full_closed_or_left(line, status, said):
-    """One sentence or none, the right status, and no traceback."""
+def test_full_or_closed_streams_give_no_traceback(line, status, said):
+    """At most one sentence, the right status, and no traceback."""
     shell = f"{shlex.quote(sys.executable)} -m experiments {line}; exit ${{PIPESTATUS[0]}}"
     run = subprocess.run(["bash", "-c", shell], cwd=ROOT, text=True, env=ASCII, capture_output=True)
     assert (run.returncode, run.stdout, run.stderr.splitlines()) == (status, "", [said] if said else [])

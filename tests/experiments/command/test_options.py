@@ -1,4 +1,4 @@
-"""Options follow the declarations of World and Recipe, and numbers are read as people write them."""
+"""Options follow the fields of World and Recipe; numbers are read in common notations."""
 
 import re
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from simulator import quantities as q
 from simulator.world import World
 
 
-def test_new_fields_are_flags_by_themselves(capsys):
+def test_new_fields_become_flags(capsys):
     class Noisier(World):
         p_inv: q.SpuriousCorrelation = 1.0
         sigma_xi_text: q.ViewNoise | None = None
@@ -42,7 +42,7 @@ WHOLE = {"1000": 1000, "1e3": 1000, "1e12": 10**12, "2.0": 2, "-3": -3}
 REAL = {"0.9": 0.9, "1e-5": 1e-5, "-inf": float("-inf"), ".1": 0.1}
 
 
-def test_numbers_as_people_write_them():
+def test_common_notations_of_numbers_are_read():
     assert {text: read(whole, text) for text in WHOLE} == WHOLE
     assert {text: read(real, text) for text in REAL} == REAL
 
@@ -51,15 +51,15 @@ def test_numbers_as_people_write_them():
     ("converter", "text"),
     [*((whole, text) for text in ("2.5", "1e-3", "x", "", "nan", "inf", "1e-99999999")), (real, "high"), (real, "0,9")],
 )
-def test_what_is_no_number_is_refused(converter, text):
+def test_text_that_is_not_a_number_is_refused(converter, text):
     with pytest.raises(ValueError, match=f"{re.escape(text)}.* is not a (whole )?number"):
         read(converter, text)
 
 
 @pytest.mark.parametrize("text", ["1e5000", "1e99999999", "-1e5000", "9" * 5000])
 @pytest.mark.parametrize("converter", [whole, real])
-def test_numbers_beyond_all_use_are_refused_at_once(converter, text):
-    """int("1e5000") has more digits than Python prints, and 1e99999999 takes minutes to write out."""
+def test_huge_numbers_are_refused_at_once(converter, text):
+    """1e5000 has more digits than Python prints, and printing 1e99999999 takes minutes."""
     with pytest.raises(ValueError, match="outside every domain here") as refusal:
         read(converter, text)
     assert len(str(refusal.value)) < 120

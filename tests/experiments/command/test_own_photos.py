@@ -1,4 +1,4 @@
-"""Photos, groups and classes of one's own, from folders to the screen and the files."""
+"""A user's own photos, groups and classes, from folders to screen and files."""
 
 import csv
 
@@ -62,8 +62,8 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
         run("evaluate", *common, "--labels", 1000, "--output", tmp_path / "no")
 
 
-def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
-    """Photos that nobody has called common or counter have accuracies, and a worst background, but no drop."""
+def test_backgrounds_without_groups(run, shelves, tiny_clip, tmp_path):
+    """Photos without common and counter groups have accuracies and a worst background, but no drop."""
     own = ("--classes", tmp_path / "classes.csv", "--groups", "each")
     common = ("--data", shelves, "--model", f"open_clip:local-dir:{tiny_clip}", "--workers", 0, *own)
     (found,), _ = run("evaluate", *common, "--cache", tmp_path / "cache", "--output", tmp_path / "out", "--json")
@@ -86,7 +86,7 @@ def test_backgrounds_by_themselves(run, shelves, tiny_clip, tmp_path):
         run("compare", tmp_path / "out", "--output", tmp_path / "compared")
 
 
-def test_a_model_without_image_features_cannot_discover(run, shelves, tmp_path):
+def test_discovery_needs_image_features(run, shelves, tmp_path):
     (tmp_path / "lvlm").mkdir()
     for name in ("config.json", "processor_config.json", "tokenizer.json"):
         (tmp_path / "lvlm" / name).write_text("{}")

@@ -1,4 +1,4 @@
-"""What people read: nothing cropped at 80 columns or in a pipe, and every number with its relation, level and point."""
+"""Screens: nothing is cropped at 80 columns or in a pipe; numbers come with relation, level and point."""
 
 import io
 
@@ -43,7 +43,7 @@ def words(text: str) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 80, 10_000])
-def test_a_verdict_is_whole_at_any_width(width):
+def test_a_verdict_is_complete_at_any_width(width):
     text = shown(verdict_table([VERDICT]), width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
@@ -53,7 +53,7 @@ def test_a_verdict_is_whole_at_any_width(width):
         assert part in words(text)
 
 
-def test_a_pipe_gets_ids_in_one_piece_and_three_lines_a_claim(soberclip):
+def test_a_pipe_gets_unbroken_ids_and_three_lines_per_claim(soberclip):
     run = soberclip("check", "xue-data-model-1", "--quick")
     lines = run.out.splitlines()
     assert lines[0].split() == ["supported", "xue-data-model-1/common"]
@@ -69,7 +69,7 @@ def test_it_says_what_was_not_tried_now():
         assert part in text
 
 
-def test_accuracies_come_with_the_noise_that_they_hold_for():
+def test_accuracies_come_with_their_noise():
     numbers = {"common": 0.9, "counter": 0.3, "balanced": 0.6, "drop": 0.6, "reliance": 1.5}
     document = {"world": World(dim_image=4).model_dump(), "learner": "linear", "prompt": "name", **numbers}
     text = words(shown(accuracy_table(document), 80))

@@ -1,4 +1,4 @@
-"""What a proof adds to a verdict, and certificates on disk: written, checked again, damaged."""
+"""Proofs in verdicts, and certificates on disk: written, verified, damaged."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.proofs.prover import prove
 
-DOCKET = {claim.id: claim for claim in CLAIMS}
+BY_ID = {claim.id: claim for claim in CLAIMS}
 PROOF = {"outcome": "proved", "reason": "shown"}
 MINE = Claim(
     id="mine",
@@ -49,15 +49,15 @@ def test_the_verdict_carries_the_proof(tmp_path):
     assert (found["claim"], found["shows"], found["refused"]) == (MINE.id, "proved", None)
 
 
-def test_a_proof_that_is_not_closed_in_time_changes_nothing():
+def test_an_unfinished_proof_leaves_the_verdict():
     before, verdict = judge(MINE, quick=True), judge(MINE, quick=True, prove=True, proof_seconds=0.0)
     assert (verdict.verdict, verdict.proof["outcome"]) == (before.verdict, "open") == ("supported", "open")
     assert before.proof is None
     assert verdict.reason == f"{before.reason}; {verdict.proof['reason']}"
 
 
-def test_a_spent_budget_leaves_the_volume_and_a_box_that_are_open():
-    proof = prove(DOCKET["supervised-beats-clip-at-full-correlation/name-vs-least-squares"], budget=1000)
+def test_a_spent_budget_reports_the_open_volume_and_an_open_box():
+    proof = prove(BY_ID["supervised-beats-clip-at-full-correlation/name-vs-least-squares"], budget=1000)
     assert (proof.outcome, proof.certificate) == ("open", None)
     assert 1000 <= proof.bounded < 6000
     share, *ends = map(float, re.findall(r"\d*\.?\d+(?:e-?\d+)?(?= %| to|,|$)", proof.reason))
@@ -70,7 +70,7 @@ def test_a_certificate_that_the_checker_refuses_is_not_written(monkeypatch, tmp_
     from theory.proofs import checker
 
     monkeypatch.setattr(checker, "exactly", lambda by, obligation: False)
-    found = proof_of(DOCKET["paper-condition-sufficient-at-one"], seconds=5, certificates=tmp_path)
+    found = proof_of(BY_ID["paper-condition-sufficient-at-one"], seconds=5, certificates=tmp_path)
     assert found["outcome"] == "open"
     assert "the checker refuses the certificate: it does not show that" in found["reason"]
     assert not list(tmp_path.iterdir())
@@ -78,7 +78,7 @@ def test_a_certificate_that_the_checker_refuses_is_not_written(monkeypatch, tmp_
 
 @pytest.fixture(scope="module")
 def certificate() -> bytes:
-    return prove(DOCKET["wang-theorem-6.2-error"]).certificate
+    return prove(BY_ID["wang-theorem-6.2-error"]).certificate
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def certificate() -> bytes:
     [
         (lambda data: b"", "no certificate"),
         (lambda data: data[:40], "no certificate"),
-        (lambda data: data.replace(b"sigma", b"sigmo", 1), None),  # words for people prove nothing
+        (lambda data: data.replace(b"sigma", b"sigmo", 1), None),  # text for people is not checked
         (lambda data: data.replace(b'"claim": "wang', b'"claim": "wong', 1), "unknown"),
         (lambda data: data.replace(b"6.2-error", b"6.2-accuracy", 1), "other formulas"),
         (lambda data: data[:-20], "damaged|bytes"),
-        (lambda data: data + b"more", None),  # of no consequence
+        (lambda data: data + b"more", None),  # has no effect
     ],
 )
 def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
@@ -102,7 +102,7 @@ def test_a_damaged_certificate_is_named(tmp_path, certificate, damage, words):
         assert re.search(words, found["refused"])
 
 
-def test_a_folder_without_certificates_is_a_wrong_request(tmp_path):
+def test_a_folder_without_certificates_is_refused(tmp_path):
     (tmp_path / "proofs").mkdir()
     (tmp_path / "proofs" / file_name("one")).touch()
     with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):

@@ -1,4 +1,4 @@
-"""The rule of decision as pure statistics: bounds of violations, sample sizes, error rates."""
+"""The decision rule: bounds of violations, sample sizes, error rates."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_the_violation_of_the_mean_lies_between_its_bounds(values, relation):
 
 @given(st.floats(-2, 2), st.floats(0, 2), st.floats(0, 2))
 def test_an_equality_is_as_far_as_its_interval(b, centre, half):
-    """Finding 10: low is 0 wherever the interval of q contains b, also where b is off its centre."""
+    """low is 0 if the interval of q contains b, even off its centre."""
     ends = Bounds(centre - half, centre + half)
     low, high = violation_bounds("=", lambda tail: ends, b, 0.05)
     assert low == pytest.approx(max(0.0, abs(centre - b) - half), abs=1e-12)
@@ -62,7 +62,7 @@ def test_an_equality_is_as_far_as_its_interval(b, centre, half):
 @pytest.mark.parametrize("relation", RELATIONS)
 @pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
 def test_coverage_of_every_relation(relation, designs):
-    """1 - tail for each bound of v, with the true violation at 0, at tau and between: 8 normal replicates a design."""
+    """Coverage 1 - tail of each bound of v, at violations 0, tau and between, with 8 normal replicates per design."""
     target, _, violation = RELATIONS[relation]
     rng, tail = np.random.default_rng(designs), 0.02
     for mean in (target, target + TAU, target - TAU / 2):
@@ -77,17 +77,17 @@ def test_coverage_of_every_relation(relation, designs):
 @pytest.mark.parametrize("relation", ["=", "<="])
 @pytest.mark.parametrize("side", ["contradicted", "supported"])
 def test_error_rate_at_the_edge(relation, side):
-    """At v = tau exactly either verdict is false; over 400 runs each stays below alpha/2 (here .025)."""
+    """At v = tau both verdicts are false; over 400 runs each has a rate below alpha/2 (here .025)."""
     rng, alpha, runs = np.random.default_rng(7), 0.05, 400
     low, high = bounds_of(relation, rng.normal(0.5 + TAU, 0.002, (runs, 8)), alpha / 2)
     false = int((low > TAU).sum() if side == "contradicted" else (high < TAU).sum())
     spend(SHARE)
     assert false <= stats.binom.isf(SHARE, runs, alpha / 2)
-    assert false > 0, "bounds so wide that they never err are not bounds at alpha/2"
+    assert false > 0, "bounds that never err are too wide for alpha/2"
 
 
 def hits_enough(hits: np.ndarray, power: float) -> None:
-    """Binomial test that a simulated design reaches its power."""
+    """Assert by a binomial test that a simulated design reaches its power."""
     spend(SHARE)
     assert hits.sum() >= stats.binom.ppf(SHARE, hits.size, power), f"power {hits.mean():.3f}, not {power}"
 
@@ -102,7 +102,7 @@ def test_a_normal_design_has_the_power_it_promises_without_waste():
 
 @pytest.mark.parametrize("ratio", [1.0, 2.0, 10.0])
 @pytest.mark.parametrize("tail", [0.005, 0.005 / 64])
-def test_a_design_is_the_least_that_its_own_quantiles_allow(ratio, tail):
+def test_a_design_is_the_smallest_with_its_quantiles(ratio, tail):
     def wanted(R: int) -> float:
         return ((stats.t.isf(tail, R - 1) + stats.t.isf(0.05, R - 1)) * ratio) ** 2
 
@@ -110,7 +110,7 @@ def test_a_design_is_the_least_that_its_own_quantiles_allow(ratio, tail):
     assert normal_size(ratio, 1.0, tail, 0.05) == least
 
 
-def test_a_deviation_is_bounded_by_the_law_of_its_chi_square():
+def test_a_deviation_is_bounded_by_chi_square():
     pilot = Sample(np.array([0.3, 0.1, 0.7, 0.4, 0.9]), normal=True)
     bound = np.std(pilot.values, ddof=1) * np.sqrt(4 / stats.chi2.ppf(0.02, 4))
     assert deviation_bound(pilot, 0.02) == pytest.approx(bound, rel=1e-12)
@@ -125,8 +125,8 @@ def test_a_binomial_design_pays_for_discreteness():
     ("values", "gap"),
     [(np.linspace(0.4, 0.6, 9), 0.2), (np.linspace(0.1, 0.9, 200), 0.05), (np.linspace(0, 0.03, 80), 0.1)],
 )
-def test_a_betting_design_is_that_of_its_best_stake(values, gap):
-    """The last sample's mean lies within the gap of the support's end, whose own bound is near enough."""
+def test_a_betting_design_uses_its_best_stake(values, gap):
+    """The last sample's mean is within the gap from the end of the support; there the end is the bound."""
     tail, miss = 0.005, 0.05
 
     def least(gains: np.ndarray) -> float:
@@ -170,10 +170,10 @@ def test_a_pilot_understates_the_spread_as_rarely_as_promised():
     hits_enough(found > 3, 0.95)
 
 
-def test_designs_ask_for_what_their_bound_needs():
+def test_designs_have_the_size_that_their_bound_needs():
     flat = np.full(64, 0.3)
     assert size_needed(Sample(flat, normal=True), TAU, 0.01, 0.05) == 8
-    # Eight equal values may hide an atom: bounds need about log(1/tail)/tau values.
+    # Eight equal values may miss an atom: bounds need about log(1/tail)/tau values.
     assert size_needed(Sample(flat, support=(0, 1)), TAU, 0.01, 0.05) > np.log(100) / TAU
     assert size_needed(Sample(flat), TAU, 0.01, 0.05) == np.inf
     assert size_needed(Sample(flat, normal=True), 0.0, 0.01, 0.05) == np.inf
@@ -199,7 +199,7 @@ def test_p_value_inverts_the_bound():
         (None, [], 0.003, [], "undecided"),
     ],
 )
-def test_rule_of_decision(worst, audits, searched, obstacles, verdict):
+def test_decision_rule(worst, audits, searched, obstacles, verdict):
     ruling = decide(worst, audits, searched, TAU, obstacles)
     assert ruling.decision == verdict
     if verdict == "undecided":

@@ -1,4 +1,4 @@
-"""Points of a domain, the worlds that a relation compares there, and the search over them."""
+"""Points of a domain, the worlds that a relation compares, and the search for violations."""
 
 import numpy as np
 import pytest
@@ -40,9 +40,9 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     assert (points["p_spu_later"] >= points["p_spu"]).all()
     assert points["p_spu_later"].max() <= 1.0
     here, later = legs(rises, single(points, 0) | {})
-    assert later.worlds.sigma_spu == later.worlds.p_spu, "a field that is a function of the other follows it"
+    assert later.worlds.sigma_spu == later.worlds.p_spu, "a field that is a function of p_spu follows it"
     assert here.worlds.mu_spu == later.worlds.mu_spu
-    # A later point that another field's bounds forbid is none.
+    # A later point outside the bounds of another field is invalid.
     bounded = claim(
         relation="increasing",
         along="sigma_inv",
@@ -54,7 +54,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     assert true_violation(bounded, row(point)) == -np.inf
 
 
-def test_the_population_is_as_narrow_as_its_latents():
+def test_population_worlds_use_the_narrowest_views():
     world = World(sigma_xi=2.0, sigma_xi_text=1.0, dim_image=16, dim_text=32)
     narrow = narrowest(world)
     assert (narrow.dim_image, narrow.dim_text) == (2, 2)
@@ -62,7 +62,7 @@ def test_the_population_is_as_narrow_as_its_latents():
     assert narrow.nu_text == pytest.approx(world.nu_text, rel=1e-12)
 
 
-def test_wide_views_cost_more_where_n_is_finite():
+def test_wide_views_cost_more_at_finite_n():
     grid = Worlds.of(World(dim_image=8, dim_text=8))
     assert drawable(grid, MOST_DRAWN // 2)
     assert not drawable(grid, MOST_DRAWN // 2 + 1)
@@ -92,14 +92,14 @@ def test_rarest_kind():
     assert rarest(worlds) == pytest.approx([0.5, 0.25, 0.01])
 
 
-def test_what_is_compared_is_measured_on_the_same_draws():
+def test_compared_values_use_the_same_draws():
     domain = {"p_spu": 0.9, "mu_spu": Axis(1.0, 2.0), "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
     rises = claim(relation="increasing", along="mu_spu", domain=domain, n=1000)
     point = {**domain, "mu_spu": 1.5}
     once = measure(plan_at(claim(domain=domain, n=1000), point), 500, 0)
     both = measure(plan_at(rises, {**point, "mu_spu_later": 1.6}), 500, 0)
     assert both.values.std() < once.values.std() / 2
-    # One learner against itself differs nowhere, image by image or training by training.
+    # A learner has no difference to itself, neither per image nor per training.
     for rule in (Bayes(), LinearCLIP()):
         same = claim(subject=rule, against=rule, domain=point, n=10**10 if rule == Bayes() else 1000)
         assert set(measure(plan_at(same, point), 1000, 0).values) == {0.0}
@@ -109,7 +109,7 @@ FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text":
 
 
 def shared(share: float, bound: float, **fields) -> Claim:
-    """At least this share of trainings on 100 pairs has a counter accuracy of at least the bound, to .005."""
+    """A claim: at least this share of trainings on 100 pairs has a counter accuracy above the bound."""
     return claim(domain=FEW, share=share, prediction=lambda w: bound, n=100, **fields)
 
 
@@ -130,7 +130,7 @@ def test_a_share_counts_trainings():
 def test_a_share_is_judged_by_its_trainings():
     each = measure(plan_at(claim(domain=FEW, n=100), FEW), 4000, 3).values
     low, middle = np.quantile(each, [0.02, 0.5])
-    assert claim(domain=FEW, n=100).truth(Worlds(**FEW)) > middle - 0.05, "the mean is no guide to single trainings"
+    assert claim(domain=FEW, n=100).truth(Worlds(**FEW)) > middle - 0.05, "the mean differs from single trainings"
     held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
     assert (held.verdict, failed.verdict) == ("supported", "contradicted")
     assert (failed.predicted, failed.share, failed.tau, failed.n) == (0.95, 0.95, SHARE_TOLERANCE, 100)
@@ -144,7 +144,7 @@ def test_a_share_of_a_rule_is_refused():
 
 
 def boxed(learner, share: float, seed: int, views) -> Claim:
-    """False by 2 tau in an interior box of this share of the volume, true by far everywhere else, flat on either."""
+    """A claim: false by 2 tau in an interior box with this share of the volume, true elsewhere, constant in each."""
     rng = np.random.default_rng(seed)
     width = share ** (1 / 3)
     corner = rng.uniform(0.02, 0.98 - width, 3)
@@ -174,7 +174,7 @@ LEARNERS = [
 @pytest.mark.deep
 @pytest.mark.parametrize(("learner", "views", "share"), LEARNERS, ids=lambda x: getattr(x, "name", ""))
 def test_an_interior_box_is_found_in_99_of_100_seeds(learner, views, share):
-    seeds = 40 if learner.name == "logistic" else 100  # a second each
+    seeds = 40 if learner.name == "logistic" else 100  # a second per seed
     found = [search(boxed(learner, share, seed, views), seed).violation > 0.009 for seed in range(seeds)]
     assert sum(found) >= 0.99 * seeds
 
@@ -217,7 +217,7 @@ def test_undefined_points_are_left_out_and_counted():
         ({"prediction": lambda w: w["mu_spu"]}, "IndexError"),
     ],
 )
-def test_a_claim_that_cannot_be_judged_is_one_sentence(fields, sentence):
+def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence):
     with pytest.raises(RequestError, match="cannot be judged") as caught:
         judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}))
     assert sentence in str(caught.value)
@@ -226,14 +226,16 @@ def test_a_claim_that_cannot_be_judged_is_one_sentence(fields, sentence):
 
 @pytest.mark.deep
 def test_error_rate_of_the_judge_at_the_edge():
-    """A true claim, violated by exactly tau (which is allowed), searched wrongly on purpose: the prediction is moved so
-    that the search sees 3 tau. Over 100 seeds it is contradicted with probability alpha/2 at most."""
+    """A true claim at the edge is contradicted with probability alpha/2 at most, over 100 seeds.
+
+    The violation is exactly tau, which is allowed. A wrong closed form shows 3 tau to the search.
+    """
     learner, alpha = LinearCLIP("name"), 0.05
     point = {"p_spu": 0.9, "mu_spu": 1.5, **QUIET}
     truth = float(learner.accuracy(Worlds(**point)).counter)
 
     class Wrong(LinearCLIP):
-        """Its closed form says 2 tau less than training gives."""
+        """Its closed form is 2 tau below the accuracy of training."""
 
         def accuracy(self, worlds):
             accuracy = learner.accuracy(worlds)
@@ -252,7 +254,7 @@ def test_error_rate_of_the_judge_at_the_edge():
     ("shift", "expected"), [(0.0075, "contradicted"), (-0.0075, "contradicted"), (0.0, "supported")]
 )
 def test_power_near_the_tolerance(shift, expected):
-    """v = 1.5 tau comes out contradicted, a true equality supported, with probability .95 a claim."""
+    """With probability .95 per claim, v = 1.5 tau is contradicted and a true equality is supported."""
     learner = LinearCLIP("name")
     domain = {"p_spu": Axis(0.6, 0.95), "mu_spu": 1.5, **QUIET}
     planted = claim(

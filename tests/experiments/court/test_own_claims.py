@@ -1,4 +1,4 @@
-"""Claims of a user's own: proved where their prediction is arithmetic, else judged as before, with the reason."""
+"""User claims: proved if the prediction is arithmetic, else judged by measurement, with a reason."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ def test_arithmetic_of_fields_is_proved(prediction):
         (lambda w: w.mu_spu.clip(0.4, 0.5), "no attribute 'clip'"),
     ],
 )
-def test_anything_else_is_not_provable_here_and_the_reason_is_one_sentence(prediction, why):
+def test_other_predictions_are_not_provable_and_get_a_reason(prediction, why):
     found = proof_of(replace(MINE, prediction=prediction), seconds=20)
     assert found["outcome"] == "not provable"
     assert found["reason"].startswith("not provable here: ")
@@ -80,7 +80,7 @@ class RecordedRidge(Ridge):
 
 @dataclass(frozen=True)
 class Mislabelled(RecordedRidge):
-    """Inherits the formula of the rule that it replaces."""
+    """Inherits the formula of another rule."""
 
     name: ClassVar[str] = "mislabelled"
 
@@ -96,20 +96,20 @@ class Mislabelled(RecordedRidge):
         (Mislabelled(), "not provable", "the formula that its fields record gives a violation of"),
     ],
 )
-def test_a_learner_of_one_s_own(learner, outcome, why):
+def test_custom_learners_are_proved_only_by_their_own_formula(learner, outcome, why):
     found = proof_of(replace(MINE, subject=learner, prediction=lambda w: 0.6), seconds=20)
     assert found["outcome"] == outcome
     assert why in found["reason"]
 
 
-def test_a_prediction_that_asks_what_it_is_given_proves_nothing():
+def test_a_prediction_that_depends_on_its_input_type_proves_nothing():
     two_faced = replace(MINE, prediction=lambda w: 0.9 if isinstance(w.mu_spu, Expression) else 0.0)
     assert "the trial" in mismatch(two_faced)
     verdict = judge(two_faced, quick=True, prove=True)
     assert (verdict.verdict, verdict.proof["outcome"]) == ("contradicted", "not provable")
 
 
-def test_what_the_docket_records_is_what_it_tries():
+def test_recorded_formulas_equal_the_tried_ones():
     compared = {}
     for claim in CLAIMS:
         with suppress(NotExpressible):

@@ -1,7 +1,7 @@
-"""Claims of planted truth over every relation, learner and route: none may come out wrong, and these come out right.
+"""Claims with known truth over every relation, learner and route must get the expected verdict.
 
-True claims keep 2 tau of slack or hold exactly, false ones fail by 1.5 tau at their worst point, unless their name says
-more. What a verdict may be is written beside each; "undecided" stands only where a reason is given in the comment.
+True claims have 2 tau of slack or hold exactly. False claims fail by 1.5 tau at their worst point, unless their name
+says more. The expected verdict is beside each claim; a comment gives the reason for "undecided".
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ LEARNERS = {
     "logistic": (Logistic(), QUIET),
 }
 ATOM = {"p_spu": 0.999, "mu_spu": 4.0, "sigma_inv": 0.3, "sigma_spu": 0.1, **QUIET}
-# Tried in every run; the others take seconds each, by quadrature, by fits, or by drawn pairs near the tolerance.
+# Tried in every run. Each of the others takes seconds: quadrature, fits, or drawn pairs near the tolerance.
 ORDINARY = {
     "linear-name >= -2.0",
     "linear-mean = 0.0",
@@ -60,12 +60,12 @@ def claim(name: str, **fields) -> Claim:
 
 
 def shifted(learner, tau: float, quantity: str = "counter"):
-    """The learner's own accuracy, moved by so many tau."""
+    """The learner's own accuracy plus a multiple of tau."""
     return lambda w: getattr(learner.accuracy(w), quantity) + tau * TAU
 
 
 def bent(rise: float):
-    """A domain over which counter accuracy rises with p by so many tau in all, and by less than tau in any .05.
+    """A domain over which counter accuracy rises with p by `rise` tau, and by less than tau per .05.
 
     With mu_spu = 0 the accuracy is Phi(mu_inv), and mu_inv grows slowly with p.
     """
@@ -74,7 +74,7 @@ def bent(rise: float):
 
 
 def by_learner():
-    """Four claims a learner: a bound and an equality, true and false."""
+    """Four claims per learner: a bound and an equality, true and false."""
     for name, (learner, views) in LEARNERS.items():
         for relation, shift, verdict in (
             (">=", -2.0, "supported"),
@@ -87,7 +87,7 @@ def by_learner():
 
 
 def of_words():
-    """Claims about the other words of the vocabulary."""
+    """Claims about other quantities and relations."""
     for learner, word, relation, shift, verdict in (
         (NAME, "drop", "=", 0.0, "supported"),
         (NAME, "drop", "<=", -1.5, "contradicted"),
@@ -103,7 +103,7 @@ def of_words():
 
 
 def between_points():
-    """Monotone relations on domains that end where no step could leave them, and sides of a threshold."""
+    """Monotone relations on closed domains, and sides of a threshold."""
     to_one = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), **QUIET}
     falls = {"relation": "decreasing", "along": "p_spu"}
     rises = {"relation": "increasing", "along": "p_spu"}
@@ -117,7 +117,7 @@ def between_points():
     yield "contradicted", claim("slow rise of 10 tau", domain=bent(10), **falls)
     yield "supported", claim("slow rise of half a tau", domain=bent(0.5), **falls)
     iff = {"relation": "iff", "threshold": 0.5, "domain": {**to_one, "mu_spu": 2.0}}
-    # The majority of the counter group is right where mu^2 m0 < A; the second condition is off by .05 in p.
+    # Counter accuracy exceeds 1/2 where mu^2 m0 < A; the second condition is off by .05 in p.
     turning = lambda w: 1 + w.sigma_inv**2 - w.mu_spu**2 * (2 * w.p_spu - 1)  # noqa: E731
     yield "supported", claim("iff, the turning point", prediction=turning, **iff)
     off = lambda w: turning(w) + 0.1 * w.mu_spu**2  # noqa: E731
@@ -149,7 +149,7 @@ def after_n_pairs():
         prediction = lambda w, worst=worst: NAME.accuracy(w).counter - worst / 100  # noqa: E731
         fields = {"relation": ">=", "n": 50, "domain": domain}
         yield verdict, claim(f"50 pairs lose at most {worst} points", prediction=prediction, **fields)
-    # The accuracy is 0, except in a rare sample that holds the other background: .0135 on average.
+    # The accuracy is 0, except in a rare sample with the other background: .0135 on average.
     yield "contradicted", claim("7 pairs, a rare atom", relation="<=", n=7, domain=ATOM)
     wide = {"p_spu": 0.8, "dim_image": 16}
     yield (
@@ -159,9 +159,9 @@ def after_n_pairs():
     logistic = {"relation": ">=", "subject": "logistic"}
     # 5e7 pairs would be needed to see the other background 500 times.
     yield "undecided", claim("errors too rare to fit", domain={**QUIET, "p_spu": 1 - 1e-5}, **logistic)
-    # Hardly any sample of 20 pairs has a minimiser.
+    # Almost no sample of 20 pairs has a minimiser.
     yield "refused", claim("separable pairs", n=20, domain={**QUIET, "sigma_inv": 0.1}, **logistic)
-    # Reliance is a ratio whose mean need not exist.
+    # Reliance is a ratio, so its mean may not exist.
     ratio = {"quantity": "reliance", "relation": "<=", "n": 50, "domain": QUIET}
     yield "undecided", claim("a mean that need not exist", prediction=lambda w: 5.0, **ratio)
 
@@ -189,7 +189,7 @@ def of_many_classes():
 
 
 def _covariance(w: Worlds) -> np.ndarray:
-    """C of [W] Lemma D.3 written out, sample mean zero by symmetry."""
+    """C of [W] Lemma D.3 as an explicit matrix; the mean is zero by symmetry."""
     off = w.mu_inv * w.mu_spu * (2 * w.p_spu - 1)
     first, second = w.mu_inv**2 + w.sigma_inv**2, w.mu_spu**2 + w.sigma_spu**2
     return np.stack([np.stack(np.broadcast_arrays(first, off), -1), np.stack(np.broadcast_arrays(off, second), -1)], -2)
@@ -199,7 +199,7 @@ FAMILIES = (by_learner, of_words, between_points, of_two_learners, after_n_pairs
 PLANTED = {planted.id: (planted, verdict) for family in FAMILIES for verdict, planted in family()}
 
 
-def test_every_ordinary_claim_is_planted():
+def test_every_ordinary_claim_exists():
     assert set(PLANTED) >= ORDINARY
 
 

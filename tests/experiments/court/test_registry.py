@@ -1,4 +1,4 @@
-"""A docket as a whole: one bad claim among good ones, and what its contradictions are worth together."""
+"""Many claims: a bad claim among good ones, and the family-wise error rate of contradictions."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
     assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
 
 
-def test_what_is_not_on_trial_says_why_and_what_is_instead():
+def test_an_untried_claim_gets_a_reason_and_an_alternative():
     available = all_claims()
     ids = {claim.id for claim in available}
     assert not ids & {u.id for u in untried()}
@@ -56,7 +56,7 @@ def test_what_is_not_on_trial_says_why_and_what_is_instead():
             select((one.id,), available)
 
 
-def test_every_claim_answers_a_question_and_every_question_has_a_claim():
+def test_every_claim_has_a_question_and_every_question_a_claim():
     ids = [claim.id for claim in all_claims()]
     grouped = by_question((id, id) for id in ids)
     assert sorted(id for _, claims in grouped for id in claims) == sorted(ids)
@@ -66,7 +66,7 @@ def test_every_claim_answers_a_question_and_every_question_has_a_claim():
         question_of("unheard-of/one")
 
 
-def test_bad_claims_alone_are_a_wrong_request():
+def test_only_bad_claims_are_a_wrong_request():
     with pytest.raises(RequestError, match="mu_spuu"):
         tried(mine(lambda w: w.mu_spuu))
 
@@ -75,7 +75,7 @@ def verdict(claim: str, word: str, p: float | None, **fields) -> dict:
     return {"claim": claim, "verdict": word, "p_value": p, "alpha": 0.01, **fields}
 
 
-def test_a_docket_corrects_its_contradictions_by_holm():
+def test_contradictions_are_corrected_by_holm():
     verdicts = [
         verdict("far", "contradicted", 1e-9),
         verdict("near", "contradicted", 0.004),
@@ -91,7 +91,7 @@ def test_a_docket_corrects_its_contradictions_by_holm():
     assert family_sentence(verdicts[2:]) is None
 
 
-def test_a_stored_verdict_is_of_its_own_seed():
+def test_a_stored_verdict_needs_its_own_seed():
     (stored,) = (claim for claim in TRAINED if claim.id == "trained/siglip")
     assert try_claim(stored, 0, True, None)["stored"]
     with pytest.raises(RequestError, match="stored for seed 0"):
@@ -99,7 +99,7 @@ def test_a_stored_verdict_is_of_its_own_seed():
     assert stored_for(stored, error_rate=0.2) is None
 
 
-def test_several_processes_find_what_one_does(tmp_path):
+def test_several_processes_give_the_verdicts_of_one(tmp_path):
     published, how = list(PUBLISHED.values())[:3], {"seed": 0, "quick": False, "error_rate": None}
     alone = run_all(published, None, own=True, **how)
     together = run_all(published, tmp_path, **how)
@@ -114,11 +114,11 @@ def test_claims_about_the_same_towers_are_one_job():
     jobs = parallel._longest_first(["published/first", *ids])
     assert sorted(id for job in jobs for id in job) == sorted([*ids, "published/first"])
     assert [job for job in jobs if len(job) > 1] == [["trained/ten-classes", "trained/ten-classes-covariances"]]
-    assert jobs[0] == ["published/first"]  # how long it takes nobody knows
+    assert jobs[0] == ["published/first"]  # its running time is unknown
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
-def test_who_stops_asking_ends_the_processes():
+def test_closing_the_iterator_ends_the_processes():
     ids = [claim.id for claim in PUBLISHED.values()]
     verdicts = run_parallel(ids, seed=0, quick=True, error_rate=None)
     assert next(verdicts)["claim"] in ids
@@ -131,9 +131,9 @@ def test_who_stops_asking_ends_the_processes():
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
 
 
-def test_a_bar_of_tqdm_makes_no_semaphore_in_a_worker(monkeypatch):
-    """Of one that is killed Python would say that it leaked."""
+def test_tqdm_creates_no_semaphore_in_a_worker(monkeypatch):
+    """If the worker is killed, Python would report a leaked semaphore."""
     bar = pytest.importorskip("tqdm").tqdm
-    monkeypatch.setattr(bar, "_lock", None, raising=False)  # put back at the end
+    monkeypatch.setattr(bar, "_lock", None, raising=False)  # restored after the test
     parallel._leave_no_semaphore()
     assert isinstance(bar.get_lock(), type(RLock()))

@@ -1,4 +1,4 @@
-"""Claims on trained towers: predictions from the theory, verdicts with error rates, stored verdicts that match."""
+"""Claims about trained towers: predictions from theory, error rates of verdicts, stored verdicts."""
 
 import dataclasses
 
@@ -18,13 +18,13 @@ CLAIMS = {claim.id: claim for claim in TRAINED}
 ONE = next(iter(CLAIMS["trained/siglip-without-bias"].cases))
 
 
-# Ten classes take the theory ten seconds.
+# The theory of ten classes takes ten seconds.
 SLOW = "trained/ten-classes"
 NAMES = [pytest.param(name, marks=pytest.mark.deep) if name == SLOW else name for name in CLAIMS]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_recipes_and_predictions_stand(name):
+def test_recipes_and_predictions_are_valid(name):
     claim = CLAIMS[name]
     for case in claim.cases:
         Recipe(**case.recipe)
@@ -46,7 +46,7 @@ def claim_of(says: str, tolerance: float = 0.01, error_rate: float = 0.01) -> Tr
 
 
 def told(*groups, diverged=()):
-    """Cases as `run_case` reports them: (predicted, accuracies of the models) of the counter group of each."""
+    """Cases as reported by `run_case`, from (predicted, model accuracies) of each counter group."""
     return [
         {
             "rows": [{"prompt": "name", "group": "counter", "predicted": b, "models": list(values)}],
@@ -62,7 +62,7 @@ def decided(claim, *groups, **lost) -> str:
 
 
 class TestErrorRates:
-    """Verdicts over hundreds of trials with models drawn from known laws."""
+    """Verdicts in hundreds of trials with accuracies drawn from known laws."""
 
     TRIALS = 400
 
@@ -75,11 +75,11 @@ class TestErrorRates:
         return {verdict: verdicts.count(verdict) / self.TRIALS for verdict in ("supported", "contradicted")}
 
     def most(self, rate: float) -> float:
-        """A share of trials that a rate exceeds with probability 1e-4."""
+        """Share of trials that is exceeded with probability 1e-4 at this rate."""
         return binom.isf(1e-4, self.TRIALS, rate) / self.TRIALS
 
     @pytest.mark.parametrize("spread", [0.002, 0.02])
-    def test_a_claim_at_its_edge_is_hardly_ever_decided(self, spread):
+    def test_a_claim_at_its_edge_is_rarely_decided(self, spread):
         claim = claim_of("reaches")
         rates = self.rates(claim, 0.51, spread=spread)
         assert max(rates.values()) <= self.most(claim.error_rate)
@@ -100,7 +100,7 @@ class TestErrorRates:
     )
     def test_a_clear_case_is_decided_with_the_power_of_the_design(self, says, means, verdict):
         claim = claim_of(says)
-        # Alike models are paired and differ from their twins as much as one another: half of the variance each.
+        # For "alike", the spread is that of a difference of pairs; each model has half of its variance.
         spread = claim.spread / 2**0.5 if says == "alike" else claim.spread
         rates = self.rates(claim, *means, spread=spread)
         assert rates.pop(verdict) >= 1 - self.most(0.05)
@@ -108,7 +108,7 @@ class TestErrorRates:
 
 
 def as_said(claim: TrainedClaim, off: float) -> str:
-    """The verdict where every row lies where the claim has it, but for the first of which it speaks: that is off."""
+    """The verdict if the first row of the claim is off by `off` and every other row agrees."""
     rng, models, cases, first = np.random.default_rng(7), models_for(claim), [], True
     groups = claim.groups if claim.says in ("ahead", "alike", "bridged") else ("common", "counter")
     for case in claim.cases:
@@ -126,13 +126,13 @@ def as_said(claim: TrainedClaim, off: float) -> str:
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_has_a_false_twin(name):
-    """Three tolerances, or deviations, on the right side of what is claimed, and on the wrong one of it."""
+    """The rows are three tolerances (or deviations) on the true side of the claim, then on the false side."""
     claim = CLAIMS[name]
-    far = min(3 * max(claim.tolerance, claim.spread), 0.45)  # an accuracy stays one
+    far = min(3 * max(claim.tolerance, claim.spread), 0.45)  # accuracies stay in [0, 1]
     true, false = {"misses": (claim.tolerance + far, 0.0), "ahead": (claim.margin + far, claim.margin - far)}.get(
         claim.says, (0.0, far)
     )
-    beyond = claim.clustered and claim.says == "alike"  # whatever they are, 64 models in clusters bound to .10, not .05
+    beyond = claim.clustered and claim.says == "alike"  # 64 clustered models give bounds of .10, not .05
     assert as_said(claim, true) == ("undecided" if beyond else "supported")
     assert as_said(claim, false) == "contradicted"
 
@@ -158,7 +158,7 @@ def test_towers_of_two_claims_are_trained_once(monkeypatch):
 
 
 def test_rows_are_paired_group_by_group():
-    """Four cases of two groups: the claim looks at the first less the second and the third less the fourth of each."""
+    """The claim compares case 1 with 2 and case 3 with 4, in each of two groups."""
     claim = dataclasses.replace(claim_of("alike"), groups=("counter", "rev"), cases=(ONE,) * 4)
     assert rows_of(claim) == 4
     for wrong in range(4):
@@ -173,7 +173,7 @@ def test_rows_are_paired_group_by_group():
 
 @pytest.mark.deep
 def test_bounds_hold_for_accuracies_of_real_models():
-    """1,600 pairs of linear towers in 200 trials of 8: 99 % intervals miss the mean of all as often as they should."""
+    """1,600 linear towers in 200 trials of 8: 99 % intervals miss the overall mean at the nominal rate."""
     world = World(mu_spu=2.0, sigma_xi=1.0, dim_image=2, dim_text=2)
     recipe = Recipe(loss="linear", towers="linear", embed_dim=2, batch_size=64, steps=150, lr=0.02)
     counter = train(world, recipe, models=1600, seed=0).each("name").counter
@@ -204,7 +204,7 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
 
 @pytest.mark.deep
 def test_a_trial_can_go_either_way(monkeypatch):
-    """Linear towers reach S/rho in seconds; they do not reach the optimum of InfoNCE, and the verdict says so."""
+    """Linear towers reach S/rho in seconds, but not the InfoNCE optimum."""
     claim = dataclasses.replace(CLAIMS["trained/linear"], cases=CLAIMS["trained/linear"].cases[1:])
     case = claim.cases[0]
     bad = dataclasses.replace(case, subjects=CLAIMS["trained/infonce"].cases[0].subjects)
@@ -216,10 +216,10 @@ def test_a_trial_can_go_either_way(monkeypatch):
 
 
 class TestStored:
-    def test_verdicts_belong_to_the_claims_of_today(self):
-        """Whoever changes a case must run it again."""
+    def test_verdicts_belong_to_the_current_claims(self):
+        """If you change a case, run it again."""
         stored = {verdict["claim"]: verdict for verdict in trained.stored_verdicts()}
-        linear = ["trained/linear", "trained/linear-one-dimension"]  # tried in seconds, and so always tried
+        linear = ["trained/linear", "trained/linear-one-dimension"]  # never stored: they take seconds
         assert [*linear, *stored] == list(CLAIMS)
         for name, verdict in stored.items():
             claim = CLAIMS[name]
@@ -234,7 +234,7 @@ class TestStored:
                 told = [row["predicted"] for row in kept["rows"] if row["predicted"] is not None]
                 assert told == pytest.approx(predicted, abs=2e-3)
 
-    def test_a_stored_form_has_a_day_and_neither_single_models_nor_defaults(self):
+    def test_a_stored_verdict_has_a_date_and_omits_models_and_defaults(self):
         document = verdict_of(claim_of("reaches"), told((0.5, np.full(8, 0.5))), 0, 1.0).as_json()
         document["cases"][0]["world"] = World(mu_spu=2.0).model_dump()
         kept = stored_form({**document, "stored": False})

@@ -1,4 +1,4 @@
-"""The judge on trial: the claims of the catalogue, their false twins, and the evidence that it reports."""
+"""The judge: claims of the catalogue, their false twins, and the reported evidence."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +53,10 @@ def test_a_false_twin_is_contradicted(name):
 
 
 def false_twin(claim: Claim) -> Claim:
-    """The claim with its prediction shifted by 3 tau beyond the truth, at the worst point that the search finds."""
-    mean = claim if claim.share is None else replace(claim, share=None)  # if the mean fails by far, most trainings do
+    """The claim, its prediction shifted 3 tau beyond the truth at the worst point of the search."""
+    mean = (
+        claim if claim.share is None else replace(claim, share=None)
+    )  # if the mean fails clearly, most trainings fail
     shift = 3 * mean.tau - min(search(mean, 0).violation, 0.0)
     if claim.relation == "iff":
         edge = claim.threshold
@@ -81,7 +83,7 @@ def test_full_trial_audits_32_points_and_the_worst():
 
 
 def test_design_is_fixed_before_the_measurement(monkeypatch):
-    """The pilot is read before, and never mixed into, the samples that decide."""
+    """The pilot precedes the deciding samples and is never mixed with them."""
     calls = []
 
     def spy(plan, size, seed):
@@ -93,11 +95,11 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
     pilots, samples = calls[::2], calls[1::2]
     assert all(size == measurement.PILOT_LAWS for size, _ in pilots)
     assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
-    assert len({seed for _, seed in calls}) == len(calls), "every measurement has a stream of its own"
+    assert len({seed for _, seed in calls}) == len(calls), "every measurement has its own stream"
 
 
 def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
-    """If drawn data disagree with theory's counterexample, there is no contradiction."""
+    """If drawn pairs disagree with the counterexample of theory, there is no contradiction."""
 
     def denies(plan, size, seed):
         sample = measure(plan, size, seed)
@@ -117,8 +119,8 @@ def test_counterexamples_are_round_and_inside():
     assert all(float(f"{v:.1g}") == v for v in point.values())
 
 
-def test_search_finds_a_needle():
-    """A violation confined to a hundredth of the domain's edge, found from Sobol points by evolution."""
+def test_search_finds_a_small_violation():
+    """The violation fills a hundredth of an edge; evolution finds it from Sobol points."""
 
     def needle(x):
         distance = ((x.mu_spu - 1.3) / 0.05) ** 2 + ((x.p_spu - 0.9) / 0.02) ** 2
@@ -144,9 +146,9 @@ def test_error_rate_must_be_a_probability():
 
 @pytest.mark.parametrize("subject", [LinearCLIP("name"), LinearCLIP("mean"), LinearCLIP("mean", 1), LeastSquares()])
 def test_routes_agree(subject):
-    """Exact law and drawn pairs of the same learner at n = 400: equal means, by a z-test at rate 1e-5 each.
+    """Exact law and drawn pairs have equal means at n = 400, by z-tests at rate 1e-5 each.
 
-    4 subjects x 2 groups make 8e-5 of the suite's budget.
+    4 subjects x 2 groups use 8e-5 of the suite's budget.
     """
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):

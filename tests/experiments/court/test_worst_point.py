@@ -1,4 +1,4 @@
-"""The search by measurement: its candidates, its rounds, and the points where nothing is defined."""
+"""The search by measurement: candidates, rounds, and undefined points."""
 
 from itertools import product
 
@@ -10,7 +10,7 @@ from experiments.court.worst_point import corners, search, sobol
 from theory.claims.claim import Axis, Claim
 
 
-def test_candidates_are_all_corners_and_scrambled_points_between():
+def test_candidates_are_all_corners_and_scrambled_interior_points():
     assert {tuple(corner) for corner in corners(3)} == set(product((0.0, 1.0), repeat=3))
     points = sobol(2, 5, seed=0)
     assert points.shape == (5, 2)
@@ -19,7 +19,7 @@ def test_candidates_are_all_corners_and_scrambled_points_between():
 
 
 def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
-    """A known violation with noise that falls with the replicates; it is undefined in a quarter of the domain."""
+    """The violation is known up to noise that falls with replicates, and undefined in a quarter of the domain."""
     calls = []
 
     def pilot(claim, point, replicates, seed, number):

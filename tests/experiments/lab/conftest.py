@@ -1,4 +1,4 @@
-"""A study of many blocks, the comparison of two tables of one study, and Ctrl-C at a line of a report."""
+"""Fixtures: a study of many blocks, a comparison of two tables, and Ctrl-C at a line of a report."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def small_blocks(monkeypatch):
 
 @pytest.fixture(scope="session")
 def exact():
-    """24 cells; with `small_blocks` in 12 blocks of some 12 ms."""
+    """A study of 24 cells; with `small_blocks` it has 12 blocks of about 12 ms."""
     axes = {"p_spu": "0.5:1:6", "mu_spu": "1:4:4"}
     return study(axes=axes, learners=["linear"], routes=["exact"], n=10**9, replicates=2000)
 
@@ -29,7 +29,7 @@ def undisturbed(exact):
 
 @pytest.fixture(scope="session")
 def same():
-    """Function: asserts that two tables are equal in everything but the commit and the time."""
+    """Function: asserts that two tables are equal except for the commit and the time."""
 
     def compare(first, second):
         assert list(first.variables) == list(second.variables)
@@ -44,14 +44,14 @@ def same():
 
 @pytest.fixture
 def ctrl_c():
-    """Function: words -> a `report` that interrupts this process at the first line that begins with them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    """Function: words -> a `report` that sends SIGINT at the first line that begins with the words."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
 
     def reporter(words=""):
         sent = []
 
         def report(line):
-            if line.startswith(words) and not sent:  # a second one would stop at once
+            if line.startswith(words) and not sent:  # a second signal would stop at once
                 sent.append(os.kill(os.getpid(), signal.SIGINT))
 
         return report

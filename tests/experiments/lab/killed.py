@@ -1,9 +1,9 @@
-"""Runs of a study that are killed, signalled, doubled or short of disk; for test_store.py.
+"""Runs of a study that are killed, signalled or out of disk space; for test_store.py.
 
     python killed.py FOLDER '[["store.zarr", "kill", {"count": 3, "seed": 0, "longest": 0.2}], ...]'
 
-The study is FOLDER/study.toml. Its runs are children, forked before zarr starts its thread, so that only one process
-has to import everything. Prints {store: exit statuses}; children write to FOLDER/STORE.said.
+The study is FOLDER/study.toml. Runs are forked before zarr starts its thread, so that only one process imports
+everything. Prints {store: exit statuses}; children write to FOLDER/STORE.said.
 """
 
 import json
@@ -26,16 +26,16 @@ from experiments.lab.execution import run
 from experiments.lab.planning import plan
 from experiments.lab.studies import read
 
-sys.dont_write_bytecode = True  # a file that may be no larger than so many bytes would be a damaged module ever after
+sys.dont_write_bytecode = True  # the limit on file sizes would truncate .pyc files
 FOLDER = Path(sys.argv[1])
-planning.MOST = 2  # cells of a block, so that a small study has many
+planning.MOST = 2  # cells per block, so that a small study has many blocks
 STUDY = read((FOLDER / "study.toml").read_text())
 PLAN = plan(STUDY)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
 
 
 def child(store: str, work) -> int:
-    """Process id of a fork that does some work and exits with what it returns."""
+    """Process id of a fork that runs `work` and exits with its return value."""
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -54,7 +54,7 @@ def status(pid: int) -> int:
 
 
 def first_blocks(store: str, count: int | None = None):
-    """Work for a child; all blocks where no count is given."""
+    """Work for a child: the first `count` blocks, or all."""
     return lambda: run(STUDY, FOLDER / store, planned=PLAN, execute=lambda t, b: map(t, islice(b, count))) and 0
 
 
@@ -63,7 +63,7 @@ def command(store: str) -> int:
 
 
 def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
-    """SIGKILL after up to so many seconds, again and again."""
+    """Exit statuses of `count` runs that get SIGKILL within `longest` seconds."""
     rng, found = random.Random(seed), []
     for _ in range(count):
         pid = child(store, first_blocks(store))
@@ -74,7 +74,7 @@ def kill(store: str, count: int, seed: int, longest: float) -> list[int]:
 
 
 def full(store: str, blocks: int, size: int) -> list[int]:
-    """Some blocks, then the command line where no file can be larger than so many bytes."""
+    """Exit statuses of a run of some blocks, then of the command line with files limited to `size` bytes."""
 
     def limited() -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -84,7 +84,7 @@ def full(store: str, blocks: int, size: int) -> list[int]:
 
 
 def end(store: str, by: str) -> list[int]:
-    """The command line, which gets a signal when its first block is written, however the machine deals out its time."""
+    """Exit status of the command line, which gets a signal after its first block is written."""
 
     def signalled() -> int:
         write = stores.write

@@ -1,4 +1,4 @@
-"""`predict` and `simulate` as functions: what can be done with each learner, and by which route."""
+"""`predict` and `simulate` as functions: learners and their routes."""
 
 import pytest
 
@@ -18,12 +18,12 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         (Bayes(), None, "bayes .* linear, least-squares"),
     ],
 )
-def test_a_route_that_there_is_not_is_refused(learner, method, message):
+def test_an_unknown_route_is_refused(learner, method, message):
     with pytest.raises(RequestError, match=message):
         simulate(NARROW, learner, 100, 2, method, 0)
 
 
-def test_the_exact_law_is_taken_where_it_is_known():
+def test_the_exact_law_is_used_if_it_is_known():
     assert has_exact_law(LeastSquares(), NARROW)
     assert not has_exact_law(LeastSquares(), World())  # views wider than the latents
     assert not has_exact_law(Logistic(), NARROW)
@@ -37,14 +37,14 @@ def test_the_exact_law_is_taken_where_it_is_known():
 
 
 def test_every_trainable_learner_simulates():
-    """Maximum margins need separable pairs: few of them, far apart."""
+    """Maximum margins need separable pairs: few, with distant means."""
     far = World(mu_inv=8.0, sigma_spu=0.1, dim_image=2, dim_text=2)
     for name in trainable():
         world = far if name == "max-margin" else NARROW
         assert 0 <= simulate(world, named(name), 60, 2, "direct", 1)["counter"] <= 1
 
 
-def test_a_row_is_found_by_class_and_by_base():
+def test_a_row_is_found_by_class_or_base_class():
     class Mine(Learner):
         name, words = "mine", "a rule of my own"
 
@@ -57,7 +57,7 @@ def test_a_row_is_found_by_class_and_by_base():
     assert estimator_of(Mine()).fit == "logistic"
 
 
-def test_predict_says_who_was_asked_and_how_surely():
+def test_predict_reports_the_learner_and_the_interval():
     found = predict(World(classes=3, sigma_xi=2.0), named("infonce", prompt="mean"))
     assert (found["learner"], found["prompt"], found["reliance"]) == ("infonce", "mean", None)
     low, high = found["interval95"]["counter"]

@@ -16,7 +16,7 @@ def row(step: int, common, counter, loss=(1.0, 1.0, 1.0)):
     return {"step": step, "loss": list(loss), "prompts": {"name": {"common": list(common), "counter": list(counter)}}}
 
 
-def test_movement_is_that_since_half_as_many_steps():
+def test_movement_is_the_change_since_half_as_many_steps():
     trace = [
         row(10, [0.5] * 3, [0.2] * 3),
         row(20, [0.6, 0.7, 0.8], [0.3] * 3),
@@ -37,7 +37,7 @@ def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
     assert not arrived(still, 0.003)
     assert not arrived(still[1:], 0.5), "nothing to compare with"
     lost = [row(10, [0.5] * 3, [0.5] * 3), row(20, [0.5, 0.5, 0.0], [0.5] * 3, loss=(1.0, 1.0, None))]
-    assert arrived(lost, 0.002), "models that lost their loss do not move the others"
+    assert arrived(lost, 0.002), "diverged models do not count"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
         (0.01, {}, 3, 2, "leave it out"),
     ],
 )
-def test_an_end_that_cannot_be_told_is_refused(until, fields, models, processes, words):
+def test_an_undecidable_end_is_refused(until, fields, models, processes, words):
     with pytest.raises(RequestError, match=words):
         check_until(until, Recipe(**fields), models, processes)
 
@@ -61,7 +61,7 @@ def test_a_single_model_has_no_interval_and_never_arrives():
     assert not arrived(lost, 0.5)
 
 
-def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path):
+def test_an_arrived_run_ends_and_a_resumed_one_trains_no_further(tmp_path):
     recipe = Recipe(**{**SMALL, "steps": 800})
     how = {"models": 3, "compile": False, "until": 0.2}
     found = train(recipe, WORLD, output=tmp_path / "run", **how)
@@ -75,8 +75,8 @@ def test_a_run_ends_where_it_has_arrived_and_a_resumed_one_stays_there(tmp_path)
     assert whole["trace"][-1]["step"] == 800
 
 
-def test_until_is_judged_at_the_points_of_the_result():
-    """A checkpoint's usual points err by about .005, more than the movement that is to be told."""
+def test_until_uses_the_test_points_of_the_result():
+    """The usual test points of checkpoints err by about .005, more than the movement to be detected."""
     recipe = Recipe(**SMALL)
     for until, exact in ((0.002, True), (None, False)):
         found = train(recipe, WORLD, models=3, compile=False, until=until)

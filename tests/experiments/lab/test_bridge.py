@@ -1,4 +1,4 @@
-"""The bridge from theory to pictures: distances of hand-made embeddings, and the world that they are of."""
+"""The bridge from theory to pictures: distances of hand-made embeddings, and the world with these distances."""
 
 import numpy as np
 import pytest
@@ -27,8 +27,8 @@ def reading(pixels) -> dict[str, torch.Tensor]:
     return {"image.0.weight": weight.reshape(1, 192, 1), "head.weight": torch.ones(1, 1, 2)}
 
 
-def test_distances_are_those_of_group_means_over_the_scatter_within():
-    """Of one coordinate, by the means of the four groups of object and colour, weighed as often as they are shown."""
+def test_distances_are_group_distances_over_the_scatter_within():
+    """For one coordinate, by least squares on object and colour, so that groups are weighted by their frequency."""
     parameters = reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (0, 2, 5): 0.5})
     found = separation(ensemble(), parameters)
     pairs = WORLD.draw(4096, seed=3, stream="train/4")
@@ -36,12 +36,12 @@ def test_distances_are_those_of_group_means_over_the_scatter_within():
     e = (x[:, 0, 3, 3] - x[:, 1, 4, 4] + 0.5 * x[:, 0, 2, 5]).numpy()
     o, a = (1 - 2 * code.numpy() for code in (pairs.scenes.objects, pairs.scenes.attributes))
     design = np.stack([np.ones(len(e)), o, a], axis=1)
-    fitted = np.linalg.solve(design.T @ design, design.T @ e)  # half the distance of either is its coefficient
+    fitted = np.linalg.solve(design.T @ design, design.T @ e)  # a coefficient is half of a distance
     scatter = (e - design @ fitted).std(ddof=3)
     assert found[0] == pytest.approx(np.abs(fitted[1:]) / scatter, rel=1e-5)
 
 
-def test_the_world_is_that_of_the_pixels_at_these_distances():
+def test_the_world_has_the_distances_of_the_pixels():
     found = bridge(ensemble(), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0}))
     world = WORLD.replace(views=None, mu_inv=found["mu_inv"][0], mu_spu=found["mu_spu"][0], sigma_spu=1.0, sigma_xi=0.0)
     expected = Logistic().accuracy(world)
@@ -49,23 +49,23 @@ def test_the_world_is_that_of_the_pixels_at_these_distances():
     assert found["rand"] == pytest.approx([expected.balanced])
 
 
-def test_any_background_alike_is_its_own_as_often_as_every_other():
+def test_rand_has_every_background_equally_often():
     found = bridge(ensemble(WORLD.replace(classes=3)), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (2, 3, 5): 0.3}))
     assert found["rand"] == pytest.approx([(found["common"][0] + 2 * found["counter"][0]) / 3])
     assert found["common"][0] > found["counter"][0]
 
 
-def test_there_is_none_without_a_head_or_where_some_classes_have_no_colour():
+def test_no_bridge_without_a_head_or_with_classes_without_colour():
     parameters = reading({(0, 3, 3): 1.0})
     assert bridge(ensemble(loss="supcon"), parameters) is None
     untied = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
     assert bridge(ensemble(untied), parameters) is None
     assert bridge(ensemble(World()), parameters) is None
-    for other in ({"sampler": "balanced"}, {"last_layer": "refitted"}, {"loss": "group-dro"}):  # of another law
+    for other in ({"sampler": "balanced"}, {"last_layer": "refitted"}, {"loss": "group-dro"}):  # these change the law
         assert bridge(ensemble(**other), parameters) is None
 
 
-def test_embeddings_that_never_scatter_are_as_far_apart_as_matters():
-    """A pixel that no digit covers, so that every embedding is 0; and one without scatter is no infinity."""
+def test_embeddings_without_scatter_have_finite_distances():
+    """No digit covers this pixel, so every embedding is 0."""
     found = bridge(ensemble(), reading({(0, 0, 0): 1.0}))
     assert all(0 <= value <= LARGEST for value in (*found["mu_inv"], *found["mu_spu"]))

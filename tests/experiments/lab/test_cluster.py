@@ -1,4 +1,4 @@
-"""Blocks on dask: the same bits as in this process, whatever befalls a worker, and few tasks at once."""
+"""Blocks on dask: the same bits as in this process, also if a worker dies, and few tasks at once."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("small_blocks")
 
 @pytest.fixture(scope="module")
 def on_two():
-    """The executor of two processes."""
+    """An executor with two processes."""
     with executor(workers=2) as execute:
         yield execute
 
@@ -37,18 +37,18 @@ def processes():
     return default_client().run(os.getpid)
 
 
-def test_two_processes_find_the_bits_of_one(on_two, exact, undisturbed, same):
-    same(run(exact, execute=on_two), undisturbed)  # with a store: below, wherever one is interrupted or killed
+def test_two_processes_give_the_bits_of_one(on_two, exact, undisturbed, same):
+    same(run(exact, execute=on_two), undisturbed)  # tests with a store: below
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("asked", [CLOSED, TRAINED], ids=["closed", "trained"])
-def test_two_processes_find_the_bits_of_one_by_other_routes(on_two, tmp_path, asked, same):
+def test_two_processes_give_the_bits_of_one_by_other_routes(on_two, tmp_path, asked, same):
     same(run(asked, tmp_path / "a.zarr", execute=on_two), asked.run())
 
 
 def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, monkeypatch, exact, undisturbed, same):
-    monkeypatch.chdir(tmp_path)  # the workers stay where they are
+    monkeypatch.chdir(tmp_path)  # workers do not change their folder
     run(exact, "a.zarr", execute=on_two)
     said = []
     same(run(exact, f"file://{tmp_path}/a.zarr", execute=on_two, report=said.append), undisturbed)
@@ -56,7 +56,7 @@ def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, mon
 
 
 def test_a_block_outlives_its_worker(on_two, tmp_path, exact, undisturbed, same):
-    """Both processes are killed, each while it holds some blocks."""
+    """Both processes are killed while they hold blocks."""
     victims = iter(processes().values())
 
     def execute(task, numbers):
@@ -70,7 +70,7 @@ def test_a_block_outlives_its_worker(on_two, tmp_path, exact, undisturbed, same)
     assert not before & set(processes().values())
 
 
-def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, exact, undisturbed, same):
+def test_an_interrupted_run_resumes_with_or_without_workers(on_two, tmp_path, exact, undisturbed, same):
     where = tmp_path / "a.zarr"
 
     def execute(task, numbers):
@@ -92,22 +92,22 @@ def test_what_is_interrupted_goes_on_with_or_without_workers(on_two, tmp_path, e
 
 
 def test_few_tasks_wait_at_once(on_two, monkeypatch):
-    """Blocks are not even numbered before their turn."""
+    """Tasks are created only shortly before they run."""
     monkeypatch.setattr(cluster, "IN_FLIGHT", 4)
 
     def tasks():
         return default_client().run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.tasks))
 
-    others = tasks()  # of the test before, not yet forgotten
+    others = tasks()  # tasks of the earlier test, not yet released
     most, results = 0, on_two(lambda number: number, range(10**9))
     for _ in range(40):
         next(results)
         most = max(most, len(tasks() - others))
     results.close()
-    assert 0 < most <= 2 * cluster.IN_FLIGHT  # those that are done and not yet forgotten
+    assert 0 < most <= 2 * cluster.IN_FLIGHT  # finished tasks may not be released yet
 
 
-def test_what_a_worker_cannot_import_is_named(on_two):
+def test_an_import_error_of_a_worker_names_the_module(on_two):
     class Foreign:
         def __call__(self, number):
             return number
@@ -121,7 +121,7 @@ def test_what_a_worker_cannot_import_is_named(on_two):
 
 
 @pytest.mark.deep
-def test_a_block_that_kills_every_worker_ends_the_run_in_a_sentence():
+def test_a_block_that_kills_every_worker_gets_one_sentence():
     import dask
 
     def deadly(number):
@@ -136,7 +136,7 @@ def test_a_block_that_kills_every_worker_ends_the_run_in_a_sentence():
 
 
 @pytest.mark.deep
-def test_a_scheduler_that_is_lost_midway_leaves_what_is_finished(tmp_path, exact, undisturbed, same):
+def test_finished_blocks_survive_the_loss_of_the_scheduler(tmp_path, exact, undisturbed, same):
     where = tmp_path / "a.zarr"
     served = cluster._local(1, {})
 
@@ -161,7 +161,7 @@ def test_a_study_on_cuda_goes_to_workers_with_a_gpu():
     assert said == []
 
 
-def test_a_cluster_is_met_at_its_address(on_two, tmp_path, exact, undisturbed, same):
+def test_a_cluster_is_found_at_its_address(on_two, tmp_path, exact, undisturbed, same):
     with executor(scheduler=default_client().scheduler.address) as execute:
         same(run(exact, tmp_path / "a.zarr", execute=execute), undisturbed)
     carried = default_client().run(lambda dask_worker: [name for name in dask_worker.plugins if "block" in name])
@@ -179,7 +179,7 @@ def test_a_store_in_the_memory_of_one_process_is_refused(on_two):
         run(CLOSED, "memory://x.zarr", execute=on_two)
 
 
-def test_a_scheduler_that_does_not_answer(monkeypatch):
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

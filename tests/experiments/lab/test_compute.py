@@ -1,4 +1,4 @@
-"""Every cell of any study is the one-world call, in whatever grid, order, block or store it is computed."""
+"""Every cell of a study equals the one-world call, for any grid, order, block and store."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 @st.composite
 def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> Study:
-    """Studies over fields of the world, ends of domains among their values; two classes."""
+    """Studies of two classes over fields of the world, including the ends of domains."""
     axes = {}
     for name in draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=2, unique=True)):
         low, high = domain_of(World.__annotations__[name])
@@ -37,7 +37,7 @@ def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> Study:
 
 
 def cells(asked: Study, table: xr.Dataset):
-    """(the table's cell, its world, its learner, its prompt) of every cell."""
+    """(cell of the table, world, learner, prompt) of every cell."""
     for index in np.ndindex(asked.shape):
         for k in range(len(asked.learners)):
             for place, prompt in asked.slots(k):
@@ -75,7 +75,7 @@ def test_every_cell_of_every_theory_is_the_one_world_call(asked):
 
 @settings(max_examples=6)
 @given(studies(("exact",), CHEAP, NARROW))
-def test_every_cell_of_the_exact_law_is_what_simulate_finds(asked):
+def test_every_cell_of_the_exact_law_equals_simulate(asked):
     table = asked.run()
     for cell, world, learner, _ in cells(asked, table):
         try:
@@ -88,7 +88,7 @@ def test_every_cell_of_the_exact_law_is_what_simulate_finds(asked):
 
 
 def test_every_cell_of_trained_towers_is_the_one_world_call():
-    """To single precision: matrices of several worlds are multiplied together."""
+    """Equal to single precision, because one product contains matrices of several worlds."""
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 10, "warmup": 0}
     axes, how = {"p_spu": [0.6, 0.9]}, {"replicates": 2, "seed": 3, "recipe": recipe}
     asked = study(NARROW, axes, "infonce", ["name", "mean"], "trained", **how)

@@ -1,4 +1,4 @@
-"""World files with a table of views: read, refused in one sentence, written back."""
+"""World files with a table of views: reading, writing, refusals in one sentence."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_world_of_pixels_is_read_and_written(file):
         ("tied = [0, 5]", r"^tied = \[0, 5\] names class 5"),
     ],
 )
-def test_views_that_mean_nothing_are_one_sentence(file, line, sentence):
+def test_invalid_views_get_one_sentence(file, line, sentence):
     file.write_text(f"[views]\n{line}\n")
     with pytest.raises(RequestError, match=sentence):
         world_from(file, {})

@@ -1,4 +1,4 @@
-"""Ctrl-C in a training: the first is answered at once and obeyed after the step, the second is obeyed at once."""
+"""Ctrl-C in a training: the first prints at once and stops after the step; the second stops at once."""
 
 import signal
 import subprocess
@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[3]
 
 
 def press():
-    signal.raise_signal(signal.SIGINT)  # to this thread: others may be slower
+    signal.raise_signal(signal.SIGINT)  # to this thread, because others may be slower
 
 
-def test_the_first_is_answered_and_the_second_obeyed(capfd):
+def test_the_first_prints_and_the_second_stops(capfd):
     with interruption(distributed.ALONE) as stop:
         assert not stop()
         press()
@@ -30,14 +30,14 @@ def test_the_first_is_answered_and_the_second_obeyed(capfd):
         with pytest.raises(KeyboardInterrupt):
             press()
     until, said = monotonic() + 10, ""
-    while not said.endswith("\n") and monotonic() < until:  # it is said by a thread
+    while not said.endswith("\n") and monotonic() < until:  # a thread prints it
         said += capfd.readouterr().err
         sleep(0.01)
     assert said == "soberclip: stopping after the current step; Ctrl-C again stops at once\n"
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
-def test_a_run_that_stops_at_once_says_from_where_it_resumes(tmp_path, monkeypatch, checkpoint):
+def test_a_run_that_stops_at_once_says_how_to_resume(tmp_path, monkeypatch, checkpoint):
     def run(*arguments):
         if checkpoint:
             (tmp_path / runfolder.CHECKPOINT).write_text("")
@@ -66,7 +66,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_block_that_is_deaf_is_so_while_its_work_is_spoken_of():
-    """In a process of its own: threads of this one would hear it."""
+def test_signals_stay_blocked_while_progress_is_printed():
+    """In its own process, because other threads of this process would receive the signal."""
     run = subprocess.run([sys.executable, "-c", DEAF], cwd=ROOT, capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("at the end\n", "")

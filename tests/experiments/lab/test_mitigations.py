@@ -1,4 +1,4 @@
-"""Mitigations: the law of each one is the limit of drawn pairs and towers; settings without meaning are refused."""
+"""Mitigations: each law is the limit of drawn pairs and towers; invalid settings are refused."""
 
 from dataclasses import replace
 
@@ -31,8 +31,8 @@ def drawn(learner: str, mitigation: str, n: int, replicates: int, **options) -> 
     ("mitigation", "learner"),
     [("balance", "linear"), ("reweight", "linear"), ("subsample", "least-squares"), ("reweight", "logistic")],
 )
-def test_the_law_is_what_drawn_pairs_arrive_at(mitigation, learner):
-    """20 sets of 4000 pairs, within six standard errors, which Student's t leaves once in 1e5, and these within .03."""
+def test_the_law_is_the_limit_of_drawn_pairs(mitigation, learner):
+    """20 sets of 4000 pairs: within six standard errors (Student's t exceeds them once in 1e5), which are below .03."""
     found, law = drawn(learner, mitigation, 4000, 20), predict(WORLD, named(learner), mitigation)
     assert law["drop"] == pytest.approx(0, abs=1e-9)
     assert predict(WORLD, named(learner))["drop"] > 0.2
@@ -57,8 +57,8 @@ def test_the_law_is_what_drawn_pairs_arrive_at(mitigation, learner):
     ],
     ids=lambda x: x if isinstance(x, str) else x["loss"],
 )
-def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
-    """4 models: deviations of a model are below .01, so .03 are six of the mean."""
+def test_the_law_is_the_limit_of_linear_towers(mitigation, fields):
+    """4 models: the deviation of a model is below .01, so .03 is six standard errors of the mean."""
     prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
     setting = mitigated(mitigation, Setting(WORLD, recipe=Recipe(**QUICK, **fields), prompt=prompt))
     law = setting.law()
@@ -69,7 +69,7 @@ def test_the_law_is_what_linear_towers_arrive_at(mitigation, fields):
 
 class TestWhatIsKnown:
     def test_contradicting_captions(self):
-        """For InfoNCE the mean caption decides as the name does; for linear CLIP no caption mentions the background."""
+        """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the background."""
         world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
         for prompt in ("name", "mean"):
             law = known_law("contradict", Setting(world, named("infonce", prompt=prompt)))
@@ -86,7 +86,7 @@ class TestWhatIsKnown:
             assert mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name")).law() is None
         assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
 
-    def test_weights_answer_for_all_but_the_log_mean_exp(self):
+    def test_reweighting_has_a_law_except_for_log_mean_exp(self):
         answered = [mitigated("reweight", Setting(WORLD, named("infonce", prompt=p))).law() for p in PROMPTS]
         assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions"]
         assert mitigated("balance", Setting(WORLD, named("infonce", prompt="captions"))).law() is not None
@@ -117,7 +117,7 @@ class TestWhatIsKnown:
         for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
             assert mitigated("balance", Setting(WORLD, recipe=recipe, prompt="name")).pairs() == pytest.approx(pairs)
         for plain in (Setting(WORLD, LINEAR), Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"))):
-            assert mitigated("dfr", plain).pairs() == 1, "its head's pairs come on top"
+            assert mitigated("dfr", plain).pairs() == 1, "the pairs of its head are extra"
         robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
         assert robust.pairs() == pytest.approx(weighted)
 
@@ -158,7 +158,7 @@ def test_a_prediction_reports_the_prompt_the_width_and_the_captions_after_the_mi
     assert known_law("dfr", Setting(WORLD, full)) == known_law("dfr", Setting(WORLD, LINEAR))
 
 
-def test_narrow_is_the_narrowest_that_tells_classes_apart():
+def test_narrow_is_the_smallest_width_that_separates_classes():
     three = WORLD.replace(classes=3, dim_image=8, dim_text=8)
     # One coordinate of unit vectors is only a sign, so InfoNCE needs two.
     for world, loss, dim in ((WORLD, "linear", 1), (three, "linear", 2), (WORLD, "infonce", 2)):
@@ -181,7 +181,7 @@ def reason(table, **at) -> str:
     return str(table.legend.values[table.undefined.sel(at).item()])
 
 
-def test_a_set_without_a_group_is_refused_before_a_folder_is_made(tmp_path):
+def test_a_set_without_a_group_is_refused_before_a_folder_is_created(tmp_path):
     rare = WORLD.model_copy(update={"p_spu": 0.999})
     recipe = Recipe(**{**QUICK, "batch_size": 16}, loss="linear", n=40)
     for mitigation in ("reweight", "balance", "subsample"):
@@ -207,14 +207,14 @@ class TestStudy:
         robust = value(mitigation="group-dro", p_spu=0.8, learner="logistic")
         assert robust == pytest.approx(named("logistic").accuracy(plain.model_copy(update={"p_spu": 0.5})).counter)
 
-    def test_drawn_cells_are_what_simulate_finds(self):
+    def test_drawn_cells_equal_simulate(self):
         table = study(WORLD, {"mitigation": ["subsample", "dfr"]}, n=400, routes="drawn", replicates=3).run()
         alone = [one["counter"] for one in drawn("linear", "subsample", 400, 3)["replicates"]]
         assert table.counter.sel(mitigation="subsample", learner="linear", prompt="name").values.tolist() == alone
         assert "drawn pairs" in reason(table, mitigation="dfr")
 
 
-def test_one_of_ones_own_is_one_function():
+def test_a_custom_mitigation_is_one_function():
     louder = lambda setting: setting.within(mu_inv=3.0)  # noqa: E731
     mine = Mitigation("louder-objects", "objects that are seen three times as far", louder)
     try:

@@ -1,4 +1,4 @@
-"""Worlds of pixels in the laboratory: a run's document and its resuming, the further groups of a study."""
+"""Worlds of pixels in the laboratory: documents and resumption of runs, further groups of studies."""
 
 import json
 
@@ -20,7 +20,7 @@ RECIPE = Recipe(text_towers="tokens", n=64, **SMALL)
 GROUPS = ["common", "counter", "rand", "rev", "rest", "trained"]
 
 
-def test_an_interrupted_run_resumes_to_what_it_would_have_been(tmp_path, ctrl_c):
+def test_an_interrupted_run_resumes_to_the_uninterrupted_result(tmp_path, ctrl_c):
     whole = train(RECIPE, WORLD, models=2, output=tmp_path / "whole")
     with pytest.raises(Interrupted, match="step 10 of 20"):
         train(RECIPE, WORLD, models=2, output=tmp_path / "halves", report=ctrl_c("step 10 "))
@@ -59,7 +59,7 @@ def test_a_study_has_the_further_groups():
     assert "no closed form" in str(table.legend.values)
 
 
-def test_pictures_that_cannot_be_read_are_one_sentence_before_any_work(tmp_path):
+def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
     root = str(tmp_path / "nowhere")
     world = World(views=Pixels(objects="cutouts", root=root, attribute="background-colour"))
     recipe = {**SMALL, "steps": 1}
@@ -68,10 +68,10 @@ def test_pictures_that_cannot_be_read_are_one_sentence_before_any_work(tmp_path)
         with pytest.raises(RequestError, match=f"^folder {root!r} cannot be read: No such file or directory$"):
             ask(asked)
     assert not list(tmp_path.iterdir())
-    assert read(asked.toml()) == asked  # whoever looks at a store need not have its pictures
+    assert read(asked.toml()) == asked  # reading a store needs no pictures
 
 
-def test_classes_without_a_background_of_their_own_are_balanced_in_a_study_as_in_a_run():
+def test_a_study_can_balance_classes_without_an_own_background():
     world, recipe = World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))), {"towers": "linear", "embed_dim": 3}
     recipe = {**recipe, "batch_size": 16, "steps": 2}
     names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
@@ -79,8 +79,8 @@ def test_classes_without_a_background_of_their_own_are_balanced_in_a_study_as_in
     assert np.isfinite(asked.run().counter).all()
 
 
-def test_pixels_have_no_prediction_and_no_numbers_beside_it():
-    """The law of InfoNCE is that of Gaussian views. Asking it about pixels used to lose the finished run."""
+def test_pixels_have_no_prediction_and_no_covariances():
+    """The law of InfoNCE needs Gaussian views. An error here once lost a finished run."""
     recipe = Recipe(width=4, embed_dim=4, batch_size=16, steps=2)
     document = train(recipe, World(p_spu=0.9, views=Pixels()), models=2, compile=False)
     for entry in document["prompts"].values():

@@ -1,4 +1,4 @@
-"""Designs that ship: each is whole, both its sizes are studies, and its answer is what its quick size gives."""
+"""Included designs: complete, valid in both sizes, with answers that agree with the quick size."""
 
 import json
 import re
@@ -10,20 +10,20 @@ from experiments.errors import RequestError
 from experiments.lab.presets import Design, design, designs
 from experiments.lab.studies import merged
 
-TAU = 0.005  # half a point, as claims have it
+TAU = 0.005  # half a point, as in claims
 
 
 @pytest.mark.parametrize("name", designs())
-def test_a_design_is_whole(name):
+def test_a_design_is_complete(name):
     found = design(name)
-    assert not re.search(r"\d", found.takeaway), "numbers stand in the answer, which is tested"
+    assert not re.search(r"\d", found.takeaway), "only the answer, which is tested, has numbers"
     assert all({"what"} <= picture.keys() <= {"what", "at"} for picture in found.plot)
     quick, full = found.study(), found.study(full=True)
     assert full.cells * full.replicates > quick.cells * quick.replicates
     assert json.loads(json.dumps(found.as_json()))["quick"]["cells"] == quick.cells
 
 
-def test_a_design_takes_changes():
+def test_a_design_accepts_changes():
     found = design("pairs").study(replicates=7, axes={"sigma_xi": [2.0]}, world={"mu_spu": 3.0})
     assert (found.replicates, found.world.mu_spu) == (7, 3.0)
     assert [axis.values for axis in found.axes if axis.name == "sigma_xi"] == [(2.0,)]
@@ -31,7 +31,7 @@ def test_a_design_takes_changes():
         Design(**{**vars(design("pairs")), "quick": {"world": {"mu_spo": 1.0}}}).study()
 
 
-def test_what_lies_on_top_sets_a_field_or_varies_it():
+def test_an_override_sets_a_field_or_varies_it():
     below = {"n": 10, "world": {"mu_spu": 1.0, "p_spu": 0.9}, "axes": {"sigma-xi": [1.0, 2.0]}}
     over = {"axes": {"n": [10, 20], "mu_spu": [1.0, 2.0]}, "world": {"sigma_xi": 1.0}}
     assert merged(below, over) == {
@@ -42,14 +42,14 @@ def test_what_lies_on_top_sets_a_field_or_varies_it():
 
 
 def counter(table, learner, prompt="name", **at):
-    """Counter accuracy of a learner, the mean over replicates; the values nearest to `at`."""
+    """Counter accuracy of a learner, averaged over replicates, at the values nearest to `at`."""
     found = table.counter.sel(learner=learner, prompt=prompt)
     found = found.mean("replicate") if "replicate" in found.dims else found
     return found.sel(**at, method="nearest") if at else found
 
 
 def crossing(values, level: float) -> float:
-    """Where a curve over its one axis passes a level, between neighbouring points."""
+    """Point where a curve over one axis crosses a level, by interpolation."""
     x, y = (a.astype(float) for a in (values[values.dims[0]].values, values.values - level))
     (i,) = np.flatnonzero(y[:-1] * y[1:] < 0)
     return float(x[i] - y[i] * (x[i + 1] - x[i]) / (y[i + 1] - y[i]))
@@ -113,7 +113,7 @@ def _view_noise(t):
 
 def _captions(t):
     for learner in ("linear", "infonce"):
-        each = [(1.0, 1.0), (0.0, 1.0), (1.0, 0.05)]  # how often background and object are mentioned
+        each = [(1.0, 1.0), (0.0, 1.0), (1.0, 0.05)]  # mention_spu, mention_inv
         said = [counter(t, learner, "mean", mention_spu=s, mention_inv=i, p_inv=1.0) for s, i in each]
         yield "{}, {} and {}".format(*map(percent, said))
         name = t.counter.sel(learner=learner, prompt="name", p_inv=1.0)
@@ -161,12 +161,12 @@ TRAINED = ("batch-size", "mitigations", "multicolored-mnist", "temperature", "to
 
 
 def numbers_of(name, table):
-    """What `_view_noise` yields for the design "view-noise"."""
+    """The numbers in a design's answer, e.g. by `_view_noise` for "view-noise"."""
     return globals()[f"_{name.replace('-', '_')}"](table)
 
 
 @pytest.mark.parametrize("name", sorted({*designs()} - {*TRAINED}))
-def test_the_answer_is_what_the_quick_size_gives(name):
+def test_the_answer_agrees_with_the_quick_size(name):
     answer, table = design(name).answer, design(name).study().run()
     for part in numbers_of(name, table):
         assert part in answer
@@ -193,7 +193,7 @@ def _towers(t):
 
 
 def _mitigations(t):
-    """The answer's numbers; and mitigations of which a law is known are where it says."""
+    """Numbers of the answer; also checks that mitigations with a known law reach it."""
     gain = {g: s * (t[g] - t[g].sel(mitigation="none")).mean("replicate") for g, s in (("counter", 1), ("common", -1))}
     for pattern, learner, mitigation in (
         (r"InfoNCE gains (\d+) points .* loses (\d+) on", "infonce", "balance"),
@@ -207,7 +207,7 @@ def _mitigations(t):
         yield pattern, *(gain[group].sel(at) for group in ("counter", "common"))
     for group in ("common", "counter"):
         off = abs(t[group].mean("replicate") - t[f"predicted_{group}"])
-        assert float(off.max()) < 0.08, group  # InfoNCE by name is .05 off after 600 steps
+        assert float(off.max()) < 0.08, group  # InfoNCE with the name prompt is .05 off after 600 steps
 
 
 def _multicolored_mnist(t):
@@ -217,15 +217,15 @@ def _multicolored_mnist(t):
         yield r"and (\d+) % where it tells less", rev.sel(learner=learner, p_inv=0.75, p_spu=0.9)
 
 
-# The mitigations that its answer names, rather than all fourteen.
+# Only mitigations in the answer, not all fourteen.
 SPOKEN_OF = ["none", "balance", "prompt-name", "omit-background", "group-dro", "prompt-captions"]
 CHANGES = {"mitigations": {"axes": {"mitigation": SPOKEN_OF}}}
-MACHINES = 0.03  # two machines round a long training differently; a mean of eight models has an error of about .01
+MACHINES = 0.03  # rounding differs between machines; a mean of eight models has an error of about .01
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("name", TRAINED)
-def test_the_answer_is_what_the_trained_towers_give(name):
+def test_the_answer_agrees_with_trained_towers(name):
     answer, table = design(name).answer, design(name).study(**CHANGES.get(name, {})).run()
     for pattern, *values in numbers_of(name, table):
         said = [int(number) / 100 for number in re.search(pattern, answer).groups()]

@@ -1,4 +1,4 @@
-"""A study on disk: whatever happens to a run, its store ends as if nothing had."""
+"""A study on disk: a run that fails and resumes gives the same store as an undisturbed one."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def stopped_after(count):
-    """An executor that finishes some blocks and is then interrupted."""
+    """An executor that is interrupted after `count` blocks."""
 
     def execute(task, blocks):
         yield from map(task, islice(blocks, count))
@@ -35,7 +35,7 @@ def stopped_after(count):
 
 
 def befallen(asked, folder, what):
-    """The exit statuses that tests/experiments/lab/killed.py finds, by store."""
+    """Exit statuses per store, from tests/experiments/lab/killed.py."""
     (folder / "study.toml").write_text(asked.toml())
     command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -45,7 +45,7 @@ def befallen(asked, folder, what):
 
 @pytest.fixture(scope="module")
 def aftermath(tmp_path_factory, exact):
-    """(folder of stores, their exit statuses), from one process and its children."""
+    """(folder of stores, exit statuses) of all disturbed runs."""
     folder = tmp_path_factory.mktemp("stores")
     what = [
         ("killed", "kill", {"count": 4, "seed": 0, "longest": 0.12}),
@@ -56,14 +56,14 @@ def aftermath(tmp_path_factory, exact):
     return folder, befallen(exact, folder, what)
 
 
-def test_a_store_holds_what_memory_holds_and_is_not_computed_again(tmp_path, same):
+def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same):
     same(ASKED.run(tmp_path / "a.zarr"), ASKED.run())
     assert not list(tmp_path.glob(".*"))
     run(ASKED, tmp_path / "a.zarr", execute=lambda task, numbers: pytest.fail("there is nothing to do"))
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_an_interrupted_run_says_what_it_kept_and_goes_on(tmp_path, count, same):
+def test_an_interrupted_run_says_what_it_kept_and_resumes(tmp_path, count, same):
     where = tmp_path / "a.zarr"
     with pytest.raises(Interrupted, match=rf"interrupted; {count} of 5 blocks are in {where}, and the same command"):
         run(ASKED, where, execute=stopped_after(count))
@@ -74,8 +74,8 @@ def test_an_interrupted_run_says_what_it_kept_and_goes_on(tmp_path, count, same)
     assert said == [f"{count} of 5 blocks are in {where} already"]
 
 
-def test_a_disk_that_takes_no_more_ends_with_status_1(aftermath, exact, undisturbed, same):
-    """A limit on the size of files stands for a full disk: both are errors of the file system amid a chunk."""
+def test_a_full_disk_ends_with_status_1(aftermath, exact, undisturbed, same):
+    """A limit on file sizes imitates a full disk: both fail in the middle of a chunk."""
     folder, statuses = aftermath
     assert statuses["full"] == [0, 1]
     where, said = folder / "full", (folder / "full.said").read_text()
@@ -94,14 +94,14 @@ def test_signals_end_the_command_line_with_status_130(aftermath, exact, undistur
     same(exact.run(folder / by), undisturbed)
 
 
-def test_a_kill_at_any_moment_leaves_a_store_that_goes_on(aftermath, exact, undisturbed, same):
+def test_a_store_resumes_after_a_kill_at_any_moment(aftermath, exact, undisturbed, same):
     folder, statuses = aftermath
     assert -9 in statuses["killed"]
     same(exact.run(folder / "killed"), undisturbed)
 
 
-def test_chunks_are_the_same_bytes_whoever_writes_them(tmp_path):
-    """Large enough for Blosc to cut them into parts, which threads of its own would put in any order."""
+def test_every_thread_writes_chunks_with_the_same_bytes(tmp_path):
+    """Chunks are so large that Blosc splits them; its own threads would order the parts at random."""
     many = study(axes={"p_spu": [0.5, 0.9]}, learners=["linear"], routes=["exact"], n=10**9, replicates=50_000)
     planned = plan(many)
     numbers = compute(planned, 0)
@@ -116,7 +116,7 @@ def test_chunks_are_the_same_bytes_whoever_writes_them(tmp_path):
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
-def test_a_damaged_chunk_is_named_and_computed_again(tmp_path, harm, same):
+def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, same):
     where = tmp_path / "a.zarr"
     ASKED.run(where)
     chunk = where / "counter" / "3.0.0.0"
@@ -132,7 +132,7 @@ def test_a_damaged_chunk_is_named_and_computed_again(tmp_path, harm, same):
     assert len(said) == 2
 
 
-def test_a_lost_sentence_is_said_to_be_lost(tmp_path):
+def test_a_lost_reason_is_reported_as_lost(tmp_path):
     where = tmp_path / "a.zarr"
     ASKED.run(where)
     (reason,) = (where / "reasons").glob("*/zarr.json")
@@ -166,7 +166,7 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
             refused()
 
 
-def test_paths_that_are_no_store_are_refused_before_any_work(tmp_path):
+def test_paths_that_are_not_a_store_are_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("mine")
     for folder, file in (("folder", "thesis.tex"), ("broken", "zarr.json")):
         (tmp_path / folder).mkdir()
@@ -201,7 +201,7 @@ def test_a_study_beyond_memory_or_disk_is_refused_with_its_size(tmp_path):
     assert not (tmp_path / "a.zarr").exists()
 
 
-def test_stores_lie_wherever_fsspec_reaches(same):
+def test_stores_may_be_anywhere_that_fsspec_reaches(same):
     where = f"memory://{ASKED.hash}.zarr"
     with pytest.raises(Interrupted, match="4 of 5 blocks"):
         run(ASKED, where, execute=stopped_after(4))

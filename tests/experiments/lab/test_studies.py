@@ -1,4 +1,4 @@
-"""A study is validated whole, travels as TOML, and every cell is the one-world call."""
+"""A study is validated as a whole, is written as TOML, and every cell equals the one-world call."""
 
 import tomllib
 
@@ -51,7 +51,7 @@ def test_whole_numbers_may_be_written_as_floats():
     assert study(axes={"seed": f"{2**53 + 1},1e3"}, routes="drawn", n=2).axes[0].values == (2**53 + 1, 1000)
 
 
-def test_a_study_is_its_toml():
+def test_a_study_survives_a_round_trip_through_toml():
     asked = study(
         NARROW,
         {"p-spu": "0.9:0.99999:5:one-minus", "n": "1e2:1e10:9:log", "mu_spu": [1, 2.5]},
@@ -80,8 +80,8 @@ def test_a_prompt_that_a_learner_does_not_have_leaves_its_cells_empty_with_a_rea
 
 
 @pytest.mark.deep
-def test_intervals_stand_where_only_some_worlds_are_sampled():
-    """Captions that leave open what they mention are drawn; those that mention all are not."""
+def test_only_sampled_worlds_have_wide_intervals():
+    """Masked captions are sampled; complete captions are not."""
     table = study(NARROW, {"mention_spu": [1.0, 0.5]}, ["infonce"], prompts=["name", "captions"]).run()
     width = (table.counter_high - table.counter_low).sel(learner="infonce")
     assert float(width.sel(mention_spu=0.5, prompt="captions")) > 0
@@ -89,14 +89,14 @@ def test_intervals_stand_where_only_some_worlds_are_sampled():
     assert not width.sel(prompt="name").any()
 
 
-def test_what_is_undefined_says_by_which_route():
+def test_an_undefined_cell_names_its_route():
     axes, routes = {"n": [2, 400]}, ["exact", "drawn"]
     asked = study(NARROW, axes, ["linear", "logistic"], routes=routes, replicates=2)
     table, unknown = asked.run(), "the exact law of logistic given n pairs is not known at all"
     assert (table.undefined.sel(learner="linear") == 0).all()
     assert (table.predicted_undefined == 0).all()
     lost = table.undefined.sel(learner="logistic").squeeze()
-    assert (lost != 0).values.tolist() == [[True, True], [True, False]]  # two pairs can be told apart
+    assert (lost != 0).values.tolist() == [[True, True], [True, False]]  # two pairs are separable
     separable = str(table.legend.values[int(lost.sel(n=2, route="drawn"))])
     assert "separable" in separable
     cells = [dict(zip(columns(table), row, strict=True)) for row in rows(table)]
@@ -105,11 +105,11 @@ def test_what_is_undefined_says_by_which_route():
     assert told == {(n, "logistic", route): why for (n, route), why in expected.items()}
     counted = [(one["route"], one["undefined"]) for one in summary(asked, table, None, 0)["ranges"][2:]]
     assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
-    assert arrange(table).undefined == (f"drawn: {separable}",)  # what a route never measures stands by its theory
+    assert arrange(table).undefined == (f"drawn: {separable}",)  # a route without any measurement shows its theory
 
 
 @pytest.mark.parametrize(("temperature", "lost"), [(None, [True, False]), (0.5, [True, True])])
-def test_what_theory_has_no_number_for_says_why(temperature, lost):
+def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 2, "warmup": 0}
     recipe |= {} if temperature is None else {"temperature": temperature}
     asked = study(NARROW, {"sigma_xi": [0.0, 1.0]}, "infonce", routes="trained", replicates=2, recipe=recipe)
@@ -123,7 +123,7 @@ def test_what_theory_has_no_number_for_says_why(temperature, lost):
     assert arrange(table).undefined == (f"theory: {reasons[0]}",)
 
 
-def test_every_measured_cell_is_what_simulate_finds():
+def test_every_measured_cell_equals_simulate():
     table = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5).run()
     assert table.counter.dims == ("p_spu", "learner", "prompt", "route", "replicate")
     for p, learner, route in ((0.6, "linear", "exact"), (0.9, "linear", "drawn"), (0.9, "logistic", "drawn")):
@@ -137,8 +137,8 @@ def test_every_measured_cell_is_what_simulate_finds():
     assert np.isnan(table.counter.sel(learner="logistic", route="exact")).all()
 
 
-def test_fields_at_their_defaults_are_in_no_hash():
-    """A field added to World later orphans no store."""
+def test_the_hash_omits_fields_at_their_defaults():
+    """So a new field of World leaves old stores valid."""
     asked = study(World(mu_spu=2.0))
     assert tomllib.loads(asked.toml())["world"] == {"mu_spu": 2.0}
     assert asked.document()["world"]["mu_inv"] == 1.0

@@ -1,4 +1,4 @@
-"""Tables of a study: what mitigations gain, lose and cost, and settings that a paper's table has, too."""
+"""Tables of a study: effects and costs of mitigations, and comparison with a paper's table."""
 
 import io
 import json
@@ -26,11 +26,11 @@ def shown(view) -> str:
 SOME = ["none", "balance", "subsample", "group-dro"]
 
 
-def test_a_row_is_the_difference_to_doing_nothing():
+def test_a_row_is_the_difference_to_no_mitigation():
     asked = study(WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3)
     table = asked.run()
     rows = {(row["mitigation"], row["learner"]): row for row in gains(asked, table)}
-    # GroupDRO is no fit to pairs, but logistic regression has its law; linear CLIP has neither.
+    # GroupDRO does not fit drawn pairs. Its law is known for logistic regression, but not for linear CLIP.
     assert rows.keys() == {(m, k) for m in SOME[1:3] for k in ("linear", "logistic")} | {("group-dro", "logistic")}
     mean = table.mean("replicate").sel(learner="linear", prompt="mean")
     one = rows["subsample", "linear"]
@@ -48,7 +48,7 @@ def test_a_row_is_the_difference_to_doing_nothing():
     assert "5.00 x" in shown(gains_view(document["gains"]))
 
 
-def test_theory_over_further_axes_has_a_row_a_place():
+def test_theory_over_further_axes_has_a_row_per_place():
     asked = study(WORLD, {"p_spu": [0.7, 0.9], "mitigation": ["none", "balance"]}, prompts=["name", "mean"])
     rows = gains(asked, asked.run())
     assert [(row["p_spu"], row["prompt"]) for row in rows] == [(p, q) for p in (0.7, 0.9) for q in ("name", "mean")]
@@ -63,9 +63,9 @@ def test_the_table_is_the_printed_one():
     assert (one["printed"], one["printed_deviation"]) == pytest.approx((0.4802, 0.0550))
 
 
-def test_settings_that_a_study_has_stand_beside_the_printed_ones():
+def test_settings_of_a_study_stand_beside_printed_ones():
     recipe = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
-    axes = {"classes": [2, 4], "p_inv": [0.9], "p_spu": [0.75, 0.8]}  # of which 4 and .8 are not printed
+    axes = {"classes": [2, 4], "p_inv": [0.9], "p_spu": [0.75, 0.8]}  # 4 and .8 are not printed
     world = World(views={"tied": (0, 1)})
     asked = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe)
     table = asked.run()
@@ -77,20 +77,20 @@ def test_settings_that_a_study_has_stand_beside_the_printed_ones():
 
 
 def measured(rev, **further) -> xr.Dataset:
-    """Rev of one setting of two classes, a number a training, along further axes where there are any."""
+    """Rev of one setting of two classes, one number per training, optionally along further axes."""
     setting = {"classes": [2], "p_inv": [0.9], "p_spu": [0.75], "learner": ["supervised"], "prompt": ["name"]}
     dims = {**further, **setting, "replicate": range(len(rev))}
     cells = xr.DataArray(np.broadcast_to(rev, [len(values) for values in dims.values()]), dims)
     return xr.Dataset({"rand": cells, "rev": cells})
 
 
-def test_trainings_that_measured_nothing_do_not_count():
+def test_trainings_without_a_measurement_do_not_count():
     several, single = (beside(measured(rev), "multicolored-mnist")[-1] for rev in ([0.2, np.nan, 0.4], [0.2, np.nan]))
     assert (several["measured"], several["deviation"]) == pytest.approx((0.3, np.sqrt(0.02)))
     assert (single["measured"], single["deviation"]) == (pytest.approx(0.2), None)
 
 
-def test_settings_without_one_beside_them_are_left_out():
+def test_settings_without_a_printed_counterpart_are_omitted():
     assert beside(measured([np.nan, np.nan]), "multicolored-mnist") == []
     assert len(beside(measured([0.2]), "multicolored-mnist")) == 2
     assert beside(measured([0.2], lr=[0.1, 0.2]), "multicolored-mnist") == []

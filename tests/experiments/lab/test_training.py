@@ -1,4 +1,4 @@
-"""The run around the trainer: folders, resuming, interruption, several processes, wrong requests."""
+"""Training runs: folders, resuming, interruption, several processes, wrong requests."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def quick(recipe: Recipe = RECIPE, **options):
     return train(recipe, WORLD, models=2, compile=False, **options)
 
 
-def test_the_document_speaks_the_words_of_simulate(tmp_path):
+def test_the_document_has_the_keys_of_simulate(tmp_path):
     lines = []
     document = quick(output=tmp_path, report=lines.append)
     assert document["drop"] == pytest.approx(document["common"] - document["counter"])
@@ -51,7 +51,7 @@ def test_the_document_speaks_the_words_of_simulate(tmp_path):
     assert quick(resume=tmp_path, device="cpu:0")["device"] == "cpu"
 
 
-def test_a_prompt_that_is_asked_for_stands_beside_the_usual_ones(monkeypatch):
+def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
     monkeypatch.setattr(evaluation, "CAPTIONS", 8)
     document = quick(prompt="captions")
     assert list(document["prompts"]) == ["name", "mean", "captions"]
@@ -73,8 +73,8 @@ def test_without_a_folder_ctrl_c_keeps_nothing(tmp_path, monkeypatch, ctrl_c):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.deep  # torch alone takes ten seconds to find that there is no compiler
-def test_without_a_compiler_training_says_so_and_goes_on(tmp_path):
+@pytest.mark.deep  # torch needs ten seconds to find that there is no compiler
+def test_without_a_compiler_training_warns_and_continues(tmp_path):
     environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
     command = [sys.executable, "-m", "experiments", "train", *flags, "--output", str(tmp_path / "run"), "--json"]
@@ -95,8 +95,8 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
     assert all((whole[name] == halves[name]).all() for name in whole)
     traces = [json.loads((tmp_path / name / "result.json").read_text())["trace"] for name in ("whole", "halves")]
-    assert traces[0] == traces[1], "the trace of a resumed run is that of an uninterrupted one"
-    assert signal.getsignal(signal.SIGINT) is before, "the handler is put back"
+    assert traces[0] == traces[1], "a resumed run has the trace of an uninterrupted one"
+    assert signal.getsignal(signal.SIGINT) is before, "the handler is restored"
 
 
 def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch, ctrl_c):
@@ -108,7 +108,7 @@ def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch, 
     assert quick(resume=tmp_path)["common"] == quick()["common"]
 
 
-def test_a_frozen_model_leaves_the_means(poison):
+def test_means_omit_a_frozen_model(poison):
     """Its loss is the mean of the steps before step 4, then null; the printed line reports the other models."""
     healthy = quick()["trace"]
     poison()
@@ -173,7 +173,7 @@ def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "tpu", "meta"])
-def test_a_device_that_is_not_there_is_refused(device):
+def test_a_missing_device_is_refused(device):
     with pytest.raises(RequestError, match="nearest valid choice is cpu"):
         quick(device=device)
 
@@ -182,15 +182,15 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
         with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
-    # Pairs are drawn with their captions, but SupCon has one tower: half of the hidden layers of InfoNCE.
+    # SupCon has one tower, so half of the hidden layers of InfoNCE; pairs still have captions.
     two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supcon"))
-    # Its skip has 4 x 4 weights and 4 numbers a pair.
+    # The skip has 4 x 4 weights and 4 numbers per pair.
     assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4))
     with pytest.raises(RequestError, match="nearest valid value is 1000000"):
         train(RECIPE, WORLD, models=10**30)
 
 
-def test_predictions_belong_to_what_is_trained():
+def test_predictions_fit_the_loss_and_the_towers():
     def told(recipe, world, prompt):
         return predicted(Setting(world, recipe=recipe, prompt=prompt))
 
@@ -200,7 +200,7 @@ def test_predictions_belong_to_what_is_trained():
     assert told(Recipe(loss="supcon"), WORLD, None) is None
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
     assert told(narrow, WORLD, "mean") != linear
-    for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores, and no law says what they become
+    for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores; no law is known
         assert told(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
     assert told(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 
@@ -216,15 +216,15 @@ def test_the_verb_prints_one_document(capsys):
 
 
 def on_two(flags):
-    """The finished `train` of two processes."""
+    """Finished `train` on two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run([*command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.deep
-def test_two_processes_print_what_one_prints(capsys):
-    """Only rank 0 prints, and it prints the same."""
+def test_two_processes_print_the_output_of_one(capsys):
+    """Only rank 0 prints."""
     flags = [*FLAGS.split(), "--precision", "float64", "--json"]
     done = on_two(flags)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -245,7 +245,7 @@ def test_two_processes_refuse_together():
 
 
 @pytest.mark.deep
-def test_processes_that_share_the_models_out_change_nothing(tmp_path, monkeypatch, ctrl_c):
+def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatch, ctrl_c):
     monkeypatch.setattr(multiprocess, "processes_for", lambda ensemble: 2)
     long = RECIPE.model_copy(update={"steps": 1500})
     alone = quick(long)

@@ -1,4 +1,4 @@
-"""A verdict, its page, and one browser for all tests of the page; they skip where there is none."""
+"""Fixtures: a verdict, its page, and one browser for all tests, which skip without a browser."""
 
 import pytest
 from browsers import FLAGS, chromium

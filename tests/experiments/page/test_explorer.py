@@ -1,4 +1,4 @@
-"""The explorer's arithmetic is theory's, at random worlds over the whole range of its sliders."""
+"""The explorer's results equal theory's at random worlds over the range of its sliders."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ ASKED = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in (
 
 
 def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Random worlds, field by field: over the sliders' lengths, mentions often at 1 as they are in the papers."""
+    """Fields of random worlds over the sliders; mentions are often 1, as in the papers."""
     rng = np.random.default_rng(seed)
     place = {knob.field: rng.uniform(size=count) for knob in KNOBS}
     fields = {}
@@ -52,7 +52,7 @@ def plain(fields: dict[str, np.ndarray]) -> list[dict[str, float]]:
 
 
 def differences(asked, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Largest difference from theory in every world, for each learner and prompt asked."""
+    """Largest difference from theory per world, for each learner and prompt."""
     grid, jobs = Worlds(**fields), [{"learner": name, "prompt": prompt} for name, prompt in asked]
     answers = by_node(CALL, {"worlds": plain(fields), "jobs": jobs})
     off = []
@@ -63,20 +63,20 @@ def differences(asked, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
     return off
 
 
-def test_closed_forms_are_theory_s_at_a_thousand_worlds():
+def test_closed_forms_equal_theory_at_a_thousand_worlds():
     asked = [(name, prompt) for name, prompt in ASKED if name != "infonce"]
     for (name, prompt), off in zip(asked, differences(asked, worlds(1000, 1)), strict=True):
         assert off.max() < ERRORS[name], (name, prompt)
 
 
 @pytest.mark.parametrize("count", [15, pytest.param(400, marks=pytest.mark.deep)])
-def test_infonce_is_theory_s_at_random_worlds(count):
+def test_infonce_equals_theory_at_random_worlds(count):
     for off in differences([("infonce", prompt) for prompt in PROMPTS], worlds(count, 3)):
         assert off.max() < LARGEST_ERROR
         assert (off < ERRORS["infonce"]).mean() >= 0.99
 
 
-def test_the_corners_of_the_sliders_have_theory_s_answers_or_refusals():
+def test_corners_of_the_sliders_equal_theory_or_are_refused():
     ends = {knob.field: (knob.low, knob.high) for knob in KNOBS} | {"mu_inv": (1.0,), "sigma_inv": (0.1, 1.0)}
     corners = list(product(*ends.values()))[::11]
     fields = dict(zip(ends, np.array(corners).T, strict=True))

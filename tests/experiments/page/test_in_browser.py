@@ -1,4 +1,4 @@
-"""The report in a browser: on a phone, wide, dark, printed and by keyboard, with its explorer, and all offline."""
+"""The report in an offline browser: phone, wide, dark, printed, by keyboard, and its explorer."""
 
 import re
 
@@ -28,7 +28,7 @@ def a_map() -> Section:
 
 @pytest.fixture(scope="module")
 def file(browser, verdict, tmp_path_factory):
-    """The page as a file: two sections of figures; verdicts judged, refuted with a certificate, hostile and stored."""
+    """URL of a page with two sections of figures and four kinds of verdicts, one with hostile text."""
     refuted = {**verdict, "claim": "wang-theorem-6.2-error", "verdict": "contradicted", "relation": ">=", "audits": 0}
     refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
     hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
@@ -44,7 +44,7 @@ def file(browser, verdict, tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, file):
-    """opened(width, fragment, **context) -> the page, which may ask for nothing and complain of nothing."""
+    """opened(width, fragment, **context) -> the page, which must send no request and log no message."""
     contexts, heard = [], []
 
     def open_page(width: int = WIDE, fragment: str = "", **options):
@@ -65,7 +65,7 @@ def opened(browser, file):
 
 
 def sideways(page) -> list[str]:
-    """What is cut at the right, or makes the page scroll sideways."""
+    """Elements that are cut at the right, or make the page scroll sideways."""
     return page.evaluate(
         """() => [...document.querySelectorAll("main *, header *")].filter((one) => {
             const box = one.getBoundingClientRect();
@@ -88,7 +88,7 @@ def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width):
     )
     assert len(drawn) == 2
     for shown, own in drawn:
-        assert shown >= 0.95 * own, "letters are as high as they were drawn"
+        assert shown >= 0.95 * own, "letters keep their drawn height"
     if width == PHONE:
         assert page.locator("#rate td, .claims td").first.evaluate("(one) => getComputedStyle(one).display") == "block"
 
@@ -145,7 +145,7 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
 
 
-def test_the_keyboard_gets_everywhere_and_shows_where_it_is(opened):
+def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
     page = opened()
     page.keyboard.press("Tab")
     skip = page.locator(":focus")
@@ -162,7 +162,7 @@ def test_the_keyboard_gets_everywhere_and_shows_where_it_is(opened):
 
 
 def go(page, fragment: str) -> None:
-    """To another fragment of the page that is open, as a link goes."""
+    """Go to another fragment of the open page, like a link."""
     page.evaluate(
         """(to) => new Promise((done) => {
             addEventListener("hashchange", done, { once: true });
@@ -177,7 +177,7 @@ def accuracies(page) -> dict[str, str]:
     return {row.get_attribute("data-learner"): "/".join(row.locator("td").all_inner_texts()) for row in rows.all()}
 
 
-def test_the_explorer_starts_with_the_answer_and_its_commands_print_its_numbers(opened, soberclip):
+def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
     by_name, _, logistic = (re.search(r"[\d.]+/[\d.]+", sentence)[0] for sentence in text.answer())
     assert (accuracies(page)["infonce"], accuracies(page)["logistic"]) == (by_name, logistic)
@@ -216,7 +216,7 @@ def test_wrong_values_change_nothing(opened):
         assert box.input_value() == "2"
 
 
-def test_curves_are_where_theory_s_preference_changes_sign(opened):
+def test_curves_are_where_preferences_of_theory_change_sign(opened):
     page = opened(fragment="#explore?sigma_xi=4&mention_spu=0.5")
     world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(world())")
     for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):

@@ -1,4 +1,4 @@
-"""Pictures are functions of tables, and the page is self-contained, escaped and complete."""
+"""Figures are functions of tables; the page is self-contained, escaped and complete."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -29,7 +29,7 @@ from theory.claims.catalogue import CLAIMS
 
 @pytest.fixture(scope="module")
 def table():
-    """The map of contrastive and supervised learners, small."""
+    """A small map of contrastive and supervised learners."""
     axes = {"p_spu": [0.9, 0.99], "mu_spu": "0.5:3:3", "sigma_spu": [0.5, 2.5]}
     return design("supervised").study(axes=axes).run()
 
@@ -106,8 +106,8 @@ def test_only_the_page_s_own_scripts_may_run(page, verdict):
 HOSTILE = """\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7 * 7 }}"""
 
 
-def test_page_escapes_what_it_is_given(page, verdict, monkeypatch):
-    """Ids and statements of a claim that is somebody else's, wherever they stand."""
+def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
+    """User claims may contain hostile text."""
     monkeypatch.setattr(report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])])
     words = dict.fromkeys(("statement", "claim", "source", "route", "reason", "quantity"), HOSTILE)
     stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
@@ -119,7 +119,7 @@ def test_page_escapes_what_it_is_given(page, verdict, monkeypatch):
     assert html.count(str(escape(HOSTILE))) > 10
 
 
-def test_the_tables_say_what_was_claimed_and_how_surely_by_question(page, verdict):
+def test_the_tables_show_claims_and_their_certainty_by_question(page, verdict):
     bounded = {**verdict, "claim": "rate", "relation": ">=", "predicted": 0.25, "level": 0.99}
     stored = {**verdict, "claim": "trained/linear", "stored": True, "device": "cpu", "date": "2026-01-31"}
     stored |= {"versions": {"commit": "abc"}, "cases": []}
@@ -135,7 +135,7 @@ def test_the_tables_say_what_was_claimed_and_how_surely_by_question(page, verdic
         assert words in rows["trained-linear"]
 
 
-def test_the_page_counts_what_is_rigorous_apart(page, verdict):
+def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
     proved = {**verdict, "claim": "many-classes/name-reliance", "verdict": "proved", "proof": PROVEN}
     exact = {**proved, "proof": {**PROVEN, "exact": True, "boxes": 0}}
     failing = {**verdict, "claim": "rate", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
@@ -146,7 +146,7 @@ def test_the_page_counts_what_is_rigorous_apart(page, verdict):
         assert html.count(words) == times, words
     assert '<a href="proofs/many-classes--name-reliance.proof">' in html
     assert "(p_spu = 0.5, ν = 0.01562)" in html
-    assert "<p>1 supported, 1 contradicted." in page(verdicts=[verdict, failing]), "nothing was to be proved"
+    assert "<p>1 supported, 1 contradicted." in page(verdicts=[verdict, failing]), "no proof was attempted"
 
 
 def test_leads_are_differences_of_single_predictions(table):
@@ -178,7 +178,7 @@ def test_a_figure_is_a_function_of_its_table():
 
 
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):
-    """reproduce() with its two long parts replaced; test_readme.py runs it whole."""
+    """reproduce() without its two long parts; test_readme.py runs all of it."""
 
     def write(staging, verdicts, seed, began):
         for name in (REPORT, *names):
@@ -191,7 +191,7 @@ def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()
     return reproduce.reproduce(folder, 0)
 
 
-def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_path, verdict):
+def test_report_folder_is_replaced_completely_or_not_at_all(monkeypatch, tmp_path, verdict):
     folder = tmp_path / "report"
     quick_reproduction(monkeypatch, folder, verdict, names=["leftover"])
     assert {p.name for p in folder.iterdir()} == {"report.html", "verdicts.json", "leftover", MARK}
@@ -210,7 +210,7 @@ def test_report_folder_is_replaced_as_a_whole_or_not_at_all(monkeypatch, tmp_pat
 
 
 def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
-    """Whether the folder behind the link is there already or not."""
+    """The first run creates the folder behind the link, the second replaces it."""
     (tmp_path / "disk").mkdir()
     link = tmp_path / "report"
     link.symlink_to(tmp_path / "disk" / "there")
@@ -221,7 +221,7 @@ def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
     assert [p.name for p in (tmp_path / "disk").iterdir()] == ["there"]
 
 
-def test_the_tally_says_what_contradictions_are_worth_together():
+def test_the_tally_corrects_contradictions_for_their_number():
     tried = {c.id: c for c in CLAIMS}
     verdicts = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
     assert [v["verdict"] for v in verdicts] == ["contradicted", "supported"]
@@ -231,7 +231,7 @@ def test_the_tally_says_what_contradictions_are_worth_together():
 
 
 @pytest.mark.parametrize("quick", [True, False])
-def test_a_full_trial_is_the_one_of_check(monkeypatch, tmp_path, quick):
+def test_report_tries_claims_like_check(monkeypatch, tmp_path, quick):
     def together(ids, seed, quick, error_rate, certificates, **proving):
         return ({"claim": id, "verdict": (seed, quick, error_rate, certificates)} for id in reversed(ids))
 

@@ -1,4 +1,4 @@
-"""`soberclip show`, as a user runs it: sheets that show what their groups say, latents of any world, own files."""
+"""`soberclip show`: contact sheets of groups, latents of any world, own files."""
 
 import numpy as np
 import pytest
@@ -25,15 +25,15 @@ def test_a_contact_sheet(tmp_path, soberclip):
         if row["group"] == "rev":
             assert {own, row["attribute"]} == {"red", "green"}
     cells = {(row["label"], row["group"]) for row in document["images"]}
-    assert len(cells) == 2 * 4 + 2  # classes without a colour of their own have any
+    assert len(cells) == 2 * 4 + 2  # classes without an own colour have any colour
     assert len(document["images"]) == EACH * len(cells)
 
 
-def test_images_of_the_sheet_are_in_the_colours_that_it_names():
+def test_images_of_the_sheet_have_the_named_colours():
     world = World(classes=3, views=Pixels(attribute="background-colour"))
     shown = examples(world, seed=1)
     for example in shown:
-        assert np.array_equal(example.image[-1, 0], rgb(example.attribute)[0])  # a corner that no digit reaches
+        assert np.array_equal(example.image[-1, 0], rgb(example.attribute)[0])  # no digit reaches this corner
     axes = sheet(shown).axes[0]
     assert len(axes.images) == len(shown) == 3 * 4 * EACH
     written = [text.get_text().replace("\n", " ") for text in axes.texts]
@@ -54,10 +54,10 @@ def test_latents_of_any_gaussian_world(world, rules):
     assert document["kind"] == "latents"
     assert len(document["rules"]) == rules == len(figure.axes[0].lines)
     for line, u in zip(figure.axes[0].lines, document["rules"].values(), strict=True):
-        assert np.abs(np.array(u) @ np.array(line.get_data())).max() < 1e-9  # where the rule is undecided
+        assert np.abs(np.array(u) @ np.array(line.get_data())).max() < 1e-9  # boundary of the rule
 
 
-def test_what_show_refuses(tmp_path, soberclip):
+def test_show_refuses_wrong_requests(tmp_path, soberclip):
     file, thesis = tmp_path / "world.toml", tmp_path / "thesis.svg"
     file.write_text(FILE)
     thesis.write_text("<svg>mine</svg>")

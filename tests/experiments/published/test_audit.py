@@ -1,4 +1,4 @@
-"""The audit finds the README's items, flags what a test damages, and falls silent where a slip is mended."""
+"""The audit finds the README's items, flags damaged cells, and drops an item after its correction."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def keys(found):
 BEFORE = keys(findings())
 
 
-def test_six_drops_do_not_add_up_and_class_23_points_to_259():
+def test_six_drops_are_inconsistent_and_class_23_points_to_259():
     assert sum(check == "drop" for check, *_ in BEFORE) == 6
     reasons = [f.reason for f in findings() if f.check == "GRIM" and f.table == 15]
     assert reasons
@@ -33,7 +33,7 @@ NUMERIC = [
 
 
 def shifted(cell):
-    """The cell moved by the smallest change that no rounding explains, away from the ends of its domain."""
+    """The cell after the smallest change beyond rounding, away from the ends of its domain."""
     if "." not in cell:
         return str(int(cell) + 1)
     value = float(cell)
@@ -43,12 +43,12 @@ def shifted(cell):
 @pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.deep), 15])
 @pytest.mark.parametrize(("file", "column"), NUMERIC)
 def test_a_damaged_cell_is_flagged(file, column, share):
-    """Every cell in the deep run, every fifteenth of a column otherwise."""
+    """Every cell in deep runs, otherwise every fifteenth of a column."""
     for row in range(0, len(read_published()[file]), share):
         raw = read_published()
         raw[file][row][column] = shifted(raw[file][row][column])
         after = keys(findings(raw))
-        # A damage may mend a slip or change a flagged value; silence alone would be the fault.
+        # A change may correct an error or alter a flagged value; only unchanged findings are wrong.
         assert after != BEFORE, f"{file} row {row + 1} {column} was damaged and nothing changed"
         if not any(k[2] == row + 1 for k in BEFORE):
             assert after - BEFORE
@@ -100,7 +100,7 @@ OTHERS, WRITTEN = "clip_other_checkpoints_1v1000.csv", "lvlm_1v20.csv"
         ),
     ],
 )
-def test_known_items_are_found_and_go_quiet_when_mended(changes, items):
+def test_known_items_are_found_and_disappear_when_corrected(changes, items):
     raw = read_published()
     for file, row, column, text in changes:
         raw[file][row - 1][column] = text

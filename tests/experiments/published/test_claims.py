@@ -1,4 +1,4 @@
-"""Claims judged from the tables: decisions against their definition, verdicts against planted tables."""
+"""Claims about printed tables: decisions against their definition, verdicts against altered tables."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
     assert usual["claim"] == f"counteranimal/{claim}"
 
 
-def test_the_docket_hands_the_error_rate_and_the_seed_on():
+def test_try_claim_passes_on_the_error_rate_and_the_seed():
     tried = try_claim(claims.CLAIMS["labels-similar"], seed=7, quick=False, error_rate=0.2)
     assert tried | {"seconds": 0} == published_verdict("labels-similar", 0.2, 7) | {"seconds": 0}
 
@@ -94,7 +94,7 @@ def test_slope_is_least_squares_with_a_constant_for_each_stratum():
     assert (high - low) / 2 == pytest.approx(3.355387 * error, rel=1e-6)  # t quantile .995 at 8 degrees
 
 
-@pytest.mark.parametrize("backbone", ["ViT-B-32", "RN50"])  # the largest take seconds to build
+@pytest.mark.parametrize("backbone", ["ViT-B-32", "RN50"])  # larger ones take seconds to build
 def test_tower_sizes_are_those_of_open_clip(backbone):
     torch, open_clip = pytest.importorskip("torch"), pytest.importorskip("open_clip")
     config = open_clip.get_model_config(backbone)

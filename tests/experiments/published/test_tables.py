@@ -1,4 +1,4 @@
-"""The printed tables: their numbers, the checkpoints behind Table 3, the rows of a protocol, and later work."""
+"""The printed tables: numbers, checkpoints of Table 3, rows per protocol, and later work."""
 
 from collections import Counter
 
@@ -62,7 +62,7 @@ def test_published_rows_are_28_and_15(labels, mean, lvlm):
     assert len({r.model for r in rows}) == len(rows)
 
 
-def test_the_document_holds_every_printed_number_as_a_fraction_and_later_work_beside_it(tmp_path):
+def test_the_document_has_printed_numbers_as_fractions_and_later_work(tmp_path):
     document = published_document()
     records = document["table"]
     (one,) = [r for r in records if (r["table"], r["row"], r["quantity"]) == (3, 11, "counter")]
@@ -82,7 +82,7 @@ def test_the_document_holds_every_printed_number_as_a_fraction_and_later_work_be
     assert len((tmp_path / "since.csv").read_text().splitlines()) == 9
 
 
-def test_later_work_moves_no_line_and_is_measured_against_none():
+def test_later_work_changes_no_line_and_has_no_offset():
     printed = {row.model: (row.common, row.counter) for row, _ in later_work_rows()}
     assert printed["ResNet-50 (H-SPLID)"] == pytest.approx((0.803, 0.606))
     alone = compare(gather(["published"], *PROTOCOL))

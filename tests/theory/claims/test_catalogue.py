@@ -1,4 +1,4 @@
-"""The claims on trial: complete, distinct, and sound where mathematics decides them."""
+"""The claims of the catalogue have distinct ids, valid points and finite violations."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from theory.claims.claim import Axis
 from theory.claims.common import REGIME
 
 NAMES = [c.id for c in CLAIMS]
-# Learners without a formula are searched elsewhere; a handful of points shows that they evaluate at all.
+# Learners without a formula get few points here: these show only that they evaluate.
 SLOW = {"infonce", "bayes", "logistic"}
 
 
@@ -33,13 +33,13 @@ def test_ids_are_unique():
     assert all(id == id.strip().lower() and " " not in id for id in NAMES)
 
 
-def test_every_point_that_a_claim_places_lies_in_its_domain():
+def test_placed_points_lie_in_the_domain():
     for claim in CLAIMS:
         assert np.all(claim.contains(claim.place(cube(claim)))), claim.id
 
 
 def violations(claim, unit) -> np.ndarray:
-    """v at rows of the unit cube; the second points of a monotone relation lie between the first ones and the end."""
+    """v at rows of the unit cube; for a monotone relation, second points lie between the first points and the end."""
     if dimension(claim) > unit.shape[1]:
         along = list(claim.axes).index(claim.along)
         unit = np.column_stack([0.9 * unit, 0.95 + 0.05 * unit[:, along]])

@@ -1,4 +1,4 @@
-"""What a claim says: where it holds, what it measures, and what counts as a violation."""
+"""Claims: their domain, their quantity, and what counts as a violation."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def claim(**fields) -> Claim:
     ("scale", "stretch"), [("linear", lambda x: x), ("log", np.log), ("one-minus", lambda x: np.log(1 - x))]
 )
 @given(unit, st.floats(0.01, 0.5), st.floats(0.5, 1 - 1e-5))
-def test_axes_space_their_scale_evenly(scale, stretch, t, low, high):
+def test_axes_are_even_on_their_scale(scale, stretch, t, low, high):
     value = Axis(low, high, scale).place(np.array(t))
     assert stretch(value) == pytest.approx(stretch(low) + t * (stretch(high) - stretch(low)), abs=1e-9)
 
@@ -52,7 +52,7 @@ def test_every_mapped_point_is_contained(s, t):
     ("relation", "expected"), [(">=", 0.1), ("<=", -0.1), ("=", 0.1), ("slope", 0.1), ("increasing", 0.9)]
 )
 def test_violation_of_every_relation(relation, expected):
-    """Of the value .4 by the prediction .5; an "increasing" quantity may fall by minus it."""
+    """The value is .4 and the prediction .5."""
     c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: 0.5)
     assert float(c.violation(np.array(0.4), Worlds())) == pytest.approx(expected)
 
@@ -62,7 +62,7 @@ def test_violation_of_every_relation(relation, expected):
 )
 @pytest.mark.parametrize("threshold", [0.5, lambda x: 0.5])
 def test_violation_of_an_equivalence(says_above, value, expected, threshold):
-    """The wrong side counts, by its distance from the threshold."""
+    """On the wrong side, the violation is the distance from the threshold."""
     c = claim(relation="iff", threshold=threshold, prediction=lambda x: 1.0 if says_above else -1.0)
     assert float(c.violation(np.array(value), Worlds())) == pytest.approx(expected)
 
@@ -136,7 +136,7 @@ def test_truth_of_matrices_and_directions():
     ],
 )
 def test_a_claim_is_checked_when_it_is_made(fields, message):
-    """Finding 4: an unknown relation was judged as "increasing"."""
+    """An unknown relation was once judged as "increasing"."""
     with pytest.raises(ValueError, match=message):
         claim(**fields)
 

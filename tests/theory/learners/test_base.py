@@ -1,4 +1,4 @@
-"""What every learner has: a name, options, answers over any grid, a sentence where there is none."""
+"""Common to all learners: a name, options, answers over any grid, and a reason where there is no answer."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,7 +36,7 @@ def test_a_wrong_name_or_option_is_one_sentence(name, options, message):
 
 
 @pytest.mark.parametrize("name", ["linear", "infonce", "logistic", "least-squares", "bayes"])
-def test_a_world_a_row_and_a_grid_agree(name):
+def test_a_world_and_a_row_and_a_grid_agree(name):
     learner = learners.named(name)
     grid = worlds_with(p_spu=[[0.7], [0.9]], mu_spu=[1.0, 2.0, 3.0], nu=0.3)
     whole = learner.accuracy(grid)
@@ -48,7 +48,7 @@ def test_a_world_a_row_and_a_grid_agree(name):
         )
 
 
-def test_several_class_counts_in_one_grid_are_asked_one_by_one():
+def test_a_grid_may_hold_several_class_counts():
     grid = Worlds(classes=[2, 3, 3, 2], p_spu=[0.6, 0.7, 0.8, 0.9], sigma_xi=1.0)
     for name in ("linear", "logistic"):
         learner = learners.named(name)
@@ -57,12 +57,12 @@ def test_several_class_counts_in_one_grid_are_asked_one_by_one():
             one = learner.accuracy(grid.world(i))
             assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
         assert learner.direction(grid).shape == (4, 2)
-    # K = 3 is sampled and has a width, K = 2 is exact and has none.
+    # K = 3 is sampled, so its interval has a width; K = 2 is exact.
     low, high = learners.named("logistic").accuracy(grid).interval.counter
     assert ((high - low) > 0).tolist() == [False, True, True, False]
 
 
-def test_where_there_is_no_answer_the_learner_says_why():
+def test_a_learner_gives_a_reason_if_it_has_no_answer():
     assert "sigma_xi = 0" in learners.named("infonce").refuses(World(sigma_xi=0.0))
     assert learners.named("infonce").refuses(World()) is None
     assert "maximum margin" in learners.named("max-margin").refuses(World())
@@ -71,7 +71,7 @@ def test_where_there_is_no_answer_the_learner_says_why():
             learners.named(name).direction(World())
 
 
-def test_attempts_leave_out_the_worlds_without_an_answer_and_say_why():
+def test_attempt_gives_nan_and_a_reason_for_worlds_without_an_answer():
     grid = Worlds(sigma_xi=[[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
     infonce = learners.named("infonce")
     values, reasons = attempt(lambda w: infonce.accuracy(w).counter, grid)
@@ -85,7 +85,7 @@ def test_attempts_leave_out_the_worlds_without_an_answer_and_say_why():
 
 @dataclass(frozen=True)
 class Blind(Learner):
-    """Looks at the object alone: the nearest class mean of the first block."""
+    """The nearest class mean of the object block; ignores the background."""
 
     name: ClassVar[str] = "blind"
     words: ClassVar[str] = "a rule blind to the background"
@@ -95,7 +95,7 @@ class Blind(Learner):
         return worlds.mean * (np.arange(worlds.mean.shape[-1]) == 0)
 
 
-def test_a_linear_rule_of_ones_own_needs_its_direction_alone():
+def test_a_custom_linear_rule_needs_only_a_direction():
     grid = worlds_with(p_spu=[0.6, 0.99], mu_spu=3.0, sigma_inv=0.8)
     accuracy = Blind().accuracy(grid)
     assert isinstance(accuracy, Accuracy)
@@ -104,5 +104,5 @@ def test_a_linear_rule_of_ones_own_needs_its_direction_alone():
     assert scores.argmax(1).tolist() == [0, 1]
     three = World(classes=3, attribute=(Attribute(),), dim_image=9, dim_text=9)
     images = np.zeros((1, 9))
-    images[0, 2], images[0, 3] = 1.0, 9.0  # the object says class 2, the background class 0
+    images[0, 2], images[0, 3] = 1.0, 9.0  # object of class 2, background of class 0
     assert Blind().scores(three, images).argmax(1).tolist() == [2]

@@ -1,4 +1,4 @@
-"""The Bayes rule against slow oracles and closed forms; test_supervised has it beside other rules."""
+"""The Bayes rule against slow oracles and closed forms; test_supervised compares it with other rules."""
 
 import numpy as np
 import pytest
@@ -31,10 +31,10 @@ def test_the_interval_measures_the_scatter_over_seeds(world):
 
 
 def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
-    """(common, counter), p(x | y) written out: bisection for where it turns in one coordinate, trapezoid in the other.
+    """(common, counter) from p(x | y): bisection for the threshold in one block, trapezoid rule over the other.
 
-    The bisected block is the more reliable one, so that no turn runs off to infinity within the other's range; one
-    further out than 60 standard deviations counts as none.
+    The bisected block is the more reliable one, so that its threshold stays finite. A threshold beyond 60 standard
+    deviations counts as none.
     """
     deviation = np.sqrt(image_variance(blocks))
     inner = int(abs(blocks.agreement[1] - 0.5) > abs(blocks.agreement[0] - 0.5))
@@ -53,7 +53,7 @@ def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
         plus, minus = (mixture(x, alpha, d, p, y) + mixture(b, beta, e, q, y) for y in (1, -1))
         return plus > minus
 
-    chance = {}  # of deciding +, by the signs that the bisected and the other block show
+    chance = {}  # P(decide +) by the signs of the bisected and the other block
     for other in (1, -1):
         b = other * beta + e * t
         low, high = np.full(t.shape, -60 * d), np.full(t.shape, 60 * d)
@@ -76,10 +76,10 @@ def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
         (1.0, {"p_spu": 0.9, "mu_inv": 0.02}),  # an object that is almost useless
         (1.0, {"p_spu": 0.2, "mu_spu": -3.0, "sigma_spu": 2.0}),
         (0.95, {"p_spu": 0.8, "mu_spu": 1.5}),
-        (0.8, {"p_spu": 0.95, "mu_spu": 1.5}),  # the background is the more reliable
+        (0.8, {"p_spu": 0.95, "mu_spu": 1.5}),  # the background is more reliable
         (0.9, {"p_spu": 0.9, "mu_spu": 2.0, "nu": 0.3}),  # equally reliable: a linear rule
         (0.7, {"p_spu": 0.1, "mu_inv": 0.4, "mu_spu": 2.0}),
-        (0.2, {"p_spu": 0.9, "mu_inv": 3.0, "sigma_spu": 1.0}),  # an object that denies its label
+        (0.2, {"p_spu": 0.9, "mu_inv": 3.0, "sigma_spu": 1.0}),  # an object that mostly disagrees with its label
         (0.6, {"p_spu": 0.999, "mu_inv": 2.0, "mu_spu": -0.5, "sigma_spu": 2.0}),
         (0.999, {"p_spu": 0.6, "mu_inv": 2.5, "sigma_inv": 0.5}),
     ],
@@ -104,13 +104,17 @@ def test_bayes_where_one_block_is_empty_or_exact(world, scores):
     assert (got.common, got.counter) == pytest.approx(ndtr(scores), abs=1e-6)
 
 
-def test_two_exact_blocks_are_decided_by_the_more_reliable():
-    """Noiseless views with p_inv < 1: the label's log odds are +-; where both are equal and at odds, a tie."""
+def test_the_more_reliable_of_two_exact_blocks_decides():
+    """Noiseless views with p_inv < 1. If both blocks are equally reliable and disagree, there is a tie."""
     exact = {"sigma_inv": 0.0, "sigma_spu": 0.0}
     for p_inv, p_spu, expected in (
         (0.9, 0.8, (0.9, 0.9)),  # the object decides
         (0.8, 0.9, (1.0, 0.0)),  # the background decides
-        (0.9, 0.9, (0.9 + 0.1 / 2, 0.9 / 2)),  # right when both agree, a tie when they do not, wrong when both err
+        (
+            0.9,
+            0.9,
+            (0.9 + 0.1 / 2, 0.9 / 2),
+        ),  # right if both are right, else a tie or wrong
         (0.5, 0.5, (0.5, 0.5)),
     ):
         got = bayes_accuracy(worlds_with(p_spu=p_spu, **exact, p_inv=p_inv))
@@ -129,7 +133,7 @@ def test_a_grid_and_a_relabelled_object_change_nothing(p_inv, p_spu, mu_inv, sig
 
 
 def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
-    """1 where the Bayes rule of plain densities is right on a drawn image of the label 0, else 0; no project code."""
+    """1 where the Bayes rule is right on a drawn image of label 0, else 0; shares no code with the project."""
     K, B = blocks.classes, len(blocks.mean)
 
     def other(size):
@@ -156,7 +160,7 @@ def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
     "world", [World(classes=3, p_spu=0.8, mu_spu=1.5), World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),))]
 )
 def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
-    """The estimates' standard errors, interval/4.26, are below .0004, less than a fifth of those of the drawn means."""
+    """The estimates' standard errors (interval/4.26 < .0004) are below a fifth of those of the drawn means."""
     blocks, n = Worlds.of(world).replace(p_inv=p_inv), mean_size(0.03)
     got, rng = bayes_accuracy(blocks, seed=3), np.random.default_rng(8)
     for group in (0, 1):
@@ -171,7 +175,7 @@ def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
 
 
 @pytest.mark.parametrize(("classes", "extra"), [(2, 1), (3, 0)])
-def test_a_sampled_grid_is_its_worlds(classes, extra):
+def test_a_sampled_grid_equals_its_worlds(classes, extra):
     p = np.array([0.6, 0.9, 1.0])
     blocks = worlds_with(p_spu=p, sigma_spu=[[0.5], [1.0]], nu=0.1, classes=classes, p_inv=[[1.0], [0.9]])
     if extra:

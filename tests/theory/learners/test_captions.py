@@ -21,7 +21,7 @@ POOLED = ("captions", "scores")
 
 
 def examples(*values):
-    """Every value an @example."""
+    """Make every value an @example."""
     return lambda test: reduce(lambda made, value: example(value)(made), values, test)
 
 
@@ -41,7 +41,7 @@ latent_captions = st.builds(
 )
 
 
-# What makes quadrature hard, one at a time: noise to 0 and large, p at 1, below 1/2 and at 0, distant means, no spread.
+# Hard cases for quadrature: noise near 0 or large, p at 1, below 1/2 and at 0, distant means, no spread.
 EDGES = (
     {"nu": 1e-6}, {"nu": 1e4}, {"p_spu": 1 - 1e-9, "nu": 0.3}, {"p_spu": 1.0, "mu_spu": 8.0, "mu_inv": 8.0, "nu": 0.1},
     {"p_spu": 0.2, "nu": 0.05}, {"p_spu": 0.0, "nu": 0.05}, {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 0.0, "nu": 0.1},
@@ -57,7 +57,7 @@ def latents(**edge):
 @settings(max_examples=6)
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
-    """T9 by a route that does not know it: quadrature over captions, boundary and all."""
+    """T9 by quadrature over captions, which does not use the theorem."""
     assert both(_along_curves(world, "captions", 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
     nearest = linear_accuracy(world.prompt("mean"), world)
     assert both(_along_curves(world, "scores", 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
@@ -92,8 +92,11 @@ def test_quadrature_and_drawn_captions_agree(fields, prompt):
 @pytest.mark.deep
 @pytest.mark.parametrize("prompt", POOLED)
 def test_masked_captions_with_noise_by_definition(prompt):
-    """PMI of every image with every drawn caption, where a caption leaves open what it mentions. 1000 captions move the
-    boundary: over 10 seeds the slow route scattered by .007 (common) and .018 (counter); 5 standard deviations."""
+    """PMI of every image with every drawn caption, with masked captions.
+
+    1000 captions move the boundary: over 10 seeds the slow route scattered by .007 (common) and .018 (counter). The
+    tolerance is 5 standard deviations.
+    """
     world = worlds_with(nu=0.5, p_spu=0.85, mu_spu=1.5, mention_spu=0.5)
     rng, S_T = np.random.default_rng(0), world.scale**2 + world.nu_text
     texts = []
@@ -122,7 +125,7 @@ def test_masked_captions_with_noise_by_definition(prompt):
 
 @pytest.mark.parametrize("prompt", POOLED)
 def test_preferences_rise_along_both_blocks_and_are_odd(prompt):
-    """What the one curve rests on: turned by the signs of mu D, no coordinate ever speaks for the other label."""
+    """Assumed by the curve: after a flip by the signs of mu D, preferences rise in every coordinate."""
     rng = np.random.default_rng(0)
     u = lambda low, high: rng.uniform(low, high, 15)  # noqa: E731
     masked = np.arange(15) % 3 == 0
@@ -146,8 +149,8 @@ def test_preferences_rise_along_both_blocks_and_are_odd(prompt):
 
 
 @pytest.mark.parametrize("prompt", POOLED)
-def test_scores_decide_as_the_accuracy_says(prompt):
-    """On 300 x 300 quantiles of each group: off by about one cell's mass along the boundary."""
+def test_scores_have_the_accuracy(prompt):
+    """On 300 x 300 quantiles per group; the error is about one cell's mass along the boundary."""
     world = worlds_with(nu=0.4, p_spu=0.8, mu_spu=1.5)
     t = ndtri((np.arange(300) + 0.5) / 300)
     noise = np.stack(np.meshgrid(t, t, indexing="ij"), -1).reshape(-1, 2) * np.sqrt(world.scale**2 + world.nu_image)
@@ -165,14 +168,14 @@ def test_the_mean_of_linear_scores_is_the_mean_prompt():
         assert np.array_equal(one, other)
 
 
-def test_captions_that_tell_nothing_tie():
+def test_captions_without_information_tie():
     silent = worlds_with(nu=0.5, mention_inv=0.0, mention_spu=0.0, sigma_xi_text=0.0)
     for prompt in POOLED:
         assert both(InfoNCE(prompt).accuracy(silent)) == pytest.approx((0.5, 0.5), abs=1e-12)
 
 
-def test_a_grid_of_several_ways_is_its_worlds():
-    """Closed forms, curves and drawn captions in one grid, each world as alone."""
+def test_a_grid_of_several_routes_equals_its_worlds():
+    """Closed forms, curves and drawn captions in one grid."""
     noise, mention = np.array([0.0, 4.0, 0.0]), np.array([1.0, 1.0, 0.6])
     grid = worlds_with(nu=0.3, sigma_xi_text=noise, mention_spu=mention, p_spu=0.8)
     whole = InfoNCE("captions").accuracy(grid)
@@ -180,7 +183,7 @@ def test_a_grid_of_several_ways_is_its_worlds():
         assert (whole.common[w], whole.counter[w]) == tuple(both(InfoNCE("captions").accuracy(grid[w])))
 
 
-def test_what_has_no_answer_says_why():
+def test_a_world_without_an_answer_gets_a_reason():
     assert "sigma_xi = 0" in InfoNCE("scores").refuses(World(sigma_xi=0.0))
     assert "classes = 11" in InfoNCE("captions").refuses(World(classes=11))
     assert InfoNCE("captions").refuses(World(classes=11, sigma_xi_text=0.0)) is None

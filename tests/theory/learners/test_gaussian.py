@@ -1,4 +1,4 @@
-"""The Gaussian PMI against the covariances of all coordinates, group by group and mask by mask, and its two limits."""
+"""The Gaussian PMI against covariances of all coordinates, summed over groups and masks, and its two limits."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from theory.learners.gaussian import gaussian_direction
 
 
 def in_all_coordinates(world: World, prompt: str) -> np.ndarray:
-    """Scores of classes are x_I' W: W (l, K) from the precision matrix of both views, -Q_IT p_y."""
+    """W (l, K) of the class scores x_I' W, from the precision matrix of both views: -Q_IT p_y."""
     Q = np.linalg.inv(joint_covariance(world))
     return -Q[: world.latents, world.latents :] @ prompt_by_mixture(world, prompt).T
 
@@ -41,7 +41,7 @@ worlds = st.builds(
 
 
 @given(worlds, st.sampled_from(["name", "mean", "background"]))
-def test_it_is_the_precision_matrix_of_both_views(world, prompt):
+def test_scores_come_from_the_precision_matrix_of_both_views(world, prompt):
     expected = per_block(in_all_coordinates(world, prompt), world.classes)
     assume(np.abs(expected).max() > 1e-6)
     found = gaussian_direction(Worlds.of(world), prompt)
@@ -52,7 +52,7 @@ def test_it_is_the_precision_matrix_of_both_views(world, prompt):
 
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_it_goes_from_the_nearest_prompt_to_linear_clip(prompt, classes):
+def test_limits_are_the_nearest_prompt_and_linear_clip(prompt, classes):
     quiet, loud = (worlds_with(nu=nu, classes=classes, p_spu=0.8, mu_spu=1.5) for nu in (1e-9, 1e4))
     u, q = gaussian_direction(quiet, prompt), quiet.prompt(prompt)
     np.testing.assert_allclose(u / u[0], q / q[0], atol=1e-8)
@@ -60,8 +60,8 @@ def test_it_goes_from_the_nearest_prompt_to_linear_clip(prompt, classes):
     np.testing.assert_allclose(u / u[0], linear / linear[0], rtol=1e-3)
 
 
-def test_next_to_no_noise_leaves_an_answer_where_captions_leave_the_object_out():
-    """nu -> 0 with mention_inv < 1: silence makes the object's block vary, and nothing but nu_T the background's."""
+def test_little_noise_has_a_limit_if_captions_omit_the_object():
+    """As nu -> 0, omitted mentions keep the object's text block random; the background's varies only by nu_T."""
     quiet, quieter = (
         gaussian_direction(worlds_with(nu=nu, p_spu=0.8, mu_spu=1.5, mention_inv=0.5), "mean") for nu in (1e-8, 1e-16)
     )
@@ -75,11 +75,11 @@ def test_next_to_no_noise_leaves_an_answer_where_captions_leave_the_object_out()
         ({"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0}, "a block that never varies"),
     ],
 )
-def test_worlds_without_an_answer_say_why(fields, sentence):
+def test_worlds_without_an_answer_get_a_reason(fields, sentence):
     with pytest.raises(ValueError, match=sentence):
         GaussianPMI("mean").accuracy(Worlds(**{"sigma_xi": 1.0, **fields}))
 
 
-def test_what_pools_captions_is_refused_with_what_does_not():
+def test_pooling_prompts_are_refused():
     with pytest.raises(ValueError, match=r"'captions' is the log-mean-exp .* are name, mean, background, scores"):
         GaussianPMI("captions").accuracy(Worlds(sigma_xi=1.0))

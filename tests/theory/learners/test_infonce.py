@@ -1,4 +1,4 @@
-"""The PMI optimum against cells of the plane, drawn images and identities."""
+"""The InfoNCE optimum against cells of the plane, drawn images and identities."""
 
 from itertools import pairwise, product
 
@@ -38,8 +38,10 @@ def linear_pair(u, blocks):
 
 
 def written_out(world: World, prompt, x, y):
-    """log p(x, y, p_+) - log p(x, y, p_-), label by label, group by group, mask by mask; masks that hide whatever tells
-    the prompts apart are left out, since they add the same to both."""
+    """log p(x, y, p_+) - log p(x, y, p_-), summed over labels, groups and masks.
+
+    Masks that hide all differences between the prompts are skipped, because they add the same to both.
+    """
     mu, var, pi = (
         (world.mu_inv, world.mu_spu),
         (world.sigma_inv**2, world.sigma_spu**2),
@@ -66,10 +68,10 @@ def written_out(world: World, prompt, x, y):
 
 
 def by_cells(world: World, prompt, levels=7):
-    """(common, counter), and what the last halving changed.
+    """(common, counter), and the change by the last halving.
 
-    The plane is cut into cells, again and again where the least |g| at a cell's corners is below twice their range; at
-    the end a cell's share is that of g interpolated along 8 rows.
+    A cell is halved while the least |g| at its corners is below twice their range. Finally g is interpolated along 8
+    rows of each cell.
     """
     S = np.sqrt([world.sigma_inv**2 + world.nu_image, world.sigma_spu**2 + world.nu_image])
     m = np.abs([world.mu_inv, world.mu_spu]) / S
@@ -113,7 +115,7 @@ def check_by_cells(grid: Worlds, prompt):
     got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
     for w in range(grid.size):
         exact, last = by_cells(grid.world(w), prompt)
-        # The promise, and the oracle's own error: a third of its last step, being of second order; half to be safe.
+        # Promised error plus the oracle's: of second order, so a third of its last step; half to be safe.
         assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid.world(w)
 
 
@@ -136,7 +138,7 @@ def test_many_masked_worlds_match_cells(prompt):
 
 
 def test_two_changes_of_sign_between_neighbouring_nodes_are_found():
-    """Worlds where such pairs make up to 2.3e-5."""
+    """In these worlds, such pairs contribute up to 2.3e-5."""
     check_by_cells(random_worlds(250, seed=1)[[94, 153, 227, 237]], "mean")
 
 
@@ -157,7 +159,7 @@ def test_the_law_of_objects_and_captions_matches_cells(fields, prompt):
     check_by_cells(worlds_with(**{"p_spu": 0.8, "mu_spu": 1.5, **fields}).reshape(1), prompt)
 
 
-# What makes quadrature hard, one at a time: noise to 0 and large, p at 1, at 1/2 and below, distant means, no spread.
+# Hard cases for quadrature: noise near 0 or large, p at 1, at 1/2 and below, distant means, no spread.
 EDGES = [
     {"nu": 1e-6}, {"nu": 1e4}, {"p_spu": 1 - 1e-9, "nu": 0.3}, {"p_spu": 0.5, "nu": 0.01}, {"p_spu": 0.2, "nu": 0.05},
     {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 30.0, "mu_inv": 20.0, "nu": 0.01},
@@ -172,7 +174,7 @@ def test_hard_worlds_match_cells(edge, prompt):
     check_by_cells(worlds_with(**world, mention_spu=np.array([1.0, 0.6]), mention_inv=np.array([1.0, 0.3])), prompt)
 
 
-def test_islands_narrower_than_a_standard_deviation_are_seen():
+def test_islands_narrower_than_a_standard_deviation_are_found():
     """Fine grids and 4e6 drawn images give .63635, .38201; nodes .35 standard deviations apart gave .6211, .3564."""
     accuracy = infonce_accuracy(worlds_with(**ISLANDS), "mean")
     assert pair(accuracy) == pytest.approx((0.636354, 0.382012), abs=1e-6)
@@ -180,7 +182,7 @@ def test_islands_narrower_than_a_standard_deviation_are_seen():
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_without_noise_it_is_the_nearest_prompt(prompt):
-    """The gap closes like nu: log-log slope between nu = 1e-4 and 1e-5 is 1 to within a tenth."""
+    """The gap is proportional to nu: the log-log slope is 1 to within a tenth."""
     gaps = []
     for nu in (1e-4, 1e-5):
         blocks = worlds_with(p_spu=0.9, mu_spu=2.0, nu=nu)
@@ -192,7 +194,7 @@ def test_without_noise_it_is_the_nearest_prompt(prompt):
 
 @pytest.mark.parametrize("nu", [1e-2, 1e-3, 1e-4])
 def test_silence_about_the_object_costs_nothing_without_noise(nu):
-    """Far from both prompts silence explains an image better by e^(1/nu), far below rounding: no tie may come of it.
+    """Far from both prompts, masked captions are more likely by e^(1/nu). Rounding must not turn this into a tie.
 
     The name prompt's limit stays Phi(alpha/sqrt S_i); the gap is the width nu of the boundary, times the log odds of p.
     """
@@ -244,8 +246,8 @@ def test_ties_count_one_half():
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_sampled_attributes_agree_with_quadrature(prompt):
-    """A further attribute at p = 1/2 that no caption mentions drops out, so the sampled route must return the exact
-    number; sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
+    """An attribute at p = 1/2 that no caption mentions has no effect, so the sampled route must return the exact
+    number. Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = {"p_spu": 0.8, "mu_spu": 1.4, "sigma_xi": 4.0, "mention_spu": 0.8}
     exact = pair(infonce_accuracy(Worlds.of(World(**world)), prompt))
     got = infonce_accuracy(Worlds.of(World(**world, attribute=(Attribute(p=0.5, mention=0.0),))), prompt)
@@ -267,7 +269,7 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
     ],
 )
 def test_sampled_worlds_match_drawn_images(world, prompt):
-    """5e4 drawn images a group against Sobol points: 5 standard deviations, false alarm 6e-7 a number."""
+    """5e4 drawn images per group against Sobol points: 5 standard deviations, false alarm 6e-7 per number."""
     blocks, n = Worlds.of(world), 50_000
     K, B = blocks.classes, len(blocks.mean)
     got = infonce_accuracy(blocks, prompt, seed=7)
@@ -292,8 +294,8 @@ def test_out_of_domain_is_refused():
         infonce_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)), "name")
 
 
-def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
-    """Exactly at p_spu = 1/2 a silent background leaves the object alone to decide: the boundary lies on x = 0."""
+def test_a_boundary_along_the_edge_of_the_grid_is_found():
+    """At exactly p_spu = 1/2 the object alone decides: the boundary is x = 0."""
     fields = {
         "mu_inv": 0.66,
         "mu_spu": 0.97,
@@ -308,7 +310,7 @@ def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
 
 
 def right(eta, m_v: float, m_w: float, turn: float) -> float:
-    """P(v > eta(w)), v ~ N(m_v, 1) and w ~ N(m_w, 1), piece by piece."""
+    """P(v > eta(w)) for v ~ N(m_v, 1) and w ~ N(m_w, 1), integrated piecewise."""
     density = lambda w: np.exp(-((w - m_w) ** 2) / 2) / np.sqrt(2 * np.pi)  # noqa: E731
     ends = [m_w - 9, *(e for e in (-turn, 0.0, turn) if abs(e - m_w) < 9), m_w + 9]
     return sum(quad(lambda w: density(w) * ndtr(m_v - eta(w)), a, b, epsabs=1e-12)[0] for a, b in pairwise(ends))
@@ -316,7 +318,7 @@ def right(eta, m_v: float, m_w: float, turn: float) -> float:
 
 @pytest.mark.parametrize("tolerance", [1e-5, 1e-8])
 @pytest.mark.parametrize("turn", [0.02, 0.1, 1.0])
-def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
+def test_a_bent_curve_is_refined_to_the_tolerance(turn, tolerance):
     eta = lambda w: turn * np.tanh(w / turn)  # noqa: E731
     mean = np.array([[0.4, 2.0, 3.0], [0.7, 1.5, -1.0]])
     found = accuracy_along(lambda rows, w, low, high: eta(w), mean, tolerance)

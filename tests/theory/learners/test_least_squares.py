@@ -1,4 +1,4 @@
-"""Least squares and Fisher's discriminant against group lists written out, for any agreement of the object."""
+"""Least squares and Fisher's discriminant against explicit lists of groups, for any p_inv."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ from theory.population import image_variance
 
 
 def moments_by_groups(blocks):
-    """(weights, labels, latent means, latent variances) of every group, by listing them."""
+    """(weights, labels, latent means, latent variances) of all groups."""
     K, B = blocks.classes, len(blocks.mean)
     patterns = np.array([[1.0], [-1.0]]) if K == 2 else np.eye(K)
     codes = np.array(list(product(range(K), repeat=1 + B)))
@@ -52,7 +52,7 @@ def test_least_squares_is_regression_on_the_groups(blocks):
     )
 
 
-def test_a_noiseless_block_that_errs_is_no_special_case():
+def test_a_noiseless_block_that_errs_needs_no_special_case():
     blocks = worlds_with(p_spu=0.9, sigma_inv=0.0, sigma_spu=0.0).replace(p_inv=0.8)
     u = least_squares_direction(blocks)  # along r/d with D = (.6, .8): r = D, d = 1 - D^2
     assert u[1] / u[0] == pytest.approx((0.8 / 0.36) / (0.6 / 0.64), rel=1e-12)

@@ -1,4 +1,4 @@
-"""Logistic regression where objects may disagree with their labels; the common case stands in test_supervised."""
+"""Logistic regression where objects may disagree with labels; test_supervised has the other case."""
 
 from itertools import product
 
@@ -19,7 +19,7 @@ WEIGHTS = np.exp(-(NODES**2) / 2) / np.sqrt(2 * np.pi) / 8
 
 
 def gradient_by_definition(u, blocks: Worlds) -> np.ndarray:
-    """-E[yx/(1 + e^(y u'x))] over the four groups, on a trapezoid grid of both coordinates: no Stein, no shared code.
+    """-E[yx/(1 + e^(y u'x))] over the four groups, by the trapezoid rule; without Stein's lemma or shared code.
 
     The integrand is analytic within pi/|u_b sqrt(S_b)| of the real axis; |u_b sqrt(S_b)| < 4 here, so the error is
     below exp(-2 pi (pi/4) 8) = e^-39.
@@ -42,7 +42,7 @@ def gradient_by_definition(u, blocks: Worlds) -> np.ndarray:
         (0.6, {"p_spu": 0.95, "nu": 0.3}),
         (0.2, {"p_spu": 0.3, "mu_inv": -0.5, "sigma_spu": 1.0}),
         (0.999, {"p_spu": 1.0, "sigma_inv": 0.8, "sigma_spu": 0.8}),
-        (0.8, {"p_spu": 0.7, "sigma_inv": 0.0, "mu_spu": 1.5}),  # a noiseless object that errs separates nothing
+        (0.8, {"p_spu": 0.7, "sigma_inv": 0.0, "mu_spu": 1.5}),  # a noiseless object that errs does not separate
         (0.5, {"p_spu": 0.9}),
         (0.0, {"p_spu": 0.9}),
     ],
@@ -52,11 +52,11 @@ def test_the_gradient_vanishes(p_inv, world):
     u = logistic_direction(blocks)
     # A relative error of 1e-9 in u moves the gradient by the Hessian, of order one.
     np.testing.assert_allclose(gradient_by_definition(u, blocks), 0, atol=1e-8)
-    assert np.abs(gradient_by_definition(u * [1.0, 1.001], blocks)).max() > 1e-5  # a wrong answer is seen
+    assert np.abs(gradient_by_definition(u * [1.0, 1.001], blocks)).max() > 1e-5  # a wrong answer is detected
 
 
 @pytest.mark.parametrize("K", [2, 3, 5])
-def test_without_noise_each_block_is_worth_its_log_odds(K):
+def test_without_noise_weights_are_log_odds(K):
     """P(y | o, a) is then logistic in both blocks: u_b mu_b = log(p_b (K - 1)/(1 - p_b))."""
     p, mean = np.array([0.85, 0.7]), np.array([2.0, -0.5])
     blocks = worlds_with(
@@ -69,8 +69,8 @@ def test_without_noise_each_block_is_worth_its_log_odds(K):
 @given(st.floats(0.5, 1), st.floats(0.5, 1), *[st.floats(0.1, 3)] * 4)
 @example(0.999999, 0.5, 1.0, 1.0, 0.1, 0.1)
 @example(1.0, 1 - 1e-9, 1.0, 2.0, 0.3, 0.3)
-def test_object_and_background_may_change_places(p_inv, p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu):
-    """The loss knows no difference between the blocks; nor between a block and its relabelling."""
+def test_object_and_background_may_be_swapped(p_inv, p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu):
+    """The loss is symmetric in the blocks, and under relabelling of a block."""
 
     def direction(p, q, alpha, beta, s, e):
         blocks = worlds_with(p_spu=q, mu_inv=alpha, mu_spu=beta, sigma_inv=s, sigma_spu=e)
@@ -84,7 +84,7 @@ def test_object_and_background_may_change_places(p_inv, p_spu, mu_inv, mu_spu, s
     np.testing.assert_allclose(denied, u, rtol=1e-6, atol=1e-9 * np.abs(u).max())
 
 
-def test_a_grid_with_and_without_disagreement_is_its_worlds():
+def test_a_grid_with_and_without_disagreement_equals_its_worlds():
     blocks = worlds_with(p_spu=[0.6, 0.9, 1.0], mu_spu=1.5, p_inv=[[1.0], [0.9], [0.3]])
     u = logistic_direction(blocks)
     assert u.shape == (3, 3, 2)
@@ -94,14 +94,14 @@ def test_a_grid_with_and_without_disagreement_is_its_worlds():
 
 @pytest.mark.parametrize("sigma_inv", [0.0, 0.02, 1.0, 20.0])
 @pytest.mark.parametrize("gap", [0.4, 1e-2, 1e-5, 1e-9])
-def test_newton_settles_far_from_the_ordinary(sigma_inv, gap):
+def test_newton_converges_in_extreme_worlds(sigma_inv, gap):
     p = 1 - np.array([0.4, 1e-2, 1e-9])[:, None]
     blocks = worlds_with(p_spu=p, sigma_inv=sigma_inv, sigma_spu=[0.0, 0.01, 0.3, 20.0], p_inv=1 - gap)
     assert np.all(logistic_direction(blocks) > 0)
 
 
 def test_softmax_minimiser_is_stationary_where_objects_disagree():
-    """Mean score of drawn images at the minimiser; its own error, added below, is a tenth of the standard error."""
+    """The mean score of drawn images is 0; the minimiser's own error is a tenth of the standard error."""
     blocks = Worlds.of(World(classes=3, p_inv=0.7, p_spu=0.8, mu_spu=1.5))
     n, rng = mean_size(0.03, false_alarm=SHARE / 2), np.random.default_rng(4)
     rows = logistic_replicates(blocks)
@@ -127,14 +127,14 @@ def test_softmax_minimiser_is_stationary_where_objects_disagree():
 
 def test_separable_populations_are_refused():
     with pytest.raises(ValueError, match="separable"):
-        logistic_direction(worlds_with(sigma_inv=0.0, p_inv=0.0))  # an object that always denies its label
+        logistic_direction(worlds_with(sigma_inv=0.0, p_inv=0.0))  # an object that always disagrees with its label
     with pytest.raises(ValueError, match="separable"):
         logistic_direction(worlds_with(p_spu=1.0, sigma_spu=0.0, p_inv=0.8))
     assert np.all(np.isfinite(logistic_direction(worlds_with(sigma_inv=0.0, p_inv=1 - 1e-6))))
 
 
-def test_disagreements_too_rare_to_matter_are_none():
-    """Newton walks down an exponential valley, one log odds a step; a hundred steps once did not reach its end."""
+def test_very_rare_disagreements_have_no_effect():
+    """Newton moves by one log odds per step here; a limit of a hundred steps was once too low."""
     far = {"p_spu": 0.0, "mu_inv": 4.0, "sigma_inv": 0.109375, "sigma_spu": 1.0}
     never = logistic_direction(worlds_with(**far, p_inv=0.0))
     hardly = logistic_direction(worlds_with(**far, p_inv=[1e-300, 5e-324]))
@@ -142,7 +142,7 @@ def test_disagreements_too_rare_to_matter_are_none():
     assert hardly[1] == pytest.approx(never, rel=1e-9)
 
 
-def test_a_block_without_a_mean_tells_nothing():
+def test_a_block_with_mean_zero_gets_no_weight():
     u = logistic_direction(worlds_with(mu_spu=[0.0, 1.0], p_spu=0.9, nu=0.1))
     assert u[0, 1] == 0
     assert np.all(u[:, 0] > 0)

@@ -1,4 +1,4 @@
-"""The printed law as a learner: the paper's own numbers, where its conditions are met, and a sentence elsewhere."""
+"""The printed law as a learner: the paper's numbers under its conditions, and a reason elsewhere."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from theory.published import theorem_62_bounds
 LOUD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.0)
 
 
-def test_it_is_the_printed_bound():
+def test_accuracies_are_the_printed_bounds():
     grid = worlds_with(p_spu=np.linspace(0.5, 1, 6)[:, None], mu_spu=[1.5, 3.0], sigma_inv=1.0, sigma_spu=0.5)
     bound = theorem_62_bounds(grid.p_spu, grid.mu_spu, 1.0, 0.5)
     accuracy = Printed().accuracy(grid)
@@ -20,7 +20,7 @@ def test_it_is_the_printed_bound():
     assert np.allclose(accuracy.common, bound.accuracy_common, atol=1e-15)
 
 
-def test_what_the_formulas_do_not_hold_changes_nothing():
+def test_fields_outside_the_formulas_change_nothing():
     grid = Worlds.of(LOUD).replace(sigma_xi=[0.0, 1.0, 4.0])
     accuracy = Printed().accuracy(grid)
     assert accuracy.counter.shape == (3,)
@@ -38,6 +38,6 @@ def test_what_the_formulas_do_not_hold_changes_nothing():
         ({"attribute": (Attribute(),)}, "Theorem 6.2 is about two classes and one background"),
     ],
 )
-def test_outside_the_theorem_it_says_so(fields, sentence):
+def test_worlds_outside_the_theorem_are_refused(fields, sentence):
     assert Printed().refuses(LOUD) is None
     assert Printed().refuses(LOUD.model_copy(update=fields)) == sentence

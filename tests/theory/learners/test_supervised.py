@@ -31,7 +31,7 @@ def accuracy_of(u, blocks) -> tuple[float, float]:
 
 
 def relabelled(blocks: Worlds) -> Worlds:
-    """The same law with the backgrounds' names swapped: mu_spu -> -mu_spu, p -> 1 - p."""
+    """The same law with swapped names of the backgrounds: mu_spu -> -mu_spu, p -> 1 - p."""
     return blocks.replace(mu_spu=-blocks.mu_spu, p_spu=1 - blocks.p_spu)
 
 
@@ -103,8 +103,8 @@ def test_separable_populations_are_refused():
     for world in ({"sigma_inv": 0.0}, {"p_spu": 1.0, "sigma_spu": 0.0}, {"p_spu": 0.0, "sigma_spu": 0.0}):
         with pytest.raises(ValueError, match="separable"):
             logistic_direction(worlds_with(**world))
-    # A noiseless background that errs sometimes separates nothing.
-    # It then carries its log odds, and the model is well specified: u = (2 alpha/S_i, log(p/(1 - p))/beta).
+    # A noiseless background that errs sometimes does not separate.
+    # Its log odds are finite, and the model is well specified: u = (2 alpha/S_i, log(p/(1 - p))/beta).
     u = logistic_direction(worlds_with(p_spu=0.9, sigma_spu=0.0))
     np.testing.assert_allclose(u, [2.0, np.log(9)], rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""Forged certificates: each lie is caught by the checker, which believes nothing but the claim."""
+"""The checker refuses every forged certificate; it trusts only the claim."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ CLAIM = Claim(
     domain={"sigma_xi": 0.0, "p_spu": Axis(0.6, 0.9), "mu_spu": Axis(0.5, 2.0), "sigma_spu": Axis(0.1, 1.0)},
     prediction=lambda w: 0.5785 - 0.2 * (w.mu_spu - 0.5),
 )
-DOCKET = {claim.id: claim for claim in CLAIMS}
+BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
 def test_the_scale_of_scores_allows_no_more_than_tau():
@@ -30,8 +30,8 @@ def test_the_scale_of_scores_allows_no_more_than_tau():
     assert float(PROBIT) / np.sqrt(2 * np.pi) <= 1
 
 
-def test_the_prover_closes_what_is_true_by_half_of_tau_and_not_what_fails_by_it():
-    """Constants on the scale of accuracies, where the limit is tau itself."""
+def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():
+    """Constants are compared on the scale of accuracies, where the limit is tau."""
     constant = replace(CLAIM, quantity="balanced", domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)})
     level = float(constant.truth(constant.worlds(np.array([0.0]))))
     near = replace(constant, relation="<=", prediction=lambda w: level - 0.0025)
@@ -51,7 +51,7 @@ def forged(boxes: Listed, **changes) -> bytes:
     return encode(CLAIM, statements(CLAIM), [[boxes._replace(**changes)]])
 
 
-def test_what_is_true_passes(boxes):
+def test_a_true_certificate_passes(boxes):
     assert len(boxes.bound) >= 6
     assert check(forged(boxes), CLAIM) == ("proved", len(boxes.bound))
 
@@ -71,7 +71,7 @@ def moved(boxes: Listed) -> Listed:
 
 
 def larger(boxes: Listed) -> Listed:
-    """One box takes its neighbour's place as well: both overlap, and the volume is right if the neighbour goes."""
+    """The first box also covers its neighbour, so that both overlap."""
     level, index = boxes.level.copy(), boxes.index.copy()
     axis = int(level[0].argmax())
     level[0, axis] -= 1
@@ -87,7 +87,7 @@ def larger(boxes: Listed) -> Listed:
         lambda b: twice(b, 2),
         moved,
         larger,
-        lambda b: b._replace(bound=b.bound - 1.0),  # lower than it can be
+        lambda b: b._replace(bound=b.bound - 1.0),  # below the true bound
         lambda b: b._replace(bound=b.bound + 1.0),  # above the limit
         lambda b: b._replace(bound=np.full_like(b.bound, np.nan)),
         lambda b: b._replace(bound=np.full_like(b.bound, -np.inf)),
@@ -103,12 +103,12 @@ def test_forged_boxes_are_caught(boxes, lie):
 
 
 @pytest.mark.parametrize("route", ["way 0", "way 1", "way 2", "T1, premises 0, way 0", "no such way"])
-def test_exact_routes_that_do_not_hold_are_caught(route):
+def test_invalid_exact_routes_are_caught(route):
     with pytest.raises(Refused, match="does not show that"):
         check(encode(CLAIM, statements(CLAIM), [[route]]), CLAIM)
 
 
-def test_a_certificate_is_of_one_claim_with_one_tolerance(boxes):
+def test_a_certificate_fits_one_claim_with_one_tolerance(boxes):
     for other in (
         replace(CLAIM, tolerance=0.004),
         replace(CLAIM, relation="<="),
@@ -134,8 +134,8 @@ def test_another_version_is_named(boxes):
         {"coordinates": {"p_spu": str(2**65), "sigma_inv": "0", "sigma_spu": "0", "mu_spu": str(2**63)}},
     ],
 )
-def test_counterexamples_that_are_none_are_caught(change):
-    claim = DOCKET["paper-condition-sufficient"]
+def test_invalid_counterexamples_are_caught(change):
+    claim = BY_ID["paper-condition-sufficient"]
     data = prove(claim).certificate
     first, line, _ = data.split(b"\n", 2)
     header = json.loads(line)

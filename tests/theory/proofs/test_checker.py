@@ -1,4 +1,4 @@
-"""The checker imports nothing of the prover, and believes no bound of what is undefined somewhere."""
+"""The checker imports nothing from the prover, and accepts no bound of a partly undefined formula."""
 
 import ast
 from pathlib import Path
@@ -16,7 +16,7 @@ PROVER = {"boxes", "intervals", "prover"}
 u, v = variable("u"), variable("v")
 
 
-def test_the_checker_imports_nothing_of_the_prover_by_whatever_way():
+def test_the_checker_imports_nothing_from_the_prover():
     seen, due = set(), {"checker"}
     while due:
         name = due.pop()
@@ -41,15 +41,15 @@ def test_filling_is_exact():
     assert not filled([[1], [1]], [[0], [2]])
     assert not filled([[1], [1], [1]], [[0], [1], [1]])
     assert not filled([[1], [2]], [[0], [2]])
-    assert not filled([[1], [2], [2]], [[0], [3], [2]])  # another order than a tree's
-    assert not filled([[2], [2], [1]], [[1], [2], [1]])  # neighbours that are no halves of one box
+    assert not filled([[1], [2], [2]], [[0], [3], [2]])  # not in the order of a tree
+    assert not filled([[2], [2], [1]], [[1], [2], [1]])  # neighbours, but not halves of one box
     assert not filled([[2], [2], [2]], [[0], [1], [2]])
     assert filled([[1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 1]])
     assert not filled([[1, 1], [1, 1]], [[0, 0], [1, 1]])
 
 
 def seen_bounded(f, bound: float) -> bool:
-    """On the whole cube, as one box."""
+    """Whether the checker shows f <= bound on the whole cube as one box."""
     low, high = np.zeros((2, 1)), np.ones((2, 1))
     with ctx.workprec(BITS):
         return bound_holds([f, *gradient(f, ["u", "v"]), f], ["u", "v"], low, high, np.array([bound]))
@@ -59,18 +59,18 @@ def seen_bounded(f, bound: float) -> bool:
     ("f", "most"),
     [(u * (1 - u) * v, 0.25), (v / (1 + u), 1.0), (np.sqrt(1 + u) - v, np.sqrt(2.0)), ((u - v) ** 3, 1.0)],
 )
-def test_bounds_are_seen_where_they_hold_and_nowhere_else(f, most):
+def test_true_bounds_are_shown_and_false_ones_are_not(f, most):
     assert seen_bounded(f, most + 1e-3)
     assert not seen_bounded(f, most - 1e-3)
 
 
 @pytest.mark.parametrize("f", [1 / (u - 0.3), 1 / (u - 0.3) ** 2, np.sqrt(u - 0.1), np.log(u - 0.1), v + 1 / (u - u)])
-def test_no_bound_holds_of_what_is_undefined_somewhere(f):
-    """Nor is a slope that is undefined none at all: from the middle of the box all would be well."""
+def test_no_bound_holds_for_a_partly_undefined_formula(f):
+    """An undefined slope must not count as 0: with slope 0, the value at the centre would bound the box."""
     assert not seen_bounded(f, 1e9)
 
 
-def test_a_derivative_says_nothing_where_its_formula_is_undefined():
+def test_a_derivative_is_undefined_where_its_formula_is():
     f, box = u + np.log(v - 0.5), (np.zeros((2, 1)), np.ones((2, 1)))
     (slope,) = gradient(f, ["u"])
     with ctx.workprec(BITS):

@@ -1,8 +1,6 @@
-"""Whole formulas of the docket: their values and slopes at points of a box lie in the prover's intervals over the box,
-and in the balls of the checker.
+"""Values and slopes of all formulas at points of a box lie in the prover's intervals and in the checker's balls.
 
-The values are balls of 128 bits. Boxes go down to those of no width, over which an interval is as wide as its rounding
-and no wider.
+The values are balls of 128 bits. Some boxes have no width, so that the interval is only as wide as its rounding.
 """
 
 from functools import cache
@@ -18,15 +16,15 @@ from theory.proofs import checker, expression, intervals
 from theory.proofs.expression import Expression, NotExpressible, evaluate
 from theory.proofs.statements import Statement, statements
 
-EXAMPLES, BOXES, POINTS = 2, 30, 10  # points of a box
-DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])  # halvings of an axis; None: a point
+EXAMPLES, BOXES, POINTS = 2, 30, 10  # points per box
+DEPTHS = st.sampled_from([0, 1, 2, 3, 5, 8, 20, 50, None])  # halvings of an axis; None: a box of no width
 CHECKER = (checker.QUICK, checker.TIGHT)
 NAMES = ("later", "mention_inv", "mention_spu", "mu_spu", "p_spu", "sigma_inv", "sigma_spu", "sigma_xi")
 
 
 @cache
-def docket() -> list[Statement]:
-    """Of all claims that arithmetic says."""
+def catalogue() -> list[Statement]:
+    """Statements of all claims of the catalogue that are arithmetic."""
     found = []
     for claim in CLAIMS:
         try:
@@ -38,15 +36,15 @@ def docket() -> list[Statement]:
 
 @cache
 def violations() -> list[tuple[list[Expression], list[Expression]]]:
-    """Each formula twice, for the prover and for the checker."""
-    every = {e for statement in docket() for v in statement.violations for e in v if e is not None}
+    """Each formula of a violation as a pair, for the prover and for the checker."""
+    every = {e for statement in catalogue() for v in statement.violations for e in v if e is not None}
     return [([e], [e]) for e in every]
 
 
 @cache
 def obligations() -> list[tuple[list[Expression], list[Expression]]]:
-    """Each with its slopes, those of the prover and those of the checker."""
-    every = {(each, *o.coordinates) for statement in docket() for o in statement.obligations for each in o.alternatives}
+    """Each obligation with its slopes by the prover, and with those by the checker."""
+    every = {(each, *o.coordinates) for s in catalogue() for o in s.obligations for each in o.alternatives}
     sides = (expression.gradient, checker.gradient)
     return [
         tuple([e.left_side(gradient), *gradient(e.left_side(gradient), names)] for gradient in sides)
@@ -56,7 +54,7 @@ def obligations() -> list[tuple[list[Expression], list[Expression]]]:
 
 @st.composite
 def points_in_boxes(draw) -> dict[str, np.ndarray]:
-    """By coordinate: ends (2, BOXES, 1) of boxes of the prover's kind, and points (BOXES, POINTS) in them, exactly."""
+    """Per coordinate: exact ends (2, BOXES, 1) of the prover's boxes, and points (BOXES, POINTS) in them."""
     share = np.random.default_rng(draw(st.integers(0, 2**32))).random
     found = {}
     for name in NAMES:
@@ -72,7 +70,7 @@ def points_in_boxes(draw) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("formulas", [violations, obligations])
 @given(drawn=points_in_boxes())
 @settings(max_examples=EXAMPLES, phases=[Phase.generate])  # a failing example shrinks for minutes
-def test_what_formulas_and_slopes_are_lies_in_their_enclosures(formulas, drawn):
+def test_formulas_and_slopes_lie_in_their_enclosures(formulas, drawn):
     over = {name: intervals.Interval(*ends) for name, (ends, _) in drawn.items()}
     balls = {name: checker.UNION(*map(checker.BALL, ends)) for name, (ends, _) in drawn.items()}
     at = {name: checker.BALL(points) for name, (_, points) in drawn.items()}
@@ -83,4 +81,4 @@ def test_what_formulas_and_slopes_are_lies_in_their_enclosures(formulas, drawn):
             enclosures = evaluate(ours, intervals.RULES, over)
             enclosures += [(ball, ball) for rules in CHECKER for ball in evaluate(theirs, rules, balls)]
         for (low, high), value in zip(enclosures, values * (1 + len(CHECKER)), strict=True):
-            assert not np.any((value < low) | (value > high)), ours[0]  # ends are met by balls of numbers equal to them
+            assert not np.any((value < low) | (value > high)), ours[0]  # a ball may touch an end that it equals

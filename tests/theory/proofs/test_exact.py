@@ -1,4 +1,4 @@
-"""Exact conditions against coefficients in Bernstein's basis, computed with sympy; each decision is sound at points."""
+"""Exact conditions against coefficients in Bernstein's basis from sympy, and against values at points."""
 
 from itertools import product
 from math import comb
@@ -29,7 +29,7 @@ def bernstein(polynomial) -> np.ndarray:
 
 
 def polynomials(count: int):
-    """Polynomials of degree up to 3 in both variables, as expressions and in sympy; half are shifted to one sign."""
+    """Pairs of polynomials of degree up to 3, as expression and in sympy; half are shifted to one sign."""
     draw = np.random.default_rng(0)
     for number in range(count):
         a = draw.integers(-3, 4, (4, 4)) if number % 2 else draw.integers(0, 4, (4, 4))
@@ -38,7 +38,7 @@ def polynomials(count: int):
         yield made(u, v), made(*SYMBOLS)
 
 
-def test_a_sign_is_seen_exactly_where_bernstein_s_coefficients_have_it():
+def test_signs_are_those_of_bernstein_coefficients():
     conditions, seen = Conditions(["u", "v"]), 0
     for recorded, polynomial in polynomials(60):
         found = conditions.holds(Condition("negative", -recorded))
@@ -51,17 +51,17 @@ def test_a_sign_is_seen_exactly_where_bernstein_s_coefficients_have_it():
     ("kind", "top", "bottom", "holds"),
     [
         ("negative", -1 - u, constant(1), True),
-        ("negative", -u, constant(1), False),  # it vanishes at an edge
+        ("negative", -u, constant(1), False),  # zero at an edge
         ("not positive", -u, constant(1), True),
-        ("not positive", -((u - v) ** 2), constant(1), True),  # an even power may vanish inside
+        ("not positive", -((u - v) ** 2), constant(1), True),  # an even power may be zero inside
         ("not positive", u - v, constant(1), False),
-        ("not positive", -u, u - v, False),  # a divisor that may vanish
+        ("not positive", -u, u - v, False),  # a divisor that may be zero
         ("negative", (u - v) * (-1 - u), u - v, True),  # a common factor cancels
         ("zero", (u + v) ** 2 - u**2 - 2 * u * v - v**2, constant(1), True),
         ("zero", u - v, constant(1), False),
         ("not positive", -1 / (1 + u), constant(1), True),
         ("not positive", -1 / u, constant(1), False),
-        ("not positive", -np.sqrt(1 + u), constant(1), False),  # no rational function
+        ("not positive", -np.sqrt(1 + u), constant(1), False),  # not a rational function
     ],
 )
 def test_conditions(kind, top, bottom, holds):
@@ -73,7 +73,7 @@ def test_conditions(kind, top, bottom, holds):
         assert HOLDS[kind](np.round(a / b, 12), 0).all()
 
 
-def test_a_condition_that_costs_too_much_is_not_shown():
+def test_a_condition_with_too_many_terms_is_not_shown():
     condition = Condition("negative", -((1 + u + v) ** 8) * (2 + u * v) ** 8)
     assert Conditions(["u", "v"]).holds(condition)
     assert not Conditions(["u", "v"], most_products=20).holds(condition)

@@ -1,4 +1,4 @@
-"""Formulas recorded from theory's own functions are those functions: in floats, in symbols, and their derivatives."""
+"""Formulas recorded from theory's functions equal them in floats and in symbols, and so do their derivatives."""
 
 import math
 from fractions import Fraction
@@ -88,7 +88,7 @@ def test_equal_formulas_are_one_object_and_constants_are_exact():
     assert p**0.5 is np.sqrt(p)
 
 
-def test_the_digest_tells_formulas_apart():
+def test_different_formulas_have_different_digests():
     assert digest([p + mu]) == digest([p + mu])
     assert len({digest([e]) for e in (p + mu, mu + p, p - mu, p + 2 * mu, p + si)}) == 5
 
@@ -109,12 +109,12 @@ def test_the_digest_tells_formulas_apart():
         (lambda x: x + "1", "no finite number"),
     ],
 )
-def test_what_is_no_arithmetic_is_refused_in_words(branching, words):
+def test_formulas_that_are_not_arithmetic_are_refused_with_a_reason(branching, words):
     with pytest.raises(NotExpressible, match=words):
         branching(p)
 
 
-def test_long_formulas_end(monkeypatch):
+def test_too_long_formulas_are_refused(monkeypatch):
     monkeypatch.setattr("theory.proofs.expression.LARGEST", 20)
     e = p
     for _ in range(30):

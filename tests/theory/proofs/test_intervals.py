@@ -1,4 +1,4 @@
-"""Enclosures: whatever a formula's value is at a point of a box, it lies in the formula's interval over the box."""
+"""Enclosures: the value of a formula at a point of a box lies in the formula's interval over the box."""
 
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ ENDS = st.one_of(
 
 @st.composite
 def points_in_intervals(draw):
-    """(interval, exact point inside it): wide, narrow, of no width, around 0, at the ends of the float range."""
+    """(interval, exact point inside it): wide, narrow, without width, around 0, at the ends of the float range."""
     a, b = sorted((draw(ENDS), draw(ENDS)))
     if draw(st.booleans()):
         b = a
@@ -69,7 +69,7 @@ def test_functions_enclose_what_mpmath_says(one):
         }.items():
             v = mpmath.mpf(x.numerator) / x.denominator
             if abs(v) > 1e3 and name != "log":
-                continue  # mpmath itself gives up on exponents of 1e300
+                continue  # mpmath cannot handle exponents of 1e300
             value = function(v)
             low, high = (float(e[0]) for e in RULES[name](a))
             assert low <= high
@@ -115,8 +115,8 @@ def test_constants_are_enclosed_as_narrowly_as_floats_allow():
     assert constant(Fraction(0.1)) == (0.1, 0.1)
 
 
-def test_tight_where_it_matters():
-    """A few units in the last place: an enclosure that is right and useless would pass everything above."""
+def test_intervals_are_tight():
+    """Width of a few units in the last place; too wide enclosures would pass the tests above."""
     x = Interval(np.array([0.3]), np.array([0.3]))
     for name in ("exp", "log", "ndtr", "density", "sqrt"):
         low, high = RULES[name](x)

@@ -1,4 +1,4 @@
-"""Every way to clear roots is sound at every point: where its conditions hold, the expression is not positive."""
+"""Every way to clear roots is sound: where its conditions hold, the expression is not positive."""
 
 import numpy as np
 import pytest
@@ -43,10 +43,10 @@ def test_every_way_is_sound(name, strict):
         here = np.all([holds(condition, values) & np.ones(len(e), bool) for condition in way], axis=0)
         assert (e[here] < 0).all() if strict else (e[here] <= 1e-9).all()
         shown |= here
-    assert strict or shown[e <= -1e-6].all()  # together the ways miss no point
+    assert strict or shown[e <= -1e-6].all()  # the ways together cover every point
 
 
-def test_what_is_no_such_expression_has_no_terms():
+def test_other_expressions_have_no_terms():
     assert root_terms(np.exp(a), {}) is None
     assert root_terms(np.sqrt(1 + np.sqrt(a)), {}) is None
     assert not_positive(np.log(a)) == []
@@ -61,7 +61,7 @@ def test_opposite_signs_settle_a_choice():
 @pytest.mark.parametrize("relation", ["<=", ">="])
 @pytest.mark.parametrize("quantity", ["counter", "error-counter"])
 def test_t1_as_a_lemma_is_sound_at_every_point(quantity, relation):
-    """Wherever the premises and the inequality of reliances hold, so does that of accuracies."""
+    """If the premises and the inequality of reliances hold, the inequality of accuracies holds."""
     claim = Claim(
         id="two-rules",
         source="test",

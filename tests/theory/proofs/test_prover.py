@@ -1,4 +1,4 @@
-"""Claims of the docket proved and refuted over their whole domains; false twins; dense search beside the proofs."""
+"""Proofs and refutations of catalogue claims over their domains, checked by dense search and false twins."""
 
 import json
 from dataclasses import replace
@@ -13,9 +13,9 @@ from theory.claims.catalogue import CLAIMS
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
 
-DOCKET = {claim.id: claim for claim in CLAIMS}
+BY_ID = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
-PROVED = [id for id in DOCKET if RECORD[id] == "proved"]
+PROVED = [id for id in BY_ID if RECORD[id] == "proved"]
 BY_BOXES = [
     "wang-theorem-6.2-error",
     "wang-theorem-6.2-mean-prompt/error",
@@ -25,8 +25,8 @@ BY_BOXES = [
     "one-number-decides/balanced",
     "many-classes/name-reliance",
 ]
-# The first of each relation, number of learners and kind of proof; the deep runs try all.
-FIRST = {(DOCKET[id].relation, len(DOCKET[id].learners), id in BY_BOXES): id for id in reversed(PROVED)}
+# The first claim of each relation, number of learners and kind of proof; deep runs try all claims.
+FIRST = {(BY_ID[id].relation, len(BY_ID[id].learners), id in BY_BOXES): id for id in reversed(PROVED)}
 
 
 REFUTED = [
@@ -48,29 +48,29 @@ EACH = pytest.mark.parametrize(
 
 
 @EACH
-def test_what_is_proved(id):
-    proof = prove(DOCKET[id])
+def test_a_proof_is_complete_and_passes_the_checker(id):
+    proof = prove(BY_ID[id])
     assert proof.outcome == "proved", proof.reason
     assert proof.exact == (id not in BY_BOXES)
-    assert check(proof.certificate, DOCKET[id]) == ("proved", proof.boxes)
+    assert check(proof.certificate, BY_ID[id]) == ("proved", proof.boxes)
 
 
 @pytest.mark.parametrize("id", ["one-number-decides/counter", "one-number-decides/common"])
 def test_t1_is_not_proved_by_t1(id):
-    header = json.loads(prove(DOCKET[id]).certificate.split(b"\n", 2)[1])
+    header = json.loads(prove(BY_ID[id]).certificate.split(b"\n", 2)[1])
     assert all(by.startswith("way") for case in header["cases"] for by in case["by"])
 
 
 def points(claim) -> dict[str, np.ndarray]:
-    """Corners and Sobol points of the domain, with a claim's later points where it has some."""
+    """Corners and Sobol points of the domain; a monotone claim also has second points."""
     dimension = len(claim.axes) + (claim.relation in OPPOSITE)
     return points_at(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
 
 
 @EACH
 def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
-    """The twin's largest violation is 2 tau; that of a monotone claim is the claim that it falls instead of rises."""
-    claim = DOCKET[id]
+    """The twin is violated by up to 2 tau. The twin of a monotone claim has the opposite direction."""
+    claim = BY_ID[id]
     worst = np.nanmax(true_violation(claim, points(claim)))
     assert worst <= claim.tau
     if claim.relation in OPPOSITE:
@@ -87,8 +87,8 @@ def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
 
 
 @pytest.mark.parametrize("id", REFUTED)
-def test_what_is_refuted_by_a_point_at_which_the_violation_is_certain(id):
-    claim = DOCKET[id]
+def test_a_refutation_has_a_point_with_a_certain_violation(id):
+    claim = BY_ID[id]
     proof = prove(claim)
     assert proof.outcome == "refuted", proof.reason
     assert proof.counterexample.least > claim.tau

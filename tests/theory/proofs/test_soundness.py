@@ -1,4 +1,4 @@
-"""Claims that are false or undefined somewhere and look as if they could be proved: the checker lets none pass."""
+"""Claims that seem provable but are false or undefined somewhere: the checker accepts none."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def claim(prediction, domain=LOUD, relation="<=", **options) -> Claim:
     ],
 )
 def test_a_root_that_vanishes_is_not_below_zero(prediction, domain):
-    """An "iff" holds strictly on its one side: at the root both sides are asked for."""
+    """One side of an "iff" is strict, so the point where the root is zero decides."""
     assert prove(claim(prediction, domain, "iff", threshold=-10.0)).outcome != "proved"
     u = variable("u")
     assert not [way for way in not_positive(-2 * np.sqrt(u), strict=True) if way[0].kind != "negative"]
@@ -48,8 +48,8 @@ def test_a_root_that_vanishes_is_not_below_zero(prediction, domain):
         lambda w: 1 / (sqrt(w.mu_spu) - sqrt(w.mu_spu)),
     ],
 )
-def test_nothing_is_shown_of_what_is_undefined_somewhere(prediction):
-    """The prover may hope that rounding alone made a radicand negative; the checker does not."""
+def test_nothing_is_proved_about_a_partly_undefined_prediction(prediction):
+    """The prover may ascribe a negative radicand to rounding; the checker does not."""
     found = prove(claim(prediction))
     if found.outcome == "proved":
         with pytest.raises(Refused, match="does not show"):
@@ -58,7 +58,7 @@ def test_nothing_is_shown_of_what_is_undefined_somewhere(prediction):
 
 
 def test_fixed_fields_are_exact():
-    """In float64 sqrt(2)^2 - 2 is 4e-16: the prediction would be far above the reliance of 0 rather than below it."""
+    """In float64 sqrt(2)^2 - 2 is 4e-16, which would put the prediction above the reliance of 0 instead of below."""
     domain = {"p_spu": 0.5, "mu_spu": 2.0, "sigma_inv": Axis(0.5, 1.0)}
     found = claim(lambda w: 1e14 * (sqrt(w.mu_spu) ** 2 - w.mu_spu) - 0.02 + 0 * w.sigma_inv, domain, tolerance=0.01)
     assert prove(found).outcome != "proved"
@@ -79,13 +79,13 @@ def test_fixed_fields_are_exact():
         ),
     ],
 )
-def test_whole_numbers_between_formulas_are_not_enumerated_at_other_fields(prediction, domain):
+def test_whole_numbers_between_formulas_are_not_enumerated(prediction, domain):
     with pytest.raises(NotExpressible, match="bounds depend on other fields"):
         statements(claim(prediction, domain))
 
 
-def test_a_bound_sees_the_fields_before_its_own_alone():
-    """mu_spu is bounded by the default number of classes, as `Claim.place` has it, not by the case's."""
+def test_a_bound_depends_only_on_earlier_fields():
+    """The bound of mu_spu uses the default number of classes, as in `Claim.place`, not the case's number."""
     domain = {"mu_spu": Axis(lambda w: w.classes / 2, 6.0), "p_spu": 0.9, "classes": Axis(2, 4, integer=True)}
     for statement in statements(claim(lambda w: w.mu_spu, domain)):
         low = statement.fields["mu_spu"]

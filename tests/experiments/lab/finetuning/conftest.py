@@ -1,10 +1,10 @@
-"""Two kinds of objects in COCO's format, red boxes and black discs on grey photos, and the words of a small request."""
+"""Photos in COCO format with red boxes and black discs on grey, a small CLIP, and a small command line."""
 
 import json
 
 import pytest
 
-SIDE, COUNT = 64, 20  # of the photos; every fifth of a class's ten is for the test
+SIDE, COUNT = 64, 20  # photos; each class has ten, every fifth for the test
 KINDS = {3: "car", 24: "zebra"}
 
 
@@ -25,7 +25,7 @@ def _draw(folder, i, disc):
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """The folder of the data set."""
+    """Folder of the data set."""
     pytest.importorskip("pycocotools")
     folder = tmp_path_factory.mktemp("coco")
     document = {
@@ -39,14 +39,14 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_clip(random_clip, tiny_config):
-    """Its answers differ from photo to photo, and a few steps change them."""
+    """A CLIP whose predictions differ between photos and change within a few steps."""
     pytest.importorskip("open_clip")
     return random_clip({**tiny_config, "text_cfg": {**tiny_config["text_cfg"], "width": 8}}, seed=2, scale=2)
 
 
 @pytest.fixture
 def request_words(photos, small_clip, tmp_path):
-    """The command line of a run of seconds; the two categories stand in a world's file."""
+    """Command line of a run that takes seconds; a world file names the two categories."""
     world = tmp_path / "world.toml"
     world.write_text(
         'p_spu = 0.9\nclasses = 2\n[views]\nobjects = "coco"\nattribute = "background-colour"\n'

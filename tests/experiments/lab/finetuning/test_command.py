@@ -1,4 +1,4 @@
-"""soberclip sweep colored-coco: from words to files and a screen of 80 columns; wrong requests get one sentence."""
+"""`soberclip sweep colored-coco`: files, a screen of 80 columns, and one sentence for wrong requests."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from experiments.lab.finetuning.run import means
 from experiments.lab.finetuning.spec import GRID, LEARNERS, checked
 
 
-def test_it_runs_prints_and_writes(soberclip, request_words, tmp_path):
+def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     folder = tmp_path / "out"
     run = soberclip(*request_words, "-o", folder, "--json")
     assert run.status == 0, run.err
@@ -33,7 +33,7 @@ def test_it_runs_prints_and_writes(soberclip, request_words, tmp_path):
     assert json.loads((folder / "result.json").read_text())["tests"] == said["tests"]
 
 
-def test_a_dry_run_says_what_both_sizes_take(soberclip):
+def test_a_dry_run_prints_the_cost_of_both_sizes(soberclip):
     words = ("sweep", "colored-coco", "--root", "val2017", "--model", "open_clip:RN50/openai", "--dry-run")
     assert "12 trainings of 200 steps of 64 pairs" in soberclip(*words).err
     assert "144 trainings of 2,000 steps of 64 pairs" in soberclip(*words, "--full").err
@@ -52,7 +52,7 @@ def test_a_dry_run_says_what_both_sizes_take(soberclip):
         (("--mention-spu", ".5"), "mention_spu"),
     ],
 )
-def test_a_refusal_names_the_value_and_makes_no_folder(soberclip, request_words, words, named, tmp_path, monkeypatch):
+def test_a_refusal_names_the_value_and_creates_no_folder(soberclip, request_words, words, named, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name, value = words
     given = list(request_words)
@@ -67,7 +67,7 @@ def test_a_refusal_names_the_value_and_makes_no_folder(soberclip, request_words,
     assert not (tmp_path / "out").exists()
 
 
-def test_the_design_is_as_its_reasons_say():
+def test_the_design_agrees_with_its_reasons():
     found = checked(True, {}, root="val2017", model="open_clip:RN50/openai")
     world = found.world
     assert (world.p_inv, world.classes, world.views.tied) == (1.0, 9, None)
@@ -75,7 +75,7 @@ def test_the_design_is_as_its_reasons_say():
     assert [len({setting[name] for setting in found.grid()}) for name in GRID] == [4, 2, 2]
 
 
-def test_a_mean_has_an_interval_where_trainings_differ():
+def test_a_mean_has_an_interval_if_trainings_differ():
     found = [value and {"trained": 1.0, "rev": value} for value in (0.2, 0.3, None, 0.4)]
     tests = [{"learner": "obj", "accuracies": accuracies} for accuracies in found]
     trained, rev = means("obj", tests)

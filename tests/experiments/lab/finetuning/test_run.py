@@ -1,4 +1,4 @@
-"""Runs of a small random CLIP on a made data set: chosen by validation alone, kept, resumed to the same bits."""
+"""Runs of a small random CLIP on generated photos: selection by validation alone, storage, exact resumption."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ def request_of(photos, small_clip):
 
 
 def timeless(document):
-    """The rows without their times."""
+    """Rows without their times."""
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in document["trainings"]]
     return rows, document["tests"]
 
@@ -42,12 +42,12 @@ def timeless(document):
 @pytest.mark.parametrize(
     ("validations", "best"), [([], None), ([None, None], None), ([None, 0.0], 1), ([0.5, None, 1.0, 1.0, 0.25], 2)]
 )
-def test_the_first_of_the_highest_is_chosen(validations, best):
+def test_the_first_of_equal_maxima_is_chosen(validations, best):
     assert choose(validations) == best
 
 
 def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
-    """Wrong test labels change the reported accuracies and no choice; no test label is read before the choice."""
+    """Wrong test labels change the reported accuracies, but no choice."""
     request, events = request_of("obj", "supervised"), []
     plain, make = run(request), groups.trial
 
@@ -69,7 +69,7 @@ def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
 
 
 def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch):
-    """The second of three settings has the best validation here; its test is that of a grid with it alone."""
+    """The second of three settings has the best validation; a grid with only this setting gives the same test."""
     said = iter([0.1, 0.9, 0.5, 0.3])
     monkeypatch.setattr(running._Job, "_validation", lambda self, head: next(said))
     (one,) = run(request_of("supervised"))["tests"]
@@ -78,7 +78,7 @@ def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch
     assert one["accuracies"] == alone["accuracies"]
 
 
-def test_zero_shot_is_what_the_model_says_of_its_own_preprocessed_photos(request_of):
+def test_zero_shot_uses_the_preprocessing_of_the_model(request_of):
     from PIL import Image
 
     from experiments.counteranimal.models import load_model
@@ -102,8 +102,8 @@ def test_zero_shot_is_what_the_model_says_of_its_own_preprocessed_photos(request
     assert kept["objects"] == {"train": [6, 6], "validation": [2, 2], "test": [2, 2]}
 
 
-@pytest.mark.parametrize("cut", [2, 5])  # within the first learner's grid, and within the second's
-def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(request_of, tmp_path, monkeypatch, cut):
+@pytest.mark.parametrize("cut", [2, 5])  # in the first learner's grid, and in the second's
+def test_an_interrupted_run_resumes_to_the_same_numbers(request_of, tmp_path, monkeypatch, cut):
     request, count, train = request_of("obj", "supervised"), 0, tuning.finetune
     whole = run(request, tmp_path / "whole")
 
@@ -122,13 +122,13 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(request_of, tmp_pa
     monkeypatch.setattr(tuning, "finetune", lambda *arguments: heard.append(1) or train(*arguments))
     again = run(request, folder)
     assert timeless(again) == timeless(whole)
-    count = len(heard)  # a chosen training whose weights were lost is made again, from the same streams
+    count = len(heard)  # a chosen training without weights is repeated from the same streams
     assert 6 - cut <= count <= 7 - cut
     assert timeless(run(request, folder)) == timeless(whole)
     assert len(heard) == count, "nothing is trained twice"
 
 
-def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, tmp_path):
+def test_seeds_change_trainings_and_a_folder_holds_one_request(request_of, tmp_path):
     request = request_of("supervised", replicates=2, axes={"lr": [1e-3]})
     first = run(request, tmp_path)
     assert len({row["last_loss"] for row in first["trainings"]}) == 2
@@ -142,7 +142,7 @@ def test_seeds_give_other_trainings_and_a_folder_holds_one_request(request_of, t
         run(request, Path("s3://bucket/a"))
 
 
-def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeypatch):
+def test_a_diverged_training_is_not_chosen(request_of, monkeypatch):
     train = tuning.finetune
     lost = {1e-4}
 
@@ -157,7 +157,7 @@ def test_a_training_that_loses_its_finite_loss_is_not_chosen(request_of, monkeyp
     assert run(request_of("supervised"))["tests"][0]["accuracies"] is None
 
 
-def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
+def test_more_objects_than_exist_are_refused(request_of, monkeypatch):
     monkeypatch.setattr(running, "MOST_HELD", 19 * 4 * 32**2)
     with pytest.raises(RequestError, match=r"20 objects, .* 32 pixels .* 19 "):
         run(request_of("supervised"))

@@ -1,4 +1,4 @@
-"""Axes as they are drawn: cells around values, readable ticks, listed values on the scale that suits them."""
+"""Axes of plots: cells around values, readable ticks, and a suitable scale for listed values."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def axis(values, scale="linear"):
         ([0.0, 1.0, 10.0], "linear"),
     ],
 )
-def test_listed_values_take_the_scale_that_spaces_them_most_evenly(values, scale):
+def test_listed_values_get_the_most_even_scale(values, scale):
     assert axis(np.array(values), "listed").scale.name == scale
 
 
@@ -43,7 +43,7 @@ def test_cells_hold_their_values_and_ticks_lie_within(scale, values):
 
 
 @given(st.floats(1e-6, 1 - 1e-6))
-def test_scales_are_undone(x):
+def test_scales_invert(x):
     for scale in SCALES.values():
         assert np.isclose(scale.value(scale.place(x)), x, rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""The boundary is theory's own: its points are roots wherever they lie, and no line is drawn where nothing changes."""
+"""Points of the boundary are roots of theory, and no line is drawn without a change of sign."""
 
 import handmade
 import numpy as np
@@ -47,7 +47,7 @@ def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
     assert np.abs(counter(first, worlds) - counter(second, worlds)).max() < 1e-9
     off = np.abs(points[:, :1] - P).min(axis=1), np.abs(points[:, 1:] - MU).min(axis=1)
     assert (np.minimum(*off) < 1e-12).sum() < len(points)
-    # Both learners are ahead somewhere, and every change of sign between neighbouring cells has a point of the line.
+    # Each learner is ahead somewhere, and every change of sign between neighbouring cells has a point.
     for series in panel.series:
         sign = np.sign(np.where(np.abs(series.data.value) > LEVEL, series.data.value, 0))
         for i, j in np.argwhere(sign[:-1] * sign[1:] < 0):
@@ -55,8 +55,8 @@ def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
             assert near.any()
 
 
-def test_a_line_is_joined_in_order():
-    """A circle comes back as one closed line of neighbouring points on the circle."""
+def test_points_of_a_line_are_joined_in_order():
+    """A circle is one closed line of neighbouring points."""
     gap = lambda x, y: x**2 + y**2 - 0.49  # noqa: E731
     x = axis("x", np.linspace(-1, 1, 9))
     (circle,) = lines(gap, x, x)
@@ -83,7 +83,7 @@ def test_no_line_where_a_and_b_are_equal_without_changing_sides():
 
 
 def test_a_line_along_the_grid_is_found():
-    """A = B exactly on a column of the study, with A ahead on one side and B on the other."""
+    """A = B exactly on a column of the study; A is ahead on one side and B on the other."""
     x = axis("x", np.linspace(0, 1, 9))
     (line,) = lines(lambda x, y: x - 0.5 + 0 * y, x, x)
     assert np.allclose(line[:, 0], 0.5)
@@ -97,7 +97,7 @@ def test_sampled_accuracies_have_no_exact_line():
     assert gap_of(table, series.who, series.against, {}, picture.axes) is None
 
 
-def test_no_root_is_looked_for_where_there_is_only_rounding():
+def test_rounding_errors_give_no_roots():
     """A = B along the edge x = 0 to within rounding, and along y = .3: the line ends straight at the edge."""
     x = axis("x", np.linspace(0, 1, 9))
     (line,) = lines(lambda x, y: x * (y - 0.3) + 1e-17 * np.sin(1e6 * y), x, x)
@@ -106,7 +106,7 @@ def test_no_root_is_looked_for_where_there_is_only_rounding():
 
 
 def test_along_n_only_measurements_say_where_learners_are_equal():
-    """Theory speaks of n = infinity; between measured values of n the crossing is interpolated."""
+    """Theory has n = infinity, so the crossing is interpolated between measured values of n."""
     table = study(axes={"n": "10:1e4:4:log"}, prompts=["name", "mean"], routes="exact", replicates=3).run()
     counter = np.array([0.2, 0.4, 0.6, 0.8])[:, None, None, None] - np.array([0.0, 0.5])[:, None]
     table["counter"] = table.counter * 0 + np.abs(counter)
@@ -118,7 +118,7 @@ def test_along_n_only_measurements_say_where_learners_are_equal():
 
 
 def test_no_line_crosses_worlds_that_a_learner_refuses():
-    """The printed law has a formula everywhere and an answer only from mu_spu = 1 + sigma_inv^2/2 on."""
+    """The printed law has an answer only from mu_spu = 1 + sigma_inv^2/2 on."""
     axes = {"p_spu": "0.5:1:9", "mu_spu": "1:4:7"}
     table = study(World(sigma_xi=0.0), axes, ["linear", "printed"]).run()
     (panel,) = arrange(table, "linear:name minus printed").panels

@@ -1,4 +1,4 @@
-"""What is on the paper: the Dataset's own numbers, the sentences that explain them, letters that a phone can show."""
+"""Figures show the numbers of the Dataset, explain them, and are legible on a phone."""
 
 from itertools import product
 
@@ -64,7 +64,7 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
     assert bar._colorbar.mappable.norm is meshes[0].norm
 
 
-def test_differences_have_a_line_and_say_who_is_ahead():
+def test_differences_have_a_line_and_name_who_is_ahead():
     table = handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "least-squares"), ("name", "mean"))
     figure = plot(table, "linear:name minus least-squares")
     legible(figure)
@@ -99,7 +99,7 @@ def test_cells_without_an_answer_are_hatched_and_explained():
     assert np.isclose(area(found["..."]), 0.5 * height)
 
 
-def test_lines_mark_where_there_is_no_answer():
+def test_lines_mark_worlds_without_an_answer():
     figure = plot(handmade.theory({"sigma_xi": np.linspace(0, 4, 9)}, ("infonce", "bayes")))
     legible(figure)
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
@@ -107,7 +107,7 @@ def test_lines_mark_where_there_is_no_answer():
     assert "Undefined: sigma_xi = 0" in words(figure)
 
 
-def test_no_axis_is_a_point_a_learner():
+def test_without_axes_each_learner_is_a_point():
     table = handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean")))
     figure = plot(table)
     legible(figure)
@@ -115,7 +115,7 @@ def test_no_axis_is_a_point_a_learner():
     assert labels == ["linear\nname prompt", "linear\nmean prompt", "bayes"]
 
 
-def test_a_one_minus_axis_is_logarithmic_in_one_minus():
+def test_a_one_minus_axis_is_logarithmic_in_one_minus_the_value():
     p = 1 - np.geomspace(0.5, 1e-5, 9)
     figure = plot(handmade.theory({"p_spu": p}, ("bayes",), scales={"p_spu": "one-minus"}))
     legible(figure)

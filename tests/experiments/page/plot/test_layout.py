@@ -1,4 +1,4 @@
-"""The picture as data: which axes, which panels, whose numbers; nothing is dropped, and nothing interpolated."""
+"""The layout of a picture: axes, panels and numbers; nothing is dropped or interpolated."""
 
 import re
 
@@ -115,7 +115,7 @@ def test_sampled_theory_keeps_its_interval_and_words_widen_it(table):
         ("counter", {"learner": "bayse"}, "bayes"),
     ],
 )
-def test_what_is_not_in_the_table_is_refused(table, what, at, words):
+def test_names_outside_the_table_are_refused(table, what, at, words):
     with pytest.raises(RequestError, match=words):
         arrange(table, what, at)
 
@@ -129,7 +129,7 @@ def test_too_many_panels_name_the_axis_to_fix(table):
     assert len(arrange(many, "counter", {"learner": "linear"}).panels) == 10
 
 
-def test_a_partly_filled_study_says_how_much(table):
+def test_a_partly_filled_study_gives_its_share(table):
     part = table.copy()
     for name in ("common", "counter"):
         part[name] = part[name].where(part.p_spu < 0.75)
@@ -142,7 +142,7 @@ def test_a_partly_filled_study_says_how_much(table):
 
 @st.composite
 def tables(draw):
-    """Small Datasets of any shape: holes, reasons, replicates, routes, words for values."""
+    """Small Datasets of any shape, with gaps, reasons, replicates, routes and words as values."""
     sizes = draw(st.lists(st.integers(1, 6), max_size=4))
     kinds = [draw(st.sampled_from(["linear", "log", "one-minus", "listed", "words"])) for _ in sizes]
     names = draw(st.lists(st.sampled_from(["linear", "infonce", "bayes", "own"]), min_size=1, max_size=4, unique=True))
@@ -178,7 +178,7 @@ def tables(draw):
 
 
 def picture_of(table, word):
-    """The picture; None if there is nothing to draw, or too much."""
+    """The picture; None if there is nothing or too much to draw."""
     try:
         return arrange(table, word)
     except RequestError as error:

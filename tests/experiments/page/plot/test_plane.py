@@ -1,4 +1,4 @@
-"""Counter against common: marks stand where the Dataset says, open for theory and filled for what was measured."""
+"""Counter against common: marks at the numbers of the Dataset, open for theory and filled for measurements."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_marks_are_the_datasets_numbers(measured):
         assert len({filled for *_, filled in expected}) == 2
 
 
-def test_theory_alone_is_open_and_a_panel_a_learner(theory):
+def test_theory_has_open_marks_and_a_panel_per_learner(theory):
     figure = plot(theory, "groups", {"p_spu": "0.9"})
     legible(figure)
     assert len(figure.axes) == 4
@@ -69,7 +69,7 @@ def test_the_document_has_both_groups_of_every_learner(measured):
     assert common["predicted"] == [None if value != value else value for value in law]
 
 
-def test_it_takes_one_axis(theory):
+def test_a_plane_needs_one_axis(theory):
     with pytest.raises(RequestError, match=r"--at p_spu=0\.7"):
         plot(theory, "groups")
     with pytest.raises(RequestError, match="groups"):

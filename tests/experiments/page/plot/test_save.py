@@ -1,4 +1,4 @@
-"""From a store to a file, as a user would: suffixes, marks, damaged and foreign things."""
+"""From a store to a file: suffixes, marks, damaged and foreign files."""
 
 import shutil
 
@@ -25,7 +25,7 @@ def store(kept, tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
-def test_the_suffix_decides_and_an_own_picture_is_drawn_again_alike(store, suffix, start, soberclip):
+def test_the_suffix_decides_and_redrawing_gives_the_same_file(store, suffix, start, soberclip):
     target, written = store.parent / f"new/picture{suffix}", set()
     for _ in range(2):
         assert soberclip("plot", store, "--at", "mu_spu=4", "--at", "prompt=mean", "--output", target).status == 0
@@ -36,7 +36,7 @@ def test_the_suffix_decides_and_an_own_picture_is_drawn_again_alike(store, suffi
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_json_holds_what_is_drawn(store, kept, soberclip):
+def test_json_holds_the_drawn_numbers(store, kept, soberclip):
     document = soberclip("plot", store, "--what", "linear:name minus least-squares", "--json").document
     assert document["output"] == str(store.with_suffix(".svg"))
     assert store.with_suffix(".svg").exists()
