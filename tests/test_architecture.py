@@ -114,9 +114,9 @@ def test_package_inits_stay_light():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_stubs_name_the_module_of_each_lazy_name(package):
     stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8")).body
-    told = {alias.asname: getattr(import_module(node.module), alias.name) for node in stub for alias in node.names}
+    declared = {alias.asname: getattr(import_module(node.module), alias.name) for node in stub for alias in node.names}
     lazy = import_module(package)
-    assert told == {name: getattr(lazy, name) for name in lazy._HOMES}
+    assert declared == {name: getattr(lazy, name) for name in lazy._HOMES}
     assert (ROOT / package / "py.typed").exists()
 
 

@@ -88,7 +88,7 @@ def test_set_up_is_two_commands_and_ci_runs_the_second():
 
 
 @pytest.mark.deep  # `report` takes a minute and a half on two cores
-def test_verdicts_are_those_on_record(report):
+def test_verdicts_equal_the_record(report):
     """tests/verdicts.csv is the record. If a verdict changes, find out whether it is a discovery or a fault."""
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
     recorded = [tuple(line.rsplit(",", 1)) for line in lines]

@@ -76,9 +76,9 @@ def judged() -> None:
 
 
 def studied() -> None:
-    asked = study(World(), axes={"p_spu": "0.5:1:3"}, learners=[Ridge(), "linear"], prompts=["name", "mean"], n=1e6)
-    assert_type(asked, Study)
-    assert_type(asked.run(), xr.Dataset)
+    sweep = study(World(), axes={"p_spu": "0.5:1:3"}, learners=[Ridge(), "linear"], prompts=["name", "mean"], n=1e6)
+    assert_type(sweep, Study)
+    assert_type(sweep.run(), xr.Dataset)
     assert_type(design(designs()[0]), Design)
     assert_type(mitigated("balance", Setting(World(), learners.named("linear"))), Setting)
     Mitigation("mine", "does nothing", lambda setting: setting)

@@ -3,6 +3,6 @@
 from experiments.errors import unknown
 
 
-def test_an_unknown_name_lists_those_that_are_known():
+def test_an_unknown_name_gets_the_known_ones():
     assert str(unknown("loss", "infonse", ["linear", "infonce"])).endswith("linear, infonce; the nearest is infonce")
     assert str(unknown("loss", "x", ["linear", "infonce"])).endswith("linear, infonce")

@@ -87,16 +87,16 @@ def test_patterns_count_every_assignment_once(agreement, K):
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("prompt", ["name", "mean"])
-def test_prompt_densities_differ_from_joint_ones_by_what_prompts_share(world, prompt):
+def test_prompt_and_joint_densities_differ_by_the_part_common_to_all_prompts(world, prompt):
     blocks, rng = Worlds.of(world), np.random.default_rng(8)
     texts = world.prompts(prompt).reshape(world.classes, len(blocks.mean), -1)
     image = rng.normal(size=(20, len(blocks.mean), texts.shape[-1]))
-    told, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
-    assert np.all(told <= joint + 1e-12)
-    if np.all(np.isneginf(told)):  # no caption distinguishes the prompts
+    separate, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
+    assert np.all(separate <= joint + 1e-12)
+    if np.all(np.isneginf(separate)):  # no caption distinguishes the prompts
         np.testing.assert_allclose(joint, joint[:, :1] * np.ones(world.classes), rtol=1e-12)
         return
-    shared = np.exp(joint) - np.exp(told)
+    shared = np.exp(joint) - np.exp(separate)
     np.testing.assert_allclose(shared, shared[:, :1] * np.ones(world.classes), rtol=0, atol=1e-12 * np.exp(joint).max())
 
 

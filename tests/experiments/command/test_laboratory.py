@@ -89,10 +89,10 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(soberclip, tmp_path):
 
 
 def test_flags_override_a_world_file_and_it_overrides_a_study(soberclip, tmp_path):
-    world, asked = tmp_path / "world.toml", tmp_path / "study.toml"
+    world, file = tmp_path / "world.toml", tmp_path / "study.toml"
     world.write_text("mu_spu = 2.0\nsigma_inv = -1.0")
-    asked.write_text("[world]\nmu_spu = -7000.0")
+    file.write_text("[world]\nmu_spu = -7000.0")
     assert "sigma_inv = -1.0" in soberclip(*SWEEP, "--world", world).err
-    assert "mu_spu = -7000.0" in soberclip("sweep", asked).err
-    run = soberclip("sweep", asked, "--world", world, "--sigma-inv", "1", "--axis", "p_spu=.6,.9", "--json")
+    assert "mu_spu = -7000.0" in soberclip("sweep", file).err
+    run = soberclip("sweep", file, "--world", world, "--sigma-inv", "1", "--axis", "p_spu=.6,.9", "--json")
     assert run.document["study"]["world"]["mu_spu"] == 2.0

@@ -61,7 +61,7 @@ def test_a_pipe_gets_unbroken_ids_and_three_lines_per_claim(soberclip):
     assert lines[6].startswith("2 supported. 2 claims were tried in this run")
 
 
-def test_it_says_what_was_not_tried_now():
+def test_stored_and_table_claims_are_counted_separately():
     text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
     for part in ("2 claims were tried in this run", "1 claim was not tried", "1 claim was judged from the published"):
         assert part in text

@@ -102,11 +102,11 @@ def test_a_stored_verdict_needs_its_own_seed():
 def test_several_processes_give_the_verdicts_of_one(tmp_path):
     published, how = list(PUBLISHED.values())[:3], {"seed": 0, "quick": False, "error_rate": None}
     alone = run_all(published, None, own=True, **how)
-    together = run_all(published, tmp_path, **how)
-    assert [v["claim"] for v in together] == [claim.id for claim in published]
-    for one, other in zip(alone, together, strict=True):
+    several = run_all(published, tmp_path, **how)
+    assert [v["claim"] for v in several] == [claim.id for claim in published]
+    for one, other in zip(alone, several, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
-    assert json.loads((tmp_path / "verdicts.json").read_text()) == together
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == several
 
 
 def test_claims_about_the_same_towers_are_one_job():

@@ -45,7 +45,7 @@ def claim_of(says: str, tolerance: float = 0.01, error_rate: float = 0.01) -> Tr
     return TrainedClaim("mine", "", cases, says=says, tolerance=tolerance, error_rate=error_rate)
 
 
-def told(*groups, diverged=()):
+def reported(*groups, diverged=()):
     """Cases as reported by `run_case`, from (predicted, model accuracies) of each counter group."""
     return [
         {
@@ -58,7 +58,7 @@ def told(*groups, diverged=()):
 
 
 def decided(claim, *groups, **lost) -> str:
-    return verdict_of(claim, told(*groups, **lost), 0, 1.0).verdict
+    return verdict_of(claim, reported(*groups, **lost), 0, 1.0).verdict
 
 
 class TestErrorRates:
@@ -162,7 +162,7 @@ def test_rows_are_paired_group_by_group():
     claim = dataclasses.replace(claim_of("alike"), groups=("counter", "rev"), cases=(ONE,) * 4)
     assert rows_of(claim) == 4
     for wrong in range(4):
-        cases = told(*[(None, np.full(8, 0.5))] * 4)
+        cases = reported(*[(None, np.full(8, 0.5))] * 4)
         for k, case in enumerate(cases):
             values = np.linspace(0.4, 0.6, 8) + 0.2 * (k == wrong)
             case["rows"].append({"prompt": None, "group": "rev", "predicted": None, "models": list(values)})
@@ -179,7 +179,7 @@ def test_bounds_hold_for_accuracies_of_real_models():
     counter = train(world, recipe, models=1600, seed=0).each("name").counter
     truth, missed = counter.mean(), 0
     for values in counter.reshape(200, 8):
-        found = verdict_of(claim_of("reaches"), told((0.5, values)), 0, 1.0)
+        found = verdict_of(claim_of("reaches"), reported((0.5, values)), 0, 1.0)
         low, high = found.interval
         missed += not low <= truth <= high
     assert missed <= binom.isf(1e-3, 200, 0.01)
@@ -231,11 +231,11 @@ class TestStored:
                 if name == SLOW:
                     continue
                 predicted = [value for pair in case.predictions().values() for value in pair]
-                told = [row["predicted"] for row in kept["rows"] if row["predicted"] is not None]
-                assert told == pytest.approx(predicted, abs=2e-3)
+                stored_values = [row["predicted"] for row in kept["rows"] if row["predicted"] is not None]
+                assert stored_values == pytest.approx(predicted, abs=2e-3)
 
     def test_a_stored_verdict_has_a_date_and_omits_models_and_defaults(self):
-        document = verdict_of(claim_of("reaches"), told((0.5, np.full(8, 0.5))), 0, 1.0).as_json()
+        document = verdict_of(claim_of("reaches"), reported((0.5, np.full(8, 0.5))), 0, 1.0).as_json()
         document["cases"][0]["world"] = World(mu_spu=2.0).model_dump()
         kept = stored_form({**document, "stored": False})
         assert kept["cases"][0]["world"] == {"mu_spu": 2.0}

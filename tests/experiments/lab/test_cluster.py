@@ -42,9 +42,9 @@ def test_two_processes_give_the_bits_of_one(on_two, exact, undisturbed, same):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("asked", [CLOSED, TRAINED], ids=["closed", "trained"])
-def test_two_processes_give_the_bits_of_one_by_other_routes(on_two, tmp_path, asked, same):
-    same(run(asked, tmp_path / "a.zarr", execute=on_two), asked.run())
+@pytest.mark.parametrize("sweep", [CLOSED, TRAINED], ids=["closed", "trained"])
+def test_two_processes_give_the_bits_of_one_by_other_routes(on_two, tmp_path, sweep, same):
+    same(run(sweep, tmp_path / "a.zarr", execute=on_two), sweep.run())
 
 
 def test_a_file_url_and_a_relative_path_are_the_same_store(on_two, tmp_path, monkeypatch, exact, undisturbed, same):

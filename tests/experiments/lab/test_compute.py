@@ -36,18 +36,18 @@ def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> Study:
     return study(world, axes, draw(few), draw(prompts), routes, n, replicates, draw(st.integers(0, 2**40)))
 
 
-def cells(asked: Study, table: xr.Dataset):
+def cells(sweep: Study, table: xr.Dataset):
     """(cell of the table, world, learner, prompt) of every cell."""
-    for index in np.ndindex(asked.shape):
-        for k in range(len(asked.learners)):
-            for place, prompt in asked.slots(k):
-                cell = table.isel(learner=k, prompt=place, **dict(zip(asked.dims, index, strict=True)))
-                yield cell, asked.world_at(index), asked.learner(k, prompt), prompt
+    for index in np.ndindex(sweep.shape):
+        for k in range(len(sweep.learners)):
+            for place, prompt in sweep.slots(k):
+                cell = table.isel(learner=k, prompt=place, **dict(zip(sweep.dims, index, strict=True)))
+                yield cell, sweep.world_at(index), sweep.learner(k, prompt), prompt
 
 
-def agrees_with_one_world_calls(asked: Study) -> None:
-    table = asked.run()
-    for cell, world, learner, _ in cells(asked, table):
+def agrees_with_one_world_calls(sweep: Study) -> None:
+    table = sweep.run()
+    for cell, world, learner, _ in cells(sweep, table):
         try:
             alone = learner.accuracy(world)
         except UNDEFINED:
@@ -62,24 +62,24 @@ def agrees_with_one_world_calls(asked: Study) -> None:
 @settings(max_examples=8)
 @given(studies(learners=CHEAP))
 @example(study(axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"], prompts=["mean"]))
-def test_every_cell_of_the_theory_is_the_one_world_call(asked):
-    agrees_with_one_world_calls(asked)
+def test_every_cell_of_the_theory_is_the_one_world_call(sweep):
+    agrees_with_one_world_calls(sweep)
 
 
 @pytest.mark.deep
 @settings(max_examples=60)
 @given(studies())
-def test_every_cell_of_every_theory_is_the_one_world_call(asked):
-    agrees_with_one_world_calls(asked)
+def test_every_cell_of_every_theory_is_the_one_world_call(sweep):
+    agrees_with_one_world_calls(sweep)
 
 
 @settings(max_examples=6)
 @given(studies(("exact",), CHEAP, NARROW))
-def test_every_cell_of_the_exact_law_equals_simulate(asked):
-    table = asked.run()
-    for cell, world, learner, _ in cells(asked, table):
+def test_every_cell_of_the_exact_law_equals_simulate(sweep):
+    table = sweep.run()
+    for cell, world, learner, _ in cells(sweep, table):
         try:
-            alone = simulate(world, learner, asked.n, asked.replicates, "exact", asked.seed)
+            alone = simulate(world, learner, sweep.n, sweep.replicates, "exact", sweep.seed)
         except RequestError:
             assert np.isnan(cell.counter).all()
             assert table.legend.values[int(cell.undefined)]
@@ -91,8 +91,8 @@ def test_every_cell_of_trained_towers_is_the_one_world_call():
     """Equal to single precision, because one product contains matrices of several worlds."""
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 10, "warmup": 0}
     axes, how = {"p_spu": [0.6, 0.9]}, {"replicates": 2, "seed": 3, "recipe": recipe}
-    asked = study(NARROW, axes, "infonce", ["name", "mean"], "trained", **how)
-    for cell, world, _, prompt in cells(asked, asked.run()):
+    sweep = study(NARROW, axes, "infonce", ["name", "mean"], "trained", **how)
+    for cell, world, _, prompt in cells(sweep, sweep.run()):
         alone = train(world, Recipe(**recipe), models=2, seed=3).each(prompt)
         np.testing.assert_allclose(cell.counter, np.ravel(alone.counter), atol=1e-5)
         np.testing.assert_allclose(cell.common, np.ravel(alone.common), atol=1e-5)

@@ -49,24 +49,24 @@ def test_a_run_that_stops_at_once_says_how_to_resume(tmp_path, monkeypatch, chec
     assert (f"--resume {tmp_path}" in str(stopped.value)) == checkpoint
 
 
-DEAF = """
+BLOCKED = """
 import os, signal, time
 from simulator.signals import block_signals
 from experiments.progress import counting
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
-heard = "meanwhile"
+when = "meanwhile"
 try:
     with counting("working"), block_signals():
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.1)
-        heard = "at the end"
+        when = "at the end"
 except KeyboardInterrupt:
-    print(heard)
+    print(when)
 """
 
 
 def test_signals_stay_blocked_while_progress_is_printed():
     """In its own process, because other threads of this process would receive the signal."""
-    run = subprocess.run([sys.executable, "-c", DEAF], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", BLOCKED], cwd=ROOT, capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("at the end\n", "")

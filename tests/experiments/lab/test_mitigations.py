@@ -142,13 +142,13 @@ def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):
         mitigated(name, setting)
 
 
-def test_a_prediction_reports_the_prompt_the_width_and_the_captions_after_the_mitigation():
-    asked = predict(WORLD, named("infonce"), "prompt-scores")
-    assert (asked["learner"], asked["prompt"], asked["mitigation"]) == ("infonce", "scores", "prompt-scores")
+def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
+    document = predict(WORLD, named("infonce"), "prompt-scores")
+    assert (document["learner"], document["prompt"], document["mitigation"]) == ("infonce", "scores", "prompt-scores")
     assert predict(WORLD, LINEAR, "narrow")["embed_dim"] == 1
     refitted = predict(WORLD, named("linear", prompt="mean"), "dfr")
     assert refitted["prompt"] is None
-    assert refitted["world"] == predict(WORLD, LINEAR, "balance")["world"] == WORLD.model_dump(), "as it is drawn"
+    assert refitted["world"] == predict(WORLD, LINEAR, "balance")["world"] == WORLD.model_dump(), "drawn pairs"
     assert predict(WORLD, LINEAR, "omit-background")["world"] == WORLD.replace(mention_spu=0.0).model_dump()
     assert drawn("linear", "mention", 100, 1)["world"]["mention_spu"] == 1.0
     half = WORLD.replace(mention_spu=0.5)

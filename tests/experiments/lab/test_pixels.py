@@ -45,8 +45,8 @@ def test_a_study_has_the_further_groups():
         World(p_spu=0.9, views=Pixels(tied=(0, 1))),
         {"n": 64, "replicates": 2, "recipe": {**SMALL, "steps": 3}},
     )
-    asked = study(world, {"classes": [2, 3]}, ["perfect-captions"], routes=["trained"], **how)
-    table = asked.run()
+    sweep = study(world, {"classes": [2, 3]}, ["perfect-captions"], routes=["trained"], **how)
+    table = sweep.run()
     assert {"rand", "rev_low", "rest_se"} <= set(table.data_vars)
     assert "predicted_rand" not in table
     assert np.isnan(table.rest.sel(classes=2)).all()
@@ -54,7 +54,7 @@ def test_a_study_has_the_further_groups():
     two = table.sel(classes=2)
     assert np.allclose(two.rand, (two.common + two.counter) / 2)
     assert np.array_equal(two.rev, two.counter, equal_nan=True)
-    single = train(asked.recipe_at((1,), 0), asked.world_at((1,)), models=2)
+    single = train(sweep.recipe_at((1,), 0), sweep.world_at((1,)), models=2)
     assert np.allclose(table.rev[1, 0, 0], [one["rev"] for one in single["replicates"]], atol=1e-12)
     assert "no closed form" in str(table.legend.values)
 
@@ -63,20 +63,20 @@ def test_unreadable_pictures_get_one_sentence_before_any_work(tmp_path):
     root = str(tmp_path / "nowhere")
     world = World(views=Pixels(objects="cutouts", root=root, attribute="background-colour"))
     recipe = {**SMALL, "steps": 1}
-    asked = study(world, {"classes": [2, 3]}, ["supervised"], routes=["trained"], n=64, recipe=recipe)
-    for ask in (plan, lambda asked: asked.run(tmp_path / "a.zarr")):
+    sweep = study(world, {"classes": [2, 3]}, ["supervised"], routes=["trained"], n=64, recipe=recipe)
+    for ask in (plan, lambda sweep: sweep.run(tmp_path / "a.zarr")):
         with pytest.raises(RequestError, match=f"^folder {root!r} cannot be read: No such file or directory$"):
-            ask(asked)
+            ask(sweep)
     assert not list(tmp_path.iterdir())
-    assert read(asked.toml()) == asked  # reading a store needs no pictures
+    assert read(sweep.toml()) == sweep  # reading a store needs no pictures
 
 
 def test_a_study_can_balance_classes_without_an_own_background():
     world, recipe = World(classes=3, p_spu=0.7, views=Pixels(tied=(0, 1))), {"towers": "linear", "embed_dim": 3}
     recipe = {**recipe, "batch_size": 16, "steps": 2}
     names = ["balance", "subsample", "reweight", "group-dro", "dfr"]
-    asked = study(world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe)
-    assert np.isfinite(asked.run().counter).all()
+    sweep = study(world, {"mitigation": names}, ["supervised"], routes=["trained"], n=1000, recipe=recipe)
+    assert np.isfinite(sweep.run().counter).all()
 
 
 def test_pixels_have_no_prediction_and_no_covariances():

@@ -20,7 +20,7 @@ from experiments.lab.schema import LOST
 from experiments.lab.studies import study
 
 ROOT = Path(__file__).parents[3]
-ASKED = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
+SWEEP = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
@@ -34,9 +34,9 @@ def stopped_after(count):
     return execute
 
 
-def befallen(asked, folder, what):
+def exit_statuses(sweep, folder, what):
     """Exit statuses per store, from tests/experiments/lab/killed.py."""
-    (folder / "study.toml").write_text(asked.toml())
+    (folder / "study.toml").write_text(sweep.toml())
     command = [sys.executable, "tests/experiments/lab/killed.py", str(folder), json.dumps(what)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
@@ -53,24 +53,24 @@ def aftermath(tmp_path_factory, exact):
         ("SIGINT", "end", {"by": "SIGINT"}),
         ("SIGTERM", "end", {"by": "SIGTERM"}),
     ]
-    return folder, befallen(exact, folder, what)
+    return folder, exit_statuses(exact, folder, what)
 
 
 def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same):
-    same(ASKED.run(tmp_path / "a.zarr"), ASKED.run())
+    same(SWEEP.run(tmp_path / "a.zarr"), SWEEP.run())
     assert not list(tmp_path.glob(".*"))
-    run(ASKED, tmp_path / "a.zarr", execute=lambda task, numbers: pytest.fail("there is nothing to do"))
+    run(SWEEP, tmp_path / "a.zarr", execute=lambda task, numbers: pytest.fail("there is nothing to do"))
 
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_an_interrupted_run_says_what_it_kept_and_resumes(tmp_path, count, same):
     where = tmp_path / "a.zarr"
     with pytest.raises(Interrupted, match=rf"interrupted; {count} of 5 blocks are in {where}, and the same command"):
-        run(ASKED, where, execute=stopped_after(count))
+        run(SWEEP, where, execute=stopped_after(count))
     half = store.read(where)
     assert np.isfinite(half.seconds.values).any() == bool(count)
     said = []
-    same(run(ASKED, where, report=said.append), ASKED.run())
+    same(run(SWEEP, where, report=said.append), SWEEP.run())
     assert said == [f"{count} of 5 blocks are in {where} already"]
 
 
@@ -118,7 +118,7 @@ def test_every_thread_writes_chunks_with_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
 def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, same):
     where = tmp_path / "a.zarr"
-    ASKED.run(where)
+    SWEEP.run(where)
     chunk = where / "counter" / "3.0.0.0"
     content = bytearray(chunk.read_bytes())
     if harm == "remove":
@@ -127,14 +127,14 @@ def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, same):
         content[len(content) // 2] ^= 1
         chunk.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[harm])
     said = []
-    same(run(ASKED, where, report=said.append), ASKED.run())
+    same(run(SWEEP, where, report=said.append), SWEEP.run())
     assert said[0] == "counter/3.0.0.0 is damaged, so its block is computed again"
     assert len(said) == 2
 
 
 def test_a_lost_reason_is_reported_as_lost(tmp_path):
     where = tmp_path / "a.zarr"
-    ASKED.run(where)
+    SWEEP.run(where)
     (reason,) = (where / "reasons").glob("*/zarr.json")
     kept = json.loads(reason.read_text())
     reason.write_text(json.dumps({**kept, "attributes": {}}))
@@ -145,23 +145,23 @@ def test_a_lost_reason_is_reported_as_lost(tmp_path):
 
 def test_another_study_is_refused_by_its_first_difference(tmp_path):
     where = tmp_path / "a.zarr"
-    ASKED.run(where)
-    louder = ASKED.world.model_copy(update={"mu_spu": 2.0})
+    SWEEP.run(where)
+    louder = SWEEP.world.model_copy(update={"mu_spu": 2.0})
     with pytest.raises(RequestError, match=r"another study \(world.mu_spu is 1.0 there and 2.0 here\)"):
-        study(louder, ASKED.axes, ASKED.learners).run(where)
+        study(louder, SWEEP.axes, SWEEP.learners).run(where)
     with pytest.raises(RequestError, match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here"):
-        study(ASKED.world, ASKED.axes[::-1], ASKED.learners).run(where)
+        study(SWEEP.world, SWEEP.axes[::-1], SWEEP.learners).run(where)
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
     where = tmp_path / "a.zarr"
-    ASKED.run(where)
+    SWEEP.run(where)
     now = store.versions()
     monkeypatch.setattr(store, "versions", lambda: {**now, "numpy": "9.9"})
     with pytest.raises(RequestError, match=rf"numpy {now['numpy']} .* 9.9"):
-        ASKED.run(where)
+        SWEEP.run(where)
     monkeypatch.setattr(store, "FORMAT", 7)
-    for refused in (lambda: ASKED.run(where), lambda: store.read(where)):
+    for refused in (lambda: SWEEP.run(where), lambda: store.read(where)):
         with pytest.raises(RequestError, match=r"has format 3, .* format 7"):
             refused()
 
@@ -173,7 +173,7 @@ def test_paths_that_are_not_a_store_are_refused_before_any_work(tmp_path):
         (tmp_path / folder / file).write_text("{")
     for name, words in (("file", "file.zarr"), ("folder", "other files"), ("broken", "is not .*store of a study")):
         with pytest.raises(RequestError, match=words):
-            ASKED.run(tmp_path / name)
+            SWEEP.run(tmp_path / name)
     with pytest.raises(RequestError, match=r"is not .*store of a study"):
         store.read(tmp_path / "nowhere")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file", "folder"]
@@ -182,14 +182,14 @@ def test_paths_that_are_not_a_store_are_refused_before_any_work(tmp_path):
 def test_an_unfinished_store_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     where = tmp_path / "a.zarr"
     with pytest.raises(Interrupted):
-        run(ASKED, where, execute=stopped_after(2))
+        run(SWEEP, where, execute=stopped_after(2))
 
     def denied(self, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", denied)
     with pytest.raises(RequestError, match=r"cannot be written \(Permission denied\)"):
-        ASKED.run(where)
+        SWEEP.run(where)
 
 
 def test_a_study_beyond_memory_or_disk_is_refused_with_its_size(tmp_path):
@@ -202,8 +202,8 @@ def test_a_study_beyond_memory_or_disk_is_refused_with_its_size(tmp_path):
 
 
 def test_stores_may_be_anywhere_that_fsspec_reaches(same):
-    where = f"memory://{ASKED.hash}.zarr"
+    where = f"memory://{SWEEP.hash}.zarr"
     with pytest.raises(Interrupted, match="4 of 5 blocks"):
-        run(ASKED, where, execute=stopped_after(4))
-    same(ASKED.run(where), ASKED.run())
+        run(SWEEP, where, execute=stopped_after(4))
+    same(SWEEP.run(where), SWEEP.run())
     assert store.read(where).counter.notnull().any()

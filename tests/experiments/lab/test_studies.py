@@ -52,7 +52,7 @@ def test_whole_numbers_may_be_written_as_floats():
 
 
 def test_a_study_survives_a_round_trip_through_toml():
-    asked = study(
+    sweep = study(
         NARROW,
         {"p-spu": "0.9:0.99999:5:one-minus", "n": "1e2:1e10:9:log", "mu_spu": [1, 2.5]},
         ["linear", "infonce"],
@@ -61,10 +61,10 @@ def test_a_study_survives_a_round_trip_through_toml():
         replicates=3,
         seed=7,
     )
-    again = read(asked.toml())
-    assert (again, again.hash) == (asked, asked.hash)
-    assert asked.axes[1].values[:3] == (100, 1000, 10_000)
-    assert np.allclose(1 - np.array(asked.axes[0].values), 10.0 ** -np.arange(1, 6))
+    again = read(sweep.toml())
+    assert (again, again.hash) == (sweep, sweep.hash)
+    assert sweep.axes[1].values[:3] == (100, 1000, 10_000)
+    assert np.allclose(1 - np.array(sweep.axes[0].values), 10.0 ** -np.arange(1, 6))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_only_sampled_worlds_have_wide_intervals():
 
 def test_an_undefined_cell_names_its_route():
     axes, routes = {"n": [2, 400]}, ["exact", "drawn"]
-    asked = study(NARROW, axes, ["linear", "logistic"], routes=routes, replicates=2)
-    table, unknown = asked.run(), "the exact law of logistic given n pairs is not known at all"
+    sweep = study(NARROW, axes, ["linear", "logistic"], routes=routes, replicates=2)
+    table, unknown = sweep.run(), "the exact law of logistic given n pairs is not known at all"
     assert (table.undefined.sel(learner="linear") == 0).all()
     assert (table.predicted_undefined == 0).all()
     lost = table.undefined.sel(learner="logistic").squeeze()
@@ -100,10 +100,10 @@ def test_an_undefined_cell_names_its_route():
     separable = str(table.legend.values[int(lost.sel(n=2, route="drawn"))])
     assert "separable" in separable
     cells = [dict(zip(columns(table), row, strict=True)) for row in rows(table)]
-    told = {(c["n"], c["learner"], c["route"]): c["undefined"] for c in cells if c["undefined"]}
+    given_reasons = {(c["n"], c["learner"], c["route"]): c["undefined"] for c in cells if c["undefined"]}
     expected = {(2, "exact"): unknown, (400, "exact"): unknown, (2, "drawn"): separable}
-    assert told == {(n, "logistic", route): why for (n, route), why in expected.items()}
-    counted = [(one["route"], one["undefined"]) for one in summary(asked, table, None, 0)["ranges"][2:]]
+    assert given_reasons == {(n, "logistic", route): why for (n, route), why in expected.items()}
+    counted = [(one["route"], one["undefined"]) for one in summary(sweep, table, None, 0)["ranges"][2:]]
     assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
     assert arrange(table).undefined == (f"drawn: {separable}",)  # a route without any measurement shows its theory
 
@@ -112,8 +112,8 @@ def test_an_undefined_cell_names_its_route():
 def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     recipe = {"width": 4, "depth": 1, "embed_dim": 2, "batch_size": 16, "steps": 2, "warmup": 0}
     recipe |= {} if temperature is None else {"temperature": temperature}
-    asked = study(NARROW, {"sigma_xi": [0.0, 1.0]}, "infonce", routes="trained", replicates=2, recipe=recipe)
-    table = asked.run()
+    sweep = study(NARROW, {"sigma_xi": [0.0, 1.0]}, "infonce", routes="trained", replicates=2, recipe=recipe)
+    table = sweep.run()
     assert (table.undefined == 0).all()
     assert np.isnan(table.predicted_counter.values.ravel()).tolist() == lost
     reasons = table.legend.values[table.predicted_undefined.values.ravel()]
@@ -139,7 +139,7 @@ def test_every_measured_cell_equals_simulate():
 
 def test_the_hash_omits_fields_at_their_defaults():
     """So a new field of World leaves old stores valid."""
-    asked = study(World(mu_spu=2.0))
-    assert tomllib.loads(asked.toml())["world"] == {"mu_spu": 2.0}
-    assert asked.document()["world"]["mu_inv"] == 1.0
-    assert asked.hash != study(World()).hash
+    sweep = study(World(mu_spu=2.0))
+    assert tomllib.loads(sweep.toml())["world"] == {"mu_spu": 2.0}
+    assert sweep.document()["world"]["mu_inv"] == 1.0
+    assert sweep.hash != study(World()).hash

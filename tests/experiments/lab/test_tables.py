@@ -27,9 +27,9 @@ SOME = ["none", "balance", "subsample", "group-dro"]
 
 
 def test_a_row_is_the_difference_to_no_mitigation():
-    asked = study(WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3)
-    table = asked.run()
-    rows = {(row["mitigation"], row["learner"]): row for row in gains(asked, table)}
+    sweep = study(WORLD, {"mitigation": SOME}, ["linear", "logistic"], "mean", "drawn", n=200, replicates=3)
+    table = sweep.run()
+    rows = {(row["mitigation"], row["learner"]): row for row in gains(sweep, table)}
     # GroupDRO does not fit drawn pairs. Its law is known for logistic regression, but not for linear CLIP.
     assert rows.keys() == {(m, k) for m in SOME[1:3] for k in ("linear", "logistic")} | {("group-dro", "logistic")}
     mean = table.mean("replicate").sel(learner="linear", prompt="mean")
@@ -43,14 +43,14 @@ def test_a_row_is_the_difference_to_no_mitigation():
     assert rows["balance", "linear"]["pairs"] == pytest.approx(1 / 0.36 + 1), "rows drawn once"
     assert rows["group-dro", "logistic"]["counter_gained"] is None
     assert rows["group-dro", "logistic"]["predicted_counter_gained"] > 0.2
-    document = summary(asked, table, None, 100)
+    document = summary(sweep, table, None, 100)
     assert json.loads(json.dumps(document))["gains"] == document["gains"]
     assert "5.00 x" in shown(gains_view(document["gains"]))
 
 
 def test_theory_over_further_axes_has_a_row_per_place():
-    asked = study(WORLD, {"p_spu": [0.7, 0.9], "mitigation": ["none", "balance"]}, prompts=["name", "mean"])
-    rows = gains(asked, asked.run())
+    sweep = study(WORLD, {"p_spu": [0.7, 0.9], "mitigation": ["none", "balance"]}, prompts=["name", "mean"])
+    rows = gains(sweep, sweep.run())
     assert [(row["p_spu"], row["prompt"]) for row in rows] == [(p, q) for p in (0.7, 0.9) for q in ("name", "mean")]
     assert all("predicted_counter_gained" not in row for row in rows)
 
@@ -67,8 +67,8 @@ def test_settings_of_a_study_stand_beside_printed_ones():
     recipe = {"towers": "linear", "embed_dim": 2, "batch_size": 16, "steps": 2}
     axes = {"classes": [2, 4], "p_inv": [0.9], "p_spu": [0.75, 0.8]}  # 4 and .8 are not printed
     world = World(views={"tied": (0, 1)})
-    asked = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe)
-    table = asked.run()
+    sweep = study(world, axes, ["supervised"], routes=["trained"], n=32, replicates=2, recipe=recipe)
+    table = sweep.run()
     rows = beside(table, "multicolored-mnist")
     assert [(row["classes"], row["p_spu"], row["group"]) for row in rows] == [(2, 0.75, "rand"), (2, 0.75, "rev")]
     assert rows[1]["measured"] == pytest.approx(float(table.rev[0, 0, 0, 0, 0].mean()))

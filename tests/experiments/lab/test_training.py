@@ -191,18 +191,18 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
 
 
 def test_predictions_fit_the_loss_and_the_towers():
-    def told(recipe, world, prompt):
+    def prediction(recipe, world, prompt):
         return predicted(Setting(world, recipe=recipe, prompt=prompt))
 
-    assert told(Recipe(), WORLD, "name") == told(Recipe(loss="siglip"), WORLD, "name")
-    linear = told(Recipe(loss="linear", towers="linear"), WORLD, "mean")
-    assert linear["common"] != told(Recipe(), WORLD, "mean")["common"]
-    assert told(Recipe(loss="supcon"), WORLD, None) is None
+    assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
+    linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")
+    assert linear["common"] != prediction(Recipe(), WORLD, "mean")["common"]
+    assert prediction(Recipe(loss="supcon"), WORLD, None) is None
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
-    assert told(narrow, WORLD, "mean") != linear
+    assert prediction(narrow, WORLD, "mean") != linear
     for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores; no law is known
-        assert told(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
-    assert told(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
+        assert prediction(Recipe(loss=loss, temperature=5.0), WORLD, "name") is None
+    assert prediction(Recipe(), WORLD.model_copy(update={"sigma_xi": 0.0}), "name") is None  # no PMI without noise
 
 
 FLAGS = "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4 --no-compile"

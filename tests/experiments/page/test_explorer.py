@@ -15,7 +15,7 @@ from theory import learners
 
 SCRIPT = (files("experiments.page") / "html" / "theory.js").read_text(encoding="utf-8")
 CALL = "({worlds, jobs}) => jobs.map(({learner, prompt}) => worlds.map((w) => LEARNERS[learner](w, prompt)))"
-ASKED = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in ("linear", "infonce") else (None,))]
+QUERIES = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in ("linear", "infonce") else (None,))]
 
 
 def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
@@ -51,12 +51,12 @@ def plain(fields: dict[str, np.ndarray]) -> list[dict[str, float]]:
     return [{**{k: float(v[i]) for k, v in fields.items()}, "nu": float(nu[i])} for i in range(len(nu))]
 
 
-def differences(asked, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
+def differences(queries, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Largest difference from theory per world, for each learner and prompt."""
-    grid, jobs = Worlds(**fields), [{"learner": name, "prompt": prompt} for name, prompt in asked]
+    grid, jobs = Worlds(**fields), [{"learner": name, "prompt": prompt} for name, prompt in queries]
     answers = by_node(CALL, {"worlds": plain(fields), "jobs": jobs})
     off = []
-    for (name, prompt), found in zip(asked, answers, strict=True):
+    for (name, prompt), found in zip(queries, answers, strict=True):
         truth = learners.named(name, **({"prompt": prompt} if prompt else {})).accuracy(grid)
         pairs = np.array([[one["common"], one["counter"]] for one in found])
         off.append(np.abs(pairs - np.stack([truth.common, truth.counter], axis=-1)).max(axis=-1))
@@ -64,8 +64,8 @@ def differences(asked, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def test_closed_forms_equal_theory_at_a_thousand_worlds():
-    asked = [(name, prompt) for name, prompt in ASKED if name != "infonce"]
-    for (name, prompt), off in zip(asked, differences(asked, worlds(1000, 1)), strict=True):
+    queries = [(name, prompt) for name, prompt in QUERIES if name != "infonce"]
+    for (name, prompt), off in zip(queries, differences(queries, worlds(1000, 1)), strict=True):
         assert off.max() < ERRORS[name], (name, prompt)
 
 
@@ -80,7 +80,7 @@ def test_corners_of_the_sliders_equal_theory_or_are_refused():
     ends = {knob.field: (knob.low, knob.high) for knob in KNOBS} | {"mu_inv": (1.0,), "sigma_inv": (0.1, 1.0)}
     corners = list(product(*ends.values()))[::11]
     fields = dict(zip(ends, np.array(corners).T, strict=True))
-    jobs = [{"learner": name, "prompt": prompt} for name, prompt in ASKED]
+    jobs = [{"learner": name, "prompt": prompt} for name, prompt in QUERIES]
     for job, found in zip(jobs, by_node(CALL, {"worlds": plain(fields), "jobs": jobs}), strict=True):
         learner = learners.named(job["learner"], **({"prompt": job["prompt"]} if job["prompt"] else {}))
         for corner, one in zip(corners, found, strict=True):

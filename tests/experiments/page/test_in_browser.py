@@ -45,22 +45,22 @@ def file(browser, verdict, tmp_path_factory):
 @pytest.fixture
 def opened(browser, file):
     """opened(width, fragment, **context) -> the page, which must send no request and log no message."""
-    contexts, heard = [], []
+    contexts, events = [], []
 
     def open_page(width: int = WIDE, fragment: str = "", **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("request", lambda request: heard.append(request.url))
-        page.on("console", lambda message: heard.append(message.text))
-        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("request", lambda request: events.append(request.url))
+        page.on("console", lambda message: events.append(message.text))
+        page.on("pageerror", lambda error: events.append(str(error)))
         page.goto(file + fragment)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    others = [words for words in heard if words.split("#")[0] != file and not words.startswith(("blob:", "data:"))]
+    others = [words for words in events if words.split("#")[0] != file and not words.startswith(("blob:", "data:"))]
     assert others == []
 
 

@@ -232,10 +232,10 @@ def test_the_tally_corrects_contradictions_for_their_number():
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_report_tries_claims_like_check(monkeypatch, tmp_path, quick):
-    def together(ids, seed, quick, error_rate, certificates, **proving):
+    def run_parallel(ids, seed, quick, error_rate, certificates, **proving):
         return ({"claim": id, "verdict": (seed, quick, error_rate, certificates)} for id in reversed(ids))
 
-    monkeypatch.setattr(reproduce, "run_parallel", together)
+    monkeypatch.setattr(reproduce, "run_parallel", run_parallel)
     verdicts = reproduce._verdicts(3, tmp_path, quick)
     assert [verdict["claim"] for verdict in verdicts] == [claim.id for claim in all_claims()]
     assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}

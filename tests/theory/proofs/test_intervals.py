@@ -90,7 +90,7 @@ def test_a_step_outwards_reaches_the_next_float(x):
         assert up(np.float64(x)) >= np.nextafter(x, np.inf)
 
 
-def test_what_is_undefined_is_unknown():
+def test_undefined_values_have_infinite_bounds():
     around = Interval(np.array([-1.0, 0.0, -2.0]), np.array([1.0, 1.0, -1.0]))
     one = constant(Fraction(1))
     with np.errstate(all="ignore"):

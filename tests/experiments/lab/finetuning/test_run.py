@@ -118,14 +118,14 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(request_of, tmp_path, mo
     folder = tmp_path / "cut"
     with pytest.raises(Interrupted, match=rf"^interrupted; {cut} of 6 trainings are in .*cut"):
         run(request, folder)
-    heard = []
-    monkeypatch.setattr(tuning, "finetune", lambda *arguments: heard.append(1) or train(*arguments))
+    trainings = []
+    monkeypatch.setattr(tuning, "finetune", lambda *arguments: trainings.append(1) or train(*arguments))
     again = run(request, folder)
     assert timeless(again) == timeless(whole)
-    count = len(heard)  # a chosen training without weights is repeated from the same streams
+    count = len(trainings)  # a chosen training without weights is repeated from the same streams
     assert 6 - cut <= count <= 7 - cut
     assert timeless(run(request, folder)) == timeless(whole)
-    assert len(heard) == count, "nothing is trained twice"
+    assert len(trainings) == count, "nothing is trained twice"
 
 
 def test_seeds_change_trainings_and_a_folder_holds_one_request(request_of, tmp_path):
