@@ -114,4 +114,4 @@ def proofs() -> Iterator[Row]:
     found = [(claim, proof) for claim, proof in found if proof.certificate is not None]
     checker = once(lambda: [check(proof.certificate, claim) for claim, proof in found])
     prover, boxes = sum(proof.seconds for _, proof in found), sum(proof.boxes for _, proof in found)
-    yield Row(f"all {len(found)}, {boxes:,} boxes", "docket", prover, checker, note="peer: the checker")
+    yield Row(f"all {len(found)}, {boxes:,} boxes", "run", prover, checker, note="peer: the checker")
