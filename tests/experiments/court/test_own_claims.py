@@ -93,7 +93,7 @@ class Mislabelled(RecordedRidge):
     [
         (Ridge(), "not provable", "the direction of learner 'ridge' is no formula"),
         (RecordedRidge(), "proved", "over the whole domain"),
-        (Mislabelled(), "not provable", "the formula that its fields record gives a violation of"),
+        (Mislabelled(), "not provable", "the recorded formula gives a violation of"),
     ],
 )
 def test_a_learner_of_one_s_own(learner, outcome, why):
