@@ -120,8 +120,7 @@ def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
                 return Recipe(**{**given, "loss": objective.name, "towers": towers})
     known = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
     raise RequestError(
-        f"no towers learn what learner {label!r} learns; those that can be trained are "
-        f"{', '.join(dict.fromkeys(known))}"
+        f"learner {label!r} cannot be trained as towers; those that can be are {', '.join(dict.fromkeys(known))}"
     )
 
 

@@ -36,7 +36,7 @@ FORMAT = 3
 GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "reliance")
 CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
-LOST = "the sentence was lost with a file of the store"
+LOST = "unknown: a file of the store was lost"
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -100,7 +100,7 @@ def _code(dims: tuple[str, ...], what: str) -> Variable:
 
 
 class Block:
-    """Numbers of a region by variable; routes fill it, and give each cell that stays empty a reason.
+    """Numbers of a region by variable. Routes fill it, and give a reason for each cell that stays empty.
 
     Reasons are stored as codes. The code of a sentence is its checksum, so independent blocks agree. Sentences that
     differ only in their numbers become one with ranges: a million separable laws would give a million sentences.

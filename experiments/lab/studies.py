@@ -46,7 +46,7 @@ class Study(StudySpec):
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
     ) -> "xr.Dataset":
-        """Compute what a store at `path` lacks, and return the whole; without a path all of it, in memory.
+        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ def _check_recipe(request: Study) -> None:
 
 
 def _known(request: Study) -> list[int]:
-    """Indices of the learners of which the theory knows something; the others are objectives."""
+    """Indices of the learners that have a theory; the others are objectives."""
     return [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
 
 
@@ -216,7 +216,7 @@ def _check_routes(request: Study) -> None:
 
 
 def read(text: str, source: str = "study") -> Study:
-    """The study of a TOML text; `source` names it in refusals.
+    """The study of a TOML text; `source` names it in errors.
 
     Raises RequestError for text that is not TOML, an unknown key, and all that `study` refuses.
     """

@@ -1,4 +1,4 @@
-"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers beside."""
+"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers to compare."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -185,7 +185,7 @@ class _Run:
         self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
-        """Save the state; a sum of losses that stands in the trace already starts again."""
+        """Save the state; sums of losses that are in the trace already restart at 0."""
         from simulator.towers.training import restarted  # start-up time: loads torch
 
         measured = bool(self.trace) and self.trace[-1]["step"] == int(self.state.step)
@@ -216,7 +216,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
 
 @contextmanager
 def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
-    """Name the last checkpoint in the sentence of a second Ctrl-C, or of one during the evaluation."""
+    """Name the last checkpoint in the message of a second Ctrl-C, or of one during the evaluation."""
     try:
         yield
     except KeyboardInterrupt:
