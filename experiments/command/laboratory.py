@@ -188,7 +188,7 @@ def _finetune(
     note(preset().question)
     note(request.sentence())
     if not dry_run:
-        from experiments.lab.finetuning.run import run
+        from experiments.lab.finetuning.selection import run
 
         emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
 

@@ -12,7 +12,7 @@ import numpy as np
 from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, predicted, predicted_by
-from experiments.lab.bridge import bridge
+from experiments.lab.embedding_world import bridge
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.prompts import LINEAR

@@ -14,11 +14,11 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.lab import store
-from experiments.lab.compute import compute
-from experiments.lab.interruption import keeping
+from experiments.lab.blocks import compute
 from experiments.lab.planning import Execute, Plan, plan
 from experiments.lab.schema import Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
+from experiments.lab.stopping import keeping
 from experiments.lab.words import amount
 from experiments.progress import counting
 from experiments.runtime import free_bytes

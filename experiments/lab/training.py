@@ -15,9 +15,9 @@ from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.arrival import arrived, check_until, moved
 from experiments.lab.config import checked_prompt
-from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
+from experiments.lab.stopping import interruption, together
 from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World

@@ -25,7 +25,7 @@ from experiments.files import check_writable, output_folder, read_json, write_js
 from experiments.inference import LEVEL, t_bounds
 from experiments.lab.config import read_pictures, world_of
 from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
-from experiments.lab.interruption import keeping
+from experiments.lab.stopping import keeping
 from experiments.lab.store import difference
 from experiments.progress import counting
 from experiments.provenance import provenance, versions
