@@ -174,7 +174,7 @@ def staging_folder(output: Path) -> Path:
 def replace_folder(staging: Path, output: Path) -> None:
     """Mark the finished folder and move it to `output`; after a failure the earlier report is moved back.
 
-    Raises RequestError if somebody else's file has appeared there meanwhile, RunError if the file system fails.
+    Raises RequestError if a file of another program has appeared there, RunError if the file system fails.
     """
     write_json(staging / MARK, {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})})
     check_report(output)

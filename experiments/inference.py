@@ -11,8 +11,8 @@ Betting (Waudby-Smith and Ramdas, JRSS B 86, 2024, section 5): bet that values i
 After R rounds a capital of 1 becomes
     K(m) = average over theta of prod_i (1 - theta + theta x_i/m),    0 <= theta <= 1.
 At the true mean E K = 1, so P(K >= 1/a) <= a by Markov's inequality; K falls with m, and the lower bound is the m at
-which K = 1/a. The average over theta replaces predictable bets. It does not depend on the order of the values, so
-equal values can be counted. (confseq 0.0.11, the authors' last release, from 2023, needs a C++ compiler and Boost.)
+which K = 1/a. The average over theta replaces predictable bets. It does not depend on the order of the values, so equal
+values can be counted. (confseq 0.0.11, the authors' last release, from 2023, needs a C++ compiler and Boost.)
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ LEVEL = 0.95  # of every interval on which no decision depends
 
 
 class Bounds(NamedTuple):
-    """One-sided confidence bounds, each missing the truth with the stated tail probability at most."""
+    """One-sided confidence bounds; each is wrong with at most the stated tail probability."""
 
     low: Numbers
     high: Numbers
@@ -107,7 +107,7 @@ def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sample:
-    """Independent values of one law, and what is known of that law beforehand.
+    """Independent values of one law, with the known properties of that law.
 
     A law that is neither normal nor bounded has no bounds: `bounds` is then None.
     """

@@ -281,7 +281,7 @@ def compose(
     common: Annotated[
         list[str],
         Parameter(
-            help="CLASS=BACKGROUND, or a file of such lines: the common backgrounds of a class; the others are "
+            help="CLASS=BACKGROUND, or a file with such lines: the common backgrounds of a class; the others are "
             "counter; may be repeated, and every class needs one"
         ),
     ],

@@ -24,8 +24,8 @@ from theory.learners import names
 FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
 FINETUNING = Group(
     FINETUNED,
-    help="Fine-tuning of a pretrained CLIP on objects before colours. Learners: zero-shot, obj, objbkg, supervised; "
-    "axes: lr, weight_decay and warmup, chosen by validation.",
+    help="Fine-tuning of a pretrained CLIP on objects on coloured backgrounds. Learners: zero-shot, obj, objbkg, "
+    "supervised; axes: lr, weight_decay and warmup, chosen by validation.",
     sort_key=2,
 )
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number

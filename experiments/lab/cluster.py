@@ -67,7 +67,7 @@ def on_dask(
         known = client.scheduler_info(n_workers=-1)["workers"].values()
         if not any(worker["resources"].items() >= resources.items() for worker in known):
             with_gpu = " --resources GPU=1" if resources else ""
-            report(f"the blocks wait for a worker, such as: dask worker {address}{with_gpu}")
+            report(f"the blocks wait for a worker; start one by: dask worker {address}{with_gpu}")
         yield partial(_execute, client, resources)
 
 

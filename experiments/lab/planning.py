@@ -91,7 +91,7 @@ def plan(study: StudySpec) -> Plan:
 
 
 def _chunk(study: StudySpec, estimated: bool) -> tuple[int, ...]:
-    """A box whole along the last axes, so that blocks follow each other in C order."""
+    """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
     most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study, estimated)))

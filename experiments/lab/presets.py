@@ -8,7 +8,7 @@ A file of `designs/` holds
 
     question, look, answer     the question, what to look at, and the result of the quick size
     takeaway                   the answer as a title, without numbers
-    printed                    name of a paper's table of the same settings (`experiments.lab.tables`), if any
+    printed                    name of a paper's table with the same settings (`experiments.lab.tables`), if any
     seconds                    duration of each size on one core
     [[plot]]                   pictures: options of `soberclip plot`
     [study]                    the quick size, a study document (`experiments.lab.studies`)

@@ -66,7 +66,7 @@ def begin(folder: Path, ensemble: "Ensemble") -> None:
 
 @contextmanager
 def _sentences(file: Path) -> Iterator[None]:
-    """Raise RequestError, naming the file, for one that is missing, damaged or of another run."""
+    """Raise RequestError, naming the file, if it is missing, damaged or of another run."""
     from safetensors import SafetensorError  # start-up time
 
     from simulator.towers.checkpoints import AnotherRun

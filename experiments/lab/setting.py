@@ -74,7 +74,7 @@ class Setting:
 
     @property
     def called(self) -> str:
-        """Name of what is trained, for sentences."""
+        """Name of the learner or loss, for messages."""
         if self.recipe is not None:
             return f"loss = {self.recipe.loss!r}"
         assert self.learner is not None

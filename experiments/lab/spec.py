@@ -1,7 +1,7 @@
 """The request of a study, as data: a base world, axes, learners, prompts, routes and replicates.
 
 Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
-one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may be named themselves.
+one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may also be named.
 """
 
 from dataclasses import dataclass, replace
@@ -91,7 +91,7 @@ class StudySpec:
         return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
     def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
-        """Learner k with a prompt and a width, each as far as the learner has one."""
+        """Learner k, with the prompt and the width if it takes them."""
         learner = named(self.learners[k])
         options = {"prompt": prompt, "embed_dim": embed_dim}
         given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}

@@ -1,9 +1,9 @@
 """A study on disk: one zarr 3 store, written block by block, each chunk with its checksum.
 
-Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it,
-so a chunk is whole or absent. "seconds" is written last: if its chunk is there, the block is finished. A block that a
-kill cuts short is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a
-damaged chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
+Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
+a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
+block is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a damaged
+chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """

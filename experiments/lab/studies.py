@@ -1,4 +1,4 @@
-"""Studies: any grid of worlds and learners, validated whole and then run.
+"""Studies: any grid of worlds and learners, validated together and then run.
 
 >>> from experiments import study
 >>> table = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]).run()
@@ -246,8 +246,8 @@ def requested(
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """A document with another one on top.
 
-    Tables are merged key by key, everything else is replaced. A field that is an axis on top is no longer set below,
-    and a field that is set on top is no longer an axis below.
+    Tables are merged key by key, everything else is replaced. An axis on top also replaces a field below, and a field
+    on top replaces an axis below.
     """
     set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
     varied_above = {_field(name) for name in over.get("axes", {})}

@@ -50,11 +50,11 @@ def train(
 ) -> dict[str, Any] | None:
     """Train `models` models of one world; the result's document, or None on processes other than rank 0.
 
-    prompt    of the accuracies at the top of the document; "prompts" holds the usual ones, it, and `further`
+    prompt    of the accuracies at the top of the document; "prompts" also holds the usual ones and `further`
     mitigate  name of a mitigation (`experiments.lab.mitigations`)
     output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
     report    called with one line per checkpoint
-    until     end at the first checkpoint that has arrived (`experiments.lab.arrival`)
+    until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
     share_out train the models of a long run in as many processes as torch has threads
 
     Raises RequestError for a request that cannot be met, RunError if no model stays finite.
@@ -117,7 +117,7 @@ def train(
 
 @dataclass
 class _Run:
-    """A training run: where it writes, and how far it is."""
+    """A training run: its folder and its progress."""
 
     ensemble: "Ensemble"
     processes: int
@@ -155,7 +155,7 @@ class _Run:
         since = max([0, *(s for s in due if s <= step)])
         if self._arrived():
             return
-        clock = perf_counter()  # of this stretch of steps, without evaluation
+        clock = perf_counter()  # of the steps since the last checkpoint, without evaluation
         states = run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)
         with closing(states):
             for state in states:
@@ -170,7 +170,7 @@ class _Run:
                     since = step
                     if self._arrived():
                         return
-                # Several processes train on while this one evaluates.
+                # Other processes continue to train while this one evaluates.
                 begun, clock = step, perf_counter() if self.processes == 1 else now
         if step < steps:
             distributed.leave(group)
@@ -226,7 +226,7 @@ def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
 
 
 def _check_memory(ensemble: "Ensemble") -> None:
-    """Raise RequestError before the machine runs out of memory, which would take it minutes to notice."""
+    """Raise RequestError if memory would run out, which might show only after minutes."""
     from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
 
     least, free = least_bytes(ensemble), free_bytes(ensemble.device)

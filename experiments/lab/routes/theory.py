@@ -58,7 +58,7 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:
     """(part of the region, its law or the reason for none), with one part per value that changes more than the world.
 
-    What towers reach depends on their whole recipe, so every place of a study of towers is a part.
+    The optimum of towers depends on their whole recipe, so each place of a study of towers is a part.
     """
     cuts = [
         _each(slice(0, part.stop - part.start))
@@ -70,7 +70,7 @@ def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Itera
         try:
             yield part, _law(study, region, part, k, prompt)
         except (RequestError, *UNDEFINED):
-            for place in product(*map(_each, part)):  # some places may have one
+            for place in product(*map(_each, part)):  # some places may have a law
                 try:
                     yield place, _law(study, region, place, k, prompt)
                 except (RequestError, *UNDEFINED) as error:
