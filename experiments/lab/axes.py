@@ -116,8 +116,8 @@ def _spread(field: str, text: str) -> tuple[list[Value], str]:
         count = float(rest[0])
     if len(rest) > 2 or scale not in SCALES or not 2 <= count <= LONGEST or count % 1:
         raise RequestError(
-            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, optionally with :log or :one-minus after it; COUNT lies "
-            f"between 2 and {LONGEST:,}"
+            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, optionally with :log or :one-minus after it, and COUNT "
+            f"from 2 to {LONGEST:,}"
         )
     if _kind(field) not in (int, float):
         raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low_word},{high_word}")
