@@ -73,7 +73,7 @@ def fit_line(
 def resampled(common: Float[np.ndarray, " m"], replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R m"]:
     """How often each model is drawn in each bootstrap replicate.
 
-    A replicate with one common accuracy has no line, so it is drawn again. Raises ValueError if all are equal.
+    A replicate whose models share one common accuracy is drawn again. Raises ValueError if all models share one.
     """
     if np.ptp(common) == 0:
         raise ValueError("all models have the same common accuracy; no line is determined")

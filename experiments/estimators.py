@@ -60,7 +60,7 @@ _TABLE: dict[type[Learner], Estimator] = {
     MaxMargin: Estimator(fit="max-margin"),
     InfoNCE: Estimator(images=True),
     Bayes: Estimator(images=True),
-    Printed: Estimator(),  # a formula, which nothing trains
+    Printed: Estimator(),  # a formula that is not trained
 }
 
 

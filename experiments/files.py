@@ -18,8 +18,8 @@ from experiments.errors import RequestError, RunError
 
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"
-MARKED_BYTES = 65_536  # at the start and at the end of a file, where a mark is looked for
-# The file of a folder that says which verb wrote it, and its mark. The default is "verb" in result.json.
+MARKED_BYTES = 65_536  # searched for a mark at each end of a file
+# verb: (file that identifies the folder as the verb's, mark in it). The default is "verb" in result.json.
 RECORDS = {"train": ("run.json", b'"specification"'), "check": ("verdicts.json", b'"claim"')}
 
 
@@ -31,7 +31,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     temporary = path.with_name(f".{path.name}.{token_hex(6)}")
     try:
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        mode = os.fstat(handle).st_mode  # by the umask; some writers make their files private
+        mode = os.fstat(handle).st_mode  # set by the umask; some writers change it
         os.close(handle)
         write(temporary)
         temporary.chmod(mode)
@@ -97,7 +97,7 @@ def output_folder(path: Path) -> Path:
 
 
 def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark: bytes | None = None) -> None:
-    """Raise RequestError unless `verb` may write files of these names into a folder. Nothing is left behind.
+    """Raise RequestError unless `verb` may write files of these names into a folder. No probe file remains.
 
     The folder must be writable, or it must be possible to create it. Existing files must be the verb's own: each
     carries `mark`, or, without a mark, the folder's record is the verb's.
@@ -174,7 +174,7 @@ def staging_folder(output: Path) -> Path:
 def replace_folder(staging: Path, output: Path) -> None:
     """Mark the finished folder and move it to `output`; after a failure the earlier report is moved back.
 
-    Raises RequestError if somebody else's file has appeared there meanwhile, RunError if the file system fails.
+    Raises RequestError if a file of another program has appeared there, RunError if the file system fails.
     """
     write_json(staging / MARK, {"made by": "soberclip reproduce", "files": sorted({MARK, *_paths(staging)})})
     check_report(output)

@@ -24,11 +24,11 @@ from theory.learners.base import Learner
 
 Route = Literal["exact law", "drawn pairs", "drawn images"]
 
-IMAGES = 20_000  # on which a rule is measured when it is compared with one training run
+IMAGES = 20_000  # test images per rule, when it is compared with one training run
 
 
 class Unmeasurable(ArithmeticError):
-    """Raised, with the reason, where a point cannot be measured."""
+    """A point cannot be measured; the message is the reason."""
 
 
 def learned_critics(
@@ -59,7 +59,7 @@ class Sample(NamedTuple):
 def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[Sample]:
     """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
 
-    All pairs come from one stream, in order. A block has as many replicates as a block of the stream fills.
+    All pairs come from one stream, in order. A block has as many replicates as fit into one block of the stream.
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
@@ -77,7 +77,7 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> I
 
 
 def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: int, stream: str) -> Iterator[Sample]:
-    """One replicate at a time, after a sampler."""
+    """Replicates after a sampler, one at a time."""
     import torch
 
     from simulator.gaussian.pairs import Pairs, contradicted

@@ -1,4 +1,4 @@
-"""Intervals and error rates of the whole project, each with the assumption that it holds under.
+"""Intervals and error rates of the whole project, each with its assumption.
 
     Student t        the mean of independent normal values; means over thousands of pairs are close enough
     Clopper-Pearson  a probability, from independent yes-or-no answers
@@ -7,13 +7,12 @@
 
 A bound at tail a lies on the wrong side of the truth with probability at most a.
 
-Betting (Waudby-Smith and Ramdas, JRSS B 86, 2024, section 5): whoever bets on values in [0, 1] having a mean above m
-holds, from a capital of 1, after R fair rounds
+Betting (Waudby-Smith and Ramdas, JRSS B 86, 2024, section 5): bet that values in [0, 1] have a mean above m.
+After R rounds a capital of 1 becomes
     K(m) = average over theta of prod_i (1 - theta + theta x_i/m),    0 <= theta <= 1.
 At the true mean E K = 1, so P(K >= 1/a) <= a by Markov's inequality; K falls with m, and the lower bound is the m at
-which K = 1/a. A fixed average in place of predictable bets makes the bound free of the order of the values, so that
-equal values are counted. (The authors' library confseq 0.0.11, the last release, of 2023, has no wheels and needs a C++
-compiler and Boost.)
+which K = 1/a. The average over theta replaces predictable bets. It does not depend on the order of the values, so equal
+values can be counted. (confseq 0.0.11, the authors' last release, from 2023, needs a C++ compiler and Boost.)
 """
 
 from dataclasses import dataclass
@@ -27,11 +26,11 @@ from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 from simulator.exact_counts import multinomial
 
 Numbers = np.ndarray | float
-LEVEL = 0.95  # of every interval that is shown without a decision resting on it
+LEVEL = 0.95  # of every interval on which no decision depends
 
 
 class Bounds(NamedTuple):
-    """One-sided confidence bounds, each missing the truth with the stated tail probability at most."""
+    """One-sided confidence bounds; each is wrong with at most the stated tail probability."""
 
     low: Numbers
     high: Numbers
@@ -49,7 +48,7 @@ def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
     """Student t bounds of a mean, over the last axis. Exact for independent normal values."""
     R = np.shape(values)[-1]
     if R < 2:
-        raise ValueError(f"{R} replicate(s) carry no interval; the fewest are 2")
+        raise ValueError(f"an interval needs at least 2 replicates, got {R}")
     mean = np.mean(values, axis=-1)
     half = -stdtrit(R - 1, tail) * np.std(values, axis=-1, ddof=1) / np.sqrt(R)
     return Bounds(mean - half, mean + half)
@@ -74,7 +73,7 @@ def betting_bounds(
     floor, ceiling = support
     if np.any(values < floor) or np.any(values > ceiling):
         raise ValueError(
-            f"values from {values.min():g} to {values.max():g} leave their support [{floor:g}, {ceiling:g}]"
+            f"values from {values.min():g} to {values.max():g} lie outside the support [{floor:g}, {ceiling:g}]"
         )
     counts = np.ones_like(values) if counts is None else np.asarray(counts, float)
     x, width = (values - floor) / (ceiling - floor), ceiling - floor
@@ -108,7 +107,7 @@ def _betting_low(x: np.ndarray, counts: np.ndarray, tail: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sample:
-    """Independent values of one law, and what is known of that law beforehand.
+    """Independent values of one law, with the known properties of that law.
 
     A law that is neither normal nor bounded has no bounds: `bounds` is then None.
     """
@@ -182,11 +181,11 @@ def sign_test(up: int, down: int) -> float:
 
 
 def mcnemar(right: Int[np.ndarray, "S 2"], asked: Int[np.ndarray, "S 2"]) -> float:
-    """Exact two-sided p-value of "in each stratum both columns are right alike".
+    """Exact two-sided p-value of the hypothesis that both columns are equally accurate in each stratum.
 
-    Under that hypothesis, and given how many answers of a stratum are right, those in the first column are
-    hypergeometric. The p-value is the probability of all sums over strata that are at most as likely as the observed
-    one. With one answer in each column this is McNemar's exact test, in general that of Cochran, Mantel and Haenszel.
+    `right` and `asked` count right answers and all answers. Given the right answers of a stratum, the number in the
+    first column is hypergeometric. The p-value is the probability of all sums over strata that are at most as likely as
+    the observed one. With one answer per column this is McNemar's test, else that of Cochran, Mantel and Haenszel.
     """
     rows, times = np.unique(np.column_stack([asked, right.sum(axis=1)]), axis=0, return_counts=True)
     law, least = np.ones(1), 0
@@ -221,7 +220,7 @@ def resampled_means(
 
 
 def resamples(clusters: int, replicates: int, rng: np.random.Generator) -> Float[np.ndarray, "R C"]:
-    """How often each cluster is drawn in each replicate of a bootstrap; what belongs to a cluster stays together."""
+    """How often each cluster is drawn in each replicate of a bootstrap; a cluster's members stay together."""
     chances = np.full(clusters, 1 / clusters)  # counts are near 1, and every numpy draws these by inversion
     return rng.multinomial(clusters, chances, size=replicates).astype(float)
 
@@ -240,7 +239,7 @@ def bootstrap_interval(
     Plain percentile intervals of C clusters are too narrow by sqrt((C - 1)/C) and by normal instead of t quantiles; the
     level is widened to undo both (Hesterberg 2015, arXiv 1411.5279, "expanded percentile").
     """
-    if clusters < 2 or np.ptp(drawn) < 1e-12:  # accuracies: rounding is far below
+    if clusters < 2 or np.ptp(drawn) < 1e-12:  # accuracies differ by more than this, rounding by less
         return None
     tail = expanded_tail(clusters, level)
     low, high = np.quantile(drawn, [tail, 1 - tail])

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, a line now and then in a pipe.
+"""Progress on stderr: bars on a terminal, a line every SILENCE seconds in a pipe.
 
 Nothing appears in the first PATIENCE seconds. Under torchrun only the first process reports.
 """
@@ -39,7 +39,7 @@ class Throttle:
             say(line)
 
 
-tell = Throttle()  # for everything that reports by lines
+tell = Throttle()  # for all reports by lines
 
 
 def track(items: Iterable[T], total: int, description: str, label: Callable[[T], str] | None = None) -> Iterator[T]:
@@ -55,7 +55,7 @@ def track(items: Iterable[T], total: int, description: str, label: Callable[[T],
 def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Callable[..., None]]:
     """A function advance(more, now="") that counts finished work and names the current item.
 
-    A terminal shows a bar with the rate in `unit` and the time left, without a total a clock. A pipe gets lines.
+    A terminal shows a bar, the rate in `unit` and the time left, or without a total a clock. A pipe gets lines.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("RANK", "0") != "0":
         yield _lines(description, total)

@@ -1,4 +1,4 @@
-"""The verdict on a claim, for every kind of claim, and what the contradictions among many verdicts are worth."""
+"""The verdict on a claim of any kind, and the family-wise error rate of the contradictions among many verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -54,7 +54,7 @@ class Verdict:
     alpha
         Error rate.
     p_value
-        The least alpha/2 at which the contradiction would stand; None if no worst point was measured.
+        The smallest alpha/2 at which the contradiction would stand; None if no worst point was measured.
     tau
         The violation that is allowed.
     seconds
@@ -77,7 +77,7 @@ class Verdict:
         What `experiments.court.certificates.proof_of` returned; None if no proof was requested. A claim is "proved"
         only if the checker accepts the proof and the audits agree.
     cases, stored, device, versions
-        Of trained towers: the ensembles, whether the verdict ships with the package, and what it was computed with.
+        Of trained towers: the ensembles, whether the verdict ships with the package, and what computed it.
     """
 
     kind: Kind = "searched"
@@ -143,7 +143,7 @@ def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> d
 
 
 def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:
-    """What `family` found, in a sentence; None if no claim was contradicted."""
+    """The result of `family` in a sentence; None if no claim was contradicted."""
     found = family(verdicts)
     if not found["contradicted"]:
         return None

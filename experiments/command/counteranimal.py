@@ -13,7 +13,7 @@ from experiments.command.options import Json, Seed, Whole, real
 from experiments.command.output import check_output, emit, note
 from experiments.errors import RequestError
 
-# Described where it is registered.
+# main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext", default_parameter=Parameter(negative=""))
 
 Data = Annotated[
@@ -95,7 +95,7 @@ def inspect(
         document["published_n_common"],
         document["published_n_counter"],
     ):
-        note("counts differ from the published ones, which do not add up themselves; results state their own")
+        note("counts differ from the published ones, which contradict each other; results state your counts")
 
 
 @app.command
@@ -165,15 +165,17 @@ def evaluate(
 def score(
     *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
     name: Annotated[str | None, Parameter(help="name of the model [default: the file's]")] = None,
-    family: Annotated[str, Parameter(help="models with one line in a plot: CLIP, ImageNet, LVLM, ...")] = "LVLM",
+    family: Annotated[str, Parameter(help="models that share a line in plots: CLIP, ImageNet, LVLM, ...")] = "LVLM",
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
-    prompts: Annotated[str, Parameter(help="prompts of the predictions, for the standing")] = "simple",
+    prompts: Annotated[
+        str, Parameter(help="prompts of the predictions, to compare them with published models")
+    ] = "simple",
     seed: Seed = 0,
     output: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Metrics, intervals and standing for predictions made elsewhere.
+    """Metrics, intervals and rank among published models, for predictions made elsewhere.
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
@@ -279,7 +281,7 @@ def compose(
     common: Annotated[
         list[str],
         Parameter(
-            help="CLASS=BACKGROUND, or a file of such lines: the common backgrounds of a class; the others are "
+            help="CLASS=BACKGROUND, or a file with such lines: the common backgrounds of a class; the others are "
             "counter; may be repeated, and every class needs one"
         ),
     ],
@@ -315,7 +317,7 @@ def law(
         Parameter(help="labels that compete: the photos' classes, or all of ImageNet or --classes"),
     ] = "data",
     tolerance: Annotated[
-        float, Parameter(converter=real, help="largest error of an accuracy with which the law holds")
+        float, Parameter(converter=real, help="the law holds if no accuracy errs by more than this")
     ] = 0.03,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,

@@ -1,6 +1,6 @@
 """The screens of the verbs of counteranimal: a document in, lines and tables out.
 
-A column is a head and a template of its cells. Templates have three formats of their own: {x:%} is a fraction in
+A column is a head and a template of its cells. Templates have three further formats: {x:%} is a fraction in
 percent, {x:+%} a difference in points, {x:to} an interval in percent. A value of None leaves the cell empty.
 """
 
@@ -85,7 +85,7 @@ def summary_table(documents: list[Document]) -> Group:
             off = (document["standing"] or {}).get("off_printed")
             words = f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}" if off else ""
             rows.append({"model": document["model"], **document["macro"], "off": words})
-        columns = {"model": "{model}", **PERCENTS, ">off the printed": "{off}"}
+        columns = {"model": "{model}", **PERCENTS, ">minus printed": "{off}"}
         parts.append(_listed("macro, in order of counter accuracy", columns, rows))
     return screen(*parts)
 
@@ -102,7 +102,7 @@ def _summary(document: Document) -> list[Any]:
         ends = document["intervals"][mean]
         rows.append([words, *(f"{percent(value)} ({interval(ends[name])})" for name, value in document[mean].items())])
     if document["top5"]:
-        rows.append(["classes, of the first 5", *map(percent, document["top5"]["macro"].values())])
+        rows.append(["classes (top 5)", *map(percent, document["top5"]["macro"].values())])
     heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
     left_out = (named(index) for index in counts.get("left_out_classes", ()))
     parts: list[Any] = [table(document["model"], heads, rows), _counted(counts)]
@@ -122,7 +122,7 @@ def _summary(document: Document) -> list[Any]:
         cell = document[f"worst_{kind}"]
         part = (cell[name] for name in ("group", "background") if name in cell)
         where = ", ".join([f"class {named(cell['class_index'])}", *part])
-        accuracy = "{accuracy:%} of {photos} photos; the least true accuracy of all lies in {interval:to}"
+        accuracy = "{accuracy:%} of {photos} photos; the lowest true accuracy lies in {interval:to}"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {_fill(accuracy, **cell)}")
     return parts + _standing(document["standing"])
 
@@ -142,9 +142,9 @@ def _object_effect(effect: Document) -> list[Any]:
     every = {**effect, "class_index": "all", "p_holm": None}
     parts: list[Any] = [
         _listed("the background's effect at a fixed object, means over objects", columns, [*effect["classes"], every]),
-        "better on: objects right more often on common : on counter backgrounds",
+        "better on: objects with the higher accuracy on common : on counter backgrounds",
         "interval: over objects; p: McNemar's exact test of no effect on any object",
-        "both hold for these background photos only; if they are few, their difficulty alone can reject",
+        "both hold for these background photos only; a few difficult photos can make p small",
     ]
     if left_out := effect["left_out_objects"]:
         parts.append(warning(f"{left_out} objects have readable photos in one group only and are left out"))
@@ -208,10 +208,10 @@ def published_table(document: Document) -> Group:
 
 
 MARKS = {
-    "*": "of the line alone: the model's own error is not known",
+    "*": "interval of the line alone: the model's own error is unknown",
     "†": "extrapolated: outside the common accuracies of the line's models",
-    "‡": "an accuracy of 0 or 100 %: on the edge of stretched axes, in no line",
-    "≁": "not comparable: another protocol, in no line",
+    "‡": "an accuracy of 0 or 100 %: at infinity on stretched axes, used for no line",
+    "≁": "not comparable: another protocol, used for no line",
 }
 
 
@@ -237,7 +237,7 @@ def comparison_table(document: Document) -> Group:
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
         *sorted(protocols),
         *(_pairs(part, unit) for part, unit in ((pairs, "classes"), (by_object, "objects")) if part),
-        warning(f"not paired, to keep this readable: {unpaired}") if unpaired else None,
+        warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )
 
 
@@ -300,7 +300,7 @@ def law_table(document: Document) -> Group:
         "model": "{model}",
         "verdict": "{verdict}",
         **{f">{g}": f"{{law[groups][{g}][predicted]:%}} : {{law[groups][{g}][measured]:%}}" for g in GROUPS},
-        ">off a class": "{law[rms][value]:%} ({law[rms][bounds]:to})",
+        ">rms error": "{law[rms][value]:%} ({law[rms][bounds]:to})",
     }
     reliances = []
     for m in models:
@@ -310,19 +310,17 @@ def law_table(document: Document) -> Group:
     ranked = "t ranks models as the drop does: {verdict} (n = {models}"
     if ranking["tau"] is not None:
         ranked += ", Kendall's tau {tau:+.2f}, exact p = {p:.2g}, error rate {alpha:g}"
-    unmeasured = (
-        "{model}: {photos_without_cell} photos are not measured: their class lacks a group, or their background "
-    )
+    unmeasured = "{model}: {photos_without_cell} photos are not measured: their class lacks a group, or their "
     return screen(
         f"claim: {document['statement']}",
         _listed("Predicted : measured, %", predictions, models),
         *(f"{m['model']}: {m['reason']}" for m in models),
-        "off a class: root mean square over classes and groups, beyond sampling error",
+        "rms error: root mean square over classes and groups, beyond sampling error",
         f"tolerance {100 * document['tolerance']:g} points; if the law holds, it is contradicted with probability "
         f"{document['alpha']:g} at most",
         *(warning(_fill(unmeasured + "background has one photo", **m)) for m in models if m["photos_without_cell"]),
         table("Reliance on the background", ("model", ">t (95%)", ">drop %"), reliances),
-        "t: effect of backgrounds over that of classes, on a class's score (95%), from the fitted half",
+        "t: effect of backgrounds on a class's score, divided by that of classes (95%), from the fitted half",
         "drop: common - counter, on the other half",
         _fill(ranked + ")", **ranking),
     )

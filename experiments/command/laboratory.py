@@ -24,8 +24,8 @@ from theory.learners import names
 FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
 FINETUNING = Group(
     FINETUNED,
-    help="Fine-tuning of a pretrained CLIP on objects before colours. Learners: zero-shot, obj, objbkg, supervised; "
-    "axes: lr, weight_decay and warmup, chosen by validation.",
+    help="Fine-tuning of a pretrained CLIP on objects on coloured backgrounds. Learners: zero-shot, obj, objbkg, "
+    "supervised; axes: lr, weight_decay and warmup, chosen by validation.",
     sort_key=2,
 )
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
@@ -84,7 +84,7 @@ def sweep(
     ] = None,
     csv: Annotated[Path | None, Parameter(help="file for the flat table, one row per cell")] = None,
     root: Annotated[
-        str | None, Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, as val2017's")
+        str | None, Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, such as val2017")
     ] = None,
     model: Annotated[
         str | None, Parameter(group=FINETUNING, help="the CLIP that is fine-tuned: open_clip:NAME[/TAG]")
@@ -92,7 +92,7 @@ def sweep(
     weights: Annotated[
         Path | None, Parameter(group=FINETUNING, help="file of its weights, instead of a tag's own")
     ] = None,
-    device: Annotated[str | None, Parameter(group=FINETUNING, help="where it is trained [default: cpu]")] = None,
+    device: Annotated[str | None, Parameter(group=FINETUNING, help="device of the training [default: cpu]")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
@@ -188,7 +188,7 @@ def _finetune(
     note(preset().question)
     note(request.sentence())
     if not dry_run:
-        from experiments.lab.finetuning.run import run
+        from experiments.lab.finetuning.selection import run
 
         emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
 
@@ -352,10 +352,10 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
             ["learner", *(f">{backbone}" for backbone in backbones)],
             [[name, *(", ".join(printed[name, backbone]) for backbone in backbones)] for name in trained_on],
         ),
-        warning(f"{counted(lost, 'training')} lost a finite loss and were not chosen") if lost else None,
+        warning(f"{counted(lost, 'training')} diverged and were not chosen") if lost else None,
         document["design"]["look"],
-        f"What is known: {document['design']['answer']}",
-        dim(f"all of it: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
+        f"Known so far: {document['design']['answer']}",
+        dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )
 
 

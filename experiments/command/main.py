@@ -46,7 +46,7 @@ VERBS = {  # verb: its module, what it does, and examples
     ),
     "train": (
         "synthetic",
-        "Train two towers by gradient descent, an ensemble at a time, on this machine or under torchrun.",
+        "Train an ensemble of towers by gradient descent, on this machine or under torchrun.",
         "--loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2",
     ),
     "show": (
@@ -56,7 +56,7 @@ VERBS = {  # verb: its module, what it does, and examples
     ),
     "designs": (
         "laboratory",
-        "The designs that ship: studies that each answer one question, in a quick size and a full one.",
+        "List the designs: studies that each answer one question, in a quick and a full size.",
         "",
     ),
     "sweep": (
@@ -71,7 +71,7 @@ VERBS = {  # verb: its module, what it does, and examples
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
         'phase.zarr --what "infonce:name minus bayes"',
     ),
-    "claims": ("trials", "The claims on trial, with source and statement; what is not on trial, with the reason.", ""),
+    "claims": ("trials", "List the claims on trial with source and statement, and the others with the reason.", ""),
     "check": (
         "trials",
         "Put claims on trial: proved, supported, contradicted or undecided, with the evidence.",
@@ -99,7 +99,7 @@ KEPT = {**PHOTOS, "compose": "finished composites stay, and the same command res
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status; an error is one sentence on stderr.
 
-    Without arguments it takes those of the process, and configures the process for itself.
+    Without arguments it reads those of the process, and configures the process.
     """
     if arguments is None:
         sleep_soon()
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         kept = KEPT.get(names[0] if verb == "counteranimal" and names else "", "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
-    except BrokenPipeError:  # the reader of our output has left
+    except BrokenPipeError:  # the reader closed the pipe
         _discard_stdout(arguments)
         return RunError.status
     except OSError as error:  # a full or broken disk
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _configure_streams() -> None:
-    """Replace signs that a stream cannot encode, and open streams that were closed before we started."""
+    """Replace characters that a stream cannot encode, and open streams that were closed before the start."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, open until the process ends

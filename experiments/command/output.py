@@ -88,7 +88,7 @@ def warning(sentence: str) -> Text:
 
 
 def dim(sentence: str) -> Text:
-    """A line of minor interest."""
+    """A dimmed line."""
     return Text(sentence, style="dim")
 
 

@@ -219,13 +219,13 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
     if unseen is not None and unseen["counter"] >= NOTABLE:
         yield (
-            f"{percent(unseen['counter'])} % of the counter images are like no pair of this run, so towers cannot "
-            f"know them; {unseen['pairs_needed']:.2g} pairs would leave 1 %"
+            f"{percent(unseen['counter'])} % of the counter images resemble no pair of this run, so towers cannot "
+            f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
         )
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
-        yield f"{state}: --until {document['until']:g} of movement while steps double"
+        yield f"{state}: --until {document['until']:g}, the change while steps double"
 
 
 def _views(world: dict[str, Any]) -> str:

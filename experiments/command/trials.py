@@ -59,7 +59,7 @@ def check(
 
     if verify is not None:
         if ids or quick or prove or output is not None or error_rate is not None:
-            raise RequestError("--verify only checks the certificates of a folder; it goes with --claims alone")
+            raise RequestError("--verify only checks the certificates of a folder; leave out all but --claims")
         return _verify(verify, claims, json)
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
@@ -104,7 +104,7 @@ def reproduce(
     ] = Path("soberclip-report"),
     full: Annotated[
         bool,
-        Parameter(negative="", help="trials as thorough as those of check, with trainings: an hour and more"),
+        Parameter(negative="", help="full trials as in check, with trainings: more than an hour"),
     ] = False,
     seed: Seed = 0,
     json: Json = False,

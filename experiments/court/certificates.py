@@ -25,9 +25,9 @@ from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
 
 SUFFIX = ".proof"
-LARGEST_FILE = 2**28  # bytes of a certificate that are read
-POINTS = 64  # of each case
-ROUNDING = 1e-6  # logistic directions are found to 1e-9, and 0/0 is near at some edges
+LARGEST_FILE = 2**28  # bytes; larger certificates are refused
+POINTS = 64  # per case
+ROUNDING = 1e-6  # logistic directions have errors of 1e-9, and some edges are close to 0/0
 
 
 def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
         try:
             shown, _ = check(proof.certificate, claim)
             if shown != outcome:
-                raise Refused(f"it shows the claim {shown}")
+                raise Refused(f"it shows that the claim is {shown}")
         except Refused as error:
             outcome, reason = "open", f"the checker refuses the certificate: {error}"
         if (difference := mismatch(claim)) is not None:
@@ -95,8 +95,8 @@ def mismatch(claim: Claim) -> str | None:
             first = int(np.argmax(wrong))
             where = ", ".join(f"{name} = {value[first]:.4g}" for name, value in point.items())
             return (
-                f"the formula that its fields record gives a violation of {recorded[first]:.4g} at {where}, and the "
-                f"trial {trial[first]:.4g}"
+                f"the recorded formula gives a violation of {recorded[first]:.4g} at {where}, but the "
+                f"trial gives {trial[first]:.4g}"
             )
     return None
 
@@ -108,9 +108,9 @@ def apply_proof(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
     if proof["outcome"] == "proved" and ruling.decision == "supported":
         return Ruling("proved", f"{proof['reason']}; the certificate passes the checker, and the audit points agree")
     if proof["outcome"] == "proved":
-        return Ruling(ruling.decision, f"{ruling.reason}; yet {proof['reason']}")
+        return Ruling(ruling.decision, f"{ruling.reason}; but {proof['reason']}")
     if proof["outcome"] == "refuted" and ruling.decision == "contradicted":
-        return Ruling("contradicted", f"{ruling.reason}; of the closed form this is certain: {proof['reason']}")
+        return Ruling("contradicted", f"{ruling.reason}; the closed form is refuted: {proof['reason']}")
     return Ruling(ruling.decision, f"{ruling.reason}; {proof['reason']}")
 
 
@@ -127,15 +127,15 @@ def refuse_other_files(folder: Path, claim_ids: Iterable[str]) -> None:
 
 
 def verify_folder(folder: Path, claims: Iterable[Claim], report: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Check every certificate of a folder: what each shows, or why it is refused.
+    """Check every certificate of a folder. Each result says what it shows, or why it is refused.
 
-    Raises RequestError if there is no such folder, or no certificate in it.
+    Raises RequestError if the folder does not exist or holds no certificate.
     """
     if not folder.is_dir():
-        raise RequestError(f"{str(folder)!r} is no folder; name one that check --prove --output FOLDER wrote")
+        raise RequestError(f"{str(folder)!r} is not a folder; name one that check --prove --output FOLDER wrote")
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if not files:
-        below = sorted(folder.glob(f"*/*{SUFFIX}"))  # of a report, for one
+        below = sorted(folder.glob(f"*/*{SUFFIX}"))  # for example, of a report
         advice = f"try {str(below[0].parent)!r}" if below else "check --prove --output FOLDER writes them"
         raise RequestError(f"{str(folder)!r} holds no certificate (*{SUFFIX}); {advice}")
     known = {claim.id: claim for claim in claims}
@@ -159,7 +159,7 @@ def _verified(file: Path, known: dict[str, Claim]) -> dict[str, Any]:
         data = file.read_bytes()
         name = claim_of(data)
         if name not in known:
-            raise Refused(f"its claim {name!r} is unknown; --claims FILE.py names claims of your own")
+            raise Refused(f"its claim {name!r} is unknown; --claims FILE.py adds claims of your own")
         shows, boxes = check(data, known[name])
         if (difference := mismatch(known[name])) is not None:
             raise Refused(difference)

@@ -1,10 +1,10 @@
-"""The rule of decision: pure statistics, no world in sight.
+"""The decision rule, as pure statistics.
 
-contradicted  at the worst point the lower 1 - alpha/2 bound of the violation exceeds tau; for a true claim this has
-              probability alpha/2 at most, wherever the search has led
+contradicted  at the worst point the lower 1 - alpha/2 bound of the violation v exceeds tau; for a true claim this has
+              probability alpha/2 at most, whichever point the search found
 supported     the search found v < tau everywhere, and at each of m audit points the upper 1 - alpha/(2m) bound is below
-              tau. That is a search and m audited points: no error rate is attached to the rest of the domain
-undecided     neither, and the reason
+              tau; the rest of the domain has no error rate
+undecided     neither; the ruling has the reason
 proved        supported, and a proof of the closed form covers the whole domain (`experiments.court.certificates`)
 """
 
@@ -17,8 +17,8 @@ from scipy.special import gammaincinv, ndtri, stdtrit
 from experiments.inference import Bounds, Sample, bets
 
 Decision = Literal["proved", "supported", "contradicted", "undecided"]
-POWER = 0.95  # of a claim as a whole: its audit points share out the chance of a miss
-FEWEST = 8  # replicates; fewer would leave the t bounds far from normal ones
+POWER = 0.95  # of a whole claim: the probability of a miss is divided among its audit points
+FEWEST = 8  # replicates; with fewer, t bounds are much wider than normal ones
 TWO_SIDED = ("=", "slope")
 
 
@@ -34,9 +34,11 @@ def violation_bounds(
 ) -> Bounds:
     """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q.
 
-    v = target - q for ">=", q - target for "<=", |q - target| for "=" and "slope", the side that was not promised for
-    "iff", and q itself, a difference of two points, for the monotone relations. The lower bound of |q - target| is the
-    distance of the target from a two-sided interval, 0 inside it; the upper bound needs one side only.
+        v = target - q      for ">=", and for "iff" where `promised`
+        v = q - target      for "<=", for "iff" elsewhere, and for the monotone relations, where q is a difference
+        v = |q - target|    for "=" and "slope"
+
+    The lower bound of |q - target| is the distance from target to a two-sided interval. The upper bound needs one side.
     """
     low, high = bounds(tail)
     if relation in TWO_SIDED:
@@ -49,9 +51,9 @@ def violation_bounds(
 
 
 def p_value(low: Callable[[float], float], tau: float) -> float:
-    """The least tail at which the lower bound low(tail) exceeds tau, by bisection; 1 if none below 1/2 does.
+    """The smallest tail at which low(tail) exceeds tau, by bisection; 1 if no tail below 1/2 does.
 
-    At twice this error rate the claim would just have been contradicted.
+    At twice this error rate the claim is just contradicted.
     """
     if low(0.5) <= tau:
         return 1.0
@@ -79,24 +81,24 @@ def decide(
     above = [bound.high for bound in audits if bound.high >= tau]
     seen = []
     if searched >= tau:
-        shown = "" if worst is None else f", of which measurements there show {max(worst.low, 0.0):.4g}"
+        shown = "" if worst is None else f" (measurements there show at least {max(worst.low, 0.0):.4g})"
         seen.append(f"the search found a violation of {searched:.4g}{shown}; {tau:g} is allowed")
     elif above:
-        seen.append(f"{len(above)} of {len(audits)} {called[1]} leave room for a violation of {max(above):.4g}")
+        seen.append(f"{len(above)} of {len(audits)} {called[1]} do not exclude a violation of {max(above):.4g}")
     elif not audits and not obstacles:
         seen.append("no point could be audited")
     if seen or obstacles:
         return Ruling("undecided", "; ".join([*seen, *obstacles, *notes]))
     return Ruling(
         "supported",
-        f"no violation of {tau:g} was found and {len(audits)} {called[1]} agree; of other points nothing is claimed",
+        f"no violation of {tau:g} was found and {len(audits)} {called[1]} agree; other points are not covered",
     )
 
 
 def size_needed(pilot: Sample, gap: float, tail: float, miss: float) -> float:
-    """Values that bring a bound at `tail` within `gap` of the mean, except with probability `miss`; inf if none do.
+    """Number of values for a bound at `tail` to lie within `gap` of the mean, except with probability `miss`.
 
-    Judged from a pilot sample of the same law, by the method that `Sample.bounds` will use.
+    inf if no number suffices. Estimated from a pilot sample of the same law, for the method of `Sample.bounds`.
     """
     if gap <= 0:
         return np.inf
@@ -125,9 +127,9 @@ def normal_size(deviation: float, gap: float, tail: float, miss: float) -> float
 
 
 def binomial_size(p: float, gap: float, tail: float, miss: float) -> float:
-    """Answers for a Clopper-Pearson bound at `tail` to come within `gap` of p, by the normal approximation.
+    """Number of answers for a Clopper-Pearson bound at `tail` to lie within `gap` of p, by normal approximation.
 
-    The variance is that of the least favourable probability within reach, and 2/gap answers pay for discreteness.
+    The variance is the largest within `gap` of p. 2/gap further answers allow for discreteness.
     """
     worst = np.clip(0.5, p - gap, p + gap)
     deviation = np.sqrt(worst * (1 - worst))
@@ -135,9 +137,9 @@ def binomial_size(p: float, gap: float, tail: float, miss: float) -> float:
 
 
 def betting_size(pilot: Sample, gap: float, tail: float, miss: float) -> float:
-    """Values for a betting bound at `tail` to come within `gap`: for the best stake, its capital grows to 1/tail.
+    """Number of values for a betting bound at `tail` to lie within `gap`: the best stake then has capital 1/tail.
 
-    The pilot is taken with one value more at the far end of the support: what it has not seen may be an atom there.
+    One value at the far end of the support is added to the pilot, since the law may have an atom there.
     """
     assert pilot.support is not None
     low, high = pilot.support
@@ -152,7 +154,7 @@ def betting_size(pilot: Sample, gap: float, tail: float, miss: float) -> float:
         if m <= 0:
             needed.append(0.0)  # the bound 0 of the support is near enough
             continue
-        theta = bets(1e6)[1:, None]  # the whole capital is lost to a single value at the far end
+        theta = bets(1e6)[1:, None]  # without the stake 1, which loses all to one value at the far end
         gains = np.log1p(theta * (values / m - 1))
         growth = gains @ weight
         spread = np.sqrt(np.maximum((gains**2) @ weight - growth**2, 0.0))

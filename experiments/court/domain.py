@@ -1,7 +1,7 @@
 """Points of a claim's domain, the worlds that its relation compares there, and the violation that they give.
 
-A point is the domain's fields by name. Most relations use one world per point. The monotone relations use two, x < x'
-along one parameter, both inside the domain; x' is kept under "<parameter>_later". "slope" uses one per value of its
+A point maps field names to values. Most relations use one world per point. The monotone relations use two, x < x'
+along one parameter, both inside the domain; x' is stored under "<parameter>_later". "slope" uses one per value of its
 grid.
 """
 
@@ -55,7 +55,7 @@ def points_at(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def inside(claim: Claim, point: Point) -> np.ndarray:
-    """Whether points lie in the domain, to rounding; for a monotone relation the later world too."""
+    """Whether points, and the later worlds of a monotone relation, lie in the domain up to rounding."""
     here = {name: value for name, value in point.items() if not name.endswith(LATER)}
     good = claim.contains(here)
     if claim.relation in MONOTONE:
@@ -67,7 +67,7 @@ def inside(claim: Claim, point: Point) -> np.ndarray:
 
 
 def move_along(claim: Claim, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
-    """The same points with the field `along` changed, and those that the domain gives as functions of it."""
+    """The same points with another value of `along`, and of the fields that the domain computes from it."""
     new: dict[str, Numbers] = {}
     for name, given in claim.domain.items():
         if name == claim.along:
@@ -94,7 +94,7 @@ def legs(claim: Claim, point: Point) -> list[Leg]:
 
 
 def combine(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
-    """The number that the relation is about: the quantity, its fall (rise) from x to x', or its log-log slope."""
+    """The value that the relation limits: the quantity, its log-log slope, or its fall (rise) from x to x'."""
     if claim.relation == "slope":
         return log_slope(claim.grid, np.stack(values, axis=-1))
     if claim.relation in MONOTONE:
@@ -111,9 +111,9 @@ def true_violation(claim: Claim, point: Point) -> np.ndarray:
 
 
 def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray:
-    """v where the quantity has these values; world by world if the prediction is undefined in some.
+    """v for these values of the quantity, world by world if the prediction is undefined in some world.
 
-    For a claim about a share of trainings the values are shares that satisfy the relation.
+    For a claim about a share of trainings the values are the shares that satisfy the relation.
     """
     if claim.share is not None:
         return claim.share - np.broadcast_to(values, worlds.shape)
@@ -131,7 +131,7 @@ def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
 
 
 def row(point: Point) -> dict[str, np.ndarray]:
-    """A point as a grid of one."""
+    """A point as a grid of size 1."""
     return {name: np.array([value]) for name, value in point.items()}
 
 
@@ -156,7 +156,7 @@ def guard_errors(claim: Claim) -> Claim:
 
 @contextmanager
 def blamed_on(claim: Claim, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn errors of the claim's own code and numbers into RequestError, with the field that was probably meant."""
+    """Turn errors of the claim's own code into RequestError. A misspelt field gets the nearest valid name."""
     try:
         yield
     except (*but, RequestError):

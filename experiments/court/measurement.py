@@ -32,12 +32,12 @@ from theory.population import block_covariance
 
 Values = Float[np.ndarray, " R"]
 
-DRAWN = 100_000  # pairs that stand for n = infinity where they are drawn one by one
+DRAWN = 100_000  # drawn pairs that represent n = infinity
 MOST_DRAWN = 2_000_000
-RARE = 500  # pairs of the rarest kind that make a mean over the sample normal enough
+RARE = 500  # with so many pairs of the rarest kind, a mean over the sample is nearly normal
 PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
-# Trainings in a pilot: an exact law takes a thousandth of the time of a fit; to rule out atoms takes many values.
+# Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
 PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
@@ -53,8 +53,8 @@ class Plan:
     worlds: list[World]
     routes: dict[Learner, Route]
     pilot_routes: dict[Learner, Route]  # with exact laws in place of drawn pairs, where they are known
-    pairs: dict[Learner, list[int]]  # of one training, world by world
-    here: Worlds  # a grid of one: the world about which the claim predicts
+    pairs: dict[Learner, list[int]]  # per training, world by world
+    here: Worlds  # a grid of size 1: the world of the claim's prediction
 
     @property
     def by_image(self) -> bool:
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def rare(self) -> bool:
-        """Whether a training may see too few pairs of the rarest kind."""
+        """Whether a training may have too few pairs of the rarest kind."""
         return any(
             n * float(rarest(Worlds.of(world))) < RARE
             for learner, pairs in self.pairs.items()
@@ -119,7 +119,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
             pairs[learner] = [drawn_pairs(grid, leg.n) for grid, leg in zip(grids, each, strict=True)]
     rules = " and ".join(s.name for s, route in routes.items() if route == "drawn images")
     if claim.share is not None and rules:
-        why = f"a share of trainings needs learners that are fitted to pairs; {rules} is a rule of the law"
+        why = f"a share of trainings needs learners that are fitted to pairs; {rules} is not"
         raise cannot_be_judged(claim, why)
     return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, each[0].worlds)
 
@@ -127,7 +127,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
 def narrowest(world: World) -> World:
     """A world whose views are as narrow as its latents, with the same noise on every coordinate.
 
-    The population's rules and their accuracies see no other coordinate, so it stands for `world` at n = infinity.
+    Population rules and their accuracies use no other coordinate, so it replaces `world` at n = infinity.
     """
     l = world.latents
     noise = {"sigma_xi": float(np.sqrt(world.nu_image * l)), "sigma_xi_text": float(np.sqrt(world.nu_text * l))}
@@ -147,7 +147,7 @@ def _wanted(worlds: Worlds, n: int) -> Numbers:
 
 
 def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
-    """Where so many pairs can be drawn; for finite n wide views cost more."""
+    """Where the pairs that represent n can be drawn; for finite n wide views cost more."""
     width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
     return _wanted(worlds, n) * width <= MOST_DRAWN
 
@@ -157,12 +157,12 @@ def drawn_pairs(worlds: Worlds, n: int) -> int:
     if not drawable(worlds, n):
         raise Unmeasurable(
             f"{float(_wanted(worlds, n)):.1e} pairs would have to be drawn there (the rarest kind has probability "
-            f"{float(rarest(worlds)):.1g}); at most {MOST_DRAWN:.0e} are"
+            f"{float(rarest(worlds)):.1g}); the limit is {MOST_DRAWN:.0e}"
         )
     return int(_wanted(worlds, n))
 
 
-@final  # a subclass could define __bool__; `shown and shown.route` relies on truth
+@final  # a subclass could define __bool__; `shown and shown.route` needs a true value
 @dataclass(frozen=True)
 class Evidence:
     """What was measured at one point. `promised` says for "iff" whether the condition holds there."""
@@ -231,12 +231,11 @@ def _derived(seed: int, purpose: str) -> int:
 
 
 def measure(plan: Plan, size: int, seed: int) -> Sample:
-    """Independent values of the number that the claim's relation is about, at one point.
+    """Independent values of the number that the claim's relation limits, at one point (`combine`).
 
-    For "increasing" and "decreasing" a value is the fall from x to x' (the rise), for "slope" the log-log slope over
-    the claim's grid; `against` is subtracted. If every learner is a rule on images, a value is one image, and there are
-    `size` of each group. Otherwise a value is one training, and a rule is measured on IMAGES images beside it. For a
-    claim about a share of trainings a value is 1 if the relation holds in one training, else 0.
+    The value of `against` is subtracted. If every learner is a rule on images, a value belongs to one image, and each
+    group has `size` images. Otherwise a value belongs to one training; rules are measured on IMAGES images. For a claim
+    about a share of trainings a value is 1 if the relation holds in one training, else 0.
     """
     claim = plan.claim
     if plan.by_image:

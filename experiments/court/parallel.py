@@ -20,7 +20,7 @@ from experiments.verdict import REFUSED, Verdict
 from simulator.signals import block_signals
 from theory.claims import trained
 
-MOST = 4  # processes: more would not fit in memory beside each other's trainings
+MOST = 4  # processes; the trainings of more would not fit in memory
 
 
 def workers() -> int:
@@ -31,13 +31,13 @@ def workers() -> int:
 def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = False, **options) -> list[dict[str, Any]]:
     """Try the claims; `output`/verdicts.json is rewritten after each, in the order of `claims`.
 
-    `options` are those of `registry.try_claim`. Full trials run in parallel processes, but for a user's `own` claims,
+    `options` are those of `registry.try_claim`. Full trials run in parallel processes, except a user's `own` claims,
     which these processes cannot look up. A claim that cannot be judged is recorded as REFUSED with the reason; the
     others keep their verdicts. Raises RequestError if none can be judged.
     """
     folder = None if output is None else output_folder(output)
     places = {claim.id: place for place, claim in enumerate(claims)}
-    # Quick trials last no longer than processes take to start.
+    # Quick trials are shorter than the start of a process.
     if own or options["quick"] or min(len(claims), workers()) < 2:
         found = (run_one(each, **options) for each in track(claims, len(claims), "claims tried", lambda each: each.id))
     else:
@@ -64,7 +64,7 @@ def run_one(claim: AnyClaim, seed: int, **options) -> dict[str, Any]:
 def run_parallel(ids: Sequence[str], **options) -> Iterator[dict[str, Any]]:
     """Verdicts on the project's claims with these ids, as they finish, each process with one thread.
 
-    `options` are those of `registry.try_claim`. An error in this process, or closing the iterator, ends the others.
+    `options` are those of `registry.try_claim`. An error in this process, or closing the iterator, ends all workers.
     """
     others = active_children()
     # Spawned rather than forked: torch's threads do not survive a fork.
@@ -85,14 +85,14 @@ def run_parallel(ids: Sequence[str], **options) -> Iterator[dict[str, Any]]:
 
 def _leave_no_semaphore() -> None:
     """Give tqdm a lock of this process. Its default is a semaphore, which a killed process would leak."""
-    with suppress(ImportError):  # only extras bring it
+    with suppress(ImportError):  # only extras install it
         from tqdm import tqdm  # start-up time
 
         tqdm.set_lock(RLock())
 
 
 def _longest_first(ids: Sequence[str]) -> list[list[str]]:
-    """Jobs, the longest first by their stored verdicts. Claims about the same towers are one job: one training."""
+    """Jobs, the longest first by their stored verdicts. Claims about the same towers share a training and a job."""
     seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
     towers = {claim.id: claim.towers for claim in trained.CLAIMS}
     jobs: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""All claims of the project, of three kinds, how each is decided, and claims from a user's file."""
+"""All claims of the project and of a user's file, and how each of the three kinds is decided."""
 
 import runpy
 import sys
@@ -17,15 +17,15 @@ from theory.claims.claim import Claim
 from theory.claims.trained import TrainedClaim
 
 QUESTIONS = {  # in the order of the report
-    "theorem": "Does the published theorem hold, and where does it turn?",
-    "supervised": "Is contrastive or supervised learning the more robust one?",
+    "theorem": "Does the published theorem hold, and where does it fail?",
+    "supervised": "Is contrastive or supervised learning more robust?",
     "background": "What makes a contrastive learner rely on the background?",
     "prompts": "Do richer captions and other prompts help?",
     "mitigations": "Do other data help?",
     "pairs": "What do finitely many pairs and dimensions change?",
     "classes": "What do more classes change?",
     "trained": "Do trained towers do what the formulas say?",
-    "pictures": "Does it show in pictures rather than in latents?",
+    "pictures": "Do the results hold for pictures as well as latents?",
     "tables": "What do the published tables of real models say?",
 }
 _OF_CLAIM = {claim.id: claim.question for claim in CLAIMS}
@@ -46,7 +46,7 @@ def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None,
     """The verdict on a claim as a document; `proving` are the options of `judge` about proofs.
 
     A quick trial of trained towers shows the verdict stored with the package, where there is one. Raises RequestError
-    for a claim that cannot be judged, and for a stored verdict of another seed: it would not be the requested one.
+    for a claim that cannot be judged, and for a stored verdict of another seed.
     """
     if isinstance(claim, Claim):
         from experiments.court import trial  # scipy's optimisers take half a second

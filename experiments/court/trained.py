@@ -4,7 +4,7 @@ The number of models is fixed before training. It follows from the claim's `spre
 tolerance with power .95. Every row of every case gets bounds of a mean of independent models at alpha/(2 rows). They
 are Student's, since accuracies over models of one recipe are nearly normal (tests check the error rates). If a claim
 says that its models cluster, they are betting bounds, which hold for any law on a bounded range. A model without a
-finite loss counts as wrong about everything, with bounds that hold for any law.
+finite loss gets the value that is worst for the claim. Its row then has bounds that hold for any law.
 
 Full trials take minutes. `check --quick` and `reproduce` show the verdicts stored with the package, with their date.
 They try only claims without a stored verdict: linear towers, which train in seconds.
@@ -35,11 +35,11 @@ ROUTE = "trained towers"
 DEVICE = "cpu"
 MOST_MODELS = 64
 RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "=", "bridged": "="}
-_TRAININGS: dict[tuple, dict[str, Any]] = {}  # documents of this process: claims about the same towers train them once
+_TRAININGS: dict[tuple, dict[str, Any]] = {}  # results of this process: claims about the same towers share them
 
 
 def models_for(claim: TrainedClaim) -> int:
-    """Models of every case: bounds at the claim's tails come within its tolerance, except with probability .05."""
+    """Models per case: bounds at the claim's tails lie within its tolerance with probability .95."""
     tail = claim.error_rate / (2 * rows_of(claim))
     return int(min(MOST_MODELS, normal_size(claim.spread, claim.tolerance, tail, 1 - POWER)))
 
@@ -60,7 +60,7 @@ def judge_trained(claim: TrainedClaim, *, seed: int = 0, error_rate: float | Non
     began, models, cases = perf_counter(), models_for(claim), []
     for number, case in enumerate(claim.cases, start=1):
         cases.append(run_case(case, models, seed, f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"))
-    # Towers that a claim tried before has trained took their time all the same.
+    # Towers that were trained for an earlier claim count with their time, too.
     seconds = max(perf_counter() - began, sum(case["seconds"] for case in cases))
     return replace(verdict_of(claim, cases, seed, seconds), device=DEVICE, versions=provenance()).as_json()
 
@@ -120,12 +120,12 @@ class Row(NamedTuple):
 
 
 def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> Verdict:
-    """The decision on what was trained."""
+    """The verdict on trained cases."""
     rows = _rows(claim, cases)
     tail = claim.error_rate / (2 * len(rows))
     violations = [_violation(claim, row, tail) for row in rows]
     lost = sum(len(case["diverged"]) for case in cases)
-    notes = [f"{lost} models lost their finite loss and count against the claim"] if lost else []
+    notes = [f"{lost} models diverged and count against the claim"] if lost else []
     lows, highs = zip(*violations, strict=True)
     against = int(np.argmax(lows))
     allowed = 0.0 if claim.says == "misses" else claim.tolerance
@@ -204,7 +204,7 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_form(document: dict[str, Any]) -> dict[str, Any]:
-    """A verdict as it is stored: without the single models and the world's defaults, and with its day."""
+    """A verdict in its stored form: without single models and the world's defaults, with the date."""
     cases = [
         {
             **case,

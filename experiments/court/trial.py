@@ -36,7 +36,7 @@ AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
 PATIENCE = 5.0  # seconds between two lines of progress
-# A rounder counterexample may cost a tenth of the violation's excess over tau, or leave 3 tau, which is plenty.
+# A rounder counterexample keeps .9 of the violation's excess over tau, or a violation of 3 tau.
 KEPT = 0.9
 
 
@@ -62,7 +62,7 @@ def judge(
     error_rate
         Overrides the claim's alpha.
     prove
-        Whether to prove or refute the closed form over the whole domain too; `Verdict.proof` has the result.
+        Whether to also prove or refute the closed form over the whole domain; `Verdict.proof` has the result.
     proof_seconds
         Wall-clock limit of the proof. A proof that is not finished by then changes nothing.
     certificates
@@ -83,7 +83,7 @@ def judge(
     Examples
     --------
     A user's claim can be proved if its prediction consists of +, -, *, /, powers, sqrt, exp and Phi of fields of the
-    world. For any other prediction the verdict gives the reason, and all else is as without `prove`.
+    world. For any other prediction the verdict gives the reason, and `prove` changes nothing else.
 
     >>> from experiments import judge
     >>> from theory import Axis, Claim, Phi
@@ -101,7 +101,7 @@ def judge(
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     proof = proof_of(claim, proof_seconds, certificates) if prove else None
     began, claim, report = perf_counter(), guard_errors(claim), _spaced_lines()
-    report(f"{claim.id}: searching the worst point")
+    report(f"{claim.id}: searching for the worst point")
     worst = search(claim, seed)
     against: Evidence | None = None
     audits: list[Evidence] = []
@@ -169,7 +169,7 @@ def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
-    """The worst point that can be measured: a learner that can only be fitted needs pairs that can be drawn."""
+    """The worst point that can be measured. Learners without an exact law need pairs that can be drawn."""
 
     def allowed(points):
         return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
@@ -233,7 +233,7 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
 
 
 def _spaced_lines() -> Callable[[str], None]:
-    """`tell` at most once per PATIENCE seconds: a terminal shows every line that it is told."""
+    """`tell` at most once per PATIENCE seconds, since a terminal shows every line."""
     last = perf_counter()
 
     def report(line: str) -> None:

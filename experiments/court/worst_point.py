@@ -32,15 +32,15 @@ from theory.claims.claim import SINGLE, Claim
 from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
-# Sobol points. A region of share s is missed with probability (1 - s)^points at most, roughly: .2 % of the volume is
-# found by CLOSED in all but 3e-4 of the seeds, 1.5 % by QUADRATURE in all but 4e-4.
+# Sobol points. A region with share s of the volume is missed with probability of about (1 - s)^points.
+# CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
-SAMPLED = 32  # K >= 3 classes of a learner whose accuracy is sampled: seconds per world
-POLISHED = 1024  # Sobol points from which on a polish follows; it is slow without a formula
+SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
+POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where every replicate is a fit or an SVD
-SPREADS = (0.1, 0.03)  # of the children of the best candidates, in widths of the domain
+SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
 Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
 Scale = Callable[[np.ndarray], np.ndarray]  # values at rows of the unit cube; nan where they are undefined
@@ -69,7 +69,7 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
 
 
 def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
-    """The point of largest violation, of all or of those `allowed`.
+    """The point with the largest violation, among the `allowed` points if given.
 
     Raises RequestError if the quantity is defined nowhere.
     """
@@ -138,7 +138,7 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
 
 
 def probit_violation(claim: Claim, worlds: Worlds) -> np.ndarray | None:
-    """v on a scale that does not saturate, for bounds on a group accuracy; None where there is none."""
+    """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
     bound_of_one = claim.against is None and claim.quantity in SINGLE and claim.relation in (">=", "<=")
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP) or not binary:
@@ -177,7 +177,7 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
 
 
 def _by_pilots(claim: Claim, seed: int) -> Worst:
-    """Corners, Sobol points and children of the best, measured ever more closely.
+    """Corners, Sobol points and children of the best, with more replicates per round.
 
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.

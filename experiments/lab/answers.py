@@ -1,4 +1,4 @@
-"""`soberclip predict` and `simulate`: their documents, with accuracies as fractions."""
+"""The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,11 +18,11 @@ from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner
 
 GROUPS = ("common", "counter", "balanced", "drop")
-LARGEST_DRAW = 20_000_000_000  # numbers of the direct method, about five minutes on one core
+LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five minutes on one core
 
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
-    """Group accuracies at n = infinity, the reliance of a linear rule, and the interval of an estimate.
+    """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies.
 
     Raises RequestError if the theory has no answer (a tie, a separable law, no view noise), or no law is known after
     the mitigation.
@@ -48,7 +48,7 @@ def population(law: Law) -> Accuracy:
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:
-    """Group accuracies of a setting at n = infinity; None where no closed form is known, or it has no answer."""
+    """Group accuracies of a setting at n = infinity; None if no closed form is known, or it has no answer."""
     try:
         law = setting.law()
     except ValueError:  # groups are balanced, and one is empty
@@ -101,7 +101,7 @@ def simulate(
     checked_seed(seed)
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
-        raise RequestError(f"mitigation {mitigate!r} is not fitted to drawn pairs; train and predict take it")
+        raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
     method, numbers = _checked_method(setting, method), n * replicates * (world.dim_image + world.dim_text)
     if method == "direct" and numbers > LARGEST_DRAW:
         raise RequestError(
@@ -125,14 +125,12 @@ def simulate(
 def _checked_method(setting: Setting, method: str | None) -> str:
     world, learner, sampler = setting.world, setting.learner, setting.sampler
     if estimator_of(learner).fit is None:
-        raise RequestError(
-            f"--learner = {learner.name} is not fitted to pairs; those that are: {', '.join(trainable())}"
-        )
+        raise RequestError(f"--learner = {learner.name} is not fitted to pairs; choose from {', '.join(trainable())}")
     lawful = has_exact_law(learner, world) and sampler == "drawn"
     if method == "exact" and not lawful:
         where = "in worlds of this shape" if estimator_of(learner).exact else "at all"
-        of = f"learner {learner.name!r} {where}" if sampler == "drawn" else f"{sampler} pairs"
-        raise RequestError(f"--method exact is not known for {of}; the nearest choice is direct")
+        what = f"learner {learner.name!r} {where}" if sampler == "drawn" else f"{sampler} pairs"
+        raise RequestError(f"no exact law is known for {what}; the nearest choice is direct")
     return method or ("exact" if lawful else "direct")
 
 
@@ -141,7 +139,7 @@ def trainings(
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    method: "exact" or "direct", see `simulate`; sampler: how drawn pairs are sampled again. Raises SeparabilityError
+    method: "exact" or "direct", see `simulate`; sampler: how drawn pairs are resampled. Raises SeparabilityError
     if drawn pairs have no solution, ValueError for other requests without one.
     """
     from experiments.finite_samples import learned_critics  # start-up time

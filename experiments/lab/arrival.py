@@ -13,16 +13,16 @@ from experiments.inference import interval95
 from simulator.towers.recipe import Recipe
 
 GROUPS = ("common", "counter")
-LEAST_UNTIL = 0.002  # twice the evaluation error of a difference at the points that `--until` uses
+LEAST_UNTIL = 0.002  # twice the error of a difference of two evaluations with `--until`
 
 Change = list[float | None]  # mean, low, high; the ends are None for one model
 
 
 def check_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
-    """Raise RequestError where `--until` cannot be decided."""
+    """Raise RequestError if `--until` cannot be decided."""
     for wrong, sentence in (
         (not LEAST_UNTIL <= until < 1, f"lies outside [{LEAST_UNTIL}, 1), above the evaluation's own error"),
-        (recipe.schedule != "constant", f"needs --schedule constant; {recipe.schedule!r} ends at the rate 0 anyway"),
+        (recipe.schedule != "constant", f"needs --schedule constant; {recipe.schedule!r} ends at the rate 0"),
         (models < 2, f"needs the interval of a mean over models; --ensemble = {models} has none, --ensemble 2 has"),
         (processes > 1, f"compares the models of one process, and {processes} share this run; leave it out"),
     ):

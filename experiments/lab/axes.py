@@ -104,7 +104,7 @@ def parsed(text: str) -> Axis:
     """The axis in `NAME=...` from the command line."""
     name, equals, values = text.partition("=")
     if not equals:
-        raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; p_spu=.5:1:11 is one")
+        raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; try p_spu=.5:1:11")
     return axis(name.strip(), values.strip())
 
 
@@ -116,7 +116,7 @@ def _spread(field: str, text: str) -> tuple[list[Value], str]:
         count = float(rest[0])
     if len(rest) > 2 or scale not in SCALES or not 2 <= count <= LONGEST or count % 1:
         raise RequestError(
-            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, nor with :log or :one-minus after it, with a COUNT "
+            f"axis {field} = {text!r} is not LOW:HIGH:COUNT, optionally with :log or :one-minus after it, and COUNT "
             f"from 2 to {LONGEST:,}"
         )
     if _kind(field) not in (int, float):

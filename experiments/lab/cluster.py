@@ -1,12 +1,12 @@
 """Blocks on dask: on processes of this machine, or on any cluster whose scheduler has an address.
 
-A block is a task. A worker computes it, writes it into the store, and returns its number. If the worker is lost, dask
-gives the block to another one. The study travels once to each worker, as a plugin; workers that join later receive it,
-too. A study on "cuda" needs workers that were started with `--resources GPU=1`.
+Each block is one task. A worker computes it, writes it into the store, and returns its number. If the worker is lost,
+dask gives the block to another one. The study travels once to each worker, as a plugin; workers that join later receive
+it, too. A study on "cuda" needs workers that were started with `--resources GPU=1`.
 
-Scheduler and client need 1 to 1.5 ms of one core per block. With W workers and blocks of b seconds they are busy for
-the share .0015 W / b. Blocks of 5 s, the aim of `experiments.lab.planning`, keep it under a tenth for 300 workers. At
-most IN_FLIGHT tasks are held at once, 14 KB each, however many blocks there are.
+Scheduler and client need 1 to 1.5 ms of one core per block. With W workers and blocks of b seconds they are busy for a
+share .0015 W / b of the time. Blocks of 5 s, the aim of `experiments.lab.planning`, keep it under a tenth for 300
+workers. The scheduler holds at most IN_FLIGHT tasks of 14 KB.
 """
 
 import logging
@@ -27,7 +27,7 @@ from experiments.provenance import versions
 from simulator.signals import block_signals
 
 IN_FLIGHT = 2_000  # tasks that the scheduler holds at once: several per worker
-PATIENCE = 10  # seconds until a silent scheduler is given up
+PATIENCE = 10  # seconds to wait for an answer of the scheduler
 
 
 class Carried(WorkerPlugin):
@@ -67,7 +67,7 @@ def on_dask(
         known = client.scheduler_info(n_workers=-1)["workers"].values()
         if not any(worker["resources"].items() >= resources.items() for worker in known):
             with_gpu = " --resources GPU=1" if resources else ""
-            report(f"the blocks wait for a worker, such as: dask worker {address}{with_gpu}")
+            report(f"the blocks wait for a worker; start one by: dask worker {address}{with_gpu}")
         yield partial(_execute, client, resources)
 
 
@@ -115,7 +115,7 @@ def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequ
             yield from results
     except KilledWorker as error:
         raise RunError(
-            f"every worker that began one block died, {error.last_worker.address} the last; it may need more memory"
+            f"every worker that began one block died, last {error.last_worker.address}; the block may need more memory"
         ) from None
     except CancelledError:
         raise RunError("the scheduler was lost") from None

@@ -107,7 +107,7 @@ def recipe_from(flags: dict[str, Any]) -> Recipe:
 def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
     """The recipe that trains the objective of that name, or the objective whose optimum is the learner of that name.
 
-    Raises RequestError for a learner that is no objective's optimum, ValidationError for fields that contradict.
+    Raises RequestError for a learner that is not an objective's optimum, ValidationError for fields that contradict.
     """
     from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
@@ -120,8 +120,7 @@ def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
                 return Recipe(**{**given, "loss": objective.name, "towers": towers})
     known = [*OBJECTIVES, *(learner for o in OBJECTIVES.values() for learner in o.population_learner.values())]
     raise RequestError(
-        f"no towers learn what learner {label!r} learns; those that can be trained are "
-        f"{', '.join(dict.fromkeys(known))}"
+        f"learner {label!r} cannot be trained as towers; those that can be are {', '.join(dict.fromkeys(known))}"
     )
 
 

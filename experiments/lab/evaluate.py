@@ -12,7 +12,7 @@ import numpy as np
 from experiments.inference import interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, in_groups, predicted, predicted_by
-from experiments.lab.bridge import bridge
+from experiments.lab.embedding_world import bridge
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.prompts import LINEAR
@@ -27,8 +27,8 @@ from simulator.towers.training import State
 from theory.coverage import unseen
 from theory.learners import GaussianPMI, InfoNCE
 
-TRACE_POINTS = {"power": 9, "replicates": 4}  # of a checkpoint: accuracies to about .005
-FINAL_POINTS = {"power": 12, "replicates": 8}  # of the result: to about .001
+TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
+FINAL_POINTS = {"power": 12, "replicates": 8}  # for the result: to about .001
 
 
 def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) -> dict[str, Any]:
@@ -114,9 +114,9 @@ def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str,
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
-    """Numbers beside the prediction, where it is the optimum of InfoNCE on Gaussian views.
+    """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
 
-    "unseen": shares of images that are like no pair of the run, so that towers cannot learn their score; None where
+    "unseen": shares of images that resemble no pair of the run, so that towers cannot learn their score; None if
     the law has another world than the pairs. "covariances": accuracies of the Gaussian PMI, which towers approach
     first; None unless the prompt is a single caption.
     """

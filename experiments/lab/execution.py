@@ -1,4 +1,4 @@
-"""`run(study, path)`: compute the blocks that are missing, here or on dask's workers, and read the whole back."""
+"""`run(study, path)`: compute the missing blocks, here or on dask's workers, and return the whole Dataset."""
 
 import os
 import warnings
@@ -14,11 +14,11 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.lab import store
-from experiments.lab.compute import compute
-from experiments.lab.interruption import keeping
+from experiments.lab.blocks import compute
 from experiments.lab.planning import Execute, Plan, plan
 from experiments.lab.schema import Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
+from experiments.lab.stopping import keeping
 from experiments.lab.words import amount
 from experiments.progress import counting
 from experiments.runtime import free_bytes
@@ -26,7 +26,7 @@ from experiments.runtime import free_bytes
 if TYPE_CHECKING:
     import xarray as xr
 
-WORKERS_PER_CORE = 4  # more workers only wait for each other, and each takes .3 GB
+WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 
 
 def executor(
@@ -67,7 +67,7 @@ def run(
 ) -> "xr.Dataset":
     """The Dataset of a study, kept in a store at `path` or computed in memory.
 
-    `report` is called with a line on blocks that are finished already, and on damaged ones.
+    `report` gets a line on the blocks that were finished before, and on each damaged one.
     """
     if path is not None:
         store.check(path, study)

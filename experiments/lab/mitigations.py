@@ -12,8 +12,8 @@ Each is a function Setting -> Setting. It changes the world, the sampling of pai
 prompt. `register` adds a function of your own. The population optimum (`Setting.law`) and the cost in pairs
 (`Setting.pairs`) follow from the changed setting.
 
-Without a row: label smoothing, whose minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does; a fixed temperature, which
-costs InfoNCE 8 points of the counter group at 1 and nothing at 0.3 or below (design temperature).
+Two methods have no row. Label smoothing has the minimiser (1 - s) p(y|x) + s/K, which decides as p(y|x) does. A fixed
+temperature costs InfoNCE 8 points of the counter group at 1, and nothing at 0.3 or below (design temperature).
 """
 
 from collections.abc import Callable
@@ -142,12 +142,12 @@ def _group_dro(setting: Setting) -> Setting:
         return replace(setting.sampled("reweighted"), fitted=False)
     robust = _GROUP_DRO.get(setting.recipe.loss)
     if robust is None:
-        raise RequestError(f"there is no GroupDRO on {setting.called}; there is on {' and '.join(_GROUP_DRO)}")
+        raise RequestError(f"GroupDRO does not apply to {setting.called}; it applies to {' and '.join(_GROUP_DRO)}")
     return setting.trained(loss=robust)
 
 
 def _refitted(setting: Setting) -> Setting:
-    """On an embedding that keeps all latents: least squares on balanced groups."""
+    """Least squares on balanced groups, if the embedding keeps all latents."""
     if setting.recipe is not None:
         return replace(setting.trained(last_layer="refitted"), prompt=None)
     width, world = getattr(setting.learner, "embed_dim", None), setting.world
@@ -172,7 +172,7 @@ def _narrowed(setting: Setting) -> Setting:
 def _stopped(setting: Setting) -> Setting:
     """No law is known: what is learned first depends on the towers and on the learning rate."""
     if setting.recipe is None:
-        raise RequestError(f"{setting.called} is fitted at once, so there is nothing to stop; towers are trained")
+        raise RequestError(f"{setting.called} has no training steps to stop; towers have")
     steps = max(1, setting.recipe.steps // EARLY)
     return replace(setting.trained(steps=steps, schedule="constant"), arrives=False)
 

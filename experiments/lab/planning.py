@@ -1,7 +1,7 @@
-"""What a study takes: its blocks, its size, and whether its theory is sampled, found from a few cells.
+"""The plan of a study: its blocks, its size, and whether its theory is sampled, tested on a few cells.
 
 A block is a box of cells that are computed, written and lost together. The division depends on the study alone, so an
-interrupted run ends with the same numbers: closed forms round by how many worlds are computed at once.
+interrupted run ends with the same numbers: rounding depends on how many worlds are computed at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,21 +18,21 @@ from experiments.lab.words import amount, counted
 from theory.learners.base import UNDEFINED
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
-SECONDS = 5.0  # of a block, by the rough costs below: what a kill may lose, and many times what its chunks take
+SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
 MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
 MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
 
-# Seconds per cell, right within a factor of a few. They decide nothing but the size of blocks.
+# Seconds per cell, right within a factor of a few. They decide only the size of blocks.
 CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
 EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by the thousand
 DRAWN_NUMBER = 1e-8
 MULTIPLY_ADD = 2e-10
 
-SAMPLED_AT = 9  # places at which a learner's theory may turn out to be sampled
+SAMPLED_AT = 9  # places that are tested for a sampled theory
 
 Region = tuple[slice, ...]  # a box of cells, over the axes
-Task = Callable[[int], object]  # of the number of a block; picklable
-Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over blocks; results come in any order
+Task = Callable[[int], object]  # takes the number of a block; picklable
+Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over blocks; results may be in any order
 
 
 class Plan(NamedTuple):
@@ -91,7 +91,7 @@ def plan(study: StudySpec) -> Plan:
 
 
 def _chunk(study: StudySpec, estimated: bool) -> tuple[int, ...]:
-    """A box whole along the last axes, so that blocks follow each other in C order."""
+    """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
     most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study, estimated)))

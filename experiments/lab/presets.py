@@ -8,8 +8,8 @@ A file of `designs/` holds
 
     question, look, answer     the question, what to look at, and the result of the quick size
     takeaway                   the answer as a title, without numbers
-    printed                    name of a paper's table of the same settings (`experiments.lab.tables`), if any
-    seconds                    that each size took on one core
+    printed                    name of a paper's table with the same settings (`experiments.lab.tables`), if any
+    seconds                    duration of each size on one core
     [[plot]]                   pictures: options of `soberclip plot`
     [study]                    the quick size, a study document (`experiments.lab.studies`)
     [full]                     what the full size changes
@@ -93,7 +93,7 @@ def design(name: str) -> Design:
 
 
 def design_or_file(word: str, full: bool) -> tuple[dict[str, Any], str, Design | None]:
-    """(study document, its name in refusals, its design) of the name of a design or of a study file.
+    """(study document, its name in errors, its design) for the name of a design or of a study file.
 
     A word that has a suffix or a folder, or is the path of a file, is a file. Raises RequestError for a word that is
     neither, and for the full size of a file.

@@ -66,7 +66,7 @@ def begin(folder: Path, ensemble: "Ensemble") -> None:
 
 @contextmanager
 def _sentences(file: Path) -> Iterator[None]:
-    """Raise RequestError, naming the file, for one that is missing, damaged or of another run."""
+    """Raise RequestError, naming the file, if it is missing, damaged or of another run."""
     from safetensors import SafetensorError  # start-up time
 
     from simulator.towers.checkpoints import AnotherRun
@@ -82,7 +82,7 @@ def _sentences(file: Path) -> Iterator[None]:
 
 
 def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: list[dict[str, Any]]) -> None:
-    """Replace the folder's trace and checkpoint, each atomically; the trace first, so that it is never behind."""
+    """Replace the folder's trace and checkpoint, each atomically. The trace comes first, so that it never lags."""
     from simulator.towers.checkpoints import save_state  # start-up time: loads torch
 
     write_json(folder / TRACE, trace)

@@ -3,7 +3,7 @@
 Dimensions are the axes in order, then learner, prompt, route (if several routes measure) and replicate (if any does).
 
 common, counter, reliance            by theory, or measured: one value per replicate
-predicted_common, ...                by theory, beside measurements
+predicted_common, ...                by theory, if there are measurements
 rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
 common_se, ...                       standard error of the mean over replicates
 common_low, common_high, ...         confidence interval of an estimate; the level is an attribute
@@ -36,7 +36,7 @@ FORMAT = 3
 GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "reliance")
 CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
-LOST = "the sentence was lost with a file of the store"
+LOST = "unknown: a file of the store was lost"
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -100,7 +100,7 @@ def _code(dims: tuple[str, ...], what: str) -> Variable:
 
 
 class Block:
-    """Numbers of a region by variable; routes fill it, and give each cell that stays empty a reason.
+    """Numbers of a region by variable. Routes fill it, and give a reason for each cell that stays empty.
 
     Reasons are stored as codes. The code of a sentence is its checksum, so independent blocks agree. Sentences that
     differ only in their numbers become one with ranges: a million separable laws would give a million sentences.
@@ -116,13 +116,13 @@ class Block:
         self._places: dict[str, dict[tuple[int, ...], str]] = {name: {} for name in CODED if name in self.arrays}
 
     def measure(self, at: tuple[int, ...], values: dict[str, np.ndarray], seconds: float) -> None:
-        """Enter what was measured in a cell."""
+        """Enter the measurements of a cell."""
         for name in values.keys() & self.arrays.keys():
             self.arrays[name][at] = values[name]
         self.arrays["seconds"][at] = seconds
 
     def refuse(self, at: tuple[int, ...], sentence: str, variable: str = "undefined") -> None:
-        """Enter why a cell has no number; the first reason counts."""
+        """Enter why a cell has no number; the first reason is kept."""
         self._places[variable].setdefault(at, sentence)
 
     def encode(self) -> "Block":

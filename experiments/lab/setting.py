@@ -35,7 +35,7 @@ class Setting:
     Attributes
     ----------
     world : World or Worlds
-        In which pairs are drawn.
+        World of the pairs.
     learner : Learner or None
         What is fitted to them, with its prompt; None if towers are trained.
     recipe : Recipe or None
@@ -45,7 +45,7 @@ class Setting:
     sampler : str
         How pairs are sampled before a learner is fitted; a recipe has its own.
     head : str
-        How the further pairs are sampled to which a learner's last layer is refitted; a recipe has its own.
+        How the further pairs for refitting a learner's last layer are sampled; a recipe has its own.
     fitted : bool
         Whether a learner can be fitted to pairs, rather than known only by its population optimum.
     arrives : bool
@@ -74,7 +74,7 @@ class Setting:
 
     @property
     def called(self) -> str:
-        """Name of what is trained, for sentences."""
+        """Name of the learner or loss, for messages."""
         if self.recipe is not None:
             return f"loss = {self.recipe.loss!r}"
         assert self.learner is not None
@@ -102,7 +102,7 @@ class Setting:
         recipe, objective = self.recipe, self.recipe.objective
         name, narrow = objective.learner(recipe), recipe.embed_dim < self.world.latents
         if name is None or (narrow and recipe.last_layer == "refitted"):
-            return None  # what a narrow embedding keeps for the new head is unknown
+            return None  # it is unknown what a narrow embedding keeps for the new head
         embed_dim = recipe.embed_dim if narrow and objective.limited_by_width else None
         learner = named(name, prompt=self.prompt, embed_dim=embed_dim)
         return _sampled_law(SAMPLERS[recipe.sampler], learner, objective.law(recipe, self.world))

@@ -1,7 +1,7 @@
-"""What a study asks for, as data: a base world, axes, learners, prompts, routes and replicates.
+"""The request of a study, as data: a base world, axes, learners, prompts, routes and replicates.
 
 Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
-one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may be named themselves.
+one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may also be named.
 """
 
 from dataclasses import dataclass, replace
@@ -91,14 +91,14 @@ class StudySpec:
         return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
     def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
-        """Learner k with a prompt and a width, each as far as the learner has one."""
+        """Learner k, with the prompt and the width if it takes them."""
         learner = named(self.learners[k])
         options = {"prompt": prompt, "embed_dim": embed_dim}
         given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
         return replace(learner, **given)
 
     def worlds(self, region: tuple[slice, ...] | None = None) -> Worlds:
-        """The worlds of a region, or of all places: a grid that has length 1 along axes of other things."""
+        """The worlds of a region, or of all places: a grid with length 1 along axes that do not vary it."""
         varied = {}
         for i, axis in enumerate(self.axes):
             if of_world(axis.name):
@@ -158,7 +158,7 @@ class StudySpec:
         learner = setting.learner
         estimator = estimator_of(learner)
         if not setting.fitted:
-            return "no learner is fitted to drawn pairs so"
+            return "this mitigation cannot be fitted to drawn pairs"
         if route == "drawn":
             return None if estimator.fit else f"{learner.name} is not fitted to pairs"
         if setting.sampler != "drawn":

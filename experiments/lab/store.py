@@ -1,9 +1,9 @@
 """A study on disk: one zarr 3 store, written block by block, each chunk with its checksum.
 
-Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it,
-so a chunk is whole or absent. "seconds" is written last: if its chunk is there, the block is finished. A block that a
-kill cuts short is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a
-damaged chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
+Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
+a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
+block is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a damaged
+chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
@@ -57,7 +57,7 @@ def check(path: Where, study: StudySpec) -> None:
 
 
 def begin(path: Where, planned: Plan) -> bool:
-    """Create the store of a study unless it exists; whether it existed."""
+    """Create the store of a study unless it exists. Returns whether it existed."""
     target = located(path)
     if stands(target):
         _check_same(target, planned.study)
@@ -138,7 +138,7 @@ def _check_same(path: Where, study: StudySpec) -> None:
     for name in ROUNDING:
         if then.get(name) != now[name]:
             raise RequestError(
-                f"{str(path)!r} was begun with {name} {then.get(name)} and this is {now[name]}, which may round "
+                f"{str(path)!r} was begun with {name} {then.get(name)}, but {now[name]} is installed, which may round "
                 "differently; continue with that version, or name another folder"
             )
 
@@ -172,8 +172,8 @@ def _create(where: str, planned: Plan) -> None:
     import zarr  # start-up time
     from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
-    # On random numbers half the time of zstd's first level, and a fifth smaller: only their exponents repeat. zarr
-    # keeps Blosc from using threads, which would write its parts in the order in which they finish.
+    # On random numbers, where only exponents repeat, this takes half the time of zstd's first level and a fifth less
+    # space. zarr keeps Blosc from using threads, which would write its parts in the order in which they finish.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
     study, table = planned.study, empty_table(planned.study)
     root = zarr.open_group(where, mode="w", zarr_format=3)
@@ -273,7 +273,7 @@ def read(path: Where) -> "xr.Dataset":
         system, folder = _files(path, REASONS)
         names = [name.rstrip("/").rsplit("/", 1)[-1] for name in system.ls(folder, detail=False)]
         groups = {int(name): root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
-        # The file of a sentence may be gone while its folder is left.
+        # The file of a sentence may be lost while its folder remains.
         sentences = {code: LOST if one is None else one.attrs.get("sentence", LOST) for code, one in groups.items()}
         return with_legend(dataset, sentences)
 

@@ -1,4 +1,4 @@
-"""Studies: any grid of worlds and learners, validated whole and then run.
+"""Studies: any grid of worlds and learners, validated together and then run.
 
 >>> from experiments import study
 >>> table = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]).run()
@@ -46,7 +46,7 @@ class Study(StudySpec):
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
     ) -> "xr.Dataset":
-        """Compute what a store at `path` lacks, and return the whole; without a path all of it, in memory.
+        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ def _check_recipe(request: Study) -> None:
 
 
 def _known(request: Study) -> list[int]:
-    """Indices of the learners of which the theory knows something; the others are objectives."""
+    """Indices of the learners that have a theory; the others are objectives."""
     return [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
 
 
@@ -216,7 +216,7 @@ def _check_routes(request: Study) -> None:
 
 
 def read(text: str, source: str = "study") -> Study:
-    """The study of a TOML text; `source` names it in refusals.
+    """The study of a TOML text; `source` names it in errors.
 
     Raises RequestError for text that is not TOML, an unknown key, and all that `study` refuses.
     """
@@ -246,8 +246,8 @@ def requested(
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """A document with another one on top.
 
-    Tables are merged key by key, everything else is replaced. A field that is an axis on top is no longer set below,
-    and a field that is set on top is no longer an axis below.
+    Tables are merged key by key, everything else is replaced. An axis on top also replaces a field below, and a field
+    on top replaces an axis below.
     """
     set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
     varied_above = {_field(name) for name in over.get("axes", {})}

@@ -1,4 +1,4 @@
-"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers beside."""
+"""A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers to compare."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +120,7 @@ def _range(table: "xr.Dataset", at: dict[str, int], who: dict[str, Any]) -> dict
 
 
 def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
-    """What each mitigation gains and costs compared with doing nothing; empty if the study has no "none".
+    """Gains and costs of each mitigation compared with "none"; empty if the study lacks "none".
 
     counter_gained, common_lost   fractions, measured if anything is measured, else by theory
     predicted_...                 the same at infinitely many pairs

@@ -15,9 +15,9 @@ from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.arrival import arrived, check_until, moved
 from experiments.lab.config import checked_prompt
-from experiments.lab.interruption import interruption, together
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
+from experiments.lab.stopping import interruption, together
 from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -50,11 +50,11 @@ def train(
 ) -> dict[str, Any] | None:
     """Train `models` models of one world; the result's document, or None on processes other than rank 0.
 
-    prompt    of the accuracies at the top of the document; "prompts" holds the usual ones, it, and `further`
+    prompt    of the accuracies at the top of the document; "prompts" also holds the usual ones and `further`
     mitigate  name of a mitigation (`experiments.lab.mitigations`)
     output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
     report    called with one line per checkpoint
-    until     end at the first checkpoint that has arrived (`experiments.lab.arrival`)
+    until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
     share_out train the models of a long run in as many processes as torch has threads
 
     Raises RequestError for a request that cannot be met, RunError if no model stays finite.
@@ -117,7 +117,7 @@ def train(
 
 @dataclass
 class _Run:
-    """A training run: where it writes, and how far it is."""
+    """A training run: its folder and its progress."""
 
     ensemble: "Ensemble"
     processes: int
@@ -155,7 +155,7 @@ class _Run:
         since = max([0, *(s for s in due if s <= step)])
         if self._arrived():
             return
-        clock = perf_counter()  # of this stretch of steps, without evaluation
+        clock = perf_counter()  # of the steps since the last checkpoint, without evaluation
         states = run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)
         with closing(states):
             for state in states:
@@ -170,7 +170,7 @@ class _Run:
                     since = step
                     if self._arrived():
                         return
-                # Several processes train on while this one evaluates.
+                # Other processes continue to train while this one evaluates.
                 begun, clock = step, perf_counter() if self.processes == 1 else now
         if step < steps:
             distributed.leave(group)
@@ -185,7 +185,7 @@ class _Run:
         self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
-        """Save the state; a sum of losses that stands in the trace already starts again."""
+        """Save the state; sums of losses that are in the trace already restart at 0."""
         from simulator.towers.training import restarted  # start-up time: loads torch
 
         measured = bool(self.trace) and self.trace[-1]["step"] == int(self.state.step)
@@ -216,7 +216,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
 
 @contextmanager
 def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
-    """Name the last checkpoint in the sentence of a second Ctrl-C, or of one during the evaluation."""
+    """Name the last checkpoint in the message of a second Ctrl-C, or of one during the evaluation."""
     try:
         yield
     except KeyboardInterrupt:
@@ -226,7 +226,7 @@ def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
 
 
 def _check_memory(ensemble: "Ensemble") -> None:
-    """Raise RequestError before the machine runs out of memory, which would take it minutes to notice."""
+    """Raise RequestError if memory would run out, which might show only after minutes."""
     from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
 
     least, free = least_bytes(ensemble), free_bytes(ensemble.device)

@@ -53,7 +53,7 @@ def test_t_bounds_are_scipys():
     assert interval95(samples) == pytest.approx([low, high], rel=1e-12)
     assert t_interval(samples).level == 0.95
     assert interval95(samples[:1]) is None
-    with pytest.raises(ValueError, match="1 replicate"):
+    with pytest.raises(ValueError, match="got 1"):
         t_bounds(samples[:1], 0.05)
 
 
@@ -125,7 +125,7 @@ def test_equal_values_are_counted():
     assert betting_bounds(values, 0.01, (-1, 1), counts) == pytest.approx(
         betting_bounds(np.repeat(values, counts), 0.01, (-1, 1)), abs=1e-12
     )
-    with pytest.raises(ValueError, match="leave their support"):
+    with pytest.raises(ValueError, match="lie outside the support"):
         betting_bounds(values, 0.01)
 
 

@@ -1,7 +1,7 @@
-"""What a fine-tuning asks for: world, model, learners and a grid of hyperparameters.
+"""The request of a fine-tuning: world, model, learners and a grid of hyperparameters.
 
 [W] (section 6, appendix D.4) chooses learning rate, weight decay and warm-up by validation in distribution. We know
-neither the values of its grid nor the law of its backgrounds; ours stand in colored-coco.toml with their reasons.
+neither the values of its grid nor the law of its backgrounds; colored-coco.toml gives ours with reasons.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from simulator.world import World
 
 NAME = "colored-coco"
 GRID = ("lr", "weight_decay", "warmup")  # chosen by validation
-FIXED = ("batch_size", "steps", "schedule", "clip")  # further fields of the recipe that may be set, beside n
+FIXED = ("batch_size", "steps", "schedule", "clip")  # other fields of the recipe that may be set, besides n
 
 Point = dict[str, float | int]  # of the grid
 
@@ -157,6 +157,6 @@ def _world(fields: dict[str, Any], root: str | None) -> World:
         views = {**views, "root": root}
     if views.get("objects") == "coco" and views.get("root") is None:
         raise RequestError(
-            f"{NAME} needs --root, {ROOTS['coco']}: of cocodataset.org instances_val2017.json, so renamed, and val2017"
+            f"{NAME} needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
         )
     return world_of({**fields, "views": views})

@@ -16,7 +16,7 @@ from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
-NO_LAW = "no closed form is known of what is learned so"
+NO_LAW = "no closed form is known for this training"
 COLUMNS = ("common", "counter", "reliance", "common_low", "common_high", "counter_low", "counter_high")
 
 
@@ -56,9 +56,9 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
 
 
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:
-    """(part of the region, its law, or why there is none): one part for each value that changes more than the world.
+    """(part of the region, its law or the reason for none), with one part per value that changes more than the world.
 
-    What towers reach depends on their whole recipe, so every place of a study of towers is a part.
+    The optimum of towers depends on their whole recipe, so each place of a study of towers is a part.
     """
     cuts = [
         _each(slice(0, part.stop - part.start))
@@ -70,7 +70,7 @@ def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Itera
         try:
             yield part, _law(study, region, part, k, prompt)
         except (RequestError, *UNDEFINED):
-            for place in product(*map(_each, part)):  # some places may have one
+            for place in product(*map(_each, part)):  # some places may have a law
                 try:
                     yield place, _law(study, region, place, k, prompt)
                 except (RequestError, *UNDEFINED) as error:
@@ -109,7 +109,7 @@ def _accuracies(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "..
 
 
 def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:
-    """nan where the learner is no linear rule, or ignores the invariant latent."""
+    """nan if the learner is not a linear rule, or ignores the invariant latent."""
     try:
         t = reliance(learner.direction(worlds))
     except UNDEFINED:

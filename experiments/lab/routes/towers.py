@@ -15,7 +15,7 @@ from simulator.samplers import EmptyGroup
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
-MODELS = 64  # of one ensemble; larger ones are hardly faster, and need more memory
+MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
 
@@ -62,7 +62,7 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], bloc
 
     began = perf_counter()
     worlds = list(dict.fromkeys(cell.world for cell in cells))  # cells that differ in their prompt share models
-    refusal = f"every model lost its finite loss; a smaller lr than {recipe.lr:g} is the first thing to try"
+    refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     known, towers = prompts_of(recipe), None
     try:
         towers = train(worlds, recipe, models=study.replicates, seed=seed, device=study.device)

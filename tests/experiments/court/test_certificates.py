@@ -34,7 +34,7 @@ def test_only_a_supported_claim_is_proved():
     assert apply_proof(Ruling("supported", "seen"), PROOF).decision == "proved"
     for decision in ("undecided", "contradicted"):
         found = apply_proof(Ruling(decision, "seen"), PROOF)
-        assert found == (decision, "seen; yet shown")
+        assert found == (decision, "seen; but shown")
     for outcome in ("refuted", "open", "not provable"):
         assert apply_proof(Ruling("supported", "seen"), {**PROOF, "outcome": outcome}).decision == "supported"
     assert apply_proof(Ruling("supported", "seen"), None) == ("supported", "seen")
@@ -107,5 +107,5 @@ def test_a_folder_without_certificates_is_refused(tmp_path):
     (tmp_path / "proofs" / file_name("one")).touch()
     with pytest.raises(RequestError, match=r"holds no certificate .*; try '.*proofs'"):
         verify_folder(tmp_path, CLAIMS, quiet)
-    with pytest.raises(RequestError, match="nowhere' is no folder"):
+    with pytest.raises(RequestError, match="nowhere' is not a folder"):
         verify_folder(tmp_path / "nowhere", CLAIMS, quiet)

@@ -139,7 +139,7 @@ def test_a_share_is_judged_by_its_trainings():
 
 
 def test_a_share_of_a_rule_is_refused():
-    with pytest.raises(RequestError, match="needs learners that are fitted to pairs; infonce is a rule of the law"):
+    with pytest.raises(RequestError, match="needs learners that are fitted to pairs; infonce is not"):
         judge(shared(0.95, 0.5, subject="infonce"))
 
 

@@ -93,7 +93,7 @@ class Mislabelled(RecordedRidge):
     [
         (Ridge(), "not provable", "the direction of learner 'ridge' is no formula"),
         (RecordedRidge(), "proved", "over the whole domain"),
-        (Mislabelled(), "not provable", "the formula that its fields record gives a violation of"),
+        (Mislabelled(), "not provable", "the recorded formula gives a violation of"),
     ],
 )
 def test_custom_learners_are_proved_only_by_their_own_formula(learner, outcome, why):

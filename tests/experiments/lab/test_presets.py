@@ -80,7 +80,7 @@ def _theorem(t):
             false = gap > TAU
             yield f"on {percent(false.sum() / gap.notnull().sum())}"
             yield f"by up to {100 * float(gap.max()):.0f} points"
-            yield f"none of p_spu above {float(t.p_spu[false.any(['mu_spu', 'sigma_inv'])].max()):.2f}"
+            yield f"none with p_spu above {float(t.p_spu[false.any(['mu_spu', 'sigma_inv'])].max()):.2f}"
 
 
 def _correlation(t):
@@ -105,10 +105,10 @@ def _supervised(t):
 def _view_noise(t):
     name = counter(t, "infonce")
     yield f"{percent(name[0])} of the counter group without noise"
-    yield f"half of them at sigma_xi = {crossing(name, 0.5):.1f}"
+    yield f"half of it at sigma_xi = {crossing(name, 0.5):.1f}"
     gap = name - counter(t, "linear")
     yield f"from sigma_xi = {crossing(gap, 0.1):.1f} on"
-    yield f"Bayes rule {percent(counter(t, 'bayes')[0])}"
+    yield f"Bayes rule is right on {percent(counter(t, 'bayes')[0])}"
 
 
 def _captions(t):
@@ -182,8 +182,8 @@ def _batch_size(t):
 def _temperature(t):
     yield r"(\d+) % of the counter group at 0.1 ", counter(t, "infonce", temperature=0.1)
     yield r"(\d+) % at 0.3", counter(t, "infonce", temperature=0.3)
-    yield r"points, (\d+) %", counter(t, "infonce", temperature=1.0)
-    yield r"average caption (\d+) %", counter(t, "infonce", "mean", temperature=1.0)
+    yield r"leaves (\d+) %;", counter(t, "infonce", temperature=1.0)
+    yield r"it leaves (\d+) %", counter(t, "infonce", "mean", temperature=1.0)
 
 
 def _towers(t):
@@ -197,10 +197,10 @@ def _mitigations(t):
     gain = {g: s * (t[g] - t[g].sel(mitigation="none")).mean("replicate") for g, s in (("counter", 1), ("common", -1))}
     for pattern, learner, mitigation in (
         (r"InfoNCE gains (\d+) points .* loses (\d+) on", "infonce", "balance"),
-        (r"name prompt alone gains (\d+) for (\d+)", "infonce", "prompt-name"),
-        (r"without the background (\d+) for (\d+)", "infonce", "omit-background"),
-        (r"supervised tower \((\d+) for (\d+)\)", "supervised", "group-dro"),
-        (r"Linear CLIP gets (\d+)", "linear", "prompt-name"),
+        (r"name prompt alone gains (\d+) and loses (\d+)", "infonce", "prompt-name"),
+        (r"without the background gain (\d+) and lose (\d+)", "infonce", "omit-background"),
+        (r"supervised tower \(gain (\d+), loss (\d+)\)", "supervised", "group-dro"),
+        (r"Linear CLIP gains (\d+)", "linear", "prompt-name"),
         (r"together, give InfoNCE (\d+)", "infonce", "prompt-captions"),
     ):
         at = {"learner": learner, "mitigation": mitigation, "prompt": "mean"}

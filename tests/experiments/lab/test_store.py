@@ -13,7 +13,7 @@ import pytest
 
 from experiments.errors import Interrupted, RequestError
 from experiments.lab import store
-from experiments.lab.compute import compute
+from experiments.lab.blocks import compute
 from experiments.lab.execution import run
 from experiments.lab.planning import plan
 from experiments.lab.schema import LOST

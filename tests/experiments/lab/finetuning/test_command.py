@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from experiments.command.laboratory import finetuning_view
-from experiments.lab.finetuning.run import means
+from experiments.lab.finetuning.selection import means
 from experiments.lab.finetuning.spec import GRID, LEARNERS, checked
 
 

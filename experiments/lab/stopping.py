@@ -45,7 +45,7 @@ def interruption(group) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def together(group) -> Iterator[None]:
-    """If the block fails in one process, fail in all of them, so that none waits for ever."""
+    """If the block fails in one process, fail in all of them, so that none waits forever."""
     from simulator.towers import distributed  # start-up time: loads torch
 
     failure = None
@@ -62,7 +62,7 @@ def together(group) -> Iterator[None]:
 
 @contextmanager
 def keeping(kept: Callable[[], str]) -> Iterator[None]:
-    """Add to the sentence of an interruption or a failure what is kept; SIGTERM interrupts as Ctrl-C does."""
+    """Add what is kept to the message of an interruption or failure; SIGTERM interrupts as Ctrl-C does."""
 
     def interrupt(number, frame):
         raise KeyboardInterrupt

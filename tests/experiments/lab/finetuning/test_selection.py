@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from experiments.errors import Interrupted, RequestError
-from experiments.lab.finetuning import run as running
-from experiments.lab.finetuning.run import PROGRESS, choose, run
+from experiments.lab.finetuning import selection
+from experiments.lab.finetuning.selection import PROGRESS, choose, run
 from experiments.lab.finetuning.spec import checked
 from simulator.pixels import groups
 from simulator.towers import finetuning as tuning
@@ -71,7 +71,7 @@ def test_no_test_label_is_read_for_the_choice(request_of, monkeypatch):
 def test_the_chosen_weights_are_the_ones_that_are_tested(request_of, monkeypatch):
     """The second of three settings has the best validation; a grid with only this setting gives the same test."""
     said = iter([0.1, 0.9, 0.5, 0.3])
-    monkeypatch.setattr(running._Job, "_validation", lambda self, head: next(said))
+    monkeypatch.setattr(selection._Job, "_validation", lambda self, head: next(said))
     (one,) = run(request_of("supervised"))["tests"]
     (alone,) = run(request_of("supervised", axes={"lr": [1e-3]}))["tests"]
     assert (one["lr"], one["validation"]) == (1e-3, 0.9)
@@ -157,7 +157,7 @@ def test_a_diverged_training_is_not_chosen(request_of, monkeypatch):
     assert run(request_of("supervised"))["tests"][0]["accuracies"] is None
 
 
-def test_more_objects_than_exist_are_refused(request_of, monkeypatch):
-    monkeypatch.setattr(running, "MOST_HELD", 19 * 4 * 32**2)
+def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
+    monkeypatch.setattr(selection, "MOST_HELD", 19 * 4 * 32**2)
     with pytest.raises(RequestError, match=r"20 objects, .* 32 pixels .* 19 "):
         run(request_of("supervised"))

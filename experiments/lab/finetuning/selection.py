@@ -1,6 +1,6 @@
-"""A fine-tuning run: train and validate each point of the grid, choose the best, and test that one alone.
+"""A fine-tuning run: train and validate each point of the grid, choose the best, and test only that one.
 
-All points of a learner and replicate are trained on the same pairs, and validated on objects of their own under the
+All points of a learner and replicate are trained on the same pairs, and validated on other objects under the
 training law. Test images are drawn after the choice. A folder holds
 
 finetuning.json      specification, each finished training with its validation, each finished test
@@ -25,7 +25,7 @@ from experiments.files import check_writable, output_folder, read_json, write_js
 from experiments.inference import LEVEL, t_bounds
 from experiments.lab.config import read_pictures, world_of
 from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
-from experiments.lab.interruption import keeping
+from experiments.lab.stopping import keeping
 from experiments.lab.store import difference
 from experiments.progress import counting
 from experiments.provenance import provenance, versions
@@ -49,7 +49,7 @@ Row = dict[str, Any]
 def run(
     request: FineTuning, folder: Path | None = None, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
-    """Train, choose and test what is not in the folder yet; the result as a document, accuracies as fractions.
+    """Train, choose and test what the folder lacks. Returns the document of the result; accuracies are fractions.
 
     Raises RequestError for a request that cannot be met, RunError or Interrupted if the run ends early.
     """
@@ -64,7 +64,7 @@ def run(
     if count > most:
         raise RequestError(
             f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use an "
-            "instances.json that names fewer images, such as val2017's"
+            "instances.json that names fewer images, such as that of val2017"
         )
     views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
     world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
@@ -208,7 +208,7 @@ class _Job:
         }
 
     def finish(self, learner: str, replicate: int, advance: Callable[[int], None]) -> None:
-        """Train all points of the grid, choose one and test it, as far as that is not done yet."""
+        """Train all points of the grid, choose one and test it; finished parts are skipped."""
         whose = {"learner": learner, "replicate": replicate}
         if any(_matches(row, whose) for row in self.progress["tests"]):
             return
