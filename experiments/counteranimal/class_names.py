@@ -1,6 +1,6 @@
-"""The index of a class from its name in a data set: by number, WordNet id or name, or in a file of the user's classes.
+"""The index of a class from its name in a data set: by number, WordNet id, name, or the user's list of classes.
 
-A name of several ImageNet classes ("crane": the bird and the machine) is refused with its possible meanings.
+A name of several ImageNet classes ("crane": the bird and the machine) is an error that lists the classes.
 """
 
 import re
@@ -18,7 +18,7 @@ def indexed(folder: str, index: int) -> str:
 
 
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
-    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError for two of one index."""
+    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
     found: dict[int, str] = {}
     for name in names:
         if vocabulary is None:
@@ -65,7 +65,7 @@ def imagenet_index(name: str) -> int:
 
 @cache
 def _known_names() -> dict[str, set[int]]:
-    """open_clip's names, and WordNet's ids and synonyms -> the classes with this name."""
+    """Each open_clip name, WordNet id and synonym -> indices of its classes."""
     info = installed("timm.data").ImageNetInfo()
     found: dict[str, set[int]] = {}
     for names in (library_names("open_clip"), info.label_names(), info.label_descriptions()):

@@ -1,4 +1,4 @@
-"""Models on photos: several by name from the command line, or one of the user's own from Python.
+"""Evaluation of models on photos: several by name (command line), or one Python object.
 
 An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
 """
@@ -31,7 +31,7 @@ from experiments.counteranimal.summaries import result_folders, summarise, write
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
 
-REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes this model's confusions for 1 vs 20
+REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
 
 
 def run(
@@ -101,7 +101,7 @@ def run(
 
 
 def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpace:
-    """The 1 vs 20 sets of the reference model, which runs like the others; also written to a file."""
+    """The 1 vs 20 label sets of the reference model, also written to `file`."""
     model = config.load()
     space = confusing_space(config.run(photo_set, model))
     origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
@@ -131,9 +131,9 @@ def evaluate(
     groups: str = PREFIX,
     runtime: Runtime | None = None,
 ) -> Predictions:
-    """Predictions of any model on photos of any layout that `photos.read_photos` takes; nothing is cached.
+    """Predictions of any model on photos in any layout; nothing is cached. Without a tokenizer it is a classifier.
 
-    `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
+    `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
     """
     vocabulary = names if isinstance(names, Vocabulary) else imagenet(names)
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)

@@ -97,7 +97,7 @@ def test_what_is_missing_is_made_and_nothing_else(asked):
     stamps = {file: file.stat().st_mtime_ns for file in files}
     for file in (*files[2:5], asked["output"] / "composites.csv"):
         file.unlink()
-    with pytest.raises(RequestError, match="not finished; run the compose"):
+    with pytest.raises(RequestError, match="not finished; run the same compose"):
         read_photos(asked["output"])
     document = compose(**asked)
     assert (document["written"], document["kept"]) == (3, 6)

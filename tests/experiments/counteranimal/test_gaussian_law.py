@@ -125,7 +125,7 @@ def test_laws_fitted_again_scatter_like_the_first():
 
 def test_too_few_photos_are_refused():
     photos = drawn(np.random.default_rng(0), n=1)
-    with pytest.raises(ValueError, match="12 photos leave no freedom beside 12 cells"):
+    with pytest.raises(ValueError, match="12 photos leave no degree of freedom for 12 cells"):
         fit(photos, own_effects=True)
 
 

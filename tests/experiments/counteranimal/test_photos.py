@@ -338,7 +338,7 @@ def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path):
     assert templates(str(tmp_path / "t.txt")) == ("a {}",)
     for text in ("a\n", "{} {}\n", "{} {x}\n", ""):
         (tmp_path / "t.txt").write_text(text)
-        with pytest.raises(RequestError, match=r"t\.txt' must hold \{\} once"):
+        with pytest.raises(RequestError, match=r"t\.txt' must hold \{\} exactly once"):
             templates(str(tmp_path / "t.txt"))
 
 

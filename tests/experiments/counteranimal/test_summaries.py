@@ -61,7 +61,7 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     link = tmp_path / "link"
     link.symlink_to(source.parent)
     for output in (source.parent, link):
-        with pytest.raises(RequestError, match="would replace"):
+        with pytest.raises(RequestError, match="would overwrite"):
             score_files([source], output=output)
     assert source.read_bytes() == before
     assert [p.name for p in source.parent.iterdir()] == ["predictions.csv"]

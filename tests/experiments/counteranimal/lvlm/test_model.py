@@ -43,7 +43,7 @@ def test_weights_of_another_architecture(copy, folder, capfd):
     spoilt = copy()
     shutil.copy(folder("qwen2_vl") / "model.safetensors", spoilt)
     capfd.readouterr()
-    with pytest.raises(RequestError, match="missing or of another shape"):
+    with pytest.raises(RequestError, match="missing or have a wrong shape"):
         load(f"lvlm:{spoilt}")
     assert "MISSING" not in capfd.readouterr().err
 
