@@ -1,4 +1,4 @@
-"""Composites: every object on every background, at one place; nothing is half-made or overwritten."""
+"""Composites: every object on every background, at one place; no file is partial or overwritten."""
 
 import csv
 
@@ -59,7 +59,7 @@ def test_every_object_stands_on_every_background(asked):
 
 
 def test_nothing_differs_but_the_background(asked):
-    """Where the object is opaque all its composites agree; outside its box they are the photo's plain colour."""
+    """On opaque pixels all composites of an object agree; outside its box they have the photo's plain colour."""
     compose(**asked)
     rows = manifest(asked["output"])
     for name in {row["object"] for row in rows}:
@@ -132,7 +132,7 @@ def animated(path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
-BAD = {  # value that the refusal names -> what is done to objects o and scenes s
+BAD = {  # words in the error -> change of objects o and scenes s
     "scenes' for --backgrounds": lambda o, s: s.rename(s.with_name("scenery")),
     "c.png": lambda o, s: draw_cutout(o / "c.png", "red"),
     "class 16 is given twice": lambda o, s: draw_cutout(o / "16" / "a.png", "red"),

@@ -47,7 +47,7 @@ def test_a_file_of_models(tmp_path):
 
 
 def test_table_3_dry(run):
-    """28 rows in the order of the table, each with its checkpoint and its printed figures."""
+    """28 rows in the order of the table, each with checkpoint and printed figures."""
     found, _ = run("evaluate", "--models", "table-3", "--dry-run", "--json")
     printed = {row.model: (row.common, row.counter) for row in published_rows("1000", "simple", "macro")}
     assert [m["model"] for m in found] == [c.spec for c in checkpoints()]

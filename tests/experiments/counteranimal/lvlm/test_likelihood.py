@@ -1,4 +1,4 @@
-"""Labels scored photo by photo: caching, resuming, refusals and predictions."""
+"""Scores of labels per photo: cache, resumed runs, errors and predictions."""
 
 import copy
 from dataclasses import replace
@@ -76,7 +76,7 @@ def test_a_killed_run_goes_on_and_ends_alike(asked, monkeypatch, tmp_path):
 
 def test_what_is_kept_depends_on_labels_photo_question_model_and_precision(model, asked, tree, monkeypatch):
     asked()
-    assert asked(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # the photos of class 16 alone
+    assert asked(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # only photos of class 16
     renamed = list(NAMES)
     renamed[4] = "another"  # competes for class 9
     assert asked(names=tuple(renamed))[0].passes == 9
@@ -110,7 +110,7 @@ def test_labels_of_one_name_tie_exactly(asked):
 def test_photos_that_cannot_be_read_or_put_in_are_left_out(asked, tree, model, photo):
     folder = tree / "16 bulbul" / "counter-grass"
     (folder / "broken.jpg").write_bytes(b"no photo")
-    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor takes no side 200 times the other
+    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor refuses sides with ratio 200
     kept, predictions, *_ = asked(one=model("qwen2_vl"))
     assert sorted(kept.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
     assert len(predictions.path) == 32
