@@ -153,9 +153,7 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
                 strays.append(printable(name))
                 continue
             if printable(name) != name:
-                raise RequestError(
-                    f"the name of {printable(name)!r} is not UTF-8, so tables cannot hold it; rename the file"
-                )
+                raise RequestError(f"the name of {printable(name)!r} is not UTF-8, so tables cannot hold it; rename it")
             sources.append(Source(file, name, entry.name if folder else entry.stem))
         if folder and len(sources) == before:
             raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
@@ -268,8 +266,8 @@ def _write(
         file = output / job.file
         if file.exists():
             return 0
-        made = composite(cutouts[job.cutout], photos[job.photo])
-        write_atomically(file, lambda temporary: made.save(temporary, **PNG))
+        image = composite(cutouts[job.cutout], photos[job.photo])
+        write_atomically(file, lambda temporary: image.save(temporary, **PNG))
         return 1
 
     for folder in dict.fromkeys((output / job.file).parent for job in composites):

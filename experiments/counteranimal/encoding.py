@@ -223,12 +223,12 @@ def encode(
                 advance(len(read) + len(failed))
         finally:
             write()
-    found = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
-    if not found:
+    loaded = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
+    if not loaded:
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
-    rows = [store.rows[key] for _, key in found]
-    return Encoded([photo for photo, _ in found], rows, dict(sorted(unreadable.items())), passes)
+    rows = [store.rows[key] for _, key in loaded]
+    return Encoded([photo for photo, _ in loaded], rows, dict(sorted(unreadable.items())), passes)
 
 
 @contextmanager

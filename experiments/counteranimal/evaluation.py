@@ -55,9 +55,9 @@ def run(
     checked_seed(seed)
     vocabulary = models.vocabulary
     if labels != "20" and (confusing, reference, reference_weights) != (None, None, None):
-        raise RequestError("--confusing, --reference and --reference-weights go with --labels 20")
+        raise RequestError("--confusing, --reference and --reference-weights need --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
-        raise RequestError(f"--labels own goes with --classes FILE, 1000 and 45 go without; not --labels {labels}")
+        raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
@@ -110,14 +110,14 @@ def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpa
 
 
 def _warnings(model: LoadedModel | LanguageModel, settings: dict[str, Any]) -> list[str]:
-    found = []
+    sentences = []
     if settings["unanswered"]:
-        found.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+        sentences.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
     if settings.get("phrases_cut"):
-        found.append(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
+        sentences.append(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
     if model.key is None:
-        found.append(f"{model.spec} contains code of unknown version; its features are not cached")
-    return found
+        sentences.append(f"{model.spec} contains code of unknown version; its features are not cached")
+    return sentences
 
 
 def evaluate(

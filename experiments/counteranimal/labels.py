@@ -116,11 +116,11 @@ def templates(choice: str) -> tuple[str, ...]:
         return (SIMPLE,)
     if choice == "openai80":
         return tuple(template("{}") for template in installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
-    found = _lines(choice, "the list of prompts (simple, openai80 or a file)")
-    wrong = next((t for t in found or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
+    lines = _lines(choice, "the list of prompts (simple, openai80 or a file)")
+    wrong = next((t for t in lines or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
     if wrong is not None:
         raise RequestError(f"the template {wrong!r} in {choice!r} must hold {{}} exactly once, like {SIMPLE!r}")
-    return found
+    return lines
 
 
 def _lines(choice: str, what: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.provenance import provenance
 
-STATEMENT = "scores are those of class plus background plus one Gaussian: the theory's law holds for these embeddings"
+STATEMENT = "scores are class plus background plus one Gaussian: the theory's law holds for these embeddings"
 MANY, FEWER = 200, 20  # above MANY labels a fit takes seconds; then there are FEWER bootstrap fits
 COLUMNS = ("model", "class_index", "class", "group", "photos", "predicted", "measured", "standard_error")
 

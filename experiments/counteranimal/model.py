@@ -63,11 +63,11 @@ def digest(parts: dict[str, Any]) -> str:
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that are installed."""
-    found = {}
+    present = {}
     for name in DISTRIBUTIONS:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            present[name] = version(name)
+    return present
 
 
 def weights_hash(module: Any) -> str:

@@ -108,13 +108,13 @@ class ModelConfig:
         """
         vocabulary = self.vocabulary
         if isinstance(model, LanguageModel):
-            found = score_labels(
+            scored = score_labels(
                 model, photo_set, space or vocabulary.every_label, vocabulary.called, self.store, self.runtime
             )
         else:
-            found = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
+            scored = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
         model.module.to("cpu")  # the next model needs the memory
-        return found
+        return scored
 
     def settings(self, model: LoadedModel | LanguageModel) -> dict[str, Any]:
         """The settings of a model's run that a result stores."""
@@ -138,9 +138,9 @@ def combined(
     """(models, weights files) of --model and --weights, then of --models: table-3 or a file."""
     specs, files = list(model or ()), None if weights is None else list(weights)
     if models is not None:
-        more, their = _listed(models)
-        files = [*(files or [NONE] * len(specs)), *their]
-        specs += more
+        more_specs, more_files = _listed(models)
+        files = [*(files or [NONE] * len(specs)), *more_files]
+        specs += more_specs
     return specs, files
 
 
@@ -159,12 +159,12 @@ def _listed(choice: str) -> tuple[list[str], list[Path]]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{choice!r} cannot be read ({error}); it needs one model per line") from error
-    found = [words for words in (line.partition("#")[0].split() for line in lines) if words]
-    long = next((words for words in found if len(words) > 2), None)
+    entries = [words for words in (line.partition("#")[0].split() for line in lines) if words]
+    long = next((words for words in entries if len(words) > 2), None)
     if long is not None:
         raise RequestError(f"expected MODEL or MODEL WEIGHTS in each line of {choice!r}, got {' '.join(long)!r}")
-    return [words[0] for words in found], [
-        NONE if words[1:] in ([], ["-"]) else path.parent / words[1] for words in found
+    return [words[0] for words in entries], [
+        NONE if words[1:] in ([], ["-"]) else path.parent / words[1] for words in entries
     ]
 
 
@@ -172,11 +172,11 @@ def expected(config: ModelConfig, labels: str) -> list[dict[str, Any]]:
     """The models that would be loaded, with the paper's figures for these prompts and labels; plain JSON."""
     rows = {row.model: row for row in published_rows(labels, config.prompts, "macro")}
     stated = {c.spec: c.stated for c in checkpoints()}  # whether the paper names this checkpoint, or we infer it
-    found = []
+    records = []
     for spec, options in zip(config.specs, config.options, strict=True):
         name = published_name(spec)
         row = rows.get(name or "")
-        found.append(
+        records.append(
             {
                 "model": spec,
                 "weights": "the model's own" if options.weights is None else str(options.weights),
@@ -185,4 +185,4 @@ def expected(config: ModelConfig, labels: str) -> list[dict[str, Any]]:
                 "printed": None if row is None else {"common": row.common, "counter": row.counter, "drop": row.drop},
             }
         )
-    return found
+    return records

@@ -62,16 +62,14 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
     rule, listing = _group_rule(groups), list_photos(root)
     grouped = {entry: rule(entry) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
-    kept = [entry for entry, found in grouped.items() if found]
+    kept = [entry for entry, membership in grouped.items() if membership]
     if not kept:
         raise RequestError(_without_groups(root, listing, groups))
     own = vocabulary is not None and not vocabulary.imagenet
     index = class_indices(sorted({entry.class_name for entry in kept}), vocabulary if own else None)
     foreign = next((entry.path for entry in kept if printable(entry.path) != entry.path), None)
     if foreign is not None:
-        raise RequestError(
-            f"the name of {printable(foreign)!r} is not UTF-8, so tables cannot hold it; rename the file"
-        )
+        raise RequestError(f"the name of {printable(foreign)!r} is not UTF-8, so tables cannot hold it; rename it")
     photos = [Photo(entry.path, index[entry.class_name], *grouped[entry], entry.object) for entry in kept]
     places = {(entry.class_name, entry.place) for entry in kept}
     strays = set(listing.strays)
@@ -132,11 +130,11 @@ def _without_groups(root: Path, listing: Listing, groups: str) -> str:
         deeper = sorted(root.glob("*/*/*/*"))
         hint = f"; try {str(deeper[0].parents[2])!r}" if deeper else ""
         return f"{str(root)!r} has no photos two levels below it{hint}"
-    found = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
+    examples = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
     if groups != PREFIX:
-        return f"no background of {str(root)!r} is in {groups!r}; the first ones are {found}"
+        return f"no background of {str(root)!r} is in {groups!r}; the first ones are {examples}"
     return (
-        f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {found}; "
+        f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {examples}; "
         f"--groups FILE.csv (columns background, group) assigns them, --groups {EACH} reports each background alone"
     )
 

@@ -191,7 +191,7 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     if reference is not None and reference not in fitted:
         raise RequestError(
             f"reference family {reference!r} has no line here (three models with different accuracies are needed); "
-            f"families with one: {', '.join(fitted) or 'none'}"
+            f"families with a line: {', '.join(fitted) or 'none'}"
         )
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
     lines: dict[str, dict[str, Any]] = {name: {"models": len(x)} for name, (x, _) in fitted.items()}

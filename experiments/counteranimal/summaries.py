@@ -125,7 +125,7 @@ def score_files(
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if (labels == "own") != (classes is not None):
-        raise RequestError("--labels own goes with --classes FILE, which class_index and predicted_index refer to")
+        raise RequestError("--labels own and --classes FILE need each other; class_index counts the classes of FILE")
     if name is not None and (len(files) > 1 or not name.strip()):
         wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
         raise RequestError(f"--name {name!r} {wrong}")

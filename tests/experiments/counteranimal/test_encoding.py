@@ -38,7 +38,7 @@ def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)
 
 
 @pytest.mark.parametrize("space", [LabelSpace("1000"), own_classes([9, 10, 16, 30])])
-def test_scores_that_are_not_finite_are_no_answer(space):
+def test_nonfinite_scores_give_no_answer(space):
     scores = np.zeros((3, 1000))
     scores[0, :] = np.nan
     scores[1, 500] = np.inf
@@ -51,7 +51,7 @@ def test_scores_that_are_not_finite_are_no_answer(space):
     assert predicted[2] != NO_ANSWER
 
 
-def test_photos_without_a_number_count_as_wrong(shared_tree):
+def test_photos_with_nan_scores_count_as_wrong(shared_tree):
     found = evaluate(answers, small, None, shared_tree)
     lost = found.predicted == NO_ANSWER
     assert 0 < lost.sum() < len(lost)
@@ -61,7 +61,7 @@ def test_photos_without_a_number_count_as_wrong(shared_tree):
         evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
 
 
-def test_features_without_a_number_are_not_kept(tiny_clip, shared_tree, tmp_path):
+def test_nan_features_are_not_cached(tiny_clip, shared_tree, tmp_path):
     """The key is the same the second time, so only unwritten features are computed again."""
     clip = load_model(f"open_clip:local-dir:{tiny_clip}")
     tree = read_photos(shared_tree)
@@ -95,7 +95,7 @@ def test_scores_of_another_number_are_refused(labels, shared_tree):
         evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
 
 
-def test_a_reference_without_a_number_chooses_no_labels(shared_tree):
+def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
     tree = read_photos(shared_tree)
     model = LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
     scored = score_photos(tree, model, imagenet("open_clip"), (), Runtime())

@@ -104,7 +104,7 @@ def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_that_look_at_the_answer_are_refused():
+def test_labels_that_depend_on_the_true_class_are_refused():
     sets = {index: (index, 2 if index > 2 else 3) for index in CLASSES}
     with pytest.raises(RequestError, match="depend on the true class"):
         judge(*drawn(4)[1:], LabelSpace("20", sets), 0.03, 0)

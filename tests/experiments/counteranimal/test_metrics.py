@@ -158,7 +158,7 @@ def test_paired_differences_are_differences_of_means(a, b, mean):
     assert result["common"]["classes_up"] == back["common"]["classes_down"] == up
 
 
-def test_differences_that_rounding_makes_are_none():
+def test_rounding_differences_are_ignored():
     """In floating point .3 - .1 and .2 - 0 differ by 3e-17; the sign test must ignore this."""
     photos = np.full((4, 2), 10)
     first = Counts(np.arange(4), photos, np.tile([2, 0], (4, 1)))
@@ -245,7 +245,7 @@ def test_equal_values_are_drawn_together():
     assert_same_law(slow + jitter[0], fast + jitter[1], effect=0.1)
 
 
-def test_what_is_counted():
+def test_object_effect_of_three_objects():
     right = np.zeros((3, 2, 2), dtype=bool)
     right[0, 0] = True  # right on both common photos only
     right[1] = True
@@ -275,7 +275,7 @@ def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
     assert [c["p_holm"] for c in found["classes"]] == expected
 
 
-def test_nothing_is_shown_by_objects_that_all_do_alike():
+def test_equal_objects_have_no_interval():
     found = object_effect(answers(composites(np.ones((FEWEST, 2, 2)), 9)))
     assert (found["difference"], found["interval"], found["mcnemar_p"]) == (0, None, 1)
 

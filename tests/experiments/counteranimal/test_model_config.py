@@ -94,7 +94,7 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
         assert scored.encoded.passes == 32  # a user's code is not cached
 
 
-def test_a_file_that_is_no_model(tmp_path):
+def test_a_file_without_a_model(tmp_path):
     for text, said in (
         ("x = 1", "KeyError: 'model'"),
         ("def model(): return 3", "needs preprocess, encode_image, encode_text, tokenizer"),

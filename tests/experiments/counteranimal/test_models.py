@@ -74,7 +74,7 @@ def test_an_unreachable_hub_is_one_sentence(spec, way_out, tmp_path, monkeypatch
     assert way_out in spec_error(spec)
 
 
-def test_activation_is_the_tags_business(named_clip, tiny_clip, monkeypatch):
+def test_the_tag_decides_the_activation(named_clip, tiny_clip, monkeypatch):
     """Name and file are the same. The tag's configuration decides, the flag overrides it."""
     import open_clip.pretrained as pretrained
 
@@ -154,7 +154,7 @@ def test_a_folder_without_some_weights_is_refused(tmp_path):
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
     save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
-    assert "as visual_projection.weight" in spec_error(f"hf:{folder}")
+    assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())

@@ -204,7 +204,7 @@ def test_members_of_a_shard_count_once(tmp_path):
     assert tree.strays == ("a.tar/ostrich/counter-sea/b.png",)
 
 
-def test_a_row_without_a_group_is_told(tmp_path):
+def test_a_row_without_a_group_is_a_stray(tmp_path):
     table = as_table(tmp_path / "t", spread())
     table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
     tree = read_photos(table)
@@ -227,7 +227,7 @@ def names(root, *kinds):
     return as_tree(root, [(0, (kind, "common", "x")) for kind in kinds])
 
 
-def test_an_ambiguous_name_is_asked_about(tmp_path):
+def test_an_ambiguous_name_lists_its_meanings(tmp_path):
     for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388")):
         with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
             read_photos(names(tmp_path / name, name))

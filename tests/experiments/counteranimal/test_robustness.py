@@ -162,7 +162,7 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     assert flagged == [False, True]
 
 
-def test_models_of_equal_common_accuracy_are_no_nan():
+def test_models_of_equal_common_accuracy_give_no_nan():
     rows = [Result(Row("x", f"m{i}", "own", c, d)) for i, (c, d) in enumerate([(0.5, 0.3), (0.5, 0.4), (0.7, 0.5)])]
     json.dumps(compare(rows), allow_nan=False)
     comparison_figure(rows)

@@ -41,7 +41,7 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     assert summary["macro"] == language["macro"]
 
 
-def test_a_language_model_is_no_reference(evaluate, folder, tmp_path):
+def test_a_language_model_cannot_be_the_reference(evaluate, folder, tmp_path):
     spec = f"lvlm:{folder('llava')}"
     found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
     assert (found.status, found.err.count("\n")) == (2, 1)

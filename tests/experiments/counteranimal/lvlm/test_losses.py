@@ -46,12 +46,12 @@ def library_losses(model, image, prompt, spoken):
     def inputs(text):
         return model.processor(images=[image], text=[text], return_tensors="pt")
 
-    asked = inputs(prompt)["input_ids"].shape[1]
+    prompt_length = inputs(prompt)["input_ids"].shape[1]
     found = []
     for answer in spoken:
         whole = inputs(prompt + answer)
         labels = whole["input_ids"].clone()
-        labels[:, :asked] = -100
+        labels[:, :prompt_length] = -100
         with torch.no_grad():
             found.append(float(model.module(**whole, labels=labels).loss))
     return found

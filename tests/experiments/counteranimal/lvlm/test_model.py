@@ -118,7 +118,7 @@ def test_a_text_begins_once():
         assert tokens(processor, text).count(1) == 1
 
 
-def test_what_no_prompt_can_be_made_of_is_said():
+def test_a_bad_chat_template_is_reported():
     def complain(*_, **__):
         raise TypeError("text only\nand more")
 
