@@ -1,6 +1,6 @@
-"""The index of a class from its name in a data set: by number, WordNet id or name, or in a file of the user's classes.
+"""The index of a class from its name in a data set: by number, WordNet id, name, or the user's list of classes.
 
-A name of several ImageNet classes ("crane": the bird and the machine) is refused with its possible meanings.
+A name of several ImageNet classes ("crane": the bird and the machine) is an error that lists the classes.
 """
 
 import re
@@ -18,8 +18,8 @@ def indexed(folder: str, index: int) -> str:
 
 
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
-    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError for two of one index."""
-    found: dict[int, str] = {}
+    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
+    by_index: dict[int, str] = {}
     for name in names:
         if vocabulary is None:
             index = imagenet_index(name)
@@ -30,10 +30,10 @@ def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) ->
                 f"the class {name!r} is not in {vocabulary.source!r}{suggestion(name, vocabulary.names, quoted=True)}; "
                 "every class of the data needs a line there"
             )
-        if index in found:
-            raise RequestError(f"class {index} is given twice, by {found[index]!r} and {name!r}; keep one of them")
-        found[index] = name
-    return {name: index for index, name in found.items()}
+        if index in by_index:
+            raise RequestError(f"class {index} is given twice, by {by_index[index]!r} and {name!r}; keep one of them")
+        by_index[index] = name
+    return {name: index for index, name in by_index.items()}
 
 
 def imagenet_index(name: str) -> int:
@@ -47,32 +47,32 @@ def imagenet_index(name: str) -> int:
             raise RequestError(f"class index {number[1]} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
         return int(number[1])
     known, words = _known_names(), _words(name)
-    found = sorted(known.get(words, ()))
-    if not found:
+    indices = sorted(known.get(words, ()))
+    if not indices:
         raise RequestError(
             f"the class {name!r} has no leading index, and no class of ImageNet has this name or WordNet id"
             f"{suggestion(words, known, quoted=True)}; classes of your own need --classes FILE"
         )
-    if len(found) > 1:
+    if len(indices) > 1:
         spelled = library_names("open_clip")  # they tell the classes apart
-        readings = ", ".join(f"{i} ({spelled[i]})" for i in found)
+        readings = ", ".join(f"{i} ({spelled[i]})" for i in indices)
         raise RequestError(
             f"the class {name!r} may be any of ImageNet's {readings}; put the index before its name, as in "
-            f"'{found[0]} {name}', or give your own classes with --classes FILE"
+            f"'{indices[0]} {name}', or give your own classes with --classes FILE"
         )
-    return found[0]
+    return indices[0]
 
 
 @cache
 def _known_names() -> dict[str, set[int]]:
-    """open_clip's names, and WordNet's ids and synonyms -> the classes with this name."""
+    """Each open_clip name, WordNet id and synonym -> indices of its classes."""
     info = installed("timm.data").ImageNetInfo()
-    found: dict[str, set[int]] = {}
+    by_name: dict[str, set[int]] = {}
     for names in (library_names("open_clip"), info.label_names(), info.label_descriptions()):
         for index, name in enumerate(names):
             for part in (name, *name.split(",")):
-                found.setdefault(_words(part), set()).add(index)
-    return found
+                by_name.setdefault(_words(part), set()).add(index)
+    return by_name
 
 
 def _words(name: str) -> str:

@@ -31,7 +31,7 @@ from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
 
 SIDES = (32, 1024)  # pixels
-MOST_BYTES = 2**31  # of images in memory together; at 224 pixels 10,000 photos
+MOST_BYTES = 2**31  # of images in memory at once; 10,000 photos at 224 pixels
 # 4 ms per composite of 224 pixels on one core, a third of the default level's time, for 9 % more bytes.
 PNG = {"format": "PNG", "compress_level": 1}
 COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "group", "scale", "x", "y")
@@ -77,7 +77,7 @@ def run(
     if not low <= size <= high:
         raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
     plan = _plan(objects, backgrounds, common, output)
-    # Pillow has 4 bytes per pixel, and a box fills half a frame at most.
+    # Pillow uses 4 bytes per pixel; a cut-out fills at most half a frame.
     need = 2 * size**2 * (2 * len(plan.photos) + len(plan.cutouts))
     if need > MOST_BYTES:
         raise RequestError(
@@ -114,18 +114,18 @@ def _plan(objects: Path, scenes: Path, words: Sequence[str], output: Path) -> Pl
     photos, more_files = _sources(scenes, "--backgrounds", SUFFIXES, output)
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
-        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, as '9 ostrich/{loose}'")
+        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, like '9 ostrich/{loose}'")
     classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
     backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
     if len(backgrounds) < 2:
-        raise RequestError(f"{str(scenes)!r} holds one background, {backgrounds[0]!r}; two are needed")
+        raise RequestError(f"{str(scenes)!r} holds one background, {backgrounds[0]!r}; at least two are needed")
     common = _common(words, classes, backgrounds)
     composites: dict[str, Composite] = {}
     for cutout, photo in product(cutouts, photos):
         group = "common" if photo.kind in common[cutout.kind] else "counter"
         folder = f"{indexed(cutout.kind, classes[cutout.kind])}/{group}-{photo.kind}"
         file = f"{folder}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
-        # Names may differ only by their ending, by case or by the place of " on ".
+        # File names lose the suffix, the case and the place of " on ", so two pairs may share one.
         twin = composites.setdefault(file.casefold(), Composite(file, cutout, photo, group))
         if (twin.cutout, twin.photo) != (cutout, photo):
             raise RequestError(
@@ -141,7 +141,7 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
         known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
         raise RequestError(f"there is no folder {str(root)!r} for {flag}{suggestion(root.name, known, quoted=True)}")
     if output.resolve().is_relative_to(root.resolve()):
-        raise RequestError(f"--output {str(output)!r} lies in {flag}, whose files are read; name a folder outside it")
+        raise RequestError(f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it")
     sources: list[Source] = []
     strays: list[str] = []
     for entry in sorted(root.iterdir()):
@@ -153,9 +153,7 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
                 strays.append(printable(name))
                 continue
             if printable(name) != name:
-                raise RequestError(
-                    f"the name of {printable(name)!r} is not UTF-8, so no table could hold it; rename it first"
-                )
+                raise RequestError(f"the name of {printable(name)!r} is not UTF-8, so tables cannot hold it; rename it")
             sources.append(Source(file, name, entry.name if folder else entry.stem))
         if folder and len(sources) == before:
             raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
@@ -172,7 +170,7 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
         name, _, background = (part.strip() for part in line.partition("="))
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
-            raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, as {example!r} is")
+            raise RequestError(f"--common {line!r} is not of the form CLASS=BACKGROUND, for instance {example!r}")
         folder = name if name in classes else by_index.get(imagenet_index(name))
         if folder is None:
             raise RequestError(f"--common {line!r} names a class that has no cut-outs")
@@ -199,7 +197,7 @@ def _lines(file: str) -> list[str]:
 def _prepared(
     sources: Sequence[Source], prepare: Callable[[Source], Any], advance: Callable[[int], None]
 ) -> dict[Source, Any]:
-    """The prepared images. Raises RequestError for the first that cannot be used."""
+    """The prepared images. Raises RequestError for the first unusable one."""
 
     def attempt(source: Source) -> Any:
         try:
@@ -216,7 +214,7 @@ def _prepared(
 
 
 def _settings(plan: Plan, size: int, seed: int) -> dict[str, Any]:
-    """What determines every name and pixel."""
+    """The settings that determine every name and pixel."""
     from PIL import __version__ as pillow  # an optional extra
 
     contents = sha256()
@@ -250,7 +248,7 @@ def _claim(output: Path, document: dict[str, Any]) -> None:
         other = min((path.name for path in output.iterdir()), default=None)
         if other is not None:
             raise RequestError(
-                f"output {str(output)!r} holds other things, {other!r} for one; try {str(output / 'composites')!r}"
+                f"output {str(output)!r} holds other files, for instance {other!r}; try {str(output / 'composites')!r}"
             )
         write_json(output / REQUEST, document)
         return
@@ -268,14 +266,14 @@ def _write(
         file = output / job.file
         if file.exists():
             return 0
-        made = composite(cutouts[job.cutout], photos[job.photo])
-        write_atomically(file, lambda temporary: made.save(temporary, **PNG))
+        image = composite(cutouts[job.cutout], photos[job.photo])
+        write_atomically(file, lambda temporary: image.save(temporary, **PNG))
         return 1
 
     for folder in dict.fromkeys((output / job.file).parent for job in composites):
         output_folder(folder)
     written, threads = 0, os.cpu_count() or 1
-    step = 16 * threads  # chunks, so that Ctrl-C waits for few
+    step = 16 * threads  # small chunks, so that Ctrl-C acts soon
     with (
         counting("composing", len(composites), "images/s") as advance,
         ThreadPoolExecutor(threads) as pool,  # Pillow encodes outside the interpreter lock

@@ -1,9 +1,9 @@
-"""A CounterAnimal of the user's own photos: the selection rule of [W] on a tree class/background/photos.
+"""The selection rule of [W] on the user's own photos, a tree class/background/photos.
 
-[W] takes, per class, the background with one model's highest accuracy as common and the one with the lowest as
-counter. Measured on the same photos, this drop is positive even if backgrounds do not matter, because it selects the
-extremes of noisy accuracies. The honest drop selects on one half of the photos and measures on the other. If the
-photos of a background are exchangeable, it is unbiased for the drop of the backgrounds that a half would select.
+For each class [W] selects two backgrounds: common has one model's highest accuracy, counter its lowest. On the same
+photos this drop is positive even if backgrounds have no effect, because it compares extremes of noisy accuracies.
+The honest drop selects on one half of the photos and measures on the other. If the photos of a background are
+exchangeable, it is unbiased for backgrounds that are selected on half of the photos.
 Each class has a test of "the background has no effect", corrected for the number of classes.
 
 Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R permutations.
@@ -34,23 +34,23 @@ from simulator.streams import numpy_stream
 ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction
 SPLITS = 200
 PERMUTATIONS = 9999
-SMALLEST_CELL = 20  # photos of a background; half of them must still give an accuracy
+SMALLEST_CELL = 20  # photos per background; half of them must still give an accuracy
 Numbers = Int[np.ndarray, " B"]
 
 
 def run(
     *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """The document of `discover`, and on disk tree/, discovered.csv and discovered.json below `output`."""
+    """The document of `discover`; writes tree/, discovered.csv and discovered.json below `output`."""
     checked_seed(seed)
     if min_photos < 2:
         raise RequestError(
-            f"--min-photos {min_photos} is below 2, which cannot be halved; the nearest valid value is 2"
+            f"--min-photos {min_photos} is below 2: one photo cannot be halved; the nearest valid value is 2"
         )
     photo_set = read_photos(data, EACH, model.vocabulary)
     source = photo_set.source
     if not isinstance(source, Files) or source.parts or not photo_set.root.is_dir():
-        raise RequestError(f"--data {str(data)!r} is not a folder class/background/photos, to which links can be made")
+        raise RequestError(f"--data {str(data)!r} is not a folder class/background/photos, which links require")
     target = output / "tree"
     if target.exists():
         raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
@@ -72,13 +72,13 @@ def run(
 def discover(
     predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
-    """Select backgrounds for every class with two that are large enough; drops are means over these classes."""
+    """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
     table = cells(predictions, ("class_index", "background"))
     large = table[table.photos >= smallest]
     usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
     if not usable:
         raise RequestError(
-            f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (2 is the least)"
+            f"no class has two backgrounds of {smallest} photos or more; lower --min-photos (at least 2)"
         )
     permutations = permutations_for(len(usable))
     classes = [_class_record(index, part, folders[index], seed, permutations) for index, part in usable]
@@ -102,7 +102,7 @@ def discover(
 def permutations_for(classes: int) -> int:
     """The number of permutations per class with which Holm's correction over `classes` can reject at ALPHA.
 
-    The least p-value of R permutations is 1/(R + 1); times the number of classes it is half of ALPHA here.
+    The least p-value of R permutations is 1/(R + 1). R makes its product with the number of classes ALPHA/2 at most.
 
     >>> permutations_for(45), permutations_for(501)
     (9999, 20039)
@@ -114,7 +114,7 @@ def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permu
     """The extremes of one class: the first of the most accurate backgrounds, and the last of the least accurate."""
     n, k = table.photos.to_numpy(), table.correct.to_numpy()
     common = table.loc[table.accuracy.idxmax()]
-    counter = table.loc[table.accuracy[::-1].idxmin()]  # the last, since the two must differ even if all are equal
+    counter = table.loc[table.accuracy[::-1].idxmin()]  # the last, so that both differ even if all accuracies are equal
     return {
         "class_index": index,
         "folder": folder,
@@ -132,15 +132,15 @@ def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permu
 
 
 def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = SPLITS) -> float:
-    """Mean over random halvings of the drop on one half of the backgrounds selected on the other, in both directions.
+    """Mean drop over random halvings: selected on one half and measured on the other, in both directions.
 
-    A random split of a background's n photos sends Hypergeometric(k, n - k, n//2) correct answers to one half, so no
-    photo needs to be moved. Ties are broken at random.
+    A random half of a background's n photos has Hypergeometric(k, n - k, n//2) correct answers, so only counts are
+    drawn. Ties are broken at random.
     """
     half = n // 2
     first = rng.hypergeometric(k, n - k, half, size=(splits, len(n)))  # (S, B)
     accuracy = np.stack([first / half, (k - first) / (n - half)])  # (2, S, B)
-    jitter = 1e-9 * rng.random(accuracy.shape)  # accuracies with different counts differ by far more
+    jitter = 1e-9 * rng.random(accuracy.shape)  # unequal accuracies differ by far more
     best = (accuracy + jitter).argmax(axis=2)[..., None]
     worst = (accuracy - jitter[..., ::-1]).argmin(axis=2)[..., None]
     other = accuracy[::-1]
@@ -150,7 +150,7 @@ def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = 
 def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
     """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds.
 
-    The numbers of correct answers per background are then multivariate hypergeometric, which is drawn directly.
+    Under permutation the correct answers per background are multivariate hypergeometric; they are drawn directly.
     """
     total = int(k.sum())
     if total in (0, int(n.sum())):
@@ -161,7 +161,7 @@ def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations
         return ((k - n * rate) ** 2 / (n * rate * (1 - rate))).sum(axis=-1)
 
     drawn = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")
-    # Tables with the same statistic must tie: they differ by rounding of order 1e-13 at most.
+    # Equal statistics must tie; they differ by rounding of order 1e-13 at most.
     extreme = (statistic(drawn) >= statistic(k) - 1e-9).sum()
     return float((1 + extreme) / (1 + permutations))
 

@@ -4,8 +4,8 @@ Each model has one folder, named by a digest of everything that changes a featur
 preprocessing, library versions, precision, device type. It holds safetensors shards. A shard has the features of some
 photos or prompts and, as metadata, their keys. Shards are written atomically, so a killed run leaves only good ones.
 
-Batches are cut from the full list of photos and then thinned to those that are not cached. So a run that was killed
-and resumed forms the same batches as one that was not, and computes the same bits.
+Batches are cut from the full list of photos; cached photos are then left out. So a resumed run forms the same batches
+as an uninterrupted one, and computes the same bits.
 """
 
 import json
@@ -34,12 +34,12 @@ from experiments.progress import counting
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SHARD_ROWS = 256  # features per shard; a killed run loses at most so many
+SHARD_ROWS = 256  # features per shard; a killed run loses at most one shard
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how to run. None of it changes an answer by more than rounding."""
+    """Where and how to run. No field changes a result by more than rounding."""
 
     device: str = "cpu"
     precision: Precision = "fp32"
@@ -68,9 +68,9 @@ class Runtime:
         return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
 
     def folder(self, cache: Path | None, key: str | None) -> Path | None:
-        """The folder of one model's features, by everything that changes one; None if they are not cached.
+        """The folder of one model's features; None if they are not cached.
 
-        The batch size changes a feature by rounding only.
+        The batch size is not in its name: it changes features by rounding only.
         """
         if cache is None or key is None:
             return None
@@ -95,8 +95,8 @@ class FeatureCache:
     def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
         """Keep features; the finite ones are also written, as one shard.
 
-        Features that are not finite are never written: another precision or device may give numbers. Raises RunError
-        (for instance for a full disk) with all earlier shards intact.
+        Features that are not finite are never written: another precision or device may give finite ones. Raises
+        RunError (for instance for a full disk); all earlier shards stay intact.
         """
         finite = np.isfinite(features).all(axis=1)
         if self.folder is not None and finite.any():
@@ -223,17 +223,17 @@ def encode(
                 advance(len(read) + len(failed))
         finally:
             write()
-    found = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
-    if not found:
+    loaded = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
+    if not loaded:
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
-    rows = [store.rows[key] for _, key in found]
-    return Encoded([photo for photo, _ in found], rows, dict(sorted(unreadable.items())), passes)
+    rows = [store.rows[key] for _, key in loaded]
+    return Encoded([photo for photo, _ in loaded], rows, dict(sorted(unreadable.items())), passes)
 
 
 @contextmanager
 def failures(runtime: Runtime) -> Iterator[None]:
-    """Turns a full device and a killed decoding process into RunError."""
+    """Turn exhausted memory and a killed decoding process into RunError."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -276,7 +276,7 @@ class _Photos(Dataset):
     def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
         try:
             return i, self.preprocess(self.photo_set.source.image(self.photo_set.photos[i].path)), None
-        except ValueError as error:  # of the decoder, or of a processor that refuses the photo
+        except ValueError as error:  # from the decoder, or from a processor that refuses the photo
             return i, None, str(error)
 
 

@@ -1,4 +1,4 @@
-"""Models on photos: several by name from the command line, or one of the user's own from Python.
+"""Evaluation of models on photos: several by name (command line), or one Python object.
 
 An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
 """
@@ -31,7 +31,7 @@ from experiments.counteranimal.summaries import result_folders, summarise, write
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
 
-REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes this model's confusions for 1 vs 20
+REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
 
 
 def run(
@@ -55,9 +55,9 @@ def run(
     checked_seed(seed)
     vocabulary = models.vocabulary
     if labels != "20" and (confusing, reference, reference_weights) != (None, None, None):
-        raise RequestError("--confusing, --reference and --reference-weights go with --labels 20")
+        raise RequestError("--confusing, --reference and --reference-weights need --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
-        raise RequestError(f"--labels own goes with --classes FILE, 1000 and 45 go without; not --labels {labels}")
+        raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
@@ -101,7 +101,7 @@ def run(
 
 
 def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpace:
-    """The 1 vs 20 sets of the reference model, which runs like the others; also written to a file."""
+    """The 1 vs 20 label sets of the reference model, also written to `file`."""
     model = config.load()
     space = confusing_space(config.run(photo_set, model))
     origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
@@ -110,14 +110,14 @@ def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpa
 
 
 def _warnings(model: LoadedModel | LanguageModel, settings: dict[str, Any]) -> list[str]:
-    found = []
+    sentences = []
     if settings["unanswered"]:
-        found.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+        sentences.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
     if settings.get("phrases_cut"):
-        found.append(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
+        sentences.append(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
     if model.key is None:
-        found.append(f"{model.spec} contains code of unknown version; its features are not cached")
-    return found
+        sentences.append(f"{model.spec} contains code of unknown version; its features are not cached")
+    return sentences
 
 
 def evaluate(
@@ -131,9 +131,9 @@ def evaluate(
     groups: str = PREFIX,
     runtime: Runtime | None = None,
 ) -> Predictions:
-    """Predictions of any model on photos of any layout that `photos.read_photos` takes; nothing is cached.
+    """Predictions of any model on photos in any layout; nothing is cached. Without a tokenizer it is a classifier.
 
-    `metrics.summary(metrics.class_counts(...))` turns the answer into accuracies.
+    `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
     """
     vocabulary = names if isinstance(names, Vocabulary) else imagenet(names)
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)

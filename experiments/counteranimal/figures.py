@@ -22,7 +22,7 @@ from experiments.inference import LEVEL
 from experiments.style import styled
 from simulator.streams import numpy_stream
 
-UNDATED: dict[str, dict[str, Any]] = {  # equal figures are equal files
+UNDATED: dict[str, dict[str, Any]] = {  # without dates, so that equal figures give equal files
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
     "png": {"Software": None},
@@ -79,14 +79,14 @@ def _mark(colour: str, **more: Any) -> Line2D:
 
 def _caption(results: Sequence[Result]) -> str:
     words = (
-        f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} of the line, "
-        f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} of each model's own accuracies. "
+        f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
+        f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
         "Squares: your results."
     )
     if any(result.at_edge for result in results):
-        words += "\nHollow, on an edge: an accuracy of 0 or 100 %, at infinity on stretched axes; in no line."
+        words += "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
     if not all(result.comparable for result in results):
-        words += "\n≁ not comparable: another protocol; in no line."
+        words += "\n≁ not comparable: another protocol; not used for lines."
     return words
 
 
@@ -134,7 +134,7 @@ def _line(
 
 
 def _point(panel: Axes, result: Result, number: int, limits: np.ndarray, colour: str) -> None:
-    """A model with its intervals and its number; at infinity it is hollow, on the edge."""
+    """Draw a model with its intervals and number; at infinity it is hollow, on the edge."""
     row = result.row
     at = np.clip((row.common, row.counter), *limits.T)
     spans = np.array([row.interval_common or (at[0], at[0]), row.interval_counter or (at[1], at[1])])
@@ -158,7 +158,7 @@ def _point(panel: Axes, result: Result, number: int, limits: np.ndarray, colour:
 
 @styled
 def law_figure(document: dict[str, Any]) -> Figure:
-    """Measured on predicted accuracies: a panel per model, titled with its verdict; a point per class and group."""
+    """Measured against predicted accuracy: a panel per model, with its verdict; a point per class and group."""
     models = document["models"]
     columns = min(4, len(models))
     rows = -(-len(models) // columns)

@@ -1,15 +1,16 @@
 """The theory's law for scores of real photos: a class mean plus a background effect plus Gaussian noise.
 
 In the paper's world a view is D (z_inv, z_spu) plus noise: an object's mean, a background's mean, and noise that is
-independent of both. A rule that is linear in features keeps this form, so the law is fitted to its scores:
+independent of both. Scores that are linear in features have the same form, so the law is fitted to scores:
 
     s = m_y + a_b + N(0, Sigma),        P(right | y, b) = P(s_y > s_k for all k != y)
 
-m_y is the mean of class y, a_b the effect of background b in every class, Sigma is shared. For two labels the
-probability is Phi of a gap. For more it is an orthant probability, computed with scrambled Sobol points and an error.
-With `own_effects` each class has its own background effects, which leaves only the Gaussian to test.
+m_y is the mean of class y, a_b the effect of background b in every class, Sigma is shared. For two labels P is Phi of
+a scaled gap. For more it is an orthant probability, estimated with scrambled Sobol points.
+With `own_effects` each class has its own background effects, so only the Gaussian noise is tested.
 
-Letters: N photos, K labels, G cells (class, background) with photos, p parameters per score, R scrambles of M points.
+Letters: N photos, K labels, k = K - 1, G cells (class, background) with photos, p parameters per score, R scrambles
+of M points.
 """
 
 from dataclasses import dataclass, fields
@@ -21,12 +22,12 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 SCRAMBLES, POINTS = 8, 512
-NEVER = 5.5  # standard deviations; a label so far behind is first with probability 2e-8
+NEVER = 5.5  # standard deviations; a label this far behind is first with probability 2e-8
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of photos. Photos of one `cluster`, an object, are not independent."""
+    """Scores of photos. Photos of one object share a `cluster` and are not independent."""
 
     scores: Float[np.ndarray, "N K"]
     truth: Int[np.ndarray, " N"]
@@ -54,7 +55,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted law. Means and covariance are of scores rotated to the K - 1 coordinates in which labels differ."""
+    """A fitted law. Means and covariance are those of `rotated` scores."""
 
     cells: Int[np.ndarray, "G 2"]  # (truth, background)
     where: Int[np.ndarray, " N"]  # cell of each photo that was fitted
@@ -68,7 +69,7 @@ class Law:
 
 
 def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
-    """Scores less their mean over labels, in an orthonormal basis: a shared offset changes no answer."""
+    """Scores minus their mean over labels, in an orthonormal basis: a shared offset changes no prediction."""
     return scores @ helmert(scores.shape[1]).T
 
 
@@ -104,7 +105,7 @@ def _least_squares(
     leverage = ((design @ inverse) * design).sum(axis=1)
     freedom = len(y) - int(np.linalg.matrix_rank(design))
     if freedom < 1:
-        raise ValueError(f"{len(y)} photos leave no freedom beside {len(cells)} cells of class and background")
+        raise ValueError(f"{len(y)} photos leave no degree of freedom for {len(cells)} cells of class and background")
     residuals = y - means[where]
     covariance, shrinkage = ledoit_wolf(residuals, assume_centered=True)
     covariance = covariance * len(residuals) / freedom
@@ -118,10 +119,10 @@ def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M
 
 
 def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndarray, "R G"]:
-    """P(right) in each cell, from each scramble; exact, so equal for all scrambles, with two labels.
+    """P(right) in each cell, estimated with each scramble; exact for two labels.
 
-    A cell's mean has an error of N(0, error Sigma), so a photo gets the covariance (1 - error) Sigma: the expectation
-    of the answer is then the probability at the true mean.
+    A cell's mean has an error of N(0, error Sigma). With covariance (1 - error) Sigma for a photo, the expected result
+    is the probability at the true mean.
     """
     k = law.means.shape[1]
     back = helmert(k + 1)  # (k, K)
@@ -133,7 +134,7 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
             ratio = gap / (spread * np.sqrt(2 * law.covariance[0, 0]))
         return np.tile(ndtr(np.where(np.isnan(ratio), 0.0, ratio)), (len(points), 1))
     values, vectors = np.linalg.eigh(law.covariance)
-    root = np.sqrt(np.maximum(values[:, None], 0)) * vectors.T @ back  # of the covariance of scores: root' root
+    root = np.sqrt(np.maximum(values[:, None], 0)) * vectors.T @ back  # root' root is the covariance of scores
     chances = np.empty((len(points), len(truth)))
     for label in np.unique(truth):
         mine = np.flatnonzero(truth == label)
@@ -156,7 +157,7 @@ def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
 
 
 def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) -> Law:
-    """The law fitted to photos drawn from it: the residuals of each cluster are replaced by those of another."""
+    """A bootstrap fit: the residuals of each cluster are replaced by those of a random cluster."""
     left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
     members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)[1:]
     chosen = rng.integers(len(sizes), size=len(sizes))
@@ -170,9 +171,9 @@ def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) 
 
 
 def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """(to fit, to measure): each cell of class and background is halved, and an object is in one half only.
+    """(photos to fit, photos to measure): half of each cell of class and background; each object is in one half only.
 
-    The odd photo of a cell goes to the fit, since a cell without a fit cannot be compared.
+    A cell's odd photo goes to the fit, since a cell without a fit cannot be compared.
     """
     fitted = np.zeros(len(photos.truth), dtype=bool)
     strata = photos.truth if photos.objects else np.unique(photos.cell, axis=0, return_inverse=True)[1]

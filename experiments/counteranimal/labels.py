@@ -1,7 +1,7 @@
 """Class names, prompt templates, and label spaces: the labels that compete for a photo.
 
-open_clip's names differ from torchvision's in 362 of 1000, and two of them occur twice. So classes are matched by
-index, and every result records which list was used. The user's own classes come from a file.
+open_clip's names differ from torchvision's in 362 of 1000 classes, and two names occur twice. So classes are matched
+by index, and every result records the list of names. The user's own classes come from a file.
 """
 
 import json
@@ -25,7 +25,7 @@ CONFUSING = 20  # labels of the 1 vs 20 protocol
 
 
 def installed(module: str) -> Any:
-    """A module of the extra `clip`, imported when it is needed, for start-up time."""
+    """A module of the extra `clip`, imported only when needed, for start-up time."""
     try:
         return import_module(module)
     except ImportError as error:
@@ -51,7 +51,7 @@ class Vocabulary:
     source: str  # open_clip, torchvision, a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
     words: tuple[tuple[str, ...], ...] | None = None  # words for each label in templates; None: its name
-    sentences: tuple[tuple[str, ...], ...] | None = None  # prompts of each label beside those; None: there are none
+    sentences: tuple[tuple[str, ...], ...] | None = None  # additional prompts of each label
 
     def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """For each label the prompts whose embeddings are averaged: every word in every template, and its sentences.
@@ -116,11 +116,11 @@ def templates(choice: str) -> tuple[str, ...]:
         return (SIMPLE,)
     if choice == "openai80":
         return tuple(template("{}") for template in installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
-    found = _lines(choice, "the list of prompts (simple, openai80 or a file)")
-    wrong = next((t for t in found or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
+    lines = _lines(choice, "the list of prompts (simple, openai80 or a file)")
+    wrong = next((t for t in lines or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
     if wrong is not None:
-        raise RequestError(f"the template {wrong!r} in {choice!r} must hold {{}} once, as {SIMPLE!r} does")
-    return found
+        raise RequestError(f"the template {wrong!r} in {choice!r} must hold {{}} exactly once, like {SIMPLE!r}")
+    return lines
 
 
 def _lines(choice: str, what: str) -> tuple[str, ...]:
@@ -140,8 +140,8 @@ def digest(words: Sequence[str]) -> str:
 class LabelSpace:
     """The labels that compete: all of them, one fixed set, or a set for each true class.
 
-    A set for each true class (1 vs 20) is an oracle: it depends on the answer. `added` lists the classes whose true
-    label the reference model did not rank among its 20, so that it had to be added.
+    A set for each true class (1 vs 20) is an oracle: it depends on the true label. `added` lists classes whose true
+    label was added, because the reference model did not rank it among its 20.
     """
 
     name: str  # 1000, 20, 45, own
@@ -179,7 +179,7 @@ def confusing_labels(
 
 
 def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, reference: dict[str, Any]) -> None:
-    """Write the sets with the class list that their indices refer to and the reference model."""
+    """Write the sets, their list of classes and the reference model."""
     document = {
         "class_names": vocabulary.source,
         "class_names_digest": digest(vocabulary.names),
@@ -199,7 +199,7 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
         allowed = {index: tuple(map(int, document["labels"][str(index)])) for index in classes}
         for index, row in allowed.items():
             if index not in row or not 0 <= min(row) <= max(row) < len(vocabulary.names):
-                raise ValueError(f"the labels of class {index} lack it or lie outside the class list")
+                raise ValueError(f"the labels of class {index} lack the class or lie outside the class list")
         added = tuple(index for index in classes if index in document["added"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise RequestError(

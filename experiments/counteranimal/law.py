@@ -1,7 +1,6 @@
-"""Does the theory's law hold for the scores of these models on these photos, and does its t rank them?
+"""Tests whether the theory's law holds for models' scores on photos, and whether its t ranks the models.
 
-A CLIP's features are unit vectors, since its rule uses no others: the Gaussian is that of its cosines with the labels'
-prompts. A classifier's is that of its scores.
+The law is fitted to a CLIP's cosines (unit embeddings with prompts) or to a classifier's logits.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +21,8 @@ from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.provenance import provenance
 
-STATEMENT = "scores are those of class plus background plus one Gaussian: the theory's law holds for these embeddings"
-MANY, FEWER = 200, 20  # with more labels a fit takes seconds, and is repeated less often
+STATEMENT = "scores are class plus background plus one Gaussian: the theory's law holds for these embeddings"
+MANY, FEWER = 200, 20  # above MANY labels a fit takes seconds; then there are FEWER bootstrap fits
 COLUMNS = ("model", "class_index", "class", "group", "photos", "predicted", "measured", "standard_error")
 
 
@@ -38,7 +37,7 @@ def run(
     output: Path,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
-    """The verdict of each model on these photos, and the ranking of the models by t; also as files below `output`."""
+    """The verdict for each model and their ranking by t, also written below `output`."""
     checked_seed(seed)
     if not 0 < tolerance < 1:
         raise RequestError(f"tolerance {tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
@@ -80,12 +79,12 @@ def run(
 
 
 def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
-    """`law_test.assess` of one model's scores, with its classes by index and name."""
+    """The result of `law_test.assess` for one model, with class indices and names."""
     photos, labels, unanswered = _scores(photo_set, scored, space)
     try:
         document = assess(photos, tolerance, seed, REDRAWN if len(labels) <= MANY else FEWER)
     except ValueError as error:
-        raise RequestError(f"the photos in {str(photo_set.root)!r} cannot judge the law: {error}") from error
+        raise RequestError(f"the law cannot be tested on {str(photo_set.root)!r}: {error}") from error
     for entry in document["classes"]:
         index = labels[entry.pop("label")]
         entry |= {"class_index": index, "class": photo_set.classes[index]}
@@ -94,17 +93,17 @@ def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: flo
 
 
 def _scores(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> tuple[Scores, list[int], int]:
-    """(photos with finite scores, the labels of their columns, number of photos without)."""
+    """(finite scores of photos, the label of each column, number of photos without finite scores)."""
     mask = space.mask(scored.truth, scored.scores.shape[1])
     if mask is not None and not (mask == mask[:1]).all():
         raise RequestError("the law needs labels that do not depend on the true class; use --labels data")
     columns = np.arange(scored.scores.shape[1]) if mask is None else np.flatnonzero(mask[0])
     if len(columns) < 2:
-        raise RequestError(f"the law needs two labels at least; {str(photo_set.root)!r} has {len(columns)} class")
+        raise RequestError(f"the law needs at least two labels; {str(photo_set.root)!r} has {len(columns)} class")
     values = scored.scores[:, columns].astype(np.float64)
     finite = np.isfinite(values).all(axis=1)
     kept = [photo for photo, good in zip(scored.photos, finite, strict=True) if good]
-    # A background without a name belongs to its class and group alone; a photo without an object is its own object.
+    # An unnamed background occurs in one class and group only; a photo without an object is its own object.
     table = Scores(
         values[finite],
         np.searchsorted(columns, [photo.class_index for photo in kept]),
@@ -116,12 +115,12 @@ def _scores(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> tuple[Sco
 
 
 def _codes(words: Sequence[str]) -> np.ndarray:
-    """A number for each distinct word."""
+    """An integer code for each distinct word."""
     return np.unique(np.array(words, dtype=object), return_inverse=True)[1]
 
 
 def ranking(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Whether t, from the fitted half, ranks the models like their drop on the other half: Kendall's tau, exact p.
+    """Kendall's tau, with exact p, between models' t on the fitted half and their drop on the other half.
 
     With five models or fewer no order is significant at ALPHA, so the verdict is undecided.
     """

@@ -1,10 +1,10 @@
 """A test of the law for one model: fitted on half of the photos, compared with the answers on the other half.
 
 Three numbers are tested: the bias of the predicted common and of the predicted counter accuracy (means over classes),
-and the root mean square of the errors over classes and groups beyond sampling error. Classes and backgrounds are
-fixed; photos are sampled, or objects if several photos show the same object.
+and the root mean square (RMS) of errors over classes and groups in excess of sampling error. Classes and backgrounds
+are fixed; photos are sampled, or objects if several photos show the same object.
 
-contradicted  one of the three exceeds the tolerance; where the law holds this has probability alpha at most
+contradicted  one of the three exceeds the tolerance; under the law, with probability alpha at most
 supported     all three are below it, each with an error rate of alpha/3
 undecided     neither: more photos are needed
 """
@@ -34,9 +34,9 @@ class Errors(NamedTuple):
     photos: Float[np.ndarray, "C 2"]
     predicted: Float[np.ndarray, "C 2"]
     measured: Float[np.ndarray, "C 2"]
-    fit_error: Float[np.ndarray, "B C 2"]  # predictions of bootstrap fits, less their mean
+    fit_error: Float[np.ndarray, "B C 2"]  # predictions of bootstrap fits, minus their mean
     photo_error: Float[np.ndarray, "C 2"]  # variance of the measured accuracy
-    fourth: Float[np.ndarray, "C 2"]  # its fourth cumulant: with few answers, nearly all right, squares have long tails
+    fourth: Float[np.ndarray, "C 2"]  # its fourth cumulant: squares have long tails if nearly all answers are right
     design_effect: float
     simulation: Float[np.ndarray, "R C 2"]  # predictions of each scramble
 
@@ -48,7 +48,7 @@ class Errors(NamedTuple):
 
 
 def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
-    """The verdict and all numbers behind it, plain JSON; classes by the columns of their labels."""
+    """The verdict and its numbers, plain JSON; a class is the column of its label."""
     first, second = halves(photos, numpy_stream(seed, "law split"))
     points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
     laws = {name: fit(photos[first], own) for name, own in (("law", False), ("own_effects", True))}
@@ -75,7 +75,7 @@ def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRA
 def _measure(
     law: Law, fitted: Scores, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int
 ) -> Errors:
-    """Means over the measured photos of each class with both groups; photos of cells without a fit are left out."""
+    """Errors of each class with photos in both groups; photos of cells without a fit are left out."""
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
     known = where >= 0
@@ -87,7 +87,7 @@ def _measure(
     row, column = np.searchsorted(truth, others.truth), np.where(others.common, 0, 1)
     n = np.zeros((len(truth), 2))
     np.add.at(n, (row, column), 1)
-    share = np.zeros((*n.shape, len(law.cells)))  # of a class and group's measured photos, by cell
+    share = np.zeros((*n.shape, len(law.cells)))  # fraction of each class and group's photos per cell
     np.add.at(share, (row, column, where), 1)
     share /= n[..., None]
     each = probabilities(law, points)
@@ -113,7 +113,7 @@ def _measure(
 
 
 def _design_effect(photos: Scores, chance: Float[np.ndarray, " N"]) -> float:
-    """Variance of the answers about one object in one group over that of independent answers; at least 1."""
+    """Variance of answers that share object and group, relative to independent answers; at least 1."""
     _, where = np.unique(np.column_stack([photos.cluster, photos.common]), axis=0, return_inverse=True)
     together = np.bincount(where, photos.right - chance)
     alone = (chance * (1 - chance)).sum()
@@ -156,7 +156,7 @@ def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
 
 
 def _floor(errors: Errors) -> Float[np.ndarray, "C 2"]:
-    """Variances as if one more answer had been right and one more wrong: all right is weak evidence."""
+    """Variances with one more right and one more wrong answer, so that they are positive if all are right."""
     p = (errors.predicted * errors.photos + 1) / (errors.photos + 2)
     return errors.variance + errors.design_effect * p * (1 - p) / errors.photos - errors.photo_error
 
@@ -168,16 +168,16 @@ def square_bounds(
     fourth: float = 0.0,
     floor: Float[np.ndarray, "C 2"] | None = None,
 ) -> tuple[float, float]:
-    """Bounds of the root mean square of true errors, each side at `tail`, from errors with noise of known variance.
+    """Bounds of the RMS of true errors, each at level `tail`, from errors with noise of known variance.
 
     The sum of squares follows approximately a multiple of a chi-square distribution with its mean and variance
-    (Satterthwaite). The bounds are the true sums under which a sum so large, or so small, has probability `tail`.
+    (Satterthwaite). At each bound's true sum, the observed sum is at quantile `tail` or 1 - `tail`.
     """
     total, v, n = float((off**2).sum()), variance.ravel(), off.size
     wide = v if floor is None else np.maximum(v, floor.ravel())
 
     def below(true: float, total: float = total, w: np.ndarray = v) -> float:
-        """P(sum of squares <= total) if the true sum is this and single variances are w."""
+        """P(sum of squares <= total) if the true sum is `true` and the variances are w."""
         shared = float((w**2).sum() / w.sum()) if w.sum() > 0 else 0.0
         mean, spread = v.sum() + true, 2 * (w**2).sum() + max(fourth, 0) + 4 * shared * true
         if mean == 0 or spread == 0:  # the sum is not random
@@ -192,9 +192,9 @@ def square_bounds(
 
 
 def reliance(law: Law, photos: Scores, classes: Int[np.ndarray, " C"], seed: int) -> dict[str, Any]:
-    """t, the effect of backgrounds over that of classes, on each class's margin.
+    """t, the background effect divided by the class effect, both on each class's margin.
 
-    A photo's margin is its class's score less the mean of the others. Class effect: half the difference of the margin
+    A photo's margin is its class's score minus the mean of the others. Class effect: half the difference of the margin
     between photos of the class and of the others, over both groups. Background effect: half the difference between
     common and counter photos of the class. In the paper's world with two classes this is
     (u_spu mu_spu)/(u_inv mu_inv), T1's t if both means are 1. Means over classes; the interval resamples classes.
@@ -203,7 +203,7 @@ def reliance(law: Law, photos: Scores, classes: Int[np.ndarray, " C"], seed: int
     group = np.array(
         [[fitted[(photos.common == c) & (photos.truth == y)].mean(axis=0) for c in (True, False)] for y in classes]
     )  # (C, 2, K): fitted scores of each class and group
-    margin = (K * group - group.sum(axis=2, keepdims=True)) / (K - 1)  # a label's score less the mean of the others'
+    margin = (K * group - group.sum(axis=2, keepdims=True)) / (K - 1)  # a label's score minus the mean of the others
     C = len(classes)
     own, centre = margin[np.arange(C), :, classes], margin.mean(axis=1)[:, classes]  # (C, 2), (C, C)
     if C > 1:
@@ -219,7 +219,7 @@ def reliance(law: Law, photos: Scores, classes: Int[np.ndarray, " C"], seed: int
 
 
 def _reason(law: dict[str, Any], own_effects: dict[str, Any], separable: bool) -> str:
-    """The reason in a sentence: the number that decides, and the part of the law that fails."""
+    """The reason for the verdict: the number that decides, and the part of the law that fails."""
     tolerance = law["tolerance"]
     names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
     ends = {words: law[name]["bounds"] for name, words in names.items()}
@@ -228,16 +228,16 @@ def _reason(law: dict[str, Any], own_effects: dict[str, Any], separable: bool) -
         return f"all three errors are below {points}"
     if law["verdict"] == "undecided":
         wide = next(words for words, (low, high) in ends.items() if max(-low, high) >= tolerance)
-        return f"so few photos leave open whether the {wide} is off by {points}"
+        return f"too few photos to decide whether the {wide} is off by {points}"
     off = next(words for words, (low, high) in ends.items() if max(low, -high) > tolerance)
     if not separable:
         why = "scores are not Gaussian with one covariance (no background is shared by classes)"
     elif own_effects["rms"]["bounds"][1] < law["rms"]["bounds"][0]:
-        why = "backgrounds act on classes differently, and with effects of each class's own it is nearer"
+        why = "backgrounds act on classes differently; effects per class fit better"
     elif own_effects["verdict"] == "contradicted":
         why = "scores are not Gaussian with one covariance, whatever backgrounds do"
     else:
-        why = "so few photos leave open whether backgrounds act on classes differently or scores are not Gaussian"
+        why = "too few photos to decide whether backgrounds act on classes differently or scores are not Gaussian"
     return f"the predicted {off} is off by more than {points}: {why}"
 
 

@@ -1,11 +1,11 @@
-"""The layouts of a photo set, each listed as entries. Everything is sorted: directory order depends on the file system.
+"""The layouts of a photo set. Entries are sorted, because directory order depends on the file system.
 
 Folders:        class/group-background/photo, class/background/photo or class/photo
                 LAION-final/9 ostrich, Struthio camelus/common-ground/1.jpg
 CSV file:       columns path, class, and group, background or both
-Tar shards:     as the webdataset library writes them: each photo beside a JSON file of the same name with class, group
-                and background, or in folders as above. Shards are not unpacked: photos are read by their offsets.
-Saved data set: a folder that `datasets` wrote with save_to_disk: columns image, label or class, and group, background
+Tar shards:     webdataset's format: each photo beside a JSON file of the same name with class, group and background,
+                or in folders as above. Shards are not unpacked: photos are read by their offsets.
+Saved data set: a folder from save_to_disk of `datasets`, with columns image, label or class, and group, background
                 or both
 """
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-MANIFEST = "composites.csv"  # the object of each photo, in a tree of composites
-REQUEST = "compose.json"  # beside it, and alone while composites are being made
+MANIFEST = "composites.csv"  # table of each composite's object
+REQUEST = "compose.json"  # beside the manifest; without a manifest, composites are unfinished
 STATE, SPLITS = "state.json", "dataset_dict.json"  # files of a saved data set
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
@@ -39,14 +39,14 @@ class Entry:
 
     path: str
     class_name: str
-    place: str  # the level between class and photo: group and background, or background; "" if there is none
-    group: str = ""  # if the layout states it separately
+    place: str  # between class and photo: group-background, or background; "" if there is none
+    group: str = ""  # if `place` does not contain it
     object: str = ""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where photos are decoded from. Decoding processes get a pickled copy."""
+    """Decodes photos. Decoding processes get a pickled copy."""
 
     def key(self, path: str) -> Key:
         """A key that changes with the photo; raises OSError if the photo is gone."""
@@ -59,7 +59,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """All photos of a layout, and the files and folders that are none."""
+    """All photos of a layout; `strays` are files and folders without photos."""
 
     entries: list[Entry]
     source: Source
@@ -72,7 +72,7 @@ def printable(path: str) -> str:
 
 
 def list_photos(root: Path) -> Listing:
-    """The photos at `root` in whatever layout. Raises RequestError for anything else."""
+    """The photos at `root` in any of the layouts. Raises RequestError for anything else."""
     if root.is_file():
         if root.suffix == ".tar":
             return _shards(root.parent, [root])
@@ -92,7 +92,7 @@ def list_photos(root: Path) -> Listing:
 
 @dataclass(frozen=True)
 class Files:
-    """Photos that are files below a root or, in tar files, parts of files."""
+    """Photos below a root: whole files, or parts of tar files."""
 
     root: Path
     parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
@@ -139,7 +139,7 @@ def _folders(root: Path) -> Listing:
 def _with_objects(root: Path, entries: list[Entry]) -> list[Entry]:
     """The entries of composites with their objects."""
     if not (root / MANIFEST).exists():
-        raise RequestError(f"the composites in {str(root)!r} are not finished; run the compose that makes them again")
+        raise RequestError(f"the composites in {str(root)!r} are not finished; run the same compose command again")
     objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
     return [replace(entry, object=objects.get(entry.path, "")) for entry in entries]
 
@@ -178,14 +178,14 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
                         source.parts[path] = (shard.name, member.offset_data, member.size)
                     elif member.isfile() and suffix == ".json":
                         described[_sample(path)] = tar.extractfile(member).read()
-                    elif not member.isdir():  # other files, and links, whose bytes are elsewhere
+                    elif not member.isdir():  # other files, and links, which hold no bytes
                         strays.append(path)
                 end = tar.offset
         except tarfile.TarError as error:
             raise RequestError(
                 f"the shard {str(shard)!r} cannot be read ({error}); it may be truncated or compressed"
             ) from error
-        with open(shard, "rb") as file:  # tarfile takes a truncated header for the end, which is a block of zeros
+        with open(shard, "rb") as file:  # tarfile stops at a truncated header; the true end is a block of zeros
             file.seek(end)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise RequestError(f"the shard {str(shard)!r} is truncated; copy it again")
@@ -194,7 +194,7 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
 
 
 def _sample(path: str) -> str:
-    """The key of webdataset: it ends at the first dot of the name."""
+    """webdataset's key of a sample: the path up to the first dot of the file name."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/{name.partition('.')[0]}"
 
@@ -258,7 +258,7 @@ def _saved(root: Path) -> Listing:
         )
     class_column = "class" if "class" in columns else "label"
     texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
-    width = len(str(max(len(data) - 1, 1)))  # so that the order of paths is that of rows
+    width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
     return Listing(entries, Saved(root), [])
 
@@ -278,8 +278,8 @@ def _opened(root: Path) -> Any:
 
 
 def _texts(data: Any, column: str) -> list[str]:
-    """A column as strings, classes by their names; empty strings if there is no such column."""
+    """A column as strings, with names for class numbers; empty strings if the column is missing."""
     if column not in data.column_names:
         return [""] * len(data)
-    names = getattr(data.features[column], "names", None)  # of classes that are stored as numbers
+    names = getattr(data.features[column], "names", None)  # names of classes that are stored as numbers
     return ["" if v is None else names[v] if names and v >= 0 else str(v) for v in data[column]]

@@ -64,7 +64,7 @@ class Counts:
 
 
 def class_counts(predictions: Predictions, within: int = 1) -> Counts:
-    """Photos of each class, and those with the label among `within` answers. Without groups both columns are equal."""
+    """Photos per class, and those whose label is in the first `within` answers. Without groups, columns are equal."""
     right = predictions.correct if within == 1 else predictions.rank <= within
     counts = _counts(pd.Index(predictions.class_index), predictions.common, right, sort=True)
     if predictions.grouped:
@@ -91,7 +91,7 @@ def _counts(keys: pd.Index, common: Bool[np.ndarray, " N"], right: Bool[np.ndarr
 def group_accuracies(
     counts: Counts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
 ) -> Float[np.ndarray, "*r 2"]:
-    """(common, counter) of the complete units; `weights` is how often each of them is drawn.
+    """(common, counter) accuracy of the complete units; `weights` counts how often each is drawn.
 
     Raises ValueError if no unit has photos in both groups.
     """
@@ -107,7 +107,7 @@ def group_accuracies(
 def drawn_accuracies(
     counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> Float[np.ndarray, "R 2"]:
-    """(common, counter) in each replicate of a bootstrap over the complete classes; their photos stay together."""
+    """(common, counter) in each replicate of a cluster bootstrap over the complete classes."""
     weights = resamples(len(counts.complete.index), replicates, numpy_stream(seed, "cluster bootstrap"))
     return group_accuracies(counts, mean, weights)
 
@@ -118,7 +118,7 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
 
 
 def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
-    """Intervals of common and counter from the number of photos: Clopper-Pearson on an effective sample.
+    """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
 
     Korn and Graubard (Survey Methodology 24, 1998): the effective sample of a mean of C classes with weights w_c and
     n_c photos is 1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the small number of classes. Unlike a bootstrap
@@ -130,7 +130,7 @@ def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
     few = stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)
     effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
     right = group_accuracies(counts, mean) * effective
-    # Less than one right or wrong answer counts as none; rounding is far below a billionth of one.
+    # Less than one right or wrong answer counts as none; 1e-9 is far above rounding.
     tail, one = (1 - LEVEL) / 2, 1 - 1e-9
     low = binomial_bounds(np.where(right < one, 0, right), effective, tail).low
     high = binomial_bounds(np.where(effective - right < one, effective, right), effective, tail).high
@@ -140,10 +140,9 @@ def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
 def intervals(
     counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> dict[str, tuple[float, float] | None]:
-    """Intervals of common, counter and drop: classes are drawn, their photos stay together.
+    """Intervals of common, counter and drop, as means over the population of classes.
 
-    The target is the mean over the population of classes that these are a sample of. The interval is a cluster
-    bootstrap's, and nowhere narrower than the number of photos allows (`photo_bounds`). None for one class.
+    Each is a cluster bootstrap interval over classes, widened where `photo_bounds` is wider. None for one class.
     """
     classes = len(counts.complete.index)
     if classes < 2:
@@ -161,7 +160,7 @@ def intervals(
 
 
 def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
-    """Both means with intervals, and counts; photos without groups have one `accuracy` instead of three numbers."""
+    """Both means with intervals, and counts. Without groups one `accuracy` replaces the three numbers."""
     complete = counts.complete
     n_common, n_counter = complete.photos.sum(axis=0).tolist()
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
@@ -196,8 +195,8 @@ def paired(
 ) -> dict[str, Any] | None:
     """Second model minus first on the units that are complete for both; None if there are none.
 
-    Differences of the means, their bootstrap intervals with the same drawn units for both models, and exact sign tests
-    over the units that differ. There is no interval if all differences are equal, or for fewer than FEWEST objects.
+    Differences of means, their bootstrap intervals (the same units drawn for both models), and exact sign tests over
+    the units that differ. The interval is None if all differences are equal, or for fewer than FEWEST objects.
     """
     a, b = first.complete, second.complete
     place = {key: i for i, key in enumerate(b.index.tolist())}
@@ -227,8 +226,8 @@ def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
 def object_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | None:
     """The effect of the background at a fixed object, over all objects and in each class; None without objects.
 
-    An object's drop is its share of right answers on common backgrounds less that on counter ones. Objects have equal
-    weight and are the sample. Background photos are fixed: if few, their difficulty alone can reject "no effect".
+    An object's drop is its accuracy on common minus that on counter backgrounds. Objects are the sample, with equal
+    weights. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
     """
     every = object_counts(predictions)
     objects = every.complete
@@ -244,7 +243,7 @@ def object_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | N
         "left_out_photos": sum(not name for name in predictions.object),
         "level": LEVEL,
         "interval_method": f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level {LEVEL}",
-        "test": "McNemar, exact, of no effect of the background on any object; several photos a group as strata",
+        "test": "exact McNemar test of no background effect on any object; several photos per group form strata",
     }
 
 
@@ -275,7 +274,7 @@ def cells(predictions: Predictions, by: Sequence[str], tests: int = 1) -> pd.Dat
 
 
 def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
-    """Backgrounds over all classes, the worst class, the worst group or else background, and the first five answers."""
+    """Accuracy per background, of the worst class and worst group (without groups: background), and top-5 accuracy."""
     backgrounds = cells(predictions, ("group", "background")).to_dict("records")
     return {
         "backgrounds": [_with_interval(cell) for cell in backgrounds],
@@ -291,7 +290,7 @@ def _with_interval(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def _worst(predictions: Predictions, *by: str) -> dict[str, Any]:
-    """The cell of lowest accuracy. It is selected by the photos that measure it, so bounds hold for all cells."""
+    """The cell of lowest accuracy. The same photos select it, so its bounds hold for all cells at once."""
     number = len(predictions.table[list(by)].drop_duplicates())
     table = cells(predictions, by, tests=number)
     worst = table.loc[[table.accuracy.idxmin()]].assign(low=table.low.min(), high=table.high.min())
@@ -299,7 +298,7 @@ def _worst(predictions: Predictions, *by: str) -> dict[str, Any]:
 
 
 def _top(predictions: Predictions) -> dict[str, Any] | None:
-    """Shares of photos whose label is among the first 5; None if ranks are unknown or never above 5."""
+    """Top-5 accuracy; None if ranks are unknown or never above 5."""
     if predictions.rank is None or not (predictions.rank > TOP).any():
         return None
     counts = class_counts(predictions, within=TOP)

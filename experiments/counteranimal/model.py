@@ -1,4 +1,4 @@
-"""A loaded model: what it computes, what a result says about it, and the key under which its features are cached."""
+"""A loaded model: its functions, its settings in results, and the cache key of its features."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from experiments.errors import RequestError, SoberclipError
 
-FORMAT = 4  # of features and keys; raise it when this package computes them differently
+FORMAT = 4  # version of features and keys; raise it when their computation changes
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
 
 Activation = Literal["auto", "on", "off"]  # QuickGELU
@@ -21,12 +21,12 @@ Activation = Literal["auto", "on", "off"]  # QuickGELU
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How weights are read."""
+    """How a model's weights are loaded."""
 
-    weights: Path | None = None  # a file; None: the tag's own
+    weights: Path | None = None  # weights file; None: the tag's weights
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False  # run code that is stored in the file
-    averaged: bool | None = None  # use the running mean of the weights; None: the file has no choice
+    averaged: bool | None = None  # use the running mean of the weights; None: the file holds only one of both
     classes: int | None = None  # outputs of a classifier from a file; None: the 1000 of ImageNet-1k
 
 
@@ -41,9 +41,9 @@ class LoadedModel:
     encode_text: Callable | None = None  # token ids -> (T, d); None for a classifier
     tokenizer: Callable | None = None  # list of strings -> token ids
     settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: part of every result
-    configuration: dict[str, Any] | None = None  # everything but weights and versions that changes a feature
+    configuration: dict[str, Any] | None = None  # what changes a feature, except weights and versions
     spec: str = ""
-    key: str | None = None  # of everything that changes a feature; None: its features are not cached
+    key: str | None = None  # digest of everything that changes a feature; None: features are not cached
 
 
 def finished(model: LoadedModel) -> LoadedModel:
@@ -56,22 +56,22 @@ def finished(model: LoadedModel) -> LoadedModel:
 
 
 def digest(parts: dict[str, Any]) -> str:
-    """SHA-256 of a JSON document, the format of this package and the versions of the libraries."""
+    """SHA-256 of `parts` as JSON, together with FORMAT and the library versions."""
     known = {"format": FORMAT, "versions": versions(), **parts}
     return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that are installed."""
-    found = {}
+    present = {}
     for name in DISTRIBUTIONS:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            present[name] = version(name)
+    return present
 
 
 def weights_hash(module: Any) -> str:
-    """SHA-256 of a model's parameters and buffers, names and bytes, in the order of their names."""
+    """SHA-256 of the names and bytes of a model's parameters and buffers, sorted by name."""
     import torch  # start-up time
 
     hashed = sha256()
@@ -93,13 +93,13 @@ def activations(module: Any) -> str:
 
 
 def described(preprocess: Callable) -> str:
-    """The preprocessing in words, without addresses, so that equal pipelines have equal descriptions."""
+    """The repr of a preprocessing without memory addresses, so that equal pipelines give equal text."""
     return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))
 
 
 @contextmanager
 def loading(what: str, way_out: str = "") -> Iterator[None]:
-    """Turns what a library raises into RequestError, which ends with `way_out`, and silences the library's warnings."""
+    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its warnings."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

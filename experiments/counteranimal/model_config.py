@@ -1,4 +1,4 @@
-"""Which models run and how, and one model on a set of photos. Models run one after another on the device."""
+"""The configuration of models, and the run of one model on photos. Models run one after another on the device."""
 
 import os
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ NONE = Path("-")  # stands for a model without a weights file
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Models by their specifications and how they run; checked before any of them is loaded.
+    """Specifications of models and how they run, checked before any model is loaded.
 
-    `models` are specifications of `models`, or published:MODEL for the checkpoint behind a row of Table 3.
+    `models` holds specifications (see models.py), or published:MODEL for the checkpoint of a row of Table 3.
     """
 
     models: Sequence[str]
@@ -46,16 +46,16 @@ class ModelConfig:
     language: bool = False  # whether language models, which have no image features, are allowed
 
     def __post_init__(self):
-        """Raise RequestError for whatever is wrong: each property checks its own input."""
+        """Raise RequestError for wrong fields: each property checks its own input."""
         if not self.models:
             raise RequestError("no model is given; name one with --model, or several with --models")
         if self.weights is not None and len(self.weights) != len(self.models):
             raise RequestError(
                 f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
-                "give one each, - for a model without a file"
+                "give one per model, and - for a model without a file"
             )
         if self.quick_gelu != "auto" and not any(spec.startswith("open_clip:") for spec in self.specs):
-            raise RequestError(f"--quick-gelu {self.quick_gelu} is for CLIPs of open_clip:; leave it out")
+            raise RequestError(f"--quick-gelu {self.quick_gelu} applies only to open_clip: models; leave it out")
         _ = self.vocabulary, self.templates, self.runtime, self.store
         for spec, options in zip(self.specs, self.options, strict=True):
             if not self.language:
@@ -68,7 +68,7 @@ class ModelConfig:
 
     @cached_property
     def options(self) -> tuple[LoadOptions, ...]:
-        """How each model is read. The activation flag is for open_clip; models beside them keep their own."""
+        """Load options of each model; quick_gelu applies only to open_clip: models."""
         return tuple(
             LoadOptions(
                 weights=None if file == NONE else file,
@@ -102,22 +102,22 @@ class ModelConfig:
         return load(self.specs[k], self.options[k])
 
     def run(self, photo_set: PhotoSet, model: LoadedModel | LanguageModel, space: LabelSpace | None = None) -> Scored:
-        """A model's scores of the labels, with progress; afterwards it is off the device.
+        """A model's scores of the labels; afterwards the model is on the CPU.
 
         A language model scores only the labels of `space`, by default all.
         """
         vocabulary = self.vocabulary
         if isinstance(model, LanguageModel):
-            found = score_labels(
+            scored = score_labels(
                 model, photo_set, space or vocabulary.every_label, vocabulary.called, self.store, self.runtime
             )
         else:
-            found = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
+            scored = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
         model.module.to("cpu")  # the next model needs the memory
-        return found
+        return scored
 
     def settings(self, model: LoadedModel | LanguageModel) -> dict[str, Any]:
-        """What a result says about how a model ran."""
+        """The settings of a model's run that a result stores."""
         named = model.family != "ImageNet" or self.classes is not None
         return {
             "prompts": self.prompts if model.family == "CLIP" else None,
@@ -135,20 +135,20 @@ class ModelConfig:
 def combined(
     model: Sequence[str] | None, weights: Sequence[Path] | None, models: str | None
 ) -> tuple[list[str], list[Path] | None]:
-    """The models and weights of --model and --weights, then of --models: table-3 or a file."""
+    """(models, weights files) of --model and --weights, then of --models: table-3 or a file."""
     specs, files = list(model or ()), None if weights is None else list(weights)
     if models is not None:
-        more, their = _listed(models)
-        files = [*(files or [NONE] * len(specs)), *their]
-        specs += more
+        more_specs, more_files = _listed(models)
+        files = [*(files or [NONE] * len(specs)), *more_files]
+        specs += more_specs
     return specs, files
 
 
 def _listed(choice: str) -> tuple[list[str], list[Path]]:
-    """(specifications, a weights file or - for each) of table-3, or of a file with lines MODEL [WEIGHTS].
+    """(specifications, weights file or NONE for each) from table-3, or from a file with lines MODEL [WEIGHTS].
 
     Weights are relative to the file; empty lines and comments after # are ignored. Raises RequestError for an unknown
-    word and more than two words in a line.
+    `choice` and more than two words in a line.
     """
     if choice == TABLE_3:
         return [f"published:{c.model}" for c in checkpoints()], [NONE] * len(checkpoints())
@@ -159,24 +159,24 @@ def _listed(choice: str) -> tuple[list[str], list[Path]]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{choice!r} cannot be read ({error}); it needs one model per line") from error
-    found = [words for words in (line.partition("#")[0].split() for line in lines) if words]
-    long = next((words for words in found if len(words) > 2), None)
+    entries = [words for words in (line.partition("#")[0].split() for line in lines) if words]
+    long = next((words for words in entries if len(words) > 2), None)
     if long is not None:
-        raise RequestError(f"{' '.join(long)!r} in {choice!r} is more than MODEL or MODEL WEIGHTS")
-    return [words[0] for words in found], [
-        NONE if words[1:] in ([], ["-"]) else path.parent / words[1] for words in found
+        raise RequestError(f"expected MODEL or MODEL WEIGHTS in each line of {choice!r}, got {' '.join(long)!r}")
+    return [words[0] for words in entries], [
+        NONE if words[1:] in ([], ["-"]) else path.parent / words[1] for words in entries
     ]
 
 
 def expected(config: ModelConfig, labels: str) -> list[dict[str, Any]]:
-    """What would be loaded, and what the paper prints for it with these prompts and labels; plain JSON."""
+    """The models that would be loaded, with the paper's figures for these prompts and labels; plain JSON."""
     rows = {row.model: row for row in published_rows(labels, config.prompts, "macro")}
     stated = {c.spec: c.stated for c in checkpoints()}  # whether the paper names this checkpoint, or we infer it
-    found = []
+    records = []
     for spec, options in zip(config.specs, config.options, strict=True):
         name = published_name(spec)
         row = rows.get(name or "")
-        found.append(
+        records.append(
             {
                 "model": spec,
                 "weights": "the model's own" if options.weights is None else str(options.weights),
@@ -185,4 +185,4 @@ def expected(config: ModelConfig, labels: str) -> list[dict[str, Any]]:
                 "printed": None if row is None else {"common": row.common, "counter": row.counter, "drop": row.drop},
             }
         )
-    return found
+    return records

@@ -1,4 +1,4 @@
-"""A model by its specification, loaded by the library that it comes from, with that library's preprocessing.
+"""Loads models from specifications, each with the preprocessing of its own library.
 
     open_clip:NAME[/TAG]            NAME may also be local-dir:FOLDER, a folder with open_clip_config.json, or
                                     hf-hub:ORG/NAME, the same on the hub
@@ -36,7 +36,7 @@ PARTS = {"CLIP": ("preprocess", "encode_image", "encode_text", "tokenizer"), "Im
 
 
 def check_spec(spec: str, options: LoadOptions) -> None:
-    """Raise RequestError for whatever is wrong with a specification, as far as that is known before it is loaded."""
+    """Raise RequestError for errors in a specification that are known before loading."""
     kind, _, name = spec.partition(":")
     if kind not in KINDS or not name:
         raise RequestError(
@@ -50,7 +50,7 @@ def check_spec(spec: str, options: LoadOptions) -> None:
     if kind != "open_clip" and options.quick_gelu != "auto":
         raise RequestError(f"--quick-gelu {options.quick_gelu} is for CLIPs of open_clip:, not for {spec!r}")
     if kind in ("hf", "python", "lvlm") and options.weights is not None:
-        raise RequestError(f"--weights does not go with {kind}:, which has weights of its own; leave it out")
+        raise RequestError(f"--weights does not go with {kind}:, whose models have their own weights; leave it out")
     if options.averaged is not None and (kind not in ("torchvision", "timm") or options.weights is None):
         raise RequestError(f"--ema and --no-ema are for a --weights file of timm or torchvision, not for {spec!r}")
     KINDS[kind][0](name, options)
@@ -114,7 +114,7 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
     with loading(f"open_clip:{spec}", BY_FILE if tag else BY_FOLDER):
         published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
         config = open_clip.get_model_config(name)
-        # The weights decide the activation, so the tag's configuration counts and not the model name's.
+        # The activation belongs to the weights, so the tag's configuration overrides the model name's.
         quick = bool((published if tag else config).get("quick_gelu"))
         if options.quick_gelu != "auto":
             quick = options.quick_gelu == "on"
@@ -149,7 +149,7 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
 
 
 def _torchvision_weights(spec: str, options: LoadOptions) -> Any:
-    """The weights of a classifier of torchvision, which know its preprocessing."""
+    """torchvision's entry of a classifier's weights, which holds the preprocessing."""
     models = installed("torchvision.models")
     name, _, tag = spec.partition("/")
     _check_name("torchvision", name, models.list_models(module=models))
@@ -210,7 +210,7 @@ def _load_state(module: Any, options: LoadOptions) -> None:
 
 @contextmanager
 def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
-    """Load a weights file into a model: weights that do not fit, and code, become one sentence."""
+    """Turn errors of loading a weights file (wrong weights, stored code) into RequestError."""
     try:
         yield
     except RequestError:
@@ -225,10 +225,9 @@ def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
 
 
 def _read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> dict[str, Any]:
-    """Names and tensors of a checkpoint of timm's or torchvision's training scripts, or of a plain weights file.
+    """Names and tensors from a training checkpoint of timm or torchvision, or from a plain weights file.
 
-    Raises RequestError if the file has weights and their running mean and `averaged` is None, and if the chosen one is
-    missing.
+    Raises RequestError if the file has weights and their running mean but `averaged` is None, or lacks the chosen one.
     """
     import torch  # start-up time
     from timm.models import clean_state_dict  # optional extra
@@ -243,17 +242,17 @@ def _read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) ->
     held = [key for key in keys if isinstance(checkpoint.get(key), Mapping)]
     chosen = [key for key in held if averaged in (None, key.endswith("_ema"))]
     if len(chosen) > 1 or (not chosen and (held or averaged)):
-        raise RequestError(f"{str(file)!r} holds {', '.join(held) or 'weights alone'}: see --ema and --no-ema")
+        raise RequestError(f"{str(file)!r} holds {', '.join(held) or 'weights alone'}; see --ema and --no-ema")
     return clean_state_dict(checkpoint[chosen[0]] if chosen else checkpoint)
 
 
 def _check_python(name: str, options: LoadOptions) -> None:
     if not Path(name).is_file():
-        raise RequestError(f"there is no Python file {name!r}; it defines model(), which returns the model")
+        raise RequestError(f"there is no Python file {name!r}; name a file with model(), which returns the model")
 
 
 def _python(name: str, options: LoadOptions) -> LoadedModel:
-    """What model() in a user's file returns. The file is executed; its features are not cached, for it may change.
+    """The model that model() in a user's file returns. The file is executed. Features are not cached: it may change.
 
         preprocess(image)       PIL image -> tensor (3, H, W)
         encode_image(pixels)    (B, 3, H, W) -> (B, d)      and     encode_text(ids) -> (T, d), tokenizer(texts) -> ids
@@ -282,7 +281,7 @@ def _python(name: str, options: LoadOptions) -> LoadedModel:
     )
 
 
-# How a specification of each kind is checked before anything is loaded, and how it is loaded.
+# Kind of specification -> (check before loading, loader).
 KINDS: dict[str, tuple[Callable[[str, LoadOptions], Any], Callable[[str, LoadOptions], Any]]] = {
     "open_clip": (_check_open_clip, _open_clip),
     "torchvision": (_torchvision_weights, _torchvision),

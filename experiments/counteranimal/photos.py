@@ -1,4 +1,4 @@
-"""Photos with their classes, groups and backgrounds, from any layout, and what a data set holds.
+"""Photos with classes, groups and backgrounds from any layout, and the inspection of a data set.
 
 Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there are none.
 """
@@ -48,7 +48,7 @@ class PhotoSet:
     own: bool = False  # whether indices point into the user's own classes instead of ImageNet-1k's
 
     def counts(self) -> dict[int, tuple[int, int]]:
-        """Photos per class and group, (common, counter), classes in the order of their index."""
+        """Class index -> photos (common, counter), sorted by index."""
         seen = Counter((photo.class_index, photo.group) for photo in self.photos)
         return {index: (seen[index, "common"], seen[index, "counter"]) for index in sorted(self.classes)}
 
@@ -62,16 +62,14 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
     rule, listing = _group_rule(groups), list_photos(root)
     grouped = {entry: rule(entry) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
-    kept = [entry for entry, found in grouped.items() if found]
+    kept = [entry for entry, membership in grouped.items() if membership]
     if not kept:
         raise RequestError(_without_groups(root, listing, groups))
     own = vocabulary is not None and not vocabulary.imagenet
     index = class_indices(sorted({entry.class_name for entry in kept}), vocabulary if own else None)
     foreign = next((entry.path for entry in kept if printable(entry.path) != entry.path), None)
     if foreign is not None:
-        raise RequestError(
-            f"the name of {printable(foreign)!r} is not UTF-8, so no table could hold it; rename it first"
-        )
+        raise RequestError(f"the name of {printable(foreign)!r} is not UTF-8, so tables cannot hold it; rename it")
     photos = [Photo(entry.path, index[entry.class_name], *grouped[entry], entry.object) for entry in kept]
     places = {(entry.class_name, entry.place) for entry in kept}
     strays = set(listing.strays)
@@ -127,17 +125,17 @@ def check_group(group: str, where: str) -> None:
 
 
 def _without_groups(root: Path, listing: Listing, groups: str) -> str:
-    """What the layout holds instead of groups, and which option fits it."""
+    """The error message if no photo has a group."""
     if not listing.entries:
         deeper = sorted(root.glob("*/*/*/*"))
         hint = f"; try {str(deeper[0].parents[2])!r}" if deeper else ""
         return f"{str(root)!r} has no photos two levels below it{hint}"
-    found = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
+    examples = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
     if groups != PREFIX:
-        return f"no background of {str(root)!r} is in {groups!r}; the first ones are {found}"
+        return f"no background of {str(root)!r} is in {groups!r}; the first ones are {examples}"
     return (
-        f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {found}; "
-        f"--groups FILE.csv (columns background, group) assigns them, --groups {EACH} takes each by itself"
+        f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {examples}; "
+        f"--groups FILE.csv (columns background, group) assigns them, --groups {EACH} reports each background alone"
     )
 
 
@@ -163,7 +161,7 @@ def unreadable(photo_set: PhotoSet, advance: Callable[[int], None] = lambda phot
 def inspect(
     root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
 ) -> dict[str, Any]:
-    """Decode every photo at `root` and return what it holds; also written to output/inspection.json."""
+    """Decode every photo at `root` and return its counts, also written to output/inspection.json."""
     photo_set = read_photos(root, groups, vocabulary)
     with counting("decoding", len(photo_set.photos), "photos/s") as advance:
         document = inspection_document(photo_set, unreadable(photo_set, advance))
@@ -173,7 +171,7 @@ def inspect(
 
 
 def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
-    """Counts of the readable photos, beside those that the paper prints."""
+    """Counts of the readable photos, with the paper's counts for comparison."""
     good = replace(photo_set, photos=tuple(p for p in photo_set.photos if p.path not in bad))
     published = {c.index: c.photos for c in published_classes()}
     known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)

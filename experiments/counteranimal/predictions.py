@@ -1,4 +1,4 @@
-"""One model's answers to photos, and their file predictions.csv. Every statistic of photos is a function of them."""
+"""One model's predictions and their file, predictions.csv. Every accuracy is computed from predictions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ LARGEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answer for each photo."""
+    """A model's prediction for each photo."""
 
     path: tuple[str, ...]
     class_index: Int[np.ndarray, " N"]
@@ -28,7 +28,7 @@ class Predictions:
     predicted: Int[np.ndarray, " N"]
     rank: Int[np.ndarray, " N"] | None = None  # of the true label, 1 = best; a tie goes to the lower index
     margin: Float[np.ndarray, " N"] | None = None  # true score minus best other score
-    object: tuple[str, ...] | None = None  # of composites; "" if it is unknown
+    object: tuple[str, ...] | None = None  # object of a composite; "" if unknown
     grouped: bool = True  # whether photos have groups; otherwise `common` means nothing
 
     @property
@@ -48,7 +48,7 @@ class Predictions:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """One row per photo. Unknown ranks and margins are empty; composites have a column with the object."""
+    """One row per photo. Unknown ranks and margins are empty; composites have a column `object`."""
     p, unknown = predictions, [""] * len(predictions.path)
     rank = unknown if p.rank is None else p.rank.tolist()
     margin = unknown if p.margin is None else [f"{m:.7g}" if np.isfinite(m) else "" for m in p.margin]
@@ -61,11 +61,11 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> Predictions:
-    """Predictions made here or elsewhere; class_index, group and predicted_index are required columns.
+    """Predictions of this or another program; class_index, group and predicted_index are required columns.
 
     class_index is below `labels`. predicted_index is any integer of 64 bits; -1 means that the answer is not a label.
-    group is empty in every line of photos without groups. rank and margin are read if every row has a rank. Raises
-    RequestError naming the line.
+    group is empty in all lines or in none. rank and margin are read if every row has a rank. RequestError names the
+    wrong line.
     """
     table = read_table(path, REQUIRED, "predictions")
     grouped = any(row["group"] for row in table)

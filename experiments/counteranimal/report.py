@@ -14,7 +14,7 @@ COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "c
 
 
 def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
-    """Write comparison.svg (its path is returned), .pdf, .png, .html, .csv with a row per model, and .json."""
+    """Write comparison.svg, .pdf, .png, .html, .csv (a row per model) and .json; returns the path of the SVG."""
     output_folder(folder)
     write_figure(folder / "comparison", comparison_figure(results, seed))
     path = folder / "comparison.svg"
@@ -35,7 +35,7 @@ def _cells(row: dict[str, Any]) -> list[Any]:
 
 
 def page(document: dict[str, Any], drawing: bytes) -> str:
-    """comparison.html, which needs no network and no other file; every foreign text is escaped."""
+    """The text of comparison.html. It needs no network and no other file; all inserted text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
 
     environment = Environment(

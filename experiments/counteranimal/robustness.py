@@ -1,7 +1,7 @@
-"""Results side by side: lines of families, effective robustness, pairs of models.
+"""Comparison of results: lines of families, effective robustness, pairs of models.
 
 A result is our own evaluation, a published row or a synthetic learner; all are rows of one schema. A family of three
-models or more has a line, and every model is measured against the line of one reference family.
+models or more has a line. Every model is compared with the line of one reference family.
 """
 
 import json
@@ -42,9 +42,9 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Result:
-    """A row and, if known, its answers per class and, for composites, per object.
+    """A row with, if known, its counts per class and (for composites) per object.
 
-    A row of another protocol is not `comparable`: it is shown, and belongs to no line.
+    A row of another protocol is not `comparable`: it is shown, but not used for lines.
     """
 
     row: Row
@@ -61,10 +61,10 @@ class Result:
 
 
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
-    """The results that `specs` name, each once; a model's name that occurs several times gets its source appended.
+    """The distinct results that `specs` name; equal model names get their source appended.
 
-    A spec is a folder written by evaluate or score, a JSON file of it or of simulate/train/predict, "published" (all
-    rows of the protocol), "published:NAME" (one of them) or "published-since" (later work, which is not comparable).
+    A spec is a folder from evaluate or score, a JSON file from these or from simulate/train/predict, "published" (all
+    rows of the protocol), "published:NAME" (one row) or "published-since" (later work, which is not comparable).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
@@ -75,7 +75,7 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     if not distinct:
         raise RequestError("nothing to compare; name a result folder or 'published'")
     results = list(distinct.values())
-    if len({result.vocabulary for result in results}) > 1:  # classes of different difficulty
+    if len({result.vocabulary for result in results}) > 1:  # other classes differ in difficulty
         other = {"comparable": False, "protocol": "classes of its own"}
         results = [r if r.vocabulary == Result.vocabulary else replace(r, **other) for r in results]
     names = [result.row.model for result in results]
@@ -94,7 +94,7 @@ def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
 
 
 def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    """Published rows; a single one comes with its class figures, since all pairs of them would fill the screen."""
+    """Published rows; only a single row gets class counts, since all pairs would fill the screen."""
     rows = published_rows(labels, prompt, mean)
     if not rows:
         raise RequestError(
@@ -110,7 +110,7 @@ def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     row, figures = rows[names.index(name)], classwise(name)
     if figures is None or (labels, prompt) != ("1000", "simple"):
         return [Result(row)]
-    # Counts behind Tables 15 and 16, as near as the printed percentages give them (class 23 has an error).
+    # Counts of Tables 15 and 16, rounded from the printed percentages (class 23 has an error).
     index = np.array([c.index for c in published_classes()])
     photos = np.array([c.photos for c in published_classes()])
     accuracy = np.array([figures[i] for i in index])
@@ -124,7 +124,7 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
         raise unknown("result", str(path), ["published", LATER_WORK, *written])
-    # A folder may hold one model's result and, from another run, a folder for each of several models.
+    # A folder may hold one model's result and, from another run, subfolders of several models.
     files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
     files = files or [file for file in [path / "result.json"] if file.is_file()]
     if not files:
@@ -155,13 +155,13 @@ def _result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
 
 
 def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
-    """A result of evaluate or score, with classes and objects from predictions beside it that give its accuracies.
+    """A result of evaluate or score, with counts from predictions.csv beside it if both give the same accuracies.
 
-    Those beside a JSON list of several models, or beside a copy under another name, may belong to another model.
+    A predictions.csv beside a JSON list or a renamed copy may belong to another model.
     """
     if "common" not in entry[mean]:
         raise RequestError(
-            f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that names them"
+            f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
         )
     own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
     row = replace(summary_row(entry, mean), source=str(file.parent))
@@ -176,7 +176,7 @@ def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
         objects = None if predictions.object is None else object_counts(predictions)
         return replace(result, classes=counts, objects=objects)
     if file.name == SUMMARY:
-        raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; run that again")
+        raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; evaluate again")
     return result
 
 
@@ -184,14 +184,14 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
 
     The reference defaults to ImageNet models, otherwise to the first family with a line. A model with an accuracy of
-    0 or 1 is at infinity on the stretched axes (`at_edge`) and belongs to no line. A model that is not `comparable`
-    belongs to no line either, and has no effective robustness.
+    0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines. A model that is not `comparable`
+    is not used for lines either, and has no effective robustness.
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
         raise RequestError(
             f"reference family {reference!r} has no line here (three models with different accuracies are needed); "
-            f"families with one: {', '.join(fitted) or 'none'}"
+            f"families with a line: {', '.join(fitted) or 'none'}"
         )
     chosen = reference or ("ImageNet" if "ImageNet" in fitted else next(iter(fitted), None))
     lines: dict[str, dict[str, Any]] = {name: {"models": len(x)} for name, (x, _) in fitted.items()}
@@ -248,9 +248,9 @@ def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: 
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
-    """A model's interval above a fixed line; None if nothing is known about its own accuracies.
+    """The interval of a model's effective robustness over a fixed line; None without class counts and intervals.
 
-    Without class figures the intervals of both accuracies are combined as if independent, which is wider.
+    Without class counts the intervals of both accuracies are combined as if independent, which is wider.
     """
     row, classes = result.row, result.classes
 
@@ -272,7 +272,7 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span
 
 
 def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:
-    """`pairs` of the first MOST_PAIRED models with figures of the same classes, and the others as `unpaired`."""
+    """`pairs` of the first MOST_PAIRED models with class counts; the other models are `unpaired`."""
     counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)]
     pairs = []
     for a, b in combinations(counted[:MOST_PAIRED], 2):

@@ -28,7 +28,7 @@ class Scored:
 
     encoded: Encoded
     scores: Float[np.ndarray, "N L"]
-    settings: dict[str, Any] = field(default_factory=dict)  # what a summary says about the scores
+    settings: dict[str, Any] = field(default_factory=dict)  # how scores were computed, for the summary
 
     @property
     def photos(self) -> list[Photo]:
@@ -66,7 +66,7 @@ def score_photos(
 def text_features(
     model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime, cache: Path | None = None
 ) -> tuple[Float[np.ndarray, "U d"], int]:
-    """(Unit text embedding of each label, number of phrases that are longer than the model reads).
+    """(unit text embedding of each label, number of truncated phrases).
 
     Each label's embedding is the normalised mean of its phrases' normalised embeddings. The cache key holds the
     tokens, so a changed tokenizer computes them again. Raises RunError if an embedding is not finite.
@@ -92,13 +92,13 @@ def text_features(
     if not finite.all():
         raise RunError(
             f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
-            f"first is {phrases[int(finite.argmin())][0]!r}; look at its weights, or at --precision {runtime.precision}"
+            f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {runtime.precision}"
         )
     return text, truncated
 
 
 def _truncated(tokenizer: Callable, label: Sequence[str], ids: torch.Tensor) -> int:
-    """How many phrases fill the model's context: further words change no token."""
+    """The number of truncated phrases: further words do not change their tokens."""
     longer = tokenizer([f"{phrase} and more" for phrase in label])
     return int((longer == ids).flatten(1).all(dim=1).sum()) if longer.shape == ids.shape else 0
 
@@ -136,7 +136,7 @@ def predict(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> Predictio
     photos = scored.photos
     predicted, rank, margin = rank_labels(scored.scores, scored.truth, space)
     if (predicted == NO_ANSWER).all():
-        raise RunError(f"the model has no finite score for any of {len(photos)} photos; look at its weights")
+        raise RunError(f"the model has no finite score for any of {len(photos)} photos; check its weights")
     return Predictions(
         tuple(photo.path for photo in photos),
         scored.truth,
@@ -153,7 +153,7 @@ def predict(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> Predictio
 def confusing_space(scored: Scored) -> LabelSpace:
     """1 vs 20 label sets from a reference model: the labels of highest mean cosine over a class's photos.
 
-    Photos without finite scores are left out. Raises RunError for a class that has no others.
+    Photos without finite scores are left out. Raises RunError for a class without others.
     """
     finite = np.isfinite(scored.scores).all(axis=1)
     classes = sorted(set(scored.truth.tolist()))

@@ -1,4 +1,4 @@
-"""The result of one model's predictions: a summary, its place among the published models, four files.
+"""The result of one model: a summary, its ranks among the published models, and four files.
 
 A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 """
@@ -39,7 +39,7 @@ CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "corr
 def summarise(
     source: str, model: str, family: str, predictions: Predictions, settings: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """The summary of one model; `settings` holds labels, prompts, data and more. Needs a class with both groups."""
+    """The summary of one model; `settings` holds labels, prompts, data and more. Some class must have both groups."""
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
@@ -59,7 +59,7 @@ def summarise(
 
 
 def write_result(folder: Path, document: dict[str, Any], predictions: Predictions) -> None:
-    """Write the files of a result; if the summary exists, so do the others."""
+    """Write the files of a result, the summary last."""
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
     _write_frame(folder / CLASSES, _class_table(class_counts(predictions), predictions.grouped))
@@ -90,14 +90,14 @@ def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
-    """The output folder for one model, distinct subfolders of it for several.
+    """The output folder for one model; a distinct subfolder per model for several.
 
     >>> [folder.name for folder in result_folders(Path("o"), ["m", "M", "m-2", ".."])]
     ['m', 'M-2', 'm-2-2', 'model']
     """
     if len(names) == 1:
         return [output]
-    taken: set[str] = set()  # without case, which some file systems ignore
+    taken: set[str] = set()  # in lower case: some file systems ignore case
     folders = []
     for name in names:
         slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".") or "model"
@@ -121,11 +121,11 @@ def score_files(
     seed: int = 0,
     output: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Summaries of predictions made elsewhere, written below `output` if it is given; no input is replaced."""
+    """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten."""
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if (labels == "own") != (classes is not None):
-        raise RequestError("--labels own goes with --classes FILE, which class_index and predicted_index refer to")
+        raise RequestError("--labels own and --classes FILE need each other; class_index counts the classes of FILE")
     if name is not None and (len(files) > 1 or not name.strip()):
         wrong = "is empty; leave it out" if not name.strip() else f"names one model but {len(files)} files are given"
         raise RequestError(f"--name {name!r} {wrong}")
@@ -135,7 +135,7 @@ def score_files(
     for path in files:
         for folder in folders:
             if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
-                raise RequestError(f"--output would replace {str(path)!r}, which is read; choose another folder")
+                raise RequestError(f"--output would overwrite the input {str(path)!r}; choose another folder")
     own = {}
     if classes is not None:
         folders_of = {str(index): label for index, label in enumerate(classes.names)}
@@ -150,17 +150,17 @@ def score_files(
 
 
 def _model_of(path: Path) -> str:
-    """The file's name without its suffix; for predictions.csv the folder's name, which is the model's."""
+    """The file's name without its suffix; for predictions.csv the folder's name."""
     return path.resolve().parent.name if path.name == PREDICTIONS else path.stem
 
 
 def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
-    """The place of a result among the published rows of its protocol; None if none were printed.
+    """The ranks of a result among the published rows of its protocol; None without published rows.
 
-    Ranks count from 1 = highest accuracy, smallest drop. The drop has no rank if the common accuracy is below every
-    published one: a drop is at most the common accuracy, so a model that knows nothing would be first.
-    effective_robustness is the counter accuracy above each family's line on logit axes; `extrapolated` names families
-    whose range does not hold the row's common accuracy. `printed` is the paper's row of the same checkpoint.
+    Rank 1 is the highest accuracy or the smallest drop. The drop has no rank if the common accuracy is below every
+    published one: a drop is at most the common accuracy, so the worst models would be first.
+    effective_robustness is the counter accuracy above each family's line on logit axes. `extrapolated` names families
+    whose range excludes the row's common accuracy. `printed` is the paper's row of the same checkpoint.
     """
     rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
     if not rows:
@@ -194,7 +194,7 @@ def _figures(row: Row) -> dict[str, Any]:
 
 
 def summary_row(document: dict[str, Any], mean: Mean) -> Row:
-    """One mean of a summary as a row."""
+    """The `mean` accuracies of a summary as a row."""
     ends = {f"interval_{name}": i and tuple(i) for name, i in document["intervals"][mean].items()}
     return Row(
         source=document["source"],

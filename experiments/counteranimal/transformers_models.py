@@ -12,11 +12,11 @@ from experiments.counteranimal.labels import installed
 from experiments.counteranimal.model import LoadedModel, LoadOptions, loading
 from experiments.errors import RequestError
 
-# Configurations with two towers that embed a plain image and a text separately. SigLIP 2 of fixed resolution is a
-# "siglip"; "siglip2" itself reads patches of any shape, and BLIP compares image and text within one tower.
+# Model types with separate towers for a plain image and a text. SigLIP 2 with fixed resolution has type "siglip".
+# Left out: "siglip2" reads patches of any shape; BLIP compares image and text in one tower.
 KNOWN = ("align", "altclip", "chinese_clip", "clip", "clipseg", "metaclip_2", "siglip")
-SIGLIP_TEXT = 64  # tokens that SigLIP was trained on, padding included and not masked
-LONGEST = 77  # tokens that the others read of a label, as CLIP does; some of their towers would take 512
+SIGLIP_TEXT = 64  # tokens per text in SigLIP's training, with unmasked padding
+LONGEST = 77  # tokens per text for the other types, as in CLIP; some towers accept 512
 
 
 WAY_OUT = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files"
@@ -27,13 +27,11 @@ def check(name: str, options: LoadOptions) -> None:
     folder = Path(name)
     on_hub = name.count("/") == 1 and not folder.exists() and not name.startswith((".", "/", "~"))
     if not on_hub and not (folder / "config.json").is_file():
-        raise RequestError(
-            f"{name!r} is neither a folder with a config.json, as of a downloaded model, nor ORG/NAME on the hub"
-        )
+        raise RequestError(f"{name!r} is neither the folder of a model, with a config.json, nor ORG/NAME on the hub")
 
 
 def load(name: str, options: LoadOptions) -> LoadedModel:
-    """A model of a folder, or of ORG/NAME on the hub or in its cache; code that is stored in it does not run."""
+    """A model from a folder, or from ORG/NAME on the hub or in its cache; code stored with it does not run."""
     transformers = installed("transformers")
     with loading(f"hf:{name}", WAY_OUT):
         config = transformers.AutoConfig.from_pretrained(name)
@@ -68,16 +66,16 @@ def load(name: str, options: LoadOptions) -> LoadedModel:
 
 
 def check_complete(spec: str, report: dict[str, Any]) -> None:
-    """The library fills missing and misshapen weights with random numbers without an error."""
+    """Raises RequestError for missing or misshapen weights; the library fills them with random numbers."""
     lacking = sorted(set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]})
     if lacking:
         raise RequestError(
-            f"the weights of {spec} do not fit it: {len(lacking)} are missing or of another shape, as {lacking[0]}"
+            f"the weights of {spec} do not fit it: {len(lacking)} are missing or have a wrong shape, first {lacking[0]}"
         )
 
 
 def _pooled(out: Any) -> Any:
-    """transformers 5 wraps projected features in an output object, transformers 4 returns them bare."""
+    """Projected features: transformers 5 wraps them in an output object, transformers 4 does not."""
     return getattr(out, "pooler_output", out)
 
 

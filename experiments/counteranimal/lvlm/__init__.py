@@ -1,1 +1,1 @@
-"""Vision language models: labels scored by the language model's loss on them."""
+"""Vision language models, which score each label by the language model's loss."""

@@ -1,15 +1,15 @@
-"""Every competing label of every photo scored by a language model's loss on "A <label>".
+"""Scores of the competing labels of each photo: a language model's loss on "A <label>".
 
-The loss is the one that the library returns for labelled tokens: the mean over the answer's tokens of -log p(token |
-photo, question, tokens before), in nats. [W] calls it the language model's loss. A mean favours long names whose later
-tokens follow from the earlier ones; a sum would favour short names.
+The loss is the one that transformers returns: the mean over the answer's tokens of -log p(token | photo, question,
+tokens before), in nats. [W] calls it the language model's loss. A mean favours long names whose later tokens follow
+from the earlier ones; a sum would favour short names.
 
 Photo and question pass through the model once, and their keys and values are cached. Each batch of answers continues
 from a copy of the cache, padded on the right. In a causal model no token sees later ones, so padding needs no mask. The
 model counts positions from the cache (for Qwen-VL's three axes too).
 
-Losses are cached like features, under the photo and the names that compete. A name that several labels share is scored
-once, so those labels tie exactly.
+Losses are cached like features; the key holds the photo and the competing names. A name that several labels share is
+scored once, so these labels tie exactly.
 """
 
 import copy
@@ -32,11 +32,11 @@ from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError, RunError, SoberclipError
 
-SHARD_ROWS = 32  # photos between two writes: each costs a pass of a large model
-# Largest difference between a loss on a shared prefix and a pass over everything, relative above one nat: rounding.
+SHARD_ROWS = 32  # photos per shard: each photo costs a pass of a large model
+# Largest rounding difference between a loss from the cached prefix and from a full pass; relative above one nat.
 TOLERANCE = {"fp32": 2e-3, "bf16": 0.25, "fp16": 0.05}
 SCORE = "minus the mean loss of the tokens of 'A <label>'"
-IGNORED = -100  # a target that cross_entropy leaves out
+IGNORED = -100  # cross_entropy ignores this target
 
 
 def score_labels(
@@ -84,7 +84,7 @@ class _Losses:
     ):
         self.model, self.photo_set, self.distinct, self.runtime = model, photo_set, distinct, runtime
         self.names = list(dict.fromkeys(name for row in distinct.values() for name in row))
-        for name in self.names:  # a token such as <image> in a name would be read as a photo, or as an end
+        for name in self.names:  # the model would read <image> in a name as a photo
             token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
             if token is not None:
                 raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
@@ -100,8 +100,8 @@ class _Losses:
         length = inputs["input_ids"].shape[1] + max(map(len, ids))
         if self.model.longest is not None and length > self.model.longest:
             raise RunError(
-                f"{spec} reads {self.model.longest} tokens, and the photo {photo.path!r} with the question and the "
-                f"longest label takes {length} (finished photos are kept)"
+                f"{spec} reads {self.model.longest} tokens, but the photo {photo.path!r} with the question and the "
+                f"longest label has {length} (finished photos are kept)"
             )
         try:
             loss = label_losses(module, inputs, ids, self.runtime.batch_size)
@@ -110,7 +110,7 @@ class _Losses:
                 self._check_prefix(photo, names, loss)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
-        except Exception as error:  # of an architecture that does not support this
+        except Exception as error:  # architectures without a cached prefix raise different types
             raise RunError(
                 f"{spec}, a model of type {module.config.model_type!r}, fails on the photo {photo.path!r} "
                 f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
@@ -119,13 +119,13 @@ class _Losses:
         return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
 
     def _check_prefix(self, photo: Photo, names: Sequence[str], loss: Float[np.ndarray, " T"]) -> None:
-        """Once per run, the longest label in one plain pass: an architecture may not continue from cached keys."""
+        """Compare the longest label with a full pass, once per run: some architectures cannot continue from a cache."""
         k = max(range(len(names)), key=lambda k: len(self.ids[names[k]]))
         plain = plain_loss(self.model, self.photo_set.source.image(photo.path), names[k], self.ids[names[k]])
         if not abs(plain - loss[k]) <= TOLERANCE[self.runtime.precision] * max(1.0, abs(plain)):
             raise RunError(
-                f"{self.model.spec} gives {names[k]!r} a loss of {loss[k]:.5g} on a shared prefix and of {plain:.5g} "
-                f"on its own; models of type {self.model.module.config.model_type!r} cannot be scored this way"
+                f"{self.model.spec} gives {names[k]!r} a loss of {loss[k]:.5g} from a cached prefix, but {plain:.5g} "
+                f"from a full pass; models of type {self.model.module.config.model_type!r} cannot be scored this way"
             )
 
 
@@ -144,7 +144,7 @@ def label_losses(
         ids = [torch.tensor(answers[i], device=logits.device) for i in batch]
         fed = pad_sequence([one[:-1] for one in ids], batch_first=True)
         targets = pad_sequence([one[1:] for one in ids], batch_first=True, padding_value=IGNORED)
-        # The reordering of a beam search whose beams all continue from the first: every kind of cache supports it.
+        # One copy of the cache per answer, by beam-search reordering, which every kind of cache supports.
         copied = copy.deepcopy(cached)
         copied.reorder_cache(torch.zeros(len(batch), dtype=torch.long))
         logits, _ = _continued(module, {"input_ids": fed}, fed.shape[1], copied)
@@ -153,7 +153,7 @@ def label_losses(
 
 
 def plain_loss(model: LanguageModel, image: Any, name: str, answer: tuple[int, ...]) -> float:
-    """The loss on one label as the library computes it, from one pass over photo, question and answer: slow."""
+    """The library's loss on one label, from one full pass over photo, question and answer; slow."""
     text = model.prompt.answered(name)
     inputs = Inputs(model.processor, text)(image)
     labels = inputs["input_ids"].clone()

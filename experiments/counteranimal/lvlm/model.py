@@ -1,9 +1,9 @@
-"""A vision language model of the transformers library, its question, and the tokens of every answer that is scored.
+"""A vision language model of the transformers library, its prompt, and the tokens of the scored answers.
 
-Such a model has no image features, only answers to a question about a photo. [W] asks "What is the main object in the
-image?" and scores each label by the language model's loss on "A <label>". The answer is the assistant's text in the
-model's own chat template, after the generation prompt: after LLaVA's "ASSISTANT:" it is " A ostrich", after Qwen's
-"assistant" and a line break "A ostrich". Code that is stored with a model does not run.
+The model answers a question about a photo; it has no image features. [W] asks "What is the main object in the
+image?" and scores each label by the language model's loss on "A <label>". The answer follows the generation prompt of
+the model's own chat template. After LLaVA's "ASSISTANT:" it is " A ostrich"; after Qwen's "assistant" and a line break
+it is "A ostrich". Code that is stored with a model does not run.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Prompt:
     """A question about a photo, as text with the photo's placeholder in it."""
 
     text: str
-    before: str  # text between it and the answer: a space in LLaVA's template
+    before: str  # text between prompt and answer: a space in LLaVA's template
 
     def answered(self, name: str) -> str:
         """Question and answer."""
@@ -39,11 +39,11 @@ class Answers:
     """Token ids of the answers, from the first token that differs from the bare prompt."""
 
     ids: tuple[tuple[int, ...], ...]
-    dropped: int  # tokens at the end of the bare prompt that merge with the answers' first; nearly always 0
+    dropped: int  # last tokens of the bare prompt that merge with an answer's first token; nearly always 0
 
 
 def prompt_of(spec: str, processor: Any) -> Prompt:
-    """The question in a processor's chat template. Raises RequestError if there is none, or none that takes a photo."""
+    """The question in a processor's chat template. Raises RequestError if no template takes a photo."""
     question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
     answer = {"role": "assistant", "content": [{"type": "text", "text": MARK}]}
     try:
@@ -59,12 +59,12 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
 
 
 def tokens(processor: Any, text: str) -> list[int]:
-    """Ids of a text, with the tokenizer's special tokens unless the template has written them already."""
+    """Token ids of a text, with special tokens unless the template has written them already."""
     return processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
 
 
 def special_tokens(processor: Any, text: str) -> bool:
-    """Whether the tokenizer should add its own; two beginnings of a sentence are a common mistake."""
+    """Whether the tokenizer should add special tokens: not if the text already begins with one."""
     first = processor.tokenizer.bos_token
     return not (first and text.startswith(first))
 
@@ -85,15 +85,15 @@ class LanguageModel:
     module: Any  # a transformers model that generates text, in evaluation mode
     processor: Any
     prompt: Prompt
-    key: str  # of everything that changes an answer
-    longest: int | None = None  # tokens that it reads, photo included; None if its configuration does not say
+    key: str  # digest of everything that changes an answer
+    longest: int | None = None  # context length in tokens, photo included; None if unknown
     settings: dict[str, Any] = field(default_factory=dict)  # weights, prompt, versions: part of every result
     family: str = "LVLM"
 
     def place(self, runtime: Runtime) -> None:
-        """Move the module to the device, its weights in the given precision: autocast would keep them in fp32.
+        """Move the module to the device, with weights in the given precision; autocast would keep them in fp32.
 
-        Computed buffers keep theirs: rotary frequencies in half precision would shift the positions of long prompts.
+        Computed buffers keep their precision: half-precision rotary frequencies would shift late positions.
         """
         for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
@@ -103,11 +103,11 @@ class LanguageModel:
 
 @dataclass(frozen=True)
 class Inputs:
-    """A photo -> the inputs of one forward pass: token ids with the photo's among them, pixels, and so on."""
+    """A photo -> the inputs of one forward pass: token ids (including the photo's), pixels, and so on."""
 
     processor: Any
     text: str
-    dropped: int = 0  # tokens at the end that are left out
+    dropped: int = 0  # last tokens that are left out
 
     def __call__(self, image: Any) -> dict[str, Any]:
         """Raises ValueError with the reason if the processor refuses the photo: Qwen's refuses very long ones."""
@@ -116,7 +116,7 @@ class Inputs:
             found = self.processor(images=[image], text=[self.text], add_special_tokens=special, return_tensors="pt")
         except Exception as error:  # processors raise different types
             raise ValueError(f"{type(error).__name__}: {one_line(error)}") from error
-        shape = found["input_ids"].shape  # of everything that has one entry per token
+        shape = found["input_ids"].shape  # the shape of every input with one entry per token
         return {
             name: value[:, : shape[1] - self.dropped] if getattr(value, "shape", None) == shape else value
             for name, value in found.items()
@@ -124,7 +124,7 @@ class Inputs:
 
 
 def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
-    """Tensors on the device of the parameter `like`, those of the photo in its precision; other values unchanged."""
+    """Tensors on the device of the parameter `like`, floating-point ones in its precision; other values unchanged."""
     moved = dict(inputs)
     for name, value in inputs.items():
         if hasattr(value, "is_floating_point"):
@@ -133,7 +133,7 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
 
 
 def load(name: str, options: LoadOptions) -> LanguageModel:
-    """A model of a folder, or of ORG/NAME on the hub or in its cache.
+    """A model from a folder, or from ORG/NAME on the hub or in its cache.
 
     Raises RequestError for a model that does not answer questions about photos, a folder without processor or
     tokenizer, and weights that do not fit.
@@ -148,7 +148,7 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
                 "answers a question about a photo can be scored (pass a CLIP as hf:)"
             )
         processor = transformers.AutoProcessor.from_pretrained(name)
-        for part in ("tokenizer", "image_processor"):  # the library loads a processor that lacks a part as the other
+        for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
             if getattr(processor, part, None) is None:
                 raise RequestError(
                     f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights"
@@ -167,7 +167,7 @@ def load(name: str, options: LoadOptions) -> LanguageModel:
         "prompt": prompt.text,
         "versions": versions(),
     }
-    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for one that is written in Python
+    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
     key = digest(
         {
             "weights": weights,

@@ -1,4 +1,4 @@
-"""Composites: every object on every background, at one place; nothing is half-made or overwritten."""
+"""Composites: every object on every background, at one place; no file is partial or overwritten."""
 
 import csv
 
@@ -25,7 +25,7 @@ def draw_cutout(path, colour):
 
 
 @pytest.fixture
-def asked(tmp_path):
+def arguments(tmp_path):
     for folder, cutouts in OBJECTS.items():
         for name, colour in cutouts.items():
             draw_cutout(tmp_path / "objects" / folder / f"{name}.png", colour)
@@ -45,28 +45,28 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_every_object_stands_on_every_background(asked):
-    document = compose(**asked)
+def test_every_object_stands_on_every_background(arguments):
+    document = compose(**arguments)
     assert (document["composites"], document["written"], document["kept"]) == (9, 9, 0)
-    tree = read_photos(asked["output"])
+    tree = read_photos(arguments["output"])
     assert tree.counts() == {9: (4, 2), 16: (1, 2)}
     assert {(p.object, p.background) for p in tree.photos if p.class_index == 9} == {
         (f"9 ostrich/{name}.png", background) for name in "ab" for background in ("sand", "snow")
     }
-    rows = manifest(asked["output"])
+    rows = manifest(arguments["output"])
     assert {row["file"] for row in rows} == {photo.path for photo in tree.photos}
     assert all(row["file"].split("/")[1] == f"{row['group']}-{row['background']}" for row in rows)
 
 
-def test_nothing_differs_but_the_background(asked):
-    """Where the object is opaque all its composites agree; outside its box they are the photo's plain colour."""
-    compose(**asked)
-    rows = manifest(asked["output"])
+def test_nothing_differs_but_the_background(arguments):
+    """On opaque pixels all composites of an object agree; outside its box they have the photo's plain colour."""
+    compose(**arguments)
+    rows = manifest(arguments["output"])
     for name in {row["object"] for row in rows}:
         mine = [row for row in rows if row["object"] == name]
         assert len({(row["scale"], row["x"], row["y"]) for row in mine}) == 1
         x, y, longer = int(mine[0]["x"]), int(mine[0]["y"]), round(float(mine[0]["scale"]) * 48)
-        pixels = np.stack([np.asarray(decode(asked["output"] / row["file"])) for row in mine]).astype(int)
+        pixels = np.stack([np.asarray(decode(arguments["output"] / row["file"])) for row in mine]).astype(int)
         middle = pixels[:, y + longer // 3, x + longer // 2]
         assert (middle == middle[0]).all()
         outside = np.ones((48, 48), dtype=bool)
@@ -77,49 +77,49 @@ def test_nothing_differs_but_the_background(asked):
     assert len({(row["object"], row["x"], row["y"]) for row in rows}) == 3
 
 
-def test_another_object_moves_no_other(asked, tmp_path):
-    compose(**asked)
-    draw_cutout(asked["objects"] / "bulbul" / "A first one.png", "white")
-    more = asked | {"output": tmp_path / "more"}
+def test_another_object_moves_no_other(arguments, tmp_path):
+    compose(**arguments)
+    draw_cutout(arguments["objects"] / "bulbul" / "A first one.png", "white")
+    more = arguments | {"output": tmp_path / "more"}
     compose(**more)
-    before, after = contents(asked["output"]), contents(more["output"])
+    before, after = contents(arguments["output"]), contents(more["output"])
     assert len(after) == len(before) + 3
     assert all(after[name] == data for name, data in before.items() if name.endswith(".png"))
-    other = asked | {"seed": 1, "output": tmp_path / "seed"}
+    other = arguments | {"seed": 1, "output": tmp_path / "seed"}
     compose(**other)
-    assert {r["x"] for r in manifest(other["output"])} != {r["x"] for r in manifest(asked["output"])}
+    assert {r["x"] for r in manifest(other["output"])} != {r["x"] for r in manifest(arguments["output"])}
 
 
-def test_what_is_missing_is_made_and_nothing_else(asked):
-    compose(**asked)
-    whole = contents(asked["output"])
-    files = sorted(asked["output"].rglob("*.png"))
+def test_what_is_missing_is_made_and_nothing_else(arguments):
+    compose(**arguments)
+    whole = contents(arguments["output"])
+    files = sorted(arguments["output"].rglob("*.png"))
     stamps = {file: file.stat().st_mtime_ns for file in files}
-    for file in (*files[2:5], asked["output"] / "composites.csv"):
+    for file in (*files[2:5], arguments["output"] / "composites.csv"):
         file.unlink()
-    with pytest.raises(RequestError, match="not finished; run the compose"):
-        read_photos(asked["output"])
-    document = compose(**asked)
+    with pytest.raises(RequestError, match="not finished; run the same compose"):
+        read_photos(arguments["output"])
+    document = compose(**arguments)
     assert (document["written"], document["kept"]) == (3, 6)
-    assert contents(asked["output"]) == whole
+    assert contents(arguments["output"]) == whole
     assert all(file.stat().st_mtime_ns == stamps[file] for file in (*files[:2], *files[5:]))
 
 
-def test_a_folder_of_anything_else_is_left_alone(asked, tmp_path):
-    compose(**asked)
-    whole = contents(asked["output"])
+def test_a_folder_of_anything_else_is_left_alone(arguments, tmp_path):
+    compose(**arguments)
+    whole = contents(arguments["output"])
     for change in ({"size": 64}, {"seed": 2}, {"common": ("ostrich=snow", "16=snow")}):
         with pytest.raises(RequestError, match=f"other {next(iter(change))}"):
-            compose(**asked | change)
-    draw_cutout(asked["objects"] / "bulbul" / "a.png", "black")
+            compose(**arguments | change)
+    draw_cutout(arguments["objects"] / "bulbul" / "a.png", "black")
     with pytest.raises(RequestError, match="with other contents"):
-        compose(**asked)
-    assert contents(asked["output"]) == whole
+        compose(**arguments)
+    assert contents(arguments["output"]) == whole
     thesis = tmp_path / "mine" / "thesis.tex"
     thesis.parent.mkdir()
     thesis.write_text("x")
     with pytest.raises(RequestError, match="thesis"):
-        compose(**asked | {"output": thesis.parent})
+        compose(**arguments | {"output": thesis.parent})
     assert contents(thesis.parent) == {"thesis.tex": b"x"}
 
 
@@ -132,7 +132,7 @@ def animated(path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
-BAD = {  # value that the refusal names -> what is done to objects o and scenes s
+BAD = {  # words in the error -> change of objects o and scenes s
     "scenes' for --backgrounds": lambda o, s: s.rename(s.with_name("scenery")),
     "c.png": lambda o, s: draw_cutout(o / "c.png", "red"),
     "class 16 is given twice": lambda o, s: draw_cutout(o / "16" / "a.png", "red"),
@@ -147,13 +147,13 @@ BAD = {  # value that the refusal names -> what is done to objects o and scenes 
 
 
 @pytest.mark.parametrize("named", BAD)
-def test_bad_folders_are_one_sentence(asked, named):
-    BAD[named](asked["objects"], asked["backgrounds"])
+def test_bad_folders_are_one_sentence(arguments, named):
+    BAD[named](arguments["objects"], arguments["backgrounds"])
     with pytest.raises(RequestError) as caught:
-        compose(**asked)
+        compose(**arguments)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not asked["output"].exists()
+    assert not arguments["output"].exists()
 
 
 @pytest.mark.parametrize(
@@ -169,19 +169,19 @@ def test_bad_folders_are_one_sentence(asked, named):
         ({"seed": -1}, "-1"),
     ],
 )
-def test_wrong_requests_are_one_sentence(asked, change, named):
+def test_wrong_requests_are_one_sentence(arguments, change, named):
     with pytest.raises(RequestError, match=named):
-        compose(**asked | change)
-    assert not asked["output"].exists()
+        compose(**arguments | change)
+    assert not arguments["output"].exists()
 
 
-def test_more_than_memory_should_hold_is_refused(asked, monkeypatch):
+def test_more_than_memory_should_hold_is_refused(arguments, monkeypatch):
     monkeypatch.setattr("experiments.counteranimal.compose.MOST_BYTES", 10_000)
     with pytest.raises(RequestError, match="3 cut-outs and 3 photos"):
-        compose(**asked)
+        compose(**arguments)
 
 
-def test_common_backgrounds_may_stand_in_a_file(asked, tmp_path):
+def test_common_backgrounds_may_stand_in_a_file(arguments, tmp_path):
     (tmp_path / "common.txt").write_text("ostrich = sand\n\nbulbul=snow\n", encoding="utf-8-sig")
-    document = compose(**asked | {"common": (str(tmp_path / "common.txt"),)})
+    document = compose(**arguments | {"common": (str(tmp_path / "common.txt"),)})
     assert document["settings"]["common"] == {"9 ostrich": ["sand"], "bulbul": ["snow"]}

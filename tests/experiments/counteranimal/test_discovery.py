@@ -1,4 +1,4 @@
-"""The curation rule and its winner's curse: unbiased where backgrounds do nothing, right where they do."""
+"""The selection rule and its winner's curse: unbiased without background effects, right with them."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from experiments.inference import holm
 def test_honest_drop_is_unbiased_without_an_effect():
     """400 classes of 4 backgrounds with 30 photos and one rate: the honest mean is 0, the naive one far above.
 
-    One honest drop has standard deviation below .15 (asserted), so the mean's is below .0075; the limit is four.
+    One honest drop has standard deviation below .15 (asserted), the mean below .0075; the limit is four times that.
     """
     rng = np.random.default_rng(7)
     honest, naive = [], []
@@ -33,9 +33,9 @@ def test_honest_drop_is_unbiased_without_an_effect():
 
 
 def test_honest_drop_halves_photos_as_shuffling_does():
-    """The hypergeometric shortcut against photos that are really shuffled and halved: equal means of 4000 splits.
+    """The hypergeometric shortcut has the same mean over 4000 splits as shuffling and halving the photos.
 
-    A split's drop has standard deviation below .35, so the difference of two means has below .008.
+    A split's drop has standard deviation below .35, the difference of two means below .008.
     """
     n, k = [9, 14, 12], [7, 6, 5]
     rng = np.random.default_rng(3)
@@ -54,7 +54,7 @@ def test_honest_drop_halves_photos_as_shuffling_does():
 
 
 def test_permutation_p_is_the_exact_one():
-    """Two backgrounds: all tables of the hypergeometric law, summed; 4 standard errors of 9999 draws."""
+    """Two backgrounds: sum over all tables of the hypergeometric law; 4 standard errors of 9999 draws."""
     n, k = (12, 15), (9, 4)
     total, rate = sum(k), sum(k) / sum(n)
 
@@ -80,7 +80,7 @@ def test_holms_adjustment_is_its_definition(p):
 
 
 def build(tmp_path, spread):
-    """PhotoSet with empty files: the drawing of links does not open them."""
+    """PhotoSet with empty files: linking does not open them."""
     photos = []
     for folder, index, backgrounds in spread:
         for background, count in backgrounds.items():
@@ -94,7 +94,7 @@ def build(tmp_path, spread):
 
 
 def answers(photos, right):
-    """Predictions for photos; `right` says of each photo whether its answer is correct."""
+    """Predictions for photos; `right` says whether a photo's prediction is correct."""
     index = np.array([photo.class_index for photo in photos])
     predicted = np.where([right(photo) for photo in photos], index, 999)
     backgrounds = tuple(photo.background for photo in photos)
@@ -129,7 +129,7 @@ def test_discover_writes_a_tree_that_reads_back(tmp_path):
 
 
 def test_an_effect_among_501_classes_can_be_found():
-    """9999 permutations leave Holm's p at 501/10000 or more, so nothing was ever an effect."""
+    """With 9999 permutations Holm's p would be at least 501/10000, so no effect could be found."""
     names = {index: str(index) for index in range(501)}
     photos = [Photo(f"{i}/{b}/{j}.jpg", i, "", b) for i in names for b in "ab" for j in range(30)]
     given = answers(photos, lambda p: p.background == "a" and p.class_index == 7)  # all others: always wrong

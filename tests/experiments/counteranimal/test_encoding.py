@@ -1,4 +1,4 @@
-"""What goes wrong on the way from photos to scores ends in a count or in one sentence, and nothing wrong is kept."""
+"""Failures between photos and scores end in a count or in one sentence; wrong features are not cached."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def small(image):
 
 
 def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)) < 0.5):
-    """9 for every photo, and no number at all for some."""
+    """Predict class 9 for every photo, and nan for broken ones."""
     logits = torch.zeros(len(pixels), labels)
     logits[:, 9] = 1
     logits[broken(pixels)] = float("nan")
@@ -38,18 +38,20 @@ def answers(pixels, labels=1000, broken=lambda pixels: pixels.mean(dim=(1, 2, 3)
 
 
 @pytest.mark.parametrize("space", [LabelSpace("1000"), own_classes([9, 10, 16, 30])])
-def test_scores_that_are_not_finite_are_no_answer(space):
+def test_nonfinite_scores_give_no_answer(space):
     scores = np.zeros((3, 1000))
     scores[0, :] = np.nan
     scores[1, 500] = np.inf
     predicted, rank, margin = rank_labels(scores, np.array([9, 9, 9]), space)
     assert list(predicted[:2]) == [NO_ANSWER] * 2
-    assert (rank[:2] == (1000 if space.allowed is None else 4)).all()  # the last, where argmax said the first
+    assert (
+        rank[:2] == (1000 if space.allowed is None else 4)
+    ).all()  # the last rank, although argmax gives the first label
     assert np.isnan(margin[:2]).all()
     assert predicted[2] != NO_ANSWER
 
 
-def test_photos_without_a_number_count_as_wrong(shared_tree):
+def test_photos_with_nan_scores_count_as_wrong(shared_tree):
     found = evaluate(answers, small, None, shared_tree)
     lost = found.predicted == NO_ANSWER
     assert 0 < lost.sum() < len(lost)
@@ -59,8 +61,8 @@ def test_photos_without_a_number_count_as_wrong(shared_tree):
         evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
 
 
-def test_features_without_a_number_are_not_kept(tiny_clip, shared_tree, tmp_path):
-    """The same key the second time, so what is passed again is what was not written."""
+def test_nan_features_are_not_cached(tiny_clip, shared_tree, tmp_path):
+    """The key is the same the second time, so only unwritten features are computed again."""
     clip = load_model(f"open_clip:local-dir:{tiny_clip}")
     tree = read_photos(shared_tree)
     encode = clip.encode_image
@@ -88,12 +90,12 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
 
 @pytest.mark.parametrize("labels", [10, 1001])
 def test_scores_of_another_number_are_refused(labels, shared_tree):
-    """1001 were read as if shifted by nothing, 10 were an IndexError."""
+    """Once, 1001 scores were read without a shift, and 10 scores were an IndexError."""
     with pytest.raises(RequestError, match=rf"scores of shape \({labels},\) per photo.* 1000"):
         evaluate(lambda pixels: torch.zeros(len(pixels), labels), small, None, shared_tree)
 
 
-def test_a_reference_without_a_number_chooses_no_labels(shared_tree):
+def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
     tree = read_photos(shared_tree)
     model = LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
     scored = score_photos(tree, model, imagenet("open_clip"), (), Runtime())

@@ -1,4 +1,4 @@
-"""Predictions are those of the libraries themselves, label spaces masking by hand, and the cache changes nothing."""
+"""Predictions match the libraries' own, label spaces match masks made by hand, and the cache changes nothing."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def clip(tiny_clip):
 
 
 def by_open_clip(tiny_clip, tree, prompts):
-    """Scores from open_clip's own zero-shot classifier and preprocessing, a photo at a time."""
+    """Scores from open_clip's own zero-shot classifier and preprocessing, one photo at a time."""
     import open_clip
 
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
@@ -67,7 +67,7 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree, prompts):
     assert np.allclose(found.margin, true - others, atol=rounding)
     assert (found.rank >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
     assert (found.rank <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
-    assert len(set(found.predicted.tolist())) > 3  # an untrained model that says one word would test nothing
+    assert len(set(found.predicted.tolist())) > 3  # a model that always predicts one label would test nothing
 
 
 def test_prompt_ensemble_is_open_clips_own(clip):
@@ -226,7 +226,7 @@ def test_a_damaged_shard_is_computed_again(clip, shared_tree, tmp_path):
 
 
 def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_path, monkeypatch):
-    """Stop before each shard in turn, resume, and compare with a run that was not stopped."""
+    """Stop before each shard in turn, resume, and compare with an uninterrupted run."""
     monkeypatch.setattr(encoding, "SHARD_ROWS", 6)
     tree = read_photos(shared_tree)
     runtime = Runtime(batch_size=4)
@@ -253,7 +253,7 @@ def test_interrupted_at_any_shard_gives_the_same_bits(clip, shared_tree, tmp_pat
 
 
 def test_workers_batches_and_company_change_nothing(clip, squeezenet, shared_tree, tmp_path):
-    # Python's own state is not compared: beartype draws from it to pick the list items that it checks.
+    # Python's own state is not compared: beartype draws from it to choose list items for its checks.
     tree, state = read_photos(shared_tree), torch.random.get_rng_state()
     alone = encode(clip, tree, tmp_path / "a")
     assert (torch.random.get_rng_state() == state).all()

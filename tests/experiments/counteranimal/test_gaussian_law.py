@@ -1,4 +1,4 @@
-"""The law's mathematics against slow oracles: probabilities against scipy's and against answers, fits against lstsq."""
+"""The law against slow oracles: probabilities against scipy and against simulation, fits against lstsq."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
 
 
 def drawn(rng, K=3, B=4, n=12, objects=False, interaction=0.0):
-    """n photos of each class on each background; with objects each stands on all backgrounds."""
+    """n photos of each class on each background; an object stands on all backgrounds."""
     m, a = rng.normal(size=(K, K)) + np.eye(K), rng.normal(size=(B, K)) / 2
     y, b, i = (part.ravel() for part in np.meshgrid(range(K), range(B), range(n), indexing="ij"))
     noise = rng.normal(size=(len(y), K)) + (rng.normal(size=(K, n, K))[y, i] if objects else 0)
@@ -66,7 +66,7 @@ def test_the_probability_is_scipys_orthant(seed, K):
 
 
 def test_an_uncertain_mean_leaves_the_expectation_right():
-    """Averaged over means that are off by N(0, h Sigma), probabilities at (1 - h) Sigma are the true one."""
+    """Averaged over means with error N(0, h Sigma), the probability at (1 - h) Sigma is the true one."""
     rng, h = np.random.default_rng(1), 0.3
     mean, covariance = np.array([0.8, -0.3]), np.array([[1.0, 0.2], [0.2, 1.4]])
     true = float(probabilities(law_of(mean, covariance, 0), POINTS[1])[0, 0])
@@ -74,7 +74,9 @@ def test_an_uncertain_mean_leaves_the_expectation_right():
     values = np.array([probabilities(law_of(one, covariance, 0, h), POINTS[1])[0, 0] for one in off])
     assert abs(values.mean() - true) < 5 * values.std() / np.sqrt(len(values))
     plain = np.array([probabilities(law_of(one, covariance, 0), POINTS[1])[0, 0] for one in off])
-    assert abs(plain.mean() - true) > 5 * plain.std() / np.sqrt(len(plain))  # and it would show
+    assert abs(plain.mean() - true) > 5 * plain.std() / np.sqrt(
+        len(plain)
+    )  # without the correction the error is visible
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -113,24 +115,24 @@ def test_halves_are_strata_and_keep_objects_whole(seed, objects):
 
 
 def test_laws_fitted_again_scatter_like_the_first():
-    """Spread of means over fits to redrawn photos: error times Sigma, whether photos are alone or of objects."""
+    """The variance of means over bootstrap fits is error times Sigma, with and without objects."""
     for objects in (False, True):
         photos = drawn(np.random.default_rng(4), n=30, objects=objects)
         law, rng = fit(photos), np.random.default_rng(5)
         means = np.array([redrawn(law, photos.cluster, rng).means for _ in range(200)])
         ratio = means.var(axis=0, ddof=1) / (law.error[:, None] * np.diag(law.covariance))
-        assert (0.4 if objects else 0.8) < ratio.mean() < 1.2, objects  # of objects the error is an upper bound
+        assert (0.4 if objects else 0.8) < ratio.mean() < 1.2, objects  # with objects the error is an upper bound
         assert np.abs(means.mean(axis=0) - law.means).max() < 6 * np.sqrt(ratio.max() * law.error.max() / 200) * 2
 
 
 def test_too_few_photos_are_refused():
     photos = drawn(np.random.default_rng(0), n=1)
-    with pytest.raises(ValueError, match="12 photos leave no freedom beside 12 cells"):
+    with pytest.raises(ValueError, match="12 photos leave no degree of freedom for 12 cells"):
         fit(photos, own_effects=True)
 
 
 @given(st.integers(2, 6), st.integers(0, 9))
 def test_turning_loses_only_what_all_labels_share(K, seed):
-    """Probabilities come back to scores by the same basis: a stretched coordinate would move them."""
+    """Probabilities return to scores by the same basis; a stretched coordinate would change them."""
     scores = np.random.default_rng(seed).normal(size=(7, K))
     np.testing.assert_allclose(rotated(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)

@@ -1,4 +1,4 @@
-"""From scores of photos to verdicts, and the verb on real photos."""
+"""The law from scores to verdicts, and the command on real photos."""
 
 import json
 from itertools import product
@@ -26,7 +26,7 @@ CLASSES = {2: "eel", 3: "owl", 5: "fox", 8: "ox", 9: "hen", 11: "bee"}
 
 
 def drawn(n):
-    """(Scores of a world, one of them missing; the same photos as a data set, and scored for twelve labels)."""
+    """(scores of a world, with one missing; the same photos as a data set; their scores for twelve labels)."""
     photos = world(1, n=n)
     photos.scores[7, 0] = np.nan
     columns = np.array(list(CLASSES))
@@ -67,7 +67,7 @@ def test_ranking_by_kendall():
 
 
 def test_the_verb_on_composites(run, photo, tmp_path, tiny_clip, squeezenet):
-    """Objects stay whole, both models are judged, and files hold what is printed."""
+    """No object is split, both models get a verdict, and the files hold the printed numbers."""
     rng = np.random.default_rng(2)
     for name, i in product(("ostrich", "brambling"), range(6)):
         draw_cutout(tmp_path / "objects" / name / f"{i}.png", tuple(rng.integers(256, size=3).tolist()))
@@ -104,9 +104,9 @@ def test_wrong_requests(tmp_path, shared_tree, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_that_look_at_the_answer_are_refused():
+def test_labels_that_depend_on_the_true_class_are_refused():
     sets = {index: (index, 2 if index > 2 else 3) for index in CLASSES}
     with pytest.raises(RequestError, match="depend on the true class"):
         judge(*drawn(4)[1:], LabelSpace("20", sets), 0.03, 0)
-    with pytest.raises(RequestError, match="two labels at least"):
+    with pytest.raises(RequestError, match="at least two labels"):
         judge(*drawn(4)[1:], LabelSpace("own", dict.fromkeys(CLASSES, (0,))), 0.03, 0)

@@ -1,4 +1,4 @@
-"""A law that holds is supported and seldom contradicted; one that does not is contradicted, with the right reason."""
+"""A true law is supported and seldom contradicted; a false one is contradicted, with the right reason."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from experiments.counteranimal.law_test import ALPHA, assess, reliance, square_b
 
 
 def world(seed, K=6, n=100, B=3, d=12, interaction=0.0, modes=0.0):
-    """Photos whose features are class + background + noise, read by K random prompts; and what breaks that law."""
+    """Features are class + background + noise, scored by K random prompts; `interaction` and `modes` break the law."""
     rng = np.random.default_rng(seed)
     W, a = rng.normal(size=(K, d)), rng.normal(size=(B, d)) / 2
     m = rng.normal(size=(K, d)) / 3 + W / 3
@@ -50,7 +50,7 @@ def test_the_part_that_fails_is_named(broken, own, reason):
 
 @pytest.mark.deep
 def test_how_often_a_true_law_is_contradicted():
-    """With no tolerance at all, the worst case: at most twice ALPHA is seen as such over these seeds."""
+    """Without tolerance, the worst case: the test accepts a rate of at most twice ALPHA over these seeds."""
     spend(SHARE)
     trials = 400
     hits = sum(
@@ -60,7 +60,7 @@ def test_how_often_a_true_law_is_contradicted():
 
 
 def test_bounds_of_squares_cover():
-    """Normal errors about true ones of root mean square .04: each bound misses at its own rate."""
+    """Normal noise around true errors with RMS .04: each bound misses at its nominal rate."""
     spend(SHARE)
     rng, trials, tail = np.random.default_rng(6), 400, 0.05
     true = rng.normal(size=(8, 2))
@@ -73,7 +73,7 @@ def test_bounds_of_squares_cover():
         assert missed >= binom.ppf(SHARE / 2, trials, 0.5 * tail)
     none = np.zeros((3, 2))
     assert square_bounds(none, none, tail) == (0.0, pytest.approx(0, abs=1e-6))
-    assert square_bounds(none, none, tail, floor=none + 0.002)[1] > 0.03  # all right has not shown that all are right
+    assert square_bounds(none, none, tail, floor=none + 0.002)[1] > 0.03  # a perfect sample proves little
 
 
 def test_few_photos_that_are_all_right_show_little():

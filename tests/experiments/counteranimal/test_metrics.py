@@ -95,7 +95,7 @@ def test_weights_of_the_bootstrap_are_repetition_of_classes(table):
 def test_intervals_cover():
     """Coverage of the drop's 95% interval at 12 classes drawn from a population, 600 data sets.
 
-    Exact coverage .95 has standard error .0089; the limit .92 is 3.4 of them below, a false alarm of 4e-4. Plain
+    Exact coverage .95 has standard error .0089; the limit .92 is 3.4 errors below, a false alarm of 4e-4. Plain
     percentile intervals cover .918 of the same data sets.
     """
     rng = np.random.default_rng(20240)
@@ -110,7 +110,7 @@ def test_intervals_cover():
 
 
 def test_four_right_photos_do_not_make_certainty():
-    """Two classes of one photo a group: 2 of 2 is .158 to 1 by Clopper and Pearson, not 1 to 1."""
+    """Two classes with one photo per group: Clopper-Pearson gives .158 to 1 for 2 of 2, not 1 to 1."""
     table = Counts(np.array([3, 9]), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
     for mean in ("macro", "micro"):
         found = intervals(table, mean)
@@ -119,7 +119,7 @@ def test_four_right_photos_do_not_make_certainty():
 
 
 def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
-    """With a photo a class nothing is lost; else the textbook formula, class by class."""
+    """With one photo per class the exact interval; otherwise the textbook formula."""
     right = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [1, 0]])
     single = Counts(np.arange(5), np.ones((5, 2), dtype=np.int64), right)
     for (low, high), k in zip(photo_bounds(single, "macro"), (4, 1), strict=True):
@@ -146,7 +146,7 @@ def test_sign_test_is_the_binomial_tail():
 
 @given(counts(low=1, size=5), counts(low=1, size=5), st.sampled_from(("macro", "micro")))
 def test_paired_differences_are_differences_of_means(a, b, mean):
-    """The pairs are of classes 0, 7, 14: the others are unknown to one of the two models."""
+    """Classes 0, 7 and 14 are paired; the others are missing in one of the two models."""
     b = Counts(b.index - 14, b.photos, b.correct)[::-1]
     first, second = a[:3], b[b.index >= 0]
     result, back = paired(a, b, mean=mean), paired(b, a, mean=mean)
@@ -158,8 +158,8 @@ def test_paired_differences_are_differences_of_means(a, b, mean):
     assert result["common"]["classes_up"] == back["common"]["classes_down"] == up
 
 
-def test_differences_that_rounding_makes_are_none():
-    """In floating point .3 - .1 and .2 - 0 differ by 3e-17; the sign test counts no such class."""
+def test_rounding_differences_are_ignored():
+    """In floating point .3 - .1 and .2 - 0 differ by 3e-17; the sign test must ignore this."""
     photos = np.full((4, 2), 10)
     first = Counts(np.arange(4), photos, np.tile([2, 0], (4, 1)))
     second = Counts(np.arange(4), photos, np.tile([3, 1], (4, 1)))
@@ -168,7 +168,7 @@ def test_differences_that_rounding_makes_are_none():
 
 
 def composites(right, index=None):
-    """Rows of answers right[object][group][photo]; objects of three classes share a name, unless all are of `index`."""
+    """Rows of right[object][group][photo]; objects of three classes share names, unless all have class `index`."""
     return [
         (
             k % 3 if index is None else index,
@@ -190,7 +190,7 @@ def test_objects_are_paired_by_class_and_name():
     before = [((1, 1), (1, 0)), ((1, 0), (0, 0)), ((0, 0), (0, 0)), ((1, 1), (1, 1))]
     after = [((1, 1), (0, 0)), ((1, 1), (0, 0)), ((0, 0), (1, 1)), ((0, 0), (0, 0))]
     found = paired(objects(composites(before)), objects(composites(after)[:12]), unit="objects")
-    assert found["objects"] == 3  # the fourth is unknown to the second model
+    assert found["objects"] == 3  # the second model lacks the fourth
     assert found["common"]["difference"] == pytest.approx((0 + 0.5 + 0) / 3)
     assert found["counter"]["difference"] == pytest.approx((-0.5 + 0 + 1) / 3)
     assert found["drop"]["difference"] == pytest.approx(0.5 / 3 - 0.5 / 3)
@@ -224,7 +224,7 @@ def test_one_answer_a_column_is_the_binomial_test(b, c, ties):
 
 @given(strata)
 def test_the_sum_over_strata_is_enumerated(rows):
-    """Every table with the strata's numbers of right answers, each with its hypergeometric probability."""
+    """All tables with the right answers of each stratum, weighted by their hypergeometric probability."""
     right, asked = columns(rows)
     laws = [stats.hypergeom(n + m, k + l, n) for (k, l), (n, m) in zip(right, asked, strict=True)]
     chance: dict[int, float] = {}
@@ -245,7 +245,7 @@ def test_equal_values_are_drawn_together():
     assert_same_law(slow + jitter[0], fast + jitter[1], effect=0.1)
 
 
-def test_what_is_counted():
+def test_object_effect_of_three_objects():
     right = np.zeros((3, 2, 2), dtype=bool)
     right[0, 0] = True  # right on both common photos only
     right[1] = True
@@ -253,9 +253,9 @@ def test_what_is_counted():
     found = object_effect(answers(composites(right, 9)))
     assert (found["common"], found["counter"], found["difference"]) == pytest.approx((2.5 / 3, 1.5 / 3, 1 / 3))
     assert (found["better_on_common"], found["better_on_counter"], found["objects"]) == (1, 0, 3)
-    assert found["interval"] is None  # three objects carry none
-    # Two objects are right on two of four photos, on 0, 1, 2 common ones with chances 1, 4, 1 of 6. Their sum, 3 here,
-    # is 0, ..., 4 with chances 1, 8, 18, 8, 1 of 36: all but 2 are as unlikely as 3 or more so.
+    assert found["interval"] is None  # three objects are too few
+    # Two objects are right on two of four photos: on 0, 1, 2 common ones with probabilities 1, 4, 1 of 6. Their sum, 3
+    # here, is 0, ..., 4 with probabilities 1, 8, 18, 8, 1 of 36. All sums except 2 are at most as likely as 3.
     assert found["mcnemar_p"] == pytest.approx(1 / 2)
 
 
@@ -275,7 +275,7 @@ def test_in_a_full_factorial_it_is_the_class_accuracies_drop(seed):
     assert [c["p_holm"] for c in found["classes"]] == expected
 
 
-def test_nothing_is_shown_by_objects_that_all_do_alike():
+def test_equal_objects_have_no_interval():
     found = object_effect(answers(composites(np.ones((FEWEST, 2, 2)), 9)))
     assert (found["difference"], found["interval"], found["mcnemar_p"]) == (0, None, 1)
 
@@ -291,9 +291,9 @@ def test_object_counts_two_classes_may_share_a_name_and_lonely_ones_are_left_out
 
 
 def test_the_interval_covers_as_often_as_it_says():
-    """As few objects as carry one, with effects of their own, a common and two counter photos; the mean effect is .25.
+    """FEWEST objects with individual effects, one common and two counter photos; the mean effect is .25.
 
-    Expanded percentiles are no exact method: two points of coverage are let pass, seven would be seen.
+    Expanded percentiles are not exact: the test accepts two points less coverage, and detects seven.
     """
     spend(SHARE)
     rng = np.random.default_rng(11)
@@ -360,8 +360,8 @@ def test_without_groups_cells_are_of_backgrounds(rows):
 
 
 def test_the_interval_of_the_worst_covers_the_least_accuracy():
-    """Twelve cells of one true accuracy, where choosing the worst misleads most: a plain 95 % interval of it covers it
-    in two thirds of the draws only. 400 draws of 20 photos a cell; coverage is exact, so 95 % at least."""
+    """Twelve cells with equal true accuracy, where selecting the worst misleads most: a plain 95 % interval covers the
+    truth in only two thirds of the draws. 400 draws of 20 photos per cell; coverage is at least 95 %."""
     rng = np.random.default_rng(0)
     truth, draws, covered, plain = 0.7, 400, 0, 0
     for _ in range(draws):

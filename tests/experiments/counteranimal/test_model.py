@@ -1,4 +1,4 @@
-"""A key changes with everything that changes a feature; a user's own code has no key."""
+"""The cache key changes with everything that changes a feature; a user's own code has no key."""
 
 import json
 import shutil

@@ -47,7 +47,7 @@ def test_a_file_of_models(tmp_path):
 
 
 def test_table_3_dry(run):
-    """28 rows in the order of the table, each with its checkpoint and its printed figures."""
+    """28 rows in the order of the table, each with checkpoint and printed figures."""
     found, _ = run("evaluate", "--models", "table-3", "--dry-run", "--json")
     printed = {row.model: (row.common, row.counter) for row in published_rows("1000", "simple", "macro")}
     assert [m["model"] for m in found] == [c.spec for c in checkpoints()]
@@ -94,7 +94,7 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
         assert scored.encoded.passes == 32  # a user's code is not cached
 
 
-def test_a_file_that_is_no_model(tmp_path):
+def test_a_file_without_a_model(tmp_path):
     for text, said in (
         ("x = 1", "KeyError: 'model'"),
         ("def model(): return 3", "needs preprocess, encode_image, encode_text, tokenizer"),

@@ -1,4 +1,4 @@
-"""Loading: activations follow the tag, refusals are one sentence, nothing stored in a file is run."""
+"""Loading: activations follow the tag, errors are one sentence, code stored in a file does not run."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.experiments.counteranimal.test_transformers_models import saved
 
 @pytest.fixture(scope="module")
 def named_clip(tmp_path_factory, tiny_config):
-    """A small architecture under a name of its own, as if open_clip shipped it."""
+    """A small architecture with its own name, as if open_clip shipped it."""
     import open_clip
 
     folder = tmp_path_factory.mktemp("configs")
@@ -74,8 +74,8 @@ def test_an_unreachable_hub_is_one_sentence(spec, way_out, tmp_path, monkeypatch
     assert way_out in spec_error(spec)
 
 
-def test_activation_is_the_tags_business(named_clip, tiny_clip, monkeypatch):
-    """The same name and file: the tag's configuration decides, the flag overrides it."""
+def test_the_tag_decides_the_activation(named_clip, tiny_clip, monkeypatch):
+    """Name and file are the same. The tag's configuration decides, the flag overrides it."""
     import open_clip.pretrained as pretrained
 
     file = tiny_clip / "open_clip_model.safetensors"
@@ -147,14 +147,14 @@ def test_torchscript_needs_the_flag_and_loads_with_it(tiny_clip, tmp_path):
 
 
 def test_a_folder_without_some_weights_is_refused(tmp_path):
-    """transformers fills what is missing with random numbers; two loads then disagree."""
+    """transformers fills missing weights with random numbers, so two loads would disagree."""
     folder = tmp_path / "clip"
     saved(folder, "clip")
     assert load_model(f"hf:{folder}").key == load_model(f"hf:{folder}").key is not None
     state = load_file(folder / "model.safetensors")
     lost = {name: value for name, value in state.items() if name != "visual_projection.weight"}
     save_file(lost, folder / "model.safetensors", metadata={"format": "pt"})
-    assert "as visual_projection.weight" in spec_error(f"hf:{folder}")
+    assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "cannot be loaded" in spec_error(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
@@ -177,7 +177,7 @@ TIMM = "timm:test_resnet.r160_in1k"
 
 @pytest.fixture
 def checkpoint(timm_weights, tmp_path):
-    """Function: keys of a training's checkpoint -> file; a key is for weights, their mean, or wrapped names."""
+    """Function: keys of a training checkpoint -> file; a key holds weights, their mean, or wrapped names."""
     state = load_file(timm_weights)
     kinds = {
         "state": state,

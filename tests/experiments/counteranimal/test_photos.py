@@ -1,4 +1,4 @@
-"""One set of photos is the same PhotoSet in every layout; strays are listed, bad layouts are refused."""
+"""The same photos give the same PhotoSet in every layout; strays are listed, bad layouts are refused."""
 
 import io
 import os
@@ -20,7 +20,7 @@ CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3),
 
 
 def picture(number):
-    """PNG bytes that no other number has."""
+    """PNG bytes, different for each number."""
     buffer = io.BytesIO()
     Image.fromarray(np.full((3, 4, 3), number, dtype=np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -65,7 +65,7 @@ def as_table(root, photos):
 
 
 def as_shards(root, photos):
-    """Two shards, samples described by JSON beside them, as the webdataset library writes them."""
+    """Two shards in webdataset's format, with a JSON file beside each photo."""
     import webdataset
 
     root.mkdir()
@@ -78,7 +78,7 @@ def as_shards(root, photos):
 
 
 def as_paths(root, photos):
-    """One shard whose paths are those of a tree."""
+    """One shard with the paths of a tree."""
     write(root, {"all.tar": {f"set/{kind}/{group}-{place}/{n}.png": picture(n) for n, (kind, group, place) in photos}})
     return root / "all.tar"
 
@@ -102,7 +102,7 @@ LAYOUTS = [as_tree, as_table, as_shards, as_paths, as_saved]
 
 
 def contents(tree):
-    """What is known of each photo, by the number painted into it."""
+    """Number painted into each photo -> its class, group and background."""
     return {
         tree.source.image(photo.path).getpixel((0, 0))[0]: (photo.class_index, photo.group, photo.background)
         for photo in tree.photos
@@ -120,7 +120,7 @@ def test_every_layout_holds_the_same(layout, tmp_path):
     assert inspect(tree.root)["n_common"] == 3
     keys = [tree.source.key(photo.path) for photo in tree.photos]
     assert len(set(keys)) == len(keys)
-    again = pickle.loads(pickle.dumps(tree.source))  # as a decoding process gets it
+    again = pickle.loads(pickle.dumps(tree.source))  # as in a decoding process
     assert again.image(tree.photos[0].path).tobytes() == tree.source.image(tree.photos[0].path).tobytes()
 
 
@@ -191,7 +191,7 @@ def test_a_truncated_shard_is_refused(tmp_path):
 
 
 def test_members_of_a_shard_count_once(tmp_path):
-    """tar -r writes a name again, and the last counts; a hard link has no bytes of its own."""
+    """tar -r writes a name twice, and the last entry counts; a hard link holds no bytes."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for number in (1, 2):
             add(tar, "ostrich/common-sand/a.png", picture(number))
@@ -204,7 +204,7 @@ def test_members_of_a_shard_count_once(tmp_path):
     assert tree.strays == ("a.tar/ostrich/counter-sea/b.png",)
 
 
-def test_a_row_without_a_group_is_told(tmp_path):
+def test_a_row_without_a_group_is_a_stray(tmp_path):
     table = as_table(tmp_path / "t", spread())
     table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
     tree = read_photos(table)
@@ -227,7 +227,7 @@ def names(root, *kinds):
     return as_tree(root, [(0, (kind, "common", "x")) for kind in kinds])
 
 
-def test_an_ambiguous_name_is_asked_about(tmp_path):
+def test_an_ambiguous_name_lists_its_meanings(tmp_path):
     for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388")):
         with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
             read_photos(names(tmp_path / name, name))
@@ -338,7 +338,7 @@ def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path):
     assert templates(str(tmp_path / "t.txt")) == ("a {}",)
     for text in ("a\n", "{} {}\n", "{} {x}\n", ""):
         (tmp_path / "t.txt").write_text(text)
-        with pytest.raises(RequestError, match=r"t\.txt' must hold \{\} once"):
+        with pytest.raises(RequestError, match=r"t\.txt' must hold \{\} exactly once"):
             templates(str(tmp_path / "t.txt"))
 
 

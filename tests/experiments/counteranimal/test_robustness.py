@@ -1,4 +1,4 @@
-"""Results of every origin meet in one schema; lines and pairs are those of the tables; figure and page show all."""
+"""All kinds of results share one schema; lines and pairs match the tables; figure and page show every model."""
 
 import io
 import json
@@ -92,7 +92,7 @@ def test_wrong_requests(tmp_path):
 
 
 def scored(folder, name, right=6):
-    """A result of 8 classes with 5 photos a group, `right` classes right in the counter group."""
+    """A result of 8 classes with 5 photos per group; in the counter group `right` classes are right."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = ["class_index,group,predicted_index"]
     for index, group, i in product(range(8), ("common", "counter"), range(5)):
@@ -124,7 +124,7 @@ def test_a_list_of_results_does_not_share_one_class_table(tmp_path):
 
 
 def test_indices_of_other_files_are_not_paired(tmp_path):
-    """Class 0 is a saw in two files and a teacup in the third, and none is a class of the paper."""
+    """Class 0 is a saw in two files and a teacup in the third; the paper has neither class."""
     for name, words in (("a", "saw teacup"), ("b", "saw teacup"), ("c", "teacup saw")):
         classes = Vocabulary((*words.split(), *"abcdef"), "mine", imagenet=False)
         files = [scored(tmp_path / "in", name, 4)]
@@ -143,7 +143,7 @@ def robustness(result, axis="logit"):
 
 
 def test_the_interval_is_of_line_and_model(tmp_path):
-    """40 photos a group leave the model itself open by far more than the line is."""
+    """With 40 photos per group the model's own interval is far wider than the line's."""
     score_files([scored(tmp_path / "in", "a", 4)], output=tmp_path / "out")
     (own,) = gather([str(tmp_path / "out")], *PROTOCOL)
     found = robustness(own)
@@ -151,7 +151,7 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     line, model, both = (found[k] for k in ("interval_line", "interval_model", "interval"))
     assert both[0] <= min(line[0], model[0]) < found["value"] < max(line[1], model[1]) <= both[1]
     assert model[1] - model[0] > 3 * (line[1] - line[0])
-    for k in range(2):  # independent errors add in squares
+    for k in range(2):  # squares of independent errors add
         parts = sum((ends[k] - found["value"]) ** 2 for ends in (line, model))
         assert both[k] == pytest.approx(found["value"] + (-1, 1)[k] * np.sqrt(parts))
     alone = robustness(Result(replace(own.row, interval_common=None, interval_counter=None)))
@@ -162,7 +162,7 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     assert flagged == [False, True]
 
 
-def test_models_of_equal_common_accuracy_are_no_nan():
+def test_models_of_equal_common_accuracy_give_no_nan():
     rows = [Result(Row("x", f"m{i}", "own", c, d)) for i, (c, d) in enumerate([(0.5, 0.3), (0.5, 0.4), (0.7, 0.5)])]
     json.dumps(compare(rows), allow_nan=False)
     comparison_figure(rows)

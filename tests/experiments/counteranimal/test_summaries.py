@@ -1,4 +1,4 @@
-"""Where results go and what is read back: nothing is overwritten that is read, no two models share a folder."""
+"""Result folders and files: inputs are never overwritten, no two models share a folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ def write(path, text=ROWS):
 
 def test_score_names_models_after_files(tmp_path, monkeypatch):
     monkeypatch.chdir(write(tmp_path / "mine" / "predictions.csv").parent)
-    (document,) = score_files([Path("predictions.csv")])  # whose parent has no name of its own
+    (document,) = score_files([Path("predictions.csv")])  # its parent is ".", without a name
     assert document["model"] == "mine"
     dots = write(tmp_path / "...csv")
     documents = score_files([dots, write(tmp_path / "b.csv")], output=tmp_path / "out")
@@ -61,12 +61,12 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
     link = tmp_path / "link"
     link.symlink_to(source.parent)
     for output in (source.parent, link):
-        with pytest.raises(RequestError, match="would replace"):
+        with pytest.raises(RequestError, match="would overwrite"):
             score_files([source], output=output)
     assert source.read_bytes() == before
     assert [p.name for p in source.parent.iterdir()] == ["predictions.csv"]
     score_files([source], output=tmp_path / "other")
-    assert (tmp_path / "other" / "predictions.csv").read_bytes() == before  # rank and margin with it
+    assert (tmp_path / "other" / "predictions.csv").read_bytes() == before  # including rank and margin
 
 
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
@@ -87,7 +87,7 @@ def test_standing_among_the_published():
     assert standing(max(rows, key=lambda r: r.drop))["rank_drop"] == 43
     assert own(0.7, 0.45)["effective_robustness"]["ImageNet"] < 0
     assert own(0.7, 0.45, labels="45") is None
-    nothing = own(0.0, 0.0)  # whose drop is no merit
+    nothing = own(0.0, 0.0)  # a small drop without merit
     assert (nothing["rank_drop"], nothing["rank_common"]) == (None, 44)
     reach = {f: [r.common for r in rows if r.family == f] for f in ("CLIP", "ImageNet")}
     for common in (0.3, 0.6, 0.7, 0.97):

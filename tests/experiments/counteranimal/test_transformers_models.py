@@ -1,4 +1,4 @@
-"""Every family of the transformers library scores photos as the library's own pipeline does."""
+"""Every family of transformers models gives the scores of the library's own pipeline."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def processor():
 
 
 def saved(folder, family):
-    """A tiny model of a family as transformers saves it, with tokenizer and image processor."""
+    """A tiny saved model of a family, with tokenizer and image processor."""
     import transformers as t
 
     own = {

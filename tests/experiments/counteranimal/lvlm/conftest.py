@@ -1,4 +1,4 @@
-"""Tiny random models of four families, saved once a session, and photos that they tell apart."""
+"""Tiny random models of four families, saved once per session, and photos with different scores."""
 
 import logging
 from functools import cache
@@ -11,7 +11,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Family, and pixels of a side -> folder of its model."""
+    """(family, image side in pixels) -> folder of its model."""
 
     @cache
     def of(family, side=32):
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def model(folder):
-    """Family, and pixels of a side -> loaded model, on the CPU in single precision."""
+    """(family, image side in pixels) -> loaded model, on the CPU in single precision."""
     from experiments.counteranimal.encoding import Runtime
     from experiments.counteranimal.models import load
 

@@ -9,7 +9,7 @@ from experiments.files import read_table
 
 @pytest.fixture
 def evaluate(soberclip, shared_tree, tmp_path):
-    """evaluate on the shared tree, with caches and results below the test's folder."""
+    """evaluate on the shared tree, with cache and results below the test's folder."""
 
     def run(*arguments, data=shared_tree, output="out"):
         where = ("--cache", tmp_path / "cache", "--output", tmp_path / output, "--workers", "0")
@@ -19,7 +19,7 @@ def evaluate(soberclip, shared_tree, tmp_path):
 
 
 def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
-    """1 vs 20 by a reference model that is not evaluated; the same sets for both models."""
+    """1 vs 20 with a reference model that is not evaluated; both models get the same sets."""
     models = ("--model", f"lvlm:{folder('llava')}", "--model", f"open_clip:local-dir:{tiny_clip}")
     reference = ("--labels", "20", "--reference", f"open_clip:local-dir:{tiny_clip}")
     first = evaluate(*models, *reference, "--json")
@@ -37,11 +37,11 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     assert again.status == 0, again.err
     assert "1 vs 20 is an oracle label space" in again.err
     summary = json.loads((tmp_path / "again" / "summary.json").read_text())
-    assert summary["image_passes"] == 0  # the same labels: what was scored is kept
+    assert summary["image_passes"] == 0  # the same labels: scores are cached
     assert summary["macro"] == language["macro"]
 
 
-def test_a_language_model_is_no_reference(evaluate, folder, tmp_path):
+def test_a_language_model_cannot_be_the_reference(evaluate, folder, tmp_path):
     spec = f"lvlm:{folder('llava')}"
     found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
     assert (found.status, found.err.count("\n")) == (2, 1)

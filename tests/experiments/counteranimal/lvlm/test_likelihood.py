@@ -1,4 +1,4 @@
-"""Labels scored photo by photo: caching, resuming, refusals and predictions."""
+"""Scores of labels per photo: cache, resumed runs, errors and predictions."""
 
 import copy
 from dataclasses import replace
@@ -21,7 +21,7 @@ SETS = LabelSpace("20", {9: (9, 3, 4), 10: (10, 9, 16, 1, 2), 16: (16, 9), 30: (
 
 
 @pytest.fixture
-def asked(model, tree, tmp_path):
+def score_all(model, tree, tmp_path):
     """Score the labels with the tiny LLaVA; (encoded, predictions, settings)."""
 
     def run(space=SETS, names=NAMES, one=None):
@@ -33,10 +33,10 @@ def asked(model, tree, tmp_path):
     return run
 
 
-def test_predictions_are_those_of_the_plain_loop(model, tree, asked):
+def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
     one = model("llava")
-    kept, predictions, settings = asked()
-    assert (kept.passes, settings) == (32, {"score": likelihood.SCORE})
+    encoded, predictions, settings = score_all()
+    assert (encoded.passes, settings) == (32, {"score": likelihood.SCORE})
     assert len(set(predictions.predicted)) > 2
     for k in range(0, 32, 5):
         labels = SETS.allowed[int(predictions.class_index[k])]
@@ -50,7 +50,7 @@ def test_predictions_are_those_of_the_plain_loop(model, tree, asked):
         assert predictions.margin[k] == pytest.approx(true - others, abs=1e-5)
 
 
-def test_a_killed_run_goes_on_and_ends_alike(asked, monkeypatch, tmp_path):
+def test_a_killed_run_resumes_to_the_same_numbers(score_all, monkeypatch, tmp_path):
     scores, calls = likelihood.label_losses, []
 
     def killed(*arguments):
@@ -62,94 +62,94 @@ def test_a_killed_run_goes_on_and_ends_alike(asked, monkeypatch, tmp_path):
     monkeypatch.setattr(likelihood, "SHARD_ROWS", 4)
     monkeypatch.setattr(likelihood, "label_losses", killed)
     with pytest.raises(KeyboardInterrupt):
-        asked()
-    kept, predictions, *_ = asked()
-    assert kept.passes == 32 - 10
-    assert asked()[0].passes == 0
+        score_all()
+    encoded, predictions, *_ = score_all()
+    assert encoded.passes == 32 - 10
+    assert score_all()[0].passes == 0
     for shard in (tmp_path / "cache").rglob("*.safetensors"):
         shard.unlink()
-    whole, again, *_ = asked()
+    whole, again, *_ = score_all()
     assert whole.passes == 32
     np.testing.assert_array_equal(predictions.predicted, again.predicted)
     np.testing.assert_array_equal(predictions.margin, again.margin)
 
 
-def test_what_is_kept_depends_on_labels_photo_question_model_and_precision(model, asked, tree, monkeypatch):
-    asked()
-    assert asked(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # the photos of class 16 alone
+def test_the_cache_depends_on_labels_photo_question_model_and_precision(model, score_all, tree, monkeypatch):
+    score_all()
+    assert score_all(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # only photos of class 16
     renamed = list(NAMES)
     renamed[4] = "another"  # competes for class 9
-    assert asked(names=tuple(renamed))[0].passes == 9
+    assert score_all(names=tuple(renamed))[0].passes == 9
     first = next((tree / "9 ostrich, Struthio camelus" / "common-ground").iterdir())
     first.touch()
-    assert asked()[0].passes == 1
+    assert score_all()[0].passes == 1
     one = model("llava")
-    assert asked(one=replace(one, prompt=replace(one.prompt, before="")))[0].passes == 32
-    assert asked(one=replace(one, key="other"))[0].passes == 32
-    assert asked()[0].passes == 0
+    assert score_all(one=replace(one, prompt=replace(one.prompt, before="")))[0].passes == 32
+    assert score_all(one=replace(one, key="other"))[0].passes == 32
+    assert score_all()[0].passes == 0
 
 
-def test_all_labels_and_own_classes(asked):
-    _, every, *_ = asked(LabelSpace("1000"))
-    _, own, *_ = asked(own_classes([9, 10, 16, 30]))
+def test_all_labels_and_own_classes(score_all):
+    _, every, *_ = score_all(LabelSpace("1000"))
+    _, own, *_ = score_all(own_classes([9, 10, 16, 30]))
     assert set(own.predicted) <= {9, 10, 16, 30}
     assert not set(every.predicted) <= {9, 10, 16, 30}
     assert own.rank.max() <= 4 < every.rank.max()
 
 
-def test_labels_of_one_name_tie_exactly(asked):
+def test_labels_of_one_name_tie_exactly(score_all):
     names = list(NAMES)
     names[9] = names[4]
-    _, predictions, *_ = asked(names=tuple(names))
+    _, predictions, *_ = score_all(names=tuple(names))
     ostriches = predictions.class_index == 9
     assert 9 not in predictions.predicted[ostriches]  # a tie goes to the lower index
     assert (predictions.margin[ostriches] <= 0).all()
     assert (predictions.margin[ostriches] == 0).any()
 
 
-def test_photos_that_cannot_be_read_or_put_in_are_left_out(asked, tree, model, photo):
+def test_unreadable_and_refused_photos_are_left_out(score_all, tree, model, photo):
     folder = tree / "16 bulbul" / "counter-grass"
     (folder / "broken.jpg").write_bytes(b"no photo")
-    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor takes no side 200 times the other
-    kept, predictions, *_ = asked(one=model("qwen2_vl"))
-    assert sorted(kept.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
+    photo(folder / "long.png", 0, (2100, 10))  # Qwen's processor refuses sides with ratio 200
+    encoded, predictions, *_ = score_all(one=model("qwen2_vl"))
+    assert sorted(encoded.unreadable) == ["16 bulbul/counter-grass/broken.jpg", "16 bulbul/counter-grass/long.png"]
     assert len(predictions.path) == 32
 
 
-def test_answers_longer_than_the_model_reads_are_refused(asked, model, image):
+def test_answers_longer_than_the_model_reads_are_refused(score_all, model, image):
     one = model("llava")
     asks = len(one.processor(images=[image(50, 40)], text=[one.prompt.text])["input_ids"][0])
     longest = asks + max(len(ids) for ids in answer_tokens(one.processor, one.prompt, NAMES).ids)
-    assert asked(one=replace(one, longest=longest))[0].passes == 32
+    assert score_all(one=replace(one, longest=longest))[0].passes == 32
     with pytest.raises(RunError, match=f"reads {longest - 1} tokens"):
-        asked(one=replace(one, longest=longest - 1, key="shorter"))
+        score_all(one=replace(one, longest=longest - 1, key="shorter"))
 
 
-def test_a_model_that_does_not_go_on_from_its_prefix_is_refused(asked, monkeypatch):
+def test_a_model_that_cannot_continue_its_prefix_is_refused(score_all, monkeypatch):
     monkeypatch.setattr(likelihood, "label_losses", lambda *arguments: np.full(len(arguments[2]), 1.0))
     with pytest.raises(RunError, match="'llava' cannot be scored"):
-        asked()
+        score_all()
 
     def complain(*_):
         raise KeyError("image_sizes")
 
     monkeypatch.setattr(likelihood, "label_losses", complain)
     with pytest.raises(RunError, match="KeyError: 'image_sizes'"):
-        asked()
+        score_all()
 
 
-def test_labels_with_special_tokens_are_refused(asked):
+def test_labels_with_special_tokens_are_refused(score_all):
     with pytest.raises(RequestError, match="'an <image>'"):
-        asked(names=("an <image>", *NAMES[1:]), space=LabelSpace("1000"))
+        score_all(names=("an <image>", *NAMES[1:]), space=LabelSpace("1000"))
 
 
-def test_no_photo_that_can_be_read(asked, tree, model):
+def test_no_photo_that_can_be_read(score_all, tree, model):
     one = model("llava")
     spoilt = copy.copy(one.processor)
     spoilt.patch_size = None  # as in folders whose processor_config.json is missing
     with pytest.raises(RunError, match=r"none of the 32 photos .* \(TypeError"):
-        asked(one=replace(one, processor=spoilt))
+        score_all(one=replace(one, processor=spoilt))
     for file in tree.glob("*/*/*"):
         file.write_bytes(b"no photo")
     with pytest.raises(RunError, match=r"none of the 32 photos .* the first is '10 "):
-        asked()
+        score_all()

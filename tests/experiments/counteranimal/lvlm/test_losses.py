@@ -1,4 +1,4 @@
-"""Losses on a shared prefix equal those of whole passes, whatever the labels' lengths, and cost far fewer tokens."""
+"""Losses from a cached prefix equal those of full passes for labels of any length, and cost far fewer tokens."""
 
 from itertools import product
 
@@ -13,7 +13,7 @@ from experiments.counteranimal.lvlm.likelihood import label_losses, plain_loss
 from experiments.counteranimal.lvlm.model import Inputs, Prompt, answer_tokens
 
 NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
-# Single precision sums other groups of products: 7 digits, some hundred terms a logit.
+# Single precision sums products in another order: 7 digits, some hundred terms per logit.
 NEAR = {"rtol": 1e-5, "atol": 1e-5}
 
 
@@ -27,7 +27,7 @@ def losses(model, image, names=NAMES, size=64):
 
 
 def whole_loss(module, inputs, ids):
-    """What the library returns for the prompt with an answer's tokens; of text the mask is 1 and the type 0."""
+    """The library's loss for the prompt with an answer's tokens; text tokens have mask 1 and type 0."""
     tails = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
     shape, zeros = inputs["input_ids"].shape, torch.zeros(1, len(ids))
     whole = {
@@ -41,17 +41,17 @@ def whole_loss(module, inputs, ids):
 
 
 def library_losses(model, image, prompt, spoken):
-    """What the library returns for labelled tokens, from texts alone, without our answers' tokens."""
+    """The library's loss for labelled tokens, from texts only, without our answer tokens."""
 
     def inputs(text):
         return model.processor(images=[image], text=[text], return_tensors="pt")
 
-    asked = inputs(prompt)["input_ids"].shape[1]
+    prompt_length = inputs(prompt)["input_ids"].shape[1]
     found = []
     for answer in spoken:
         whole = inputs(prompt + answer)
         labels = whole["input_ids"].clone()
-        labels[:, :asked] = -100
+        labels[:, :prompt_length] = -100
         with torch.no_grad():
             found.append(float(model.module(**whole, labels=labels).loss))
     return found
@@ -75,7 +75,7 @@ def test_photos_before_leave_no_trace(model, image, family):
     assert len({inputs_of(one, photo)["input_ids"].shape for photo in photos}) > (family != "llava")
     for k in (2, 0, 1, 0):
         np.testing.assert_array_equal(losses(one, photos[k]), alone[k])
-    assert all(np.ptp([a[i] for a in alone]) > 1e-3 for i in range(len(NAMES)))  # photos matter
+    assert all(np.ptp([a[i] for a in alone]) > 1e-3 for i in range(len(NAMES)))  # losses depend on the photo
 
 
 def test_answers_that_replace_the_prompts_last_token(model, image):
@@ -96,8 +96,8 @@ def test_answers_that_replace_the_prompts_last_token(model, image):
     st.sampled_from(["llava", "qwen2_vl"]),
 )
 @example([[40]], 1, "llava")  # nothing beyond the first token
-@example([[40, 41], [40, 41], [40, 41]], 2, "llava")  # all alike
-@example([[40], [40, 41], [40, 41, 300]], 1, "qwen2_vl")  # one the beginning of another
+@example([[40, 41], [40, 41], [40, 41]], 2, "llava")  # equal answers
+@example([[40], [40, 41], [40, 41, 300]], 1, "qwen2_vl")  # each a prefix of the next
 @example([[40, 41, 300, 300], [40, 41, 41]], 2, "qwen2_vl")  # a common beginning
 def test_any_answers(model, image, answers, size, family):
     one = model(family)

@@ -1,4 +1,4 @@
-"""What a folder must hold, what a key depends on, and the question and answers as each template puts them."""
+"""Required files of a folder, dependence of the cache key, and question and answers in each template."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from experiments.errors import RequestError
 
 @pytest.fixture
 def copy(folder, tmp_path):
-    """Family -> a copy of its folder that may be spoilt."""
+    """Family -> a copy of its folder that a test may damage."""
 
     def of(family="llava"):
         return shutil.copytree(folder(family), tmp_path / family)
@@ -43,7 +43,7 @@ def test_weights_of_another_architecture(copy, folder, capfd):
     spoilt = copy()
     shutil.copy(folder("qwen2_vl") / "model.safetensors", spoilt)
     capfd.readouterr()
-    with pytest.raises(RequestError, match="missing or of another shape"):
+    with pytest.raises(RequestError, match="missing or have a wrong shape"):
         load(f"lvlm:{spoilt}")
     assert "MISSING" not in capfd.readouterr().err
 
@@ -91,7 +91,7 @@ def test_the_key_holds_everything_that_changes_an_answer(copy):
 
 def test_half_precision_holds_the_weights_and_not_the_positions(folder):
     model = load(f"lvlm:{folder('qwen2_vl')}")
-    model.module.register_buffer("running_mean", torch.zeros(2))  # as of a batch normalisation
+    model.module.register_buffer("running_mean", torch.zeros(2))  # as in batch normalisation
     model.place(Runtime(precision="bf16"))
     assert model.module.running_mean.dtype == torch.bfloat16
     assert {value.dtype for value in model.module.parameters()} == {torch.bfloat16}
@@ -118,7 +118,7 @@ def test_a_text_begins_once():
         assert tokens(processor, text).count(1) == 1
 
 
-def test_what_no_prompt_can_be_made_of_is_said():
+def test_a_bad_chat_template_is_reported():
     def complain(*_, **__):
         raise TypeError("text only\nand more")
 
