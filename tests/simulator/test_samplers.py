@@ -84,9 +84,9 @@ class TestASetOfPairs:
     )
     def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(self, world, groups, missing, rare, share):
         """By a union bound over the rare groups: one of them is absent once in a hundred times."""
-        with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; of [0-9]+ pairs") as error:
+        with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; n = [0-9]+ has") as error:
             group_counts(np.array(groups), world)
-        n = int(str(error.value).split(" of ")[1].split()[0])
+        n = int(str(error.value).split("; n = ")[1].split()[0])
         assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
 
 
