@@ -106,7 +106,7 @@ def lost(document):
     ("change", "classes", "categories", "sentence"),
     [
         (lost, 2, ("car", "zebra"), r"^2 of 10 images .*'away\.jpg'"),
-        (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is none of the 3 of .*; the nearest is zebra$"),
+        (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is not one of the 3 of .*; the nearest is zebra$"),
         (lambda d: d.pop("categories"), 2, None, "is not in COCO's format|more than the 0 categories"),
         (lambda d: d["annotations"][0].pop("category_id"), 2, None, "category_id"),
     ],
@@ -131,7 +131,7 @@ def test_what_is_no_file_of_instances_is_refused(tmp_path):
     ("segmentation", "sentence"),
     [
         ([[1, 2]], "."),
-        ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "it is for 97 x 96 pixels"),
+        ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "its size is 97 x 96"),
         ("circle", "."),
     ],
 )
