@@ -75,7 +75,7 @@ def test_a_diverged_model_is_left_out(poison):
     ("changes", "words"),
     [
         ({"models": 0}, "models = 0"),
-        ({"world": []}, "no world"),
+        ({"world": []}, "at least one world"),
         ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
         ({"seed": -1}, "seed = -1"),
         ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
