@@ -1,4 +1,4 @@
-"""A sentence offers the nearest valid choice where one is near, and none where none is."""
+"""Error messages suggest the nearest valid choice, or nothing if none is near."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Whatever lies in a folder of pictures: decoded where it is one, refused with a reason where it is not."""
+"""Files in a folder of pictures: pictures are decoded, others are refused with a reason."""
 
 import struct
 import zlib

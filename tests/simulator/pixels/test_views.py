@@ -1,4 +1,4 @@
-"""A pixel world is declared once, whole, and what means nothing there is refused in one sentence."""
+"""Declarations of pixel worlds: valid ones survive a round trip, meaningless fields give one error message."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ COCO = {"objects": "coco", "root": "r", "attribute": "background-colour"}
         ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
         ({"views": Pixels(**COCO, categories=("car",))}, "classes = 2 are more than the 1 categories"),
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
-        ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # its default, and yet said
+        ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # refused even at its default
         ({"attribute": ({},)}, "pixels show one attribute"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_grid_shares_its_views():
         Worlds.of([grid.world(0), World(classes=5)])
 
 
-@pytest.mark.parametrize("name", sorted({*names()} - {"max-margin"}))  # which answers in no world
+@pytest.mark.parametrize("name", sorted({*names()} - {"max-margin"}))  # it has no closed form in any world
 def test_every_closed_form_refuses_pixels_in_one_sentence(name):
     world = World(views=Pixels())
     assert named(name).refuses(world).endswith("these worlds are pixels, which no formula describes")

@@ -88,7 +88,7 @@ def test_a_wrong_request_is_refused(changes, words):
 
 @pytest.mark.deep
 def test_eight_infonce_towers_come_near_the_optimum():
-    """The README's notebook: seconds without compilation, and within .03 of theory at the command line's defaults."""
+    """The README's notebook takes seconds uncompiled; the command line's defaults come within .03 of theory."""
     from theory.learners import named
 
     world = World(dim_image=2, dim_text=2)
