@@ -31,6 +31,6 @@ def test_where_a_device_has_no_compiler_the_function_runs_as_it_is(monkeypatch, 
         compiled(torch.neg)(torch.ones(()))
 
 
-def test_a_graph_break_is_no_reason_to_go_on_uncompiled():
+def test_a_graph_break_is_an_error():
     with pytest.raises(RuntimeError, match="branching"):
         compiled(branching, lambda reason: None)(torch.ones(3))

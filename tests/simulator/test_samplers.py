@@ -92,7 +92,7 @@ class TestASetOfPairs:
 
 class TestLaw:
     @pytest.mark.parametrize("name", BALANCING)
-    def test_only_the_background_comes_to_say_nothing(self, name):
+    def test_only_the_background_becomes_uninformative(self, name):
         law = SAMPLERS[name].law(THREE.model_copy(update={"p_inv": 0.9}))
         assert law == THREE.model_copy(update={"p_inv": 0.9, "p_spu": 1 / 3})
         grid = SAMPLERS[name].law(Worlds(p_spu=[0.6, 0.9], classes=[[2], [3]], dim_image=9, dim_text=9))

@@ -269,7 +269,7 @@ def test_max_margin_takes_neither_classes_nor_weights():
 
 
 @pytest.mark.parametrize(("learner", "classes"), [("logistic", 2), ("logistic", 3), ("least-squares", 3)])
-def test_a_weight_counts_as_so_many_copies(learner, classes):
+def test_a_weight_counts_as_copies(learner, classes):
     images, labels = labelled("weights", 300, 3, classes, 0.3)
     copies = numpy_stream(0, "test/fit/copies").integers(4, size=300)
     weighed = score_vectors(learner, images, labels, classes, copies / copies.mean())

@@ -58,7 +58,7 @@ def test_image_and_text_dictionaries_differ():
 
 
 @pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["classes and attribute"]])
-def test_a_prefix_does_not_depend_on_how_many_pairs_are_asked_for(world):
+def test_a_prefix_does_not_depend_on_the_number_of_pairs(world):
     size = block_size(world)
     whole = gathered(world, 2 * size + 5)
     for n in (1, 7, size, size + 1):
@@ -206,7 +206,7 @@ def test_silent_captions_stay_silent():
     assert torch.allclose(before, after, atol=1e-12)
 
 
-def test_linear_clip_learns_of_no_background():
+def test_linear_clip_learns_no_background():
     """Random backgrounds carry no information, like silent captions: S has no background block."""
     drawn, before, after = swapped(World(p_spu=0.95, mu_spu=2.0, dim_image=2, dim_text=2), 100_000)
     image = drawn.images @ torch.as_tensor(drawn.frames[0])

@@ -51,7 +51,7 @@ def test_a_point_is_the_same_in_whatever_order_it_is_read():
     assert not np.isclose(np.sort(read["a", 0], axis=0), np.sort(read["b", 0], axis=0)).all()
 
 
-def test_a_small_batch_is_no_net():
+def test_a_small_batch_is_not_a_net():
     """Class counts among the first 16 pairs vary nearly like independent ones: the net's 4096 points are shuffled."""
     size, batches = 4096, 64
     first = np.concatenate([points(WORLD, size, 7, "a", k)[: 16 * batches, 0] for k in range(4)]).reshape(-1, 16)

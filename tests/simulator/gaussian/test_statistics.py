@@ -200,7 +200,7 @@ def test_labelled_moments_refuse_worlds_they_are_not_exact_for(world):
 
 
 @pytest.mark.parametrize("name", ["masks", "classes", "attribute"])
-def test_a_replicate_does_not_depend_on_how_many_are_asked_for(name):
+def test_a_replicate_does_not_depend_on_their_number(name):
     world = WORLDS[name]
     routes = (  # blocks hold at most 1024 replicates, those of all of S one
         (lambda R: projected_critics(world, "mean", 20, R, 3), 1100, 1025),

@@ -82,7 +82,7 @@ def test_an_object_is_what_its_mask_says(coco, tmp_path, capfd):
     assert capfd.readouterr().out == ""
 
 
-def test_one_object_an_image_the_largest_no_crowd_and_none_that_is_small(coco):
+def test_each_image_gives_its_largest_object_without_crowds_and_small_ones(coco):
     def more(document):
         document["annotations"] += [
             annotation(90, 70, 24, (0, 0, 60, 60)),  # larger than the car of that image
@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, catego
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_of_instances_is_refused(tmp_path):
+def test_a_file_without_instances_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"instances\.json is missing"):
         instances(str(tmp_path), 2)
     for text in ("[]", "{", '{"annotations": 3}'):
@@ -135,7 +135,7 @@ def test_what_is_no_file_of_instances_is_refused(tmp_path):
         ("circle", "."),
     ],
 )
-def test_a_mask_that_is_none_is_refused_with_its_reason(coco, segmentation, sentence):
+def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation, sentence):
     def spoiled(document):
         document["annotations"][-1]["segmentation"] = segmentation
         if isinstance(segmentation, dict):

@@ -114,7 +114,7 @@ def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
             assert torch.allclose(got[..., y], slow, rtol=0, atol=1e-12)
 
 
-def test_linear_towers_asked_so(monkeypatch):
+def test_prompts_of_linear_towers(monkeypatch):
     """The mean of inner products is the product with the mean caption; a log-mean-exp needs a scale."""
     ensemble, parameters = trained(CAPTIONED, loss="linear", towers="linear")
     assert prompts_of(ensemble.recipe) == tuple(p for p in PROMPTS if p != "captions")

@@ -44,7 +44,7 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
         assert ours == pytest.approx(fitted, abs=1e-6)
 
 
-def test_towers_with_a_head_of_their_own_are_asked_without_a_prompt():
+def test_towers_with_a_head_take_no_prompt():
     one = ensemble(loss="linear", towers="linear")
     assert prompts_of(one.recipe) == (None,)
     accuracy = ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)

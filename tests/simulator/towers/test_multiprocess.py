@@ -42,8 +42,8 @@ def test_states_are_those_of_one_process():
 
 
 def test_all_stop_at_one_step_and_go_on_from_there():
-    asked = iter([False] * 3 + [True] * 10**6)
-    *_, stopped = run_in(2, ENDLESS, start(ENDLESS), [1], lambda: next(asked))
+    flags = iter([False] * 3 + [True] * 10**6)
+    *_, stopped = run_in(2, ENDLESS, start(ENDLESS), [1], lambda: next(flags))
     step = int(stopped.step)
     assert equal(stopped, next(run(ENDLESS, start(ENDLESS), [step])))
     assert active_children() == []
@@ -90,7 +90,7 @@ def test_as_many_as_there_are_threads_and_models_where_a_run_is_long():
 
 
 @pytest.mark.deep
-def test_a_script_without_a_guard_is_told_so(tmp_path):
+def test_a_script_without_a_guard_is_refused(tmp_path):
     """Its processes end before they read their message of 2 MB, and the full pipe does not block."""
     script = tmp_path / "script.py"
     text = "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8, processes=2)"

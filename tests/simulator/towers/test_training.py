@@ -227,7 +227,7 @@ def test_a_checkpoint_of_another_run_is_refused(changes, words, tmp_path):
         load_state(tmp_path / "state.safetensors", first._replace(**changes))
 
 
-def test_sobol_points_that_there_are_not_are_refused():
+def test_impossible_sobol_points_are_refused():
     """A sequence has 2^32 points, which must be vectors. For a fixed set n counts, not the number of steps."""
     for fields in ({"steps": 2**27}, {"steps": 2**27 + 1, "n": 64}):
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, **fields)))
