@@ -103,9 +103,9 @@ def check_integer(name: str, value) -> None:
 MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
-    "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes under any attribute alike", "fraction"),
-    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes under another tied class's attribute", "fraction"),
-    "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes under any attribute alike", "fraction"),
+    "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
+    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
+    "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),
     "balanced": Quantity(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
     "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from simulator.pixels.pairs import DrawnPixels
 
 
-MOST_ATTRIBUTES = 4  # beside the background
+MOST_ATTRIBUTES = 4  # besides the background
 
 
 @documented
 class Attribute(Checked):
-    """A further spurious attribute beside the background; only in TOML, as [[attribute]].
+    """A spurious attribute besides the background; it has no flags, only a TOML table [[attribute]].
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class World(Checked):
     def background_law(self) -> Float[np.ndarray, "K K"]:
         """Probability of each class's background given the label in training, one row per label.
 
-        Where views give only some classes a background of their own, the others show all backgrounds alike.
+        Classes without a background of their own (`Pixels.tied`) show uniform backgrounds.
 
         Examples
         --------

@@ -27,7 +27,7 @@ from simulator.world import World
 
 ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
 COARSE = 16  # logistic regression starts from every 16th row: Newton then needs 4 steps on all rows, not 11
-LEAST_COARSE = 2000  # rows of the smallest such sample
+LEAST_COARSE = 2000  # least rows of that first sample
 _TIGHT = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 2000, "maxfun": 4000}
 
 

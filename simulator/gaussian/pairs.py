@@ -94,7 +94,7 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     probabilities = torch.tensor([w.probabilities() for w in worlds], dtype=torch.float64, device=device)  # (E, B, 2)
     agreement, mention = probabilities[:, None, :, 0], probabilities[:, None, :, 1]
 
-    # A lambda: the test run's type checker would compile a nested function anew for every block.
+    # A lambda: the tests' type checker would compile a nested function again for every block.
     draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
         torch.empty(E, size, *shape, dtype=dtype, device=device), field, kind, high
     )

@@ -20,8 +20,8 @@ the other's colour.
 p_inv) q, A(r) = p_inv (1 - q) and Rand = (A(o) + A(r))/2. If Rev is A(r), this Rand differs from the printed one by
 .011 in root mean square over the eight rows, and by .018 at most. If Rev showed the own colour with probability 1 -
 p_spu, it would differ by .033 and .060.
-    More classes. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9.
-With K colours there is no such contradiction.
+    More classes. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9,
+which is impossible. With K colours there is no contradiction.
 """
 
 from dataclasses import dataclass

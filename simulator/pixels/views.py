@@ -22,10 +22,10 @@ Shown = Literal["object-colour", "background-colour", "photos"]
 SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}
 DIGITS = 10  # classes of the two sources of digits
 
-# What a root must hold, for error messages.
+# Required contents of a root, for error messages.
 ROOTS: dict[Source, str] = {
     "mnist": "the folder that torchvision.datasets.MNIST(root, download=True) fills",
-    "cutouts": "a folder with a subfolder of PNG images with transparency for every class",
+    "cutouts": "a folder with one subfolder per class, which holds transparent PNG images",
     "coco": "a folder with instances.json and the images that it names",
 }
 
@@ -108,7 +108,7 @@ class Pixels(Checked):
         if self.objects in ROOTS and self.root is None:
             yield f"{objects} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
-            yield f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn"
+            yield f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn; leave it out"
         if self.categories is not None and self.objects != "coco":
             yield f"categories = {list(self.categories)} are of no use to {objects}; use them with 'coco'"
         if (self.attribute == "photos") != (self.photos is not None):

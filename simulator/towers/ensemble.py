@@ -38,7 +38,7 @@ class Ensemble(NamedTuple):
 
     @property
     def inputs(self) -> dict[str, View]:
-        """What each tower reads."""
+        """The input of each tower."""
         found = self.views.inputs(self.worlds[0])
         return {side: found[side] for side in self.recipe.objective.sides}
 

@@ -171,7 +171,7 @@ def run(
     if ensemble.group.size > 1 and not recipe.objective.splits:
         raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {ensemble.group.size}")
     if compiles(ensemble):
-        torch.compiler.reset()  # every ensemble compiles anew, and torch keeps eight versions at most
+        torch.compiler.reset()  # every ensemble compiles again, and torch keeps at most eight versions
         advance = compiled(one_step, refused)
     due = {*checkpoints, recipe.steps}
     begin = int(state.step)

@@ -53,8 +53,8 @@ class TestASetOfPairs:
         rows, weights = self.made(groups, "subsampled")
         assert weights is None
         assert np.bincount(groups[rows]).tolist() == [np.bincount(groups).min()] * 4
-        assert (np.diff(rows) > 0).all(), "no pair twice, in their order"
-        assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "drawn, not the first ones"
+        assert (np.diff(rows) > 0).all(), "no pair twice, in order"
+        assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "random pairs, not the first ones"
 
     def test_weights_give_every_group_as_much_and_have_mean_one(self, groups):
         rows, weights = self.made(groups, "reweighted")
@@ -122,7 +122,7 @@ class TestLaw:
         assert SAMPLERS["balanced"].effective(world, 0.1) == pytest.approx(1 / (0.1 / kish + 1))
         cut = SAMPLERS["subsampled"].effective(world)
         assert cut == pytest.approx(K * K * shares.min())
-        assert SAMPLERS["balanced"].effective(world, np.inf) == cut, "a stream is cut"
+        assert SAMPLERS["balanced"].effective(world, np.inf) == cut, "fresh pairs count as reduced"
         assert cut <= kish * (1 + 1e-12) <= 1 + 1e-9
         if p > 1 / K:  # all counter pairs are kept: (K - 1)/K of the cut set
             assert cut * (K - 1) / K == pytest.approx(1 - p)

@@ -50,7 +50,7 @@ def test_training_validation_and_test_share_no_scan():
     rows = [set(objects.rows(part).tolist()) for part in PARTS]
     assert sum(map(len, rows)) == len(objects) == 1797 == len(set.union(*rows))
     distinct = {part: {x.numpy().tobytes() for x in objects.pixels[objects.rows(part)]} for part in PARTS}
-    assert not distinct["train"] & distinct["test"], "a scan stands twice in the source"
+    assert not distinct["train"] & distinct["test"], "the source contains a scan twice"
     assert not distinct["validation"] & distinct["test"]
     drawn = draw(WORLD.replace(classes=10), 20_000).scenes
     assert set(drawn.scans.tolist()) <= rows[0]

@@ -183,7 +183,7 @@ def test_supervised_towers_reach_the_balanced_law():
         assert measured_group == pytest.approx(expected, abs=0.005)
     q = towers.parameters[GROUP_WEIGHTS]
     common, counter = q[:, [0, 3]].sum(1), q[:, [1, 2]].sum(1)
-    assert (common - counter).abs().max() < 0.1, "as much as any other, not nine times as much"
+    assert (common - counter).abs().max() < 0.1, "common and counter weigh about the same"
 
 
 @pytest.mark.deep

@@ -146,7 +146,7 @@ def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poison, comp
     assert states[-1].diverged.tolist() == [-1, 4, -1]
     for name, value in states[-1].parameters.items():
         assert torch.equal(value[1], states[0].parameters[name][1]), "frozen at its last finite weights"
-        assert torch.equal(value[0], healthy.parameters[name][0]), "the others do not notice"
+        assert torch.equal(value[0], healthy.parameters[name][0]), "the others are unaffected"
         assert torch.isfinite(value).all()
 
 
