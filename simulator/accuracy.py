@@ -1,18 +1,18 @@
-"""Accuracy on the two groups: one type from closed form to trained tower to real photos."""
+"""Accuracy on the two groups: one type for closed forms, trained towers and real photos."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:  # numpy's own annotations take no other operands than these
+if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
 else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.expression`)
     Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
 
 
 class Interval(NamedTuple):
-    """Two-sided confidence intervals of both accuracies, and the probability with which each covers.
+    """Two-sided confidence intervals of both accuracies, and their coverage.
 
     Attributes
     ----------
@@ -29,14 +29,14 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Fractions right on the common group (the background is the class's own) and the counter group (it is not).
+    """Accuracy on the common group (the background is the class's own) and the counter group (it is not).
 
     Parameters
     ----------
     common, counter : arrays of one shape, or numbers, in [0, 1]
-        Fractions right on either group.
+        Fractions of correct predictions per group.
     interval : Interval or None
-        None where the numbers are exact, to the precision stated by their source.
+        None if the numbers are exact to the precision that their source states.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class Accuracy:
         return np.minimum(self.common, self.counter)
 
     def __getitem__(self, index) -> "Accuracy":
-        """The accuracies of some worlds of a grid, as numpy would index the arrays."""
+        """The accuracies of some worlds of a grid, by numpy's indexing rules."""
         common, counter = (np.asarray(x)[index] for x in self)
         if self.interval is None:
             return Accuracy(common, counter)
@@ -88,5 +88,5 @@ PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of pixel worlds (`simul
 
 
 def in_words(word: str, accuracy: Accuracy) -> Numbers:
-    """The property that one of WORDS names."""
+    """The property of `accuracy` that `word`, one of WORDS, names."""
     return getattr(accuracy, word.replace("-", "_"))

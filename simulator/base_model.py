@@ -16,14 +16,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def documented(model: type[Model]) -> type[Model]:
-    """The model with "{fields}" in its docstring replaced by the descriptions of its fields, which are written once."""
+    """Replace "{fields}" in the model's docstring by the descriptions of its fields, and return the model."""
     entries = [f"{name}\n{indent(fill(_sentence(info), 106), '    ')}" for name, info in model.model_fields.items()]
     model.__doc__ = cleandoc(model.__doc__ or "").replace("{fields}", "\n".join(entries))
     return model
 
 
 def _sentence(info: FieldInfo) -> str:
-    """Description of a field, with its unit where that is one of `quantities`."""
+    """Description of a field, with its unit if that is LATENT."""
     options = (getattr(option, "__metadata__", ()) for option in get_args(info.annotation))
     parts = [*info.metadata, *chain.from_iterable(options)]
     nested = (part.description for part in parts if isinstance(part, FieldInfo) and part.description)
@@ -33,10 +33,10 @@ def _sentence(info: FieldInfo) -> str:
 
 
 class Checked(BaseModel):
-    """Frozen, with each field in its declared domain; a copy with changes is validated, too."""
+    """A frozen model. Each field lies in its declared domain, also in a copy with changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
-        """A copy with some fields changed, validated; pydantic's own copy is not. Unset fields stay unset."""
+        """A validated copy with some fields changed; pydantic's own is not validated. Unset fields stay unset."""
         return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **(update or {})})

@@ -1,4 +1,4 @@
-"""torch.compile for pure functions: one graph or an error, and uncompiled where there is no compiler."""
+"""torch.compile for pure functions, as one graph; without a compiler they run uncompiled."""
 
 import functools
 import warnings
@@ -12,10 +12,10 @@ def compiled(
 ) -> Callable:
     """A pure `function`, compiled as one graph; a graph break is an error.
 
-    Where compilation fails, `refused` is called with the reason, and the function then runs uncompiled. Without
+    If the compiler fails, `refused` is called with the reason, and the function then runs uncompiled. Without
     `refused` the failure is raised.
     """
-    # Here for start-up time: these take a second.
+    # Imported here for start-up time: these take a second.
     from torch._dynamo.exc import BackendCompilerFailed
     from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
 

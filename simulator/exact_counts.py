@@ -1,10 +1,10 @@
-"""Counts of groups among drawn pairs: exact in law, and the same numbers for every release of numpy.
+"""Counts of groups among drawn pairs: exact in law, and the same numbers with every release of numpy.
 
 numpy draws a binomial count by inversion up to n min(p, 1 - p) = 30 and by BTPE beyond (Kachitvichyanukul and
-Schmeiser, CACM 31, 1988). The bound printed there adds two Stirling corrections that have to be subtracted, and numpy
-up to 2.4 has it as printed (its pull request 31238): counts far from the mean are too frequent, by about .1 % at n =
-500, p = .45. Release 2.5 corrects that and draws other counts from the same stream. Large counts are therefore split
-here until they are small enough for inversion.
+Schmeiser, CACM 31, 1988). The printed bound adds two Stirling corrections that must be subtracted. numpy up to 2.4
+copies it (pull request 31238), so counts far from the mean are too frequent, by about .1 % at n = 500, p = .45.
+Release 2.5 corrects that and draws other counts from the same stream. Large counts are therefore split here until
+they are small enough for inversion.
 """
 
 import numpy as np

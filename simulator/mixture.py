@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float, Int
 
-# groups x latents above which a mixture is not written out: 10^7 float64 cells are 80 MB.
+# Largest groups x latents of a mixture: 10^7 float64 cells are 80 MB.
 LARGEST_MIXTURE = 10_000_000
 
 
@@ -47,7 +47,7 @@ class Mixture:
         return np.stack(averages, axis=-1)
 
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
-        """Caption masks that occur, one row each over the latents, and their probabilities."""
+        """Possible caption masks, one row over the latents per mask, and their probabilities."""
         options = [[0.0, 1.0] if 0 < pi < 1 else [float(pi)] for pi in self.mention]
         rows = np.array(list(product(*options)))
         probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
@@ -55,7 +55,7 @@ class Mixture:
 
 
 def class_means(classes: int) -> Float[np.ndarray, "K width"]:
-    """Mean of a block per class in units of mu: +1 and -1 for two classes, else the unit vectors."""
+    """Mean of a block per class in units of mu: +1 and -1 for two classes, unit vectors for more."""
     return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
 
 
@@ -68,7 +68,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
     if groups * world.latents > LARGEST_MIXTURE:
         raise ValueError(
             f"classes = {K} with {J} attribute(s) makes {groups:,} groups of {world.latents} latents, "
-            f"more than the {LARGEST_MIXTURE:,} cells that are written out; "
+            f"more than the limit of {LARGEST_MIXTURE:,} cells; "
             f"the largest number of classes that fits is {_largest_classes(J, objects)}"
         )
     mean, scale, agreement, mention = (np.array(x) for x in zip(*world.numbers(), strict=True))

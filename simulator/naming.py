@@ -17,11 +17,11 @@ class Named(Protocol):
 
 Row = TypeVar("Row", bound=Named)
 
-LIKENESS = 0.7  # of a typing error; "clip" and "siglip" have 0.6 and mean different things
+LIKENESS = 0.7  # least similarity of a typing error; "clip" and "siglip" have 0.6 and differ in meaning
 
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:
-    """The choice nearest to a mistyped `value`; None where none is near."""
+    """The choice nearest to a mistyped `value`; None if none is near."""
     written, folded = value.casefold(), {choice.casefold(): choice for choice in choices}
     others = [
         word for word in folded if sorted(word) == sorted(written) or _abbreviates(written, word)
@@ -31,7 +31,7 @@ def nearest(value: str, choices: Iterable[str]) -> str | None:
 
 
 def _abbreviates(short: str, word: str) -> bool:
-    """Whether `short` is `word` with letters left out, other than the first."""
+    """Whether `short` is `word` without some of its letters; the first letter must stay."""
     letters = iter(word)
     return len(short) >= 3 and short[0] == word[:1] and all(letter in letters for letter in short)
 
@@ -49,7 +49,7 @@ def check_known(what: str, value: str, known: Collection[str]) -> None:
 
 
 def add_row(table: dict[str, Row], row: Row, kind: str) -> Row:
-    """Enter a row into a table under its name, and return it."""
+    """Add a row to a table under its name, and return it."""
     if table.setdefault(row.name, row) is not row:
         raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")
     return row

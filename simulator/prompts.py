@@ -1,4 +1,4 @@
-"""The table of prompts: which captions stand for a class in zero-shot classification.
+"""The table of prompts: which captions represent a class in zero-shot classification.
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
     name         the object alone                               mu_inv, 0, 0, ...
@@ -6,10 +6,10 @@ A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the
     background   the object with the class's own backgrounds    mu_inv, mu_spu, ...
 Or it pools the scores of all training captions of the class:
     captions     log-mean-exp of the scores
-    scores       mean of the scores, as of embeddings of many captions that are averaged (Radford et al. 2021, section
-                 3.1.4: prompt ensembles)
-For a critic that is linear in the caption the mean of scores is the score of the mean caption. Its scores are known up
-to a factor only, so they have no log-mean-exp.
+    scores       mean of the scores, which is the score of the averaged embedding (Radford et al. 2021, section 3.1.4:
+                 prompt ensembles)
+A critic that is linear in the caption gives the mean caption the mean of the scores. Its scores are defined up to a
+factor only, so they have no log-mean-exp.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained 
 
 
 class Caption(NamedTuple):
-    """One caption."""
+    """The single caption of a prompt: `coefficient` gives each block's multiple of the class's pattern."""
 
     coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
     average: bool = False
@@ -61,12 +61,12 @@ def prompt_row(prompt: Prompt) -> PromptRow:
 
 
 def caption(prompt: Prompt) -> Caption:
-    """The one caption of a prompt; refused for prompts that have none."""
+    """The caption of a prompt. Raises ValueError for a prompt that pools many captions."""
     row = prompt_row(prompt)
     if row.caption is None:
         raise ValueError(
-            f"prompt = {prompt!r} is {row.words}, and linear scores, known up to a factor, have none; those that they "
-            f"have are {', '.join(LINEAR)}"
+            f"prompt = {prompt!r} is {row.words}, which linear scores, known up to a factor, do not have; choose one "
+            f"of {', '.join(LINEAR)}"
         )
     return row.caption
 

@@ -22,7 +22,7 @@ class Quantity:
 
 
 def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
-    """Annotations of a type: its bounds (integers for counts), for pydantic, and its Quantity."""
+    """Annotations of a type: its bounds for pydantic (integers for counts) and its Quantity."""
     inf_nan = None if isinstance(low, int) else False
     return (
         Ge(low),
@@ -53,7 +53,7 @@ ViewNoise = Annotated[
     *_declared(r"\sigma_{\xi}", "norm of the view noise; each coordinate has variance sigma_xi^2/d", LATENT, 0.0, 1e3),
 ]
 TextNoise = Annotated[
-    float, *_declared(r"\sigma_{\xi,T}", "norm of the noise of captions; that of images unless set", LATENT, 0.0, 1e3)
+    float, *_declared(r"\sigma_{\xi,T}", "norm of the caption noise; unset: equal to sigma_xi", LATENT, 0.0, 1e3)
 ]
 ImageDimension = Annotated[int, *_declared(r"d_I", "dimension of the image view", "coordinates", 1, 1_000_000)]
 TextDimension = Annotated[int, *_declared(r"d_T", "dimension of the text view", "coordinates", 1, 1_000_000)]
@@ -67,7 +67,7 @@ SpuriousMention = Annotated[
 ]
 
 ImageSide = Annotated[
-    int, *_declared(r"S", "height and width of the images, those of the scans unless set", "pixels", 8, 512)
+    int, *_declared(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)
 ]
 PairCount = Annotated[int, *_declared(r"n", "pairs to train on", "pairs", 2, 10**12)]
 Seed = Annotated[int, *_declared(r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)]
@@ -88,7 +88,7 @@ def quantity_of(annotation) -> Quantity:
 def domain_of(annotation) -> tuple[float, float]:
     """(low, high) of an annotated type, both ends included."""
     parts = get_args(declared(annotation))
-    low: Any = next(part.ge for part in parts if isinstance(part, Ge))  # Any: Ge takes whatever can be compared
+    low: Any = next(part.ge for part in parts if isinstance(part, Ge))  # Any: Ge accepts all comparable types
     high: Any = next(part.le for part in parts if isinstance(part, Le))
     return low, high
 
@@ -103,9 +103,9 @@ def check_integer(name: str, value) -> None:
 MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
-    "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes under any attribute alike", "fraction"),
-    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes under another tied class's attribute", "fraction"),
-    "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes under any attribute alike", "fraction"),
+    "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
+    "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
+    "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),
     "balanced": Quantity(r"\mathrm{Acc}", "mean of the two group accuracies", "fraction"),
     "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),

@@ -1,18 +1,18 @@
 """Samplers: mitigations that change drawn pairs before a learner is trained on them.
 
-The group of a pair is its label y with the class a that its background shows, number K y + a of G = K^2. Under the
-training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)). Groups of classes without a
+The group of a pair is its label y and the class a of its background. Its number is K y + a, among G = K^2 groups. Under
+the training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)). Groups of classes without a
 background of their own (`Pixels.tied`) have 1/K^2 each.
 
 drawn          pairs unchanged
 balanced       rows drawn with replacement every epoch, all groups equally often
-subsampled     every group cut once to the size of the smallest (Idrissi et al. 2022, "SUBG")
+subsampled     every group reduced once to the size of the smallest (Idrissi et al. 2022, "SUBG")
 reweighted     pair i has weight n/(G n_g), so that all groups weigh the same
 contradicted   the background that a caption names is replaced by one drawn uniformly from all classes
 
 Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K. There the background is
 independent of the label, and all else (p_inv, further attributes) is unchanged. Balancing costs pairs, see
-`Sampler.effective`. From an endless stream "balanced" and "subsampled" draw the law at p = 1/K.
+`Sampler.effective`. With fresh pairs "balanced" and "subsampled" draw from the law at p = 1/K.
 
 A sampler of your own is one object, and `register` makes its name a `Recipe.sampler`.
 """
@@ -29,7 +29,7 @@ from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World, Worlds
 
 Groups = Int[np.ndarray, " n"]
-CERTAINTY = 0.99  # probability that a set of the size named in a message has a pair of every group
+CERTAINTY = 0.99  # messages name a set size that has a pair of every group with this probability
 
 
 class EmptyGroup(ValueError):
@@ -40,8 +40,8 @@ class EmptyGroup(ValueError):
 class Sampler:
     """One row of the table.
 
-    rows(groups, G, rng) chooses rows of a fixed set, every epoch where `anew`. weights(shares) gives each group a
-    weight. `swaps` marks contradicted captions. `prompts` are those for which `law` holds, all unless given.
+    rows(groups, G, rng) chooses rows of a fixed set: once, or every epoch if `anew`. weights(shares) gives each group
+    a weight. `swaps` marks contradicted captions. `law` holds for `prompts`; None means all.
     """
 
     name: str
@@ -57,31 +57,31 @@ class Sampler:
         return self.rows is not None or self.weights is not None
 
     def answers(self, prompt: str | None) -> bool:
-        """Whether `law` predicts a learner under this prompt; None for learners that read no captions."""
+        """Whether `law` holds for this prompt; None stands for learners that read no captions."""
         return prompt is None or self.prompts is None or prompt in self.prompts
 
     def law(self, worlds: World | Worlds) -> World | Worlds:
-        """The worlds whose population a learner is trained on: p_spu = 1/K where groups are balanced."""
+        """The worlds whose law the sampled pairs follow: p_spu = 1/K if groups are balanced."""
         if not self.balances:
             return worlds
         check_shares(worlds)
         return _at_chance(worlds)
 
     def captioned(self, worlds: World | Worlds) -> World | Worlds:
-        """The worlds with the law of captions given the label, whose means are the mean prompt."""
+        """The worlds with the sampled captions' law given the label; its means are the mean prompt."""
         return _at_chance(worlds) if self.swaps else self.law(worlds)
 
     def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
         """Effective pairs per drawn pair, in (0, 1]; n effective pairs need n/effective drawn ones.
 
-        This compares variation within groups with that of as many pairs of the balanced law, used equally often.
-        Variation between groups is smaller in weighted and cut sets, so they need fewer pairs than this says.
+        Only variation within groups is compared, with pairs of the balanced law used equally often. Variation
+        between groups is smaller in weighted and reduced sets, so they need fewer pairs than this says.
 
         Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), in expectation 1/mean(w^2). For a label
         with a background of its own mean(w^2) is (1/p + (K - 1)^2/(1 - p))/K^2, for one without it is 1. Rows drawn
         with replacement scatter about the weighted mean as independent rows do, which adds 1/passes to that variance.
-        Cutting all groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs; for p > 1/K it keeps all
-        counter pairs. An endless stream is cut whenever rows are chosen.
+        Reducing all groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs; for p > 1/K it keeps all
+        counter pairs. Samplers that choose rows reduce fresh pairs in this way.
         """
         if not self.balances:
             return 1.0
@@ -102,12 +102,12 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
 
 
 def check_shares(worlds: World | Worlds) -> None:
-    """Refuse to balance groups if one has share zero."""
+    """Raise EmptyGroup if a group that is to be balanced has share zero."""
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):
             raise EmptyGroup(
-                f"p_spu = {certain:g}: there are no {which} pairs to balance the others with; any p_spu {near} has some"
+                f"p_spu = {certain:g}: there are no {which} pairs, so groups cannot be balanced; choose p_spu {near}"
             )
 
 
@@ -134,8 +134,8 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
     rare = np.isclose(shares, share, rtol=1e-9).sum()  # groups of the least share; union bound over them
     least = int(np.ceil(np.log((1 - CERTAINTY) / rare) / np.log1p(-share)))
     raise EmptyGroup(
-        f"n = {len(groups)}: no pair has label {y} and background {a}; of {least} pairs every group has one with "
-        f"probability {CERTAINTY}"
+        f"n = {len(groups)}: no pair has label {y} and background {a}; n = {least} has all groups with probability "
+        f"{CERTAINTY}"
     )
 
 
@@ -158,7 +158,7 @@ def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
 def chosen(
     sampler: Sampler, groups: Groups, world: World, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"] | None]:
-    """(rows, weights) of a sampler for a set of pairs, once; weights are None where all are 1."""
+    """One choice of (rows, weights) from a set of pairs; weights are None if all are 1."""
     everyone = np.arange(len(groups))
     if not sampler.balances:
         return everyone, None
@@ -171,7 +171,7 @@ SAMPLERS: dict[str, Sampler] = {}
 
 
 def register(sampler: Sampler) -> Sampler:
-    """Enter a sampler into the table and return it."""
+    """Add a sampler to the table and return it."""
     return add_row(SAMPLERS, sampler, "a sampler")
 
 

@@ -1,4 +1,4 @@
-"""Signals that started processes do not receive."""
+"""Signals that child processes do not receive."""
 
 import signal
 from collections.abc import Iterator

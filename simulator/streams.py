@@ -3,9 +3,9 @@
 A stream depends on nothing else. Adding one changes no other, and the order, chunk size or process in which streams are
 read changes no number. Global random state is never touched.
 
-Each stream uses its full seed state. torch's CPU generator keeps 32 bits of a seed, so that of 64 models x 1000 blocks
-x 7 fields 26 pairs would share their numbers. Tensors on the CPU are therefore filled by numpy's generators. On other
-devices torch's generators keep 64 bits.
+Each stream uses its full seed state. torch's CPU generator keeps only 32 bits of a seed: among the streams of 64 models
+x 1000 blocks x 7 fields, 26 pairs would share their numbers. Tensors on the CPU are therefore filled by numpy's
+generators. On other devices torch's generators keep 64 bits.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ Law = Literal["normal", "uniform", "integer"]
 Points = Literal["random", "sobol"]  # independent numbers, or scrambled points of simulator.gaussian.sobol
 Source = Callable[..., "torch.Tensor"]  # (rows, field, law, high=0) -> rows, each world's filled in place
 
-# Numbers that one pass over float32 normals makes: few enough for the second-level cache.
+# Float32 normals per pass; they fit into the second-level cache.
 PASS = 2**15 - 64
-SHARED_NUMBERS = 2**18  # fewer take less time to draw than threads take to start
+SHARED_NUMBERS = 2**18  # fewer are drawn in less time than threads take to start
 
 
 def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
@@ -39,7 +39,7 @@ def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
 
 
 def independent(seed: int, index: int, streams: Sequence[str]) -> Source:
-    """Independent numbers for one block of several worlds, each from the streams that it would read alone."""
+    """Independent numbers for one block of several worlds. Each world reads the same streams as it would alone."""
     return lambda rows, field, law, high=0: fill_rows(
         rows, seed, [f"{stream}/{field}" for stream in streams], index, law=law, high=high
     )
@@ -52,8 +52,8 @@ def fill_rows(
 
     Equal in law, not in bits, across devices and precisions.
 
-    On a CPU torch's threads make many float32 normals from the random words of all rows at once. (Python's threads
-    would wait for its lock, since every row needs a dozen short calls.)
+    On a CPU torch's threads turn the random words of all rows into float32 normals at once. (Python threads would wait
+    for the interpreter lock: every row needs a dozen short calls.)
     """
     import torch  # here for start-up time: most readers of streams need no torch
 

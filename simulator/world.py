@@ -1,7 +1,7 @@
 """The world of Wang et al. (arXiv 2403.11497), Definition 6.1, generalised to K classes and several attributes.
 
-A label y is uniform. The object shown is the label's with probability p_inv (1 in the papers), else another's;
-attribute ("background") j equals y with probability p_j, else is uniform on the others; all are independent given y.
+A label y is uniform. The object shown is the label's with probability p_inv (1 in the papers), else another class's.
+Attribute ("background") j equals y with probability p_j, else is uniform on the others. All are independent given y.
 Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_j ~ N(mu_j a_j, sigma_j^2).
 K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
@@ -9,8 +9,8 @@ b of the latents with probability mention_b, else writes zeros (Xue et al., arXi
 With `views` the same labels, objects, attributes and mentions are shown in pictures and sentences instead
 (`simulator.pixels`); such a world has no latents.
 
-`World` is one world; `Worlds` is a grid of them with the same field names, as closed forms, claims and sweeps take it.
-Domains are declared in `simulator.quantities`. Rules over several fields are `_check_together`, for both classes.
+`World` is one world. `Worlds` is a grid with the same field names, for closed forms, claims and sweeps. Domains are
+declared in `simulator.quantities`. `_check_together` holds the rules over several fields, for both types.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from simulator.pixels.pairs import DrawnPixels
 
 
-MOST_ATTRIBUTES = 4  # beside the background
+MOST_ATTRIBUTES = 4  # besides the background
 
 
 @documented
 class Attribute(Checked):
-    """A further spurious attribute beside the background; only in TOML, as [[attribute]].
+    """A spurious attribute besides the background; it has no flags, only a TOML table [[attribute]].
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ class World(Checked):
     ------
     pydantic.ValidationError
         For a value outside its domain, an unknown field, or a view too narrow for orthonormal dictionaries (dim_image
-        or dim_text below the number of latents); beside views, for what only Gaussian views have and for more classes
-        than the views can show.
+        or dim_text below the number of latents). With views: for fields of Gaussian views, and for more classes than
+        the views can show.
 
     Examples
     --------
@@ -106,17 +106,17 @@ class World(Checked):
         return fields if self.views is None else {name: fields[name] for name in fields if name not in _GAUSSIAN}
 
     def replace(self, **fields) -> "World":
-        """The same world with some fields changed, validated; `Worlds.replace` for one world.
+        """A validated copy of the world with some fields changed.
 
         Parameters
         ----------
         **fields
-            As of World.
+            Fields of World.
 
         Raises
         ------
         pydantic.ValidationError
-            As of World.
+            In the same cases as World.
 
         Examples
         --------
@@ -182,7 +182,7 @@ class World(Checked):
     def background_law(self) -> Float[np.ndarray, "K K"]:
         """Probability of each class's background given the label in training, one row per label.
 
-        Where views give only some classes a background of their own, the others show all backgrounds alike.
+        Classes without a background of their own (`Pixels.tied`) show uniform backgrounds.
 
         Examples
         --------
@@ -201,40 +201,40 @@ class World(Checked):
         Parameters
         ----------
         objects
-            Whether groups whose object is another class's are listed; by default where p_inv < 1.
+            Whether to list groups that show another class's object; None: if p_inv < 1.
         """
         return mixture_of(self, objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
         """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
 
-        [W] writes D_T E[z | y] without saying under which law. Under the test law that is the name prompt, under the
-        training law the mean prompt; the two give very different answers.
+        [W] writes D_T E[z | y] and does not name the law. Under the test law this is the name prompt, under the
+        training law the mean prompt. The two give very different accuracies.
 
         Raises
         ------
         ValueError
-            For "captions", which no single caption replaces.
+            For "captions", which no single caption represents.
         """
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
     def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | DrawnPixels":
-        """Pairs of the training law with the frames behind their views, or the scenes that pixels show.
+        """Training pairs, with the dictionaries of Gaussian views or the scenes of pixels.
 
         Parameters
         ----------
         n
-            Number of pairs, from 1 up.
+            Number of pairs, at least 1.
         seed
             Root of the streams, 0 or larger.
         **options
-            frames, stream, device, draw_on and dtype, as of `simulator.gaussian.pairs.draw`; stream and device, as of
-            `simulator.pixels.pairs.draw`, where the world has views of pixels.
+            For Gaussian views: frames, stream, device, draw_on and dtype of `simulator.gaussian.pairs.draw`. For
+            pixels: stream and device of `simulator.pixels.pairs.draw`.
 
         Raises
         ------
         ValueError
-            As `simulator.gaussian.pairs.draw` and `simulator.pixels.pairs.draw`.
+            In the same cases as these two functions.
         """
         # Imported here for start-up time: they load torch.
         if self.views is None:
@@ -252,7 +252,7 @@ SCALARS = tuple(name for name in World.model_fields if name not in ("attribute",
 _DOMAINS = {name: q.domain_of(_HINTS[name]) for name in SCALARS} | {
     f"attribute {name}": q.domain_of(hint) for name, hint in get_type_hints(Attribute, include_extras=True).items()
 }
-# What only Gaussian views have; pixels have the labels, correlations, mentions and the one attribute.
+# Fields of Gaussian views; pixels have the labels, correlations, mentions and the one attribute.
 _GAUSSIAN = (
     "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text"
 )  # fmt: skip
@@ -273,24 +273,24 @@ class Worlds:
     Parameters
     ----------
     **fields : numbers or arrays
-        Under the names of World's fields. `attribute` is a sequence of Attribute, shared by all worlds (or of its four
-        numbers as arrays), and `views` is one Pixels for all of them, or None.
+        Named like World's fields. `attribute` is a sequence of Attribute that all worlds share, or of their four
+        numbers as arrays. `views` is one Pixels for all worlds, or None.
 
     Attributes
     ----------
     p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, sigma_xi_text, dim_image, dim_text, classes
-        As given, or World's default; frozen. A number where all worlds share it. Worlds of pixels have no mu, sigma or
-        dim: these names raise ValueError, which is how every closed form refuses pixels.
+        The given value or World's default; frozen. A number if all worlds share it. Worlds of pixels have no mu, sigma
+        or dim: these names raise ValueError, so closed forms raise it, too.
     mention_inv, mention_spu, p_inv, attribute, views
         Likewise.
     shape
-        What the fields broadcast to.
+        Broadcast shape of all fields.
 
     Raises
     ------
     ValueError
-        For an unknown field, a value outside its domain (the sentence names the first), fields that do not broadcast,
-        a view too narrow for its latents, or views of pixels beside what only Gaussian views have.
+        For an unknown field, a value outside its domain (the message names the first), fields that do not broadcast, a
+        view too narrow for its latents, or views of pixels beside fields of Gaussian views.
 
     Examples
     --------
@@ -308,7 +308,7 @@ class Worlds:
     sigma_xi_text: Numbers | None
     dim_image: Numbers
     dim_text: Numbers
-    classes: int | np.ndarray  # a number where all worlds agree: formulas for K classes need it
+    classes: int | np.ndarray  # a number if all worlds agree: formulas for K classes need it
     mention_inv: Numbers
     mention_spu: Numbers
     p_inv: Numbers
@@ -366,13 +366,13 @@ class Worlds:
         Raises
         ------
         ValueError
-            For worlds with different numbers of further attributes or different views, and for none.
+            For no world, and for worlds that differ in views or in the number of further attributes.
         """
         if isinstance(worlds, Worlds):
             return worlds
         many = [worlds] if isinstance(worlds, World) else list(worlds)
         if not many:
-            raise ValueError("there is no world to make a grid of; give at least one")
+            raise ValueError("expected at least one world, got none")
         if len(counts := {len(w.attribute) for w in many}) > 1:
             raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
         if len({w.views for w in many}) > 1:
@@ -395,7 +395,7 @@ class Worlds:
         return object.__new__(cls)._set(values, further, many[0].views, shape)
 
     def _scalars(self) -> dict[str, Any]:
-        """The fields that are numbers; those of Gaussian views only where there are any."""
+        """The numeric fields; worlds of pixels lack those of Gaussian views."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
 
     def _not_default(self) -> dict[str, Any]:
@@ -403,7 +403,7 @@ class Worlds:
 
     @property
     def size(self) -> int:
-        """How many worlds."""
+        """Number of worlds."""
         return int(np.prod(self.shape, dtype=int))
 
     @property
@@ -413,11 +413,11 @@ class Worlds:
         Raises
         ------
         ValueError
-            Where worlds differ in it.
+            If worlds differ in K.
         """
         if isinstance(self.classes, int):
             return self.classes
-        raise ValueError("formulas hold for one number of classes at a time, and these worlds have several")
+        raise ValueError("a formula takes worlds with one number of classes, and these differ in it")
 
     @property
     def ndim(self) -> int:
@@ -425,7 +425,7 @@ class Worlds:
         return len(self.shape)
 
     def __getitem__(self, index) -> "Worlds":
-        """Some of the worlds, as numpy would index an array of them."""
+        """Some of the worlds, by numpy's indexing rules."""
         return self._rearranged(lambda x: x[index])
 
     def reshape(self, *shape: int) -> "Worlds":
@@ -434,12 +434,12 @@ class Worlds:
         Parameters
         ----------
         *shape
-            As numpy's reshape takes it.
+            New shape, as in numpy's reshape.
         """
         return self._rearranged(lambda x: x.reshape(*shape))
 
     def _rearranged(self, rearrange: Callable[[np.ndarray], np.ndarray]) -> "Worlds":
-        """Each field put through `rearrange`; what is one number for all worlds stays one."""
+        """Apply `rearrange` to each field; a number shared by all worlds stays a number."""
 
         def apply(x):
             return x if np.ndim(x) == 0 else rearrange(np.broadcast_to(x, self.shape))
@@ -454,17 +454,17 @@ class Worlds:
         return self.reshape(-1)
 
     def replace(self, **fields) -> "Worlds":
-        """The same worlds with some fields changed, validated again.
+        """A validated copy of the worlds with some fields changed.
 
         Parameters
         ----------
         **fields
-            As of Worlds.
+            Fields of Worlds.
 
         Raises
         ------
         ValueError
-            As of Worlds.
+            In the same cases as Worlds.
 
         Examples
         --------
@@ -479,9 +479,9 @@ class Worlds:
         Raises
         ------
         ValueError
-            For an index that leaves an axis open.
+            For an index of more than one world.
         IndexError
-            Outside the grid.
+            For an index outside the grid.
 
         Examples
         --------
@@ -489,7 +489,7 @@ class Worlds:
         2.0
         """
         if np.shape(np.broadcast_to(0.0, self.shape)[index]) != ():
-            raise ValueError(f"index = {index} leaves more than one world of a grid of shape {self.shape}")
+            raise ValueError(f"index = {index} selects more than one world of a grid of shape {self.shape}")
         at = lambda x: np.broadcast_to(x, self.shape)[index].item()  # noqa: E731
         values = {name: at(value) for name, value in self._scalars().items() if value is not None}
         further = tuple(Attribute(**{n: at(x) for n, x in a._asdict().items()}) for a in self.attribute)
@@ -544,7 +544,7 @@ class Worlds:
         Raises
         ------
         ValueError
-            As of `World.prompts`.
+            In the same cases as `World.prompts`.
         """
         coefficient, own = caption(prompt).coefficient, np.empty_like(self.mean)
         for b in range(own.shape[-1]):
@@ -563,31 +563,31 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
 
 
 def view_noise(nu: Numbers, dimension: int = _DEFAULTS["dim_image"]) -> Numbers:
-    """sigma_xi at which every coordinate of a view has noise variance nu, sqrt(nu d)."""
+    """The sigma_xi that gives every coordinate of a view noise variance nu: sqrt(nu d)."""
     return np.sqrt(np.asarray(nu) * dimension)
 
 
 def latent_count(classes, attributes: int):
-    """l of worlds with so many classes and further attributes."""
+    """l, by numbers of classes and of further attributes."""
     width = np.where(np.equal(classes, 2), 1, classes)
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
 
 
 def _check_gaussian(views: Pixels | None, name: str) -> None:
-    """Refuse a number that pixel worlds do not have, whichever closed form reads it."""
+    """Raise ValueError if a pixel world is to give a number that it does not have."""
     if views is not None:
         raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
 
 
 def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attributes: int, views: Pixels | None) -> None:
-    """Refuse fields that do not go together, of one world (numbers) or of a grid (arrays)."""
+    """Raise ValueError for incompatible fields of one world (numbers) or of a grid (arrays)."""
     if views is not None:
         if attributes:
-            raise ValueError("pixels show one attribute, so that [[attribute]] and [views] do not go together")
+            raise ValueError("pixels show one attribute; leave out either [[attribute]] or [views]")
         for name in _GAUSSIAN:
             if given.get(name) is not None:
                 first = next(iter(np.ravel(given[name]).tolist()), None)
-                raise ValueError(f"{name} = {first!r} is of Gaussian views and means nothing beside [views]")
+                raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
         for K in np.unique(classes).tolist():
             views.check_classes(K)
         return
@@ -603,7 +603,7 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A field's values as a number or an array, within the declared domain; None where the field may be None."""
+    """A field's validated value, as a number or an array; None if given and allowed."""
     if value is None and _DEFAULTS.get(name, 0) is None:
         return None
     try:

@@ -1,1 +1,1 @@
-"""The paper's views: pairs, exact laws of what is learned from them, exact accuracy of linear critics."""
+"""The paper's Gaussian views: pairs, exact laws of linear CLIP, exact accuracy of linear critics."""

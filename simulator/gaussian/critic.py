@@ -2,7 +2,7 @@
 
 A critic scores class y by x_I' w_y. With x_I = D z + xi, xi ~ N(0, nu I), split w_y into its coordinates
 u_y = D' w_y and the part outside the dictionary. Given the group (y, a) the scores are jointly Gaussian, so
-the zero-shot accuracy of any linear critic needs no test set.
+zero-shot accuracy needs no test set.
 
 Two classes, w = w_+ - w_-:
     Acc(y, a) = Phi( y u'm_{ya} / sqrt(u' diag(sigma^2) u + nu ||w||^2) ), and 1/2 where the score is always 0.
@@ -35,17 +35,14 @@ class LinearCritic(NamedTuple):
 
 
 def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
-    """gap/deviation, broadcast, with 0/0 = 0.
-
-    A score that is always zero decides nothing; its accuracy is one half.
-    """
+    """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero has accuracy one half."""
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((gap == 0) & (deviation == 0), 0.0, gap / deviation)
 
 
 def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float[np.ndarray, "R G"]:
-    """z-score of every group, Acc = Phi(z); infinite where the decision has no noise."""
+    """z-score of every group, Acc = Phi(z); infinite if the score has no noise."""
     if critic.inside.shape[1] != 1:
         raise ValueError(f"{critic.inside.shape[1]} score vectors given; two classes need 1, w_+ - w_-")
     u = critic.inside[:, 0]
@@ -56,16 +53,16 @@ def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float
 
 
 def gaussian_nets(dimension: int, power: int, seed: int) -> Iterator[Float[np.ndarray, "N dimension"]]:
-    """Consecutive runs of 2^power points of one scrambled Sobol sequence, pushed to independent standard normals.
+    """Consecutive runs of 2^power points of one scrambled Sobol sequence, transformed to standard normals.
 
-    Each run is a net, and 2^k runs together are a finer one. Each seed gives one randomisation. (scipy's
+    Each run is a net, and 2^k runs together are a finer net. Each seed gives one randomisation. (scipy's
     MultivariateNormalQMC makes the same points, up to 2e-6, in 1.4 to 2.8 times the time.)
     """
     from scipy.stats import qmc  # start-up time
 
     sobol = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed))
     while True:
-        # The points are multiples of 2^-30, so 0 occurs; any other number of its cell is as good.
+        # The points are multiples of 2^-30, so 0 occurs. Another number of its cell replaces it.
         yield ndtri(np.maximum(sobol.random(2**power), 2.0**-65))
 
 
@@ -79,9 +76,9 @@ def many_class_accuracy(
 ) -> Float[np.ndarray, "R G"]:
     """Accuracy of every group for K >= 3 classes, by scrambled Sobol points in K - 1 dimensions.
 
-    With F'F the covariance of the K scores and the true class ordered last, QR gives F = Q T with T upper triangular:
-    all other scores are functions of the first K - 1 normals, the last is integrated through Phi. True classes take
-    consecutive runs of one sequence, so that their errors cancel in averages over classes.
+    F'F is the covariance of the K scores, the true class last. QR gives F = Q T with T upper triangular, so all other
+    scores are functions of the first K - 1 normals. The last normal is integrated through Phi. True classes take
+    consecutive runs of one sequence, so their errors cancel in averages over classes.
     """
     u, K = critic.inside, mixture.classes
     power = min(12, 16 - (K - 1).bit_length()) if power is None else power
@@ -107,7 +104,7 @@ def many_class_accuracy(
             own = mean[-1] + noise[-1]
             if deviation > 0:
                 right = ndtr((own - best) / deviation)
-            else:  # nothing is left to integrate; among k classes that tie a decision is 1/k right
+            else:  # nothing is left to integrate; among k tied classes the accuracy is 1/k
                 tied = 1 + sum(mean[k] + noise[k] == own for k in range(K - 1))
                 right = (own >= best) / tied
             accuracy[r, groups] = right.mean(axis=-1)
@@ -118,9 +115,9 @@ def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: int 
     """(common, counter) of every critic, averaged over labels and over further attributes under the test law.
 
     Under the test law every attribute is independent of the label, and the object shown keeps its law. Exact for two
-    classes. For K = 3 to 50 by Sobol points drawn from `seed`; over seeds the error has a standard deviation of at most
-    1.5e-4 for critics close to the population's (30 K pairs or more), and of at most 1.2e-3 for those fitted to few
-    more pairs than classes, whose scores have no symmetry.
+    classes, by Sobol points drawn from `seed` for more. For K = 3 to 50 the error's standard deviation over seeds is at
+    most 1.5e-4 for critics close to the population's (30 K pairs or more). It is at most 1.2e-3 for critics fitted to
+    few more pairs than classes, whose scores have no symmetry.
     """
     if mixture.classes == 2:
         accuracy = ndtr(two_class_scores(critic, mixture, nu))
@@ -132,8 +129,8 @@ def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: int 
 def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
     """t = u_spu/u_inv, weight on the background over weight on the object, one number per critic.
 
-    For K classes the ratio of means over every class's own coordinates, after subtracting the mean over classes, which
-    decides nothing. Infinite without weight on the object, nan without any weight.
+    For K classes it is the ratio of means over every class's own coordinates. The mean over classes is subtracted
+    first, since it changes no decision. t is infinite without weight on the object, nan without any weight.
     """
     u = critic.inside
     if classes == 2:

@@ -3,8 +3,8 @@
 Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and supervised learners of labelled images. All are
 linear critics, so their accuracy under the test law needs no test set.
 
-Supervised learners have no intercept: worlds are symmetric under relabelling, so every population optimum passes
-through the origin. Two classes give one score vector w for y = +1 (class 0), K classes one vector per class.
+Supervised learners have no intercept: worlds are symmetric under relabelling, so no population optimum has one. Two
+classes give one score vector w for y = +1 (class 0), K classes one vector per class.
 """
 
 from contextlib import suppress
@@ -27,17 +27,17 @@ from simulator.world import World
 
 ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
 COARSE = 16  # logistic regression starts from every 16th row: Newton then needs 4 steps on all rows, not 11
-LEAST_COARSE = 2000  # rows of the smallest such sample
+LEAST_COARSE = 2000  # least rows of that first sample
 _TIGHT = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 2000, "maxfun": 4000}
 
 
 class SeparabilityError(ArithmeticError):
-    """The drawn sample has no solution of this kind; the message names a learner that has one."""
+    """The learner has no solution on the drawn sample; the message names a learner that has one."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A linear critic fitted to pairs, with the world that it is tested in.
+    """A linear critic fitted to pairs, with its world.
 
     Attributes
     ----------
@@ -48,10 +48,10 @@ class Fitted:
     frames : (D_I, D_T)
         Dictionaries of the pairs.
     weights : array
-        S, (d_I, d_T), for "linear"; score vectors, one row (w_+ - w_-) for two classes and K rows otherwise, (P, d_I),
-        for the others.
+        For "linear" S, (d_I, d_T). For the others score vectors, (P, d_I): one row (w_+ - w_-) for two classes, K rows
+        otherwise.
     embed_dim : int or None
-        Rank that "linear" keeps of S.
+        Rank to which "linear" truncates S.
     """
 
     estimator: str
@@ -61,18 +61,18 @@ class Fitted:
     embed_dim: int | None = None
 
     def critic(self, prompt: Prompt | None = None) -> LinearCritic:
-        """The fitted critic; "linear" is scaled by rho, which changes no decision.
+        """The fitted critic; that of "linear" is scaled by rho, which changes no decision.
 
         Parameters
         ----------
         prompt
-            One of `simulator.prompts.LINEAR`.
-            For "linear", "name" unless given. The others read no captions and take none.
+            One of `simulator.prompts.LINEAR` for "linear"; None means "name". None for the others, which read no
+            captions.
 
         Raises
         ------
         ValueError
-            For a prompt that the estimator does not have.
+            For a prompt that the estimator does not accept.
         """
         if self.estimator == "linear":
             q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
@@ -82,17 +82,17 @@ class Fitted:
         return LinearCritic.of_vectors(self.weights, self.frames[0])
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
-        """Accuracy under the test law: exact for two classes, see `critic.group_accuracy` for more.
+        """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for more.
 
         Parameters
         ----------
         prompt
-            As of `critic`.
+            The same as for `critic`.
 
         Raises
         ------
         ValueError
-            As `critic`.
+            In the same cases as `critic`.
         """
         (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
         return Accuracy(*both.tolist())
@@ -109,7 +109,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     pairs : DrawnPairs
         From `World.draw` of a Gaussian world.
     embed_dim : int, optional
-        Width of the embedding of "linear": the rank kept of S, all of it unless given.
+        Embedding width of "linear": the rank to which S is truncated; None: untruncated.
 
     Returns
     -------
@@ -118,10 +118,10 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     Raises
     ------
     ValueError
-        For an unknown estimator, pairs of pixels, embed_dim where it has no meaning or below 1, and "linear" on a
-        single pair.
+        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator than "linear", and
+        "linear" on a single pair.
     SeparabilityError
-        For logistic regression on separable pairs, and max-margin on pairs that are not.
+        For "logistic" on separable pairs and "max-margin" on inseparable ones.
 
     >>> world = World(p_spu=0.95, mu_spu=2.0, dim_image=8, dim_text=8)
     >>> found = fit("linear", world.draw(1000, seed=0))
@@ -130,9 +130,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     """
     check_known("estimator", estimator, ESTIMATORS)
     if isinstance(pairs, DrawnPixels):
-        raise ValueError(
-            "pairs of pixels have no linear critic whose accuracy a formula knows; simulator.train learns them"
-        )
+        raise ValueError("the accuracy of linear critics has no formula for pairs of pixels; use simulator.train")
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     if estimator == "linear":
         if embed_dim is not None:
@@ -149,7 +147,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
 def sample_covariance(
     images: Float[np.ndarray, "n dI"], texts: Float[np.ndarray, "n dT"], weights: Float[np.ndarray, " n"] | None = None
 ) -> Float[np.ndarray, "dI dT"]:
-    """S, the unbiased sample cross-covariance; for weighted pairs, of the weighted law."""
+    """S, the unbiased sample cross-covariance, of the weighted law if pairs have weights."""
     n = len(images)
     if n < 2:
         raise ValueError(f"n = {n} pair has no sample covariance; the nearest valid value is 2")
@@ -169,7 +167,7 @@ def score_vectors(
     """Score vectors of a supervised estimator: (1, d) for two classes, (K, d) otherwise."""
     if estimator == "max-margin" and (weights is not None or classes > 2):
         raise ValueError(
-            "max-margin takes two classes and no weights, since only the nearest pairs decide; logistic takes any"
+            "max-margin takes two classes and no weights, since it depends on the nearest pairs only; use logistic"
         )
     w, signed = np.ones(len(images)) if weights is None else weights, (1.0 - 2 * labels)[:, None]
     if estimator == "max-margin":
@@ -196,13 +194,13 @@ def logistic_regression(
     for _ in range(200):
         wrong = expit(-margins)
         gradient = -((weights * wrong) @ signed) / n
-        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # no float improves this further
+        if np.abs(gradient).max() <= 1e-9 * size or margins.min() > 40:  # floats allow no further progress
             break
         curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
         w, margins, moved = _downhill(w, step, margins, signed, gradient @ step, weights)
         if not moved:
-            break  # only rounding is left
+            break  # the remaining gradient is rounding
     if margins.min() > 0:
         raise SeparabilityError(
             f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
@@ -226,7 +224,7 @@ def softmax_regression(
     classes: int,
     weights: Float[np.ndarray, " n"] | float = 1.0,
 ) -> Float[np.ndarray, "K d"]:
-    """Minimiser of mean cross-entropy over K score vectors (sum zero, as descent from zero keeps it)."""
+    """Minimiser of mean cross-entropy over K score vectors, whose sum is zero."""
     n, d = images.shape
     truth, weights = np.eye(classes)[labels], np.broadcast_to(weights, n)
 
@@ -252,8 +250,8 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
 
     Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
     transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative least
-    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first divided by the longest
-    length, so that units do not matter.
+    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first divided by the largest
+    norm, so that units do not matter.
     """
     n, d = signed.shape
     longest = np.linalg.norm(signed, axis=1).max()
@@ -262,7 +260,7 @@ def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     rows = signed / longest
     E = np.vstack([rows.T, np.ones(n)])
     u, distance = nnls(E, np.append(np.zeros(d), 1.0), maxiter=30 * n)
-    # Rows with a weight are the support. Solving on it keeps digits that -r/r_{d+1} loses where margins are narrow.
+    # Rows with u > 0 are the support. Solving on it keeps digits that -r/r_{d+1} loses if margins are narrow.
     w = np.linalg.lstsq(rows[u > 0], np.ones(np.count_nonzero(u)), rcond=None)[0]
     narrowest = (rows @ w).min()
     if distance < 1e-9 or narrowest <= 0:

@@ -1,8 +1,8 @@
 """Image-text pairs of a world, drawn on a torch device in bounded memory.
 
-Pairs come in fixed blocks, one named stream per field, so that pair i is the same for any chunk size and any
-number of processes on one device. Across devices pairs are equal in law, and equal to rounding when drawn on the CPU
-and moved (`draw_on="cpu"`). With `points="sobol"` pairs are scrambled Sobol points (`simulator.gaussian.sobol`).
+Pairs come in fixed blocks, one named stream per field. On one device pair i is therefore the same for any chunk size
+and number of processes. Across devices pairs are equal in law. With `draw_on="cpu"` they are drawn on the CPU and
+moved, and so equal to rounding. With `points="sobol"` they are scrambled Sobol points (`simulator.gaussian.sobol`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from simulator.world import World
 
 # Numbers in one view of a block (32 MB in float64): large enough to amortise a kernel launch, small enough for
-# any device. The block size follows from the world alone, never from the chunk that a caller requests.
+# any device. The block size depends on the world alone, not on the caller's chunk.
 BLOCK_NUMBERS = 2**22
 LARGEST_BLOCK = 4096
-# Numbers of one view that a CPU draws at a time: 16 MB in float32, and as much in random words, stay near the cache and
-# hold enough worlds to share among threads.
+# Numbers of one view that a CPU draws at a time: 16 MB in float32, and 16 MB of random words. They stay near the cache
+# and hold enough worlds for several threads.
 CHUNK_NUMBERS = 2**22
 LARGEST_DRAW = 2**28  # numbers in the views that `draw` holds at once: 2 GiB in float64
 
@@ -62,7 +62,7 @@ class Latents(NamedTuple):
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
     """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure)."""
     Q, R = np.linalg.qr(rng.standard_normal((dimension, latents)))
-    return Q * np.sign(np.diag(R))  # without the signs QR's convention would bias the frame
+    return Q * np.sign(np.diag(R))  # without the signs the frame would be biased by QR's convention
 
 
 def dictionaries(world: "World", seed: int) -> Frames:
@@ -79,29 +79,29 @@ def block_size(world: "World") -> int:
 
 
 def check_one_shape(worlds: Sequence["World"]) -> None:
-    """Refuse worlds that differ in what sets a shape."""
+    """Raise ValueError if worlds differ in a field that sets the shape of views."""
     for world in worlds[1:]:
         for field in ("dim_image", "dim_text", "classes", "latents"):
             first, other = getattr(worlds[0], field), getattr(world, field)
             if other != first:
-                raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble has one shape")
+                raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble needs one value")
 
 
 def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: str) -> Codes:
-    """Codes of one block of every world's pairs, for Gaussian views and pixels alike."""
+    """Codes of one block of every world's pairs, for Gaussian views and for pixels."""
     E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
-    # Probabilities are compared with uniform numbers in float64, so that p = 1 - 1e-9 is not rounded to 1.
+    # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     probabilities = torch.tensor([w.probabilities() for w in worlds], dtype=torch.float64, device=device)  # (E, B, 2)
     agreement, mention = probabilities[:, None, :, 0], probabilities[:, None, :, 1]
 
-    # A lambda: the test run's type checker would compile a nested function anew for every block.
+    # A lambda: the tests' type checker would compile a nested function again for every block.
     draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
         torch.empty(E, size, *shape, dtype=dtype, device=device), field, kind, high
     )
     y = draw("label", "integer", dtype=torch.int64, high=K)
     agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
-    # Streams with only one possible answer are not read, which changes no other: which of two classes is the other, the
-    # objects where p_inv = 1, and the masks where captions mention everything.
+    # Streams with one possible value are not read, which changes no other stream: the other one of two classes, objects
+    # if p_inv = 1, and masks if captions mention everything.
     another = lambda field, count: 1 + draw(field, "integer", count, dtype=torch.int64, high=K - 1) if K > 2 else 1  # noqa: E731
     a = torch.where(agrees, y[..., None], (y[..., None] + another("background", J)) % K)
     o = y
@@ -129,7 +129,7 @@ def draw_latents(worlds: Sequence["World"], size: int, source: Source, *, device
 
 
 def _write_view(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[float], field: str, source: Source):
-    """Write x = D z + xi into `view`; a view without noise does not read its stream, which changes no other."""
+    """Write x = D z + xi into `view`. A view without noise leaves its stream unread, which changes no other."""
     if any(nu):
         scale = torch.tensor(nu, dtype=view.dtype, device=view.device).sqrt()
         source(view, field, "normal").mul_(scale[:, None, None])
@@ -153,7 +153,7 @@ def draw_block(
 ) -> Pairs:
     """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E.
 
-    `over` is a block whose memory may be written over.
+    `over` is a block whose memory may be overwritten.
     """
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
@@ -184,7 +184,7 @@ def draw_pairs(
 ) -> Iterator[Pairs]:
     """The first n pairs of a stream, block by block.
 
-    A test law is a world, too: `world.test_law()` draws backgrounds that are independent of the label.
+    A test law is a world, too: pairs of `world.test_law()` have backgrounds independent of the label.
     """
     check_integer("n", n)
     if n < 1:
@@ -201,16 +201,16 @@ def draw_pairs(
 def contradicted(
     pairs: Pairs, classes: int, frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
 ) -> Pairs:
-    """The pairs of a block, each caption with a background drawn uniformly from all classes in place of its image's.
+    """The pairs of a block; each caption names a background drawn uniformly from all classes, not its image's.
 
     The caption's background block is reflected (two classes) or has two coordinates exchanged (K classes), noise
-    included. So captions keep their law given the background that they name, and silent captions stay silent. At the
-    optimum, with c the probability that another background is named and R the exchange:
-        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t), and R t = t for the name prompt, whose background
-                    block is zero: the decision by name is the same at any rate c.
-        linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1), that of the objects stays, and
-                    with it the direction C q by name. At c = (K - 1)/K, a background by chance, it is the world with
-                    mention_spu = 0 under any prompt.
+    included. So captions keep their law given the background that they name, and silent captions stay silent. Let c be
+    the probability that another background is named, and R the exchange. At the optimum:
+        InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the name prompt, whose background block
+                    is zero, so its decision does not depend on c.
+        linear      the cross-covariance of the backgrounds shrinks by 1 - c K/(K - 1). That of the objects stays, and
+                    so does the direction C q of the name prompt. At c = (K - 1)/K, a uniform background, it is the
+                    world with mention_spu = 0 under any prompt.
     """
     shown = pairs.backgrounds[..., 0].cpu()
     drawn = independent(seed, index, streams)(torch.empty_like(shown), "caption-background", "integer", classes)
@@ -224,7 +224,7 @@ def contradicted(
 def _exchanged(
     block: Float[torch.Tensor, "E n width"], shown: Int[torch.Tensor, "E n"], drawn: Int[torch.Tensor, "E n"]
 ) -> Float[torch.Tensor, "E n width"]:
-    """Coordinates `shown` and `drawn` exchanged; a single coordinate changes its sign where they differ."""
+    """Exchange coordinates `shown` and `drawn`; a single coordinate changes its sign if they differ."""
     if block.shape[-1] == 1:
         return torch.where((shown == drawn)[..., None], block, -block)
     place = torch.arange(block.shape[-1], device=block.device).expand(block.shape).clone()
@@ -234,7 +234,7 @@ def _exchanged(
 
 @dataclass(frozen=True)
 class DrawnPairs:
-    """n pairs of one world, with the world and the frames behind their views; what `World.draw` returns."""
+    """n pairs of one world, with the world and the dictionaries of their views; `World.draw` returns it."""
 
     world: "World"
     frames: Frames
@@ -255,14 +255,14 @@ def draw(world: "World", n: int, seed: int = 0, *, frames: Frames | None = None,
     most = LARGEST_DRAW // (world.dim_image + world.dim_text)
     if n > most:
         raise ValueError(
-            f"n = {n} pairs of {world.dim_image} + {world.dim_text} coordinates are more than the {LARGEST_DRAW:,} "
-            f"numbers that are held at once; the largest n that fits is {most}"
+            f"n = {n} pairs of {world.dim_image} + {world.dim_text} coordinates exceed the limit of {LARGEST_DRAW:,} "
+            f"numbers; the largest n that fits is {most}"
         )
     frames = dictionaries(world, seed) if frames is None else frames
     fields: list[torch.Tensor] = []
     filled = 0
     for block in draw_pairs(world, frames, n, seed, **options):
-        if not fields:  # written into place: joining blocks at the end would hold every pair twice
+        if not fields:  # allocated once: joining blocks at the end would hold every pair twice
             fields = [x.new_empty((n, *x.shape[1:])) for x in block]
         for whole, part in zip(fields, block, strict=True):
             whole[filled : filled + len(part)] = part

@@ -1,21 +1,21 @@
 """Pairs that fill their law evenly: scrambled Sobol points (`points = "sobol"`).
 
-A block of a stream is a run of one scrambled Sobol sequence, each number of a pair one coordinate. Every scrambled
-point is uniform on the cube, so every single pair obeys its world's law exactly. Together the points are not
+A block of a stream is a run of one scrambled Sobol sequence, and each number of a pair is one coordinate. Every
+scrambled point is uniform on the cube, so every single pair obeys its world's law exactly. Together the points are not
 independent: 2^k consecutive points that begin at a multiple of 2^k have one point in each of many boxes of volume 2^-k.
 Means of smooth functions over n points therefore converge faster than 1/sqrt(n) (Owen 1997,
-doi:10.1214/aos/1031594731), and gradients have less noise (Buchholz, Wenzel and Mandt 2018, arXiv 1807.01604), above
-all in their sum over a run.
+doi:10.1214/aos/1031594731). Gradients have less noise, above all in their sum over a run (Buchholz, Wenzel and Mandt
+2018, arXiv 1807.01604).
 
-Points of many coordinates can be worse than independent ones. Among 13 coordinates no four have signs with a constant
-product over 4096 points, among 19 one set of four has, among 25 nine. The coordinates that matter come first, and the
-others are independent numbers (padding; Owen 1998, doi:10.1145/272991.273010). Of a view's noise only the part eta
-along its dictionary D comes from the points: xi = zeta + D (eta - D' zeta), zeta independent, has the law of zeta. With
-all noise from the points InfoNCE towers at d = 64 scattered five times as much as with independent pairs.
+Points of many coordinates can be worse than independent ones. A bad set is four coordinates whose signs have a constant
+product over 4096 points. 13 coordinates have no bad set, 19 have one, 25 have nine. The important coordinates come
+first, and the others are independent numbers (padding; Owen 1998, doi:10.1145/272991.273010). The points give only the
+part eta of a view's noise along its dictionary D: xi = zeta + D (eta - D' zeta), zeta independent, has the law of zeta.
+With all noise from the points InfoNCE towers at d = 64 scattered five times as much as with independent pairs.
 
-The points of a block are shuffled. In the sequence's order 16 pairs would have exactly eight of each class. Then 7/15
-instead of half of the others in a batch would share a pair's class, which moves the optimum of a contrastive loss. With
-the shuffle it is 2047/4095. A fixed set of less than a block is therefore no more even than an independent one.
+The points of a block are shuffled. In the sequence's order 16 pairs would have exactly eight of each class. A share
+7/15, not half, of the others in a batch would have a pair's class, which moves the optimum of a contrastive loss. With
+the shuffle the share is 2047/4095. A fixed set smaller than a block is therefore no more even than an independent one.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from simulator.streams import Law, Source, independent, numpy_stream
 if TYPE_CHECKING:
     from simulator.world import World
 
-BITS = 32  # scipy cannot fast-forward sequences with more; the bits below are independent and uniform
+BITS = 32  # scipy cannot fast-forward sequences with more; lower bits are independent and uniform
 LONGEST = 2**BITS  # points
 LARGEST_DIMENSION = qmc.Sobol.MAXDIM
 KEPT = 4096  # sequences whose position is cached; to find a position after 2^22 points takes .02 s
@@ -43,9 +43,9 @@ _position = Lock()
 
 
 def coordinates(world: "World") -> dict[str, slice]:
-    """Coordinates of a point for every field of a pair; the first coordinates fill the cube best.
+    """Coordinates of a point for every field of a pair. The first coordinates fill the cube best.
 
-    For a view's noise these are the components along its dictionary.
+    A view's noise has coordinates for its components along the dictionary only.
     """
     J = len(world.attribute) + 1
     numbers = {
@@ -68,15 +68,15 @@ def _dimension(world: "World") -> int:
 
 
 def check_sobol(world: "World", n: int) -> None:
-    """Refuse pairs with too many coordinates, or too many pairs, for a sequence."""
+    """Raise ValueError if pairs have too many coordinates, or are too many, for a sequence."""
     if (dimension := _dimension(world)) > LARGEST_DIMENSION:
         raise ValueError(
             f"points = 'sobol' has {LARGEST_DIMENSION} coordinates at most, and a pair of {world.latents} latents "
-            f"takes {dimension}; the nearest valid choice is points = 'random'"
+            f"needs {dimension}; the nearest valid choice is points = 'random'"
         )
     if n > LONGEST:
         raise ValueError(
-            f"points = 'sobol' has 2^{BITS} pairs at most, and {n} would be drawn; the nearest valid choice is "
+            f"points = 'sobol' has 2^{BITS} pairs at most, and {n} are needed; the nearest valid choice is "
             "points = 'random'"
         )
 
@@ -84,7 +84,7 @@ def check_sobol(world: "World", n: int) -> None:
 def points(world: "World", size: int, seed: int, stream: str, index: int) -> Float[np.ndarray, "size D"]:
     """Points [index size, (index + 1) size) of a stream's sequence, strictly inside the cube, in random order."""
     first, dimension = index * size, _dimension(world)
-    alone = int(first == 0)  # the first point by itself: scipy warns of a first run that is not a power of two
+    alone = int(first == 0)  # the first point by itself: scipy warns if the first run is not a power of two
     with _position:  # a sequence is read by one thread at a time
         sequence = _sequence(dimension, seed, stream)
         if sequence.num_generated != first:
@@ -122,13 +122,13 @@ def even(
 
 
 def _along(D: Float[torch.Tensor, "d l"], u: Float[np.ndarray, "E n l"], zeta: torch.Tensor) -> torch.Tensor:
-    """Noise (E, n, d) of a view: zeta with its part along the dictionary D replaced by points of the cube."""
+    """Noise (E, n, d) of a view: transformed points replace the part of zeta along the dictionary D."""
     eta = _pushed(u, zeta.new_empty(u.shape), "normal", 0)
     return zeta.add_((eta - zeta @ D) @ D.T)
 
 
 def _pushed(u: Float[np.ndarray, "E n c"], rows: torch.Tensor, law: Law, high: int) -> torch.Tensor:
-    """Rows (E, n, ...), filled with points of the cube transformed to a law."""
+    """Fill `rows` (E, n, ...) with points of the cube, transformed to a law."""
     if law == "normal":
         values = ndtri(u)
     elif law == "uniform":

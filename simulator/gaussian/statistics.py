@@ -1,10 +1,10 @@
-"""Exact laws of what linear CLIP learns from n pairs, at a cost that does not grow with n.
+"""Exact laws of linear CLIP trained on n pairs, at a cost that does not grow with n.
 
 The linearised contrastive loss L = -<M, S> + rho/2 ||M||_F^2 has the minimiser M* = S/rho with S the unbiased
-sample cross-covariance of the views. Accuracies need only D_I' S D_T q and the norm of S D_T q, whose joint
-law is that of Gaussian means and Wishart scatters of the projected views (`projected_critics`, O(l^3) a
-replicate, any n >= 2, any d). Where the embedding width truncates S, or S itself is wanted, `cross_covariance`
-draws all of it (O(d^3) a replicate). Neither draws a pair.
+sample cross-covariance of the views. Accuracies need only D_I' S D_T q and the norm of S D_T q. Their joint law follows
+from Gaussian means and Wishart scatters of the projected views (`projected_critics`, O(l^3) per replicate, any n >= 2,
+any d). `cross_covariance` draws all of S (O(d^3) per replicate), for narrow embeddings, which truncate it. Neither
+draws a pair.
 
 Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter of (D_I' x_I, D_T' x_T).
 """
@@ -78,7 +78,7 @@ def labelled_moments(
 def truncated_critics(
     world: World, prompt: Prompt, n: int, replicates: int, seed: int, width: int, stream: str = "full"
 ) -> Iterator[LinearCritic]:
-    """As `projected_critics` for an embedding narrower than the views: M is the rank-`width` part of S.
+    """Critics of `projected_critics` for embeddings narrower than the views: M is the rank-`width` part of S.
 
     Each replicate costs O(d^3). The dictionaries are the first l coordinates: the noise is isotropic, so the law of the
     accuracies does not depend on them.
@@ -116,10 +116,9 @@ def cross_covariance(
 ) -> Float[np.ndarray, "dI dT"]:
     """One draw of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
 
-    The latents' scatter occupies r of the n - 1 centred rows, r = 2l where there are so many; there the rotated views
-    are R D' + noise. The other m rows are pure noise and enter through Xi_I' Xi_T, which is A G with A lower
-    triangular, A A' ~ Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the
-    wrong rows.)
+    The latents' scatter occupies r = min(2l, n - 1) of the n - 1 centred rows. There the rotated views are R D' +
+    noise. The other m rows are pure noise and enter through Xi_I' Xi_T = A G, with A lower triangular, A A' ~
+    Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
     """
     mixture = mixture or world.mixture()
     l, dI, dT = len(mixture.variances), world.dim_image, world.dim_text
@@ -152,7 +151,7 @@ def _check_request(n: int, replicates: int) -> None:
 
 
 def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
-    """(generator, (block size, replicates used of it)); the size depends on the mixture alone."""
+    """Yield (generator, (block size, replicates used)); the size depends on the mixture alone."""
     _check_request(n, replicates)
     cells = len(mixture.labels) * len(mixture.masks()[1]) * 2 * len(mixture.variances)
     size = max(1, min(1024, 2**18 // cells))
@@ -173,7 +172,7 @@ def _scatter_rows(
 def _subgroup_statistics(
     mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
-    """Rows of the scatter within subgroups, counts and means of the S = groups x occupied masks subgroups.
+    """Rows of the scatter within subgroups, counts and means of the subgroups; S = groups x possible masks.
 
     Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
     Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that share the mask b share Sig_b, so
@@ -188,7 +187,7 @@ def _subgroup_statistics(
         # Cholesky factor of Sig_b, coordinate by coordinate: [[a11, 0], [a21, a22]].
         a11 = np.sqrt(mixture.variances + nu_image)
         a21 = np.divide(b * mixture.variances, a11, out=np.zeros(l), where=a11 > 0)
-        # b sigma^2 + nu_T - a21^2 without its cancellation as nu_I -> 0 (b is 0 or 1):
+        # b sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0 (b is 0 or 1):
         a22 = np.sqrt(nu_text + b * np.divide(mixture.variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0))
         freedom = np.maximum(counts[:, :, j] - 1, 0).sum(axis=1)
         within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), a11, a21, a22))
@@ -213,8 +212,8 @@ def _wishart_rows(
 ) -> Float[np.ndarray, "R dimension dimension"]:
     """Rows T with T'T ~ Wishart_dimension(freedom, I), each replicate with its own freedom >= 0.
 
-    Bartlett: T' lower triangular, chi_{freedom - j} on the diagonal and N(0, 1) below. Fewer degrees than
-    dimensions: that many rows of normals.
+    Bartlett: T' lower triangular, chi_{freedom - j} on the diagonal and N(0, 1) below. With freedom < dimension:
+    `freedom` rows of normals.
     """
     R = len(freedom)
     degrees = freedom[:, None] - np.arange(dimension)
@@ -245,8 +244,8 @@ def _wishart_like(
 def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
     """R with R'R = rows'rows, the same on every machine.
 
-    A coordinate that all captions mention is in both latents. In QR rounding decides which row such a second column
-    gets, which rotates the rows after it. Here it gets none.
+    A coordinate that all captions mention is in both latents, so its second column adds no rank. QR would give that
+    column a row of rounding errors, which rotates the rows after it. Here it gets none.
     """
     size = np.abs(np.diag(np.linalg.qr(rows, mode="r")))
     Q, _ = np.linalg.qr(rows[:, size > 1e-10 * size.max()])
@@ -257,7 +256,7 @@ def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
 
 def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "dI dT"]:
     """Xi_I' Xi_T for m rows of standard normals each."""
-    from scipy.linalg.blas import dtrmm  # here for start-up time: a tenth of `predict`'s, up to scipy 1.17
+    from scipy.linalg.blas import dtrmm  # a tenth of the start-up time of `predict`, up to scipy 1.17
 
     if m < dI:
         return rng.standard_normal((m, dI)).T @ rng.standard_normal((m, dT))

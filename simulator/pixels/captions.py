@@ -1,7 +1,7 @@
 """Captions of pixel worlds, as one-hot vectors or as tokens of a sentence.
 
 A caption mentions an object or none, and an attribute or none. So all captions of a world are one table of (K + 1) x
-(K + 1) rows, the last row and column for nothing. A prompt is a set of rows with weights.
+(K + 1) entries; the last row and column mean "not mentioned". A prompt is a set of entries with weights.
 
     one-hot     [object | attribute], zeros for what is not mentioned: 2K numbers, as in [W]
     tokens      "a photo of a seven in red", one token per word; 0 pads short sentences
@@ -35,14 +35,14 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
 
 
 def vocabulary(scene: Scenery) -> tuple[str, ...]:
-    """Every word of a world's captions; a word's place is its token."""
+    """Every word of a world's captions; a word's index is its token."""
     words = ("a", "photo", "of", PREPOSITIONS[scene.views.attribute], *scene.objects.names, *scene.shown)
     return (PADDING, *dict.fromkeys(words))
 
 
 @lru_cache(maxsize=8)
 def table(scene: Scenery) -> Float[torch.Tensor, "M M L"] | Int[torch.Tensor, "M M L"]:
-    """All captions of a world, [object][attribute], the last for what is not mentioned."""
+    """All captions of a world, [object][attribute]; the last index means "not mentioned"."""
     K, device = len(scene.objects.names), scene.bare.device
     if scene.views.captions == "one-hot":
         own = torch.eye(K + 1, device=device)[:, :K]
@@ -65,7 +65,7 @@ def write(
 
 
 def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
-    """Probability of each caption given the label under the training law; rows and columns as of `table`."""
+    """Probability of each caption given the label under the training law, indexed like `table`."""
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
     objects = own if world.views.told == "label" else shown
@@ -79,8 +79,8 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
 def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:
     """Weights of the captions of `table` in each class's prompt; they sum to 1 for every class.
 
-    name and background have one caption each. mean, captions and scores weigh the training captions of the class; the
-    caller averages captions, embeddings or scores.
+    "name" and "background" have one caption each. The others weigh the training captions of the class; the caller
+    averages captions, embeddings or scores.
     """
     K = world.classes
     if prompt in ("name", "background"):

@@ -1,7 +1,7 @@
 """Objects cut out of COCO's photos by their masks (Lin et al. 2014, arXiv 1405.0312); read here, never downloaded.
 
-A root holds instances.json, in COCO's format, and its images, beside it or in a folder images. Crowds and objects that
-COCO calls small are left out. Each image gives its largest object only, so that no image is in two parts of the data.
+The root folder holds instances.json, in COCO's format. The images lie beside it or in its subfolder "images". Crowds
+and objects that COCO calls small are left out. Each image gives its largest object only, so no two parts share one.
 """
 
 from contextlib import redirect_stdout
@@ -32,7 +32,7 @@ class Instance:
 
     @property
     def name(self) -> str:
-        """Number of the object, and its photo."""
+        """The object's number and its photo's name."""
         return f"object {self.annotation['id']} of {self.file.name}"
 
     def cutout(self) -> "Image":
@@ -44,9 +44,9 @@ class Instance:
         try:
             runs = self.index.annToRLE(self.annotation)
             if tuple(runs["size"]) != (image.height, image.width):
-                raise ValueError(f"it is for {runs['size'][1]} x {runs['size'][0]} pixels")
+                raise ValueError(f"its size is {runs['size'][1]} x {runs['size'][0]}")
             with catch_warnings():
-                simplefilter("ignore", DeprecationWarning)  # of numpy 2, about arrays that pycocotools 2.0.11 makes
+                simplefilter("ignore", DeprecationWarning)  # numpy 2 warns of pycocotools 2.0.11
                 opaque = mask.decode(runs)
         except Exception as error:  # pycocotools raises errors of many types
             size = f"{image.width} x {image.height}"
@@ -58,7 +58,7 @@ class Instance:
 def instances(
     root: str, classes: int, categories: tuple[str, ...] | None = None
 ) -> tuple[tuple[str, ...], list[Instance]]:
-    """Names of the categories, and their objects in the order of photo numbers."""
+    """Names of the categories, and their objects ordered by photo number."""
     folder = Path(root).expanduser()
     file = folder / INSTANCES
     index = _index(file)
@@ -70,7 +70,7 @@ def instances(
         for name in categories or ():
             if name not in numbers:
                 raise ValueError(
-                    f"category {name!r} is none of the {len(numbers)} of {file}{suggestion(name, numbers)}"
+                    f"category {name!r} is not one of the {len(numbers)} of {file}{suggestion(name, numbers)}"
                 )
         names = tuple(categories or numbers)[:classes]
         kinds = [numbers[name] for name in names]
@@ -83,8 +83,8 @@ def instances(
     missing = [one.file.name for one in found if not one.file.exists()]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(found)} images that {file} names are missing, the first is {missing[0]!r}; they "
-            "lie beside it or in its folder images"
+            f"{len(missing)} of {len(found)} images that {file} names are missing, the first is {missing[0]!r}; put "
+            "them beside it or into its subfolder images"
         )
     return names, found
 
@@ -99,10 +99,10 @@ def _index(file: Path) -> Any:
         ) from None
     if not file.is_file():
         raise ValueError(
-            f"{file} is missing; it is instances_val2017.json of cocodataset.org, or a file of that format"
+            f"{file} is missing; copy instances_val2017.json of cocodataset.org there, or a file of that format"
         )
     try:
-        with redirect_stdout(StringIO()):  # it prints progress to stdout
+        with redirect_stdout(StringIO()):  # COCO prints its progress to stdout
             return COCO(str(file))
     except Exception as error:  # assertions, missing keys, JSON errors
         raise ValueError(f"{file} is not in COCO's format ({type(error).__name__}: {error})") from None

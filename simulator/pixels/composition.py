@@ -1,4 +1,4 @@
-"""Cut-outs on photos: images in, images out.
+"""Composites of cut-outs and photos: images in, images out.
 
 Pillow resizes RGBA with colours multiplied by their opacity, so transparent pixels lend no colour to an edge. The
 triangle filter has positive weights, so no edge overshoots. With opacity a and the object's colour c a composite is
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SCALES = (0.4, 0.7)  # an object's longer side, as a fraction of the frame
 VISIBLE = 8  # of 255: fainter pixels are not part of an object
-HALF = 128  # an object is somewhere at least half opaque
+HALF = 128  # an object's most opaque pixel is at least half opaque
 
 
 class Place(NamedTuple):
@@ -41,7 +41,7 @@ def drawn_place(rng: np.random.Generator) -> Place:
 
 
 def cut(image: "Image", place: Place, side: int) -> Cutout:
-    """The visible part of a picture, at its place in a frame."""
+    """The visible part of a picture, resized for its place in a frame."""
     from PIL.Image import Resampling  # an optional extra
 
     opacity = image.getchannel("A")
@@ -49,7 +49,7 @@ def cut(image: "Image", place: Place, side: int) -> Cutout:
     if strongest < HALF:
         raise ValueError("transparent throughout")
     if faintest == 255:
-        raise ValueError("nowhere transparent, so it is a photo and no cut-out")
+        raise ValueError("nowhere transparent, so it is a photo, not a cut-out")
     box = opacity.point(lambda a: 255 * (a >= VISIBLE)).getbbox()
     width, height = box[2] - box[0], box[3] - box[1]
     per_pixel = place.scale * side / max(width, height)

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Formats that Pillow decodes itself; it would pass a PostScript file to Ghostscript.
+# Formats that Pillow decodes itself. It passes PostScript files to Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-MOST_PIXELS = 50_000_000  # 150 MB as RGB, in every decoding process; a camera's 48 megapixels pass
+MOST_PIXELS = 50_000_000  # 150 MB as RGB per decoding process; more than a camera's 48 megapixels
 MOST_BYTES = 256 * 2**20
 
 
 def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
-    """The image in a file, decoded to the last row (a truncated file raises)."""
+    """The image in a file, fully decoded. Raises ValueError for a file that is not a complete image."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ValueError("no regular file")  # reading a FIFO might never end
+            raise ValueError("not a regular file")  # reading a FIFO might never end
         _check_size(found.st_size)
     except OSError as error:
         raise ValueError(_reason(error)) from error
@@ -28,7 +28,7 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
 
 
 def decode_bytes(data: bytes, mode: str = "RGB") -> "Image":
-    """The image in the bytes of a file, decoded as `decode` does."""
+    """The image in the bytes of a file; otherwise like `decode`."""
     _check_size(len(data))
     return _decoded(io.BytesIO(data), mode, still=False)
 
@@ -54,6 +54,6 @@ def _decoded(source: "Path | io.BytesIO", mode: str, still: bool) -> "Image":
 
 
 def _reason(error: Exception) -> str:
-    """The error's message, without the path or object address that Pillow adds."""
+    """The error's message without the path or object address that Pillow adds."""
     message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return re.sub(r"(cannot identify image file).*", r"\1", message) or type(error).__name__

@@ -1,27 +1,27 @@
 """Test images of pixel worlds: every object of a part with every attribute, weighted group by group.
 
-A group is a law of label, object and attribute. Its accuracy is a weighted mean over the same images, so all groups
-come from one pass and no label is drawn:
+A group is a law of label, object and attribute. Its accuracy is a weighted mean over the same images, so one pass gives
+all groups and no label is drawn:
 
-    common    the attribute is the label's own (tied classes)
-    counter   it is another's, uniformly (tied classes)
-    rand      any attribute alike (tied classes): Rand of [W]
-    rev       another tied class's attribute, all of those alike (tied classes): Rev of [W]
-    rest      any attribute alike, of the classes without one of their own: Rest of [W]
+    common    the label's own attribute (tied classes)
+    counter   another class's attribute, uniformly (tied classes)
+    rand      any attribute, uniformly (tied classes): Rand of [W]
+    rev       another tied class's attribute, uniformly (tied classes): Rev of [W]
+    rest      any attribute, uniformly (classes without an attribute of their own): Rest of [W]
     trained   the training law, all classes, on test objects
 
 In every group the object shown is the label's with probability p_inv, as in [W], where no Rest accuracy exceeds p_inv
 by more than its scatter.
 
-That Rev always shows the other's attribute, and that K classes have K colours, is our reading of Table 8 in appendix
-D.3 of [W], where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies on images in the own and the other's
-colour.
+[W] does not say that Rev always shows the other's attribute, nor that K classes have K colours. This is our reading of
+Table 8 in appendix D.3, where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies on images in the own and
+the other's colour.
     Two classes. Let q be the probability that colour wins against a contradicting object. Then A(o) = p_inv + (1 -
 p_inv) q, A(r) = p_inv (1 - q) and Rand = (A(o) + A(r))/2. If Rev is A(r), this Rand differs from the printed one by
 .011 in root mean square over the eight rows, and by .018 at most. If Rev showed the own colour with probability 1 -
 p_spu, it would differ by .033 and .060.
-    More classes. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9.
-With K colours there is no such contradiction.
+    More classes. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9,
+which is impossible. With K colours there is no contradiction.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
 from simulator.world import World
 
-# Images of a trial; more objects are left out, equally many per class. Ten classes then keep 200 objects each, and a
-# group of two tied classes has 400: a standard error of up to 2.5 points.
+# Images of a trial; further objects are left out, equally many per class. Ten classes keep 200 objects each. A group of
+# two tied classes has 400, and so a standard error of up to 2.5 points.
 LARGEST_TRIAL = 20_000
 
 
@@ -72,7 +72,7 @@ def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") 
 
 
 def weights(world: World, tried: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
-    """Joint probability of label and image in each group that the world has."""
+    """Joint probability of label and image in each group of the world."""
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = tried.objects.cpu().numpy(), tried.attributes.cpu().numpy()
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
@@ -102,6 +102,6 @@ def _laws(world: World) -> dict[str, tuple[tuple[int, ...], Float[np.ndarray, "K
 
 
 def accuracies(world: World, tried: Trial, predicted: Int[np.ndarray, "*E N"]) -> dict[str, Float[np.ndarray, "*E"]]:
-    """Fraction right in each group."""
+    """Accuracy in each group."""
     images = np.arange(len(tried))
     return {group: w[predicted, images].sum(axis=-1) for group, w in weights(world, tried).items()}

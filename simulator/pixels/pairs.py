@@ -1,8 +1,7 @@
-"""Image-caption pairs of pixel worlds, drawn like those of Gaussian worlds: in fixed blocks, one named stream per
-field.
+"""Image-caption pairs of pixel worlds, drawn in fixed blocks, one named stream per field.
 
-Labels, objects, attributes and caption masks come from the streams that Gaussian worlds read, so that both kinds of
-world agree on them pair by pair. Scans and photos have streams of their own.
+Labels, objects, attributes and caption masks come from the streams of Gaussian worlds, so both kinds of world agree on
+them pair by pair. Scans and photos have streams of their own.
 """
 
 from collections.abc import Sequence
@@ -21,12 +20,12 @@ from simulator.streams import independent
 if TYPE_CHECKING:
     from simulator.world import World
 
-BLOCK_BYTES = 2**22  # of a block's images; the block size follows from the world alone
+BLOCK_BYTES = 2**22  # of a block's images; the block size depends on the world alone
 LARGEST_DRAW = 2**31  # bytes of images that `draw` holds at once
 
 
 class Scenes(NamedTuple):
-    """What pairs show and mention, before they are rendered."""
+    """Contents of pairs before they are rendered."""
 
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
@@ -62,7 +61,7 @@ def draw_scenes(
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
-    """Scenes of the first n pairs of a stream; they take far less memory than images."""
+    """Scenes of the first n pairs of a stream; scenes need far less memory than images."""
     size = block_size(world)
     indices = range(-(-n // size))
     blocks = [draw_scenes((world,), size, seed, index, streams=(stream,), device=device) for index in indices]
@@ -70,7 +69,7 @@ def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "
 
 
 def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
-    """Scenes as images and captions."""
+    """Images and captions of scenes."""
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     named = scenes.labels if scene.views.told == "label" else scenes.objects
     return Pairs(
@@ -91,7 +90,7 @@ def draw_block(
 
 @dataclass(frozen=True, eq=False)
 class DrawnPixels:
-    """n pairs of one pixel world with what they show; what `World.draw` returns."""
+    """n pairs of one pixel world with their scenes; `World.draw` returns it."""
 
     world: "World"
     scenery: Scenery
@@ -115,7 +114,7 @@ def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device
     most = LARGEST_DRAW // (3 * world.views.side**2)
     if not 1 <= n <= most:
         raise ValueError(
-            f"n = {n} images of side {world.views.side} lie outside [1, {most}], what is held at once; the nearest "
+            f"n = {n} images of side {world.views.side} lie outside the memory limit [1, {most}]; the nearest "
             f"valid value is {min(max(n, 1), most)}"
         )
     scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)

@@ -1,13 +1,13 @@
 """Assets of a pixel world: its objects, the colours or photos of its attribute, and their names; read once.
 
 Training, validation and test never share a picture. Within each class, in the source's order, the fourth of every five
-pictures is for validation and the fifth for the test. A source with a test set of its own keeps that, and every sixth
-of the others is for validation.
+pictures is for validation and the fifth for the test. A source with its own test set keeps it, and every sixth of its
+other pictures is for validation.
 
-digits   scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), shown unscaled unless a size is
-         given: larger ones hold no more and take a convolution twelve times as long at 28
-mnist    as torchvision keeps it: root/MNIST/raw/*-ubyte, plain or gzipped; read here, never downloaded
-cutouts  a folder with one subfolder of PNG images with transparency per class
+digits   scikit-learn's 1,797 scans of 8 x 8 pixels (UCI, Alpaydin and Kaynak 1998), unscaled unless a size is given:
+         at 28 they contain no more, and a convolution takes twelve times as long
+mnist    torchvision's files: root/MNIST/raw/*-ubyte, plain or gzipped; read here, never downloaded
+cutouts  a folder with one subfolder per class, with PNG images that have transparency
 coco     `simulator.pixels.coco`
 """
 
@@ -38,9 +38,9 @@ TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
 TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[:DIGITS]
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-MOST_HELD = 2**31  # bytes of pictures that a world holds at once
+MOST_HELD = 2**31  # bytes of a world's pictures
 MOST_MNIST = 2**27  # bytes of one file; MNIST's largest has 47 million
-TOGETHER = 2**18  # numbers that a CPU renders at a time: 1 MB in float32 stays in the second-level cache
+TOGETHER = 2**18  # numbers that a CPU renders at a time: 1 MB in float32 fits the second-level cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """Everything from which the pairs of a pixel world are rendered."""
+    """The assets from which pairs of a pixel world are rendered."""
 
     views: Pixels
     objects: Pictures
@@ -103,11 +103,11 @@ class Scenery:
         attributes: Int[torch.Tensor, " n"],
         photos: Int[torch.Tensor, " n"],
     ) -> UInt8[torch.Tensor, "n 3 S S"]:
-        """Images of scenes: ground + coverage (object - ground), in sRGB, as image editors do it."""
+        """Images of scenes: ground + coverage (object - ground), in sRGB like image editors."""
         objects, own = self.objects.pixels, self.objects.pixels.shape[1] == 4  # own: objects have their own colours
         images = objects.new_empty(len(scans), 3, *objects.shape[2:])
         size = max(1, TOGETHER // images[:1].numel()) if scans.device.type == "cpu" else len(scans)
-        # Buffers for all rounds: new memory would cost a CPU twice as much as the arithmetic.
+        # Buffers for all rounds: new memory would cost a CPU twice as much time as the arithmetic.
         picked, behind = (objects.new_empty(size, channels, *objects.shape[2:]) for channels in (objects.shape[1], 3))
         coverage, *layers, made = (
             objects.new_empty(size, channels, *objects.shape[2:], dtype=torch.float32) for channels in (1, 3, 3, 3)
@@ -126,7 +126,7 @@ class Scenery:
         return images
 
     def _plain(self, attributes: Int[torch.Tensor, " n"], coloured: str) -> Float[torch.Tensor, "n 3 1 1"]:
-        """The colour of a plain layer: the attribute's where it colours this layer, else the bare one."""
+        """Colour of a plain layer: the attribute's if the attribute colours this layer, else `bare`."""
         own = self.views.attribute == coloured
         return (self.colours[attributes] if own else self.bare.expand(len(attributes), 3)).float()[..., None, None]
 
@@ -189,13 +189,13 @@ def _mnist(views: Pixels, classes: int) -> Pictures:
 
 
 def _idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "N ..."]:
-    """Numbers of one of MNIST's files: a header of big-endian numbers (magic number, lengths), then bytes."""
+    """Array in one MNIST file: a header of big-endian numbers (magic number, lengths), then bytes."""
     try:
         with path.open("rb") if path.exists() else gzip.open(path.with_name(path.name + ".gz"), "rb") as file:
             data = file.read(MOST_MNIST)
     except FileNotFoundError:
         raise ValueError(
-            f"{path} is missing, plain or gzipped; torchvision.datasets.MNIST(root, download=True) puts it there"
+            f"{path} is missing, plain or gzipped; torchvision.datasets.MNIST(root, download=True) downloads it"
         ) from None
     except (OSError, EOFError) as error:
         raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
@@ -226,7 +226,7 @@ def _coco(views: Pixels, classes: int) -> Pictures:
 
 
 def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
-    """A cut-out in its frame. Its scale and place are drawn once, by its name."""
+    """A cut-out in its frame. Its scale and place depend on its name alone."""
     from PIL import Image  # an optional extra
 
     cutout = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
@@ -253,9 +253,9 @@ _SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
 def _read_classes(
     root: str, classes: int, suffixes: tuple[str, ...], channels: int, side: int, read: Callable[[Path], np.ndarray]
 ) -> tuple[UInt8[np.ndarray, "N C S S"], Int[np.ndarray, " N"], tuple[str, ...]]:
-    """The pictures in the first subfolders of a folder, one subfolder per class, in the order of their names.
+    """The pictures in the first subfolders of a folder, one subfolder per class, ordered by name.
 
-    A number at the start of a subfolder's name only sets its order: "2 sea" is called "sea" in captions.
+    A number at the start of a subfolder's name only sets its order: captions call "2 sea" "sea".
     """
     folder = Path(root).expanduser()
     try:
@@ -279,12 +279,12 @@ def _read_classes(
 def _read_all(
     root: str, named: Mapping[str, Any], channels: int, side: int, read: Callable[[Any], np.ndarray]
 ) -> UInt8[np.ndarray, "N C S S"]:
-    """All pictures of a source, in one shape. Unusable ones are counted, and the first is named."""
+    """All pictures of a source, in one shape. The error counts unusable pictures and names the first."""
     shape = (len(named), channels, side, side)
     if np.prod(shape) > MOST_HELD:
         raise ValueError(
-            f"{len(named):,} pictures of {root!r} at size {side} take more than {MOST_HELD / 2**30:.0f} GiB; a smaller "
-            "size takes less"
+            f"{len(named):,} pictures of {root!r} at size {side} take more than {MOST_HELD / 2**30:.0f} GiB; choose a "
+            "smaller size"
         )
     pixels, refused = np.empty(shape, dtype=np.uint8), []
     for i, (name, source) in enumerate(named.items()):
@@ -315,7 +315,7 @@ def _divided(
     what: str,
     turn: tuple[int, ...] = TURN,
 ) -> Pictures:
-    """Pictures of the first classes of a source, divided into the parts."""
+    """Pictures of a source's first classes, divided into training, validation and test."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what} has two classes that captions would call {twice!r}")
@@ -332,7 +332,7 @@ def _divided(
 
 
 def _resized(scans: UInt8[np.ndarray, "N H W"], side: int) -> UInt8[np.ndarray, "N 1 S S"]:
-    """Scans of another size, by bilinear interpolation that averages where it shrinks."""
+    """Scans resized by bilinear interpolation, with averaging if they shrink."""
     pixels = torch.from_numpy(scans[:, None].copy())
     if pixels.shape[2:] != (side, side):
         scaled = torch.nn.functional.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)

@@ -1,8 +1,8 @@
 """How a pixel world looks: its objects, its attribute and its captions; the field `World.views`.
 
-The law is World's: the object shown is the label's with probability p_inv, else another's; the attribute is the class's
-own with probability p_spu, else another's uniformly. Where `tied` names classes, the others show every attribute alike
-(MultiColoredMNIST of Wang et al., arXiv 2403.11497, appendix D.3, as we read it).
+The law is World's: the object shown is the label's with probability p_inv, else another's. The attribute is the class's
+own with probability p_spu, else uniform on the others. If `tied` lists classes, the other classes show uniform
+attributes (our reading of MultiColoredMNIST, Wang et al., arXiv 2403.11497, appendix D.3).
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from simulator.base_model import Checked, documented
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
 
-# Default side of the images: that of the scans, or one at which animals can be recognised.
+# Default side of the images: the scans' own, or large enough to recognise animals.
 SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}
 DIGITS = 10  # classes of the two sources of digits
 
-# What a root must hold, for error messages.
+# Required contents of a root, for error messages.
 ROOTS: dict[Source, str] = {
     "mnist": "the folder that torchvision.datasets.MNIST(root, download=True) fills",
-    "cutouts": "a folder with a subfolder of PNG images with transparency for every class",
+    "cutouts": "a folder with one subfolder per class, which holds transparent PNG images",
     "coco": "a folder with instances.json and the images that it names",
 }
 
-# In the order in which classes take them. Any two differ clearly: by 36 or more in CIELAB, by 44 from white and black.
+# In class order. CIELAB distances are at least 36 between two colours, and 44 from white and black.
 COLOURS = {
     "red": (230, 25, 45),
     "green": (40, 160, 50),
@@ -42,7 +42,7 @@ COLOURS = {
     "brown": (130, 80, 40),
     "lime": (170, 240, 60),
 }
-# Objects where backgrounds have the colours, and the ground where objects do.
+# White objects on coloured backgrounds, a black ground behind coloured objects.
 BARE = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
 
@@ -62,8 +62,8 @@ class Pixels(Checked):
     Raises
     ------
     pydantic.ValidationError
-        For a value outside its domain, a root or photos missing or of no use, fewer than two tied classes or one named
-        twice, and objects with colours of their own that are to be coloured.
+        For a value outside its domain, a missing or superfluous root or photos, fewer than two tied classes, a class
+        tied twice, and attribute "object-colour" for objects with colours of their own.
     """
 
     objects: Source = Field(
@@ -75,22 +75,22 @@ class Pixels(Checked):
         description="what the attribute is: object-colour, background-colour, or photos behind the object",
     )
     tied: tuple[StrictInt, ...] | None = Field(
-        default=None, description="classes with an attribute of their own; all unless given"
+        default=None, description="classes with an attribute of their own; unset: all"
     )
     captions: Literal["one-hot", "tokens"] = Field(
         default="one-hot", description="one-hot vectors of object and attribute, or tokens of a sentence"
     )
     told: Literal["label", "object"] = Field(
         default="label",
-        description="class that captions name where the object shown is another's: the label's, as in [W], or the "
+        description="class that captions name if the object shown is another's: the label's, as in [W], or the "
         "object's, as in Gaussian worlds",
     )
     root: str | None = Field(default=None, description="folder of the objects")
     photos: str | None = Field(
-        default=None, description="folder with a subfolder of photos for every class, in the order of their names"
+        default=None, description="folder with a subfolder of photos for every class, ordered by name"
     )
     categories: tuple[str, ...] | None = Field(
-        default=None, description="categories of COCO, one per class; the file's first, by their numbers, unless given"
+        default=None, description="categories of COCO, one per class; unset: the file's first, by number"
     )
     size: q.ImageSide | None = None
 
@@ -104,23 +104,23 @@ class Pixels(Checked):
         objects, tied = f"objects = {self.objects!r}", f"tied = {list(self.tied or ())}"
         for name, folder in (("root", self.root), ("photos", self.photos)):
             if folder is not None and (not folder or "\0" in folder):
-                yield f"{name} = {folder!r} names no folder"
+                yield f"{name} = {folder!r} is not the name of a folder"
         if self.objects in ROOTS and self.root is None:
             yield f"{objects} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
-            yield f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn"
+            yield f"root = {self.root!r} is of no use to {objects}, which come with scikit-learn; leave it out"
         if self.categories is not None and self.objects != "coco":
-            yield f"categories = {list(self.categories)} are of no use to {objects}, only to 'coco'"
+            yield f"categories = {list(self.categories)} are of no use to {objects}; use them with 'coco'"
         if (self.attribute == "photos") != (self.photos is not None):
-            yield "attribute = 'photos' and photos, a folder with a subfolder of photos for every class, go together"
+            yield "attribute = 'photos' and photos (a folder with a subfolder of photos for every class) go together"
         if self.attribute == "object-colour" and self.objects in ("cutouts", "coco"):
-            yield f"{objects} have colours of their own; attribute is background-colour or photos"
+            yield f"{objects} have colours of their own; choose attribute = 'background-colour' or 'photos'"
         if self.tied is not None and len(set(self.tied)) < len(self.tied):
             yield f"{tied} names a class twice"
         if self.tied is not None and min(self.tied, default=0) < 0:
             yield f"{tied} names class {min(self.tied)}; classes are counted from 0"
         if self.tied is not None and len(self.tied) < 2:
-            yield f"{tied} leaves no other class to swap attributes with; two or more are needed"
+            yield f"{tied} leaves no other class to swap attributes with; give two or more"
 
     @property
     def side(self) -> int:
@@ -129,7 +129,7 @@ class Pixels(Checked):
 
     @property
     def bare(self) -> str:
-        """The colour of what the attribute does not colour: the ground behind coloured objects, or the objects."""
+        """Colour without an attribute: of the ground behind coloured objects, else of the objects."""
         return "black" if self.attribute == "object-colour" else "white"
 
     @property
@@ -143,7 +143,7 @@ class Pixels(Checked):
         return tuple(range(classes)) if self.tied is None else self.tied
 
     def check_classes(self, classes: int) -> None:
-        """Refuse a number of classes that these views cannot show.
+        """Raise ValueError if these views cannot show `classes` classes.
 
         Parameters
         ----------
@@ -153,13 +153,13 @@ class Pixels(Checked):
         Raises
         ------
         ValueError
-            For more classes than objects or colours, and for tied classes that are not among them.
+            If there are fewer objects or colours, or if a tied class does not exist.
         """
         limits = []
         if self.objects in ("digits", "mnist"):
             limits.append((DIGITS, "digits"))
         if self.categories is not None:
-            limits.append((len(self.categories), "categories that are given"))
+            limits.append((len(self.categories), "categories given"))
         if self.attribute != "photos":
             limits.append((len(COLOURS), "colours of the palette"))
         for most, what in limits:

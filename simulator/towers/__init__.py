@@ -1,1 +1,1 @@
-"""Two towers and their training by gradient descent, an ensemble of models at a time."""
+"""Two towers and their training by gradient descent, one ensemble of models at a time."""

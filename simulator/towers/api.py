@@ -1,6 +1,6 @@
 """Training in one call, from a notebook: `simulator.train(world, recipe)`.
 
-The verb `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.training).
+The command `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.training).
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ class Towers:
     Attributes
     ----------
     ensemble
-        What was trained: recipe, world and number of every model, seed, device.
+        Recipe, world and number of every model, seed, device.
     parameters
-        Final weights by name, every tensor with a leading model axis; frozen ones of models that diverged.
+        Final weights by name, every tensor with a leading model axis. Diverged models keep their last finite weights.
     diverged
-        Step at which a model's loss or gradient was no longer finite, -1 for the others.
+        First step at which a model's loss or gradient was not finite; -1 for the others.
     shape
         Shape of the worlds, () for a single one.
     """
@@ -66,7 +66,7 @@ class Towers:
         Raises
         ------
         ValueError
-            For a prompt that the learner does not have.
+            For a prompt that the towers do not accept.
         """
         found = self.groups(prompt)
         return Accuracy(found["common"], found["counter"])
@@ -77,18 +77,18 @@ class Towers:
         Parameters
         ----------
         prompt
-            As of `each`.
+            The same as for `each`.
 
         Raises
         ------
         ValueError
-            As `each`.
+            In the same cases as `each`.
         """
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt
         if prompt not in known:
             raise ValueError(
-                f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; those that have are "
+                f"prompt = {prompt!r} has no meaning for loss = {recipe.loss!r}; choose one of "
                 + ", ".join(map(repr, known))
             )
         diverged, found = self.diverged.cpu().numpy() >= 0, {}
@@ -97,25 +97,25 @@ class Towers:
         return found
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
-        """Means over the models of a world that did not diverge, shape of the worlds.
+        """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.
 
-        The interval is Student's 95% interval of the mean over models of other seeds; None for a single model.
+        The interval is Student's 95% interval of the mean over seeds; None for a single model.
 
         Parameters
         ----------
         prompt
-            As of `each`.
+            The same as for `each`.
 
         Raises
         ------
         ValueError
-            As `each`.
+            In the same cases as `each`.
         """
         ends, means = [], []
         for values in self.each(prompt):
             going = np.isfinite(values)
             n = going.sum(-1)
-            with np.errstate(invalid="ignore", divide="ignore"):  # nan where no model is left, or one alone
+            with np.errstate(invalid="ignore", divide="ignore"):  # nan if all models but one diverged, or all
                 mean = np.where(going, values, 0).sum(-1) / n
                 variance = np.where(going, values - mean[..., None], 0) ** 2
                 half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
@@ -136,24 +136,24 @@ def train(
     compile: bool = False,
     processes: int = 1,
 ) -> Towers:
-    """Train `models` models of every world at once, without any output.
+    """Train `models` models of every world at once; nothing is printed.
 
     Model k has the same streams and initial weights in every world, so differences between worlds are paired.
 
     Parameters
     ----------
     world
-        One world, a grid of one axis, or several worlds that agree in dimensions and number of classes.
+        One world, a grid with one axis, or several worlds that agree in dimensions and number of classes.
     recipe
-        Objective, towers and optimisation; the defaults of `Recipe` if absent.
+        Objective, towers and optimisation; None: the defaults of `Recipe`.
     models
-        Models of every world, 1 or more.
+        Models per world, 1 or more.
     seed
         Root of every random stream, 0 or larger.
     device, draw_on
-        Where to train, and where to draw the pairs: "cpu" draws the same ones on every device.
+        Where to train, and where to draw the pairs: draw_on = "cpu" gives the same pairs on every device.
     compile
-        Whether to compile the step, which takes 15 seconds to a minute and makes it two to four times as fast.
+        Whether to compile the step. Compilation takes 15 to 60 seconds; steps are then two to four times as fast.
     processes
         Number of processes that share the models on a CPU, at most one per model. Several are spawned, so a script
         that uses them starts under ``if __name__ == "__main__":``.
@@ -200,9 +200,9 @@ def _listed(world: World | Worlds | Sequence[World]) -> tuple[list[World], tuple
     """(worlds one by one, their shape)."""
     if isinstance(world, Worlds):
         if world.ndim > 1:
-            raise ValueError(f"worlds of shape {world.shape} have more than one axis; .ravel() puts them into a row")
+            raise ValueError(f"worlds of shape {world.shape} have more than one axis; call .ravel() first")
         return [world.world(i) for i in np.ndindex(*world.shape)], world.shape
     worlds, shape = ([world], ()) if isinstance(world, World) else (list(world), (len(world),))
     if not worlds:
-        raise ValueError("there is no world to train on; give at least one")
+        raise ValueError("expected at least one world to train on, got none")
     return worlds, shape

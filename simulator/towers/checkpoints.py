@@ -20,27 +20,27 @@ FORMAT = 5
 
 
 class AnotherRun(ValueError):
-    """A checkpoint of a run with another specification, or in another format."""
+    """The checkpoint has another specification or format than this run."""
 
 
 def check_format(found: object) -> None:
     """Raise AnotherRun unless `found` is the format of this version; None is format 1."""
     if found != FORMAT:
         raise AnotherRun(
-            f"it is of format {1 if found is None else found}, and this version reads and writes format {FORMAT} "
-            "alone; train again in another folder"
+            f"it has format {1 if found is None else found}, but this version reads and writes format {FORMAT} only; "
+            "train again in another folder"
         )
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
-    """Everything that a resumed run must share with the run that it continues, {field: value}.
+    """{field: value} of all that a resumed run must share with the run that it continues.
 
-    The number of steps is included, since the learning rate's schedule depends on it.
+    This includes the number of steps, since the learning rate's schedule depends on it.
     """
     return {
         **ensemble.recipe.model_dump(mode="json"),
         "worlds": [
-            # Only fields that are not at their defaults, so that a field added later changes nothing.
+            # Fields at their defaults are left out, so that a field added later changes nothing.
             {**world.model_dump(mode="json", exclude_defaults=True), **ensemble.views.identity(world)}
             for world in ensemble.worlds
         ],
@@ -51,7 +51,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
 
 
 def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """(field, saved value, wanted value) where two specifications first differ, None if they agree.
+    """(field, saved value, wanted value) of the first difference of two specifications; None if they agree.
 
     The ensemble's size is compared first, then the recipe, then the fields of each world.
     """
@@ -69,7 +69,7 @@ def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any,
 
 
 def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
-    """Write `state` to `path`; the caller renames it afterwards, so that no half file has the final name."""
+    """Write `state` to `path`. The caller renames the file afterwards, so that the final name never has half a file."""
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
     tensors |= {"diverged": state.diverged, "loss": state.loss}
     metadata = {
@@ -83,13 +83,13 @@ def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
 def load_state(path: Path, ensemble: Ensemble) -> State:
     """The state saved at `path`, on the ensemble's device.
 
-    Raises AnotherRun unless it was saved in this format by a run of the same specification, naming the first field that
-    differs; OSError or safetensors' error if there is no such file or it is damaged.
+    Raises AnotherRun, naming the first field that differs, unless format and specification agree. Raises OSError or
+    safetensors' error for a missing or damaged file.
     """
     with safe_open(path, framework="pt", device=ensemble.device) as file:
         metadata = file.metadata() or {}
         check_format(int(metadata["format"]) if "format" in metadata else None)
-        # Cloned: a tensor inside the file is not aligned like a fresh one, and sums over it may round differently.
+        # Cloned: tensors inside the file are aligned differently from fresh ones, so sums may round differently.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     saved = json.loads(metadata.get("specification", "{}"))
     differs = difference(saved, specification(ensemble))

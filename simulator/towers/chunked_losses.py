@@ -4,19 +4,19 @@ Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves r
     E = exp(l - s), r = E 1, c = E' 1, loss = mean(log r + log c)/2 + s - mean(diagonal of l),
     d loss/d l = E (1/r_i + 1/c_j)/(2B) - identity/B.
 Weights of pairs multiply the terms of their means: 1/r_i, 1/c_i and the identity's entry i by w_i.
-The backward pass computes the tiles of E again: memory O(B h + tile), four products in place of three.
+The backward pass recomputes the tiles of E: memory O(B h + tile), four products in place of three.
 
-E underflows where s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
-before. A row's and a column's largest cosine is at least that of its own pair, so the smallest matched cosine
-decides: beyond the limit the loss uses shifted sums, row by row and column by column, with two exponentials per entry.
+E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
+before. A row's and a column's largest cosine is at least that of its own pair, so the smallest matched cosine gives a
+bound. Beyond the limit the loss shifts the sums row by row and column by column, with two exponentials per entry.
 
 SigLIP needs no normaliser: its gradient is accumulated in the forward pass, three products in all.
 
 Rows may be a process's share of the batch (`simulator.towers.distributed`). Each process then returns its own share of
-the loss, and gradients that add up to the whole one's.
+the loss, and the processes' gradients add up to the gradient of the whole loss.
 
-Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size, all
-but the matched ones, which are always computed in full.
+Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size. Matched
+cosines are always computed in full precision.
 """
 
 import functools
@@ -32,16 +32,16 @@ from torch.nn import functional as F
 from simulator.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, combined
 
-# Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and what becomes of it stay in a core's
-# second-level cache, and their memory in the process; that of 1 MB goes back to the system and is cleared for the next.
-# Milliseconds of InfoNCE and SigLIP at B = 4096 on one thread: at width 32 117 and 97 (four products are 57), against
-# 200 and 200 with 512 x 512; at width 512 810 and 620 (four products are 700), against 780 and 600.
+# Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and its results fit a core's second-level
+# cache, and the process keeps their memory. It would return 1 MB to the system, which clears it for the next tile.
+# Milliseconds of InfoNCE and SigLIP at B = 4096 on one thread: 117 and 97 at width 32 (four products take 57), 810 and
+# 620 at width 512 (four products take 700). Tiles of 512 x 512 take 200 and 200, 780 and 600.
 CPU_TILE = (256, 256)
-# On an accelerator few and large launches: 8192 x 8192 float32 are 256 MB.
+# An accelerator needs few and large launches: 8192 x 8192 float32 are 256 MB.
 DEVICE_TILE = (8192, 8192)
 
-# Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so that the terms which
-# matter to it are normal too.
+# Largest s (1 - cos): the normaliser stays a factor e^7 above the smallest normal number, so its important terms are
+# normal too.
 LARGEST_SHIFT = {torch.float32: 80.0, torch.float64: 700.0}
 
 
@@ -49,9 +49,9 @@ class Problem(NamedTuple):
     """Arguments of a tiled loss that are not differentiated."""
 
     product: torch.dtype  # precision of the products
-    first: int  # number of the first row of I among the columns
+    first: int  # column that matches the first row of I
     group: Group  # processes that hold shares of the batch
-    fused: bool  # whether the work on a tile's entries is compiled into one kernel
+    fused: bool  # whether entrywise work on a tile is compiled into one kernel
 
 
 def tiled_infonce(
@@ -66,7 +66,7 @@ def tiled_infonce(
 ) -> Float[torch.Tensor, " E"]:
     """`losses.infonce` for unit embeddings without the B x B matrix. I may be this process's share of the rows.
 
-    fused: whether the work on a tile's entries is compiled; by default on CUDA, where it is bound by memory.
+    fused: whether entrywise work on a tile is compiled; None: on CUDA, where memory limits its speed.
     """
     return _per_model(_InfoNCE, I, T, (scale,), weights, product, group, fused)
 
@@ -82,7 +82,7 @@ def tiled_siglip(
     group: Group = ALONE,
     fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
-    """`losses.siglip` without the B x B matrix; arguments as of `tiled_infonce`."""
+    """`losses.siglip` without the B x B matrix; further arguments as in `tiled_infonce`."""
     return _per_model(_SigLIP, I, T, (scale, bias), weights, product, group, fused)
 
 
@@ -101,13 +101,13 @@ def _tiles(rows: int, columns: int, device: torch.device):
 
 
 def _matched(I: torch.Tensor, T: torch.Tensor, first: int) -> torch.Tensor:
-    """Cosines of the pairs themselves, (b,), in full precision."""
+    """Cosines of matched pairs, (b,), in full precision."""
     return (I * T[first : first + len(I)]).sum(1)
 
 
 def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch.Tensor, slice]:
-    """The matched entries inside a tile (a view, perhaps empty), and which rows of I they belong to."""
-    offset = first + a.start - b.start  # column of the tile's row 0's own pair
+    """The matched entries inside a tile (a view, perhaps empty), and their rows of I."""
+    offset = first + a.start - b.start  # the tile's column that matches its row 0
     if not -len(tile) < offset < tile.shape[1]:
         return tile[0, :0], slice(0, 0)
     diagonal = tile.diagonal(offset)
@@ -116,9 +116,9 @@ def _diagonal(tile: torch.Tensor, a: slice, b: slice, first: int) -> tuple[torch
 
 
 def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torch.Tensor:
-    """One tile of s cos from scaled embeddings i, matched pairs in full precision where it meets the diagonal.
+    """One tile of s cos from scaled embeddings i; matched pairs keep full precision.
 
-    A rounded cosine of 1 beside an exact one would turn a loss of 1e-9 into 1e-3 at s = 100.
+    If a matched cosine of 1 were rounded here and exact elsewhere, a loss of 1e-9 would become 1e-3 at s = 100.
     """
     tile = torch.mm(i[a], t[b].T).to(matched.dtype)
     diagonal, rows = _diagonal(tile, a, b, first)
@@ -129,8 +129,8 @@ def _logits(i, t, a: slice, b: slice, matched: torch.Tensor, first: int) -> torc
 def _add_products(dI, dT, G, i, t, a: slice, b: slice, first: int) -> None:
     """Add the contribution of a tile G of d loss/d l, without its matched entries, to both gradients.
 
-    In trained towers matched entries are differences of nearly equal numbers. They stay out of rounded products and are
-    added by `_add_diagonal`.
+    In trained towers matched entries are differences of nearly equal numbers. So they stay out of rounded products, and
+    `_add_diagonal` adds them.
     """
     _diagonal(G, a, b, first)[0].zero_()
     dI[a] += torch.mm(G, t[b])
@@ -189,10 +189,10 @@ def _uncompiled(reason: str) -> None:
 
 
 class _Once(torch.autograd.Function):
-    """A gradient of a tiled loss: `inputs` reach it, and a second derivative by them raises NotImplementedError.
+    """A gradient of a tiled loss; a second derivative by `inputs` raises NotImplementedError.
 
-    torch's once_differentiable only looks at the upstream gradient. Where the loss is the end of the graph, second
-    derivatives were silently wrong.
+    torch's once_differentiable checks only the upstream gradient. If the loss ends the graph, second derivatives would
+    be silently wrong.
     """
 
     @staticmethod
@@ -206,7 +206,7 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *_):
         raise NotImplementedError(
-            f"{ctx.loss} has no second derivative; the dense loss of the same name in simulator.towers.losses has"
+            f"{ctx.loss} has no second derivative; use the dense loss of the same name in simulator.towers.losses"
         )
 
 
@@ -215,7 +215,7 @@ class _InfoNCE(torch.autograd.Function):
 
     @staticmethod
     def forward(I, T, scale, weights, problem):
-        I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile looks into the history of what it is given
+        I, T, scale = I.detach(), T.detach(), scale.detach()  # torch.compile reads the history of its arguments
         cosine = _matched(I, T, problem.first)
         pairs = scale * cosine
         shift = scale * (1 - combined(problem.group, -cosine.min(), "MAX").neg())
@@ -255,16 +255,16 @@ class _InfoNCE(torch.autograd.Function):
             G = kernel(_logits(i, t, a, b, pairs, problem.first), scale, row[a], column[b], problem.product)
             _add_products(dI, dT, G, i, t, a, b, problem.first)
         _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
-        # dI is that of s I; sum_ij (d loss/d l_ij) cos_ij is its inner product with I: no further product.
+        # dI is the gradient by s I. Its inner product with I is sum_ij (d loss/d l_ij) cos_ij, the slope in s.
         dscale = (dI * I).sum()
         gradients, inputs = (upstream * scale * dI, upstream * dT, upstream * dscale), ctx.saved_tensors[:3]
         return *(_Once.apply("tiled_infonce", gradient, upstream, *inputs) for gradient in gradients), None, None
 
 
 def _normalisers(I, T, pairs, scale, problem, safe):
-    """(log sum over columns, log sum over rows) of exp(l): every term shifted by s where that is safe.
+    """(log sum over columns, log sum over rows) of exp(l).
 
-    Otherwise each sum is shifted by its own largest term so far.
+    All terms are shifted by s if that is safe. Otherwise each sum is shifted by its own largest term so far.
     """
     entrywise, add, start = (_sums, torch.add, 0.0) if safe else (_log_sums, torch.logaddexp, -torch.inf)
     i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, entrywise)
@@ -279,7 +279,7 @@ def _normalisers(I, T, pairs, scale, problem, safe):
 
 
 class _SigLIP(torch.autograd.Function):
-    """Loss of b rows; the forward pass computes the gradient, too."""
+    """Loss of b rows. The forward pass computes the gradient, too."""
 
     @staticmethod
     def forward(I, T, scale, bias, weights, problem):
@@ -296,8 +296,8 @@ class _SigLIP(torch.autograd.Function):
             _add_products(dI, dT, G, i, t, a, b, problem.first)
         own, more = pairs + bias, weights[problem.first : problem.first + len(I)] - 1
         _add_diagonal(dI, dT, (own.sigmoid() - 1) * (1 + more), scaled, T, problem.first)
-        # Every entry was counted as a negative; -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive, of
-        # which weights count 1 + `more`.
+        # Every entry was counted as a negative. -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive,
+        # with weight 1 + `more`.
         loss = (total - own.sum() - (more * F.logsigmoid(own)).sum()) / B
         dI, dT = dI / B, dT / B
         dbias = dbias - len(I) + (more * (own.sigmoid() - 1)).sum()

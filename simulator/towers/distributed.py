@@ -1,9 +1,9 @@
-"""One batch shared among processes that torchrun started: each embeds its own rows, and the loss is that of the batch.
+"""One batch shared among processes that torchrun started: each embeds its own rows, and the loss is the whole batch's.
 
-Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Its share of the loss is its rows' part of the sum; the
-shares add up to the loss, and the gradients of the shares add up to the gradient, so parameters' gradients are summed
-and never averaged or multiplied by W (averaging after a loss that was already divided by B, or gathering without a
-gradient for the other processes' rows, is the fault of open_clip issue 616).
+Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Its share of the loss is its rows' part of the sum. Shares
+add up to the loss, and their gradients to its gradient. Parameters' gradients are therefore summed, never averaged or
+multiplied by W. (The fault of open_clip issue 616 is to average after a loss that was already divided by B, or to
+gather without a gradient for the other processes' rows.)
 """
 
 import os
@@ -24,7 +24,7 @@ ALONE = Group()
 
 
 def join(device: str) -> Group:
-    """The group of processes that torchrun started, ALONE if it started none; call `leave` at the end.
+    """The group of processes that torchrun started, ALONE without torchrun; call `leave` at the end.
 
     NCCL between CUDA devices, gloo otherwise.
     """
@@ -40,14 +40,14 @@ def join(device: str) -> Group:
 
 
 def leave(group: Group) -> None:
-    """Wait for all processes, then leave: a process that ends earlier makes the others fail."""
+    """Wait for all processes, then leave the group: a process that ends earlier makes the others fail."""
     if group.size > 1:
         dist.barrier()
         dist.destroy_process_group()
 
 
 def local_device(device: str) -> str:
-    """The device of this process: of several CUDA devices the one with torchrun's local number."""
+    """The device of this process: the CUDA device with torchrun's local number if there are several."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
 
@@ -56,14 +56,14 @@ def rows(group: Group, batch_size: int) -> slice:
     if batch_size % group.size:
         nearest = max(1, round(batch_size / group.size)) * group.size
         raise ValueError(
-            f"batch_size = {batch_size} does not divide over {group.size} processes; the nearest that does is {nearest}"
+            f"batch_size = {batch_size} does not divide over {group.size} processes; {nearest} is the nearest"
         )
     share = batch_size // group.size
     return slice(group.rank * share, (group.rank + 1) * share)
 
 
 def combined(group: Group, x: torch.Tensor, operation: str = "SUM") -> torch.Tensor:
-    """Elementwise sum, or another of torch's reductions, over processes; without a gradient."""
+    """Elementwise sum, or another torch reduction, over processes; has no gradient."""
     if group.size == 1:
         return x
     x = x.contiguous().clone()
@@ -80,12 +80,12 @@ def anywhere(group: Group, flag: bool) -> bool:
 
 
 def gather(group: Group, x: torch.Tensor) -> torch.Tensor:
-    """Rows (E, b, ...) of all processes in order, (E, B, ...), with the gradient of every process's use of them."""
+    """Concatenate all processes' rows (E, b, ...) to (E, B, ...); gradients from all processes flow back."""
     return x if group.size == 1 else _Gather.apply(x, group)
 
 
-# torch.distributed.nn.functional.all_gather is deprecated in torch 2.13. Over gloo it returns a transposed gradient,
-# without a word, where the gradient it is given is laid out by columns.
+# torch.distributed.nn.functional.all_gather is deprecated in torch 2.13. Over gloo it silently transposes an upstream
+# gradient that is stored by columns.
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(x, group):

@@ -1,4 +1,4 @@
-"""What is trained: recipe, world and number of every model of an ensemble, with seed and device."""
+"""The ensemble to train: recipe, world and number of every model, with seed and device."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from simulator.world import World
 
 
 class Ensemble(NamedTuple):
-    """Models that are trained at once. Model k has the streams of number models[k]."""
+    """Models that are trained at once. Model k reads the streams of number models[k]."""
 
     recipe: Recipe
     worlds: tuple[World, ...]
@@ -33,12 +33,12 @@ class Ensemble(NamedTuple):
 
     @property
     def views(self) -> Views:
-        """How training looks at the worlds."""
+        """The worlds' pairs, prompts and identity for training."""
         return views_of(self.worlds[0])
 
     @property
     def inputs(self) -> dict[str, View]:
-        """What each tower reads."""
+        """The input of each tower."""
         found = self.views.inputs(self.worlds[0])
         return {side: found[side] for side in self.recipe.objective.sides}
 
@@ -54,17 +54,17 @@ class Ensemble(NamedTuple):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of parameters and pairs; bfloat16 is the precision of products under autocast."""
+        """Type of parameters and pairs; bfloat16 is for products under autocast only."""
         return torch.float64 if self.recipe.precision == "float64" else torch.float32
 
 
 def least_bytes(ensemble: Ensemble) -> int:
-    """Least bytes that a process needs: old and new parameters, a fixed set, a batch and its embeddings.
+    """Lower bound on a process's memory: old and new parameters, a fixed set, a batch and its embeddings.
 
-    A run takes a few times more.
+    A run needs a few times more.
     """
     recipe, size = ensemble.recipe, ensemble.dtype.itemsize
-    drawn = ensemble.views.inputs(ensemble.worlds[0]).values()  # whether or not they are read
+    drawn = ensemble.views.inputs(ensemble.worlds[0]).values()  # also if no tower reads them
     numbers = sum(view.size for view in drawn) + sum(layer.outputs * layer.uses for layer in ensemble.layers)
     weights = 2 * sum(layer.inputs * layer.outputs for layer in ensemble.layers)
     held = sum(view.size * (1 if view.form == "image" else size) for view in drawn)  # pixels are held in bytes
@@ -73,6 +73,6 @@ def least_bytes(ensemble: Ensemble) -> int:
 
 
 def step_products(ensemble: Ensemble) -> int:
-    """Multiply-adds of a step's affine maps, forwards."""
+    """Multiply-adds of a step's affine maps, in the forward pass."""
     products = sum(layer.inputs * layer.outputs * layer.uses for layer in ensemble.layers)
     return len(ensemble.models) * ensemble.recipe.batch_size * products

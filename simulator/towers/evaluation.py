@@ -1,9 +1,9 @@
 """Zero-shot accuracy of a trained ensemble, by group and prompt.
 
 A class is scored by the inner product of the image embedding with one vector: an embedded prompt, the mean of embedded
-captions, a row of the supervised head, or (SupCon, which has neither) the mean embedding of the class. Linear towers
-are therefore linear critics, whose accuracy is exact. Other towers, and log-mean-exp prompts, are evaluated on
-scrambled Sobol points, one replicate per scrambling. Pixel worlds have a finite set of test images.
+captions, a row of the supervised head, or (for SupCon) the mean embedding of the class. Linear towers are therefore
+linear critics, whose accuracy is exact. Other towers, and log-mean-exp prompts, are evaluated on scrambled Sobol
+points, one replicate per scrambling. Pixel worlds have a finite set of test images.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ PIXELS = 2**24  # numbers of images that all models of an ensemble score at a ti
 def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
     """The prompts that towers of a recipe accept; (None,) for learners that read no captions.
 
-    Inner products are known up to a factor only, so they have no log-mean-exp.
+    Inner products are defined up to a factor only, so they have no log-mean-exp.
     """
     if not recipe.prompted:
         return (None,)
@@ -47,7 +47,7 @@ def default_prompts(recipe: Recipe) -> tuple[Prompt | None, ...]:
 def class_vectors(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
 ) -> Float[torch.Tensor, "E K *captions h"]:
-    """Vectors that images are compared with: one per class, or one per caption for log-mean-exp prompts."""
+    """Vectors that score images: one per class, or one per caption for log-mean-exp prompts."""
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
@@ -65,7 +65,7 @@ def class_vectors(
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the law of captions given the label that every model was trained on."""
+    """Worlds with the caption law given the label of every model's training pairs."""
     return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
 
 
@@ -138,7 +138,7 @@ class Points(NamedTuple):
 
 
 def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Points:
-    """R scramblings of 2^power Sobol points in d_I dimensions, the dictionary's coordinates first."""
+    """R scramblings of 2^power Sobol points in d_I dimensions; the dictionary's coordinates come first."""
     world = ensemble.worlds[0]
     D, _ = dictionaries(world, ensemble.seed)
     complement = np.linalg.svd(D, full_matrices=True)[0][:, world.latents :]
@@ -186,7 +186,7 @@ def _accuracy_on_points(
         for g, y in enumerate(mixtures[0].labels):
             score = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
             best = score.amax(-1)
-            # Among k classes that tie a decision is 1/k right.
+            # Among k tied classes the accuracy is 1/k.
             right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
             result[r, :, g] = right.mean(1).cpu().numpy()
     return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)
@@ -195,9 +195,9 @@ def _accuracy_on_points(
 def trial(
     ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int
 ) -> Points | TestImages | None:
-    """The images on which accuracies under some prompts are measured; None where all accuracies are exact.
+    """The test images for accuracies under some prompts; None if all accuracies are exact.
 
-    For Gaussian worlds 2^power points in each of `replicates`; for pixels every test object with every attribute.
+    Gaussian worlds: 2^power points in each of `replicates`. Pixels: every test object with every attribute.
     """
     world = ensemble.worlds[0]
     if world.views is not None:

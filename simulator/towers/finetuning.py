@@ -1,13 +1,13 @@
-"""A pretrained CLIP trained on, on pairs of a pixel world: by the contrastive objective, or as a classifier.
+"""Fine-tuning of a pretrained CLIP on pairs of a pixel world: with the contrastive objective, or as a classifier.
 
-With I an image's and T a caption's embedding, both of norm 1, and s the scale that the model was pretrained with:
+I is an image's and T a caption's embedding, both of norm 1. s is the scale from pretraining:
 
     infonce      mean of the cross-entropies of s I T' over a batch's captions and over its images: CLIP's own loss
     supervised   cross-entropy of s I W' + b over the classes, W and b zero at first: a linear head on the same image
                  tower, at the same temperature
 
-s is fixed. Everything else that a loss depends on is trained by AdamW, with decay of matrices only. A model predicts by
-the caption nearest to the image, like CLIP, or by its head.
+s is fixed. AdamW trains all other weights on which the loss depends, and decays matrices only. A model predicts the
+caption nearest to the image, like CLIP, or by its head.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -75,19 +75,19 @@ class Head(torch.nn.Linear):
 def contrastive(
     I: Float[torch.Tensor, "B h"], T: Float[torch.Tensor, "B h"], scale: Float[torch.Tensor, ""]
 ) -> Float[torch.Tensor, ""]:
-    """Symmetric InfoNCE of a batch; captions that two pairs share are negatives of each other, as in CLIP's loss."""
+    """Symmetric InfoNCE of a batch. Equal captions of two pairs are negatives of each other, as in CLIP's loss."""
     return losses.infonce(I[None], T[None], scale[None])[0]
 
 
 def classified(
     head: Head, I: Float[torch.Tensor, "B h"], labels: Int[torch.Tensor, " B"], scale: Float[torch.Tensor, ""]
 ) -> Float[torch.Tensor, ""]:
-    """Cross-entropy of the labels by a head."""
+    """Cross-entropy of a head's class scores."""
     return losses.supervised(head(scale * I)[None], labels[None])[0]
 
 
 def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M L"]:
-    """Every caption of a world in the model's tokens, [object][attribute], the last for what is not mentioned."""
+    """Every caption of a world in the model's tokens, [object][attribute]; the last index means "not mentioned"."""
     classes = [*range(len(scene.objects.names)), None]
     sentences = [sentence(scene, an_object, attribute) for an_object in classes for attribute in classes]
     return model.tokenizer(sentences).unflatten(0, (len(classes), len(classes)))
@@ -104,7 +104,7 @@ class PairSet:
     stream: str
 
     def batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """(images, tokens, labels) without end; the remainder of an epoch is left out."""
+        """Yield (images, tokens, labels) without end; the remainder of an epoch is left out."""
         n, epoch = len(self.scenes.labels), 0
         while True:
             order = torch.from_numpy(numpy_stream(self.seed, f"order of {self.stream}", epoch).permutation(n))
@@ -127,7 +127,7 @@ def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int,
 
 
 def trained_parameters(model: Pretrained, head: Head | None) -> list[torch.nn.Parameter]:
-    """Parameters that are trained: both towers without a head, the image tower and the head otherwise."""
+    """Trainable parameters: both towers without a head, the image tower and the head otherwise."""
     named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
     if head is None:
         return [value for _, value in named]
@@ -141,9 +141,9 @@ def finetune(
     pairs: PairSet,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[float]:
-    """Train in place and return the loss of every step; stops at the first loss that is not finite.
+    """Train in place and return the loss of every step; stop at the first loss that is not finite.
 
-    Dropout draws from a stream of its own; global random state is restored.
+    Dropout draws from a separate stream; global random state is restored.
     """
     trained = trained_parameters(model, head)
     optimizer = _adamw(trained, recipe)
@@ -182,7 +182,7 @@ def _adamw(trained: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim
 def predicted(
     model: Pretrained, head: Head | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
 ) -> Int[torch.Tensor, " N"]:
-    """Predicted class of each image of a trial: the nearest of "a photo of a NAME", or the head's."""
+    """Predicted class per image of a trial: by the nearest caption "a photo of a NAME", or by the head."""
     K = len(tokens) - 1
     names = model.texts(tokens[torch.arange(K, device=tokens.device), K]) if head is None else None
     found = []
@@ -194,7 +194,7 @@ def predicted(
 
 
 def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
-    """A copy of all weights on the CPU, as `restore` takes them."""
+    """A copy of all weights on the CPU, for `restore`."""
     parts: dict[str, Any] = {"model": model.module, **({} if head is None else {"head": head})}
     return {
         f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)

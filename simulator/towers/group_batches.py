@@ -1,4 +1,4 @@
-"""Batches of an ensemble, after its sampler: fresh pairs or minibatches of a fixed set, and the weights of groups."""
+"""Sampled batches of an ensemble: fresh pairs or minibatches of a fixed set, and the weights of groups."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -18,9 +18,9 @@ from simulator.world import World
 def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
     """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
 
-    Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: its first n pairs in a new
-    order every epoch, the remainder of an epoch left out. The recipe's sampler chooses among either. The next batch may
-    be written over this one.
+    Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: the stream's first n pairs in
+    a new order every epoch; the remainder of an epoch is left out. The recipe's sampler chooses among these pairs. The
+    next batch may overwrite this one.
     """
     return (_fresh_batches if ensemble.recipe.n is None else _fixed_batches)(ensemble, first)
 
@@ -28,7 +28,7 @@ def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pairs:
     """Block `index` of every model's training stream."""
     worlds, sampler = ensemble.worlds, ensemble.sampler
-    if ensemble.recipe.n is None and sampler.rows is not None:  # an endless stream is cut to the balanced law
+    if ensemble.recipe.n is None and sampler.rows is not None:  # fresh pairs come from the balanced law itself
         worlds = tuple(sampler.law(world) for world in worlds)
     block = ensemble.views.block(ensemble._replace(worlds=worlds), "train", index, over)
     if not sampler.swaps:
@@ -47,7 +47,7 @@ def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
         while position < end:
             index, offset = divmod(position, block)
             if index != held_index:
-                over = None if pieces else held  # this batch still reads the rows that it began with
+                over = None if pieces else held  # this batch still needs the rows that it began with
                 held, held_index = pair_block(ensemble, index, over), index
             take = min(end - position, block - offset)
             pieces.append([field[:, offset : offset + take] for field in held])
@@ -76,11 +76,11 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
 
 
 def _orders(ensemble: Ensemble, held: Pairs, first: int) -> list[Iterator[Int[np.ndarray, " size"]]]:
-    """Rows of its fixed set that every model visits at step `first`, `first` + 1, ..., drawn on the CPU.
+    """Per model, the rows of its fixed set at step `first`, `first` + 1, ..., drawn on the CPU.
 
-    Every epoch has its own order, and its remainder is left out. Models whose sets are cut differ in their epochs.
+    Every epoch has its own order, and its remainder is left out. Models with reduced sets differ in their epochs.
 
-    Raises EmptyGroup where a group has no pair, or a cut set has fewer pairs than a batch.
+    Raises EmptyGroup if a group has no pair, or a reduced set has fewer pairs than a batch.
     """
     sampler, seed, size = ensemble.sampler, ensemble.seed, ensemble.recipe.batch_size
     numbers = _groups(held, ensemble.worlds) if sampler.rows is not None else [None] * len(ensemble.models)
@@ -95,7 +95,7 @@ def _orders(ensemble: Ensemble, held: Pairs, first: int) -> list[Iterator[Int[np
             least = int(np.ceil(size / sampler.effective(world)))
             raise EmptyGroup(
                 f"sampler = {sampler.name!r} leaves {len(kept)} of n = {len(groups)} pairs, fewer than "
-                f"batch_size = {size}; about n = {least} leave as many"
+                f"batch_size = {size}; about n = {least} is enough"
             )
         found.append(_order(sampler, groups, world, kept, seed, model, size, first))
     return found
@@ -104,7 +104,7 @@ def _orders(ensemble: Ensemble, held: Pairs, first: int) -> list[Iterator[Int[np
 def _order(
     sampler: Sampler, groups, world: World, kept, seed: int, model: int, size: int, first: int
 ) -> Iterator[Int[np.ndarray, " size"]]:
-    """Rows that one model visits at step `first`, `first` + 1, ..."""
+    """Rows of one model at step `first`, `first` + 1, ..."""
     epoch, order = -1, kept
     for step in count(first):
         now, place = divmod(step, len(kept) // size)
@@ -122,7 +122,7 @@ def _groups(held: Pairs, worlds: Sequence[World]) -> Int[np.ndarray, "E n"]:
 
 
 def check_groups(ensemble: Ensemble) -> None:
-    """Refuse groups without a pair before training begins. This draws a fixed set."""
+    """Raise EmptyGroup before training if a group has no pair. This draws the fixed set, if there is one."""
     if ensemble.sampler.balances:
         next(draw_batches(weighed(ensemble), 0))
     if ensemble.recipe.objective.ascent:  # GroupDRO needs the loss of every group
@@ -130,7 +130,7 @@ def check_groups(ensemble: Ensemble) -> None:
 
 
 def weighed(ensemble: Ensemble) -> Ensemble:
-    """The ensemble with its sampler's weights of groups; raises EmptyGroup where a group has no share."""
+    """The ensemble with its sampler's weights of groups; raises EmptyGroup if a group has share zero."""
     if ensemble.sampler.weights is None:
         return ensemble
     weights = np.stack([ensemble.sampler.weights(own) for own in _shares(ensemble)])
@@ -138,7 +138,7 @@ def weighed(ensemble: Ensemble) -> Ensemble:
 
 
 def _shares(ensemble: Ensemble) -> list[Float[np.ndarray, " G"]]:
-    """Share of every group, by the law of fresh pairs or its count in a fixed set; EmptyGroup where one is 0."""
+    """Share of every group in the law of fresh pairs or in a fixed set; raises EmptyGroup if one is 0."""
     worlds = ensemble.worlds
     if ensemble.recipe.n is not None:
         numbers = _groups(fixed_set(ensemble), worlds)

@@ -1,8 +1,8 @@
 """Last-layer retraining, DFR (Kirichenko et al. 2023, arXiv 2204.02937): a new head on balanced groups.
 
-The head is least squares of the labels on embeddings of fresh pairs of the balanced law, p = 1/K. Linear towers wide
-enough for the latents become the least-squares rule at p = 1/K, which has no weight on the background. For other towers
-no law is known.
+The head regresses labels on embeddings of fresh pairs of the balanced law, p = 1/K, by least squares. Linear towers
+wide enough for the latents become the least-squares rule at p = 1/K, which has no weight on the background. For other
+towers no law is known.
 """
 
 import torch
@@ -13,11 +13,11 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters, embed, scored
 
 ROUNDING = 1e-10  # of the largest eigenvalue: float32 leaves about 1e-14
-BLOCKS = 4  # of pairs that the head is fitted to, 4096 each in narrow views
+BLOCKS = 4  # of pairs to which the head is fitted, 4096 pairs each in narrow views
 
 
 def with_retrained_head(ensemble: Ensemble, parameters: Parameters) -> Parameters:
-    """The parameters, with a new head where the recipe says so."""
+    """The parameters; with a new head if the recipe refits the last layer."""
     if ensemble.recipe.last_layer == "trained":
         return parameters
     worlds = tuple(SAMPLERS["balanced"].law(world) for world in ensemble.worlds)
@@ -30,7 +30,7 @@ def with_retrained_head(ensemble: Ensemble, parameters: Parameters) -> Parameter
     targets = F.one_hot(torch.cat(labels, dim=1), K).double() - 1 / K
     offset = ensemble.recipe.towers != "linear"  # the best linear rule has none, see `layers.initialise`
     A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1) if offset else I
-    # Embeddings wider than the latents have low rank except for rounding in float32, which must not be fitted.
+    # Embeddings wider than the latents have low rank plus float32 rounding errors, which must not be fitted.
     solution = (torch.linalg.pinv(A.mT @ A, rtol=ROUNDING, hermitian=True) @ (A.mT @ targets)).to(embeddings[0].dtype)
     head = {"head.weight": solution[:, : I.shape[-1]]}
     if offset:

@@ -1,12 +1,12 @@
-"""Towers of an ensemble: their layers, their initial weights, and how they map views (E, B, ...) to embeddings.
+"""Towers of an ensemble: layers, initial weights, and the map from views (E, B, ...) to embeddings.
 
 linear  x W
 mlp     `depth` hidden layers x -> act(x W + b), then an affine map. With a skip, x W is added, since scores of
         views with Gaussian noise are nearly bilinear.
-conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine map of all that is left. A layer's
+conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine map of the flattened result. A layer's
         weight is a matrix, one row per number of a patch and one column per channel, so that SOAP rotates it too.
-tokens  a vector for every word, their mean through hidden layers and an affine map. Word 0 is padding. Words are looked
-        up by a product with zeros and ones, whose gradient adds up in one order on every device.
+tokens  the mean of one vector per word, then hidden layers and an affine map. Word 0 is padding. The lookup is a
+        product with zeros and ones, whose gradient adds up in one order on every device.
 
 Every parameter has a leading model axis E. Initial weights come from one named stream per parameter and model, drawn on
 the CPU in float64. Model k is therefore the same in any ensemble and on any device.
@@ -26,16 +26,16 @@ from simulator.towers.recipe import Recipe
 
 Parameters = dict[str, torch.Tensor]
 
-# What each kind of tower reads.
+# Forms of views that each kind of tower reads.
 READS = {"linear": ("vector", "image"), "mlp": ("vector", "image"), "conv": ("image",), "tokens": ("words",)}
-FORMS = {"vector": "vectors", "image": "images", "words": "words"}  # as messages call them
+FORMS = {"vector": "vectors", "image": "images", "words": "words"}  # for messages
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
 SIDE = 3  # of a convolution's patch
 STRIDE = 2
 
 
 class View(NamedTuple):
-    """What a tower reads of one pair."""
+    """The input of a tower: one pair's image or caption."""
 
     form: Literal["vector", "image", "words"]
     shape: tuple[int, ...]
@@ -85,14 +85,14 @@ def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
 
 
 def check_inputs(recipe: Recipe, views: Mapping[str, View]) -> None:
-    """Raise ValueError for towers that cannot read the views, naming the kinds that can."""
+    """Raise ValueError for towers that cannot read the views; the message names kinds that can."""
     for tower, view in views.items():
         kind, field = recipe.kinds[tower], "towers" if tower == "image" else "text_towers"
         if view.form not in READS[kind]:
             able = ", ".join(name for name, forms in READS.items() if view.form in forms)
             raise ValueError(
-                f"{field} = {kind!r} do not read {FORMS[view.form]}, which this world's {tower}s are; those that do "
-                f"are {able}"
+                f"{field} = {kind!r} do not read {FORMS[view.form]}, the form of this world's {tower}s; choose one of "
+                f"{able}"
             )
 
 
@@ -106,7 +106,7 @@ def initialise(
     device: str,
     dtype: torch.dtype,
 ) -> Parameters:
-    """Initial parameters of the models numbered `models`: weights, then log scale and bias where the loss has them.
+    """Initial parameters of the models numbered `models`: weights, then log scale and bias if the loss has them.
 
     Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere; vectors of words
     are N(0, 1).
@@ -131,7 +131,7 @@ def initialise(
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
     for name in objective.heads:
         parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, classes) / recipe.embed_dim**0.5
-        if recipe.towers != "linear":  # a linear rule needs none where classes are alike
+        if recipe.towers != "linear":  # a linear rule needs none: worlds are symmetric in the classes
             parameters[f"{name}.bias"] = constant(0.0, classes)
     if objective.cosine and recipe.temperature is None:
         parameters["log_scale"] = constant(objective.scale).log()
@@ -165,7 +165,7 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -
 
 
 def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -> Float[torch.Tensor, "E B o"]:
-    """X W + b for every model; without b where the layer has none."""
+    """X W + b for every model; X W if the layer has no bias."""
     weight, bias = parameters[f"{name}.weight"], parameters.get(f"{name}.bias")
     return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias[:, None], x, weight)
 
@@ -175,7 +175,7 @@ def convolved(
 ) -> Float[torch.Tensor, "E B O h w"]:
     """Every model's convolution of its own images.
 
-    A CPU takes one model after the other, which is about twice as fast as one grouped convolution; a GPU takes groups.
+    A CPU loops over models, which is about twice as fast as one grouped convolution. A GPU uses groups.
     """
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     options = {"stride": STRIDE, "padding": SIDE // 2}
@@ -195,12 +195,12 @@ def mean_word(vectors: Float[torch.Tensor, "E V w"], x: Int[torch.Tensor, "E B L
 
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:
-    """Unit vectors where scores are cosines, else the embeddings themselves."""
+    """Unit vectors if scores are cosines, else the embeddings themselves."""
     return F.normalize(embeddings, dim=-1) if recipe.objective.cosine else embeddings
 
 
 def logit_scale(recipe: Recipe, parameters: Parameters) -> Float[torch.Tensor, " E"] | None:
-    """s, one per model: learned, or 1/temperature; None where scores are inner products."""
+    """s, one per model: learned, or 1/temperature; None if scores are inner products."""
     if not recipe.objective.cosine:
         return None
     if recipe.temperature is None:

@@ -1,10 +1,10 @@
-"""Training of an ensemble here, or shared among processes, each with its own models, which share nothing.
+"""Training of an ensemble in this process, or in several processes that each train some of the models.
 
 A step of a small ensemble is a hundred short products. Two threads that wait for each other after every product gain a
 factor of 1.2 to 1.5, two processes nearly two. Processes are spawned, so a script that uses them starts under
-`if __name__ == "__main__":` and registers its own samplers and objectives outside of it, where the processes find them.
+`if __name__ == "__main__":`. It registers its own samplers and objectives outside of it, so that all processes do.
 
-States are those of one process bit by bit, except after compilation: steps of fewer models may round differently.
+States equal those of one process bit by bit, except after compilation: steps of fewer models may round differently.
 """
 
 import os
@@ -27,14 +27,13 @@ from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.training import Refused, State, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
-# Multiply-adds of a run for which other processes pay: a shorter run takes about ten seconds, of which they would spend
-# three on importing torch and a few on waiting for the compiler.
+# Multiply-adds from which a run is faster in several processes. A shorter run takes about ten seconds. Each process
+# spends three of them on importing torch, and a few on waiting for the compiler.
 WORTH_SHARING = 2**35
-# Multiply-adds of a step for which a second thread pays. For fewer, threads that wait for each other take longer than
-# the work, and ten times longer beside a busy process (8 models, width 32, batch 128: 12 s on one thread, over 100 s on
-# two).
+# Multiply-adds from which a step is faster on two threads. In shorter steps they mostly wait for each other, ten times
+# as long beside a busy process (8 models, width 32, batch 128: 12 s on one thread, over 100 s on two).
 SHARED_WORK = 2**27
-FARTHEST, LAST = 0, 1  # places of the shared array: the farthest step of any process, and the step at which all stop
+FARTHEST, LAST = 0, 1  # indices of the shared array: the latest step of any process, and the step at which all stop
 
 
 class EveryModelDiverged(RuntimeError):
@@ -46,18 +45,18 @@ class ProcessEnded(RuntimeError):
 
 
 def check_processes(processes: int, ensemble: Ensemble) -> None:
-    """Refuse a number of processes that cannot share the ensemble."""
+    """Raise ValueError for a number of processes that cannot share the ensemble."""
     models = len(ensemble.models)
     if not 1 <= processes <= models:
         near = min(max(processes, 1), models)
         raise ValueError(
-            f"processes = {processes} lies outside [1, {models}], a model each at least; the nearest valid value is "
+            f"processes = {processes} lies outside [1, {models}], at least one model each; the nearest valid value is "
             f"{near}"
         )
     if processes > 1 and not _on_cpu(ensemble):
         raise ValueError(
-            f"processes = {processes} share the models of a CPU that draws its own pairs, not those of device = "
-            f"{ensemble.device!r} and draw_on = {ensemble.draw_on!r}; leave it out"
+            f"processes = {processes} needs training and drawing on the CPU, not device = {ensemble.device!r} and "
+            f"draw_on = {ensemble.draw_on!r}; leave it out"
         )
 
 
@@ -66,9 +65,9 @@ def _on_cpu(ensemble: Ensemble) -> bool:
 
 
 def processes_for(ensemble: Ensemble) -> int:
-    """Number of processes that train the ensemble soonest: one per torch thread, at most one per model.
+    """The fastest number of processes for the ensemble: one per torch thread, at most one per model.
 
-    One on a GPU, for a short run, where torch has one thread, and where processes share the batch.
+    It is one on a GPU, for a short run, with one torch thread, and if torchrun's processes share the batch.
     """
     short = ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING
     if short or not _on_cpu(ensemble) or ensemble.group.size > 1:
@@ -84,9 +83,9 @@ def run_in(
     stop: Stop = lambda: False,
     refused: Refused | None = None,
 ) -> Iterator[State]:
-    """As `simulator.towers.training.run`, in one process or in several, which share torch's threads.
+    """`simulator.towers.training.run` in one process, or in several that share torch's threads.
 
-    Raises EveryModelDiverged where all models are frozen.
+    Raises EveryModelDiverged if all models are frozen.
     """
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         found = run(ensemble, state, checkpoints, stop, refused)
@@ -102,7 +101,7 @@ def run_in(
 
 
 class _Part(NamedTuple):
-    """What one process trains."""
+    """One process's share of an ensemble."""
 
     ensemble: Ensemble
     state: State
@@ -111,11 +110,11 @@ class _Part(NamedTuple):
     threads: int
 
 
-_worker: dict[str, Any] = {}  # what one process trains, and how far it is
+_worker: dict[str, Any] = {}  # state of training in one process
 
 
 def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_Part]:
-    """Consecutive models for each process."""
+    """Split the ensemble into consecutive models per process."""
     E, found = len(ensemble.models), []
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
@@ -127,7 +126,7 @@ def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_
 
 
 def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
-    """A function of the tensors of states, except for their common step."""
+    """Apply a function to the corresponding tensors of states; their common step stays."""
     found = {}
     for field in State._fields[1:]:
         first, *_ = values = [getattr(state, field) for state in states]
@@ -139,9 +138,9 @@ def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
 
 
 def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused | None) -> Iterator[State]:
-    """States of the whole ensemble, joined as those of its parts arrive. All processes have ended when this ends.
+    """Yield states of the whole ensemble, joined from its parts. All processes end before this generator does.
 
-    Ctrl-C and SIGTERM, which may reach all processes, are blocked in them: this process stops them.
+    Ctrl-C and SIGTERM may reach all processes. The others block them, and this process stops the others.
     """
     context, steps = get_context("spawn"), parts[0].ensemble.recipe.steps
     shared = context.Array("q", [int(state.step), steps])
@@ -159,7 +158,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
             while pending:
                 if not stopping and stop():
                     stopping = True
-                    with shared.get_lock():  # no process is beyond the step after the farthest
+                    with shared.get_lock():  # no process is beyond step FARTHEST + 1
                         shared[LAST] = min(shared[FARTHEST] + 1, steps)
                 done, pending = wait(pending, POLL_SECONDS, FIRST_EXCEPTION)
                 for reply in done:
@@ -173,7 +172,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
             yield _tensorwise(lambda *x: torch.cat(x), *states)
     except BrokenProcessPool:
         raise ProcessEnded(
-            "a process that trained some of the models has ended: memory is too short, or a script asks for processes "
+            "a process that trained some of the models has ended: memory is too small, or a script starts processes "
             "outside of `if __name__ == '__main__':`"
         ) from None
     finally:
@@ -182,11 +181,11 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
             pool.shutdown(cancel_futures=True)
 
 
-# In the processes.
+# These functions run in the started processes.
 
 
 def _prepare(pipe: Connection, shared) -> None:
-    """End with the process that started this one, or when it closes its end of the pipe."""
+    """End this process when its parent ends or closes the pipe."""
     _worker["shared"] = shared
 
     def end() -> None:
@@ -198,7 +197,7 @@ def _prepare(pipe: Connection, shared) -> None:
 
 
 def _begin(message: bytes) -> None:
-    """Start the training of a part. (Plain pickle: multiprocessing's own would put tensors into shared memory.)"""
+    """Start to train a part. (Plain pickle: multiprocessing's pickler would put tensors into shared memory.)"""
     part: _Part = pickle.loads(message)
     torch.set_num_threads(part.threads)
     shared, steps = _worker["shared"], count(int(part.state.step) + 1)
@@ -215,6 +214,6 @@ def _begin(message: bytes) -> None:
 
 
 def _next_state() -> bytes:
-    """(the next state, None after the last; the reason if compilation has failed), pickled."""
+    """Pickled (next state or, after the last, None; the reason if compilation failed, else None)."""
     state, reasons = next(_worker["states"], None), _worker["reasons"]
     return pickle.dumps((state, reasons.pop() if reasons else None))

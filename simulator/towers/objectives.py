@@ -1,6 +1,6 @@
-"""The objectives: everything that training and theory need to know of a loss. No other module tests its name.
+"""The objectives: everything that training and theory need to know about a loss. No other module tests its name.
 
-An objective of your own is a class, and `register` makes its name a `Recipe.loss`:
+An objective of your own is a class. `register` makes its name a value of `Recipe.loss`:
 
     @register
     class ToTheCentre(Objective):
@@ -9,7 +9,7 @@ An objective of your own is a class, and `register` makes its name a `Recipe.los
         def loss(self, batch):  # (E,), one loss per model
             return (batch.images - batch.texts).square().sum(2).mean(1)
 
-The sums themselves are in `simulator.towers.losses`, and without the B x B matrix in `simulator.towers.chunked_losses`.
+The formulas are in `simulator.towers.losses`, and without the B x B matrix in `simulator.towers.chunked_losses`.
 """
 
 import math
@@ -41,7 +41,7 @@ Parameters = dict[str, torch.Tensor]
 class Embedded(NamedTuple):
     """This process's rows of a batch, embedded; every field has a leading model axis E.
 
-    split: whether the loss is this process's share of the whole batch's, or too large for B x B logits.
+    split: whether processes share the batch, or it is too large for B x B logits.
     """
 
     images: Float[torch.Tensor, "E b h"]
@@ -57,43 +57,43 @@ class Embedded(NamedTuple):
 
 
 class Objective:
-    """What is minimised, and what it needs. A subclass has a name and a loss, and sets whatever else differs."""
+    """A loss and its requirements. A subclass has a name and a loss, and sets each attribute that differs."""
 
     name: ClassVar[str]  # the value of `Recipe.loss`
     # Whether `loss` handles split batches, and so runs in several processes and without B x B logits.
     splits: ClassVar[bool] = False
-    # Whether there is a text tower. Without one the rows of a head or the classes' mean embeddings are compared.
+    # Whether there is a text tower. Without one a head or the classes' mean embeddings score classes.
     captions: ClassVar[bool] = True
-    # Names of linear heads on the embedding, one score per class each; "head" makes class scores.
+    # Names of linear heads on the embedding, with one score per class; those of "head" are the class scores.
     heads: ClassVar[tuple[str, ...]] = ()
-    # Initial s of cosine scores, learned unless the recipe fixes a temperature; None where scores are inner products.
+    # Initial s of cosine scores, learned unless the recipe fixes a temperature; None if scores are inner products.
     scale: ClassVar[float | None] = None
-    # Whether scores have a learned bias. It starts at -log(B - 1), where negatives weigh as much as the positive.
+    # Whether scores have a learned bias. At its initial value -log(B - 1) negatives weigh as much as the positive.
     bias: ClassVar[bool] = False
     towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv", "tokens")  # kinds for which it is defined
-    least_batch: ClassVar[int] = 2  # smallest batch that has something to compare
-    # Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and towers.
+    least_batch: ClassVar[int] = 2  # smallest batch for which the loss is defined
+    # Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and width.
     population_learner: ClassVar[Mapping[str, str]] = {}
     limited_by_width: ClassVar[bool] = False  # whether that optimum depends on `embed_dim` below the number of latents
     weighted: ClassVar[bool] = False  # whether pairs may have weights
     # Names of parameters (E, K^2) that start uniform over groups and that `after` moves in place of the optimiser.
     ascent: ClassVar[tuple[str, ...]] = ()
-    sampler: ClassVar[str | None] = "drawn"  # that leads to the same population; None where no law is known
+    sampler: ClassVar[str | None] = "drawn"  # the sampler with the same population; None if no law is known
 
     def loss(self, batch: Embedded) -> Loss:
         """One loss per model.
 
-        Of a split batch this process's share: shares add up to the loss, and their gradients to its gradient.
+        For a split batch it is this process's share: shares add up to the loss, and their gradients to its gradient.
 
         Parameters
         ----------
         batch
-            Embeddings, labels and all else that a loss may depend on.
+            Embeddings, labels and other arguments of losses.
         """
         raise NotImplementedError
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:
-        """Parameters that training continues with: a learned scale stays in [1, LARGEST_SCALE], as CLIP keeps it.
+        """Parameters after a step's corrections: a learned scale stays in [1, LARGEST_SCALE], as in CLIP.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class Objective:
         before
             Parameters before it.
         gradients
-            Of the loss at `before`.
+            Gradients of the loss at `before`.
         """
         if "log_scale" not in new:
             return new
@@ -119,10 +119,10 @@ class Objective:
         return ("image", "text") if self.captions else ("image",)
 
     def learner(self, recipe: "Recipe") -> str | None:
-        """Name of the learner that a recipe's towers become, in the world of `law`; None where no law is known.
+        """Name of the learner that a recipe's towers become, in the world of `law`; None if no law is known.
 
-        None for a fixed temperature, with which cosines cannot reach scores as large as the optimum's, for a frozen
-        tower, and for towers of two kinds.
+        None for a fixed temperature, since cosines then cannot reach the optimum's scores, for a frozen tower, and for
+        towers of two kinds.
 
         Parameters
         ----------
@@ -137,19 +137,19 @@ class Objective:
         return None if unknown else self.population_learner.get(recipe.towers)
 
     def law(self, recipe: "Recipe", worlds: World | Worlds) -> World | Worlds:
-        """The worlds whose population optimum a recipe's towers reach on pairs as they are drawn.
+        """The worlds whose population optimum a recipe's towers reach on unsampled pairs.
 
         Parameters
         ----------
         recipe
             Its `loss` is this objective.
         worlds
-            In which pairs are drawn.
+            The worlds of the pairs.
 
         Raises
         ------
         simulator.samplers.EmptyGroup
-            Where groups that are to be balanced have no share.
+            If a group that is to be balanced has share zero.
         """
         sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
         return SAMPLERS[sampler].law(worlds)
@@ -159,12 +159,12 @@ OBJECTIVES: dict[str, Objective] = {}
 
 
 def register(objective: type[Objective]) -> type[Objective]:
-    """Enter an objective into the table; a class decorator.
+    """Add an objective to the table; a class decorator.
 
     Raises
     ------
     ValueError
-        If another one has its name.
+        If another objective has its name.
     """
     add_row(OBJECTIVES, objective(), "an objective")
     return objective
@@ -179,7 +179,7 @@ def class_logits(
 
 
 def _of_all(batch: Embedded) -> dict[str, Any]:
-    """What a tiled loss needs of all processes' rows, and the precision of its products."""
+    """Arguments of a tiled loss: all processes' rows, and the precision of products."""
     return {
         "T": gather(batch.group, batch.texts),
         "weights": None if batch.weights is None else gather(batch.group, batch.weights),
@@ -248,7 +248,7 @@ class SigLIPUnbiased(SigLIP):
 
 @register
 class Supervised(Objective):
-    """Cross-entropy of the label by a head on the image tower."""
+    """Cross-entropy of the label, by a head on the image tower."""
 
     name = "supervised"
     splits = True
@@ -265,9 +265,9 @@ class Supervised(Objective):
 
 @register
 class PerfectCaptions(Supervised):
-    """[W] Eq. 10: the caption names the class and the attribute, and each has a head on the one encoder.
+    """[W] Eq. 10: the caption names the class and the attribute; each has a head on the shared encoder.
 
-    The two heads share the encoder alone, and one that is wide enough serves each as if it were its own.
+    An encoder that is wide enough serves each head as well as a separate encoder would.
     """
 
     name = "perfect-captions"
@@ -281,7 +281,7 @@ class PerfectCaptions(Supervised):
 
 @register
 class SupCon(Objective):
-    """The supervised contrastive loss: pairs with one label attract each other."""
+    """The supervised contrastive loss: pairs with the same label attract each other."""
 
     name = "supcon"
     captions = False
@@ -292,18 +292,18 @@ class SupCon(Objective):
 
 
 class GroupDRO(Objective):
-    """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1), a first base before a weighted objective.
+    """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1), the first base class of a weighted objective.
 
-    Towers descend sum_g q_g L_g, L_g the mean loss of a batch's pairs of group g: a pair counts q_g B/B_g, B_g of the B
-    pairs being of its group. The weights q of the groups ascend it: q_g <- q_g exp(STEP L_g), normalised. L_g is the
-    gradient by q_g, so nothing further is computed.
+    Towers descend sum_g q_g L_g, with L_g the mean loss of the batch's B_g pairs of group g: each pair has weight
+    q_g B/B_g. The group weights q ascend it: q_g <- q_g exp(STEP L_g), normalised. L_g is the gradient by q_g, so
+    nothing further is computed.
 
-    Supervised objectives: q uniform with the optimum at p = 1/K is a saddle point. There the rule ignores the
-    background, so all groups lose the same. Where q moves, the rule relies on the background, the groups with less
-    weight lose more, and q moves back.
+    Supervised objectives: uniform q with the optimum at p = 1/K is a saddle point. There the rule ignores the
+    background, so all groups have equal losses. If q moves away, the rule relies on the background. Groups with less
+    weight then have larger losses, and q moves back.
 
-    Contrastive objectives have no such point. A common pair has more negatives that are like it, so it loses more than
-    a counter pair already where groups weigh the same, and q moves towards the common groups. No law is known.
+    Contrastive objectives have no such point. A common pair has more negatives like itself. So its loss exceeds a
+    counter pair's even at equal weights, and q moves towards the common groups. No law is known.
     """
 
     STEP = 0.01  # eta_q of the paper's experiments
@@ -314,7 +314,7 @@ class GroupDRO(Objective):
         q = batch.parameters[GROUP_WEIGHTS]
         groups = group_numbers(batch.labels, batch.backgrounds, round(q.shape[1] ** 0.5))
         count = torch.zeros_like(q).scatter_add(1, groups, torch.ones_like(groups, dtype=q.dtype))
-        each = q / count.clamp(min=1)  # a group without a pair in the batch loses nothing
+        each = q / count.clamp(min=1)  # a group without a pair in the batch has loss zero
         return super().loss(batch._replace(weights=each.gather(1, groups) * groups.shape[1]))
 
     def after(self, new: Parameters, before: Parameters, gradients: Parameters) -> Parameters:

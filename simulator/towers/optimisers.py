@@ -2,9 +2,9 @@
 
 torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. AdamW equals
 torch.optim's (tests/simulator/towers/test_training.py). SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam
-in slowly rotating coordinates: the eigenvectors of the running means of G G' and G' G, for every matrix G of gradients.
+in slowly rotating coordinates. These are the eigenvectors of running means of G G' and G' G, per gradient matrix G.
 
-`averaged` keeps a running mean of the weights, with which models are evaluated.
+`averaged` keeps a running mean of the weights, for evaluation.
 """
 
 import torch
@@ -16,7 +16,7 @@ EPSILON = 1e-8
 BETAS = {"adamw": (0.9, 0.999), "soap": (0.95, 0.95)}  # Kingma & Ba 2015; Vyas et al. 2024, section 5
 SHAMPOO_BETA = 0.95  # of the running means of G G' and G' G
 REFRESH_EVERY = 10  # steps between two updates of the coordinates; Vyas et al. 2024, section 6.3
-LARGEST_SIDE = 1024  # longer sides of a matrix keep their coordinates: their square would not fit
+LARGEST_SIDE = 1024  # longer sides of a matrix are not rotated: their eigenvectors would not fit into memory
 
 
 def moments(optimizer: str, parameters: Parameters) -> Parameters:
@@ -51,7 +51,7 @@ def update(
 ) -> tuple[Parameters, Parameters]:
     """(parameters, state) after step number `count` (from 1) at learning rate `rate`.
 
-    Both of SOAP's moments are of gradients in its coordinates, which saves a third of the rotations.
+    SOAP keeps both moments in its own coordinates, which saves a third of the rotations.
     """
     new, memory = {}, dict(state)
     for name, g in gradients.items():
@@ -87,9 +87,9 @@ def rotate(g: torch.Tensor, axes: dict[str, torch.Tensor]) -> torch.Tensor:
 def refresh_eigenbasis(state: Parameters) -> Parameters:
     """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
 
-    The first moment, a mean of gradients, rotates with them; the second, of squares, cannot (Algorithm 3).
+    The first moment, a mean of gradients, rotates with them. The second, a mean of squares, cannot (Algorithm 3).
 
-    Separate from `update`, since it is due every REFRESH_EVERY steps only and a compiled step has no branches.
+    Separate from `update`: it runs every REFRESH_EVERY steps only, and a compiled step has no branches.
     """
     new = dict(state)
     for first in [name for name in state if name.startswith("first.")]:
@@ -106,8 +106,8 @@ def refresh_eigenbasis(state: Parameters) -> Parameters:
 def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tensor, ""], share: float) -> Parameters:
     """Polynomial-decay average of the weights after step number `count` (Shamir & Zhang 2013, section 4).
 
-    Step t has weight t^eta, nearly, with eta = 1/share - 1: about the last `share` of the steps. The average after step
-    1 is its weights, so no bias of the start has to be corrected.
+    Step t has a weight of about t^eta, eta = 1/share - 1, which averages about the last `share` of the steps. The
+    average after step 1 equals its weights, so no initial bias needs correction.
     """
     eta = 1 / share - 1
     weight = (eta + 1) / (eta + count.double())
@@ -116,7 +116,7 @@ def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tens
 
 def clip(gradients: Parameters, largest: float | None) -> tuple[Parameters, Float[torch.Tensor, " E"]]:
     """(gradients, their norm before clipping), each model's gradient scaled to a norm of at most `largest`."""
-    # In the order of names: a file returns its tensors sorted, and sums round.
+    # In the order of names, so that sums round alike: a checkpoint returns its tensors sorted.
     squares = [gradients[name].square().reshape(len(gradients[name]), -1).sum(1) for name in sorted(gradients)]
     norm = torch.stack(squares).sum(0).sqrt()
     if largest is None:

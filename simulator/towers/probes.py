@@ -1,4 +1,4 @@
-"""What the scores of a trained ensemble rely on, and how far its embeddings separate classes."""
+"""Reliance of a trained ensemble's scores on the background, and the separation of its embeddings."""
 
 import numpy as np
 import torch
@@ -17,14 +17,14 @@ from simulator.towers.evaluation import class_vectors, linear_critics, linear_sc
 from simulator.towers.layers import Parameters, embed
 
 ROUNDING = 1e-6  # of the largest eigenvalue of a scatter, below which embeddings have no width
-PAIRS = 4096  # whose embeddings tell how far apart classes lie
+PAIRS = 4096  # for `separation`
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t: weight of the scores on the spurious over that on the invariant latent.
+    """Reliance t: the scores' weight on the spurious latent over that on the invariant latent.
 
-    Exact for linear critics; otherwise the ratio of the coefficients of the best linear approximation of the scores
-    in the latents, under the test law, where the two are independent.
+    Exact for linear critics. Otherwise the scores are approximated by the best linear function of the latents, under
+    the test law, where the two are independent.
     """
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):
@@ -51,10 +51,10 @@ def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n
 
 
 def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:
-    """mu/sigma of objects and of attributes: the Gaussian world whose class means lie as far apart in its scatter.
+    """mu/sigma of objects and of attributes in the Gaussian world with equally separated class means.
 
-    Means of embeddings by object and by attribute are fitted to pairs of the training streams, and distances are
-    Mahalanobis, in the scatter that they leave; the two are not orthogonal in general, and each is taken by itself.
+    Means of embeddings by object and by attribute are fitted to pairs of the training streams. Distances are
+    Mahalanobis, in the residual scatter. Each ignores the other, although the two are not orthogonal in general.
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
     K, size = world.classes, pixels.block_size(world)

@@ -1,12 +1,12 @@
 """How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`.
 
 The defaults come from `python -m experiments.benchmarks.race`, which measures the gap to the population optimum (mean
-of 8 InfoNCE models, both groups and prompts). What it showed:
-- The last gap is steps along flat directions, not width, batch size or initialisation. SOAP with averaged weights
-  closes it in half of AdamW's time. A constant rate lets `--until` notice that a run has converged.
-- The linear skip takes the gap by mean prompt from .007 to .002: scores of Gaussian views are nearly bilinear.
+of 8 InfoNCE models, both groups and prompts). Its results:
+- The remaining gap comes from slow progress along flat directions, not from width, batch size or initialisation. SOAP
+  with averaged weights closes it in half of AdamW's time. A constant rate lets `--until` detect convergence.
+- The linear skip reduces the gap by mean prompt from .007 to .002: scores of Gaussian views are nearly bilinear.
 - Sobol points (`points = "sobol"`) are worth two to three times as many independent pairs.
-- Towers of width 32 with 16 coordinates come as near as those of width 64 with 32, in half the time.
+- Towers of width 32 with 16 coordinates have the gap of width 64 with 32, in half the time.
 - With three classes gelu is better than tanh, with two classes tanh is better.
 """
 
@@ -51,7 +51,7 @@ class Recipe(BaseModel):
     )
     towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
     text_towers: Literal["linear", "mlp", "tokens"] | None = Field(
-        default=None, description="kind of the captions' tower; absent: that of images, or mlp beside conv"
+        default=None, description="kind of the text tower; unset: that of images, or mlp beside conv"
     )
     width: Count = Field(default=64, description="units of a hidden layer, or channels of a convolution")
     depth: Count = Field(default=2, description="hidden layers")
@@ -67,13 +67,13 @@ class Recipe(BaseModel):
     n: Count | None = Field(default=None, description="size of a fixed training set; absent: fresh pairs")
     points: Points = Field(
         default="random",
-        description="of Gaussian pairs: random ones, or scrambled Sobol points that fill the law evenly",
+        description="how Gaussian pairs are drawn: random, or sobol (scrambled points that fill the law evenly)",
     )
     sampler: str = Field(
         default="drawn", description="how pairs are sampled: drawn, balanced, subsampled, reweighted or contradicted"
     )
     last_layer: Literal["trained", "refitted"] = Field(
-        default="trained", description="trained with the rest, or refitted afterwards on balanced groups"
+        default="trained", description="last layer: trained with the rest, or refitted afterwards on balanced groups"
     )
 
     optimizer: Literal["soap", "adamw", "sgd"] = Field(
@@ -115,7 +115,7 @@ class Recipe(BaseModel):
 
     @property
     def prompted(self) -> bool:
-        """Whether classes are scored by captions, not by a head or the classes' mean embeddings."""
+        """Whether captions score the classes, not a head or mean embeddings."""
         return self.objective.captions and self.last_layer == "trained"
 
     @field_validator("loss", "sampler")
@@ -146,14 +146,14 @@ class Recipe(BaseModel):
             yield f"frozen = {self.frozen!r} has no meaning for {loss}, which has no such tower; leave it out"
         if self.batch_size < objective.least_batch:
             yield (
-                f"batch_size = {self.batch_size} leaves {loss} nothing to compare; "
+                f"batch_size = {self.batch_size} is too small for {loss}; "
                 f"the nearest valid value is {objective.least_batch}"
             )
         if self.temperature is not None and not objective.cosine:
             yield f"temperature = {self.temperature} has no meaning for {loss}, which has no cosines; leave it out"
         sampler, named = SAMPLERS[self.sampler], f"sampler = {self.sampler!r}"
         if sampler.weights is not None and not objective.weighted:
-            yield f"{named} weighs pairs, which {loss} does not; the nearest valid choice is sampler = 'balanced'"
+            yield f"{named} needs weights, which {loss} does not take; the nearest valid choice is sampler = 'balanced'"
         if objective.ascent and sampler.balances:
             yield f"{named} balances groups, which {loss} does by itself; leave one of them out"
         if sampler.swaps and not objective.captions:

@@ -3,8 +3,8 @@
     for state in run(ensemble, start(ensemble), checkpoints):
         ...
 
-A model whose loss or gradient is not finite is frozen at its last finite weights and marked with the step; the others
-continue. A run resumed from a `State` is the same bit by bit.
+A model whose loss or gradient is not finite is frozen at its last finite weights and marked with the step. The others
+continue. A run resumed from a `State` equals an uninterrupted run bit by bit.
 """
 
 import math
@@ -28,13 +28,13 @@ from simulator.towers.recipe import Recipe
 Stop = Callable[[], bool]
 Refused = Callable[[str], None]  # called with the reason if compilation fails; the step then runs uncompiled
 
-# Larger batches never store their B x B logits. For smaller ones a batched product for the ensemble is faster than a
-# loop over models. The choice depends on B alone, so that a model's weights do not depend on the ensemble's size.
+# Larger batches never store B x B logits. For smaller ones one batched product per ensemble is faster than a loop over
+# models. The choice depends on B alone, so that a model's weights do not depend on the ensemble's size.
 LARGEST_DENSE_BATCH = 1024
 
 
 class State(NamedTuple):
-    """Everything that training of E models needs to continue."""
+    """The state of training E models, sufficient to resume."""
 
     step: Int[torch.Tensor, ""]
     parameters: Parameters
@@ -45,7 +45,7 @@ class State(NamedTuple):
 
     @property
     def eval_parameters(self) -> Parameters:
-        """The weights of evaluation: averages where there are any."""
+        """The weights for evaluation: averages if there are any."""
         return {**self.parameters, **self.averages}
 
 
@@ -93,8 +93,8 @@ def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters
 def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[Parameters, torch.Tensor]:
     """(gradient of every model's loss, the losses).
 
-    Models share no parameter, so the gradient of the summed loss holds every model's gradient. torch.compile traces
-    torch.func only; compiled tiles run under plain autograd only. Both give the same gradient.
+    Models share no parameter, so the gradient of the summed loss holds every model's gradient. torch.compile can trace
+    torch.func only. Compiled tiles run under plain autograd only. Both give the same gradient.
     """
 
     if torch.compiler.is_compiling():
@@ -135,7 +135,7 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
 
 
 def start(ensemble: Ensemble) -> State:
-    """The state before the first step. Raises ValueError for towers that do not read the views."""
+    """The state before the first step. Raises ValueError for towers that cannot read the views."""
     recipe, views, device, dtype = ensemble.recipe, ensemble.inputs, ensemble.device, ensemble.dtype
     check_inputs(recipe, views)
     classes, models = ensemble.worlds[0].classes, ensemble.models
@@ -152,7 +152,7 @@ def start(ensemble: Ensemble) -> State:
 
 
 def restarted(state: State) -> State:
-    """The state from which training continues after a checkpoint: the sum of losses starts again."""
+    """The state in which training continues after a checkpoint: the sum of losses restarts at zero."""
     return state._replace(loss=torch.zeros_like(state.loss))
 
 
@@ -171,7 +171,7 @@ def run(
     if ensemble.group.size > 1 and not recipe.objective.splits:
         raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {ensemble.group.size}")
     if compiles(ensemble):
-        torch.compiler.reset()  # every ensemble compiles anew, and torch keeps eight versions at most
+        torch.compiler.reset()  # every ensemble compiles again, and torch keeps at most eight versions
         advance = compiled(one_step, refused)
     due = {*checkpoints, recipe.steps}
     begin = int(state.step)
@@ -191,7 +191,7 @@ def run(
 
 
 def compiles(ensemble: Ensemble) -> bool:
-    """Whether the step is compiled: on request, in one process, where it is dense and does not loop over models."""
+    """Whether the step is compiled: on request, in one process, if it is dense and does not loop over models."""
     recipe = ensemble.recipe
     plain = recipe.batch_size <= LARGEST_DENSE_BATCH and "conv" not in recipe.kinds.values()
     return ensemble.compile and plain and ensemble.group.size == 1
@@ -216,11 +216,11 @@ def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
 
 
 def check_ensemble(ensemble: Ensemble) -> None:
-    """Refuse an ensemble that cannot be trained, before any work begins."""
+    """Raise ValueError for an ensemble that cannot be trained, before any work."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
     check_inputs(recipe, ensemble.inputs)
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
-        raise ValueError("the worlds of an ensemble have one kind of views and, of pixels, one number of classes")
+        raise ValueError("the worlds of an ensemble need the same views and, with pixels, the same number of classes")
     if worlds[0].views is not None:
         for name, wrong, near in (
             ("sampler", ensemble.sampler.swaps, "drawn"),

@@ -1,10 +1,10 @@
-"""How training looks at worlds of Gaussian vectors and of pixels. Training itself is the same for both.
+"""One interface of training to worlds of Gaussian vectors and of pixels.
 
-inputs      what the towers "image" and "text" read
+inputs      shapes that the towers "image" and "text" read
 block_size  pairs in one block of a stream
-block       block `index` of every model's own stream; `over` is a block that may be written over
-prompts     one caption per class, (E, K, ...), where captions have the law of `worlds`
-identity    what else than its fields a world must share with a checkpoint
+block       block `index` of every model's own stream; `over` is a block that may be overwritten
+prompts     one caption per class, (E, K, ...), if captions have the law of `worlds`
+identity    data besides its fields that a world must share with a checkpoint
 """
 
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ class PixelViews:
         return block if block.texts.dtype == torch.int64 else block._replace(texts=block.texts.to(ensemble.dtype))
 
     def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
-        """Vectors are averaged with a prompt's weights; of sentences the likeliest is taken."""
+        """Vectors are averaged with a prompt's weights; among sentences the likeliest is taken."""
         world = worlds[0]
         table = captions.table(scenery(world.views, world.classes, ensemble.device)).flatten(0, 1)
         weights = np.stack([captions.prompts(own, prompt) for own in worlds])  # (E, K, K + 1, K + 1)
@@ -98,5 +98,5 @@ Views = GaussianViews | PixelViews
 
 
 def views_of(world: World) -> Views:
-    """How training looks at a world."""
+    """The interface for a world's kind of views."""
     return GaussianViews() if world.views is None else PixelViews()

@@ -1,4 +1,4 @@
-"""What is compiled is compiled: a function that breaks the graph is an error (a missing compiler: test_train)."""
+"""Compilation: one graph or an error; uncompiled without a compiler."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ def branching(x: torch.Tensor) -> torch.Tensor:
     "failure", [TritonMissing(None), GPUTooOldForTriton(SimpleNamespace(name="old", major=6, minor=1), None)]
 )
 def test_where_a_device_has_no_compiler_the_function_runs_as_it_is(monkeypatch, failure):
-    """Once: it is not tried again."""
+    """Compilation is tried once only."""
 
     def fails(x):
         raise failure
@@ -31,6 +31,6 @@ def test_where_a_device_has_no_compiler_the_function_runs_as_it_is(monkeypatch, 
         compiled(torch.neg)(torch.ones(()))
 
 
-def test_a_graph_break_is_no_reason_to_go_on_uncompiled():
+def test_a_graph_break_is_an_error():
     with pytest.raises(RuntimeError, match="branching"):
         compiled(branching, lambda reason: None)(torch.ones(3))

@@ -22,7 +22,7 @@ def recipe(loss: str, **changes) -> Recipe:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_step_runs_on_the_meta_device(loss):
-    """Every tensor that the step makes then follows its inputs; one from the CPU would be an error."""
+    """It passes only if every new tensor is on its inputs' device."""
     ensemble = Ensemble(recipe(loss), (WORLD,) * 2, (0, 1), 0, "meta")
 
     def meta(*shape: int, dtype=torch.float64) -> torch.Tensor:

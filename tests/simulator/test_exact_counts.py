@@ -1,4 +1,4 @@
-"""Counts: their law against the distribution function, their numbers against a record that holds under every numpy."""
+"""Counts: their law against the distribution function, their values against stored ones, for every numpy."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from stattest import assert_mean
 from simulator.exact_counts import INVERTED, binomial, multinomial
 from simulator.streams import numpy_stream
 
-SIZE = 200_000  # values at which .02 standard deviations of the share below any of the points are seen
+SIZE = 200_000  # values; enough to see errors of .02 standard deviations in the share below a point
 LAWS = [(61, 0.5), (500, 0.45), (500, 0.93), (10_000, 0.004), (10**6, 0.97), (10**12, 0.45)]
 
 
 def test_large_counts_have_the_binomial_law():
-    """Shares below nine points of each law; a million million are normal to a millionth."""
+    """Shares below nine points of each law; counts of 10^12 are normal to a millionth."""
     n, p = (np.array(column) for column in zip(*LAWS, strict=True))
     assert np.all(n * np.minimum(p, 1 - p) > INVERTED)
     points = np.floor(n * p + np.linspace(-2, 2, 9)[:, None] * np.sqrt(n * p * (1 - p)))
@@ -26,7 +26,7 @@ def test_large_counts_have_the_binomial_law():
 
 @pytest.mark.parametrize("n", [40, 5000])
 def test_counts_of_groups_have_the_multinomial_moments(n):
-    """Weights of any sum, groups that never come among them, also as the last one."""
+    """Weights with any sum; groups of weight zero, also in the last place."""
     weights = np.array([3.0, 0.0, 12.0, 4.0, 1.0, 0.0])
     w = weights / weights.sum()
     counts = multinomial(n, weights, SIZE, numpy_stream(3, "groups", n))
@@ -39,7 +39,7 @@ def test_counts_of_groups_have_the_multinomial_moments(n):
 
 
 def test_numbers_are_the_same_whatever_numpy_draws_them():
-    """Up to numpy 2.4 Generator.binomial draws other large counts than from 2.5 on; on record are those of both."""
+    """Generator.binomial draws other large counts from numpy 2.5 on; the stored values hold for both."""
     n = np.array([[10, 500, 10**6, 10**12]])
     assert binomial(n, np.full(4, 0.45), numpy_stream(7, "counts")).tolist() == [[4, 225, 450138, 449999273630]]
     groups = multinomial(10**6, np.array([0.45, 0.05, 0.05, 0.45]), 2, numpy_stream(7, "groups"))

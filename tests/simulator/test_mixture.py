@@ -1,4 +1,4 @@
-"""The groups of a world written out: objects that are another class's, the test law."""
+"""The groups of a world written out: objects of other classes, the test law."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_test_weights_are_the_training_weights_of_the_test_law(world):
 
 @given(SURE, st.integers(0, 2**16))
 def test_a_certain_object_may_be_listed_or_not(world, seed):
-    """p_inv = 1 with the other objects written out is the world of the papers."""
+    """With p_inv = 1 and all objects listed, it is the world of the papers."""
     short, long = world.mixture(), world.mixture(objects=True)
     assert len(long.weights) == world.classes * len(short.weights)
     assert (short.objects == short.labels).all()
@@ -52,7 +52,7 @@ def test_a_certain_object_may_be_listed_or_not(world, seed):
 
 @given(ANY, st.integers(0, 2**16))
 def test_group_averages_are_means_under_the_test_law(world, seed):
-    """One for one; the object's share is p_inv in both groups; the rest by summing group after group."""
+    """The average of 1 is 1. The label's object has share p_inv in both groups. Other values: a sum over groups."""
     mixture = world.mixture()
     own = (mixture.objects == mixture.labels).astype(float)
     assert mixture.group_average(np.ones_like(own)) == pytest.approx([1, 1], abs=1e-13)

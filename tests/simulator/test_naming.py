@@ -1,4 +1,4 @@
-"""A sentence offers the nearest valid choice where one is near, and none where none is."""
+"""Error messages suggest the nearest valid choice, or nothing if none is near."""
 
 from types import SimpleNamespace
 
@@ -36,7 +36,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         check_known("loss", "lin", LOSSES)
 
 
-def test_a_table_has_one_row_a_name():
+def test_a_table_has_one_row_per_name():
     table, row, other = {}, SimpleNamespace(name="mine"), SimpleNamespace(name="mine")
     assert add_row(table, row, "a row") is row
     assert add_row(table, row, "a row") is row, "again"

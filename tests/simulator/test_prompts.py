@@ -14,7 +14,7 @@ from simulator.world import Worlds
 @settings(max_examples=25)
 @given(world=worlds(most_attributes=2))
 def test_single_captions_are_means_over_groups(prompt, world):
-    """Up to what all classes share, which decides nothing."""
+    """Up to a term that all classes share, which changes no decision."""
     q, slow = world.prompts(prompt), prompt_by_mixture(world, prompt)
     size = 1 + np.abs(slow).max()
     np.testing.assert_allclose(q - q.mean(axis=0), slow - slow.mean(axis=0), rtol=0, atol=1e-12 * size)

@@ -1,4 +1,4 @@
-"""Groups, what samplers make of a set of pairs, and what pairs it costs."""
+"""Groups, sampled sets of pairs, and the pairs that sampling costs."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_group_is_a_label_with_the_class_of_the_first_background():
 
 @pytest.mark.parametrize("world", [World(p_spu=0.9), THREE], ids=["K = 2", "K = 3"])
 def test_shares_are_those_of_drawn_pairs(world):
-    """Six deviations are exceeded once in 5e8."""
+    """Six standard deviations are exceeded once in 5e8."""
     shares = group_shares(world)
     n = 100_000
     found = np.bincount(drawn_groups(world, n), minlength=len(shares)) / n
@@ -53,8 +53,8 @@ class TestASetOfPairs:
         rows, weights = self.made(groups, "subsampled")
         assert weights is None
         assert np.bincount(groups[rows]).tolist() == [np.bincount(groups).min()] * 4
-        assert (np.diff(rows) > 0).all(), "no pair twice, in their order"
-        assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "drawn, not the first ones"
+        assert (np.diff(rows) > 0).all(), "no pair twice, in order"
+        assert set(rows) != set(self.made(groups, "subsampled", seed=1)[0]), "random pairs, not the first ones"
 
     def test_weights_give_every_group_as_much_and_have_mean_one(self, groups):
         rows, weights = self.made(groups, "reweighted")
@@ -63,7 +63,7 @@ class TestASetOfPairs:
         assert np.bincount(groups, weights) == pytest.approx([N / 4] * 4, rel=1e-12)
 
     def test_balanced_rows_are_in_expectation_weights(self, groups):
-        """A row is drawn w_i times in expectation; 400 sets of 3000: six deviations of each of the 3000 means."""
+        """Row i is drawn w_i times in expectation: 400 sets of 3000, six deviations for each of 3000 means."""
         _, weights = self.made(groups, "reweighted")
         visits = sum(np.bincount(self.made(groups, "balanced", seed)[0], minlength=N) for seed in range(400)) / 400
         assert (np.abs(visits - weights) < 6 * np.sqrt(weights / 400)).all()
@@ -83,16 +83,16 @@ class TestASetOfPairs:
         ],
     )
     def test_a_group_without_a_pair_is_named_with_the_size_that_has_one(self, world, groups, missing, rare, share):
-        """By a union bound over the rare groups: one of them is absent once in a hundred times."""
-        with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; of [0-9]+ pairs") as error:
+        """By a union bound, a rare group is absent once in a hundred times."""
+        with pytest.raises(EmptyGroup, match=f"n = {len(groups)}: no pair has {missing}; n = [0-9]+ has") as error:
             group_counts(np.array(groups), world)
-        n = int(str(error.value).split(" of ")[1].split()[0])
+        n = int(str(error.value).split("; n = ")[1].split()[0])
         assert rare * (1 - share) ** n <= 0.01 < rare * (1 - share) ** (n - 1)
 
 
 class TestLaw:
     @pytest.mark.parametrize("name", BALANCING)
-    def test_only_the_background_comes_to_say_nothing(self, name):
+    def test_only_the_background_becomes_uninformative(self, name):
         law = SAMPLERS[name].law(THREE.model_copy(update={"p_inv": 0.9}))
         assert law == THREE.model_copy(update={"p_inv": 0.9, "p_spu": 1 / 3})
         grid = SAMPLERS[name].law(Worlds(p_spu=[0.6, 0.9], classes=[[2], [3]], dim_image=9, dim_text=9))
@@ -109,7 +109,7 @@ class TestLaw:
     @settings(max_examples=50)
     @given(p=st.floats(0.01, 0.99), K=st.integers(2, 7))
     def test_effective_pairs(self, p, K):
-        """Kish's number of the shares themselves; cut groups by counting; none is worth more than it is."""
+        """Kish's number from the shares, reduced groups by counting; no pair counts more than once."""
         world = World(p_spu=p, classes=K, dim_image=64)
         shares = group_shares(world)
         weights = SAMPLERS["reweighted"].weights(shares)
@@ -118,11 +118,11 @@ class TestLaw:
         assert SAMPLERS["reweighted"].effective(world) == pytest.approx(kish)
         for passes in (1, 2.5):
             assert SAMPLERS["balanced"].effective(world, passes) == pytest.approx(1 / (1 / kish + 1 / passes))
-        # Of a tenth of a set as many are seen either way, and rows drawn from all of it are nearly the balanced law's.
+        # In .1 passes both use equally many pairs, and rows drawn with replacement nearly follow the balanced law.
         assert SAMPLERS["balanced"].effective(world, 0.1) == pytest.approx(1 / (0.1 / kish + 1))
         cut = SAMPLERS["subsampled"].effective(world)
         assert cut == pytest.approx(K * K * shares.min())
-        assert SAMPLERS["balanced"].effective(world, np.inf) == cut, "a stream is cut"
+        assert SAMPLERS["balanced"].effective(world, np.inf) == cut, "fresh pairs count as reduced"
         assert cut <= kish * (1 + 1e-12) <= 1 + 1e-9
         if p > 1 / K:  # all counter pairs are kept: (K - 1)/K of the cut set
             assert cut * (K - 1) / K == pytest.approx(1 - p)
@@ -132,7 +132,7 @@ class TestLaw:
         ("name", "passes"), [("reweighted", 1), ("subsampled", 1), ("balanced", 1), ("balanced", 2)]
     )
     def test_effective_pairs_are_those_of_a_mean(self, name, passes):
-        """Mean of a number that only varies within groups, over 1000 sets of 4000 pairs: its variance, times n."""
+        """n times the variance of the mean of a number that varies within groups only; 1000 sets of 4000 pairs."""
         world, sampler, n = World(p_spu=0.9), SAMPLERS[name], 4000
         rng = np.random.default_rng(5)
         squares = np.empty(1000)
@@ -143,13 +143,13 @@ class TestLaw:
                 rows, weights = chosen(sampler, groups, world, rng)
                 total += np.average(value[rows], weights=weights) / passes
             squares[k] = n * total**2
-        # A set's own numbers of pairs move the variance by half a percent; 1 in 2.8, a pass left out, is .25.
+        # Random group sizes change the variance by half a percent, an omitted pass (1 in 2.8) by .25.
         assert_mean(squares, 1 / sampler.effective(world, passes), effect=0.24, what=f"{name}, {passes}")
 
 
 @pytest.mark.parametrize("name", BALANCING)
 def test_classes_without_a_background_of_their_own_are_balanced_too(name):
-    """Kish's number and the smallest group of the shares themselves; the law has equal ones."""
+    """Kish's number and the smallest group, from the shares. The law has equal shares."""
     grid = Worlds(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
     found, law = np.broadcast_to(SAMPLERS[name].effective(grid), grid.shape), SAMPLERS[name].law(grid)
     for place in np.ndindex(grid.shape):

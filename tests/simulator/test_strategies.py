@@ -1,4 +1,4 @@
-"""The strategy for worlds reaches every branch that the code takes, and only valid worlds."""
+"""The strategy for worlds reaches every branch of the code, and draws valid worlds only."""
 
 import pytest
 from hypothesis import find, given, settings

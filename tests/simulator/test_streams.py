@@ -52,7 +52,7 @@ FIELDS = ("label", "agreement", "background", "latent", "mention", "image-noise"
 
 
 def test_streams_are_wider_than_32_bits():
-    """The seeds of these two streams agree in their low 32 bits, which is all that torch's CPU generator keeps."""
+    """The seeds of these two streams agree in their low 32 bits; torch's CPU generator keeps no others."""
     first, second = torch_normals((0, "train/13/latent", 43), 8), torch_normals((0, "train/47/latent", 335), 8)
     assert not np.array_equal(first, second)
 

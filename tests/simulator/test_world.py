@@ -33,7 +33,7 @@ def test_a_view_too_narrow_for_the_latents_names_the_nearest_width(fields, neare
 
 @pytest.mark.parametrize("change", [{"p_spu": 1.5}, {"p_spo": 0.5}, {"dim_image": 1}, {"classes": 40}])
 def test_a_copy_is_validated_like_the_original(change):
-    """Pydantic's own model_copy checks nothing."""
+    """Pydantic's own model_copy does not validate."""
     with pytest.raises(ValidationError):
         World().model_copy(update=change)
     assert World().model_copy(update={"p_spu": 0.25}) == World(p_spu=0.25)
@@ -77,7 +77,7 @@ def test_blocks_and_mixture_hold_the_same_numbers(world):
 
 @pytest.mark.parametrize(("p_inv", "codes", "largest"), [(1.0, 2, 170), (0.9, 3, 47)])
 def test_a_mixture_too_large_to_write_out_names_the_largest_that_fits(p_inv, codes, largest):
-    """An object that may be another class's is one more code of a group."""
+    """If p_inv < 1, the object is one more code of a group."""
     assert largest**codes * 2 * largest <= LARGEST_MIXTURE < (largest + 1) ** codes * 2 * (largest + 1)
     fits = World(classes=largest, p_inv=p_inv, dim_image=2 * largest, dim_text=2 * largest)
     assert len(fits.mixture().weights) == largest**codes
@@ -107,7 +107,7 @@ PROPERTIES = ("mean", "scale", "agreement", "mention", "correlation", "nu_image"
 
 
 def explicit(world: World) -> World:
-    """The world with its captions' noise written out, as a grid holds it where any world sets it."""
+    """The world with explicit caption noise, as in a grid if any world sets it."""
     return world.replace(sigma_xi_text=world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text)
 
 
@@ -134,7 +134,7 @@ def test_worlds_of_a_list_are_its_worlds(many):
 
 @pytest.mark.parametrize("sigma", [2.972910744232917, 1.9999999999999998, 0.1])
 def test_noise_is_the_same_alone_and_in_a_grid(sigma):
-    """The first is one whose power of a scalar and square of an array round apart."""
+    """For the first sigma the power of a scalar and the square of an array round differently."""
     world = World(sigma_xi=sigma, dim_image=2, dim_text=2)
     grid = Worlds.of([World(sigma_xi=0.0, dim_image=2, dim_text=2), world])
     assert float(grid[1].nu_image) == float(Worlds.of(world).nu_image) == world.nu_image == sigma * sigma / 2
@@ -151,7 +151,7 @@ def test_a_world_is_a_grid_of_one(world):
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.lists(st.floats(-5, 5), min_size=1, max_size=3))
 def test_fields_broadcast(p, mu):
-    """A row of p against a column of mu: every pair, as numpy broadcasts them; indexing as numpy indexes."""
+    """A row of p and a column of mu broadcast like numpy arrays; so does indexing."""
     grid = Worlds(p_spu=p, mu_spu=np.array(mu)[:, None], sigma_xi=0.0)
     assert grid.shape == (len(mu), len(p))
     for index in np.ndindex(*grid.shape):
@@ -181,7 +181,7 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
         World().p_spu = 0.5
     given_array = np.array([0.5, 0.75])
     grid = Worlds(p_spu=given_array, attribute=(Attribute(),))
-    given_array[0] = 0.0  # the caller's array stays the caller's
+    given_array[0] = 0.0  # the caller's array stays writeable
     assert grid.p_spu.tolist() == [0.5, 0.75]
     with pytest.raises(AttributeError):
         grid.p_spu = 0.5
@@ -208,7 +208,7 @@ def test_classes_are_one_number_where_they_agree():
     ("fields", "words"),
     [
         ({"p_spu": [0.5, 1.5]}, r"^p_spu = 1.5 .* 1$"),
-        ({"p_spu": [0.5, NAN]}, r"^p_spu = nan .*\]$"),  # no value is the nearest
+        ({"p_spu": [0.5, NAN]}, r"^p_spu = nan .*\]$"),  # nan has no nearest value
         ({"mu_spu": INF}, "^mu_spu = inf .* 1000$"),
         ({"p_spu": True}, "^p_spu = True "),
         ({"p_spu": [[0.5], [0.5, 0.6]]}, r"^p_spu = \[\[0.5\], "),

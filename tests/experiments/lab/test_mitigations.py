@@ -185,7 +185,7 @@ def test_a_set_without_a_group_is_refused_before_a_folder_is_created(tmp_path):
     rare = WORLD.model_copy(update={"p_spu": 0.999})
     recipe = Recipe(**{**QUICK, "batch_size": 16}, loss="linear", n=40)
     for mitigation in ("reweight", "balance", "subsample"):
-        with pytest.raises(RequestError, match=r"n = 40: no pair has label \d and background \d; of \d+ pairs every"):
+        with pytest.raises(RequestError, match=r"n = 40: no pair has label \d and background \d; n = \d+ has all"):
             run(recipe, rare, mitigate=mitigation, compile=False, output=tmp_path / "run")
         assert not (tmp_path / "run").exists()
     large = recipe.model_copy(update={"n": 600, "batch_size": 200})

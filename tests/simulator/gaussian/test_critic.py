@@ -1,4 +1,4 @@
-"""Exact accuracy of a linear critic against counting, integrals and its symmetries."""
+"""Exact accuracy of a linear critic against counts, integrals and symmetries."""
 
 import numpy as np
 import pytest
@@ -45,13 +45,13 @@ def test_two_classes_against_a_grid_of_quantiles(world, u, outside):
         counted = grid_accuracy(
             np.array(u), np.array([world.mu_inv, background]), deviation, np.sqrt(world.nu_image * outside)
         )
-        # A grid of 1000 quantiles misplaces at most about one row of cells, 41 quantiles of the third axis one in
-        # 41^2 of a smooth average.
+        # A grid of 1000 quantiles misplaces at most about one row of cells. 41 quantiles of the third axis give a
+        # smooth average to one part in 41^2.
         assert found == pytest.approx(counted, abs=1.5e-3)
 
 
 def test_scores_that_tie_share_the_decision():
-    """Noiseless world, K = 3, and a critic that sees only whether the class is 2: classes 0 and 1 tie."""
+    """A noiseless world, K = 3, and a critic that detects class 2 only: classes 0 and 1 tie."""
     world = World(classes=3, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0, dim_image=6, dim_text=6)
     u = np.zeros((1, 3, 6))
     u[0, 2, 2] = 1.0
@@ -74,7 +74,7 @@ def test_scale_does_not_matter_and_sign_reverses(data, world, scale):
     w = view_vectors(data.draw, world)
     mixture = world.mixture()
     z = two_class_scores(LinearCritic.of_vectors(w, D), mixture, world.nu_image)
-    # Scaling rounds u and so u'm, by a few eps of its largest term; where the terms cancel the z-score follows.
+    # Scaling rounds u and therefore u'm by a few eps of its largest term. If the terms cancel, the z-score changes.
     terms = (np.abs(w @ D) @ np.abs(mixture.means).T).max()
     deviation = np.sqrt((w @ D) ** 2 @ mixture.variances + world.nu_image * (w**2).sum())[0]
     assume(deviation > 1e-9 * terms > 0)
@@ -86,15 +86,15 @@ def test_scale_does_not_matter_and_sign_reverses(data, world, scale):
 
 @given(st.data(), worlds(classes=st.just(3), most_attributes=0), st.floats(0.01, 100))
 def test_many_class_symmetries(data, world, scale):
-    """Scale; one vector added to all scores; classes relabelled together with their latents."""
+    """Scaling, a common vector added to all scores, and classes relabelled together with their latents."""
     assume(world.sigma_xi > 0.1)
     D = np.eye(world.dim_image, world.latents)
     w = view_vectors(data.draw, world)
-    # Scores that nearly tie with the noise of their difference would be decided by rounding.
+    # Rounding would decide scores that nearly tie, noise of their difference included.
     assume(np.linalg.svd((w - w.mean(axis=0))[:2], compute_uv=False)[-1] > 1e-2)
     mixture, nu = world.mixture(), world.nu_image
     before = group_accuracy(LinearCritic.of_vectors(w, D), mixture, nu)
-    # One seed, so the same points; the ordering of eigenvectors may change them, within the error of the net.
+    # One seed gives the same points. The order of eigenvectors may permute them, within the error of the net.
     assert group_accuracy(LinearCritic.of_vectors(scale * w, D), mixture, nu) == pytest.approx(before, abs=5e-3)
     common = data.draw(arrays(float, world.dim_image, elements=weight))
     assert group_accuracy(LinearCritic.of_vectors(w + common, D), mixture, nu) == pytest.approx(before, abs=5e-3)
@@ -107,7 +107,7 @@ def test_many_class_symmetries(data, world, scale):
 def test_reliance_by_hand():
     assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), 2).tolist() == [0.5]
     own = np.concatenate([2 * np.eye(3), -0.5 * np.eye(3)], axis=1)
-    shifted = own + np.arange(6.0)  # the same vector added to every class decides nothing
+    shifted = own + np.arange(6.0)  # the same vector added to every class changes no decision
     assert reliance(LinearCritic(np.stack([own, shifted]), np.zeros((2, 3, 3))), 3) == pytest.approx(-0.25, abs=1e-14)
     nothing, no_object = (LinearCritic(np.array([[u]]), np.zeros((1, 1, 1))) for u in ([0.0, 0.0], [0.0, 1.0]))
     assert np.isnan(reliance(nothing, 2)).all()
@@ -116,7 +116,7 @@ def test_reliance_by_hand():
 
 @pytest.mark.parametrize("K", [3, 10, 25, 50])
 def test_many_classes_against_an_integral_in_25_digits(K):
-    """Critics of independent scores u e_y + v e_{K + y}; three randomisations each."""
+    """Critics with independent scores u e_y + v e_{K + y}; three randomisations each."""
     world = World(classes=K, mu_inv=1.5, mu_spu=2.0, sigma_inv=0.8, sigma_spu=0.5, dim_image=2 * K, dim_text=2 * K)
     u = np.concatenate([np.eye(K), 0.6 * np.eye(K)], axis=1)
     nu = world.nu_image
@@ -151,5 +151,5 @@ def test_many_classes_of_trained_critics_keep_the_stated_error(K, n, attributes)
     found = [group_accuracy(critic, mixture, nu, seed)[0] for seed in range(8)]
     # Scipy's errors average out over groups.
     assert np.abs(found - mixture.group_average(np.array(right))).max() < stated + 5e-5
-    # No error is stated for a single group and 4096 points: .006 is the largest seen, of 10 classes and 12 pairs.
+    # No error is stated for a single group and 4096 points. The largest observed is .006, for 10 classes and 12 pairs.
     assert many_class_accuracy(critic, mixture, nu, power=12)[0] == pytest.approx(right, abs=0.01)

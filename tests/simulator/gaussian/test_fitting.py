@@ -1,4 +1,4 @@
-"""Learners fitted to drawn pairs: what a notebook does in three lines."""
+"""Learners fitted to drawn pairs, as in a notebook."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_more_pairs_than_memory_allows_are_refused_before_any_is_drawn(monkeypat
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 @pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
 def test_closed_form_clip_on_many_pairs_is_the_populations(world, prompt):
-    """In the pairs' own frames; at 200,000 pairs an accuracy deviates by about .0015, a seventh of the tolerance."""
+    """In the pairs' own frames. At 200,000 pairs an accuracy deviates by about .0015, a seventh of the tolerance."""
     found = fit("linear", world.draw(200_000, seed=1)).accuracy(prompt)
     expected = learners.named("linear", prompt=prompt).accuracy(world)
     assert tuple(found) == pytest.approx(tuple(map(float, expected)), abs=0.01)
@@ -58,7 +58,7 @@ def test_closed_form_clip_on_many_pairs_is_the_populations(world, prompt):
 @pytest.mark.deep
 @pytest.mark.parametrize("world", [WORLD, CLASSES], ids=["binary", "classes"])
 def test_closed_form_clip_follows_its_exact_law(world):
-    """Every replicate in frames of its own, at an n where the noise outside them matters."""
+    """Every replicate has its own frames; n is so small that noise outside them matters."""
     size, n = law_size(0.2, false_alarm=5e-8), 30
     exact = next(projected_critics(world, "mean", n, 1000, 0)), next(projected_critics(world, "mean", n, 1000, 1))
     drawn = [fit("linear", world.draw(n, seed=r)).critic("mean") for r in range(size)]
@@ -73,7 +73,7 @@ def test_closed_form_clip_follows_its_exact_law(world):
 @pytest.mark.parametrize(("width", "n"), [(1, 2000), (None, 40)])
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 def test_an_accuracy_is_what_drawn_images_show(prompt, width, n):
-    """Scores x_I' M D_T q counted on images of the test law, at an n where the noise outside the frame matters."""
+    """Scores x_I' M D_T q counted on test images; n is so small that noise outside the frame matters."""
     found = fit("linear", WORLD.draw(n, seed=2), embed_dim=width)
     left, values, right = np.linalg.svd(found.weights)
     h = width or len(values)
@@ -116,7 +116,7 @@ def test_maximum_margin_separates_its_pairs():
 
 
 def test_the_closed_form_minimises_the_printed_loss():
-    """Section 6 of Wang et al. as a double sum: at M = S/rho no direction of (W_I, W_T) has a slope, and none falls."""
+    """Section 6 of Wang et al. as a double sum: at M = S/rho the slope in (W_I, W_T) is zero and the loss minimal."""
     rho, rng = 0.3, numpy_stream(0, "test/loss")
     drawn = WORLD.draw(7, seed=5)
     M = fit("linear", drawn).weights / rho
@@ -152,7 +152,7 @@ def test_wrong_requests_are_refused(request_, words):
 
 
 def test_a_notebook_without_the_shape_checker():
-    """As a stranger imports it: `World` loads no torch, and numbers that are no integers are refused by name."""
+    """A plain import: `World` loads no torch, and error messages name the count that is not an integer."""
     script = """
 import sys
 from simulator import Attribute, Accuracy, World, Worlds
@@ -211,7 +211,7 @@ def test_softmax_regression_has_no_gradient_left_and_sums_to_zero(n, d, classes)
 
 @pytest.mark.parametrize(("n", "d"), [(20, 3), (200, 3), (30, 60), (2, 5), (500, 2)])
 def test_maximum_margin_satisfies_kkt(n, d):
-    """w'(y x) >= 1, and w is a non-negative combination of the rows where it is 1: with both, w is the minimiser."""
+    """w is the minimiser: w'(y x) >= 1, and w is a non-negative combination of the rows with equality."""
     images, labels = labelled("margin", n, d, 2, 5.0 if d < n else 0.5)
     signed = (1 - 2 * labels)[:, None] * images
     (w,) = score_vectors("max-margin", images, labels, 2)
@@ -232,7 +232,7 @@ def test_maximum_margin_does_not_depend_on_units(unit):
 
 @pytest.mark.parametrize("gap", [1.0, 1e-3, 1e-6, 1e-8])
 def test_maximum_margin_however_narrow(gap):
-    """Two rows that pull apart leave (1/gap, 0), the third has room."""
+    """Two nearly opposite rows determine (1/gap, 0); the third has a larger margin."""
     signed = np.array([[gap, 1.0], [gap, -1.0], [5 * gap, 0.3]])
     assert gap * maximum_margin(signed) == pytest.approx([1, 0], abs=1e-9)
 
@@ -269,7 +269,7 @@ def test_max_margin_takes_neither_classes_nor_weights():
 
 
 @pytest.mark.parametrize(("learner", "classes"), [("logistic", 2), ("logistic", 3), ("least-squares", 3)])
-def test_a_weight_counts_as_so_many_copies(learner, classes):
+def test_a_weight_counts_as_copies(learner, classes):
     images, labels = labelled("weights", 300, 3, classes, 0.3)
     copies = numpy_stream(0, "test/fit/copies").integers(4, size=300)
     weighed = score_vectors(learner, images, labels, classes, copies / copies.mean())

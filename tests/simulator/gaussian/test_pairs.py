@@ -1,4 +1,4 @@
-"""Drawn pairs follow the structural equations, and pair i is the same however the pairs are read."""
+"""Drawn pairs follow the structural equations, and pair i does not depend on how pairs are read."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_dictionaries_are_orthonormal(dimension, latents):
 
 
 def test_dictionaries_are_uniform_over_frames():
-    """Haar: every entry is symmetric and has variance 1/d. QR alone fixes signs of R's diagonal instead."""
+    """Haar measure: every entry is symmetric and has variance 1/d. QR alone fixes the signs of R's diagonal."""
     rng, size = numpy_stream(0, "test/haar"), mean_size(0.15, false_alarm=1e-7)
     frames = np.stack([orthonormal_dictionary(3, 2, rng) for _ in range(size)]).reshape(size, -1)
     assert_mean(np.sign(frames), 0.0, effect=0.15, what="signs of the entries")
@@ -58,7 +58,7 @@ def test_image_and_text_dictionaries_differ():
 
 
 @pytest.mark.parametrize("world", [WORLDS["paper"], WORLDS["classes and attribute"]])
-def test_a_prefix_does_not_depend_on_how_many_pairs_are_asked_for(world):
+def test_a_prefix_does_not_depend_on_the_number_of_pairs(world):
     size = block_size(world)
     whole = gathered(world, 2 * size + 5)
     for n in (1, 7, size, size + 1):
@@ -125,7 +125,7 @@ def test_groups_and_moments_are_those_of_the_mixture(name):
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_pairs_follow_the_structural_equations(name):
-    """Against the plain numpy sampler in law: both views, their product, and both given the group."""
+    """The law equals that of the plain numpy sampler: both views, their product, and both given the group."""
     world = WORLDS[name]
     size, D = law_size(0.1, false_alarm=1e-8), dictionaries(world, 0)
     ours = gathered(world, size)
@@ -150,7 +150,7 @@ def variants(world: World) -> list[World]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("points", "threads"), [("random", 1), ("random", 2), ("sobol", 1)])
 def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points, threads, monkeypatch):
-    """Bit for bit, also when threads share the drawing, and where a world alone leaves streams unread."""
+    """Bit for bit, also if threads share the work, and if a world alone leaves streams unread."""
     monkeypatch.setattr(streams, "SHARED_NUMBERS", 2**10)
     torch.set_num_threads(threads)
     worlds, frames = variants(WORLDS[name]), dictionaries(WORLDS[name], 3)
@@ -162,7 +162,7 @@ def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points, threads, 
 
 
 def test_a_block_written_over_another_is_the_block_drawn_alone():
-    """Also over one with noise of its own, in a world without."""
+    """Also if the first block had noise and the new world has none."""
     worlds, frames = variants(WORLDS["paper"]), dictionaries(WORLDS["paper"], 3)
     draw = lambda index, over: draw_block(worlds, frames, 3, index, streams=["a", "b", "c"], over=over)  # noqa: E731
     alone, first = draw(1, None), draw(0, None)
@@ -172,11 +172,11 @@ def test_a_block_written_over_another_is_the_block_drawn_alone():
     assert over.texts.data_ptr() == first.texts.data_ptr()
 
 
-# Contradicting captions name a background by chance and keep their object.
+# Contradicted captions name a uniform background and keep their object.
 
 
 def swapped(world: World, n: int, seed: int = 0):
-    """(drawn pairs, the same contradicted), latents of their captions."""
+    """(drawn pairs, the same pairs contradicted), latents of their captions."""
     drawn = world.draw(n, seed)
     pairs = Pairs(*(x[None] for x in (drawn.images, drawn.texts, drawn.labels, drawn.backgrounds)))
     texts = contradicted(pairs, world.classes, drawn.frames[1], seed, 0, streams=("pairs",)).texts[0]
@@ -194,7 +194,7 @@ def test_the_background_alone_is_exchanged_for_one_by_chance(K):
     block = after[:, width : 2 * width]
     named_class = (block[:, 0] < 0).long() if K == 2 else block.argmax(1)
     assert torch.allclose(block.abs().sum(1), torch.full((4000,), 3.0, dtype=torch.float64))
-    # Every class is named as often, whatever is shown: six deviations of a share among 4000 and of those that agree.
+    # Every class is named equally often for any image: six deviations of a share, among all 4000 and those that agree.
     shares = torch.bincount(named_class, minlength=K) / 4000
     agree = (named_class == drawn.backgrounds[:, 0]).double().mean()
     assert (shares - 1 / K).abs().max() < 6 * np.sqrt((K - 1) / K**2 / 4000)
@@ -206,8 +206,8 @@ def test_silent_captions_stay_silent():
     assert torch.allclose(before, after, atol=1e-12)
 
 
-def test_linear_clip_learns_of_no_background():
-    """Random backgrounds say as little as captions that are silent about them: S has no background block."""
+def test_linear_clip_learns_no_background():
+    """Random backgrounds carry no information, like silent captions: S has no background block."""
     drawn, before, after = swapped(World(p_spu=0.95, mu_spu=2.0, dim_image=2, dim_text=2), 100_000)
     image = drawn.images @ torch.as_tensor(drawn.frames[0])
     S, other = (sample_covariance(image.numpy(), text.numpy()) for text in (before, after))

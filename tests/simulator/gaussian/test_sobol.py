@@ -1,4 +1,4 @@
-"""Sobol points as pairs: each obeys its world's law, all together fill it evenly, and point i is always point i."""
+"""Sobol points as pairs: each obeys its world's law, together they fill it evenly, and point i never changes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations_with_replacement
@@ -26,14 +26,14 @@ def tensors(frames) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def cells(u: np.ndarray) -> np.ndarray:
-    """Which of n equal parts of each axis n points lie in, (D, n), sorted."""
+    """Sorted indices (D, n) of the n equal parts of each axis in which n points lie."""
     return np.sort(np.floor(u * len(u)), axis=0).T
 
 
 @pytest.mark.parametrize("world", [WORLD, RICH], ids=["binary", "rich"])
 @pytest.mark.parametrize("index", [0, 3])
 def test_any_block_is_a_net(world, index):
-    """1024 points: one in every thousandth of every axis."""
+    """1024 points: one in every 1024th part of every axis."""
     u = points(world, 1024, 7, "train/0", index)
     assert u.shape == (1024, coordinates(world)["object"].stop)
     assert (cells(u) == np.arange(1024)).all()
@@ -45,14 +45,14 @@ def test_a_point_is_the_same_in_whatever_order_it_is_read():
         again = dict(zip(reversed(read), pool.map(lambda key: points(RICH, 100, 7, *key), reversed(read)), strict=True))
     whole = points(RICH, 400, 7, "a", 0)
     assert all(np.array_equal(values, again[key]) for key, values in read.items())
-    # Sorted, and but for what is below the sequence's resolution, four blocks are one of four times the size.
+    # Up to order and the sequence's resolution, four blocks equal one block of four times the size.
     four = np.concatenate([read["a", k] for k in range(4)])
     assert np.abs(np.sort(four, axis=0) - np.sort(whole, axis=0)).max() < 2.0**-sobol.BITS
     assert not np.isclose(np.sort(read["a", 0], axis=0), np.sort(read["b", 0], axis=0)).all()
 
 
-def test_a_small_batch_is_no_net():
-    """Classes among the first 16 pairs vary as they would among independent ones, nearly: 4096 of a net, shuffled."""
+def test_a_small_batch_is_not_a_net():
+    """Class counts among the first 16 pairs vary nearly like independent ones: the net's 4096 points are shuffled."""
     size, batches = 4096, 64
     first = np.concatenate([points(WORLD, size, 7, "a", k)[: 16 * batches, 0] for k in range(4)]).reshape(-1, 16)
     counts = (first < 0.5).sum(1)  # hypergeometric: variance 4 (1 - 15/4095); in the sequence's own order it is 0
@@ -78,13 +78,13 @@ def test_a_single_pair_obeys_its_world(pair):
     latents = (known.images @ frames[0], known.texts @ frames[1])
     expected = np.column_stack([known.labels, known.backgrounds, known.backgrounds == known.labels, *latents])
     found = np.column_stack([y, a[:, 0], a[:, 0] == y, image, text])
-    # Rounded: what captions omit is 0 on both sides.
+    # Rounded: omitted blocks of captions are 0 on both sides.
     assert_same_law(found.round(12), expected.round(12), effect=effect, share=1e-7, what="groups and latents")
 
 
 @pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
 def test_the_last_point_stays_inside(law, monkeypatch):
-    """The number nearest to 1 is no class too many, and no infinite normal."""
+    """The number nearest to 1 gives a valid class and a finite normal."""
     monkeypatch.setattr(sobol, "points", lambda *block: np.full((1, coordinates(WORLD)["object"].stop), 1 - 2.0**-53))
     kind = torch.int64 if law == "integer" else torch.float64
     source = even((WORLD,), tensors(dictionaries(WORLD, 0)), 1, 0, 0, ("train/0",))
@@ -93,7 +93,7 @@ def test_the_last_point_stays_inside(law, monkeypatch):
 
 
 def test_together_they_fill_the_law():
-    """Frequencies are exact to a point, and second moments err by less than a fifth of what independent pairs would."""
+    """Frequencies are exact to one point. Second moments err by less than a fifth of independent pairs' error."""
     n, frames = 4096, dictionaries(WORLD, 0)
     blocks = [draw_block((WORLD,), frames, 0, k, streams=("train/0",), points="sobol") for k in range(4)]
     labels, backgrounds = (torch.cat([getattr(b, f)[0] for b in blocks]) for f in ("labels", "backgrounds"))
@@ -109,14 +109,14 @@ def test_together_they_fill_the_law():
 
 
 def test_a_views_noise_is_the_points_along_its_dictionary_and_independent_across():
-    """Of wide views: sums of the one hardly vary, those of the other do, and a single pair's is N(0, I)."""
+    """In wide views sums along the dictionary hardly vary, others do, and one pair's noise is N(0, I)."""
     models, n, frames = 1000, 256, dictionaries(WORLD, 0)
     source = even((WORLD,) * models, tensors(frames), n, 0, 0, [f"train/{k}" for k in range(models)])
     noise = source(torch.empty(models, n, 3, dtype=torch.float64), "image-noise", "normal").numpy()
     along = frames[0]
     across = np.linalg.svd(along.T)[2][2]
     assert ((noise @ along).sum(1) ** 2 / n).mean(0).max() < 0.02
-    one = noise[:, 7]  # independent pairs, one a model
+    one = noise[:, 7]  # independent pairs, one per model
     products = [one[:, i] * one[:, j] for i, j in combinations_with_replacement(range(3), 2)]
     found = np.column_stack([(noise @ across).sum(1) ** 2 / n, *products])
     assert_mean(found, [1.0, *np.eye(3)[np.triu_indices(3)]], effect=0.25, what="a sum across, a pair's covariances")

@@ -1,7 +1,7 @@
 """Exact laws of the training statistics against statistics of pairs drawn in plain numpy.
 
-Every feature of a critic that an accuracy depends on is compared in law, from n = 2 up, where the distributions are
-far from normal.
+The law of every feature that determines an accuracy is compared, also at n = 2 and other small n, where distributions
+are far from normal.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ WORLDS = {
 }
 EFFECT = 0.13  # Kolmogorov distance
 SIZE = law_size(EFFECT, false_alarm=5e-8)  # up to eighty columns share one use of the budget
-# One draw of S a step, under the type checker: a coarser comparison of many more columns.
+# Each draw of S is slow under the type checker, so many more columns are compared more coarsely.
 FULL_EFFECT = 0.2
 FULL_SIZE = law_size(FULL_EFFECT, false_alarm=5e-8)
 
@@ -65,7 +65,7 @@ def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit:
 
 
 def features(critic: LinearCritic, world: World) -> np.ndarray:
-    """What accuracies depend on, and mixtures of it that betray a wrong joint law; (R, columns)."""
+    """Features that determine accuracies, and products of them that reveal a wrong joint law; (R, columns)."""
     R = len(critic.inside)
     inside = critic.inside.reshape(R, -1)
     columns = [inside, inside[:, :1] * inside[:, 1:2], (inside**2).sum(axis=1, keepdims=True)]
@@ -151,7 +151,7 @@ def test_truncation_beyond_the_views_changes_nothing():
 
 
 def test_rounding_does_not_choose_the_draw(monkeypatch):
-    # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, its second copies none.
+    # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, since their copies add none.
     scatter, world = statistics._scatter_rows, WORLDS["attribute"]
     S = cross_covariance(world, 300, numpy_stream(0, "rounding"))
 
@@ -200,9 +200,9 @@ def test_labelled_moments_refuse_worlds_they_are_not_exact_for(world):
 
 
 @pytest.mark.parametrize("name", ["masks", "classes", "attribute"])
-def test_a_replicate_does_not_depend_on_how_many_are_asked_for(name):
+def test_a_replicate_does_not_depend_on_their_number(name):
     world = WORLDS[name]
-    routes = (  # blocks hold at most 1024 replicates, draws of all of S one
+    routes = (  # blocks hold at most 1024 replicates, those of all of S one
         (lambda R: projected_critics(world, "mean", 20, R, 3), 1100, 1025),
         (lambda R: ((x,) for x in projected_scatter(world, 20, R, 3)), 1100, 1025),
         (lambda R: truncated_critics(world, "mean", 20, R, 3, 2), 12, 5),

@@ -1,4 +1,4 @@
-"""Objects of a data set in COCO's format, made here: masks cut out what they say, and nothing but the largest."""
+"""Objects of a small data set in COCO's format: masks cut out their objects, and only the largest is used."""
 
 import json
 
@@ -31,7 +31,7 @@ def annotation(number, image, kind, box, **other):
 
 
 def runs(box):
-    """The same rectangle as compressed runs, as COCO's stuff annotations have it."""
+    """The same rectangle as compressed runs, the format of COCO's stuff annotations."""
     x, y, w, h = box
     opaque = np.zeros((SIDE, SIDE), dtype=np.uint8, order="F")
     opaque[y : y + h, x : x + w] = 1
@@ -41,7 +41,7 @@ def runs(box):
 
 @pytest.fixture
 def coco(tmp_path):
-    """Ten images, in each a red object on grey; function(change) writes instances.json after a change of it."""
+    """Ten images, each with a red object on grey; function(change) changes instances.json and writes it."""
     boxes = [(10 + 3 * i, 8 + 2 * i, 40, 50) for i in range(COUNT)]
     for i, (x, y, w, h) in enumerate(boxes):
         picture = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
@@ -82,12 +82,12 @@ def test_an_object_is_what_its_mask_says(coco, tmp_path, capfd):
     assert capfd.readouterr().out == ""
 
 
-def test_one_object_an_image_the_largest_no_crowd_and_none_that_is_small(coco):
+def test_each_image_gives_its_largest_object_without_crowds_and_small_ones(coco):
     def more(document):
         document["annotations"] += [
             annotation(90, 70, 24, (0, 0, 60, 60)),  # larger than the car of that image
             annotation(91, 69, 3, (0, 0, 90, 90), iscrowd=1),
-            annotation(92, 68, 10, (0, 0, 95, 95)),  # of no category that is asked for
+            annotation(92, 68, 10, (0, 0, 95, 95)),  # of a category that is not requested
         ]
         document["annotations"][3]["area"] = 1023
 
@@ -106,7 +106,7 @@ def lost(document):
     ("change", "classes", "categories", "sentence"),
     [
         (lost, 2, ("car", "zebra"), r"^2 of 10 images .*'away\.jpg'"),
-        (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is none of the 3 of .*; the nearest is zebra$"),
+        (lambda d: None, 2, ("car", "zebras"), r"category 'zebras' is not one of the 3 of .*; the nearest is zebra$"),
         (lambda d: d.pop("categories"), 2, None, "is not in COCO's format|more than the 0 categories"),
         (lambda d: d["annotations"][0].pop("category_id"), 2, None, "category_id"),
     ],
@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(coco, change, classes, catego
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_of_instances_is_refused(tmp_path):
+def test_a_file_without_instances_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"instances\.json is missing"):
         instances(str(tmp_path), 2)
     for text in ("[]", "{", '{"annotations": 3}'):
@@ -131,11 +131,11 @@ def test_what_is_no_file_of_instances_is_refused(tmp_path):
     ("segmentation", "sentence"),
     [
         ([[1, 2]], "."),
-        ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "it is for 97 x 96 pixels"),
+        ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "its size is 97 x 96"),
         ("circle", "."),
     ],
 )
-def test_a_mask_that_is_none_is_refused_with_its_reason(coco, segmentation, sentence):
+def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation, sentence):
     def spoiled(document):
         document["annotations"][-1]["segmentation"] = segmentation
         if isinstance(segmentation, dict):
@@ -160,7 +160,7 @@ def test_a_world_of_them_shows_no_photo_in_two_parts(coco):
     assert [objects.counts(part).tolist() for part in PARTS] == [[3, 3], [1, 1], [1, 1]]
     opaque = objects.pixels[:, 3] == 255
     greens = [set(picture[1][seen].tolist()) for picture, seen in zip(objects.pixels, opaque, strict=True)]
-    assert sorted(map(sorted, greens)) == [[20 * i] for i in range(COUNT)]  # each is of an image of its own
+    assert sorted(map(sorted, greens)) == [[20 * i] for i in range(COUNT)]  # one image each
     images = world.draw(40).images
     assert images.shape == (40, 3, 32, 32)
     assert ((images[:, 0] == 250).flatten(1).sum(1) > 0.3**2 * 32**2).all()

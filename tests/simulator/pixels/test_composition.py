@@ -1,4 +1,4 @@
-"""A composite's pixels are what object, opacity and photo say."""
+"""A composite's pixels follow from object, opacity and photo."""
 
 import numpy as np
 from hypothesis import given
@@ -15,7 +15,7 @@ def rgba(pixels) -> Image.Image:
 
 
 def speckled(height, width, seed=0):
-    """An object of any colours and opacities, opaque at its corners, so that its box is all of it."""
+    """An object of random colours and opacities. Its corners are opaque, so its box is the whole picture."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4))
     pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] = 255
     pixels[0, width // 2, 3] = 0
@@ -40,7 +40,7 @@ def test_pixels_are_mixed_by_opacity():
 
 
 def test_what_is_transparent_lends_no_colour():
-    """A white disc in a wholly transparent red field, made smaller, on grey: no pixel is redder than it is green."""
+    """A white disc in a fully transparent red field, shrunk, on grey: no pixel has more red than green."""
     y, x = np.mgrid[:99, :99] - 49
     inside = x**2 + y**2 <= 40**2
     pixels = np.zeros((99, 99, 4))
@@ -50,14 +50,14 @@ def test_what_is_transparent_lends_no_colour():
     made = np.asarray(composite(cut(rgba(pixels), Place(0.5, 0.5, 0.5), SIDE), grey)).astype(int)
     assert made.max() == 255
     assert (made[..., 0] == made[..., 1]).all()
-    assert ((made > 90) & (made < 255)).any()  # an edge is between the two, and never beyond
+    assert ((made > 90) & (made < 255)).any()  # edges lie between grey and white
     assert made.min() == 90
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(*SCALES), st.floats(0, 1), st.floats(0, 1))
 def test_every_place_lies_in_the_frame(height, width, scale, across, down):
     pixels = np.full((height + 2, width + 2, 4), 255)
-    pixels[[0, -1]] = pixels[:, [0, -1]] = 0  # a margin is no part of an object
+    pixels[[0, -1]] = pixels[:, [0, -1]] = 0  # a margin outside the object
     ready = cut(rgba(pixels), Place(scale, across, down), SIDE)
     w, h = ready.object.size
     assert abs(max(w, h) - scale * SIDE) <= 0.5
@@ -77,7 +77,7 @@ def test_a_photo_is_cut_to_a_square_and_stands_upright():
     wide[:, 20:40] = 200
     assert (np.asarray(frame(rgba(wide), 20)) == 200).all()
     turned = Image.new("RGB", (2 * SIDE, 2 * SIDE), (0, 0, 0))
-    turned.paste((250, 0, 0), (0, 0, 2 * SIDE, SIDE))  # red above; the camera says that it lay on its side
+    turned.paste((250, 0, 0), (0, 0, 2 * SIDE, SIDE))  # red above; EXIF says that the camera was rotated
     turned.getexif()[0x0112] = 6
     upright = np.asarray(frame(turned, SIDE))
     assert upright[0, -1, 0] > 200 > upright[0, 0, 0]

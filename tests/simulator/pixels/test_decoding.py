@@ -1,4 +1,4 @@
-"""Whatever lies in a folder of pictures: decoded where it is one, refused with a reason where it is not."""
+"""Files in a folder of pictures: pictures are decoded, others are refused with a reason."""
 
 import struct
 import zlib
@@ -31,12 +31,12 @@ def test_a_small_file_of_many_pixels_is_not_decoded(tmp_path):
         decode(tmp_path / "a.png")
 
 
-def test_no_file_is_read_that_no_photo_is_as_large_as(tmp_path):
+def test_a_file_larger_than_any_photo_is_not_read(tmp_path):
     with (tmp_path / "a.jpg").open("wb") as handle:
         handle.truncate(300 * 2**20)  # sparse
     with pytest.raises(ValueError, match=r"^300 MiB, more than 256$"):
         decode(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         decode(Path("/dev/null"))
 
 
@@ -47,7 +47,7 @@ def test_gray_palette_and_alpha_become_rgb(tmp_path):
         assert decode(file).mode == "RGB"
 
 
-def test_what_moves_is_refused_where_it_should_stand_still(tmp_path):
+def test_animations_are_refused_if_a_still_image_is_needed(tmp_path):
     frames = [Image.new("RGB", (9, 9), (90 * i, 0, 0)) for i in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert decode(tmp_path / "a.gif").size == (9, 9)

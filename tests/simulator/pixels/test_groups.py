@@ -33,7 +33,7 @@ def test_weights_are_laws_with_the_stated_marginals():
 
 
 def test_rules_of_known_accuracy():
-    """One that sees objects alone, and one that follows the colour."""
+    """One rule uses the object only, the other the colour only."""
     found = accuracies(WORLD, TRIAL, np.stack([TRIAL.objects.numpy(), TRIAL.attributes.numpy()]))
     assert {group: x[0] for group, x in found.items()} == pytest.approx(dict.fromkeys(found, 0.75), abs=1e-12)
     colour = {"common": 1, "counter": 0, "rand": 0.2, "rev": 0, "rest": 0.2, "trained": 0.4 * 0.9 + 0.6 * 0.2}
@@ -41,7 +41,7 @@ def test_rules_of_known_accuracy():
 
 
 def test_rev_shows_the_other_tied_classes_alike():
-    """Whatever the order in which they are named; where all classes are tied that is counter, and there is no rest."""
+    """The order of `tied` does not matter. If all classes are tied, rev equals counter and there is no rest."""
     found = weights(WORLD.replace(views=Pixels()), trial(WORLD.replace(views=Pixels())))
     assert "rest" not in found
     assert found["rev"] == pytest.approx(found["counter"], abs=1e-12)
@@ -53,7 +53,7 @@ def test_rev_shows_the_other_tied_classes_alike():
 
 
 def test_the_trained_group_is_the_law_of_training_pairs():
-    """Labels, objects and attributes of drawn pairs against the weights of the trial, cell by cell of the cube."""
+    """Frequencies of (label, object, attribute) among drawn pairs equal the weights of the trial."""
     found = weights(WORLD, TRIAL)["trained"]
     cell = TRIAL.objects.numpy() * 5 + TRIAL.attributes.numpy()
     law = np.stack([np.bincount(cell, row, minlength=25) for row in found]).ravel()
@@ -85,9 +85,9 @@ def test_prompts_are_laws_over_captions():
 
 
 def test_the_reading_of_rev_fits_the_printed_table():
-    """Two classes, colour beats a contradicting object with probability q: Rev gives q, and q gives Rand.
+    """Two classes; colour wins against a contradicting object with probability q. Rev gives q, and q gives Rand.
 
-    Rev showing the other's colour always fits Rand three times as well as showing it with probability p_spu.
+    If Rev always shows the other's colour, Rand fits three times as well as with probability p_spu.
     """
     table = Path(__file__).parents[3] / "experiments" / "published" / "multicolored_mnist.csv"
     with table.open() as handle:
@@ -103,4 +103,4 @@ def test_the_reading_of_rev_fits_the_printed_table():
     assert always == pytest.approx(0.011, abs=5e-4)
     assert swapped == pytest.approx(0.033, abs=5e-4)
     assert np.abs(errors[0]).max() == pytest.approx(0.018, abs=5e-4)
-    assert (2 * rand - rev).max() > 1.03  # what two colours for any number of classes would make of the own colour
+    assert (2 * rand - rev).max() > 1.03  # accuracy in the own colour, if all classes shared two colours

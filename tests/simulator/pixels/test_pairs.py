@@ -1,4 +1,4 @@
-"""Pairs of pixel worlds follow the law that the world states, and show what they say."""
+"""Pairs of pixel worlds follow the world's law, and images match captions."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, mention_inv=0.8, mention_spu=0.4
 
 
 def test_labels_and_captions_are_those_of_the_gaussian_world():
-    """Same streams: the two kinds of world agree pair by pair."""
+    """Both kinds of world read the same streams and agree pair by pair."""
     world = WORLD.replace(views=Pixels())
     scenes = draw_scenes((world,), 500, 1, 2, streams=("train/3",))
     codes = draw_codes((world.replace(views=None),), 500, independent(1, 2, ("train/3",)), device="cpu")
@@ -50,7 +50,7 @@ def test_training_validation_and_test_share_no_scan():
     rows = [set(objects.rows(part).tolist()) for part in PARTS]
     assert sum(map(len, rows)) == len(objects) == 1797 == len(set.union(*rows))
     distinct = {part: {x.numpy().tobytes() for x in objects.pixels[objects.rows(part)]} for part in PARTS}
-    assert not distinct["train"] & distinct["test"], "a scan stands twice in the source"
+    assert not distinct["train"] & distinct["test"], "the source contains a scan twice"
     assert not distinct["validation"] & distinct["test"]
     drawn = draw(WORLD.replace(classes=10), 20_000).scenes
     assert set(drawn.scans.tolist()) <= rows[0]

@@ -1,4 +1,4 @@
-"""Sources other than the embedded digits: what is read is what lies there, and what cannot be used is one sentence."""
+"""Sources other than the embedded digits: files are read unchanged, and unusable ones give one error message."""
 
 import gzip
 import struct
@@ -26,7 +26,7 @@ def write_idx(folder, name: str, array: np.ndarray, packed: bool = False) -> Non
 
 @pytest.fixture
 def mnist(tmp_path):
-    """Sixty scans for training and ten for the test, of three digits; scan i is grey level i throughout."""
+    """Sixty training scans and ten test scans of three digits; scan i has uniform grey level i."""
     for name, first, count, packed in (("train", 0, 60, False), ("t10k", 100, 10, True)):
         scans = np.full((count, 28, 28), np.arange(first, first + count)[:, None, None])
         write_idx(tmp_path, f"{name}-images-idx3-ubyte", scans, packed)
@@ -68,7 +68,7 @@ def test_a_damaged_mnist_is_one_sentence(mnist, damage, sentence):
 
 
 def square(colour=(200, 30, 60), alpha: int = 255) -> np.ndarray:
-    """A square of one colour on nothing."""
+    """A square of one colour on a transparent ground."""
     picture = np.zeros((40, 40, 4), np.uint8)
     picture[10:30, 10:30] = (*colour, alpha)
     return picture

@@ -1,4 +1,4 @@
-"""What each process of test_distributed.py runs under torchrun: a few recipes, their weights written by rank 0."""
+"""The script of test_distributed.py under torchrun: train a few recipes; rank 0 writes their weights."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ RECIPES = {
 
 
 def trained(recipe: Recipe, group) -> dict[str, torch.Tensor]:
-    """Weights and summed measures after every step of a run; plain gradient steps, so that a factor W would show."""
+    """Weights and summed measures after every step of a run; plain gradient steps would reveal a factor W."""
     ensemble = Ensemble(recipe.model_copy(update={"optimizer": "sgd"}), (WORLD, WORLD), (0, 1), 3, group=group)
     tensors = {}
     for state in run(ensemble, start(ensemble), range(1, recipe.steps)):

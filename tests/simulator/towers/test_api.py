@@ -75,7 +75,7 @@ def test_a_diverged_model_is_left_out(poison):
     ("changes", "words"),
     [
         ({"models": 0}, "models = 0"),
-        ({"world": []}, "no world"),
+        ({"world": []}, "at least one world"),
         ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
         ({"seed": -1}, "seed = -1"),
         ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
@@ -88,7 +88,7 @@ def test_a_wrong_request_is_refused(changes, words):
 
 @pytest.mark.deep
 def test_eight_infonce_towers_come_near_the_optimum():
-    """The README's notebook: seconds without compilation, and within .03 of theory at the command line's defaults."""
+    """The README's notebook takes seconds uncompiled; the command line's defaults come within .03 of theory."""
     from theory.learners import named
 
     world = World(dim_image=2, dim_text=2)

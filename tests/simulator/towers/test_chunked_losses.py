@@ -1,4 +1,4 @@
-"""Tiled losses equal the dense ones: loss and gradients, at every scale, for embeddings that break shortcuts."""
+"""Tiled losses and gradients equal the dense ones, at every scale and for adversarial embeddings."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ WEIGHTS = (None, torch.rand(2, 101, generator=torch.Generator().manual_seed(2), 
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    """Several tiles in each direction, none of them a divisor of the batch."""
+    """Several tiles in each direction; no tile divides the batch."""
     monkeypatch.setattr(chunked_losses, "CPU_TILE", (24, 40))
 
 
@@ -40,7 +40,7 @@ def gradients(loss, *inputs: torch.Tensor, dtype=torch.float64) -> list[torch.Te
 
 
 def close(ours, reference, loss_tolerance, gradient_tolerance):
-    """Gradients are compared in units of the largest that the loss can have: 1/B for logits, times the scale."""
+    """Gradients are compared in units of the loss's largest possible gradient: 1/B for logits, times the scale."""
     assert (ours[0] - reference[0]).abs().max() <= loss_tolerance
     for mine, theirs in zip(ours[1:], reference[1:], strict=True):
         assert (mine - theirs).abs().max() <= gradient_tolerance
@@ -64,8 +64,8 @@ class TestParity:
         s = torch.tensor([scale, scale], dtype=torch.float64)
         reference = gradients(losses.infonce, I, T, s)
         ours = gradients(tiled_infonce, I, T, s, dtype=torch.float32)
-        # A cosine is off by about 4 roundings, 2^-22; a logit by scale times that; a gradient, at most scale (2/B)
-        # times a logit's error, added over the batch in the worst case.
+        # A cosine is off by about 4 roundings, 2^-22, a logit by scale times that. A gradient is off by at most scale
+        # (2/B) times a logit's error, added over the batch in the worst case.
         logit = scale * 2**-22 + 2**-22
         close(ours, reference, 2 * logit + 2**-23 * float(reference[0].abs().max()), 2 * scale / 101 * logit + 1e-7)
 
@@ -74,11 +74,11 @@ class TestParity:
         s = torch.tensor([scale, scale], dtype=torch.float64)
         reference = gradients(losses.infonce, I, T, s)
         ours = gradients(partial(tiled_infonce, product=torch.bfloat16), I, T, s, dtype=torch.float32)
-        # bfloat16 keeps 8 bits: a cosine that is not a matched one is off by at most 3 * 2^-9 (two inputs, one
-        # output), and both log normalisers by at most scale times that.
+        # bfloat16 keeps 8 bits: an unmatched cosine is off by at most 3 * 2^-9 (two inputs, one output), and both log
+        # normalisers by at most scale times that.
         logit = scale * 3 * 2**-9
         assert (ours[0] - reference[0]).abs().max() <= logit
-        # d loss/d l is off by a relative e^(2 logit) - 1, and rounded again with the embeddings that it multiplies.
+        # d loss/d l has a relative error of e^(2 logit) - 1. It and the embeddings beside it are rounded again.
         relative = torch.expm1(torch.tensor(2 * logit)).item() + 2**-7
         close(ours[1:3], reference[1:3], *[2 * scale / 101 * relative + 1e-7] * 2)
 
@@ -86,7 +86,7 @@ class TestParity:
     def test_siglip(self, kind, scale, weights):
         I, T = embeddings(kind)
         s, b = torch.tensor([scale, scale], dtype=torch.float64), torch.tensor([-4.6, 1.0], dtype=torch.float64)
-        # Row sums reach 100 * 101 = 1e4 before division; 2^-53 of that, some roundings deep.
+        # Row sums reach 100 * 101 = 1e4 before division; some roundings of 2^-53 of that.
         tiled, dense = (partial(loss, weights=weights) for loss in (tiled_siglip, losses.siglip))
         close(gradients(tiled, I, T, s, b), gradients(dense, I, T, s, b), 2e-11, 2e-11)
 
@@ -94,7 +94,7 @@ class TestParity:
 @pytest.mark.deep
 @pytest.mark.parametrize("shifted", [False, True])
 def test_compiled_kernels_change_nothing(shifted, monkeypatch):
-    """What CUDA runs, on the CPU: every kernel compiled, over tiles of several shapes."""
+    """CUDA's kernels, on the CPU: each compiled, for tiles of several shapes."""
     from torch._dynamo.utils import counters
 
     monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
@@ -122,7 +122,7 @@ def test_rows_of_a_batch_add_up(shifted, monkeypatch):
     I, T = (x[:1] for x in embeddings("random", B=100))
     s = torch.tensor([100.0], dtype=torch.float64)
     whole = gradients(tiled_infonce, I, T, s)
-    # What two processes would send each other: column sums of each share, shifted as either path does it.
+    # Two processes exchange the column sums of each share, shifted as on either path.
     columns = torch.stack([(s * part @ T[0].T).logsumexp(0) for part in I[0].split(50)])
     largest = columns.max(0).values if shifted else s
 
@@ -144,7 +144,7 @@ def test_rows_of_a_batch_add_up(shifted, monkeypatch):
 
 @pytest.mark.parametrize("loss", [tiled_infonce, tiled_siglip])
 def test_second_derivatives_are_refused_by_name(loss):
-    """Without the refusal they are wrong."""
+    """Without the error they would be wrong."""
     rng = torch.Generator().manual_seed(3)
     x, y, W = (torch.randn(1, n, 4, generator=rng, dtype=torch.float64) for n in (9, 9, 4))
     s, b = torch.tensor([14.0], dtype=torch.float64), torch.tensor([-2.0], dtype=torch.float64)
@@ -157,5 +157,5 @@ def test_second_derivatives_are_refused_by_name(loss):
     (gradient,) = torch.autograd.grad(value(leaf), leaf, create_graph=True)
     with pytest.raises(NotImplementedError, match=loss.__name__):
         gradient.square().sum().backward()
-    # The first derivative of torch.func asks for a graph that may be differentiated, and is right.
+    # The first derivative by torch.func builds a differentiable graph, and is right.
     assert torch.allclose(torch.func.grad(value)(W), gradient.detach(), rtol=1e-12)

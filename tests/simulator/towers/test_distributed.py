@@ -1,4 +1,4 @@
-"""Two and four processes reach the weights of one, at the same global batch, for every loss."""
+"""Two and four processes reach the weights of one process, at the same global batch, for every loss."""
 
 import os
 import runpy
@@ -29,7 +29,7 @@ def test_processes_reach_the_weights_of_one(processes, tmp_path):
     shared = load_file(tmp_path / "weights.safetensors")
     for name, recipe in WORKER["RECIPES"].items():
         for key, alone in WORKER["trained"](recipe, ALONE).items():
-            # float64, three gradient steps: sums in another order, logits up to 100.
+            # float64, three gradient steps: sums have another order, logits reach 100.
             assert torch.allclose(shared[f"{name}/{key}"], alone, rtol=1e-10, atol=1e-11), (name, key)
 
 

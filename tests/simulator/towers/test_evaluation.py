@@ -34,7 +34,7 @@ def trained(world: World = WORLD, **fields):
 
 
 def not_known_as_linear(ensemble: Ensemble) -> Ensemble:
-    """Linear towers, evaluated as if they were not linear."""
+    """Linear towers, evaluated by the nonlinear route."""
     return ensemble._replace(recipe=ensemble.recipe.model_copy(update={"towers": "mlp", "depth": 0, "skip": "none"}))
 
 
@@ -48,7 +48,7 @@ def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
         points = ensemble_accuracy(
             not_known_as_linear(ensemble), parameters, prompt, standard_points(ensemble, power=12)
         )
-        # 8 scramblings of 4096 points in 8 dimensions, seen spread 5e-4 each; the exact value for 3 classes uses 1e-4.
+        # 8 scramblings of 4096 points in 8 dimensions, spread 5e-4 each; for 3 classes the exact value has error 1e-4.
         assert np.abs(points.mean(0) - exact[0]).max() < 2e-3
 
 
@@ -71,7 +71,7 @@ def test_mlp_accuracy_agrees_with_drawn_images(world):
 
 
 def test_class_means_come_from_pairs_of_their_own():
-    """Not from the training pairs, whose embeddings training has moved."""
+    """Training pairs would not do, since training has moved their embeddings."""
     ensemble, parameters = trained(loss="supcon", steps=2)
     for stream, same in (("class-means/0", True), ("train/0", False)):
         (pairs,) = draw_pairs(WORLD, dictionaries(WORLD, 2), 4096, 2, stream=stream)
@@ -98,7 +98,7 @@ def test_captions_of_a_class_are_the_first_of_a_stream_of_their_own():
 
 @pytest.mark.parametrize("loss", ["infonce", "siglip"])
 def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
-    """Every caption's score on its own: s cos, its mean, its log-mean-exp; in pieces as small as one image."""
+    """Single scores s cos, their mean and log-mean-exp; computed in chunks down to one image."""
     monkeypatch.setattr(evaluation, "CAPTIONS", 7)
     monkeypatch.setattr(evaluation, "LOGITS", 40)
     ensemble, parameters = trained(CAPTIONED, loss=loss)
@@ -114,8 +114,8 @@ def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
             assert torch.allclose(got[..., y], slow, rtol=0, atol=1e-12)
 
 
-def test_linear_towers_asked_so(monkeypatch):
-    """The mean of inner products is that with the mean caption; a log-mean-exp needs a scale."""
+def test_prompts_of_linear_towers(monkeypatch):
+    """The mean of inner products is the product with the mean caption; a log-mean-exp needs a scale."""
     ensemble, parameters = trained(CAPTIONED, loss="linear", towers="linear")
     assert prompts_of(ensemble.recipe) == tuple(p for p in PROMPTS if p != "captions")
     by_hand = class_captions(ensemble).mean(2)
@@ -128,7 +128,7 @@ def test_linear_towers_asked_so(monkeypatch):
 
 
 def test_evaluation_images_are_no_training_images():
-    """The noise of a view comes from a stream of the evaluation, whatever the law of the latents."""
+    """View noise comes from a stream of the evaluation, for any law of the latents."""
     ensemble, _ = trained(steps=2)
     images, latents = images_of_the_test_law(ensemble)
     training = pair_block(ensemble, 0)
@@ -146,5 +146,5 @@ def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():
     """The best linear approximation of a linear score is the score itself."""
     ensemble, parameters = trained(loss="linear", towers="linear")
     exact = score_reliance(ensemble, parameters, "name")
-    # View noise adds an independent error to 4096 scores: a standard deviation of about 1e-2 of the coefficients.
+    # View noise adds independent errors to 4096 scores, so coefficients have a standard deviation of about 1e-2.
     assert np.allclose(score_reliance(not_known_as_linear(ensemble), parameters, "name"), exact, rtol=0.05, atol=0.02)

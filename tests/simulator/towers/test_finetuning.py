@@ -93,7 +93,7 @@ def test_pairs_are_the_worlds_and_captions_say_what_they_mention(model, pairs):
 
 
 def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pairs):
-    shown = iter(pairs.batches(20))  # of 48: eight a time are left out
+    shown = iter(pairs.batches(20))  # of 48: eight per epoch are left out
     epochs = [torch.cat([next(shown)[0].flatten(1) for _ in range(2)]) for _ in range(2)]
     everything = pairs.pick(torch.arange(48))[0].flatten(1)
     rows = [[int((everything == one).all(1).nonzero()[0]) for one in epoch] for epoch in epochs]
@@ -128,7 +128,7 @@ def test_decay_acts_on_matrices_alone(model, pairs):
 
 
 def test_the_rate_warms_up(model, pairs, monkeypatch):
-    """AdamW's first step moves a number by the rate itself, and that of two steps' warm-up is a third of the peak."""
+    """AdamW's first step changes a number by the rate, a third of the peak with a warm-up of two steps."""
     before = model.module.visual.proj.detach().clone()
     monkeypatch.setattr(PairSet, "batches", lambda self, size: iter([self.pick(torch.arange(size))]))
     tuning.finetune(model, None, recipe("infonce", steps=3, warmup=2), pairs)

@@ -23,7 +23,7 @@ def ensemble(**fields) -> Ensemble:
 
 @pytest.mark.parametrize("fields", [{}, {"loss": "supervised"}, {"loss": "linear", "towers": "linear"}])
 def test_the_head_is_least_squares_on_balanced_pairs(fields):
-    """Against numpy's, which finds the rank by itself, on scores rather than on heads: a low rank leaves those free."""
+    """Its scores equal those of numpy's lstsq, which finds the rank. (Heads are not unique at low rank.)"""
     one = ensemble(**fields, precision="float64")
     before = start(one).parameters
     after = with_retrained_head(one, before)
@@ -44,7 +44,7 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
         assert ours == pytest.approx(fitted, abs=1e-6)
 
 
-def test_towers_with_a_head_of_their_own_are_asked_without_a_prompt():
+def test_towers_with_a_head_take_no_prompt():
     one = ensemble(loss="linear", towers="linear")
     assert prompts_of(one.recipe) == (None,)
     accuracy = ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)
@@ -62,5 +62,5 @@ def test_rounding_is_not_fitted():
         recipe = Recipe(loss="linear", towers="linear", last_layer="refitted", precision=precision)
         one = Ensemble(recipe, (world,), (0,), 0)
         found.append(ensemble_accuracy(one, with_retrained_head(one, start(one).parameters), None)[0, 0])
-    assert found[0] == pytest.approx(found[1], abs=1e-2)  # other pairs, by the precision's own streams
+    assert found[0] == pytest.approx(found[1], abs=1e-2)  # the pairs differ, since streams depend on the precision
     assert np.ptp(found[0]) < 0.03

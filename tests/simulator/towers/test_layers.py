@@ -1,4 +1,4 @@
-"""Towers: models apart from each other, what words can change, initial laws, CLIP's and SigLIP's conventions."""
+"""Towers: independent models, effects of words, initial laws, CLIP's and SigLIP's conventions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Losses against the sums that their papers write, entry by entry (InfoNCE and cross-entropy: test_training.py)."""
+"""Losses against the sums in their papers, entry by entry (InfoNCE and cross-entropy: test_training.py)."""
 
 import itertools
 
@@ -78,7 +78,7 @@ def test_supcon_is_khosla_equation_2(shape, classes):
 
 # Weights of pairs: each loss has the minimiser of the weighted law.
 
-# A joint law of (x, t) on three images and three captions, whose six pairs count what `COUNTS` says.
+# A joint law of (x, t) on three images and three captions, with weights `COUNTS` for its six pairs.
 LAW = torch.tensor([[0.30, 0.05, 0.00], [0.10, 0.25, 0.00], [0.00, 0.05, 0.25]], dtype=torch.float64)
 COUNTS = torch.tensor([[0.5, 2.0, 1.0], [1.5, 0.8, 1.0], [1.0, 3.0, 0.6]], dtype=torch.float64)
 COUNTS = COUNTS / (LAW * COUNTS).sum()
@@ -129,7 +129,7 @@ def test_the_linearised_loss_is_unbiased_for_the_weighted_covariance(B):
 
 
 def test_weights_belong_to_groups():
-    """Twice the weight of one group of labels and backgrounds: its pairs' losses, and no others', count twice."""
+    """With twice the weight for one group of labels and backgrounds, only its pairs' losses count twice."""
     world = World(p_spu=0.6, dim_image=4, dim_text=4)
     recipe = Recipe(loss="supervised", width=6, depth=1, batch_size=40, precision="float64")
     one = Ensemble(recipe, (world,), (0,), 0)

@@ -1,4 +1,4 @@
-"""An ensemble shared out over processes is the ensemble, however it ends."""
+"""An ensemble in several processes equals one in a single process, however training ends."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def equal(a, b) -> bool:
 
 def test_states_are_those_of_one_process():
     begun = start(FIVE)
-    begun.diverged[:2] = 0  # all models of one process, and it goes on
+    begun.diverged[:2] = 0  # all models of one process; it continues
     shared, alone = (list(way(FIVE, begun, [20, 50])) for way in (lambda *a: run_in(2, *a), run))
     assert [int(state.step) for state in shared] == [20, 50, 60]
     assert all(equal(a, b) for a, b in zip(shared, alone, strict=True))
@@ -42,8 +42,8 @@ def test_states_are_those_of_one_process():
 
 
 def test_all_stop_at_one_step_and_go_on_from_there():
-    asked = iter([False] * 3 + [True] * 10**6)
-    *_, stopped = run_in(2, ENDLESS, start(ENDLESS), [1], lambda: next(asked))
+    flags = iter([False] * 3 + [True] * 10**6)
+    *_, stopped = run_in(2, ENDLESS, start(ENDLESS), [1], lambda: next(flags))
     step = int(stopped.step)
     assert equal(stopped, next(run(ENDLESS, start(ENDLESS), [step])))
     assert active_children() == []
@@ -90,8 +90,8 @@ def test_as_many_as_there_are_threads_and_models_where_a_run_is_long():
 
 
 @pytest.mark.deep
-def test_a_script_without_a_guard_is_told_so(tmp_path):
-    """Its processes end before they read what they are sent, which fills no pipe for ever (2 MB)."""
+def test_a_script_without_a_guard_is_refused(tmp_path):
+    """Its processes end before they read their message of 2 MB, and the full pipe does not block."""
     script = tmp_path / "script.py"
     text = "from simulator import Recipe, World, train\ntrain(World(), Recipe(steps=9), models=8, processes=2)"
     script.write_text(text)
@@ -116,9 +116,9 @@ def test_signals_that_come_to_all_processes_stop_and_save(tmp_path, number, seco
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while run.poll() is None and not (tmp_path / "run").exists():  # signals are heard by then
+    while run.poll() is None and not (tmp_path / "run").exists():  # signal handlers are installed by then
         sleep(0.05)
     sleep(seconds)
     os.killpg(run.pid, number)
-    _, said = run.communicate(timeout=120)  # which ends when nobody holds its stderr any more
+    _, said = run.communicate(timeout=120)  # ends when no process holds stderr open
     assert (run.returncode, "resume with --resume run" in said) == (130, True), said

@@ -45,7 +45,7 @@ def test_the_share_of_a_process_alone_is_the_whole(loss, monkeypatch):
 
 
 def test_what_towers_become():
-    """By towers and temperature; a temperature that is not learned has no law."""
+    """The learner depends on towers and temperature; with a fixed temperature no law is known."""
     becomes = {
         (loss, towers): row.learner(Recipe(loss=loss, towers=towers))
         for loss, row in OBJECTIVES.items()
@@ -65,7 +65,7 @@ def test_what_towers_become():
 
 
 def test_perfect_captions_are_two_plain_cross_entropies():
-    """[W] Eq. 10, by torch's own cross-entropy, a model at a time; and classes are asked for by the first head."""
+    """[W] Eq. 10, by torch's own cross-entropy, one model at a time; the first head scores classes."""
     one = ensemble("perfect-captions")
     state, batch = start(one), next(draw_batches(one, 0))
     found = batch_losses(one, state.parameters, batch)
@@ -91,7 +91,7 @@ def test_siglip_without_bias_is_siglip_at_bias_zero():
 
 
 class Agreeing(Objective):
-    """Pull pairs together where the first background agrees with the label."""
+    """Attracts pairs whose first background agrees with the label."""
 
     name = "agreeing"
 
@@ -131,7 +131,7 @@ class TestOneOfOnesOwn:
             register(Agreeing)
 
 
-# GroupDRO: the weights of its groups, the law of balanced groups, and where contrastive losses go instead.
+# GroupDRO: group weights, the law of balanced groups, and the direction of contrastive losses.
 
 
 @pytest.mark.parametrize("loss", ROBUST)
@@ -159,7 +159,7 @@ def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
 
 @pytest.mark.parametrize("loss", ROBUST)
 def test_weights_are_raised_by_their_losses_and_stay_shares(loss):
-    """q_g exp(.01 L_g), normalised; the optimiser leaves them alone, and clipping does not see their gradient."""
+    """q_g exp(.01 L_g), normalised; neither the optimiser nor clipping uses their gradient."""
     one = ensemble(loss, clip=0.5)
     state, batch = start(one), next(draw_batches(one, 0))
     q = state.parameters[GROUP_WEIGHTS].clone().requires_grad_()
@@ -174,7 +174,7 @@ def test_weights_are_raised_by_their_losses_and_stay_shares(loss):
 
 @pytest.mark.deep
 def test_supervised_towers_reach_the_balanced_law():
-    """8 models, each of deviation .0024: .005 are six standard errors of their mean."""
+    """8 models with standard deviation .0024: .005 is six standard errors of their mean."""
     recipe = Recipe(loss="group-dro", towers="linear", steps=1500, embed_dim=4, batch_size=256, **DECAYING)
     towers = train(PLAIN, recipe, models=8)
     law = named(recipe.objective.learner(recipe)).accuracy(recipe.objective.law(recipe, PLAIN))
@@ -183,12 +183,12 @@ def test_supervised_towers_reach_the_balanced_law():
         assert measured_group == pytest.approx(expected, abs=0.005)
     q = towers.parameters[GROUP_WEIGHTS]
     common, counter = q[:, [0, 3]].sum(1), q[:, [1, 2]].sum(1)
-    assert (common - counter).abs().max() < 0.1, "as much as any other, not nine times as much"
+    assert (common - counter).abs().max() < 0.1, "common and counter weigh about the same"
 
 
 @pytest.mark.deep
 def test_contrastive_towers_move_towards_the_common_groups():
-    """A common pair has more negatives like it, so it loses more; no law is offered."""
+    """A common pair has more negatives like itself and so a larger loss; no law is known."""
     recipe = Recipe(loss="group-dro-infonce", steps=800, width=32, batch_size=128)
     towers = train(PLAIN, recipe, models=2)
     assert (towers.parameters[GROUP_WEIGHTS][:, [0, 3]].sum(1) > 0.9).all()

@@ -1,4 +1,4 @@
-"""SOAP equals its paper's algorithm, a matrix at a time, and an average of weights is what it says."""
+"""SOAP equals its paper's algorithm, matrix by matrix; averaged weights equal the weighted mean."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from simulator.towers.optimisers import REFRESH_EVERY, averaged, moments, refres
 
 
 def soap_of_the_paper(W, gradients, rate):
-    """Vyas et al. 2024, Algorithm 3 with Algorithm 4 every REFRESH_EVERY steps, for one matrix; every iterate."""
+    """All iterates of Vyas et al. 2024, Algorithm 3, with Algorithm 4 every REFRESH_EVERY steps, for one matrix."""
     m, n = W.shape
     L, R, Q_L, Q_R = np.zeros((m, m)), np.zeros((n, n)), np.eye(m), np.eye(n)
     M, V, beta = np.zeros((m, n)), np.zeros((m, n)), 0.95
@@ -53,7 +53,7 @@ def test_soap_equals_the_algorithm_of_its_paper():
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=30), st.floats(0.05, 1.0))
 def test_an_average_is_the_weighted_mean_of_all_iterates(iterates, share):
-    """Against the weights written out, which sum to 1: the start leaves nothing to correct for."""
+    """The explicit weights sum to 1, so there is no initial bias to correct."""
     eta, weights = 1 / share - 1, np.zeros(len(iterates))
     average = {"p": torch.full((1,), 1e6, dtype=torch.float64)}
     for t, value in enumerate(iterates, start=1):

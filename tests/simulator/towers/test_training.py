@@ -125,7 +125,7 @@ def test_a_compiled_run_resumes_identically_too(tmp_path):
 
 def resumes_identically(halves: Ensemble, tmp_path):
     whole = finish(halves)
-    stop = iter([False, False, False, True, True])  # asked after steps 1, 2, ...
+    stop = iter([False, False, False, True, True])  # read after steps 1, 2, ...
     half = list(run(halves, start(halves), [], stop=lambda: next(stop)))[-1]
     assert half.step == 4
     save_state(tmp_path / "state.safetensors", half, halves)
@@ -146,13 +146,13 @@ def test_a_diverged_model_is_frozen_and_marked_and_the_others_go_on(poison, comp
     assert states[-1].diverged.tolist() == [-1, 4, -1]
     for name, value in states[-1].parameters.items():
         assert torch.equal(value[1], states[0].parameters[name][1]), "frozen at its last finite weights"
-        assert torch.equal(value[0], healthy.parameters[name][0]), "the others do not notice"
+        assert torch.equal(value[0], healthy.parameters[name][0]), "the others are unaffected"
         assert torch.isfinite(value).all()
 
 
 @pytest.mark.parametrize("bound", [1.0, 100.0])
 def test_a_learned_scale_stays_where_clip_keeps_it(bound):
-    """In [1, 100] after a long step from either end, with captions that ask for more and captions that ask for less."""
+    """In [1, 100] after a long step from either end, for captions that raise the scale and captions that lower it."""
     one = ensemble(Recipe(**SMALL, optimizer="sgd"))
     begin = start(one)
     log_scale = torch.full((3,), bound, dtype=torch.float64).log()
@@ -166,7 +166,7 @@ def test_a_learned_scale_stays_where_clip_keeps_it(bound):
 
 @pytest.mark.parametrize("size", [16, 2048, 3000, 5000])
 def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
-    """Batches within a block of the stream, halves of one, batches that end inside of another, and larger ones."""
+    """Batches within a block of the stream, of half a block, across two blocks, and larger than a block."""
     frames = draw_dictionaries(WORLD, 5)
     one = ensemble(RECIPES[0].model_copy(update={"batch_size": size}), worlds=(WORLD,), models=(3,))
     batches = training.draw_batches(one, 2)
@@ -178,7 +178,7 @@ def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
 
 
 def test_an_epoch_uses_every_pair_at_most_once():
-    recipe = RECIPES[3]  # n = 40, batches of 16: two a pass
+    recipe = RECIPES[3]  # n = 40, batches of 16: two per epoch
     batches = list(itertools.islice(training.draw_batches(ensemble(recipe), 0), 4))
     for epoch in (batches[:2], batches[2:]):
         images = torch.cat([b.images for b in epoch], dim=1)
@@ -227,8 +227,8 @@ def test_a_checkpoint_of_another_run_is_refused(changes, words, tmp_path):
         load_state(tmp_path / "state.safetensors", first._replace(**changes))
 
 
-def test_sobol_points_that_there_are_not_are_refused():
-    """A sequence has 2^32 points, and only vectors are points; a fixed set is shorter than its epochs."""
+def test_impossible_sobol_points_are_refused():
+    """A sequence has 2^32 points, which must be vectors. For a fixed set n counts, not the number of steps."""
     for fields in ({"steps": 2**27}, {"steps": 2**27 + 1, "n": 64}):
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, **fields)))
     with pytest.raises(ValueError, match="4294967328"):

@@ -1,4 +1,4 @@
-"""Worlds of pixels as the trainer looks at them: pairs, prompts, trials, towers of known weights, towers that learn."""
+"""Training on worlds of pixels: pairs, prompts, trials, towers with known weights, trained towers."""
 
 import pytest
 import torch
