@@ -122,7 +122,7 @@ class Learner:
         raise ValueError(f"learner {self.name!r} is no linear rule, so it has no direction")
 
     def weights(self, x):
-        """The direction of a world with one background and p_inv = 1, as arithmetic of its fields.
+        """The direction in a world with one background and p_inv = 1, as a formula of its fields.
 
         Parameters
         ----------
@@ -135,16 +135,16 @@ class Learner:
         Raises
         ------
         ValueError
-            If the direction is no such formula. Claims about it are judged and not proved.
+            If the direction is not such a formula. Claims about it are then judged, but not proved.
         """
         raise ValueError(f"the direction of learner {self.name!r} is no formula in +, -, *, / and roots of the fields")
 
     def deviations(self, x):
-        """Phi's inverse of both accuracies in a world as of `weights`, as arithmetic of its fields.
+        """The z-scores of both accuracies in a world as for `weights`, as a formula of its fields.
 
         Parameters
         ----------
-        x : as of `weights`
+        x : as for `weights`
 
         Returns
         -------
@@ -153,7 +153,7 @@ class Learner:
         Raises
         ------
         ValueError
-            If the accuracies are no such formulas.
+            If the accuracies are not such formulas.
         """
         u, w = self.weights(x)
         s = np.sqrt(u * u * (x.sigma_inv**2 + x.nu_image) + w * w * (x.sigma_spu**2 + x.nu_image))
@@ -190,7 +190,7 @@ class Learner:
 
     @property
     def label(self) -> str:
-        """The learner and its prompt, for people: "linear, name prompt"."""
+        """The learner and its prompt in words: "linear, name prompt"."""
         prompt = getattr(self, "prompt", None)
         return self.name + (f", {prompt} prompt" if prompt else "")
 

@@ -38,13 +38,13 @@ from theory.learners.pmi_accuracy import Boundary, accuracy_along, objects_avera
 
 WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
-EXPONENT = 18.0  # its error is e^-18, 2e-8
+EXPONENT = 18.0  # the rule's error is e^-18, 2e-8
 SLACK = 1e-6  # standard deviations of an image
 ALONG = 129  # nodes between which the boundary is interpolated
 
 
 class _Law(NamedTuple):
-    """One world's numbers, block by block, its means not negative."""
+    """The fields of one world by block, with signs such that no mean is negative."""
 
     mu: Float[np.ndarray, " 2"]
     variance: Float[np.ndarray, " 2"]  # sigma^2
@@ -94,7 +94,7 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) that decide as all captions of a class do: how far an image lies from the curve, or sampled."""
+    """Scores (N, K) with the decisions of all captions: distances from the boundary curve, or sampled scores."""
     if not _by_curve(world):
         return drawn_captions_scores(world, prompt, image)
     from scipy.interpolate import CubicSpline  # start-up time
@@ -108,13 +108,13 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
 
 
 def _by_curve(worlds: Worlds) -> np.ndarray | np.bool_:
-    """Whether the boundary is a curve for certain: a caption shows which of two blocks it mentions."""
+    """Whether the boundary is certainly a curve: a caption must show which of two blocks it mentions."""
     two = worlds.classes == 2 and worlds.mean.shape[-1] == 2
     return two & ((worlds.mention == 1).all(axis=-1) | (worlds.nu_text == 0))
 
 
 def _along_curves(worlds: Worlds, prompt: Prompt, tolerance: float) -> Accuracy:
-    """World by world: each has as many captions as its scales ask for."""
+    """World by world, because each world's scales need their own number of captions."""
     shown = np.array([_along_curve(_law(worlds[w]), prompt, tolerance) for w in range(worlds.size)])
     common, counter = objects_averaged(shown, worlds.agreement[:, :1]).T
     return Accuracy(common, counter)

@@ -25,9 +25,9 @@ from theory.density import (
 from theory.learners.base import over_worlds
 from theory.quadrature import REPLICATES
 
-IMAGES = 2**9  # a replicate and a pattern of classes
-CAPTIONS = 256  # an image, or a class
-PAIRS = 2**22  # density terms that images and captions make together
+IMAGES = 2**9  # per replicate and pattern of classes
+CAPTIONS = 256  # per image, or per class
+PAIRS = 2**22  # density terms over all images and captions
 LARGEST_CLASSES = 10
 CELLS = 2**20  # numbers held in one array at a time
 
@@ -134,6 +134,6 @@ def _log_agreement(p: float, K: int) -> Float[np.ndarray, "K K"]:
 
 
 def _drawn(log_weight: Float[np.ndarray, "... K"], uniform: Float[np.ndarray, "..."]) -> np.ndarray:
-    """Classes of unnormalised log weights, by uniform numbers."""
+    """Classes drawn from unnormalised log weights by uniform numbers."""
     chance = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True)).cumsum(axis=-1)
     return (uniform[..., None] * chance[..., -1:] > chance).sum(axis=-1)

@@ -2,8 +2,8 @@
 
 For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by the critics PMI(x_I, x_T) + const,
     PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T);
-SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
-and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
+SigLIP's minimiser is PMI - log(B - 1), with the same decisions. (The softmax over texts alone leaves a function of x_I
+free, which changes no zero-shot decision. The softmax over images alone leaves a function of x_T free.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
 With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
 
@@ -129,7 +129,7 @@ class InfoNCE(Learner):
     Parameters
     ----------
     prompt
-        Of `simulator.prompts`.
+        A prompt of `simulator.prompts`.
     """
 
     name: ClassVar[str] = "infonce"
@@ -142,7 +142,7 @@ class InfoNCE(Learner):
         return infonce_accuracy(worlds, self.prompt)
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I, p_y) in nats, the PMI up to a term that no decision sees; for all captions, their scores."""
+        """log p(x_I, p_y) in nats, the PMI up to a term without influence; for all captions, their pooled scores."""
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
         if prompt_row(self.prompt).pool:

@@ -212,10 +212,10 @@ class Logistic(Learner):
         return logistic_direction(worlds)
 
     def weights(self, x):
-        """LDA's where the background always agrees with the label: half the minimiser (T4). Otherwise no formula."""
+        """LDA's if the background always agrees with the label, half the minimiser (T4). Otherwise no formula."""
         try:
             certain = bool(np.all(np.equal(x.p_spu, 1)))
-        except ValueError:  # it is a formula
+        except ValueError:  # p_spu is a formula
             certain = False
         return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
 
