@@ -1,8 +1,8 @@
-"""[W] Wang et al.: the printed statements inside their own regime, and, marked as such, readings beyond it.
+"""[W] Wang et al.: the printed statements inside their own regime, and readings beyond it, which are marked.
 
-Each statement is put as its authors would put it; `experiments.court` decides. [W] says "with high probability as n
-grows": most claims are about the limit, at n = 1e10, where single trainings no longer differ. Those about high
-probability bound the share of trainings on few pairs that satisfy the inequality.
+Each statement is worded as its authors would; `experiments.court` decides. [W] says "with high probability as n grows":
+most claims are about the limit, at n = 1e10, where single trainings no longer differ. Claims about high probability
+bound the share of trainings on few pairs that satisfy the inequality.
 """
 
 from functools import partial
@@ -53,12 +53,12 @@ def inequality(which, id: str, statement: str, formula: str = r"%s%s\geq 1-\Phi(
 
 
 def trainings(which, id: str, n: int, digits: int, **fields) -> Claim:
-    """A claim about single trainings; at p = .99 a thousand pairs hold ten of the counter group."""
-    few = f"In the theorem's regime, of trainings on {n:,} pairs"
+    """A claim about single trainings; at p = .99 a thousand pairs contain ten of the counter group."""
+    few = f"In the theorem's regime, at least 95% of trainings on {n:,} pairs"
     return inequality(
         which,
         id,
-        f"{few} at least 95% have an %s of at least the printed bound.",
+        f"{few} have an %s of at least the printed bound.",
         rf"P(%s%s\geq 1-\Phi(%s))\geq .95,\ n=10^{digits}",
         question="pairs",
         share=0.95,
