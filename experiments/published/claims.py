@@ -74,7 +74,7 @@ class TableClaim:
     variants: Callable[[Terms], Iterable[tuple[str, Estimate]]]
     tau: float = TAU
     replicates: int | None = None
-    exception: Callable[[], str | None] = lambda: None  # the clearest one
+    exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
 
     @property
     def id(self) -> str:

@@ -119,7 +119,7 @@ class Learner:
         ValueError
             For a rule that is not linear.
         """
-        raise ValueError(f"learner {self.name!r} is no linear rule, so it has no direction")
+        raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
 
     def weights(self, x):
         """The direction in a world with one background and p_inv = 1, as a formula of its fields.
@@ -137,7 +137,7 @@ class Learner:
         ValueError
             If the direction is not such a formula. Claims about it are then judged, but not proved.
         """
-        raise ValueError(f"the direction of learner {self.name!r} is no formula in +, -, *, / and roots of the fields")
+        raise ValueError(f"the direction of learner {self.name!r} is not a formula of fields in +, -, *, / and roots")
 
     def deviations(self, x):
         """The z-scores of both accuracies in a world as for `weights`, as a formula of its fields.

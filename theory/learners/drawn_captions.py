@@ -41,8 +41,7 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which all captions of a class are "
-            "drawn; the prompts name, mean and background go further, and so do captions without noise that mention "
-            "everything"
+            "drawn; more are possible with the prompts name, mean and background, and with full captions without noise"
         )
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     return over_worlds(lambda world: np.array([_replicate(world, prompt, s) for s in seeds]), worlds)

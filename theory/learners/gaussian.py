@@ -33,8 +33,8 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
     """u of the module's docstring, exact to rounding."""
     if prompt_row(prompt).caption is None:
         raise ValueError(
-            f"prompt = {prompt!r} is {prompt_row(prompt).words}, for which the Gaussian PMI has no closed form; "
-            f"the prompts that it has are {', '.join(LINEAR)}"
+            f"the Gaussian PMI has no closed form for prompt = {prompt!r} ({prompt_row(prompt).words}); "
+            f"choose from {', '.join(LINEAR)}"
         )
     nu_I, nu_T = (np.asarray(nu)[..., None] for nu in (worlds.nu_image, worlds.nu_text))
     if np.any(nu_I <= 0):
@@ -54,7 +54,7 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
         unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
     if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > 1e12):
         raise ValueError(
-            "captions have a block that never varies (no noise, sigma_xi_text = 0, and nothing of the world in it), so "
+            "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent), so "
             "their covariance has no inverse; any sigma_xi_text > 0 is valid"
         )
     y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit

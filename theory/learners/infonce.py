@@ -59,8 +59,8 @@ def _check(worlds: Worlds, prompt: Prompt) -> None:
     exact = (worlds.nu_text == 0)[..., None]
     if np.any(exact & (worlds.scale == 0) & (worlds.mention > 0)):
         raise ValueError(
-            "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt that is none of "
-            "them has no density"
+            "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
+            "has no density"
         )
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
@@ -68,8 +68,8 @@ def _check(worlds: Worlds, prompt: Prompt) -> None:
         )
     if not prompt_row(prompt).pool and np.any(exact & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)):
         raise ValueError(
-            f"prompt = {prompt!r} mentions what captions never mention, and without noise (sigma_xi_text = 0) no "
-            "caption is like it; a mention above 0 is valid, and so is a prompt that is silent about it"
+            f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
+            "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"
         )
 
 

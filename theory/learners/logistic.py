@@ -145,7 +145,7 @@ def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
-        raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} that the softmax minimiser is sampled for")
+        raise ValueError(f"classes = {K}: the softmax minimiser is sampled for at most {LARGEST_CLASSES} classes")
     S = image_variance(worlds)
     _refuse_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)

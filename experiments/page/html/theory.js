@@ -157,7 +157,7 @@ function logisticDirection(w) {
     const step = [(H[0][1] * g[1] - H[1][1] * g[0]) / det, (H[1][0] * g[0] - H[0][0] * g[1]) / det];
     const slope = g[0] * step[0] + g[1] * step[1];
     let part = 1, there, next;
-    do {  // the loss is convex: accept a step if the slope at its end is at most half the start's, uphill
+    do {  // the loss is convex: accept a step if the slope uphill at its end is at most half the slope at its start
       there = [r[0] + part * step[0], r[1] + part * step[1]];
       next = logisticDerivatives(there, n, w.p_spu);
       const uphill = (next.g[0] * step[0] + next.g[1] * step[1]) * Math.exp(Math.min(next.scale - at.scale, 600));

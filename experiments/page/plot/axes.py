@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, MaxNLocator, ScalarFormatter
 
-MOST_TICKS = 6  # as many are legible at the width of a phone
+MOST_TICKS = 6  # legible at the width of a phone
 UNITS = {"fraction": "%"}  # as ticks show them
 
 
@@ -58,7 +58,7 @@ class PlotAxis(NamedTuple):
 
     @property
     def places(self) -> np.ndarray:
-        """Where the values stand on paper."""
+        """The places of the values on paper."""
         return np.arange(len(self.values), dtype=float) if self.words else self.scale.place(self.values.astype(float))
 
     @property

@@ -3,7 +3,7 @@
 A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
 signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
-are treated as measurements. A single axis gets a second one on which nothing depends; a point is a line's first end.
+are treated as measurements. A single axis gets a second axis without influence; a point is a line's first end.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from theory.learners.base import UNDEFINED, Learner, attempt
 
 FINE = 24  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
-PROBES = 8  # values of an axis, at most, at which a learner is tested for sampling
+PROBES = 8  # most values per axis at which a learner is tested for sampling
 SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
 
 Line = Float[np.ndarray, "_ _"]  # points by axes

@@ -61,7 +61,7 @@ def letters(figure: Figure, size: float) -> int:
 
 
 def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]) -> Figure:
-    """The figure with legend and caption below its panels, and a height that gives the panels their own."""
+    """The figure with legend and caption below its panels, at a height that keeps the panels at HEIGHTS."""
     width = letters(figure, SMALLEST)
     labels = [fold(label, width - 8) for _, label in entries]
     longest = max(
@@ -115,7 +115,7 @@ def caption(picture: Picture) -> list[str]:
     elif picture.fixed:
         sentences.append(f"At {', '.join(picture.fixed)}.")
     if picture.kind == "plane" and picture.undefined:
-        sentences.append("A mark is missing where the learner is undefined, an open one where no law is known.")
+        sentences.append("No mark: the learner is undefined. No open mark: no law is known.")
     else:
         sentences += [f"Undefined: {reason}." for reason in picture.undefined]
     done, whole = picture.computed

@@ -22,11 +22,11 @@ from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Wh
 from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World
 
-GROUPS = "groups"  # of --what
+GROUPS = "groups"  # a value of --what
 PAIR = ("common", "counter")
 MAP_VALUES = 5  # fewer rows of cells would make stripes
 MOST_PANELS = 24
-MOST_LINES = 7  # as many colours can be told apart
+MOST_LINES = 7  # distinguishable colours
 MOST_MARKS = 49  # seven colours times seven marks
 
 

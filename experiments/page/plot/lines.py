@@ -18,7 +18,7 @@ from experiments.page.plot.series import MINUS, Series, Who
 from experiments.style import styled
 
 STYLES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # seven colours repeat with other marks
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
 HEADROOM = 0.06  # share of the range of values, above and below
 
 
@@ -86,7 +86,7 @@ def _crossings(ax: Axes, x: PlotAxis, boundary: Boundary) -> None:
 
 
 def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Series]) -> None:
-    """All values with headroom; intervals of few replicates are cut at what the quantity can be."""
+    """All values with headroom; intervals of few replicates are cut at the range of the quantity."""
     every = np.concatenate([s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")])
     every = every[np.isfinite(every)]
     if picture.difference:

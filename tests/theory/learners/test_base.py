@@ -67,7 +67,7 @@ def test_where_there_is_no_answer_the_learner_says_why():
     assert learners.named("infonce").refuses(World()) is None
     assert "maximum margin" in learners.named("max-margin").refuses(World())
     for name in ("infonce", "bayes"):
-        with pytest.raises(ValueError, match="no linear rule"):
+        with pytest.raises(ValueError, match="not a linear rule"):
             learners.named(name).direction(World())
 
 
