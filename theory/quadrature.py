@@ -2,7 +2,7 @@
 
 The trapezoid rule on the whole line converges exponentially for analytic integrands. With step h, and no singularity
 within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM Review 56(3),
-2014). Indicators are never averaged here: their last variable is integrated by Phi first.
+2014). Indicator functions are never averaged here: Phi integrates their last variable first.
 """
 
 from collections.abc import Callable

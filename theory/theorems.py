@@ -16,7 +16,7 @@ def counter_score(t, alpha, beta, S_i, S_s):
     It strictly decreases in t >= 0. Proof: with r^2 = S_i + t^2 S_s its derivative is
     -(beta S_i + alpha t S_s)/r^3 < 0. The common score's derivative is (beta S_i - alpha t S_s)/r^3, zero at LDA's
     t = beta S_i/(alpha S_s). Balanced accuracy peaks at t = 0: the two derivatives sum to -2 alpha t S_s/r^3 <= 0,
-    and the density weighs the counter score's (the smaller one in size) at least as heavily.
+    and the density at the counter score, the smaller one in size, is at least as large.
     With p_inv >= 1/2 the counter accuracy p_inv Phi(z) - (1 - p_inv) Phi(z') + const, z' the common score, still falls:
     its derivative is -[p_inv phi(z) (beta S_i + alpha t S_s) + (1 - p_inv) phi(z') (beta S_i - alpha t S_s)]/r^3, where
     only the last term can be positive, and phi(z') <= phi(z).

@@ -172,7 +172,7 @@ def _grid(raw: Raw) -> Iterator[Finding]:
             yield Finding("domain", 8, i, "setting", "twice", "once", "this setting is printed twice")
         for axis in axes:  # a value of a full grid occurs in at least its share of the rows
             if common[axis][cells[axis]] * 2 * len(common[axis]) < len(rows):
-                reason = f"this value of {axis} stands outside the grid"
+                reason = f"this value of {axis} is not in the grid"
                 yield Finding("domain", 8, i, axis, cells[axis], "a value of the grid", reason)
 
 
@@ -304,7 +304,7 @@ def _outliers(raw: Raw) -> Iterator[Finding]:
 
 
 def _logit(percent):
-    return logit(np.clip(percent, 0.01, 99.99) / 100)  # half a printed unit from 0 and 100, so that it is finite
+    return logit(np.clip(percent, 0.01, 99.99) / 100)  # clipped to one printed unit from 0 and 100, so it is finite
 
 
 def _chance(raw: Raw) -> Iterator[Finding]:

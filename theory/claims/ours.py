@@ -262,8 +262,8 @@ CLAIMS = [
         id="dimension-not-needed",
         question="pairs",
         source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
-        statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions "
-        "from 2 to 1000, far below n.",
+        statement="At n = 1e5 the accuracy after training, by its exact law, equals that at n = infinity, for "
+        "dimensions from 2 to 1000, far below n.",
         formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
         quantity="counter",
         relation="=",

@@ -127,7 +127,7 @@ CLAIMS = [
     inequality(
         ACCURACY,
         "view-noise",
-        "The printed accuracy inequality survives view noise of variance up to 1 per coordinate.",
+        "The printed accuracy inequality also holds with view noise of variance up to 1 per coordinate.",
         r"%s%s\geq 1-\Phi(%s),\ 0\leq \sigma_\xi^2/d\leq 1",
         source=f"{BEYOND}: Theorem 6.2 with view noise",
         domain={**REGIME, "sigma_xi": Axis(0.0, np.sqrt(2.0))},
@@ -135,7 +135,7 @@ CLAIMS = [
     theorem(
         id="counter-majority-wrong",
         source="soberclip, corrected law",
-        statement="More than half of the counter group is wrong iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
+        statement="Linear CLIP is wrong on most of the counter group iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
         formula=r"\mathrm{Err}(a\neq y)>\frac{1}{2}\Leftrightarrow "
         r"\mu_{\mathrm{spu}}^2(2p-1)>1+\sigma_{\mathrm{inv}}^2",
         quantity="error-counter",
@@ -147,7 +147,8 @@ CLAIMS = [
     theorem(
         id="paper-condition-sufficient",
         source=f"{BEYOND}: the condition of Theorem 6.2 at any p",
-        statement="mu_spu >= 1 + sigma_inv^2/2 makes the majority of the counter group wrong, for p in [.5, 1].",
+        statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group, for "
+        "p in [.5, 1].",
         formula=rf"{CONDITION}\Rightarrow {ABOVE_HALF}",
         quantity="error-counter",
         domain=MAJORITY,
@@ -156,7 +157,7 @@ CLAIMS = [
     theorem(
         id="paper-condition-sufficient-at-one",
         source=f"{WANG}, condition of Theorem 6.2",
-        statement="mu_spu >= 1 + sigma_inv^2/2 makes the majority of the counter group wrong at p = 1.",
+        statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group at p = 1.",
         formula=rf"p=1,\ {CONDITION}\Rightarrow {ABOVE_HALF}",
         quantity="error-counter",
         domain={**MAJORITY, "p_spu": 1.0},

@@ -40,10 +40,10 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
 
 
 def _over_grid(parts, shape: tuple[int, ...]):
-    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _together(parts, shape)
+    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _assembled(parts, shape)
 
 
-def _together(parts, shape: tuple[int, ...]) -> np.ndarray:
+def _assembled(parts, shape: tuple[int, ...]) -> np.ndarray:
     whole = np.empty((*shape, *parts[0][1].shape[1:]))
     for rows, values in parts:
         whole[rows] = values
@@ -61,7 +61,7 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
         interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
         rows.append(np.stack(np.broadcast_arrays(*a, *interval.common, *interval.counter), axis=-1))
     common, counter, *ends = np.moveaxis(
-        _together([(w, r) for (w, _), r in zip(parts, rows, strict=True)], shape), -1, 0
+        _assembled([(w, r) for (w, _), r in zip(parts, rows, strict=True)], shape), -1, 0
     )
     return Accuracy(common, counter, None if level is None else Interval(tuple(ends[:2]), tuple(ends[2:]), level))
 

@@ -132,7 +132,7 @@ class _Curve(NamedTuple):
     """The boundary of one world."""
 
     eta: Boundary
-    deviation: Float[np.ndarray, " 2"]  # of an image coordinate, negative where the preference falls along it
+    deviation: Float[np.ndarray, " 2"]  # of image coordinates; negative if the preference falls along the coordinate
     informative: bool  # whether captions of the classes differ
 
 
@@ -158,7 +158,7 @@ def _law(world: Worlds) -> _Law:
 
 
 def _posterior_preference(law: _Law) -> Preference:
-    """E[tanh(Lambda(t)/2) | x], summed over the classes (o, a) shown: given those, blocks of t are independent."""
+    """E[tanh(Lambda(t)/2) | x], summed over the shown classes (o, a), given which the blocks of t are independent."""
     shown = np.array([1.0, -1.0])[:, None]
     shrinkage, text_variance = law.variance / law.S, law.variance + law.nu_T
     deviation = np.sqrt(shrinkage * law.nu_I + law.nu_T)  # of t_b given x_b and its class
@@ -167,7 +167,7 @@ def _posterior_preference(law: _Law) -> Preference:
     rules = [_trapezoid(c) for c in pole]
 
     def half_evidence(b: int, x: np.ndarray) -> np.ndarray:
-        """Lambda_b/2 (*x, 2, nodes), the last node silence."""
+        """Lambda_b/2 (*x, 2, nodes); if captions may be silent, the last node is silence."""
         mean = shown * law.mu[b] + shrinkage[b] * (x[..., None, None] - shown * law.mu[b])
         h = 2 * law.mu[b] * (mean + deviation[b] * rules[b][0]) / text_variance[b]
         half = evidence(h, law.p[b]) / 2

@@ -5,7 +5,7 @@ For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by t
 SigLIP's minimiser is PMI - log(B - 1), with the same decisions. (The softmax over texts alone leaves a function of x_I
 free, which changes no zero-shot decision. The softmax over images alone leaves a function of x_T free.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
-With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
+With all captions of a class as prompts, their pooled scores decide (`theory.learners.captions`).
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.

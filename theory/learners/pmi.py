@@ -21,7 +21,7 @@ from jaxtyping import Float
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 
-# Exponents below this add nothing to a sum of at least 1, and exp is thirty times slower where it underflows.
+# Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
 
 

@@ -1,13 +1,13 @@
 """Certificates: the format of proofs. Anyone can check them, and the reader does not trust them.
 
-soberclip proof 2                                   a line
-{"claim", "tau", "domain", "versions", "cases"}     a line of JSON; a case has its "formula" (`Statement.digest`), and
-                                                    "by", what settles each obligation: the name of a route, or a
-                                                    number of boxes; or instead of all this
-                                                    "counterexample": its case, violation and coordinates in 2^-64
-boxes, packed by zlib                               for each obligation that has some, little-endian: levels (N, d) of
-                                                    one byte, indices (N, d) of eight, alternatives (N) of one, bounds
-                                                    (N) float64
+soberclip proof 2                                   one line
+{"claim", "tau", "domain", "versions", "cases"}     one line of JSON. A case has its "formula" (`Statement.digest`) and
+                                                    "by": for each obligation the name of a route, or a number of boxes.
+                                                    A refutation has "counterexample" instead: its case, violation and
+                                                    coordinates in 2^-64
+boxes, packed by zlib                               for each obligation with boxes, little-endian: levels (N, d) of one
+                                                    byte, indices (N, d) of eight, alternatives (N) of one, bounds (N)
+                                                    float64
 """
 
 import json

@@ -86,7 +86,7 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __float__(self):
         raise NotExpressible(
-            "it makes a float or an array of a field; sqrt, exp and Phi of theory take fields as they are"
+            "it converts a field to a float or an array; sqrt, exp and Phi of theory take fields as they are"
         )
 
 

@@ -35,7 +35,7 @@ class Boundary(NamedTuple):
     """Lines on which A = B, in values of the axes; with one axis a line is one point."""
 
     exact: tuple[Line, ...]  # by theory
-    interpolated: tuple[Line, ...]  # between the values that are drawn, where theory does not know both learners
+    interpolated: tuple[Line, ...]  # between the drawn values, if theory does not know both learners
 
 
 def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
@@ -114,7 +114,7 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -
 def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
     """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed.
 
-    On an edge where A - B is all rounding error, a root could lie anywhere: the line skips it.
+    If A - B may be rounding error on a whole edge, a root could lie anywhere, so the line skips this edge.
     """
     index = np.floor(corners).astype(int)
     points = np.column_stack([grid[k] for grid, k in zip(grids, index.T, strict=True)])
@@ -149,7 +149,7 @@ def _roots(function: Callable, axis: PlotAxis, low: np.ndarray, high: np.ndarray
 def _signs(value: np.ndarray) -> np.ndarray:
     """+-1 per corner. Where A - B may be rounding error, the corner takes the sign of most of its neighbours.
 
-    So no line follows an edge of the map where A = B without a change of sign.
+    Otherwise a line could follow an edge of the map where A = B without a change of sign.
     """
     sign = np.where(value >= 0, 1.0, -1.0)
     level = ~(np.abs(value) > LEVEL)

@@ -42,7 +42,7 @@ def framed(picture: Picture) -> Figure:
         ax.set_title("\n".join(panel.title), fontsize=9)
         if picture.kind == "plane":
             ax.set(xlabel="common group [%]", ylabel="counter group [%]")
-        else:  # words if there is one panel, else symbols, which the caption explains
+        else:  # one panel has words; several have symbols, which the caption explains
             for side, axis, width, most in (
                 (ax.xaxis, picture.x, WORDS_ACROSS, TICKS_ACROSS),
                 (ax.yaxis, picture.y, WORDS_UPWARD, MOST_TICKS),
@@ -87,7 +87,7 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
 
 
 def title_of(picture: Picture) -> str:
-    """The quantity with symbol and unit, or both learners of a difference."""
+    """The quantity with symbol and unit; for a difference, both learners."""
     if picture.kind == "plane":
         return "accuracy on the counter group against the common group [%]"
     if picture.difference:

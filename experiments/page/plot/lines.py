@@ -50,7 +50,7 @@ def draw_lines(picture: Picture) -> Figure:
 
 
 def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> None:
-    """Theory as a line (a dash at words and learners), measurements as points, and crosses where nothing is defined."""
+    """Theory as a line (for words and learners a dash), measurements as points, undefined values as crosses."""
     places = np.array([float(i)]) if x is None else x.places
     value, predicted, low, high = (np.atleast_1d(series.numbers(n)) for n in ("value", "predicted", "low", "high"))
     colour = f"C{i % 7}"
@@ -75,7 +75,7 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Both arms of intervals; 0 where there is none."""
+    """Both arms of intervals; 0 where there is no interval."""
     return np.maximum(np.nan_to_num([value - low, high - value], posinf=0.0), 0.0)
 
 

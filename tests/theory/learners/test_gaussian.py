@@ -81,5 +81,5 @@ def test_worlds_without_an_answer_say_why(fields, sentence):
 
 
 def test_what_pools_captions_is_refused_with_what_does_not():
-    with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* choose from name, mean, background, scores"):
+    with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* from name, mean, background, scores"):
         GaussianPMI("captions").accuracy(Worlds(sigma_xi=1.0))
