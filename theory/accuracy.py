@@ -81,7 +81,7 @@ def _objects_shown(worlds: Worlds):
 def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
     K, s = worlds.class_count, score_deviation(u, worlds)
     pull = u * worlds.mean
-    # Under the test law attributes are uniform and the object keeps its law. The odds here are equal; `chance` weighs.
+    # Under the test law attributes are uniform and the object keeps its law; here its odds are equal, `chance` weighs.
     codes, weights = class_patterns(np.array([0.5, *np.full(pull.shape[-1] - 1, 1 / K)]), K)
     objects = (0,) if np.all(worlds.p_inv == 1) else (0, 1)
     result: list[Numbers] = []

@@ -6,7 +6,7 @@ patterns factorises:
     T_b(y) = log( p_b e^{f_b(y)} + (1 - p_b)/(K - 1) sum_{a != y} e^{f_b(a)} ),   T_0 = f_0 where p_inv = 1,
     f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
     cov = [[sigma^2 + nu_I, m sigma^2], [m sigma^2, m sigma^2 + nu_T]],
-with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number a block) or mu_b 1[k = a]
+with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number per block) or mu_b 1[k = a]
 (K classes, K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the
 dictionaries are independent noise and cancel from every decision.
 """

@@ -53,7 +53,7 @@ def _assembled(parts, shape: tuple[int, ...]) -> np.ndarray:
 def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
     """Accuracies over a grid from those of its parts, each with the rows that it fills.
 
-    If any part has intervals, exact worlds get intervals without width.
+    If any part has intervals, exact worlds get intervals of width 0.
     """
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     rows = []

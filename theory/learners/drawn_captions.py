@@ -1,9 +1,9 @@
 """The InfoNCE optimum with drawn captions as prompts: many classes, several attributes, or masked noisy captions.
 
-captions   log E[p(y | t) | x] over captions t drawn given the image (`theory.learners.captions` says why). They lie
-           near the image; few captions drawn for a class would.
+captions   log E[p(y | t) | x] over captions t drawn given the image (reason: `theory.learners.captions`). They lie
+           near the image; captions drawn for a class rarely do.
 scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classes have the same captions, relabelled, so
-           that what all classes share has no sampling error.
+           the part that all classes share has no sampling error.
 """
 
 import numpy as np

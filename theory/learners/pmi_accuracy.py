@@ -142,7 +142,7 @@ def accuracy_along(eta: Boundary, mean: Float[np.ndarray, "2 W"], tolerance: flo
 
 
 def _reach(tolerance: float) -> float:
-    """Standard deviations beyond which less than a quarter of the tolerance lies."""
+    """Number of standard deviations; the mass beyond is less than a quarter of the tolerance."""
     return np.sqrt(2 * np.log(4 / tolerance))
 
 

@@ -205,7 +205,7 @@ def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violat
 
 
 def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
-    """T1 of two linear rules: the sign (1 or -1) of subject less `against` is at most 0 by their reliances.
+    """T1 of two linear rules: their reliances show that sign (subject - `against`) <= 0, with sign 1 or -1.
 
     counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
     """

@@ -71,7 +71,7 @@ class PlotAxis(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The symbol of what the ticks show, as a formula."""
+        """The symbol of the ticks' quantity, as a formula."""
         return f"$1 - {self.symbol}$" if self.scale.name == "one-minus" else f"${self.symbol}$"
 
     def at(self, value) -> str:
@@ -81,7 +81,7 @@ class PlotAxis(NamedTuple):
         return f"{self.shown} = {self.tick(value)}"
 
     def tick(self, value: float) -> str:
-        """What a tick at a value shows."""
+        """The text of a tick at a value."""
         return readable(1 - value if self.scale.name == "one-minus" else value)
 
     def label(self, width: int | None = None) -> str:

@@ -27,11 +27,11 @@ def draw_lines(picture: Picture) -> Figure:
     """The figure of a picture with at most one axis."""
     figure = framed(picture)
     axes = tuple(figure.axes)
-    people = list(dict.fromkeys(s.who.anywhere for s in picture.series))
+    learners = list(dict.fromkeys(s.who.anywhere for s in picture.series))
     routes = list(dict.fromkeys(s.who.route for s in picture.series))
     for ax, panel in zip(axes, picture.panels, strict=True):
         for series in panel.series:
-            i, mark = people.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
+            i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
         if panel.boundary is not None and picture.x is not None:
             _crossings(ax, picture.x, panel.boundary)
@@ -41,12 +41,12 @@ def draw_lines(picture: Picture) -> Figure:
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
     _limit(axes, "y", picture, picture.series)
     if picture.x is None:
-        axes[0].set_xticks(range(len(people)), labels=[who.label.replace(", ", "\n") for who in people])
-        axes[0].set_xlim(-0.5, len(people) - 0.5)
+        axes[0].set_xticks(range(len(learners)), labels=[who.label.replace(", ", "\n") for who in learners])
+        axes[0].set_xlim(-0.5, len(learners) - 0.5)
     else:
         margin = 0.5 if picture.x.words else 0.02 * np.ptp(picture.x.places)
         axes[0].set_xlim(picture.x.places[0] - margin, picture.x.places[-1] + margin)
-    return finished(figure, picture, _entries(picture, people, routes))
+    return finished(figure, picture, _entries(picture, learners, routes))
 
 
 def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> None:
@@ -102,10 +102,10 @@ def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Ser
         axis.set_major_formatter(FuncFormatter(percent))
 
 
-def _entries(picture: Picture, people: list[Who], routes: list) -> list:
+def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     measured = {s.who.anywhere for s in picture.series if s.replicates and s.data.value.notnull().any()}
     entries = []
-    for i, who in enumerate(people):
+    for i, who in enumerate(learners):
         label = MINUS.join(both_labels(picture)) if picture.difference else who.label
         mark = MARKERS[0] if who in measured and len(routes) == 1 else None
         entries.append((Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark), label))

@@ -153,7 +153,7 @@ def _has_prompts(dataset: xr.Dataset, learner: str) -> bool:
 
 
 def _named(name: str, everybody: list[Who], what: str) -> list[Who]:
-    """The learner that one half of a difference names, once per route; the prompt may be omitted if there is one."""
+    """The learner in one half of a difference, once per route. A single prompt may be omitted."""
     mine = [who for who in everybody if name in (who.spec, who.learner)]
     specs = dict.fromkeys(who.spec for who in mine or everybody)
     if not mine:
