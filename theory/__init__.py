@@ -1,4 +1,4 @@
-"""Closed forms, blind to every measurement: float64, numpy and scipy only.
+"""Closed forms in float64, by numpy and scipy alone. They depend on no measurement.
 
     >>> from theory import Axis, Claim, Phi, exp, learners, sqrt
 
@@ -8,7 +8,7 @@ The names are loaded on first use; the package itself imports nothing.
 _HOMES = {
     "Axis": "theory.claims.claim:Axis",
     "Claim": "theory.claims.claim:Claim",
-    # What predictions may be written with, besides +, -, *, / and powers: these take formulas, too.
+    # Predictions may use these besides +, -, *, / and powers. They also accept formulas.
     "Phi": "theory.accuracy:Phi",
     "exp": "numpy:exp",
     "sqrt": "numpy:sqrt",

@@ -1,6 +1,6 @@
 """Group accuracies of linear rules in closed form, for any number of classes and attributes.
 
-Where the object shown is not always the label's (p_inv < 1), accuracies are averages over the object's law.
+If p_inv < 1, an image may show another class's object. Accuracies are then averages over the object's law.
 
 A rule puts weight u_b on block b. With S_b = sigma_b^2 + nu and s^2 = sum_b u_b^2 S_b, class scores are
 independent Gaussians of variance s^2 (K classes), or one Gaussian (two classes):
@@ -20,7 +20,7 @@ from simulator.gaussian.critic import standardise
 from simulator.world import Worlds
 from theory.density import class_patterns
 
-Phi = ndtr  # what predictions of claims call the normal distribution function
+Phi = ndtr  # its name in predictions of claims
 
 # Trapezoid over t ~ N(0, 1). The integrands are entire and bounded near the real line, so the error falls like
 # exp(-2 pi a/h) with a the half-width of that strip: below 1e-14 at h = 1/16 even for K = 10^4.
@@ -29,7 +29,7 @@ _W = np.exp(-(_T**2) / 2) / np.sqrt(2 * np.pi) / 16
 
 
 def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Accuracy:
-    """Exact accuracies of the rule with weight u_b on block b; further attributes are averaged over.
+    """Exact accuracies of the rule with weight u_b on block b, averaged over further attributes.
 
     Absolute precision 1e-13. A rule that is identically zero scores 1/K.
     """
@@ -72,7 +72,7 @@ def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
 
 
 def _objects_shown(worlds: Worlds):
-    """(sign of the object, its probability) given y = +1: the label's object, and another's where p_inv < 1."""
+    """(sign of the object, its probability) given y = +1: the label's object, and the other one if p_inv < 1."""
     if np.all(worlds.p_inv == 1):
         return [(1, 1.0)]
     return [(1, np.asarray(worlds.p_inv)), (-1, 1 - np.asarray(worlds.p_inv))]
@@ -81,7 +81,7 @@ def _objects_shown(worlds: Worlds):
 def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
     K, s = worlds.class_count, score_deviation(u, worlds)
     pull = u * worlds.mean
-    # Under the test law every attribute is uniform and the object keeps its law; equal odds here, weighed below.
+    # Under the test law attributes are uniform and the object keeps its law; here its odds are equal, `chance` weighs.
     codes, weights = class_patterns(np.array([0.5, *np.full(pull.shape[-1] - 1, 1 / K)]), K)
     objects = (0,) if np.all(worlds.p_inv == 1) else (0, 1)
     result: list[Numbers] = []
@@ -97,7 +97,7 @@ def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
 
 
 def _pattern_accuracy(pull: np.ndarray, s: Numbers, pattern: np.ndarray, K: int) -> Numbers:
-    """Accuracy given which class every block shows: 0 the true one, c >= 1 the c-th other one."""
+    """Accuracy given the class that each block shows: 0 is the true class, c >= 1 the c-th other class."""
     others = max(pattern)
     true, *rivals = [
         sum((pull[..., b] for b, c in enumerate(pattern) if c == k), np.zeros(np.shape(s))) for k in range(others + 1)

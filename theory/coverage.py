@@ -1,13 +1,13 @@
-"""The share of test images that a contrastive run of n pairs cannot learn, since it has no pair like them.
+"""The share of test images that a contrastive run of n pairs cannot learn, because none of its pairs is similar.
 
 Near an image x and a caption p a run of n pairs has n exp(PMI(x, p)) times as many pairs as n independent images and
-captions would have. Where this is below 1 no such pair is expected, and the loss does not determine how low the score
-should be: its gradient is e^score - e^PMI, with both terms almost 0. Towers then stop at about -log n. If all classes'
+captions would have. If this is below 1, no such pair is expected, and the loss does not determine how low the score
+should be: its gradient is e^score - e^PMI, with both terms almost 0. Scores then stop at about -log n. If all classes'
 PMI is below -log n, chance decides the image.
 
 Measured at p = .9, mu_spu = 2, nu = .25 after a million pairs, mean prompt: towers and optimum decide differently on
 63 % of the counter images whose better class has a PMI below -14, on 46 % from -14 to -11, on 20 % from -9 to -7, and
-on none above -3. This makes 6 points of the counter group, in 64 dimensions as in 2.
+on none above -3. This amounts to 6 points on the counter group, in 64 dimensions as in 2.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ RARE = 0.01  # share of unseen images at which the number of pairs counts as eno
 
 
 class Unseen(NamedTuple):
-    """Shares of each group without a similar pair, and the number of pairs that would leave RARE of them."""
+    """Shares of each group without a similar pair, and the number of pairs at which this share is RARE."""
 
     common: float
     counter: float
@@ -34,7 +34,7 @@ class Unseen(NamedTuple):
 
 
 def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
-    """Shares of images without a similar pair in a run of so many pairs, to about .001; None without a closed form."""
+    """Shares of images without a similar pair in a run of `pairs`, to about .001; None without a closed form."""
     worlds = Worlds.of(world)
     plain = np.all(worlds.mention == 1) and world.p_inv == 1 and not world.attribute
     if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
@@ -48,7 +48,7 @@ def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
 def _best_pmi(
     world: World, worlds: Worlds, texts: Float[np.ndarray, "K B width"], group: int
 ) -> Float[np.ndarray, " N"]:
-    """The largest PMI over the classes' prompts of test images of a group, label class 0."""
+    """For each test image of a group with label class 0: the largest PMI over the classes' prompts."""
     _, B, width = texts.shape
     noise = gaussian_points(B * width, POWER, group).reshape(-1, B, width)
     deviation = np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]

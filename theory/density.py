@@ -6,7 +6,7 @@ patterns factorises:
     T_b(y) = log( p_b e^{f_b(y)} + (1 - p_b)/(K - 1) sum_{a != y} e^{f_b(a)} ),   T_0 = f_0 where p_inv = 1,
     f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
     cov = [[sigma^2 + nu_I, m sigma^2], [m sigma^2, m sigma^2 + nu_T]],
-with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number a block) or mu_b 1[k = a]
+with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number per block) or mu_b 1[k = a]
 (K classes, K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the
 dictionaries are independent noise and cancel from every decision.
 """
@@ -21,7 +21,7 @@ from simulator.world import Worlds
 
 
 def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.ndarray, "P J"], np.ndarray]:
-    """Ways in which J attributes coincide with the label and each other, and their probabilities.
+    """Patterns in which J attributes coincide with the label and each other, and their probabilities.
 
     The label is class 0; other classes are numbered in order of appearance, so that K = 50 has as few patterns as
     K = 7.
@@ -46,9 +46,9 @@ def block_log_density(
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
-    Densities must exist: sigma^2 + nu_I > 0, and for a text nu_I > 0 where it may mention the block, nu_T > 0 or
-    sigma > 0. At nu_T = 0 silence is an atom at 0: a text that is not 0 mentions the block, and one that is 0 is silent
-    if it may be.
+    Densities must exist: sigma^2 + nu_I > 0. A text that may mention the block also needs nu_I > 0, and nu_T > 0 or
+    sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text mentions the block, and a zero text is silent if
+    captions may be.
     """
     if text is None:
         return _imaged(image, worlds, b)
@@ -65,7 +65,7 @@ def block_parts(
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
-    atom = np.asarray(nu_T == 0)  # silence is exactly 0 then, and nothing else is
+    atom = np.asarray(nu_T == 0)  # a text is then exactly 0 if and only if it is silent
     spoken = (text != 0).any(-1) | (pi == 1)
     silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), worlds.class_count)[0])
     with np.errstate(divide="ignore"):
@@ -82,13 +82,13 @@ def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
 
 
 def _gaussian(x: np.ndarray, mu, S, K: int):
-    """Log density at mean zero, and what the mean of each class adds to it."""
+    """Log density at mean zero, and the term that each class's mean adds."""
     base = -0.5 * ((x**2).sum(-1) / S + x.shape[-1] * np.log(2 * np.pi * S))
     return base, _per_class((mu / S)[..., None] * x, -(mu**2) / (2 * S), K)
 
 
 def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T, K: int):
-    """The same for both views of a mentioned block.
+    """`_gaussian` for both views of a mentioned block.
 
     Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
     as nu -> 0.
@@ -128,7 +128,7 @@ def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K
 
 
 def captions_as_images(worlds: Worlds) -> Worlds:
-    """Worlds whose images have the law of these worlds' captions that mention everything; only the noise differs."""
+    """Worlds whose images have the law of these worlds' full captions; only the noise differs."""
     noise = worlds.sigma_xi if worlds.sigma_xi_text is None else worlds.sigma_xi_text
     return worlds.replace(sigma_xi=noise, dim_image=worlds.dim_text)
 
@@ -155,8 +155,8 @@ def log_density(
 class Parts(NamedTuple):
     """Log densities given the class: the part that differs between prompts, and the part that all prompts share.
 
-    Comparing prompts by their whole density would lose `distinct` to rounding where the image fits no prompt and
-    silence is the likelier explanation, for instance far out at small nu.
+    In a comparison of whole densities, rounding would lose `distinct` where silence explains the image better than any
+    prompt, for instance far out at small nu.
     """
 
     distinct: Float[np.ndarray, "... K"]

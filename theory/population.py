@@ -1,7 +1,7 @@
 """Moments of the population and the minimiser of the linearised contrastive loss.
 
-By symmetry every matrix over the latents is, in the space of differences between classes, the B x B matrix of its
-blocks (invariant first, then one per attribute). Letters, per block b: mu_b mean, sigma_b scale, pi_b mention,
+In the space of class differences, by symmetry, every matrix over the latents is a B x B matrix of blocks (invariant
+first, then one per attribute). Letters, per block b: mu_b mean, sigma_b scale, pi_b mention,
 D_b = p_b - (1 - p_b)/(K - 1) correlation with the label (p_b = p_inv for the invariant block, 1 in the papers).
 
     C_bb' = mu_b mu_b' D_b D_b' / kappa  (b != b'),   C_bb = mu_b^2 / kappa + sigma_b^2,   kappa = 1 (K = 2) or K
@@ -21,7 +21,7 @@ from simulator.world import Worlds
 
 
 def kappa(classes: int) -> int:
-    """Variance of one coordinate of a class's pattern per squared mean is 1/kappa, up to a constant shift."""
+    """kappa: one coordinate of a class's pattern has variance mean^2/kappa, up to a constant shift."""
     return 1 if classes == 2 else classes
 
 
@@ -35,7 +35,7 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
 
 
 def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = C diag(pi) q: what linear CLIP puts on each block at n = infinity, scaled by rho."""
+    """u = C diag(pi) q: linear CLIP's weight on each block at n = infinity, scaled by rho."""
     q = worlds.prompt(prompt)
     return np.einsum("...ij,...j,...j->...i", block_covariance(worlds), worlds.mention, q)
 
@@ -46,12 +46,12 @@ def pattern_correlation(p: Numbers, classes: int) -> Numbers:
 
 
 def two_block_covariance(alpha, beta, si2, ss2, D) -> tuple[Numbers, Numbers, Numbers]:
-    """`block_covariance` written out for one background and an object that is always the label's, times kappa."""
+    """`block_covariance` times kappa, written out for one background and p_inv = 1."""
     return alpha * alpha + si2, alpha * beta * D, beta * beta + ss2
 
 
 def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) -> tuple[Numbers, Numbers]:
-    """`linear_weights` written out for one background and an object that is always the label's, up to scale.
+    """`linear_weights` up to scale, written out for one background and p_inv = 1.
 
     u = pi_inv A q_inv + pi_spu c q_spu,  w = pi_inv c q_inv + pi_spu B q_spu with A = alpha^2 + si2, B = beta^2 + ss2,
     c = alpha beta D.
@@ -68,8 +68,8 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
 def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:
     """u for towers of embedding width `width`: M is the rank-`width` part of C diag(pi) (Eckart-Young).
 
-    For K >= 3 each singular value of the B x B matrix occurs K - 1 times, and the directions constant over classes add
-    sigma_b^2 pi_b once each; the latter never decide.
+    For K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
+    add sigma_b^2 pi_b once each, and no decision depends on them.
     """
     if width < 1:
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")

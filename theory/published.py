@@ -5,9 +5,9 @@
 [X] Xue, Joshi, Nguyen, Mirzasoleiman: "Understanding the Robustness of Multi-modal Contrastive Learning to
     Distribution Shift", arXiv 2310.04971 (ICLR 2024); its data model 1 as [W] quotes it.
 
-The letters are the papers'; all arguments broadcast. `theory.accuracy` holds what is true.
+The letters are the papers'; all arguments broadcast. `theory.accuracy` has the correct formulas.
 
-The last functions say what is true of Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the name prompt:
+The last functions correct Theorem 6.2 at n = infinity, with m0 = 2p - 1 and the name prompt:
     k1* = (1 + sigma_inv^2 - mu^2 m0)/R*,   k2* = -(1 + sigma_inv^2 + mu^2 m0)/R*,
     R* = sqrt((1 + sigma_inv^2)^2 sigma_inv^2 + mu^2 m0^2 sigma_spu^2).
 Err >= 1 - Phi(kappa_1) iff k1* <= kappa_1, and Acc >= 1 - Phi(kappa_2) iff k2* <= kappa_2. Under the theorem's
@@ -80,7 +80,7 @@ def data_model_1_accuracies(p_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbe
 
 
 def smallest_mu_spu(sigma_inv) -> Numbers:
-    """[W] Theorem 6.2's condition mu_spu >= (sigma_inv^2 + 2)/2, which is to make the majority of a != y wrong.
+    """[W] Theorem 6.2's condition mu_spu >= (sigma_inv^2 + 2)/2, meant to make the majority of a != y wrong.
 
     >>> float(smallest_mu_spu(1.0))
     1.5
@@ -88,7 +88,7 @@ def smallest_mu_spu(sigma_inv) -> Numbers:
     return (np.asarray(sigma_inv) ** 2 + 2) / 2
 
 
-# Where in p each printed inequality of [W] Theorem 6.2 turns from false to true (mu_inv = 1, nu = 0)
+# The p at which each printed inequality of [W] Theorem 6.2 turns from false to true (mu_inv = 1, nu = 0)
 
 
 def corrected_kappas(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
@@ -108,10 +108,10 @@ def inequality_margins(p_spu, mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Nu
 
 
 def turning_points(mu_spu, sigma_inv, sigma_spu) -> tuple[Numbers, Numbers]:
-    """Where in p the error inequality and the accuracy inequality turn, to 1e-12, vectorised.
+    """The p at which the error and the accuracy inequality turn true, to 1e-12, vectorised.
 
-    Bisection on [1/2, 1]: the margins are negative at 1/2 and not negative at 1 under the theorem's conditions; outside
-    them nan marks a margin without that change of sign.
+    Bisection on [1/2, 1]. Under the theorem's conditions the margins are negative at 1/2 and not negative at 1.
+    Otherwise nan marks a margin without this change of sign.
     """
     mu, si, ss = np.broadcast_arrays(*(np.asarray(x, float) for x in (mu_spu, sigma_inv, sigma_spu)))
     results = []

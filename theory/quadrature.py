@@ -2,7 +2,7 @@
 
 The trapezoid rule on the whole line converges exponentially for analytic integrands. With step h, and no singularity
 within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM Review 56(3),
-2014). Indicators are never averaged here: their last variable is integrated by Phi first.
+2014). Indicator functions are never averaged here: Phi integrates their last variable first.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from scipy.special import log_ndtr
 
 from simulator.accuracy import Accuracy, Interval
 
-RANGE = 8.5  # standard deviations kept of a Gaussian: 2 Phi(-8.5) < 2e-17
+RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
 
 
@@ -41,12 +41,12 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
     return -np.cos(np.pi * j / n), weights
 
 
-# 17 nodes with the 9-node rule nested in every other one: the difference estimates the error of the latter.
+# The 9-node rule uses every other one of the 17 nodes. The difference of both rules estimates its error.
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
 _SINES, _DENSITY = np.sin(np.pi / 2 * _NODES), np.pi / 2 * np.cos(np.pi / 2 * _NODES)
-EDGE = 1e-6  # to which the ends of pieces are found
+EDGE = 1e-6  # precision of the ends of pieces
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
@@ -73,8 +73,8 @@ def gaussian_average(
 def average_over_panels(values, edges: Float[np.ndarray, "W E"], components: int, tolerance: float):
     """Integrals (W, c) between the first and the last of sorted edges; `values(index, t)` gives integrands and pieces.
 
-    An integrand is smooth on every piece, and may begin and end on it like a square root: panels are cut where the
-    number of the piece changes, and nodes are closer near a panel's ends, t = sin(pi s/2).
+    An integrand is smooth on each piece, but may be like a square root at its ends. So panels are cut where the number
+    of the piece changes, and nodes are denser near a panel's ends, t = sin(pi s/2).
     """
     W, E = edges.shape
     low, high, index = edges[:, :-1].ravel(), edges[:, 1:].ravel(), np.repeat(np.arange(W), E - 1)

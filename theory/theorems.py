@@ -3,7 +3,7 @@
 The world is binary and the prompt is the name prompt q = (alpha, 0), unless the docstring says otherwise.
 Letters: alpha = mu_inv, beta = mu_spu > 0, m0 = 2p - 1, S_i = sigma_inv^2 + nu, S_s = sigma_spu^2 + nu,
 A = alpha^2 + sigma_inv^2, B = beta^2 + sigma_spu^2, c = alpha beta m0, kappa = (pi_spu/pi_inv)^2.
-D_inv = 2 p_inv - 1 is 1 where the object is always the label's. Otherwise c is alpha beta D_inv m0.
+D_inv = 2 p_inv - 1 is 1 if every image shows its label's object. Otherwise c is alpha beta D_inv m0.
 Reliance is t = u_spu/u_inv. A smaller t is a more robust rule (T1).
 """
 
@@ -11,12 +11,12 @@ import numpy as np
 
 
 def counter_score(t, alpha, beta, S_i, S_s):
-    """T1: counter accuracy is Phi of this, (alpha - t beta)/sqrt(S_i + t^2 S_s). For the common group beta is -beta.
+    """T1: the z-score of counter accuracy, (alpha - t beta)/sqrt(S_i + t^2 S_s). For the common group pass -beta.
 
     It strictly decreases in t >= 0. Proof: with r^2 = S_i + t^2 S_s its derivative is
     -(beta S_i + alpha t S_s)/r^3 < 0. The common score's derivative is (beta S_i - alpha t S_s)/r^3, zero at LDA's
     t = beta S_i/(alpha S_s). Balanced accuracy peaks at t = 0: the two derivatives sum to -2 alpha t S_s/r^3 <= 0,
-    and the density weighs the counter score's (the smaller one in size) at least as heavily.
+    and the density at the counter score, the smaller one in size, is at least as large.
     With p_inv >= 1/2 the counter accuracy p_inv Phi(z) - (1 - p_inv) Phi(z') + const, z' the common score, still falls:
     its derivative is -[p_inv phi(z) (beta S_i + alpha t S_s) + (1 - p_inv) phi(z') (beta S_i - alpha t S_s)]/r^3, where
     only the last term can be positive, and phi(z') <= phi(z).
@@ -25,7 +25,7 @@ def counter_score(t, alpha, beta, S_i, S_s):
 
 
 def best_common_score(alpha, beta, S_i, S_s):
-    """T1: common accuracy is at most Phi of this, sqrt(alpha^2/S_i + beta^2/S_s).
+    """T1: the largest z-score of common accuracy, sqrt(alpha^2/S_i + beta^2/S_s).
 
     LDA's t = beta S_i/(alpha S_s) reaches it.
     Proof: (alpha + t beta)^2 <= (alpha^2/S_i + beta^2/S_s) (S_i + t^2 S_s), by Cauchy and Schwarz.
@@ -116,7 +116,7 @@ def _correlation(p, K):
 
 
 def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
-    """T9: t = beta m0/(alpha D_inv) of InfoNCE's optimum for the mean of scores over captions that are latents.
+    """T9: InfoNCE's optimum has t = beta m0/(alpha D_inv) with the mean of scores over captions that are latents.
 
     Proof: without noise in captions and with full mention p(x | t) = N(x; t, nu_I), so E_{t|y} PMI(x, t) =
     x'E[t | y]/nu_I + a function of x - E|t|^2/(2 nu_I), and the last term is the same for all classes. The rule is that

@@ -1,4 +1,4 @@
-"""A verdict in words, for the terminal and the report: what was claimed, what was measured, where, and how surely."""
+"""A verdict in words, for the terminal and the report: the claim, the measurement, its place and its certainty."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -56,12 +56,12 @@ def claimed(verdict: Verdict) -> str:
 
 
 def mark(verdict: Verdict) -> str:
-    """A sign of the verdict, doubled where there is a proof."""
+    """A sign of the verdict, doubled for a proof or a rigorous refutation."""
     return MARKS[verdict["verdict"]] * (1 + rigorous(verdict))
 
 
 def place(verdict: Verdict) -> tuple[str, str]:
-    """(what the point is, the point); ("", "") for none."""
+    """(kind of point, the point); ("", "") if there is none."""
     if isinstance(verdict["counterexample"], str):
         return "exception", verdict["counterexample"]
     if verdict["counterexample"]:
@@ -107,12 +107,12 @@ def shown_by(verdict: Verdict) -> str:
 
 
 def certified(verdict: Verdict) -> bool:
-    """Whether there is a certificate, of a proof or of a rigorous refutation."""
+    """Whether there is a certificate of a proof or of a rigorous refutation."""
     return (verdict.get("proof") or {}).get("outcome") in ("proved", "refuted")
 
 
 def rigorous(verdict: Verdict) -> bool:
-    """Whether the closed form, too, fails the claim at a point, in outward-rounded arithmetic."""
+    """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
 
 
@@ -181,7 +181,7 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 
 def _case(case: dict[str, Any]) -> str:
-    """One trained case: the fields in which such worlds differ, the settings away from their defaults, every row."""
+    """One trained case: the fields in which worlds differ, the settings that are not defaults, every row."""
     world = case["world"]
     if world.get("views"):
         words = ", ".join(f"{name} = {world[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))

@@ -25,8 +25,8 @@ RULES = {
 def sample(seed: int, world: World = WORLD, size: int = 600) -> xr.Dataset:
     """Latents, labels and backgrounds of `size` training pairs, and (u_inv, u_spu) of the rules with an answer.
 
-    With more than two classes, only pairs of the first two are kept, and each latent is the difference of their
-    coordinates in a block. Its mean is mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
+    With more than two classes, only pairs of the first two are kept. A latent is then the difference of their
+    coordinates in a block, with mean mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
     """
     source = independent(seed, 0, ("figure/latents",))
     y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), size, source, device="cpu", dtype=torch.float64))

@@ -57,7 +57,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
 
 
 def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
-    """The verdicts of the whole docket. Raises RequestError for a claim that cannot be judged."""
+    """The verdicts on all claims. Raises RequestError for a claim that cannot be judged."""
     ids = [claim.id for claim in all_claims()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
     trials = run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving)
@@ -70,7 +70,7 @@ def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]
 
 def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
     """Run the designs, draw the figures, and write the page with its tables."""
-    # These import matplotlib and xarray; the trials above may refuse first.
+    # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
     from experiments.page import comparison
     from experiments.page.report import render

@@ -18,7 +18,7 @@ from theory.population import block_covariance
 
 
 class Section(NamedTuple):
-    """One question. `takeaway` is its answer as a title, `look` says what to look at."""
+    """One question. `takeaway` is its answer as a title, `look` describes the figure."""
 
     name: str
     question: str
@@ -36,7 +36,7 @@ def design_section(design: Design, table: xr.Dataset) -> Section:
 
 
 def latents_section(seed: int) -> Section:
-    """What three rules look at."""
+    """The latents of training pairs, with the boundaries of three rules."""
     table = latents.sample(seed)
     return Section(
         "latents",

@@ -11,7 +11,7 @@ from theory.learners import named
 PROMPTS = ("name", "mean", "background")  # prompts of all captions would need nested integrals
 LEARNERS = ("linear", "infonce", "logistic", "least-squares", "bayes")
 # Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
-# hundred may differ by LARGEST_ERROR: its grid misses an island of the decision region.
+# hundred may differ by LARGEST_ERROR, if the grid misses an island of the decision region.
 ERRORS = {"linear": 1e-9, "least-squares": 1e-9, "logistic": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
 LARGEST_ERROR = 1e-3
 

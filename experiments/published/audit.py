@@ -1,9 +1,9 @@
-"""Are the printed figures of [W] consistent? Every figure that follows from other figures is recomputed.
+"""The audit of [W]'s printed figures: every figure that follows from other figures is recomputed.
 
-Each check is a function of the raw cells. It knows how figures are rounded and nothing about the paper's known errors.
+Each check is a function of the raw cells. It knows how figures are rounded, but not the paper's known errors.
 
-It cannot see a change of Table 8 within its domain (means of repeated trainings, about which nothing else is printed),
-nor cells that are changed together and still agree.
+The audit cannot detect changes of Table 8 within its domain: nothing else is printed about these means of repeated
+trainings. Nor can it detect cells that are changed together and still agree.
 """
 
 from collections import Counter, defaultdict
@@ -32,22 +32,22 @@ from experiments.published.tables import (
     read_published,
 )
 
-# Points. common, counter and drop are each rounded to .01, so an honest drop is off by at most 3 x .005.
-# A mean of rounded cells is off by at most .005 + .005; the same limit serves it.
+# In points. common, counter and drop are each rounded to .01, so a correct drop is off by at most 3 x .005.
+# A mean of rounded cells is off by at most .005 + .005; the same limit applies.
 ROUNDING = 0.015
-HALF_UNIT = 0.005  # a printed accuracy and the fraction k/n behind it
+HALF_UNIT = 0.005  # largest distance of a printed accuracy from its fraction k/n
 # Two protocols shift the logits of all models similarly; a model with a larger robust z-score is an outlier.
 OUTLIER = 6.0
 SLACK = 1e-9  # float64 rounding of two-decimal numbers
 PAIR = ("common", "counter")
-# (file, number of the table, columns of numbers); a drop, where there is one, comes last, after its two accuracies
+# (file, number of the table, columns of numbers); a drop comes last, after its two accuracies
 NUMBERS = (
     *((table.file, table.number, (*PAIR, "drop")) for table in GROUP_TABLES + CLASS_TABLES),
     (COCO, 7, ("in_distribution", "out_of_distribution", "drop")),
     (CLASSES, 2, ("class_id", "imagenet_index", "n_common", "n_counter")),
     (STATED, 0, ("value",)),
 )
-COUNTS = (CLASSES, STATED, "n_samples", "n_classes")  # files and columns of numbers that are no percentages
+COUNTS = (CLASSES, STATED, "n_samples", "n_classes")  # files and columns of numbers that are not percentages
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Finding:
 def findings(raw: Raw | None = None) -> list[Finding]:
     """All findings, in the order of the checks.
 
-    Cells that should be numbers and are not are reported alone: nothing can be recomputed from them.
+    If a cell should be a number and is not, only the first checks run: nothing can be recomputed.
     """
     raw = raw or read_published()
     domain = [finding for check in (_ranges, _flags, _same_models, _classes, _grid) for finding in check(raw)]
@@ -98,7 +98,7 @@ def _who(cells: dict[str, str]) -> str:
 
 
 def _ranges(raw: Raw) -> Iterator[Finding]:
-    """Numbers are numbers, percentages lie in their range."""
+    """Cells for numbers hold numbers, and percentages lie in their range."""
     digits = (MNIST, 8, tuple(raw[MNIST][0].keys() - {"train_method"}))
     for file, number, columns in (*NUMBERS, digits):
         for (i, cells), column in product(enumerate(raw[file], start=1), columns):
@@ -112,7 +112,7 @@ def _ranges(raw: Raw) -> Iterator[Finding]:
                 continue
             low = -100 if column == "drop" else 0
             if not {file, column} & set(COUNTS) and not low <= value <= 100:
-                yield Finding("domain", number, i, column, text, f"{low} to 100", "no percentage")
+                yield Finding("domain", number, i, column, text, f"{low} to 100", "not a percentage")
 
 
 def _flags(raw: Raw) -> Iterator[Finding]:
@@ -172,7 +172,7 @@ def _grid(raw: Raw) -> Iterator[Finding]:
             yield Finding("domain", 8, i, "setting", "twice", "once", "this setting is printed twice")
         for axis in axes:  # a value of a full grid occurs in at least its share of the rows
             if common[axis][cells[axis]] * 2 * len(common[axis]) < len(rows):
-                reason = f"this value of {axis} stands outside the grid"
+                reason = f"this value of {axis} is not in the grid"
                 yield Finding("domain", 8, i, axis, cells[axis], "a value of the grid", reason)
 
 
@@ -240,7 +240,7 @@ def _class_means(raw: Raw) -> Iterator[Finding]:
 
 
 def _pairs(raw: Raw, same_protocol: bool):
-    """Two rows of one model in different tables; of Table 9 only the checkpoints that Table 3 uses (see Table 6)."""
+    """Two rows of one model in different tables; from Table 9 only the checkpoints that Table 3 uses (see Table 6)."""
     used = {(c["backbone"], c["pretrain_dataset"], c["checkpoint"]) for c in raw[CHECKPOINTS]}
     by_model = defaultdict(list)
     for entry in _rows(raw):
@@ -304,7 +304,7 @@ def _outliers(raw: Raw) -> Iterator[Finding]:
 
 
 def _logit(percent):
-    return logit(np.clip(percent, 0.01, 99.99) / 100)  # half a printed unit from 0 and 100, so that it is finite
+    return logit(np.clip(percent, 0.01, 99.99) / 100)  # clipped to one printed unit from 0 and 100, so it is finite
 
 
 def _chance(raw: Raw) -> Iterator[Finding]:

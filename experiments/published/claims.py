@@ -4,8 +4,8 @@ Each claim is computed in several variants: axis, mean over classes or photos, w
 selected the data. It is supported or contradicted only if all variants agree, otherwise undecided. The reported
 variant is the one least favourable to the claim.
 
-Selection: [W] chose the two backgrounds of every class by the accuracies of CLIP LAION400M ViT-B/32, so that model's
-own drop is inflated, and the drop of related models may be. "unselected" leaves out the LAION400M and ViT/B/32 CLIPs.
+Selection: [W] chose the two backgrounds of every class by the accuracies of CLIP LAION400M ViT-B/32. This inflates the
+drop of this model, and perhaps of related models. "unselected" leaves out the LAION400M and ViT/B/32 CLIPs.
 """
 
 import math
@@ -74,7 +74,7 @@ class TableClaim:
     variants: Callable[[Terms], Iterable[tuple[str, Estimate]]]
     tau: float = TAU
     replicates: int | None = None
-    exception: Callable[[], str | None] = lambda: None  # the clearest one
+    exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
 
     @property
     def id(self) -> str:
@@ -219,7 +219,7 @@ def _ensembled(terms: Terms) -> Iterable[tuple[str, Estimate]]:
 def _sizes(terms: Terms) -> Iterable[tuple[str, Estimate]]:
     for mean, subset in product(MEANS, SUBSETS):
         rows = [r for r in _models("CLIP", mean, subset) if _backbone(r) in TOWER_MILLIONS]
-        # One stratum for each training set and kind of tower; a stratum with one size says nothing about size.
+        # One stratum per training set and kind of tower; a stratum with one size has no information about size.
         strata = [f"{_data(r)} {'ViT' if 'ViT' in _backbone(r) else 'RN'}" for r in rows]
         size = np.log2([TOWER_MILLIONS[_backbone(r)] for r in rows])
         yield f"{mean} mean, {subset} models", _slope(size, [-r.drop for r in rows], strata, terms.alpha)

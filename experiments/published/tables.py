@@ -84,7 +84,7 @@ def coloured_digits() -> list[dict[str, Any]]:
 
 
 def read_published() -> Raw:
-    """Every published file as lists of cells; a new copy, so that a caller may edit it."""
+    """Every published file as lists of cells; a new copy, which a caller may edit."""
     folder = files("experiments.published")
     texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".csv")}
     return {name: list(csv.DictReader(io.StringIO(texts[name]))) for name in sorted(texts)}
@@ -151,8 +151,8 @@ def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "ma
 def later_work_rows() -> tuple[tuple[Row, str], ...]:
     """Rows that others printed after [W], each with its own protocol in words, in printed order.
 
-    They are listed beside [W]'s and enter no line: for a checkpoint in both (the untreated ResNet-50s) the protocols
-    differ by more than the reported gains.
+    They are listed beside [W]'s rows, but no line is fitted to them: for the untreated ResNet-50s, which are in both,
+    the protocols differ by more than the reported gains.
     """
     names = ("source", "model", "family", "labels", "mean")
     rows = read_published()[SINCE]
@@ -229,7 +229,7 @@ def published_name(spec: str) -> str | None:
 
 
 def checkpoint_spec(spec: str) -> str:
-    """ "published:MODEL" as the specification of its checkpoint, any other specification as it is.
+    """The specification of the checkpoint for "published:MODEL"; any other specification unchanged.
 
     Raises RequestError for a model that is not in Table 3.
     """
@@ -238,7 +238,7 @@ def checkpoint_spec(spec: str) -> str:
         return spec
     found = {c.model: c.spec for c in checkpoints()}
     if name not in found:
-        raise RequestError(f"model {name!r} is in no row of Table 3{suggestion(name, found, quoted=True)}")
+        raise RequestError(f"model {name!r} is not in Table 3{suggestion(name, found, quoted=True)}")
     return found[name]
 
 

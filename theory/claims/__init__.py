@@ -1,1 +1,1 @@
-"""Claims as data: what a claim is (`claim`), then the docket by source."""
+"""Claims as data: the class of a claim (`claim`), and all claims by source."""

@@ -1,4 +1,4 @@
-"""Every claim on trial, of formulas and of trained towers, and what no world here can decide, with the reason."""
+"""All claims on trial, about formulas and about trained towers, and the statements that no world here can decide."""
 
 import tomllib
 from importlib.resources import files
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from theory.claims import clip_vs_supervised, ours, pictures, prompts, related_work, trained, wang, xue
 
-# Those of the two papers, their contradiction, related work, and our own.
+# The claims of the two papers, about their contradiction, of related work, and our own.
 CLAIMS = [claim for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts) for claim in part.CLAIMS]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]
 

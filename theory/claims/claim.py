@@ -42,11 +42,11 @@ class Axis(NamedTuple):
     Parameters
     ----------
     low, high : numbers, or functions of the fields named before
-        As in `lambda w: w.sigma_inv`.
+        For example `lambda w: w.sigma_inv`.
     scale
         "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself.
     integer
-        Whether whole numbers only.
+        Whether all values are whole numbers.
 
     Examples
     --------
@@ -72,10 +72,10 @@ class Axis(NamedTuple):
         Raises
         ------
         ValueError
-            Where the bounds make no range.
+            If the bounds are not a range.
         """
         low, high = self.bounds(earlier)
-        if self.integer:  # the whole numbers between the bounds, each as often as any other
+        if self.integer:  # only whole numbers between the bounds
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
         if self.scale == "log":
@@ -95,7 +95,7 @@ class Axis(NamedTuple):
         Parameters
         ----------
         earlier
-            As of `place`.
+            As in `place`.
         """
         low, high = (np.asarray(b(earlier) if callable(b) else b, float) for b in (self.low, self.high))
         return low, high
@@ -130,8 +130,8 @@ class Claim:
     relation
         One of Relation: "iff" compares the quantity with `threshold`, those in ALONG follow `along`.
     domain
-        Field of World -> Axis, a number, or a function of the fields named before; what it leaves out is as in the
-        command line's default world.
+        Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
+        defaults.
     prediction
         Worlds -> numbers; for "iff" positive where the claim says quantity > threshold.
     subject, against
@@ -143,7 +143,7 @@ class Claim:
     threshold
         For "iff", a number or Worlds -> numbers.
     reference
-        For "operator-error", Worlds -> the matrices (..., 2, 2) that rho D_I' M* D_T is compared with.
+        For "operator-error", Worlds -> the matrices (..., 2, 2) to compare with rho D_I' M* D_T.
     tolerance
         Violations up to this size do not contradict; by default the quantity's.
     share
@@ -154,12 +154,12 @@ class Claim:
     n
         Pairs per training; a large number stands for n = infinity.
     question
-        For claims of the project: the key in `experiments.court.registry.QUESTIONS` of the question that it answers.
+        For claims of the project: the key of the question in `experiments.court.registry.QUESTIONS`.
 
     Raises
     ------
     ValueError
-        For a quantity, relation, field or learner that there is none of, or a domain that makes no worlds.
+        For an unknown quantity, relation, field or learner, or a domain without valid worlds.
 
     Examples
     --------
@@ -210,7 +210,7 @@ class Claim:
             check_known("along", self.along, (*SCALARS, "n"))
         varied = None if self.along is None else self.domain.get(self.along)
         if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
-            raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis of it in the domain")
+            raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis for it in the domain")
         if self.relation == "slope" and len(self.grid) < 2:
             raise ValueError(f"relation 'slope' needs a grid of at least 2 values of {self.along}, not {self.grid}")
         if self.quantity == "operator-error" and self.reference is None:
@@ -223,7 +223,7 @@ class Claim:
             raise ValueError(f"tolerance = {self.tolerance} is not 0 or larger; the nearest valid value is 0")
         if not 0 < self.error_rate < 1:
             raise ValueError(f"error_rate = {self.error_rate} lies outside (0, 1); .01 is usual")
-        self.worlds(np.array([[0.0], [1.0]]) * np.ones(len(self.axes)))  # both ends make worlds, or say why not
+        self.worlds(np.array([[0.0], [1.0]]) * np.ones(len(self.axes)))  # raises if an end is not a valid world
 
     @property
     def tau(self) -> float:
@@ -232,7 +232,7 @@ class Claim:
 
     @property
     def allowed(self) -> float:
-        """The same in a single training."""
+        """The tolerance in a single training."""
         return TOLERANCES[self.quantity] if self.tolerance is None else self.tolerance
 
     @property
@@ -327,12 +327,12 @@ _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 
 def fields_before(values: Mapping[str, Numbers]) -> SimpleNamespace:
-    """The fields that a domain may use in functions: those named before, all others at their defaults."""
+    """The fields that functions of a domain may use: those named before, and all others at their defaults."""
     return SimpleNamespace(**{**_DEFAULTS, **values})
 
 
 def threshold_at(claim: Claim, worlds) -> Numbers:
-    """What an "iff" compares the quantity with, in worlds or in formulas of one."""
+    """The threshold of an "iff", for worlds or as a formula."""
     return claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
 
 
@@ -342,7 +342,7 @@ def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
 
 
 def _operator_norm(M: np.ndarray) -> Numbers:
-    """Largest singular value; of a 2 x 2 matrix as a formula, which can be proved."""
+    """Largest singular value; for a 2 x 2 matrix by a formula, which proofs can use."""
     if M.shape[-2:] != (2, 2):
         return np.linalg.norm(M, ord=2, axis=(-2, -1))
     a, b, c, d = (M[..., i, j] for i in (0, 1) for j in (0, 1))

@@ -1,4 +1,4 @@
-"""Where the papers quarrel: is the contrastive or the supervised learner right on more of the counter group?"""
+"""Where the papers disagree: is the contrastive or the supervised learner more accurate on the counter group?"""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from theory.learners import InfoNCE
 from theory.published import WANG, WANG_V2
 
 NEAR_ONE = Axis(0.5, 1 - 1e-5, "one-minus")
-# The space of the maps: mu_inv = sigma_inv = 1. View noise where an InfoNCE optimum is involved: it needs some.
+# The space of the maps: mu_inv = sigma_inv = 1. Only the InfoNCE optimum has view noise, because it needs some.
 MAP_DOMAIN = {**BARE, "mu_spu": Axis(0.5, 3.0), "sigma_spu": Axis(0.2, 2.5), "p_spu": NEAR_ONE, "sigma_inv": 1.0}
 MAP_VIEW_NOISE = 0.1
 # [W]'s regime on the maps: mu_spu >= 1 + sigma_inv^2/2, sigma_spu < sigma_inv, p near 1.
@@ -22,7 +22,7 @@ MAP_REGIME = {
     "sigma_spu": Axis(0.2, 1.0),
     "p_spu": Axis(0.99, 1 - 1e-5, "one-minus"),
 }
-# Where logistic regression is fitted to pairs: 1e5 of them hold 500 counterexamples to a correlation of .995.
+# For logistic regression on drawn pairs: at p_spu = .995, 1e5 pairs contain 500 counterexamples.
 FITTED_REGIME = {**MAP_REGIME, "p_spu": Axis(0.99, 0.995)}
 AT_ONE = {
     **BARE,
@@ -31,8 +31,8 @@ AT_ONE = {
     "p_spu": 1.0,
     "sigma_spu": Axis(0.05, lambda x: x.sigma_inv),
 }
-# 1e5 drawn pairs must overlap, or logistic regression has no minimiser on them: at most 3.4 deviations apart. And away
-# from sigma_spu = sigma_inv, where both sides are equal and a thousand fits would be needed to say so.
+# The classes must overlap in 1e5 drawn pairs, or logistic regression has no minimiser: at most 3.4 deviations apart.
+# At sigma_spu = sigma_inv both sides are equal, and a verdict would need a thousand fits: the domain ends before it.
 OVERLAPPING = {
     **BARE,
     "sigma_inv": Axis(0.7, 3.0),
@@ -50,15 +50,15 @@ supervised = partial(Claim, question="supervised", quantity="counter")
 
 
 def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
-    """T4: CLIP is ahead where the background is the quieter latent, and behind where it is noisy by the margin."""
-    words, pair = f"{with_prompt(subject)} is right on", f"{subject.prompt}-vs-{against.name}"
+    """T4: CLIP is ahead where the background is the less noisy latent, and behind where it is noisier by the margin."""
+    words, pair = with_prompt(subject), f"{subject.prompt}-vs-{against.name}"
     noisy = Axis(lambda x: NOISY[subject.prompt](x, margin), lambda x: 4 * x.sigma_inv + 9)
     t4 = partial(supervised, subject=subject, against=against)
     return [
         t4(
             id=f"clip-beats-supervised-at-full-correlation/{pair}",
             source=f"soberclip T4, under the condition of {WANG}, Theorem 6.2",
-            statement=f"At p = 1 and sigma_inv > sigma_spu, {words} at least as much of the counter group as "
+            statement=f"At p = 1 and sigma_inv > sigma_spu, {words} is at least as accurate on the counter group as "
             f"{against.words}.",
             formula=r"p=1,\ \sigma_{\mathrm{inv}}>\sigma_{\mathrm{spu}}\Rightarrow "
             r"t_{\mathrm{CLIP}}\leq t_{\mathrm{LDA}}",
@@ -68,7 +68,7 @@ def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
         t4(
             id=f"supervised-beats-clip-at-full-correlation/{pair}",
             source="soberclip T4",
-            statement=f"At p = 1 and a noisy background, {words} at most as much of the counter group as "
+            statement=f"At p = 1 and a noisy background, {words} is at most as accurate on the counter group as "
             f"{against.words}.",
             formula=r"p=1,\ \sigma_{\mathrm{spu}}\ \mathrm{large}\Rightarrow t_{\mathrm{CLIP}}\geq t_{\mathrm{LDA}}",
             relation="<=",
@@ -96,7 +96,7 @@ CLAIMS = [
             id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
             source=f"{WANG_V2}, abstract: the CLIP objective cannot offer additional robustness; in Theorem 6.2's "
             "regime",
-            statement=f"In the theorem's regime {with_prompt(ours)} is never right on more of the counter group than "
+            statement=f"In the theorem's regime {with_prompt(ours)} is never more accurate on the counter group than "
             f"{with_prompt(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",
             relation="<=",

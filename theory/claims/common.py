@@ -14,7 +14,7 @@ INFONCE_NAME = InfoNCE("name")
 INFONCE_BOTH = (INFONCE_NAME, InfoNCE("mean"))
 LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 
-# Views no wider than the two latents and without noise, where a claim does not speak of views.
+# For claims that do not mention views: as wide as the two latents, without noise.
 BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 
 # [W] Theorem 6.2's regime made finite: sigma_inv = Theta(1) > sigma_spu, p_spu = 1 - o(1).
@@ -33,7 +33,7 @@ PAPER_WORLD = {
     "sigma_spu": Axis(0.0, 2.0),
     "mu_spu": Axis(0.5, 4.0),
 }
-# From no correlation to a strong one, with backgrounds of half to three times the object's size.
+# From no correlation to a strong one, with backgrounds half to three times as strong as the object.
 MODERATE = {
     **BARE,
     "p_spu": Axis(0.5, 0.95),

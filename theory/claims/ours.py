@@ -66,7 +66,7 @@ def mean_law(x, sign: int):
 
 
 def printed_counter(x, prompt: str):
-    """Counter accuracy of K classes as T8's formula is printed, by Gauss-Hermite: a second route to `accuracy`.
+    """Counter accuracy of K classes by T8's printed formula and Gauss-Hermite nodes: a second route to `accuracy`.
 
     u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K under the name prompt; under the mean prompt
     u = alpha [alpha^2/K + sigma_inv^2 + beta^2 D^2/K], v = beta D [alpha^2/K + beta^2/K + sigma_spu^2].
@@ -132,7 +132,7 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/common",
-        statement="No reliance is right on more of the common group than that of LDA at p = 1 (mean prompt).",
+        statement="No reliance gives more accuracy on the common group than that of LDA at p = 1 (mean prompt).",
         formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
         quantity="common",
         relation="<=",
@@ -141,7 +141,7 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/balanced",
-        statement="No reliance is right on more of both groups together than none at all (name prompt).",
+        statement="No reliance gives a higher balanced accuracy than zero reliance (name prompt).",
         formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
         quantity="balanced",
         relation="<=",
@@ -248,7 +248,7 @@ CLAIMS = [
         relation="slope",
         along="n",
         grid=tuple(10.0**k for k in range(4, 11)),
-        # 1e4 pairs hold 500 of the rarer background at p = .95: fewer would leave the mean error without a bound.
+        # At p = .95, 1e4 pairs contain the rarer background 500 times; with fewer, the mean error has no bound.
         domain={
             **PAPER_WORLD,
             "p_spu": Axis(0.5, 0.95),
@@ -262,8 +262,8 @@ CLAIMS = [
         id="dimension-not-needed",
         question="pairs",
         source=f"soberclip, 1/n law; {WANG}, Theorem 6.2 asks d = Omega(n)",
-        statement="At n = 1e5 the accuracy of training, by its exact law, is that of n = infinity for dimensions "
-        "from 2 to 1000, far below n.",
+        statement="At n = 1e5 the accuracy after training, by its exact law, equals that at n = infinity, for "
+        "dimensions from 2 to 1000, far below n.",
         formula=r"|\mathbb{E}\,\mathrm{Acc}-\mathrm{Acc}_\infty|\leq \tau,\ 2\leq d\leq 10^3,\ n=10^5",
         quantity="counter",
         relation="=",
@@ -326,8 +326,8 @@ CLAIMS = [
     ),
     many_classes(
         id="many-classes/mean-reliance-stays",
-        statement="Where the background is the quieter latent, the mean prompt relies on it at every number of "
-        "classes at least as much as in the limit of many.",
+        statement="Where the background is the less noisy latent, the mean prompt relies on it, for every number of "
+        "classes, at least as much as in the limit of many classes.",
         formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
         r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
         relation=">=",

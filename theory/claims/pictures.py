@@ -1,4 +1,4 @@
-"""Claims of [W] section 6 on worlds of pixels: coloured digits, two of whose classes have a colour of their own.
+"""Claims of [W] section 6 on worlds of pixels: coloured digits, where two classes have a colour of their own.
 
 [W] prints MultiColoredMNIST (Table 8) on MNIST, with unknown towers and schedules. Ours are scikit-learn's digits,
 small convolutional towers and the recipe below. The groups are our reading of its test sets
@@ -6,8 +6,8 @@ small convolutional towers and the recipe below. The groups are our reading of i
 trains, perfect captions of Eq. 10: two heads on one encoder, for the label and for the colour. InfoNCE has a tower that
 reads one-hot captions of label and colour.
 
-Models differ in seeds and have the same test scans, 71 of the two classes. Bounds are about other seeds, not about
-other scans. Other scans change a Rev by about .035 (standard error) where object and colour are equally informative.
+Models differ in seeds and share their test scans, 71 of the two classes. Bounds cover other seeds, not other scans.
+Other scans change Rev by about .035 (standard error) where object and colour are equally informative.
 """
 
 from typing import Any
@@ -29,11 +29,11 @@ RECIPE = {
     "averaging": 0.0,
 }
 SETTINGS = ((0.9, 0.75), (0.9, 0.9), (0.75, 0.75), (0.75, 0.9))  # (p_inv, p_spu), all that Table 8 has
-OBJECT, COLOUR = SETTINGS[0], SETTINGS[3]  # which of the two tells more about the label
-FULL_STEPS = 1500  # that ten classes need
+OBJECT, COLOUR = SETTINGS[0], SETTINGS[3]  # the one that is more informative about the label
+FULL_STEPS = 1500  # for ten classes
 NOISE = 0.05  # "within noise": deviations that Table 8 prints are up to .10 for Rev
 SPREAD = 0.03
-CLUSTERS = 0.4  # of models that fall into two clusters
+CLUSTERS = 0.4  # the spread of models in two clusters
 
 
 def case(
@@ -65,7 +65,7 @@ CLAIMS = [
         groups=("rand", "rev"),
         cases=tuple(case(loss, setting) for setting in SETTINGS for loss in ("perfect-captions", "supervised")),
         tolerance=NOISE,
-        spread=0.05,  # of Rev where object and colour tell the same
+        spread=0.05,  # for Rev where object and colour are equally informative
     ),
     *(
         TrainedClaim(
@@ -83,8 +83,8 @@ CLAIMS = [
         )
         for name, K in (("two-classes", 2), ("ten-classes", 10))
     ),
-    # No caption leaves the colour out, so what towers make of one that does differs from model to model: Rev of one
-    # in three is below .4, of the others above .8.
+    # Every caption mentions the colour, so models differ on a prompt that does not: Rev is below .4 for one in three,
+    # above .8 for the others.
     *(
         TrainedClaim(
             id=f"pictures/infonce-as-perfect-captions/{prompt}",
@@ -144,8 +144,8 @@ CLAIMS = [
             case("supervised", COLOUR, told="object"),
         ),
     ),
-    # A weak test: with classes as far apart as in trained towers any distances predict nearly the same, and single
-    # models are up to .18 off.
+    # A weak test: trained towers separate classes so far that all distances predict nearly the same. Single models are
+    # up to .18 off.
     *(
         TrainedClaim(
             id=f"pictures/bridge/{name}",
@@ -157,7 +157,7 @@ CLAIMS = [
             groups=("rand", "rev"),
             cases=tuple(case("supervised", setting, classes=K, tied=None) for setting in SETTINGS),
             tolerance=0.1,
-            spread=0.1,  # .07 of Rev where object and colour tell the same, which need not be predicted on the dot
+            spread=0.1,  # .07 for Rev where object and colour are equally informative, which is predicted less exactly
         )
         for name, K in (("two-classes", 2), ("three-classes", 3))
     ),

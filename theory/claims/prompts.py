@@ -1,7 +1,7 @@
-"""T9, prompt ensembles: what the InfoNCE optimum makes of all captions of a class; a prompt that names a background.
+"""T9, prompt ensembles: the InfoNCE optimum with all captions of a class; a prompt that names a background.
 
-Captions here are the latents themselves, without noise and with full mention; then everything has a closed form. What
-is measured goes another way: scores of drawn images by quadrature over captions (`theory.learners.captions`).
+Captions here are the latents themselves, without noise and with full mention, so everything has a closed form. The
+measurement takes another route: scores of drawn images by quadrature over captions (`theory.learners.captions`).
 """
 
 from functools import partial
@@ -32,8 +32,8 @@ CLAIMS = [
     ensembles(
         id="prompt-ensembles/captions-are-bayes",
         source="soberclip T9; the optimum itself: Uesaka et al., ICLR 2025 (arXiv 2510.15508)",
-        statement="Asked by the log-mean-exp of scores over all captions of a class, the InfoNCE optimum is right "
-        "on as much of the counter group as the Bayes rule of the training law.",
+        statement="With the log-mean-exp of scores over all captions of a class, the InfoNCE optimum is as accurate on "
+        "the counter group as the Bayes rule of the training law.",
         formula=r"\log\mathbb{E}_{t|y}\,e^{\mathrm{PMI}(x,t)}=\log\frac{p(x|y)}{p(x)},\ \nu_T=0",
         relation="=",
         subject=InfoNCE("captions"),
@@ -42,8 +42,8 @@ CLAIMS = [
     ensembles(
         id="prompt-ensembles/scores-are-nearest-mean",
         source="soberclip T9",
-        statement="Asked by the mean of scores over all captions of a class, it is the linear rule of the nearest "
-        "mean caption.",
+        statement="With the mean of scores over all captions of a class, the InfoNCE optimum is the linear rule of the "
+        "nearest mean caption.",
         formula=r"\mathbb{E}_{t|y}\,\mathrm{PMI}(x,t)=x^T\mathbb{E}[t|y]/\nu_I+c(x),\ t=\beta m_0/\alpha,\ \nu_T=0",
         relation="=",
         prediction=nearest_mean,
@@ -51,7 +51,7 @@ CLAIMS = [
     ensembles(
         id="prompt-ensembles/averaging-vs-name",
         source=ENSEMBLES,
-        statement="The mean of scores over all captions of a class is right on no more of the counter group than "
+        statement="The mean of scores over all captions of a class is at most as accurate on the counter group as "
         "the bare class name, which is perfectly robust.",
         formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\Phi(\alpha/\sqrt{S_i}),\ \nu_T=0",
         relation="<=",
@@ -60,7 +60,7 @@ CLAIMS = [
     ensembles(
         id="prompt-ensembles/averaging-vs-bayes",
         source=ENSEMBLES,
-        statement="The mean of scores over all captions of a class is right on no more of the counter group than "
+        statement="The mean of scores over all captions of a class is at most as accurate on the counter group as "
         "their log-mean-exp, the Bayes rule of the training law.",
         formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y),\ \nu_T=0",
         relation="<=",

@@ -1,7 +1,7 @@
 """What related papers say about robustness, where worlds of one object and one background can decide it.
 
-Of every paper but [W] only the abstract was read, in the version that the source names. The domains are ours: the
-papers are about photos and data sets. `untried.toml` lists the statements that no world here decides.
+Except for [W], only abstracts were read, in the versions that the sources name. The domains are ours: the papers are
+about photos and data sets. `untried.toml` lists the statements that no world here decides.
 """
 
 from functools import partial
@@ -29,7 +29,7 @@ SANTURKAR = "Santurkar et al. 2022, arXiv 2207.07635 v1, abstract"
 NGUYEN = "Nguyen et al. 2022, arXiv 2208.05516 v4, abstract"
 SANYAL = "Sanyal et al. 2024, arXiv 2406.19049 v1, abstract"
 OURS = "the domain is ours"
-LITTLE = 0.02  # of an accuracy: our reading of "little"
+LITTLE = 0.02  # difference of accuracies: our reading of "little"
 
 COUNTER = r"\mathrm{Acc}(a\neq y)"
 CAPTIONS = {**MODERATE, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
@@ -55,8 +55,8 @@ FOOLED = {
 def best_source(x, learner: Learner) -> Numbers:
     """Counter accuracy of the better of two sources whose half and half mixture is the world x.
 
-    The sources differ only in their correlation, as far apart as their mean allows. Reliance has one peak in p (T3),
-    so that it is nowhere below both of two neighbours.
+    The sources differ only in their correlation, as far apart as their mean allows. Reliance has one peak in p (T3), so
+    it is never below its values at both sources.
     """
     reach = np.minimum(np.asarray(x.p_spu) - 0.5, 1 - np.asarray(x.p_spu))
     sources = (x.replace(p_spu=np.clip(x.p_spu + sign * reach, 0.5, 1.0)) for sign in (-1, 1))
@@ -70,8 +70,8 @@ CLAIMS = [
         id="data-determine/contrastive-loss",
         question="supervised",
         source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
-        statement="On the same pairs linear CLIP (name prompt) and least squares on labels are right on equally "
-        "much of the counter group, to two points.",
+        statement="On the same pairs linear CLIP (name prompt) and least squares on labels are equally accurate on "
+        "the counter group, to two points.",
         formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
         against=LEAST_SQUARES,
     ),
@@ -80,8 +80,8 @@ CLAIMS = [
         question="prompts",
         source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
         "two points",
-        statement="Asked by its name or by its mean caption, a class makes linear CLIP right on equally much of "
-        "the counter group, to two points.",
+        statement="With the name prompt and with the mean prompt linear CLIP is equally accurate on the counter "
+        "group, to two points.",
         formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
         against=LINEAR_MEAN,
     ),
@@ -89,8 +89,8 @@ CLAIMS = [
         id="data-determine/training-distribution",
         question="mitigations",
         source=f"{FANG}: the more diverse training distribution is the main cause; {OURS}",
-        statement="The more diverse the backgrounds of a class, the more of the counter group least squares on "
-        "labels is right on.",
+        statement="The more diverse the backgrounds of a class, the more accurate is least squares on labels on the "
+        "counter group.",
         formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
         quantity="counter",
         relation="decreasing",
@@ -104,8 +104,8 @@ CLAIMS = [
             question="mitigations",
             source=f"{NGUYEN}: combining sources dilutes the robustness of the best one; {OURS}: sources that differ "
             "in correlation alone, as far apart as their mean allows",
-            statement="Trained on two sources, half and half, linear CLIP is right on no more of the counter group "
-            f"than trained on the better one alone ({learner.prompt} prompt).",
+            statement="Trained on two sources, half and half, linear CLIP is at most as accurate on the counter group "
+            f"as trained on the better source alone ({learner.prompt} prompt).",
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
             quantity="counter",
             relation="<=",
@@ -120,7 +120,7 @@ CLAIMS = [
         question="prompts",
         source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
         statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
-        "prompt); the less it does, the more of both groups together it is right on (T1).",
+        "prompt); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
         quantity="reliance",
         relation="decreasing",
@@ -132,7 +132,7 @@ CLAIMS = [
         id="captions-worth/low-variability",
         question="prompts",
         source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
-        statement="The noisier captions are, the less of the counter group the InfoNCE optimum is right on (name "
+        statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (name "
         "prompt).",
         formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
         quantity="counter",
@@ -146,8 +146,8 @@ CLAIMS = [
         question="prompts",
         source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
         "they mention the object in a fifth of the pairs at most, and always the background",
-        statement="With captions that hardly mention the object, linear CLIP is right on no more of both groups "
-        "together than least squares on labels (mean prompt).",
+        statement="With captions that rarely mention the object, the balanced accuracy of linear CLIP is at most "
+        "that of least squares on labels (mean prompt).",
         formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
         quantity="balanced",
         relation="<=",
@@ -176,8 +176,8 @@ CLAIMS = [
         id="wrong-line/more-data",
         question="pairs",
         source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it; {OURS}",
-        statement="Where least squares is wrong on most of the counter group, trainings on a hundred pairs are "
-        "right on at least as much of it, in the mean, as on unlimited pairs.",
+        statement="Where least squares is wrong on most of the counter group, it is on average at least as accurate "
+        "there after a hundred pairs as after unlimited pairs.",
         formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
         quantity="counter",
         relation=">=",

@@ -65,7 +65,7 @@ class TrainedClaim:
 
     @property
     def towers(self) -> str:
-        """A key of the trainings: claims with the same key are about the same models."""
+        """A key of the trainings: claims with the same key use the same models."""
         return repr([(case.world, dict(case.recipe)) for case in self.cases])
 
 
@@ -78,12 +78,10 @@ def gaussian_world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **
 
 INFONCE = (InfoNCE("name"), InfoNCE("mean"))
 LINEAR = (LinearCLIP("name"), LinearCLIP("mean"))
-# A rate that stays high keeps .003 to .005 too much of the counter group by the average caption, after 8000 steps as
-# after 4000: noise, not a way still to go. The default stays high, since `--until` can then tell that a run stands
-# still.
+# With a learning rate that stays high, counter accuracy under the mean prompt is .003 to .005 too high after 4000 steps
+# and after 8000: noise, not slow convergence. The default stays high, so that `--until` can see that a run has ended.
 FALLING = {"schedule": "cosine", "averaging": 0.3, "lr": 1e-2}
-# Models scatter less by as many evenly drawn pairs, so that fewer steps decide; `trained/infonce` is decided by
-# independent ones.
+# With Sobol points models scatter less, so fewer steps suffice. `trained/infonce` uses independent pairs.
 EVEN = {**FALLING, "points": "sobol"}
 NARROW = {"width": 32, "embed_dim": 16}  # as near the optimum as towers of the default width, in half the time
 LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4, "steps": 2000}
@@ -137,15 +135,15 @@ CLAIMS = [
     TrainedClaim(
         id="trained/supervised",
         statement="MLP towers trained on labels reach the Bayes rule of the training law.",
-        # At the rate of the others scores grow without end where classes are certain, and models scatter.
+        # At the other claims' learning rate, scores of certain classes grow without bound, and models scatter.
         cases=(Case(HARD, {"loss": "supervised", "lr": 2e-3}, (Bayes(),)),),
     ),
     TrainedClaim(
         id="trained/infonce",
         statement="MLP towers trained with InfoNCE reach the accuracies of the PMI critic, under both prompts.",
         formula=r"s(x_I,x_T)\to\log\frac{p(x_I,x_T)}{p(x_I)p(x_T)}+\mathrm{const}",
-        # A rate that stays high keeps .0044 too much of the counter group, and eight models are meant for towers
-        # that err by nothing: with both the bound came to .0093 once and to .0107 once.
+        # With a rate that stays high, counter accuracy is .0044 too high. Eight models suffice only for towers
+        # without error: with such a rate the bound was .0093 once and .0107 once.
         cases=tuple(Case(gaussian_world(p, 1.0), FALLING, INFONCE) for p in (0.9, 0.75)),
         spread=0.006,
     ),
@@ -163,7 +161,7 @@ CLAIMS = [
     TrainedClaim(
         id="trained/ten-classes",
         statement="So they do with ten classes.",
-        # By the average caption .023 of the common group are missing; see the claim below.
+        # Under the mean prompt, common accuracy is .023 too low; see the next claim.
         cases=(Case(TEN, TEN_RECIPE, INFONCE),),
     ),
     TrainedClaim(
@@ -171,9 +169,9 @@ CLAIMS = [
         statement="With ten classes they come, in 2000 steps, to the critic that knows covariances alone, the "
         "Gaussian PMI.",
         formula=r"s(x_I,x_T)\to x_I'\Sigma_I^{-1}X(\Sigma_T-X'\Sigma_I^{-1}X)^{-1}x_T",
-        # What classes are beyond their covariances is worth .014 nats of a batch's 1.84, and from 2000 steps on
-        # towers have lost .035 to .021 (1024 pairs a step: .017 to .012, and then .017 of the group are missing).
-        # Wider towers and embeddings lose more; prompts among the captions, one pair in four, change nothing.
+        # The classes' structure beyond covariances is worth .014 of a batch's 1.84 nats. From 2000 steps on, the loss
+        # of towers is .035 to .021 above the optimum (1024 pairs per step: .017 to .012, accuracy .017 too low).
+        # Wider towers and embeddings lose more. Prompts in place of one caption in four change nothing.
         cases=(Case(TEN, TEN_RECIPE, (GaussianPMI("name"), GaussianPMI("mean"))),),
     ),
     TrainedClaim(
@@ -187,14 +185,14 @@ CLAIMS = [
         statement="Asked by name, trained InfoNCE is near the nearest prompt at small view noise and near linear "
         "CLIP at large.",
         formula=r"\nu\to0:\ w=q;\quad \nu\to\infty:\ w=Cq",
-        # At mu_spu = 2 the name prompt lies four deviations off the captions at small noise, and at nu = .05 a run
-        # of a million pairs sees none like 12 % of the images.
+        # At mu_spu = 2 and small noise the name prompt lies four deviations off the captions. At nu = .05 a million
+        # pairs contain none similar to 12 % of the images.
         cases=tuple(
             Case(gaussian_world(nu=nu), {**EVEN, **NARROW, "steps": steps, "lr": lr}, INFONCE[:1])
             for nu, steps, lr in ((0.1, 3000, 5e-3), (10.0, 6000, 2e-3))
         ),
         tolerance=0.03,  # "near"
-        spread=0.02,  # at nu = 10 little of a caption is seen in an image
+        spread=0.02,  # at nu = 10 an image shows little of its caption
     ),
     TrainedClaim(
         id="trained/prompt-ensembles",
@@ -202,7 +200,7 @@ CLAIMS = [
         statement="Asked by all captions of a class, by the log-mean-exp of their scores or by its mean, InfoNCE "
         "towers are within .05 of the law.",
         formula=r"\log\mathbb{E}_{t|y}\,e^{s(x,t)},\quad\mathbb{E}_{t|y}\,s(x,t)",
-        # Both weigh captions of which towers see few: models scatter by .017 and .007, of the others by .001.
+        # Both prompts depend on captions that are rare in training: models scatter by .017 and .007, else by .001.
         cases=(Case(EASY, {**EVEN, **NARROW, "lr": 5e-3}, (InfoNCE("captions"), InfoNCE("scores"))),),
         tolerance=0.05,
         spread=0.02,
@@ -212,7 +210,7 @@ CLAIMS = [
         id="trained/batch-size-free",
         statement="The optimum of InfoNCE does not depend on the batch size: towers reach it by 16 pairs a step as "
         "by 1024.",
-        # A step of AdamW takes a fifth of SOAP's time where batches are small; 96,000 see 1.5 million pairs.
+        # With small batches a step of AdamW takes a fifth of SOAP's time; 96,000 steps see 1.5 million pairs.
         cases=tuple(
             Case(EASY, fields, INFONCE)
             for fields in (
@@ -220,12 +218,12 @@ CLAIMS = [
                 {**EVEN, **NARROW, "batch_size": 1024, "steps": 1000},
             )
         ),
-        spread=0.005,  # of 16 pairs a step
+        spread=0.005,  # with 16 pairs per step
     ),
     TrainedClaim(
         id="trained/large-batch",
         statement="By 4096 pairs a step 400 steps bring them to within .02 of it.",
-        # Asked by name models still scatter: with 400 steps nobody can tell .01 from .02 (a pilot: .0065 +- .0084).
+        # Under the name prompt models still scatter: 400 steps cannot tell .01 from .02 (a pilot: .0065 +- .0084).
         cases=(Case(EASY, {**BRIEF, "batch_size": 4096, "points": "sobol"}, INFONCE),),
         tolerance=0.02,
         spread=0.008,

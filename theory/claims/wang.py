@@ -1,8 +1,8 @@
-"""[W] Wang et al.: the printed statements inside their own regime, and, marked as such, readings beyond it.
+"""[W] Wang et al.: the printed statements inside their own regime, and readings beyond it, which are marked.
 
-Each statement is put as its authors would put it; `experiments.court` decides. [W] says "with high probability as n
-grows": most claims are about the limit, at n = 1e10, where single trainings no longer differ. Those about high
-probability bound the share of trainings on few pairs that satisfy the inequality.
+Each statement is worded as its authors would; `experiments.court` decides. [W] says "with high probability as n grows":
+most claims are about the limit, at n = 1e10, where single trainings no longer differ. Claims about high probability
+bound the share of trainings on few pairs that satisfy the inequality.
 """
 
 from functools import partial
@@ -53,12 +53,12 @@ def inequality(which, id: str, statement: str, formula: str = r"%s%s\geq 1-\Phi(
 
 
 def trainings(which, id: str, n: int, digits: int, **fields) -> Claim:
-    """A claim about single trainings; at p = .99 a thousand pairs hold ten of the counter group."""
-    few = f"In the theorem's regime, of trainings on {n:,} pairs"
+    """A claim about single trainings; at p = .99 a thousand pairs contain ten of the counter group."""
+    few = f"In the theorem's regime, at least 95% of trainings on {n:,} pairs"
     return inequality(
         which,
         id,
-        f"{few} at least 95% have an %s of at least the printed bound.",
+        f"{few} have an %s of at least the printed bound.",
         rf"P(%s%s\geq 1-\Phi(%s))\geq .95,\ n=10^{digits}",
         question="pairs",
         share=0.95,
@@ -127,7 +127,7 @@ CLAIMS = [
     inequality(
         ACCURACY,
         "view-noise",
-        "The printed accuracy inequality survives view noise of variance up to 1 per coordinate.",
+        "The printed accuracy inequality also holds with view noise of variance up to 1 per coordinate.",
         r"%s%s\geq 1-\Phi(%s),\ 0\leq \sigma_\xi^2/d\leq 1",
         source=f"{BEYOND}: Theorem 6.2 with view noise",
         domain={**REGIME, "sigma_xi": Axis(0.0, np.sqrt(2.0))},
@@ -135,7 +135,7 @@ CLAIMS = [
     theorem(
         id="counter-majority-wrong",
         source="soberclip, corrected law",
-        statement="More than half of the counter group is wrong iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
+        statement="Linear CLIP is wrong on most of the counter group iff mu_spu^2 (2p - 1) > 1 + sigma_inv^2.",
         formula=r"\mathrm{Err}(a\neq y)>\frac{1}{2}\Leftrightarrow "
         r"\mu_{\mathrm{spu}}^2(2p-1)>1+\sigma_{\mathrm{inv}}^2",
         quantity="error-counter",
@@ -147,7 +147,8 @@ CLAIMS = [
     theorem(
         id="paper-condition-sufficient",
         source=f"{BEYOND}: the condition of Theorem 6.2 at any p",
-        statement="mu_spu >= 1 + sigma_inv^2/2 makes the majority of the counter group wrong, for p in [.5, 1].",
+        statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group, for "
+        "p in [.5, 1].",
         formula=rf"{CONDITION}\Rightarrow {ABOVE_HALF}",
         quantity="error-counter",
         domain=MAJORITY,
@@ -156,7 +157,7 @@ CLAIMS = [
     theorem(
         id="paper-condition-sufficient-at-one",
         source=f"{WANG}, condition of Theorem 6.2",
-        statement="mu_spu >= 1 + sigma_inv^2/2 makes the majority of the counter group wrong at p = 1.",
+        statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group at p = 1.",
         formula=rf"p=1,\ {CONDITION}\Rightarrow {ABOVE_HALF}",
         quantity="error-counter",
         domain={**MAJORITY, "p_spu": 1.0},

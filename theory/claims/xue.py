@@ -8,7 +8,7 @@ from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
 from theory.published import XUE, data_model_1_accuracies
 
-# p_spu to .995, so that the 1e5 pairs to which logistic regression is fitted hold 500 counterexamples to it.
+# At p_spu = .995 the 1e5 pairs for logistic regression still contain 500 counterexamples.
 CONDITIONS = {
     **BARE,
     "mu_spu": 1.0,
@@ -47,7 +47,7 @@ CLAIMS = [
             question="supervised",
             source=f"{XUE} v2, abstract: more robust to distribution shift than supervised learning; under its "
             "conditions",
-            statement="Under [X]'s conditions linear CLIP is right on at least as much of the counter group as "
+            statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as "
             f"logistic regression ({subject.prompt} prompt).",
             formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
             quantity="counter",
@@ -63,8 +63,8 @@ CLAIMS = [
             id=f"xue-intra-class-contrasting/{subject.prompt}",
             question="background",
             source=f"{XUE} v2, abstract: intra-class contrasting lets features with high variance be learned",
-            statement="A core feature that varies more within its class is relied on more: reliance on the background "
-            f"falls as sigma_inv grows ({subject.prompt} prompt).",
+            statement="Linear CLIP relies more on a core feature that varies more within its class: reliance on the "
+            f"background falls as sigma_inv grows ({subject.prompt} prompt).",
             formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
             quantity="reliance",
             relation="decreasing",

@@ -40,10 +40,10 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
 
 
 def _over_grid(parts, shape: tuple[int, ...]):
-    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _together(parts, shape)
+    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _assembled(parts, shape)
 
 
-def _together(parts, shape: tuple[int, ...]) -> np.ndarray:
+def _assembled(parts, shape: tuple[int, ...]) -> np.ndarray:
     whole = np.empty((*shape, *parts[0][1].shape[1:]))
     for rows, values in parts:
         whole[rows] = values
@@ -53,7 +53,7 @@ def _together(parts, shape: tuple[int, ...]) -> np.ndarray:
 def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
     """Accuracies over a grid from those of its parts, each with the rows that it fills.
 
-    If any part has intervals, exact worlds get intervals without width.
+    If any part has intervals, exact worlds get intervals of width 0.
     """
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     rows = []
@@ -61,7 +61,7 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
         interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
         rows.append(np.stack(np.broadcast_arrays(*a, *interval.common, *interval.counter), axis=-1))
     common, counter, *ends = np.moveaxis(
-        _together([(w, r) for (w, _), r in zip(parts, rows, strict=True)], shape), -1, 0
+        _assembled([(w, r) for (w, _), r in zip(parts, rows, strict=True)], shape), -1, 0
     )
     return Accuracy(common, counter, None if level is None else Interval(tuple(ends[:2]), tuple(ends[2:]), level))
 
@@ -119,10 +119,10 @@ class Learner:
         ValueError
             For a rule that is not linear.
         """
-        raise ValueError(f"learner {self.name!r} is no linear rule, so it has no direction")
+        raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
 
     def weights(self, x):
-        """The direction of a world with one background and p_inv = 1, as arithmetic of its fields.
+        """The direction in a world with one background and p_inv = 1, as a formula of its fields.
 
         Parameters
         ----------
@@ -135,16 +135,16 @@ class Learner:
         Raises
         ------
         ValueError
-            If the direction is no such formula. Claims about it are judged and not proved.
+            If the direction is not such a formula. Claims about it are then judged, but not proved.
         """
-        raise ValueError(f"the direction of learner {self.name!r} is no formula in +, -, *, / and roots of the fields")
+        raise ValueError(f"the direction of learner {self.name!r} is not a formula of fields in +, -, *, / and roots")
 
     def deviations(self, x):
-        """Phi's inverse of both accuracies in a world as of `weights`, as arithmetic of its fields.
+        """The z-scores of both accuracies in a world as for `weights`, as a formula of its fields.
 
         Parameters
         ----------
-        x : as of `weights`
+        x : as for `weights`
 
         Returns
         -------
@@ -153,7 +153,7 @@ class Learner:
         Raises
         ------
         ValueError
-            If the accuracies are no such formulas.
+            If the accuracies are not such formulas.
         """
         u, w = self.weights(x)
         s = np.sqrt(u * u * (x.sigma_inv**2 + x.nu_image) + w * w * (x.sigma_spu**2 + x.nu_image))
@@ -190,7 +190,7 @@ class Learner:
 
     @property
     def label(self) -> str:
-        """The learner and its prompt, for people: "linear, name prompt"."""
+        """The learner and its prompt in words: "linear, name prompt"."""
         prompt = getattr(self, "prompt", None)
         return self.name + (f", {prompt} prompt" if prompt else "")
 

@@ -1,4 +1,4 @@
-"""The Bayes rule of the training law on images: where supervised learning without a bound on its towers ends.
+"""The Bayes rule of the training law on images: the optimum of supervised learning with unrestricted towers.
 
 Letters, per block b: mu_b mean, S_b variance of an image coordinate, p_b probability that the block agrees with the
 label (p_inv for the object, 1 in the papers), a_b = |mu_b|/sqrt S_b signal in standard deviations.
@@ -41,7 +41,7 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
 
     Two classes and one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9). Otherwise the noise of
     the attributes, and for K >= 3 that of the other classes, is sampled world by world: REPLICATES randomised Sobol
-    nets from `seed` give a 95% interval. Among k classes that tie a decision counts 1/k.
+    nets from `seed` give a 95% interval. A decision among k tied classes counts 1/k.
     """
     S = image_variance(worlds)
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
@@ -94,7 +94,7 @@ def _log_odds(p: Numbers) -> Numbers:
 
 
 def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]) -> Accuracy:
-    """(common, counter) from the probability of the decision + given which classes both blocks show.
+    """(common, counter) from the probability of the decision + given the classes that both blocks show.
 
     Where p < 1/2 the classes of a block are renamed, so that p > 1/2; no decision changes. By symmetry the rule is
     right on (o, a) as often as it is wrong on (-o, -a).
@@ -106,7 +106,7 @@ def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarra
     every = np.arange(len(a))
     best, rest = (every, second), (every, 1 - second)
     margin = 2 * p[best] - 1
-    # q' of p' with 2p' - 1 = D_rest/D_best; no block tells anything where both D are zero.
+    # q' of p' with 2p' - 1 = D_rest/D_best. If both D are zero, no block has information.
     q = np.divide(p[best] - p[rest], margin, out=np.full(len(a), 0.5), where=margin > 0)
     right = _leader_and_follower(np.where(margin > 0, a[best], 0.0), a[rest], 1 - q)
     clash = np.isinf(a).all(axis=-1) & (q == 0)  # both blocks without noise and equally reliable: a tie if they differ
@@ -124,8 +124,8 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     The leader has signal a and always agrees with the label. The follower has signal b and agrees with probability
     p >= 1/2. Given the follower's coordinate b s + t (s = +-1, in standard deviations), the rule compares the leader's
     with a threshold, so that P(+) = Phi(a + G/(2a)), which is averaged over t. If a < b this function of t can be a
-    steep step. Then the two change places, unless the follower's evidence reaches its bound where the leader has mass:
-    the average runs over the leader's coordinate, and the follower's is integrated by Phi.
+    steep step. Then the average runs over the leader's coordinate, and Phi integrates the follower's, unless the
+    follower's evidence reaches its bound where the leader has mass.
     """
     s = np.array([1.0, -1.0])
     odds = np.asarray(_log_odds(p))
@@ -152,7 +152,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
 
 
 def _of_chosen(rule: Callable, chosen: np.ndarray, index: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """A rule at the chosen worlds; `index` counts among these."""
+    """A rule at the chosen worlds; `index` holds positions in `chosen`."""
     return rule(chosen[index], t)
 
 
@@ -202,7 +202,7 @@ def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
             T = np.zeros((len(x), K))
             for j in range(B - 1):
                 T += attribute_log_density(block_log_density(x[:, j], None, world, 1 + j), world.agreement[1 + j])
-            lead = T[:, 1:] - T[:, :1]  # of the other classes, by the attributes alone
+            lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
             if blind:
                 best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)
                 chance = np.where(best > 0, 0.0, 1.0 / ties)
@@ -222,7 +222,7 @@ def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
 def _winning_range(
     others: Float[np.ndarray, "N Kminus1"], lead: Float[np.ndarray, "N Kminus1"], p: float, K: int
 ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """(low, high) between which class 0's own log density f_0 must lie for class 0 to be decided.
+    """(low, high): class 0 is decided if its own log density f_0 lies between them.
 
     Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R
     the sum of E over the classes other than 0 and k, class 0 beats k iff

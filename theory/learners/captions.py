@@ -38,13 +38,13 @@ from theory.learners.pmi_accuracy import Boundary, accuracy_along, objects_avera
 
 WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
-EXPONENT = 18.0  # its error is e^-18, 2e-8
+EXPONENT = 18.0  # the rule's error is e^-18, 2e-8
 SLACK = 1e-6  # standard deviations of an image
 ALONG = 129  # nodes between which the boundary is interpolated
 
 
 class _Law(NamedTuple):
-    """One world's numbers, block by block, its means not negative."""
+    """The fields of one world by block, with signs such that no mean is negative."""
 
     mu: Float[np.ndarray, " 2"]
     variance: Float[np.ndarray, " 2"]  # sigma^2
@@ -94,7 +94,7 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) that decide as all captions of a class do: how far an image lies from the curve, or sampled."""
+    """Scores (N, K) with the decisions of all captions: distances from the boundary curve, or sampled scores."""
     if not _by_curve(world):
         return drawn_captions_scores(world, prompt, image)
     from scipy.interpolate import CubicSpline  # start-up time
@@ -108,13 +108,13 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
 
 
 def _by_curve(worlds: Worlds) -> np.ndarray | np.bool_:
-    """Whether the boundary is a curve for certain: a caption shows which of two blocks it mentions."""
+    """Whether the boundary is certainly a curve: a caption must show which of two blocks it mentions."""
     two = worlds.classes == 2 and worlds.mean.shape[-1] == 2
     return two & ((worlds.mention == 1).all(axis=-1) | (worlds.nu_text == 0))
 
 
 def _along_curves(worlds: Worlds, prompt: Prompt, tolerance: float) -> Accuracy:
-    """World by world: each has as many captions as its scales ask for."""
+    """World by world, because each world's scales need their own number of captions."""
     shown = np.array([_along_curve(_law(worlds[w]), prompt, tolerance) for w in range(worlds.size)])
     common, counter = objects_averaged(shown, worlds.agreement[:, :1]).T
     return Accuracy(common, counter)
@@ -132,7 +132,7 @@ class _Curve(NamedTuple):
     """The boundary of one world."""
 
     eta: Boundary
-    deviation: Float[np.ndarray, " 2"]  # of an image coordinate, negative where the preference falls along it
+    deviation: Float[np.ndarray, " 2"]  # of image coordinates; negative if the preference falls along the coordinate
     informative: bool  # whether captions of the classes differ
 
 
@@ -158,7 +158,7 @@ def _law(world: Worlds) -> _Law:
 
 
 def _posterior_preference(law: _Law) -> Preference:
-    """E[tanh(Lambda(t)/2) | x], summed over the classes (o, a) shown: given those, blocks of t are independent."""
+    """E[tanh(Lambda(t)/2) | x], summed over the shown classes (o, a), given which the blocks of t are independent."""
     shown = np.array([1.0, -1.0])[:, None]
     shrinkage, text_variance = law.variance / law.S, law.variance + law.nu_T
     deviation = np.sqrt(shrinkage * law.nu_I + law.nu_T)  # of t_b given x_b and its class
@@ -167,7 +167,7 @@ def _posterior_preference(law: _Law) -> Preference:
     rules = [_trapezoid(c) for c in pole]
 
     def half_evidence(b: int, x: np.ndarray) -> np.ndarray:
-        """Lambda_b/2 (*x, 2, nodes), the last node silence."""
+        """Lambda_b/2 (*x, 2, nodes); if captions may be silent, the last node is silence."""
         mean = shown * law.mu[b] + shrinkage[b] * (x[..., None, None] - shown * law.mu[b])
         h = 2 * law.mu[b] * (mean + deviation[b] * rules[b][0]) / text_variance[b]
         half = evidence(h, law.p[b]) / 2

@@ -1,9 +1,9 @@
 """The InfoNCE optimum with drawn captions as prompts: many classes, several attributes, or masked noisy captions.
 
-captions   log E[p(y | t) | x] over captions t drawn given the image (`theory.learners.captions` says why). They lie
-           near the image; few captions drawn for a class would.
+captions   log E[p(y | t) | x] over captions t drawn given the image (reason: `theory.learners.captions`). They lie
+           near the image; captions drawn for a class rarely do.
 scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classes have the same captions, relabelled, so
-           that what all classes share has no sampling error.
+           the part that all classes share has no sampling error.
 """
 
 import numpy as np
@@ -25,9 +25,9 @@ from theory.density import (
 from theory.learners.base import over_worlds
 from theory.quadrature import REPLICATES
 
-IMAGES = 2**9  # a replicate and a pattern of classes
-CAPTIONS = 256  # an image, or a class
-PAIRS = 2**22  # density terms that images and captions make together
+IMAGES = 2**9  # per replicate and pattern of classes
+CAPTIONS = 256  # per image, or per class
+PAIRS = 2**22  # density terms over all images and captions
 LARGEST_CLASSES = 10
 CELLS = 2**20  # numbers held in one array at a time
 
@@ -41,8 +41,7 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which all captions of a class are "
-            "drawn; the prompts name, mean and background go further, and so do captions without noise that mention "
-            "everything"
+            "drawn; more are possible with the prompts name, mean and background, and with full captions without noise"
         )
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     return over_worlds(lambda world: np.array([_replicate(world, prompt, s) for s in seeds]), worlds)
@@ -134,6 +133,6 @@ def _log_agreement(p: float, K: int) -> Float[np.ndarray, "K K"]:
 
 
 def _drawn(log_weight: Float[np.ndarray, "... K"], uniform: Float[np.ndarray, "..."]) -> np.ndarray:
-    """Classes of unnormalised log weights, by uniform numbers."""
+    """Classes drawn from unnormalised log weights by uniform numbers."""
     chance = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True)).cumsum(axis=-1)
     return (uniform[..., None] * chance[..., -1:] > chance).sum(axis=-1)

@@ -1,7 +1,7 @@
 """The Gaussian PMI: InfoNCE's optimum if views were Gaussian with their true covariances.
 
-Classes enter only through the covariances. The critic is the pointwise mutual information
-of that Gaussian law, whose part that sees both views is bilinear, x_I' A x_T with
+Classes enter only through the covariances. The critic is the pointwise mutual information of that Gaussian law. Its
+part that contains both views is bilinear, x_I' A x_T with
     A = S_I^-1 X (S_T - X' S_I^-1 X)^-1,
 S_I, S_T the covariances of the views and X between them (canonical correlations, Hotelling 1936, rescaled). In the
 space of class differences, with C, diag(pi) and q of `theory.population`,
@@ -10,11 +10,11 @@ space of class differences, with C, diag(pi) and q of `theory.population`,
 for captions that mention everything u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q. So it goes from the nearest prompt at
 nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
 
-InfoNCE gains over it what classes contribute beyond covariances. Where this gain is small, towers end at this learner.
-With ten classes (mu = 1, p = .8, nu = .49) it is worth .014 nats of 1.84 a pair in batches of 256:
-towers have lost more than that after 8000 steps, and end within .003 of this learner, up to .023 off the PMI's. At
-mu_spu = 1.6, p = .85 it is worth .054, and towers gain half of it in 4000 steps: most of it under the mean prompt (.011
-of .056 are missing on the common group), and none of it under the name prompt (.032 of .034).
+InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
+ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256. After 8000 steps towers
+are further than this from the optimum: within .003 of this learner's accuracy, and up to .023 off the PMI's. At
+mu_spu = 1.6, p = .85 the gain is .054, and towers reach half of it in 4000 steps: most of it under the mean prompt
+(.011 of .056 are missing on the common group), and none of it under the name prompt (.032 of .034).
 """
 
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ from theory.population import block_covariance
 
 
 def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u of the module's head; exact to rounding."""
+    """u of the module's docstring, exact to rounding."""
     if prompt_row(prompt).caption is None:
         raise ValueError(
-            f"prompt = {prompt!r} is {prompt_row(prompt).words}, for which the Gaussian PMI has no closed form; "
-            f"the prompts that it has are {', '.join(LINEAR)}"
+            f"the Gaussian PMI has no closed form for prompt = {prompt!r} ({prompt_row(prompt).words}); "
+            f"choose from {', '.join(LINEAR)}"
         )
     nu_I, nu_T = (np.asarray(nu)[..., None] for nu in (worlds.nu_image, worlds.nu_text))
     if np.any(nu_I <= 0):
@@ -48,13 +48,13 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
     mentioned = pi[..., :, None] * G * pi[..., None, :]
     N = nu_T + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1)
     unexplained = N[..., None] * one + nu_I[..., None] * mentioned
-    # In units of each block's own: without noise, one that captions leave out is larger than others by any factor.
+    # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
     unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
     with np.errstate(divide="ignore", invalid="ignore"):
         unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
     if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > 1e12):
         raise ValueError(
-            "captions have a block that never varies (no noise, sigma_xi_text = 0, and nothing of the world in it), so "
+            "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent), so "
             "their covariance has no inverse; any sigma_xi_text > 0 is valid"
         )
     y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
@@ -68,7 +68,7 @@ class GaussianPMI(Learner):
     Parameters
     ----------
     prompt
-        Of `simulator.prompts`: one of LINEAR.
+        One of `simulator.prompts.LINEAR`.
 
     Examples
     --------

@@ -2,10 +2,10 @@
 
 For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by the critics PMI(x_I, x_T) + const,
     PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T);
-SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
-and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
+SigLIP's minimiser is PMI - log(B - 1), with the same decisions. (The softmax over texts alone leaves a function of x_I
+free, which changes no zero-shot decision. The softmax over images alone leaves a function of x_T free.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
-With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
+With all captions of a class as prompts, their pooled scores decide (`theory.learners.captions`).
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
@@ -59,8 +59,8 @@ def _check(worlds: Worlds, prompt: Prompt) -> None:
     exact = (worlds.nu_text == 0)[..., None]
     if np.any(exact & (worlds.scale == 0) & (worlds.mention > 0)):
         raise ValueError(
-            "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt that is none of "
-            "them has no density"
+            "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
+            "has no density"
         )
     if worlds.classes > LARGEST_CLASSES:
         raise ValueError(
@@ -68,8 +68,8 @@ def _check(worlds: Worlds, prompt: Prompt) -> None:
         )
     if not prompt_row(prompt).pool and np.any(exact & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)):
         raise ValueError(
-            f"prompt = {prompt!r} mentions what captions never mention, and without noise (sigma_xi_text = 0) no "
-            "caption is like it; a mention above 0 is valid, and so is a prompt that is silent about it"
+            f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
+            "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"
         )
 
 
@@ -129,7 +129,7 @@ class InfoNCE(Learner):
     Parameters
     ----------
     prompt
-        Of `simulator.prompts`.
+        A prompt of `simulator.prompts`.
     """
 
     name: ClassVar[str] = "infonce"
@@ -142,7 +142,7 @@ class InfoNCE(Learner):
         return infonce_accuracy(worlds, self.prompt)
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I, p_y) in nats, the PMI up to a term that no decision sees; for all captions, their scores."""
+        """log p(x_I, p_y) in nats, the PMI up to a term without influence; for all captions, their pooled scores."""
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
         if prompt_row(self.prompt).pool:

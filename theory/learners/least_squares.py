@@ -1,8 +1,8 @@
 """Least squares on labels, and the discriminant of Fisher (LDA), which points the same way.
 
 Letters, per block b: mu_b mean, S_b = sigma_b^2 + nu variance of an image coordinate, D_b correlation with the label
-(D_inv = 1 where the object shown is always the label's), kappa = 1 (two classes) or K. Worlds are independent given
-the label, so that in the space of class differences
+(D_inv = 1 where p_inv = 1), kappa = 1 (two classes) or K. Blocks are independent given the label, so that in the space
+of class differences
     r = mu D                          what a class's own coordinate shows of the label,
     d = S + mu^2 (1 - D^2)/kappa      its variance within a class, pooled over the classes.
 A rule puts weight u_b on block b; `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions play no
@@ -21,7 +21,7 @@ from theory.population import image_variance, kappa, pattern_correlation
 
 
 def within_class(mean, correlation, S, K):
-    """(r, d) of the module's head, from numbers, arrays or formulas."""
+    """(r, d) of the module's docstring, from numbers, arrays or formulas."""
     return mean * correlation, S + mean**2 * (1 - correlation**2) / K
 
 
@@ -31,11 +31,11 @@ def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     The normal equations (diag(d) + r r'/kappa) u = r/kappa have, by Sherman and Morrison, the solution
     u = (r/d)/(kappa + sum r^2/d); binary
         u_spu/u_inv = beta m0 (S_i + 4 p_inv (1-p_inv) alpha^2)/(alpha D_inv (S_s + 4 p (1-p) beta^2)).
-    Worlds with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
+    Blocks with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
     """
     K = kappa(worlds.class_count)
     r, d = within_class(worlds.mean, worlds.correlation, image_variance(worlds), K)
-    d = np.where(r == 0, np.inf, d)  # a block that tells nothing about the label gets no weight
+    d = np.where(r == 0, np.inf, d)  # a block without information about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
     # r/d in units of the smallest d, so that d = 0 is no special case.
     g = r * np.divide(least, d, out=np.ones_like(d), where=d != least)

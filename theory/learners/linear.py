@@ -23,10 +23,10 @@ class LinearCLIP(Learner):
     Parameters
     ----------
     prompt
-        Of `simulator.prompts`: one of LINEAR, since scores known up to a factor have no log-mean-exp.
+        One of `simulator.prompts.LINEAR`: scores that are known only up to a factor have no log-mean-exp.
     embed_dim
-        Width of the embedding, at least 1; None is wide enough for all of M (a tie of singular values at the cut has no
-        answer).
+        Width of the embedding, at least 1. None is wide enough for all of M. Equal singular values at the cut have no
+        answer.
 
     Raises
     ------

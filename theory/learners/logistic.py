@@ -43,7 +43,7 @@ def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B
     return result
 
 
-def _refuse_separable(worlds: Worlds, S: np.ndarray) -> None:
+def _check_separable(worlds: Worlds, S: np.ndarray) -> None:
     """Refuse worlds in which a block without noise always agrees, or never agrees, with the label."""
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,7 +59,7 @@ def _refuse_separable(worlds: Worlds, S: np.ndarray) -> None:
 def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """Newton on E log(1 + exp(-s)), s = y u'x, for all worlds at once, in margin units r_b = u_b mu_b."""
     S = image_variance(worlds)
-    _refuse_separable(worlds, S)
+    _check_separable(worlds, S)
     shape, B = worlds.shape, S.shape[-1]
     mean, S, p, D = (
         np.broadcast_to(x, (*shape, B)).reshape(-1, B) for x in (worlds.mean, S, worlds.agreement, worlds.correlation)
@@ -71,8 +71,8 @@ def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     weights = np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T  # (W, G)
     e = signs * live[:, None, :]  # (W, G, B)
 
-    # Start from the Gaussian approximation 2 mu^2 D/d, which is exact at p = 1. Even without noise a block carries no
-    # more than the log odds log(p/(1 - p)).
+    # Start from the Gaussian approximation 2 mu^2 D/d, which is exact at p = 1. The log odds of a block are at most
+    # log(p/(1 - p)), even without noise.
     with np.errstate(divide="ignore"):
         odds = np.abs(np.log(p) - np.log1p(-p))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -121,7 +121,7 @@ def _newton(r: Float[np.ndarray, "W B"], derivatives) -> Float[np.ndarray, "W B"
             trial = derivatives(r[active[trying]] + t[trying, None] * step[trying], active[trying])
             for old, fresh in zip(new, trial, strict=True):
                 old[trying] = fresh
-            # The loss is convex. If the slope uphill is now at most half the old slope, the step has not gone too far.
+            # The loss is convex. If the slope uphill is now at most half the old slope, the step was not too long.
             # Each slope has its own scale; the exponent is clipped so that a far too long step cannot overflow.
             uphill = (trial[1] * step[trying]).sum(-1) * np.exp(np.minimum(trial[0] - top[trying], 600))
             trying = trying[uphill > -slope[trying] / 2]
@@ -145,9 +145,9 @@ def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
-        raise ValueError(f"classes = {K} is more than the {LARGEST_CLASSES} that the softmax minimiser is sampled for")
+        raise ValueError(f"classes = {K}: the softmax minimiser is sampled for at most {LARGEST_CLASSES} classes")
     S = image_variance(worlds)
-    _refuse_separable(worlds, S)
+    _check_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)
     codes, weights = codes[weights > 0], weights[weights > 0]
     live = worlds.mean != 0
@@ -212,10 +212,10 @@ class Logistic(Learner):
         return logistic_direction(worlds)
 
     def weights(self, x):
-        """LDA's where the background always agrees with the label: half the minimiser (T4). Otherwise no formula."""
+        """LDA's if the background always agrees with the label, half the minimiser (T4). Otherwise no formula."""
         try:
             certain = bool(np.all(np.equal(x.p_spu, 1)))
-        except ValueError:  # it is a formula
+        except ValueError:  # p_spu is a formula
             certain = False
         return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
 

@@ -8,7 +8,7 @@ from theory.learners.base import Learner
 
 @dataclass(frozen=True)
 class MaxMargin(Learner):
-    """Maximum-margin classifier of labelled images; it exists on separable samples alone, so it has no population."""
+    """Maximum-margin classifier of labelled images. It needs separable samples, so it has no population optimum."""
 
     name: ClassVar[str] = "max-margin"
     words: ClassVar[str] = "the maximum margin"

@@ -4,13 +4,13 @@ log p(x_I, p_+) > log p(x_I, p_-) iff g(x) = L(x) - L(-x) is positive. L is the 
 image and p_+ that differs between the prompts. It sums over the classes (a_0, a_1) that the two blocks show, and over
 the mask patterns that mention a block in which the prompts differ. The other patterns are equal for both and cancel.
 The label is summed out: object and background agree with probability P = p_inv p_spu + (1 - p_inv)(1 - p_spu).
-In one block, given the class a of what it shows and a caption t,
+In one block, given the class a that it shows and a caption t,
     mentioned   pi N(t; a mu, sigma^2 + nu_T) N(x; a mu + h (t - a mu), nu_I + h nu_T),   h = sigma^2/(sigma^2 + nu_T),
     silent      (1 - pi) N(t; 0, nu_T) N(x; a mu, S),                                     S = sigma^2 + nu_I,
 so L is the log of a mixture of at most 16 Gaussians with axes along the blocks.
 
-Without noise in captions (nu_T = 0) a silent caption is exactly 0. A prompt's coordinate then mentions its block if it
-is not 0, and is silent if it is 0 and captions may be silent.
+Without noise in captions (nu_T = 0) a silent caption is exactly 0. Then a nonzero coordinate of a prompt mentions its
+block, and a zero coordinate is silent if captions may be silent.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from jaxtyping import Float
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 
-# Exponents below this add nothing to a sum of at least 1, and exp is thirty times slower where it underflows.
+# Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
 
 
@@ -62,7 +62,7 @@ class PromptMixture(NamedTuple):
     mean: Float[np.ndarray, "2 W"]
 
     def of(self, worlds) -> "PromptMixture":
-        """The worlds of an index alone."""
+        """The mixtures of the worlds at an index."""
         return PromptMixture(*(field[..., worlds] for field in self))
 
     def swapped(self, swap: np.ndarray) -> "PromptMixture":
@@ -111,7 +111,7 @@ def log_sum(exponent: np.ndarray, axis: int) -> np.ndarray:
 
 
 class Lines(NamedTuple):
-    """g along N lines, log sum_c exp(constant_c + slope_c t - curve_c t^2) of the prompt for + less that of the other.
+    """g along N lines: log sum_c exp(constant_c + slope_c t - curve_c t^2) of the prompt for + minus that for -.
 
     Rounding is a few eps of the largest exponent, about mean^2/nu, where the slope of g is mean/nu. So a root is as
     exact as its coordinates.
@@ -129,7 +129,7 @@ class Lines(NamedTuple):
         return cls(log_weight - curve * centre**2, slope, curve)
 
     def of(self, lines) -> "Lines":
-        """The lines of an index alone."""
+        """The lines at an index."""
         # numpy would lay a selection out with the components next to each other: sums over them take four times longer.
         return Lines(*(np.ascontiguousarray(field[..., lines]) for field in self))
 

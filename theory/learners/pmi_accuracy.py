@@ -38,12 +38,12 @@ FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
 LAST = 512
 CHUNK = 256  # worlds at a time: their arrays stay in cache
 CELLS = 2**21  # numbers held in one array at a time, 16 MB
-ROOT = 1e-9  # standard deviations to which roots are found
+ROOT = 1e-9  # precision of roots, in standard deviations
 REACH = 6.5  # standard deviations of a group: 1e-10 of it lies beyond
-ACROSS = 22  # even nodes across half of the plane,
-NEAR = np.array([-6, -2, -0.7, 0, 0.7, 2, 6])  # and more around centres, in their own standard deviations
+ACROSS = 22  # evenly spaced nodes across half of the plane
+NEAR = np.array([-6, -2, -0.7, 0, 0.7, 2, 6])  # further nodes around each centre, in its standard deviations
 
-# (numbers of the worlds, nodes w, least and largest value there) -> eta(w)
+# (indices of worlds, nodes w, least and largest value there) -> eta(w)
 Boundary = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -71,17 +71,17 @@ def one_pattern(mixture: PromptMixture) -> Bool[np.ndarray, " W"]:
 def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
     """(common, counter) of all images, from those of images that show the label's object.
 
-    The preference is odd. Where only the object is another class's, a decision is right exactly where its mirror image
-    (object right, background wrong) is decided wrongly.
+    The preference is odd. So an image with the other class's object is decided rightly if and only if its mirror image,
+    with the label's object, is decided wrongly.
     """
     return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
 
 
 def root(lines, low, high, rises) -> np.ndarray:
-    """One root in every bracket: Newton steps, halvings where they leave it. `lines(index, t)` has value and slope."""
+    """One root per bracket, by Newton steps, or halving if they leave it. `lines(index, t)` has value and slope."""
     low, high, active = low.copy(), high.copy(), np.arange(len(low))
     t = (low + high) / 2
-    for _ in range(60):  # where rounding forbids ROOT, halvings end in its noise
+    for _ in range(60):  # the limit ends halvings within rounding noise, if the precision ROOT is out of reach
         if not len(active):
             break
         before = t[active]
@@ -142,7 +142,7 @@ def accuracy_along(eta: Boundary, mean: Float[np.ndarray, "2 W"], tolerance: flo
 
 
 def _reach(tolerance: float) -> float:
-    """Standard deviations beyond which less than a quarter of the tolerance lies."""
+    """Number of standard deviations; the mass beyond is less than a quarter of the tolerance."""
     return np.sqrt(2 * np.log(4 / tolerance))
 
 
@@ -222,8 +222,8 @@ def crossings(lines: Lines, nodes: Float[np.ndarray, "N c"]) -> Crossings:
 def _dip(lines: Lines, ends, value, slope) -> Float[np.ndarray, " N"]:
     """Points between two ends of one sign at which g has the other sign; nan where there is none.
 
-    |g| falls from both ends into the interval. Its least value is sought over the point where the tangents meet, until
-    it is reached or the tangents, which lie below where |g| is convex, meet on the same side of 0.
+    |g| falls from both ends into the interval. The search goes to the point where the tangents meet. It ends at a point
+    of the other sign, or if the tangents meet on the same side of 0: where |g| is convex, it lies above them.
     """
     side, active, found = np.sign(value[0]), np.arange(len(lines.curve[0])), np.full(len(lines.curve[0]), np.nan)
     state = np.stack([ends, side * value, side * slope])  # (quantity, end, interval)
@@ -278,7 +278,7 @@ def any_boundary(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, 
 
 
 def line_nodes(mean: Float[np.ndarray, " W"], centre, variance, reach: float) -> Float[np.ndarray, "W c"]:
-    """Nodes along a block: even ones across both groups' mass, more near the centres and their mirror images."""
+    """Nodes along a block: evenly spaced across both groups' mass, more near the centres and their mirror images."""
     low, high = np.maximum(np.abs(mean) - reach, 0), np.abs(mean) + reach
     near = np.abs(centre[:2]) + np.sqrt(variance[:2]) * NEAR[:, None, None]
     half = np.concatenate([np.linspace(low, high, ACROSS), np.clip(near, low, high).reshape(-1, len(low))])

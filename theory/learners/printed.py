@@ -1,8 +1,8 @@
 """The published law of linear CLIP, as a learner: what Theorem 6.2 of Wang et al. prints, right or wrong.
 
-The theorem bounds both groups: at least so many errors on the counter group, at least so much accuracy on the common
-one. A world in which linear CLIP is right on more of the counter group than this learner, or on less of the common
-group, contradicts it, so that the line on which the two are equal is where a printed inequality turns.
+The theorem has lower bounds on the error of the counter group and on the accuracy of the common group. A world
+contradicts it if linear CLIP is more accurate than this learner on the counter group, or less accurate on the common
+group. So a printed inequality turns on the line where both are equal.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kapp
 
 @dataclass(frozen=True)
 class Printed(Learner):
-    """The printed bounds as accuracies: the most on the counter group, the least on the common group.
+    """The printed bounds as accuracies: an upper bound on the counter group, a lower bound on the common group.
 
     The theorem is about p_spu = 1 - o(1) and about views so wide that their noise vanishes. Its formulas contain
     neither condition, so any p_spu and any view noise have an answer.
@@ -40,7 +40,7 @@ class Printed(Learner):
         if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
             raise ValueError("Theorem 6.2 is about mu_spu >= 1 + sigma_inv^2/2")
         bound = theorem_62_bounds(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
-        whole = np.zeros(x.shape)  # fields that the formulas do not hold are part of the grid's shape all the same
+        whole = np.zeros(x.shape)  # broadcasts over fields that the formulas do not contain
         return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
 
     def deviations(self, x):

@@ -140,7 +140,7 @@ class _Bound:
             (there,) = self._over([self.f], centre, centre)
             reach, weight = there.high, np.empty(low.shape)
             for i, slope in enumerate(slopes):
-                # Differences of these dyadics are exact or rounded up, and so is all that is done with them.
+                # Differences of these dyadics are exact or rounded up, and so are all results from them.
                 gain = np.maximum(slope.high * up(high[i] - centre[i]), -slope.low * up(centre[i] - low[i]))
                 reach = up(reach + np.maximum(up(gain), 0.0))
                 weight[i] = np.maximum(-slope.low, slope.high) * (high[i] - low[i])

@@ -1,13 +1,13 @@
-"""Certificates: the format of proofs, written so that anyone can check them, and read without trusting them.
+"""Certificates: the format of proofs. Anyone can check them, and the reader does not trust them.
 
-soberclip proof 2                                   a line
-{"claim", "tau", "domain", "versions", "cases"}     a line of JSON; a case has its "formula" (`Statement.digest`), and
-                                                    "by", what settles each obligation: the name of a route, or a
-                                                    number of boxes; or instead of all this
-                                                    "counterexample": its case, violation and coordinates in 2^-64
-boxes, packed by zlib                               for each obligation that has some, little-endian: levels (N, d) of
-                                                    one byte, indices (N, d) of eight, alternatives (N) of one, bounds
-                                                    (N) float64
+soberclip proof 2                                   one line
+{"claim", "tau", "domain", "versions", "cases"}     one line of JSON. A case has its "formula" (`Statement.digest`) and
+                                                    "by": for each obligation the name of a route, or a number of boxes.
+                                                    A refutation has "counterexample" instead: its case, violation and
+                                                    coordinates in 2^-64
+boxes, packed by zlib                               for each obligation with boxes, little-endian: levels (N, d) of one
+                                                    byte, indices (N, d) of eight, alternatives (N) of one, bounds (N)
+                                                    float64
 """
 
 import json
@@ -21,7 +21,7 @@ from theory.claims.claim import Axis, Claim
 from theory.proofs.statements import Statement
 
 MARK, VERSION = b"soberclip proof ", b"2"
-LARGEST = 10_000_000  # boxes of an obligation that are read
+LARGEST = 10_000_000  # most boxes per obligation that are read
 KINDS = (("level", "u1", True), ("index", "<u8", True), ("alternative", "u1", False), ("bound", "<f8", False))
 
 
@@ -74,7 +74,7 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
     """
     header, packed = _opened(data)
     if header["claim"] != claim.id or [case["formula"] for case in header["cases"]] != [s.digest for s in due]:
-        raise Refused(f"it is about other formulas than those of claim {claim.id!r} as it stands")
+        raise Refused(f"it belongs to other formulas than the current ones of claim {claim.id!r}")
     if header["counterexample"] is not None:
         return [], header["counterexample"]
     found = [by for case in header["cases"] for by in case["by"]]
@@ -118,11 +118,11 @@ def _opened(data: bytes) -> tuple[dict, bytes]:
         cases = [{"formula": case["formula"], "by": list(case["by"])} for case in header["cases"]]
         return {"claim": str(header["claim"]), "cases": cases, "counterexample": header["counterexample"]}, packed
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise Refused("it is no certificate of this program, or its header is damaged") from None
+        raise Refused("it is not a certificate of this program, or its header is damaged") from None
 
 
 def _words(given: Any) -> Any:
-    """A field of the domain, for people."""
+    """A field of the domain in words."""
     if isinstance(given, Axis):
         return [_words(end) for end in given[:2]]
     return "a formula of fields before it" if callable(given) else given

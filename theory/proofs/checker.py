@@ -3,7 +3,7 @@
 What is to be shown comes from the claim (`theory.proofs.statements`), not from the certificate. Boxes are joined again,
 half by half, until they make the whole cube. On each box the bound is computed afresh by the mean-value form, in balls
 of 128 bits, with derivatives of the checker's own. A ball is wider than an interval: where it is too wide to see the
-stated bound, the box is halved. Exact conditions are decided by `theory.proofs.exact`.
+stated bound, the box is halved. `theory.proofs.exact` decides exact conditions.
 """
 
 from fractions import Fraction
@@ -18,13 +18,13 @@ from theory.proofs.expression import Expression, constant, density, evaluate, in
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
 
-# Of a ball; boxes at a time; of a box; boxes left of a block; more than any slope.
+# Precision of a ball; boxes per block; halvings per box; most open boxes of a block; a bound on slopes.
 BITS, BLOCK, HALVINGS, LARGEST, HUGE = 128, 2048, 20, 10_000, 1e99
 UNION, MOST = np.frompyfunc(arb.union, 2, 1), np.frompyfunc(arb.max, 2, 1)
 BALL, LOWER, UPPER, NEAREST, FARTHEST, FINITE, ERFC = (
     np.frompyfunc(f, 1, 1) for f in (arb, arb.lower, arb.upper, arb.abs_lower, arb.abs_upper, arb.is_finite, arb.erfc)
 )
-NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log")  # what balls do of themselves
+NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log")  # balls support these ufuncs
 QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over arrays of balls
     "constant": lambda q: np.array([ball_of(q)]),
     "ndtr": lambda a: ERFC(-a / arb(2).sqrt()) / 2,
@@ -55,7 +55,7 @@ def check(data: bytes, claim: Claim) -> tuple[str, int]:
     found, counterexample = read(data, claim, due)
     if counterexample is not None:
         if not fails(counterexample, due):
-            raise Refused("its counterexample is none")
+            raise Refused("its counterexample does not violate the claim")
         return "refuted", 0
     for by, obligation in zip(found, [o for statement in due for o in statement.obligations], strict=True):
         if not (exactly(by, obligation) if isinstance(by, str) else covers(by, obligation)):
@@ -111,7 +111,7 @@ def fills(level: np.ndarray, index: np.ndarray) -> bool:
 def bound_holds(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
     """Whether f is at most the bound on every box; a box where this is not seen is halved.
 
-    formulas: f, its slopes, and what it is a derivative of, or f itself.
+    formulas: f, its slopes, and the formula that f is a derivative of, or f itself.
     """
     for rules in (QUICK, *[TIGHT] * HALVINGS):
         closed, weight, false = examine(rules, formulas, names, low, high, bound)

@@ -17,7 +17,7 @@ Fraction = tuple[fmpq_mpoly, fmpq_mpoly]
 
 
 class _NotShown(ArithmeticError):
-    """A divisor may vanish, or an operation is too large."""
+    """A condition is not shown: a divisor may vanish, or an operation is too large."""
 
 
 class Conditions:

@@ -71,7 +71,7 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options:
-            raise NotExpressible(f"{ufunc.__name__}.{method} over an array is no arithmetic of single numbers")
+            raise NotExpressible(f"{ufunc.__name__}.{method} over an array is not arithmetic of single numbers")
         return _apply(ufunc.__name__, *map(constant, inputs))
 
     def __array_function__(self, function, types, args, kwargs):
@@ -79,14 +79,14 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
             return tuple(map(constant, args))
         if function is np.stack:
             return np.stack([np.array(constant(e), object) for e in args[0]], *args[1:], **kwargs)
-        raise NotExpressible(f"numpy.{function.__name__} is no arithmetic of single numbers")
+        raise NotExpressible(f"numpy.{function.__name__} is not arithmetic of single numbers")
 
     def __bool__(self):
         raise NotExpressible(BRANCHES)
 
     def __float__(self):
         raise NotExpressible(
-            "it makes a float or an array of a field; sqrt, exp and Phi of theory take fields as they are"
+            "it converts a field to a float or an array; sqrt, exp and Phi of theory take fields as they are"
         )
 
 
@@ -111,7 +111,7 @@ def constant(value: Any) -> Expression:
     try:
         return _node("constant", (), Fraction(*value.as_integer_ratio()))
     except (AttributeError, ValueError, OverflowError):  # text, nan and infinity
-        raise NotExpressible(f"{value!r} is no finite number") from None
+        raise NotExpressible(f"{value!r} is not a finite number") from None
 
 
 def density(x: Expression) -> Expression:
@@ -147,7 +147,7 @@ def _apply(name: str, *args: Expression) -> Expression | bool:
         return _binary(name, *args)
     if name in UNARY:
         return _node(name, args)
-    raise NotExpressible(f"{name} has no rule of proof; {PROVABLE} have")
+    raise NotExpressible(f"{name} has no rule of proof; use {PROVABLE}")
 
 
 def _binary(name: str, a: Expression, b: Expression) -> Expression:

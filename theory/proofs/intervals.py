@@ -33,7 +33,7 @@ class Interval(NamedTuple):
 
 
 def down(x: Numbers) -> Numbers:
-    """At or below the float64 before x: what was rounded to x lies above it. -inf for nan."""
+    """At or below the float64 before x: any number that rounds to x lies above it. -inf for nan."""
     return np.fmax(x - (np.abs(x) * HALF_STEP + TINIEST), -np.inf)
 
 
@@ -65,7 +65,7 @@ def multiply(a: Interval, b: Interval) -> Interval:
     """a b."""
     ends = a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high
     low, high = down(reduce(np.minimum, ends)), up(reduce(np.maximum, ends))
-    # What is not negative stays so, also where it underflows.
+    # A product of nonnegative numbers stays nonnegative, also where it underflows.
     return Interval(np.where((a.low >= 0) & (b.low >= 0), np.maximum(low, 0.0), low), high)
 
 

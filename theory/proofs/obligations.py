@@ -1,4 +1,4 @@
-"""Obligations: one of some inequalities holds at every point of the cube; and exact conditions that imply this.
+"""Obligations: at every point of the cube one of several inequalities holds. Exact conditions that imply this.
 
 A route is a set of conditions on rational functions that together imply an obligation, without its tolerance:
 

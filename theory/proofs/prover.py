@@ -1,8 +1,8 @@
 """prove(claim) -> Proof: record the claim, look for a counterexample, settle each obligation, write a certificate.
 
-The order is that of cost. Some thousand points in floats find what is false; the worst point is rounded to few binary
-digits, at which the violation is enclosed in intervals. Exact conditions then prove what holds without a tolerance, and
-branch and bound proves the rest.
+The cheapest step comes first. Some thousand points in floats find false claims; the worst point is rounded to few
+binary digits, and intervals enclose the violation there. Then exact conditions prove what holds without a tolerance,
+and branch and bound proves the rest.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from theory.proofs.intervals import RULES
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, Violation, statements
 
-BOXES = 4_000_000  # bounded, an obligation
+BOXES = 4_000_000  # bounded per obligation
 SECONDS = 60.0
-MOST_PRODUCTS = (20_000, 1_000_000)  # of terms per operation: all cheap routes come before those of seconds
+MOST_PRODUCTS = (20_000, 1_000_000)  # of terms per operation: all cheap routes come before those that take seconds
 POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, 20  # of the search for a counterexample
 
 
@@ -41,9 +41,9 @@ class Counterexample:
 class Proof:
     """The result for a claim's closed form over its whole domain.
 
-    outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" (`reason` says what is
-    left) or "not provable" (and why). exact: the proof does not use the tolerance. boxes counts the boxes of the proof,
-    bounded all that were bounded.
+    outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" or "not provable" (both
+    with a `reason`). exact: the proof does not use the tolerance. boxes counts the boxes of the proof, bounded all
+    boxes that were bounded.
     """
 
     claim: str
@@ -73,7 +73,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
         if found is not None:
             coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
             point = {"case": number, "violation": found.violation, "coordinates": coordinates}
-            reason = f"at one point its violation is {found.least:.4g} at least, and {claim.tau:g} is allowed"
+            reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
             data = encode(claim, due, [[] for _ in due], point)
             return proof("refuted", reason, counterexample=found, certificate=data)
     settled: list[list[str | Boxes]] = []

@@ -2,7 +2,7 @@
 
 A claim's axes are coordinates u in [0, 1]: a field is low + (high - low) u, exactly, where the bounds may be formulas
 of fields before it; so the cube is the whole domain. Whole-numbered axes give one case per value. The violation v of
-`Claim.violation` is recorded from theory's own functions, and obligations follow that imply v <= tau everywhere:
+`Claim.violation` is recorded from theory's own functions. The obligations imply v <= tau everywhere:
 
     >=, <=        v <= tau. For a difference of two accuracies, v = Phi(a) - Phi(b), a - b <= 5/2 tau: Phi' is at most
                   1/sqrt(2 pi) < 2/5, and no Phi is left. An accuracy against 1/2 is one against Phi(0).
@@ -13,7 +13,7 @@ of fields before it; so the cube is the whole domain. Whole-numbered axes give o
     slope         as "=", of the least-squares slope on the grid
 
 Counter accuracies of linear rules under one test law are also compared through their reliances, by T1
-(`theory.theorems.counter_score`): where no weight on the background is negative, more reliance is less accuracy.
+(`theory.theorems.counter_score`): if no weight on the background is negative, more reliance means less accuracy.
 """
 
 from dataclasses import dataclass
@@ -70,11 +70,11 @@ class Statement:
 
 
 class Symbols(SimpleNamespace):
-    """A world whose fields are formulas or numbers. It has the fields of World, and no arrays."""
+    """A world whose fields are formulas or numbers. It has the fields of World, but no arrays."""
 
     def __getattr__(self, name: str):
         raise NotExpressible(
-            f"{name!r} is no single field of a world; sqrt, exp and Phi of theory take fields as they are"
+            f"{name!r} is not a single field of a world; sqrt, exp and Phi of theory take fields as they are"
         )
 
 
@@ -134,7 +134,7 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
     if claim.domain.get("p_inv", 1.0) != 1.0:
-        raise NotExpressible("its p_inv is not 1, for which no formula of this kind is written")
+        raise NotExpressible("its p_inv is not 1, and the recorded formulas need p_inv = 1")
     x, later = _world(claim, whole, {}), None
     if claim.relation in ("increasing", "decreasing"):
         violation, obligation, later = _monotone(claim, whole, x)
@@ -160,7 +160,7 @@ def _quantity(word: str, learner: Learner, x: Symbols) -> Expression:
         u, w = learner.weights(x)
         return constant(w / u)
     if word not in (*SINGLE, "drop", "balanced") or x.classes != 2:
-        raise NotExpressible(f"the quantity {word!r} of {x.classes} classes has no formula of this kind")
+        raise NotExpressible(f"the quantity {word!r} of {x.classes} classes has no recorded formula")
     common, counter = (ndtr(constant(z)) for z in learner.deviations(x))
     return {
         "common": common,
@@ -205,7 +205,7 @@ def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violat
 
 
 def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
-    """T1 of two linear rules: the sign (1 or -1) of subject less `against` is at most 0 by their reliances.
+    """T1 of two linear rules: their reliances show that sign (subject - `against`) <= 0, with sign 1 or -1.
 
     counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
     """
@@ -255,7 +255,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
     allowed = constant(claim.prediction(x))
     if allowed.op != "constant" or allowed.value > 0:
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")
-    probit = _score(here)  # Phi rises, so that it has no say
+    probit = _score(here)  # Phi rises, so the sign does not depend on it
     falling = -sign * (here if probit is None else probit)
     words = f"the quantity is {claim.relation} along {name}"
     due = Obligation(words, (Inequality(falling, along=name),), _by_falling_reliance(claim, x, sign))

@@ -1,6 +1,6 @@
 "use strict";
 /* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn.
- * The page's fragment holds the world, such as #explore?p_spu=0.9&prompt=mean, so that a world has a link.
+ * The page's fragment holds the world, for example #explore?p_spu=0.9&prompt=mean, so each world has a link.
  */
 
 const room = document.getElementById("explore");
@@ -38,7 +38,7 @@ let chosen = {};
 
 const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
 
-/* The choices in a fragment; the start value where there is none or a wrong one. */
+/* The choices in a fragment; the start value for a missing or invalid choice. */
 function read(text) {
   const given = new URLSearchParams(text), prompts = [...promptChoice.options].map((option) => option.value);
   const inside = (k) => given.get(k.field) && +given.get(k.field) >= k.low && +given.get(k.field) <= k.high;

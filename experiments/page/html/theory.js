@@ -39,7 +39,7 @@ const NODES = [
   [0.949107912342759, 0.063092092629979, 0.129484966168870],
   [0.991455371120813, 0.022935322010529, 0],
 ].flatMap(([x, fine, rough]) => (x === 0 ? [[x, fine, rough]] : [[x, fine, rough], [-x, fine, rough]]));
-const DEEPEST = 40;  // halvings; they enclose a step of the integrand in 1e-12 of its panel
+const DEEPEST = 40;  // halvings: enough to enclose a step of the integrand in 1e-12 of its panel
 
 /* The integrals of two functions over [low, high]: panels are halved until both rules agree. */
 function integral(f, low, high, tolerance, depth = 0) {
@@ -71,7 +71,7 @@ function average(f, tolerance, range) {
 /* ---- worlds and linear rules ---- */
 
 const imageVariance = (w) => [w.sigma_inv ** 2 + w.nu, w.sigma_spu ** 2 + w.nu];
-const over = (gap, deviation) => (gap === 0 && deviation === 0 ? 0 : gap / deviation);  // a score of 0 counts as one half
+const over = (gap, deviation) => (gap === 0 && deviation === 0 ? 0 : gap / deviation);  // 0/0 = 0: a tie counts one half
 
 /* Accuracies of the rule u x_inv + v x_spu > 0, exact. */
 function ofDirection(w, [u, v]) {
@@ -157,7 +157,7 @@ function logisticDirection(w) {
     const step = [(H[0][1] * g[1] - H[1][1] * g[0]) / det, (H[1][0] * g[0] - H[0][0] * g[1]) / det];
     const slope = g[0] * step[0] + g[1] * step[1];
     let part = 1, there, next;
-    do {  // the loss is convex: accept a step if the slope at its end is at most half the start's, uphill
+    do {  // the loss is convex: accept a step if the slope uphill at its end is at most half the slope at its start
       there = [r[0] + part * step[0], r[1] + part * step[1]];
       next = logisticDerivatives(there, n, w.p_spu);
       const uphill = (next.g[0] * step[0] + next.g[1] * step[1]) * Math.exp(Math.min(next.scale - at.scale, 600));
@@ -251,7 +251,7 @@ const REACH = 6;  // standard deviations of an image; 2e-9 of them lie beyond
 const STEPS = 48;  // between the ends of a group
 const NEAR = Array.from({ length: 33 }, (_, k) => Math.sign(k - 16) * (Math.abs(k - 16) / 4 + (Math.abs(k - 16) / 10) ** 3));
 
-/* Places between which signs are compared: along the group, and around the centres of the Gaussians. */
+/* Places where the sign of the preference is computed: along the group, and around the centres of the Gaussians. */
 function searchGrid(means, deviation, parts) {
   const grid = Array.from({ length: STEPS + 1 }, (_, k) => deviation * REACH * (2 * k / STEPS - 1));
   const places = means.flatMap((mean) => grid.map((step) => mean + step));

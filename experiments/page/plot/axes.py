@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, MaxNLocator, ScalarFormatter
 
-MOST_TICKS = 6  # as many are legible at the width of a phone
+MOST_TICKS = 6  # legible at the width of a phone
 UNITS = {"fraction": "%"}  # as ticks show them
 
 
@@ -58,7 +58,7 @@ class PlotAxis(NamedTuple):
 
     @property
     def places(self) -> np.ndarray:
-        """Where the values stand on paper."""
+        """The places of the values on paper."""
         return np.arange(len(self.values), dtype=float) if self.words else self.scale.place(self.values.astype(float))
 
     @property
@@ -71,7 +71,7 @@ class PlotAxis(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The symbol of what the ticks show, as a formula."""
+        """The symbol of the ticks' quantity, as a formula."""
         return f"$1 - {self.symbol}$" if self.scale.name == "one-minus" else f"${self.symbol}$"
 
     def at(self, value) -> str:
@@ -81,7 +81,7 @@ class PlotAxis(NamedTuple):
         return f"{self.shown} = {self.tick(value)}"
 
     def tick(self, value: float) -> str:
-        """What a tick at a value shows."""
+        """The text of a tick at a value."""
         return readable(1 - value if self.scale.name == "one-minus" else value)
 
     def label(self, width: int | None = None) -> str:

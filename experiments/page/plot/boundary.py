@@ -3,7 +3,7 @@
 A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
 signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
-are treated as measurements. A single axis gets a second one on which nothing depends; a point is a line's first end.
+are treated as measurements. A single axis gets a second axis without influence; a point is a line's first end.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from theory.learners.base import UNDEFINED, Learner, attempt
 
 FINE = 24  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
-PROBES = 8  # values of an axis, at most, at which a learner is tested for sampling
+PROBES = 8  # most values per axis at which a learner is tested for sampling
 SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
 
 Line = Float[np.ndarray, "_ _"]  # points by axes
@@ -35,7 +35,7 @@ class Boundary(NamedTuple):
     """Lines on which A = B, in values of the axes; with one axis a line is one point."""
 
     exact: tuple[Line, ...]  # by theory
-    interpolated: tuple[Line, ...]  # between the values that are drawn, where theory does not know both learners
+    interpolated: tuple[Line, ...]  # between the drawn values, if theory does not know both learners
 
 
 def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
@@ -114,7 +114,7 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -
 def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, PlotAxis], level: np.ndarray) -> Line:
     """The roots on the edges whose middles are `corners` (grid indices); nan where the search failed.
 
-    On an edge where A - B is all rounding error, a root could lie anywhere: the line skips it.
+    If A - B may be rounding error on a whole edge, a root could lie anywhere, so the line skips this edge.
     """
     index = np.floor(corners).astype(int)
     points = np.column_stack([grid[k] for grid, k in zip(grids, index.T, strict=True)])
@@ -149,7 +149,7 @@ def _roots(function: Callable, axis: PlotAxis, low: np.ndarray, high: np.ndarray
 def _signs(value: np.ndarray) -> np.ndarray:
     """+-1 per corner. Where A - B may be rounding error, the corner takes the sign of most of its neighbours.
 
-    So no line follows an edge of the map where A = B without a change of sign.
+    Otherwise a line could follow an edge of the map where A = B without a change of sign.
     """
     sign = np.where(value >= 0, 1.0, -1.0)
     level = ~(np.abs(value) > LEVEL)

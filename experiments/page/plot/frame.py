@@ -42,7 +42,7 @@ def framed(picture: Picture) -> Figure:
         ax.set_title("\n".join(panel.title), fontsize=9)
         if picture.kind == "plane":
             ax.set(xlabel="common group [%]", ylabel="counter group [%]")
-        else:  # words if there is one panel, else symbols, which the caption explains
+        else:  # one panel has words; several have symbols, which the caption explains
             for side, axis, width, most in (
                 (ax.xaxis, picture.x, WORDS_ACROSS, TICKS_ACROSS),
                 (ax.yaxis, picture.y, WORDS_UPWARD, MOST_TICKS),
@@ -61,7 +61,7 @@ def letters(figure: Figure, size: float) -> int:
 
 
 def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]) -> Figure:
-    """The figure with legend and caption below its panels, and a height that gives the panels their own."""
+    """The figure with legend and caption below its panels, at a height that keeps the panels at HEIGHTS."""
     width = letters(figure, SMALLEST)
     labels = [fold(label, width - 8) for _, label in entries]
     longest = max(
@@ -87,7 +87,7 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
 
 
 def title_of(picture: Picture) -> str:
-    """The quantity with symbol and unit, or both learners of a difference."""
+    """The quantity with symbol and unit; for a difference, both learners."""
     if picture.kind == "plane":
         return "accuracy on the counter group against the common group [%]"
     if picture.difference:
@@ -115,7 +115,7 @@ def caption(picture: Picture) -> list[str]:
     elif picture.fixed:
         sentences.append(f"At {', '.join(picture.fixed)}.")
     if picture.kind == "plane" and picture.undefined:
-        sentences.append("A mark is missing where the learner is undefined, an open one where no law is known.")
+        sentences.append("No mark: the learner is undefined. No open mark: no law is known.")
     else:
         sentences += [f"Undefined: {reason}." for reason in picture.undefined]
     done, whole = picture.computed

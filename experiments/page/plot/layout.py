@@ -22,11 +22,11 @@ from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Wh
 from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World
 
-GROUPS = "groups"  # of --what
+GROUPS = "groups"  # a value of --what
 PAIR = ("common", "counter")
 MAP_VALUES = 5  # fewer rows of cells would make stripes
 MOST_PANELS = 24
-MOST_LINES = 7  # as many colours can be told apart
+MOST_LINES = 7  # distinguishable colours
 MOST_MARKS = 49  # seven colours times seven marks
 
 
@@ -50,7 +50,7 @@ class Picture(NamedTuple):
     columns: int  # panels per row
     fixed: tuple[str, ...]  # "symbol = value" of the axes that do not vary
     world: tuple[str, ...] | None  # "symbol = value" of other fields away from their defaults; None if unknown
-    undefined: tuple[str, ...]  # reasons, each after its route if there are several
+    undefined: tuple[str, ...]  # reasons; with several routes each begins with its route
     computed: tuple[int, int]  # computed cells, all cells
 
     @property
@@ -160,7 +160,7 @@ def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None) ->
         numbers = [name for name in varying if dataset[name].dtype.kind in "fiu"]
         examples = [f"; fix the others, such as --at {name}={dataset[name].values[0]}" for name in numbers + varying]
         raise RequestError(
-            f"--what {GROUPS!r} marks the values of one axis, and this study has {len(varying)}{''.join(examples[:1])}"
+            f"--what {GROUPS!r} needs exactly one axis, and this study has {len(varying)}{''.join(examples[:1])}"
         )
     if len(common.x.values) > MOST_MARKS:
         raise RequestError(
@@ -168,13 +168,13 @@ def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None) ->
         )
     pairs = list(zip(common.series, counter.series, strict=True))
     if len(pairs) > MOST_PANELS:
-        raise RequestError(f"{len(pairs)} learners would be as many panels, more than {MOST_PANELS}; keep one learner")
+        raise RequestError(f"{len(pairs)} learners need as many panels, more than {MOST_PANELS}; keep one learner")
     panels = tuple(Panel((pair[0].who.label,) if len(pairs) > 1 else (), held[0], pair) for pair in pairs)
     return counter._replace(what=GROUPS, kind="plane", panels=panels, columns=min(len(panels), 2))
 
 
 def _along(varying: dict[str, PlotAxis]) -> list[str]:
-    """The axes along the paper, in the study's order: two for a map, else one. Ranges and long axes come first."""
+    """The axes along the paper, in the study's order: two for a map, else one. Ranges and long axes are preferred."""
     longest = sorted(varying.values(), key=lambda axis: (axis.words, axis.listed, -len(axis.values)))[:2]
     is_map = len(longest) == 2 and all(len(axis.values) >= MAP_VALUES and not axis.words for axis in longest)
     names = [axis.name for axis in longest[: 2 if is_map else 1]]

@@ -18,7 +18,7 @@ from experiments.page.plot.series import MINUS, Series, Who
 from experiments.style import styled
 
 STYLES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # seven colours repeat with other marks
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
 HEADROOM = 0.06  # share of the range of values, above and below
 
 
@@ -27,11 +27,11 @@ def draw_lines(picture: Picture) -> Figure:
     """The figure of a picture with at most one axis."""
     figure = framed(picture)
     axes = tuple(figure.axes)
-    people = list(dict.fromkeys(s.who.anywhere for s in picture.series))
+    learners = list(dict.fromkeys(s.who.anywhere for s in picture.series))
     routes = list(dict.fromkeys(s.who.route for s in picture.series))
     for ax, panel in zip(axes, picture.panels, strict=True):
         for series in panel.series:
-            i, mark = people.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
+            i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
         if panel.boundary is not None and picture.x is not None:
             _crossings(ax, picture.x, panel.boundary)
@@ -41,16 +41,16 @@ def draw_lines(picture: Picture) -> Figure:
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
     _limit(axes, "y", picture, picture.series)
     if picture.x is None:
-        axes[0].set_xticks(range(len(people)), labels=[who.label.replace(", ", "\n") for who in people])
-        axes[0].set_xlim(-0.5, len(people) - 0.5)
+        axes[0].set_xticks(range(len(learners)), labels=[who.label.replace(", ", "\n") for who in learners])
+        axes[0].set_xlim(-0.5, len(learners) - 0.5)
     else:
         margin = 0.5 if picture.x.words else 0.02 * np.ptp(picture.x.places)
         axes[0].set_xlim(picture.x.places[0] - margin, picture.x.places[-1] + margin)
-    return finished(figure, picture, _entries(picture, people, routes))
+    return finished(figure, picture, _entries(picture, learners, routes))
 
 
 def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> None:
-    """Theory as a line (a dash at words and learners), measurements as points, and crosses where nothing is defined."""
+    """Theory as a line (for words and learners a dash), measurements as points, undefined values as crosses."""
     places = np.array([float(i)]) if x is None else x.places
     value, predicted, low, high = (np.atleast_1d(series.numbers(n)) for n in ("value", "predicted", "low", "high"))
     colour = f"C{i % 7}"
@@ -75,7 +75,7 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Both arms of intervals; 0 where there is none."""
+    """Both arms of intervals; 0 where there is no interval."""
     return np.maximum(np.nan_to_num([value - low, high - value], posinf=0.0), 0.0)
 
 
@@ -86,7 +86,7 @@ def _crossings(ax: Axes, x: PlotAxis, boundary: Boundary) -> None:
 
 
 def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Series]) -> None:
-    """All values with headroom; intervals of few replicates are cut at what the quantity can be."""
+    """All values with headroom; intervals of few replicates are cut at the range of the quantity."""
     every = np.concatenate([s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")])
     every = every[np.isfinite(every)]
     if picture.difference:
@@ -102,10 +102,10 @@ def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Ser
         axis.set_major_formatter(FuncFormatter(percent))
 
 
-def _entries(picture: Picture, people: list[Who], routes: list) -> list:
+def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     measured = {s.who.anywhere for s in picture.series if s.replicates and s.data.value.notnull().any()}
     entries = []
-    for i, who in enumerate(people):
+    for i, who in enumerate(learners):
         label = MINUS.join(both_labels(picture)) if picture.difference else who.label
         mark = MARKERS[0] if who in measured and len(routes) == 1 else None
         entries.append((Line2D([], [], color=f"C{i % 7}", linestyle=STYLES[i % len(STYLES)], marker=mark), label))

@@ -88,7 +88,7 @@ def _signed(picture: Picture) -> bool:
 
 
 def _bar(figure: Figure, mesh: QuadMesh, picture: Picture) -> None:
-    """The colour bar below the panels; pointed at the ends beyond which values lie."""
+    """The colour bar below the panels; an end is pointed if values lie beyond it."""
     every = np.concatenate([s.numbers("value").ravel() for s in picture.series])
     ends = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
     extend = ends[bool((every < mesh.norm.vmin - 1e-12).any()), bool((every > mesh.norm.vmax + 1e-12).any())]

@@ -145,7 +145,7 @@ def everyone(dataset: xr.Dataset) -> list[Who]:
 
 
 def _has_prompts(dataset: xr.Dataset, learner: str) -> bool:
-    """Whether a learner has prompts. For one that theory does not know, its numbers tell."""
+    """Whether a learner has prompts. If theory does not know it, its numbers decide."""
     if learner in learners.names():
         return hasattr(learners.named(learner), "prompt")
     others = dataset.sel(learner=learner).isel(prompt=slice(1, None))
@@ -153,7 +153,7 @@ def _has_prompts(dataset: xr.Dataset, learner: str) -> bool:
 
 
 def _named(name: str, everybody: list[Who], what: str) -> list[Who]:
-    """The learner that one half of a difference names, once per route; the prompt may be omitted if there is one."""
+    """The learner in one half of a difference, once per route. A single prompt may be omitted."""
     mine = [who for who in everybody if name in (who.spec, who.learner)]
     specs = dict.fromkeys(who.spec for who in mine or everybody)
     if not mine:
@@ -184,7 +184,7 @@ def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
     if f"predicted_{DIFFERENCE}" in part and name not in PIXEL_GROUPS:  # theory does not predict these
         data["predicted"] = _values(part, name, "predicted_")
         data["predicted_undefined"] = _codes(part.get("predicted_undefined"), data.predicted)
-        if not data.value.notnull().any():  # no route measures this learner: it has its theory alone
+        if not data.value.notnull().any():  # no route measures this learner: only theory has values
             data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
     ends, level = _interval(part, name, value)
     return Series(who, None, data.assign(ends), level, value.sizes.get("replicate", 0))

@@ -212,7 +212,7 @@ def test_undefined_points_are_left_out_and_counted():
     [
         ({"prediction": lambda w: np.nan}, "defined at none of the"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
-        ({"subject": "infonce", "quantity": "reliance"}, "no linear rule"),
+        ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
         ({"prediction": lambda w: w.mu_spuu}, "no 'mu_spuu'; the nearest is 'mu_spu'"),
         ({"prediction": lambda w: w["mu_spu"]}, "IndexError"),
     ],

@@ -46,7 +46,7 @@ def test_arithmetic_of_fields_is_proved(prediction):
     ("prediction", "why"),
     [
         (lambda w: 0.4 if np.all(w.mu_spu > 1) else 0.5, "branches on a value"),
-        (lambda w: norm.cdf(1.5 - w.mu_spu), "no finite number"),
+        (lambda w: norm.cdf(1.5 - w.mu_spu), "not a finite number"),
         (lambda w: 0.4 + 0 * w.mean[..., 1], "sqrt, exp and Phi of theory take fields as they are"),
         (lambda w: w.mu_spu.clip(0.4, 0.5), "no attribute 'clip'"),
     ],
@@ -91,7 +91,7 @@ class Mislabelled(RecordedRidge):
 @pytest.mark.parametrize(
     ("learner", "outcome", "why"),
     [
-        (Ridge(), "not provable", "the direction of learner 'ridge' is no formula"),
+        (Ridge(), "not provable", "the direction of learner 'ridge' is not a formula"),
         (RecordedRidge(), "proved", "over the whole domain"),
         (Mislabelled(), "not provable", "the recorded formula gives a violation of"),
     ],

@@ -119,7 +119,7 @@ def test_truth_of_matrices_and_directions():
         ({"relation": "=>"}, "relation = '=>' is not one of .*; the nearest is >="),
         ({"domain": {"mu_spurious": 2.0}}, "domain field = 'mu_spurious' is not one of .*; the nearest is mu_spu"),
         ({"relation": "increasing", "along": "p_sqr"}, "along = 'p_sqr' is not one of"),
-        ({"relation": "increasing", "along": "mu_spu"}, "needs an Axis of it in the domain"),
+        ({"relation": "increasing", "along": "mu_spu"}, "needs an Axis for it in the domain"),
         ({"relation": "slope", "along": "n"}, "needs a grid of at least 2 values"),
         ({"quantity": "operator-error"}, "needs `reference`"),
         ({"subject": "infonse"}, "learner = 'infonse' is not one of .*; the nearest is infonce"),

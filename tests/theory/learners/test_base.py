@@ -67,7 +67,7 @@ def test_a_learner_gives_a_reason_if_it_has_no_answer():
     assert learners.named("infonce").refuses(World()) is None
     assert "maximum margin" in learners.named("max-margin").refuses(World())
     for name in ("infonce", "bayes"):
-        with pytest.raises(ValueError, match="no linear rule"):
+        with pytest.raises(ValueError, match="not a linear rule"):
             learners.named(name).direction(World())
 
 

@@ -81,5 +81,5 @@ def test_worlds_without_an_answer_get_a_reason(fields, sentence):
 
 
 def test_pooling_prompts_are_refused():
-    with pytest.raises(ValueError, match=r"'captions' is the log-mean-exp .* are name, mean, background, scores"):
+    with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* from name, mean, background, scores"):
         GaussianPMI("captions").accuracy(Worlds(sigma_xi=1.0))
