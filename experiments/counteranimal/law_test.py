@@ -1,8 +1,8 @@
 """A test of the law for one model: fitted on half of the photos, compared with the answers on the other half.
 
-Three numbers are tested: the bias of the predicted common and of the predicted counter accuracy (means over classes),
-and the root mean square (RMS) of errors over classes and groups in excess of sampling error. Classes and backgrounds
-are fixed; photos are sampled, or objects if several photos show the same object.
+Three numbers are tested. Two are the biases of the predicted common and counter accuracy (means over classes). The
+third is the root mean square (RMS) of errors over classes and groups, in excess of sampling error. Classes and
+backgrounds are fixed; photos are sampled, or objects if several photos show the same object.
 
 contradicted  one of the three exceeds the tolerance; under the law, with probability alpha at most
 supported     all three are below it, each with an error rate of alpha/3

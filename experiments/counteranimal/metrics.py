@@ -120,9 +120,9 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
 def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
     """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
 
-    Korn and Graubard (Survey Methodology 24, 1998): the effective sample of a mean of C classes with weights w_c and
-    n_c photos is 1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the small number of classes. Unlike a bootstrap
-    interval it does not shrink to a point if every photo is right. Needs two complete classes.
+    Korn and Graubard (Survey Methodology 24, 1998): with class weights w_c and n_c photos, the effective sample has
+    1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the small number C of classes. Unlike a bootstrap interval,
+    this interval does not shrink to a point if every photo is right. Needs two complete classes.
     """
     counts = counts.complete
     C, n = len(counts.index), counts.photos.sum(axis=0)

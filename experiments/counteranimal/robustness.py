@@ -63,8 +63,8 @@ class Result:
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
     """The distinct results that `specs` name; equal model names get their source appended.
 
-    A spec is a folder from evaluate or score, a JSON file from these or from simulate/train/predict, "published" (all
-    rows of the protocol), "published:NAME" (one row) or "published-since" (later work, which is not comparable).
+    A spec is a folder from evaluate or score, or a JSON file from these or from simulate/train/predict. It may also be
+    "published" (all rows of the protocol), "published:NAME" (one row) or "published-since" (not comparable later work).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
