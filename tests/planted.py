@@ -114,7 +114,7 @@ FAULTS = {
     "mu_spu forgotten in a covariance": Fault(
         "theory.population:two_block_covariance",
         on_arguments(lambda alpha, beta, si2, ss2, D: (alpha, 1.0, si2, ss2, D)),
-        "theory/test_accuracy.py::test_known_answers",
+        "theory/proofs/test_prover.py::test_a_proof_is_complete_and_passes_the_checker",
     ),
     "prompts swapped": Fault(
         "simulator.prompts:caption",

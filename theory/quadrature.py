@@ -1,8 +1,8 @@
-"""Averages over Gaussians: adaptive panels for many worlds, moments of the logistic function, replicated estimates.
+"""Averages over Gaussians: an adaptive rule for many worlds, moments of the logistic function, replicated estimates.
 
-The trapezoid rule on the whole line converges exponentially for analytic integrands. With step h, and no singularity
-within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM Review 56(3),
-2014). Indicator functions are never averaged here: Phi integrates their last variable first.
+The trapezoid rule on the whole line converges exponentially for analytic integrands: with step h and no
+singularity within distance c of the real axis its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM
+Review 56(3), 2014). Indicators are never averaged here: their last variable is integrated through Phi first.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from scipy.special import log_ndtr
 
 from simulator.accuracy import Accuracy, Interval
 
-RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
+RANGE = 8.5  # standard deviations kept of a Gaussian: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
 
 
@@ -38,15 +38,13 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
     halved = np.where((k == 0) | (k == n), 0.5, 1.0)
     weights = (4 / n) * (np.cos(np.pi * np.outer(j, k) / n) * halved / (1.0 - k**2)).sum(axis=1)
     weights[[0, -1]] /= 2
-    return -np.cos(np.pi * j / n), weights
+    return np.cos(np.pi * j / n), weights
 
 
-# The 9-node rule uses every other one of the 17 nodes. The difference of both rules estimates its error.
+# 17 nodes with the 9-node rule nested in every other one: the difference estimates the error of the latter.
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
-_SINES, _DENSITY = np.sin(np.pi / 2 * _NODES), np.pi / 2 * np.cos(np.pi / 2 * _NODES)
-EDGE = 1e-6  # precision of the ends of pieces
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
@@ -62,62 +60,26 @@ def gaussian_average(
     A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
     depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth.
     """
-
-    def weighted(index, t):
-        return values(index, t) * (np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None], np.zeros(t.shape)
-
-    edges = np.tile(np.linspace(-RANGE, RANGE, panels + 1), (worlds, 1))
-    return average_over_panels(weighted, edges, components, tolerance / 32)
-
-
-def average_over_panels(values, edges: Float[np.ndarray, "W E"], components: int, tolerance: float):
-    """Integrals (W, c) between the first and the last of sorted edges; `values(index, t)` gives integrands and pieces.
-
-    An integrand is smooth on each piece, but may be like a square root at its ends. So panels are cut where the number
-    of the piece changes, and nodes are denser near a panel's ends, t = sin(pi s/2).
-    """
-    W, E = edges.shape
-    low, high, index = edges[:, :-1].ravel(), edges[:, 1:].ravel(), np.repeat(np.arange(W), E - 1)
-    result = np.zeros((W, components))
+    edges = np.linspace(-RANGE, RANGE, panels + 1)
+    low, high = np.tile(edges[:-1], worlds), np.tile(edges[1:], worlds)
+    index = np.repeat(np.arange(worlds), panels)
+    result = np.zeros((worlds, components))
     while len(index):
-        some = high - low > 0
-        low, high, index = low[some], high[some], index[some]
-        half, middle = (high - low)[:, None] / 2, (low + high) / 2
-        t = middle[:, None] + half * _SINES
-        integrand, piece = values(index, t)
-        integrand = integrand * (half * _DENSITY)[..., None]
-        fine, rough = np.einsum("pnc,n->pc", integrand, _FINE), np.einsum("pnc,n->pc", integrand, _ROUGH)
-        split = (np.abs(fine - rough).max(axis=-1) > tolerance) & (half[:, 0] > _SMALLEST_PANEL)
+        half = (high - low)[:, None] / 2
+        t = (low + high)[:, None] / 2 + half * _NODES
+        weighted = values(index, t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]
+        fine, rough = np.einsum("pnc,n->pc", weighted, _FINE), np.einsum("pnc,n->pc", weighted, _ROUGH)
+        split = (np.abs(fine - rough).max(axis=-1) > tolerance / 32) & (half[:, 0] > _SMALLEST_PANEL)
         np.add.at(result, index[~split], fine[~split])
-        low, high, index = low[split], high[split], index[split]
-        cut = _cut(values, index, t[split], piece[split], middle[split])
-        low, high, index = np.append(low, cut), np.append(cut, high), np.tile(index, 2)
+        low, high, middle = low[split], high[split], (low + high)[split] / 2
+        low, high, index = np.append(low, middle), np.append(middle, high), np.tile(index[split], 2)
     return result
 
 
-def _cut(values, index, t: Float[np.ndarray, "P n"], piece: np.ndarray, middle: Float[np.ndarray, " P"]):
-    """Where to cut panels: where the piece first changes, else in the middle."""
-    changes = piece[:, 1:] != piece[:, :-1]
-    rows, first = np.flatnonzero(changes.any(axis=1)), changes.argmax(axis=1)
-    first = first[rows]
-    low, high, own = t[rows, first], t[rows, first + 1], piece[rows, first]
-    for _ in range(40):
-        if not len(rows) or (high - low).max() < EDGE:
-            break
-        at = (low + high) / 2
-        same = values(index[rows], at[:, None])[1][:, 0] == own
-        low, high = np.where(same, at, low), np.where(same, high, at)
-    cut = middle.copy()
-    at = (low + high) / 2
-    inside = (at - t[rows, 0] > EDGE) & (t[rows, -1] - at > EDGE)
-    cut[rows[inside]] = at[inside]
-    return cut
-
-
 class LogisticMoments(NamedTuple):
-    """Moments of s = m + sqrt(V) t, t ~ N(0, 1), each divided by exp(log_scale).
+    """Moments of s ~ N(m, V), s = m + sqrt(V) t, each to be multiplied by exp(log_scale).
 
-    Without this factor e^s would underflow at margins of hundreds of standard deviations.
+    The common factor keeps margins of hundreds of standard deviations, where e^s underflows, as accurate as any.
     """
 
     log_scale: Float[np.ndarray, "*s"]
@@ -125,21 +87,21 @@ class LogisticMoments(NamedTuple):
     curvature: Float[np.ndarray, "k=3 *s"]
 
 
-# Narrow rule, sqrt(V) <= 2: trapezoid in t. Its factor sigma shifts the Gaussian by at most sqrt(V) deviations.
-# The poles of sigma are at distance pi/sqrt(V) >= pi/2, so the error is below exp(-2 pi (pi/2)/(1/4)) = e^-39.
+# Narrow rule: trapezoid in t. A factor sigma shifts the Gaussian by at most sqrt(V) <= 2 standard deviations;
+# sigma has its poles at distance pi/sqrt(V) >= pi/2, so the error is below exp(-2 pi (pi/2)/(1/4)) = e^-39.
 _T = np.arange(-44, 45) / 4
-# Wide rule: trapezoid in the logistic variable x, whose density sigma'(x) has poles at distance pi: e^-39 again. The
-# Gaussian factor, of width sqrt(V) >= 2, adds an error of exp(-2 pi^2 V/h^2) = e^-315.
+# Wide rule: trapezoid in the logistic variable x, of density sigma'(x), poles at distance pi: e^-39 again, and
+# the Gaussian factor, of width sqrt(V) >= 2, costs exp(-2 pi^2 V/h^2) = e^-315.
 _X = np.arange(-160, 161) / 2
 
 
 def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> LogisticMoments:
     """E sigma(-s) and E sigma'(s) t^k for s = m + sqrt(V) t, t ~ N(0, 1); sigma(x) = 1/(1 + e^-x).
 
-    sqrt(V) <= 2: trapezoid in t. Otherwise, integrated by parts, E sigma(-s) = int sigma'(x) Phi((-x - m)/sqrt V) dx,
-    and E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V. Both integrands are negligible
-    forty units away from their peak. Relative precision 1e-12, unless |m| is within a fifth of V > 150; no minimiser of
-    the logistic loss comes near that.
+    sqrt(V) <= 2: trapezoid in t. Otherwise by parts, E sigma(-s) = int sigma'(x) Phi((-x - m)/sqrt V) dx, and
+    E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V; both integrands live within
+    some forty units of where the product peaks. Relative precision 1e-12 unless |m| is within a fifth of
+    V > 150, which no minimiser of the logistic loss comes near.
     """
     shape = np.shape(m)
     m, V = np.ravel(m), np.ravel(V)

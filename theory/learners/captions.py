@@ -16,7 +16,7 @@ scores     The score is E_{t|y} PMI(x, t). + wins iff
 Choose signs such that mu_b and D_b are not negative. Then both preferences rise in every coordinate of the image.
 Proof: (y, z, t, x) is multivariate totally positive of order 2 (Karlin and Rinott 1980), as products of such kernels
 are. So p(t | +) is stochastically above p(t | -), t given x rises with x, and the slope d/dx_b log p(x, t) =
-(E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is therefore monotone, as in `theory.learners.pmi_accuracy`. The
+(E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is therefore monotone, as in `theory.learners.curve`. The
 proof needs captions that show what they mention: full mention, or no noise in captions.
 """
 
@@ -33,8 +33,8 @@ from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import joined
 from theory.learners.bayes import bayes_accuracy, evidence
+from theory.learners.curve import Boundary, accuracy_along, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
-from theory.learners.pmi_accuracy import Boundary, accuracy_along, objects_averaged
 
 WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations

@@ -2,10 +2,10 @@
 
 For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by the critics PMI(x_I, x_T) + const,
     PMI = log p(x_I, x_T) - log p(x_I) - log p(x_T);
-SigLIP's minimiser is PMI - log(B - 1), with the same decisions. (The softmax over texts alone leaves a function of x_I
-free, which changes no zero-shot decision. The softmax over images alone leaves a function of x_T free.)
+SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
+and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
-With all captions of a class as prompts, their pooled scores decide (`theory.learners.captions`).
+With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
@@ -23,12 +23,19 @@ from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
-from theory.density import class_patterns, combine, prompt_log_density, prompt_parts
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
+from theory.density import class_patterns, combine, prompt_log_density
+from theory.learners.base import Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
-from theory.learners.pmi import Lines, block_mixture, log_sum
-from theory.learners.pmi_accuracy import crossings, line_nodes, objects_averaged, two_prompt_accuracy
-from theory.quadrature import RANGE, REPLICATES
+from theory.learners.contour import contour_accuracy
+from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
+from theory.learners.line import line_accuracy, parts_at, prompt_terms, searched_accuracy
+from theory.learners.pmi import prompt_mixture
+from theory.quadrature import REPLICATES
+
+LARGEST_CLASSES = 50  # a sampled point costs K^2 density terms
+# Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
+# grid; a finer one is tried then.
+SPACINGS = (0.6, 0.45, 0.33)
 
 
 def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
@@ -38,26 +45,37 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
     For prompts that are all captions of a class see `theory.learners.captions`.
     """
-    _check(worlds, prompt)
+    _refuse(worlds)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
+    _refuse_never_mentioned(worlds, prompt)
+    shape = worlds.shape
     if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
-        common, counter = two_prompt_accuracy(worlds.ravel(), prompt, tolerance).T.reshape(2, *worlds.shape)
-        return Accuracy(common, counter, None)
+        accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
+        return Accuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
     sample = _several_attributes if worlds.classes == 2 else _many_classes
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
-def _check(worlds: Worlds, prompt: Prompt) -> None:
-    """Refuse worlds whose PMI is infinite or without a density at the prompts, and more classes than are sampled."""
+def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+    """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
+
+    A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior.
+    """
+    q = worlds.prompt(prompt)
+    if np.any((q != 0) & (worlds.mention < 1)):
+        raise ValueError("a block of the prompt has a mention below 1: the limit of the PMI rule is not linear there")
+    return q
+
+
+def _refuse(worlds: Worlds) -> None:
     if np.any(worlds.nu_image <= 0):
         raise ValueError(
             "sigma_xi = 0: without noise in the images the pointwise mutual information is infinite; any sigma_xi > 0 "
             "is valid, and the limit is the nearest prompt"
         )
-    exact = (worlds.nu_text == 0)[..., None]
-    if np.any(exact & (worlds.scale == 0) & (worlds.mention > 0)):
+    if np.any((worlds.nu_text == 0)[..., None] & (worlds.scale == 0) & (worlds.mention > 0)):
         raise ValueError(
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
@@ -66,42 +84,48 @@ def _check(worlds: Worlds, prompt: Prompt) -> None:
         raise ValueError(
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-    if not prompt_row(prompt).pool and np.any(exact & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)):
+
+
+def _refuse_never_mentioned(worlds: Worlds, prompt: Prompt) -> None:
+    unmentioned = (worlds.nu_text == 0)[..., None] & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)
+    if np.any(unmentioned):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
             "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"
         )
 
 
-def _several_attributes(world: Worlds, prompt: Prompt, seed: int) -> list[float]:
+def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) of a row of worlds, along the boundary: a curve, a contour, or by search if both fail."""
+    what = prompt_mixture(worlds, prompt)
+    tie = ~np.isfinite(what.log_weight).any(axis=(0, 1))
+    curve = one_pattern(what) & agree(worlds, prompt)
+    left = np.flatnonzero(~tie & ~curve)
+    accuracy = np.full((worlds.size, 2), 0.5)
+    accuracy[curve] = curve_accuracy(what.of(curve), tolerance)
+    for spacing in SPACINGS:
+        if not len(left):
+            break
+        accuracy[left], sound = contour_accuracy(what.of(left), tolerance, spacing)
+        left = left[~sound]
+    if len(left):
+        accuracy[left] = searched_accuracy(worlds[left], prompt, tolerance)
+    return objects_averaged(accuracy, worlds.agreement[:, :1])
+
+
+def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of two classes: attributes on 2^10 Sobol points, the object integrated exactly."""
-    J, q, row = len(world.mean) - 1, world.prompt(prompt), world[None]
-    S = world.scale**2 + world.nu_image
-    noise = np.sqrt(S[1:]) * gaussian_points(J, 10, seed)
-    mean = world.mean[:1] / np.sqrt(S[0])
-    block = block_mixture(row.mean[:, 0], row.scale[:, 0] ** 2, row.mention[:, 0], row.nu_image, row.nu_text, q[:1])
-    with np.errstate(divide="ignore"):
-        agree = np.log(np.array([world.agreement[0], 1 - world.agreement[0]]))[[[0, 1], [1, 0]]]
-    nodes = line_nodes(mean, block.centre, block.variance, RANGE)
+    J, q = len(worlds.mean) - 1, worlds.prompt(prompt)
+    t = gaussian_points(J, 10, seed)
+    S = worlds.scale**2 + worlds.nu_image
+    world = worlds[None]
     accuracy: dict[int, list] = {1: [], -1: []}
     for signs in product([1, -1], repeat=J):
-        x = np.array(signs) * world.mean[1:] + noise
-        parts = [
-            prompt_parts(x[:, b, None, None, None], np.array([[[q[1 + b]]], [[-q[1 + b]]]]), row, 1 + b, q[1 + b] != 0)
-            for b in range(J)
-        ]
-        others = reduce(combine, parts)  # (N, prompt, 1, class)
-        distinct, shared = (part.reshape(len(x), 2, 2).transpose(1, 2, 0) for part in others)  # (prompt, class, N)
-        mentioned = np.logaddexp(distinct, shared) if q[0] != 0 else distinct
-        weight = np.stack([mentioned, distinct], axis=1)[:, :, None] + agree[:, :, None]  # (prompt, says, a, y, N)
-        weight = log_sum(weight, axis=3)
-        weight[1] = weight[1, :, ::-1]  # the components for - are mirrored
-        lines = Lines.of_block(
-            weight.reshape(2, 4, -1) + block.log_weight, *(np.repeat(field, len(x), 1) for field in block[1:])
-        )
-        accuracy[signs[0]].append(crossings(lines, np.repeat(nodes, len(x), 0)).mass(mean).mean())
+        x = np.array(signs) * worlds.mean[1:] + np.sqrt(S[1:]) * t
+        rest = reduce(combine, [prompt_terms(x[:, j], world, np.full(len(x), q[1 + j]), 1 + j) for j in range(J)])
+        accuracy[signs[0]].append(line_accuracy(world, q[:1], 0, worlds.mean[:1], parts_at(rest, None)).mean())
     shown = np.array([np.mean(accuracy[1]), np.mean(accuracy[-1])])
-    return list(objects_averaged(shown, world.agreement[0]))
+    return list(objects_averaged(shown, worlds.agreement[0]))
 
 
 def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:

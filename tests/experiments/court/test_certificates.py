@@ -84,8 +84,8 @@ def certificate() -> bytes:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda data: b"", "no certificate"),
-        (lambda data: data[:40], "no certificate"),
+        (lambda data: b"", "not a certificate"),
+        (lambda data: data[:40], "not a certificate"),
         (lambda data: data.replace(b"sigma", b"sigmo", 1), None),  # text for people is not checked
         (lambda data: data.replace(b'"claim": "wang', b'"claim": "wong', 1), "unknown"),
         (lambda data: data.replace(b"6.2-error", b"6.2-accuracy", 1), "other formulas"),

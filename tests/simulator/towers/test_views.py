@@ -84,5 +84,5 @@ def test_digits_are_learned_where_colours_say_nothing(loss):
 def test_worlds_that_look_different_are_not_trained_together():
     recipe = Recipe(loss="supervised", towers="mlp")
     for other in (World(), WORLD.replace(classes=4), WORDS):
-        with pytest.raises(ValueError, match="one kind of views"):
+        with pytest.raises(ValueError, match="need the same views"):
             train([WORLD, other], recipe)

@@ -1,0 +1,331 @@
+"""Accuracy at a decision boundary of any shape: masked captions, whose decision region has islands and saddles.
+
+Green's theorem turns the normal mass of a region into an integral along its boundary, region on the left:
+    P(g > 0) = int Phi(x - m_x) phi(y - m_y) dy,   (x, y) ~ N((m_x, m_y), I).
+One boundary serves both groups, and by g(-x) = -g(x) the half x >= 0 of it is enough: a boundary piece and its mirror
+image run with g > 0 on their left alike. Along the boundary everything is smooth: folds and vertical tangents, which
+make P(g > 0 | x) a function with kinks and square roots, do not exist for it.
+
+The boundary is found on a grid whose lines come from the mixture's own centres and deviations, and cut into one piece
+per cell (marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord, found by
+Newton steps along the chord's normal from the cubic with the right tangents, and is cut in two until two
+quadratures agree, where the tangents of its ends meet: at corners, which little view noise hardly rounds.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.polynomial import legendre
+from scipy.special import ndtr
+
+from theory.learners.pmi import NOTHING, Preference, PromptMixture
+
+CHUNK = 64  # worlds at a time
+SAFETY = 32  # pieces of one boundary add up
+MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
+EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
+FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
+NOISE = 1e-13  # of the largest preference on the grid
+GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
+
+
+def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracies of every world, and whether its boundary could be followed."""
+    W = mixture.mean.shape[-1]
+    result, sound = np.empty((W, 2)), np.empty(W, bool)
+    # Near the origin the boundary must cross x = 0, the edge of what is followed, rather than run along it.
+    origin = np.zeros(W)
+    _, slope_x, slope_y = Preference(mixture)(origin, origin)
+    for swap in (False, True):
+        chosen = np.flatnonzero((np.abs(slope_x) > np.abs(slope_y)) == swap)
+        part = _swapped(mixture.of(chosen)) if swap else mixture.of(chosen)
+        for start in range(0, len(chosen), CHUNK):
+            rows = chosen[start : start + CHUNK]
+            result[rows], sound[rows] = _accuracy(part.of(slice(start, start + CHUNK)), tolerance, spacing)
+        if swap:  # then the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)
+            result[chosen, 1] = 1 - result[chosen, 1]
+    return result, sound
+
+
+def _swapped(mixture: PromptMixture) -> PromptMixture:
+    return PromptMixture(
+        mixture.log_weight.swapaxes(0, 1), mixture.centre[::-1], mixture.variance[::-1], mixture.mean[::-1]
+    )
+
+
+def _accuracy(mixture: PromptMixture, tolerance: float, spacing: float):
+    reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
+    x, y = _lines(mixture, 0, reach, spacing), _lines(mixture, 1, reach, spacing)
+    preference = Preference(mixture)
+    y = np.concatenate([-y[:, ::-1], y], axis=-1)
+    g = grid_preference(mixture, x, y)
+    positive = g > 0
+    roots, horizontal, vertical = _crossings(preference, x, y, positive)
+    means = np.stack([mixture.mean, mixture.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+    start, end = _pieces(preference, roots, positive, horizontal, vertical)
+    amount, sound = _along(preference, roots, start, end, means, tolerance)
+    return amount + _far_side(roots, positive, vertical, means[1]), sound & ~_runs_along_the_edge(g, x, y)
+
+
+def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, " W"]:
+    """Whether rounding decides on which side of x = 0 the boundary lies, away from the origin, and contradicts itself.
+
+    So it is far out at p_spu = 1/2, where captions that may be silent leave the other block alone to decide: then what
+    g is there is 0 or noise, where as an odd function it must have one sign above the origin and the other below.
+    """
+    edge = g[:, 0]
+    noise = (np.abs(edge) <= NOISE * np.abs(g).max(axis=(1, 2))[:, None]) & (y != 0)
+    sides = np.where(y > 0, edge > 0, ~(edge > 0))  # of both halves, as above the origin
+    return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
+
+
+def _lines(mixture: PromptMixture, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
+    """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
+    mean, deviation = mixture.mean[b], np.sqrt(mixture.variance[b, 0])
+    low, high = np.maximum(mean - reach, 0), mean + reach
+    even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
+    narrow = deviation < spacing
+    step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
+    offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
+    first, second = np.abs(mixture.centre[b, :2])
+    second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
+    near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
+    lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)
+    return np.sort(lines, axis=-1)
+
+
+def grid_preference(
+    mixture: PromptMixture, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]
+) -> Float[np.ndarray, "W n m"]:
+    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32."""
+    value = np.zeros(())
+    for sign in (1, -1):
+        along_x, along_y = (
+            -((sign * t - mixture.centre[b][..., None]) ** 2) / (2 * mixture.variance[b][..., None])
+            for b, t in enumerate((x, y))
+        )  # (4, W, n), (4, W, m)
+        rest = _log_sum(mixture.log_weight[..., None] + along_y)
+        value = value + sign * _log_sum((along_x[:, :, :, None] + rest[:, :, None])[None])[0]
+    return value
+
+
+def _log_sum(exponent: np.ndarray) -> np.ndarray:
+    """Log-sum-exp over axis 1."""
+    top = exponent.max(axis=1)
+    finite = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return top + np.log(np.exp(np.maximum(exponent - finite[:, None], NOTHING)).sum(axis=1))
+
+
+class Roots(NamedTuple):
+    """Points where the boundary crosses a grid line, and the gradient of g there."""
+
+    world: Int[np.ndarray, " R"]
+    point: Float[np.ndarray, "2 R"]
+    gradient: Float[np.ndarray, "2 R"]
+
+
+def _crossings(preference: Preference, x: np.ndarray, y: np.ndarray, positive: Bool[np.ndarray, "W n m"]):
+    """Roots, and their numbers on the edges between neighbours along x (W, n-1, m) and along y (W, n, m-1)."""
+    w, i, j = np.nonzero(positive[:, 1:] != positive[:, :-1])
+    v, k, l = np.nonzero(positive[:, :, 1:] != positive[:, :, :-1])
+    horizontal, vertical = np.full(positive[:, 1:].shape, -1), np.full(positive[:, :, 1:].shape, -1)
+    horizontal[w, i, j], vertical[v, k, l] = np.arange(len(w)), len(w) + np.arange(len(v))
+
+    world = np.concatenate([w, v])
+    low = np.stack([np.append(x[w, i], x[v, k]), np.append(y[w, j], y[v, l])])
+    high = np.stack([np.append(x[w, i + 1], x[v, k]), np.append(y[w, j], y[v, l + 1])])
+    rises = np.append(positive[w, i + 1, j], positive[v, k, l + 1])
+    point = _bracketed(preference.of(world), np.where(rises, low, high), np.where(rises, high, low))
+    _, *gradient = preference.of(world)(*point)
+    return Roots(world, point, np.stack(gradient)), horizontal, vertical
+
+
+def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Float[np.ndarray, "2 R"]):
+    """Roots between points where g is not positive and points where it is: Newton, halvings outside the bracket."""
+    a, b, t = np.zeros(low.shape[1]), np.ones(low.shape[1]), np.full(low.shape[1], 0.5)
+    along, result = high - low, np.empty_like(low)
+    active = np.arange(low.shape[1])
+    for _ in range(100):
+        point = low[:, active] + t * along[:, active]
+        g, *gradient = preference(*point)
+        a, b = np.where(g > 0, a, t), np.where(g > 0, t, b)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = t - g / (np.stack(gradient) * along[:, active]).sum(axis=0)
+        step = np.where((step >= a) & (step <= b), step, (a + b) / 2)
+        result[:, active] = low[:, active] + step * along[:, active]
+        moving = np.abs((step - t) * along[:, active]).max(axis=0) > 1e-10
+        if not moving.any():
+            break
+        preference, active, a, b, t = preference.of(moving), active[moving], a[moving], b[moving], step[moving]
+    return result
+
+
+def _pieces(preference: Preference, roots: Roots, positive, horizontal, vertical):
+    """Numbers of the roots where every piece starts and ends, g > 0 on its left."""
+    corner = np.stack([positive[:, :-1, :-1], positive[:, 1:, :-1], positive[:, 1:, 1:], positive[:, :-1, 1:]])
+    cut = (corner != corner[0]).any(axis=0)
+    cut[:, :, cut.shape[2] // 2] = False  # between the two groups' mass in y, or empty
+    w, i, j = np.nonzero(cut)
+    edge = np.stack([horizontal[w, i, j], vertical[w, i + 1, j], horizontal[w, i, j + 1], vertical[w, i, j]])
+    corner = corner[:, w, i, j]
+    leaves, enters = corner & ~np.roll(corner, -1, axis=0), ~corner & np.roll(corner, -1, axis=0)
+    at, first, last = np.arange(len(w)), leaves.argmax(axis=0), enters.argmax(axis=0)
+    saddle = leaves.sum(axis=0) == 2
+    # Of a saddle's two pieces each cuts off one corner: those that differ from the middle.
+    middle = _meeting(roots.point[:, edge[:, saddle]])
+    turn = np.where(preference.of(w[saddle])(*middle)[0] > 0, 1, -1)
+    last[saddle] = (first[saddle] + turn) % 4
+    start, end = [edge[first, at]], [edge[last, at]]
+    start.append(edge[(first[saddle] + 2) % 4, at[saddle]])
+    end.append(edge[(last[saddle] + 2) % 4, at[saddle]])
+    return np.concatenate(start), np.concatenate(end)
+
+
+def _meeting(point: Float[np.ndarray, "2 4 S"]) -> Float[np.ndarray, "2 S"]:
+    """Where the line from the bottom to the top root meets the line from the left to the right one."""
+    bottom, right, top, left = point.swapaxes(0, 1)
+    up, across, gap = top - bottom, right - left, left - bottom
+    area = up[0] * across[1] - up[1] * across[0]
+    return bottom + up * (gap[0] * across[1] - gap[1] * across[0]) / area
+
+
+def _far_side(roots: Roots, positive, vertical, mean_y: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
+    """Mass of g > 0 over y along the last line in x, where Phi(x - m_x) is 1."""
+    amount = np.repeat(positive[:, -1, -1, None], 2, axis=1).astype(float)
+    w, j = np.nonzero(vertical[:, -1] >= 0)
+    below = ndtr(roots.point[1, vertical[w, -1, j], None] - mean_y[w])
+    np.add.at(amount, w, np.where(positive[w, -1, j], 1.0, -1.0)[:, None] * below)
+    return amount
+
+
+def _lobatto(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes on [0, 1] with both ends, and weights exact up to degree 2 n - 3."""
+    nodes = np.concatenate([[-1.0], np.sort(legendre.Legendre.basis(n - 1).deriv().roots().real), [1.0]])
+    return (nodes + 1) / 2, 1 / (n * (n - 1) * legendre.Legendre.basis(n - 1)(nodes) ** 2)
+
+
+NODES, WEIGHTS = _lobatto(7)
+# The rule on five of the seven nodes: its distance from the other is an error estimate, and a cautious one.
+_ROUGH = np.zeros(7)
+_ROUGH[[0, 2, 3, 4, 6]] = np.linalg.solve(np.vander(NODES[[0, 2, 3, 4, 6]], increasing=True).T, 1 / np.arange(1.0, 6.0))
+
+
+def _along(preference: Preference, roots: Roots, start, end, means, tolerance: float):
+    """Green's integral along the pieces, by world and group; and whether every piece could be followed."""
+    world = roots.world[start]
+    ends = np.stack([roots.point[:, start], roots.point[:, end]])  # (2 ends, 2, P)
+    slopes = np.stack([roots.gradient[:, start], roots.gradient[:, end]])
+    amount, sound = np.zeros(means.shape[1:]), np.ones(means.shape[1], bool)
+    long = np.hypot(*(ends[1] - ends[0])) > 1e-9  # between lines that coincide there is nothing
+    world, ends, slopes = world[long], ends[..., long], slopes[..., long]
+    for _ in range(30):
+        if not len(world):
+            break
+        meet = _tangents(ends, slopes)
+        point, good, dy = _follow(preference.of((None, world)), ends, slopes, meet, tolerance / SAFETY)
+        values = _green(point, means[:, world]) * dy[..., None]  # (7, P, 2)
+        fine, rough = np.einsum("npg,n->pg", values, WEIGHTS), np.einsum("npg,n->pg", values, _ROUGH)
+        done = good & (np.abs(fine - rough).max(axis=-1) < tolerance / SAFETY)
+        np.add.at(amount, world[done], fine[done])
+
+        world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
+        middle, steep, found = _cut(preference.of(world), ends, meet[0, ~done])
+        sound[world[~found]] = False
+        ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
+        slopes = np.stack([np.append(slopes[0], steep, 1), np.append(steep, slopes[1], 1)])
+        world = np.append(world, world)
+        sound &= np.bincount(world, minlength=len(sound)) <= MOST
+        kept = sound[world]
+        world, ends, slopes = world[kept], ends[..., kept], slopes[..., kept]
+    sound[world] = False
+    return amount, sound
+
+
+def _left_of(chord: np.ndarray) -> np.ndarray:
+    """The normal to the left of chords (2, P), as long as they are."""
+    return np.stack([-chord[1], chord[0]])
+
+
+def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
+    """Where the tangents of both ends meet, along and above each chord in its lengths; nan if not between the ends."""
+    chord = ends[1] - ends[0]
+    rise = (slopes * _left_of(chord)).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tilt = -(slopes * chord).sum(axis=1) / rise
+        along = tilt[1] / (tilt[1] - tilt[0])
+        meet = np.stack([along, along * tilt[0]])
+    return np.where((rise > 0).all(axis=0) & (tilt[0] * tilt[1] < 0), meet, np.nan)
+
+
+def _cut(preference: Preference, ends, along: Float[np.ndarray, " P"]):
+    """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
+
+    It lies over the point of the chord where the tangents meet: at a corner that view noise has rounded only a little,
+    where halves would have to be halved twenty times. Every line across the chord between its ends must meet the
+    boundary that joins them.
+    """
+    chord = ends[1] - ends[0]
+    base = ends[0] + np.where(np.isnan(along), 0.5, np.clip(along, EDGE, 1 - EDGE)) * chord
+    g, *gradient = preference(*base)
+    up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)  # towards the other sign: g > 0 on the left of the boundary
+    with np.errstate(divide="ignore", invalid="ignore"):
+        newton = np.abs(g / (np.stack(gradient) * up).sum(axis=0))
+    height, found = np.clip(np.nan_to_num(2 * newton), 1e-9, 0.5), np.zeros(len(g), bool)
+    for _ in range(12):
+        rest = np.flatnonzero(~found)
+        found[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (g[rest] > 0)
+        if found.all() or height[~found].min() == FAR:
+            break
+        height[~found] = np.minimum(3 * height[~found], FAR)
+    tip = base + height * up
+    middle = _bracketed(preference, np.where(g > 0, tip, base), np.where(g > 0, base, tip))
+    _, *gradient = preference(*middle)
+    return middle, np.stack(gradient), found
+
+
+def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
+    """Points of the boundary over NODES of each chord (2, 7, P), success (P,), and dy/ds (7, P)."""
+    chord = ends[1] - ends[0]
+    normal = _left_of(chord)
+    tilt = np.empty((len(NODES), chord.shape[1]))  # slope of the boundary over its chord
+    steep = (slopes * normal).sum(axis=1)
+    tilt[[0, -1]] = _tilt((slopes * chord).sum(axis=1), steep)
+    s, (first, last) = NODES[1:-1, None], np.clip(tilt[[0, -1]], -2, 2)
+    height = (first * (1 - s) - last * s) * s * (1 - s)
+    line, across = ends[0][:, None] + NODES[:, None] * chord[:, None], normal[:, None]
+    for _ in range(3):
+        inner = line[:, 1:-1] + height * across
+        g, along_x, along_y = preference(*inner)
+        gradient = np.stack([along_x, along_y])
+        rise = (gradient * across).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.clip(np.nan_to_num(g / rise), -1, 1)
+        height = height - step
+    size = np.hypot(*chord)
+    good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=0) & (steep > 0).all(axis=0)
+    tilt[1:-1] = _tilt((gradient * chord[:, None]).sum(axis=0), rise)
+    # The heights at both ends are 0, so the slopes must average to 0, or the piece leapt from one branch to another.
+    good &= np.abs(WEIGHTS @ tilt) * size < tolerance
+    # Around a short chord, out to where the tangents meet, there is next to nothing: that corner may be cut off.
+    flat = np.maximum(np.abs(meet[1]), 1.0) * size**2 / (2 * np.pi) < tolerance
+    tilt[:, flat] = 0.0
+    point = line.copy()
+    point[:, 1:-1] = np.where(flat, point[:, 1:-1], inner)
+    return point, good | flat, chord[1] + tilt * normal[1]
+
+
+def _tilt(along: np.ndarray, rise: np.ndarray) -> np.ndarray:
+    """Slope of the boundary over its chord, from the components of the gradient along the chord and its normal."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.clip(np.nan_to_num(-along / rise), -1e3, 1e3)
+
+
+def _green(point: Float[np.ndarray, "2 n P"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "n P G"]:
+    """Phi(x - m_x) phi(y - m_y), at the point and at its mirror image."""
+    total = 0.0
+    for sign in (1, -1):
+        x, y = sign * point[..., None] - means[:, None]
+        total = total + ndtr(x) * np.exp(-(y**2) / 2)
+    return total / np.sqrt(2 * np.pi)

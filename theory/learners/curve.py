@@ -1,0 +1,155 @@
+"""Accuracy at a decision boundary that is one monotone curve: full captions, or captions with one possible mask.
+
+If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) rises (or falls) in each coordinate: with
+h = u +- v linear in x,
+    g = kappa'x + F(u + v) - F(u - v),   F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)),
+    dF/dh_0 = tanh(h_0 + artanh((2P - 1) tanh h_1)),
+and prompts whose blocks speak for the same label (`agree`: q_0 mu_0 q_1 mu_1 (2P - 1) >= 0), as q = (mu_inv, 0) and
+pi mu D do, make kappa_b, v_b and the change of the artanh agree in sign. Turn x so that g rises in both coordinates (in
+standard deviations), and by 45 degrees:
+    v = (x_0 + x_1)/sqrt 2,   w = (x_0 - x_1)/sqrt 2.
+The boundary is v = eta(w) with |eta'| <= 1 and eta(-w) = -eta(w), whatever the world: no step, no vertical tangent, and
+a bracket of every root, |eta(w)| <= |w|. As v and w are independent and normal given the group,
+    accuracy = E Phi(m_v - eta(w)),   w ~ N(m_w, 1),
+an analytic integrand, for which the trapezoid rule converges exponentially. Corners (means of many standard
+deviations) slow it down; those worlds are left to bisected panels.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import ndtr
+
+from simulator.prompts import Prompt
+from simulator.world import Worlds
+from theory.learners.pmi import Preference, PromptMixture
+from theory.quadrature import gaussian_average
+
+FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
+LAST = 512
+CHUNK = 256  # worlds at a time: their arrays stay in cache
+
+
+# (numbers of the worlds, nodes w, least and largest value there) -> eta(w)
+Boundary = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def one_pattern(mixture: PromptMixture) -> Bool[np.ndarray, " W"]:
+    """Worlds in which a single mask pattern explains the prompts."""
+    present = np.isfinite(mixture.log_weight).reshape(2, 2, 2, 2, -1).any(axis=(1, 3))
+    return present.sum(axis=(0, 1)) == 1
+
+
+def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
+    """Worlds in which both blocks of a prompt speak for the same label."""
+    return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
+
+
+def curve_accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) of worlds with one pattern (`one_pattern`)."""
+    result = np.empty((mixture.mean.shape[-1], 2))
+    for start in range(0, len(result), CHUNK):
+        part = slice(start, start + CHUNK)
+        result[part] = _accuracy(mixture.of(part), tolerance)
+    return result
+
+
+def _accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
+    mixture = _turned(mixture)
+    preference = Preference(mixture.of(np.s_[:, None]))
+
+    def eta(rows, w, low, high):
+        return boundary(preference.of((rows, slice(None))), w, low, high)
+
+    return accuracy_along(eta, mixture.mean, tolerance)
+
+
+def accuracy_along(eta: Boundary, mean: Float[np.ndarray, "2 W"], tolerance: float) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) where + is decided on the side v > eta(w) of a curve with |eta'| <= 1, eta(-w) = -eta(w)."""
+    plus, minus = (mean[0] + mean[1]) / np.sqrt(2), (mean[0] - mean[1]) / np.sqrt(2)
+    m_v, m_w = np.stack([plus, minus], axis=-1), np.stack([minus, plus], axis=-1)  # (W, 2) by group
+    reach = np.sqrt(2 * np.log(4 / tolerance))  # leaves out less than a quarter of the tolerance
+    low, high = np.maximum(np.abs(m_w).min(axis=-1) - reach, 0), np.abs(m_w).max(axis=-1) + reach
+
+    active = np.arange(len(low))
+    w = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, FIRST + 1)
+    on = eta(active, w, -w, w)
+    rule = _trapezoid(w, on, m_v, m_w)
+    result = rule.copy()
+    while len(active) and w.shape[1] <= LAST:
+        w, on = _between(eta, active, w, on)
+        finer = _trapezoid(w, on, m_v[active], m_w[active])
+        open_ = np.abs(finer - rule).max(axis=-1) > tolerance
+        result[active] = finer
+        w, on, rule, active = w[open_], on[open_], finer[open_], active[open_]
+    if len(active):
+        result[active] = _panels(eta, m_v, m_w, active, tolerance)
+    return result
+
+
+def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
+    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
+
+    Where the object is the other class's, and the background not, a decision is right exactly where its mirror image,
+    object right and background wrong, is decided wrongly.
+    """
+    return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
+
+
+def _turned(mixture: PromptMixture) -> PromptMixture:
+    """x turned so that the preference rises in both coordinates; its means then bear signs."""
+    origin = np.zeros(mixture.mean.shape[-1])
+    _, *slope = Preference(mixture)(origin, origin)
+    turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
+    return mixture._replace(centre=mixture.centre * turn[:, None], mean=mixture.mean * turn)
+
+
+def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket."""
+    v = (low + high) / 2
+    for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
+        g, g_x, g_y = preference((v + w) / np.sqrt(2), (v - w) / np.sqrt(2))
+        low, high = np.where(g < 0, v, low), np.where(g < 0, high, v)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = v - np.sqrt(2) * g / (g_x + g_y)
+        step = np.where((step >= low) & (step <= high), step, (low + high) / 2)
+        if np.abs(step - v).max(initial=0) < 1e-9:
+            return step
+        v = step
+    return v
+
+
+def _between(eta: Boundary, rows: Int[np.ndarray, " A"], w: np.ndarray, on: np.ndarray):
+    """Nodes and curve with the midpoints added; |eta'| <= 1 brackets the new roots."""
+    step = (w[:, 1:] - w[:, :-1]) / 2
+    low = np.maximum(on[:, 1:], on[:, :-1]) - step - 1e-9
+    high = np.minimum(on[:, 1:], on[:, :-1]) + step + 1e-9
+    nodes, values = np.empty((len(w), 2 * w.shape[1] - 1)), np.empty((len(w), 2 * w.shape[1] - 1))
+    nodes[:, ::2], nodes[:, 1::2] = w, w[:, :-1] + step
+    values[:, ::2], values[:, 1::2] = on, eta(rows, nodes[:, 1::2], low, high)
+    return nodes, values
+
+
+def _trapezoid(w: np.ndarray, eta: np.ndarray, m_v: np.ndarray, m_w: np.ndarray) -> Float[np.ndarray, "W 2"]:
+    """E Phi(m_v - eta(w)), the half w < 0 by the symmetry of eta."""
+    weight = np.full(w.shape[1], 1.0)
+    weight[0] = 0.5  # w = 0 is a node of both halves; elsewhere the ends have no mass
+    step = (w[:, 1] - w[:, 0])[:, None] / np.sqrt(2 * np.pi)
+    total = 0.0
+    for sign in (1, -1):
+        density = np.exp(-((sign * w[..., None] - m_w[:, None]) ** 2) / 2)
+        total = total + np.einsum("wng,n->wg", density * ndtr(m_v[:, None] - sign * eta[..., None]), weight)
+    return total * step
+
+
+def _panels(eta: Boundary, m_v, m_w, active: Int[np.ndarray, " A"], tolerance: float):
+    """The same averages by bisected panels."""
+    m_v, m_w, rows = m_v[active].ravel(), m_w[active].ravel(), np.repeat(active, 2)
+
+    def values(index, t):
+        w = m_w[index, None] + t
+        on = eta(rows[index], w, -np.abs(w), np.abs(w))
+        return ndtr(m_v[index, None] - on)[..., None]
+
+    return gaussian_average(values, len(rows), 1, tolerance).reshape(len(active), 2)

@@ -1,0 +1,196 @@
+"""The preference between two prompts along one block: its sign changes, and the accuracy that follows.
+
+Used for sampled worlds of several attributes, and as a last resort for a boundary that `contour` cannot follow.
+"""
+
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr
+
+from simulator.prompts import Prompt
+from simulator.world import Worlds
+from theory.density import Parts, distinct_together, prompt_parts
+from theory.population import linear_weights
+from theory.quadrature import RANGE, gaussian_average
+
+CELLS = 2**21  # numbers held in one array at a time, 16 MB; smaller chunks lose more to overhead than cache gains
+GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in standard deviations,
+# and, in those of an image given a caption, around where it would lie: a mask's islands are no wider than these.
+NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 2, 3, 5, 8, 16])
+
+STEP = 1e-6  # standard deviations, of differences that stand for slopes
+
+
+def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) of images that show the label's object: panels over one block, the other one exact.
+
+    The exact block is the one with more weight in linear CLIP, so that the outer integrand is no step.
+    """
+    q = worlds.prompt(prompt)
+    S = worlds.scale**2 + worlds.nu_image[:, None]
+    influence = np.abs(linear_weights(worlds, prompt)) * np.sqrt(S)
+    accuracy = np.empty((len(q), 2))
+    for inner, outer, part in ((0, 1, influence[:, 0] >= influence[:, 1]), (1, 0, influence[:, 0] < influence[:, 1])):
+        chosen = np.flatnonzero(part)
+
+        def values(index, t, inner=inner, outer=outer, chosen=chosen):
+            result = np.empty((*t.shape, 2))
+            per_chunk = max(1, CELLS // (4 * t.shape[1] * (len(GRID) + 4 * len(NEAR))))
+            for start in range(0, len(index), per_chunk):
+                part = slice(start, start + per_chunk)
+                rows = chosen[index[part]]
+                some = worlds[rows]
+                for group, sign in enumerate((1, -1)):
+                    means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
+                    x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
+                    rest = prompt_terms(x, some[np.s_[:, None]], np.broadcast_to(q[rows, outer, None], x.shape), outer)
+                    result[part, :, group] = line_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
+            return result
+
+        if len(chosen):
+            accuracy[chosen] = gaussian_average(values, len(chosen), 2, tolerance)
+    return accuracy
+
+
+def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray, "*s"], b: int) -> Parts:
+    """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
+    text = np.stack([q, -q], axis=-1)[..., None]
+    return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
+
+
+def parts_at(parts: Parts, index) -> Parts:
+    """Both parts at an index."""
+    return Parts(parts.distinct[index], parts.shared[index])
+
+
+def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
+    """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of the two prompts' distinct parts."""
+    distinct = distinct_together(first, second)
+    joint = np.logaddexp(distinct[..., 0], distinct[..., 1])
+    # Prompts that say the same, or captions that say nothing, leave no part that differs, -inf - (-inf): a tie.
+    with np.errstate(invalid="ignore"):
+        gap = np.asarray(joint[..., 0] - joint[..., 1])
+    gap[np.isnan(gap)] = 0.0
+    return gap
+
+
+def _preference_at(worlds: Worlds, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
+    """`_preference` at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]."""
+    at = w[part]
+    inner = prompt_terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
+    return _preference(inner, parts_at(rest, (at, n[part])))
+
+
+def line_accuracy(
+    worlds: Worlds, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
+) -> Float[np.ndarray, "W n"]:
+    """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
+
+    The set where the preference is positive is found by its sign changes, each refined to 1e-9 standard deviations.
+    Normally there is one. With caption masks there can be several, near the images that captions predict; the search
+    has more nodes there, and also looks for two sign changes between neighbouring nodes.
+    """
+    scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
+    nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.distinct).any()))
+    preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
+
+    def on(nodes):
+        mesh = centre[:, None] + scale[:, None] * nodes
+        inner = prompt_terms(mesh, worlds[np.s_[:, None]], np.broadcast_to(q[:, None], mesh.shape), b)
+        return _preference(parts_at(inner, np.s_[:, None]), parts_at(rest, np.s_[:, :, None]))  # (W, n, c)
+
+    values = on(nodes)
+    signs = np.sign(values)
+    accuracy = (1 + signs[..., 0]) / 2
+    w, n, c = np.nonzero(signs[..., 1:] != signs[..., :-1])
+    low, high, at_low, at_high = nodes[w, c], nodes[w, c + 1], values[w, n, c], values[w, n, c + 1]
+    if nodes.shape[1] > len(GRID):  # several changes of sign are possible, two of them between neighbours
+        (v, m, k), between, there = _between(preference, nodes, values, on(nodes + STEP) - values)
+        w, n = np.concatenate([w, v, v]), np.concatenate([n, m, m])
+        low, high = np.concatenate([low, nodes[v, k], between]), np.concatenate([high, between, nodes[v, k + 1]])
+        at_low = np.concatenate([at_low, values[v, m, k], there])
+        at_high = np.concatenate([at_high, there, values[v, m, k + 1]])
+
+    root = _roots(partial(preference, w, n), low, high, at_low, at_high)
+    np.add.at(accuracy, (w, n), (np.sign(at_high) - np.sign(at_low)) / 2 * ndtr(-root))
+    return accuracy
+
+
+def _between(preference, nodes: Float[np.ndarray, "W c"], values, rises: Float[np.ndarray, "W n c"]):
+    """Cells (w, n, c) without a change of sign from node to node but with two within, a point between these, and the
+    preference there.
+
+    Where |preference| falls from both ends into a cell, its least value is sought over the point where the tangents
+    meet, until it is reached or the tangents, which lie below where it is convex, meet on the same side of 0.
+    """
+    sign, slope = np.sign(values), rises / STEP
+    same = (sign[..., 1:] == sign[..., :-1]) & (sign[..., 1:] != 0)
+    w, n, c = np.nonzero(same & (sign[..., :-1] * slope[..., :-1] < 0) & (sign[..., 1:] * slope[..., 1:] > 0))
+    side, active, found = sign[w, n, c], np.arange(len(w)), np.full(len(w), np.nan)
+    there = np.empty(len(w))
+    ends = np.stack([nodes[w, c], nodes[w, c + 1]])
+    value = side * np.stack([values[w, n, c], values[w, n, c + 1]])
+    slope = side * np.stack([slope[w, n, c], slope[w, n, c + 1]])
+    for _ in range(60):
+        meet = (value[1] - value[0] + slope[0] * ends[0] - slope[1] * ends[1]) / (slope[0] - slope[1])
+        width = ends[1] - ends[0]
+        open_ = (value[0] + slope[0] * (meet - ends[0]) < 0) & (width > 1e-9)
+        active, ends, value, slope = active[open_], ends[:, open_], value[:, open_], slope[:, open_]
+        if not len(active):
+            break
+        margin = 0.05 * width[open_]
+        t = np.clip(meet[open_], ends[0] + margin, ends[1] - margin)
+        at = partial(preference, w, n, active)
+        g = side[active] * at(t)
+        rise = (side[active] * at(t + STEP) - g) / STEP
+        crossed = g < 0
+        found[active[crossed]], there[active[crossed]] = t[crossed], (side[active] * g)[crossed]
+        left = rise < 0
+        for array, new in ((ends, t), (value, g), (slope, rise)):
+            array[0], array[1] = np.where(left, new, array[0]), np.where(left, array[1], new)
+        active, ends, value, slope = active[~crossed], ends[:, ~crossed], value[:, ~crossed], slope[:, ~crossed]
+    crossed = ~np.isnan(found)
+    return (w[crossed], n[crossed], c[crossed]), found[crossed], there[crossed]
+
+
+def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.ndarray, "W c"]:
+    """Where sign changes are sought, in standard deviations from `centre`: GRID and, with masks, NEAR each prompt.
+
+    Given a caption t of the block and its class a, x_b has mean a mu + h (t - a mu) and variance nu_I + h nu_T,
+    h = sigma^2/(sigma^2 + nu_T), which can be far narrower than GRID's step. Where no other block tells the prompts
+    apart the preference rises (or falls) all along this one, and there are no `islands`.
+    """
+    grid = np.broadcast_to(GRID, (len(q), len(GRID)))
+    if not islands or np.all(worlds.mention == 1):
+        return grid
+    mu, variance, nu_T = worlds.mean[:, b], worlds.scale[:, b] ** 2, worlds.nu_text
+    shrinkage = np.divide(variance, variance + nu_T, out=np.zeros_like(variance), where=variance > 0)
+    deviation = np.sqrt(worlds.nu_image + shrinkage * nu_T)
+    mean = np.stack([a * mu + shrinkage * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
+    near = mean[:, :, None] + deviation[:, None, None] * NEAR
+    near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)
+    return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)
+
+
+def _roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
+    """One root in every bracket [a, b] with function values of different sign, to 1e-9: Illinois steps, vectorised.
+
+    A false position that keeps an end twice halves the value remembered there. What a kink has kept from settling
+    in eight steps is bisected every second step.
+    """
+    a, b, fa, fb = (np.array(x) for x in (a, b, fa, fb))
+    active, kept = np.arange(len(a)), np.zeros(len(a))
+    for iteration in range(150):
+        active = active[(np.abs(b[active] - a[active]) > 1e-9) & (fa[active] != 0) & (fb[active] != 0)]
+        if not len(active):
+            break
+        A, B, FA, FB = a[active], b[active], fa[active], fb[active]
+        t = (A + B) / 2 if iteration > 8 and iteration % 2 else (A * FB - B * FA) / (FB - FA)
+        f = function(active, t)
+        left = np.sign(f) == np.sign(FA)
+        a[active], fa[active] = np.where(left, t, A), np.where(left, f, FA / np.where(kept[active] < 0, 2, 1))
+        b[active], fb[active] = np.where(left, B, t), np.where(left, FB / np.where(kept[active] > 0, 2, 1), f)
+        kept[active] = np.where(left, 1.0, -1.0)
+    return np.where(fa == 0, a, np.where(fb == 0, b, (a + b) / 2))
