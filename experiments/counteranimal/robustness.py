@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -198,11 +198,12 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     for name, axis in ((name, axis) for name in fitted for axis in AXES):
         line = fit_line(*fitted[name], axis)
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
+    references = {} if chosen is None else {axis: _reference(*fitted[chosen], axis, seed) for axis in AXES}
     rows = []
     for result, number in zip(results, numbers(results), strict=True):
         robustness = None
-        if result.comparable and chosen is not None and 0 < result.row.common < 1:
-            robustness = {axis: _robustness(result, *fitted[chosen], axis, seed) for axis in AXES}
+        if result.comparable and references and 0 < result.row.common < 1:
+            robustness = {axis: _robustness(result, reference, seed) for axis, reference in references.items()}
         known = {"comparable": result.comparable, "protocol": result.protocol or None, "at_edge": result.at_edge}
         rows.append({"number": number, **result.row.record(), **known, "effective_robustness": robustness})
     return {"reference": chosen, "rows": rows, "lines": lines, **_pairs(results, seed)}
@@ -226,15 +227,27 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
     return families
 
 
-def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> dict[str, Any]:
+class Reference(NamedTuple):
+    """The line of the reference family, its bootstrap over models, and the family's range of common accuracy."""
+
+    line: Line
+    draws: Line
+    low: float
+    high: float
+
+
+def _reference(x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> Reference:
+    drawn = resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}"))
+    return Reference(fit_line(x, y, axis), fit_line(x, y, axis, drawn), float(x.min()), float(x.max()))
+
+
+def _robustness(result: Result, reference: Reference, seed: int) -> dict[str, Any]:
     """Counter accuracy above the reference line, with the intervals of the line, of the model, and of both."""
     row, common = result.row, np.array([result.row.common])
-    line = fit_line(x, y, axis)
-    value = row.counter - float(line.at(common)[0])
-    draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
+    value = row.counter - float(reference.line.at(common)[0])
     tail = (1 - LEVEL) / 2
-    of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
-    of_model = _model_interval(result, line, value, seed)
+    of_line = tuple(np.quantile(row.counter - reference.draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
+    of_model = _model_interval(result, reference.line, value, seed)
     both = of_line if of_model is None else combined(value, of_line, of_model)
     return {
         "value": value,
@@ -243,7 +256,7 @@ def _robustness(result: Result, x: np.ndarray, y: np.ndarray, axis: Axis, seed: 
         "interval_line": list(of_line),
         "interval_model": of_model and list(of_model),
         "level": LEVEL,
-        "extrapolated": not float(x.min()) <= row.common <= float(x.max()),
+        "extrapolated": not reference.low <= row.common <= reference.high,
     }
 
 
