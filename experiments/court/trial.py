@@ -192,8 +192,8 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
         return _violation(claim, point, seed, 4096, 99)
 
     excess = worst.violation - claim.tau
-    point = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
-    gap = violation(point) - claim.tau
+    point, found = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
+    gap = found - claim.tau
     return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 

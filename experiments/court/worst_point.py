@@ -215,13 +215,15 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     return best._replace(undefined=undefined)
 
 
-def roundest(claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]) -> dict[str, float]:
-    """A nearby point with as few digits as possible whose violation still reaches `needed`.
+def roundest(
+    claim: Claim, worst: Worst, needed: float, violation: Callable[[Point], float]
+) -> tuple[dict[str, float], float]:
+    """A nearby point with as few digits as possible whose violation still reaches `needed`, and its violation.
 
     All coordinates are rounded to 1, 2, 3 ... significant digits. If none suffices, the worst point itself.
     """
     for digits in range(1, 7):
         point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
-        if bool(inside(claim, point)) and violation(point) >= needed:
-            return point
-    return worst.point
+        if bool(inside(claim, point)) and (found := violation(point)) >= needed:
+            return point, found
+    return worst.point, violation(worst.point)

@@ -114,8 +114,9 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 def test_counterexamples_are_round_and_inside():
     claim = CATALOGUE["wang-lemma-d3"]
     worst = search(claim, 0)
-    point = roundest(claim, worst, worst.violation / 2, lambda point: float(true_violation(claim, row(point))[0]))
+    point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(true_violation(claim, row(x))[0]))
     assert claim.contains(point)
+    assert found == float(true_violation(claim, row(point))[0]) >= worst.violation / 2
     assert all(float(f"{v:.1g}") == v for v in point.values())
 
 
