@@ -1,8 +1,8 @@
-"""Averages over Gaussians: an adaptive rule for many worlds, moments of the logistic function, replicated estimates.
+"""Averages over Gaussians: adaptive panels for many worlds, moments of the logistic function, replicated estimates.
 
-The trapezoid rule on the whole line converges exponentially for analytic integrands: with step h and no
-singularity within distance c of the real axis its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM
-Review 56(3), 2014). Indicators are never averaged here: their last variable is integrated through Phi first.
+The trapezoid rule on the whole line converges exponentially for analytic integrands. With step h, and no singularity
+within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM Review 56(3),
+2014). Indicator functions are never averaged here: Phi integrates their last variable first.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from scipy.special import log_ndtr
 
 from simulator.accuracy import Accuracy, Interval
 
-RANGE = 8.5  # standard deviations kept of a Gaussian: 2 Phi(-8.5) < 2e-17
+RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
 
 
@@ -41,7 +41,7 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.cos(np.pi * j / n), weights
 
 
-# 17 nodes with the 9-node rule nested in every other one: the difference estimates the error of the latter.
+# The 9-node rule uses every other one of the 17 nodes. The difference of both rules estimates its error.
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
@@ -77,9 +77,9 @@ def gaussian_average(
 
 
 class LogisticMoments(NamedTuple):
-    """Moments of s ~ N(m, V), s = m + sqrt(V) t, each to be multiplied by exp(log_scale).
+    """Moments of s = m + sqrt(V) t, t ~ N(0, 1), each divided by exp(log_scale).
 
-    The common factor keeps margins of hundreds of standard deviations, where e^s underflows, as accurate as any.
+    Without this factor e^s would underflow at margins of hundreds of standard deviations.
     """
 
     log_scale: Float[np.ndarray, "*s"]
@@ -87,21 +87,21 @@ class LogisticMoments(NamedTuple):
     curvature: Float[np.ndarray, "k=3 *s"]
 
 
-# Narrow rule: trapezoid in t. A factor sigma shifts the Gaussian by at most sqrt(V) <= 2 standard deviations;
-# sigma has its poles at distance pi/sqrt(V) >= pi/2, so the error is below exp(-2 pi (pi/2)/(1/4)) = e^-39.
+# Narrow rule, sqrt(V) <= 2: trapezoid in t. Its factor sigma shifts the Gaussian by at most sqrt(V) deviations.
+# The poles of sigma are at distance pi/sqrt(V) >= pi/2, so the error is below exp(-2 pi (pi/2)/(1/4)) = e^-39.
 _T = np.arange(-44, 45) / 4
-# Wide rule: trapezoid in the logistic variable x, of density sigma'(x), poles at distance pi: e^-39 again, and
-# the Gaussian factor, of width sqrt(V) >= 2, costs exp(-2 pi^2 V/h^2) = e^-315.
+# Wide rule: trapezoid in the logistic variable x, whose density sigma'(x) has poles at distance pi: e^-39 again. The
+# Gaussian factor, of width sqrt(V) >= 2, adds an error of exp(-2 pi^2 V/h^2) = e^-315.
 _X = np.arange(-160, 161) / 2
 
 
 def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> LogisticMoments:
     """E sigma(-s) and E sigma'(s) t^k for s = m + sqrt(V) t, t ~ N(0, 1); sigma(x) = 1/(1 + e^-x).
 
-    sqrt(V) <= 2: trapezoid in t. Otherwise by parts, E sigma(-s) = int sigma'(x) Phi((-x - m)/sqrt V) dx, and
-    E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V; both integrands live within
-    some forty units of where the product peaks. Relative precision 1e-12 unless |m| is within a fifth of
-    V > 150, which no minimiser of the logistic loss comes near.
+    sqrt(V) <= 2: trapezoid in t. Otherwise, integrated by parts, E sigma(-s) = int sigma'(x) Phi((-x - m)/sqrt V) dx,
+    and E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V. Both integrands are negligible
+    forty units away from their peak. Relative precision 1e-12, unless |m| is within a fifth of V > 150; no minimiser of
+    the logistic loss comes near that.
     """
     shape = np.shape(m)
     m, V = np.ravel(m), np.ravel(V)

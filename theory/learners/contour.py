@@ -2,14 +2,14 @@
 
 Green's theorem turns the normal mass of a region into an integral along its boundary, region on the left:
     P(g > 0) = int Phi(x - m_x) phi(y - m_y) dy,   (x, y) ~ N((m_x, m_y), I).
-One boundary serves both groups, and by g(-x) = -g(x) the half x >= 0 of it is enough: a boundary piece and its mirror
-image run with g > 0 on their left alike. Along the boundary everything is smooth: folds and vertical tangents, which
-make P(g > 0 | x) a function with kinks and square roots, do not exist for it.
+One boundary serves both groups. By g(-x) = -g(x) its half x >= 0 is enough: a boundary piece and its mirror image both
+have g > 0 on their left. The integrand is smooth along the boundary. Folds and vertical tangents give P(g > 0 | x)
+kinks and square roots, but they do not disturb this integral.
 
-The boundary is found on a grid whose lines come from the mixture's own centres and deviations, and cut into one piece
-per cell (marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord, found by
-Newton steps along the chord's normal from the cubic with the right tangents, and is cut in two until two
-quadratures agree, where the tangents of its ends meet: at corners, which little view noise hardly rounds.
+The boundary is found on a grid whose lines come from the mixture's own centres and deviations. It is cut into one piece
+per cell (marching squares; Lorensen and Cline, SIGGRAPH 1987). A piece is a graph over its chord. Newton steps along
+the chord's normal find it, from the cubic with the right tangents. It is cut in two until two quadratures agree. The
+cut lies where the tangents of its ends meet: at corners, which little view noise hardly rounds.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from theory.learners.pmi import NOTHING, Preference, PromptMixture
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
-MOST = 1000  # pieces of one world still open; a world with more is lost, not followed
+MOST = 1000  # open pieces of one world; the boundary of a world with more is not followed
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
 NOISE = 1e-13  # of the largest preference on the grid
@@ -34,7 +34,7 @@ def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -
     """Accuracies of every world, and whether its boundary could be followed."""
     W = mixture.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
-    # Near the origin the boundary must cross x = 0, the edge of what is followed, rather than run along it.
+    # Near the origin the boundary must cross x = 0, the edge of the grid, and not run along it.
     origin = np.zeros(W)
     _, slope_x, slope_y = Preference(mixture)(origin, origin)
     for swap in (False, True):

@@ -1,15 +1,15 @@
 """Accuracy at a decision boundary that is one monotone curve: full captions, or captions with one possible mask.
 
-If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) rises (or falls) in each coordinate: with
+If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) rises (or falls) in each coordinate. With
 h = u +- v linear in x,
     g = kappa'x + F(u + v) - F(u - v),   F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)),
-    dF/dh_0 = tanh(h_0 + artanh((2P - 1) tanh h_1)),
-and prompts whose blocks speak for the same label (`agree`: q_0 mu_0 q_1 mu_1 (2P - 1) >= 0), as q = (mu_inv, 0) and
-pi mu D do, make kappa_b, v_b and the change of the artanh agree in sign. Turn x so that g rises in both coordinates (in
-standard deviations), and by 45 degrees:
+    dF/dh_0 = tanh(h_0 + artanh((2P - 1) tanh h_1)).
+Where both blocks of the prompts stand for the same label (`agree`: q_0 mu_0 q_1 mu_1 (2P - 1) >= 0), as in the prompts
+(mu_inv, 0) and pi mu D, the signs of kappa_b, v_b and the change of the artanh agree. x is in standard deviations. Turn
+it so that g rises in both coordinates, and by 45 degrees:
     v = (x_0 + x_1)/sqrt 2,   w = (x_0 - x_1)/sqrt 2.
-The boundary is v = eta(w) with |eta'| <= 1 and eta(-w) = -eta(w), whatever the world: no step, no vertical tangent, and
-a bracket of every root, |eta(w)| <= |w|. As v and w are independent and normal given the group,
+The boundary is v = eta(w) with |eta'| <= 1 and eta(-w) = -eta(w), in every world. So it has no step and no vertical
+tangent, and |eta(w)| <= |w| brackets every root. As v and w are independent and normal given the group,
     accuracy = E Phi(m_v - eta(w)),   w ~ N(m_w, 1),
 an analytic integrand, for which the trapezoid rule converges exponentially. Corners (means of many standard
 deviations) slow it down; those worlds are left to bisected panels.
@@ -42,7 +42,7 @@ def one_pattern(mixture: PromptMixture) -> Bool[np.ndarray, " W"]:
 
 
 def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
-    """Worlds in which both blocks of a prompt speak for the same label."""
+    """Worlds in which both blocks of a prompt stand for the same label."""
     return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 
 

@@ -1,6 +1,6 @@
 """The preference between two prompts along one block: its sign changes, and the accuracy that follows.
 
-Used for sampled worlds of several attributes, and as a last resort for a boundary that `contour` cannot follow.
+For sampled worlds with several attributes, and for the rare boundary that `contour` cannot follow.
 """
 
 from functools import partial

@@ -1,16 +1,16 @@
-"""What the PMI prefers between the two prompts of a binary world with one attribute, as Gaussian mixtures.
+"""The PMI's preference between the two prompts of a binary world with one attribute, as Gaussian mixtures.
 
 log p(x_I, p_+) > log p(x_I, p_-) iff L(x) > L(-x). L is the log of the part of the joint density of image and p_+ that
-differs between the prompts: a sum over the classes (a_0, a_1) that the blocks show and over the mask patterns that
-mention at least one block in which the prompts differ. The other patterns are equal for both prompts and cancel. The
-label is summed out: object and background agree with probability P = p_inv p_spu + (1 - p_inv)(1 - p_spu).
-In one block, given the class a of what it shows and a caption t,
+differs between the prompts. It sums over the classes (a_0, a_1) that the two blocks show, and over the mask patterns
+that mention a block in which the prompts differ. The other patterns are equal for both and cancel. The label is summed
+out: object and background agree with probability P = p_inv p_spu + (1 - p_inv)(1 - p_spu).
+In one block, given the class a that it shows and a caption t,
     mentioned   pi N(t; a mu, sigma^2 + nu_T) N(x; a mu + h (t - a mu), nu_I + h nu_T),   h = sigma^2/(sigma^2 + nu_T),
     silent      (1 - pi) N(t; 0, nu_T) N(x; a mu, S),                                     S = sigma^2 + nu_I,
 so L is the log of a mixture of at most 16 Gaussians with axes along the blocks.
 
-At nu_T = 0 silence is an atom at exactly 0: a coordinate of a prompt is mentioned if it is not 0, and silent if it is
-0 and captions may be silent.
+Without noise in captions (nu_T = 0) a silent caption is exactly 0. Then a nonzero coordinate of a prompt mentions its
+block, and a zero coordinate is silent if captions may be silent.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from jaxtyping import Float
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 
-# Exponents below this add nothing to a sum of at least 1, and exp is thirty times slower where it underflows.
+# Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
 
 

@@ -34,7 +34,9 @@ TIGHT = QUICK | {  # products of wide balls are wider than those of their ends, 
     "multiply": lambda a, b: UNION(*(UNION(x * LOWER(b), x * UPPER(b)) for x in (LOWER(a), UPPER(a)))),
     "power": lambda a, n: a**n if n % 2 else UNION(NEAREST(a) ** n, FARTHEST(a) ** n),
 }
-SLOPES = {  # operation: its derivative along each argument, as formulas of its value y and of them
+# Derivatives along each argument, as formulas of the value y and the arguments. The prover has a table of its own: the
+# checker must not trust it.
+SLOPES = {
     "add": lambda y, a, b: (1, 1),
     "subtract": lambda y, a, b: (1, -1),
     "multiply": lambda y, a, b: (b, a),
