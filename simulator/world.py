@@ -341,9 +341,11 @@ class Worlds:
         for array in (*values.values(), *chain.from_iterable(further)):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        K = values["classes"]
-        if np.size(K) and np.min(K) == np.max(K):
-            values = {**values, "classes": int(np.min(K))}
+        K = np.ravel(values["classes"])
+        if not K.size:  # formulas for any K hold in an empty grid
+            values = {**values, "classes": _DEFAULTS["classes"]}
+        elif K.min() == K.max():
+            values = {**values, "classes": int(K[0])}
         self.__dict__.update(values, attribute=further, views=views, shape=shape)
         return self
 
