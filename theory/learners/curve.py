@@ -37,8 +37,7 @@ Boundary = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray
 
 def one_pattern(mixture: PromptMixture) -> Bool[np.ndarray, " W"]:
     """Worlds in which a single mask pattern explains the prompts."""
-    present = np.isfinite(mixture.log_weight).reshape(2, 2, 2, 2, -1).any(axis=(1, 3))
-    return present.sum(axis=(0, 1)) == 1
+    return np.isfinite(mixture.log_weight).sum(axis=(0, 1)) == 1
 
 
 def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
@@ -102,7 +101,9 @@ def _turned(mixture: PromptMixture) -> PromptMixture:
     origin = np.zeros(mixture.mean.shape[-1])
     _, *slope = Preference(mixture)(origin, origin)
     turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
-    return mixture._replace(centre=mixture.centre * turn[:, None], mean=mixture.mean * turn)
+    return mixture._replace(
+        lift=mixture.lift * turn[:, None], pull=mixture.pull * turn[:, None], mean=mixture.mean * turn
+    )
 
 
 def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
