@@ -30,6 +30,7 @@ from theory.quadrature import RANGE, gaussian_average
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
 LAST = 512
 FAR = 1e7  # standard deviations
+SLACK = 1e-6  # a root so near the end of its bracket is none
 CHUNK = 256  # worlds at a time: their arrays stay in cache
 
 
@@ -78,7 +79,8 @@ def _straight_accuracy(mixture: PromptMixture) -> Float[np.ndarray, "W 2"]:
         t = _root(along, np.full(len(near), -RANGE), np.full(len(near), RANGE))
         _, x, y = preference(*point(t))
         own, other = np.where(near == 0, (x, y), (y, x))
-        result[:, group] = ndtr(-t / np.hypot(1, np.divide(other, own, out=np.zeros_like(own), where=own > 0)))
+        tilt = np.divide(other, own, out=np.zeros_like(own), where=(own > 0) & (np.abs(t) < RANGE - SLACK))
+        result[:, group] = ndtr(-t / np.hypot(1, tilt))
     return result
 
 

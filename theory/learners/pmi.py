@@ -35,8 +35,9 @@ from simulator.world import Worlds
 NOTHING = -100.0
 PATTERNS = ((0, 0), (0, 1), (1, 0))  # states of both blocks: 0 mentioned, 1 silent
 FLAT = 1e-6  # of the largest exponent: where g is less steep, rounding of exponents would move its root by 1e-10
-SOUND = 0.1  # share of the W_m that must be left in the sum N(x) + N(-x),
-STEEP = 0.8  # and the largest |tanh(g/2)|, for a ratio of sums
+SOUND = 0.1  # share of the W_m that must be left in the sum N(x) + N(-x) for a ratio of sums
+LARGEST = 1 - 1e-15  # tanh(g/2) that is resolved
+STEEP = 0.4  # 1 - tanh(g/2)^2 below which slopes are understated, so that Newton steps end in halvings
 
 
 class PromptMixture(NamedTuple):
@@ -45,7 +46,9 @@ class PromptMixture(NamedTuple):
     x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
     """
 
-    log_weight: Float[np.ndarray, "2 2 W"]  # of both blocks' states together; -inf if absent
+    # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
+    # Sums of the docstring's constants and |u| would cancel where captions have little noise.
+    log_weight: Float[np.ndarray, "2 2 W"]
     lift: Float[np.ndarray, "2 2 W"]  # A
     pull: Float[np.ndarray, "2 2 W"]  # B
     prior: Float[np.ndarray, "2 2 W"]  # u
@@ -67,6 +70,8 @@ def prompt_mixture(worlds: Worlds, prompt: Prompt) -> PromptMixture:
     S, determinant = variance + nu_I, variance * (nu_I + nu_T) + nu_I * nu_T
     determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
     unit, none = np.sqrt(S), np.zeros_like(q)
+    text_variance = np.where(variance + nu_T > 0, variance + nu_T, 1.0)
+    peak = mean + variance / text_variance * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
 
     lift = np.stack([variance * q / determinant * unit, none], axis=1)
     pull = np.stack([mean * nu_T / determinant * unit, mean / unit], axis=1)
@@ -77,7 +82,8 @@ def prompt_mixture(worlds: Worlds, prompt: Prompt) -> PromptMixture:
     silent = np.where((nu_T > 0) | ((q == 0) & (pi < 1)), 1 - pi, 0.0)
     scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a mention
     with np.errstate(divide="ignore"):
-        says = np.log(mentioned) - (mean**2 * (nu_I + nu_T) + q**2 * S) / (2 * determinant) - np.log(determinant) / 2
+        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * text_variance) - peak**2 * curve[:, 0] / S
+        says -= np.log(determinant) / 2
         hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
     log_weight = np.stack([says, hides], axis=1)  # (block, state, W)
     log_weight = log_weight[0, :, None] + log_weight[1]
@@ -107,8 +113,9 @@ class Preference:
         rows = []
         for (i, j), a, c in product(self._patterns, (1, -1), (1, -1)):
             slopes = mixture.lift[0, i] + a * mixture.pull[0, i], mixture.lift[1, j] + c * mixture.pull[1, j]
+            u0, u1 = mixture.prior[0, i], mixture.prior[1, j]
             constant = mixture.log_weight[i, j] + mixture.log_pair[int(a != c)]
-            constant = constant + a * mixture.prior[0, i] + c * mixture.prior[1, j]
+            constant = constant + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
             rows.append((mixture.curve[0, i], mixture.curve[1, j], *slopes, constant))
         self._components = np.stack(rows, axis=1)  # curves, slopes and constant of every exponential in N
 
@@ -129,12 +136,13 @@ class Preference:
         if flat.any():
             part, *points = self._points(flat, x, y)
             odd, even, size, slopes = part._balance(*points)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = odd / even
-                along = [2 * (rise - ratio * rise_even) / (even * (1 - ratio**2)) for rise, rise_even in slopes]
-            sound = (even > SOUND * size) & (np.abs(ratio) < STEEP)
+            sound = even > SOUND * size
             flat[flat] = sound
-            g[flat], along_x[flat], along_y[flat] = 2 * np.arctanh(ratio[sound]), along[0][sound], along[1][sound]
+            even = even[sound]
+            ratio = np.clip(odd[sound] / even, -LARGEST, LARGEST)
+            g[flat] = 2 * np.arctanh(ratio)
+            for along, (rise, rise_even) in zip((along_x, along_y), slopes, strict=True):
+                along[flat] = 2 * (rise[sound] - ratio * rise_even[sound]) / (even * np.maximum(1 - ratio**2, STEEP))
         return g, along_x, along_y
 
     def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
@@ -230,5 +238,5 @@ class _Block(NamedTuple):
 def _block(mixture: PromptMixture, b: int, state: int, t: np.ndarray) -> _Block:
     A, B, u, c = (field[b, state] for field in (mixture.lift, mixture.pull, mixture.prior, mixture.curve))
     u, v = _Cosh(u), _Cosh(B * t)
-    log, rise = u.log + v.log - c * t**2, B * v.tanh - 2 * c * t
+    log, rise = v.log - c * t**2, B * v.tanh - 2 * c * t
     return _Block(A, u.tanh, v.tanh, B * v.slope, log, u.factor * v.factor, rise)
