@@ -108,8 +108,10 @@ class Preference:
     """g(x) and its gradient at points x of many worlds."""
 
     def __init__(self, mixture: PromptMixture):
-        self._mixture = mixture
         self._patterns = [(i, j) for i, j in PATTERNS if np.isfinite(mixture.log_weight[i, j]).any()]
+        if len(self._patterns) == 1:  # then it has no influence, but rounding would have
+            mixture = mixture._replace(curve=np.zeros_like(mixture.curve))
+        self._mixture = mixture
         rows = []
         for (i, j), a, c in product(self._patterns, (1, -1), (1, -1)):
             slopes = mixture.lift[0, i] + a * mixture.pull[0, i], mixture.lift[1, j] + c * mixture.pull[1, j]
