@@ -142,11 +142,21 @@ def row(point: Point) -> dict[str, np.ndarray]:
 
 
 def with_checked_values(claim: Claim) -> Claim:
-    """The claim; RequestError if a function of it returns anything but real numbers, one per world or one for all."""
+    """The claim with functions that return real numbers, one per world or one for all, or raise RequestError.
+
+    ValueError and ArithmeticError pass: they mean that a world has no answer.
+    """
 
     def checked(name: str, function: Callable) -> Callable:
         def call(worlds):
-            value = np.asarray(function(worlds))
+            try:
+                value = np.asarray(function(worlds))
+            except UNDEFINED:
+                raise
+            except (Exception, SystemExit) as error:
+                if _author_modules(function):
+                    raise _blamed(claim, error) from error
+                raise
             if value.dtype.kind not in "biuf":
                 raise cannot_be_judged(claim, f"its {name} has type {value.dtype}; real numbers are needed")
             shape = value.shape[:-2] if name == "reference" else value.shape
@@ -162,34 +172,34 @@ def with_checked_values(claim: Claim) -> Claim:
 
 @contextmanager
 def author_errors(claim: Claim) -> Iterator[None]:
-    """Turn an error that passes through the code of the claim's author into a RequestError. Errors of ours stay.
-
-    A misspelt field gets the nearest valid name.
-    """
+    """Turn an error that passes through the author's domain or learners into a RequestError. Errors of ours stay."""
+    ends = chain.from_iterable(given if isinstance(given, Axis) else [given] for given in claim.domain.values())
+    authors = _author_modules(*filter(callable, ends), *chain(*(type(learner).__mro__ for learner in claim.learners)))
     try:
         yield
     except SoberclipError:
         raise
-    except Exception as error:
-        modules = {frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)}
-        if not modules & _author_modules(claim):
+    except (Exception, SystemExit) as error:
+        if authors.isdisjoint(frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)):
             raise
-        words = f"{type(error).__name__}: {error}"
-        if isinstance(error, AttributeError) and error.name:
-            public = [n for n in dir(error.obj) if not n.startswith("_")]
-            words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
-        raise cannot_be_judged(claim, words) from error
+        raise _blamed(claim, error) from error
 
 
-def _author_modules(claim: Claim) -> set[str]:
-    """Modules outside the project that define the claim's functions and learners."""
-    ends = chain.from_iterable(given if isinstance(given, Axis) else [given] for given in claim.domain.values())
-    functions = filter(callable, (claim.prediction, claim.threshold, claim.reference, *ends))
-    kinds = chain.from_iterable(type(learner).__mro__ for learner in claim.learners)
-    names = {getattr(maker, "func", maker).__module__ for maker in (*functions, *kinds)}  # partial has func
-    return {name for name in names if name.partition(".")[0] not in ("simulator", "theory", "experiments", "builtins")}
+def _author_modules(*makers: Callable) -> set[str]:
+    """Modules of these functions and classes that are not ours."""
+    ours = ("simulator", "theory", "experiments", "builtins")
+    return {str(maker.__module__) for maker in makers if str(maker.__module__).partition(".")[0] not in ours}
+
+
+def _blamed(claim: Claim, error: BaseException) -> RequestError:
+    """The error of the claim's own code. A misspelt field gets the nearest valid name."""
+    words = f"{type(error).__name__}: {error}"
+    if isinstance(error, AttributeError) and error.name:
+        public = [n for n in dir(error.obj) if not n.startswith("_")]
+        words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
+    return cannot_be_judged(claim, words)
 
 
 def cannot_be_judged(claim: Claim, reason: str) -> RequestError:
     """The error of a claim that has no verdict."""
-    return RequestError(f"claim {claim.id!r} cannot be judged: {reason}")
+    return RequestError(f"claim {claim.id!r} cannot be judged: {' '.join(reason.split())}")

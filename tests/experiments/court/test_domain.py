@@ -209,6 +209,16 @@ def test_undefined_points_are_left_out_and_counted():
     assert (verdict.verdict, verdict.undefined) == ("supported", found.undefined)
 
 
+class Late:
+    """A field that fails at the second call; the first one is made with the claim."""
+
+    calls = 0
+
+    def __call__(self, fields):
+        self.calls += 1
+        return 2.0 if self.calls == 1 else {}["late"]
+
+
 @dataclass(frozen=True)
 class Misspelt(LinearCLIP):
     def accuracy(self, worlds):
@@ -221,6 +231,8 @@ class Misspelt(LinearCLIP):
         ({"prediction": lambda w: np.nan}, "defined at none of the"),
         ({"prediction": lambda w: 1 / 0}, "division by zero"),
         ({"prediction": lambda w: w.mean.fill(0)}, "read-only"),
+        ({"prediction": lambda: 0.5}, "TypeError"),
+        ({"prediction": lambda w: next(iter(()))}, "StopIteration"),
         ({"prediction": lambda w: 0.5j}, "its prediction has type complex128; real numbers are needed"),
         ({"prediction": lambda w: {}}, "its prediction has type object; real numbers are needed"),
         ({"prediction": lambda w: [0.5] * 3}, "its prediction has shape (3,) for worlds of shape"),
@@ -228,6 +240,7 @@ class Misspelt(LinearCLIP):
             {"prediction": lambda w, calls=[]: calls.append(w) or -len(calls)},
             "must depend on its world only",
         ),
+        ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
