@@ -138,6 +138,7 @@ def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
         ("p_spu = = 2", "TOML"),
         ("[[attribute]]\nsigma = -1.0", "attribute.0.sigma = -1.0"),
         ("\x00", "TOML"),
+        ("a = " + "[" * 3000, "TOML"),  # too deep for Python's parser
     ],
 )
 def test_wrong_world_files(soberclip, tmp_path, text, value):
