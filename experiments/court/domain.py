@@ -172,9 +172,10 @@ def with_checked_values(claim: Claim) -> Claim:
 
 @contextmanager
 def author_errors(claim: Claim) -> Iterator[None]:
-    """Turn an error that passes through the author's domain or learners into a RequestError. Errors of ours stay."""
+    """Turn an error that passes through the author's functions or learners into a RequestError. Errors of ours stay."""
     ends = chain.from_iterable(given if isinstance(given, Axis) else [given] for given in claim.domain.values())
-    authors = _author_modules(*filter(callable, ends), *chain(*(type(learner).__mro__ for learner in claim.learners)))
+    functions = filter(callable, (claim.prediction, claim.threshold, claim.reference, *ends))
+    authors = _author_modules(*functions, *chain(*(type(learner).__mro__ for learner in claim.learners)))
     try:
         yield
     except SoberclipError:
