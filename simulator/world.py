@@ -502,6 +502,7 @@ class Worlds:
         stacked = np.empty((*self.shape, len(rows)))
         for b, row in enumerate(rows):
             stacked[..., b] = row
+        stacked.flags.writeable = False
         return stacked
 
     @cached_property
@@ -527,7 +528,9 @@ class Worlds:
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
         """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
-        return self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+        correlation = self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+        correlation.flags.writeable = False
+        return correlation
 
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
