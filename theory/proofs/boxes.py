@@ -146,7 +146,8 @@ class _Bound:
                 weight[i] = np.maximum(-slope.low, slope.high) * (high[i] - low[i])
             weight = np.where(np.isfinite(weight), weight, 1e300)
         axis = weight.argmax(axis=0) if self.names else np.zeros(len(block), int)
-        return np.fmin(whole.high, reach), axis
+        # Where nothing is known of f itself, its slopes bound nothing: it may have no value.
+        return np.minimum(whole.high, np.where(np.isnan(reach), np.inf, reach)), axis
 
     def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Interval]:
         ends = map(Interval, low, high)

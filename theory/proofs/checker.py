@@ -83,7 +83,7 @@ def covers(boxes: Listed, obligation: Obligation) -> bool:
         return False
     for k, each in enumerate(obligation.alternatives):
         rows, limit, f = np.flatnonzero(boxes.alternative == k), ball_of(each.limit), each.left_side(gradient)
-        formulas, stated = [f, *gradient(f, names), each.f], BALL(boxes.bound[rows])
+        formulas, stated = [f, *gradient(f, names)], BALL(boxes.bound[rows])
         if not np.all(stated < limit if each.strict else stated <= limit):
             return False
         for part in np.split(rows, range(BLOCK, len(rows), BLOCK)):
@@ -111,10 +111,7 @@ def fills(level: np.ndarray, index: np.ndarray) -> bool:
 
 
 def bound_holds(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
-    """Whether f is at most the bound on every box; a box where this is not seen is halved.
-
-    formulas: f, its slopes, and the formula that f is a derivative of, or f itself.
-    """
+    """Whether f is at most the bound on every box; a box where this is not seen is halved."""
     for rules in (QUICK, *[TIGHT] * HALVINGS):
         closed, weight, false = examine(rules, formulas, names, low, high, bound)
         low, high, bound, weight = low[:, ~closed], high[:, ~closed], bound[~closed], weight[:, ~closed]
@@ -131,7 +128,7 @@ def examine(rules: dict, formulas: list[Expression], names: list[str], low, high
     """For each box: whether f is shown to be within the bound, by its value or the mean-value form; where to halve it
     best; whether f is shown to exceed the bound."""
     ends = BALL(low), BALL(high)
-    whole, *slopes, origin = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
+    whole, *slopes = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
     centre, weight, gains = np.empty_like(ends[0]), np.empty_like(low), arb(0)
     for i, (down, up) in enumerate((LOWER(slope), UPPER(slope)) for slope in slopes):
         fall, rise = (np.maximum(np.fmin(x.astype(float), HUGE), 1 / HUGE) for x in (-down, up))
@@ -142,7 +139,7 @@ def examine(rules: dict, formulas: list[Expression], names: list[str], low, high
     (there,) = evaluate(formulas[:1], QUICK, dict(zip(names, centre, strict=True)))
     within = np.asarray(whole <= bound) | np.asarray(there + gains <= bound)
     # Slopes that cancel say nothing of where f is undefined.
-    return within & (FINITE(whole) & FINITE(origin)).astype(bool), weight, np.asarray(there > bound)
+    return within & FINITE(whole).astype(bool), weight, np.asarray(there > bound)
 
 
 def gradient(f: Expression, names: list[str]) -> list[Expression]:
