@@ -257,7 +257,8 @@ def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
     elif a is ZERO and b.op == "subtract":
         b, a = b.args
     p, q = _score(a), _score(b)
-    return Inequality(a - b, tau) if p is None or q is None else Inequality(p - q, PROBIT * tau)
+    f, limit = (a - b, tau) if p is None or q is None else (p - q, PROBIT * tau)
+    return Inequality(f, constant(limit).value)
 
 
 def _score(e: Expression) -> Expression | None:

@@ -1,5 +1,7 @@
 """Claims that seem provable but are false or undefined somewhere: the checker accepts none."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 
@@ -13,10 +15,8 @@ LOUD = {"p_spu": Axis(0.6, 0.9), "mu_spu": Axis(1.0, 3.0)}
 
 
 def claim(prediction, domain=LOUD, relation="<=", **options) -> Claim:
-    return Claim(
-        id="hostile", source="test", statement="", quantity="reliance", relation=relation, domain=domain,
-        prediction=prediction, **options,
-    )  # fmt: skip
+    fields = {"quantity": "reliance", "relation": relation, "domain": domain, "prediction": prediction, **options}
+    return Claim(id="hostile", source="test", statement="", **fields)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,32 @@ def test_nothing_is_shown_where_a_field_or_a_condition_is_undefined(prediction, 
     assert "it is not true that" in found.reason
 
 
+def repeated_square(start: float):
+    return reduce(lambda x, _: x * x, range(60), start)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "options"),
+    [
+        (lambda w: 1e200 * (1e200 * w.mu_spu), {}),
+        (lambda w: 10**400 + w.mu_spu, {}),
+        (lambda w: w.mu_spu + np.inf, {}),
+        (lambda w: w.mu_spu * np.nan, {}),
+        (lambda w: w.mu_spu + 2 * repeated_square(1.5 + 0 * w.mu_spu), {}),
+        (lambda w: w.mu_spu + 2 * repeated_square(0.7 + 0 * w.mu_spu), {}),  # its digits double sixty times
+        (lambda w: 0.0, {"quantity": "counter", "against": "least-squares", "tolerance": 1.7e308}),
+    ],
+)
+def test_constants_beyond_float64_are_not_provable(prediction, options):
+    """Once an OverflowError."""
+    assert prove(claim(prediction, **options)).outcome == "not provable"
+
+
 def test_fixed_fields_are_exact():
     """In float64 sqrt(2)^2 - 2 is 4e-16, which would put the prediction above the reliance of 0 instead of below."""
     domain = {"p_spu": 0.5, "mu_spu": 2.0, "sigma_inv": Axis(0.5, 1.0)}
     found = claim(lambda w: 1e14 * (sqrt(w.mu_spu) ** 2 - w.mu_spu) - 0.02 + 0 * w.sigma_inv, domain, tolerance=0.01)
-    assert prove(found).outcome != "proved"
+    assert prove(found, budget=10_000).outcome != "proved"
     true = claim(lambda w: 1e14 * (sqrt(w.mu_spu) ** 2 - w.mu_spu) + 0 * w.sigma_inv, domain, tolerance=0.01)
     assert prove(true).outcome == "proved"
 
