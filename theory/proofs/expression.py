@@ -243,11 +243,6 @@ def total(e: Expression) -> bool:
     return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
 
 
-def has_root(e: Expression) -> bool:
-    """Whether an operation other than +, -, *, / and whole powers occurs."""
-    return any(node.op in (*UNARY, "density") for node in in_order([e]))
-
-
 SLOPES = {  # the derivative of a node y along each argument
     "add": lambda y, a, b: (constant(1), constant(1)),
     "subtract": lambda y, a, b: (constant(1), constant(-1)),

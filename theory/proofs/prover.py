@@ -15,7 +15,7 @@ import numpy as np
 from theory.claims.claim import Claim
 from theory.proofs.boxes import Boxes, cover
 from theory.proofs.certificate import encode
-from theory.proofs.exact import Conditions
+from theory.proofs.exact import MOST_PRODUCTS, Conditions
 from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
 from theory.proofs.intervals import RULES
 from theory.proofs.obligations import Obligation
@@ -23,7 +23,7 @@ from theory.proofs.statements import Statement, Violation, statements
 
 BOXES = 4_000_000  # bounded per obligation
 SECONDS = 60.0
-MOST_PRODUCTS = (20_000, 1_000_000)  # of terms per operation: all cheap routes come before those that take seconds
+CHEAP = 20_000  # products of terms per operation: all cheap routes come before those that take seconds
 POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, 20  # of the search for a counterexample
 
 
@@ -58,7 +58,7 @@ class Proof:
 
 
 def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Proof:
-    """Prove or refute the closed form of a claim."""
+    """Prove or refute the closed form of a claim, within a number of boxes per obligation and seconds in all."""
     began, bounded = perf_counter(), 0
 
     def proof(outcome, reason, **more) -> Proof:
@@ -83,7 +83,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     for statement in due:
         settled.append([])
         for obligation in statement.obligations:
-            by = exact_route(obligation)
+            by = exact_route(obligation, began + seconds / 2)
             if by is None:
                 left = seconds - (perf_counter() - began)
                 by, unknown, spent = cover(obligation, budget=budget, seconds=left)
@@ -110,11 +110,11 @@ def _left(obligation: Obligation, unknown: Boxes, bounded: int) -> str:
     )
 
 
-def exact_route(obligation: Obligation) -> str | None:
-    """The first route that settles the obligation exactly; None if none does."""
+def exact_route(obligation: Obligation, deadline: float) -> str | None:
+    """The first route that settles the obligation exactly; None if none is seen to by the deadline."""
     routes = obligation.routes(gradient)
-    for most_products in MOST_PRODUCTS:
-        conditions = Conditions(obligation.coordinates, most_products)
+    for most_products in (CHEAP, MOST_PRODUCTS):
+        conditions = Conditions(obligation.coordinates, most_products, deadline)
         for route in routes:
             if conditions.show(route):
                 return route.name

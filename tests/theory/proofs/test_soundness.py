@@ -94,6 +94,23 @@ def test_constants_beyond_float64_are_not_provable(prediction, options):
     assert prove(claim(prediction, **options)).outcome == "not provable"
 
 
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        lambda w: 100 + sum(sqrt(w.mu_spu + k * w.p_spu) for k in range(12)),
+        lambda w: 1e20 + 1 / sum(sqrt(w.mu_spu + k * w.p_spu) for k in range(8)),
+        lambda w: 1e30 + (sqrt(w.mu_spu) + sqrt(w.p_spu) + sqrt(w.mu_spu + w.p_spu) + sqrt(1 + w.p_spu)) ** 40,
+        lambda w: 1e60 + (w.mu_spu + w.p_spu + w.sigma_inv + w.sigma_spu + w.mention_inv + w.mention_spu) ** 64,
+        lambda w: reduce(lambda x, _: x + sqrt(x), range(40), w.mu_spu),
+        lambda w: sum(exp(w.mu_spu * k) * Phi(w.p_spu * k) for k in range(-99, 99)),
+    ],
+)
+def test_a_formula_of_many_roots_or_terms_ends_within_its_budget(prediction):
+    """Once six roots took hours: their signs add up in billions of ways."""
+    domain = {**LOUD, **dict.fromkeys(("sigma_inv", "sigma_spu", "mention_inv", "mention_spu"), Axis(0.5, 1.0))}
+    assert prove(claim(prediction, domain), seconds=1).seconds < 10
+
+
 def test_fixed_fields_are_exact():
     """In float64 sqrt(2)^2 - 2 is 4e-16, which would put the prediction above the reliance of 0 instead of below."""
     domain = {"p_spu": 0.5, "mu_spu": 2.0, "sigma_inv": Axis(0.5, 1.0)}
