@@ -33,6 +33,8 @@ QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over 
 TIGHT = QUICK | {  # products of wide balls are wider than those of their ends, which take ten times as long
     "multiply": lambda a, b: UNION(*(UNION(x * LOWER(b), x * UPPER(b)) for x in (LOWER(a), UPPER(a)))),
     "power": lambda a, n: a**n if n % 2 else UNION(NEAREST(a) ** n, FARTHEST(a) ** n),
+    # Another obligation says that no radicand is negative, but a ball from 0 reaches below it.
+    "sqrt": lambda a: UNION(*(np.sqrt(MOST(end(a), arb(0))) for end in (LOWER, UPPER))),
 }
 # Derivatives along each argument, as formulas of the value y and the arguments. The prover has a table of its own: the
 # checker must not trust it.
@@ -52,7 +54,10 @@ SLOPES = {
 
 @ctx.workprec(BITS)
 def check(data: bytes, claim: Claim) -> tuple[str, int]:
-    """("proved" or "refuted", boxes checked), if the certificate shows it of the claim. Raises Refused if not."""
+    """("proved" or "refuted", boxes checked), if the certificate shows it of the claim. Raises Refused if not.
+
+    Raises NotExpressible for a claim that is not made of formulas.
+    """
     due = statements(claim)
     found, counterexample = read(data, claim, due)
     if counterexample is not None:

@@ -66,31 +66,31 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
 
     try:
         due = statements(claim)
-    except NotExpressible as error:
+        for number, statement in enumerate(due):
+            false = undefined(statement)
+            if false is not None:
+                return proof("not provable", f"not provable here: {false}")
+            found = counterexample(statement)
+            if found is not None:
+                coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
+                point = {"case": number, "violation": found.violation, "coordinates": coordinates}
+                reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
+                data = encode(claim, due, [[] for _ in due], point)
+                return proof("refuted", reason, counterexample=found, certificate=data)
+        settled: list[list[str | Boxes]] = []
+        for statement in due:
+            settled.append([])
+            for obligation in statement.obligations:
+                by = exact_route(obligation, began + seconds / 2)
+                if by is None:
+                    left = seconds - (perf_counter() - began)
+                    by, unknown, spent = cover(obligation, budget=budget, seconds=left)
+                    bounded += spent
+                    if len(unknown):
+                        return proof("open", _left(obligation, unknown, spent))
+                settled[-1].append(by)
+    except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
-    for number, statement in enumerate(due):
-        false = undefined(statement)
-        if false is not None:
-            return proof("not provable", f"not provable here: {false}")
-        found = counterexample(statement)
-        if found is not None:
-            coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
-            point = {"case": number, "violation": found.violation, "coordinates": coordinates}
-            reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
-            data = encode(claim, due, [[] for _ in due], point)
-            return proof("refuted", reason, counterexample=found, certificate=data)
-    settled: list[list[str | Boxes]] = []
-    for statement in due:
-        settled.append([])
-        for obligation in statement.obligations:
-            by = exact_route(obligation, began + seconds / 2)
-            if by is None:
-                left = seconds - (perf_counter() - began)
-                by, unknown, spent = cover(obligation, budget=budget, seconds=left)
-                bounded += spent
-                if len(unknown):
-                    return proof("open", _left(obligation, unknown, spent))
-            settled[-1].append(by)
     boxes = sum(len(by) for found in settled for by in found if not isinstance(by, str))
     inequalities = [by for s, found in zip(due, settled, strict=True) for by in found[: len(s.violations)]]
     exact = all(isinstance(by, str) for by in inequalities)

@@ -1,11 +1,17 @@
 """Claims that seem provable but are false or undefined somewhere: the checker accepts none."""
 
+from contextlib import suppress
 from functools import reduce
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from experiments.court.domain import points_at, true_violation
 from theory import Axis, Claim, Phi, exp, sqrt
+from theory.proofs.certificate import Refused
+from theory.proofs.checker import check
 from theory.proofs.expression import NotExpressible, constant, variable
 from theory.proofs.obligations import not_positive
 from theory.proofs.prover import prove
@@ -71,6 +77,34 @@ def test_nothing_is_shown_where_a_field_or_a_condition_is_undefined(prediction, 
     found = prove(claim(prediction, **options), budget=100_000)
     assert (found.outcome, found.certificate) == ("not provable", None)
     assert "it is not true that" in found.reason
+
+
+FORMULAS = st.recursive(
+    st.sampled_from(["w.p_spu", "w.mu_spu", "0.0", "0.5", "2.0", "-1.0", "1e-300", "1e300"]),
+    lambda part: st.one_of(
+        st.builds("{}({})".format, st.sampled_from(["sqrt", "exp", "Phi", "np.log", "-"]), part),
+        st.builds("({} {} {})".format, part, st.sampled_from("+-*/"), part),
+        st.builds("({}) ** {}".format, part, st.sampled_from([0, 2, 3, -1, 0.5])),
+    ),
+    max_leaves=6,
+)
+
+
+@given(FORMULAS, st.sampled_from(["<=", ">=", "=", "iff"]), st.sampled_from([0, 5]), st.integers(0, 2**32))
+def test_what_is_shown_of_a_random_formula_holds(formula, relation, above, seed):
+    """Proofs pass the checker, and values at random points agree; an altered certificate is refused, or as good."""
+    function = eval(f"lambda w: np.float64({above}) + {formula}")
+    with np.errstate(all="ignore"):
+        mine = claim(function, {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.0, 2.0)}, relation, threshold=5.0)
+        proof = prove(mine, seconds=1, budget=1000)
+        if proof.outcome in ("proved", "refuted"):
+            assert check(proof.certificate, mine)[0] == proof.outcome
+            values = true_violation(mine, points_at(mine, np.random.default_rng(seed).random((200, 2))))
+            assert proof.outcome == "refuted" or (values <= mine.tau + 1e-9).all()
+            altered = bytearray(proof.certificate)
+            altered[seed % len(altered)] ^= 1 << seed % 8
+            with suppress(Refused):
+                assert check(bytes(altered), mine)[0] == proof.outcome
 
 
 def repeated_square(start: float):
