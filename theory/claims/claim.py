@@ -46,7 +46,7 @@ class Axis(NamedTuple):
     scale
         "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself.
     integer
-        Whether all values are whole numbers.
+        Whether all values are whole numbers. On a linear scale each has the same share of the fractions.
 
     Examples
     --------
@@ -78,6 +78,9 @@ class Axis(NamedTuple):
         if self.integer:  # only whole numbers between the bounds
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
+        first, last = low, high
+        if self.integer:  # each whole number is the middle of what is rounded to it, the first and the last as well
+            low, high = low - 0.5, high + 0.5
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":
@@ -86,8 +89,7 @@ class Axis(NamedTuple):
             value = low + (high - low) * unit
         else:
             raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
-        value = np.clip(value, low, high)
-        return np.rint(value) if self.integer else value
+        return np.clip(np.rint(value) if self.integer else value, first, last)
 
     def bounds(self, earlier: SimpleNamespace | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) given the fields named before.
