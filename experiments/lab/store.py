@@ -100,6 +100,7 @@ def _files(path: Where, name: str = ""):
         system, root = fsspec.core.url_to_fs(str(located(path)))
     except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
+    system.invalidate_cache()  # another process may have written since s3 was last listed
     return system, f"{root}/{name}"
 
 

@@ -8,8 +8,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from experiments.errors import Interrupted, RequestError
 from experiments.lab import store
@@ -207,3 +209,30 @@ def test_stores_may_be_anywhere_that_fsspec_reaches(same):
         run(SWEEP, where, execute=stopped_after(4))
     same(SWEEP.run(where), SWEEP.run())
     assert store.read(where).counter.notnull().any()
+
+
+class Listed(LocalFileSystem):
+    """Like s3fs, it lists each folder once."""
+
+    protocol, cachable = "listed", True
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return LocalFileSystem._strip_protocol(str(path).removeprefix("listed://"))
+
+    def ls(self, path, detail=True, **kwargs):
+        if (path, detail) not in self.dircache:
+            self.dircache[path, detail] = super().ls(path, detail, **kwargs)
+        return self.dircache[path, detail]
+
+    def invalidate_cache(self, path=None):
+        self.dircache.clear()
+
+
+def test_blocks_that_another_process_wrote_are_seen_on_s3(tmp_path):
+    fsspec.register_implementation("listed", Listed, clobber=True)
+    where, planned = tmp_path / "a.zarr", plan(SWEEP)
+    store.begin(where, planned)
+    assert not store.finished(f"listed://{where}", planned).any()
+    store.write(where, planned, 3, compute(planned, 3))
+    assert store.finished(f"listed://{where}", planned).tolist() == [False, False, False, True, False]
