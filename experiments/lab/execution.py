@@ -91,6 +91,7 @@ def run(
         with keeping(partial(_kept, planned, path)), counting("blocks", len(missing)) as advance:
             for _ in execute(task, missing):
                 advance(1)
+    store.consolidate(path)
     return store.read(path)
 
 

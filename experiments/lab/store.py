@@ -3,13 +3,15 @@
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
 a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
 block is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a damaged
-chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
+chunk. The sentence behind each code of a reason is an attribute of a group under "reasons". While a study runs, nothing
+reads consolidated metadata; a finished store has them, for other programs.
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
 
 import json
 import tomllib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -222,6 +224,19 @@ def write(path: Where, planned: Plan, number: int, block: Block) -> None:
                 root[name][planned.region(number)] = block.arrays[name]
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
+
+
+def consolidate(path: Where) -> None:
+    """Copy the metadata of a finished store into its root, where `xarray.open_zarr` looks for them."""
+    import zarr  # start-up time
+
+    system, meta = _files(path, META)
+    with _readable(path):
+        known = "consolidated_metadata" in json.loads(system.cat_file(meta))
+    if not known:
+        with warnings.catch_warnings(), suppress(PermissionError):  # a store that cannot be written stays as it is
+            warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
+            zarr.consolidate_metadata(str(located(path)), zarr_format=3)
 
 
 def finished(path: Where, planned: Plan) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+import xarray as xr
 from fsspec.implementations.local import LocalFileSystem
 
 from experiments.errors import Interrupted, RequestError
@@ -61,6 +62,8 @@ def aftermath(tmp_path_factory, exact):
 def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same):
     same(SWEEP.run(tmp_path / "a.zarr"), SWEEP.run())
     assert not list(tmp_path.glob(".*"))
+    opened = xr.open_zarr(tmp_path / "a.zarr")  # a warning fails the test
+    np.testing.assert_array_equal(opened.counter, SWEEP.run().counter)
     run(SWEEP, tmp_path / "a.zarr", execute=lambda task, numbers: pytest.fail("there is nothing to do"))
 
 
