@@ -116,7 +116,9 @@ def _opened(path: Where, mode: str = "r") -> "zarr.Group":
 def _readable(path: Where) -> Iterator[None]:
     """Turn the errors of zarr and xarray about an unreadable store into one sentence."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Object at .* is not recognized as a component", UserWarning)
+            yield
     except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
@@ -286,6 +288,9 @@ def read(path: Where) -> "xr.Dataset":
             {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
             {name: root.attrs[name] for name in KEPT},
         )
+        for name in dataset.dims:
+            if name != "replicate" and not (name in dataset.coords and dataset[name].notnull().all()):
+                raise ValueError(f"the coordinate {name!r} is lost")
         system, folder = _files(path, REASONS)
         names = [name.rstrip("/").rsplit("/", 1)[-1] for name in system.ls(folder, detail=False)]
         groups = {int(name): root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}

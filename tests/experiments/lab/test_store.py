@@ -148,6 +148,16 @@ def test_a_lost_reason_is_reported_as_lost(tmp_path):
     assert store.read(where).legend.values.tolist() == ["", LOST]
 
 
+@pytest.mark.parametrize("lost", ["prompt/zarr.json", "sigma_xi/c/0", "counter/zarr.json", "zarr.json"])
+def test_a_store_without_one_of_its_files_is_refused(tmp_path, lost):
+    """A lost coordinate once ended in a traceback of the picture."""
+    where = tmp_path / "a.zarr"
+    SWEEP.run(where)
+    (where / lost).unlink()
+    with pytest.raises(RequestError, match="not a readable store"):
+        store.read(where)
+
+
 def test_another_study_is_refused_by_its_first_difference(tmp_path):
     where = tmp_path / "a.zarr"
     SWEEP.run(where)
