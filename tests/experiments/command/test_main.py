@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from experiments.command.main import VERBS, app
+from experiments.lab import mitigations
 from simulator.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -280,7 +281,7 @@ def test_train_reports_its_last_step_and_its_mitigation(soberclip):
     small += ["--steps", "20", "--dim-image", "2", "--dim-text", "2"]
     run = soberclip("train", *small, "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
     assert run.status == 0
-    assert "prompt-mean" in run.out
+    assert f"prompt-mean ({mitigations.MITIGATIONS['prompt-mean'].words})" in run.out
     assert "arrived after 4 steps" in run.out
     run = soberclip("train", *small, "--until", ".9")
     refused(run, "--ensemble")
