@@ -148,3 +148,11 @@ def test_reliance_of_a_tower_without_hidden_layers_is_its_weight_ratio():
     exact = score_reliance(ensemble, parameters, "name")
     # View noise adds independent errors to 4096 scores, so coefficients have a standard deviation of about 1e-2.
     assert np.allclose(score_reliance(not_known_as_linear(ensemble), parameters, "name"), exact, rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_reliance_is_zero_in_a_world_without_a_background(classes):
+    """The background's latents never vary, so no score can follow them; the normal equations are singular."""
+    world = World(classes=classes, mu_spu=0.0, sigma_spu=0.0, dim_image=8, dim_text=8)
+    ensemble = Ensemble(Recipe(**SMALL), (world,), (0,), 2)
+    assert score_reliance(ensemble, start(ensemble).parameters, "name") == pytest.approx([0], abs=1e-12)
