@@ -46,7 +46,7 @@ class Recipe(BaseModel):
 
     loss: str = Field(
         default="infonce",
-        description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, "
+        description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, "
         "group-dro or group-dro-infonce",
     )
     towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
@@ -115,7 +115,7 @@ class Recipe(BaseModel):
 
     @property
     def prompted(self) -> bool:
-        """Whether captions score the classes, not a head or mean embeddings."""
+        """Whether captions score the classes, not a head."""
         return self.objective.captions and self.last_layer == "trained"
 
     @field_validator("loss", "sampler")

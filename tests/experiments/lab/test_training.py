@@ -182,8 +182,8 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
         with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
-    # SupCon has one tower, so half of the hidden layers of InfoNCE; pairs still have captions.
-    two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supcon"))
+    # Supervised learners have one tower, so half of the hidden layers of InfoNCE; pairs still have captions.
+    two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supervised"))
     # The skip has 4 x 4 weights and 4 numbers per pair.
     assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4))
     with pytest.raises(RequestError, match="nearest valid value is 1000000"):
@@ -197,7 +197,6 @@ def test_predictions_fit_the_loss_and_the_towers():
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
     linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")
     assert linear["common"] != prediction(Recipe(), WORLD, "mean")["common"]
-    assert prediction(Recipe(loss="supcon"), WORLD, None) is None
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
     assert prediction(narrow, WORLD, "mean") != linear
     for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores; no law is known

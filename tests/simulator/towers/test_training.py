@@ -27,7 +27,7 @@ RECIPES = [
     Recipe(**SMALL),
     Recipe(**SMALL, loss="siglip"),
     Recipe(**SMALL, loss="supervised", clip=0.5, weight_decay=0.1),
-    Recipe(**SMALL, loss="supcon", temperature=0.1, activation="relu", n=40),
+    Recipe(**SMALL, temperature=0.1, activation="relu", n=40),
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),
     Recipe(**SMALL, towers="linear", schedule="constant"),
     Recipe(**SMALL, loss="group-dro", clip=0.5),
