@@ -81,7 +81,7 @@ class Recipe(BaseModel):
     )
     lr: Rate = Field(default=5e-3, description="peak learning rate")
     schedule: Literal["cosine", "constant"] = Field(default="constant", description="learning rate after warm-up")
-    warmup: int = Field(default=100, ge=0, le=10**9, description="steps of linear warm-up")
+    warmup: int = Field(default=100, ge=0, le=10**9, strict=True, description="steps of linear warm-up")
     weight_decay: Weight = Field(default=0.0, description="decoupled decay of the weights")  # it biases the optimum
     averaging: float = Field(
         default=0.4,
