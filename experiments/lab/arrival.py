@@ -35,7 +35,7 @@ def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | Non
 
     Models without a finite loss are left out.
     """
-    half = next((row for row in trace if 2 * row["step"] == trace[-1]["step"]), None)
+    half = next((row for row in trace[:-1] if abs(2 * row["step"] - trace[-1]["step"]) <= 1), None)  # steps may be odd
     if half is None:
         return None
     last = trace[-1]
