@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -160,6 +161,27 @@ def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
     (tmp_path / "run" / "trace.json").write_text("[1]")
     with pytest.raises(RequestError, match="damaged"):
         quick(resume=tmp_path / "run")
+
+
+def test_a_checkpoint_with_any_change_is_refused(tmp_path):
+    """A bit of a weight, a number that is not finite, another shape, another step."""
+    quick(output=tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    whole, tensors = file.read_bytes(), load_file(file)
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    weight = tensors["parameters/image.0.weight"]
+    for change in ({"image.0.weight": weight / 0}, {"image.0.weight": weight[:1].clone()}, {"more": weight.clone()}):
+        save_file(tensors | {f"parameters/{name}": value for name, value in change.items()}, file, metadata)
+        with pytest.raises(RequestError, match=r"damaged: .* checksum$"):
+            quick(resume=tmp_path)
+    save_file(tensors, file, metadata | {"step": "-3"})
+    with pytest.raises(RequestError, match=r"damaged: .* checksum$"):
+        quick(resume=tmp_path)
+    for byte in np.random.default_rng(0).integers(len(whole), size=40):
+        file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1]) + whole[byte + 1 :])
+        with pytest.raises(RequestError, match="checkpoint"):
+            quick(resume=tmp_path)
 
 
 def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path):
