@@ -247,3 +247,11 @@ def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tm
     assert 0 < resumed[0]["image_passes"] < 432
     for file in ("predictions.csv", "per_class.csv"):
         assert (tmp_path / "whole-out" / file).read_bytes() == (tmp_path / "killed-out" / file).read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["counteranimal published", "predict"])
+def test_processes_of_torchrun_do_not_write_the_same_files(soberclip, monkeypatch, tmp_path, verb):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    run = soberclip(*verb.split(), "--output", tmp_path / "out")
+    assert (run.status, run.err.count("\n"), (tmp_path / "out").exists()) == (2, 1, False)
+    assert "torchrun" in run.err
