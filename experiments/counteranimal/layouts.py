@@ -71,6 +71,15 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def hidden(path: str) -> bool:
+    """Whether a file or a folder on its path is hidden: macOS writes a file ._1.jpg beside 1.jpg."""
+    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
+
+
+def is_photo(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in SUFFIXES and not hidden(path)
+
+
 def list_photos(root: Path) -> Listing:
     """The photos at `root` in any of the layouts. Raises RequestError for anything else."""
     if root.is_file():
@@ -124,7 +133,7 @@ def _folders(root: Path) -> Listing:
         path = "/".join(parts)
         if file.is_dir() and len(parts) < 3:
             folders.append(path)
-        elif len(parts) > 1 and file.suffix.lower() in SUFFIXES and not file.is_dir():
+        elif len(parts) > 1 and is_photo(path) and not file.is_dir():
             entries.append(Entry(path, parts[0], "/".join(parts[1:-1])))
         else:
             strays.append(path)
@@ -174,9 +183,9 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
                 for member in tar:
                     path = str(PurePosixPath(shard.name, member.name))
                     suffix = PurePosixPath(path).suffix.lower()
-                    if member.isfile() and suffix in SUFFIXES:
+                    if member.isfile() and is_photo(member.name):
                         source.parts[path] = (shard.name, member.offset_data, member.size)
-                    elif member.isfile() and suffix == ".json":
+                    elif member.isfile() and suffix == ".json" and not hidden(member.name):
                         described[_sample(path)] = tar.extractfile(member).read()
                     elif not member.isdir():  # other files, and links, which hold no bytes
                         strays.append(path)

@@ -130,6 +130,15 @@ def test_suffixes_of_photos(tmp_path):
     assert {Path(photo.path).name for photo in read_photos(tmp_path).photos} == set(names)
 
 
+def test_hidden_files_are_no_photos(tmp_path):
+    """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
+    place = "9 ostrich/common-sand"
+    files = dict.fromkeys((f"{place}/1.png", f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png"), PNG)
+    write(tmp_path, {"all.tar": files, **{f"tree/{name}": data for name, data in files.items()}})
+    for name in ("tree", "all.tar"):
+        assert len(read_photos(tmp_path / name).photos) == 1
+
+
 def test_groups_from_a_table(tmp_path):
     write(
         tmp_path, {f"{kind}/{place}/a.png": PNG for place in ("sand", "sea", "fog") for kind in ("ostrich", "bulbul")}
