@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.counteranimal.labels import own_vocabulary, templates
+from experiments.counteranimal.class_names import imagenet_index
+from experiments.counteranimal.labels import library_names, own_vocabulary, templates
 from experiments.counteranimal.photos import inspect, inspection_document, read_photos, unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
@@ -237,10 +238,16 @@ def names(root, *kinds):
 
 
 def test_an_ambiguous_name_lists_its_meanings(tmp_path):
-    for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388")):
-        with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
+    for name, first, second in (("crane", 134, 517), ("panda", 387, 388)):
+        with pytest.raises(RequestError, match=rf"'{name}' .*{first} .*{second}"):
             read_photos(names(tmp_path / name, name))
-        assert list(read_photos(names(tmp_path / f"134 {name}", f"134 {name}")).classes) == [134]
+        assert list(read_photos(names(tmp_path / "numbered" / name, f"{second} {name}")).classes) == [second]
+
+
+def test_a_number_before_the_name_of_its_class_is_accepted():
+    for library in ("open_clip", "torchvision"):
+        for index, name in enumerate(library_names(library)):
+            assert imagenet_index(f"{index} {name}") == index
 
 
 def test_wordnet_ids(tmp_path):
@@ -355,7 +362,13 @@ def test_wrong_requests_are_one_sentence(tree):
     for folder in (tree.parent / "LAION-fnal", tree.parent):
         with pytest.raises(RequestError, match="LAION-final"):
             read_photos(folder)
-    for name, named in (("9 copy", "class 9"), ("1000 copy", "1000 .*999"), ("ostritch", "'ostritch'.*'ostrich'")):
+    for name, named in (
+        ("9 copy", "class 9"),
+        ("8 ostrich", "8 .*'hen'.*'ostrich' is class 9"),
+        ("1000 copy", "1000 .*999"),
+        ("ostritch", "'ostritch'.*'ostrich'"),
+        ("7" * 200, "no leading index"),
+    ):
         names(tree, name)
         with pytest.raises(RequestError, match=named):
             read_photos(tree)
