@@ -135,7 +135,7 @@ def evaluate(
     """
     from experiments.command.counteranimal_tables import expected_table, summary_table
 
-    _extra()
+    _check_pillow()
     from experiments.counteranimal.evaluation import run
     from experiments.counteranimal.model_config import ModelConfig, combined, expected
 
@@ -264,7 +264,7 @@ def discover(
     """
     from experiments.command.counteranimal_tables import discovery_table
 
-    _extra()
+    _check_pillow()
     from experiments.counteranimal.discovery import run
     from experiments.counteranimal.model_config import ModelConfig
 
@@ -298,7 +298,7 @@ def compose(
     """
     from experiments.command.counteranimal_tables import composition_table
 
-    _extra("PIL")
+    _check_pillow()
     from experiments.counteranimal.compose import run
 
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
@@ -330,7 +330,7 @@ def law(
     """
     from experiments.command.counteranimal_tables import law_table
 
-    _extra()
+    _check_pillow()
     from experiments.counteranimal.law import run
     from experiments.counteranimal.model_config import ModelConfig
 
@@ -339,11 +339,11 @@ def law(
     emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
 
 
-def _extra(*modules: str) -> None:
+def _check_pillow() -> None:
+    """Raise RequestError without the library that decodes photos; each kind of model names the library it needs."""
     from importlib.util import find_spec
 
-    for module in modules or ("PIL", "open_clip", "torchvision", "timm"):
-        if find_spec(module) is None:
-            raise RequestError(
-                f"this needs {module}, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
-            )
+    if find_spec("PIL") is None:
+        raise RequestError(
+            "photos need Pillow, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
+        )
