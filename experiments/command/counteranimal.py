@@ -113,8 +113,8 @@ def evaluate(
     labels: Annotated[
         Labels | None,
         Parameter(
-            help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for those in the data, "
-            "own (all in --classes) [default: 1000, or own]"
+            help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for the classes of the "
+            "data (CounterAnimal has 45), own (all in --classes) [default: 1000, or own]"
         ),
     ] = None,
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,

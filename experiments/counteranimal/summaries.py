@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest
+from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.counteranimal.metrics import (
     Counts,
     Mean,
@@ -142,7 +142,8 @@ def score_files(
         own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        settings = {"prompts": prompts, "labels": labels, "data": str(path), **own}
+        own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
+        settings = {"prompts": prompts, "labels": own_labels if labels == "45" else labels, "data": str(path), **own}
         documents.append(summarise(str(path), model, family, predictions, settings, seed))
         if folder is not None:
             write_result(folder, documents[-1], predictions)
