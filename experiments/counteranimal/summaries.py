@@ -31,6 +31,7 @@ from experiments.published.tables import published_classes, published_name, publ
 from experiments.results import Row
 
 WORST = 5  # classes that a summary lists
+LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a number may follow
 PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
 SUMMARY = "summary.json"
 CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *GROUPS, "drop")
@@ -100,7 +101,8 @@ def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
     taken: set[str] = set()  # in lower case: some file systems ignore case
     folders = []
     for name in names:
-        slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".") or "model"
+        slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+        slug = slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model"
         free, number = slug, 1
         while free.casefold() in taken:
             number += 1

@@ -22,11 +22,13 @@ ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=6), min_size=2, max_size=4))
 @example(["m", "m", "m-1", "m-2"])
+@example(["/home/" + "ä" * 200 + "/model"] * 2)
 def test_folders_are_distinct_and_inside(names):
     output = Path("out")
     folders = result_folders(output, names)
     assert len({str(folder).casefold() for folder in folders}) == len(names)
     assert all(folder.parent == output and folder.name not in ("", ".", "..") for folder in folders)
+    assert max(len(folder.name.encode()) for folder in folders) < 255
 
 
 def write(path, text=ROWS):
