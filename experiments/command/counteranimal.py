@@ -165,7 +165,9 @@ def evaluate(
 def score(
     *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
     name: Annotated[str | None, Parameter(help="name of the model [default: the file's]")] = None,
-    family: Annotated[str, Parameter(help="models that share a line in plots: CLIP, ImageNet, LVLM, ...")] = "LVLM",
+    family: Annotated[
+        str | None, Parameter(help="models that share a line: CLIP, ImageNet, LVLM, ... [default: the model alone]")
+    ] = None,
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
     prompts: Annotated[

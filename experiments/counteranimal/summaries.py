@@ -116,14 +116,17 @@ def score_files(
     files: Sequence[Path],
     *,
     name: str | None = None,
-    family: str = "LVLM",
+    family: str | None = None,
     labels: str = "1000",
     classes: Vocabulary | None = None,
     prompts: str = "simple",
     seed: int = 0,
     output: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten."""
+    """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten.
+
+    Without a family each model is its own, so that it shares no line with models that may be of another kind.
+    """
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if (labels == "own") != (classes is not None):
@@ -146,7 +149,7 @@ def score_files(
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
         settings = {"prompts": prompts, "labels": own_labels if labels == "45" else labels, "data": str(path), **own}
-        documents.append(summarise(str(path), model, family, predictions, settings, seed))
+        documents.append(summarise(str(path), model, family or model, predictions, settings, seed))
         if folder is not None:
             write_result(folder, documents[-1], predictions)
     return documents
