@@ -36,9 +36,21 @@ def test_published_rows_and_their_lines():
     rows = [r for r in published_rows() if r.family == "ImageNet"]
     x, y = (np.array([getattr(r, g) for r in rows]) for g in ("common", "counter"))
     assert document["lines"]["ImageNet"]["logit"]["slope"] == pytest.approx(float(fit_line(x, y, "logit").slope))
-    own = [r["effective_robustness"]["plain"]["value"] for r in document["rows"] if r["family"] == "ImageNet"]
-    assert sum(own) == pytest.approx(0, abs=1e-9)  # least-squares residuals
     json.dumps(document, allow_nan=False)
+    own = [r["effective_robustness"]["plain"] for r in document["rows"] if r["family"] == "ImageNet"]
+    leverage = 1 / len(x) + (x - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()
+    # A residual from the line of the others, in closed form; within the line the sum would be 0.
+    assert [e["value"] for e in own] == pytest.approx((y - fit_line(x, y, "plain").at(x)) / (1 - leverage))
+    assert {r["family"] for r in document["rows"] if r["effective_robustness"]["plain"]["left_out"]} == {"ImageNet"}
+
+
+def test_three_models_have_a_line_but_no_robustness():
+    """Without one of them two are left, and a line through two shows nothing."""
+    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.6, 0.8))]
+    other = Result(Row("x", "other", "others", 0.5, 0.25))
+    found = [r["effective_robustness"] for r in compare([*rows, other])["rows"]]
+    assert found[:3] == [None] * 3
+    assert found[3]["plain"]["value"] == pytest.approx(0)
 
 
 def test_named_published_models_are_paired():
@@ -70,10 +82,10 @@ def test_repeated_rows_are_kept_once_and_same_names_are_told_apart():
 
 
 def test_accuracies_of_zero_and_one_join_no_line():
-    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.6, 0.8, 1.0, 0.0))]
+    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.5, 0.6, 0.8, 1.0, 0.0))]
     document = compare(rows)
-    assert document["lines"]["own"]["models"] == 3
-    assert [r["effective_robustness"] is None for r in document["rows"]] == [False, False, False, True, True]
+    assert document["lines"]["own"]["models"] == 4
+    assert [r["effective_robustness"] is None for r in document["rows"]] == [False] * 4 + [True, True]
 
 
 def test_wrong_requests(tmp_path):
