@@ -147,6 +147,15 @@ def test_indices_of_other_files_are_not_paired(tmp_path):
     assert (own["comparable"], own["effective_robustness"]) == (False, None)
 
 
+def test_labels_beyond_1000_are_compared(tmp_path):
+    classes = Vocabulary(tuple(f"class {i}" for i in range(2000)), "mine", imagenet=False)
+    file = scored(tmp_path / "in", "a", 4)
+    file.write_text(file.read_text().replace("\n7,", "\n1999,"))
+    score_files([file], labels="own", classes=classes, output=tmp_path / "out")
+    (result,) = gather([str(tmp_path / "out")], *PROTOCOL)
+    assert result.classes.index[-1] == 1999
+
+
 def robustness(result, axis="logit"):
     line = [Result(row) for row in published_rows() if row.family == "ImageNet"][::3]
     document = compare([*line, result])
