@@ -220,7 +220,7 @@ def _shard_entry(path: str, described: bytes | None) -> Entry:
         document = json.loads(described)
         rest = (str(document.get(key) or "") for key in ("background", "group", "object"))
         return Entry(path, str(document["class"]), *rest)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"the JSON file beside {path!r} does not describe a photo ({error}); it needs class, and group or "
             "background"

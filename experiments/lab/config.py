@@ -29,7 +29,7 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{kind} file {str(file)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
 
 
