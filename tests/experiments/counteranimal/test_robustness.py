@@ -114,6 +114,25 @@ def scored(folder, name, right=6):
     return folder / f"{name}.csv"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"model": "a"', '"model": ["a"]'),
+        ('"model": "a"', r'"model": "\ud800"'),
+        ('"family": "a"', '"family": null'),
+        ('"prompts": "simple"', '"prompts": {}'),
+        ('"level": 0.95', '"level": 1e999'),
+    ],
+)
+def test_a_summary_of_another_kind_is_refused(tmp_path, old, new):
+    score_files([scored(tmp_path / "in", "a")], output=tmp_path / "out")
+    text = (tmp_path / "out" / "summary.json").read_text()
+    assert old in text
+    (tmp_path / "out" / "summary.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(RequestError, match=r"summary\.json' is not a result of"):
+        compare(gather([str(tmp_path / "out")], *PROTOCOL))
+
+
 def test_one_model_then_two_in_one_folder_are_three_results(tmp_path):
     files = [scored(tmp_path / "in", name, right) for name, right in (("a", 2), ("b", 5), ("c", 7))]
     score_files(files[:1], output=tmp_path / "out")
