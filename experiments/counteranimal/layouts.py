@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
 REQUEST = "compose.json"  # beside the manifest; without a manifest, composites are unfinished
+MOST_DESCRIBED = 2**20  # bytes of a JSON file in a shard
 STATE, SPLITS = "state.json", "dataset_dict.json"  # files of a saved data set
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
@@ -186,7 +187,8 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
                     if member.isfile() and is_photo(member.name):
                         source.parts[path] = (shard.name, member.offset_data, member.size)
                     elif member.isfile() and suffix == ".json" and not hidden(member.name):
-                        described[_sample(path)] = tar.extractfile(member).read()
+                        # A sparse member may claim any size; a longer description than this is no JSON when cut.
+                        described[_sample(path)] = tar.extractfile(member).read(MOST_DESCRIBED)
                     elif not member.isdir():  # other files, and links, which hold no bytes
                         strays.append(path)
                 end = tar.offset

@@ -200,6 +200,23 @@ def test_a_truncated_shard_is_refused(tmp_path):
         read_photos(tmp_path / "cut.tar")
 
 
+def test_a_sparse_member_takes_no_memory(tmp_path):
+    """A GNU sparse header of 512 bytes of data that claims 8 GiB."""
+    member = tarfile.TarInfo("a.json")
+    member.size = 512
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[156:157], header[386:410], header[483:495] = b"S", b"%011o\0%011o\0" % (0, 512), b"77777777777\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with tarfile.open(tmp_path / "whole.tar", "w") as tar:
+        add(tar, "a.png", PNG)
+        size = tar.offset
+    photo = (tmp_path / "whole.tar").read_bytes()[:size]
+    (tmp_path / "a.tar").write_bytes(photo + header + b"{}".ljust(512) + bytes(1024))
+    with pytest.raises(RequestError, match="does not describe a photo"):
+        read_photos(tmp_path / "a.tar")
+
+
 def test_members_of_a_shard_count_once(tmp_path):
     """tar -r writes a name twice, and the last entry counts; a hard link holds no bytes."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
