@@ -15,7 +15,7 @@ from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_l
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.predictions import Predictions
-from experiments.errors import RunError
+from experiments.errors import RequestError, RunError
 from experiments.progress import counting
 
 TEXT_BATCH = 256  # texts per forward pass
@@ -61,6 +61,11 @@ def score_photos(
     labels = (space or vocabulary.every_label).union(len(phrases))
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
     text, truncated = text_features(model, list(distinct), runtime, cache)
+    if text.shape[1] != encoded.features.shape[1]:
+        raise RequestError(
+            f"{model.spec or 'the model'} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
+            f"{text.shape[1]}; expected one space"
+        )
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
     scores = np.zeros((len(cosines), len(phrases)), dtype=np.float32)
     scores[:, labels] = cosines[:, [distinct[phrases[k]] for k in labels]]
