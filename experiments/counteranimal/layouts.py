@@ -268,7 +268,10 @@ def _saved(root: Path) -> Listing:
             "and group or background"
         )
     class_column = "class" if "class" in columns else "label"
-    texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
+    try:
+        texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
+    except Exception as error:  # damaged Arrow files raise different types
+        raise _damaged(root, error) from error
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
     return Listing(entries, Saved(root), [])
@@ -285,7 +288,11 @@ def _opened(root: Path) -> Any:
     try:
         return load_from_disk(str(root))
     except Exception as error:  # damaged Arrow files raise different types
-        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
+        raise _damaged(root, error) from error
+
+
+def _damaged(root: Path, error: Exception) -> RequestError:
+    return RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again")
 
 
 def _texts(data: Any, column: str) -> list[str]:

@@ -201,7 +201,7 @@ def _figures(row: Row) -> dict[str, Any]:
 
 def summary_row(document: dict[str, Any], mean: Mean) -> Row:
     """The `mean` accuracies of a summary as a row."""
-    ends = {f"interval_{name}": i and tuple(i) for name, i in document["intervals"][mean].items()}
+    ends = {f"interval_{name}": i and (float(i[0]), float(i[1])) for name, i in document["intervals"][mean].items()}
     return Row(
         source=document["source"],
         model=document["model"],

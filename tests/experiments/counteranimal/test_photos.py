@@ -249,6 +249,18 @@ def test_wrong_saved_data(tmp_path):
             read_photos(tmp_path / name)
 
 
+def test_a_damaged_saved_data_set_is_one_sentence(tmp_path):
+    """The label of the first row becomes a large number."""
+    root = as_saved(tmp_path / "s", spread())
+    (file,) = root.glob("*.arrow")
+    labels = np.array([1, 1, 1, 1, 1, 0]).tobytes()  # 16 bulbul sorts before 9 ostrich
+    data = file.read_bytes()
+    assert data.count(labels) == 1
+    file.write_bytes(data.replace(labels, b"\x7f" + labels[1:]))
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_photos(root)
+
+
 def names(root, *kinds):
     """A tree with one photo per class."""
     return as_tree(root, [(0, (kind, "common", "x")) for kind in kinds])

@@ -122,6 +122,7 @@ def scored(folder, name, right=6):
         ('"family": "a"', '"family": null'),
         ('"prompts": "simple"', '"prompts": {}'),
         ('"level": 0.95', '"level": 1e999'),
+        ('"common": [', '"common": [[0],'),
     ],
 )
 def test_a_summary_of_another_kind_is_refused(tmp_path, old, new):
