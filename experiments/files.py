@@ -152,7 +152,7 @@ def read_json(path: Path) -> Any:
     """The document in a JSON file; None if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):  # the last for a document that is nested too deeply
         return None
 
 
