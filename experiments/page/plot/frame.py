@@ -110,14 +110,13 @@ def caption(picture: Picture) -> list[str]:
         explained = [f"{axis.label()}: {axis.explained}" for axis in picture.axes if axis.meaning]
         sentences.append("; ".join(explained) + ".")
     if picture.world is not None:
-        words = [*picture.fixed, *picture.world]
-        sentences.append(f"World: {', '.join(words)}, all else by default." if words else "World: the default one.")
+        sentences.append(f"World: {', '.join([*picture.fixed, *picture.world, 'all else by default'])}.")
     elif picture.fixed:
         sentences.append(f"At {', '.join(picture.fixed)}.")
     if picture.kind == "plane" and picture.undefined:
         sentences.append("No mark: the learner is undefined. No open mark: no law is known.")
     else:
-        sentences += [f"Undefined: {reason}." for reason in picture.undefined]
+        sentences += [f"Undefined{f' ({route})' if route else ''}: {reason}." for route, reason in picture.undefined]
     done, whole = picture.computed
     if done < whole:
         sentences.append(f"{done} of {whole} cells are computed.")

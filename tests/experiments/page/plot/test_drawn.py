@@ -107,6 +107,12 @@ def test_lines_mark_worlds_without_an_answer():
     assert "Undefined: sigma_xi = 0" in words(figure)
 
 
+def test_the_caption_names_the_route_without_an_answer_and_the_default_world():
+    shown = words(plot(handmade.measured(handmade.theory({"sigma_xi": np.linspace(0, 4, 9)}, ("infonce",)))))
+    assert "Undefined (theory): sigma_xi = 0" in shown
+    assert r"World: $p_{\mathrm{spu}}$ = 0.9, $\mu_{\mathrm{spu}}$ = 1, all else by default." in shown
+
+
 def test_without_axes_each_learner_is_a_point():
     table = handmade.measured(handmade.theory({"p_spu": [0.9]}, ("linear", "bayes"), ("name", "mean")))
     figure = plot(table)
