@@ -76,6 +76,14 @@ def test_differences_have_a_line_and_name_who_is_ahead():
     assert "exact, by theory" in words(figure)
 
 
+def test_infinite_values_take_the_end_colours(table):
+    infinite = table.reliance.where(table.mu_spu < 4, np.inf).where(table.p_spu < 1, -np.inf)
+    figure = plot(table.assign(reliance=infinite), "reliance", {"learner": "linear", "prompt": "name"})
+    figure.draw_without_rendering()
+    mesh = next(c for c in figure.axes[0].collections if isinstance(c, QuadMesh))
+    assert (mesh.get_array()[-1, 0], mesh.get_array()[0, -1]) == (mesh.norm.vmax, mesh.norm.vmin)
+
+
 def test_two_panels_in_a_row_leave_room_for_the_words_around_them():
     axes = {"mention_spu": np.linspace(0, 1, 6), "mention_inv": np.linspace(0.05, 1, 6), "p_inv": [0.8, 1.0]}
     figure = plot(handmade.theory(axes, prompts=("name", "mean")), "linear:name minus linear:mean")
