@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from experiments.page.plot.axes import MOST_TICKS, UNITS, style_axis
+from experiments.page.plot.axes import MOST_TICKS, UNITS, literal, style_axis
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import DIFFERENCE
 from simulator.quantities import MEASURED
@@ -120,7 +120,8 @@ def caption(picture: Picture) -> list[str]:
     if picture.kind == "plane" and picture.undefined:
         sentences.append("No mark: the learner is undefined. No open mark: no law is known.")
     else:
-        sentences += [f"Undefined{f' ({route})' if route else ''}: {reason}." for route, reason in picture.undefined]
+        for route, reason in picture.undefined:
+            sentences.append(f"Undefined{f' ({route})' if route else ''}: {literal(reason)}.")
     done, whole = picture.computed
     if done < whole:
         sentences.append(f"{done} of {whole} cells are computed.")

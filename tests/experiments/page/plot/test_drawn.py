@@ -84,6 +84,26 @@ def test_infinite_values_take_the_end_colours(table):
     assert (mesh.get_array()[-1, 0], mesh.get_array()[0, -1]) == (mesh.norm.vmax, mesh.norm.vmin)
 
 
+def test_texts_of_users_are_no_formulas(table):
+    costs = "costs $x_{ and $y"
+    names = table.rename(mu_spu="loss").assign_coords(
+        learner=["<a> & $b_{$", "infonce"], loss=[f"${i}_{{$" for i in MU]
+    )
+    names["legend"] = ("legend", np.array(["", costs], dtype=object))
+    names["undefined"] = names.undefined.where(names.p_spu < 0.6, 1)
+    for what, at in (("counter", {"loss": "$0.5_{$"}), ("counter", {"p_spu": 0.5}), ("groups", {"p_spu": 0.5})):
+        figure = plot(names, what, at)
+        figure.draw_without_rendering()
+        assert "<a> & \\$b_{\\$" in words(figure)
+    assert costs.replace("$", "\\$") in words(plot(names, "counter", {"loss": "$0.5_{$"}))
+
+
+def test_infinite_measurements_have_no_interval(table):
+    infinite = handmade.measured(table.isel(mu_spu=0))
+    infinite[["reliance", "reliance_low"]] = infinite[["reliance", "reliance_low"]].where(infinite.p_spu < 1, np.inf)
+    plot(infinite, "reliance").draw_without_rendering()
+
+
 def test_two_panels_in_a_row_leave_room_for_the_words_around_them():
     axes = {"mention_spu": np.linspace(0, 1, 6), "mention_inv": np.linspace(0.05, 1, 6), "p_inv": [0.8, 1.0]}
     figure = plot(handmade.theory(axes, prompts=("name", "mean")), "linear:name minus linear:mean")
