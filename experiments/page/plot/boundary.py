@@ -27,7 +27,7 @@ from simulator.accuracy import Accuracy
 from simulator.world import World, Worlds
 from theory.learners.base import UNDEFINED, attempt
 
-FINE = 24  # at least so many steps of the grid along an axis
+FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
 PROBES = 8  # most values per axis at which a learner is tested for sampling
 SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one

@@ -79,7 +79,7 @@ def test_no_line_where_a_and_b_are_equal_without_changing_sides():
     for gap in (edge, touch):
         assert lines(gap, x, x) == ()
     for line in lines(noise, x, x):
-        assert line[:, 0].max() <= 0.5 + 2 / 32  # none across the plateau
+        assert line[:, 0].max() <= 0.5 + 2 / 16  # none across the plateau
 
 
 def test_a_line_along_the_grid_is_found():
@@ -102,7 +102,7 @@ def test_rounding_errors_give_no_roots():
     x = axis("x", np.linspace(0, 1, 9))
     (line,) = lines(lambda x, y: x * (y - 0.3) + 1e-17 * np.sin(1e6 * y), x, x)
     assert np.allclose(line[:, 1], 0.3)
-    assert line[:, 0].min() < 2 / 32
+    assert line[:, 0].min() < 2 / 16  # two cells
 
 
 def test_along_n_only_measurements_say_where_learners_are_equal():
