@@ -534,7 +534,7 @@ class Worlds:
     def text_noise(self) -> Numbers:
         """sigma_xi_text, or sigma_xi where that is unset."""
         own = np.asarray(self.sigma_xi_text)
-        return np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+        return own if own.dtype != object else np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
@@ -608,7 +608,7 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
 def _checked(name: str, value: Any) -> Any:
     """A field's number or array of numbers; None, alone or in an array, if the field may be unset."""
     try:
-        if _DEFAULTS.get(name, 0.0) is None:
+        if _DEFAULTS.get(name, 0.0) is None and getattr(value, "dtype", np.dtype(object)).kind == "O":
             array = np.array(value, dtype=object)
             unset = np.equal(array, None)
             if unset.any():
