@@ -77,9 +77,6 @@ class Pixels(Checked):
     tied: tuple[StrictInt, ...] | None = Field(
         default=None, description="classes with an attribute of their own; unset: all"
     )
-    captions: Literal["one-hot", "tokens"] = Field(
-        default="one-hot", description="one-hot vectors of object and attribute, or tokens of a sentence"
-    )
     told: Literal["label", "object"] = Field(
         default="label",
         description="class that captions name if the object shown is another's: the label's, as in [W], or the "

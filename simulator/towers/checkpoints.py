@@ -17,7 +17,7 @@ from simulator.world import World
 PARTS = ("parameters", "moments", "averages")
 # Of checkpoints and run folders; a run cannot continue across formats. 2: streams of the CPU come from numpy. 3: SOAP's
 # first moments are in its coordinates. 4: streams of other devices come from torch's generators. 5: recipes have no
-# normalisation, and states no norms. 6: checkpoints have a checksum.
+# normalisation, and states no norms. 6: checkpoints have a checksum, and recipes no text towers.
 FORMAT = 6
 
 

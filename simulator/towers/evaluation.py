@@ -51,9 +51,7 @@ def class_vectors(
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
-    pool, caption = prompt_row(prompt).pool, prompt_row(prompt).caption
-    if caption is not None and caption.average and ensemble.inputs["text"].form == "words":
-        pool = "mean"  # sentences have no average; their embeddings do
+    pool = prompt_row(prompt).pool
     if pool is None:
         texts = ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
         return scored(recipe, embed(recipe, parameters, "text", texts))

@@ -115,10 +115,8 @@ class PairSet:
     def pick(self, rows: Int[torch.Tensor, " B"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(images, tokens, labels) of some pairs."""
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
-        named, K = picked.labels if self.scene.views.told == "label" else picked.objects, len(self.tokens) - 1
-        caption = [torch.where(picked.mentioned[:, b], code, K) for b, code in enumerate((named, picked.attributes))]
         images = self.scene.render(picked.scans, picked.attributes, picked.photos)
-        return images, self.tokens[tuple(caption)], picked.labels
+        return images, self.tokens[picked.captions(self.scene)], picked.labels
 
 
 def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:

@@ -70,7 +70,7 @@ class Objective:
     scale: ClassVar[float | None] = None
     # Whether scores have a learned bias. At its initial value -log(B - 1) negatives weigh as much as the positive.
     bias: ClassVar[bool] = False
-    towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv", "tokens")  # kinds for which it is defined
+    towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv")  # kinds for which it is defined
     least_batch: ClassVar[int] = 2  # smallest batch for which the loss is defined
     # Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and width.
     population_learner: ClassVar[Mapping[str, str]] = {}
@@ -121,8 +121,7 @@ class Objective:
     def learner(self, recipe: "Recipe") -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None if no law is known.
 
-        None for a fixed temperature, since cosines then cannot reach the optimum's scores, for a frozen tower, and for
-        towers of two kinds.
+        None for a fixed temperature, since cosines then cannot reach the optimum's scores, and for a frozen tower.
 
         Parameters
         ----------
@@ -133,7 +132,7 @@ class Objective:
             return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or recipe.temperature is not None or len(set(recipe.kinds.values())) > 1
+        unknown = self.sampler is None or recipe.temperature is not None
         return None if unknown else self.population_learner.get(recipe.towers)
 
     def law(self, recipe: "Recipe", worlds: World | Worlds) -> World | Worlds:

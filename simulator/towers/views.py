@@ -59,14 +59,12 @@ class GaussianViews:
 
 
 class PixelViews:
-    """Bytes of images; captions as vectors or words."""
+    """Bytes of images; captions as vectors."""
 
     def inputs(self, world: World) -> dict[str, View]:
-        scene, side = scenery(world.views, world.classes), world.views.side
-        length = captions.table(scene).shape[2:]
-        words = world.views.captions == "tokens"
-        text = View("words", length, len(captions.vocabulary(scene))) if words else View("vector", length)
-        return {"image": View("image", (3, side, side)), "text": text}
+        scenery(world.views, world.classes)  # raises ValueError for pictures that cannot be read
+        side = world.views.side
+        return {"image": View("image", (3, side, side)), "text": View("vector", (2 * world.classes,))}
 
     def block_size(self, world: World) -> int:
         return pixels.block_size(world)
@@ -75,23 +73,17 @@ class PixelViews:
         streams = [f"{stream}/{k}" for k in ensemble.models]
         block = pixels.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
         block = Pairs(*(field.to(ensemble.device) for field in block))
-        return block if block.texts.dtype == torch.int64 else block._replace(texts=block.texts.to(ensemble.dtype))
+        return block._replace(texts=block.texts.to(ensemble.dtype))
 
     def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
-        """Vectors are averaged with a prompt's weights; among sentences the likeliest is taken."""
-        world = worlds[0]
-        table = captions.table(scenery(world.views, world.classes, ensemble.device)).flatten(0, 1)
+        """All captions, averaged with a prompt's weights."""
         weights = np.stack([captions.prompts(own, prompt) for own in worlds])  # (E, K, K + 1, K + 1)
-        weights = torch.as_tensor(weights, device=ensemble.device).flatten(2)
-        if table.is_floating_point():
-            return (weights @ table.double()).to(ensemble.dtype)
-        return table[weights.argmax(2)]
+        table = captions.table(worlds[0].classes).double().flatten(0, 1)
+        return (torch.as_tensor(weights).flatten(2) @ table).to(ensemble.device, ensemble.dtype)
 
     def identity(self, world: World) -> dict[str, Any]:
-        """Digest of all pictures, and the vocabulary of sentences."""
-        scene = scenery(world.views, world.classes)
-        words = captions.vocabulary(scene) if world.views.captions == "tokens" else ()
-        return {"pictures": scene.digest, "vocabulary": list(words)}
+        """Digest of all pictures."""
+        return {"pictures": scenery(world.views, world.classes).digest}
 
 
 Views = GaussianViews | PixelViews
