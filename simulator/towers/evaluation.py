@@ -18,6 +18,7 @@ from simulator.gaussian.pairs import dictionaries
 from simulator.pixels import groups
 from simulator.pixels.groups import Trial as TestImages
 from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
+from simulator.streams import numpy_stream
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters, embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
@@ -145,10 +146,11 @@ def ensemble_accuracy(
         points = standard_points(ensemble) if points is None else points
         return _accuracy_on_points(ensemble, parameters, prompt, points)
     critics = linear_critics(ensemble, parameters, prompt)
-    rows = [
-        group_accuracy(LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1]), w.mixture(), w.nu_image)
-        for k, w in enumerate(ensemble.worlds)
-    ]
+    rows = []
+    for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
+        critic = LinearCritic(*(part[k : k + 1] for part in critics))
+        points = numpy_stream(ensemble.seed, "test points", number)
+        rows.append(group_accuracy(critic, world.mixture(), world.nu_image, points))
     return np.stack(rows, axis=1)
 
 

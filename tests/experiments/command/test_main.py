@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from experiments.command.main import VERBS, app
+from experiments.lab import mitigations
 from simulator.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -88,7 +89,7 @@ WRONG = {  # request: words of its error message
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
-    "predict 3": "'3'",
+    "claims wang": "soberclip claims has no use for 'wang'; soberclip claims --help lists its options",
     "predict --learner infonce --sigma-xi 0": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
@@ -137,6 +138,7 @@ def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
         ("p_spu = = 2", "TOML"),
         ("[[attribute]]\nsigma = -1.0", "attribute.0.sigma = -1.0"),
         ("\x00", "TOML"),
+        ("a = " + "[" * 3000, "TOML"),  # too deep for Python's parser
     ],
 )
 def test_wrong_world_files(soberclip, tmp_path, text, value):
@@ -278,7 +280,7 @@ def test_train_reports_its_last_step_and_its_mitigation(soberclip):
     small += ["--steps", "20", "--dim-image", "2", "--dim-text", "2"]
     run = soberclip("train", *small, "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
     assert run.status == 0
-    assert "prompt-mean" in run.out
+    assert f"prompt-mean ({mitigations.MITIGATIONS['prompt-mean'].words})" in run.out
     assert "arrived after 4 steps" in run.out
     run = soberclip("train", *small, "--until", ".9")
     refused(run, "--ensemble")

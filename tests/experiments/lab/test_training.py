@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from scipy.stats import t
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab.evaluate import predicted
+from experiments.lab.evaluate import _measured, predicted
 from experiments.lab.setting import Setting
 from experiments.lab.training import train
 from simulator.towers import evaluation, multiprocess
@@ -277,3 +278,11 @@ def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatc
     resumed = quick(long, share_out=True, resume=tmp_path)
     assert resumed["prompts"] == shared["prompts"] == alone["prompts"]
     assert resumed["trace"] == shared["trace"] == alone["trace"]
+
+
+def test_the_interval_over_models_counts_the_error_of_shared_test_images():
+    """Equal models differ in nothing; their error is that of the images, whose sets disagree by .02."""
+    by_set = np.array([[0.8] * 5, [0.82] * 5])
+    measured = _measured({"common": by_set, "counter": by_set}, np.ones(5, bool))
+    low, high = measured["interval95"]["common"]
+    assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
