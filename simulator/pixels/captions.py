@@ -48,11 +48,7 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
 
 
 def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:
-    """Weights of the captions of `table` in each class's prompt; they sum to 1 for every class.
-
-    "name" and "background" have one caption each. The others weigh the training captions of the class; the caller
-    averages captions, embeddings or scores.
-    """
+    """Weights of the captions of `table` in each class's prompt: one caption, or the class's training captions."""
     K = world.classes
     if prompt in ("name", "background"):
         own = np.arange(K)

@@ -140,18 +140,7 @@ class Pixels(Checked):
         return tuple(range(classes)) if self.tied is None else self.tied
 
     def check_classes(self, classes: int) -> None:
-        """Raise ValueError if these views cannot show `classes` classes.
-
-        Parameters
-        ----------
-        classes
-            K.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer objects or colours, or if a tied class does not exist.
-        """
+        """Raise ValueError if there are fewer objects or colours than `classes`, or if a tied class does not exist."""
         limits = []
         if self.objects in ("digits", "mnist"):
             limits.append((DIGITS, "digits"))

@@ -6,15 +6,11 @@ Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves r
 Weights of pairs multiply the terms of their means: 1/r_i, 1/c_i and the identity's entry i by w_i.
 The backward pass recomputes the tiles of E: memory O(B h + tile), four products in place of three.
 
-E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
-before. A row's and a column's largest cosine is at least that of its own pair, so the smallest matched cosine gives a
-bound. Beyond the limit the loss shifts the sums row by row and column by column, with two exponentials per entry.
+E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64). A row's largest cosine is at
+least that of its own pair, so the smallest matched cosine gives a bound. Beyond the limit sums are shifted row by row
+and column by column, with two exponentials per entry. SigLIP's gradient is accumulated in the forward pass.
 
-SigLIP needs no normaliser: its gradient is accumulated in the forward pass, three products in all.
-
-Rows may be a process's share of the batch (`simulator.towers.distributed`). Each process then returns its own share of
-the loss, and the processes' gradients add up to the gradient of the whole loss.
-
+Rows may be a process's share of the batch (`simulator.towers.distributed`); its loss is then a share, too.
 Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size. Matched
 cosines are always computed in full precision.
 """
@@ -213,10 +209,7 @@ class _InfoNCE(torch.autograd.Function):
 
 
 def _normalisers(I, T, pairs, scale, problem, safe):
-    """(log sum over columns, log sum over rows) of exp(l).
-
-    All terms are shifted by s if that is safe. Otherwise each sum is shifted by its own largest term so far.
-    """
+    """(log sum over columns, log sum over rows) of exp(l)."""
     entrywise, add, start = (_sums, torch.add, 0.0) if safe else (_log_sums, torch.logaddexp, -torch.inf)
     i, t = (scale * I).to(problem.product), T.to(problem.product)
     row, column = I.new_full((len(I),), start), I.new_full((len(T),), start)

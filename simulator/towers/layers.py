@@ -12,7 +12,7 @@ the CPU in float64. Model k is therefore the same in any ensemble and on any dev
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,22 +23,11 @@ from simulator.streams import numpy_stream
 from simulator.towers.recipe import Recipe
 
 Parameters = dict[str, torch.Tensor]
+Shape = tuple[int, ...]  # of one view: (d,) of a vector, (3, S, S) of an image
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
 SIDE = 3  # of a convolution's patch
 STRIDE = 2
-
-
-class View(NamedTuple):
-    """The input of a tower: one pair's image or caption."""
-
-    form: Literal["vector", "image"]
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """Numbers in one view."""
-        return math.prod(self.shape)
 
 
 class Layer(NamedTuple):
@@ -52,13 +41,13 @@ class Layer(NamedTuple):
     uses: int = 1  # times that it is applied to one view
 
 
-def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """The affine maps of one tower, first to last."""
-    kind, width, depth = recipe.kinds[tower], recipe.width, recipe.depth
+def layers(recipe: Recipe, tower: str, shape: Shape) -> list[Layer]:
+    """The affine maps of one tower that reads views of a shape, first to last."""
+    kind, width, depth, numbers = recipe.kinds[tower], recipe.width, recipe.depth, math.prod(shape)
     if kind == "linear":
-        return [Layer(f"{tower}.0", view.size, recipe.embed_dim, bias=False)]
+        return [Layer(f"{tower}.0", numbers, recipe.embed_dim, bias=False)]
     if kind == "conv":
-        size, *sides = view.shape
+        size, *sides = shape
         found = []
         for i in range(depth):
             sides = [(side - 1) // STRIDE + 1 for side in sides]
@@ -66,23 +55,23 @@ def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
             size = width
         size *= math.prod(sides)
     else:
-        *inputs, size = view.size, *[width] * depth
+        *inputs, size = numbers, *[width] * depth
         found = [Layer(f"{tower}.{i}", a, width, hidden=True) for i, a in enumerate(inputs)]
     found.append(Layer(f"{tower}.{depth}", size, recipe.embed_dim))
     if kind == "mlp" and recipe.skip == "linear":
-        found.append(Layer(f"{tower}.skip", view.size, recipe.embed_dim, bias=False))
+        found.append(Layer(f"{tower}.skip", numbers, recipe.embed_dim, bias=False))
     return found
 
 
-def check_inputs(recipe: Recipe, views: Mapping[str, View]) -> None:
+def check_inputs(recipe: Recipe, views: Mapping[str, Shape]) -> None:
     """Raise ValueError for convolutions of vectors."""
-    if recipe.towers == "conv" and views["image"].form != "image":
+    if recipe.towers == "conv" and len(views["image"]) < 3:
         raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
 
 
 def initialise(
     recipe: Recipe,
-    views: Mapping[str, View],
+    views: Mapping[str, Shape],
     classes: int,
     seed: int,
     models: Sequence[int],
@@ -90,10 +79,7 @@ def initialise(
     device: str,
     dtype: torch.dtype,
 ) -> Parameters:
-    """Initial parameters of the models numbered `models`: weights, then log scale and bias if the loss has them.
-
-    Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere.
-    """
+    """Initial parameters: weights N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015), else 1."""
 
     def normal(name: str, *shape: int) -> torch.Tensor:
         drawn = [numpy_stream(seed, f"init/{name}", k).standard_normal(shape) for k in models]
@@ -153,10 +139,7 @@ def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -
 def convolved(
     x: Float[torch.Tensor, "E B C H W"], weight: Float[torch.Tensor, "E p O"], bias: Float[torch.Tensor, "E O"]
 ) -> Float[torch.Tensor, "E B O h w"]:
-    """Every model's convolution of its own images.
-
-    A CPU loops over models, which is about twice as fast as one grouped convolution. A GPU uses groups.
-    """
+    """Every model's convolution of its own images: a loop, twice as fast as groups on a CPU; groups on a GPU."""
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     options = {"stride": STRIDE, "padding": SIDE // 2}
     if x.device.type == "cpu":

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from simulator.towers.layers import STRIDE, View, check_inputs, convolved, embed, initialise, layers, logit_scale
+from simulator.towers.layers import STRIDE, check_inputs, convolved, embed, initialise, layers, logit_scale
 from simulator.towers.recipe import Recipe
 
-VIEWS = {"image": View("image", (3, 9, 8)), "text": View("vector", (6,))}
+VIEWS = {"image": (3, 9, 8), "text": (6,)}
 SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
 
 
@@ -20,9 +20,7 @@ def begin(towers: str, models=(0, 1)):
 
 def views(n: int = 4) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return {
-        tower: torch.rand(2, n, *view.shape, dtype=torch.float64, generator=generator) for tower, view in VIEWS.items()
-    }
+    return {tower: torch.rand(2, n, *shape, dtype=torch.float64, generator=generator) for tower, shape in VIEWS.items()}
 
 
 @pytest.mark.parametrize("towers", ["conv", "mlp", "linear"])
@@ -53,11 +51,11 @@ def test_bytes_are_pixels_from_0_to_1():
 
 def test_convolutions_of_vectors_are_refused():
     with pytest.raises(ValueError, match=r"^towers = 'conv' .* linear or mlp"):
-        check_inputs(Recipe(towers="conv"), {"image": View("vector", (4,))})
+        check_inputs(Recipe(towers="conv"), {"image": (4,)})
 
 
 def vectors(**fields):
-    views = {"image": View("vector", (30,)), "text": View("vector", (20,))}
+    views = {"image": (30,), "text": (20,)}
     recipe = Recipe(**{"width": 200, "depth": 3, "embed_dim": 16, **fields})
     return recipe, initialise(recipe, views, 4, 7, (0, 1), device="cpu", dtype=torch.float64)
 
