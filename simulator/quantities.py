@@ -36,6 +36,8 @@ def numbers(value: Any, low: float, high: float) -> Any:
     if array.size and not (low <= array.min() and array.max() <= high):  # nan fails both
         first = array[~((low <= array) & (array <= high))].flat[0]
         near = "" if first != first else f"; the nearest valid value is {min(max(first, low), high):.12g}"
+        if high == 1 and first >= 2:  # a probability, perhaps meant in percent
+            near = f"; {first:g} % is {first / 100:g}" if first <= 100 else ""
         raise ValueError(f"{first} lies outside [{low:.12g}, {high:.12g}]{near}")
     whole = isinstance(low, int)
     if whole and (broken := array % 1 != 0).any():

@@ -13,6 +13,7 @@ import xarray as xr
 
 from experiments.errors import RequestError, RunError
 from experiments.inference import FRACTION, LEVEL, REALS, t_bounds
+from experiments.page.plot.axes import literal
 from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
 from simulator.naming import suggestion
 
@@ -38,7 +39,9 @@ class Who(NamedTuple):
 
     @property
     def label(self) -> str:
-        return ", ".join(part for part in (self.learner, self.prompt and f"{self.prompt} prompt", self.route) if part)
+        """As a figure shows it."""
+        parts = (self.learner, self.prompt and f"{self.prompt} prompt", self.route)
+        return literal(", ".join(part for part in parts if part))
 
     @property
     def anywhere(self) -> "Who":

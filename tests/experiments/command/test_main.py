@@ -86,6 +86,7 @@ def test_flags_override_the_file(soberclip, tmp_path):
 
 WRONG = {  # request: words of its error message
     "predict --p-spu 1.4": "1.4 lies outside [0, 1]; the nearest valid value is 1",
+    "predict --p-spu 90": "90.0 lies outside [0, 1]; 90 % is 0.9",
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
