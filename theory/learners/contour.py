@@ -12,6 +12,7 @@ the chord's normal find it, from the cubic with the right tangents. It is cut in
 cut lies where the tangents of its ends meet: at corners, which little view noise hardly rounds.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import NOTHING, Preference, PromptMixture
+from theory.learners.pmi import NOTHING, Preference, PromptMixture, PromptPreference
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
@@ -30,21 +31,32 @@ NOISE = 1e-13  # of the largest preference on the grid
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
+class Scales(NamedTuple):
+    """Where the preference may change fast, per block: around centres, within a deviation."""
+
+    mean: Float[np.ndarray, "2 W"]
+    centre: Float[np.ndarray, "2 2 W"]
+    deviation: Float[np.ndarray, "2 W"]
+
+
 def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Accuracies of every world, and whether its boundary could be followed."""
     W = mixture.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
     # Near the origin the boundary must cross x = 0, the edge of the grid, and not run along it.
     origin = np.zeros(W)
-    _, slope_x, slope_y = Preference(mixture)(origin, origin)
+    _, slope_x, slope_y = PromptPreference(mixture)(origin, origin)
     for swap in (False, True):
         chosen = np.flatnonzero((np.abs(slope_x) > np.abs(slope_y)) == swap)
         part = _swapped(mixture.of(chosen)) if swap else mixture.of(chosen)
         for start in range(0, len(chosen), CHUNK):
             rows = chosen[start : start + CHUNK]
-            result[rows], sound[rows] = _accuracy(part.of(slice(start, start + CHUNK)), tolerance, spacing)
-        if swap:  # then the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)
-            result[chosen, 1] = 1 - result[chosen, 1]
+            own = part.of(slice(start, start + CHUNK))
+            scales = Scales(own.mean, own.centre[:, :2], np.sqrt(own.variance[:, 0]))
+            preference, on_grid = PromptPreference(own), partial(grid_preference, own)
+            result[rows], sound[rows] = _accuracy(scales, preference, on_grid, tolerance, spacing)
+        if swap:
+            result[chosen] = _swapped_back(result[chosen])
     return result, sound
 
 
@@ -54,15 +66,30 @@ def _swapped(mixture: PromptMixture) -> PromptMixture:
     )
 
 
-def _accuracy(mixture: PromptMixture, tolerance: float, spacing: float):
+def _swapped_back(accuracy: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
+    """Of swapped blocks the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)."""
+    return np.stack([accuracy[:, 0], 1 - accuracy[:, 1]], axis=-1)
+
+
+def region_accuracy(pooled, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """As `contour_accuracy`, of one world whose preference is no mixture (`theory.learners.captions.Pooled`)."""
+    origin = np.zeros(1)
+    _, slope_x, slope_y = pooled(origin, origin)
+    swap = bool(np.abs(slope_x) > np.abs(slope_y))
+    if swap:
+        pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
+    accuracy, sound = _accuracy(pooled.scales(), pooled, pooled.on_grid, tolerance, spacing)
+    return _swapped_back(accuracy) if swap else accuracy, sound
+
+
+def _accuracy(scales: Scales, preference, on_grid, tolerance: float, spacing: float):
     reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
-    x, y = _lines(mixture, 0, reach, spacing), _lines(mixture, 1, reach, spacing)
-    preference = Preference(mixture)
+    x, y = _lines(scales, 0, reach, spacing), _lines(scales, 1, reach, spacing)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    g = grid_preference(mixture, x, y)
+    g = on_grid(x, y)
     positive = g > 0
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
-    means = np.stack([mixture.mean, mixture.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+    means = np.stack([scales.mean, scales.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
     return amount + _far_side(roots, positive, vertical, means[1]), sound & ~_runs_along_the_edge(g, x, y)
@@ -80,15 +107,15 @@ def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.nda
     return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
 
 
-def _lines(mixture: PromptMixture, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
+def _lines(scales: Scales, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
-    mean, deviation = mixture.mean[b], np.sqrt(mixture.variance[b, 0])
+    mean, deviation = scales.mean[b], scales.deviation[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     narrow = deviation < spacing
     step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
     offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-    first, second = np.abs(mixture.centre[b, :2])
+    first, second = np.abs(scales.centre[b])
     second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
     near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
     lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)

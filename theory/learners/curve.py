@@ -23,7 +23,7 @@ from scipy.special import ndtr
 
 from simulator.prompts import Prompt
 from simulator.world import Worlds
-from theory.learners.pmi import Preference, PromptMixture
+from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 from theory.quadrature import gaussian_average
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
@@ -57,7 +57,7 @@ def curve_accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray
 
 def _accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
     mixture = _turned(mixture)
-    preference = Preference(mixture.of(np.s_[:, None]))
+    preference = PromptPreference(mixture.of(np.s_[:, None]))
 
     def eta(rows, w, low, high):
         return boundary(preference.of((rows, slice(None))), w, low, high)
@@ -100,7 +100,7 @@ def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.nd
 def _turned(mixture: PromptMixture) -> PromptMixture:
     """x turned so that the preference rises in both coordinates; its means then bear signs."""
     origin = np.zeros(mixture.mean.shape[-1])
-    _, *slope = Preference(mixture)(origin, origin)
+    _, *slope = PromptPreference(mixture)(origin, origin)
     turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
     return mixture._replace(centre=mixture.centre * turn[:, None], mean=mixture.mean * turn)
 

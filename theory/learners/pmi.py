@@ -13,7 +13,7 @@ Without noise in captions (nu_T = 0) a silent caption is exactly 0. Then a nonze
 block, and a zero coordinate is silent if captions may be silent.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -85,7 +85,18 @@ def _at(field: np.ndarray, worlds) -> np.ndarray:
     return np.ascontiguousarray(field[(..., *worlds) if isinstance(worlds, tuple) else (..., worlds)])
 
 
-class Preference:
+@runtime_checkable
+class Preference(Protocol):
+    """The preference g for + at points of an image's two blocks; it decides + where g > 0, and g(-x) = -g(x)."""
+
+    def of(self, worlds) -> "Preference":
+        """At the worlds `worlds` (an index) alone."""
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(g, dg/dx, dg/dy) at block coordinates x and y."""
+
+
+class PromptPreference:
     """g(x) = L(x) - L(-x) and its gradient at points x of many worlds.
 
     The quadratics are kept as even and odd parts, exponent_c(+-x) = even +- odd. Rounding is a few eps of the largest
@@ -99,9 +110,9 @@ class Preference:
         self._slope = 2 * centre * self._curve
         self._constant = mixture.log_weight[i, j] - (centre**2 * self._curve).sum(axis=0)
 
-    def of(self, worlds) -> "Preference":
+    def of(self, worlds) -> "PromptPreference":
         """At the worlds `worlds` (an index) alone."""
-        part = object.__new__(Preference)
+        part = object.__new__(PromptPreference)
         fields = (self._curve, self._slope, self._constant)
         part._curve, part._slope, part._constant = (_at(field, worlds) for field in fields)
         return part
