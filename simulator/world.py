@@ -341,9 +341,11 @@ class Worlds:
         for array in (*values.values(), *chain.from_iterable(further)):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        K = values["classes"]
-        if np.size(K) and np.min(K) == np.max(K):
-            values = {**values, "classes": int(np.min(K))}
+        K = np.ravel(values["classes"])
+        if not K.size:  # formulas for any K hold in an empty grid
+            values = {**values, "classes": _DEFAULTS["classes"]}
+        elif K.min() == K.max():
+            values = {**values, "classes": int(K[0])}
         self.__dict__.update(values, attribute=further, views=views, shape=shape)
         return self
 
@@ -500,6 +502,7 @@ class Worlds:
         stacked = np.empty((*self.shape, len(rows)))
         for b, row in enumerate(rows):
             stacked[..., b] = row
+        stacked.flags.writeable = False
         return stacked
 
     @cached_property
@@ -525,7 +528,9 @@ class Worlds:
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
         """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
-        return self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+        correlation = self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+        correlation.flags.writeable = False
+        return correlation
 
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:

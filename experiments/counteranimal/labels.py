@@ -201,7 +201,7 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
             if index not in row or not 0 <= min(row) <= max(row) < len(vocabulary.names):
                 raise ValueError(f"the labels of class {index} lack the class or lie outside the class list")
         added = tuple(index for index in classes if index in document["added"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RequestError(
             f"{str(path)!r} has no confusing sets for these classes ({error}); leave --confusing out to compute them"
         ) from error

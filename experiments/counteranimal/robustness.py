@@ -136,7 +136,7 @@ def _from_file(file: Path, mean: Mean) -> list[Result]:
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
         return [_result(entry, file, mean) for entry in (document if isinstance(document, list) else [document])]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"{str(file)!r} is not a result of evaluate, score, simulate, train or predict ({error})"
         ) from error

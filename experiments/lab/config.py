@@ -29,7 +29,7 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{kind} file {str(file)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
 
 
@@ -49,6 +49,8 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     for bound, words in _BOUNDS.items():
         if bound in limits:
             near = "" if bound == "gt" else f"; the nearest valid value is {limits[bound]:g}"
+            if bound == "le" and limits[bound] == 1 and value >= 2:  # a probability
+                near = f"; {value:g} % is {value / 100:g}" if value <= 100 else ""
             return f"{name} = {value} is not {words} {limits[bound]:g}{near}"
     return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 

@@ -55,6 +55,8 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
+    if not parts:
+        return Accuracy(np.empty(shape), np.empty(shape))
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     rows = []
     for _, a in parts:
@@ -77,7 +79,10 @@ def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds
 
 def widened(accuracy: Accuracy, by: Float[np.ndarray, "group=2 *w"]) -> Accuracy:
     """Estimates with intervals that reach further on either side: (common, counter) of `by`."""
-    ends = [(low - more, high + more) for (low, high), more in zip(accuracy.interval[:2], by, strict=True)]
+    ends = [
+        (np.maximum(low - more, 0.0), np.minimum(high + more, 1.0))
+        for (low, high), more in zip(accuracy.interval[:2], by, strict=True)
+    ]
     return replace(accuracy, interval=Interval(ends[0], ends[1], accuracy.interval.level))
 
 

@@ -22,7 +22,7 @@ monotone curve (`theory.learners.curve`). Otherwise it may have any shape (`theo
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.polynomial.legendre import leggauss
 
 from simulator.accuracy import Accuracy
@@ -31,7 +31,7 @@ from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import joined
 from theory.learners.bayes import bayes_accuracy
-from theory.learners.contour import Scales, region_accuracy
+from theory.learners.contour import Scales, region_accuracy, swap_blocks, swapped_back
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
@@ -375,18 +375,18 @@ class Pooled(NamedTuple):
         first, second = self.sides(np.zeros(1), np.zeros(1))
         return max(1, CELLS // (first.v.shape[-1] * second.v.shape[-1]))
 
-    def on_grid(self, x: Float[np.ndarray, "1 n"], y: Float[np.ndarray, "1 m"]) -> Float[np.ndarray, "1 n m"]:
-        """g where the lines x and y cross."""
-        first, second = self.sides(x[0], y[0])
+    def positive(self, x: Float[np.ndarray, "1 n 1"], y: Float[np.ndarray, "1 1 m"]) -> Bool[np.ndarray, "1 n m"]:
+        """Whether g > 0 where the lines x and y cross."""
+        first, second = self.sides(x.ravel(), y.ravel())
         each = self.images_at_once()
         rows = [
             np.concatenate([
                 self.pair(first.at(np.s_[i : i + 1]), second.at(np.s_[start : start + each]))[0]
-                for start in range(0, y.shape[1], each)
+                for start in range(0, y.size, each)
             ])
-            for i in range(x.shape[1])
+            for i in range(x.size)
         ]  # fmt: skip
-        return np.stack(rows)[None]
+        return np.stack(rows)[None] > 0
 
     def scales(self) -> Scales:
         """Where the preference may change fast: images that silent captions resemble."""
@@ -464,10 +464,13 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     """(common, counter) of images that show the label's object; None if the boundary could not be followed."""
     if not any(block.fuzzy for block in pooled.blocks):  # a curve
         return along_curve(pooled, tolerance)
+    swap = swap_blocks(pooled, 1).all()
+    if swap:
+        pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
     for spacing in SPACINGS:
-        accuracy, sound = region_accuracy(pooled, tolerance, spacing)
+        accuracy, sound = region_accuracy(pooled, pooled.scales(), tolerance, spacing)
         if sound.all():
-            return accuracy
+            return swapped_back(accuracy) if swap else accuracy
     return None
 
 

@@ -12,7 +12,6 @@ the chord's normal find it, from the cubic with the right tangents. It is cut in
 cut lies where the tangents of its ends meet: at corners, which little view noise hardly rounds.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,19 +19,18 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import NOTHING, Preference, PromptMixture, PromptPreference
+from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # open pieces of one world; the boundary of a world with more is not followed
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
-NOISE = 1e-13  # of the largest preference on the grid
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
 class Scales(NamedTuple):
-    """Where the preference may change fast, per block: around centres, within a deviation."""
+    """The group's means, and per block the centres and the deviation of the narrowest features of the preference."""
 
     mean: Float[np.ndarray, "2 W"]
     centre: Float[np.ndarray, "2 2 W"]
@@ -43,68 +41,50 @@ def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -
     """Accuracies of every world, and whether its boundary could be followed."""
     W = mixture.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
-    # Near the origin the boundary must cross x = 0, the edge of the grid, and not run along it.
-    origin = np.zeros(W)
-    _, slope_x, slope_y = PromptPreference(mixture)(origin, origin)
+    swapped = swap_blocks(PromptPreference(mixture), W)
     for swap in (False, True):
-        chosen = np.flatnonzero((np.abs(slope_x) > np.abs(slope_y)) == swap)
+        chosen = np.flatnonzero(swapped == swap)
         part = _swapped(mixture.of(chosen)) if swap else mixture.of(chosen)
         for start in range(0, len(chosen), CHUNK):
-            rows = chosen[start : start + CHUNK]
-            own = part.of(slice(start, start + CHUNK))
-            scales = Scales(own.mean, own.centre[:, :2], np.sqrt(own.variance[:, 0]))
-            preference, on_grid = PromptPreference(own), partial(grid_preference, own)
-            result[rows], sound[rows] = _accuracy(scales, preference, on_grid, tolerance, spacing)
+            rows, own = chosen[start : start + CHUNK], part.of(slice(start, start + CHUNK))
+            centre = (own.lift[:, 0] + np.array([1, -1])[:, None, None] * own.pull[:, 0]) / (2 * own.curve[:, 0])
+            scales = Scales(own.mean, centre.swapaxes(0, 1), np.sqrt(0.5 / own.curve[:, 0]))
+            result[rows], sound[rows] = region_accuracy(PromptPreference(own), scales, tolerance, spacing)
         if swap:
-            result[chosen] = _swapped_back(result[chosen])
+            result[chosen] = swapped_back(result[chosen])
     return result, sound
 
 
+def swap_blocks(preference: Preference, W: int) -> Bool[np.ndarray, " W"]:
+    """Whether to exchange the blocks: near the origin the boundary must cross x = 0, the edge of the grid."""
+    _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
+    return np.abs(slope_x) > np.abs(slope_y)
+
+
 def _swapped(mixture: PromptMixture) -> PromptMixture:
-    return PromptMixture(
-        mixture.log_weight.swapaxes(0, 1), mixture.centre[::-1], mixture.variance[::-1], mixture.mean[::-1]
+    lift, pull, prior, curve, mean = (
+        field[::-1] for field in (mixture.lift, mixture.pull, mixture.prior, mixture.curve, mixture.mean)
     )
+    log_weight = mixture.log_weight.swapaxes(0, 1)
+    return mixture._replace(log_weight=log_weight, lift=lift, pull=pull, prior=prior, curve=curve, mean=mean)
 
 
-def _swapped_back(accuracy: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
-    """Of swapped blocks the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)."""
+def swapped_back(accuracy: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
+    """With exchanged blocks the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)."""
     return np.stack([accuracy[:, 0], 1 - accuracy[:, 1]], axis=-1)
 
 
-def region_accuracy(pooled, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """As `contour_accuracy`, of one world whose preference is no mixture (`theory.learners.captions.Pooled`)."""
-    origin = np.zeros(1)
-    _, slope_x, slope_y = pooled(origin, origin)
-    swap = bool(np.abs(slope_x) > np.abs(slope_y))
-    if swap:
-        pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
-    accuracy, sound = _accuracy(pooled.scales(), pooled, pooled.on_grid, tolerance, spacing)
-    return _swapped_back(accuracy) if swap else accuracy, sound
-
-
-def _accuracy(scales: Scales, preference, on_grid, tolerance: float, spacing: float):
+def region_accuracy(preference: Preference, scales: Scales, tolerance: float, spacing: float):
+    """(W, 2) accuracies, and whether each boundary could be followed (W,); see `swap_blocks`."""
     reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
     x, y = _lines(scales, 0, reach, spacing), _lines(scales, 1, reach, spacing)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    g = on_grid(x, y)
-    positive = g > 0
+    positive = preference.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
     means = np.stack([scales.mean, scales.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
-    return amount + _far_side(roots, positive, vertical, means[1]), sound & ~_runs_along_the_edge(g, x, y)
-
-
-def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, " W"]:
-    """Whether rounding decides on which side of x = 0 the boundary lies, away from the origin, and contradicts itself.
-
-    So it is far out at p_spu = 1/2, where captions that may be silent leave the other block alone to decide: then what
-    g is there is 0 or noise, where as an odd function it must have one sign above the origin and the other below.
-    """
-    edge = g[:, 0]
-    noise = (np.abs(edge) <= NOISE * np.abs(g).max(axis=(1, 2))[:, None]) & (y != 0)
-    sides = np.where(y > 0, edge > 0, ~(edge > 0))  # of both halves, as above the origin
-    return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
+    return amount + _far_side(roots, positive, vertical, means[1]), sound
 
 
 def _lines(scales: Scales, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
@@ -120,29 +100,6 @@ def _lines(scales: Scales, b: int, reach: float, spacing: float) -> Float[np.nda
     near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
     lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)
     return np.sort(lines, axis=-1)
-
-
-def grid_preference(
-    mixture: PromptMixture, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]
-) -> Float[np.ndarray, "W n m"]:
-    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32."""
-    value = np.zeros(())
-    for sign in (1, -1):
-        along_x, along_y = (
-            -((sign * t - mixture.centre[b][..., None]) ** 2) / (2 * mixture.variance[b][..., None])
-            for b, t in enumerate((x, y))
-        )  # (4, W, n), (4, W, m)
-        rest = _log_sum(mixture.log_weight[..., None] + along_y)
-        value = value + sign * _log_sum((along_x[:, :, :, None] + rest[:, :, None])[None])[0]
-    return value
-
-
-def _log_sum(exponent: np.ndarray) -> np.ndarray:
-    """Log-sum-exp over axis 1."""
-    top = exponent.max(axis=1)
-    finite = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return top + np.log(np.exp(np.maximum(exponent - finite[:, None], NOTHING)).sum(axis=1))
 
 
 class Roots(NamedTuple):

@@ -51,7 +51,7 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
         return Accuracy(np.empty(shape), np.empty(shape))
     half, whole = np.moveaxis(np.array(rows), [2, 0], [0, -1])  # each (R, 2, worlds)
     range_ = (whole - half).reshape(*half.shape[:2], *shape)
-    found = estimate(whole.reshape(range_.shape) + range_ / 2)
+    found = estimate(np.clip(whole.reshape(range_.shape) + range_ / 2, 0.0, 1.0))
     return widened(found, np.abs(range_.mean(axis=0)) / 2)
 
 

@@ -92,10 +92,11 @@ def test_flags_override_the_file(soberclip, tmp_path):
 
 WRONG = {  # request: words of its error message
     "predict --p-spu 1.4": "1.4 is not at most 1; the nearest valid value is 1",
+    "predict --p-spu 90": "90.0 is not at most 1; 90 % is 0.9",
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
-    "predict 3": "'3'",
+    "claims wang": "soberclip claims has no use for 'wang'; soberclip claims --help lists its options",
     "predict --learner infonce --sigma-xi 0": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
@@ -144,6 +145,7 @@ def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
         ("p_spu = = 2", "TOML"),
         ("[[attribute]]\nsigma = -1.0", "attribute.0.sigma = -1.0"),
         ("\x00", "TOML"),
+        ("a = " + "[" * 3000, "TOML"),  # too deep for Python's parser
     ],
 )
 def test_wrong_world_files(soberclip, tmp_path, text, value):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.inference import t_bounds
+from experiments.inference import FRACTION, REALS, t_bounds
 from experiments.lab.studies import study
 from experiments.page.plot import draw
 from experiments.page.plot.frame import caption, title_of
@@ -66,7 +66,8 @@ def test_measured_words_have_theory_beside_them(counted, word):
     }.get(word)
     own = at[word] if own is None else own
     data = panel.series[0].data
-    ends = t_bounds(own.values, 0.025)
+    support = {"drop": (-1, 1), "reliance": REALS}.get(word, FRACTION)
+    ends = t_bounds(own.values, 0.025, support)
     assert np.allclose(data.value, own.mean("replicate"))
     assert np.allclose(data.low, ends.low)
     assert np.allclose(data.high, ends.high)
