@@ -38,10 +38,11 @@ from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captio
 WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
 EXPONENT = 18.0  # the rule's error is e^-18, 2e-8
-PANEL = 2.4  # the widest panel, in standard deviations
-AROUND = np.array([-4.0, 4.0])  # edges of panels where captions turn from silence to mention
-GAUSS = leggauss(6)
+PANEL = 3.0  # the widest panel, in standard deviations
+AROUND = np.array([-5.0, 0.0, 5.0])  # edges of panels where captions turn from silence to mention
+GAUSS = leggauss(7)
 LARGEST_EXPONENT = 300.0
+MOST = 50  # panels on each side of the point without evidence
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
 SPACINGS = (0.6, 0.45, 0.33)  # of the contour's grid, tried in this order
@@ -143,10 +144,20 @@ def _panels(edges: Float[np.ndarray, "*s k"]) -> tuple[np.ndarray, np.ndarray]:
     return nodes.reshape(*edges.shape[:-1], -1), weights.reshape(*edges.shape[:-1], -1)
 
 
-def _edges(mean: np.ndarray, deviation: float, pole: float) -> Float[np.ndarray, "*s k"]:
-    """Edges of panels for N(mean, deviation^2) and a function with poles at a distance, in deviations."""
-    step = min(max(2 * pole, 4 * FINEST), PANEL)
-    return mean[..., None] + deviation * step * np.arange(-np.ceil(WITHIN / step), np.ceil(WITHIN / step) + 1)
+def _edges(mean: np.ndarray, deviation: float) -> Float[np.ndarray, "*s k"]:
+    """Edges of panels for N(mean, deviation^2)."""
+    return mean[..., None] + deviation * PANEL * np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1)
+
+
+def _evidence_edges(block: Block, centre: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
+    """Edges where evidence about the label is not saturated: log odds of the class shown are slope (t - centre)."""
+    if slope == 0:
+        return centre[..., None]
+    with np.errstate(divide="ignore"):
+        most = np.abs(np.log(block.p) - np.log1p(-block.p)) + 6
+    reach = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
+    steps = np.ceil(min(most, reach, 2 * np.pi * MOST) / (2 * np.pi))
+    return centre[..., None] + 2 * np.pi / slope * np.arange(-steps, steps + 1)
 
 
 def _turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray, "*s k"]:
@@ -201,8 +212,9 @@ def _captions_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
         silence, classes = np.zeros(x.shape), SHOWN[:, 0] * block.mu
         t, dt = _panels(
             np.concatenate([
-                *(_edges(mean[..., c, 0], deviation, pole) for c in (0, 1)),
-                _edges(silence, np.sqrt(block.nu_T), pole),
+                *(_edges(mean[..., c, 0], deviation) for c in (0, 1)),
+                _edges(silence, np.sqrt(block.nu_T)),
+                _evidence_edges(block, silence, 2 * block.mu / block.S_T),
                 *(_turns(block, np.broadcast_to(m, x.shape), block.S_T) for m in classes),
             ], axis=-1)
         )  # fmt: skip
@@ -241,11 +253,14 @@ def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     mean = SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)
     mentioned = np.array([True])
     if block.fuzzy:
+        slope = 2 * (1 - block.shrinkage) * block.mu / block.spread
+        middle = x * (block.shrinkage - 2 * block.mu / (block.S * slope)) if slope else 0 * x
         zero = np.zeros(x.shape)
         t, dt = _panels(
             np.concatenate([
-                *(_edges(m + zero, deviation, pole) for m in classes),
-                _edges(zero, np.sqrt(block.nu_T), pole),
+                *(_edges(m + zero, deviation) for m in classes),
+                _edges(zero, np.sqrt(block.nu_T)),
+                _evidence_edges(block, middle, slope),
                 *(_turns(block, mean[..., c, 0], block.spread) for c in (0, 1)),
             ], axis=-1)
         )  # fmt: skip
