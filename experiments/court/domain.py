@@ -14,9 +14,8 @@ import numpy as np
 
 from experiments.errors import RequestError
 from simulator.accuracy import Numbers
-from simulator.naming import suggestion
 from simulator.world import Worlds
-from theory.claims.claim import Claim, fields_before, log_slope
+from theory.claims.claim import Claim, in_words_of, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
 LATER = "_later"
@@ -73,7 +72,7 @@ def move_along(claim: Claim, fields: Mapping[str, Numbers], to: Numbers) -> dict
         if name == claim.along:
             new[name] = to
         else:
-            new[name] = given(fields_before(new)) if callable(given) else fields[name]
+            new[name] = claim.given(name, new, np.shape(to)) if callable(given) else fields[name]
     return {**new, claim.along: to}
 
 
@@ -141,17 +140,22 @@ def guard_errors(claim: Claim) -> Claim:
     ValueError and ArithmeticError pass: they mean that a world has no answer.
     """
 
-    def guard(function: Callable) -> Callable:
+    def guard(name: str, function: Callable) -> Callable:
         def call(worlds):
             with blamed_on(claim, but=UNDEFINED):
                 value = function(worlds)
-                np.asarray(value, float)
-                return value
+            with blamed_on(claim):
+                matrix = (2, 2) if name == "reference" else ()
+                values, due = np.asarray(value, float), (*worlds.shape, *matrix)
+                fits = all(a in (1, b) for a, b in zip(values.shape[::-1], due[::-1], strict=False))
+                if not fits or not len(matrix) <= values.ndim <= len(due):
+                    raise ValueError(f"its {name} has shape {values.shape}, where {due} was expected")
+            return values
 
         return call
 
     names = ("prediction", "threshold", "reference")
-    return replace(claim, **{name: guard(f) for name in names if callable(f := getattr(claim, name))})
+    return replace(claim, **{name: guard(name, f) for name in names if callable(f := getattr(claim, name))})
 
 
 @contextmanager
@@ -164,11 +168,7 @@ def blamed_on(claim: Claim, but: tuple[type[Exception], ...] = ()) -> Iterator[N
     except UNDEFINED as error:
         raise cannot_be_judged(claim, str(error)) from error
     except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        if isinstance(error, AttributeError) and error.name:
-            public = [n for n in dir(error.obj) if not n.startswith("_")]
-            words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
-        raise cannot_be_judged(claim, words) from error
+        raise cannot_be_judged(claim, in_words_of(error)) from error
 
 
 def cannot_be_judged(claim: Claim, reason: str) -> RequestError:

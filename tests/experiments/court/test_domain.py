@@ -26,7 +26,14 @@ from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 
 def claim(**fields) -> Claim:
-    words = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">=", "domain": {}}
+    words = {
+        "id": "c",
+        "source": "test",
+        "statement": "",
+        "quantity": "counter",
+        "relation": ">=",
+        "domain": {"p_spu": 0.9},
+    }
     return Claim(**{**words, **fields})
 
 
@@ -186,7 +193,7 @@ def test_an_interior_box_is_found():
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
     point = Worlds(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
-        c = claim(relation=relation, quantity=quantity, domain={}, prediction=lambda x: np.full(50, 0.7))
+        c = claim(relation=relation, quantity=quantity, domain={"p_spu": 0.9}, prediction=lambda x: np.full(50, 0.7))
         probit, plain = probit_violation(c, point), c.violation(c.truth(point), point)
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
@@ -215,11 +222,15 @@ def test_undefined_points_are_left_out_and_counted():
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
         ({"prediction": lambda w: w.mu_spuu}, "no 'mu_spuu'; the nearest is 'mu_spu'"),
         ({"prediction": lambda w: w["mu_spu"]}, "IndexError"),
+        ({"prediction": lambda w: {}["mu_spu"]}, "KeyError: 'mu_spu'"),
+        ({"prediction": lambda w: np.ones(7)}, "its prediction has shape (7,)"),
+        ({"prediction": lambda w: "half"}, "could not convert string"),
+        ({"quantity": "operator-error", "relation": "<=", "reference": lambda w: 1.0}, "its reference has shape ()"),
     ],
 )
 def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence):
     with pytest.raises(RequestError, match="cannot be judged") as caught:
-        judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}))
+        judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}), prove=True)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
