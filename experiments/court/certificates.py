@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from experiments.court.decision import Ruling
-from experiments.court.domain import LATER, guard_errors, true_violation
+from experiments.court.domain import LATER, true_violation
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
@@ -89,7 +89,7 @@ def mismatch(claim: Claim) -> str | None:
             parts = numbers(outputs)
             point = dict(zip(fields, numbers(fields.values()), strict=True))
         recorded = np.max(np.where(np.array(parts[1::2]) > 0, parts[::2], -np.inf), axis=0)
-        trial = true_violation(guard_errors(claim), point)
+        trial = true_violation(claim, point)
         wrong = np.isfinite(trial) & ~(np.abs(recorded - trial) <= ROUNDING * np.maximum(1, np.abs(trial)))
         if wrong.any():
             first = int(np.argmax(wrong))

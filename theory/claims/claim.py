@@ -74,11 +74,11 @@ class Axis(NamedTuple):
             If the bounds are not a range.
         """
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
-        if self.integer:  # only whole numbers between the bounds
+        if self.integer:  # only whole numbers between the bounds; each is rounded from an interval of width 1
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
-        first, last = low, high
-        if self.integer:  # each whole number is the middle of what is rounded to it, the first and the last as well
+        least, most = low, high
+        if self.integer:
             low, high = low - 0.5, high + 0.5
         if self.scale == "log":
             value = low * (high / low) ** unit
@@ -88,7 +88,7 @@ class Axis(NamedTuple):
             value = low + (high - low) * unit
         else:
             raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
-        return np.clip(np.rint(value) if self.integer else value, first, last)
+        return np.clip(np.rint(value) if self.integer else value, least, most)
 
 
 def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
@@ -225,8 +225,12 @@ class Claim:
             raise ValueError("quantity 'operator-error' needs `reference`, the matrix that is compared with")
         if self.share is not None and self.relation == "slope":
             raise ValueError("relation 'slope' compares trainings of several worlds; `share` needs another relation")
-        # Raises if an end, or a point between them, is not a valid world.
-        worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
+        try:  # the ends and a point between them are valid worlds
+            worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
+        except ValueError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            raise ValueError(f"a function of the domain fails: {in_words_of(error)}") from error
         if self.quantity == "operator-error" and np.max(worlds.classes) > 2:
             raise ValueError(f"quantity 'operator-error' is for 2 classes, not {np.max(worlds.classes)}")
 
@@ -273,29 +277,16 @@ class Claim:
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
         for name in self.domain:
-            given = self.given(name, values, shape)
+            given = self.given(name, values)
             value = given.place(next(column)) if isinstance(given, Axis) else given
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
 
-    def given(self, name: str, earlier: Mapping[str, Numbers], shape: tuple[int, ...]) -> Axis | Numbers:
-        """The domain's axis or number of a field, its functions called with the fields before it.
-
-        Raises ValueError if a function fails.
-        """
-
-        def number(end):
-            if not callable(end):
-                return end
-            try:
-                return np.broadcast_to(np.asarray(end(fields_before(earlier)), float), shape)
-            except Exception as error:  # a user's function may raise anything
-                raise ValueError(f"the domain's function of {name} fails: {in_words_of(error)}") from error
-
-        given = self.domain[name]
-        return (
-            given._replace(low=number(given.low), high=number(given.high)) if isinstance(given, Axis) else number(given)
-        )
+    def given(self, name: str, earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+        """The domain's axis or number of a field, its functions called with the fields before it."""
+        fields = fields_before(earlier)
+        low, *high = (end(fields) if callable(end) else end for end in _ends(self.domain[name]))
+        return self.domain[name]._replace(low=low, high=high[0]) if high else low
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
@@ -312,7 +303,7 @@ class Claim:
         good = np.True_
         for name in self.domain:
             value = np.asarray(values[name])
-            given = self.given(name, values, value.shape)
+            given = self.given(name, values)
             low, high = given[:2] if isinstance(given, Axis) else (given, given)
             if isinstance(given, Axis) and given.integer:
                 good = good & (value == np.rint(value))
@@ -367,21 +358,23 @@ class Claim:
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 
+def _ends(given: object) -> tuple:
+    return given[:2] if isinstance(given, Axis) else (given,)
+
+
 def _check_domain(domain: object) -> None:
     example = 'such as {"p_spu": Axis(0.5, 1.0)}'
     if not isinstance(domain, Mapping) or not domain:
         raise ValueError(f"domain = {domain!r} is not a table of fields of World, {example}")
     for field, given in domain.items():
         check_known("domain field", field, SCALARS)
-        if not all(
-            callable(end) or isinstance(end, Real) for end in (given[:2] if isinstance(given, Axis) else (given,))
-        ):
+        if not all(callable(end) or isinstance(end, Real) for end in _ends(given)):
             raise ValueError(
                 f"domain: {field} = {given!r} is no Axis, number or function of the fields before it, {example}"
             )
 
 
-def in_words_of(error: Exception) -> str:
+def in_words_of(error: BaseException) -> str:
     """An error of a user's function in one line; a misspelt field gets the nearest valid name."""
     if isinstance(error, AttributeError) and error.name:
         public = [n for n in dir(error.obj) if not n.startswith("_")]
