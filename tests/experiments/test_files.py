@@ -93,7 +93,10 @@ VERDICTS = ("verdicts.json",)
         ("simulate", RESULT, {"run.json": {"specification": {}}}, "run.json"),
         ("predict", RESULT, {"world.toml": "mine"}, "world.toml"),
         ("train", RUN, {"weights.safetensors": "mine"}, "weights.safetensors"),
-        ("check", VERDICTS, {"verdicts.json": {}}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": {"claim": "my thesis"}}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": [1]}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": ["claim"], MARK: {"files": [[1]]}}, "verdicts.json"),
+        ("train", RUN, {"run.json": ["specification"]}, "run.json"),
         ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}}, "verdicts.json"),
     ],
 )

@@ -46,7 +46,7 @@ class Axis(NamedTuple):
     scale
         "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself.
     integer
-        Whether all values are whole numbers.
+        Whether all values are whole numbers. On a linear scale each has the same share of the fractions.
 
     Examples
     --------
@@ -75,9 +75,12 @@ class Axis(NamedTuple):
             If the bounds are not a range.
         """
         low, high = self.bounds(earlier)
-        if self.integer:  # only whole numbers between the bounds
+        if self.integer:  # only whole numbers between the bounds; each is rounded from an interval of width 1
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
+        least, most = low, high
+        if self.integer:
+            low, high = low - 0.5, high + 0.5
         if self.scale == "log":
             value = low * (high / low) ** unit
         elif self.scale == "one-minus":
@@ -86,8 +89,7 @@ class Axis(NamedTuple):
             value = low + (high - low) * unit
         else:
             raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
-        value = np.clip(value, low, high)
-        return np.rint(value) if self.integer else value
+        return np.clip(np.rint(value) if self.integer else value, least, most)
 
     def bounds(self, earlier: SimpleNamespace | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) given the fields named before.
