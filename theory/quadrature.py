@@ -22,13 +22,13 @@ LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
 def estimate(replicates: Float[np.ndarray, "R 2 *w"]) -> Accuracy:
-    """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL."""
+    """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL, within [0, 1]."""
     from scipy.special import stdtrit  # start-up time
 
     R = len(replicates)
     mean = replicates.mean(axis=0)
     half = stdtrit(R - 1, (1 + LEVEL) / 2) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
-    ends = [(np.asarray(m - h), np.asarray(m + h)) for m, h in zip(mean, half, strict=True)]
+    ends = [(np.maximum(m - h, 0.0), np.minimum(m + h, 1.0)) for m, h in zip(mean, half, strict=True)]
     return Accuracy(np.asarray(mean[0]), np.asarray(mean[1]), Interval(ends[0], ends[1], LEVEL))
 
 

@@ -136,7 +136,7 @@ def _run_study(
     json: bool,
 ) -> None:
     """Run a study: a design's, a file's, or one of flags alone."""
-    from experiments.lab.execution import check_size, executor, run
+    from experiments.lab.execution import executor, run
     from experiments.lab.planning import plan
     from experiments.lab.presets import design_or_file
     from experiments.lab.store import check
@@ -151,7 +151,6 @@ def _run_study(
         check_csv(csv)
     executing = executor(device=study.device, report=note, **computing)
     planned = plan(study)
-    check_size(planned, output)
     if design is not None:
         note(design.question)
     note(planned.sentence())

@@ -205,7 +205,7 @@ def _title(document: dict[str, Any]) -> str:
     if document["prompt"]:
         parts.append(f"{document['prompt']} prompt")
     if "mitigation" in document:
-        parts.append(document["mitigation"])
+        parts.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
     if "replicates" in document:
         parts += [f"n = {document['n']:.3g}", counted(len(document["replicates"]), "replicate"), document["method"]]
     return ", ".join(parts)

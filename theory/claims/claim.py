@@ -46,7 +46,7 @@ class Axis(NamedTuple):
     scale
         "linear"; "one-minus" spaces 1 - x logarithmically (correlations near 1), "log" x itself.
     integer
-        Whether all values are whole numbers.
+        Whether all values are whole numbers. On a linear scale each has the same share of the fractions.
 
     Examples
     --------

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from experiments.command.main import VERBS, app
+from experiments.lab import mitigations
 from simulator.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -84,11 +85,12 @@ def test_flags_override_the_file(soberclip, tmp_path):
 
 
 WRONG = {  # request: words of its error message
-    "predict --p-spu 1.4": "1.4 is not at most 1; the nearest valid value is 1",
+    "predict --p-spu 1.4": "1.4 lies outside [0, 1]; the nearest valid value is 1",
+    "predict --p-spu 90": "90.0 lies outside [0, 1]; 90 % is 0.9",
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
-    "predict 3": "'3'",
+    "claims wang": "soberclip claims has no use for 'wang'; soberclip claims --help lists its options",
     "predict --learner infonce --sigma-xi 0": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
@@ -132,11 +134,12 @@ def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
     [
         ("p_spuu = 0.9", "p_spuu"),
         ("p_spu = true", "True"),
-        ("dim_image = 64.0", "64.0"),
+        ("dim_image = 64.5", "64.5"),
         ("p_spu = 2.0", "2.0"),
         ("p_spu = = 2", "TOML"),
         ("[[attribute]]\nsigma = -1.0", "attribute.0.sigma = -1.0"),
         ("\x00", "TOML"),
+        ("a = " + "[" * 3000, "TOML"),  # too deep for Python's parser
     ],
 )
 def test_wrong_world_files(soberclip, tmp_path, text, value):
@@ -278,7 +281,7 @@ def test_train_reports_its_last_step_and_its_mitigation(soberclip):
     small += ["--steps", "20", "--dim-image", "2", "--dim-text", "2"]
     run = soberclip("train", *small, "--ensemble", "2", "--until", ".9", "--mitigate", "prompt-mean")
     assert run.status == 0
-    assert "prompt-mean" in run.out
+    assert f"prompt-mean ({mitigations.MITIGATIONS['prompt-mean'].words})" in run.out
     assert "arrived after 4 steps" in run.out
     run = soberclip("train", *small, "--until", ".9")
     refused(run, "--ensemble")
