@@ -24,7 +24,7 @@ from scipy.special import expit, stdtrit
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.world import World, Worlds
-from theory.learners.bayes import Bayes
+from theory.learners.bayes import Bayes, Part, many_class_parts, many_class_replicates
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 1e-8  # of the ideal drop, which is known to about 1e-9
@@ -117,7 +117,11 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     if np.any(np.asarray(worlds.classes) > MOST_CLASSES):
         K = np.max(worlds.classes)
         raise ValueError(f"classes = {K} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
-    common, counter = np.broadcast_arrays(*(np.asarray(x, float) for x in accuracy), np.empty(worlds.shape))[:2]
+    if _one_by_one(worlds):
+        return _joined(
+            [equivalent(worlds[i], _of_shape(accuracy, worlds)[i]) for i in np.ndindex(worlds.shape)], worlds
+        )
+    common, counter = (np.broadcast_to(np.asarray(x, float), worlds.shape) for x in accuracy)
     for value in (common, counter):
         outside = ~((value >= 0) & (value <= 1))  # nan, too
         if outside.any():
@@ -142,7 +146,7 @@ def equivalent_of_draws(
     Parameters
     ----------
     world
-        One world, or a grid of any shape.
+        One world, or a grid of any shape with two classes.
     draws
         (common, counter) of independent replicates.
     shared
@@ -183,13 +187,33 @@ def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
     return np.array([(x * y).sum(axis=0) / (R * (R - 1)) for x, y in ((c, c), (k, k), (c, k))])
 
 
+def _one_by_one(worlds: Worlds) -> bool:
+    """Whether a grid has more than two classes somewhere, and so needs points for each world."""
+    return worlds.shape != () and bool(np.any(np.asarray(worlds.classes) > 2))
+
+
+def _of_shape(accuracy: Accuracy, worlds: Worlds) -> Accuracy:
+    common, counter = (np.broadcast_to(x, worlds.shape) for x in accuracy)
+    return Accuracy(common, counter, accuracy.interval)
+
+
+def _joined(found: list[Equivalent], worlds: Worlds) -> Equivalent:
+    """The results of a grid's worlds in its shape."""
+    correlation, shortfall = (np.reshape(values, worlds.shape) for values in zip(*found, strict=True))
+    if found[0].interval is None:
+        return Equivalent(correlation, shortfall)
+    ends = np.array([each.interval[:2] for each in found]).T.reshape(2, 2, *worlds.shape)  # low or high, number
+    intervals = tuple(tuple(ends[:, number]) for number in (0, 1))
+    return Equivalent(correlation, shortfall, EquivalentInterval(*intervals, found[0].interval.level))
+
+
 class IdealCurve:
-    """c*, k* and their inverses for a grid of worlds."""
+    """c*, k* and their inverses for a grid of worlds with two classes, or for one world with more."""
 
     def __init__(self, worlds: Worlds):
         self.shape = worlds.shape
         self.worlds = worlds.replace(attribute=()).ravel()
-        self.exact = bool(np.all(np.asarray(worlds.classes) == 2))
+        self.two_classes = bool(np.all(np.asarray(worlds.classes) == 2))
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -236,7 +260,7 @@ class IdealCurve:
                 lambda h, i, value: rising(self._ideal(expit(h), i.astype(int))) - value,
                 _LOG_ODDS,
                 args=(inside.astype(float), target[inside]),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.exact else {"xatol": 1e-4, "fatol": 1e-5},
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.two_classes else {"xatol": 1e-4, "fatol": 1e-5},
             )
             result[inside] = expit(found.x)
         return result.reshape(self.shape)[()]
@@ -250,4 +274,13 @@ class IdealCurve:
 
     def _ideal(self, lam: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
         """Accuracies of the Bayes rules of some worlds at the correlations `lam`."""
-        return Bayes().accuracy(self.worlds[index].replace(p_spu=np.clip(lam, *expit(_LOG_ODDS))))
+        lam = np.clip(lam, *expit(_LOG_ODDS))
+        if self.two_classes:
+            return Bayes().accuracy(self.worlds[index].replace(p_spu=lam))
+        sampled = [many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0) for p in lam]
+        return Accuracy(*np.transpose(sampled))
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        """The points of the one world with three classes or more; they serve every correlation."""
+        return list(many_class_parts(self.worlds[0]))
