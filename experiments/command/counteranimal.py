@@ -69,10 +69,6 @@ class Scoring:
         Literal["auto", "on", "off"], Parameter(help="activation of open_clip's models; auto: that of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(help="run code stored in a weights file")] = False
-    ema: Annotated[
-        bool | None,
-        Parameter(help="use the running mean of a classifier's weights, if the file has both", negative="--no-ema"),
-    ] = None
     cache: Annotated[Path | None, Parameter(help="folder of image features [default: the user's cache folder]")] = None
 
 
@@ -101,14 +97,9 @@ def inspect(
 @app.command
 def evaluate(
     *,
-    data: Data | None = None,
-    model: Model | None = None,
+    data: Data,
+    model: Model,
     weights: Weights | None = None,
-    models: Annotated[
-        str | None,
-        Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file with lines MODEL [WEIGHTS]"),
-    ] = None,
-    dry_run: Annotated[bool, Parameter(help="only list what would be loaded and what the paper prints for it")] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
@@ -133,19 +124,12 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.counteranimal_tables import expected_table, summary_table
+    from experiments.command.counteranimal_tables import summary_table
 
     _check_pillow()
-    from experiments.counteranimal.evaluation import run
-    from experiments.counteranimal.model_config import ModelConfig, combined, expected
+    from experiments.counteranimal.evaluation import ModelConfig, run
 
-    specs, files = combined(model, weights, models)
-    config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
-    if dry_run:
-        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_table)
-        return
-    if data is None:
-        raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
+    config = ModelConfig(models=model, weights=weights, language=True, **asdict(scoring))
     documents = run(
         data=data,
         models=config,
@@ -216,9 +200,7 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
 @app.command
 def compare(
-    *results: Annotated[
-        str, Parameter(help="folders or JSON files of results, published, published:MODEL, published-since")
-    ],
+    *results: Annotated[str, Parameter(help="folders or JSON files of results, published, published:MODEL")],
     mean: MeanFlag = "macro",
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
@@ -236,7 +218,7 @@ def compare(
     Example: soberclip counteranimal compare published my-results
     """
     from experiments.command.counteranimal_tables import comparison_table
-    from experiments.counteranimal.report import write_comparison
+    from experiments.counteranimal.figures import write_comparison
     from experiments.counteranimal.robustness import compare as run
     from experiments.counteranimal.robustness import gather
 
@@ -268,7 +250,7 @@ def discover(
 
     _check_pillow()
     from experiments.counteranimal.discovery import run
-    from experiments.counteranimal.model_config import ModelConfig
+    from experiments.counteranimal.evaluation import ModelConfig
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
@@ -323,7 +305,7 @@ def law(
     ] = 0.03,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for law.json, .csv, .svg, .pdf and .png")] = Path("soberclip-law"),
+    output: Annotated[Path, Parameter(help="folder for law.json and .csv")] = Path("soberclip-law"),
     json: Json = False,
 ) -> None:
     """Test the theory's law on models' embeddings: fitted to half of the photos, measured on the other half.
@@ -333,8 +315,8 @@ def law(
     from experiments.command.counteranimal_tables import law_table
 
     _check_pillow()
+    from experiments.counteranimal.evaluation import ModelConfig
     from experiments.counteranimal.law import run
-    from experiments.counteranimal.model_config import ModelConfig
 
     models = ModelConfig(models=model, weights=weights, **asdict(scoring))
     settings = {"groups": groups, "labels": labels, "tolerance": tolerance, "seed": seed}

@@ -77,16 +77,12 @@ def inspection_table(document: Document) -> Group:
 
 
 def summary_table(documents: list[Document]) -> Group:
-    """Both means of each model, its worst classes and groups, and its place among the published models."""
+    """Both means of each model, its worst classes and groups."""
     parts = [part for document in documents for part in _summary(document)]
     if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
-        rows = []
-        for document in sorted(documents, key=lambda d: -d["macro"]["counter"]):
-            off = (document["standing"] or {}).get("off_printed")
-            words = f"{100 * off['common']:+.1f} {100 * off['counter']:+.1f}" if off else ""
-            rows.append({"model": document["model"], **document["macro"], "off": words})
-        columns = {"model": "{model}", **PERCENTS, ">minus printed": "{off}"}
-        parts.append(_listed("macro, in order of counter accuracy", columns, rows))
+        ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
+        rows = ({"model": document["model"], **document["macro"]} for document in ordered)
+        parts.append(_listed("macro, in order of counter accuracy", {"model": "{model}", **PERCENTS}, rows))
     return screen(*parts)
 
 
@@ -124,7 +120,7 @@ def _summary(document: Document) -> list[Any]:
         where = ", ".join([f"class {named(cell['class_index'])}", *part])
         accuracy = "{accuracy:%} of {photos} photos; the lowest true accuracy lies in {interval:to}"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {_fill(accuracy, **cell)}")
-    return parts + _standing(document["standing"])
+    return parts
 
 
 def _object_effect(effect: Document) -> list[Any]:
@@ -149,43 +145,6 @@ def _object_effect(effect: Document) -> list[Any]:
     if left_out := effect["left_out_objects"]:
         parts.append(warning(f"{left_out} objects have readable photos in one group only and are left out"))
     return parts
-
-
-def _standing(place: Document | None) -> list[str]:
-    """The place of a model among the published ones; empty if none were published."""
-    if place is None:
-        return []
-    over = [
-        f"{100 * value:+.1f} over the {family} line" + (" (extrapolated)" if family in place["extrapolated"] else "")
-        for family, value in place["effective_robustness"].items()
-    ]
-    drop = "{rank_drop} (1 = smallest)"
-    if place["rank_drop"] is None:
-        drop = "not ranked, since every published model has a higher common accuracy"
-    ranks = "among {of} published models (macro): common {rank_common}, counter {rank_counter}, drop " + drop
-    lines = [
-        f"{_fill(ranks, **place)}; counter accuracy {', '.join(over) or 'has no line'}; "
-        f"nearest {place['nearest']['model']}"
-    ]
-    if place["printed"]:
-        printed = "the paper prints common {common:%}, counter {counter:%} for this checkpoint, {model}"
-        lines.append(_fill(printed, **place["printed"]))
-    return lines
-
-
-def expected_table(models: list[Document]) -> Group:
-    """What would be loaded, and the paper's accuracies for it."""
-    rows = []
-    for m in models:
-        name = (m["published"] or "") + (" *" if m["stated"] is False else "")
-        rows.append({"model": m["model"], "name": name, **(m["printed"] or dict.fromkeys(GROUPS))})
-    columns = {"model": "{model}", "published as": "{name}", ">common %": "{common:%}", ">counter %": "{counter:%}"}
-    inferred = any(m["stated"] is False for m in models)
-    return screen(
-        _listed("Models, and what the paper prints for them", columns, rows),
-        f"{len(models)} models; nothing was loaded",
-        "* the paper does not name the checkpoint; this one fits its description" if inferred else None,
-    )
 
 
 def published_table(document: Document) -> Group:
@@ -295,22 +254,14 @@ def discovery_table(document: Document) -> Group:
 
 
 def law_table(document: Document) -> Group:
-    """Verdicts with predictions and measurements, then each model's reliance and drop."""
-    models, ranking = document["models"], document["ranking"]
+    """Verdicts with predictions and measurements."""
+    models = document["models"]
     predictions = {
         "model": "{model}",
         "verdict": "{verdict}",
         **{f">{g}": f"{{law[groups][{g}][predicted]:%}} : {{law[groups][{g}][measured]:%}}" for g in GROUPS},
         ">rms error": "{law[rms][value]:%} ({law[rms][bounds]:to})",
     }
-    reliances = []
-    for m in models:
-        t, ends = m["reliance"]["t"], m["reliance"]["interval"]
-        words = "none" if t is None else f"{t:.2f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else "")
-        reliances.append((m["model"], words, percent(m["drop"])))
-    ranked = "t ranks models as the drop does: {verdict} (n = {models}"
-    if ranking["tau"] is not None:
-        ranked += ", Kendall's tau {tau:+.2f}, exact p = {p:.2g}, error rate {alpha:g}"
     unmeasured = "{model}: {photos_without_cell} photos are not measured: their class lacks a group, or their "
     return screen(
         f"claim: {document['statement']}",
@@ -320,8 +271,4 @@ def law_table(document: Document) -> Group:
         f"tolerance {100 * document['tolerance']:g} points; if the law holds, it is contradicted with probability "
         f"{document['alpha']:g} at most",
         *(warning(_fill(unmeasured + "background has one photo", **m)) for m in models if m["photos_without_cell"]),
-        table("Reliance on the background", ("model", ">t (95%)", ">drop %"), reliances),
-        "t: effect of backgrounds on a class's score, divided by that of classes (95%), from the fitted half",
-        "drop: common - counter, on the other half",
-        _fill(ranked + ")", **ranking),
     )

@@ -128,6 +128,11 @@ class Encoded:
     def features(self) -> Float[np.ndarray, "N d"]:
         return np.stack(self.rows)
 
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """The unreadable photos, as a result stores them."""
+        return [{"path": path, "reason": reason} for path, reason in self.unreadable.items()]
+
 
 def encode_photos(
     photo_set: PhotoSet,

@@ -27,7 +27,6 @@ class LoadOptions:
     weights: Path | None = None  # weights file; None: the tag's weights
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False  # run code that is stored in the file
-    averaged: bool | None = None  # use the running mean of the weights; None: the file holds only one of both
     classes: int | None = None  # outputs of a classifier from a file; None: the 1000 of ImageNet-1k
 
 

@@ -29,13 +29,12 @@ from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY, summary_ro
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
-from experiments.published.tables import classwise, later_work_rows, published_classes, published_rows
+from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
-LATER_WORK = "published-since"
 MOST_PAIRED = 8  # models; more would give too many pairs to read
 Span = tuple[float, float]
 
@@ -64,7 +63,7 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     """The distinct results that `specs` name; equal model names get their source appended.
 
     A spec is a folder from evaluate or score, or a JSON file from these or from simulate/train/predict. It may also be
-    "published" (all rows of the protocol), "published:NAME" (one row) or "published-since" (not comparable later work).
+    "published" (all rows of the protocol) or "published:NAME" (one row).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
@@ -86,8 +85,6 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
 
 
 def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    if spec == LATER_WORK:
-        return [Result(row, comparable=False, protocol=protocol) for row, protocol in later_work_rows()]
     if spec.split(":")[0] == "published":
         return _published(spec, mean, labels, prompt)
     return [result for file in _files(Path(spec)) for result in _from_file(file, mean)]
@@ -123,7 +120,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
-        raise unknown("result", str(path), ["published", LATER_WORK, *written])
+        raise unknown("result", str(path), ["published", *written])
     # A folder may hold one model's result and, from another run, subfolders of several models.
     files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
     files = files or [file for file in [path / "result.json"] if file.is_file()]

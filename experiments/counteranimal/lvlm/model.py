@@ -12,9 +12,7 @@ from itertools import takewhile
 from typing import Any
 
 from experiments.counteranimal.encoding import DTYPES, Runtime
-from experiments.counteranimal.labels import installed
-from experiments.counteranimal.model import LoadOptions, digest, loading, one_line, versions, weights_hash
-from experiments.counteranimal.transformers_models import WAY_OUT, check_complete
+from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
 
 QUESTION = "What is the main object in the image?"
@@ -130,52 +128,3 @@ def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
         if hasattr(value, "is_floating_point"):
             moved[name] = value.to(like.device, like.dtype if value.is_floating_point() else value.dtype)
     return moved
-
-
-def load(name: str, options: LoadOptions) -> LanguageModel:
-    """A model from a folder, or from ORG/NAME on the hub or in its cache.
-
-    Raises RequestError for a model that does not answer questions about photos, a folder without processor or
-    tokenizer, and weights that do not fit.
-    """
-    transformers = installed("transformers")
-    spec = f"lvlm:{name}"
-    with loading(spec, WAY_OUT):
-        config = transformers.AutoConfig.from_pretrained(name)
-        if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
-            raise RequestError(
-                f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
-                "answers a question about a photo can be scored (pass a CLIP as hf:)"
-            )
-        processor = transformers.AutoProcessor.from_pretrained(name)
-        for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
-            if getattr(processor, part, None) is None:
-                raise RequestError(
-                    f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights"
-                )
-        prompt = prompt_of(spec, processor)
-        module, report = transformers.AutoModelForImageTextToText.from_pretrained(
-            name, output_loading_info=True, ignore_mismatched_sizes=True
-        )
-    check_complete(spec, report)
-    weights = weights_hash(module)
-    settings = {
-        "weights": name,
-        "weights_hash": weights,
-        "question": QUESTION,
-        "answer": ANSWER,
-        "prompt": prompt.text,
-        "versions": versions(),
-    }
-    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
-    key = digest(
-        {
-            "weights": weights,
-            "config": module.config.to_dict() | {"_name_or_path": None},
-            "processor": processor.to_dict(),
-            "tokenizer": type(processor.tokenizer).__name__,
-            "vocabulary": processor.tokenizer.get_vocab() if backend is None else backend.to_str(),
-        }
-    )
-    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)

@@ -13,11 +13,10 @@ from matplotlib.text import Annotation
 from rich.console import Console
 
 from experiments.command.counteranimal_tables import comparison_table
-from experiments.counteranimal.figures import comparison_figure
+from experiments.counteranimal.figures import comparison_figure, page, write_comparison
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
 from experiments.counteranimal.predictions import write_predictions
-from experiments.counteranimal.report import page, write_comparison
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
 from experiments.counteranimal.summaries import score_files
 from experiments.effective_robustness import fit_line

@@ -62,7 +62,6 @@ def test_flags_that_do_not_go_with_it(folder, tmp_path):
     for how, flag in (
         ({"weights": tmp_path / "w"}, "--weights"),
         ({"quick_gelu": "on"}, "--quick-gelu"),
-        ({"averaged": True}, "--ema"),
     ):
         with pytest.raises(RequestError, match=flag):
             load(spec, LoadOptions(**how))
