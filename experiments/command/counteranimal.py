@@ -154,14 +154,11 @@ def score(
     ] = None,
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
-    prompts: Annotated[
-        str, Parameter(help="prompts of the predictions, to compare them with published models")
-    ] = "simple",
     seed: Seed = 0,
     output: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Metrics, intervals and rank among published models, for predictions made elsewhere.
+    """Metrics and intervals for predictions made elsewhere.
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
@@ -175,7 +172,6 @@ def score(
         family=family,
         labels=labels,
         classes=None if classes is None else own_vocabulary(classes),
-        prompts=prompts,
         seed=seed,
         output=output,
     )

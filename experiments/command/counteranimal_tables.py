@@ -170,7 +170,6 @@ MARKS = {
     "*": "interval of the line alone: the model's own error is unknown",
     "†": "extrapolated: outside the common accuracies of the line's models",
     "‡": "an accuracy of 0 or 100 %: at infinity on stretched axes, used for no line",
-    "≁": "not comparable: another protocol, used for no line",
 }
 
 
@@ -182,32 +181,29 @@ def comparison_table(document: Document) -> Group:
         known = "" if over is None else _fill("{value:+%} ({interval:to})", **over)
         if over is not None:
             known += ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
-        marks = ("‡" if r["at_edge"] else "") + ("" if r["comparable"] else "≁")
+        marks = "‡" if r["at_edge"] else ""
         rows.append({**r, "model": f"{r['model']} {marks}".rstrip(), "over": known, "marks": known + marks})
     over_line = {f">over the {reference} line, logit": "{over}"} if reference else {}
     columns = {"no.": "{number}", "model": "{model}", **PERCENTS, **over_line}
     shown = "".join(row["marks"] for row in rows)
-    protocols = {f"≁ {r['source']}: {r['protocol']}" for r in document["rows"] if not r["comparable"]}
     unpaired = ", ".join(document["unpaired"])
-    by_object = [{**pair, **pair["objects"]} for pair in pairs if pair.get("objects")]
     return screen(
         _listed(None, columns, rows),
         "over the line: 95% interval of line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        *sorted(protocols),
-        *(_pairs(part, unit) for part, unit in ((pairs, "classes"), (by_object, "objects")) if part),
+        _pairs(pairs) if pairs else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )
 
 
-def _pairs(pairs: list[Document], unit: str) -> Group:
-    over = "photos" if pairs[0]["mean"] == "micro" else unit
+def _pairs(pairs: list[Document]) -> Group:
+    over = "photos" if pairs[0]["mean"] == "micro" else "classes"
     columns = {
-        f"second minus first, by {unit}, means over {over}": f"{{second}} - {{first}} ({{{unit}}} {unit})",
+        f"second minus first, by classes, means over {over}": "{second} - {first} ({classes} classes)",
         "drop %": "{drop[difference]:+%}",
         "95% interval": "{drop[interval]:to}",
-        "up:down": f"{{drop[{unit}_up]}}:{{drop[{unit}_down]}}",
+        "up:down": "{drop[classes_up]}:{drop[classes_down]}",
         "sign test p": "{drop[sign_test_p]:.3g}",
     }
     return _listed(None, columns, pairs)

@@ -47,14 +47,14 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     path = folder / "comparison.svg"
     write_text(folder / "comparison.html", page(document, path.read_bytes()))
     names = ("effective_robustness", "low", "high", "extrapolated")
-    header = [*COLUMNS, "comparable", "at_edge", *(f"{name}_{axis}" for axis in AXES for name in names)]
+    header = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in names)]
     write_table(folder / "comparison.csv", header, (_cells(row) for row in document["rows"]))
     write_json(folder / "comparison.json", document)
     return path
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
-    cells = [row[c] for c in COLUMNS] + [int(row["comparable"]), int(row["at_edge"])]
+    cells = [row[c] for c in COLUMNS] + [int(row["at_edge"])]
     for axis in AXES:
         over = (row["effective_robustness"] or {}).get(axis)
         cells += ["", "", "", ""] if over is None else [over["value"], *over["interval"], int(over["extrapolated"])]
@@ -83,7 +83,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     families = list(dict.fromkeys(result.row.family for result in results))
     colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
     called = sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])
-    entries = [f"{n}  {r.row.model}{'' if r.comparable else ' ≁'}" for n, r in called]
+    entries = [f"{n}  {r.row.model}" for n, r in called]
     columns = max(1, int(WIDTH * 72 / (0.62 * LETTERS * (max(map(len, entries)) + 7))))
     figure = Figure(figsize=(WIDTH, HEIGHT + 1.5 * LETTERS / 72 * -(-len(entries) // columns)))
     for panel, axis in zip(figure.subplots(1, len(AXES)), AXES, strict=True):
@@ -116,8 +116,6 @@ def _caption(results: Sequence[Result]) -> str:
     )
     if any(result.at_edge for result in results):
         words += "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
-    if not all(result.comparable for result in results):
-        words += "\n≁ not comparable: another protocol; not used for lines."
     return words
 
 
@@ -178,7 +176,7 @@ def _point(panel: Axes, result: Result, number: int, limits: np.ndarray, colour:
         color=colour,
         ecolor=(colour, 0.45),
         elinewidth=0.8,
-        marker="o" if row.source.startswith("[W]") or not result.comparable else "s",
+        marker="o" if row.source.startswith("[W]") else "s",
         markersize=4.5,
         markerfacecolor="white" if result.at_edge else colour,
         clip_on=not result.at_edge,

@@ -104,7 +104,6 @@ def score_files(
     family: str | None = None,
     labels: str = "1000",
     classes: Vocabulary | None = None,
-    prompts: str = "simple",
     seed: int = 0,
     output: Path | None = None,
 ) -> list[dict[str, Any]]:
@@ -133,7 +132,7 @@ def score_files(
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
-        settings = {"prompts": prompts, "labels": own_labels if labels == "45" else labels, "data": str(path), **own}
+        settings = {"labels": own_labels if labels == "45" else labels, "data": str(path), **own}
         documents.append(summarise(str(path), model, family or model, predictions, settings, seed))
         if folder is not None:
             write_result(folder, documents[-1], predictions)
