@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.counteranimal.class_names import class_indices, imagenet_index, indexed
+from experiments.counteranimal.labels import class_indices, imagenet_index, indexed
 from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table

@@ -19,8 +19,8 @@ import pandas as pd
 from jaxtyping import Int
 from scipy.stats import false_discovery_control
 
-from experiments.counteranimal.class_names import indexed
 from experiments.counteranimal.evaluation import ModelConfig
+from experiments.counteranimal.labels import indexed
 from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos

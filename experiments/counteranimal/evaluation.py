@@ -25,8 +25,7 @@ from experiments.counteranimal.labels import (
     save_confusing,
     templates,
 )
-from experiments.counteranimal.lvlm.likelihood import score_labels
-from experiments.counteranimal.lvlm.model import LanguageModel
+from experiments.counteranimal.language_models import LanguageModel, score_labels
 from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
 from experiments.counteranimal.models import check_has_features, check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos

@@ -21,7 +21,7 @@ from typing import Any
 
 from experiments.counteranimal import transformers_models
 from experiments.counteranimal.labels import CLASS_COUNT, installed
-from experiments.counteranimal.lvlm.model import LanguageModel
+from experiments.counteranimal.language_models import LanguageModel
 from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
 from experiments.errors import RequestError, RunError, unknown
 from simulator.naming import suggestion

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.class_names import class_indices
-from experiments.counteranimal.labels import Vocabulary
+from experiments.counteranimal.labels import Vocabulary, class_indices
 from experiments.counteranimal.layouts import Entry, Listing, Source, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json

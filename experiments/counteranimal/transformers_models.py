@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal.labels import installed
-from experiments.counteranimal.lvlm.model import ANSWER, QUESTION, LanguageModel, prompt_of
+from experiments.counteranimal.language_models import ANSWER, QUESTION, LanguageModel, prompt_of
 from experiments.counteranimal.model import LoadedModel, LoadOptions, digest, loading, versions, weights_hash
 from experiments.errors import RequestError
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.counteranimal.class_names import imagenet_index
-from experiments.counteranimal.labels import library_names, own_vocabulary, templates
+from experiments.counteranimal.labels import imagenet_index, library_names, own_vocabulary, templates
 from experiments.counteranimal.photos import inspect, inspection_document, read_photos, unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.counteranimal import language_models as likelihood
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.lvlm import likelihood
-from experiments.counteranimal.lvlm.likelihood import plain_loss, score_labels
-from experiments.counteranimal.lvlm.model import answer_tokens
+from experiments.counteranimal.language_models import answer_tokens, plain_loss, score_labels
 from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import predict
 from experiments.errors import RequestError, RunError

@@ -9,7 +9,7 @@ import tiny_lvlm
 import torch
 
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.lvlm.model import QUESTION, Inputs, prompt_of, tokens
+from experiments.counteranimal.language_models import QUESTION, Inputs, prompt_of, tokens
 from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import load, load_model
 from experiments.errors import RequestError
