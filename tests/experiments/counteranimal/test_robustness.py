@@ -12,7 +12,7 @@ import pytest
 from matplotlib.text import Annotation
 from rich.console import Console
 
-from experiments.command.counteranimal_tables import comparison_table
+from experiments.command.counteranimal import comparison_table
 from experiments.counteranimal.figures import comparison_figure, page, write_comparison
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
