@@ -3,24 +3,26 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
 from experiments.court.domain import (
+    author_errors,
+    cannot_be_judged,
     dimension,
     finite,
-    guard_errors,
     inside,
     legs,
     points_at,
     row,
     single,
     true_violation,
+    with_checked_values,
 )
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
@@ -35,7 +37,6 @@ from theory.claims.claim import Claim
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
-PATIENCE = 5.0  # seconds between two lines of progress
 # A rounder counterexample keeps .9 of the violation's excess over tau, or a violation of 3 tau.
 KEPT = 0.9
 
@@ -99,16 +100,26 @@ def judge(
     alpha = claim.error_rate if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    proof = proof_of(claim, proof_seconds, certificates) if prove else None
-    began, claim, report = perf_counter(), guard_errors(claim), _spaced_lines()
-    report(f"{claim.id}: searching for the worst point")
+    with author_errors(claim):
+        proof = proof_of(claim, proof_seconds, certificates) if prove else None
+        return _trial(with_checked_values(claim), alpha, seed, quick, proof)
+
+
+def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
+    began = perf_counter()
+    tell(f"{claim.id}: searching for the worst point")
     worst = search(claim, seed)
+    if not finite(claim):
+        alone = float(true_violation(claim, row(worst.point))[0])
+        if not abs(alone - worst.violation) <= claim.tau:
+            why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
+            raise cannot_be_judged(claim, f"{why}; a prediction must depend on its world only")
     against: Evidence | None = None
     audits: list[Evidence] = []
     bounds: list[Bounds] = []
     obstacles: list[str] = []
     if worst.violation > claim.tau:
-        report(f"{claim.id}: measuring at the worst point")
+        tell(f"{claim.id}: measuring at the worst point")
         try:
             against = _at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)
         except Unmeasurable as error:
@@ -116,7 +127,7 @@ def judge(
     if worst.violation < claim.tau:
         points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
         tail = alpha / (2 * len(points))
-        audits, obstacles = _audit(claim, points, tail, seed, report)
+        audits, obstacles = _audit(claim, points, tail, seed)
         bounds = [evidence.bounds(tail) for evidence in audits]
     notes = dict.fromkeys(evidence.note for evidence in (against, *audits) if evidence and evidence.note)
     shown_below = against and against.bounds(alpha / 2)
@@ -126,7 +137,7 @@ def judge(
         last = ruling.decision == "supported"
         shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
     ruling = apply_proof(ruling, proof)
-    interval = shown and shown.sample.interval(LEVEL)
+    interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in bounds), default=np.inf)
     return Verdict(
         claim=claim.id,
@@ -136,7 +147,7 @@ def judge(
         reason=ruling.reason,
         predicted=shown and shown.predicted,
         measured=shown and shown.sample.mean,
-        interval=interval and [interval.low, interval.high],
+        interval=interval and list(interval),
         level=LEVEL,
         counterexample=shown.point if shown and ruling.decision == "contradicted" else None,
         route=shown and shown.route,
@@ -197,11 +208,11 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
     return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 
-def _audit(claim: Claim, points: list, tail: float, seed: int, report) -> tuple[list[Evidence], list[str]]:
+def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evidence], list[str]]:
     """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
-        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
         expected = _violation(claim, point, seed, 512, 98)
         if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
@@ -230,16 +241,3 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     if not finite(claim):
         good = good & np.isfinite(true_violation(claim, grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
-
-
-def _spaced_lines() -> Callable[[str], None]:
-    """`tell` at most once per PATIENCE seconds, since a terminal shows every line."""
-    last = perf_counter()
-
-    def report(line: str) -> None:
-        nonlocal last
-        if perf_counter() - last > PATIENCE:
-            last = perf_counter()
-            tell(line)
-
-    return report

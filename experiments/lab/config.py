@@ -38,7 +38,7 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     error = failure.errors()[0]
     location, value, limits = error["loc"], error["input"], error.get("ctx", {})
     message = error["msg"].removeprefix("Value error, ")
-    if not location or (location[0] in _TABLES and error["type"] == "value_error"):
+    if not location or (location == ("views",) and error["type"] == "value_error"):
         return message  # a validator over several fields names them itself
     name = called or ".".join(map(str, location))
     if error["type"] == "value_error":  # a validator of one field begins with the value

@@ -1,5 +1,7 @@
 """Points of a domain, the worlds that a relation compares, and the search for violations."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -26,7 +28,14 @@ from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 
 def claim(**fields) -> Claim:
-    words = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">=", "domain": {}}
+    words = {
+        "id": "c",
+        "source": "test",
+        "statement": "",
+        "quantity": "counter",
+        "relation": ">=",
+        "domain": {"p_spu": 0.9},
+    }
     return Claim(**{**words, **fields})
 
 
@@ -186,7 +195,7 @@ def test_an_interior_box_is_found():
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
     point = Worlds(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
-        c = claim(relation=relation, quantity=quantity, domain={}, prediction=lambda x: np.full(50, 0.7))
+        c = claim(relation=relation, quantity=quantity, domain={"p_spu": 0.9}, prediction=lambda x: np.full(50, 0.7))
         probit, plain = probit_violation(c, point), c.violation(c.truth(point), point)
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
@@ -207,10 +216,39 @@ def test_undefined_points_are_left_out_and_counted():
     assert (verdict.verdict, verdict.undefined) == ("supported", found.undefined)
 
 
+class Late:
+    """A field that fails at the third call; the first two are made with the claim and its checked copy."""
+
+    calls = 0
+
+    def __call__(self, fields):
+        self.calls += 1
+        return 2.0 if self.calls <= 2 else {}["late"]
+
+
+@dataclass(frozen=True)
+class Misspelt(LinearCLIP):
+    def accuracy(self, worlds):
+        return worlds.clases
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"prediction": lambda w: np.nan}, "defined at none of the"),
+        ({"prediction": lambda w: 1 / 0}, "division by zero"),
+        ({"prediction": lambda w: w.mean.fill(0)}, "read-only"),
+        ({"prediction": lambda: 0.5}, "TypeError"),
+        ({"prediction": lambda w: next(iter(()))}, "StopIteration"),
+        ({"prediction": lambda w: 0.5j}, "its prediction has type complex128; real numbers are needed"),
+        ({"prediction": lambda w: {}}, "its prediction has type object; real numbers are needed"),
+        ({"prediction": lambda w: [0.5] * 3}, "its prediction has shape (3,) for worlds of shape"),
+        (
+            {"prediction": lambda w, calls=[]: calls.append(w) or -len(calls)},
+            "must depend on its world only",
+        ),
+        ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
+        ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
         ({"prediction": lambda w: w.mu_spuu}, "no 'mu_spuu'; the nearest is 'mu_spu'"),
@@ -219,9 +257,21 @@ def test_undefined_points_are_left_out_and_counted():
 )
 def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence):
     with pytest.raises(RequestError, match="cannot be judged") as caught:
-        judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}))
+        judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}), quick=True)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_ours_is_not_blamed_on_the_claim(monkeypatch):
+    monkeypatch.setattr("experiments.court.domain.violation_at", None)
+    with pytest.raises(TypeError, match="not callable"):
+        judge(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=lambda w: 0.5))
+
+
+@pytest.mark.parametrize("give", [lambda w: 1, lambda w: w.p_spu, lambda w: np.ones(w.shape, int)])
+def test_any_real_numbers_are_a_prediction(give):
+    domain = {"p_spu": Axis(0.9, 1.0), "mu_spu": 2.0}
+    assert judge(claim(relation="<=", domain=domain, prediction=give), quick=True).verdict == "supported"
 
 
 @pytest.mark.deep

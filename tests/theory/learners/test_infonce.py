@@ -192,6 +192,21 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
     assert sound.sum() >= 297
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mu_inv": 2.9e-3, "sigma_inv": 0.0, "sigma_spu": 5.4, "mu_spu": -1.8e-6, "p_inv": 0.5, "mention_inv": 1e-9},
+        {"mu_inv": 1e-5, "sigma_inv": 9e-8, "sigma_spu": 541.0, "mu_spu": 2.37, "p_spu": 0.505, "mention_spu": 1e-9},
+    ],
+)
+def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
+    """Three grids agree. Cuts once leapt over a strip, and the search that replaced them took minutes."""
+    mixture = prompt_mixture(Worlds(**{"mention_spu": 0.6, **fields}).ravel(), "background")
+    results = [contour_accuracy(mixture, 1e-6, spacing) for spacing in SPACINGS]
+    assert all(sound.all() for _, sound in results)
+    np.testing.assert_allclose([accuracy for accuracy, _ in results], results[0][0][None].repeat(3, 0), atol=1e-7)
+
+
 def test_two_changes_of_sign_between_neighbouring_nodes_are_found():
     """Worlds where such pairs make up to 2.3e-5."""
     grid = random_worlds(250, seed=1)[[94, 153, 227, 237]]
@@ -354,6 +369,33 @@ def test_out_of_domain_is_refused():
         infonce_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)), "name")
     with pytest.raises(ValueError, match="not linear"):
         nearest_prompt_weights(worlds_with(mention_spu=0.5), "mean")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mu_inv": 5.6e-17},
+        {"mu_inv": 1e-8, "sigma_inv": 5e-6, "sigma_xi": 494.0, "mention_spu": 1e-9},
+        {"mu_inv": 1e-6, "sigma_inv": 1e-4, "sigma_spu": 0.5, "mu_spu": -1.0, "p_spu": 0.5, "mention_spu": 0.0},
+        {"mu_inv": 1e-9, "sigma_inv": 1e-5, "p_spu": 0.9, "mention_spu": 0.0},
+    ],
+)
+def test_an_object_of_almost_no_mean_has_its_limit(fields):
+    """To first order in mu_inv, g det/mu_inv = (sigma^2 + (mu nu)^2/det) x_0 + mu nu D tanh(v_1), an average over x_1.
+
+    Differences of log densities lose this to rounding: worlds did not return, or erred by 1e-4.
+    """
+    world = World(**fields)
+    got, blocks = pair(infonce_accuracy(Worlds.of(world), "name")), Worlds.of(world)
+    nu, (mu, mu_spu), S = world.nu_image, blocks.mean, blocks.scale**2 + world.nu_image
+    determinant, silent = 2 * blocks.scale**2 * nu + nu**2, world.mention_spu < 1
+    t = np.linspace(-9, 9, 20_001)
+    for sign, accuracy in zip((1, -1), got, strict=True):
+        x = sign * mu_spu + np.sqrt(S[1]) * t
+        v = mu_spu * x * (1 / S[1] if silent else nu / determinant[1])
+        pull = mu * nu * blocks.correlation[1] * np.tanh(v) / (blocks.scale[0] ** 2 + (mu * nu) ** 2 / determinant[0])
+        weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
+        assert accuracy == pytest.approx(weight @ ndtr((mu + pull) / np.sqrt(S[0])), abs=1e-6)
 
 
 def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
