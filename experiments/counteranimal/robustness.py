@@ -236,7 +236,7 @@ def _has_line(common: np.ndarray, counter: np.ndarray) -> bool:
 
 
 class Reference(NamedTuple):
-    """The line of the reference family, its bootstrap over models, and the family's range of common accuracy."""
+    """A line, its bootstrap over models, and the models' range of common accuracy."""
 
     line: Line
     draws: Line
