@@ -362,14 +362,12 @@ def _listed(title: str | None, columns: dict[str, str], records: Iterable[Docume
 
 
 def _counted(counts: Document) -> str:
-    """Numbers of photos in words."""
     if "common" in counts:
         return _fill("{classes} classes, {common} common and {counter} counter photos", **counts)
     return _fill("{classes} classes, {photos} photos without groups", **counts)
 
 
 def _folder(entry: Document) -> str:
-    """A class by its folder and its index."""
     folder, index = entry["folder"], str(entry["class_index"])
     return folder if folder.split(" ")[0] == index else f"{folder} ({index})"
 
@@ -402,7 +400,6 @@ def inspection_table(document: Document) -> Group:
 
 
 def summary_table(documents: list[Document]) -> Group:
-    """Both means of each model, its worst classes and groups."""
     parts = [part for document in documents for part in _summary(document)]
     if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
         ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
@@ -531,7 +528,6 @@ def comparison_table(document: Document) -> Group:
 
 
 def composition_table(document: Document) -> Group:
-    """Counts of the composites of each class."""
     rows = [
         (_folder(c), c["objects"], *(", ".join(f"{name} {n}" for name, n in c[group].items()) for group in GROUPS))
         for c in document["classes"]
@@ -545,7 +541,6 @@ def composition_table(document: Document) -> Group:
 
 
 def discovery_table(document: Document) -> Group:
-    """Selected backgrounds with naive and honest drops."""
     columns = {
         "class": "{class_index}",
         "folder": "{folder}",
@@ -571,7 +566,6 @@ def discovery_table(document: Document) -> Group:
 
 
 def law_table(document: Document) -> Group:
-    """Verdicts with predictions and measurements."""
     models = document["models"]
     predictions = {
         "model": "{model}",

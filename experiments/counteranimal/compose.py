@@ -38,8 +38,6 @@ COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "gro
 
 
 class Source(NamedTuple):
-    """A cut-out or a photo."""
-
     path: Path
     name: str  # below the root
     kind: str  # class folder or background
@@ -55,8 +53,6 @@ class Composite(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The composites of all cut-outs and photos."""
-
     cutouts: list[Source]
     photos: list[Source]
     classes: dict[str, int]  # class folder -> ImageNet-1k index

@@ -270,8 +270,6 @@ def _loader(photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, blocks:
 
 @dataclass
 class _Photos(Dataset):
-    """Decoded and preprocessed photos."""
-
     photo_set: PhotoSet
     preprocess: Callable
 

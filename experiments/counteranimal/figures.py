@@ -153,7 +153,6 @@ def _inside(accuracies: np.ndarray, axis: Axis) -> np.ndarray:
 def _line(
     panel: Axes, x: np.ndarray, y: np.ndarray, axis: Axis, ends: np.ndarray, colour: str, rng: np.random.Generator
 ) -> None:
-    """A family's line, with its band over the range of its models and dashed outside."""
     grid = np.linspace(x.min(), x.max(), 60)
     panel.fill_between(grid, *band(x, y, axis, grid, rng, REPLICATES, LEVEL), color=colour, alpha=0.15, linewidth=0)
     line = fit_line(x, y, axis)

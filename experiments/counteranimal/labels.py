@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from experiments.errors import RequestError, unknown
 from experiments.files import read_table, write_json
@@ -78,12 +78,10 @@ class Vocabulary:
 
     @property
     def every_label(self) -> "LabelSpace":
-        """All labels compete."""
         return LabelSpace("1000" if self.imagenet else "own")
 
 
 def imagenet(choice: str) -> Vocabulary:
-    """ImageNet-1k's labels as a library spells them."""
     return Vocabulary(library_names(choice), choice)
 
 
@@ -175,19 +173,6 @@ def own_classes(classes: Sequence[int]) -> LabelSpace:
 
 def own_classes_name(count: int) -> str:
     return "45" if count == 45 else "data"
-
-
-def confusing_labels(
-    similarity: Float[np.ndarray, "C L"], classes: Sequence[int], count: int = CONFUSING
-) -> LabelSpace:
-    """1 vs 20: for each true class the labels of highest mean cosine, ties to the lower index, and the true label.
-
-    `similarity` holds the mean cosine of the photos of each of `classes` with every label.
-    """
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-    best = {int(index): tuple(row.tolist()) for index, row in zip(classes, order, strict=True)}
-    added = tuple(index for index, labels in best.items() if index not in labels)
-    return LabelSpace(str(CONFUSING), {i: labels + (i,) * (i in added) for i, labels in best.items()}, added)
 
 
 def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, reference: dict[str, Any]) -> None:

@@ -50,7 +50,6 @@ class Prompt:
     before: str  # text between prompt and answer: a space in LLaVA's template
 
     def answered(self, name: str) -> str:
-        """Question and answer."""
         return f"{self.text}{self.before}{ANSWER.format(name)}"
 
 

@@ -277,7 +277,6 @@ def square_bounds(
 
 
 def _reason(law: dict[str, Any]) -> str:
-    """The number that decides the verdict."""
     tolerance, points = law["tolerance"], f"{100 * law['tolerance']:g} points"
     names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
     ends = {words: law[name]["bounds"] for name, words in names.items()}

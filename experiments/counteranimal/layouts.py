@@ -67,13 +67,11 @@ class Files:
     parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
 
     def key(self, path: str) -> Key:
-        """Path, size, and the file's modification time."""
         file, _, size = self.parts.get(path, (path, 0, None))
         stat = (self.root / file).stat()
         return path, stat.st_size if size is None else size, stat.st_mtime_ns
 
     def image(self, path: str) -> "Image":
-        """The decoded photo."""
         if path not in self.parts:
             return decode(self.root / path)
         name, offset, size = self.parts[path]
@@ -100,7 +98,6 @@ class Saved:
         return _opened(self.root).select_columns("image").cast_column("image", Image(decode=False))
 
     def key(self, path: str) -> Key:
-        """Row, and the time of writing."""
         return path, 0, (self.root / STATE).stat().st_mtime_ns
 
     def image(self, path: str) -> "Image":

@@ -54,7 +54,6 @@ def check_spec(spec: str, options: LoadOptions) -> None:
 
 
 def check_has_features(spec: str) -> None:
-    """Raise RequestError for a language model."""
     if spec.startswith("lvlm:"):
         raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
 

@@ -113,13 +113,11 @@ def _by_table(path: Path) -> GroupRule:
 
 
 def check_group(group: str, where: str) -> None:
-    """Raise RequestError for anything but the two groups."""
     if group not in GROUPS:
-        raise RequestError(f"group {group!r} in {where} is neither 'common' nor 'counter'")
+        raise RequestError(f"group {group[:40]!r} in {where} is neither 'common' nor 'counter'")
 
 
 def _without_groups(root: Path, listing: Listing, groups: str) -> str:
-    """The error message if no photo has a group."""
     if not listing.entries:
         deeper = sorted(root.glob("*/*/*/*"))
         hint = f"; try {str(deeper[0].parents[2])!r}" if deeper else ""

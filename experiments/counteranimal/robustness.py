@@ -223,7 +223,6 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def _on_line(results: Sequence[Result], family: str | None) -> list[Result]:
-    """The models of a family that its line may use."""
     return [r for r in results if r.row.family == family and not r.at_edge]
 
 

@@ -55,7 +55,6 @@ def summarise(
 
 
 def write_result(folder: Path, document: dict[str, Any], predictions: Predictions) -> None:
-    """Write the files of a result, the summary last."""
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
     _write_frame(folder / CLASSES, _class_table(class_counts(predictions), predictions.grouped))

@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.counteranimal.labels import installed
 from experiments.counteranimal.language_models import ANSWER, QUESTION, LanguageModel, prompt_of
-from experiments.counteranimal.model import LoadedModel, LoadOptions, digest, loading, versions, weights_hash
+from experiments.counteranimal.model import LoadedModel, LoadOptions, feature_key, loading, versions, weights_hash
 from experiments.errors import RequestError
 
 # Model types with separate towers for a plain image and a text. SigLIP 2 with fixed resolution has type "siglip".
@@ -32,7 +32,6 @@ def check(name: str, options: LoadOptions) -> None:
 
 
 def load_clip(name: str, options: LoadOptions) -> LoadedModel:
-    """A CLIP, SigLIP or similar model."""
     transformers = installed("transformers")
 
     def checked(config: Any) -> None:
@@ -95,7 +94,7 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
         "versions": versions(),
     }
     backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
-    key = digest(
+    key = feature_key(
         {
             "weights": weights,
             "config": module.config.to_dict() | {"_name_or_path": None},
