@@ -268,8 +268,8 @@ def compose(
     common: Annotated[
         list[str],
         Parameter(
-            help="CLASS=BACKGROUND, or a file with such lines: the common backgrounds of a class; the others are "
-            "counter; may be repeated, and every class needs one"
+            help="CLASS=BACKGROUND: a common background of a class; the others are counter; may be repeated, and every "
+            "class needs one"
         ),
     ],
     size: Annotated[Whole, Parameter(help="pixels per side")] = 224,

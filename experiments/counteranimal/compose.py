@@ -64,7 +64,7 @@ class Plan(NamedTuple):
 def run(
     *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """Write the missing files of the tree; `common` holds CLASS=BACKGROUND or files of such lines.
+    """Write the missing files of the tree; `common` holds words CLASS=BACKGROUND.
 
     Raises RequestError for a wrong request, before anything is written. Finished files stay if the run fails.
     """
@@ -182,10 +182,10 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
 
 
 def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence[str]) -> dict[str, set[str]]:
-    """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
+    """Common backgrounds of every class folder."""
     common: dict[str, set[str]] = {folder: set() for folder in classes}
     by_index = {index: folder for folder, index in classes.items()}
-    for line in [line for word in words for line in ([word] if "=" in word else _lines(word))]:
+    for line in words:
         name, _, background = (part.strip() for part in line.partition("="))
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
@@ -203,14 +203,6 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
                 f"'{folder}=BACKGROUND' for some but not all of {', '.join(backgrounds)}"
             )
     return common
-
-
-def _lines(file: str) -> list[str]:
-    try:
-        text = Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--common {file!r} is neither CLASS=BACKGROUND nor a file of such lines") from error
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def _prepared(

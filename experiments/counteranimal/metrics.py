@@ -197,11 +197,10 @@ def paired(
     the classes that differ. The interval is None if all differences are equal.
     """
     a, b = first.complete, second.complete
-    place = {key: i for i, key in enumerate(b.index.tolist())}
-    shared = [(i, place[key]) for i, key in enumerate(a.index.tolist()) if key in place]
-    if not shared:
+    shared, mine, others = np.intersect1d(a.index, b.index, return_indices=True)
+    if not len(shared):
         return None
-    a, b = (counts[list(chosen)] for counts, chosen in zip((a, b), zip(*shared, strict=True), strict=True))
+    a, b = a[mine], b[others]
     weights = resamples(len(shared), replicates, numpy_stream(seed, "paired bootstrap"))
     differences = settled(with_drop(b.accuracy - a.accuracy)).T
     value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))

@@ -180,9 +180,3 @@ def test_more_than_memory_should_hold_is_refused(arguments, monkeypatch):
     monkeypatch.setattr("experiments.counteranimal.compose.MOST_BYTES", 10_000)
     with pytest.raises(RequestError, match="3 cut-outs and 3 photos"):
         compose(**arguments)
-
-
-def test_common_backgrounds_may_stand_in_a_file(arguments, tmp_path):
-    (tmp_path / "common.txt").write_text("ostrich = sand\n\nbulbul=snow\n", encoding="utf-8-sig")
-    document = compose(**arguments | {"common": (str(tmp_path / "common.txt"),)})
-    assert document["settings"]["common"] == {"9 ostrich": ["sand"], "bulbul": ["snow"]}
