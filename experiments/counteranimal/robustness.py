@@ -129,7 +129,7 @@ def _files(path: Path) -> list[Path]:
 def _from_file(file: Path, mean: Mean) -> list[Result]:
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
-        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()  # as it will be written
+        json.dumps([document, str(file)], allow_nan=False, ensure_ascii=False).encode()  # as they will be written
         return [_result(entry, file, mean) for entry in (document if isinstance(document, list) else [document])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RequestError(

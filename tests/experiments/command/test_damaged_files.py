@@ -1,6 +1,7 @@
 """Damaged and hostile files: one sentence and status 1 or 2, never a traceback."""
 
 import json
+import os
 import random
 
 import pytest
@@ -69,3 +70,15 @@ def test_documents_that_are_nested_too_deeply(soberclip, tmp_path, monkeypatch, 
     write(tmp_path, {"t.tar": {"a.png": PNG, "a.json": NESTED.encode()}, "d.json": NESTED, "w.toml": f"p = {NESTED}"})
     place = () if words.split()[0] in ("predict", "sweep") else ("counteranimal",)
     check_refused(soberclip(*place, *words.split()))
+
+
+def test_names_that_are_not_utf8(soberclip, tmp_path):
+    root = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(root)
+    for words in (("counteranimal", "inspect"), ("predict", "--world")):
+        check_refused(soberclip(*words, os.fsdecode(root)))
+    os.mkdir(os.fsencode(tmp_path) + b"/out")
+    os.rename(root, os.fsencode(tmp_path) + b"/out/caf\xe9")
+    with open(os.fsencode(tmp_path) + b"/out/caf\xe9/summary.json", "w") as file:
+        file.write("{}")
+    check_refused(soberclip("counteranimal", "compare", tmp_path / "out", "--output", tmp_path / "compared"))
