@@ -37,7 +37,7 @@ class Section(NamedTuple):
     figures: dict[str, Figure]  # by the names of their files
 
 
-SCRIPTS = ("tables.js", "theory.js", "explorer.js")
+SCRIPTS = ("claims.js", "theory.js", "explorer.js")
 
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
