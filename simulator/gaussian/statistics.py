@@ -22,6 +22,7 @@ from simulator.quantities import check_integer
 from simulator.streams import numpy_stream
 from simulator.world import World
 
+ROUNDING = 1e-13  # of the largest score that a prompt and S allow
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
 
 
@@ -102,13 +103,17 @@ def covariance_critic(
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
     width: int | None = None,
 ) -> LinearCritic:
-    """The critics M = S, or their rank-`width` parts (Eckart-Young)."""
+    """The critics M = S, or their rank-`width` parts (Eckart-Young); scores of rounding errors alone become zero."""
     prompts = q @ frames[1].T
     if width is None:
-        return LinearCritic.of_vectors(prompts @ np.swapaxes(S, -1, -2), frames[0])
-    left, values, right = np.linalg.svd(S, full_matrices=False)
-    kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
-    return LinearCritic.of_vectors(kept @ np.swapaxes(left[..., :width], -1, -2), frames[0])
+        w = prompts @ np.swapaxes(S, -1, -2)
+    else:
+        left, values, right = np.linalg.svd(S, full_matrices=False)
+        kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
+        w = kept @ np.swapaxes(left[..., :width], -1, -2)
+    largest = np.linalg.norm(prompts, axis=-1) * np.linalg.norm(S, axis=(-2, -1))[..., None]
+    silent = np.linalg.norm(w, axis=-1) <= ROUNDING * largest
+    return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
 
 
 def cross_covariance(

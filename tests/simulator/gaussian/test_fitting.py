@@ -278,3 +278,12 @@ def test_a_weight_counts_as_copies(learner, classes):
     plain = score_vectors(learner, images, labels, classes)
     assert not np.allclose(weighed, plain, atol=1e-2)
     assert np.array_equal(plain, score_vectors(learner, images, labels, classes, np.ones(300)))
+
+
+@pytest.mark.parametrize("width", [None, 2])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_prompt_that_captions_never_mention_decides_by_chance(classes, width):
+    """The score is zero; its rounding errors, about 1e-16, decided every image alike."""
+    world = World(classes=classes, mention_inv=0.0, mu_spu=2.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
+    found = fit("linear", world.draw(500, seed=0), embed_dim=width).accuracy("name")
+    assert tuple(found) == pytest.approx((1 / classes, 1 / classes), rel=1e-12)
