@@ -426,9 +426,9 @@ class Worlds:
     def text_noise(self) -> Numbers:
         """sigma_xi_text, or sigma_xi where that is unset."""
         own = np.asarray(self.sigma_xi_text)
-        return (
-            own if own.dtype != object else _read_only(np.where(np.equal(own, None), self.sigma_xi, own).astype(float))
-        )
+        if own.dtype == object:
+            own = np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+        return _read_only(own)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
