@@ -18,7 +18,7 @@ from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
 from simulator.prompts import Prompt
-from simulator.quantities import check_integer
+from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
 
@@ -147,12 +147,8 @@ def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
 
 
 def _check_request(n: int, replicates: int) -> None:
-    check_integer("n", n)
-    check_integer("replicates", replicates)
-    if not 2 <= n <= LARGEST_N:
-        raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
-    if replicates < 1:
-        raise ValueError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
+    check_count("n", n, 2, LARGEST_N)
+    check_count("replicates", replicates, 1)
 
 
 def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
