@@ -148,9 +148,7 @@ class World(Checked):
         return self.model_copy(update={"p_spu": chance, "attribute": further})
 
     def background_law(self) -> Float[np.ndarray, "K K"]:
-        """Probability of each class's background given the label in training, one row per label (untied classes:
-        uniform).
-        """
+        """Probability of each class's background given the label in training, one row per label."""
         K = self.classes
         law = np.where(np.eye(K), self.p_spu, (1 - self.p_spu) / (K - 1))
         if self.views is not None:

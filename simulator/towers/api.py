@@ -65,9 +65,7 @@ class Towers:
         return Accuracy(found["common"], found["counter"])
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
-        """Every model's own accuracies by group: "common", "counter", and further groups of pixel worlds; as in
-        `each`.
-        """
+        """Accuracies as in `each` by group: "common", "counter", and further groups of pixel worlds."""
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt
         if prompt not in known:

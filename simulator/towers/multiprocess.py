@@ -55,9 +55,7 @@ def _on_cpu(ensemble: Ensemble) -> bool:
 
 
 def processes_for(ensemble: Ensemble) -> int:
-    """The fastest number of processes: one per torch thread and at most one per model; 1 for short runs and on a
-    GPU.
-    """
+    """The fastest number of processes: one per torch thread and at most one per model; 1 for short runs."""
     short = ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING
     if short or not _on_cpu(ensemble) or ensemble.group.size > 1:
         return 1
