@@ -152,15 +152,15 @@ def read_json(path: Path) -> Any:
     """The document in a JSON file; None if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):  # the last for a document that is nested too deeply
         return None
 
 
 def made_by_reproduce(folder: Path) -> set[str] | None:
     """Paths that a report's mark lists; None if the folder has no such mark."""
     mark = read_json(folder / MARK)
-    files = mark.get("files") if isinstance(mark, dict) else None
-    return set(map(str, files)) if isinstance(files, list) else None
+    names = mark.get("files") if isinstance(mark, dict) else None
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else None
 
 
 def check_report(output: Path) -> None:

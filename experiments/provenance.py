@@ -33,18 +33,15 @@ def commit(root: Path = ROOT) -> str:
 
     "unknown" for an installed copy, or one unpacked inside another repository.
     """
+    if not (root / ".git").exists():
+        return "unknown"
     # A git hook sets variables such as GIT_DIR, which name the hook's repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
-        return run.stdout.strip()
-
+    command = ["git", "status", "--porcelain=v2", "--branch", "--", *SOURCES]
     try:
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
-            return "unknown"
-        changed = git("status", "--porcelain", "--", *SOURCES)
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    head, *rest = run.stdout.splitlines()  # "# branch.oid HASH", "# branch.head NAME", then one line per changed file
+    changed = any(not line.startswith("#") for line in rest)
+    return head.split()[-1][:12] + ("+" if changed else "")

@@ -65,7 +65,7 @@ def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
         total: Numbers = 0.0
         for shown, chance in _objects_shown(worlds):
             signs = product([1, -1], repeat=pull.shape[-1] - 2)
-            gaps = [(pull * np.array([shown, first, *others])).sum(-1) for others in signs]
+            gaps = [pull @ np.array([shown, first, *others], float) for others in signs]
             total = total + chance * np.mean([ndtr(standardise(gap, s)) for gap in gaps], axis=0)
         result.append(total)
     return Accuracy(result[0], result[1])

@@ -36,8 +36,7 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
 
 def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u = C diag(pi) q: linear CLIP's weight on each block at n = infinity, scaled by rho."""
-    q = worlds.prompt(prompt)
-    return np.einsum("...ij,...j,...j->...i", block_covariance(worlds), worlds.mention, q)
+    return np.einsum("...ij,...j->...i", block_covariance(worlds), worlds.mention * worlds.prompt(prompt))
 
 
 def pattern_correlation(p: Numbers, classes: int) -> Numbers:

@@ -108,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     verb, *names = [word for word in words if not word.startswith("-")] or [""]
     try:
+        if verb not in ("", "train") and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise RequestError(f"only soberclip train runs under torchrun; start soberclip {verb} without it")
         with counting(f"soberclip {verb}: at work"):
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()

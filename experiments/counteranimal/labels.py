@@ -144,7 +144,7 @@ class LabelSpace:
     label was added, because the reference model did not rank it among its 20.
     """
 
-    name: str  # 1000, 20, 45, own
+    name: str  # 1000, 20, 45, data, own
     allowed: dict[int, tuple[int, ...]] | None = None  # true class -> labels; None allows all
     added: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
@@ -158,11 +158,19 @@ class LabelSpace:
             mask[i, list(self.allowed[int(index)])] = True
         return mask
 
+    def union(self, labels: int) -> list[int]:
+        """The labels that compete for some photo."""
+        return list(range(labels)) if self.allowed is None else sorted(set().union(*self.allowed.values()))
+
 
 def own_classes(classes: Sequence[int]) -> LabelSpace:
-    """The data set's own classes, 45 in CounterAnimal."""
+    """The data set's own classes, named 45 if there are as many as in CounterAnimal, otherwise "data"."""
     own = tuple(sorted(classes))
-    return LabelSpace("45", dict.fromkeys(own, own), settings={"labels_per_class": len(own)})
+    return LabelSpace(own_classes_name(len(own)), dict.fromkeys(own, own), settings={"labels_per_class": len(own)})
+
+
+def own_classes_name(count: int) -> str:
+    return "45" if count == 45 else "data"
 
 
 def confusing_labels(

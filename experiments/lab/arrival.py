@@ -33,9 +33,9 @@ def check_until(until: float, recipe: Recipe, models: int, processes: int) -> No
 def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
     """prompt -> group -> [mean, low, high] of the change since half as many steps; None without a checkpoint there.
 
-    Models without a finite loss are left out.
+    Half of an odd number of steps is rounded either way. Models without a finite loss are left out.
     """
-    half = next((row for row in trace if 2 * row["step"] == trace[-1]["step"]), None)
+    half = next((row for row in trace[:-1] if abs(2 * row["step"] - trace[-1]["step"]) <= 1), None)
     if half is None:
         return None
     last = trace[-1]

@@ -8,6 +8,7 @@
 Hyphens equal underscores in a name. Whole-number fields are rounded on logarithmic axes only.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -94,8 +95,8 @@ def axis(name: str, values: Any) -> Axis:
     if not 1 <= len(values) <= LONGEST:
         raise RequestError(f"axis {field} has {len(values):,} values; give 1 to {LONGEST:,}")
     checked = _checked(field, values)
-    if len(set(checked)) < len(checked):
-        twice = next(value for i, value in enumerate(checked) if value in checked[:i])
+    twice, count = Counter(checked).most_common(1)[0]
+    if count > 1:
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
     return Axis(field, tuple(checked), scale)
 

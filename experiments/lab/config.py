@@ -38,7 +38,7 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     error = failure.errors()[0]
     location, value, limits = error["loc"], error["input"], error.get("ctx", {})
     message = error["msg"].removeprefix("Value error, ")
-    if not location or (location[0] in _TABLES and error["type"] == "value_error"):
+    if not location or (location == ("views",) and error["type"] == "value_error"):
         return message  # a validator over several fields names them itself
     name = called or ".".join(map(str, location))
     if error["type"] == "value_error":  # a validator of one field begins with the value
@@ -49,8 +49,6 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     for bound, words in _BOUNDS.items():
         if bound in limits:
             near = "" if bound == "gt" else f"; the nearest valid value is {limits[bound]:g}"
-            if bound == "le" and limits[bound] == 1 and value >= 2:  # a probability
-                near = f"; {value:g} % is {value / 100:g}" if value <= 100 else ""
             return f"{name} = {value} is not {words} {limits[bound]:g}{near}"
     return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 

@@ -69,10 +69,7 @@ def run(
 
     `report` gets a line on the blocks that were finished before, and on each damaged one.
     """
-    if path is not None:
-        store.check(path, study)
     planned = planned or plan(study)
-    check_size(planned, path)
     if path is None:
         return _in_memory(planned, execute)
     path = store.located(path)
@@ -87,38 +84,35 @@ def run(
     if missing:
         if isinstance(path, Path):
             check_writable(path)
-        task = partial(_finish, planned, path)
-        with keeping(partial(_kept, planned, path)), counting("blocks", len(missing)) as advance:
-            for _ in execute(task, missing):
+
+        def kept() -> str:
+            return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
+
+        with keeping(kept), counting("blocks", len(missing)) as advance:
+            for _ in execute(partial(_finish, planned, path), missing):
                 advance(1)
+    store.consolidate(path)
     return store.read(path)
 
 
-def check_size(planned: Plan, path: "Path | str | None") -> None:
-    """Raise RequestError if the missing numbers exceed the memory, or the disk."""
-    if path is None:
-        free, missing, where = free_bytes("cpu"), planned.bytes, "memory"
-    else:
-        done = store.finished(path, planned).mean() if store.stands(path) else 0.0
-        free, missing, where = store.free_space(path), round(planned.bytes * (1 - done)), "the disk"
-    if free is not None and missing > free:
-        which = "of this study" if missing == planned.bytes else "that are missing of this study"
-        hint = "; a store (--output) keeps them on disk, one block at a time in memory" if path is None else ""
-        raise RequestError(f"the numbers {which} take {amount(missing)} and {where} has {amount(free)} free{hint}")
+def check_memory(planned: Plan) -> None:
+    """Raise RequestError if the numbers exceed the memory."""
+    free = free_bytes("cpu")
+    if free is not None and planned.bytes > free:
+        raise RequestError(
+            f"the numbers of this study take {amount(planned.bytes)} and memory has {amount(free)} free; a store "
+            "(--output) keeps them on disk, one block at a time in memory"
+        )
 
 
-def _kept(planned: Plan, path: "Path | str") -> str:
-    return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
-
-
-def _finish(planned: Plan, path: "Path | str", number: int) -> int:
+def _finish(planned: Plan, path: "Path | str", number: int) -> None:
     store.write(path, planned, number, compute(planned, number))
-    return number
 
 
 def _in_memory(planned: Plan, execute: Execute) -> "xr.Dataset":
     import xarray as xr  # start-up time
 
+    check_memory(planned)
     study, length = planned.study, sizes(planned.study)
     declared, sentences = variables(study, planned.estimated), {}
     whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}

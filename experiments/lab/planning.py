@@ -36,29 +36,22 @@ Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over 
 
 
 class Plan(NamedTuple):
-    """A study before it runs.
-
-    estimated   whether the theory of a learner is sampled, and so has an interval
-    chunk       places of a block along each axis
-    """
+    """A study before it runs."""
 
     study: StudySpec
-    estimated: bool
-    chunk: tuple[int, ...]
+    estimated: bool  # whether the theory of a learner is sampled, and so has an interval
+    chunk: tuple[int, ...]  # places of a block along each axis
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Number of blocks along each axis."""
         return tuple(-(-length // part) for length, part in zip(self.study.shape, self.chunk, strict=True))
 
     @property
     def blocks(self) -> int:
-        """Number of blocks."""
         return int(np.prod(self.grid, dtype=object))
 
     @property
     def bytes(self) -> int:
-        """Size of all numbers, uncompressed."""
         length = sizes(self.study)
         declared = variables(self.study, self.estimated).values()
         return sum(
@@ -66,18 +59,15 @@ class Plan(NamedTuple):
         )
 
     def place(self, block: int) -> tuple[int, ...]:
-        """Where block number `block` lies in the grid of blocks, in C order."""
         return _unravel(block, self.grid)
 
     def region(self, block: int) -> Region:
-        """The cells of block number `block`."""
         return tuple(
             slice(i * part, min((i + 1) * part, length))
             for i, part, length in zip(self.place(block), self.chunk, self.study.shape, strict=True)
         )
 
     def sentence(self) -> str:
-        """Cells and size in words."""
         cells, blocks = counted(self.study.cells, "cell"), counted(self.blocks, "block")
         return f"{cells} in {blocks}, at most {amount(self.bytes)}"
 

@@ -3,18 +3,20 @@
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
 a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
 block is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a damaged
-chunk. The sentence behind each code of a reason is an attribute of a group under "reasons".
+chunk. The sentence behind each code of a reason is an attribute of a group under "reasons". While a study runs, nothing
+reads consolidated metadata; a finished store has them, for other programs.
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
 
 import json
 import tomllib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from shutil import disk_usage, rmtree
+from shutil import rmtree
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 LAST = "seconds"  # its chunk marks a block as finished
 REASONS = "reasons"
 META = "zarr.json"
-KEPT = ("study", "hash", "seed", "versions", "commit", "format")  # attributes of the Dataset
 ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # packages whose versions may round differently
 
 Where = Path | str
@@ -47,21 +48,22 @@ def located(path: Where) -> Where:
     return plain if "://" in plain else Path(plain).absolute()
 
 
-def check(path: Where, study: StudySpec) -> None:
-    """Raise RequestError, before any work, for a path that is not, and cannot become, the store of a study."""
-    target = located(path)
+def check(path: Where, study: StudySpec) -> bool:
+    """Whether a store of the study exists. Raises RequestError for a path that is not, and cannot become, its store."""
     if stands(path):
         _check_same(path, study)
-    elif isinstance(target, Path):
+        return True
+    target = located(path)
+    if isinstance(target, Path):
         check_writable(target)
+    return False
 
 
 def begin(path: Where, planned: Plan) -> bool:
     """Create the store of a study unless it exists. Returns whether it existed."""
-    target = located(path)
-    if stands(target):
-        _check_same(target, planned.study)
+    if check(path, planned.study):
         return True
+    target = located(path)
     if isinstance(target, str):
         _create(target, planned)
         return False
@@ -71,17 +73,16 @@ def begin(path: Where, planned: Plan) -> bool:
         _create(str(staging), planned)
         staging.rename(target)
     except OSError as error:
-        if not stands(target):
-            raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
-        _check_same(target, planned.study)  # another process was faster
-        return True
+        if check(path, planned.study):  # another process was faster
+            return True
+        raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
     finally:
         rmtree(staging, ignore_errors=True)
     return False
 
 
 def stands(path: Where) -> bool:
-    """Whether a store exists. Raises RequestError for a path that is taken by something else."""
+    """Whether a store exists. Raises RequestError for a path that something else has taken."""
     system, root = _files(path)
     if system.isfile(root.rstrip("/")):
         raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
@@ -93,13 +94,14 @@ def stands(path: Where) -> bool:
 
 
 def _files(path: Where, name: str = ""):
-    """(fsspec file system, path in it) of a file of a store."""
+    """(fsspec file system, path in it)."""
     import fsspec  # start-up time
 
     try:
         system, root = fsspec.core.url_to_fs(str(located(path)))
     except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
+    system.invalidate_cache()  # another process may have written since s3 was last listed
     return system, f"{root}/{name}"
 
 
@@ -111,9 +113,10 @@ def _opened(path: Where, mode: str = "r") -> "zarr.Group":
 
 @contextmanager
 def _readable(path: Where) -> Iterator[None]:
-    """Turn the errors of zarr and xarray about an unreadable store into one sentence."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Object at .* is not recognized as a component", UserWarning)
+            yield
     except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, json.JSONDecodeError):  # its own words are about brackets
@@ -122,10 +125,10 @@ def _readable(path: Where) -> Iterator[None]:
 
 
 def _check_same(path: Where, study: StudySpec) -> None:
-    """Raise RequestError, naming the first difference, unless a store is of this study and of these versions."""
+    """Refuse a store of another study or of other versions, by the first difference."""
     with _readable(path):
         there = dict(_opened(path).attrs)
-        check_format(path, there)
+        _check_format(path, there)
         requests, then = (tomllib.loads(there["study"]), tomllib.loads(study.toml())), json.loads(there["versions"])
     default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
     differs = difference(*({**one, "world": {**default, **one.get("world", {})}} for one in requests))
@@ -145,8 +148,7 @@ def _check_same(path: Where, study: StudySpec) -> None:
             )
 
 
-def check_format(path: Where, attributes: dict[str, Any]) -> None:
-    """Raise RequestError unless a store's attributes say that it has this version's format."""
+def _check_format(path: Where, attributes: dict[str, Any]) -> None:
     if attributes.get("format") != FORMAT:
         there = f"has format {attributes['format']!r}" if "format" in attributes else "is not the store of a study"
         raise RequestError(
@@ -203,11 +205,7 @@ def _create(where: str, planned: Plan) -> None:
 
 
 def write(path: Where, planned: Plan, number: int, block: Block) -> None:
-    """Write a finished block, its sentences first and "seconds" last.
-
-    Raises RequestError if this process cannot see the store, which another one made, and RunError if the file system
-    refuses.
-    """
+    """Write a finished block, its sentences first and "seconds" last."""
     import zarr  # start-up time
 
     if not stands(path):
@@ -225,6 +223,19 @@ def write(path: Where, planned: Plan, number: int, block: Block) -> None:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
 
+def consolidate(path: Where) -> None:
+    """Copy the metadata of a finished store into its root, where `xarray.open_zarr` looks for them."""
+    import zarr  # start-up time
+
+    system, meta = _files(path, META)
+    with _readable(path):
+        known = "consolidated_metadata" in json.loads(system.cat_file(meta))
+    if not known:
+        with warnings.catch_warnings(), suppress(PermissionError):  # a store that cannot be written stays as it is
+            warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
+            zarr.consolidate_metadata(str(located(path)), zarr_format=3)
+
+
 def finished(path: Where, planned: Plan) -> np.ndarray:
     """(blocks,) whether each block is finished, by listing one folder."""
     system, folder = _files(path, LAST)
@@ -238,14 +249,11 @@ def finished(path: Where, planned: Plan) -> np.ndarray:
 
 
 def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
-    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum.
-
-    A chunk's name is the block's place along the axes, and 0 along all other dimensions.
-    """
+    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
     import google_crc32c  # start-up time
 
     system, root = _files(path)
-    axes = len(planned.study.axes)
+    axes = len(planned.study.axes)  # a chunk's name is the block's place along the axes, and 0 along all others
     ends = {name: [0] * (len(v.dims) - axes) for name, v in variables(planned.study, planned.estimated).items()}
     for number in np.flatnonzero(done).tolist():
         for name, end in ends.items():
@@ -257,37 +265,24 @@ def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int,
 
 
 def read(path: Where) -> "xr.Dataset":
-    """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet.
-
-    Raises RequestError for a path that is not the store of a study, or has another format.
-    """
+    """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet."""
     import xarray as xr  # start-up time
 
     with _readable(path):
         root = _opened(path)
-        check_format(path, dict(root.attrs))
+        attributes = dict(root.attrs)
+        _check_format(path, attributes)
         table = xr.open_zarr(str(located(path)), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
-        dataset = xr.Dataset(
-            {name: table[name].variable for name in root.attrs["variables"]},
-            {name: _plain(table[name].variable) for name in table.dims if name in table.coords},
-            {name: root.attrs[name] for name in KEPT},
-        )
+        data = {name: table[name].variable for name in attributes.pop("variables")}
+        places = {name: table[name].variable for name in table.dims if name != "replicate"}
+        for name, place in places.items():
+            if name not in table.coords or place.isnull().any():
+                raise ValueError(f"the coordinate {name!r} is lost")
+            if place.dtype.kind == "T":  # words are objects in memory, and numpy's StringDType in zarr
+                places[name] = place.astype(object)
         system, folder = _files(path, REASONS)
         names = [name.rstrip("/").rsplit("/", 1)[-1] for name in system.ls(folder, detail=False)]
         groups = {int(name): root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
         # The file of a sentence may be lost while its folder remains.
         sentences = {code: LOST if one is None else one.attrs.get("sentence", LOST) for code, one in groups.items()}
-        return with_legend(dataset, sentences)
-
-
-def _plain(variable: "xr.Variable") -> "xr.Variable":
-    """Words as objects, as in memory; zarr reads them as numpy's StringDType."""
-    return variable.astype(object) if variable.dtype.kind == "T" else variable
-
-
-def free_space(path: Where) -> int | None:
-    """Free bytes on the disk of a store; None for an address."""
-    target = located(path)
-    if isinstance(target, str):
-        return None
-    return disk_usage(next(p for p in (target, *target.parents) if p.exists())).free
+        return with_legend(xr.Dataset(data, places, attributes), sentences)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-ROWS = 2**16  # cells that are read from a store at a time
+ROWS, CELLS = 2**16, 2**22  # cells that are read from a store at a time, for a table and for ranges
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
 AXIS = "mitigation"
 GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
@@ -29,16 +29,22 @@ def columns(table: "xr.Dataset") -> list[str]:
     return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
 
 
+def _parts(table: "xr.Dataset", cells: int) -> Iterator["xr.Dataset"]:
+    """The table, cut along its first dimension into parts of about as many cells as are read from a store at a time."""
+    first = table["seconds"].dims[0]
+    step = max(1, int(cells * table.sizes[first] / max(1, table["common"].size)))
+    for start in range(0, table.sizes[first], step):
+        yield table.drop_vars("legend").isel({first: slice(start, start + step)}).load()
+
+
 def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
     """The flat table in parts: one row per cell that is computed or has no answer, replicates by their mean.
 
     Reasons are sentences. A learner without prompts has one row, with an empty prompt.
     """
     dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
-    step = max(1, int(ROWS * table.sizes[dims[0]] / max(1, table["common"].size)))
     legend = table["legend"].values.astype(object)
-    for start in range(0, table.sizes[dims[0]], step):
-        part = _mean(table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}))
+    for part in map(_mean, _parts(table, ROWS)):
         frame = part.to_dataframe(dim_order=dims).reset_index()[columns(table)]
         frame = frame[frame["seconds"].notna() | (frame["undefined"] > 0)]
         frame["prompt"] = frame["prompt"].where(~frame["learner"].isin(without_prompt), "")
@@ -86,7 +92,7 @@ def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", mo
         "cells": study.cells,
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
-        "ranges": [_range(table, at, who) for at, who in _series(study)],
+        "ranges": ranges(study, table),
         "gains": gains(study, table),
         "columns": columns(table),
         "rows": list(rows(table)) if study.cells <= most else None,
@@ -103,20 +109,35 @@ def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]
                 yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
 
 
-def _range(table: "xr.Dataset", at: dict[str, int], who: dict[str, Any]) -> dict[str, Any]:
-    """Cells of one series, how many lack a number for each reason, and the range of its accuracies."""
-    part = table.isel(at, missing_dims="ignore")
-    legend, done = table["legend"].values, part["seconds"].notnull().values | (part["undefined"].values > 0)
-    found: dict[str, Any] = {**who, "prompt": who["prompt"] or "", "cells": int(done.sum())}
-    for name in CODED:
-        if name in part:
-            codes, counts = np.unique(part[name].values[done], return_counts=True)
-            found[name] = {str(legend[c]): int(n) for c, n in zip(codes, counts, strict=True) if c}
-    for name in GROUPS:
-        values = _mean(part[name]).values[done]
-        values = values[np.isfinite(values)]
-        found[name] = [float(values.min()), float(values.max())] if values.size else []
-    return found
+def ranges(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+    """Per series its cells, how many lack a number for each reason, and the range of its accuracies."""
+    legend, series, coded = table["legend"].values, list(_series(study)), [name for name in CODED if name in table]
+    cells = [0] * len(series)
+    counts = {name: np.zeros((len(series), len(legend)), int) for name in coded}
+    ends = {name: np.full((len(series), 2), [np.inf, -np.inf]) for name in GROUPS}
+    for part in _parts(table, CELLS):
+        for i, (at, _) in enumerate(series):
+            own = part.isel(at, missing_dims="ignore")
+            cells[i] += int(np.sum(np.isfinite(own["seconds"].values) | (own["undefined"].values > 0)))
+            for name in coded:
+                counts[name][i] += np.bincount(own[name].values.ravel(), minlength=len(legend))
+            for name in GROUPS:
+                values = _mean(own[name]).values
+                low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # nan is left out
+                ends[name][i] = np.fmin(ends[name][i, 0], low), np.fmax(ends[name][i, 1], high)
+    return [
+        {
+            **who,
+            "prompt": who["prompt"] or "",
+            "cells": cells[i],
+            **{
+                name: {str(legend[c]): int(counts[name][i, c]) for c in np.flatnonzero(counts[name][i, 1:]) + 1}
+                for name in coded
+            },
+            **{name: ends[name][i].tolist() if np.isfinite(ends[name][i]).all() else [] for name in GROUPS},
+        }
+        for i, (_, who) in enumerate(series)
+    ]
 
 
 def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:

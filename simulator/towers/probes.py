@@ -21,10 +21,10 @@ PAIRS = 4096  # for `separation`
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t: the scores' weight on the spurious latent over that on the invariant latent.
+    """Reliance t, the scores' weight on the spurious latent over that on the invariant one: exact for linear
+    critics.
 
-    Exact for linear critics. Otherwise the scores are approximated by the best linear function of the latents, under
-    the test law, where the two are independent.
+    Otherwise by the best linear function of the latents under the test law, where the two are independent.
     """
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):
@@ -32,9 +32,9 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     else:
         x, z = images_of_the_test_law(ensemble)
         s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
-        z = z.double()
-        z, s = z - z.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
-        u = torch.linalg.solve(z.mT @ z, z.mT @ s).mT.cpu().numpy()  # (E, K, l)
+        z, s = ((x - x.mean(1, keepdim=True)).cpu() for x in (z.double(), s))
+        # gelsd also solves for latents without variance; it runs on a CPU only.
+        u = torch.linalg.lstsq(z, s, driver="gelsd").solution.mT.numpy()  # (E, K, l)
         if K == 2:
             u = u[:, :1] - u[:, 1:]
     return reliance(LinearCritic(u, np.empty((len(u), 0, 0))), K)
@@ -46,8 +46,8 @@ def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n
     tested = ensemble._replace(worlds=worlds, recipe=ensemble.recipe.model_copy(update=random))
     images = tested.views.block(tested, "evaluation", 0).images
     source = independent(ensemble.seed, 0, [f"evaluation/{k}" for k in ensemble.models])
-    latents = draw_latents(worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype)
-    return images, latents.image.to(ensemble.device)
+    _, _, z, _ = draw_latents(worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype)
+    return images, z.to(ensemble.device)
 
 
 def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:

@@ -115,6 +115,13 @@ def test_a_mark_identifies_our_files(tmp_path, text, ours):
         check_writable(tmp_path, "plot", ["picture.svg"], b"mark")
 
 
+@pytest.mark.parametrize("text", ['{"files": [["a"], {}, 1]}', "[1]", "[" * 100_000, "\x00"])
+def test_a_foreign_mark_claims_no_file(tmp_path, text):
+    (tmp_path / MARK).write_text(text)
+    with pytest.raises(RequestError, match="did not make"):
+        check_report(tmp_path)
+
+
 def test_a_file_that_appears_while_the_report_is_made_is_kept(tmp_path):
     folder = tmp_path / "report"
     folder.mkdir()

@@ -29,9 +29,13 @@ def checkout(tmp_path):
     return root
 
 
-def test_results_in_a_clean_checkout_give_no_plus(checkout):
-    head = git(checkout, "rev-parse", "--short=12", "HEAD")
-    assert commit(checkout) == head
+def test_results_in_a_clean_checkout_give_no_plus(checkout, monkeypatch):
+    head, processes = git(checkout, "rev-parse", "--short=12", "HEAD"), []
+    with monkeypatch.context() as counted:
+        run = subprocess.run
+        counted.setattr(subprocess, "run", lambda command, **how: processes.append(command) or run(command, **how))
+        assert commit(checkout) == head
+    assert len(processes) == 1
     (staging_folder(checkout / "soberclip-report") / "verdicts.json").write_text("[]")
     (checkout / "run").mkdir()
     (checkout / "run" / "result.json").write_text("{}")

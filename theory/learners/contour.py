@@ -23,8 +23,9 @@ from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
-MOST = 1000  # open pieces of one world; the boundary of a world with more is not followed
+MOST = 150  # open pieces of one world; a boundary with more is rounding, and is not followed
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
+NEAREST = 2.0**-6  # from the chord it is sought first,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
@@ -215,7 +216,7 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
         np.add.at(amount, world[done], fine[done])
 
         world, ends, slopes = world[~done], ends[..., ~done], slopes[..., ~done]
-        middle, steep, found = _cut(preference.of(world), ends, meet[0, ~done])
+        middle, steep, found = _cut(preference.of(world), ends, meet[:, ~done])
         sound[world[~found]] = False
         ends = np.stack([np.append(ends[0], middle, 1), np.append(middle, ends[1], 1)])
         slopes = np.stack([np.append(slopes[0], steep, 1), np.append(steep, slopes[1], 1)])
@@ -243,26 +244,28 @@ def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
     return np.where((rise > 0).all(axis=0) & (tilt[0] * tilt[1] < 0), meet, np.nan)
 
 
-def _cut(preference: Preference, ends, along: Float[np.ndarray, " P"]):
+def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
     """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
 
     It lies over the point of the chord where the tangents meet: at a corner that view noise has rounded only a little,
     where halves would have to be halved twenty times. Every line across the chord between its ends must meet the
     boundary that joins them.
     """
-    chord = ends[1] - ends[0]
+    chord, along = ends[1] - ends[0], meet[0]
     base = ends[0] + np.where(np.isnan(along), 0.5, np.clip(along, EDGE, 1 - EDGE)) * chord
     g, *gradient = preference(*base)
     up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)  # towards the other sign: g > 0 on the left of the boundary
     with np.errstate(divide="ignore", invalid="ignore"):
         newton = np.abs(g / (np.stack(gradient) * up).sum(axis=0))
-    height, found = np.clip(np.nan_to_num(2 * newton), 1e-9, 0.5), np.zeros(len(g), bool)
-    for _ in range(12):
+    # Twice the Newton step, or where the tangents meet, is usually beyond it. A strip of the other sign can be narrow.
+    height = np.clip(np.fmin(np.nan_to_num(2 * newton), np.abs(meet[1])), 1e-9, NEAREST)
+    found = np.zeros(len(g), bool)
+    while True:
         rest = np.flatnonzero(~found)
         found[rest] = (preference.of(rest)(*(base + height * up)[:, rest])[0] > 0) != (g[rest] > 0)
         if found.all() or height[~found].min() == FAR:
             break
-        height[~found] = np.minimum(3 * height[~found], FAR)
+        height[~found] = np.minimum(2 * height[~found], FAR)
     tip = base + height * up
     middle = _bracketed(preference, np.where(g > 0, tip, base), np.where(g > 0, base, tip))
     _, *gradient = preference(*middle)

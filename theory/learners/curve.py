@@ -122,7 +122,7 @@ def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.nd
     Where the object is the other class's, and the background not, a decision is right exactly where its mirror image,
     object right and background wrong, is decided wrongly.
     """
-    return p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1])
+    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1]), 0, 1)  # weights sum to 1 to rounding
 
 
 def _turned(mixture: PromptMixture) -> PromptMixture:

@@ -114,8 +114,8 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
     """
     active = np.arange(len(r))
     top, gradient, H = derivatives(r, active)
-    # Random worlds need 22 steps at most. If blocks disagree once in e^700 pairs, the loss falls exponentially, and a step
-    # gains about 1 in the log odds.
+    # Random worlds need 22 steps at most. If blocks disagree once in e^700 pairs, the loss falls exponentially, and a
+    # step gains about 1 in the log odds.
     for _ in range(2000):
         step = -np.linalg.solve(H, gradient[..., None])[..., 0]
         slope = (gradient * step).sum(-1)

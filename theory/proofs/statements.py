@@ -12,6 +12,9 @@ of fields before it; so the cube is the whole domain. Whole-numbered axes give o
     increasing    the derivative is nowhere negative: then v <= 0
     slope         as "=", of the least-squares slope on the grid
 
+A claim says nothing where its formulas have no value. So there are obligations, too, that every divisor has a sign, no
+root or logarithm is taken of a number that has none, and every field that is a formula is valid in a world.
+
 Counter accuracies of linear rules under one test law are also compared through their reliances, by T1
 (`theory.theorems.counter_score`): if no weight on the background is negative, more reliance means less accuracy.
 """
@@ -20,16 +23,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
+from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
-from theory.claims.claim import SINGLE, Axis, Claim, log_slope, operator_error, threshold_at
+from theory.claims.claim import SINGLE, Axis, Claim, in_words_of, log_slope, operator_error
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
-from theory.proofs.expression import Expression, NotExpressible, constant, digest, variable, variables
+from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
 from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation
 
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
@@ -144,7 +148,41 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     violations, obligations = zip(*sides, strict=True)
     named = {name: constant(getattr(x, name)) for name in claim.domain}
     case = ", ".join(f"{name} = {value}" for name, value in whole.items())
-    return Statement(case, Fraction(claim.tau), violations, obligations, named, later)
+    formulas = [*(part for violation in violations for part in violation), *named.values()]
+    due = (*obligations, *_valid_fields(claim, named), *_values(formulas if later is None else [*formulas, later]))
+    return Statement(case, Fraction(claim.tau), violations, due, named, later)
+
+
+def _values(formulas: list[Expression]) -> list[Obligation]:
+    """Every operation has a value, everywhere."""
+    limits = {  # by operation: the inequalities, one of which its last argument fulfils
+        "divide": lambda d: (Inequality(d, strict=True), Inequality(-d, strict=True)),
+        "sqrt": lambda r: (Inequality(-r),),
+        "log": lambda a: (Inequality(-a, strict=True),),
+    }
+    needs = dict.fromkeys((node.op, node.args[-1]) for node in in_order(formulas) if node.op in limits)
+    return [Obligation("its formula has a value", limits[op](argument)) for op, argument in needs]
+
+
+def _valid_fields(claim: Claim, fields: dict[str, Expression]) -> list[Obligation]:
+    """Fields that are formulas of other fields are valid in a world; the others are valid since the claim was made."""
+    due = []
+    for name, given in claim.domain.items():
+        if any(map(callable, (given.low, given.high) if isinstance(given, Axis) else (given,))):
+            low, high = map(constant, domain_of(World.__annotations__[name]))
+            words = f"{name} is valid in a world"
+            due += [Obligation(words, (Inequality(f),)) for f in (low - fields[name], fields[name] - high)]
+    return due
+
+
+def _called(function: Any, x: Symbols):
+    """A claim's function, or its constant, of these fields."""
+    try:
+        return function(x) if callable(function) else function
+    except NotExpressible:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise NotExpressible(in_words_of(error)) from error
 
 
 def _truth(claim: Claim, x: Symbols) -> Expression:
@@ -177,7 +215,7 @@ def _operator_error(claim: Claim, x: Symbols) -> Expression:
     D = pattern_correlation(x.p_spu, 2)
     A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2, D)
     M = [[A * x.mention_inv, c * x.mention_spu], [c * x.mention_inv, B * x.mention_spu]]
-    return constant(operator_error(np.array(M, object), claim.reference(x)))
+    return constant(operator_error(np.array(M, object), _called(claim.reference, x)))
 
 
 def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
@@ -187,8 +225,8 @@ def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
 
 
 def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violation, Obligation]]:
-    b, tau = constant(claim.prediction(x)), Fraction(claim.tau)
-    edge = constant(threshold_at(claim, x)) if claim.relation == "iff" else b
+    b, tau = constant(_called(claim.prediction, x)), Fraction(claim.tau)
+    edge = constant(_called(claim.threshold, x)) if claim.relation == "iff" else b
 
     def side(words, more, less, sign, where=ONE, *otherwise: Inequality) -> tuple[Violation, Obligation]:
         lemma = _by_reliance(claim, x, sign) if edge is ZERO else None
@@ -252,7 +290,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
     later = _world(claim, whole, {name: variable(name) + (1 - variable(name)) * variable(LATER)})
     here, there = _truth(claim, x), _truth(claim, later)
     sign = 1 if claim.relation == "increasing" else -1
-    allowed = constant(claim.prediction(x))
+    allowed = constant(_called(claim.prediction, x))
     if allowed.op != "constant" or allowed.value > 0:
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")
     probit = _score(here)  # Phi rises, so the sign does not depend on it

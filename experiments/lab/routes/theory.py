@@ -12,6 +12,7 @@ from experiments.lab.planning import Region
 from experiments.lab.schema import Block
 from experiments.lab.setting import Law
 from experiments.lab.spec import StudySpec
+from simulator.accuracy import Numbers
 from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
@@ -42,10 +43,10 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
     worlds = Worlds.of(law.world)
     # The grid has length 1 along axes that do not change the world, and broadcasts along them.
     grid = worlds.shape if worlds.ndim else (1,) * len(part)
-    values, refusals = _accuracies(law.learner, worlds)
-    for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
+    values, refusals = _attempted(law.learner, worlds)
+    for column, numbers in values.items():
         if prefix + column in block.arrays:  # only estimates have intervals
-            block.arrays[prefix + column][(*part, *series)] = numbers.reshape(grid)
+            block.arrays[prefix + column][(*part, *series)] = np.broadcast_to(numbers, worlds.shape).reshape(grid)
     for world, sentence in refusals.items():
         along = [
             range(each.start, each.stop) if length == 1 else [each.start + i]
@@ -89,23 +90,22 @@ def _law(study: StudySpec, region: Region, part: Region, k: int, prompt: str | N
     return study.setting(k, first, prompt, study.trained, worlds).law() or NO_LAW
 
 
-def _accuracies(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "... Q"], dict[tuple[int, ...], str]]:
-    """(values in the order of COLUMNS, reasons by world) of a learner over a grid."""
-
-    def numbers(some: Worlds) -> Float[np.ndarray, "... Q"]:
-        accuracy = learner.accuracy(some)
-        exact = ((accuracy.common, accuracy.common), (accuracy.counter, accuracy.counter))
-        (a, b), (c, d) = exact if accuracy.interval is None else accuracy.interval[:2]
-        columns = (accuracy.common, accuracy.counter, _reliance(learner, some), a, b, c, d)
-        return np.stack([np.broadcast_to(column, some.shape) for column in columns], axis=-1)
-
+def _attempted(learner: Learner, worlds: Worlds) -> tuple[dict[str, Numbers], dict[tuple[int, ...], str]]:
+    """(values of a learner over a grid by column, nan where it has no answer; reasons by world)."""
     try:
-        return numbers(worlds), {}
+        return _columns(learner, worlds), {}
     except UNDEFINED:
-        values, reasons = attempt(numbers, worlds)
+        values, reasons = attempt(lambda some: np.stack(list(_columns(learner, some).values()), axis=-1), worlds)
         if len(reasons) == worlds.size:
             values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
-        return values, reasons
+        return dict(zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True)), reasons
+
+
+def _columns(learner: Learner, worlds: Worlds) -> dict[str, Numbers]:
+    accuracy = learner.accuracy(worlds)
+    common, counter, reliance = np.broadcast_arrays(*accuracy, _reliance(learner, worlds))
+    ends = ((common, common), (counter, counter)) if accuracy.interval is None else accuracy.interval[:2]
+    return dict(zip(COLUMNS, (common, counter, reliance, *ends[0], *ends[1]), strict=True))
 
 
 def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:

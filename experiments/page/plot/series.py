@@ -13,9 +13,9 @@ import xarray as xr
 
 from experiments.errors import RequestError, RunError
 from experiments.inference import FRACTION, LEVEL, REALS, t_bounds
+from experiments.page.plot.axes import literal
 from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
 from simulator.naming import suggestion
-from theory import learners
 
 WHAT = (*WORDS, "reliance")  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
@@ -39,7 +39,9 @@ class Who(NamedTuple):
 
     @property
     def label(self) -> str:
-        return ", ".join(part for part in (self.learner, self.prompt and f"{self.prompt} prompt", self.route) if part)
+        """As a figure shows it."""
+        parts = (self.learner, self.prompt and f"{self.prompt} prompt", self.route)
+        return literal(", ".join(part for part in parts if part))
 
     @property
     def anywhere(self) -> "Who":
@@ -138,18 +140,10 @@ def everyone(dataset: xr.Dataset) -> list[Who]:
     routes = [str(r) for r in dataset.route.values] if "route" in dataset.dims else [None]
     found = []
     for learner in map(str, dataset.learner.values):
-        prompted = "prompt" in dataset.dims and _has_prompts(dataset, learner)
+        prompted = "prompt" in dataset.dims and learner not in dataset.learner.attrs.get("without_prompt", ())
         prompts = [str(p) for p in dataset.prompt.values] if prompted else [None]
         found += [Who(learner, prompt, route) for prompt in prompts for route in routes]
     return found
-
-
-def _has_prompts(dataset: xr.Dataset, learner: str) -> bool:
-    """Whether a learner has prompts. If theory does not know it, its numbers decide."""
-    if learner in learners.names():
-        return hasattr(learners.named(learner), "prompt")
-    others = dataset.sel(learner=learner).isel(prompt=slice(1, None))
-    return bool(others.common.notnull().any() | (others.undefined != 0).any())
 
 
 def _named(name: str, everybody: list[Who], what: str) -> list[Who]:

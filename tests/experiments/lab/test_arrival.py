@@ -29,6 +29,10 @@ def test_movement_is_the_change_since_half_as_many_steps():
     half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile of 2 degrees of freedom times the standard error
     assert found["common"][1:] == pytest.approx([0.1 - half, 0.1 + half])
     assert moved(trace[:3]) is None, "no checkpoint at 15"
+    assert moved([row(12, [0.5] * 3, [0.2] * 3), row(25, [0.6] * 3, [0.2] * 3)])["name"]["common"][0] == pytest.approx(
+        0.1
+    )
+    assert moved([row(1, [0.5] * 3, [0.2] * 3)]) is None
 
 
 def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
@@ -73,6 +77,12 @@ def test_an_arrived_run_ends_and_a_resumed_one_trains_no_further(tmp_path):
     whole = train(recipe, WORLD, models=3, compile=False)
     assert "arrived" not in whole
     assert whole["trace"][-1]["step"] == 800
+
+
+@pytest.mark.parametrize("steps", [2, 3, 37, 41, 50])
+def test_any_number_of_steps_has_a_checkpoint_half_way(steps):
+    found = train(Recipe(**{**SMALL, "steps": steps}), WORLD, models=2, compile=False)
+    assert found["moved"] is not None
 
 
 def test_until_uses_the_test_points_of_the_result():

@@ -9,6 +9,7 @@ import xarray as xr
 from rich.console import Console
 
 from experiments.command.laboratory import gains_view, printed_view
+from experiments.lab import tables
 from experiments.lab.studies import study
 from experiments.lab.tables import beside, gains, summary
 from experiments.published.tables import coloured_digits
@@ -53,6 +54,20 @@ def test_theory_over_further_axes_has_a_row_per_place():
     rows = gains(sweep, sweep.run())
     assert [(row["p_spu"], row["prompt"]) for row in rows] == [(p, q) for p in (0.7, 0.9) for q in ("name", "mean")]
     assert all("predicted_counter_gained" not in row for row in rows)
+
+
+def test_ranges_of_parts_are_those_of_the_whole(monkeypatch):
+    """A million cells took most of the time of `sweep` when their summary was a Python loop."""
+    sweep = study(axes={"p_spu": "0.5:1:7", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "linear"], prompts=["mean"])
+    table = sweep.run()
+    monkeypatch.setattr(tables, "CELLS", 8)
+    for k, found in enumerate(summary(sweep, table, None, 0)["ranges"]):
+        own = table.isel(learner=k)
+        for group in ("common", "counter"):
+            assert found[group] == [float(own[group].min()), float(own[group].max())]
+        lost = int((own.undefined > 0).sum())
+        assert (found["cells"], sum(found["undefined"].values())) == (14, lost)
+        assert lost == (7, 0)[k]
 
 
 def test_the_table_is_the_printed_one():

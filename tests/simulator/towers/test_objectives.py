@@ -60,7 +60,7 @@ def test_what_towers_become():
         **{(loss, "mlp"): "bayes" for loss in labels},
     }
     for loss in ("infonce", "siglip"):
-        for fields in ({"temperature": 5.0}, {"frozen": "text"}, {"text_towers": "linear"}):
+        for fields in ({"temperature": 5.0}, {"frozen": "text"}):
             assert OBJECTIVES[loss].learner(Recipe(loss=loss, **fields)) is None
 
 
@@ -129,6 +129,12 @@ class TestOneOfOnesOwn:
             next(run(one, start(one), []))
         with pytest.raises(ValueError, match="'agreeing'"):
             register(Agreeing)
+
+    def test_it_says_what_it_lacks(self):
+        with pytest.raises(ValueError, match="sampler = 'balanced'"):
+            Recipe(loss="agreeing", sampler="reweighted")
+        with pytest.raises(ValueError, match=r"'silent' .* heads"):
+            register(type("Silent", (Objective,), {"name": "silent", "captions": False}))
 
 
 # GroupDRO: group weights, the law of balanced groups, and the direction of contrastive losses.
