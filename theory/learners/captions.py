@@ -44,6 +44,7 @@ GAUSS = leggauss(7)
 LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
+ALONG = 65  # nodes between which the boundary of scores is interpolated
 SPACINGS = (0.6, 0.45, 0.33)  # of the contour's grid, tried in this order
 
 
@@ -315,6 +316,16 @@ class Pooled(NamedTuple):
     blocks: tuple[Block, Block]
     unit: tuple[float, float]
 
+    @property
+    def fuzzy(self) -> bool:
+        """Whether captions may not show what they mention; otherwise the boundary is a monotone curve."""
+        return any(block.fuzzy for block in self.blocks)
+
+    @property
+    def informative(self) -> bool:
+        """Whether captions of the classes differ."""
+        return any(block.mu * (2 * block.p - 1) * block.pi for block in self.blocks)
+
     def of(self, _) -> "Pooled":
         """The same world at other points."""
         return self
@@ -394,48 +405,54 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) with the decisions of all captions: the preference for + and against it, or sampled scores."""
+    """Scores (N, K) with the decisions of all captions: the preference or distances from its curve, or drawn ones."""
     if not _two_blocks(world):
         return drawn_captions_scores(world, prompt, image)
     pooled = pooled_preference(world, prompt)
-    g, *_ = pooled(*(np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / np.array(pooled.unit)).T)
-    return np.stack([g, -g], axis=-1)
+    x, y = (np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / pooled.unit).T
+    if pooled.fuzzy or not pooled.informative:
+        g, *_ = pooled(x, y)
+        return np.stack([g, -g], axis=-1)
+    from scipy.interpolate import CubicSpline  # start-up time
+
+    v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
+    nodes = np.linspace(0, max(1.0, np.abs(w).max(initial=0)), ALONG)
+    beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes, -nodes, nodes))(np.abs(w))
+    return np.stack([beyond, -beyond], axis=-1)
 
 
 def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
-    """The preference of one world."""
+    """The preference of one world, turned such that it rises in both coordinates if it is a curve."""
     fields = (np.abs(world.mean), world.scale**2, world.agreement, world.mention)
     nu = float(world.nu_image), float(world.nu_text)
     first, second = (Block(*(float(field[b]) for field in fields), *nu) for b in (0, 1))
-    return Pooled(prompt, (first, second), (np.sqrt(first.S), np.sqrt(second.S)))
+    units = [np.sqrt(block.S) * (-1 if block.p < 0.5 else 1) for block in (first, second)]
+    return Pooled(prompt, (first, second), (units[0], units[1]))
 
 
 def _two_blocks(worlds: Worlds) -> np.ndarray | np.bool_:
-    return (worlds.classes == 2) & (worlds.mean.shape[-1] == 2) & np.ones(worlds.shape, bool)
+    return np.broadcast_to(worlds.classes == 2, worlds.shape) & (worlds.mean.shape[-1] == 2)
 
 
 def _by_quadrature(worlds: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
     """World by world, because each world's scales need their own number of captions."""
-    return joined(
-        [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)],
-        worlds.shape,
-    )
+    each = [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)]
+    return joined(each, worlds.shape)
 
 
 def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
     pooled = pooled_preference(world[0], prompt)
-    shown = np.full((1, 2), 0.5)
-    if any(block.mu * (2 * block.p - 1) * block.pi for block in pooled.blocks):
-        shown = region(pooled, tolerance)
-        if shown is None:
-            return drawn_captions_accuracy(world, prompt, seed)
+    shown = region(pooled, tolerance) if pooled.informative else np.full((1, 2), 0.5)
+    if shown is None:
+        return drawn_captions_accuracy(world, prompt, seed)
     return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
 
 
 def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     """(common, counter) of images that show the label's object; None if the boundary could not be followed."""
-    if not any(block.fuzzy for block in pooled.blocks):  # a curve
-        return along_curve(pooled, tolerance)
+    if not pooled.fuzzy:
+        return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
+    pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
     swap = swap_blocks(pooled, 1).all()
     if swap:
         pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
@@ -444,11 +461,3 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
         if sound.all():
             return swapped_back(accuracy) if swap else accuracy
     return None
-
-
-def along_curve(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"]:
-    """The same along a boundary that is certainly one monotone curve."""
-    turned = pooled._replace(
-        unit=tuple(-u if block.p < 0.5 else u for u, block in zip(pooled.unit, pooled.blocks, strict=True))
-    )
-    return accuracy_along(lambda _, *where: boundary(turned, *where), turned.scales().mean, tolerance)
