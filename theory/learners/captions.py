@@ -44,7 +44,7 @@ GAUSS = leggauss(7)
 LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
-ALONG = 65  # nodes between which the boundary of scores is interpolated
+ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
 SPACINGS = (0.6, 0.45, 0.33)  # of the contour's grid, tried in this order
 
 
@@ -416,7 +416,7 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
     from scipy.interpolate import CubicSpline  # start-up time
 
     v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
-    nodes = np.linspace(0, max(1.0, np.abs(w).max(initial=0)), ALONG)
+    nodes = max(1.0, np.abs(w).max(initial=0)) * np.linspace(0, 1, ALONG) ** 2
     beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes, -nodes, nodes))(np.abs(w))
     return np.stack([beyond, -beyond], axis=-1)
 
