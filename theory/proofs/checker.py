@@ -14,7 +14,7 @@ from flint import arb, ctx, fmpq
 from theory.claims.claim import Claim
 from theory.proofs.certificate import Listed, Refused, read
 from theory.proofs.exact import MOST_PRODUCTS, Conditions
-from theory.proofs.expression import Expression, constant, density, evaluate, in_order, variable
+from theory.proofs.expression import FLOATS, Expression, constant, density, evaluate, in_order, variable
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
 
@@ -24,8 +24,7 @@ UNION, MOST = np.frompyfunc(arb.union, 2, 1), np.frompyfunc(arb.max, 2, 1)
 BALL, LOWER, UPPER, NEAREST, FARTHEST, FINITE, ERFC = (
     np.frompyfunc(f, 1, 1) for f in (arb, arb.lower, arb.upper, arb.abs_lower, arb.abs_upper, arb.is_finite, arb.erfc)
 )
-NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log")  # balls support these ufuncs
-QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over arrays of balls
+QUICK = FLOATS | {  # operation: its value, over arrays of balls, which support numpy's own functions
     "constant": lambda q: np.array([ball_of(q)]),
     "ndtr": lambda a: ERFC(-a / arb(2).sqrt()) / 2,
     "density": lambda a: np.exp(-(a**2) / 2) / (2 * arb.pi()).sqrt(),
