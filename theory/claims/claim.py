@@ -201,7 +201,7 @@ class Claim:
             learner = getattr(self, name)
             if not isinstance(learner, Learner | str) and not (name == "against" and learner is None):
                 raise ValueError(f"{name} = {learner!r} is neither a learner nor the name of one")
-            object.__setattr__(self, name, learner and named(learner))
+            object.__setattr__(self, name, None if learner is None else named(learner))
         check_known("quantity", self.quantity, TOLERANCES)
         check_known("relation", self.relation, get_args(Relation))
         self._check_numbers()
@@ -398,9 +398,7 @@ def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
 
 
 def _operator_norm(M: np.ndarray) -> Numbers:
-    """Largest singular value; for a 2 x 2 matrix by a formula, which proofs can use."""
-    if M.shape[-2:] != (2, 2):
-        return np.linalg.norm(M, ord=2, axis=(-2, -1))
+    """Largest singular value of a 2 x 2 matrix, by a formula, which proofs can use."""
     a, b, c, d = (M[..., i, j] for i in (0, 1) for j in (0, 1))
     return (np.sqrt((a + d) ** 2 + (b - c) ** 2) + np.sqrt((a - d) ** 2 + (b + c) ** 2)) / 2
 
