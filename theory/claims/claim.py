@@ -277,16 +277,10 @@ class Claim:
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
         for name in self.domain:
-            given = self.given(name, values)
+            given = axis_or_number(self.domain[name], values)
             value = given.place(next(column)) if isinstance(given, Axis) else given
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
-
-    def given(self, name: str, earlier: Mapping[str, Numbers]) -> Axis | Numbers:
-        """The domain's axis or number of a field, its functions called with the fields before it."""
-        fields = fields_before(earlier)
-        low, *high = (end(fields) if callable(end) else end for end in _ends(self.domain[name]))
-        return self.domain[name]._replace(low=low, high=high[0]) if high else low
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
@@ -303,7 +297,7 @@ class Claim:
         good = np.True_
         for name in self.domain:
             value = np.asarray(values[name])
-            given = self.given(name, values)
+            given = axis_or_number(self.domain[name], values)
             low, high = given[:2] if isinstance(given, Axis) else (given, given)
             if isinstance(given, Axis) and given.integer:
                 good = good & (value == np.rint(value))
@@ -360,6 +354,13 @@ _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 def _ends(given: object) -> tuple:
     return given[:2] if isinstance(given, Axis) else (given,)
+
+
+def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+    """An entry of a domain, its functions called with the fields before it."""
+    fields = fields_before(earlier)
+    low, *high = (end(fields) if callable(end) else end for end in _ends(given))
+    return given._replace(low=low, high=high[0]) if isinstance(given, Axis) else low
 
 
 def _check_domain(domain: object) -> None:

@@ -30,7 +30,7 @@ from scipy.special import ndtr
 
 from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
-from theory.claims.claim import SINGLE, Axis, Claim, in_words_of, log_slope, operator_error
+from theory.claims.claim import SINGLE, Axis, Claim, axis_or_number, in_words_of, log_slope, operator_error
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
@@ -116,7 +116,7 @@ def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) 
     # A bound may use the fields before its own, fixed or not.
     fields = {name: value for name, value in fixed.items() if name not in claim.domain}
     for name in claim.domain:
-        given = fixed[name] if name in fixed else claim.given(name, {**_DEFAULTS, **fields})
+        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**_DEFAULTS, **fields})
         if isinstance(given, Axis):
             low, high = constant(given.low), constant(given.high)
             given = low + (high - low) * moved.get(name, variable(name))
