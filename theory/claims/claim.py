@@ -298,7 +298,7 @@ class Claim:
         for name in self.domain:
             value = np.asarray(values[name])
             given = axis_or_number(self.domain[name], values)
-            low, high = given[:2] if isinstance(given, Axis) else (given, given)
+            low, high = np.asarray(_ends(given)[0]), np.asarray(_ends(given)[-1])
             if isinstance(given, Axis) and given.integer:
                 good = good & (value == np.rint(value))
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
