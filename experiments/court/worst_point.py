@@ -73,11 +73,15 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
 
     Raises RequestError if the quantity is defined nowhere.
     """
-    if finite(claim):
-        found = _by_pilots(claim, seed)
-    elif dimension(claim) == 0:
+    if dimension(claim) == 0:
         unit = np.zeros((1, 0))
-        found = _best(claim, unit, true_violation(claim, points_at(claim, unit)), 1)
+        points = points_at(claim, unit)
+        alone = (
+            pilot_violation(claim, single(points, 0), 512, seed, 0) if finite(claim) else true_violation(claim, points)
+        )
+        found = _best(claim, unit, np.reshape(alone, 1), 1)
+    elif finite(claim):
+        found = _by_pilots(claim, seed)
     else:
         found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
@@ -183,16 +187,11 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.
     """
-    d = dimension(claim)
-    if d == 0:
-        unit = np.zeros((1, 0))
-        return _best(
-            claim, unit, np.array([pilot_violation(claim, single(points_at(claim, unit), 0), 512, seed, 0)]), 1
-        )
     direct = all(estimator_of(learner).exact for learner in claim.learners)
     direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
     rounds = ROUNDS if direct else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
+    d = dimension(claim)
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (kept, replicates) in enumerate(rounds):
         if number:
