@@ -40,6 +40,7 @@ SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per worl
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where every replicate is a fit or an SVD
+LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
 Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -160,11 +161,11 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
 
     d = starts.shape[1]
     order = np.argsort(_lowest_if_nan(values))
-    low = float(np.min(values[np.isfinite(values)])) - 1.0
+    low = max(float(np.min(values[np.isfinite(values)])) - 1.0, -LARGEST)
 
     def loss(x):
         found = scale(np.atleast_2d(x.T))
-        found = -np.where(np.isfinite(found), found, low)
+        found = -np.clip(np.where(np.isfinite(found), found, low), -LARGEST, LARGEST)
         return found if x.ndim == 2 else float(found[0])
 
     result = differential_evolution(

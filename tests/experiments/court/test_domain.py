@@ -261,7 +261,7 @@ def test_an_error_of_ours_is_not_blamed_on_the_claim(monkeypatch):
         judge(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=lambda w: 0.5))
 
 
-@pytest.mark.parametrize("give", [lambda w: 1, lambda w: w.p_spu, lambda w: np.ones(w.shape, int)])
+@pytest.mark.parametrize("give", [lambda w: 1, lambda w: 1e308, lambda w: w.p_spu, lambda w: np.ones(w.shape, int)])
 def test_any_real_numbers_are_a_prediction(give):
     domain = {"p_spu": Axis(0.9, 1.0), "mu_spu": 2.0}
     assert judge(claim(relation="<=", domain=domain, prediction=give), quick=True).verdict == "supported"
