@@ -182,15 +182,20 @@ def show(
 
 
 def accuracy_table(document: dict[str, Any]) -> Group:
-    """The result of predict, simulate or train: measured accuracies with intervals beside predicted ones."""
+    """The result of predict, simulate or train: accuracies with intervals, measured ones beside predicted ones."""
     simulated = "replicates" in document
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
     rows = []
     for group in (*intervals, *(name for name in GROUPS if name not in intervals)):
-        measured = [percent(document[group]), _range(intervals.get(group))] if simulated else []
-        rows.append([group, *measured, percent(predicted[group]) if group in predicted else "none"])
-    heads = ["group", *((">measured %", ">95% interval") if simulated else ()), ">predicted %"]
+        ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
+        rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
+    if simulated:
+        heads = ["group", ">measured %", ">95% interval", ">predicted %"]
+    elif intervals:  # the prediction is an estimate
+        heads = ["group", ">predicted %", ">95% interval"]
+    else:
+        heads, rows = ["group", ">predicted %"], [row[:2] for row in rows]
     return screen(table(_title(document), heads, rows), *_remarks(document))
 
 

@@ -31,6 +31,13 @@ def test_predict_known_answers(soberclip):
     assert World(**d["world"]) == World(mu_spu=2.0, p_spu=0.99, sigma_xi=0.0)
 
 
+def test_predict_prints_the_interval_of_an_estimate(soberclip):
+    arguments = ("predict", "--classes", "3", "--learner", "infonce", "--sigma-xi", "2")
+    low, high = soberclip(*arguments, "--json").document["interval95"]["counter"]
+    assert f"{100 * low:.2f} to {100 * high:.2f}" in soberclip(*arguments).out
+    assert "interval" not in soberclip("predict").out
+
+
 def test_simulate_document(soberclip):
     run = soberclip("simulate", "--n", "1e3", "--replicates", "50", "--seed", "5", "--json")
     d = run.document
