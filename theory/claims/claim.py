@@ -277,12 +277,12 @@ class Claim:
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
         for name in self.domain:
-            given = self.given(name, values)
+            given = self._given(name, values)
             value = given.place(next(column)) if isinstance(given, Axis) else given
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
 
-    def given(self, name: str, earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+    def _given(self, name: str, earlier: Mapping[str, Numbers]) -> Axis | Numbers:
         """The domain's axis or number of a field, its functions called with the fields before it."""
         fields = fields_before(earlier)
         low, *high = (end(fields) if callable(end) else end for end in _ends(self.domain[name]))
@@ -303,7 +303,7 @@ class Claim:
         good = np.True_
         for name in self.domain:
             value = np.asarray(values[name])
-            given = self.given(name, values)
+            given = self._given(name, values)
             low, high = given[:2] if isinstance(given, Axis) else (given, given)
             if isinstance(given, Axis) and given.integer:
                 good = good & (value == np.rint(value))
