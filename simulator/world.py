@@ -389,7 +389,9 @@ class Worlds:
 
     def _blocks(self, first: str, second: str, further: str) -> Float[np.ndarray, "*w B"]:
         rows = (getattr(self, first), getattr(self, second), *(getattr(a, further) for a in self.attribute))
-        return np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float)
+        stacked = np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float)
+        stacked.flags.writeable = False  # as the fields are: a cached array would keep a change
+        return stacked
 
     @cached_property
     def mean(self) -> Float[np.ndarray, "*w B"]:

@@ -227,6 +227,12 @@ class Late:
 
 
 @dataclass(frozen=True)
+class Mute(LinearCLIP):
+    def direction(self, worlds):
+        return None
+
+
+@dataclass(frozen=True)
 class Misspelt(LinearCLIP):
     def accuracy(self, worlds):
         return worlds.clases
@@ -248,6 +254,7 @@ class Misspelt(LinearCLIP):
             "must depend on its world only",
         ),
         ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
+        ({"subject": Mute()}, "TypeError"),
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
