@@ -24,6 +24,7 @@ from theory.learners.base import UNDEFINED, Learner
 GROUPS = ("common", "counter", "balanced", "drop")
 PLACE = ("equivalent_correlation", "shortfall")
 MANY_PAIRS = 1e6  # a training set of this size leaves `uncovered_share` unseen
+MOST_REPLICATES = 10**7
 LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five minutes on one core
 
 
@@ -128,17 +129,19 @@ def simulate(
     """
     if not 2 <= n <= 10**12:
         raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
-    if replicates < 1:
-        raise RequestError(f"--replicates = {replicates} is below 1; the nearest valid value is 1")
+    if not 1 <= replicates <= MOST_REPLICATES:
+        near = min(max(replicates, 1), MOST_REPLICATES)
+        raise RequestError(f"--replicates = {replicates} lies outside [1, 1e7]; the nearest valid value is {near}")
     checked_seed(seed)
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
     method, numbers = _checked_method(setting, method), n * replicates * (world.dim_image + world.dim_text)
     if method == "direct" and numbers > LARGEST_DRAW:
+        exact = "--method exact, which costs the same for any n, or " if has_exact_law(learner, world) else ""
         raise RequestError(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
-            f"use --method exact, which costs the same for any n, or --n {n * LARGEST_DRAW // numbers}"
+            f"use {exact}fewer pairs or replicates"
         )
     accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
     common, counter = accuracy.mean(axis=0)

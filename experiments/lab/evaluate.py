@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.inference import interval95
+from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import GROUPS, PLACE, in_groups, placed, predicted, predicted_by
 from experiments.lab.embedding_world import bridge
@@ -124,11 +124,11 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
 
     Models' spread does not show the error that shared images cause, so the spread over sets is added.
     """
-    own, shared = interval95(values.mean(axis=0)), interval95(values.mean(axis=1))
+    own, shared = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
     if own is None or shared is None:
         return own
     mean, half = values.mean(), np.hypot(own[1] - own[0], shared[1] - shared[0]) / 2
-    return [float(mean - half), float(mean + half)]
+    return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
