@@ -149,7 +149,7 @@ def _run_study(
         check(output, study)
     if csv is not None:
         check_csv(csv)
-    executing = executor(device=study.device, report=note, **computing)
+    executing = executor(report=note, **computing)
     planned = plan(study)
     if design is not None:
         note(design.question)
