@@ -92,7 +92,6 @@ def run(
 
 
 def check_memory(planned: Plan) -> None:
-    """Raise RequestError if the numbers exceed the memory."""
     free = free_bytes("cpu")
     if free is not None and planned.bytes > free:
         raise RequestError(

@@ -81,7 +81,6 @@ def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: l
 
 
 def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[dict[str, Any]]]:
-    """(state, trace up to it)."""
     from simulator.towers.checkpoints import load_state  # start-up time: loads torch
 
     with _sentences(folder / CHECKPOINT):
@@ -91,7 +90,6 @@ def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[d
 
 
 def save_weights(folder: Path, parameters: dict[str, Any]) -> None:
-    """Write the final parameters."""
     from safetensors.torch import save_file  # start-up time
 
     tensors = {name: value.contiguous() for name, value in parameters.items()}

@@ -41,20 +41,16 @@ _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
 class Variable(NamedTuple):
-    """Declaration of one variable of the Dataset."""
-
     dims: tuple[str, ...]
     dtype: str
     attrs: dict[str, Any]
 
     @property
     def empty(self) -> Any:
-        """The value where nothing is computed yet."""
         return 0 if self.dtype == "int32" else np.nan
 
 
 def sizes(study: StudySpec) -> dict[str, int]:
-    """Length of each dimension, in order."""
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
     if len(study.measured) > 1:
@@ -63,7 +59,6 @@ def sizes(study: StudySpec) -> dict[str, int]:
 
 
 def quantities(study: StudySpec) -> tuple[str, ...]:
-    """What is measured in each cell."""
     return QUANTITIES if study.world.views is None else (*QUANTITIES, *PIXEL_GROUPS)
 
 
@@ -116,7 +111,6 @@ class Block:
         self._places: dict[str, dict[tuple[int, ...], str]] = {name: {} for name in CODED if name in self.arrays}
 
     def measure(self, at: tuple[int, ...], values: dict[str, np.ndarray], seconds: float) -> None:
-        """Enter the measurements of a cell."""
         for name in values.keys() & self.arrays.keys():
             self.arrays[name][at] = values[name]
         self.arrays["seconds"][at] = seconds
@@ -126,7 +120,6 @@ class Block:
         self._places[variable].setdefault(at, sentence)
 
     def encode(self) -> "Block":
-        """The block with the codes of its reasons filled in."""
         for variable, places in self._places.items():
             alike: dict[str, set[str]] = defaultdict(set)
             for sentence in places.values():
@@ -155,7 +148,6 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
 
 
 def empty_table(study: StudySpec) -> "xr.Dataset":
-    """The Dataset of a study without its numbers: coordinates and attributes."""
     import xarray as xr  # start-up time
 
     coordinates: dict[str, Any] = {}
@@ -179,10 +171,7 @@ def empty_table(study: StudySpec) -> "xr.Dataset":
 
 
 def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
-    """The Dataset with codes of reasons replaced by indices of a sorted legend.
-
-    Without sentences no number is read.
-    """
+    """The Dataset with codes of reasons replaced by indices of a sorted legend; without reasons no number is read."""
     legend = [""]
     if sentences:
         coded = [name for name in CODED if name in table]

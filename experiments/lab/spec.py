@@ -51,7 +51,6 @@ class StudySpec:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The routes that measure something."""
         return tuple(route for route in self.routes if route != "theory")
 
     @property
@@ -80,7 +79,6 @@ class StudySpec:
         return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
     def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
-        """Learner k, with the prompt and the width if it takes them."""
         learner = named(self.learners[k])
         options = {"prompt": prompt, "embed_dim": embed_dim}
         given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}

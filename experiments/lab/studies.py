@@ -116,7 +116,6 @@ def study(
 
 
 def _whole(name: str, value: Any) -> int:
-    """A count as an int; 1e9 is one as well."""
     whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
     if not whole:
         raise RequestError(f"{name} = {value!r} is not a whole number")
@@ -128,7 +127,6 @@ def _tuple(values: Any) -> tuple:
 
 
 def _recipe_fields(recipe: "Mapping[str, Any] | Recipe | None") -> tuple[tuple[str, Any], ...]:
-    """The fields that differ from the default, sorted; the loss is a learner, and n a field of the study."""
     elsewhere = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(exclude_defaults=True, exclude={*elsewhere})
@@ -180,7 +178,6 @@ def _check_counts(request: Study) -> None:
 
 
 def _check_recipe(request: Study) -> None:
-    """Each field of the recipe has a meaning for a route or a learner, and is not an axis as well."""
     has_width = any(hasattr(request.learner(k, None), "embed_dim") for k in _known(request))
     given = dict(request.recipe)
     for name in [*(name for name in request.dims if of_recipe(name)), *given]:
@@ -191,12 +188,10 @@ def _check_recipe(request: Study) -> None:
 
 
 def _known(request: Study) -> list[int]:
-    """Indices of the learners that have a theory; the others are objectives."""
     return [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
 
 
 def _check_routes(request: Study) -> None:
-    """Each route has its number of pairs and a learner that it can measure."""
     able = [estimator_of(request.learner(k, None)) for k in _known(request)]
     for route in set(request.measured) - {"trained"}:
         if request.n is None and "n" not in request.dims:

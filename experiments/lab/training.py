@@ -120,8 +120,6 @@ def train(
 
 @dataclass
 class _Run:
-    """A training run and its progress."""
-
     ensemble: "Ensemble"
     processes: int
     folder: Path | None
@@ -132,7 +130,6 @@ class _Run:
     compiled: bool = True
 
     def begin(self, resuming: bool) -> None:
-        """Load the folder's last checkpoint, or start anew."""
         from simulator.towers.training import start  # start-up time: loads torch
 
         if resuming:

@@ -157,7 +157,6 @@ class _Job:
                 )
 
     def _pretrained(self) -> tuple[Pretrained, int, dict[str, Any]]:
-        """(the model on its device, side of its images in pixels, its settings in results)."""
         request = self.request
         check_spec(request.model, LoadOptions(request.weights))
         if not request.model.startswith(f"{LOADER}:"):
@@ -229,7 +228,6 @@ class _Job:
         self._add("tests", {**whose, **point, **found})
 
     def _row(self, part: str, point: Row) -> Row | None:
-        """The finished training or test of a point."""
         return next((row for row in self.progress[part] if point.items() <= row.items()), None)
 
     def _add(self, part: str, row: Row) -> None:

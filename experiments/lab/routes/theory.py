@@ -22,7 +22,6 @@ COLUMNS = ("common", "counter", "reliance", "common_low", "common_high", "counte
 
 
 def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
-    """Fill in the theory of all learners."""
     prefix = "predicted_" if study.measured else ""
     for k in range(len(study.learners)):
         began, slots = perf_counter(), study.slots(k)
@@ -35,7 +34,6 @@ def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
 
 
 def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law: Law | str) -> None:
-    """Enter the values of one law, or why there is none, in a part of a block."""
     if isinstance(law, str):
         for place in product(*(range(each.start, each.stop) for each in part)):
             block.refuse((*place, *series), law, f"{prefix}undefined")
@@ -57,10 +55,7 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
 
 
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:
-    """(part of the region, its law or the reason for none), with one part per value that changes more than the world.
-
-    The optimum of towers depends on their whole recipe, so each place of a study of towers is a part.
-    """
+    """(part of the region, its law or the reason for none); a value that changes more than the world is a part."""
     cuts = [
         _each(slice(0, part.stop - part.start))
         if study.trained or axis.name in ("embed_dim", "mitigation")
@@ -83,7 +78,6 @@ def _each(part: slice) -> list[slice]:
 
 
 def _law(study: StudySpec, region: Region, part: Region, k: int, prompt: str | None) -> Law | str:
-    """The law of one part; a sentence where none is known."""
     whole = tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
     first = tuple(each.start for each in whole)
     worlds = None if study.trained else study.worlds(whole)
