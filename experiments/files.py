@@ -19,8 +19,6 @@ from experiments.errors import RequestError, RunError
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"
 MARKED_BYTES = 65_536  # searched for a mark at each end of a file
-# verb: (file that identifies the folder as the verb's, mark in it). The default is "verb" in result.json.
-RECORDS = {"train": ("run.json", b'"specification"'), "check": ("verdicts.json", b'"claim"')}
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -111,12 +109,13 @@ def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark
         probe.rmdir()
     except OSError as error:
         raise _not_writable(folder, error) from error
-    record, verb_mark = RECORDS.get(verb, ("result.json", f'"verb": "{verb}"'.encode()))
     made = made_by_reproduce(folder) or set()
     names = list(names)
     for name in [*names, "run.json"] if "result.json" in names else names:  # an unfinished training has no result yet
-        ours = _carries(folder / record, verb_mark) if mark is None else _carries(folder / name, mark)
-        if (folder / name).exists() and (name in made or not ours):
+        if not (folder / name).exists():
+            continue
+        ours = _has_record(folder, verb) if mark is None else _carries(folder / name, mark)
+        if name in made or not ours:
             raise RequestError(
                 f"{str(folder / name)!r} was not written by soberclip {verb}, so it is kept; name another"
             )
@@ -126,6 +125,18 @@ def _not_writable(path: Path, error: OSError) -> RequestError:
     return RequestError(
         f"output folder {str(path)!r} cannot be written ({error.strerror or error}); try a folder of your own"
     )
+
+
+def _has_record(folder: Path, verb: str) -> bool:
+    """Whether a file in the folder says that the verb wrote there."""
+    if verb == "train":
+        specified = read_json(folder / "run.json")
+        return isinstance(specified, dict) and "specification" in specified
+    if verb == "check":
+        verdicts = read_json(folder / "verdicts.json")
+        return isinstance(verdicts, list) and all(isinstance(one, dict) and "claim" in one for one in verdicts)
+    result = read_json(folder / "result.json")
+    return isinstance(result, dict) and result.get("verb") == verb
 
 
 def _carries(path: Path, mark: bytes) -> bool:
@@ -141,14 +152,15 @@ def read_json(path: Path) -> Any:
     """The document in a JSON file; None if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last for a document that is nested too deeply
         return None
 
 
 def made_by_reproduce(folder: Path) -> set[str] | None:
     """Paths that a report's mark lists; None if the folder has no such mark."""
     mark = read_json(folder / MARK)
-    return set(mark["files"]) if isinstance(mark, dict) and isinstance(mark.get("files"), list) else None
+    names = mark.get("files") if isinstance(mark, dict) else None
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else None
 
 
 def check_report(output: Path) -> None:

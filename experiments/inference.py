@@ -27,6 +27,8 @@ from simulator.exact_counts import multinomial
 
 Numbers = np.ndarray | float
 LEVEL = 0.95  # of every interval on which no decision depends
+FRACTION = (0.0, 1.0)  # the support of an accuracy
+REALS = (-np.inf, np.inf)
 
 
 class Bounds(NamedTuple):
@@ -44,14 +46,17 @@ class Interval(NamedTuple):
     level: float
 
 
-def t_bounds(values: Float[np.ndarray, "*d R"], tail: float) -> Bounds:
-    """Student t bounds of a mean, over the last axis. Exact for independent normal values."""
+def t_bounds(values: Float[np.ndarray, "*d R"], tail: float, support: tuple[float, float] = REALS) -> Bounds:
+    """Student t bounds of a mean, over the last axis. Exact for independent normal values.
+
+    The part outside the `support` of the values is cut off. The mean never lies there, so the error rate stays.
+    """
     R = np.shape(values)[-1]
     if R < 2:
         raise ValueError(f"an interval needs at least 2 replicates, got {R}")
     mean = np.mean(values, axis=-1)
     half = -stdtrit(R - 1, tail) * np.std(values, axis=-1, ddof=1) / np.sqrt(R)
-    return Bounds(mean - half, mean + half)
+    return Bounds(np.maximum(mean - half, support[0]), np.minimum(mean + half, support[1]))
 
 
 def binomial_bounds(successes: Numbers, trials: Numbers, tail: float) -> Bounds:
@@ -130,7 +135,7 @@ class Sample:
     def bounds(self, tail: float) -> Bounds | None:
         """One-sided bounds of the law's mean, by the sharpest method that the law allows."""
         if self.normal:
-            return Bounds(*map(float, t_bounds(self.values, tail)))
+            return Bounds(*map(float, t_bounds(self.values, tail, self.support or REALS)))
         if self.support is None:
             return None
         low, high = self.support
@@ -146,18 +151,9 @@ class Sample:
         return bounds and Interval(float(bounds.low), float(bounds.high), level)
 
 
-def t_interval(values: Float[np.ndarray, " R"], level: float = LEVEL) -> Interval | None:
-    """Two-sided t interval of a mean, None for a single value."""
-    if len(values) < 2:
-        return None
-    low, high = t_bounds(np.asarray(values, float), (1 - level) / 2)
-    return Interval(float(low), float(high), level)
-
-
-def interval95(values: Float[np.ndarray, " R"]) -> list[float] | None:
+def interval95(values: Float[np.ndarray, " R"], support: tuple[float, float] = FRACTION) -> list[float] | None:
     """[low, high] of the 95% t interval, as documents keep it; None for a single value."""
-    interval = t_interval(values)
-    return None if interval is None else [interval.low, interval.high]
+    return None if len(values) < 2 else [float(end) for end in t_bounds(values, (1 - LEVEL) / 2, support)]
 
 
 def holm(p: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:

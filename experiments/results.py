@@ -30,6 +30,10 @@ class Row:
     interval_drop: Interval | None = None
 
     def __post_init__(self):
+        for name in ("source", "model", "family", "learner", "prompt", "labels", "mean"):
+            word = getattr(self, name)
+            if not isinstance(word, str) and (word is not None or name in ("source", "model", "family")):
+                raise ValueError(f"{name} = {word!r} is not a text")
         for name in ("common", "counter"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)} of {self.model} is not a fraction in [0, 1]")

@@ -5,31 +5,52 @@ from these annotated types. Bounds are finite on purpose: an infinite parameter 
 """
 
 from dataclasses import dataclass
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 from typing import Annotated, Any, get_args
 
-from annotated_types import Ge, Le
-from pydantic import Field
+import numpy as np
+from pydantic import BeforeValidator, Field
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """Symbol, meaning and unit of a number."""
+    """Symbol, meaning and unit of a number, and its domain (both ends included) if it can be set."""
 
     symbol: str
     meaning: str
     unit: str
+    domain: tuple[float, float] = (-np.inf, np.inf)
+
+
+def numbers(value: Any, low: float, high: float) -> Any:
+    """The number or array `value` as float64, or as int64 if `low` is an int; ValueError says what is wrong with it."""
+    try:
+        array = np.array(value)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    real = array.dtype == object and all(isinstance(x, Real) and not isinstance(x, bool) for x in array.flat)
+    if array.dtype.kind not in "fiu" and not real:
+        raise ValueError(f"{value!r} is neither a number nor an array of numbers")
+    array = array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
+    outside = ~((low <= array) & (array <= high))  # also of nan
+    if outside.any():
+        first = array[outside].flat[0]
+        near = "" if first != first else f"; the nearest valid value is {min(max(first, low), high):.12g}"
+        if high == 1 and first >= 2:  # a probability, perhaps meant in percent
+            near = f"; {first:g} % is {first / 100:g}" if first <= 100 else ""
+        raise ValueError(f"{first} lies outside [{low:.12g}, {high:.12g}]{near}")
+    whole = isinstance(low, int)
+    if whole and (broken := array % 1 != 0).any():
+        raise ValueError(f"{array[broken].flat[0]} is not a whole number")
+    array = array.astype(np.int64 if whole else np.float64, copy=False)
+    return array.item() if array.ndim == 0 else array
 
 
 def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
-    """Annotations of a type: its bounds for pydantic (integers for counts) and its Quantity."""
-    inf_nan = None if isinstance(low, int) else False
-    return (
-        Ge(low),
-        Le(high),
-        Field(strict=True, allow_inf_nan=inf_nan, description=meaning),
-        Quantity(symbol, meaning, unit),
-    )
+    """Annotations of a type: its domain (integers for counts), which pydantic checks, too, and its Quantity."""
+    check = BeforeValidator(partial(numbers, low=low, high=high))
+    return Field(strict=True, description=meaning), check, Quantity(symbol, meaning, unit, (low, high))
 
 
 LATENT = "latent units"
@@ -87,10 +108,7 @@ def quantity_of(annotation) -> Quantity:
 
 def domain_of(annotation) -> tuple[float, float]:
     """(low, high) of an annotated type, both ends included."""
-    parts = get_args(declared(annotation))
-    low: Any = next(part.ge for part in parts if isinstance(part, Ge))  # Any: Ge accepts all comparable types
-    high: Any = next(part.le for part in parts if isinstance(part, Le))
-    return low, high
+    return quantity_of(annotation).domain
 
 
 def check_integer(name: str, value) -> None:

@@ -13,7 +13,7 @@ With `views` the same labels, objects, attributes and mentions are shown in pict
 declared in `simulator.quantities`. `_check_together` holds the rules over several fields, for both types.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
@@ -26,6 +26,7 @@ from simulator import quantities as q
 from simulator.accuracy import Numbers
 from simulator.base_model import Checked, documented
 from simulator.mixture import Mixture, class_means, mixture_of
+from simulator.naming import check_known
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
 
@@ -252,6 +253,7 @@ SCALARS = tuple(name for name in World.model_fields if name not in ("attribute",
 _DOMAINS = {name: q.domain_of(_HINTS[name]) for name in SCALARS} | {
     f"attribute {name}": q.domain_of(hint) for name, hint in get_type_hints(Attribute, include_extras=True).items()
 }
+_USUAL_ATTRIBUTE = {name: field.default for name, field in Attribute.model_fields.items()}
 # Fields of Gaussian views; pixels have the labels, correlations, mentions and the one attribute.
 _GAUSSIAN = (
     "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text"
@@ -273,8 +275,8 @@ class Worlds:
     Parameters
     ----------
     **fields : numbers or arrays
-        Named like World's fields. `attribute` is a sequence of Attribute that all worlds share, or of their four
-        numbers as arrays. `views` is one Pixels for all worlds, or None.
+        Named like World's fields. `attribute` is a list of Attribute, or of {name: number or array}. `views` is one
+        Pixels for all worlds, or None. An array of sigma_xi_text may hold None, which means sigma_xi.
 
     Attributes
     ----------
@@ -317,20 +319,18 @@ class Worlds:
     shape: tuple[int, ...]
 
     def __init__(self, **fields):
-        for name in fields.keys() - World.model_fields.keys():
-            raise ValueError(f"{name!r} is not a field of a world; the fields are {', '.join(World.model_fields)}")
-        values = {name: _checked(name, fields.get(name, _DEFAULTS[name])) for name in SCALARS}
+        for name in fields:
+            check_known("field", name, World.model_fields)
+        values = {name: _checked(name, fields[name]) if name in fields else _DEFAULTS[name] for name in SCALARS}
         further, views = _checked_attributes(fields.get("attribute", ())), fields.get("views")
-        if not isinstance(views, Pixels | None):
-            raise ValueError(f"views = {views!r} are not Pixels")
-        shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further)) if v is not None}
+        views = None if views is None else Pixels.model_validate(views)
+        shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further))}
         try:
             shape = np.broadcast_shapes(*shapes)
         except ValueError:
             raise ValueError(f"fields of shapes {sorted(shapes - {()})} do not broadcast") from None
         self._set(values, further, views, shape)
-        given = {**fields, "attribute": further}
-        _check_together(given, self.classes, values["dim_image"], values["dim_text"], len(further), views)
+        _check_together(fields, self.classes, values["dim_image"], values["dim_text"], len(further), views)
 
     def _set(
         self, values: dict[str, Any], further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]
@@ -341,9 +341,11 @@ class Worlds:
         for array in (*values.values(), *chain.from_iterable(further)):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
-        K = values["classes"]
-        if np.size(K) and np.min(K) == np.max(K):
-            values = {**values, "classes": int(np.min(K))}
+        K = np.ravel(values["classes"])
+        if not K.size:  # formulas for any K hold in an empty grid
+            values = {**values, "classes": _DEFAULTS["classes"]}
+        elif K.min() == K.max():
+            values = {**values, "classes": int(K[0])}
         self.__dict__.update(values, attribute=further, views=views, shape=shape)
         return self
 
@@ -382,11 +384,9 @@ class Worlds:
             values = list(values)
             return values[0] if isinstance(worlds, World) else np.array(values)
 
-        values = {name: row(getattr(w, name) for w in many) for name in SCALARS if name != "sigma_xi_text"}
-        own = [w.sigma_xi_text for w in many]
-        shared = all(sigma is None for sigma in own)
-        noise = [w.sigma_xi if sigma is None else sigma for w, sigma in zip(many, own, strict=True)]
-        values["sigma_xi_text"] = None if shared else row(noise)
+        values = {name: row(getattr(w, name) for w in many) for name in SCALARS}
+        if all(w.sigma_xi_text is None for w in many):
+            values["sigma_xi_text"] = None
         further = tuple(
             _Further(*(row(getattr(w.attribute[j], name) for w in many) for name in _Further._fields))
             for j in range(*counts)
@@ -490,8 +490,8 @@ class Worlds:
         """
         if np.shape(np.broadcast_to(0.0, self.shape)[index]) != ():
             raise ValueError(f"index = {index} selects more than one world of a grid of shape {self.shape}")
-        at = lambda x: np.broadcast_to(x, self.shape)[index].item()  # noqa: E731
-        values = {name: at(value) for name, value in self._scalars().items() if value is not None}
+        at = lambda x: np.asarray(np.broadcast_to(x, self.shape)[index]).item()  # noqa: E731
+        values = {name: at(value) for name, value in self._scalars().items()}
         further = tuple(Attribute(**{n: at(x) for n, x in a._asdict().items()}) for a in self.attribute)
         return World(**values, attribute=further, views=self.views)
 
@@ -500,6 +500,7 @@ class Worlds:
         stacked = np.empty((*self.shape, len(rows)))
         for b, row in enumerate(rows):
             stacked[..., b] = row
+        stacked.flags.writeable = False
         return stacked
 
     @cached_property
@@ -525,7 +526,9 @@ class Worlds:
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
         """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
-        return self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+        correlation = self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
+        correlation.flags.writeable = False
+        return correlation
 
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
@@ -533,10 +536,15 @@ class Worlds:
         return np.broadcast_to(np.asarray(self.sigma_xi * self.sigma_xi / self.dim_image), self.shape)
 
     @cached_property
+    def text_noise(self) -> Numbers:
+        """sigma_xi_text, or sigma_xi where that is unset."""
+        own = np.asarray(self.sigma_xi_text)
+        return np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+
+    @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
-        """Noise variance of one text coordinate; sigma_xi_text is sigma_xi unless set."""
-        sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
-        return np.broadcast_to(np.asarray(sigma * sigma / self.dim_text), self.shape)
+        """Noise variance of one text coordinate, text_noise^2/d_T."""
+        return np.broadcast_to(np.asarray(self.text_noise * self.text_noise / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`.
@@ -603,34 +611,33 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A field's validated value, as a number or an array; None if given and allowed."""
-    if value is None and _DEFAULTS.get(name, 0) is None:
-        return None
+    """A field's number or array of numbers; None, alone or in an array, if the field may be unset."""
     try:
-        array = np.array(value)
-    except ValueError:  # rows of different lengths
-        array = np.array(None)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} = {value!r} holds something other than numbers")
-    low, high = _DOMAINS[name]
-    whole = isinstance(low, int)
-    if whole and (broken := array != np.rint(array)).any():
-        raise ValueError(f"{name} = {array[broken].flat[0]} is not a whole number")
-    if array.size and not (low <= array.min() and array.max() <= high):  # nan fails both
-        first = array[~((low <= array) & (array <= high))].flat[0].item()
-        near = "" if first != first else f"; the nearest valid value is {min(max(first, low), high):.12g}"
-        raise ValueError(f"{name} = {first:.12g} lies outside [{low:.12g}, {high:.12g}]{near}")
-    array = array.astype(np.int64 if whole else np.float64, copy=False)
-    return array.item() if array.ndim == 0 else array
+        if _DEFAULTS.get(name, 0.0) is None:
+            array = np.array(value, dtype=object)
+            unset = np.equal(array, None)
+            if unset.any():
+                array[~unset] = q.numbers(array[~unset], *_DOMAINS[name])
+                return array if array.ndim else None
+        return q.numbers(value, *_DOMAINS[name])
+    except ValueError as fault:
+        raise ValueError(f"{name} = {fault}") from None
 
 
 def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:
-    attributes = [attributes] if isinstance(attributes, Attribute) else list(attributes)
+    if not isinstance(attributes, list | tuple):
+        raise ValueError(f"attribute = {attributes!r} is not a list of attributes")
     if len(attributes) > MOST_ATTRIBUTES:
         raise ValueError(f"{len(attributes)} attributes given; the nearest valid number is {MOST_ATTRIBUTES}")
-    for attribute in attributes:
-        if not isinstance(attribute, Attribute | _Further):
-            raise ValueError(f"attribute = {attribute!r} is not an Attribute")
-    return tuple(
-        _Further(*(_checked(f"attribute {name}", getattr(a, name)) for name in _Further._fields)) for a in attributes
-    )
+    found = []
+    for given in attributes:
+        if isinstance(given, _Further):
+            given = given._asdict()
+        elif isinstance(given, Attribute):
+            given = given.model_dump()
+        elif not isinstance(given, Mapping):
+            raise ValueError(f"attribute = {given!r} is not an Attribute")
+        for name in given:
+            check_known("attribute field", name, Attribute.model_fields)
+        found.append(_Further(**{n: _checked(f"attribute {n}", v) for n, v in (_USUAL_ATTRIBUTE | given).items()}))
+    return tuple(found)

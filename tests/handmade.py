@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from experiments.inference import t_bounds
+from experiments.inference import FRACTION, REALS, t_bounds
 from experiments.lab.axes import Axis
 from experiments.lab.studies import study
 from simulator.world import World
@@ -27,7 +27,7 @@ def measured(dataset: xr.Dataset, replicates: int = 8, spread: float = 0.02, see
         result[name] = ((*dims, "replicate"), values)
         result[f"predicted_{name}"] = dataset[name]
         if replicates > 1:
-            ends = t_bounds(values, 0.025)
+            ends = t_bounds(values, 0.025, REALS if name == "reliance" else FRACTION)
             result[f"{name}_low"] = (dims, ends.low, {"level": 0.95})
             result[f"{name}_high"] = (dims, ends.high, {"level": 0.95})
     result.attrs = dataset.attrs

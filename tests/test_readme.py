@@ -25,7 +25,9 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import all_claims
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
-from experiments.page.text import answer, at_length, setting
+from experiments.page.text import ANSWER_WORLD, answer, at_length, setting
+from simulator.world import World
+from theory.learners import named
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -143,6 +145,23 @@ def test_commands_print_the_numbers_of_the_answer(tmp_path):
         printed = soberclip(shlex.split(command)[1:], tmp_path).stdout
         assert re.search(rf"common +│ +{common} ", printed), command
         assert re.search(rf"counter +│ +{counter} ", printed), command
+
+
+def test_the_picture_of_the_answer_is_described_by_its_numbers():
+    described = re.search(r"!\[([^]]+)\]\(\.readme/answer\.svg\)", README)[1]
+    stays, falls = described.split("The others fall")
+    counter = lambda name, prompt, p: named(name, prompt=prompt).accuracy(World(**ANSWER_WORLD, p_spu=p)).counter  # noqa: E731
+    assert {f"{100 * counter('infonce', 'name', p):.0f}" for p in (0.5, 0.7, 0.9, 1.0)} == {"84"}
+    assert "stays at 84 %" in stays
+    others = {
+        "linear CLIP asked by the average caption": ("linear", "mean"),
+        "InfoNCE asked by the average caption": ("infonce", "mean"),
+        "linear CLIP asked by name": ("linear", "name"),
+        "logistic regression": ("logistic", None),
+    }
+    assert sorted(others, key=falls.index) == sorted(others, key=lambda words: counter(*others[words], 0.7))
+    assert "below 20 %" in falls
+    assert max(counter(*who, 1.0) for who in others.values()) < 0.2
 
 
 def test_pictures_and_pages_exist():

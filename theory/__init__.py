@@ -8,6 +8,7 @@ The names are loaded on first use; the package itself imports nothing.
 _HOMES = {
     "Axis": "theory.claims.claim:Axis",
     "Claim": "theory.claims.claim:Claim",
+    "equivalent": "theory.ideal_curve:equivalent",
     # Predictions may use these besides +, -, *, / and powers. They also accept formulas.
     "Phi": "theory.accuracy:Phi",
     "exp": "numpy:exp",

@@ -129,8 +129,7 @@ def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K
 
 def captions_as_images(worlds: Worlds) -> Worlds:
     """Worlds whose images have the law of these worlds' full captions; only the noise differs."""
-    noise = worlds.sigma_xi if worlds.sigma_xi_text is None else worlds.sigma_xi_text
-    return worlds.replace(sigma_xi=noise, dim_image=worlds.dim_text)
+    return worlds.replace(sigma_xi=worlds.text_noise, dim_image=worlds.dim_text)
 
 
 def class_log_density(

@@ -74,9 +74,9 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
     A = block_covariance(worlds) * worlds.mention[..., None, :]
     left, values, right = np.linalg.svd(A)
-    keep = np.vectorize(
-        lambda s, constant: _kept_values(s, constant, worlds.class_count, width), signature="(b),(b)->(b)"
-    )(values, worlds.scale**2 * worlds.mention)
+    keep, constant = np.empty_like(values), worlds.scale**2 * worlds.mention
+    for w in np.ndindex(worlds.shape):
+        keep[w] = _kept_values(values[w], constant[w], worlds.class_count, width)
     return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, worlds.prompt(prompt))
 
 

@@ -22,13 +22,13 @@ LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
 def estimate(replicates: Float[np.ndarray, "R 2 *w"]) -> Accuracy:
-    """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL."""
+    """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL, within [0, 1]."""
     from scipy.special import stdtrit  # start-up time
 
     R = len(replicates)
     mean = replicates.mean(axis=0)
     half = stdtrit(R - 1, (1 + LEVEL) / 2) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
-    ends = [(np.asarray(m - h), np.asarray(m + h)) for m, h in zip(mean, half, strict=True)]
+    ends = [(np.maximum(m - h, 0.0), np.minimum(m + h, 1.0)) for m, h in zip(mean, half, strict=True)]
     return Accuracy(np.asarray(mean[0]), np.asarray(mean[1]), Interval(ends[0], ends[1], LEVEL))
 
 
@@ -45,6 +45,7 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
+PANELS = 2000  # per world; a step needs about seventy
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
@@ -58,13 +59,20 @@ def gaussian_average(
     """E f(t), t ~ N(0, 1), for many worlds at once: adaptive Clenshaw-Curtis on bisected panels.
 
     A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
-    depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth.
+    depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth. Raises
+    ArithmeticError if a world needs more than PANELS.
     """
     edges = np.linspace(-RANGE, RANGE, panels + 1)
     low, high = np.tile(edges[:-1], worlds), np.tile(edges[1:], worlds)
     index = np.repeat(np.arange(worlds), panels)
-    result = np.zeros((worlds, components))
+    result, spent = np.zeros((worlds, components)), np.zeros(worlds, int)
     while len(index):
+        spent += np.bincount(index, minlength=worlds)
+        if spent.max() > PANELS:
+            raise ArithmeticError(
+                f"an average over images did not settle to {tolerance:g} within {PANELS} panels; a boundary so jagged "
+                "is mostly rounding, and a world less close to the edge of the domain has an answer"
+            )
         half = (high - low)[:, None] / 2
         t = (low + high)[:, None] / 2 + half * _NODES
         weighted = values(index, t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]

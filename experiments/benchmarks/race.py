@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from experiments.inference import t_interval
+from experiments.inference import t_bounds
 from experiments.runtime import keep_memory, sleep_soon
 from simulator.towers.api import train
 from simulator.towers.evaluation import ensemble_accuracy, standard_points
@@ -74,7 +74,7 @@ def gaps(name: str, recipe: Recipe) -> tuple[float, list[tuple[float, float]]]:
         optimum = (Bayes() if prompt is None else InfoNCE(prompt)).accuracy(WORLDS[name])
         accuracy = ensemble_accuracy(towers.ensemble, towers.parameters, prompt, points)
         gap = accuracy.mean(0).T - np.array([[optimum.common], [optimum.counter]])
-        result += [(one.mean(), one.mean() - t_interval(one, LEVEL).low) for one in gap]
+        result += [(one.mean(), one.mean() - t_bounds(one, (1 - LEVEL) / 2).low) for one in gap]
     return seconds, result
 
 

@@ -113,8 +113,8 @@ def evaluate(
     labels: Annotated[
         Labels | None,
         Parameter(
-            help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for those in the data, "
-            "own (all in --classes) [default: 1000, or own]"
+            help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for the classes of the "
+            "data (CounterAnimal has 45), own (all in --classes) [default: 1000, or own]"
         ),
     ] = None,
     confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
@@ -135,7 +135,7 @@ def evaluate(
     """
     from experiments.command.counteranimal_tables import expected_table, summary_table
 
-    _extra()
+    _check_pillow()
     from experiments.counteranimal.evaluation import run
     from experiments.counteranimal.model_config import ModelConfig, combined, expected
 
@@ -165,7 +165,9 @@ def evaluate(
 def score(
     *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
     name: Annotated[str | None, Parameter(help="name of the model [default: the file's]")] = None,
-    family: Annotated[str, Parameter(help="models that share a line in plots: CLIP, ImageNet, LVLM, ...")] = "LVLM",
+    family: Annotated[
+        str | None, Parameter(help="models that share a line: CLIP, ImageNet, LVLM, ... [default: the model alone]")
+    ] = None,
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
     prompts: Annotated[
@@ -264,7 +266,7 @@ def discover(
     """
     from experiments.command.counteranimal_tables import discovery_table
 
-    _extra()
+    _check_pillow()
     from experiments.counteranimal.discovery import run
     from experiments.counteranimal.model_config import ModelConfig
 
@@ -298,7 +300,7 @@ def compose(
     """
     from experiments.command.counteranimal_tables import composition_table
 
-    _extra("PIL")
+    _check_pillow()
     from experiments.counteranimal.compose import run
 
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
@@ -330,7 +332,7 @@ def law(
     """
     from experiments.command.counteranimal_tables import law_table
 
-    _extra()
+    _check_pillow()
     from experiments.counteranimal.law import run
     from experiments.counteranimal.model_config import ModelConfig
 
@@ -339,11 +341,11 @@ def law(
     emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
 
 
-def _extra(*modules: str) -> None:
+def _check_pillow() -> None:
+    """Raise RequestError without the library that decodes photos; each kind of model names the library it needs."""
     from importlib.util import find_spec
 
-    for module in modules or ("PIL", "open_clip", "torchvision", "timm"):
-        if find_spec(module) is None:
-            raise RequestError(
-                f"this needs {module}, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
-            )
+    if find_spec("PIL") is None:
+        raise RequestError(
+            "photos need Pillow, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
+        )

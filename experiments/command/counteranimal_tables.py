@@ -234,6 +234,7 @@ def comparison_table(document: Document) -> Group:
     return screen(
         _listed(None, columns, rows),
         "over the line: 95% interval of line and model" if reference else None,
+        f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
         *sorted(protocols),
         *(_pairs(part, unit) for part, unit in ((pairs, "classes"), (by_object, "objects")) if part),

@@ -8,7 +8,7 @@ A verb is imported when it is used, and imports what it needs when it runs. So -
 import os
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
 from experiments.progress import counting, say
@@ -108,10 +108,15 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     verb, *names = [word for word in words if not word.startswith("-")] or [""]
     try:
+        if verb not in ("", "train") and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise RequestError(f"only soberclip train runs under torchrun; start soberclip {verb} without it")
         with counting(f"soberclip {verb}: at work"):
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return 0
+    except UnusedCliTokensError as error:
+        place = " ".join(("soberclip", *error.command_chain))
+        return _complain(f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options", 2)
     except CycloptsError as error:
         return _complain(" ".join(str(error).split()).rstrip("., "), RequestError.status)
     except SoberclipError as error:

@@ -39,14 +39,22 @@ def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) ->
 def imagenet_index(name: str) -> int:
     """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name.
 
-    Raises RequestError for an unknown class and for a name of several classes.
+    Raises RequestError for an unknown class, for a name of several classes, and for the name of another class than
+    that of the number; a name that ImageNet does not have may follow a number.
     """
-    number = re.match(r"(-?\d+)(\s|$)", name)
+    number, known = re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name), _known_names()
     if number:
-        if not 0 <= int(number[1]) < CLASS_COUNT:
-            raise RequestError(f"class index {number[1]} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
-        return int(number[1])
-    known, words = _known_names(), _words(name)
+        index, named = int(number[1]), number[2] or ""
+        if not 0 <= index < CLASS_COUNT:
+            raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
+        others = {i for part in (named, *named.split(",")) for i in known.get(_words(part), ())}
+        if others and index not in others:
+            raise RequestError(
+                f"the class {name!r} is ambiguous: ImageNet's class {index} is {library_names('open_clip')[index]!r}, "
+                f"and {named!r} is class {min(others)}; correct the number or the name"
+            )
+        return index
+    words = _words(name)
     indices = sorted(known.get(words, ()))
     if not indices:
         raise RequestError(

@@ -148,18 +148,24 @@ def encode_photos(
     )
 
 
-def forward(model: LoadedModel, pixels: torch.Tensor, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
+def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
+    name = model.spec or "the model"
+    if not isinstance(pixels, torch.Tensor):
+        raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
     pixels = pixels.to(runtime.device, non_blocking=True)
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
-        if model.family == "CLIP":
+        shape = tuple(getattr(out, "shape", ()))
+        if model.family == "CLIP" and shape[:1] == (len(pixels),) and len(shape) == 2:
             return torch.nn.functional.normalize(out, dim=-1).float()
-    if out.shape[1:] != (labels,):
+    if model.family == "CLIP":
+        raise RequestError(f"{name} returned an array of shape {shape} for {len(pixels)} photos; expected one row each")
+    if shape != (len(pixels), labels):
         which = "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"
         raise RequestError(
-            f"{model.spec or 'the model'} returned scores of shape {tuple(out.shape[1:])} per photo; expected one "
-            f"score for each of the {which}, in order"
+            f"{name} returned scores of shape {shape[1:]} per photo; expected one score for each of the {which}, "
+            "in order"
         )
     return out.float()
 
@@ -281,8 +287,9 @@ class _Photos(Dataset):
 
 
 def _collate(items: list[tuple[int, Any, str | None]]) -> tuple[list[int], Any, list[tuple[int, str]]]:
-    """Stacks the pixels of the readable photos, in the decoding process; other inputs stay a list."""
+    """Stacks pixels of one shape of the readable photos, in the decoding process; other inputs stay a list."""
     inputs = [value for _, value, reason in items if reason is None]
     failed = [(i, reason) for i, _, reason in items if reason is not None]
-    stacked = torch.stack(inputs) if inputs and isinstance(inputs[0], torch.Tensor) else inputs
+    shapes = {value.shape if isinstance(value, torch.Tensor) else None for value in inputs}
+    stacked = torch.stack(inputs) if len(shapes - {None}) == len(shapes) == 1 else inputs
     return [i for i, _, reason in items if reason is None], stacked, failed

@@ -144,7 +144,7 @@ class LabelSpace:
     label was added, because the reference model did not rank it among its 20.
     """
 
-    name: str  # 1000, 20, 45, own
+    name: str  # 1000, 20, 45, data, own
     allowed: dict[int, tuple[int, ...]] | None = None  # true class -> labels; None allows all
     added: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
@@ -158,11 +158,19 @@ class LabelSpace:
             mask[i, list(self.allowed[int(index)])] = True
         return mask
 
+    def union(self, labels: int) -> list[int]:
+        """The labels that compete for some photo."""
+        return list(range(labels)) if self.allowed is None else sorted(set().union(*self.allowed.values()))
+
 
 def own_classes(classes: Sequence[int]) -> LabelSpace:
-    """The data set's own classes, 45 in CounterAnimal."""
+    """The data set's own classes, named 45 if there are as many as in CounterAnimal, otherwise "data"."""
     own = tuple(sorted(classes))
-    return LabelSpace("45", dict.fromkeys(own, own), settings={"labels_per_class": len(own)})
+    return LabelSpace(own_classes_name(len(own)), dict.fromkeys(own, own), settings={"labels_per_class": len(own)})
+
+
+def own_classes_name(count: int) -> str:
+    return "45" if count == 45 else "data"
 
 
 def confusing_labels(
@@ -201,7 +209,7 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
             if index not in row or not 0 <= min(row) <= max(row) < len(vocabulary.names):
                 raise ValueError(f"the labels of class {index} lack the class or lie outside the class list")
         added = tuple(index for index in classes if index in document["added"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RequestError(
             f"{str(path)!r} has no confusing sets for these classes ({error}); leave --confusing out to compute them"
         ) from error

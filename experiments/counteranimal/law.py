@@ -54,7 +54,7 @@ def run(
     tested = []
     for k, spec in enumerate(models.specs):
         model = models.load(k)
-        verdict = judge(photo_set, models.run(photo_set, model), space, tolerance, seed)
+        verdict = judge(photo_set, models.run(photo_set, model, space), space, tolerance, seed)
         kind = "cosines of unit vectors with prompts" if model.family == "CLIP" else "logits"
         known = {"model": spec, "family": model.family, "scores": kind}
         tested.append(known | verdict | {"settings": models.settings(model)})

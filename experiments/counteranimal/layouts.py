@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
 REQUEST = "compose.json"  # beside the manifest; without a manifest, composites are unfinished
+MOST_DESCRIBED = 2**20  # bytes of a JSON file in a shard
 STATE, SPLITS = "state.json", "dataset_dict.json"  # files of a saved data set
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
@@ -69,6 +70,15 @@ class Listing:
 def printable(path: str) -> str:
     """A path in which bytes that are not UTF-8 are written as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def hidden(path: str) -> bool:
+    """Whether a file or a folder on its path is hidden: macOS writes a file ._1.jpg beside 1.jpg."""
+    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
+
+
+def is_photo(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in SUFFIXES and not hidden(path)
 
 
 def list_photos(root: Path) -> Listing:
@@ -124,7 +134,7 @@ def _folders(root: Path) -> Listing:
         path = "/".join(parts)
         if file.is_dir() and len(parts) < 3:
             folders.append(path)
-        elif len(parts) > 1 and file.suffix.lower() in SUFFIXES and not file.is_dir():
+        elif len(parts) > 1 and is_photo(path) and not file.is_dir():
             entries.append(Entry(path, parts[0], "/".join(parts[1:-1])))
         else:
             strays.append(path)
@@ -174,10 +184,11 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
                 for member in tar:
                     path = str(PurePosixPath(shard.name, member.name))
                     suffix = PurePosixPath(path).suffix.lower()
-                    if member.isfile() and suffix in SUFFIXES:
+                    if member.isfile() and is_photo(member.name):
                         source.parts[path] = (shard.name, member.offset_data, member.size)
-                    elif member.isfile() and suffix == ".json":
-                        described[_sample(path)] = tar.extractfile(member).read()
+                    elif member.isfile() and suffix == ".json" and not hidden(member.name):
+                        # A sparse member may claim any size; a longer description than this is no JSON when cut.
+                        described[_sample(path)] = tar.extractfile(member).read(MOST_DESCRIBED)
                     elif not member.isdir():  # other files, and links, which hold no bytes
                         strays.append(path)
                 end = tar.offset
@@ -211,7 +222,7 @@ def _shard_entry(path: str, described: bytes | None) -> Entry:
         document = json.loads(described)
         rest = (str(document.get(key) or "") for key in ("background", "group", "object"))
         return Entry(path, str(document["class"]), *rest)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"the JSON file beside {path!r} does not describe a photo ({error}); it needs class, and group or "
             "background"
@@ -257,7 +268,10 @@ def _saved(root: Path) -> Listing:
             "and group or background"
         )
     class_column = "class" if "class" in columns else "label"
-    texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
+    try:
+        texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
+    except Exception as error:  # damaged Arrow files raise different types
+        raise _damaged(root, error) from error
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
     return Listing(entries, Saved(root), [])
@@ -274,7 +288,11 @@ def _opened(root: Path) -> Any:
     try:
         return load_from_disk(str(root))
     except Exception as error:  # damaged Arrow files raise different types
-        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
+        raise _damaged(root, error) from error
+
+
+def _damaged(root: Path, error: Exception) -> RequestError:
+    return RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again")
 
 
 def _texts(data: Any, column: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -99,9 +100,11 @@ def described(preprocess: Callable) -> str:
 
 @contextmanager
 def loading(what: str, way_out: str = "") -> Iterator[None]:
-    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its warnings."""
+    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its warnings and its bars."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    if "transformers" in sys.modules:
+        sys.modules["transformers"].utils.logging.disable_progress_bar()
     try:
         yield
     except (SoberclipError, ImportError):

@@ -102,17 +102,14 @@ class ModelConfig:
         return load(self.specs[k], self.options[k])
 
     def run(self, photo_set: PhotoSet, model: LoadedModel | LanguageModel, space: LabelSpace | None = None) -> Scored:
-        """A model's scores of the labels; afterwards the model is on the CPU.
-
-        A language model scores only the labels of `space`, by default all.
-        """
+        """A model's scores of the labels of `space`, by default all; afterwards the model is on the CPU."""
         vocabulary = self.vocabulary
         if isinstance(model, LanguageModel):
             scored = score_labels(
                 model, photo_set, space or vocabulary.every_label, vocabulary.called, self.store, self.runtime
             )
         else:
-            scored = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store)
+            scored = score_photos(photo_set, model, vocabulary, self.templates, self.runtime, self.store, space)
         model.module.to("cpu")  # the next model needs the memory
         return scored
 

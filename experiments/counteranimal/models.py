@@ -24,7 +24,7 @@ from experiments.counteranimal.labels import CLASS_COUNT, installed
 from experiments.counteranimal.lvlm import model as language_models
 from experiments.counteranimal.lvlm.model import LanguageModel
 from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
-from experiments.errors import RequestError, unknown
+from experiments.errors import RequestError, RunError, unknown
 from simulator.naming import suggestion
 
 DEFAULTS = LoadOptions()
@@ -272,13 +272,26 @@ def _python(name: str, options: LoadOptions) -> LoadedModel:
         raise RequestError(
             f"model() of {name!r} returned a {type(made).__name__}, which lacks methods; it needs {needed}"
         )
+
+    def guarded(part: str, failure: type[Exception] = RunError) -> Callable:
+        def call(*arguments):
+            try:
+                return getattr(made, part)(*arguments)
+            except (torch.OutOfMemoryError, MemoryError):
+                raise
+            except Exception as error:  # the user's code may raise anything
+                reason = f"{type(error).__name__}: {one_line(error)}"
+                raise failure(f"{part}() of {name!r} failed with {reason}") from error
+
+        return call
+
     module = made if isinstance(made, torch.nn.Module) else torch.nn.Module()
     settings = {"weights": f"file {Path(name).name}"}
+    preprocess = guarded("preprocess", ValueError)  # an unreadable photo
     if family == "ImageNet":
-        return LoadedModel(family, module, made.logits, made.preprocess, settings=settings)
-    return LoadedModel(
-        family, module, made.encode_image, made.preprocess, made.encode_text, made.tokenizer, settings=settings
-    )
+        return LoadedModel(family, module, guarded("logits"), preprocess, settings=settings)
+    parts = guarded("encode_image"), preprocess, guarded("encode_text"), guarded("tokenizer")
+    return LoadedModel(family, module, *parts, settings=settings)
 
 
 # Kind of specification -> (check before loading, loader).

@@ -26,7 +26,7 @@ from experiments.counteranimal.metrics import (
 )
 from experiments.counteranimal.predictions import LARGEST, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY, summary_row
-from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled, usable
+from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, later_work_rows, published_classes, published_rows
@@ -135,8 +135,9 @@ def _files(path: Path) -> list[Path]:
 def _from_file(file: Path, mean: Mean) -> list[Result]:
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()  # as it will be written
         return [_result(entry, file, mean) for entry in (document if isinstance(document, list) else [document])]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RequestError(
             f"{str(file)!r} is not a result of evaluate, score, simulate, train or predict ({error})"
         ) from error
@@ -183,9 +184,10 @@ def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
     """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
 
-    The reference defaults to ImageNet models, otherwise to the first family with a line. A model with an accuracy of
-    0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines. A model that is not `comparable`
-    is not used for lines either, and has no effective robustness.
+    The reference defaults to ImageNet models, otherwise to the first family with a line. A model of that family is
+    measured from the line of the others, because it would pull a line of its own towards itself. A model with an
+    accuracy of 0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines. A model that is not
+    `comparable` is not used for lines either, and has no effective robustness.
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
@@ -198,12 +200,18 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     for name, axis in ((name, axis) for name in fitted for axis in AXES):
         line = fit_line(*fitted[name], axis)
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
-    references = {} if chosen is None else {axis: _reference(*fitted[chosen], axis, seed) for axis in AXES}
-    rows = []
+    members = _on_line(results, chosen)
+    whole, rows = _references(members, seed), []
     for result, number in zip(results, numbers(results), strict=True):
+        others = [member for member in members if member is not result]
+        left_out = len(others) < len(members)
+        references = _references(others, seed) if left_out else whole
         robustness = None
         if result.comparable and references and 0 < result.row.common < 1:
-            robustness = {axis: _robustness(result, reference, seed) for axis, reference in references.items()}
+            robustness = {
+                axis: _robustness(result, reference, seed) | {"left_out": left_out}
+                for axis, reference in references.items()
+            }
         known = {"comparable": result.comparable, "protocol": result.protocol or None, "at_edge": result.at_edge}
         rows.append({"number": number, **result.row.record(), **known, "effective_robustness": robustness})
     return {"reference": chosen, "rows": rows, "lines": lines, **_pairs(results, seed)}
@@ -217,14 +225,22 @@ def numbers(results: Sequence[Result]) -> list[int]:
 
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(common, counter) of the models of each family that has a line, on every axis."""
-    families = {}
-    for family in dict.fromkeys(result.row.family for result in results if result.comparable):
-        rows = [result.row for result in results if result.comparable and result.row.family == family]
-        x, y = (np.array([getattr(row, group) for row in rows]) for group in ("common", "counter"))
-        inside = usable(x, y)
-        if inside.sum() >= SMALLEST_FAMILY and np.ptp(x[inside]) > 0:
-            families[family] = x[inside], y[inside]
-    return families
+    families = dict.fromkeys(result.row.family for result in results)
+    known = {family: _accuracies(_on_line(results, family)) for family in families}
+    return {family: accuracies for family, accuracies in known.items() if _has_line(*accuracies)}
+
+
+def _on_line(results: Sequence[Result], family: str | None) -> list[Result]:
+    """The models of a family that its line may use."""
+    return [r for r in results if r.row.family == family and r.comparable and not r.at_edge]
+
+
+def _accuracies(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([r.row.common for r in results]), np.array([r.row.counter for r in results])
+
+
+def _has_line(common: np.ndarray, counter: np.ndarray) -> bool:
+    return len(common) >= SMALLEST_FAMILY and bool(np.ptp(common) > 0)
 
 
 class Reference(NamedTuple):
@@ -236,9 +252,17 @@ class Reference(NamedTuple):
     high: float
 
 
-def _reference(x: np.ndarray, y: np.ndarray, axis: Axis, seed: int) -> Reference:
-    drawn = resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}"))
-    return Reference(fit_line(x, y, axis), fit_line(x, y, axis, drawn), float(x.min()), float(x.max()))
+def _references(members: Sequence[Result], seed: int) -> dict[Axis, Reference]:
+    """The line of these models on each axis; empty if they have none."""
+    x, y = _accuracies(members)
+    if not _has_line(x, y):
+        return {}
+    drawn = {axis: resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")) for axis in AXES}
+    low, high = float(x.min()), float(x.max())
+    return {
+        axis: Reference(fit_line(x, y, axis), fit_line(x, y, axis, weights), low, high)
+        for axis, weights in drawn.items()
+    }
 
 
 def _robustness(result: Result, reference: Reference, seed: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_l
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.predictions import Predictions
-from experiments.errors import RunError
+from experiments.errors import RequestError, RunError
 from experiments.progress import counting
 
 TEXT_BATCH = 256  # texts per forward pass
@@ -47,8 +47,9 @@ def score_photos(
     prompts: Sequence[str],
     runtime: Runtime,
     cache: Path | None = None,
+    space: LabelSpace | None = None,
 ) -> Scored:
-    """Scores of every label of a vocabulary; a classifier ignores the prompt templates.
+    """Scores of the labels of a vocabulary, 0 for those that do not compete; a classifier ignores the templates.
 
     Labels with the same phrases share one text embedding and one column of the product, so they tie exactly. Computed
     separately they would differ by rounding, and the winner would depend on the processor.
@@ -57,10 +58,18 @@ def score_photos(
     if model.family != "CLIP":
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = vocabulary.phrases(prompts)
-    distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases))}
+    labels = (space or vocabulary.every_label).union(len(phrases))
+    distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
     text, truncated = text_features(model, list(distinct), runtime, cache)
+    if text.shape[1] != encoded.features.shape[1]:
+        raise RequestError(
+            f"{model.spec or 'the model'} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
+            f"{text.shape[1]}; expected one space"
+        )
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
-    return Scored(encoded, cosines[:, [distinct[label] for label in phrases]], {"phrases_cut": truncated})
+    scores = np.zeros((len(cosines), len(phrases)), dtype=np.float32)
+    scores[:, labels] = cosines[:, [distinct[phrases[k]] for k in labels]]
+    return Scored(encoded, scores, {"phrases_cut": truncated})
 
 
 def text_features(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest
+from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.counteranimal.metrics import (
     Counts,
     Mean,
@@ -31,6 +31,7 @@ from experiments.published.tables import published_classes, published_name, publ
 from experiments.results import Row
 
 WORST = 5  # classes that a summary lists
+LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a number may follow
 PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
 SUMMARY = "summary.json"
 CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *GROUPS, "drop")
@@ -100,7 +101,8 @@ def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
     taken: set[str] = set()  # in lower case: some file systems ignore case
     folders = []
     for name in names:
-        slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name).strip(".") or "model"
+        slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+        slug = slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model"
         free, number = slug, 1
         while free.casefold() in taken:
             number += 1
@@ -114,14 +116,17 @@ def score_files(
     files: Sequence[Path],
     *,
     name: str | None = None,
-    family: str = "LVLM",
+    family: str | None = None,
     labels: str = "1000",
     classes: Vocabulary | None = None,
     prompts: str = "simple",
     seed: int = 0,
     output: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten."""
+    """Summaries of predictions from other programs, written below `output` if given; inputs are not overwritten.
+
+    Without a family each model is its own, so that it shares no line with models that may be of another kind.
+    """
     if not files:
         raise RequestError("no predictions given; name a CSV file with columns class_index, group, predicted_index")
     if (labels == "own") != (classes is not None):
@@ -142,8 +147,9 @@ def score_files(
         own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        settings = {"prompts": prompts, "labels": labels, "data": str(path), **own}
-        documents.append(summarise(str(path), model, family, predictions, settings, seed))
+        own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
+        settings = {"prompts": prompts, "labels": own_labels if labels == "45" else labels, "data": str(path), **own}
+        documents.append(summarise(str(path), model, family or model, predictions, settings, seed))
         if folder is not None:
             write_result(folder, documents[-1], predictions)
     return documents
@@ -195,7 +201,7 @@ def _figures(row: Row) -> dict[str, Any]:
 
 def summary_row(document: dict[str, Any], mean: Mean) -> Row:
     """The `mean` accuracies of a summary as a row."""
-    ends = {f"interval_{name}": i and tuple(i) for name, i in document["intervals"][mean].items()}
+    ends = {f"interval_{name}": i and (float(i[0]), float(i[1])) for name, i in document["intervals"][mean].items()}
     return Row(
         source=document["source"],
         model=document["model"],

@@ -8,15 +8,17 @@ grid.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
+from traceback import walk_tb
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.errors import RequestError
+from experiments.errors import RequestError, SoberclipError
 from simulator.accuracy import Numbers
 from simulator.naming import suggestion
 from simulator.world import Worlds
-from theory.claims.claim import Claim, fields_before, log_slope
+from theory.claims.claim import Axis, Claim, fields_before, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
 LATER = "_later"
@@ -44,7 +46,7 @@ def dimension(claim: Claim) -> int:
 
 def points_at(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
     """The points at rows of the unit cube."""
-    with blamed_on(claim):
+    try:
         if claim.relation not in MONOTONE:
             return claim.place(unit)
         column = list(claim.axes).index(claim.along)
@@ -52,6 +54,8 @@ def points_at(claim: Claim, unit: np.ndarray) -> dict[str, np.ndarray]:
         early, late = (np.array(unit[..., :-1]) for _ in range(2))
         early[..., column], late[..., column] = ends[..., 0], ends[..., 1]
         return {**claim.place(early), claim.along + LATER: claim.place(late)[claim.along]}
+    except ValueError as error:
+        raise cannot_be_judged(claim, str(error)) from error
 
 
 def inside(claim: Claim, point: Point) -> np.ndarray:
@@ -80,7 +84,7 @@ def move_along(claim: Claim, fields: Mapping[str, Numbers], to: Numbers) -> dict
 def legs(claim: Claim, point: Point) -> list[Leg]:
     """The worlds that the relation compares, the earlier one first."""
     fields = {name: value for name, value in point.items() if not name.endswith(LATER)}
-    with blamed_on(claim):
+    try:
         here = Worlds(**fields)
         if claim.relation in MONOTONE:
             return [Leg(here, claim.n), Leg(Worlds(**move_along(claim, fields, point[claim.along + LATER])), claim.n)]
@@ -91,6 +95,8 @@ def legs(claim: Claim, point: Point) -> list[Leg]:
         # A grid of worlds keeps its shape: the varied field takes one value everywhere.
         varied = (move_along(claim, fields, np.full(here.shape, x)) for x in claim.grid)
         return [Leg(Worlds(**each), claim.n) for each in varied]
+    except ValueError as error:  # no valid worlds
+        raise cannot_be_judged(claim, str(error)) from error
 
 
 def combine(claim: Claim, values: list[np.ndarray]) -> np.ndarray:
@@ -135,42 +141,66 @@ def row(point: Point) -> dict[str, np.ndarray]:
     return {name: np.array([value]) for name, value in point.items()}
 
 
-def guard_errors(claim: Claim) -> Claim:
-    """The claim; a programming error in one of its functions becomes a RequestError.
+def with_checked_values(claim: Claim) -> Claim:
+    """The claim with functions that return real numbers, one per world or one for all, or raise RequestError.
 
     ValueError and ArithmeticError pass: they mean that a world has no answer.
     """
 
-    def guard(function: Callable) -> Callable:
+    def checked(name: str, function: Callable) -> Callable:
         def call(worlds):
-            with blamed_on(claim, but=UNDEFINED):
-                value = function(worlds)
-                np.asarray(value, float)
-                return value
+            try:
+                value = np.asarray(function(worlds))
+            except UNDEFINED:
+                raise
+            except (Exception, SystemExit) as error:
+                if _author_modules(function):
+                    raise _blamed(claim, error) from error
+                raise
+            if value.dtype.kind not in "biuf":
+                raise cannot_be_judged(claim, f"its {name} has type {value.dtype}; real numbers are needed")
+            shape = value.shape[:-2] if name == "reference" else value.shape
+            if len(shape) > worlds.ndim or np.broadcast_shapes(shape, worlds.shape) != worlds.shape:
+                raise cannot_be_judged(claim, f"its {name} has shape {value.shape} for worlds of shape {worlds.shape}")
+            return value.astype(float)
 
         return call
 
     names = ("prediction", "threshold", "reference")
-    return replace(claim, **{name: guard(f) for name in names if callable(f := getattr(claim, name))})
+    return replace(claim, **{name: checked(name, f) for name in names if callable(f := getattr(claim, name))})
 
 
 @contextmanager
-def blamed_on(claim: Claim, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn errors of the claim's own code into RequestError. A misspelt field gets the nearest valid name."""
+def author_errors(claim: Claim) -> Iterator[None]:
+    """Turn an error that passes through the author's functions or learners into a RequestError. Errors of ours stay."""
+    ends = chain.from_iterable(given if isinstance(given, Axis) else [given] for given in claim.domain.values())
+    functions = filter(callable, (claim.prediction, claim.threshold, claim.reference, *ends))
+    authors = _author_modules(*functions, *chain(*(type(learner).__mro__ for learner in claim.learners)))
     try:
         yield
-    except (*but, RequestError):
+    except SoberclipError:
         raise
-    except UNDEFINED as error:
-        raise cannot_be_judged(claim, str(error)) from error
-    except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        if isinstance(error, AttributeError) and error.name:
-            public = [n for n in dir(error.obj) if not n.startswith("_")]
-            words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
-        raise cannot_be_judged(claim, words) from error
+    except (Exception, SystemExit) as error:
+        if authors.isdisjoint(frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)):
+            raise
+        raise _blamed(claim, error) from error
+
+
+def _author_modules(*makers: Callable) -> set[str]:
+    """Modules of these functions and classes that are not ours."""
+    ours = ("simulator", "theory", "experiments", "builtins")
+    return {str(maker.__module__) for maker in makers if str(maker.__module__).partition(".")[0] not in ours}
+
+
+def _blamed(claim: Claim, error: BaseException) -> RequestError:
+    """The error of the claim's own code. A misspelt field gets the nearest valid name."""
+    words = f"{type(error).__name__}: {error}"
+    if isinstance(error, AttributeError) and error.name:
+        public = [n for n in dir(error.obj) if not n.startswith("_")]
+        words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
+    return cannot_be_judged(claim, words)
 
 
 def cannot_be_judged(claim: Claim, reason: str) -> RequestError:
     """The error of a claim that has no verdict."""
-    return RequestError(f"claim {claim.id!r} cannot be judged: {reason}")
+    return RequestError(f"claim {claim.id!r} cannot be judged: {' '.join(reason.split())}")

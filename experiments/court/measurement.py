@@ -281,7 +281,12 @@ def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route
     if claim.quantity == "reliance":
         return np.concatenate([reliance(c, world.classes) for c in critics])
     mixture = world.mixture()
-    accuracy = np.concatenate([group_accuracy(c, mixture, world.nu_image, seed + 1 + i) for i, c in enumerate(critics)])
+    accuracy = np.concatenate(
+        [
+            group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{claim.id}/test points", i))
+            for i, critic in enumerate(critics)
+        ]
+    )
     return in_words(claim.quantity, Accuracy(*accuracy.T))
 
 

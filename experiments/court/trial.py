@@ -6,21 +6,24 @@ The order matters: the points, n, the number of values and the streams are fixed
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
 from experiments.court.domain import (
+    author_errors,
+    cannot_be_judged,
     dimension,
     finite,
-    guard_errors,
     inside,
     legs,
     points_at,
     row,
     single,
     true_violation,
+    with_checked_values,
 )
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
@@ -99,10 +102,20 @@ def judge(
     alpha = claim.error_rate if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    proof = proof_of(claim, proof_seconds, certificates) if prove else None
-    began, claim, report = perf_counter(), guard_errors(claim), _spaced_lines()
+    with author_errors(claim):
+        proof = proof_of(claim, proof_seconds, certificates) if prove else None
+        return _trial(with_checked_values(claim), alpha, seed, quick, proof)
+
+
+def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
+    began, report = perf_counter(), _spaced_lines()
     report(f"{claim.id}: searching for the worst point")
     worst = search(claim, seed)
+    if not finite(claim):
+        alone = float(true_violation(claim, row(worst.point))[0])
+        if not abs(alone - worst.violation) <= claim.tau:
+            why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
+            raise cannot_be_judged(claim, f"{why}; a prediction must depend on its world only")
     against: Evidence | None = None
     audits: list[Evidence] = []
     bounds: list[Bounds] = []

@@ -81,10 +81,11 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
     else:
         found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
-        why = f"{claim.quantity} is defined at none of the {found.evaluations} points tried"
+        why = f"{claim.quantity} minus its prediction is defined at none of the {found.evaluations} points tried"
+        worlds = legs(claim, row(found.point))[0].worlds
         try:
-            claim.truth(legs(claim, row(found.point))[0].worlds)
-        except UNDEFINED as error:  # the learner's reason
+            claim.violation(claim.truth(worlds), worlds)
+        except UNDEFINED as error:  # the learner's reason, or the prediction's
             why = f"{why}; {error}"
         raise cannot_be_judged(claim, why)
     return found

@@ -13,6 +13,7 @@ from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
 from experiments.progress import track
 from simulator.accuracy import Accuracy, in_words
+from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner
@@ -142,7 +143,8 @@ def trainings(
     mixture = world.mixture()
     route = "exact law" if method == "exact" else "drawn pairs"
     for i, critic in enumerate(learned_critics(world, learner, n, count, seed, "simulate", route, sampler)):
-        yield group_accuracy(critic, mixture, world.nu_image, seed + i), relied(critic, world.classes)
+        points = numpy_stream(seed, "simulate/test points", i)
+        yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world.classes)
 
 
 def _accuracies(setting: Setting, n, count, method, seed):

@@ -46,7 +46,7 @@ def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | Non
 
 
 def _change(values: np.ndarray) -> Change:
-    return [float(values.mean()), *(interval95(values) or (None, None))]
+    return [float(values.mean()), *(interval95(values, (-1.0, 1.0)) or (None, None))]
 
 
 def arrived(trace: Sequence[dict[str, Any]], until: float) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-from experiments.inference import LEVEL
+from experiments.inference import FRACTION, LEVEL, REALS
 from experiments.lab.answers import trainings
 from experiments.lab.planning import Plan, Region, places
 from experiments.lab.routes.theory import predict_cells
@@ -74,4 +74,5 @@ def _summarise(arrays: dict[str, np.ndarray], name: str) -> None:
         error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
         half = stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2) * error
     arrays[f"{name}_se"] = error
-    arrays[f"{name}_low"], arrays[f"{name}_high"] = mean - half, mean + half
+    low, high = REALS if name == "reliance" else FRACTION  # of the values, so of their mean
+    arrays[f"{name}_low"], arrays[f"{name}_high"] = np.maximum(mean - half, low), np.minimum(mean + half, high)

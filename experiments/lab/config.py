@@ -28,7 +28,7 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{kind} file {str(file)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
 
 
@@ -37,7 +37,7 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     error = failure.errors()[0]
     location, value, limits = error["loc"], error["input"], error.get("ctx", {})
     message = error["msg"].removeprefix("Value error, ")
-    if not location or (location[0] in _TABLES and error["type"] == "value_error"):
+    if not location or (location == ("views",) and error["type"] == "value_error"):
         return message  # a validator over several fields names them itself
     name = called or ".".join(map(str, location))
     if error["type"] == "value_error":  # a validator of one field begins with the value

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from experiments.inference import interval95
 from experiments.lab import runfolder
@@ -114,8 +115,20 @@ def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str,
         **in_groups(Accuracy(mean["common"], mean["counter"])),
         **mean,
         "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in range(len(going))],
-        "interval95": {group: interval95(values[going]) for group, values in accuracy.items()},
+        "interval95": {group: _interval(values[:, going]) for group, values in replicates.items()},
     }
+
+
+def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
+    """Interval of the mean over models, from (R, E) values; R sets of test images are shared by all models.
+
+    Models' spread does not show the error that shared images cause, so the spread over sets is added.
+    """
+    own, shared = interval95(values.mean(axis=0)), interval95(values.mean(axis=1))
+    if own is None or shared is None:
+        return own
+    mean, half = values.mean(), np.hypot(own[1] - own[0], shared[1] - shared[0]) / 2
+    return [float(mean - half), float(mean + half)]
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:

@@ -117,6 +117,8 @@ def _readable(path: Where) -> Iterator[None]:
             yield
     except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, json.JSONDecodeError):  # its own words are about brackets
+            words = "a file zarr.json in it is damaged"
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 

@@ -207,7 +207,7 @@ def read(text: str, source: str = "study") -> Study:
     """The study of a TOML text; `source` names it in errors."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestError(f"{source} is not TOML: {error}") from None
     return requested(document, source)
 

@@ -268,7 +268,7 @@ def _read_classes(
             (k, path)
             for k, kind in enumerate(kinds)
             for path in sorted(kind.iterdir())
-            if path.suffix.lower() in suffixes
+            if path.suffix.lower() in suffixes and not path.name.startswith(".")
         ]
     except OSError as error:
         raise ValueError(f"folder {root!r} cannot be read: {error.strerror}") from None

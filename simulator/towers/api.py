@@ -99,7 +99,7 @@ class Towers:
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.
 
-        The interval is Student's 95% interval of the mean over seeds; None for a single model.
+        The interval is Student's 95% interval of the mean over seeds, within [0, 1]; None for a single model.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class Towers:
                 variance = np.where(going, values - mean[..., None], 0) ** 2
                 half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
             means.append(mean)
-            ends.append((mean - half, mean + half))
+            ends.append((np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)))
         common, counter = ends
         return Accuracy(means[0], means[1], None if values.shape[-1] == 1 else Interval(common, counter, LEVEL))
 

@@ -1,6 +1,7 @@
 """An ensemble's state in one safetensors file, with the run's specification as JSON."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from simulator.towers.ensemble import Ensemble
+from simulator.towers.layers import Parameters
 from simulator.towers.training import State
 from simulator.world import World
 
 PARTS = ("parameters", "moments", "averages")
 # Of checkpoints and run folders; a run cannot continue across formats. 2: streams of the CPU come from numpy. 3: SOAP's
 # first moments are in its coordinates. 4: streams of other devices come from torch's generators. 5: recipes have no
-# normalisation, and states no norms.
-FORMAT = 5
+# normalisation, and states no norms. 6: checkpoints have a checksum.
+FORMAT = 6
 
 
 class AnotherRun(ValueError):
@@ -77,21 +79,33 @@ def save_state(path: Path, state: State, ensemble: Ensemble) -> None:
         "step": str(int(state.step)),
         "specification": json.dumps(specification(ensemble)),
     }
+    metadata["checksum"] = _checksum(tensors, metadata)
     save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
+
+
+def _checksum(tensors: Parameters, metadata: dict[str, str]) -> str:
+    """SHA-256 of all tensors and of all other metadata."""
+    total = sha256(repr(sorted((name, value) for name, value in metadata.items() if name != "checksum")).encode())
+    for name, value in sorted(tensors.items()):
+        total.update(repr((name, value.dtype, tuple(value.shape))).encode())
+        total.update(value.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def load_state(path: Path, ensemble: Ensemble) -> State:
     """The state saved at `path`, on the ensemble's device.
 
-    Raises AnotherRun, naming the first field that differs, unless format and specification agree. Raises OSError or
-    safetensors' error for a missing or damaged file.
+    Raises AnotherRun, naming the first field that differs, unless format and specification agree. Raises OSError,
+    ValueError or safetensors' error for a missing or damaged file.
     """
     with safe_open(path, framework="pt", device=ensemble.device) as file:
         metadata = file.metadata() or {}
         check_format(int(metadata["format"]) if "format" in metadata else None)
         # Cloned: tensors inside the file are aligned differently from fresh ones, so sums may round differently.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    saved = json.loads(metadata.get("specification", "{}"))
+    if metadata.get("checksum") != _checksum(tensors, metadata):
+        raise ValueError("its content does not match its checksum")
+    saved = json.loads(metadata["specification"])
     differs = difference(saved, specification(ensemble))
     if differs is not None:
         field, there, here = differs

@@ -1,9 +1,9 @@
 """Zero-shot accuracy of a trained ensemble, by group and prompt.
 
 A class is scored by the inner product of the image embedding with one vector: an embedded prompt, the mean of embedded
-captions, a row of the supervised head, or (for SupCon) the mean embedding of the class. Linear towers are therefore
-linear critics, whose accuracy is exact. Other towers, and log-mean-exp prompts, are evaluated on scrambled Sobol
-points, one replicate per scrambling. Pixel worlds have a finite set of test images.
+captions, or a row of the supervised head. Linear towers are therefore linear critics, whose accuracy is exact. Other
+towers, and log-mean-exp prompts, are evaluated on scrambled Sobol points, one replicate per scrambling. Pixel worlds
+have a finite set of test images.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ from simulator.gaussian.pairs import dictionaries
 from simulator.pixels import groups
 from simulator.pixels.groups import Trial as TestImages
 from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
+from simulator.streams import numpy_stream
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters, embed, logit_scale, scored
 from simulator.towers.objectives import class_logits
@@ -51,8 +52,6 @@ def class_vectors(
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
-    if not recipe.objective.captions:
-        return class_means(ensemble, parameters)
     pool, caption = prompt_row(prompt).pool, prompt_row(prompt).caption
     if caption is not None and caption.average and ensemble.inputs["text"].form == "words":
         pool = "mean"  # sentences have no average; their embeddings do
@@ -84,14 +83,6 @@ def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"
     chosen = order.gather(1, (start[..., None] + torch.arange(CAPTIONS, device=start.device)).flatten(1))
     every = torch.cat(texts, 1)
     return every.gather(1, chosen[..., None].expand(-1, -1, every.shape[2])).unflatten(1, (K, CAPTIONS))
-
-
-def class_means(ensemble: Ensemble, parameters: Parameters) -> Float[torch.Tensor, "E K h"]:
-    """Mean embedding of every class under the training law, over one block of a stream that training does not read."""
-    block = ensemble.views.block(ensemble, "class-means", 0)
-    I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", block.images))
-    member = torch.nn.functional.one_hot(block.labels, ensemble.worlds[0].classes).to(I.dtype)  # (E, n, K)
-    return torch.bmm(member.mT, I) / member.sum(1).clamp(min=1)[..., None]
 
 
 def scores(
@@ -157,10 +148,11 @@ def ensemble_accuracy(
         points = standard_points(ensemble) if points is None else points
         return _accuracy_on_points(ensemble, parameters, prompt, points)
     critics = linear_critics(ensemble, parameters, prompt)
-    rows = [
-        group_accuracy(LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1]), w.mixture(), w.nu_image)
-        for k, w in enumerate(ensemble.worlds)
-    ]
+    rows = []
+    for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
+        critic = LinearCritic(*(part[k : k + 1] for part in critics))
+        points = numpy_stream(ensemble.seed, "test points", number)
+        rows.append(group_accuracy(critic, world.mixture(), world.nu_image, points))
     return np.stack(rows, axis=1)
 
 

@@ -72,20 +72,6 @@ def supervised(
     return _mean(logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0], weights)
 
 
-def supcon(I: Embeddings, labels: Int[torch.Tensor, "E B"], scale: PerModel) -> PerModel:
-    """Supervised contrastive loss, the sum outside the logarithm (Khosla et al. 2020, Eq. 2).
-
-    Mean over the anchors that have a positive in the batch; an anchor is never its own positive or negative.
-    """
-    logits = torch.bmm(scale[:, None, None] * I, I.mT)
-    itself = torch.eye(I.shape[1], dtype=torch.bool, device=I.device)
-    normaliser = logits.masked_fill(itself, -torch.inf).logsumexp(2)
-    positive = ((labels[:, :, None] == labels[:, None]) & ~itself).to(logits.dtype)
-    count = positive.sum(2)
-    each = (normaliser - (positive * logits).sum(2) / count.clamp(min=1)) * (count > 0)
-    return each.sum(1) / (count > 0).sum(1).clamp(min=1)
-
-
 def _scores(I: Embeddings, T: Embeddings, scale: PerModel) -> tuple[torch.Tensor, torch.Tensor]:
     """s I T' (E, B, B), and its diagonal (E, B), computed apart."""
     scaled = scale[:, None, None] * I

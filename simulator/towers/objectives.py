@@ -62,7 +62,7 @@ class Objective:
     name: ClassVar[str]  # the value of `Recipe.loss`
     # Whether `loss` handles split batches, and so runs in several processes and without B x B logits.
     splits: ClassVar[bool] = False
-    # Whether there is a text tower. Without one a head or the classes' mean embeddings score classes.
+    # Whether there is a text tower. Without one "head" scores the classes.
     captions: ClassVar[bool] = True
     # Names of linear heads on the embedding, with one score per class; those of "head" are the class scores.
     heads: ClassVar[tuple[str, ...]] = ()
@@ -164,8 +164,10 @@ def register(objective: type[Objective]) -> type[Objective]:
     Raises
     ------
     ValueError
-        If another objective has its name.
+        If another objective has its name, or if neither captions nor a head score classes.
     """
+    if not objective.captions and "head" not in objective.heads:
+        raise ValueError(f"objective {objective.name!r} reads no captions, so it needs heads = ('head',)")
     add_row(OBJECTIVES, objective(), "an objective")
     return objective
 
@@ -277,18 +279,6 @@ class PerfectCaptions(Supervised):
         attribute = class_logits(batch.parameters, batch.images, "attribute")
         named = losses.supervised(attribute, batch.backgrounds[..., 0], batch.weights)
         return super().loss(batch) + named / batch.group.size
-
-
-@register
-class SupCon(Objective):
-    """The supervised contrastive loss: pairs with the same label attract each other."""
-
-    name = "supcon"
-    captions = False
-    scale = CLIP_SCALE
-
-    def loss(self, batch: Embedded) -> Loss:
-        return losses.supcon(batch.images, batch.labels, batch.scale)
 
 
 class GroupDRO(Objective):

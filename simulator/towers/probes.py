@@ -32,9 +32,9 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     else:
         x, z = images_of_the_test_law(ensemble)
         s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
-        z = z.double()
-        z, s = z - z.mean(1, keepdim=True), s - s.mean(1, keepdim=True)
-        u = torch.linalg.solve(z.mT @ z, z.mT @ s).mT.cpu().numpy()  # (E, K, l)
+        z, s = ((x - x.mean(1, keepdim=True)).cpu() for x in (z.double(), s))
+        # gelsd also solves for latents without variance; it runs on a CPU only.
+        u = torch.linalg.lstsq(z, s, driver="gelsd").solution.mT.numpy()  # (E, K, l)
         if K == 2:
             u = u[:, :1] - u[:, 1:]
     return reliance(LinearCritic(u, np.empty((len(u), 0, 0))), K)

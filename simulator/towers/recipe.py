@@ -46,7 +46,7 @@ class Recipe(BaseModel):
 
     loss: str = Field(
         default="infonce",
-        description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, supcon, "
+        description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, "
         "group-dro or group-dro-infonce",
     )
     towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
@@ -81,7 +81,7 @@ class Recipe(BaseModel):
     )
     lr: Rate = Field(default=5e-3, description="peak learning rate")
     schedule: Literal["cosine", "constant"] = Field(default="constant", description="learning rate after warm-up")
-    warmup: int = Field(default=100, ge=0, le=10**9, description="steps of linear warm-up")
+    warmup: int = Field(default=100, ge=0, le=10**9, strict=True, description="steps of linear warm-up")
     weight_decay: Weight = Field(default=0.0, description="decoupled decay of the weights")  # it biases the optimum
     averaging: float = Field(
         default=0.4,
@@ -115,7 +115,7 @@ class Recipe(BaseModel):
 
     @property
     def prompted(self) -> bool:
-        """Whether captions score the classes, not a head or mean embeddings."""
+        """Whether captions score the classes, not a head."""
         return self.objective.captions and self.last_layer == "trained"
 
     @field_validator("loss", "sampler")

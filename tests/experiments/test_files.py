@@ -93,7 +93,10 @@ VERDICTS = ("verdicts.json",)
         ("simulate", RESULT, {"run.json": {"specification": {}}}, "run.json"),
         ("predict", RESULT, {"world.toml": "mine"}, "world.toml"),
         ("train", RUN, {"weights.safetensors": "mine"}, "weights.safetensors"),
-        ("check", VERDICTS, {"verdicts.json": {}}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": {"claim": "my thesis"}}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": [1]}, "verdicts.json"),
+        ("check", VERDICTS, {"verdicts.json": ["claim"], MARK: {"files": [[1]]}}, "verdicts.json"),
+        ("train", RUN, {"run.json": ["specification"]}, "run.json"),
         ("check", VERDICTS, {"verdicts.json": [{"claim": "a"}], MARK: {"files": ["verdicts.json"]}}, "verdicts.json"),
     ],
 )
@@ -110,6 +113,13 @@ def test_a_mark_identifies_our_files(tmp_path, text, ours):
     (tmp_path / "picture.svg").write_text(text)
     with nullcontext() if ours else pytest.raises(RequestError, match="picture"):
         check_writable(tmp_path, "plot", ["picture.svg"], b"mark")
+
+
+@pytest.mark.parametrize("text", ['{"files": [["a"], {}, 1]}', "[1]", "[" * 100_000, "\x00"])
+def test_a_foreign_mark_claims_no_file(tmp_path, text):
+    (tmp_path / MARK).write_text(text)
+    with pytest.raises(RequestError, match="did not make"):
+        check_report(tmp_path)
 
 
 def test_a_file_that_appears_while_the_report_is_made_is_kept(tmp_path):

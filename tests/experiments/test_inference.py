@@ -17,7 +17,6 @@ from experiments.inference import (
     hull,
     interval95,
     t_bounds,
-    t_interval,
 )
 
 TAIL = 0.01
@@ -51,7 +50,6 @@ def test_t_bounds_are_scipys():
     samples = np.array([0.1, 0.4, 0.35, 0.8, 0.55])
     low, high = stats.t.interval(0.95, 4, samples.mean(), stats.sem(samples))
     assert interval95(samples) == pytest.approx([low, high], rel=1e-12)
-    assert t_interval(samples).level == 0.95
     assert interval95(samples[:1]) is None
     with pytest.raises(ValueError, match="got 1"):
         t_bounds(samples[:1], 0.05)
@@ -69,6 +67,18 @@ def test_t_coverage(designs):
     bounds = t_bounds(rng.normal(0.3, 2.0, (designs, 8)), TAIL)
     assert_misses_at_most(bounds.low > 0.3, TAIL, least=TAIL)
     assert_misses_at_most(bounds.high < 0.3, TAIL, least=TAIL)
+
+
+def test_intervals_of_two_models_lie_in_the_unit_interval_and_cover():
+    designs, mean, rng = 4000, 0.04, np.random.default_rng(9)
+    values = rng.normal(mean, 0.01, (designs, 2))  # below 0 with probability 3e-5
+    bounds = t_bounds(values, TAIL, (0.0, 1.0))
+    assert (t_bounds(values, TAIL).low < 0).mean() > 0.5, "the plain interval leaves [0, 1]"
+    assert (bounds.low >= 0).all()
+    assert_misses_at_most(bounds.low > mean, TAIL, least=TAIL)
+    assert_misses_at_most(bounds.high < mean, TAIL, least=TAIL)
+    assert interval95(np.array([0.08, 0.16]))[0] == 0.0
+    assert Sample(np.array([0.75, 0.97]), normal=True, support=(0, 1)).bounds(0.01).high == 1.0
 
 
 @pytest.mark.parametrize("designs", [2000, pytest.param(100_000, marks=pytest.mark.deep)])
@@ -146,8 +156,7 @@ def test_expanded_percentiles_of_a_normal_bootstrap_are_the_t_interval():
     values = np.array([0.3, 0.1, 0.7, 0.4, 0.9])
     C, spread = len(values), np.std(values) / np.sqrt(len(values))
     ends = values.mean() + spread * stats.norm.ppf([expanded_tail(C, 0.9), 1 - expanded_tail(C, 0.9)])
-    interval = t_interval(values, 0.9)
-    assert ends == pytest.approx([interval.low, interval.high], rel=1e-12)
+    assert ends == pytest.approx(t_bounds(values, 0.05), rel=1e-12)
     drawn = values.mean() + spread * stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
     assert bootstrap_interval(drawn, C, 0.9) == pytest.approx(ends, abs=1e-4)
     assert bootstrap_interval(drawn, 1) is None

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.naming import add_row, check_known, nearest, suggestion
 
-LOSSES = ["linear", "infonce", "siglip", "supervised", "supcon"]
+LOSSES = ["linear", "infonce", "siglip", "supervised"]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_nothing_is_offered_where_nothing_is_near(written, choices):
 
 def test_an_unknown_name_is_refused_with_the_nearest():
     check_known("loss", "infonce", LOSSES)
-    with pytest.raises(ValueError, match=r"^loss = 'lin' .* linear, .*, supcon; .* linear$"):
+    with pytest.raises(ValueError, match=r"^loss = 'lin' .* linear, .*, supervised; .* linear$"):
         check_known("loss", "lin", LOSSES)
 
 

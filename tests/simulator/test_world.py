@@ -11,7 +11,7 @@ from reference import prompt_by_mixture
 
 from simulator.mixture import LARGEST_MIXTURE
 from simulator.quantities import domain_of
-from simulator.strategies import worlds
+from simulator.strategies import quantity, worlds
 from simulator.world import SCALARS, Attribute, World, Worlds
 
 NAN, INF = float("nan"), float("inf")
@@ -106,18 +106,16 @@ def lists(draw) -> list[World]:
 PROPERTIES = ("mean", "scale", "agreement", "mention", "correlation", "nu_image", "nu_text")
 
 
-def explicit(world: World) -> World:
-    """The world with explicit caption noise, as in a grid if any world sets it."""
-    return world.replace(sigma_xi_text=world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text)
-
-
-@given(lists())
-def test_worlds_of_a_list_are_its_worlds(many):
-    """Round trip, properties world by world, slices and shapes; several class counts in one grid."""
+@given(lists(), quantity("sigma_xi", 0.0, 10.0))
+def test_worlds_of_a_list_are_its_worlds(many, sigma):
+    """Round trip, properties world by world, slices, shapes and changes; several class counts in one grid."""
     grid = Worlds.of(many)
     assert (grid.shape, grid.size, grid.ndim) == ((len(many),), len(many), 1)
+    changed = grid.replace(sigma_xi=sigma)  # captions follow only where they have no noise of their own
     for i, world in enumerate(many):
-        assert explicit(grid.world(i)) == explicit(world)
+        assert grid.world(i) == world
+        assert changed.world(i) == world.replace(sigma_xi=sigma)
+        assert changed.nu_text[i] == world.replace(sigma_xi=sigma).nu_text
         alone, part = Worlds.of(world), grid[i]
         assert part.shape == ()
         assert part.classes == world.classes
@@ -213,7 +211,7 @@ def test_classes_are_one_number_where_they_agree():
         ({"p_spu": True}, "^p_spu = True "),
         ({"p_spu": [[0.5], [0.5, 0.6]]}, r"^p_spu = \[\[0.5\], "),
         ({"classes": 2.5}, "^classes = 2.5 "),
-        ({"p_spo": 0.5}, "^'p_spo' .* p_spu, .*views$"),
+        ({"p_spo": 0.5}, "^field = 'p_spo' .* nearest is p_spu$"),
         ({"p_spu": [0.5] * 2, "mu_spu": [1.0] * 3}, r"\[\(2,\), \(3,\)\]"),
         ({"dim_text": [64, 1]}, "^dim_text = 1 .* 2 latents .* 2$"),
         ({"classes": [2, 40]}, "^dim_image = 64 .* 80 latents .* 80$"),

@@ -61,6 +61,12 @@ def test_gaussian_average_of_smooth_steep_and_broken_integrands():
     np.testing.assert_allclose(got[:, 2], oracle, atol=1e-6)
 
 
+def test_an_average_of_noise_ends_in_a_sentence():
+    noise = lambda index, t: np.sin(1e9 * t)[..., None]  # noqa: E731
+    with pytest.raises(ArithmeticError, match="did not settle to 1e-06 within 2000 panels"):
+        gaussian_average(noise, 1, 1)
+
+
 def test_interval_is_students():
     got = estimate(np.array([[0.5, 0.2], [0.7, 0.2], [0.6, 0.2]]))
     # t_{.975, 2} = 4.30265, standard deviation .1

@@ -75,11 +75,11 @@ class Axis(NamedTuple):
             If the bounds are not a range.
         """
         low, high = self.bounds(earlier)
-        if self.integer:  # only whole numbers between the bounds
+        if self.integer:  # only whole numbers between the bounds; each is rounded from an interval of width 1
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
-        first, last = low, high
-        if self.integer:  # each whole number is the middle of what is rounded to it, the first and the last as well
+        least, most = low, high
+        if self.integer:
             low, high = low - 0.5, high + 0.5
         if self.scale == "log":
             value = low * (high / low) ** unit
@@ -89,7 +89,7 @@ class Axis(NamedTuple):
             value = low + (high - low) * unit
         else:
             raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
-        return np.clip(np.rint(value) if self.integer else value, first, last)
+        return np.clip(np.rint(value) if self.integer else value, least, most)
 
     def bounds(self, earlier: SimpleNamespace | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) given the fields named before.

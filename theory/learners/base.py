@@ -55,6 +55,8 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
+    if not parts:
+        return Accuracy(np.empty(shape), np.empty(shape))
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     rows = []
     for _, a in parts:

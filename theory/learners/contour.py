@@ -19,14 +19,13 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import NOTHING, Preference, PromptMixture
+from theory.learners.pmi import Preference, PromptMixture
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
 MOST = 1000  # open pieces of one world; the boundary of a world with more is not followed
 EDGE = 2.0**-6  # of a chord: a cut is no nearer to its ends,
 FAR = 16.0  # and no further than this from the chord, or two branches have been taken for one
-NOISE = 1e-13  # of the largest preference on the grid
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
@@ -49,9 +48,11 @@ def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -
 
 
 def _swapped(mixture: PromptMixture) -> PromptMixture:
-    return PromptMixture(
-        mixture.log_weight.swapaxes(0, 1), mixture.centre[::-1], mixture.variance[::-1], mixture.mean[::-1]
+    lift, pull, prior, curve, mean = (
+        field[::-1] for field in (mixture.lift, mixture.pull, mixture.prior, mixture.curve, mixture.mean)
     )
+    log_weight = mixture.log_weight.swapaxes(0, 1)
+    return mixture._replace(log_weight=log_weight, lift=lift, pull=pull, prior=prior, curve=curve, mean=mean)
 
 
 def _accuracy(mixture: PromptMixture, tolerance: float, spacing: float):
@@ -59,63 +60,28 @@ def _accuracy(mixture: PromptMixture, tolerance: float, spacing: float):
     x, y = _lines(mixture, 0, reach, spacing), _lines(mixture, 1, reach, spacing)
     preference = Preference(mixture)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    g = grid_preference(mixture, x, y)
-    positive = g > 0
+    positive = Preference(mixture.of(np.s_[:, None, None])).positive(x[:, :, None], y[:, None, :])
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
     means = np.stack([mixture.mean, mixture.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
-    return amount + _far_side(roots, positive, vertical, means[1]), sound & ~_runs_along_the_edge(g, x, y)
-
-
-def _runs_along_the_edge(g: Float[np.ndarray, "W n m"], x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, " W"]:
-    """Whether rounding decides on which side of x = 0 the boundary lies, away from the origin, and contradicts itself.
-
-    So it is far out at p_spu = 1/2, where captions that may be silent leave the other block alone to decide: then what
-    g is there is 0 or noise, where as an odd function it must have one sign above the origin and the other below.
-    """
-    edge = g[:, 0]
-    noise = (np.abs(edge) <= NOISE * np.abs(g).max(axis=(1, 2))[:, None]) & (y != 0)
-    sides = np.where(y > 0, edge > 0, ~(edge > 0))  # of both halves, as above the origin
-    return (x[:, 0] == 0) & (noise & sides).any(axis=-1) & (noise & ~sides).any(axis=-1)
+    return amount + _far_side(roots, positive, vertical, means[1]), sound
 
 
 def _lines(mixture: PromptMixture, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
-    mean, deviation = mixture.mean[b], np.sqrt(mixture.variance[b, 0])
+    mean, curve = mixture.mean[b], mixture.curve[b, 0]
+    deviation = np.sqrt(0.5 / curve)
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     narrow = deviation < spacing
     step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
     offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-    first, second = np.abs(mixture.centre[b, :2])
+    first, second = (np.abs(mixture.lift[b, 0] + sign * mixture.pull[b, 0]) / (2 * curve) for sign in (1, -1))
     second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
     near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
     lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)
     return np.sort(lines, axis=-1)
-
-
-def grid_preference(
-    mixture: PromptMixture, x: Float[np.ndarray, "W n"], y: Float[np.ndarray, "W m"]
-) -> Float[np.ndarray, "W n m"]:
-    """g at every crossing of the lines x and y, block by block: 8 exponentials a point instead of 32."""
-    value = np.zeros(())
-    for sign in (1, -1):
-        along_x, along_y = (
-            -((sign * t - mixture.centre[b][..., None]) ** 2) / (2 * mixture.variance[b][..., None])
-            for b, t in enumerate((x, y))
-        )  # (4, W, n), (4, W, m)
-        rest = _log_sum(mixture.log_weight[..., None] + along_y)
-        value = value + sign * _log_sum((along_x[:, :, :, None] + rest[:, :, None])[None])[0]
-    return value
-
-
-def _log_sum(exponent: np.ndarray) -> np.ndarray:
-    """Log-sum-exp over axis 1."""
-    top = exponent.max(axis=1)
-    finite = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return top + np.log(np.exp(np.maximum(exponent - finite[:, None], NOTHING)).sum(axis=1))
 
 
 class Roots(NamedTuple):

@@ -16,6 +16,7 @@ deviations) slow it down; those worlds are left to bisected panels.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,10 +25,12 @@ from scipy.special import ndtr
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 from theory.learners.pmi import Preference, PromptMixture
-from theory.quadrature import gaussian_average
+from theory.quadrature import RANGE, gaussian_average
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
 LAST = 512
+FAR = 1e7  # standard deviations
+SLACK = 1e-6  # a root so near the end of its bracket is none
 CHUNK = 256  # worlds at a time: their arrays stay in cache
 
 
@@ -37,8 +40,7 @@ Boundary = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray
 
 def one_pattern(mixture: PromptMixture) -> Bool[np.ndarray, " W"]:
     """Worlds in which a single mask pattern explains the prompts."""
-    present = np.isfinite(mixture.log_weight).reshape(2, 2, 2, 2, -1).any(axis=(1, 3))
-    return present.sum(axis=(0, 1)) == 1
+    return np.isfinite(mixture.log_weight).sum(axis=(0, 1)) == 1
 
 
 def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
@@ -48,15 +50,41 @@ def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
 
 def curve_accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of worlds with one pattern (`one_pattern`)."""
-    result = np.empty((mixture.mean.shape[-1], 2))
-    for start in range(0, len(result), CHUNK):
-        part = slice(start, start + CHUNK)
-        result[part] = _accuracy(mixture.of(part), tolerance)
+    result, far = np.empty((mixture.mean.shape[-1], 2)), mixture.mean.max(axis=0, initial=0) > FAR
+    for rule, chosen in ((partial(_accuracy, tolerance=tolerance), ~far), (_straight_accuracy, far)):
+        rows = np.flatnonzero(chosen)
+        for start in range(0, len(rows), CHUNK):
+            some = rows[start : start + CHUNK]
+            result[some] = rule(_turned(mixture.of(some)))
+    return result
+
+
+def _straight_accuracy(mixture: PromptMixture) -> Float[np.ndarray, "W 2"]:
+    """(common, counter) where a mean is FAR: the boundary is straight across the group's mass.
+
+    It is found along the nearer mean's block at the other block's mean; turning by 45 degrees would round it away.
+    """
+    near = np.abs(mixture.mean).argmin(axis=0)
+    preference, result = Preference(mixture), np.empty((len(near), 2))
+    for group, sign in enumerate((1, -1)):
+        mean = mixture.mean * np.array([[1], [sign]])
+
+        def point(t, mean=mean):
+            return mean + np.where(near == np.array([[0], [1]]), t, 0.0)
+
+        def along(t, point=point):
+            g, *slopes = preference(*point(t))
+            return g, np.where(near == 0, *slopes)
+
+        t = _root(along, np.full(len(near), -RANGE), np.full(len(near), RANGE))
+        _, x, y = preference(*point(t))
+        own, other = np.where(near == 0, (x, y), (y, x))
+        tilt = np.divide(other, own, out=np.zeros_like(own), where=(own > 0) & (np.abs(t) < RANGE - SLACK))
+        result[:, group] = ndtr(-t / np.hypot(1, tilt))
     return result
 
 
 def _accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    mixture = _turned(mixture)
     preference = Preference(mixture.of(np.s_[:, None]))
 
     def eta(rows, w, low, high):
@@ -102,22 +130,34 @@ def _turned(mixture: PromptMixture) -> PromptMixture:
     origin = np.zeros(mixture.mean.shape[-1])
     _, *slope = Preference(mixture)(origin, origin)
     turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
-    return mixture._replace(centre=mixture.centre * turn[:, None], mean=mixture.mean * turn)
+    return mixture._replace(
+        lift=mixture.lift * turn[:, None], pull=mixture.pull * turn[:, None], mean=mixture.mean * turn
+    )
 
 
 def boundary(preference: Preference, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """eta(w), the root v of the preference in [low, high]: Newton steps, halvings where they leave the bracket."""
-    v = (low + high) / 2
-    for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
+    """eta(w), the root v of the preference in [low, high]."""
+
+    def along(v):
         g, g_x, g_y = preference((v + w) / np.sqrt(2), (v - w) / np.sqrt(2))
-        low, high = np.where(g < 0, v, low), np.where(g < 0, high, v)
+        return g, (g_x + g_y) / np.sqrt(2)
+
+    return _root(along, low, high)
+
+
+def _root(along: Callable, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Roots of rising functions, given with their slopes: Newton steps, halvings where they leave the bracket."""
+    t = (low + high) / 2
+    for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
+        g, slope = along(t)
+        low, high = np.where(g < 0, t, low), np.where(g < 0, high, t)
         with np.errstate(divide="ignore", invalid="ignore"):
-            step = v - np.sqrt(2) * g / (g_x + g_y)
+            step = t - g / slope
         step = np.where((step >= low) & (step <= high), step, (low + high) / 2)
-        if np.abs(step - v).max(initial=0) < 1e-9:
+        if np.abs(step - t).max(initial=0) < 1e-9:
             return step
-        v = step
-    return v
+        t = step
+    return t
 
 
 def _between(eta: Boundary, rows: Int[np.ndarray, " A"], w: np.ndarray, on: np.ndarray):

@@ -7,6 +7,10 @@ of class differences
     d = S + mu^2 (1 - D^2)/kappa      its variance within a class, pooled over the classes.
 A rule puts weight u_b on block b; `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions play no
 part: nothing here depends on masks or on text noise.
+
+At p = 1/K this is also the law of a last layer refitted on balanced groups (DFR), if the embedding keeps all latents.
+At mention_spu = 0 that is an assumption: the loss does not ask for the background that no caption mentions. Trained
+towers kept it; the balanced factorisation of M* does not have it.
 """
 
 from dataclasses import dataclass

@@ -1,40 +1,60 @@
-"""The PMI's preference between the two prompts of a binary world with one attribute, as Gaussian mixtures.
+"""The PMI's preference between the two prompts of a binary world with one attribute.
 
-log p(x_I, p_+) > log p(x_I, p_-) iff L(x) > L(-x). L is the log of the part of the joint density of image and p_+ that
-differs between the prompts. It sums over the classes (a_0, a_1) that the two blocks show, and over the mask patterns
-that mention a block in which the prompts differ. The other patterns are equal for both and cancel. The label is summed
-out: object and background agree with probability P = p_inv p_spu + (1 - p_inv)(1 - p_spu).
-In one block, given the class a that it shows and a caption t,
-    mentioned   pi N(t; a mu, sigma^2 + nu_T) N(x; a mu + h (t - a mu), nu_I + h nu_T),   h = sigma^2/(sigma^2 + nu_T),
-    silent      (1 - pi) N(t; 0, nu_T) N(x; a mu, S),                                     S = sigma^2 + nu_I,
-so L is the log of a mixture of at most 16 Gaussians with axes along the blocks.
+log p(x_I, p_+) > log p(x_I, p_-) iff g(x) = log N(x) - log N(-x) > 0. N is the part of the joint density of image and
+p_+ that differs between the prompts. It sums over the mask patterns that mention a block in which the prompts differ,
+and over the classes (a_0, a_1) that the two blocks show. The other patterns are equal for both and cancel. The label is
+summed out: E a_0 a_1 = D = D_inv D_spu. With the determinant det = sigma^2 (nu_I + nu_T) + nu_I nu_T and S = sigma^2 +
+nu_I, a block with mean mu and prompt q contributes, given the class a that it shows,
+    mentioned   exp(A x + a (u + B x) - c x^2),   A = sigma^2 q/det, B = mu nu_T/det, u = mu q nu_I/det,
+                                                  c = (sigma^2 + nu_T)/(2 det),
+    silent      exp(a B x - c x^2),               B = mu/S, c = 1/(2 S),
+times constants. With alpha = sum_b A_b x_b, v = B x and tanh of all of them, a pattern m has
+    N_m(x) - N_m(-x) = W_m (alpha E + O),   E = 1 + u_0 u_1 v_0 v_1 + D (u_0 u_1 + v_0 v_1),
+    N_m(x) + N_m(-x) = W_m (E + alpha O),   O = u_0 v_0 + u_1 v_1 + D (u_0 v_1 + u_1 v_0),
+    W_m = exp(const - c_0 x_0^2 - c_1 x_1^2) cosh(alpha) prod_b cosh(u_b) cosh(v_b).
+So tanh(g/2) is a ratio of sums over patterns. It keeps its relative precision where g is tiny, for instance where
+mu_inv is: differences of log densities, about 1, would leave only rounding. Where large terms cancel in E + alpha O,
+they are compared as exponents.
 
 Without noise in captions (nu_T = 0) a silent caption is exactly 0. Then a nonzero coordinate of a prompt mentions its
 block, and a zero coordinate is silent if captions may be silent.
 """
 
+from collections.abc import Callable
+from functools import reduce
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 
 # Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
+PATTERNS = ((0, 0), (0, 1), (1, 0))  # states of both blocks: 0 mentioned, 1 silent
+FLAT = 1e-6  # of the largest exponent: where g is less steep, rounding of exponents would move its root by 1e-10
+SOUND = 0.1  # share of the W_m that must be left in the sum N(x) + N(-x) for a ratio of sums
+LARGEST = 1 - 1e-15  # tanh(g/2) that is resolved
+STEEP = 0.4  # 1 - tanh(g/2)^2 below which slopes are understated, so that Newton steps end in halvings
 
 
 class PromptMixture(NamedTuple):
-    """L(x) = log sum_c exp(log_weight_c - sum_b (x_b - centre_cb)^2/(2 variance_cb)) + const, W worlds.
+    """The numbers of N by block and state (mentioned, silent), for W worlds.
 
     x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
-    Components run over (mentioned, silent) x (a_0 = +, -) of block 0, then of block 1.
     """
 
-    log_weight: Float[np.ndarray, "4 4 W"]
-    centre: Float[np.ndarray, "2 4 W"]
-    variance: Float[np.ndarray, "2 4 W"]
+    # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
+    # Sums of the docstring's constants and |u| would cancel where captions have little noise.
+    log_weight: Float[np.ndarray, "2 2 W"]
+    lift: Float[np.ndarray, "2 2 W"]  # A
+    pull: Float[np.ndarray, "2 2 W"]  # B
+    prior: Float[np.ndarray, "2 2 W"]  # u
+    curve: Float[np.ndarray, "2 2 W"]  # c
+    log_pair: Float[np.ndarray, "2 W"]  # log P(a_0 = a_1), log P(a_0 != a_1)
+    correlation: Float[np.ndarray, " W"]  # D
     mean: Float[np.ndarray, "2 W"]
 
     def of(self, worlds) -> "PromptMixture":
@@ -43,41 +63,40 @@ class PromptMixture(NamedTuple):
 
 
 def prompt_mixture(worlds: Worlds, prompt: Prompt) -> PromptMixture:
-    """The mixture L of a row of worlds."""
-    q, nu_T, pi = worlds.prompt(prompt).T, worlds.nu_text, worlds.mention.T
-    mean, variance = np.abs(worlds.mean.T), worlds.scale.T**2
-    q = np.where(worlds.mean.T < 0, -q, q)
-    S, text_variance = variance + worlds.nu_image, variance + nu_T
-    shrinkage = np.divide(variance, text_variance, out=np.zeros_like(variance), where=text_variance > 0)
-    sign = np.array([1.0, -1.0])[:, None, None]
+    """The mixture N of a row of worlds."""
+    nu_I, nu_T, pi, mean = worlds.nu_image, worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
+    q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T
+    variance = worlds.scale.T**2
+    S, determinant = variance + nu_I, variance * (nu_I + nu_T) + nu_I * nu_T
+    determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
+    unit, none = np.sqrt(S), np.zeros_like(q)
+    text_variance = np.where(variance + nu_T > 0, variance + nu_T, 1.0)
+    peak = mean + variance / text_variance * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
+
+    lift = np.stack([variance * q / determinant * unit, none], axis=1)
+    pull = np.stack([mean * nu_T / determinant * unit, mean / unit], axis=1)
+    prior = np.stack([mean * q / determinant * nu_I, none], axis=1)
+    curve = np.stack([(variance + nu_T) * S / (2 * determinant), none + 0.5], axis=1)
 
     mentioned = np.where((nu_T > 0) | (q != 0) | (pi == 1), pi, 0.0)
     silent = np.where((nu_T > 0) | ((q == 0) & (pi < 1)), 1 - pi, 0.0)
-    scale = np.where(nu_T > 0, nu_T, text_variance)  # of the atom at 0, which is never weighed against a mention
-    with np.errstate(divide="ignore", invalid="ignore"):
-        says = np.log(mentioned) - (q - sign * mean) ** 2 / (2 * text_variance) - np.log(text_variance) / 2
-        hides = np.log(silent) - q**2 / (2 * scale) - np.log(scale) / 2 + 0 * sign
-    narrow = worlds.nu_image + shrinkage * nu_T
-    log_weight = np.concatenate([says - np.log(narrow) / 2, hides - np.log(S) / 2])  # (4, block, W)
-    log_weight[np.concatenate([mentioned + 0 * sign, silent + 0 * sign]) == 0] = -np.inf
-    centre = np.concatenate([sign * mean + shrinkage * (q - sign * mean), sign * mean]) / np.sqrt(S)
-    variance = np.concatenate([np.stack([narrow, narrow]), np.stack([S, S])]) / S
+    scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a mention
+    with np.errstate(divide="ignore"):
+        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * text_variance) - peak**2 * curve[:, 0] / S
+        says -= np.log(determinant) / 2
+        hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
+    log_weight = np.stack([says, hides], axis=1)  # (block, state, W)
+    log_weight = log_weight[0, :, None] + log_weight[1]
+    first, second = (lift[:, 0] != 0) | (prior[:, 0] != 0)  # whether the prompts differ in a block
+    log_weight[0, 1, ~first] = log_weight[1, 0, ~second] = log_weight[1, 1] = -np.inf
+    log_weight[0, 0, ~(first | second)] = -np.inf
+    top = log_weight.max(axis=(0, 1))
+    log_weight -= np.where(np.isfinite(top), top, 0.0)
 
-    both = log_weight[:, None, 0] + log_weight[None, :, 1] + _agreement(worlds)
-    differs, says_it = q != 0, np.array([True, True, False, False])[:, None]
-    both[~((says_it & differs[0])[:, None] | (says_it & differs[1])[None])] = -np.inf
-    top = both.max(axis=(0, 1))
-    both -= np.where(np.isfinite(top), top, 0.0)
-    return PromptMixture(both, centre.swapaxes(0, 1), variance.swapaxes(0, 1), mean / np.sqrt(S))
-
-
-def _agreement(worlds: Worlds) -> Float[np.ndarray, "4 4 W"]:
-    """log P(a_0, a_1), up to log 2."""
     p_inv, p_spu = worlds.agreement.T
     with np.errstate(divide="ignore"):
-        same = np.log(p_inv * p_spu + (1 - p_inv) * (1 - p_spu))
-        other = np.log(p_inv * (1 - p_spu) + (1 - p_inv) * p_spu)
-    return np.tile(np.array([[same, other], [other, same]]), (2, 2, 1))
+        log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
+    return PromptMixture(log_weight, lift, pull, prior, curve, log_pair, worlds.correlation.prod(-1), mean / unit)
 
 
 def _at(field: np.ndarray, worlds) -> np.ndarray:
@@ -86,31 +105,99 @@ def _at(field: np.ndarray, worlds) -> np.ndarray:
 
 
 class Preference:
-    """g(x) = L(x) - L(-x) and its gradient at points x of many worlds.
-
-    The quadratics are kept as even and odd parts, exponent_c(+-x) = even +- odd. Rounding is a few eps of the largest
-    exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as exact as its coordinates.
-    """
+    """g(x) and its gradient at points x of many worlds."""
 
     def __init__(self, mixture: PromptMixture):
-        i, j = np.nonzero(np.isfinite(mixture.log_weight).any(axis=tuple(range(2, mixture.log_weight.ndim))))
-        centre = np.stack([mixture.centre[0, i], mixture.centre[1, j]])  # (2, C, *s)
-        self._curve = 0.5 / np.stack([mixture.variance[0, i], mixture.variance[1, j]])
-        self._slope = 2 * centre * self._curve
-        self._constant = mixture.log_weight[i, j] - (centre**2 * self._curve).sum(axis=0)
+        self._patterns = [(i, j) for i, j in PATTERNS if np.isfinite(mixture.log_weight[i, j]).any()]
+        if len(self._patterns) == 1:  # then it has no influence, but rounding would have
+            mixture = mixture._replace(curve=np.zeros_like(mixture.curve))
+        self._mixture = mixture
+        rows = []
+        for (i, j), a, c in product(self._patterns, (1, -1), (1, -1)):
+            slopes = mixture.lift[0, i] + a * mixture.pull[0, i], mixture.lift[1, j] + c * mixture.pull[1, j]
+            u0, u1 = mixture.prior[0, i], mixture.prior[1, j]
+            constant = mixture.log_weight[i, j] + mixture.log_pair[int(a != c)]
+            constant = constant + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
+            rows.append((mixture.curve[0, i], mixture.curve[1, j], *slopes, constant))
+        self._components = np.stack(rows, axis=1)  # curves, slopes and constant of every exponential in N
 
     def of(self, worlds) -> "Preference":
         """At the worlds `worlds` (an index) alone."""
-        part = object.__new__(Preference)
-        fields = (self._curve, self._slope, self._constant)
-        part._curve, part._slope, part._constant = (_at(field, worlds) for field in fields)
-        return part
+        return self._with(lambda field: _at(field, worlds))
+
+    def _with(self, change: Callable[[np.ndarray], np.ndarray]) -> "Preference":
+        result = object.__new__(Preference)
+        result._mixture, result._patterns = PromptMixture(*map(change, self._mixture)), self._patterns
+        result._components = change(self._components)
+        return result
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(g, dg/dx, dg/dy) at block coordinates x and y."""
-        (curve_x, curve_y), (slope_x, slope_y) = self._curve, self._slope
-        even = self._constant - curve_x * (x * x) - curve_y * (y * y)
-        odd = slope_x * x + slope_y * y
+        g, along_x, along_y, largest = self._by_exponents(x, y)
+        flat = np.hypot(along_x, along_y) < FLAT * (1 + largest)
+        if flat.any():
+            part, *points = self._points(flat, x, y)
+            odd, even, size, slopes = part._balance(*points)
+            sound = even > SOUND * size
+            flat[flat] = sound
+            even = even[sound]
+            ratio = np.clip(odd[sound] / even, -LARGEST, LARGEST)
+            g[flat] = 2 * np.arctanh(ratio)
+            for along, (rise, rise_even) in zip((along_x, along_y), slopes, strict=True):
+                along[flat] = 2 * (rise[sound] - ratio * rise_even[sound]) / (even * np.maximum(1 - ratio**2, STEEP))
+        return g, along_x, along_y
+
+    def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
+        """Whether g > 0."""
+        odd, even, size, _ = self._balance(x, y, slopes=False)
+        result = odd > 0
+        unsound = (even <= SOUND * size) & (np.abs(odd) < 1e-9 * size)
+        if unsound.any():
+            part, *points = self._points(unsound, x, y)
+            result[unsound] = part._by_exponents(*points)[0] > 0
+        return result
+
+    def _points(self, chosen: Bool[np.ndarray, "..."], x: np.ndarray, y: np.ndarray):
+        """The preference at the chosen points alone, and their coordinates."""
+        lead, shape = self._mixture.correlation.ndim, chosen.shape
+        points = (np.broadcast_to(t, shape)[chosen] for t in (x, y))
+        return self._with(lambda f: np.broadcast_to(f, (*f.shape[: f.ndim - lead], *shape))[..., chosen]), *points
+
+    def _balance(self, x: np.ndarray, y: np.ndarray, slopes: bool = True):
+        """N(x) - N(-x), N(x) + N(-x) and sum W_m, up to a factor; slopes of the first two along x and y."""
+        mixture, D = self._mixture, self._mixture.correlation
+        blocks = [[_block(mixture, b, state, t) for state in (0, 1)] for b, t in enumerate((x, y))]
+        logs, parts = [], []
+        for i, j in self._patterns:
+            first, second = blocks[0][i], blocks[1][j]
+            (u0, v0), (u1, v1) = (first.u, first.v), (second.u, second.v)
+            alpha = _Cosh(first.lift * x + second.lift * y)
+            E, O = 1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1), u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0)
+            factor = alpha.factor * first.factor * second.factor
+            logs.append(mixture.log_weight[i, j] + alpha.log + first.log + second.log)
+            odd, even = alpha.tanh * E + O, E + alpha.tanh * O
+            terms = [factor, odd * factor, even * factor]
+            for own, other in ((first, second), (second, first)) if slopes else ():
+                dE, dO = own.slope * (own.u * other.u + D) * other.v, own.slope * (own.u + D * other.u)
+                bend, rise = own.lift * alpha.slope, own.rise + own.lift * alpha.tanh
+                terms.append((bend * E + alpha.tanh * dE + dO + rise * odd) * factor)
+                terms.append((bend * O + alpha.tanh * dO + dE + rise * even) * factor)
+            parts.append(terms)
+        top = reduce(np.maximum, logs)
+        weights = [np.exp(np.maximum(log - top, NOTHING)) for log in logs]
+        size, odd, even, *rest = (
+            sum(w * term for w, term in zip(weights, terms, strict=True)) for terms in zip(*parts, strict=True)
+        )
+        return odd, even, size, (rest[:2], rest[2:])
+
+    def _by_exponents(self, x: np.ndarray, y: np.ndarray):
+        """(g, dg/dx, dg/dy, largest odd exponent), from log-sum-exps of both N(x) and N(-x).
+
+        Rounding is a few eps of the largest exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as
+        exact as its coordinates.
+        """
+        curve_x, curve_y, slope_x, slope_y, constant = self._components
+        even, odd = constant - curve_x * (x * x) - curve_y * (y * y), slope_x * x + slope_y * y
         value, share = np.zeros(()), []
         for sign in (1, -1):
             exponent = even + odd if sign > 0 else even - odd
@@ -124,4 +211,34 @@ class Preference:
         both, gap = share[0] + share[1], share[0] - share[1]
         along_x = (both * slope_x).sum(axis=0) - 2 * x * (gap * curve_x).sum(axis=0)
         along_y = (both * slope_y).sum(axis=0) - 2 * y * (gap * curve_y).sum(axis=0)
-        return value, along_x, along_y
+        return value, along_x, along_y, np.abs(odd).max(axis=0)
+
+
+class _Cosh:
+    """cosh x = exp(log) factor/2, tanh x and its slope, all from one exponential."""
+
+    def __init__(self, x: np.ndarray):
+        self.log = np.abs(x)
+        small = np.exp(-2 * self.log)
+        self.factor = 1 + small
+        self.tanh = np.tanh(x)
+        self.slope = 4 * small / self.factor**2
+
+
+class _Block(NamedTuple):
+    """What a state of a block contributes along its coordinate t."""
+
+    lift: np.ndarray
+    u: np.ndarray  # tanh u
+    v: np.ndarray  # tanh v
+    slope: np.ndarray  # of v
+    log: np.ndarray  # the block's factor of W is exp(log) factor,
+    factor: np.ndarray
+    rise: np.ndarray  # with this logarithmic slope
+
+
+def _block(mixture: PromptMixture, b: int, state: int, t: np.ndarray) -> _Block:
+    A, B, u, c = (field[b, state] for field in (mixture.lift, mixture.pull, mixture.prior, mixture.curve))
+    u, v = _Cosh(u), _Cosh(B * t)
+    log, rise = v.log - c * t**2, B * v.tanh - 2 * c * t
+    return _Block(A, u.tanh, v.tanh, B * v.slope, log, u.factor * v.factor, rise)

@@ -13,7 +13,7 @@ from flint import arb, ctx, fmpq
 
 from theory.claims.claim import Claim
 from theory.proofs.certificate import Listed, Refused, read
-from theory.proofs.exact import Conditions
+from theory.proofs.exact import MOST_PRODUCTS, Conditions
 from theory.proofs.expression import Expression, constant, density, evaluate, in_order, variable
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
@@ -33,6 +33,8 @@ QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over 
 TIGHT = QUICK | {  # products of wide balls are wider than those of their ends, which take ten times as long
     "multiply": lambda a, b: UNION(*(UNION(x * LOWER(b), x * UPPER(b)) for x in (LOWER(a), UPPER(a)))),
     "power": lambda a, n: a**n if n % 2 else UNION(NEAREST(a) ** n, FARTHEST(a) ** n),
+    # Another obligation says that no radicand is negative, but a ball from 0 reaches below it.
+    "sqrt": lambda a: UNION(*(np.sqrt(MOST(end(a), arb(0))) for end in (LOWER, UPPER))),
 }
 # Derivatives along each argument, as formulas of the value y and the arguments. The prover has a table of its own: the
 # checker must not trust it.
@@ -52,7 +54,10 @@ SLOPES = {
 
 @ctx.workprec(BITS)
 def check(data: bytes, claim: Claim) -> tuple[str, int]:
-    """("proved" or "refuted", boxes checked), if the certificate shows it of the claim. Raises Refused if not."""
+    """("proved" or "refuted", boxes checked), if the certificate shows it of the claim. Raises Refused if not.
+
+    Raises NotExpressible for a claim that is not made of formulas.
+    """
     due = statements(claim)
     found, counterexample = read(data, claim, due)
     if counterexample is not None:
@@ -83,7 +88,7 @@ def covers(boxes: Listed, obligation: Obligation) -> bool:
         return False
     for k, each in enumerate(obligation.alternatives):
         rows, limit, f = np.flatnonzero(boxes.alternative == k), ball_of(each.limit), each.left_side(gradient)
-        formulas, stated = [f, *gradient(f, names), each.f], BALL(boxes.bound[rows])
+        formulas, stated = [f, *gradient(f, names)], BALL(boxes.bound[rows])
         if not np.all(stated < limit if each.strict else stated <= limit):
             return False
         for part in np.split(rows, range(BLOCK, len(rows), BLOCK)):
@@ -111,10 +116,7 @@ def fills(level: np.ndarray, index: np.ndarray) -> bool:
 
 
 def bound_holds(formulas: list[Expression], names: list[str], low, high, bound) -> bool:
-    """Whether f is at most the bound on every box; a box where this is not seen is halved.
-
-    formulas: f, its slopes, and the formula that f is a derivative of, or f itself.
-    """
+    """Whether f is at most the bound on every box; a box where this is not seen is halved."""
     for rules in (QUICK, *[TIGHT] * HALVINGS):
         closed, weight, false = examine(rules, formulas, names, low, high, bound)
         low, high, bound, weight = low[:, ~closed], high[:, ~closed], bound[~closed], weight[:, ~closed]
@@ -131,7 +133,7 @@ def examine(rules: dict, formulas: list[Expression], names: list[str], low, high
     """For each box: whether f is shown to be within the bound, by its value or the mean-value form; where to halve it
     best; whether f is shown to exceed the bound."""
     ends = BALL(low), BALL(high)
-    whole, *slopes, origin = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
+    whole, *slopes = evaluate(formulas, rules, dict(zip(names, UNION(*ends), strict=True)))
     centre, weight, gains = np.empty_like(ends[0]), np.empty_like(low), arb(0)
     for i, (down, up) in enumerate((LOWER(slope), UPPER(slope)) for slope in slopes):
         fall, rise = (np.maximum(np.fmin(x.astype(float), HUGE), 1 / HUGE) for x in (-down, up))
@@ -142,7 +144,7 @@ def examine(rules: dict, formulas: list[Expression], names: list[str], low, high
     (there,) = evaluate(formulas[:1], QUICK, dict(zip(names, centre, strict=True)))
     within = np.asarray(whole <= bound) | np.asarray(there + gains <= bound)
     # Slopes that cancel say nothing of where f is undefined.
-    return within & (FINITE(whole) & FINITE(origin)).astype(bool), weight, np.asarray(there > bound)
+    return within & FINITE(whole).astype(bool), weight, np.asarray(there > bound)
 
 
 def gradient(f: Expression, names: list[str]) -> list[Expression]:
@@ -157,7 +159,7 @@ def gradient(f: Expression, names: list[str]) -> list[Expression]:
 
 def exactly(name: str, obligation: Obligation) -> bool:
     """Whether the conditions of a route hold."""
-    conditions = Conditions(obligation.coordinates)
+    conditions = Conditions(obligation.coordinates, 2 * MOST_PRODUCTS)  # its derivatives are written otherwise
     return any(conditions.show(route) for route in obligation.routes(gradient) if route.name == name)
 
 

@@ -6,14 +6,23 @@ zero in the closed cube, so no edge is left out. Common factors cancel only betw
 this is what the condition says (`theory.proofs.obligations`).
 """
 
-from math import prod
+from functools import partial
+from math import comb, inf, prod
+from time import perf_counter
 
 from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx
 
-from theory.proofs.expression import evaluate
+from theory.proofs.expression import MOST_BITS, evaluate
 from theory.proofs.obligations import Condition, Route
 
 Fraction = tuple[fmpq_mpoly, fmpq_mpoly]
+MOST_PRODUCTS = 1_000_000
+COMBINED = {  # numerator and denominator of n/d op m/e
+    "add": lambda n, d, m, e: (n * e + m * d, d * e),
+    "subtract": lambda n, d, m, e: (n * e - m * d, d * e),
+    "multiply": lambda n, d, m, e: (n * m, d * e),
+    "divide": lambda n, d, m, e: (n * e, d * m),
+}
 
 
 class _NotShown(ArithmeticError):
@@ -23,21 +32,19 @@ class _NotShown(ArithmeticError):
 class Conditions:
     """Decides conditions in these coordinates.
 
-    `most_products` bounds the products of terms in one operation; a condition that needs more is not shown.
+    A condition is not shown if an operation needs more than `most_products` products of terms, or after the deadline.
     """
 
-    def __init__(self, coordinates: list[str], most_products: float = float("inf")):
+    def __init__(self, coordinates: list[str], most_products: int = MOST_PRODUCTS, deadline: float = inf):
         ring = fmpq_mpoly_ctx.get(coordinates or ["unused"], "lex")
-        self.one, self.most_products = ring.constant(1), most_products
-        self.values = {name: (x, self.one) for name, x in zip(coordinates, ring.gens(), strict=False)}
+        one = ring.constant(1)
+        self.most_products, self.deadline = most_products, deadline
+        self.values = {name: (x, one) for name, x in zip(coordinates, ring.gens(), strict=False)}
         self.rules = {
-            "constant": lambda q: (ring.constant(fmpq(q.numerator, q.denominator)), self.one),
-            "add": lambda a, b: self._reduced(a, b, a[0] * b[1] + b[0] * a[1], a[1] * b[1]),
-            "subtract": lambda a, b: self._reduced(a, b, a[0] * b[1] - b[0] * a[1], a[1] * b[1]),
-            "multiply": lambda a, b: self._reduced(a, b, a[0] * b[0], a[1] * b[1]),
+            "constant": lambda q: (ring.constant(fmpq(q.numerator, q.denominator)), one),
+            "power": self._power,
             "divide": self._divided,
-            "power": lambda a, n: (a[0] ** n, a[1] ** n),
-        }
+        } | {op: partial(self._combined, op) for op in ("add", "subtract", "multiply")}
         self.known: dict[Condition, bool] = {}
 
     def show(self, route: Route) -> bool:
@@ -55,24 +62,42 @@ class Conditions:
 
     def _holds(self, condition: Condition) -> bool:
         top, bottom = evaluate([condition.top, condition.bottom], self.rules, self.values)
-        n, d = self._reduced(top, bottom, top[0] * bottom[1], top[1] * bottom[0])
+        n, d = self._combined("divide", top, bottom)
+        for p in (n, d):
+            self._check_size(_coefficients(p))
+            if max((int(part).bit_length() for c in p.coeffs() for part in (c.p, c.q)), default=0) > MOST_BITS:
+                raise _NotShown  # to factor it would take minutes
         if condition.kind == "negative":
             return sign(n) * sign(d) < 0
         if n == 0 or condition.kind == "zero":
             return n == 0
         return sign(d) != 0 and sign_but_squares(n) * sign(d) < 0
 
-    def _divided(self, a: Fraction, b: Fraction) -> Fraction:
-        if sign(b[0]) == 0:
+    def _check_size(self, products: int) -> None:
+        if products > self.most_products or perf_counter() > self.deadline:
             raise _NotShown
-        return self._reduced(a, b, a[0] * b[1], a[1] * b[0])
 
-    def _reduced(self, a: Fraction, b: Fraction, n: fmpq_mpoly, d: fmpq_mpoly) -> Fraction:
-        """n/d, made of a and b, without common factors."""
-        if max(map(len, a)) * max(map(len, b)) > self.most_products:
-            raise _NotShown
+    def _combined(self, op: str, a: Fraction, b: Fraction) -> Fraction:
+        """a op b without common factors."""
+        self._check_size(max(map(len, a)) * max(map(len, b)))
+        n, d = COMBINED[op](*a, *b)
         common = n.gcd(d)
         return n // common, d // common
+
+    def _divided(self, a: Fraction, b: Fraction) -> Fraction:
+        self._check_size(_coefficients(b[0]))
+        if sign(b[0]) == 0:
+            raise _NotShown
+        return self._combined("divide", a, b)
+
+    def _power(self, a: Fraction, n: int) -> Fraction:
+        self._check_size(max(min(comb(len(p) + n - 1, n), _coefficients(p) * n ** len(p.degrees())) for p in a))
+        return a[0] ** n, a[1] ** n
+
+
+def _coefficients(p: fmpq_mpoly) -> int:
+    """How many coefficients a polynomial of these degrees may have."""
+    return prod(int(n) + 1 for n in p.degrees())
 
 
 def sign_but_squares(p: fmpq_mpoly) -> int:

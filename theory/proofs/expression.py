@@ -25,7 +25,8 @@ UNARY = ("sqrt", "exp", "log", "ndtr")
 FOLDED = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv}
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 HIGHEST = 64  # power that is multiplied out
-LARGEST = 20_000  # nodes of a formula; more is a loop that ran away
+MOST_NODES = 20_000  # of a formula; more is a loop that ran away
+LARGEST, MOST_BITS = Fraction(np.finfo(float).max), 10_000  # of a constant; exact numbers grow without end in a loop
 BRANCHES = "it branches on a value; write it without the branch"
 PROVABLE = f"{', '.join(BINARY.values())}, powers, {', '.join(UNARY)}"
 
@@ -109,9 +110,12 @@ def constant(value: Any) -> Expression:
     if isinstance(value, np.ndarray | list | tuple):
         raise NotExpressible("it needs arrays; only arithmetic of single numbers is proved")
     try:
-        return _node("constant", (), Fraction(*value.as_integer_ratio()))
+        q = Fraction(*value.as_integer_ratio())
     except (AttributeError, ValueError, OverflowError):  # text, nan and infinity
         raise NotExpressible(f"{value!r} is not a finite number") from None
+    if abs(q) > LARGEST or max(q.numerator.bit_length(), q.denominator.bit_length()) > MOST_BITS:
+        raise NotExpressible("a constant of its formula is beyond float64, or has more than 10,000 binary digits")
+    return _node("constant", (), q)
 
 
 def density(x: Expression) -> Expression:
@@ -199,8 +203,8 @@ def in_order(outputs: Iterable[Expression]) -> list[Expression]:
             seen.add(node)
             stack.append((node, True))
             stack += [(a, False) for a in reversed(node.args)]
-        if len(seen) > LARGEST:
-            raise NotExpressible(f"the formula has more than {LARGEST} operations")
+        if len(seen) > MOST_NODES:
+            raise NotExpressible(f"the formula has more than {MOST_NODES} operations")
     return order
 
 
@@ -237,11 +241,6 @@ def gradient(output: Expression, names: Iterable[str]) -> list[Expression]:
 def total(e: Expression) -> bool:
     """Whether e has a value everywhere; only then is 0 e equal to 0."""
     return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
-
-
-def has_root(e: Expression) -> bool:
-    """Whether an operation other than +, -, *, / and whole powers occurs."""
-    return any(node.op in (*UNARY, "density") for node in in_order([e]))
 
 
 SLOPES = {  # the derivative of a node y along each argument

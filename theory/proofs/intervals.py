@@ -5,7 +5,8 @@ result. exp, log, Phi and its density have no such guarantee: their ends come fr
 number at a time, a thousand times slower.
 
 An operation that is undefined somewhere in an interval (a divisor that contains 0, a root of negative numbers) returns
-[-inf, inf]: nothing is known there, and the box is halved. So does inf - inf.
+nan, and so does every operation on nan: nothing is known there, no comparison holds, and the box is halved. So does an
+end beyond float64.
 """
 
 from collections.abc import Callable
@@ -33,13 +34,13 @@ class Interval(NamedTuple):
 
 
 def down(x: Numbers) -> Numbers:
-    """At or below the float64 before x: any number that rounds to x lies above it. -inf for nan."""
-    return np.fmax(x - (np.abs(x) * HALF_STEP + TINIEST), -np.inf)
+    """At or below the float64 before x: any number that rounds to x lies above it. nan for inf."""
+    return x - (np.abs(x) * HALF_STEP + TINIEST)
 
 
 def up(x: Numbers) -> Numbers:
-    """At or above the float64 after x. inf for nan."""
-    return np.fmin(x + (np.abs(x) * HALF_STEP + TINIEST), np.inf)
+    """At or above the float64 after x. nan for -inf."""
+    return x + (np.abs(x) * HALF_STEP + TINIEST)
 
 
 def constant(value: Fraction) -> Interval:
@@ -72,9 +73,8 @@ def multiply(a: Interval, b: Interval) -> Interval:
 def divide(a: Interval, b: Interval) -> Interval:
     """a/b; nothing is known where b holds 0."""
     unknown = (b.low <= 0) & (b.high >= 0)
-    low, high = (1 / np.where(unknown, 1.0, end) for end in (b.high, b.low))
-    low = np.where(b.low > 0, np.maximum(down(low), 0.0), down(low))
-    return multiply(a, Interval(np.where(unknown, -np.inf, low), np.where(unknown, np.inf, up(high))))
+    low, high = (1 / np.where(unknown, np.nan, end) for end in (b.high, b.low))
+    return multiply(a, Interval(np.where(b.low > 0, np.maximum(down(low), 0.0), down(low)), up(high)))
 
 
 def power(a: Interval, n: int) -> Interval:
@@ -95,19 +95,13 @@ def _raised(x: Numbers, n: int, rounded: Callable) -> Numbers:
 
 def sqrt(a: Interval) -> Interval:
     """The root; nothing is known where a holds negative numbers."""
-    known = a.low >= 0
-    low, high = (np.sqrt(np.where(known, end, 0.0)) for end in a)
-    return _where(known, Interval(np.maximum(down(low), 0.0), up(high)))
+    low, high = (np.sqrt(np.where(a.low >= 0, end, np.nan)) for end in a)
+    return Interval(np.maximum(down(low), 0.0), up(high))
 
 
 def log(a: Interval) -> Interval:
     """The natural logarithm; nothing is known where a holds numbers that are not positive."""
-    known = a.low > 0
-    return _where(known, _rising("log", *(np.where(known, end, 1.0) for end in a)))
-
-
-def _where(known: np.ndarray | np.bool_, a: Interval) -> Interval:
-    return Interval(np.where(known, a.low, -np.inf), np.where(known, a.high, np.inf))
+    return _rising("log", *(np.where(a.low > 0, end, np.nan) for end in a))
 
 
 def exp(a: Interval) -> Interval:

@@ -20,14 +20,14 @@ if its root divides nothing and e may vanish. `theory.proofs.exact` shows that n
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
-from itertools import product
+from itertools import islice, product, starmap
 from typing import Literal, NamedTuple
 
-from theory.proofs.expression import Expression, constant, digest, has_root, variables
+from theory.proofs.expression import UNARY, Expression, constant, digest, in_order, variables
 
 ZERO, ONE = constant(0), constant(1)
-MOST_WAYS = 60  # in which signs may add up; expressions with three roots and more have hundreds
+# Ways in which signs may add up, roots and terms of an expression: two roots have a hundred ways, four have billions.
+MOST_WAYS, MOST_ROOTS, MOST_TERMS = 60, 3, 16
 
 
 class Condition(NamedTuple):
@@ -121,10 +121,10 @@ def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
 
 
 def not_positive(e: Expression, strict: bool = False) -> Ways:
-    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none if e is not made of rational functions and roots."""
+    """Ways to show that e <= 0 (e < 0 if strict) everywhere; none if e is not rational but for few roots."""
     met: Met = {}
     terms = root_terms(e, met)
-    if terms is None:
+    if terms is None or len(met) > MOST_ROOTS:
         return []
     radicands = sorted(met, key=lambda r: digest([r]))
     below = {r for S in terms for r, exponent in S if exponent < 0}
@@ -133,7 +133,7 @@ def not_positive(e: Expression, strict: bool = False) -> Ways:
             terms = _times(terms, {frozenset([(r, 1)]): ONE})
     # A root that may vanish makes no term of one sign negative.
     shown = tuple(Condition("negative" if strict or met[r] else "not positive", -r) for r in radicands)
-    return [(*shown, *way) for way in _below(terms, strict)][:MOST_WAYS]
+    return [(*shown, *way) for way in _below(terms, strict)]
 
 
 def _below(terms: Terms, strict: bool) -> Ways:
@@ -149,36 +149,51 @@ def _below(terms: Terms, strict: bool) -> Ways:
     if len(A) == len(B) == 1 and not strict:
         ((a,), (b,)), zero = (A.values(), B.values()), excess.values()
         ways.append((Condition("negative", a, b), *(Condition("zero", c) for c in zero)))
-    return [
-        *ways,
-        *_all(_below(A, strict), _below(B, False)),
-        *_all(_below(A, False), _below(_minus(B), False), _below(_minus(excess), strict)),
-        *_all(_below(_minus(A), False), _below(B, False), _below(excess, strict)),
+    cases = [
+        ((A, strict), (B, False)),
+        ((A, False), (_minus(B), False), (_minus(excess), strict)),
+        ((_minus(A), False), (B, False), (excess, strict)),
     ]
+    return [*ways, *(way for case in cases for way in _all(*starmap(_below, case)))][:MOST_WAYS]
 
 
 def _all(*parts: Ways) -> Ways:
-    return [sum(ways, ()) for ways in product(*parts)]
+    return [sum(ways, ()) for ways in islice(product(*parts), MOST_WAYS)]
 
 
 def root_terms(e: Expression, met: Met) -> Terms | None:
     """The terms of e; None if it is not made of rational functions and roots. Adds their radicands to `met`."""
-    if not has_root(e):
-        return {NO_ROOTS: e}
-    parts = [root_terms(a, met) for a in e.args]
-    if None in parts:
-        return None
-    match e.op:
+    found: dict[Expression, Terms] = {}
+    rooted: set[Expression] = set()
+    for node in in_order([e]):
+        if node.op in (*UNARY, "density") or not rooted.isdisjoint(node.args):
+            rooted.add(node)
+            terms = _terms_of(node, [found[a] for a in node.args], met)
+            if terms is None or len(terms) > MOST_TERMS:
+                return None
+            found[node] = terms
+        else:
+            found[node] = {NO_ROOTS: node}
+    return found[e]
+
+
+def _terms_of(node: Expression, parts: list[Terms], met: Met) -> Terms | None:
+    match node.op:
         case "add":
             return _sum(*parts)
         case "subtract":
             return _sum(parts[0], _minus(parts[1]))
         case "multiply":
             return _times(*parts)
-        case "divide" if parts[1]:
+        case "divide" if parts[1] and len({r for S in parts[1] for r, _ in S}) <= MOST_ROOTS:
             return _times(parts[0], _inverse(parts[1], met))
         case "power":
-            return reduce(_times, [parts[0]] * e.value)
+            terms = parts[0]
+            for _ in range(node.value - 1):
+                if len(terms) > MOST_TERMS:
+                    return None
+                terms = _times(terms, parts[0])
+            return terms
         case "sqrt" if set(parts[0]) == {NO_ROOTS}:
             met.setdefault(parts[0][NO_ROOTS], False)
             return {frozenset([(parts[0][NO_ROOTS], 1)]): ONE}

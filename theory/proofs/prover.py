@@ -15,7 +15,7 @@ import numpy as np
 from theory.claims.claim import Claim
 from theory.proofs.boxes import Boxes, cover
 from theory.proofs.certificate import encode
-from theory.proofs.exact import Conditions
+from theory.proofs.exact import MOST_PRODUCTS, Conditions
 from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
 from theory.proofs.intervals import RULES
 from theory.proofs.obligations import Obligation
@@ -23,7 +23,7 @@ from theory.proofs.statements import Statement, Violation, statements
 
 BOXES = 4_000_000  # bounded per obligation
 SECONDS = 60.0
-MOST_PRODUCTS = (20_000, 1_000_000)  # of terms per operation: all cheap routes come before those that take seconds
+CHEAP = 20_000  # products of terms per operation: all cheap routes come before those that take seconds
 POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, 20  # of the search for a counterexample
 
 
@@ -42,8 +42,8 @@ class Proof:
     """The result for a claim's closed form over its whole domain.
 
     outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" or "not provable" (both
-    with a `reason`). exact: the proof does not use the tolerance. boxes counts the boxes of the proof, bounded all
-    boxes that were bounded.
+    with a `reason`). exact: no inequality of the claim needs boxes or the tolerance. boxes counts the boxes of the
+    proof, bounded all boxes that were bounded.
     """
 
     claim: str
@@ -58,7 +58,7 @@ class Proof:
 
 
 def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Proof:
-    """Prove or refute the closed form of a claim."""
+    """Prove or refute the closed form of a claim, within a number of boxes per obligation and seconds in all."""
     began, bounded = perf_counter(), 0
 
     def proof(outcome, reason, **more) -> Proof:
@@ -66,50 +66,55 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
 
     try:
         due = statements(claim)
-    except NotExpressible as error:
+        for number, statement in enumerate(due):
+            false = undefined(statement)
+            if false is not None:
+                return proof("not provable", f"not provable here: {false}")
+            found = counterexample(statement)
+            if found is not None:
+                coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
+                point = {"case": number, "violation": found.violation, "coordinates": coordinates}
+                reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
+                data = encode(claim, due, [[] for _ in due], point)
+                return proof("refuted", reason, counterexample=found, certificate=data)
+        settled: list[list[str | Boxes]] = []
+        for statement in due:
+            settled.append([])
+            for obligation in statement.obligations:
+                by = exact_route(obligation, began + seconds / 2)
+                if by is None:
+                    left = seconds - (perf_counter() - began)
+                    by, unknown, spent = cover(obligation, budget=budget, seconds=left)
+                    bounded += spent
+                    if len(unknown):
+                        return proof("open", _left(obligation, unknown, spent))
+                settled[-1].append(by)
+    except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
-    for number, statement in enumerate(due):
-        found = counterexample(statement)
-        if found is not None:
-            coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
-            point = {"case": number, "violation": found.violation, "coordinates": coordinates}
-            reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
-            data = encode(claim, due, [[] for _ in due], point)
-            return proof("refuted", reason, counterexample=found, certificate=data)
-    settled: list[list[str | Boxes]] = []
-    for statement in due:
-        settled.append([])
-        for obligation in statement.obligations:
-            by = exact_route(obligation)
-            if by is None:
-                left = seconds - (perf_counter() - began)
-                by, unknown, spent = cover(obligation, budget=budget, seconds=left)
-                bounded += spent
-                if len(unknown):
-                    return proof("open", _left(obligation.coordinates, unknown, spent))
-            settled[-1].append(by)
     boxes = sum(len(by) for found in settled for by in found if not isinstance(by, str))
-    how = f"by bounds on {boxes} boxes that fill it" if boxes else "exactly, by algebra"
+    inequalities = [by for s, found in zip(due, settled, strict=True) for by in found[: len(s.violations)]]
+    exact = all(isinstance(by, str) for by in inequalities)
+    how = "exactly, by algebra" if exact else f"by bounds on {boxes} boxes that fill it"
     reason = f"the closed form is proved over the whole domain {how}"
-    return proof("proved", reason, exact=not boxes, boxes=boxes, certificate=encode(claim, due, settled))
+    return proof("proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled))
 
 
-def _left(names: list[str], unknown: Boxes, bounded: int) -> str:
-    """One sentence: how much is undecided, and where."""
+def _left(obligation: Obligation, unknown: Boxes, bounded: int) -> str:
+    """One sentence: what is undecided, and where."""
     low, high = unknown[[int(np.argmin(unknown.level.sum(axis=1, dtype=int)))]].ends()
-    ends = zip(names, low[:, 0], high[:, 0], strict=True)
+    ends = zip(obligation.coordinates, low[:, 0], high[:, 0], strict=True)
     ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
     return (
-        f"{100 * unknown.volume:.3g} % of the domain is undecided after {bounded} boxes, for example (as fractions of "
-        f"each range) {ranges}"
+        f"after {bounded} boxes it is undecided on {100 * unknown.volume:.3g} % of the domain whether "
+        f"{obligation.words}, for example (as fractions of each range) {ranges}"
     )
 
 
-def exact_route(obligation: Obligation) -> str | None:
-    """The first route that settles the obligation exactly; None if none does."""
+def exact_route(obligation: Obligation, deadline: float) -> str | None:
+    """The first route that settles the obligation exactly; None if none is seen to by the deadline."""
     routes = obligation.routes(gradient)
-    for most_products in MOST_PRODUCTS:
-        conditions = Conditions(obligation.coordinates, most_products)
+    for most_products in (CHEAP, MOST_PRODUCTS):
+        conditions = Conditions(obligation.coordinates, most_products, deadline)
         for route in routes:
             if conditions.show(route):
                 return route.name
@@ -119,17 +124,36 @@ def exact_route(obligation: Obligation) -> str | None:
 def counterexample(statement: Statement) -> Counterexample | None:
     """A point where a violation certainly exceeds tau; None if the search sees none."""
     for number, violation in enumerate(statement.violations):
-        names = sorted(set(variables(*violation)))
-        point = _worst(violation, names, float(statement.tau))
-        if point is None:
-            continue
-        coordinates = {name: Fraction(int(np.rint(u * 2**BITS)), 2**BITS) for name, u in point.items()}
-        values = {name: RULES["constant"](u) for name, u in coordinates.items()}
-        with np.errstate(all="ignore"):
-            least, where = (float(np.max(end.low)) for end in evaluate(list(violation), RULES, values))
-        if where > 0 and least > statement.tau:
+        found = _certain(violation, statement.tau)
+        if found is not None:
+            coordinates, least = found
             return Counterexample(_fields(statement, coordinates), coordinates, number, least)
     return None
+
+
+def undefined(statement: Statement) -> str | None:
+    """A sentence with a point where the formula certainly has no value; None if the search sees none."""
+    for obligation in statement.obligations[len(statement.violations) :]:
+        if len(obligation.alternatives) == 1:  # a divisor vanishes at no point that a search would find
+            found = _certain(Violation(obligation.alternatives[0].f), Fraction(0))
+            if found is not None:
+                fields = _fields(statement, found[0]).items()
+                where = ", ".join(f"{name} = {value:.4g}" for name, value in fields if np.isfinite(value))
+                return f"at {where} it is not true that {obligation.words}"
+    return None
+
+
+def _certain(violation: Violation, limit: Fraction) -> tuple[dict[str, Fraction], float] | None:
+    """A point of the cube where the violation certainly exceeds the limit, and a lower bound of it there."""
+    names = sorted(set(variables(*violation)))
+    point = _worst(violation, names, float(limit))
+    if point is None:
+        return None
+    coordinates = {name: Fraction(int(np.rint(u * 2**BITS)), 2**BITS) for name, u in point.items()}
+    values = {name: RULES["constant"](u) for name, u in coordinates.items()}
+    with np.errstate(all="ignore"):
+        least, where = (float(np.max(end.low)) for end in evaluate(list(violation), RULES, values))
+    return (coordinates, least) if where > 0 and least > limit else None
 
 
 def _worst(violation: Violation, names: list[str], tau: float) -> dict[str, float] | None:

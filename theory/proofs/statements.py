@@ -12,6 +12,9 @@ of fields before it; so the cube is the whole domain. Whole-numbered axes give o
     increasing    the derivative is nowhere negative: then v <= 0
     slope         as "=", of the least-squares slope on the grid
 
+A claim says nothing where its formulas have no value. So there are obligations, too, that every divisor has a sign, no
+root or logarithm is taken of a number that has none, and every field that is a formula is valid in a world.
+
 Counter accuracies of linear rules under one test law are also compared through their reliances, by T1
 (`theory.theorems.counter_score`): if no weight on the background is negative, more reliance means less accuracy.
 """
@@ -25,11 +28,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
 from theory.claims.claim import SINGLE, Axis, Claim, log_slope, operator_error, threshold_at
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
-from theory.proofs.expression import Expression, NotExpressible, constant, digest, variable, variables
+from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
 from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation
 
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
@@ -144,7 +148,31 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     violations, obligations = zip(*sides, strict=True)
     named = {name: constant(getattr(x, name)) for name in claim.domain}
     case = ", ".join(f"{name} = {value}" for name, value in whole.items())
-    return Statement(case, Fraction(claim.tau), violations, obligations, named, later)
+    formulas = [*(part for violation in violations for part in violation), *named.values()]
+    due = (*obligations, *_valid_fields(claim, named), *_values(formulas if later is None else [*formulas, later]))
+    return Statement(case, Fraction(claim.tau), violations, due, named, later)
+
+
+def _values(formulas: list[Expression]) -> list[Obligation]:
+    """Every operation has a value, everywhere."""
+    limits = {  # by operation: the inequalities, one of which its last argument fulfils
+        "divide": lambda d: (Inequality(d, strict=True), Inequality(-d, strict=True)),
+        "sqrt": lambda r: (Inequality(-r),),
+        "log": lambda a: (Inequality(-a, strict=True),),
+    }
+    needs = dict.fromkeys((node.op, node.args[-1]) for node in in_order(formulas) if node.op in limits)
+    return [Obligation("its formula has a value", limits[op](argument)) for op, argument in needs]
+
+
+def _valid_fields(claim: Claim, fields: dict[str, Expression]) -> list[Obligation]:
+    """Fields that are formulas of other fields are valid in a world; the others are valid since the claim was made."""
+    due = []
+    for name, given in claim.domain.items():
+        if any(map(callable, (given.low, given.high) if isinstance(given, Axis) else (given,))):
+            low, high = map(constant, domain_of(World.__annotations__[name]))
+            words = f"{name} is valid in a world"
+            due += [Obligation(words, (Inequality(f),)) for f in (low - fields[name], fields[name] - high)]
+    return due
 
 
 def _truth(claim: Claim, x: Symbols) -> Expression:
@@ -229,7 +257,8 @@ def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
     elif a is ZERO and b.op == "subtract":
         b, a = b.args
     p, q = _score(a), _score(b)
-    return Inequality(a - b, tau) if p is None or q is None else Inequality(p - q, PROBIT * tau)
+    f, limit = (a - b, tau) if p is None or q is None else (p - q, PROBIT * tau)
+    return Inequality(f, constant(limit).value)
 
 
 def _score(e: Expression) -> Expression | None:

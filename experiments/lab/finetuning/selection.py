@@ -22,7 +22,7 @@ from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
-from experiments.inference import LEVEL, t_bounds
+from experiments.inference import interval95
 from experiments.lab.config import read_pictures, world_of
 from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
 from experiments.lab.stopping import keeping
@@ -104,8 +104,7 @@ def means(learner: str, tests: list[Row]) -> list[Row]:
     for group in GROUPS:
         values = np.array([row[group] for row in measured if group in row])
         if values.size:
-            bounds = t_bounds(values, (1 - LEVEL) / 2) if np.ptp(values) > 0 else None
-            ends = None if bounds is None else [float(np.clip(end, 0, 1)) for end in bounds]
+            ends = interval95(values) if np.ptp(values) > 0 else None
             count = {"replicates": values.size, "diverged": len(own) - len(measured)}
             found.append({"learner": learner, "group": group, "mean": float(values.mean()), "interval": ends, **count})
     return found

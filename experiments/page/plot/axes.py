@@ -77,7 +77,7 @@ class PlotAxis(NamedTuple):
     def at(self, value) -> str:
         """ "symbol = value" for a title."""
         if self.words:
-            return f"{self.meaning or self.name}: {value}"
+            return f"{self.meaning or self.name}: {literal(value)}"
         return f"{self.shown} = {self.tick(value)}"
 
     def tick(self, value: float) -> str:
@@ -124,6 +124,11 @@ def _scale(name: str | None, values: np.ndarray) -> Scale:
     return min(SCALES.values(), key=unevenness)  # linear, the first, wins a tie
 
 
+def literal(text: str) -> str:
+    """A text in which matplotlib reads no formula."""
+    return text.replace("$", r"\$")
+
+
 def readable(value: float | np.integer) -> str:
     """A number for a tick or a title; below 0.001 or from 10,000 with a power of ten.
 
@@ -139,7 +144,7 @@ def readable(value: float | np.integer) -> str:
 def style_axis(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS) -> None:
     """Give a matplotlib axis the ticks (at most `most`) and the label of a study's axis."""
     if axis.words:
-        side.set_ticks(axis.places, labels=list(axis.values))
+        side.set_ticks(axis.places, labels=map(literal, axis.values))
     else:
         ticks = ticks_of(axis, most)
         side.set_ticks(axis.scale.place(ticks), labels=map(axis.tick, ticks))

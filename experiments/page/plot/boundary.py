@@ -7,6 +7,7 @@ are treated as measurements. A single axis gets a second axis without influence;
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,13 +18,16 @@ from jaxtyping import Float
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
+from experiments.lab.mitigations import NONE, mitigated
+from experiments.lab.setting import Setting
 from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
+from simulator.accuracy import Accuracy
 from simulator.world import World, Worlds
-from theory.learners.base import UNDEFINED, Learner, attempt
+from theory.learners.base import UNDEFINED, attempt
 
-FINE = 24  # at least so many steps of the grid along an axis
+FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
 PROBES = 8  # most values per axis at which a learner is tested for sampling
 SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
@@ -51,11 +55,12 @@ def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: l
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
     """A - B at n = infinity as a function of the axes, nan where either learner has no answer.
 
-    None if theory does not know both learners exactly, or if the world is unknown. Every axis must be a field of the
-    world with real values: theory does not depend on n or on a recipe, and whole numbers have no root between them.
+    None if theory does not know both learners exactly, if the world is unknown, and for towers, whose optimum depends
+    on their recipe. Every axis must be a field of the world with real values: theory does not depend on n, and whole
+    numbers have no root between them.
     """
     study = study_of(dataset)
-    if study is None or not {first.learner, second.learner} <= set(study.labels):
+    if study is None or study.trained or not {first.learner, second.learner} <= set(study.labels):
         return None
     own = {name: getattr(study.world, name) for name in World.model_fields}
     own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
@@ -63,31 +68,30 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
         return None
     embed_dim = at.get("embed_dim", dict(study.recipe).get("embed_dim"))
     pair = [study.learner(study.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
-    if None in pair:  # an objective without a known optimum
-        return None
 
     def worlds(places: tuple[np.ndarray, ...]) -> Worlds:
         return Worlds(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
 
-    some = worlds(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
-    if any(_sampled(learner, some) for learner in pair):
-        return None
+    def accuracies(part: Worlds) -> list[Accuracy]:
+        laws = [mitigated(at.get("mitigation", NONE), Setting(part, learner)).law() for learner in pair]
+        return [law.learner.accuracy(law.world) for law in laws]
 
     def difference(part: Worlds) -> np.ndarray:
-        one, two = (learner.accuracy(part).counter for learner in pair)
-        return one - two
+        one, two = accuracies(part)
+        return one.counter - two.counter
 
+    some = worlds(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
+    if not _exact(accuracies, some):
+        return None
     return lambda *places: attempt(difference, worlds(np.broadcast_arrays(*places)))[0]
 
 
-def _sampled(learner: Learner, worlds: Worlds) -> bool:
-    """Whether theory samples this learner, by the first world with an answer."""
+def _exact(accuracies: Callable[[Worlds], list[Accuracy]], worlds: Worlds) -> bool:
+    """Whether both accuracies are exact rather than sampled, in the first world where both learners have an answer."""
     for index in np.ndindex(worlds.shape):
-        try:
-            return learner.accuracy(worlds[index]).interval is not None
-        except UNDEFINED:
-            continue
-    return True
+        with suppress(RequestError, *UNDEFINED):
+            return all(accuracy.interval is None for accuracy in accuracies(worlds[index]))
+    return False
 
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from experiments.page.plot.axes import MOST_TICKS, UNITS, style_axis
+from experiments.page.plot.axes import MOST_TICKS, UNITS, literal, style_axis
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import DIFFERENCE
 from simulator.quantities import MEASURED
@@ -20,6 +20,7 @@ PHONE = 360  # pixels
 SMALLEST = 8.0  # points
 WIDTHS = {1: 3.75, 2: 3.75, 3: 5.6}  # inches of a figure, by panels per row; 3.75 inches are PHONE CSS pixels
 HEIGHTS = {1: 2.8, 2: 1.9, 3: 1.4}  # inches of a panel, by panels per row
+BESIDE, LINE = 2.0, 0.15  # inches: at most for title, labels and colour bar; a line of the caption
 TICKS_ACROSS = 4
 WORDS_ACROSS, WORDS_UPWARD = 45, 40  # letters per line of an axis label
 LETTER = 0.6  # mean width of a letter, in font sizes
@@ -32,7 +33,7 @@ def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTHS[columns], rows * HEIGHTS[columns] + 1))
+    figure = Figure(figsize=(WIDTHS[columns], rows * HEIGHTS[columns]))  # `finished` adds the rest of the height
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for spare in grid.flat[count:]:
         spare.remove()
@@ -67,21 +68,24 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
     longest = max(
         (len(FORMULA.sub("x" * FORMULA_WIDTH, line)) for label in labels for line in label.split("\n")), default=0
     )
+    text = "\n".join(fold(sentence, width) for sentence in caption(picture))
     legend = figure.legend(
         [handle for handle, _ in entries],
         labels,
         loc="outside lower left",
         ncols=int(np.clip(width // (longest + 8), 1, max(len(labels), 1))),
         fontsize=SMALLEST,
-        title="\n".join(fold(sentence, width) for sentence in caption(picture)),
+        title=text,
         title_fontsize=SMALLEST,
         alignment="left",
         borderpad=0.2,
     )
     legend.get_title().set_multialignment("left")
+    rows = -(-len(picture.panels) // picture.columns)
+    lines = sum(part.count("\n") + 1 for part in [text, *labels])
+    figure.set_figheight(figure.get_figheight() + BESIDE + lines * LINE)  # enough, or the layout gives panels no height
     figure.draw_without_rendering()
     panel = figure.axes[0].get_window_extent().height / figure.dpi
-    rows = -(-len(picture.panels) // picture.columns)
     figure.set_figheight(figure.get_figheight() + rows * (HEIGHTS[picture.columns] - panel))
     return figure
 
@@ -110,14 +114,14 @@ def caption(picture: Picture) -> list[str]:
         explained = [f"{axis.label()}: {axis.explained}" for axis in picture.axes if axis.meaning]
         sentences.append("; ".join(explained) + ".")
     if picture.world is not None:
-        words = [*picture.fixed, *picture.world]
-        sentences.append(f"World: {', '.join(words)}, all else by default." if words else "World: the default one.")
+        sentences.append(f"World: {', '.join([*picture.fixed, *picture.world, 'all else by default'])}.")
     elif picture.fixed:
         sentences.append(f"At {', '.join(picture.fixed)}.")
     if picture.kind == "plane" and picture.undefined:
         sentences.append("No mark: the learner is undefined. No open mark: no law is known.")
     else:
-        sentences += [f"Undefined: {reason}." for reason in picture.undefined]
+        for route, reason in picture.undefined:
+            sentences.append(f"Undefined{f' ({route})' if route else ''}: {literal(reason)}.")
     done, whole = picture.computed
     if done < whole:
         sentences.append(f"{done} of {whole} cells are computed.")

@@ -28,6 +28,7 @@ MAP_VALUES = 5  # fewer rows of cells would make stripes
 MOST_PANELS = 24
 MOST_LINES = 7  # distinguishable colours
 MOST_MARKS = 49  # seven colours times seven marks
+STATED = ("p_spu", "mu_spu", "sigma_xi")  # fields of Gaussian worlds that a caption always states
 
 
 class Panel(NamedTuple):
@@ -49,8 +50,8 @@ class Picture(NamedTuple):
     panels: tuple[Panel, ...]
     columns: int  # panels per row
     fixed: tuple[str, ...]  # "symbol = value" of the axes that do not vary
-    world: tuple[str, ...] | None  # "symbol = value" of other fields away from their defaults; None if unknown
-    undefined: tuple[str, ...]  # reasons; with several routes each begins with its route
+    world: tuple[str, ...] | None  # "symbol = value" of STATED fields and of those away from their defaults, or None
+    undefined: tuple[tuple[str | None, str], ...]  # (route, reason); no route if the study has only one
     computed: tuple[int, int]  # computed cells, all cells
 
     @property
@@ -74,7 +75,8 @@ class Picture(NamedTuple):
         axes = [{"name": axis.name, "scale": axis.scale.name, "values": plain(axis.values)} for axis in self.axes]
         panels = [_panel_as_json(panel, self.kind) for panel in self.panels]
         document = {"what": self.what, "kind": self.kind, "axes": axes, "panels": panels}
-        return {**document, "undefined": list(self.undefined), "computed": done, "cells": whole}
+        reasons = [f"{route}: {reason}" if route else reason for route, reason in self.undefined]
+        return {**document, "undefined": reasons, "computed": done, "cells": whole}
 
 
 def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
@@ -201,22 +203,24 @@ def _check_panels(facets: list[PlotAxis], groups: list[tuple[Series, ...]]) -> N
         raise RequestError(f"there are {panels} panels, more than {MOST_PANELS}; fix an axis, such as --at {example}")
 
 
-def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[str, ...]:
+def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[tuple[str | None, str], ...]:
     """Why numbers are missing, by route; the theory beside measurements counts as a route."""
     codes = [(s.who.route, s.data.undefined) for s in series]
     codes += [("theory", s.data.predicted_undefined) for s in series if "predicted" in s.data]
-    reasons = [(route, dataset.legend.values[code]) for route, array in codes for code in np.unique(array) if code]
-    return tuple(dict.fromkeys(f"{route}: {reason}" if route else str(reason) for route, reason in reasons))
+    reasons = [(route, str(dataset.legend.values[code])) for route, array in codes for code in np.unique(array) if code]
+    return tuple(dict.fromkeys(reasons))
 
 
 def _world_words(dataset: xr.Dataset, axes: Mapping[str, PlotAxis]) -> tuple[str, ...] | None:
-    """ "symbol = value" of the fields of the base world that differ from their defaults; None if it is unknown."""
+    """ "symbol = value" of the base world's fields that are STATED or differ from their defaults; None if unknown."""
     study = study_of(dataset)
     if study is None:
         return None
     world = study.world
     hints = get_type_hints(World, include_extras=True)
-    changed = [n for n in SCALARS if n not in axes and getattr(world, n) != World.model_fields[n].default]
-    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(getattr(world, n))}" for n in changed]
+    stated = STATED if world.views is None else ()
+    values = {n: getattr(world, n) for n in SCALARS if n not in axes}
+    shown = {n: value for n, value in values.items() if n in stated or value != World.model_fields[n].default}
+    words = [f"${quantity_of(hints[n]).symbol}$ = {readable(value)}" for n, value in shown.items()]
     further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
     return (*words, *further, *([] if world.views is None else [world.views.words]))

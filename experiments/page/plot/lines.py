@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.page.plot.axes import PlotAxis, readable
+from experiments.page.plot.axes import PlotAxis, literal, readable
 from experiments.page.plot.boundary import Boundary
 from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, percent
 from experiments.page.plot.layout import Picture
@@ -75,8 +75,9 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
 
 
 def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Both arms of intervals; 0 where there is no interval."""
-    return np.maximum(np.nan_to_num([value - low, high - value], posinf=0.0), 0.0)
+    """Both arms of intervals; 0 where there is no finite interval."""
+    whole = np.isfinite([value, low, high]).all(axis=0)
+    return np.maximum(np.where(whole, [value, high], 0.0) - np.where(whole, [low, value], 0.0), 0.0)
 
 
 def _crossings(ax: Axes, x: PlotAxis, boundary: Boundary) -> None:
@@ -160,5 +161,5 @@ def draw_plane(picture: Picture) -> Figure:
                 ax.errorbar(x, y, upward, across, fmt=mark, color=colour, markersize=5, elinewidth=1.0, zorder=3)
     for side, k in (("x", 0), ("y", 1)):
         _limit(axes, side, picture, [panel.series[k] for panel in picture.panels])
-    words = [str(v) if picture.x.words else picture.x.at(v) for v in picture.x.values]
+    words = [literal(v) if picture.x.words else picture.x.at(v) for v in picture.x.values]
     return finished(figure, picture, [(_mark(m, c), word) for word, (c, m) in zip(words, looks, strict=True)])

@@ -111,7 +111,8 @@ def _cells(ax: Axes, picture: Picture, panel: Panel, norm: Normalize) -> QuadMes
     # Red: the second learner is ahead, or the background has more weight. Blue: the first, or the object.
     colours = colormaps["RdBu" if picture.difference else "RdBu_r" if _signed(picture) else "viridis"]
     value = panel.series[0].numbers("value").T
-    value = np.ma.array(np.nan_to_num(value), mask=np.isnan(value))  # infinite values take the end colours
+    ends = {"posinf": norm.vmax, "neginf": norm.vmin}
+    value = np.ma.array(np.nan_to_num(value, **ends), mask=np.isnan(value))
     return ax.pcolormesh(picture.x.edges, picture.y.edges, value, norm=norm, cmap=colours, rasterized=True)
 
 

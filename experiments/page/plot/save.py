@@ -30,9 +30,9 @@ def check_target(path: Path, verb: str) -> Path:
         example = str(path / f"{verb}.svg")
         raise RequestError(f"--output {str(path)!r} is a folder; name a file such as {example!r}")
     if path.suffix.lower() not in METADATA:
+        ending = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         raise RequestError(
-            f"--output {str(path)!r} ends in {path.suffix or 'no suffix'!r}, not in {', '.join(METADATA)}"
-            f"{suggestion(path.suffix, METADATA)}"
+            f"--output {str(path)!r} {ending}; pictures end in {', '.join(METADATA)}{suggestion(path.suffix, METADATA)}"
         )
     check_writable(path.parent, verb, [path.name], mark(verb).encode())
     return path

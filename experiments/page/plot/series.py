@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError, RunError
-from experiments.inference import LEVEL, t_bounds
+from experiments.inference import FRACTION, LEVEL, REALS, t_bounds
+from experiments.page.plot.axes import literal
 from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
 from simulator.naming import suggestion
-from theory import learners
 
 WHAT = (*WORDS, "reliance")  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
@@ -39,7 +39,9 @@ class Who(NamedTuple):
 
     @property
     def label(self) -> str:
-        return ", ".join(part for part in (self.learner, self.prompt and f"{self.prompt} prompt", self.route) if part)
+        """As a figure shows it."""
+        parts = (self.learner, self.prompt and f"{self.prompt} prompt", self.route)
+        return literal(", ".join(part for part in parts if part))
 
     @property
     def anywhere(self) -> "Who":
@@ -138,18 +140,10 @@ def everyone(dataset: xr.Dataset) -> list[Who]:
     routes = [str(r) for r in dataset.route.values] if "route" in dataset.dims else [None]
     found = []
     for learner in map(str, dataset.learner.values):
-        prompted = "prompt" in dataset.dims and _has_prompts(dataset, learner)
+        prompted = "prompt" in dataset.dims and learner not in dataset.learner.attrs.get("without_prompt", ())
         prompts = [str(p) for p in dataset.prompt.values] if prompted else [None]
         found += [Who(learner, prompt, route) for prompt in prompts for route in routes]
     return found
-
-
-def _has_prompts(dataset: xr.Dataset, learner: str) -> bool:
-    """Whether a learner has prompts. If theory does not know it, its numbers decide."""
-    if learner in learners.names():
-        return hasattr(learners.named(learner), "prompt")
-    others = dataset.sel(learner=learner).isel(prompt=slice(1, None))
-    return bool(others.common.notnull().any() | (others.undefined != 0).any())
 
 
 def _named(name: str, everybody: list[Who], what: str) -> list[Who]:
@@ -211,7 +205,7 @@ def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[st
     group = "counter" if name == "error-counter" else name
     own = f"{group}_low" in part
     if not own and value.sizes.get("replicate", 0) > 1:
-        return _of_replicates(value)
+        return _of_replicates(value, {"reliance": REALS, "drop": (-1.0, 1.0)}.get(name, FRACTION))
     if not own and (name not in WORDS or f"{DIFFERENCE}_low" not in part):
         return {}, None
     level = part[f"{group if own else DIFFERENCE}_low"].attrs.get("level", part.attrs.get("level", LEVEL))
@@ -221,8 +215,8 @@ def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[st
     return ends, float(level) if own else 2 * float(level) - 1
 
 
-def _of_replicates(value: xr.DataArray) -> tuple[dict[str, xr.DataArray], float]:
-    bounds = t_bounds(value.transpose(..., "replicate").values, (1 - LEVEL) / 2)
+def _of_replicates(value: xr.DataArray, support: tuple[float, float]) -> tuple[dict[str, xr.DataArray], float]:
+    bounds = t_bounds(value.transpose(..., "replicate").values, (1 - LEVEL) / 2, support)
     like = value.isel(replicate=0, drop=True)
     return {"low": like.copy(data=bounds.low), "high": like.copy(data=bounds.high)}, LEVEL
 
@@ -237,7 +231,7 @@ def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
         data["predicted_undefined"] = a.predicted_undefined.where(a.predicted_undefined != 0, b.predicted_undefined)
     if one.replicates > 1:
         ours, theirs = (_values(part_of(dataset, who), DIFFERENCE) for who in (first, second))
-        ends, level = _of_replicates(ours - theirs)
+        ends, level = _of_replicates(ours - theirs, (-1.0, 1.0))
         data = data.assign(ends)
     elif one.level is not None or two.level is not None:
         data["low"] = a.get("low", a.value) - b.get("high", b.value)

@@ -1,22 +1,33 @@
 """As a user would: inspect, evaluate two models, compare; and what happens when the request or the run goes wrong."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from itertools import product
 
 import pytest
 
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_compose import draw_cutout
+from tests.experiments.counteranimal.test_transformers_models import saved
 
 RUN = (
     "import sys; from experiments.command.counteranimal import app; "
     "app(sys.argv[1:], exit_on_error=False, print_error=False, result_action='return_value')"
 )
+OWN = """
+from types import SimpleNamespace
+import numpy, torch
+
+def model():
+    preprocess = lambda image: torch.from_numpy(numpy.asarray(image.resize((2, 2)), dtype="float32"))
+    return SimpleNamespace(preprocess=preprocess, logits=lambda pixels: pixels.mean(dim=(1, 2))[:, :2])
+"""
 
 
 def rows(path):
@@ -182,12 +193,12 @@ def test_damaged_predictions_are_refused(run, tmp_path, text, expected):
         run("score", tmp_path / "p.csv")
 
 
-def test_without_the_extra_evaluate_says_how_to_install_it(run, shared_tree, monkeypatch):
-    import importlib.util
-
+@pytest.mark.parametrize(("module", "named"), [("open_clip", "open_clip is not installed"), ("PIL", "Pillow")])
+def test_without_the_extra_evaluate_says_how_to_install_it(run, shared_tree, monkeypatch, module, named):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "open_clip" else find(name, *a))
-    with pytest.raises(RequestError, match=r"pip install -e '\.\[clip\]'"):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == module else find(name, *a))
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(RequestError, match=rf"{named}.* pip install -e '\.\[clip\]'"):
         run("evaluate", "--data", shared_tree, "--model", "open_clip:ViT-B-32/openai")
 
 
@@ -209,6 +220,21 @@ def test_published_score_and_compare_need_no_extra(tmp_path):
         # matplotlib itself imports Pillow, which is one of its own requirements.
         done = python((block.replace("'PIL', ", "") if name == "compare" else block) + RUN, *words)
         assert done.returncode == 0, done.stderr
+
+
+def test_models_need_no_library_that_they_do_not_use(photo, tmp_path):
+    """Own classes and an own model, or one of transformers: neither open_clip nor torchvision nor timm is there."""
+    for kind, place in product(("cat", "dog"), ("common-snow", "counter-sea")):
+        photo(tmp_path / "photos" / kind / place / "1.png", len(kind + place))
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (tmp_path / "own.py").write_text(OWN)
+    saved(tmp_path / "clip", "clip")
+    words = ("evaluate", "--data", tmp_path / "photos", "--classes", tmp_path / "classes.txt", "--workers", 0)
+    words += ("--model", f"python:{tmp_path / 'own.py'}", "--model", f"hf:{tmp_path / 'clip'}")
+    block = "import sys; sys.modules.update(dict.fromkeys(['open_clip', 'timm', 'torchvision']));"
+    done = python(block + RUN, *words, "--cache", tmp_path / "cache", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").glob("*/summary.json"))) == 2
 
 
 def test_help_is_light():
@@ -247,3 +273,11 @@ def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tm
     assert 0 < resumed[0]["image_passes"] < 432
     for file in ("predictions.csv", "per_class.csv"):
         assert (tmp_path / "whole-out" / file).read_bytes() == (tmp_path / "killed-out" / file).read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["counteranimal published", "predict"])
+def test_processes_of_torchrun_do_not_write_the_same_files(soberclip, monkeypatch, tmp_path, verb):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    run = soberclip(*verb.split(), "--output", tmp_path / "out")
+    assert (run.status, run.err.count("\n"), (tmp_path / "out").exists()) == (2, 1, False)
+    assert "torchrun" in run.err

@@ -85,11 +85,12 @@ def test_flags_override_the_file(soberclip, tmp_path):
 
 
 WRONG = {  # request: words of its error message
-    "predict --p-spu 1.4": "1.4 is not at most 1; the nearest valid value is 1",
+    "predict --p-spu 1.4": "1.4 lies outside [0, 1]; the nearest valid value is 1",
+    "predict --p-spu 90": "90.0 lies outside [0, 1]; 90 % is 0.9",
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
-    "predict 3": "'3'",
+    "claims wang": "soberclip claims has no use for 'wang'; soberclip claims --help lists its options",
     "predict --learner infonce --sigma-xi 0": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
@@ -133,11 +134,12 @@ def test_wrong_requests(soberclip, tmp_path, monkeypatch, line):
     [
         ("p_spuu = 0.9", "p_spuu"),
         ("p_spu = true", "True"),
-        ("dim_image = 64.0", "64.0"),
+        ("dim_image = 64.5", "64.5"),
         ("p_spu = 2.0", "2.0"),
         ("p_spu = = 2", "TOML"),
         ("[[attribute]]\nsigma = -1.0", "attribute.0.sigma = -1.0"),
         ("\x00", "TOML"),
+        ("a = " + "[" * 3000, "TOML"),  # too deep for Python's parser
     ],
 )
 def test_wrong_world_files(soberclip, tmp_path, text, value):

@@ -181,6 +181,22 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
             load_confusing(tmp_path / "d.json", words, own)
 
 
+def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
+    tree, names = read_photos(shared_tree), library_names("open_clip")
+    texts = []
+    listening = replace(clip, encode_text=lambda ids: texts.append(len(ids)) or clip.encode_text(ids))
+    space = own_classes([9, 10, 16, 30])
+    found = score_photos(tree, listening, imagenet("open_clip"), SIMPLE, Runtime(), space=space)
+    assert sum(texts) == 4
+    assert space.name == "data"
+    assert own_classes(range(45)).name == "45"
+    every = score(clip, tree).scores
+    columns = [9, 10, 16, 30]
+    assert np.allclose(found.scores[:, columns], every[:, columns], atol=2e-6)
+    assert found.scores.shape == (32, len(names))
+    assert (predict(tree, found, space).predicted == predict(tree, score(clip, tree), space).predicted).all()
+
+
 def test_confusing_labels_add_the_truth_and_break_ties_low():
     similarity = np.zeros((2, 1000))
     similarity[0, 500:520] = 1

@@ -5,7 +5,7 @@ import pytest
 from experiments.counteranimal import model_config as config_module
 from experiments.counteranimal.model_config import NONE, ModelConfig, combined
 from experiments.counteranimal.photos import read_photos
-from experiments.errors import RequestError
+from experiments.errors import RequestError, SoberclipError
 from experiments.published.tables import checkpoints, published_rows
 
 
@@ -92,6 +92,28 @@ def test_a_model_of_ones_own_is_a_file(method, family, shared_tree, tmp_path):
         scored = config.run(read_photos(shared_tree), model)
         assert scored.scores.shape == (32, 1000)
         assert scored.encoded.passes == 32  # a user's code is not cached
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("resize((2, 2))", "resize((2, 3)) if image.width % 2 else image", "different shapes"),
+        ("image.resize((2, 2))", "image.size", "none of the 32 photos .*preprocess.. of .* failed with .*Error"),
+        ("x.mean((2, 3))", "x.mean((5, 3))", "encode_image.. of .* failed with IndexError"),
+        ("x.mean((2, 3)) - 128", "x.mean()", "shape .. for 32 photos"),
+        ("x.mean((2, 3)) - 128", "x.mean((2, 3))[:, :2]", "photos in 2 dimensions and texts in 3"),
+        ("ids[:, 0]", "ids[:, 9]", "encode_text.. of .* failed with IndexError"),
+        ("len(text)", "len(3)", "tokenizer.. of .* failed with TypeError"),
+    ],
+)
+def test_an_error_in_a_users_model_is_one_sentence(old, new, said, shared_tree, tmp_path):
+    text = MODEL.format(method=TOWERS)
+    assert old in text
+    (tmp_path / "own.py").write_text(text.replace(old, new))
+    config = ModelConfig(models=[f"python:{tmp_path / 'own.py'}"], cache=tmp_path / "c", workers=0)
+    with pytest.raises(SoberclipError, match=said) as caught:
+        config.run(read_photos(shared_tree), config.load())
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_without_a_model(tmp_path):

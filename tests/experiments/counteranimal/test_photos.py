@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.counteranimal.labels import own_vocabulary, templates
+from experiments.counteranimal.class_names import imagenet_index
+from experiments.counteranimal.labels import library_names, own_vocabulary, templates
 from experiments.counteranimal.photos import inspect, inspection_document, read_photos, unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
@@ -130,6 +131,15 @@ def test_suffixes_of_photos(tmp_path):
     assert {Path(photo.path).name for photo in read_photos(tmp_path).photos} == set(names)
 
 
+def test_hidden_files_are_no_photos(tmp_path):
+    """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
+    place = "9 ostrich/common-sand"
+    files = dict.fromkeys((f"{place}/1.png", f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png"), PNG)
+    write(tmp_path, {"all.tar": files, **{f"tree/{name}": data for name, data in files.items()}})
+    for name in ("tree", "all.tar"):
+        assert len(read_photos(tmp_path / name).photos) == 1
+
+
 def test_groups_from_a_table(tmp_path):
     write(
         tmp_path, {f"{kind}/{place}/a.png": PNG for place in ("sand", "sea", "fog") for kind in ("ostrich", "bulbul")}
@@ -190,6 +200,23 @@ def test_a_truncated_shard_is_refused(tmp_path):
         read_photos(tmp_path / "cut.tar")
 
 
+def test_a_sparse_member_takes_no_memory(tmp_path):
+    """A GNU sparse header of 512 bytes of data that claims 8 GiB."""
+    member = tarfile.TarInfo("a.json")
+    member.size = 512
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[156:157], header[386:410], header[483:495] = b"S", b"%011o\0%011o\0" % (0, 512), b"77777777777\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with tarfile.open(tmp_path / "whole.tar", "w") as tar:
+        add(tar, "a.png", PNG)
+        size = tar.offset
+    photo = (tmp_path / "whole.tar").read_bytes()[:size]
+    (tmp_path / "a.tar").write_bytes(photo + header + b"{}".ljust(512) + bytes(1024))
+    with pytest.raises(RequestError, match="does not describe a photo"):
+        read_photos(tmp_path / "a.tar")
+
+
 def test_members_of_a_shard_count_once(tmp_path):
     """tar -r writes a name twice, and the last entry counts; a hard link holds no bytes."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
@@ -222,16 +249,34 @@ def test_wrong_saved_data(tmp_path):
             read_photos(tmp_path / name)
 
 
+def test_a_damaged_saved_data_set_is_one_sentence(tmp_path):
+    """The label of the first row becomes a large number."""
+    root = as_saved(tmp_path / "s", spread())
+    (file,) = root.glob("*.arrow")
+    labels = np.array([1, 1, 1, 1, 1, 0]).tobytes()  # 16 bulbul sorts before 9 ostrich
+    data = file.read_bytes()
+    assert data.count(labels) == 1
+    file.write_bytes(data.replace(labels, b"\x7f" + labels[1:]))
+    with pytest.raises(RequestError, match="cannot be read"):
+        read_photos(root)
+
+
 def names(root, *kinds):
     """A tree with one photo per class."""
     return as_tree(root, [(0, (kind, "common", "x")) for kind in kinds])
 
 
 def test_an_ambiguous_name_lists_its_meanings(tmp_path):
-    for name, readings in (("crane", "134 .*517"), ("panda", "387 .*388")):
-        with pytest.raises(RequestError, match=rf"'{name}' .*{readings}"):
+    for name, first, second in (("crane", 134, 517), ("panda", 387, 388)):
+        with pytest.raises(RequestError, match=rf"'{name}' .*{first} .*{second}"):
             read_photos(names(tmp_path / name, name))
-        assert list(read_photos(names(tmp_path / f"134 {name}", f"134 {name}")).classes) == [134]
+        assert list(read_photos(names(tmp_path / "numbered" / name, f"{second} {name}")).classes) == [second]
+
+
+def test_a_number_before_the_name_of_its_class_is_accepted():
+    for library in ("open_clip", "torchvision"):
+        for index, name in enumerate(library_names(library)):
+            assert imagenet_index(f"{index} {name}") == index
 
 
 def test_wordnet_ids(tmp_path):
@@ -346,7 +391,13 @@ def test_wrong_requests_are_one_sentence(tree):
     for folder in (tree.parent / "LAION-fnal", tree.parent):
         with pytest.raises(RequestError, match="LAION-final"):
             read_photos(folder)
-    for name, named in (("9 copy", "class 9"), ("1000 copy", "1000 .*999"), ("ostritch", "'ostritch'.*'ostrich'")):
+    for name, named in (
+        ("9 copy", "class 9"),
+        ("8 ostrich", "8 .*'hen'.*'ostrich' is class 9"),
+        ("1000 copy", "1000 .*999"),
+        ("ostritch", "'ostritch'.*'ostrich'"),
+        ("7" * 200, "no leading index"),
+    ):
         names(tree, name)
         with pytest.raises(RequestError, match=named):
             read_photos(tree)

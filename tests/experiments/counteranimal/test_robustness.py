@@ -36,9 +36,21 @@ def test_published_rows_and_their_lines():
     rows = [r for r in published_rows() if r.family == "ImageNet"]
     x, y = (np.array([getattr(r, g) for r in rows]) for g in ("common", "counter"))
     assert document["lines"]["ImageNet"]["logit"]["slope"] == pytest.approx(float(fit_line(x, y, "logit").slope))
-    own = [r["effective_robustness"]["plain"]["value"] for r in document["rows"] if r["family"] == "ImageNet"]
-    assert sum(own) == pytest.approx(0, abs=1e-9)  # least-squares residuals
     json.dumps(document, allow_nan=False)
+    own = [r["effective_robustness"]["plain"] for r in document["rows"] if r["family"] == "ImageNet"]
+    leverage = 1 / len(x) + (x - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()
+    # A residual from the line of the others, in closed form; within the line the sum would be 0.
+    assert [e["value"] for e in own] == pytest.approx((y - fit_line(x, y, "plain").at(x)) / (1 - leverage))
+    assert {r["family"] for r in document["rows"] if r["effective_robustness"]["plain"]["left_out"]} == {"ImageNet"}
+
+
+def test_three_models_have_a_line_but_no_robustness():
+    """Without one of them two are left, and a line through two shows nothing."""
+    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.6, 0.8))]
+    other = Result(Row("x", "other", "others", 0.5, 0.25))
+    found = [r["effective_robustness"] for r in compare([*rows, other])["rows"]]
+    assert found[:3] == [None] * 3
+    assert found[3]["plain"]["value"] == pytest.approx(0)
 
 
 def test_named_published_models_are_paired():
@@ -70,10 +82,10 @@ def test_repeated_rows_are_kept_once_and_same_names_are_told_apart():
 
 
 def test_accuracies_of_zero_and_one_join_no_line():
-    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.6, 0.8, 1.0, 0.0))]
+    rows = [Result(Row("x", f"m{i}", "own", c, c / 2)) for i, c in enumerate((0.4, 0.5, 0.6, 0.8, 1.0, 0.0))]
     document = compare(rows)
-    assert document["lines"]["own"]["models"] == 3
-    assert [r["effective_robustness"] is None for r in document["rows"]] == [False, False, False, True, True]
+    assert document["lines"]["own"]["models"] == 4
+    assert [r["effective_robustness"] is None for r in document["rows"]] == [False] * 4 + [True, True]
 
 
 def test_wrong_requests(tmp_path):
@@ -100,6 +112,26 @@ def scored(folder, name, right=6):
         rows.append(f"{index},{group},{index if correct else 999}")
     (folder / f"{name}.csv").write_text("\n".join(rows) + "\n")
     return folder / f"{name}.csv"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"model": "a"', '"model": ["a"]'),
+        ('"model": "a"', r'"model": "\ud800"'),
+        ('"family": "a"', '"family": null'),
+        ('"prompts": "simple"', '"prompts": {}'),
+        ('"level": 0.95', '"level": 1e999'),
+        ('"common": [', '"common": [[0],'),
+    ],
+)
+def test_a_summary_of_another_kind_is_refused(tmp_path, old, new):
+    score_files([scored(tmp_path / "in", "a")], output=tmp_path / "out")
+    text = (tmp_path / "out" / "summary.json").read_text()
+    assert old in text
+    (tmp_path / "out" / "summary.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(RequestError, match=r"summary\.json' is not a result of"):
+        compare(gather([str(tmp_path / "out")], *PROTOCOL))
 
 
 def test_one_model_then_two_in_one_folder_are_three_results(tmp_path):
@@ -133,6 +165,15 @@ def test_indices_of_other_files_are_not_paired(tmp_path):
     assert [len(found) for found in pairs] == [1, 0]
     *_, own = compare(gather(["published", str(tmp_path / "a")], *PROTOCOL))["rows"]
     assert (own["comparable"], own["effective_robustness"]) == (False, None)
+
+
+def test_labels_beyond_1000_are_compared(tmp_path):
+    classes = Vocabulary(tuple(f"class {i}" for i in range(2000)), "mine", imagenet=False)
+    file = scored(tmp_path / "in", "a", 4)
+    file.write_text(file.read_text().replace("\n7,", "\n1999,"))
+    score_files([file], labels="own", classes=classes, output=tmp_path / "out")
+    (result,) = gather([str(tmp_path / "out")], *PROTOCOL)
+    assert result.classes.index[-1] == 1999
 
 
 def robustness(result, axis="logit"):

@@ -22,11 +22,13 @@ ROWS = HEADER + "9,common,9\n9,counter,1\n10,common,10\n10,counter,10\n"
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=6), min_size=2, max_size=4))
 @example(["m", "m", "m-1", "m-2"])
+@example(["/home/" + "ä" * 200 + "/model"] * 2)
 def test_folders_are_distinct_and_inside(names):
     output = Path("out")
     folders = result_folders(output, names)
     assert len({str(folder).casefold() for folder in folders}) == len(names)
     assert all(folder.parent == output and folder.name not in ("", ".", "..") for folder in folders)
+    assert max(len(folder.name.encode()) for folder in folders) < 255
 
 
 def write(path, text=ROWS):
@@ -38,7 +40,7 @@ def write(path, text=ROWS):
 def test_score_names_models_after_files(tmp_path, monkeypatch):
     monkeypatch.chdir(write(tmp_path / "mine" / "predictions.csv").parent)
     (document,) = score_files([Path("predictions.csv")])  # its parent is ".", without a name
-    assert document["model"] == "mine"
+    assert (document["model"], document["family"]) == ("mine", "mine")  # not on the line of published LVLMs
     dots = write(tmp_path / "...csv")
     documents = score_files([dots, write(tmp_path / "b.csv")], output=tmp_path / "out")
     assert [d["model"] for d in documents] == ["..", "b"]

@@ -1,5 +1,7 @@
 """Points of a domain, the worlds that a relation compares, and the search for violations."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -207,10 +209,39 @@ def test_undefined_points_are_left_out_and_counted():
     assert (verdict.verdict, verdict.undefined) == ("supported", found.undefined)
 
 
+class Late:
+    """A field that fails at the second call; the first one is made with the claim."""
+
+    calls = 0
+
+    def __call__(self, fields):
+        self.calls += 1
+        return 2.0 if self.calls == 1 else {}["late"]
+
+
+@dataclass(frozen=True)
+class Misspelt(LinearCLIP):
+    def accuracy(self, worlds):
+        return worlds.clases
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"prediction": lambda w: np.nan}, "defined at none of the"),
+        ({"prediction": lambda w: 1 / 0}, "division by zero"),
+        ({"prediction": lambda w: w.mean.fill(0)}, "read-only"),
+        ({"prediction": lambda: 0.5}, "TypeError"),
+        ({"prediction": lambda w: next(iter(()))}, "StopIteration"),
+        ({"prediction": lambda w: 0.5j}, "its prediction has type complex128; real numbers are needed"),
+        ({"prediction": lambda w: {}}, "its prediction has type object; real numbers are needed"),
+        ({"prediction": lambda w: [0.5] * 3}, "its prediction has shape (3,) for worlds of shape"),
+        (
+            {"prediction": lambda w, calls=[]: calls.append(w) or -len(calls)},
+            "must depend on its world only",
+        ),
+        ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
+        ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
         ({"prediction": lambda w: w.mu_spuu}, "no 'mu_spuu'; the nearest is 'mu_spu'"),
@@ -219,9 +250,21 @@ def test_undefined_points_are_left_out_and_counted():
 )
 def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence):
     with pytest.raises(RequestError, match="cannot be judged") as caught:
-        judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}))
+        judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}), quick=True)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_ours_is_not_blamed_on_the_claim(monkeypatch):
+    monkeypatch.setattr("experiments.court.domain.violation_at", None)
+    with pytest.raises(TypeError, match="not callable"):
+        judge(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=lambda w: 0.5))
+
+
+@pytest.mark.parametrize("give", [lambda w: 1, lambda w: w.p_spu, lambda w: np.ones(w.shape, int)])
+def test_any_real_numbers_are_a_prediction(give):
+    domain = {"p_spu": Axis(0.9, 1.0), "mu_spu": 2.0}
+    assert judge(claim(relation="<=", domain=domain, prediction=give), quick=True).verdict == "supported"
 
 
 @pytest.mark.deep

@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from experiments.court.certificates import mismatch, proof_of
 from experiments.court.trial import judge
+from experiments.errors import RequestError
 from simulator.world import Worlds
 from theory import Axis, Claim, Phi, exp, learners, sqrt
 from theory.claims.catalogue import CLAIMS
@@ -107,6 +108,14 @@ def test_a_prediction_that_depends_on_its_input_type_proves_nothing():
     assert "the trial" in mismatch(two_faced)
     verdict = judge(two_faced, quick=True, prove=True)
     assert (verdict.verdict, verdict.proof["outcome"]) == ("contradicted", "not provable")
+
+
+def test_an_error_while_a_proof_records_the_prediction_is_its_authors():
+    def prediction(w):
+        raise AssertionError("no formula")
+
+    with pytest.raises(RequestError, match="AssertionError: no formula"):
+        judge(replace(MINE, prediction=prediction), quick=True, prove=True)
 
 
 def test_recorded_formulas_equal_the_tried_ones():

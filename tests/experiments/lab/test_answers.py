@@ -1,6 +1,9 @@
 """`predict` and `simulate` as functions: learners and their routes."""
 
+import numpy as np
 import pytest
+from scipy.stats import binom
+from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
 from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator, trainable
@@ -66,3 +69,22 @@ def test_predict_reports_the_learner_and_the_interval():
     assert (exact["embed_dim"], exact["interval95"]) == (1, None)
     with pytest.raises(RequestError, match="infonce: sigma_xi = 0"):
         predict(World(sigma_xi=0.0), named("infonce"))
+
+
+def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
+    """80 seeds; false-alarm rate SHARE; an interval that covers at most .65 is found with power .99.
+
+    The sample is so large that integration over test images is the only error. Replicates that share their points have
+    one error, which their spread does not show.
+    """
+    spend(SHARE)
+    seeds, misses, values = 80, 0, []
+    most = binom.isf(SHARE, seeds, 0.05)
+    assert binom.sf(most, seeds, 0.35) > POWER
+    for seed in range(seeds):
+        found = simulate(World(classes=3, mu_spu=2.0), LinearCLIP(), 10**10, 8, None, seed)
+        low, high = found["interval95"]["counter"]
+        misses += not low <= found["predicted"]["counter"] <= high
+        values += [each["counter"] for each in found["replicates"]]
+    assert misses <= most
+    assert len(np.unique(values)) == len(values)

@@ -79,6 +79,12 @@ def test_an_arrived_run_ends_and_a_resumed_one_trains_no_further(tmp_path):
     assert whole["trace"][-1]["step"] == 800
 
 
+@pytest.mark.parametrize("steps", [2, 3, 37, 41, 50])
+def test_any_number_of_steps_has_a_checkpoint_half_way(steps):
+    found = train(Recipe(**{**SMALL, "steps": steps}), WORLD, models=2, compile=False)
+    assert found["moved"] is not None
+
+
 def test_until_uses_the_test_points_of_the_result():
     """The usual test points of checkpoints err by about .005, more than the movement to be detected."""
     recipe = Recipe(**SMALL)

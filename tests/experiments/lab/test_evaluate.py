@@ -57,7 +57,7 @@ def test_rand_has_every_background_equally_often():
 
 def test_no_bridge_without_a_head_or_with_classes_without_colour():
     parameters = reading({(0, 3, 3): 1.0})
-    assert bridge(ensemble(loss="supcon"), parameters) is None
+    assert bridge(ensemble(loss="infonce"), parameters) is None
     untied = World(classes=3, p_inv=0.9, p_spu=0.75, views={**VIEWS, "tied": (0, 1)})
     assert bridge(ensemble(untied), parameters) is None
     assert bridge(ensemble(World()), parameters) is None

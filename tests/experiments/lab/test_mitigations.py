@@ -122,16 +122,11 @@ class TestWhatIsKnown:
         assert robust.pairs() == pytest.approx(weighted)
 
 
-def towers(**fields) -> Setting:
-    return Setting(WORLD, recipe=Recipe(**fields))
-
-
 @pytest.mark.parametrize(
     ("name", "setting", "word"),
     [
         ("balanse", Setting(WORLD, LINEAR), "nearest is balance"),
         ("group-dro", Setting(WORLD, LINEAR), "'linear'"),
-        ("reweight", towers(loss="supcon"), "sampler = 'balanced'"),
         ("prompt-mean", Setting(WORLD, named("bayes")), "'bayes'"),
         ("early-stopping", Setting(WORLD, LINEAR), "'linear'"),
         ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "full width"),

@@ -106,7 +106,7 @@ def test_an_undefined_cell_names_its_route():
     assert given_reasons == {(n, "logistic", route): why for (n, route), why in expected.items()}
     counted = [(one["route"], one["undefined"]) for one in summary(sweep, table, None, 0)["ranges"][2:]]
     assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
-    assert arrange(table).undefined == (f"drawn: {separable}",)  # a route without any measurement shows its theory
+    assert arrange(table).undefined == (("drawn", separable),)  # a route without any measurement shows its theory
 
 
 @pytest.mark.parametrize(("temperature", "lost"), [(None, [True, False]), (0.5, [True, True])])
@@ -121,7 +121,7 @@ def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     assert [bool(reason) for reason in reasons] == lost
     expected = "without noise in the images" if temperature is None else "no closed form is known for this training"
     assert expected in reasons[0]
-    assert arrange(table).undefined == (f"theory: {reasons[0]}",)
+    assert arrange(table).undefined == (("theory", reasons[0]),)
 
 
 def test_every_measured_cell_equals_simulate():

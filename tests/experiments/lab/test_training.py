@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from scipy.stats import t
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab.evaluate import predicted
+from experiments.lab.evaluate import _measured, predicted
 from experiments.lab.setting import Setting
 from experiments.lab.training import train
 from simulator.towers import evaluation, multiprocess
@@ -162,6 +164,27 @@ def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
         quick(resume=tmp_path / "run")
 
 
+def test_a_checkpoint_with_any_change_is_refused(tmp_path):
+    """A bit of a weight, a number that is not finite, another shape, another step."""
+    quick(output=tmp_path)
+    file = tmp_path / "checkpoint.safetensors"
+    whole, tensors = file.read_bytes(), load_file(file)
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    weight = tensors["parameters/image.0.weight"]
+    for change in ({"image.0.weight": weight / 0}, {"image.0.weight": weight[:1].clone()}, {"more": weight.clone()}):
+        save_file(tensors | {f"parameters/{name}": value for name, value in change.items()}, file, metadata)
+        with pytest.raises(RequestError, match=r"damaged: .* checksum$"):
+            quick(resume=tmp_path)
+    save_file(tensors, file, metadata | {"step": "-3"})
+    with pytest.raises(RequestError, match=r"damaged: .* checksum$"):
+        quick(resume=tmp_path)
+    for byte in np.random.default_rng(0).integers(len(whole), size=40):
+        file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 1]) + whole[byte + 1 :])
+        with pytest.raises(RequestError, match="checkpoint"):
+            quick(resume=tmp_path)
+
+
 def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path):
     wild = Recipe(
         loss="linear", towers="linear", optimizer="sgd", schedule="constant", lr=30.0, n=16, batch_size=16, steps=300
@@ -182,8 +205,8 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
         with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
             quick(Recipe(**{**SMALL, "depth": 2, **changes}))
-    # SupCon has one tower, so half of the hidden layers of InfoNCE; pairs still have captions.
-    two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supcon"))
+    # Supervised learners have one tower, so half of the hidden layers of InfoNCE; pairs still have captions.
+    two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supervised"))
     # The skip has 4 x 4 weights and 4 numbers per pair.
     assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4))
     with pytest.raises(RequestError, match="nearest valid value is 1000000"):
@@ -197,7 +220,6 @@ def test_predictions_fit_the_loss_and_the_towers():
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
     linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")
     assert linear["common"] != prediction(Recipe(), WORLD, "mean")["common"]
-    assert prediction(Recipe(loss="supcon"), WORLD, None) is None
     narrow = Recipe(loss="linear", towers="linear", embed_dim=1)
     assert prediction(narrow, WORLD, "mean") != linear
     for loss in ("infonce", "siglip"):  # 1/temperature bounds the scores; no law is known
@@ -256,3 +278,11 @@ def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatc
     resumed = quick(long, share_out=True, resume=tmp_path)
     assert resumed["prompts"] == shared["prompts"] == alone["prompts"]
     assert resumed["trace"] == shared["trace"] == alone["trace"]
+
+
+def test_the_interval_over_models_counts_the_error_of_shared_test_images():
+    """Equal models differ in nothing; their error is that of the images, whose sets disagree by .02."""
+    by_set = np.array([[0.8] * 5, [0.82] * 5])
+    measured = _measured({"common": by_set, "counter": by_set}, np.ones(5, bool))
+    low, high = measured["interval95"]["common"]
+    assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)

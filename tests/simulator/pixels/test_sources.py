@@ -95,6 +95,7 @@ def cut_outs(folders, **fields) -> Scenery:
 
 
 def test_cut_outs_stand_before_photos(folders):
+    (folders / "objects" / "1 cat" / "._1.png").write_bytes(b"written by macOS beside 1.png")
     scene = cut_outs(folders)
     assert scene.objects.names == ("cat", "brown-bear")
     assert scene.shown == ("grass", "snow")

@@ -57,25 +57,6 @@ def test_siglip_is_a_sum_of_log_sigmoids(shape):
     assert torch.allclose(losses.siglip(I, T, s, b), expected, atol=1e-12)
 
 
-@given(shapes, st.integers(1, 4))
-def test_supcon_is_khosla_equation_2(shape, classes):
-    E, B, _, seed = shape
-    I, _, s = draw(shape)
-    s = s.reshape(-1).exp()
-    labels = torch.randint(classes, (E, B), generator=torch.Generator().manual_seed(seed))
-    for e in range(E):
-        terms = []
-        for i in range(B):
-            others = [a for a in range(B) if a != i]
-            positives = [p for p in others if labels[e, p] == labels[e, i]]
-            if positives:
-                score = s[e] * I[e] @ I[e, i]
-                log_sum = torch.logsumexp(score[others], 0)
-                terms.append(-sum(score[p] - log_sum for p in positives) / len(positives))
-        expected = sum(terms) / len(terms) if terms else torch.zeros((), dtype=torch.float64)
-        assert torch.allclose(losses.supcon(I, labels, s)[e], expected, atol=1e-12)
-
-
 # Weights of pairs: each loss has the minimiser of the weighted law.
 
 # A joint law of (x, t) on three images and three captions, with weights `COUNTS` for its six pairs.

@@ -130,6 +130,12 @@ class TestOneOfOnesOwn:
         with pytest.raises(ValueError, match="'agreeing'"):
             register(Agreeing)
 
+    def test_it_says_what_it_lacks(self):
+        with pytest.raises(ValueError, match="sampler = 'balanced'"):
+            Recipe(loss="agreeing", sampler="reweighted")
+        with pytest.raises(ValueError, match=r"'silent' .* heads"):
+            register(type("Silent", (Objective,), {"name": "silent", "captions": False}))
+
 
 # GroupDRO: group weights, the law of balanced groups, and the direction of contrastive losses.
 

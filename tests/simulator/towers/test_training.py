@@ -27,7 +27,7 @@ RECIPES = [
     Recipe(**SMALL),
     Recipe(**SMALL, loss="siglip"),
     Recipe(**SMALL, loss="supervised", clip=0.5, weight_decay=0.1),
-    Recipe(**SMALL, loss="supcon", temperature=0.1, activation="relu", n=40),
+    Recipe(**SMALL, temperature=0.1, activation="relu", n=40),
     Recipe(**SMALL, loss="linear", towers="linear", optimizer="sgd", n=16),
     Recipe(**SMALL, towers="linear", schedule="constant"),
     Recipe(**SMALL, loss="group-dro", clip=0.5),
@@ -37,6 +37,7 @@ RECIPES = [
     Recipe(**SMALL, sampler="contradicted"),
     Recipe(**SMALL, points="sobol"),
 ]
+NUMBERS = [name for name, field in Recipe.model_fields.items() if isinstance(field.default, float | int)]
 named = pytest.mark.parametrize(
     "recipe", RECIPES, ids=lambda r: f"{r.loss}-{r.towers}-{r.optimizer}-{r.sampler}-{r.points}"
 )
@@ -270,6 +271,7 @@ def test_any_number_of_ensembles_can_be_compiled_in_one_process():
         ({"loss": "supervised", "temperature": 0.1}, "temperature"),
         ({"loss": "supervised", "frozen": "text"}, "frozen = 'text'"),
         ({"learning_rate": 0.1}, "learning_rate"),
+        *(({name: wrong}, name) for name in NUMBERS for wrong in (True, "1")),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_nearest_choice(fields, words):

@@ -106,3 +106,13 @@ def test_a_custom_linear_rule_needs_only_a_direction():
     images = np.zeros((1, 9))
     images[0, 2], images[0, 3] = 1.0, 9.0  # object of class 2, background of class 0
     assert Blind().scores(three, images).argmax(1).tolist() == [2]
+
+
+@pytest.mark.parametrize("fields", [{"p_spu": np.zeros((0, 3))}, {"classes": np.zeros(0, int)}])
+@pytest.mark.parametrize("learner", [
+    learners.LinearCLIP(), learners.LinearCLIP(embed_dim=1), learners.InfoNCE("mean"), learners.InfoNCE("captions"),
+    learners.GaussianPMI(), learners.Logistic(), learners.LeastSquares(), learners.Bayes(),
+])  # fmt: skip
+def test_an_empty_grid_has_no_accuracies(learner, fields):
+    worlds = Worlds(**fields)
+    assert learner.accuracy(worlds).common.shape == learner.accuracy(worlds).counter.shape == worlds.shape

@@ -7,7 +7,9 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import ndtr
 
+from simulator.world import World
 from theory.learners.curve import accuracy_along
+from theory.learners.infonce import InfoNCE
 
 
 def right(eta, m_v: float, m_w: float, turn: float) -> float:
@@ -27,3 +29,14 @@ def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
         plus, minus = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
         expected = right(eta, plus, minus, turn), right(eta, minus, plus, turn)
         assert each == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize("p_inv", [1.0, 0.83])
+def test_a_mean_beyond_all_noise_decides_nothing_else(p_inv):
+    """Turned by 45 degrees, an object at 7e3 deviations was lost beside a background at 1e9; so was the other order."""
+    far = World(mu_inv=5e-5, mu_spu=-8.0, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=4e-6, dim_image=400_000, p_inv=p_inv)
+    near = World(mu_inv=0.4, sigma_inv=0.0, sigma_spu=500.0, sigma_xi=2e-9, p_inv=p_inv)
+    for world in (far, near):
+        assert list(InfoNCE("name").accuracy(world)) == pytest.approx([p_inv, p_inv], abs=1e-9)
+    slight = World(mu_inv=1e-9, mu_spu=8.0, sigma_inv=1e-9, sigma_spu=0.0, sigma_xi=8e-9, p_spu=0.5)
+    assert list(InfoNCE("name").accuracy(slight)) == pytest.approx([ndtr(1 / np.sqrt(2))] * 2, abs=1e-9)

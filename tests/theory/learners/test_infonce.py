@@ -356,6 +356,33 @@ def test_out_of_domain_is_refused():
         nearest_prompt_weights(worlds_with(mention_spu=0.5), "mean")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mu_inv": 5.6e-17},
+        {"mu_inv": 1e-8, "sigma_inv": 5e-6, "sigma_xi": 494.0, "mention_spu": 1e-9},
+        {"mu_inv": 1e-6, "sigma_inv": 1e-4, "sigma_spu": 0.5, "mu_spu": -1.0, "p_spu": 0.5, "mention_spu": 0.0},
+        {"mu_inv": 1e-9, "sigma_inv": 1e-5, "p_spu": 0.9, "mention_spu": 0.0},
+    ],
+)
+def test_an_object_of_almost_no_mean_has_its_limit(fields):
+    """To first order in mu_inv, g det/mu_inv = (sigma^2 + (mu nu)^2/det) x_0 + mu nu D tanh(v_1), an average over x_1.
+
+    Differences of log densities lose this to rounding: worlds did not return, or erred by 1e-4.
+    """
+    world = World(**fields)
+    got, blocks = pair(infonce_accuracy(Worlds.of(world), "name")), Worlds.of(world)
+    nu, (mu, mu_spu), S = world.nu_image, blocks.mean, blocks.scale**2 + world.nu_image
+    determinant, silent = 2 * blocks.scale**2 * nu + nu**2, world.mention_spu < 1
+    t = np.linspace(-9, 9, 20_001)
+    for sign, accuracy in zip((1, -1), got, strict=True):
+        x = sign * mu_spu + np.sqrt(S[1]) * t
+        v = mu_spu * x * (1 / S[1] if silent else nu / determinant[1])
+        pull = mu * nu * blocks.correlation[1] * np.tanh(v) / (blocks.scale[0] ** 2 + (mu * nu) ** 2 / determinant[0])
+        weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
+        assert accuracy == pytest.approx(weight @ ndtr((mu + pull) / np.sqrt(S[0])), abs=1e-6)
+
+
 def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
     """Exactly at p_spu = 1/2 a silent background leaves the object alone to decide: the boundary lies on x = 0."""
     fields = {

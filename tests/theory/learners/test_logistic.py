@@ -10,7 +10,7 @@ from reference import worlds_with
 from stattest import SHARE, assert_mean, mean_size
 
 from simulator.world import World, Worlds
-from theory.learners.logistic import logistic_direction, logistic_replicates
+from theory.learners.logistic import Logistic, logistic_direction, logistic_replicates
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
 
@@ -147,3 +147,13 @@ def test_a_block_with_mean_zero_gets_no_weight():
     assert u[0, 1] == 0
     assert np.all(u[:, 0] > 0)
     assert u[1, 1] > 0
+
+
+@pytest.mark.parametrize("p_inv", [0.5, 0.5 + 1e-10])
+def test_a_block_that_tells_nothing_settles_beside_one_that_tells_little(p_inv):
+    """Newton's steps along the first end in rounding, which is large beside the second's weight of 1e-11 per mean."""
+    world = World(p_spu=0.86, mu_inv=-8.3, mu_spu=7e-6, sigma_inv=0.04, sigma_spu=1.1, sigma_xi=4e-8, p_inv=p_inv)
+    got, alone = (list(Logistic().accuracy(w)) for w in (world, world.replace(mu_inv=0.0, p_inv=1.0)))
+    if p_inv == 0.5:
+        assert got == pytest.approx(alone, abs=1e-9)
+    assert sum(got) == pytest.approx(1.0, abs=1e-6)

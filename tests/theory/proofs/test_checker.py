@@ -52,7 +52,7 @@ def seen_bounded(f, bound: float) -> bool:
     """Whether the checker shows f <= bound on the whole cube as one box."""
     low, high = np.zeros((2, 1)), np.ones((2, 1))
     with ctx.workprec(BITS):
-        return bound_holds([f, *gradient(f, ["u", "v"]), f], ["u", "v"], low, high, np.array([bound]))
+        return bound_holds([f, *gradient(f, ["u", "v"])], ["u", "v"], low, high, np.array([bound]))
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,3 @@ def test_true_bounds_are_shown_and_false_ones_are_not(f, most):
 def test_no_bound_holds_for_a_partly_undefined_formula(f):
     """An undefined slope must not count as 0: with slope 0, the value at the centre would bound the box."""
     assert not seen_bounded(f, 1e9)
-
-
-def test_a_derivative_is_undefined_where_its_formula_is():
-    f, box = u + np.log(v - 0.5), (np.zeros((2, 1)), np.ones((2, 1)))
-    (slope,) = gradient(f, ["u"])
-    with ctx.workprec(BITS):
-        assert bound_holds([slope, *gradient(slope, ["u", "v"]), slope], ["u", "v"], *box, np.array([1.5]))
-        assert not bound_holds([slope, *gradient(slope, ["u", "v"]), f], ["u", "v"], *box, np.array([1.5]))

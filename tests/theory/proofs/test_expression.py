@@ -115,7 +115,7 @@ def test_formulas_that_are_not_arithmetic_are_refused_with_a_reason(branching, w
 
 
 def test_too_long_formulas_are_refused(monkeypatch):
-    monkeypatch.setattr("theory.proofs.expression.LARGEST", 20)
+    monkeypatch.setattr("theory.proofs.expression.MOST_NODES", 20)
     e = p
     for _ in range(30):
         e = e + mu

@@ -73,7 +73,7 @@ def test_t1_as_a_lemma_is_sound_at_every_point(quantity, relation):
         against=LeastSquares(),
     )
     (statement,) = statements(claim)
-    (obligation,) = statement.obligations
+    obligation = statement.obligations[0]
     lemma, (alternative,) = obligation.lemma, obligation.alternatives
     draw = np.random.default_rng(1)
     values = {name: draw.random(4000) for name in obligation.coordinates}

@@ -76,6 +76,41 @@ def test_differences_have_a_line_and_name_who_is_ahead():
     assert "exact, by theory" in words(figure)
 
 
+def test_infinite_values_take_the_end_colours(table):
+    infinite = table.reliance.where(table.mu_spu < 4, np.inf).where(table.p_spu < 1, -np.inf)
+    figure = plot(table.assign(reliance=infinite), "reliance", {"learner": "linear", "prompt": "name"})
+    figure.draw_without_rendering()
+    mesh = next(c for c in figure.axes[0].collections if isinstance(c, QuadMesh))
+    assert (mesh.get_array()[-1, 0], mesh.get_array()[0, -1]) == (mesh.norm.vmax, mesh.norm.vmin)
+
+
+def test_texts_of_users_are_no_formulas(table):
+    costs = "costs $x_{ and $y"
+    names = table.rename(mu_spu="loss").assign_coords(
+        learner=["<a> & $b_{$", "infonce"], loss=[f"${i}_{{$" for i in MU]
+    )
+    names["legend"] = ("legend", np.array(["", costs], dtype=object))
+    names["undefined"] = names.undefined.where(names.p_spu < 0.6, 1)
+    for what, at in (("counter", {"loss": "$0.5_{$"}), ("counter", {"p_spu": 0.5}), ("groups", {"p_spu": 0.5})):
+        figure = plot(names, what, at)
+        figure.draw_without_rendering()
+        assert "<a> & \\$b_{\\$" in words(figure)
+    assert costs.replace("$", "\\$") in words(plot(names, "counter", {"loss": "$0.5_{$"}))
+
+
+def test_infinite_measurements_have_no_interval(table):
+    infinite = handmade.measured(table.isel(mu_spu=0))
+    infinite[["reliance", "reliance_low"]] = infinite[["reliance", "reliance_low"]].where(infinite.p_spu < 1, np.inf)
+    plot(infinite, "reliance").draw_without_rendering()
+
+
+def test_two_panels_in_a_row_leave_room_for_the_words_around_them():
+    axes = {"mention_spu": np.linspace(0, 1, 6), "mention_inv": np.linspace(0.05, 1, 6), "p_inv": [0.8, 1.0]}
+    figure = plot(handmade.theory(axes, prompts=("name", "mean")), "linear:name minus linear:mean")
+    legible(figure)
+    assert figure.axes[0].get_window_extent().height == pytest.approx(1.9 * figure.dpi, rel=0.02)
+
+
 def hatched(ax):
     return {c.get_hatch(): c for c in ax.collections if isinstance(c, PolyCollection) and c.get_hatch()}
 
@@ -105,6 +140,12 @@ def test_lines_mark_worlds_without_an_answer():
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert cross.get_xdata().tolist() == [0.0]
     assert "Undefined: sigma_xi = 0" in words(figure)
+
+
+def test_the_caption_names_the_route_without_an_answer_and_the_default_world():
+    shown = words(plot(handmade.measured(handmade.theory({"sigma_xi": np.linspace(0, 4, 9)}, ("infonce",)))))
+    assert "Undefined (theory): sigma_xi = 0" in shown
+    assert r"World: $p_{\mathrm{spu}}$ = 0.9, $\mu_{\mathrm{spu}}$ = 1, all else by default." in shown
 
 
 def test_without_axes_each_learner_is_a_point():

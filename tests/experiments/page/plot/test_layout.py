@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
-from experiments.inference import t_bounds
+from experiments.inference import FRACTION, REALS, t_bounds
 from experiments.lab.studies import study
 from experiments.page.plot import draw
 from experiments.page.plot.frame import caption, title_of
@@ -54,6 +54,14 @@ def test_one_axis_makes_lines(table):
     assert np.array_equal(panel.series[3].data.value, at.common - at.counter)
 
 
+def test_a_learner_unknown_to_theory_keeps_its_only_prompt(table):
+    one = table.sel(prompt=["name"])
+    names = [name.replace("infonce", "my-own") for name in one.learner.values]
+    assert [w.spec for w in everyone(one.assign_coords(learner=one.learner.copy(data=names)))] == [
+        "linear:name", "my-own:name", "bayes"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("word", WHAT)
 def test_measured_words_have_theory_beside_them(counted, word):
     (panel,) = arrange(counted, word, {"mu_spu": "4", "sigma_spu": "1"}).panels
@@ -66,7 +74,8 @@ def test_measured_words_have_theory_beside_them(counted, word):
     }.get(word)
     own = at[word] if own is None else own
     data = panel.series[0].data
-    ends = t_bounds(own.values, 0.025)
+    support = {"drop": (-1, 1), "reliance": REALS}.get(word, FRACTION)
+    ends = t_bounds(own.values, 0.025, support)
     assert np.allclose(data.value, own.mean("replicate"))
     assert np.allclose(data.low, ends.low)
     assert np.allclose(data.high, ends.high)
@@ -154,7 +163,8 @@ def tables(draw):
     for i, (size, kind) in enumerate(zip(sizes, kinds, strict=True)):
         values = np.sort(rng.uniform(0.05, 0.95, size))
         coords[f"x{i}"] = (f"x{i}", [f"w{k}" for k in range(size)] if kind == "words" else values, {"scale": kind})
-    coords |= {"learner": names, "prompt": prompts} | ({"route": routes} if routes else {})
+    without = {"without_prompt": [name for name in names if name in ("bayes", "own")]}
+    coords |= {"learner": ("learner", names, without), "prompt": prompts} | ({"route": routes} if routes else {})
     dims = [*(f"x{i}" for i in range(len(sizes))), "learner", "prompt"]
     shape = [*sizes, len(names), len(prompts)]
     whole, long = [*dims, *(["route"] if routes else [])], [*shape, *([2] if routes else [])]

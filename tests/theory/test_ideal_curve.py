@@ -1,0 +1,211 @@
+"""Equivalent correlation and shortfall against their definition, over a fine grid of Bayes rules."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, ndtr
+from scipy.stats import binom
+from stattest import SHARE, spend
+
+from simulator.accuracy import Accuracy, Interval
+from simulator.pixels.views import Pixels
+from simulator.world import Attribute, World, Worlds
+from theory import learners
+from theory.ideal_curve import LEVEL, IdealCurve, equivalent, equivalent_of_draws
+
+HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
+
+sizes = st.floats(0.1, 4.0)
+worlds_of_two_classes = st.builds(
+    World,
+    p_spu=st.floats(0.02, 0.98),
+    mu_inv=sizes,
+    mu_spu=sizes,
+    sigma_inv=st.floats(0.1, 2.0),
+    sigma_spu=st.floats(0.1, 2.0),
+    sigma_xi=st.sampled_from([0.0, 1.0, 8.0]),
+    p_inv=st.sampled_from([1.0, 0.95, 0.7]),
+)
+# Ten grids of 16 worlds cost as much as ten worlds.
+rows = st.lists(worlds_of_two_classes, min_size=16, max_size=16).map(Worlds.of)
+many = settings(max_examples=10)
+
+
+def ideal_by_definition(world: World, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(c*, k*) of two classes: the object's coordinate beyond its threshold, by a fine trapezoid over the background.
+
+    The rule decides + where D_inv tanh(a x) + D_spu tanh(b s) > 0, with x and s in standard deviations.
+    """
+    a, b = (m / np.hypot(s, world.nu_image**0.5) for m, s, _, _ in world.numbers()[:2])
+    t = np.arange(-1800, 1801) / 200
+    weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
+    with np.errstate(divide="ignore"):
+        m = (2 * lam[:, None] - 1) / (2 * world.p_inv - 1) * np.tanh(b * (b + t))
+        threshold = np.arctanh(np.clip(m, -1, 1)) / a
+    together, apart = ndtr(a + threshold) @ weight, ndtr(a - threshold) @ weight
+    p = world.p_inv
+    return p * together + (1 - p) * (1 - apart), p * apart + (1 - p) * (1 - together)
+
+
+@given(worlds_of_two_classes, st.floats(0.3, 1), st.floats(0, 1))
+@settings(max_examples=25)
+def test_both_numbers_are_the_minimiser_and_the_minimum_over_all_correlations(world, common, share):
+    counter = share * common
+    place = equivalent(world, Accuracy(common, counter))
+    # Fine near the ends, where the ideal drop can change within 1e-6 of lambda = 1. The last entry is p' itself.
+    lam = np.concatenate([[0.0], expit(np.linspace(-30, 30, 301)), [1.0], [np.nan_to_num(place.correlation, nan=0.5)]])
+    c, k = ideal_by_definition(world, lam)
+    regret = lam * (c - common) + (1 - lam) * (k - counter)
+    # With p_inv < 1 the threshold is infinite beyond a point, where the trapezoid's error is of the size of its step.
+    precision = 1e-6 if world.p_inv == 1 else 1e-3
+    assert place.shortfall <= regret.min() + precision
+    if not np.isnan(place.correlation):
+        assert place.shortfall == pytest.approx(regret[-1], abs=precision)
+
+
+@given(rows)
+@many
+def test_the_bayes_rule_of_a_world_has_its_correlation_and_no_shortfall(worlds):
+    curve = IdealCurve(worlds)
+    slope = (curve.at(worlds.p_spu + 1e-3).drop - curve.at(worlds.p_spu - 1e-3).drop) / 2e-3
+    place = equivalent(worlds, learners.named("bayes").accuracy(worlds))
+    assert np.abs(place.shortfall).max() < 1e-8
+    np.testing.assert_allclose(place.correlation[slope > 0.01], worlds.p_spu[slope > 0.01], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "least-squares"])
+@given(rows)
+@many
+def test_accuracies_are_those_of_an_ideal_classifier_less_the_shortfall(name, worlds):
+    accuracy = learners.named(name).accuracy(worlds)
+    place = equivalent(worlds, accuracy)
+    assert place.shortfall.min() > -1e-8
+    inside = (place.correlation > 0) & (place.correlation < 1)
+    ideal = IdealCurve(worlds).at(np.where(inside, place.correlation, 0.5))
+    for best, own in zip(ideal, accuracy, strict=True):
+        np.testing.assert_allclose((best - place.shortfall)[inside], own[inside], rtol=0, atol=1e-7)
+
+
+def test_the_headline_world_of_theory():
+    expected = {
+        ("infonce", "name"): (0.621, 0.0000),
+        ("infonce", "mean"): (0.967, 0.0016),
+        ("linear", "name"): (0.789, 0.0057),
+        ("linear", "mean"): (0.924, 0.0047),
+        ("logistic", None): (0.874, 0.0062),
+        ("least-squares", None): (0.916, 0.0051),
+        ("bayes", None): (0.900, 0.0000),
+    }
+    for (name, prompt), numbers in expected.items():
+        learner = learners.named(name, prompt=prompt) if prompt else learners.named(name)
+        place = equivalent(HEADLINE, learner.accuracy(HEADLINE))
+        assert tuple(place) == pytest.approx(numbers, abs=6e-4), (name, prompt)
+
+
+@given(worlds_of_two_classes.filter(lambda world: world.sigma_xi > 0 and world.p_spu > 0.5))
+@settings(max_examples=25)
+def test_infonce_asked_by_name_has_a_correlation_between_chance_and_the_worlds(world):
+    place = equivalent(world, learners.named("infonce", prompt="name").accuracy(world))
+    if not np.isnan(place.correlation):
+        assert 0.5 - 1e-3 <= place.correlation <= world.p_spu + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("world", "accuracy", "correlation", "shortfall"),
+    [
+        (HEADLINE, (0.9, 0.0), 1.0, None),  # more drop than any ideal classifier has
+        (HEADLINE, (0.0, 0.9), 0.0, None),
+        (World(mu_spu=0.0), (0.8, 0.7), np.nan, ndtr(1 / np.sqrt(1 + 1 / 64)) - 0.8),  # no background
+        (World(mu_inv=0.0, mu_spu=2.0), (0.6, 0.3), 0.5, 0.05),  # no object: any mixture of two background rules
+        (World(sigma_inv=0.0, sigma_xi=0.0), (0.9, 0.8), 1.0, 0.1),  # a clear object: the ideal drop is 0
+        (World(sigma_inv=0.0, sigma_xi=0.0), (0.8, 0.8), np.nan, 0.2),
+        (World(sigma_spu=0.0, sigma_xi=0.0, p_inv=0.8), (1.0, 0.0), np.nan, 0.0),  # flat beyond p_inv
+        (World(sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0), (0.9, 0.8), 1.0, 0.1),
+    ],
+)
+def test_ends_and_places_that_are_undetermined(world, accuracy, correlation, shortfall):
+    place = equivalent(world, Accuracy(*accuracy))
+    assert place.correlation == pytest.approx(correlation, abs=1e-6, nan_ok=True)
+    if shortfall is not None:
+        assert place.shortfall == pytest.approx(shortfall, abs=1e-6)
+
+
+def test_further_attributes_leave_the_ideal_curve_as_it_is():
+    accuracy = Accuracy(0.9, 0.5)
+    further = HEADLINE.replace(attribute=(Attribute(p=0.9, mu=1.5),))
+    assert tuple(equivalent(further, accuracy)) == tuple(equivalent(HEADLINE, accuracy))
+
+
+def test_grids_and_single_worlds_agree():
+    grid = Worlds(mu_spu=[[0.5], [1.5]], classes=[2, 2, 3], p_spu=0.8)
+    accuracy = Accuracy(np.full((2, 3), 0.9), np.linspace(0.4, 0.85, 6).reshape(2, 3))
+    place = equivalent(grid, accuracy)
+    for index in np.ndindex(2, 3):
+        single = equivalent(grid.world(index), accuracy[index])
+        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-9)
+
+
+@pytest.mark.parametrize("K", [3, 5])
+def test_many_classes_meet_the_rule_that_counts_drawn_images(K):
+    """The ideal accuracies at p' exceed those of the learner by the shortfall, on images drawn with labels."""
+    world = World(classes=K, mu_inv=2.0, mu_spu=3.0, sigma_xi=4.0)
+    accuracy = learners.named("linear").accuracy(world)
+    place = equivalent(world, accuracy)
+    ideal = learners.named("bayes")
+    n, rng = 200_000, np.random.default_rng(0)
+    for counter in (0, 1):
+        z = rng.standard_normal((n, 2, K)) * np.sqrt(
+            np.array([[world.sigma_inv], [world.sigma_spu]]) ** 2 + world.nu_image
+        )
+        z[:, 0, 0] += world.mu_inv
+        z[:, 1, counter] += world.mu_spu
+        scores = ideal.scores(world.replace(p_spu=float(place.correlation)), z.reshape(n, -1))
+        hits = (scores.argmax(axis=1) == 0).sum()
+        spend(SHARE)
+        expected = tuple(accuracy)[counter] + place.shortfall
+        law = binom(n, expected)
+        # 1e-3 is the precision that `equivalent` states.
+        assert law.ppf(SHARE / 2) - 1e-3 * n <= hits <= law.isf(SHARE / 2) + 1e-3 * n
+
+
+@given(rows, st.floats(0.5, 0.95), st.floats(0.2, 0.9), st.floats(0.001, 0.05))
+@many
+def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, counter, half):
+    sides = (common - half, common + half), (counter - half, counter + half)
+    interval = equivalent(worlds, Accuracy(common, counter, Interval(*sides, 0.9))).interval
+    assert interval.level == 0.9
+    for c in np.linspace(*sides[0], 3):
+        for k in np.linspace(*sides[1], 3):
+            place = equivalent(worlds, Accuracy(c, k))
+            known = (place.shortfall >= 0) & ~np.isnan(place.correlation)  # a world allows these accuracies
+            for value, (low, high) in zip(place, interval[:2], strict=True):
+                assert np.all((low - 1e-6 <= value)[known])
+                assert np.all((value <= high + 1e-6)[known])
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+def test_intervals_of_draws_cover(prompt):
+    """1,000 experiments of eight replicates on 1,000 images per group; a coverage of 90 % would fail."""
+    runs, truth = 1000, learners.named("linear", prompt=prompt).accuracy(HEADLINE)
+    exact = equivalent(HEADLINE, truth)
+    rng = np.random.default_rng(1)
+    draws = np.stack([rng.binomial(1000, x, (8, runs)) / 1000 for x in truth], axis=1)
+    interval = equivalent_of_draws(Worlds(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
+    for (low, high), value in zip(interval[:2], exact, strict=True):
+        spend(SHARE)
+        covered = ((low <= value) & (value <= high)).sum()
+        assert covered >= binom(runs, LEVEL).ppf(SHARE)
+
+
+def test_one_replicate_has_no_interval():
+    assert equivalent_of_draws(HEADLINE, np.array([[0.9, 0.5]])).interval is None
+
+
+@pytest.mark.parametrize(
+    ("world", "accuracy", "words"),
+    [(World(views=Pixels()), (0.9, 0.5), "pixels"), (HEADLINE, (1.2, 0.5), "1.2"), (HEADLINE, (0.5, np.nan), "nan")],
+)
+def test_refusals(world, accuracy, words):
+    with pytest.raises(ValueError, match=words):
+        equivalent(world, Accuracy(*accuracy))

@@ -1,0 +1,230 @@
+"""The ideal curve of a world, and where a classifier stands against it: equivalent correlation and shortfall.
+
+Fix a world and change only its correlation to lambda. Its Bayes rule has group accuracies c*(lambda) and k*(lambda);
+they form the ideal curve, on which further attributes are uniform, as in the test law. Weight the groups as lambda
+does: B(lambda) = lambda c* + (1 - lambda) k* is the best accuracy that any classifier can have. A classifier with
+accuracies (c, k) therefore has
+    R(lambda) = B(lambda) - lambda c - (1 - lambda) k >= 0   for every lambda in [0, 1].
+R is convex. Its minimiser p' is the equivalent correlation, its minimum r the shortfall. Where the ideal drop
+c* - k* takes the classifier's drop, it does so at p', and
+    (c, k) = (c*(p') - r, k*(p') - r).
+A drop beyond those of the ideal curve gives p' = 0 or p' = 1. Because c*' = (1 - lambda) B'' and k*' = -lambda B'', the
+ideal drop and c* rise with lambda, and k* falls.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize.elementwise import find_root
+from scipy.special import expit, stdtrit
+
+from simulator.accuracy import Accuracy, Numbers
+from simulator.world import World, Worlds
+from theory.learners.bayes import Bayes
+
+NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
+SMALLEST_CHANGE = 1e-8  # of the ideal drop, which is known to about 1e-9
+ROUNDING = 1e-12  # of an accuracy
+LEVEL = 0.95  # of intervals from replicates
+_LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
+_LAMBDAS = np.concatenate([[0.0], expit(np.linspace(-12, 12, 65)), [1.0]])
+
+
+class EquivalentInterval(NamedTuple):
+    """Confidence intervals of both numbers, and their coverage.
+
+    Attributes
+    ----------
+    correlation, shortfall
+        (low, high) of each.
+    level
+        Coverage, a probability.
+    """
+
+    correlation: tuple[Numbers, Numbers]
+    shortfall: tuple[Numbers, Numbers]
+    level: float
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """The ideal classifier that a classifier acts like.
+
+    Parameters
+    ----------
+    correlation : arrays of one shape, or numbers, in [0, 1]
+        p', the correlation of the world whose ideal classifier has the same drop. Below the world's own correlation the
+        classifier learns less of the background than the data offer, above it more. nan if the accuracies do not
+        determine it.
+    shortfall : like `correlation`
+        r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
+        world: no classifier has these accuracies.
+    interval : EquivalentInterval or None
+        None if the accuracies have none.
+    """
+
+    correlation: Numbers
+    shortfall: Numbers
+    interval: EquivalentInterval | None = None
+
+    def __iter__(self):
+        """(correlation, shortfall), so that a pair can be unpacked."""
+        return iter((self.correlation, self.shortfall))
+
+
+def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
+    """Equivalent correlation and shortfall of a classifier, from its group accuracies.
+
+    Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes: the Bayes rule
+    is sampled, and both are right to about 1e-3.
+
+    Parameters
+    ----------
+    world
+        One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
+    accuracy
+        Accuracies on the groups, of the grid's shape or one pair for all. Its interval, if any, gives the result's
+        interval at the same level: every pair of accuracies within it has its p' and r within the result's.
+
+    Returns
+    -------
+    Equivalent
+        Arrays of the grid's shape. The correlation is nan where the background or the accuracies carry no information
+        about it: mu_spu = 0, or an ideal drop that is constant around the classifier's.
+
+    Raises
+    ------
+    ValueError
+        For worlds of pixels, whose ideal classifier no formula describes, and for accuracies outside [0, 1].
+
+    Examples
+    --------
+    >>> from theory import learners
+    >>> world = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
+    >>> e = equivalent(world, learners.named("bayes").accuracy(world))
+    >>> round(float(e.correlation), 6), round(abs(float(e.shortfall)), 8)
+    (0.9, 0.0)
+    """
+    worlds = Worlds.of(world)
+    if worlds.views is not None:
+        raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
+    common, counter = np.broadcast_arrays(*(np.asarray(x, float) for x in accuracy), np.empty(worlds.shape))[:2]
+    for value in (common, counter):
+        outside = ~((value >= 0) & (value <= 1))  # nan, too
+        if outside.any():
+            raise ValueError(f"an accuracy of {value[outside].flat[0]:.6g} lies outside [0, 1]")
+    curve = IdealCurve(worlds)
+    correlation, shortfall = curve.place(common, counter)
+    if accuracy.interval is None:
+        return Equivalent(correlation, shortfall)
+    ends = (np.broadcast_to(np.clip(x, 0, 1), worlds.shape) for pair in accuracy.interval[:2] for x in pair)
+    return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=accuracy.interval.level))
+
+
+def equivalent_of_draws(world: World | Worlds, draws: Float[np.ndarray, "R 2 *w"]) -> Equivalent:
+    """Equivalent correlation and shortfall of the mean over replicates, with intervals from their scatter.
+
+    R(lambda) is linear in the accuracies, so a mean over replicates has an equivalent correlation and a shortfall, too.
+    The interval of p' is that of the drop. With s(lambda) the standard error of lambda c + (1 - lambda) k and t a
+    Student quantile, r lies between min(R - t s) and min(R + t s) over lambda.
+
+    Parameters
+    ----------
+    world
+        One world, or a grid of any shape.
+    draws
+        (common, counter) of independent replicates.
+
+    Returns
+    -------
+    Equivalent
+        As from `equivalent`. The interval has level LEVEL, and is None for a single replicate.
+
+    Raises
+    ------
+    ValueError
+        In the same cases as `equivalent`.
+    """
+    mean, R = draws.mean(axis=0), len(draws)
+    place = equivalent(world, Accuracy(mean[0], mean[1]))
+    if R == 1:
+        return place
+    curve, t = IdealCurve(Worlds.of(world)), stdtrit(R - 1, (1 + LEVEL) / 2)
+    c, k = np.moveaxis(draws - mean, 1, 0)
+    V_c, V_k, C = ((x * y).sum(axis=0) / (R * (R - 1)) for x, y in ((c, c), (k, k), (c, k)))
+    margin = t * np.sqrt(V_c + V_k - 2 * C)
+    correlation = tuple(curve.with_drop(mean[0] - mean[1] + sign * margin) for sign in (-1, 1))
+    low = high = np.full(curve.shape, np.inf)
+    for lam in (*_LAMBDAS, np.nan_to_num(place.correlation, nan=0.5)):
+        regret = curve.regret(lam, mean[0], mean[1])
+        margin = t * np.sqrt(lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C)
+        low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
+    return Equivalent(*place, EquivalentInterval(correlation, (np.maximum(low, 0.0), high), LEVEL))
+
+
+class IdealCurve:
+    """c*, k* and their inverses for a grid of worlds."""
+
+    def __init__(self, worlds: Worlds):
+        self.shape = worlds.shape
+        self.worlds = worlds.replace(attribute=()).ravel()
+
+    def at(self, correlation: Numbers) -> Accuracy:
+        """The Bayes rules' accuracies at another correlation, one per world."""
+        lam = np.broadcast_to(correlation, self.shape).ravel()
+        return Accuracy(*(x.reshape(self.shape) for x in self._ideal(lam, np.arange(len(lam)))))
+
+    def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
+        """(p', r) of classifiers; p' is nan where it is undetermined."""
+        lam = self.with_drop(common - counter)
+        return np.where(self._undetermined(lam, common - counter), np.nan, lam)[()], self.regret(lam, common, counter)
+
+    def with_drop(self, drop: Numbers) -> Numbers:
+        """The correlation at which the ideal drop takes a value; 0 or 1 if it is beyond all of them."""
+        return self._inverse(lambda ideal: ideal.drop, drop)
+
+    def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
+        """R(lambda)."""
+        ideal = self.at(lam)
+        return lam * (ideal.common - common) + (1 - lam) * (ideal.counter - counter)
+
+    def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> EquivalentInterval:
+        """Smallest and largest p' and r over a rectangle of accuracies.
+
+        p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
+        """
+        low = np.maximum(self.with_drop(c_L - k_U), self._inverse(lambda ideal: ideal.common, c_L))
+        high = np.minimum(self.with_drop(c_U - k_L), self._inverse(lambda ideal: -ideal.counter, -k_L))
+        least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
+        return EquivalentInterval((low, high), (np.maximum(least, 0.0), most), level)
+
+    def _inverse(self, rising: Callable[[Accuracy], Numbers], target: Numbers) -> Numbers:
+        """The lambda at which an increasing function of the curve's point takes its target."""
+        target = np.ravel(np.broadcast_to(target, self.shape))
+        index = np.arange(len(target))
+        below, above = (rising(self._ideal(np.full(len(target), end), index)) for end in (0.0, 1.0))
+        result = np.where(target >= above - ROUNDING, 1.0, 0.0)
+        inside = np.flatnonzero((below + ROUNDING < target) & (target < above - ROUNDING))
+        if len(inside):
+            found = find_root(
+                lambda h, i, value: rising(self._ideal(expit(h), i.astype(int))) - value,
+                _LOG_ODDS,
+                args=(inside.astype(float), target[inside]),
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING},
+            )
+            result[inside] = expit(found.x)
+        return result.reshape(self.shape)[()]
+
+    def _undetermined(self, lam: Numbers, drop: Numbers):
+        """Whether the background says nothing, or the ideal drop is constant on one side of its place."""
+        left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
+        flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
+        flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
+        return flat | np.reshape(self.worlds.mean[:, 1] == 0, self.shape)
+
+    def _ideal(self, lam: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
+        """Accuracies of the Bayes rules of some worlds at the correlations `lam`."""
+        return Bayes().accuracy(self.worlds[index].replace(p_spu=np.clip(lam, *expit(_LOG_ODDS))))
