@@ -64,10 +64,7 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
 
 
 def world_of(fields: dict[str, Any]) -> World:
-    try:
-        return World(**fields)
-    except ValidationError as failure:
-        raise RequestError(refusal(failure)) from None
+    return world_from(None, fields)
 
 
 def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:

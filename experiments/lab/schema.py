@@ -37,6 +37,7 @@ GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "reliance")
 CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
 LOST = "unknown: a file of the store was lost"
+Index = tuple[int | slice, ...]  # of cells of a block
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -108,28 +109,28 @@ class Block:
             for name, variable in variables(study, estimated).items()
         }
         self.sentences: dict[int, str] = {}
-        self._places: dict[str, dict[tuple[int, ...], str]] = {name: {} for name in CODED if name in self.arrays}
+        self._reasons: dict[str, list[tuple[Index, str]]] = {name: [] for name in CODED if name in self.arrays}
 
     def measure(self, at: tuple[int, ...], values: dict[str, np.ndarray], seconds: float) -> None:
         for name in values.keys() & self.arrays.keys():
             self.arrays[name][at] = values[name]
         self.arrays["seconds"][at] = seconds
 
-    def refuse(self, at: tuple[int, ...], sentence: str, variable: str = "undefined") -> None:
-        """Enter why a cell has no number; the first reason is kept."""
-        self._places[variable].setdefault(at, sentence)
+    def refuse(self, at: Index, sentence: str, variable: str = "undefined") -> None:
+        """Enter why some cells have no number."""
+        self._reasons[variable].append((at, sentence))
 
     def encode(self) -> "Block":
-        for variable, places in self._places.items():
+        for variable, reasons in self._reasons.items():
             alike: dict[str, set[str]] = defaultdict(set)
-            for sentence in places.values():
+            for sentence in {sentence for _, sentence in reasons}:
                 alike[_NUMBER.sub("#", sentence)].add(sentence)
             shared = {one: _with_ranges(template, some) for template, some in alike.items() for one in some}
-            for at, sentence in places.items():
+            for at, sentence in reasons:
                 code = crc32(shared[sentence].encode()) & 0x7FFFFFFF or 1
                 self.arrays[variable][at] = code
                 self.sentences[code] = shared[sentence]
-            places.clear()
+            reasons.clear()
         return self
 
 

@@ -35,8 +35,7 @@ def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
 
 def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law: Law | str) -> None:
     if isinstance(law, str):
-        for place in product(*(range(each.start, each.stop) for each in part)):
-            block.refuse((*place, *series), law, f"{prefix}undefined")
+        block.refuse((*part, *series), law, f"{prefix}undefined")
         return
     worlds = Worlds.of(law.world)
     # The grid has length 1 along axes that do not change the world, and broadcasts along them.
@@ -46,12 +45,9 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
         if prefix + column in block.arrays:  # only estimates have intervals
             block.arrays[prefix + column][(*part, *series)] = np.broadcast_to(numbers, worlds.shape).reshape(grid)
     for world, sentence in refusals.items():
-        along = [
-            range(each.start, each.stop) if length == 1 else [each.start + i]
-            for i, length, each in zip(world or (0,) * len(grid), grid, part, strict=True)
-        ]
-        for place in product(*along):
-            block.refuse((*place, *series), sentence, f"{prefix}undefined")
+        places = zip(world or (0,) * len(grid), grid, part, strict=True)
+        at = [each if length == 1 else each.start + i for i, length, each in places]
+        block.refuse((*at, *series), sentence, f"{prefix}undefined")
 
 
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:
