@@ -85,8 +85,8 @@ def axis(name: str, values: Any) -> Axis:
     if not 1 <= len(values) <= LONGEST:
         raise RequestError(f"axis {field} has {len(values):,} values; give 1 to {LONGEST:,}")
     checked = _checked(field, values)
-    twice, count = Counter(checked).most_common(1)[0]
-    if count > 1:
+    if len(set(checked)) < len(checked):
+        ((twice, _),) = Counter(checked).most_common(1)
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
     return Axis(field, tuple(checked), scale)
 
@@ -144,7 +144,7 @@ def _kind(field: str) -> Any:
     return annotation
 
 
-def _checked(field: str, values: Sequence[Value]) -> list[Value]:
+def _checked(field: str, values: Sequence[Any]) -> list[Value]:
     kind = _kind(field)
     for value in values:
         if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
