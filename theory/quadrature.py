@@ -45,7 +45,7 @@ def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:
 _NODES, _FINE = _clenshaw_curtis(16)
 _ROUGH = np.zeros(17)
 _ROUGH[::2] = _clenshaw_curtis(8)[1]
-PANELS = 2000  # per world; a step needs about seventy
+PANELS = 2000  # per world, unless said otherwise; a step needs about seventy
 _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in doubt is below 1e-10
 
 
@@ -55,12 +55,13 @@ def gaussian_average(
     components: int,
     tolerance: float = 1e-6,
     panels: int = 6,
+    budget: int = PANELS,
 ) -> Float[np.ndarray, "worlds c"]:
     """E f(t), t ~ N(0, 1), for many worlds at once: adaptive Clenshaw-Curtis on bisected panels.
 
     A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
     depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth. Raises
-    ArithmeticError if a world needs more than PANELS.
+    ArithmeticError if a world needs more than `budget` panels.
     """
     edges = np.linspace(-RANGE, RANGE, panels + 1)
     low, high = np.tile(edges[:-1], worlds), np.tile(edges[1:], worlds)
@@ -68,9 +69,9 @@ def gaussian_average(
     result, spent = np.zeros((worlds, components)), np.zeros(worlds, int)
     while len(index):
         spent += np.bincount(index, minlength=worlds)
-        if spent.max() > PANELS:
+        if spent.max() > budget:
             raise ArithmeticError(
-                f"an average over images did not settle to {tolerance:g} within {PANELS} panels; a boundary so jagged "
+                f"an average over images did not settle to {tolerance:g} within {budget} panels; a boundary so jagged "
                 "is mostly rounding, and a world less close to the edge of the domain has an answer"
             )
         half = (high - low)[:, None] / 2

@@ -96,37 +96,29 @@ def sweep(
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
-    from experiments.lab.axes import parsed  # start-up time, as in all functions below
-
-    axes: dict[str, Any] = {}
-    for one in map(parsed, axis or ()):
-        if one.name in axes:
-            raise RequestError(f"axis {one.name!r} is given more than once")
-        axes[one.name] = one
+    axes, recipe, fields_of_world = _axes(axis), given(training), given(world)
     fields = {"learners": learner, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
-    flags = {"recipe": given(training), "world": given(world), **fields}
-    for name in axes.keys() & {*fields, *flags["recipe"], *flags["world"]}:
+    flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}
+    for name in axes.keys() & {*fields, *recipe, *fields_of_world}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
-    flags["axes"] = axes
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
     computing = {"workers": workers, "scheduler": scheduler}
-    finetuning = what == FINETUNED
-    elsewhere = {"prompt": prompt, "route": route, **computing, "csv": csv} if finetuning else pretrained
-    for name in (name for name, value in elsewhere.items() if value is not None):
-        raise RequestError(
-            f"--{name} has {'no meaning' if finetuning else 'a meaning only'} for {FINETUNED}; leave it out"
-        )
-    if finetuning:
+    elsewhere = {"prompt": prompt, "route": route, **computing, "csv": csv} if what == FINETUNED else pretrained
+    for name, value in elsewhere.items():
+        if value is not None:
+            whom = "no meaning for" if what == FINETUNED else "a meaning only for"
+            raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
+    if what == FINETUNED:
         from experiments.lab.finetuning.spec import checked, preset
 
         request = checked(full, flags, world_file, **pretrained)
         note(preset().question)
         note(request.sentence())
         if not dry_run:
-            from experiments.lab.finetuning.selection import run as finetune
+            from experiments.lab.finetuning.selection import run as select
 
-            emit(finetune(request, None if output is None else Path(output), note), json, finetuning_view)
+            emit(select(request, None if output is None else Path(output), note), json, finetuning_view)
         return
     from experiments.lab.execution import executor, run
     from experiments.lab.planning import plan
@@ -161,6 +153,16 @@ def sweep(
             at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
             note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
     emit(result, json, study_view)
+
+
+def _axes(texts: list[str] | None) -> dict[str, Any]:
+    from experiments.lab.axes import parsed  # start-up time, as in all functions here
+
+    axes: dict[str, Any] = {}
+    for one in map(parsed, texts or ()):
+        if axes.setdefault(one.name, one) is not one:
+            raise RequestError(f"axis {one.name!r} is given more than once")
+    return axes
 
 
 def designs(*, json: Json = False) -> None:

@@ -192,6 +192,21 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
     assert sound.sum() >= 297
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mu_inv": 2.9e-3, "sigma_inv": 0.0, "sigma_spu": 5.4, "mu_spu": -1.8e-6, "p_inv": 0.5, "mention_inv": 1e-9},
+        {"mu_inv": 1e-5, "sigma_inv": 9e-8, "sigma_spu": 541.0, "mu_spu": 2.37, "p_spu": 0.505, "mention_spu": 1e-9},
+    ],
+)
+def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
+    """Three grids agree. Cuts once leapt over a strip, and the search that replaced them took minutes."""
+    mixture = prompt_mixture(Worlds(**{"mention_spu": 0.6, **fields}).ravel(), "background")
+    results = [contour_accuracy(mixture, 1e-6, spacing) for spacing in SPACINGS]
+    assert all(sound.all() for _, sound in results)
+    np.testing.assert_allclose([accuracy for accuracy, _ in results], results[0][0][None].repeat(3, 0), atol=1e-7)
+
+
 def test_two_changes_of_sign_between_neighbouring_nodes_are_found():
     """Worlds where such pairs make up to 2.3e-5."""
     grid = random_worlds(250, seed=1)[[94, 153, 227, 237]]
