@@ -39,14 +39,6 @@ def test_the_exact_law_is_used_if_it_is_known():
         simulate(World(), LeastSquares(), 200, 3, "exact", 0)
 
 
-def test_every_trainable_learner_simulates():
-    """Maximum margins need separable pairs: few, with distant means."""
-    far = World(mu_inv=8.0, sigma_spu=0.1, dim_image=2, dim_text=2)
-    for name in trainable():
-        world = far if name == "max-margin" else NARROW
-        assert 0 <= simulate(world, named(name), 60, 2, "direct", 1)["counter"] <= 1
-
-
 def test_a_row_is_found_by_class_or_base_class():
     class Mine(Learner):
         name, words = "mine", "a rule of my own"
