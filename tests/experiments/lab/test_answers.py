@@ -6,7 +6,7 @@ from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
-from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator, trainable
+from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator
 from experiments.lab.answers import predict, simulate
 from simulator.world import World
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
