@@ -29,11 +29,7 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
-    """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies.
-
-    Raises RequestError if the theory has no answer (a tie, a separable law, no view noise), or no law is known after
-    the mitigation.
-    """
+    """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
     given = Setting(world, learner)
     law = known_law(mitigate, given)
     accuracy = population(law)
@@ -123,9 +119,6 @@ def simulate(
 
     method: "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None for exact if the law
     is known. interval95 is the t interval of the mean over replicates, None for one replicate.
-
-    Raises RequestError for n outside [2, 1e12] or a direct run above LARGEST_DRAW numbers, RunError if a drawn sample
-    has no solution.
     """
     if not 2 <= n <= 10**12:
         raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
@@ -203,5 +196,4 @@ def _accuracies(setting: Setting, n, count, method, seed):
 
 
 def in_groups(accuracy: Accuracy) -> dict[str, float]:
-    """A pair of accuracies by the names in GROUPS."""
     return {name: float(in_words(name, accuracy)) for name in GROUPS}

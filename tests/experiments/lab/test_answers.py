@@ -6,7 +6,7 @@ from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
-from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator, trainable
+from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
 from simulator.world import World
@@ -38,14 +38,6 @@ def test_the_exact_law_is_used_if_it_is_known():
         assert abs(document["counter"] - document["predicted"]["counter"]) < 0.2
     with pytest.raises(RequestError, match="in worlds of this shape"):
         simulate(World(), LeastSquares(), 200, 3, "exact", 0)
-
-
-def test_every_trainable_learner_simulates():
-    """Maximum margins need separable pairs: few, with distant means."""
-    far = World(mu_inv=8.0, sigma_spu=0.1, dim_image=2, dim_text=2)
-    for name in trainable():
-        world = far if name == "max-margin" else NARROW
-        assert 0 <= simulate(world, named(name), 60, 2, "direct", 1)["counter"] <= 1
 
 
 def test_a_row_is_found_by_class_or_base_class():

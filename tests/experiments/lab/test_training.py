@@ -230,13 +230,6 @@ def test_predictions_fit_the_loss_and_the_towers():
 FLAGS = "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4 --no-compile"
 
 
-def test_the_verb_prints_one_document(capsys):
-    assert main([*FLAGS.split(), "--json"]) == 0
-    printed = capsys.readouterr()
-    assert json.loads(printed.out)["method"] == "fresh pairs"
-    assert "step 12 of 12" in printed.err
-
-
 def on_two(flags):
     """Finished `train` on two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
