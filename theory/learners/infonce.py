@@ -58,17 +58,6 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
-def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
-
-    A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior.
-    """
-    q = worlds.prompt(prompt)
-    if np.any((q != 0) & (worlds.mention < 1)):
-        raise ValueError("a block of the prompt has a mention below 1: the limit of the PMI rule is not linear there")
-    return q
-
-
 def _refuse(worlds: Worlds) -> None:
     if np.any(worlds.nu_image <= 0):
         raise ValueError(

@@ -4,6 +4,7 @@ For sampled worlds with several attributes, and for the rare boundary that `cont
 """
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
@@ -37,22 +38,20 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
     for inner, outer, part in ((0, 1, influence[:, 0] >= influence[:, 1]), (1, 0, influence[:, 0] < influence[:, 1])):
         chosen = np.flatnonzero(part)
 
-        def values(index, t, inner=inner, outer=outer, chosen=chosen):
+        def values(rows, t, inner=inner, outer=outer):
             result = np.empty((*t.shape, 2))
             per_chunk = max(1, CELLS // (4 * t.shape[1] * (len(GRID) + 4 * len(NEAR))))
-            for start in range(0, len(index), per_chunk):
+            for start, (group, sign) in product(range(0, len(rows), per_chunk), enumerate((1, -1))):
                 part = slice(start, start + per_chunk)
-                rows = chosen[index[part]]
-                some = worlds[rows]
-                for group, sign in enumerate((1, -1)):
-                    means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
-                    x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
-                    rest = prompt_terms(x, some[np.s_[:, None]], np.broadcast_to(q[rows, outer, None], x.shape), outer)
-                    result[part, :, group] = line_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
+                some, own = worlds[rows[part]], q[rows[part]]
+                means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
+                x = means[:, outer, None] + np.sqrt(S[rows[part], outer, None]) * t[part]
+                rest = prompt_terms(x, some[np.s_[:, None]], np.broadcast_to(own[:, outer, None], x.shape), outer)
+                result[part, :, group] = line_accuracy(some, own[:, inner], inner, means[:, inner], rest)
             return result
 
         if len(chosen):
-            accuracy[chosen] = gaussian_average(values, len(chosen), 2, tolerance, budget=PANELS)
+            accuracy[chosen] = gaussian_average(values, chosen, 2, tolerance, budget=PANELS)
     return accuracy
 
 
