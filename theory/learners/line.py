@@ -61,11 +61,6 @@ def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray
     return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
 
 
-def parts_at(parts: Parts, index) -> Parts:
-    """Both parts at an index."""
-    return Parts(parts.distinct[index], parts.shared[index])
-
-
 def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
     """Positive where log p(x_I, p_+) > log p(x_I, p_-): the difference of the two prompts' distinct parts."""
     distinct = distinct_together(first, second)
@@ -75,13 +70,6 @@ def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
         gap = np.asarray(joint[..., 0] - joint[..., 1])
     gap[np.isnan(gap)] = 0.0
     return gap
-
-
-def _preference_at(worlds: Worlds, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
-    """`_preference` at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]."""
-    at = w[part]
-    inner = prompt_terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
-    return _preference(inner, parts_at(rest, (at, n[part])))
 
 
 def line_accuracy(
@@ -95,12 +83,16 @@ def line_accuracy(
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
     nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.distinct).any()))
-    preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
+
+    def preference(w, n, part, t):  # at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]
+        at = w[part]
+        inner = prompt_terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
+        return _preference(inner, Parts(*(each[at, n[part]] for each in rest)))
 
     def on(nodes):
         mesh = centre[:, None] + scale[:, None] * nodes
         inner = prompt_terms(mesh, worlds[np.s_[:, None]], np.broadcast_to(q[:, None], mesh.shape), b)
-        return _preference(parts_at(inner, np.s_[:, None]), parts_at(rest, np.s_[:, :, None]))  # (W, n, c)
+        return _preference(Parts(*(f[:, None] for f in inner)), Parts(*(f[:, :, None] for f in rest)))  # (W, n, c)
 
     values = on(nodes)
     signs = np.sign(values)
