@@ -38,14 +38,6 @@ class Bounds(NamedTuple):
     high: Numbers
 
 
-class Interval(NamedTuple):
-    """A two-sided confidence interval."""
-
-    low: float
-    high: float
-    level: float
-
-
 def t_bounds(values: Float[np.ndarray, "*d R"], tail: float, support: tuple[float, float] = REALS) -> Bounds:
     """Student t bounds of a mean, over the last axis. Exact for independent normal values.
 
@@ -144,11 +136,6 @@ class Sample:
             ends = binomial_bounds(np.rint(hits), self.size, tail)
             return Bounds(*(float(low + (high - low) * end) for end in ends))
         return Bounds(*map(float, betting_bounds(self.values, tail, self.support, self.counts)))
-
-    def interval(self, level: float = LEVEL) -> Interval | None:
-        """Two-sided interval of the mean, half the error on each side."""
-        bounds = self.bounds((1 - level) / 2)
-        return bounds and Interval(float(bounds.low), float(bounds.high), level)
 
 
 def interval95(values: Float[np.ndarray, " R"], support: tuple[float, float] = FRACTION) -> list[float] | None:

@@ -26,15 +26,15 @@ def say(line: str) -> None:
 
 
 class Throttle:
-    """Say lines about running work: all of them on a terminal, one every SILENCE seconds in a pipe."""
+    """Say lines about running work: one every PATIENCE seconds on a terminal, every SILENCE seconds in a pipe."""
 
     def __init__(self) -> None:
         self.began = monotonic()
         self.last: float | None = None
 
     def __call__(self, line: str) -> None:
-        due = self.began + PATIENCE if self.last is None else self.last + SILENCE
-        if sys.stderr.isatty() or monotonic() >= due:
+        pause = PATIENCE if sys.stderr.isatty() else SILENCE
+        if monotonic() >= (self.began + PATIENCE if self.last is None else self.last + pause):
             self.last = monotonic()
             say(line)
 

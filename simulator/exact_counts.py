@@ -2,9 +2,8 @@
 
 numpy draws a binomial count by inversion up to n min(p, 1 - p) = 30 and by BTPE beyond (Kachitvichyanukul and
 Schmeiser, CACM 31, 1988). The printed bound adds two Stirling corrections that must be subtracted. numpy up to 2.4
-copies it (pull request 31238), so counts far from the mean are too frequent, by about .1 % at n = 500, p = .45.
-Release 2.5 corrects that and draws other counts from the same stream. Large counts are therefore split here until
-they are small enough for inversion.
+copies it (pull request 31238), so counts far from the mean are too frequent, by about .1 % at n = 500, p = .45. Large
+counts are therefore split here until they are small enough for inversion.
 """
 
 import numpy as np

@@ -18,8 +18,7 @@ LARGEST_MIXTURE = 10_000_000
 class Mixture:
     """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
-    Class 0 of the binary world is y = +1, class 1 is y = -1. A world with p_inv = 1 lists only groups whose object is
-    the label's.
+    Class 0 of the binary world is y = +1, class 1 is y = -1.
     """
 
     labels: Int[np.ndarray, " G"]

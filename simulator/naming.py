@@ -2,20 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from typing import Protocol, TypeVar, runtime_checkable
-
-
-@runtime_checkable
-class Named(Protocol):
-    """Anything with a name."""
-
-    @property
-    def name(self) -> str:
-        """Key in a table."""
-        ...
-
-
-Row = TypeVar("Row", bound=Named)
+from typing import Any
 
 LIKENESS = 0.7  # least similarity of a typing error; "clip" and "siglip" have 0.6 and differ in meaning
 
@@ -48,7 +35,7 @@ def check_known(what: str, value: str, known: Collection[str]) -> None:
         raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
-def add_row(table: dict[str, Row], row: Row, kind: str) -> Row:
+def add_row(table: dict[str, Any], row: Any, kind: str) -> Any:
     """Add a row to a table under its name, and return it."""
     if table.setdefault(row.name, row) is not row:
         raise ValueError(f"{kind} named {row.name!r} is in the table already; names are unique")

@@ -23,35 +23,30 @@ PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
-class Caption(NamedTuple):
-    """The single caption of a prompt: `coefficient` gives each block's multiple of the class's pattern."""
-
-    coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers]
-    average: bool = False
-    names_background: bool = True
-
-
-_NAME = Caption(lambda mean, correlation, mention, is_object: mean if is_object else 0.0, names_background=False)
-_MEAN = Caption(lambda mean, correlation, mention, is_object: mention * mean * correlation, average=True)
-_BACKGROUND = Caption(lambda mean, correlation, mention, is_object: mean)
-
-
 class PromptRow(NamedTuple):
-    """A row of the table."""
+    """A row of the table: `coefficient` gives each block's multiple of the class's pattern in the prompt's caption."""
 
     words: str
-    caption: Caption | None
+    coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers] | None = None
+    average: bool = False
+    names_background: bool = True
     pool: Literal["log-mean-exp", "mean"] | None = None
 
 
+def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, is_object: bool) -> Numbers:
+    return mention * mean * correlation
+
+
 _TABLE: dict[Prompt, PromptRow] = {
-    "name": PromptRow("its name alone", _NAME),
-    "mean": PromptRow("its mean caption", _MEAN),
-    "background": PromptRow("its name with its usual background", _BACKGROUND),
-    "captions": PromptRow("the log-mean-exp of scores over its captions", None, pool="log-mean-exp"),
-    "scores": PromptRow("the mean of scores over its captions", _MEAN, pool="mean"),
+    "name": PromptRow(
+        "its name alone", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
+    ),
+    "mean": PromptRow("its mean caption", _mean, average=True),
+    "background": PromptRow("its name with its usual background", lambda mean, *_: mean),
+    "captions": PromptRow("the log-mean-exp of scores over its captions", pool="log-mean-exp"),
+    "scores": PromptRow("the mean of scores over its captions", _mean, average=True, pool="mean"),
 }
-LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.caption is not None)
+LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.coefficient is not None)
 
 
 def prompt_row(prompt: Prompt) -> PromptRow:
@@ -60,21 +55,17 @@ def prompt_row(prompt: Prompt) -> PromptRow:
     return _TABLE[prompt]
 
 
-def caption(prompt: Prompt) -> Caption:
-    """The caption of a prompt. Raises ValueError for a prompt that pools many captions."""
+def caption(prompt: Prompt) -> PromptRow:
+    """The row of a prompt that is a single caption. Raises ValueError for a prompt that pools many captions."""
     row = prompt_row(prompt)
-    if row.caption is None:
+    if row.coefficient is None:
         raise ValueError(
             f"prompt = {prompt!r} is {row.words}, which linear scores, known up to a factor, do not have; choose one "
             f"of {', '.join(LINEAR)}"
         )
-    return row.caption
+    return row
 
 
 def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
-    """Prompts with their meanings, for readers.
-
-    >>> in_words(("name", "mean"))
-    'name (its name alone), mean (its mean caption)'
-    """
+    """Prompts with their meanings, for readers."""
     return ", ".join(f"{name} ({_TABLE[name].words})" for name in prompts)

@@ -33,9 +33,8 @@ def numbers(value: Any, low: float, high: float) -> Any:
     if array.dtype.kind not in "fiu" and not real:
         raise ValueError(f"{value!r} is neither a number nor an array of numbers")
     array = array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
-    outside = ~((low <= array) & (array <= high))  # also of nan
-    if outside.any():
-        first = array[outside].flat[0]
+    if array.size and not (low <= array.min() and array.max() <= high):  # nan fails both
+        first = array[~((low <= array) & (array <= high))].flat[0]
         near = "" if first != first else f"; the nearest valid value is {min(max(first, low), high):.12g}"
         if high == 1 and first >= 2:  # a probability, perhaps meant in percent
             near = f"; {first:g} % is {first / 100:g}" if first <= 100 else ""

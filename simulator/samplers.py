@@ -10,11 +10,8 @@ subsampled     every group reduced once to the size of the smallest (Idrissi et 
 reweighted     pair i has weight n/(G n_g), so that all groups weigh the same
 contradicted   the background that a caption names is replaced by one drawn uniformly from all classes
 
-Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K. There the background is
-independent of the label, and all else (p_inv, further attributes) is unchanged. Balancing costs pairs, see
-`Sampler.effective`. With fresh pairs "balanced" and "subsampled" draw from the law at p = 1/K.
-
-A sampler of your own is one object, and `register` makes its name a `Recipe.sampler`.
+Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K; fresh "balanced" and
+"subsampled" pairs are drawn from it. A sampler of your own is one object; `register` makes it a `Recipe.sampler`.
 """
 
 from collections.abc import Callable

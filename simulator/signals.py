@@ -8,10 +8,7 @@ from multiprocessing import resource_tracker
 
 @contextmanager
 def block_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Block signals (SIGINT unless given) in processes that are started inside the block.
-
-    This process receives them when the block ends.
-    """
+    """Block signals (SIGINT unless given) in processes that start inside the block; this one gets them afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -3,9 +3,8 @@
 A stream depends on nothing else. Adding one changes no other, and the order, chunk size or process in which streams are
 read changes no number. Global random state is never touched.
 
-Each stream uses its full seed state. torch's CPU generator keeps only 32 bits of a seed: among the streams of 64 models
-x 1000 blocks x 7 fields, 26 pairs would share their numbers. Tensors on the CPU are therefore filled by numpy's
-generators. On other devices torch's generators keep 64 bits.
+torch's CPU generator keeps only 32 bits of a seed: among the streams of 64 models x 1000 blocks x 7 fields, 26 pairs
+would share their numbers. Tensors on the CPU are therefore filled by numpy's generators.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,10 +49,8 @@ def fill_rows(
 ) -> "torch.Tensor":
     """Fill each row in place from its own stream, on its own device, and return the rows.
 
-    Equal in law, not in bits, across devices and precisions.
-
-    On a CPU torch's threads turn the random words of all rows into float32 normals at once. (Python threads would wait
-    for the interpreter lock: every row needs a dozen short calls.)
+    Equal in law, not in bits, across devices and precisions. On a CPU torch's threads turn the random words of all rows
+    into float32 normals at once. (Python threads would wait for the interpreter lock.)
     """
     import torch  # here for start-up time: most readers of streams need no torch
 

@@ -15,6 +15,7 @@ declared in `simulator.quantities`. `_check_together` holds the rules over sever
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
@@ -107,23 +108,7 @@ class World(Checked):
         return fields if self.views is None else {name: fields[name] for name in fields if name not in _GAUSSIAN}
 
     def replace(self, **fields) -> "World":
-        """A validated copy of the world with some fields changed.
-
-        Parameters
-        ----------
-        **fields
-            Fields of World.
-
-        Raises
-        ------
-        pydantic.ValidationError
-            In the same cases as World.
-
-        Examples
-        --------
-        >>> World(p_spu=0.9).replace(mu_spu=2.0).mu_spu
-        2.0
-        """
+        """A validated copy of the world with some fields changed."""
         return self.model_copy(update=fields)
 
     @property
@@ -133,37 +118,19 @@ class World(Checked):
 
     @property
     def nu_image(self) -> float:
-        """Noise variance of one image coordinate, sigma_xi^2/d_I.
-
-        Raises
-        ------
-        ValueError
-            For a world of pixels.
-        """
+        """Noise variance of one image coordinate, sigma_xi^2/d_I; ValueError for a world of pixels."""
         _check_gaussian(self.views, "nu_image")
         return self.sigma_xi * self.sigma_xi / self.dim_image  # a power of a scalar may round otherwise than an array's
 
     @property
     def nu_text(self) -> float:
-        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; sigma_xi_text is sigma_xi unless set.
-
-        Raises
-        ------
-        ValueError
-            For a world of pixels.
-        """
+        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; ValueError for a world of pixels."""
         _check_gaussian(self.views, "nu_text")
         sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
         return sigma * sigma / self.dim_text
 
     def numbers(self) -> list[tuple[float, float, float, float]]:
-        """(mean, scale, agreement with the label, mention) of every block, the invariant one first.
-
-        Raises
-        ------
-        ValueError
-            For a world of pixels, whose blocks have neither mean nor scale.
-        """
+        """(mean, scale, agreement with the label, mention) of every block, the invariant one first."""
         _check_gaussian(self.views, "mu_inv")
         latent = [(self.mu_inv, self.sigma_inv), (self.mu_spu, self.sigma_spu)]
         latent += [(a.mu, a.sigma) for a in self.attribute]
@@ -181,14 +148,8 @@ class World(Checked):
         return self.model_copy(update={"p_spu": chance, "attribute": further})
 
     def background_law(self) -> Float[np.ndarray, "K K"]:
-        """Probability of each class's background given the label in training, one row per label.
-
-        Classes without a background of their own (`Pixels.tied`) show uniform backgrounds.
-
-        Examples
-        --------
-        >>> World(p_spu=0.75).background_law().tolist()
-        [[0.75, 0.25], [0.25, 0.75]]
+        """Probability of each class's background given the label in training, one row per label (untied classes:
+        uniform).
         """
         K = self.classes
         law = np.where(np.eye(K), self.p_spu, (1 - self.p_spu) / (K - 1))
@@ -197,25 +158,15 @@ class World(Checked):
         return law
 
     def mixture(self, objects: bool | None = None) -> Mixture:
-        """The groups (y, o, a_1, a_2, ...) written out; see `simulator.mixture.mixture_of`.
-
-        Parameters
-        ----------
-        objects
-            Whether to list groups that show another class's object; None: if p_inv < 1.
-        """
+        """The groups (y, o, a_1, a_2, ...) written out; with objects of other classes if `objects`, or if p_inv < 1."""
         return mixture_of(self, objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
         """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
 
         [W] writes D_T E[z | y] and does not name the law. Under the test law this is the name prompt, under the
-        training law the mean prompt. The two give very different accuracies.
-
-        Raises
-        ------
-        ValueError
-            For "captions", which no single caption represents.
+        training law the mean prompt. The two give very different accuracies. ValueError for "captions", which no
+        single caption represents.
         """
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
@@ -231,20 +182,10 @@ class World(Checked):
         **options
             For Gaussian views: frames, stream, device, draw_on and dtype of `simulator.gaussian.pairs.draw`. For
             pixels: stream and device of `simulator.pixels.pairs.draw`.
-
-        Raises
-        ------
-        ValueError
-            In the same cases as these two functions.
         """
-        # Imported here for start-up time: they load torch.
-        if self.views is None:
-            from simulator.gaussian.pairs import draw
-
-            return draw(self, n, seed, **options)
-        from simulator.pixels.pairs import draw as draw_pixels  # start-up time
-
-        return draw_pixels(self, n, seed, **options)
+        kind = "gaussian" if self.views is None else "pixels"
+        pairs = import_module(f"simulator.{kind}.pairs")  # here for start-up time: it loads torch
+        return pairs.draw(self, n, seed, **options)
 
 
 _HINTS = get_type_hints(World, include_extras=True)
@@ -332,9 +273,7 @@ class Worlds:
         self._set(values, further, views, shape)
         _check_together(fields, self.classes, values["dim_image"], values["dim_text"], len(further), views)
 
-    def _set(
-        self, values: dict[str, Any], further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]
-    ) -> "Worlds":
+    def _set(self, values, further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]) -> "Worlds":
         """Fill in valid numbers."""
         if views is not None:  # `__getattr__` refuses the other fields
             values = {name: value for name, value in values.items() if name not in _GAUSSIAN}
@@ -363,13 +302,7 @@ class Worlds:
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
-        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged.
-
-        Raises
-        ------
-        ValueError
-            For no world, and for worlds that differ in views or in the number of further attributes.
-        """
+        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged."""
         if isinstance(worlds, Worlds):
             return worlds
         many = [worlds] if isinstance(worlds, World) else list(worlds)
@@ -408,13 +341,7 @@ class Worlds:
 
     @property
     def class_count(self) -> int:
-        """K of all worlds, as formulas need it.
-
-        Raises
-        ------
-        ValueError
-            If worlds differ in K.
-        """
+        """K of all worlds, as formulas need it; ValueError if worlds differ in it."""
         if isinstance(self.classes, int):
             return self.classes
         raise ValueError("a formula takes worlds with one number of classes, and these differ in it")
@@ -429,13 +356,7 @@ class Worlds:
         return self._rearranged(lambda x: x[index])
 
     def reshape(self, *shape: int) -> "Worlds":
-        """The same worlds in another shape.
-
-        Parameters
-        ----------
-        *shape
-            New shape, as in numpy's reshape.
-        """
+        """The same worlds in another shape, as in numpy's reshape."""
         return self._rearranged(lambda x: x.reshape(*shape))
 
     def _rearranged(self, rearrange: Callable[[np.ndarray], np.ndarray]) -> "Worlds":
@@ -454,40 +375,11 @@ class Worlds:
         return self.reshape(-1)
 
     def replace(self, **fields) -> "Worlds":
-        """A validated copy of the worlds with some fields changed.
-
-        Parameters
-        ----------
-        **fields
-            Fields of Worlds.
-
-        Raises
-        ------
-        ValueError
-            In the same cases as Worlds.
-
-        Examples
-        --------
-        >>> Worlds(p_spu=0.9).replace(mu_spu=[1.0, 2.0]).shape
-        (2,)
-        """
+        """A validated copy of the worlds with some fields changed."""
         return Worlds(**{**self._not_default(), "attribute": self.attribute, "views": self.views, **fields})
 
     def world(self, index=()) -> World:
-        """One world of the grid.
-
-        Raises
-        ------
-        ValueError
-            For an index of more than one world.
-        IndexError
-            For an index outside the grid.
-
-        Examples
-        --------
-        >>> Worlds(mu_spu=[1.0, 2.0]).world(1).mu_spu
-        2.0
-        """
+        """One world of the grid; ValueError for an index of several."""
         if np.shape(np.broadcast_to(0.0, self.shape)[index]) != ():
             raise ValueError(f"index = {index} selects more than one world of a grid of shape {self.shape}")
         at = lambda x: np.asarray(np.broadcast_to(x, self.shape)[index]).item()  # noqa: E731
@@ -497,11 +389,7 @@ class Worlds:
 
     def _blocks(self, first: str, second: str, further: str) -> Float[np.ndarray, "*w B"]:
         rows = (getattr(self, first), getattr(self, second), *(getattr(a, further) for a in self.attribute))
-        stacked = np.empty((*self.shape, len(rows)))
-        for b, row in enumerate(rows):
-            stacked[..., b] = row
-        stacked.flags.writeable = False
-        return stacked
+        return np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float)
 
     @cached_property
     def mean(self) -> Float[np.ndarray, "*w B"]:
@@ -539,7 +427,7 @@ class Worlds:
     def text_noise(self) -> Numbers:
         """sigma_xi_text, or sigma_xi where that is unset."""
         own = np.asarray(self.sigma_xi_text)
-        return np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+        return own if own.dtype != object else np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
@@ -547,13 +435,7 @@ class Worlds:
         return np.broadcast_to(np.asarray(self.text_noise * self.text_noise / self.dim_text), self.shape)
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-        """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`.
-
-        Raises
-        ------
-        ValueError
-            In the same cases as `World.prompts`.
-        """
+        """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         coefficient, own = caption(prompt).coefficient, np.empty_like(self.mean)
         for b in range(own.shape[-1]):
             own[..., b] = coefficient(self.mean[..., b], self.correlation[..., b], self.mention[..., b], b == 0)
@@ -613,7 +495,7 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
 def _checked(name: str, value: Any) -> Any:
     """A field's number or array of numbers; None, alone or in an array, if the field may be unset."""
     try:
-        if _DEFAULTS.get(name, 0.0) is None:
+        if _DEFAULTS.get(name, 0.0) is None and getattr(value, "dtype", np.dtype(object)).kind == "O":
             array = np.array(value, dtype=object)
             unset = np.equal(array, None)
             if unset.any():

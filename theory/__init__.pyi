@@ -5,3 +5,4 @@ from theory import learners as learners
 from theory.accuracy import Phi as Phi
 from theory.claims.claim import Axis as Axis
 from theory.claims.claim import Claim as Claim
+from theory.ideal_curve import equivalent as equivalent

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from experiments.command import counteranimal_tables as tables
 from experiments.command.options import Json, Seed, Whole, real
 from experiments.command.output import check_output, emit, note
 from experiments.errors import RequestError
@@ -84,13 +85,12 @@ def inspect(
 
     Example: soberclip counteranimal inspect LAION-final
     """
-    from experiments.command.counteranimal_tables import inspection_table
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.photos import inspect as run
 
     check_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
-    emit(document, json, inspection_table)
+    emit(document, json, tables.inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
@@ -133,8 +133,6 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.counteranimal_tables import expected_table, summary_table
-
     _check_pillow()
     from experiments.counteranimal.evaluation import run
     from experiments.counteranimal.model_config import ModelConfig, combined, expected
@@ -142,7 +140,7 @@ def evaluate(
     specs, files = combined(model, weights, models)
     config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
     if dry_run:
-        emit(expected(config, labels or config.vocabulary.every_label.name), json, expected_table)
+        emit(expected(config, labels or config.vocabulary.every_label.name), json, tables.expected_table)
         return
     if data is None:
         raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
@@ -158,7 +156,7 @@ def evaluate(
         output=output,
         note=note,
     )
-    emit(documents, json, summary_table)
+    emit(documents, json, tables.summary_table)
 
 
 @app.command
@@ -181,7 +179,6 @@ def score(
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
-    from experiments.command.counteranimal_tables import summary_table
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.summaries import score_files
 
@@ -195,7 +192,7 @@ def score(
         seed=seed,
         output=output,
     )
-    emit(documents, json, summary_table)
+    emit(documents, json, tables.summary_table)
 
 
 @app.command
@@ -204,14 +201,13 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
     Example: soberclip counteranimal published
     """
-    from experiments.command.counteranimal_tables import published_table
     from experiments.published.export import published_document, write_published
 
     check_output(output)
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, published_table)
+    emit(document, json, tables.published_table)
 
 
 @app.command
@@ -235,7 +231,6 @@ def compare(
 
     Example: soberclip counteranimal compare published my-results
     """
-    from experiments.command.counteranimal_tables import comparison_table
     from experiments.counteranimal.report import write_comparison
     from experiments.counteranimal.robustness import compare as run
     from experiments.counteranimal.robustness import gather
@@ -244,7 +239,7 @@ def compare(
     check_output(output)
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
-    emit(document, json, comparison_table)
+    emit(document, json, tables.comparison_table)
     note(f"figure: {figure}")
 
 
@@ -264,15 +259,13 @@ def discover(
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
-    from experiments.command.counteranimal_tables import discovery_table
-
     _check_pillow()
     from experiments.counteranimal.discovery import run
     from experiments.counteranimal.model_config import ModelConfig
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
-    emit(document, json, discovery_table)
+    emit(document, json, tables.discovery_table)
 
 
 @app.command
@@ -298,13 +291,11 @@ def compose(
 
     Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
     """
-    from experiments.command.counteranimal_tables import composition_table
-
     _check_pillow()
     from experiments.counteranimal.compose import run
 
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
-    emit(document, json, composition_table)
+    emit(document, json, tables.composition_table)
 
 
 @app.command
@@ -330,15 +321,13 @@ def law(
 
     Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.command.counteranimal_tables import law_table
-
     _check_pillow()
     from experiments.counteranimal.law import run
     from experiments.counteranimal.model_config import ModelConfig
 
     models = ModelConfig(models=model, weights=weights, **asdict(scoring))
     settings = {"groups": groups, "labels": labels, "tolerance": tolerance, "seed": seed}
-    emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
+    emit(run(data=data, models=models, **settings, output=output, note=note), json, tables.law_table)
 
 
 def _check_pillow() -> None:

@@ -96,17 +96,11 @@ def sweep(
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
-    from experiments.lab.axes import parsed  # start-up time, as in all functions below
-
-    axes: dict[str, Any] = {}
-    for one in map(parsed, axis or ()):
-        if one.name in axes:
-            raise RequestError(f"axis {one.name!r} is given more than once")
-        axes[one.name] = one
+    axes, recipe, fields_of_world = _axes(axis), given(training), given(world)
     fields = {"learners": learner, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
-    flags = {"recipe": given(training), "world": given(world), **fields}
-    for name in axes.keys() & {*fields, *flags["recipe"], *flags["world"]}:
+    flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}
+    for name in axes.keys() & {*fields, *recipe, *fields_of_world}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     if what is None and full:
         raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
@@ -117,25 +111,17 @@ def sweep(
         if value is not None:
             whom = "no meaning for" if what == FINETUNED else "a meaning only for"
             raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
-    flags["axes"] = axes
     if what == FINETUNED:
-        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
-    else:
-        _run_study(what, full, flags, world_file, output, csv, computing, dry_run, json)
+        from experiments.lab.finetuning.spec import checked, preset
 
+        request = checked(full, flags, world_file, **pretrained)
+        note(preset().question)
+        note(request.sentence())
+        if not dry_run:
+            from experiments.lab.finetuning.selection import run as select
 
-def _run_study(
-    what: str | None,
-    full: bool,
-    flags: dict[str, Any],
-    world_file: Path | None,
-    output: str | None,
-    csv: Path | None,
-    computing: dict[str, Any],
-    dry_run: bool,
-    json: bool,
-) -> None:
-    """Run a study: a design's, a file's, or one of flags alone."""
+            emit(select(request, None if output is None else Path(output), note), json, finetuning_view)
+        return
     from experiments.lab.execution import executor, run
     from experiments.lab.planning import plan
     from experiments.lab.presets import design_or_file
@@ -171,25 +157,14 @@ def _run_study(
     emit(result, json, study_view)
 
 
-def _finetune(
-    full: bool,
-    flags: dict[str, Any],
-    world_file: Path | None,
-    pretrained: dict[str, Any],
-    output: str | None,
-    dry_run: bool,
-    json: bool,
-) -> None:
-    """Run the design that fine-tunes a pretrained model."""
-    from experiments.lab.finetuning.spec import checked, preset
+def _axes(texts: list[str] | None) -> dict[str, Any]:
+    from experiments.lab.axes import parsed  # start-up time, as in all functions here
 
-    request = checked(full, flags, world_file, **pretrained)
-    note(preset().question)
-    note(request.sentence())
-    if not dry_run:
-        from experiments.lab.finetuning.selection import run
-
-        emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
+    axes: dict[str, Any] = {}
+    for one in map(parsed, texts or ()):
+        if axes.setdefault(one.name, one) is not one:
+            raise RequestError(f"axis {one.name!r} is given more than once")
+    return axes
 
 
 def designs(*, json: Json = False) -> None:

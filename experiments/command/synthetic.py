@@ -3,7 +3,8 @@
 Functions import what they need when they run, for start-up time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +32,7 @@ from experiments.lab.words import counted
 from experiments.progress import counting, say
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
-from theory.learners import Learner, named, names
+from theory.learners import named, names
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "balanced", "drop")
@@ -41,30 +42,47 @@ PromptFlag = Annotated[
     Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
 ]
 Mitigate = Annotated[str, Parameter(help=f"mitigation of the background, one of {mitigations.described()}")]
-EmbedDim = Annotated[
-    int | None, Parameter(converter=whole, help="embedding width of the towers [default: wide enough for all latents]")
-]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """How the learner is asked, in which world, and where the answer goes; options of predict and simulate."""
+
+    prompt: PromptFlag = None
+    embed_dim: Annotated[
+        int | None,
+        Parameter(converter=whole, help="embedding width of the towers [default: wide enough for all latents]"),
+    ] = None
+    mitigate: Mitigate = "none"
+    world_file: WorldFile = None
+    world: WorldOptions | None = None
+    output: Output = None
+    json: Json = False
+
+    def answer(self, verb: str, run: Callable[..., dict[str, Any]], learner: str, **settings: Any) -> None:
+        """Print and write the document that run(world, learner, mitigate=..., **settings) returns."""
+        from experiments.lab.config import world_from
+
+        world = world_from(self.world_file, given(self.world))
+        try:
+            trained = named(learner, prompt=self.prompt, embed_dim=self.embed_dim)
+        except ValueError as error:  # it begins with the option's name
+            option, _, rest = str(error).partition(" ")
+            raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+        check_output(self.output, verb, RESULT)
+        document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
+        emit(document, self.json, accuracy_table, self.output, world)
 
 
 def predict(
     *,
     learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}")] = "linear",
-    prompt: PromptFlag = None,
-    embed_dim: EmbedDim = None,
-    mitigate: Mitigate = "none",
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
-    output: Output = None,
-    json: Json = False,
+    question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import predict as run
-    from experiments.lab.config import world_from
 
-    settings = world_from(world_file, given(world))
-    trained = _learner(learner, prompt, embed_dim)
-    check_output(output, "predict", RESULT)
-    document = {"verb": "predict", **run(settings, trained, mitigate)}
-    emit(document, json, accuracy_table, output, settings)
+    question.answer("predict", run, learner)
 
 
 def simulate(
@@ -76,23 +94,12 @@ def simulate(
         Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
     ] = None,
     learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}")] = "linear",
-    prompt: PromptFlag = None,
-    embed_dim: EmbedDim = None,
-    mitigate: Mitigate = "none",
     seed: Seed = 0,
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
-    output: Output = None,
-    json: Json = False,
+    question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import simulate as run
-    from experiments.lab.config import world_from
 
-    settings = world_from(world_file, given(world))
-    trained = _learner(learner, prompt, embed_dim)
-    check_output(output, "simulate", RESULT)
-    document = {"verb": "simulate", **run(settings, trained, n, replicates, method, seed, mitigate)}
-    emit(document, json, accuracy_table, output, settings)
+    question.answer("simulate", run, learner, n=n, replicates=replicates, method=method, seed=seed)
 
 
 def train(
@@ -174,24 +181,21 @@ def show(
     emit({"verb": "show", "output": str(path), **document}, json, shown)
 
 
-def _learner(name: str, prompt: str | None, embed_dim: int | None) -> Learner:
-    try:
-        return named(name, prompt=prompt, embed_dim=embed_dim)
-    except ValueError as error:
-        option, _, rest = str(error).partition(" ")
-        raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
-
-
 def accuracy_table(document: dict[str, Any]) -> Group:
-    """The result of predict, simulate or train: measured accuracies with intervals beside predicted ones."""
+    """The result of predict, simulate or train: accuracies with intervals, measured ones beside predicted ones."""
     simulated = "replicates" in document
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
     rows = []
     for group in (*intervals, *(name for name in GROUPS if name not in intervals)):
-        measured = [percent(document[group]), _range(intervals.get(group))] if simulated else []
-        rows.append([group, *measured, percent(predicted[group]) if group in predicted else "none"])
-    heads = ["group", *((">measured %", ">95% interval") if simulated else ()), ">predicted %"]
+        ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
+        rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
+    if simulated:
+        heads = ["group", ">measured %", ">95% interval", ">predicted %"]
+    elif intervals:  # the prediction is an estimate
+        heads = ["group", ">predicted %", ">95% interval"]
+    else:
+        heads, rows = ["group", ">predicted %"], [row[:2] for row in rows]
     return screen(table(_title(document), heads, rows), *_remarks(document))
 
 

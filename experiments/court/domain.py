@@ -16,9 +16,8 @@ import numpy as np
 
 from experiments.errors import RequestError, SoberclipError
 from simulator.accuracy import Numbers
-from simulator.naming import suggestion
 from simulator.world import Worlds
-from theory.claims.claim import Axis, Claim, fields_before, log_slope
+from theory.claims.claim import Axis, Claim, fields_before, in_words_of, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
 LATER = "_later"
@@ -193,12 +192,8 @@ def _author_modules(*makers: Callable) -> set[str]:
 
 
 def _blamed(claim: Claim, error: BaseException) -> RequestError:
-    """The error of the claim's own code. A misspelt field gets the nearest valid name."""
-    words = f"{type(error).__name__}: {error}"
-    if isinstance(error, AttributeError) and error.name:
-        public = [n for n in dir(error.obj) if not n.startswith("_")]
-        words = f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
-    return cannot_be_judged(claim, words)
+    """The error of the claim's own code."""
+    return cannot_be_judged(claim, in_words_of(error))
 
 
 def cannot_be_judged(claim: Claim, reason: str) -> RequestError:

@@ -3,7 +3,6 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -38,7 +37,6 @@ from theory.claims.claim import Claim
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 PROOF_SECONDS = 60.0
-PATIENCE = 5.0  # seconds between two lines of progress
 # A rounder counterexample keeps .9 of the violation's excess over tau, or a violation of 3 tau.
 KEPT = 0.9
 
@@ -108,8 +106,8 @@ def judge(
 
 
 def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
-    began, report = perf_counter(), _spaced_lines()
-    report(f"{claim.id}: searching for the worst point")
+    began = perf_counter()
+    tell(f"{claim.id}: searching for the worst point")
     worst = search(claim, seed)
     if not finite(claim):
         alone = float(true_violation(claim, row(worst.point))[0])
@@ -121,7 +119,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     bounds: list[Bounds] = []
     obstacles: list[str] = []
     if worst.violation > claim.tau:
-        report(f"{claim.id}: measuring at the worst point")
+        tell(f"{claim.id}: measuring at the worst point")
         try:
             against = _at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)
         except Unmeasurable as error:
@@ -129,7 +127,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     if worst.violation < claim.tau:
         points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
         tail = alpha / (2 * len(points))
-        audits, obstacles = _audit(claim, points, tail, seed, report)
+        audits, obstacles = _audit(claim, points, tail, seed)
         bounds = [evidence.bounds(tail) for evidence in audits]
     notes = dict.fromkeys(evidence.note for evidence in (against, *audits) if evidence and evidence.note)
     shown_below = against and against.bounds(alpha / 2)
@@ -139,7 +137,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
         last = ruling.decision == "supported"
         shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
     ruling = apply_proof(ruling, proof)
-    interval = shown and shown.sample.interval(LEVEL)
+    interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in bounds), default=np.inf)
     return Verdict(
         claim=claim.id,
@@ -149,7 +147,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
         reason=ruling.reason,
         predicted=shown and shown.predicted,
         measured=shown and shown.sample.mean,
-        interval=interval and [interval.low, interval.high],
+        interval=interval and list(interval),
         level=LEVEL,
         counterexample=shown.point if shown and ruling.decision == "contradicted" else None,
         route=shown and shown.route,
@@ -210,11 +208,11 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
     return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 
-def _audit(claim: Claim, points: list, tail: float, seed: int, report) -> tuple[list[Evidence], list[str]]:
+def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evidence], list[str]]:
     """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
     for i, point in enumerate(points):
-        report(f"{claim.id}: audit point {i + 1} of {len(points)}")
+        tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
         expected = _violation(claim, point, seed, 512, 98)
         if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
@@ -243,16 +241,3 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     if not finite(claim):
         good = good & np.isfinite(true_violation(claim, grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
-
-
-def _spaced_lines() -> Callable[[str], None]:
-    """`tell` at most once per PATIENCE seconds, since a terminal shows every line."""
-    last = perf_counter()
-
-    def report(line: str) -> None:
-        nonlocal last
-        if perf_counter() - last > PATIENCE:
-            last = perf_counter()
-            tell(line)
-
-    return report

@@ -9,24 +9,46 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
+import xarray as xr
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
+from experiments.lab.presets import Design
 from experiments.page import evidence, text
+from experiments.page.plot import plot
 from experiments.page.sliders import slider_data
 from experiments.page.svg import defined_once, formula_svg
 from theory.claims.catalogue import untried
 
+
+class Section(NamedTuple):
+    """One question. `takeaway` is its answer as a title, `look` describes the figures."""
+
+    name: str
+    question: str
+    takeaway: str
+    look: str
+    answer: str
+    figures: dict[str, Figure]  # by the names of their files
+
+
 SCRIPTS = ("tables.js", "theory.js", "explorer.js")
+
+
+def design_section(design: Design, table: xr.Dataset) -> Section:
+    """A design with the figures of its results."""
+    names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
+    pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
+    return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))
 
 
 def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
     """The page from verdicts, sections and their drawings (SVG by name); everything but SVG is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
-
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

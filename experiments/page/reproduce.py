@@ -11,7 +11,6 @@ from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.page import text
 from experiments.progress import track
 from experiments.verdict import REFUSED
 
@@ -72,26 +71,23 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
-    from experiments.page import comparison
-    from experiments.page.report import render
-    from experiments.page.sections import design_section, latents_section, rate_section
+    from experiments.page import text
+    from experiments.page.report import design_section, render
     from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
 
-    sections, tables = [latents_section(seed)], {}
+    sections, tables, drawings = [], {}, {}
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):
         study = design(name)
         tables[name] = study.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", tables[name])
         sections.append(design_section(study, tables[name]))
-    sections.append(rate_section(seed))
-    drawings = {}
     figures = [(section, *item) for section in sections for item in section.figures.items()]
     for section, name, figure in track(figures, len(figures), "figures drawn", lambda item: item[1]):
         drawings[name] = figure_svg(figure, section.takeaway)
         write_text(folder / f"{name}.svg", drawings[name])
-    gap = comparison.leads(tables["supervised"])
-    shares = comparison.shares(gap)
+    gap = text.leads(tables["supervised"])
+    shares = text.shares_of(gap)
     write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})
     page = render(
         verdicts=verdicts,
@@ -100,7 +96,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         at_length=text.at_length(shares),
         shares=shares,
         proofs=PROOFS,
-        map_region=comparison.region(tables["supervised"]),
+        map_region=text.region(tables["supervised"]),
         provenance=provenance(),
         seed=seed,
         seconds=round(perf_counter() - began),

@@ -4,22 +4,32 @@ from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from experiments.lab.config import read_pictures
-from experiments.page import latents
+from experiments.page.plot.frame import WIDTHS
 from experiments.style import styled
+from simulator.gaussian.pairs import draw_latents
 from simulator.pixels.captions import sentence
 from simulator.pixels.groups import trial, weights
 from simulator.pixels.scenery import PARTS
-from simulator.streams import numpy_stream
+from simulator.streams import independent, numpy_stream
 from simulator.world import World
+from theory.learners import Learner, LinearCLIP, Logistic
+from theory.learners.base import UNDEFINED
 
 # The groups of the sheet, and the group shown for a class without an attribute of its own.
 SUBSTITUTES = {"common": None, "counter": None, "rand": "rest", "rev": None}
 HEADS = {"common": "common", "counter": "counter", "rand": "Rand", "rev": "Rev"}
 EACH = 2  # images per class and group
 MOST_ROWS = 12
+PAIRS = 600  # in the picture of latents
+RULES = {
+    "linear CLIP, name prompt": LinearCLIP("name"),
+    "linear CLIP, mean prompt": LinearCLIP("mean"),
+    "logistic regression": Logistic(),
+}
 CELL, GAP, LINE = 1.0, 0.35, 0.13  # side of an image, space between groups, height of a line of captions
 
 
@@ -37,9 +47,7 @@ class Example(NamedTuple):
 def picture_of(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     """The figure and its content as data. Raises RequestError for pictures that cannot be read."""
     if world.views is None:
-        table = latents.sample(seed, world)
-        rules = {str(name): u.tolist() for name, u in zip(table.rule.values, table.rules.values, strict=True)}
-        return latents.scatter(table), {"kind": "latents", "pairs": table.size, "rules": rules}
+        return latents(world, seed)
     objects = read_pictures(world).objects
     shown = examples(world, seed)
     document = {
@@ -94,3 +102,54 @@ def sheet(shown: list[Example]) -> Figure:
                 ax.text(at + CELL / 2, top + CELL + 0.02, "\n".join(captions[id(e)]), ha="center", va="top", size=5.5)
     ax.set(xlim=(-0.9, width), ylim=(height * len(labels), -0.4), aspect="equal")  # imshow changes the limits
     return figure
+
+
+@styled
+def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
+    """Training pairs in latent space, with the boundaries of the rules that have an answer.
+
+    With more than two classes, only pairs of the first two are kept. A latent is then the difference of their
+    coordinates in a block, with mean mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
+    """
+    source = independent(seed, 0, ("figure/latents",))
+    y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
+    z = z.reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
+    z, common = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1], a[:, 0] == y
+    figure = Figure(figsize=(WIDTHS[1], 5.0))
+    ax = figure.subplots()
+    for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
+        for part, marker, size, group in (
+            ((y == label) & common, "o", 16, "common"),
+            ((y == label) & ~common, "X", 42, "counter"),
+        ):
+            look = {"alpha": 0.35} if group == "common" else {"edgecolor": "white"}
+            ax.scatter(
+                *z[part].T,
+                s=size,
+                marker=marker,
+                color=f"C{label}",
+                linewidth=0.5,
+                label=f"y = {name}, {group}",
+                **look,
+            )
+    reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
+    reach[reach == 0] = 1.0
+    rules = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}
+    for style, (name, u) in zip(("-", "--", ":"), rules.items(), strict=False):
+        ends = np.outer([-1, 1], [-u[1], u[0]]) * np.hypot(*reach) / np.hypot(*u)
+        ax.plot(*ends.T, style, color="black", label=name)
+    ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
+    several = "" if world.classes == 2 else ", class 0 less class 1"
+    ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
+    ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
+    figure.legend(loc="outside lower left")
+    lines = {name: u.tolist() for name, u in rules.items()}
+    return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": lines}
+
+
+def _direction(rule: Learner, world: World) -> np.ndarray:
+    """(u_inv, u_spu); zeros if the rule has no answer."""
+    try:
+        return rule.direction(world)[:2]
+    except UNDEFINED:
+        return np.zeros(2)

@@ -6,9 +6,12 @@ from functools import cache
 
 from markupsafe import escape
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from experiments.style import styled
 
+MARGIN = 3  # points around a formula
 COORDINATES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
 DEFINED = re.compile(r'<(path|clipPath|pattern) id="([^"]+)"(?:[^>]*/>|.*?</\1>)', re.DOTALL)
 
@@ -18,7 +21,7 @@ def figure_svg(figure: Figure, description: str = "") -> str:
     """A figure as one <svg> element; a screen reader reads its description."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=metadata, bbox_inches="tight", pad_inches=0.04)
+    figure.savefig(buffer, format="svg", metadata=metadata)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
@@ -39,10 +42,15 @@ def _rounded(number: re.Match) -> str:
 @styled
 def formula_svg(latex: str) -> str:
     """A formula as SVG with its LaTeX as description; "" for an empty formula."""
-    figure = Figure(figsize=(0.1, 0.1), layout="none")
+    if not latex:
+        return ""
+    formula, points = f"${latex}$", FontProperties(size=12)
+    width, height, descent = text_to_path.get_text_width_height_descent(formula, points, ismath=True)
+    width, height = width + 2 * MARGIN, height + 2 * MARGIN
+    figure = Figure(figsize=(width / 72, height / 72), layout="none")
     figure.patch.set_visible(False)  # it is part of a line of text
-    figure.text(0, 0, f"${latex}$", fontsize=12)
-    return figure_svg(figure, latex) if latex else ""
+    figure.text(MARGIN / width, (descent + MARGIN) / height, formula, fontproperties=points)
+    return figure_svg(figure, latex)
 
 
 def defined_once(page: str) -> str:

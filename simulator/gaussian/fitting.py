@@ -63,16 +63,7 @@ class Fitted:
     def critic(self, prompt: Prompt | None = None) -> LinearCritic:
         """The fitted critic; that of "linear" is scaled by rho, which changes no decision.
 
-        Parameters
-        ----------
-        prompt
-            One of `simulator.prompts.LINEAR` for "linear"; None means "name". None for the others, which read no
-            captions.
-
-        Raises
-        ------
-        ValueError
-            For a prompt that the estimator does not accept.
+        "linear" takes one of `simulator.prompts.LINEAR`; None means "name". The others read no captions: None.
         """
         if self.estimator == "linear":
             q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
@@ -82,18 +73,7 @@ class Fitted:
         return LinearCritic.of_vectors(self.weights, self.frames[0])
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
-        """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for more.
-
-        Parameters
-        ----------
-        prompt
-            The same as for `critic`.
-
-        Raises
-        ------
-        ValueError
-            In the same cases as `critic`.
-        """
+        """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for more."""
         (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
         return Accuracy(*both.tolist())
 

@@ -50,15 +50,6 @@ class Codes(NamedTuple):
     mentioned: Bool[torch.Tensor, "*E n B"]
 
 
-class Latents(NamedTuple):
-    """Labels, attributes and the latents behind both views of E x n pairs."""
-
-    labels: Int[torch.Tensor, "*E n"]
-    backgrounds: Int[torch.Tensor, "*E n J"]
-    image: Float[torch.Tensor, "*E n l"]
-    text: Float[torch.Tensor, "*E n l"]
-
-
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
     """D (dimension, latents), columns orthonormal and uniform over all such frames (Haar measure)."""
     Q, R = np.linalg.qr(rng.standard_normal((dimension, latents)))
@@ -80,11 +71,10 @@ def block_size(world: "World") -> int:
 
 def check_one_shape(worlds: Sequence["World"]) -> None:
     """Raise ValueError if worlds differ in a field that sets the shape of views."""
-    for world in worlds[1:]:
-        for field in ("dim_image", "dim_text", "classes", "latents"):
-            first, other = getattr(worlds[0], field), getattr(world, field)
-            if other != first:
-                raise ValueError(f"{field} = {other} in one world and {first} in another; an ensemble needs one value")
+    for field in ("dim_image", "dim_text", "classes", "latents"):
+        first, *others = dict.fromkeys(getattr(world, field) for world in worlds)
+        if others:
+            raise ValueError(f"{field} = {others[0]} in one world and {first} in another; an ensemble needs one value")
 
 
 def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: str) -> Codes:
@@ -115,8 +105,10 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     return Codes(y, o, a, mentioned)
 
 
-def draw_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype) -> Latents:
-    """Latents of one block of every world, the structural equations one per line."""
+def draw_latents(
+    worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n l"]]:
+    """(labels, backgrounds, latents of images, latents of texts) of one block of every world."""
     check_one_shape(worlds)
     patterns = torch.as_tensor(class_means(worlds[0].classes), dtype=dtype, device=device)  # (K, width)
     numbers = torch.tensor([world.numbers() for world in worlds], dtype=dtype, device=device)  # (E, B, 4)
@@ -125,7 +117,7 @@ def draw_latents(worlds: Sequence["World"], size: int, source: Source, *, device
     codes = torch.cat([o[..., None], a], dim=-1)  # (E, size, B)
     noise = source(torch.empty(*codes.shape, patterns.shape[1], dtype=dtype, device=device), "latent", "normal")
     z = mean * patterns[codes] + scale * noise  # (E, size, B, width)
-    return Latents(y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2))
+    return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
 
 
 def _write_view(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[float], field: str, source: Source):
@@ -151,10 +143,7 @@ def draw_block(
     points: Points = "random",
     over: Pairs | None = None,
 ) -> Pairs:
-    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M, every field with a leading axis E.
-
-    `over` is a block whose memory may be overwritten.
-    """
+    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M; the memory of the block `over` may be overwritten."""
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
     D_I, D_T = (torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames)
@@ -182,10 +171,7 @@ def draw_block(
 def draw_pairs(
     world: "World", frames: Frames, n: int, seed: int, *, stream: str = "pairs", **options
 ) -> Iterator[Pairs]:
-    """The first n pairs of a stream, block by block.
-
-    A test law is a world, too: pairs of `world.test_law()` have backgrounds independent of the label.
-    """
+    """The first n pairs of a stream, block by block."""
     check_integer("n", n)
     if n < 1:
         raise ValueError(f"n = {n} is below 1; the nearest valid value is 1")

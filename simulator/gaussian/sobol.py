@@ -1,21 +1,17 @@
 """Pairs that fill their law evenly: scrambled Sobol points (`points = "sobol"`).
 
-A block of a stream is a run of one scrambled Sobol sequence, and each number of a pair is one coordinate. Every
-scrambled point is uniform on the cube, so every single pair obeys its world's law exactly. Together the points are not
-independent: 2^k consecutive points that begin at a multiple of 2^k have one point in each of many boxes of volume 2^-k.
-Means of smooth functions over n points therefore converge faster than 1/sqrt(n) (Owen 1997,
-doi:10.1214/aos/1031594731). Gradients have less noise, above all in their sum over a run (Buchholz, Wenzel and Mandt
+A block of a stream is a run of one scrambled Sobol sequence, and each number of a pair is one coordinate. Every point
+is uniform on the cube, so every single pair obeys its world's law. Means of smooth functions over n points converge
+faster than 1/sqrt(n) (Owen 1997, doi:10.1214/aos/1031594731), and gradients have less noise (Buchholz, Wenzel and Mandt
 2018, arXiv 1807.01604).
 
-Points of many coordinates can be worse than independent ones. A bad set is four coordinates whose signs have a constant
-product over 4096 points. 13 coordinates have no bad set, 19 have one, 25 have nine. The important coordinates come
-first, and the others are independent numbers (padding; Owen 1998, doi:10.1145/272991.273010). The points give only the
-part eta of a view's noise along its dictionary D: xi = zeta + D (eta - D' zeta), zeta independent, has the law of zeta.
-With all noise from the points InfoNCE towers at d = 64 scattered five times as much as with independent pairs.
+Points of many coordinates can be worse than independent ones. The important coordinates come first, and the others are
+independent numbers (padding; Owen 1998, doi:10.1145/272991.273010). The points give only the part eta of a view's noise
+along its dictionary D: xi = zeta + D (eta - D' zeta), zeta independent, has the law of zeta. With all noise from the
+points InfoNCE towers at d = 64 scattered five times as much as with independent pairs.
 
-The points of a block are shuffled. In the sequence's order 16 pairs would have exactly eight of each class. A share
-7/15, not half, of the others in a batch would have a pair's class, which moves the optimum of a contrastive loss. With
-the shuffle the share is 2047/4095. A fixed set smaller than a block is therefore no more even than an independent one.
+The points of a block are shuffled. In the sequence's order 16 pairs would have exactly eight of each class, and 7/15
+of a pair's negatives its class, which moves the optimum of a contrastive loss. With the shuffle it is 2047/4095.
 """
 
 from collections.abc import Sequence
@@ -43,10 +39,7 @@ _position = Lock()
 
 
 def coordinates(world: "World") -> dict[str, slice]:
-    """Coordinates of a point for every field of a pair. The first coordinates fill the cube best.
-
-    A view's noise has coordinates for its components along the dictionary only.
-    """
+    """Coordinates of a point for every field of a pair, the most important ones first."""
     J = len(world.attribute) + 1
     numbers = {
         "label": 1,

@@ -58,7 +58,7 @@ def labelled_moments(
 ) -> Iterator[tuple[Float[np.ndarray, "R l l"], Float[np.ndarray, "R l"]]]:
     """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
 
-    Least squares without intercept is a function of them. Exact where the dictionary fills the view.
+    Exact where the dictionary fills the view.
     """
     mixture, l = world.mixture(), world.latents
     if world.classes != 2 or world.dim_image != l:

@@ -14,14 +14,11 @@ In every group the object shown is the label's with probability p_inv, as in [W]
 by more than its scatter.
 
 [W] does not say that Rev always shows the other's attribute, nor that K classes have K colours. This is our reading of
-Table 8 in appendix D.3, where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies on images in the own and
-the other's colour.
-    Two classes. Let q be the probability that colour wins against a contradicting object. Then A(o) = p_inv + (1 -
+Table 8 in appendix D.3, where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies in the own and the other's
+colour, and q the probability that colour wins against a contradicting object. For two classes A(o) = p_inv + (1 -
 p_inv) q, A(r) = p_inv (1 - q) and Rand = (A(o) + A(r))/2. If Rev is A(r), this Rand differs from the printed one by
-.011 in root mean square over the eight rows, and by .018 at most. If Rev showed the own colour with probability 1 -
-p_spu, it would differ by .033 and .060.
-    More classes. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9,
-which is impossible. With K colours there is no contradiction.
+.011 in root mean square over eight rows; if Rev showed the own colour with probability 1 - p_spu, by .033. With two
+colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9, which is impossible.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 
 from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes
-from simulator.pixels.captions import write
+from simulator.pixels.captions import table
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.quantities import check_integer
 from simulator.streams import independent
@@ -33,6 +33,12 @@ class Scenes(NamedTuple):
     mentioned: Bool[torch.Tensor, "*E n 2"]
     scans: Int[torch.Tensor, "*E n"]
     photos: Int[torch.Tensor, "*E n"]  # zeros in worlds without photos
+
+    def captions(self, scene: Scenery) -> tuple[Int[torch.Tensor, "*E n"], ...]:
+        """Row and column of each caption in a table of captions, [object][attribute]."""
+        named = self.labels if scene.views.told == "label" else self.objects
+        codes, K = (named, self.attributes), len(scene.objects.names)
+        return tuple(torch.where(self.mentioned[..., b], code, K) for b, code in enumerate(codes))
 
 
 def block_size(world: "World") -> int:
@@ -71,10 +77,9 @@ def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "
 def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     """Images and captions of scenes."""
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
-    named = scenes.labels if scene.views.told == "label" else scenes.objects
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
-        texts=write(scene, named, scenes.attributes, scenes.mentioned),
+        texts=table(len(scene.objects.names), images.device)[scenes.captions(scene)],
         labels=scenes.labels,
         backgrounds=scenes.attributes[..., None],
     )

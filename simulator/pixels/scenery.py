@@ -253,10 +253,7 @@ _SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
 def _read_classes(
     root: str, classes: int, suffixes: tuple[str, ...], channels: int, side: int, read: Callable[[Path], np.ndarray]
 ) -> tuple[UInt8[np.ndarray, "N C S S"], Int[np.ndarray, " N"], tuple[str, ...]]:
-    """The pictures in the first subfolders of a folder, one subfolder per class, ordered by name.
-
-    A number at the start of a subfolder's name only sets its order: captions call "2 sea" "sea".
-    """
+    """The pictures in the first subfolders of a folder, one per class, ordered by number and name."""
     folder = Path(root).expanduser()
     try:
         found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]

@@ -77,9 +77,6 @@ class Pixels(Checked):
     tied: tuple[StrictInt, ...] | None = Field(
         default=None, description="classes with an attribute of their own; unset: all"
     )
-    captions: Literal["one-hot", "tokens"] = Field(
-        default="one-hot", description="one-hot vectors of object and attribute, or tokens of a sentence"
-    )
     told: Literal["label", "object"] = Field(
         default="label",
         description="class that captions name if the object shown is another's: the label's, as in [W], or the "
@@ -143,18 +140,7 @@ class Pixels(Checked):
         return tuple(range(classes)) if self.tied is None else self.tied
 
     def check_classes(self, classes: int) -> None:
-        """Raise ValueError if these views cannot show `classes` classes.
-
-        Parameters
-        ----------
-        classes
-            K.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer objects or colours, or if a tied class does not exist.
-        """
+        """Raise ValueError if there are fewer objects or colours than `classes`, or if a tied class does not exist."""
         limits = []
         if self.objects in ("digits", "mnist"):
             limits.append((DIGITS, "digits"))

@@ -56,33 +56,16 @@ class Towers:
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
 
-        Exact for linear towers, to about .002 (quasi-Monte Carlo) for others.
-
-        Parameters
-        ----------
-        prompt
-            One of `simulator.prompts`, "name" by default; None for towers that read no captions.
-
-        Raises
-        ------
-        ValueError
-            For a prompt that the towers do not accept.
+        The prompt is one of `simulator.prompts`, "name" by default; None for towers that read no captions.
+        Accuracies are exact
+        for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
         found = self.groups(prompt)
         return Accuracy(found["common"], found["counter"])
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
-        """Every model's own accuracies by group: "common", "counter", and further groups of pixel worlds.
-
-        Parameters
-        ----------
-        prompt
-            The same as for `each`.
-
-        Raises
-        ------
-        ValueError
-            In the same cases as `each`.
+        """Every model's own accuracies by group: "common", "counter", and further groups of pixel worlds; as in
+        `each`.
         """
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt

@@ -17,7 +17,7 @@ from simulator.world import World
 PARTS = ("parameters", "moments", "averages")
 # Of checkpoints and run folders; a run cannot continue across formats. 2: streams of the CPU come from numpy. 3: SOAP's
 # first moments are in its coordinates. 4: streams of other devices come from torch's generators. 5: recipes have no
-# normalisation, and states no norms. 6: checkpoints have a checksum.
+# normalisation, and states no norms. 6: checkpoints have a checksum, and recipes no text towers.
 FORMAT = 6
 
 
@@ -35,10 +35,7 @@ def check_format(found: object) -> None:
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
-    """{field: value} of all that a resumed run must share with the run that it continues.
-
-    This includes the number of steps, since the learning rate's schedule depends on it.
-    """
+    """{field: value} of all that a resumed run shares with the run that it continues; the schedule needs the steps."""
     return {
         **ensemble.recipe.model_dump(mode="json"),
         "worlds": [
@@ -53,10 +50,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
 
 
 def difference(saved: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """(field, saved value, wanted value) of the first difference of two specifications; None if they agree.
-
-    The ensemble's size is compared first, then the recipe, then the fields of each world.
-    """
+    """(field, saved value, wanted value) of the first difference of two specifications; None if they agree."""
     saved, wanted = (json.loads(json.dumps(x)) for x in (saved, wanted))
     sizes = [len(x.get("models") or ()) for x in (saved, wanted)]
     if sizes[0] != sizes[1]:
@@ -95,8 +89,7 @@ def _checksum(tensors: Parameters, metadata: dict[str, str]) -> str:
 def load_state(path: Path, ensemble: Ensemble) -> State:
     """The state saved at `path`, on the ensemble's device.
 
-    Raises AnotherRun, naming the first field that differs, unless format and specification agree. Raises OSError,
-    ValueError or safetensors' error for a missing or damaged file.
+    Raises AnotherRun for another format or specification; OSError, ValueError or safetensors' error for a damaged file.
     """
     with safe_open(path, framework="pt", device=ensemble.device) as file:
         metadata = file.metadata() or {}

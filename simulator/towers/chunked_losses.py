@@ -6,30 +6,22 @@ Unit embeddings keep logits l_ij = s cos_ij below s, so one exponential serves r
 Weights of pairs multiply the terms of their means: 1/r_i, 1/c_i and the identity's entry i by w_i.
 The backward pass recomputes the tiles of E: memory O(B h + tile), four products in place of three.
 
-E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64), and 1/r overflows just
-before. A row's and a column's largest cosine is at least that of its own pair, so the smallest matched cosine gives a
-bound. Beyond the limit the loss shifts the sums row by row and column by column, with two exponentials per entry.
+E underflows if s (1 - max cos) of a row or column reaches 87 in float32 (708 in float64). A row's largest cosine is at
+least that of its own pair, so the smallest matched cosine gives a bound. Beyond the limit sums are shifted row by row
+and column by column, with two exponentials per entry. SigLIP's gradient is accumulated in the forward pass.
 
-SigLIP needs no normaliser: its gradient is accumulated in the forward pass, three products in all.
-
-Rows may be a process's share of the batch (`simulator.towers.distributed`). Each process then returns its own share of
-the loss, and the processes' gradients add up to the gradient of the whole loss.
-
+Rows may be a process's share of the batch (`simulator.towers.distributed`); its loss is then a share, too.
 Precision: float32 products give the loss to about 1e-6. bfloat16 products round cosines to 2^-9 of their size. Matched
 cosines are always computed in full precision.
 """
 
-import functools
 import math
-import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
-from simulator.compiling import compiled
 from simulator.towers.distributed import ALONE, Group, combined
 
 # Rows and columns of a tile on a CPU: 256 x 256 float32 are 256 KB, so a tile and its results fit a core's second-level
@@ -51,7 +43,6 @@ class Problem(NamedTuple):
     product: torch.dtype  # precision of the products
     first: int  # column that matches the first row of I
     group: Group  # processes that hold shares of the batch
-    fused: bool  # whether entrywise work on a tile is compiled into one kernel
 
 
 def tiled_infonce(
@@ -62,13 +53,9 @@ def tiled_infonce(
     weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
     group: Group = ALONE,
-    fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
-    """`losses.infonce` for unit embeddings without the B x B matrix. I may be this process's share of the rows.
-
-    fused: whether entrywise work on a tile is compiled; None: on CUDA, where memory limits its speed.
-    """
-    return _per_model(_InfoNCE, I, T, (scale,), weights, product, group, fused)
+    """`losses.infonce` for unit embeddings without the B x B matrix. I may be this process's share of the rows."""
+    return _per_model(_InfoNCE, I, T, (scale,), weights, product, group)
 
 
 def tiled_siglip(
@@ -80,15 +67,13 @@ def tiled_siglip(
     weights: Float[torch.Tensor, "E B"] | None = None,
     product: torch.dtype | None = None,
     group: Group = ALONE,
-    fused: bool | None = None,
 ) -> Float[torch.Tensor, " E"]:
     """`losses.siglip` without the B x B matrix; further arguments as in `tiled_infonce`."""
-    return _per_model(_SigLIP, I, T, (scale, bias), weights, product, group, fused)
+    return _per_model(_SigLIP, I, T, (scale, bias), weights, product, group)
 
 
-def _per_model(loss, I, T, numbers, weights, product, group, fused) -> Float[torch.Tensor, " E"]:
-    fused = I.is_cuda if fused is None else fused
-    problem = Problem(product or I.dtype, group.rank * I.shape[1], group, fused)
+def _per_model(loss, I, T, numbers, weights, product, group) -> Float[torch.Tensor, " E"]:
+    problem = Problem(product or I.dtype, group.rank * I.shape[1], group)
     weights = T.new_ones(T.shape[:2]) if weights is None else weights  # multiplication by 1 changes no bit
     return torch.stack([loss.apply(*own, problem)[0] for own in zip(I, T, *numbers, weights, strict=True)])
 
@@ -144,7 +129,7 @@ def _add_diagonal(dI, dT, own: torch.Tensor, I: torch.Tensor, T: torch.Tensor, f
     dT[matched].addcmul_(own[:, None], I)
 
 
-# Entrywise work on the logits l of a tile: pure functions, so that each compiles into one kernel.
+# Entrywise work on the logits l of a tile.
 
 
 def _sums(l, s):
@@ -158,56 +143,20 @@ def _log_sums(l, s):
     return l.logsumexp(1), l.logsumexp(0)
 
 
-def _slopes(l, s, row, column, product):
+def _slopes(l, s, row, column):
     """E (w/r + w/c)/(2B): row and column hold w/(2B) over the sums of E."""
-    return ((l - s).exp() * (row[:, None] + column)).to(product)
+    return (l - s).exp() * (row[:, None] + column)
 
 
-def _shifted_slopes(l, s, row, column, product):
+def _shifted_slopes(l, s, row, column):
     """The same from the logarithms of 2B/w times the sums of exp(l)."""
-    return ((l - row[:, None]).exp() + (l - column).exp()).to(product)
+    return (l - row[:, None]).exp() + (l - column).exp()
 
 
-def _sigmoids(l, b, product):
-    """(sum of -log sigmoid(-x), sum of sigmoid(x), sigmoid(x)) of x = l + b."""
-    x = l + b
-    G = x.sigmoid()
-    return -F.logsigmoid(-x).sum(), G.sum(), G.to(product)
-
-
-def _kernel(problem: Problem, function: Callable) -> Callable:
-    return _compiled(function) if problem.fused else function
-
-
-@functools.cache
-def _compiled(function: Callable) -> Callable:
-    return compiled(function, _uncompiled, dynamic=None)  # edges of the batch are smaller tiles
-
-
-def _uncompiled(reason: str) -> None:
-    warnings.warn(f"torch.compile failed, so tiles run uncompiled and slower: {reason}", RuntimeWarning, stacklevel=2)
-
-
-class _Once(torch.autograd.Function):
-    """A gradient of a tiled loss; a second derivative by `inputs` raises NotImplementedError.
-
-    torch's once_differentiable checks only the upstream gradient. If the loss ends the graph, second derivatives would
-    be silently wrong.
-    """
-
-    @staticmethod
-    def forward(loss, gradient, *inputs):
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.loss = inputs[0]
-
-    @staticmethod
-    def backward(ctx, *_):
-        raise NotImplementedError(
-            f"{ctx.loss} has no second derivative; use the dense loss of the same name in simulator.towers.losses"
-        )
+def _check_first_derivative() -> None:
+    """Raise NotImplementedError if the gradient is to be differentiated; torch would do it wrongly, in silence."""
+    if torch.is_grad_enabled():
+        raise NotImplementedError("tiled losses have no second derivative; those of simulator.towers.losses have")
 
 
 class _InfoNCE(torch.autograd.Function):
@@ -235,6 +184,7 @@ class _InfoNCE(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, upstream, *_):
+        _check_first_derivative()
         I, T, scale, weights, row, column = (x.detach() for x in ctx.saved_tensors)
         problem, B = ctx.problem, len(T)
         matched, pairs = slice(problem.first, problem.first + len(I)), scale * _matched(I, T, problem.first)
@@ -249,28 +199,22 @@ class _InfoNCE(torch.autograd.Function):
             slopes = _shifted_slopes
             row, column = row + math.log(2 * B) - weight.log(), column + math.log(2 * B) - weights.log()
             own = (pairs - row).exp() + (pairs - column[matched]).exp()
-        kernel = _kernel(problem, slopes)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         for a, b in _tiles(len(I), B, I.device):
-            G = kernel(_logits(i, t, a, b, pairs, problem.first), scale, row[a], column[b], problem.product)
-            _add_products(dI, dT, G, i, t, a, b, problem.first)
+            G = slopes(_logits(i, t, a, b, pairs, problem.first), scale, row[a], column[b])
+            _add_products(dI, dT, G.to(problem.product), i, t, a, b, problem.first)
         _add_diagonal(dI, dT, own - weight / B, scaled, T, problem.first)
         # dI is the gradient by s I. Its inner product with I is sum_ij (d loss/d l_ij) cos_ij, the slope in s.
-        dscale = (dI * I).sum()
-        gradients, inputs = (upstream * scale * dI, upstream * dT, upstream * dscale), ctx.saved_tensors[:3]
-        return *(_Once.apply("tiled_infonce", gradient, upstream, *inputs) for gradient in gradients), None, None
+        return upstream * scale * dI, upstream * dT, upstream * (dI * I).sum(), None, None
 
 
 def _normalisers(I, T, pairs, scale, problem, safe):
-    """(log sum over columns, log sum over rows) of exp(l).
-
-    All terms are shifted by s if that is safe. Otherwise each sum is shifted by its own largest term so far.
-    """
+    """(log sum over columns, log sum over rows) of exp(l)."""
     entrywise, add, start = (_sums, torch.add, 0.0) if safe else (_log_sums, torch.logaddexp, -torch.inf)
-    i, t, kernel = (scale * I).to(problem.product), T.to(problem.product), _kernel(problem, entrywise)
+    i, t = (scale * I).to(problem.product), T.to(problem.product)
     row, column = I.new_full((len(I),), start), I.new_full((len(T),), start)
     for a, b in _tiles(len(I), len(T), I.device):
-        r, c = kernel(_logits(i, t, a, b, pairs, problem.first), scale)
+        r, c = entrywise(_logits(i, t, a, b, pairs, problem.first), scale)
         row[a], column[b] = add(row[a], r), add(column[b], c)
     if safe:
         return row.log() + scale, combined(problem.group, column).log() + scale
@@ -285,15 +229,16 @@ class _SigLIP(torch.autograd.Function):
     def forward(I, T, scale, bias, weights, problem):
         I, T, scale, bias = I.detach(), T.detach(), scale.detach(), bias.detach()
         B, pairs = len(T), scale * _matched(I, T, problem.first)
-        scaled, kernel = scale * I, _kernel(problem, _sigmoids)
+        scaled = scale * I
         i, t = scaled.to(problem.product), T.to(problem.product)
         dI, dT = torch.zeros_like(I), torch.zeros_like(T)
         total, dbias = I.new_zeros(()), I.new_zeros(())
         for a, b in _tiles(len(I), B, I.device):
-            loss, slope, G = kernel(_logits(i, t, a, b, pairs, problem.first), bias, problem.product)
-            total += loss
-            dbias += slope
-            _add_products(dI, dT, G, i, t, a, b, problem.first)
+            x = _logits(i, t, a, b, pairs, problem.first) + bias
+            G = x.sigmoid()
+            total -= F.logsigmoid(-x).sum()
+            dbias += G.sum()
+            _add_products(dI, dT, G.to(problem.product), i, t, a, b, problem.first)
         own, more = pairs + bias, weights[problem.first : problem.first + len(I)] - 1
         _add_diagonal(dI, dT, (own.sigmoid() - 1) * (1 + more), scaled, T, problem.first)
         # Every entry was counted as a negative. -log sigmoid(-x) - x = -log sigmoid(x) makes matched ones positive,
@@ -307,9 +252,9 @@ class _SigLIP(torch.autograd.Function):
     def setup_context(ctx, inputs, output):
         gradients = output[1:]
         ctx.mark_non_differentiable(*gradients)
-        ctx.save_for_backward(*gradients, *inputs[:-2])
+        ctx.save_for_backward(*gradients)
 
     @staticmethod
     def backward(ctx, upstream, *_):
-        gradients, inputs = ctx.saved_tensors[:4], ctx.saved_tensors[4:]
-        return *(_Once.apply("tiled_siglip", upstream * each, upstream, *inputs) for each in gradients), None, None
+        _check_first_derivative()
+        return *(upstream * each for each in ctx.saved_tensors), None, None

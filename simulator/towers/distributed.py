@@ -1,9 +1,7 @@
 """One batch shared among processes that torchrun started: each embeds its own rows, and the loss is the whole batch's.
 
-Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Its share of the loss is its rows' part of the sum. Shares
-add up to the loss, and their gradients to its gradient. Parameters' gradients are therefore summed, never averaged or
-multiplied by W. (The fault of open_clip issue 616 is to average after a loss that was already divided by B, or to
-gather without a gradient for the other processes' rows.)
+Process r of W holds rows [r B/W, (r + 1) B/W) of the batch. Shares add up to the loss, and their gradients to its
+gradient. Parameters' gradients are therefore summed, never averaged or multiplied by W (open_clip issue 616).
 """
 
 import os
@@ -24,10 +22,7 @@ ALONE = Group()
 
 
 def join(device: str) -> Group:
-    """The group of processes that torchrun started, ALONE without torchrun; call `leave` at the end.
-
-    NCCL between CUDA devices, gloo otherwise.
-    """
+    """The group of processes that torchrun started (NCCL on CUDA, else gloo); ALONE without torchrun."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE

@@ -1,5 +1,6 @@
 """The ensemble to train: recipe, world and number of every model, with seed and device."""
 
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float
 
 from simulator.samplers import SAMPLERS, Sampler
 from simulator.towers.distributed import ALONE, Group
-from simulator.towers.layers import Layer, View, layers
+from simulator.towers.layers import Layer, Shape, layers
 from simulator.towers.recipe import Recipe
 from simulator.towers.views import Views, views_of
 from simulator.world import World
@@ -37,15 +38,15 @@ class Ensemble(NamedTuple):
         return views_of(self.worlds[0])
 
     @property
-    def inputs(self) -> dict[str, View]:
-        """The input of each tower."""
+    def inputs(self) -> dict[str, Shape]:
+        """The shape of what each tower reads."""
         found = self.views.inputs(self.worlds[0])
         return {side: found[side] for side in self.recipe.objective.sides}
 
     @property
     def layers(self) -> list[Layer]:
         """The affine maps of all towers."""
-        return [layer for side, view in self.inputs.items() for layer in layers(self.recipe, side, view)]
+        return [layer for side, shape in self.inputs.items() for layer in layers(self.recipe, side, shape)]
 
     @property
     def source(self) -> str:
@@ -59,15 +60,12 @@ class Ensemble(NamedTuple):
 
 
 def least_bytes(ensemble: Ensemble) -> int:
-    """Lower bound on a process's memory: old and new parameters, a fixed set, a batch and its embeddings.
-
-    A run needs a few times more.
-    """
+    """Lower bound on a process's memory: old and new parameters, a fixed set, a batch and its embeddings."""
     recipe, size = ensemble.recipe, ensemble.dtype.itemsize
     drawn = ensemble.views.inputs(ensemble.worlds[0]).values()  # also if no tower reads them
-    numbers = sum(view.size for view in drawn) + sum(layer.outputs * layer.uses for layer in ensemble.layers)
+    numbers = sum(map(prod, drawn)) + sum(layer.outputs * layer.uses for layer in ensemble.layers)
     weights = 2 * sum(layer.inputs * layer.outputs for layer in ensemble.layers)
-    held = sum(view.size * (1 if view.form == "image" else size) for view in drawn)  # pixels are held in bytes
+    held = sum(prod(shape) * (1 if len(shape) == 3 else size) for shape in drawn)  # pixels are held in bytes
     own = recipe.batch_size // ensemble.group.size * numbers
     return len(ensemble.models) * (size * (own + weights) + (recipe.n or 0) * held)
 

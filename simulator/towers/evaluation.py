@@ -31,10 +31,7 @@ PIXELS = 2**24  # numbers of images that all models of an ensemble score at a ti
 
 
 def prompts_of(recipe: Recipe) -> tuple[Prompt | None, ...]:
-    """The prompts that towers of a recipe accept; (None,) for learners that read no captions.
-
-    Inner products are defined up to a factor only, so they have no log-mean-exp.
-    """
+    """The prompts that towers of a recipe accept; inner products, defined up to a factor, have no log-mean-exp."""
     if not recipe.prompted:
         return (None,)
     return PROMPTS if recipe.objective.cosine else LINEAR
@@ -52,9 +49,7 @@ def class_vectors(
     recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
-    pool, caption = prompt_row(prompt).pool, prompt_row(prompt).caption
-    if caption is not None and caption.average and ensemble.inputs["text"].form == "words":
-        pool = "mean"  # sentences have no average; their embeddings do
+    pool = prompt_row(prompt).pool
     if pool is None:
         texts = ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
         return scored(recipe, embed(recipe, parameters, "text", texts))
@@ -140,10 +135,7 @@ def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) ->
 def ensemble_accuracy(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points | None = None
 ) -> Float[np.ndarray, "R E 2"]:
-    """(common, counter) of every model under the test law: exact for linear critics (R = 1), else R replicates.
-
-    The spread over replicates estimates the error of quasi-Monte Carlo.
-    """
+    """(common, counter) of every model under the test law: exact for linear critics (R = 1), else R replicates."""
     if not linear_scores(ensemble.recipe, prompt):
         points = standard_points(ensemble) if points is None else points
         return _accuracy_on_points(ensemble, parameters, prompt, points)
@@ -187,10 +179,7 @@ def _accuracy_on_points(
 def trial(
     ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int
 ) -> Points | TestImages | None:
-    """The test images for accuracies under some prompts; None if all accuracies are exact.
-
-    Gaussian worlds: 2^power points in each of `replicates`. Pixels: every test object with every attribute.
-    """
+    """Test images for these prompts: points of Gaussian worlds, pictures, or None if all accuracies are exact."""
     world = ensemble.worlds[0]
     if world.views is not None:
         return groups.trial(world, seed=ensemble.seed, device=ensemble.device)

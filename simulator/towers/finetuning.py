@@ -10,10 +10,9 @@ s is fixed. AdamW trains all other weights on which the loss depends, and decays
 caption nearest to the image, like CLIP, or by its head.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -67,7 +66,6 @@ class Head(torch.nn.Linear):
     """Class scores s I W' + b, zero at first, so that no random number is drawn."""
 
     def reset_parameters(self) -> None:
-        """All zeros."""
         for values in self.parameters():
             torch.nn.init.zeros_(values)
 
@@ -115,23 +113,13 @@ class PairSet:
     def pick(self, rows: Int[torch.Tensor, " B"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(images, tokens, labels) of some pairs."""
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
-        named, K = picked.labels if self.scene.views.told == "label" else picked.objects, len(self.tokens) - 1
-        caption = [torch.where(picked.mentioned[:, b], code, K) for b, code in enumerate((named, picked.attributes))]
         images = self.scene.render(picked.scans, picked.attributes, picked.photos)
-        return images, self.tokens[tuple(caption)], picked.labels
+        return images, self.tokens[picked.captions(self.scene)], picked.labels
 
 
 def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:
     """The first n pairs of a world's stream as a training set."""
     return PairSet(scene, first_scenes(world, n, seed, stream), caption_tokens(model, scene), seed, stream)
-
-
-def trained_parameters(model: Pretrained, head: Head | None) -> list[torch.nn.Parameter]:
-    """Trainable parameters: both towers without a head, the image tower and the head otherwise."""
-    named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
-    if head is None:
-        return [value for _, value in named]
-    return [*(value for name, value in named if name.startswith(IMAGE_TOWER)), *head.parameters()]
 
 
 def finetune(
@@ -141,12 +129,8 @@ def finetune(
     pairs: PairSet,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[float]:
-    """Train in place and return the loss of every step; stop at the first loss that is not finite.
-
-    Dropout draws from a separate stream; global random state is restored.
-    """
-    trained = trained_parameters(model, head)
-    optimizer = _adamw(trained, recipe)
+    """Train in place and return the loss of every step; stop at the first loss that is not finite."""
+    optimizer = _adamw(model, head, recipe)
     step_losses: list[float] = []
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(int(numpy_stream(pairs.seed, f"layers of {pairs.stream}").integers(2**32)))
@@ -165,14 +149,18 @@ def finetune(
             optimizer.zero_grad()
             loss.backward()
             if recipe.clip is not None:
-                torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
+                torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], recipe.clip)
             optimizer.step()
             advance(1)
         model.module.eval()
     return step_losses
 
 
-def _adamw(trained: Sequence[torch.nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+def _adamw(model: Pretrained, head: Head | None, recipe: Recipe) -> torch.optim.AdamW:
+    """The optimiser of both towers without a head, else of the image tower and the head."""
+    named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
+    trained = [value for name, value in named if head is None or name.startswith(IMAGE_TOWER)]
+    trained += [] if head is None else head.parameters()
     matrices, others = ([p for p in trained if (p.ndim > 1) is decays] for decays in (True, False))
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=recipe.lr)
@@ -193,19 +181,16 @@ def predicted(
     return torch.cat(found)
 
 
+def _modules(model: Pretrained, head: Head | None) -> torch.nn.ModuleDict:
+    return torch.nn.ModuleDict({"model": model.module} | ({} if head is None else {"head": head}))
+
+
 def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
     """A copy of all weights on the CPU, for `restore`."""
-    parts: dict[str, Any] = {"model": model.module, **({} if head is None else {"head": head})}
-    return {
-        f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for part, module in parts.items()
-        for name, value in module.state_dict().items()
-    }
+    weights = _modules(model, head).state_dict()
+    return {name: x.detach().cpu().clone(memory_format=torch.contiguous_format) for name, x in weights.items()}
 
 
 def restore(model: Pretrained, head: Head | None, weights: dict[str, torch.Tensor]) -> None:
     """Load weights from `state`."""
-    for part, module in (("model.", model.module), ("head.", head)):
-        if module is not None:
-            own = {name.removeprefix(part): value for name, value in weights.items() if name.startswith(part)}
-            module.load_state_dict(own)
+    _modules(model, head).load_state_dict(weights)

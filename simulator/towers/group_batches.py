@@ -16,11 +16,10 @@ from simulator.world import World
 
 
 def draw_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
-    """This process's rows of the batches of step `first`, `first` + 1, ... with a leading model axis.
+    """This process's rows of the batches of step `first`, `first` + 1, ...; the next batch may overwrite this one.
 
     Fresh pairs: step t takes pairs [t B, (t + 1) B) of each model's stream. A fixed set: the stream's first n pairs in
-    a new order every epoch; the remainder of an epoch is left out. The recipe's sampler chooses among these pairs. The
-    next batch may overwrite this one.
+    a new order every epoch; the remainder of an epoch is left out.
     """
     return (_fresh_batches if ensemble.recipe.n is None else _fixed_batches)(ensemble, first)
 
@@ -77,8 +76,6 @@ def fixed_set(ensemble: Ensemble) -> Pairs:
 
 def _orders(ensemble: Ensemble, held: Pairs, first: int) -> list[Iterator[Int[np.ndarray, " size"]]]:
     """Per model, the rows of its fixed set at step `first`, `first` + 1, ..., drawn on the CPU.
-
-    Every epoch has its own order, and its remainder is left out. Models with reduced sets differ in their epochs.
 
     Raises EmptyGroup if a group has no pair, or a reduced set has fewer pairs than a batch.
     """

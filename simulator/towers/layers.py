@@ -5,8 +5,6 @@ mlp     `depth` hidden layers x -> act(x W + b), then an affine map. With a skip
         views with Gaussian noise are nearly bilinear.
 conv    `depth` layers of `width` channels, 3 x 3 with stride 2, then an affine map of the flattened result. A layer's
         weight is a matrix, one row per number of a patch and one column per channel, so that SOAP rotates it too.
-tokens  the mean of one vector per word, then hidden layers and an affine map. Word 0 is padding. The lookup is a
-        product with zeros and ones, whose gradient adds up in one order on every device.
 
 Every parameter has a leading model axis E. Initial weights come from one named stream per parameter and model, drawn on
 the CPU in float64. Model k is therefore the same in any ensemble and on any device.
@@ -14,37 +12,22 @@ the CPU in float64. Model k is therefore the same in any ensemble and on any dev
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch.nn import functional as F
 
 from simulator.streams import numpy_stream
 from simulator.towers.recipe import Recipe
 
 Parameters = dict[str, torch.Tensor]
+Shape = tuple[int, ...]  # of one view: (d,) of a vector, (3, S, S) of an image
 
-# Forms of views that each kind of tower reads.
-READS = {"linear": ("vector", "image"), "mlp": ("vector", "image"), "conv": ("image",), "tokens": ("words",)}
-FORMS = {"vector": "vectors", "image": "images", "words": "words"}  # for messages
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "tanh": torch.tanh}
 SIDE = 3  # of a convolution's patch
 STRIDE = 2
-
-
-class View(NamedTuple):
-    """The input of a tower: one pair's image or caption."""
-
-    form: Literal["vector", "image", "words"]
-    shape: tuple[int, ...]
-    vocabulary: int = 0
-
-    @property
-    def size(self) -> int:
-        """Numbers in one view."""
-        return math.prod(self.shape)
 
 
 class Layer(NamedTuple):
@@ -55,50 +38,40 @@ class Layer(NamedTuple):
     outputs: int
     hidden: bool = False  # followed by an activation
     bias: bool = True
-    lookup: bool = False  # its input is a word
     uses: int = 1  # times that it is applied to one view
 
 
-def layers(recipe: Recipe, tower: str, view: View) -> list[Layer]:
-    """The affine maps of one tower, first to last."""
-    kind, width, depth = recipe.kinds[tower], recipe.width, recipe.depth
+def layers(recipe: Recipe, tower: str, shape: Shape) -> list[Layer]:
+    """The affine maps of one tower that reads views of a shape, first to last."""
+    kind, width, depth, numbers = recipe.kinds[tower], recipe.width, recipe.depth, math.prod(shape)
     if kind == "linear":
-        return [Layer(f"{tower}.0", view.size, recipe.embed_dim, bias=False)]
+        return [Layer(f"{tower}.0", numbers, recipe.embed_dim, bias=False)]
     if kind == "conv":
-        size, *sides = view.shape
+        size, *sides = shape
         found = []
         for i in range(depth):
             sides = [(side - 1) // STRIDE + 1 for side in sides]
             found.append(Layer(f"{tower}.{i}", size * SIDE**2, width, hidden=True, uses=math.prod(sides)))
             size = width
         size *= math.prod(sides)
-    elif kind == "tokens":
-        words = Layer(f"{tower}.words", view.vocabulary, width, bias=False, lookup=True, uses=view.shape[0])
-        found, size = [words, *(Layer(f"{tower}.{i}", width, width, hidden=True) for i in range(1, depth))], width
     else:
-        *inputs, size = view.size, *[width] * depth
+        *inputs, size = numbers, *[width] * depth
         found = [Layer(f"{tower}.{i}", a, width, hidden=True) for i, a in enumerate(inputs)]
     found.append(Layer(f"{tower}.{depth}", size, recipe.embed_dim))
     if kind == "mlp" and recipe.skip == "linear":
-        found.append(Layer(f"{tower}.skip", view.size, recipe.embed_dim, bias=False))
+        found.append(Layer(f"{tower}.skip", numbers, recipe.embed_dim, bias=False))
     return found
 
 
-def check_inputs(recipe: Recipe, views: Mapping[str, View]) -> None:
-    """Raise ValueError for towers that cannot read the views; the message names kinds that can."""
-    for tower, view in views.items():
-        kind, field = recipe.kinds[tower], "towers" if tower == "image" else "text_towers"
-        if view.form not in READS[kind]:
-            able = ", ".join(name for name, forms in READS.items() if view.form in forms)
-            raise ValueError(
-                f"{field} = {kind!r} do not read {FORMS[view.form]}, the form of this world's {tower}s; choose one of "
-                f"{able}"
-            )
+def check_inputs(recipe: Recipe, views: Mapping[str, Shape]) -> None:
+    """Raise ValueError for convolutions of vectors."""
+    if recipe.towers == "conv" and len(views["image"]) < 3:
+        raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
 
 
 def initialise(
     recipe: Recipe,
-    views: Mapping[str, View],
+    views: Mapping[str, Shape],
     classes: int,
     seed: int,
     models: Sequence[int],
@@ -106,11 +79,7 @@ def initialise(
     device: str,
     dtype: torch.dtype,
 ) -> Parameters:
-    """Initial parameters of the models numbered `models`: weights, then log scale and bias if the loss has them.
-
-    Weights are N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015) and 1 elsewhere; vectors of words
-    are N(0, 1).
-    """
+    """Initial parameters: weights N(0, gain^2/inputs), gain^2 = 2 before a rectifier (He et al. 2015), else 1."""
 
     def normal(name: str, *shape: int) -> torch.Tensor:
         drawn = [numpy_stream(seed, f"init/{name}", k).standard_normal(shape) for k in models]
@@ -125,8 +94,7 @@ def initialise(
         for layer in layers(recipe, tower, views[tower]):
             gain = 2**0.5 if layer.hidden and recipe.activation != "tanh" else 1.0
             weight = normal(f"{layer.name}.weight", layer.inputs, layer.outputs)
-            summands = 1 if layer.lookup else layer.inputs
-            parameters[f"{layer.name}.weight"] = weight * gain / summands**0.5
+            parameters[f"{layer.name}.weight"] = weight * gain / layer.inputs**0.5
             if layer.bias:
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
     for name in objective.heads:
@@ -153,8 +121,6 @@ def embed(recipe: Recipe, parameters: Parameters, tower: str, x: torch.Tensor) -
         for i in hidden:
             x = activation(convolved(x, parameters[f"{tower}.{i}.weight"], parameters[f"{tower}.{i}.bias"]))
         hidden = range(0)
-    elif kind == "tokens":
-        x, hidden = activation(mean_word(parameters[f"{tower}.words.weight"], x)), hidden[1:]
     views = x = x.flatten(2)
     for i in hidden:
         x = activation(affine(parameters, f"{tower}.{i}", x))
@@ -173,10 +139,7 @@ def affine(parameters: Parameters, name: str, x: Float[torch.Tensor, "E B i"]) -
 def convolved(
     x: Float[torch.Tensor, "E B C H W"], weight: Float[torch.Tensor, "E p O"], bias: Float[torch.Tensor, "E O"]
 ) -> Float[torch.Tensor, "E B O h w"]:
-    """Every model's convolution of its own images.
-
-    A CPU loops over models, which is about twice as fast as one grouped convolution. A GPU uses groups.
-    """
+    """Every model's convolution of its own images: a loop, twice as fast as groups on a CPU; groups on a GPU."""
     kernels = weight.mT.unflatten(2, (x.shape[2], SIDE, SIDE))  # (E, O, C, SIDE, SIDE)
     options = {"stride": STRIDE, "padding": SIDE // 2}
     if x.device.type == "cpu":
@@ -184,14 +147,6 @@ def convolved(
     together = x.transpose(0, 1).flatten(1, 2)  # (B, E C, H, W)
     found = F.conv2d(together, kernels.flatten(0, 1), bias.flatten(), groups=len(x), **options)
     return found.unflatten(1, (len(x), -1)).transpose(0, 1)
-
-
-def mean_word(vectors: Float[torch.Tensor, "E V w"], x: Int[torch.Tensor, "E B L"]) -> Float[torch.Tensor, "E B w"]:
-    """Mean vector of the words of each caption; zero for a caption without words."""
-    words = F.one_hot(x, vectors.shape[1]).to(vectors.dtype)
-    each = torch.bmm(words.flatten(1, 2), vectors).unflatten(1, x.shape[1:])  # (E, B, L, w)
-    weight = (x != 0).to(each.dtype)[..., None]
-    return (weight * each).sum(2) / weight.sum(2).clamp(min=1)
 
 
 def scored(recipe: Recipe, embeddings: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,9 @@ score units). `simulator.towers.chunked_losses` holds InfoNCE and SigLIP again w
 Pairs may have weights w (E, B) of mean 1 under the law. The minimiser is then the weighted law's for any batch size.
 In the contrastive losses only positives are weighted. Unweighted negatives change the optimum by a function of the
 image plus one of the caption, since log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t).
-Weighted negatives would give the minimiser for large batches only.
 
-Embeddings are scaled instead of logits, and scores of matched pairs are computed apart. The gradients of scale and
-pairs then cost O(B h), not passes over B x B entries (64 models at B = 256: 11 ms per compiled loss, not 38).
+Embeddings are scaled instead of logits, and scores of matched pairs are computed apart: their gradients then cost
+O(B h), not passes over B x B entries.
 """
 
 import torch

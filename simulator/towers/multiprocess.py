@@ -1,8 +1,8 @@
 """Training of an ensemble in this process, or in several processes that each train some of the models.
 
-A step of a small ensemble is a hundred short products. Two threads that wait for each other after every product gain a
-factor of 1.2 to 1.5, two processes nearly two. Processes are spawned, so a script that uses them starts under
-`if __name__ == "__main__":`. It registers its own samplers and objectives outside of it, so that all processes do.
+In a small ensemble's hundred short products per step two threads gain a factor of 1.2 to 1.5, two processes nearly
+two. Processes are spawned: a script starts under `if __name__ == "__main__":`, and registers its own samplers and
+objectives outside of it.
 
 States equal those of one process bit by bit, except after compilation: steps of fewer models may round differently.
 """
@@ -10,15 +10,12 @@ States equal those of one process bit by bit, except after compilation: steps of
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from itertools import count
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
 from signal import SIGINT, SIGTERM
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -27,11 +24,9 @@ from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.training import Refused, State, Stop, run
 
 POLL_SECONDS = 0.2  # between two calls of `stop`
-# Multiply-adds from which a run is faster in several processes. A shorter run takes about ten seconds. Each process
-# spends three of them on importing torch, and a few on waiting for the compiler.
-WORTH_SHARING = 2**35
-# Multiply-adds from which a step is faster on two threads. In shorter steps they mostly wait for each other, ten times
-# as long beside a busy process (8 models, width 32, batch 128: 12 s on one thread, over 100 s on two).
+WORTH_SHARING = 2**35  # multiply-adds from which a run is faster in several processes: ten seconds
+# Multiply-adds from which a step is faster on two threads. In shorter steps they mostly wait for each other (8 models,
+# width 32, batch 128, beside a busy process: 12 s on one thread, over 100 s on two).
 SHARED_WORK = 2**27
 FARTHEST, LAST = 0, 1  # indices of the shared array: the latest step of any process, and the step at which all stop
 
@@ -65,9 +60,8 @@ def _on_cpu(ensemble: Ensemble) -> bool:
 
 
 def processes_for(ensemble: Ensemble) -> int:
-    """The fastest number of processes for the ensemble: one per torch thread, at most one per model.
-
-    It is one on a GPU, for a short run, with one torch thread, and if torchrun's processes share the batch.
+    """The fastest number of processes: one per torch thread and at most one per model; 1 for short runs and on a
+    GPU.
     """
     short = ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING
     if short or not _on_cpu(ensemble) or ensemble.group.size > 1:
@@ -83,10 +77,7 @@ def run_in(
     stop: Stop = lambda: False,
     refused: Refused | None = None,
 ) -> Iterator[State]:
-    """`simulator.towers.training.run` in one process, or in several that share torch's threads.
-
-    Raises EveryModelDiverged if all models are frozen.
-    """
+    """`simulator.towers.training.run` in one process or several; raises EveryModelDiverged if all models are frozen."""
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         found = run(ensemble, state, checkpoints, stop, refused)
     else:
@@ -108,9 +99,6 @@ class _Part(NamedTuple):
     checkpoints: Sequence[int]
     may_fail_to_compile: bool
     threads: int
-
-
-_worker: dict[str, Any] = {}  # state of training in one process
 
 
 def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_Part]:
@@ -142,65 +130,56 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
 
     Ctrl-C and SIGTERM may reach all processes. The others block them, and this process stops the others.
     """
-    context, steps = get_context("spawn"), parts[0].ensemble.recipe.steps
+    context, steps, stopping = get_context("spawn"), parts[0].ensemble.recipe.steps, False
     shared = context.Array("q", [int(state.step), steps])
-    theirs, ours = context.Pipe(duplex=False)
-    pools = [ProcessPoolExecutor(1, context, _prepare, (theirs, shared)) for _ in parts]
-    stopping = False
+    pipes, theirs = zip(*(context.Pipe() for _ in parts), strict=True)
+    processes = [context.Process(target=_train_part, args=(pipe, shared)) for pipe in theirs]
     try:
         with block_signals(SIGINT, SIGTERM):
-            for pool, part in zip(pools, parts, strict=True):
-                pool.submit(_begin, pickle.dumps(part))
-        theirs.close()
-        coming = [pool.submit(_next_state) for pool in pools]
+            for process, pipe in zip(processes, theirs, strict=True):
+                process.start()
+                pipe.close()
+        for pipe, part in zip(pipes, parts, strict=True):
+            pipe.send_bytes(pickle.dumps(part))
         while True:
-            pending = coming
-            while pending:
+            replies: dict[Connection, list] = {}
+            while len(replies) < len(parts):
                 if not stopping and stop():
                     stopping = True
                     with shared.get_lock():  # no process is beyond step FARTHEST + 1
                         shared[LAST] = min(shared[FARTHEST] + 1, steps)
-                done, pending = wait(pending, POLL_SECONDS, FIRST_EXCEPTION)
-                for reply in done:
-                    reply.result()
-            states, reasons = zip(*(pickle.loads(reply.result()) for reply in coming), strict=True)
+                for pipe in wait([pipe for pipe in pipes if pipe not in replies], POLL_SECONDS):
+                    *replies[pipe], failure = pickle.loads(pipe.recv_bytes())
+                    if failure is not None:
+                        raise failure
+            states, reasons = zip(*(replies[pipe] for pipe in pipes), strict=True)
             for reason in {*reasons} - {None}:
                 refused(reason)
             if states[0] is None:
                 return
-            coming = [pool.submit(_next_state) for pool in pools]  # processes train on while this one evaluates
             yield _tensorwise(lambda *x: torch.cat(x), *states)
-    except BrokenProcessPool:
+    except (EOFError, ConnectionError):
         raise ProcessEnded(
             "a process that trained some of the models has ended: memory is too small, or a script starts processes "
             "outside of `if __name__ == '__main__':`"
         ) from None
     finally:
-        ours.close()
-        for pool in pools:
-            pool.shutdown(cancel_futures=True)
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
 
 
-# These functions run in the started processes.
+def _train_part(pipe: Connection, shared) -> None:
+    """Runs in a started process: train a part and send (state, why compilation failed, exception) again and again.
 
-
-def _prepare(pipe: Connection, shared) -> None:
-    """End this process when its parent ends or closes the pipe."""
-    _worker["shared"] = shared
-
-    def end() -> None:
-        with suppress(EOFError):
-            pipe.recv()
-        os._exit(0)
-
-    Thread(target=end, daemon=True).start()
-
-
-def _begin(message: bytes) -> None:
-    """Start to train a part. (Plain pickle: multiprocessing's pickler would put tensors into shared memory.)"""
-    part: _Part = pickle.loads(message)
+    The pipe holds no whole state, so a process trains to its next checkpoint while this one is evaluated. Plain pickle:
+    multiprocessing's pickler would put tensors into shared memory.
+    """
+    Thread(target=_end_with_parent, daemon=True).start()
+    part: _Part = pickle.loads(pipe.recv_bytes())
     torch.set_num_threads(part.threads)
-    shared, steps = _worker["shared"], count(int(part.state.step) + 1)
+    steps, reasons = count(int(part.state.step) + 1), []
 
     def stop() -> bool:
         step = next(steps)
@@ -208,12 +187,16 @@ def _begin(message: bytes) -> None:
             shared[FARTHEST] = max(shared[FARTHEST], step)
             return step >= shared[LAST]
 
-    _worker["reasons"] = reasons = []
     refused = reasons.append if part.may_fail_to_compile else None
-    _worker["states"] = run(part.ensemble, part.state, part.checkpoints, stop, refused)
+    try:
+        for state in run(part.ensemble, part.state, part.checkpoints, stop, refused):
+            pipe.send_bytes(pickle.dumps((state, reasons.pop() if reasons else None, None)))
+        last = (None, None, None)
+    except Exception as failure:  # raised again in the parent
+        last = (None, None, failure)
+    pipe.send_bytes(pickle.dumps(last))
 
 
-def _next_state() -> bytes:
-    """Pickled (next state or, after the last, None; the reason if compilation failed, else None)."""
-    state, reasons = next(_worker["states"], None), _worker["reasons"]
-    return pickle.dumps((state, reasons.pop() if reasons else None))
+def _end_with_parent() -> None:
+    parent_process().join()
+    os._exit(0)

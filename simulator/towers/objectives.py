@@ -70,7 +70,7 @@ class Objective:
     scale: ClassVar[float | None] = None
     # Whether scores have a learned bias. At its initial value -log(B - 1) negatives weigh as much as the positive.
     bias: ClassVar[bool] = False
-    towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv", "tokens")  # kinds for which it is defined
+    towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv")  # kinds for which it is defined
     least_batch: ClassVar[int] = 2  # smallest batch for which the loss is defined
     # Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and width.
     population_learner: ClassVar[Mapping[str, str]] = {}
@@ -84,11 +84,6 @@ class Objective:
         """One loss per model.
 
         For a split batch it is this process's share: shares add up to the loss, and their gradients to its gradient.
-
-        Parameters
-        ----------
-        batch
-            Embeddings, labels and other arguments of losses.
         """
         raise NotImplementedError
 
@@ -121,19 +116,13 @@ class Objective:
     def learner(self, recipe: "Recipe") -> str | None:
         """Name of the learner that a recipe's towers become, in the world of `law`; None if no law is known.
 
-        None for a fixed temperature, since cosines then cannot reach the optimum's scores, for a frozen tower, and for
-        towers of two kinds.
-
-        Parameters
-        ----------
-        recipe
-            Its `loss` is this objective.
+        With a fixed temperature cosines cannot reach the optimum's scores.
         """
         if recipe.frozen != "none":
             return None
         if recipe.last_layer == "refitted":
             return "least-squares" if recipe.towers == "linear" else None
-        unknown = self.sampler is None or recipe.temperature is not None or len(set(recipe.kinds.values())) > 1
+        unknown = self.sampler is None or recipe.temperature is not None
         return None if unknown else self.population_learner.get(recipe.towers)
 
     def law(self, recipe: "Recipe", worlds: World | Worlds) -> World | Worlds:
@@ -144,12 +133,7 @@ class Objective:
         recipe
             Its `loss` is this objective.
         worlds
-            The worlds of the pairs.
-
-        Raises
-        ------
-        simulator.samplers.EmptyGroup
-            If a group that is to be balanced has share zero.
+            The worlds of the pairs. EmptyGroup is raised if a group that is to be balanced has share zero.
         """
         sampler = "balanced" if recipe.last_layer == "refitted" else self.sampler or "drawn"
         return SAMPLERS[sampler].law(worlds)
@@ -159,13 +143,7 @@ OBJECTIVES: dict[str, Objective] = {}
 
 
 def register(objective: type[Objective]) -> type[Objective]:
-    """Add an objective to the table; a class decorator.
-
-    Raises
-    ------
-    ValueError
-        If another objective has its name, or if neither captions nor a head score classes.
-    """
+    """Add an objective to the table; a class decorator. ValueError for a name in use, or a class without scores."""
     if not objective.captions and "head" not in objective.heads:
         raise ValueError(f"objective {objective.name!r} reads no captions, so it needs heads = ('head',)")
     add_row(OBJECTIVES, objective(), "an objective")
@@ -285,15 +263,10 @@ class GroupDRO(Objective):
     """GroupDRO (Sagawa et al. 2020, arXiv 1911.08731, Algorithm 1), the first base class of a weighted objective.
 
     Towers descend sum_g q_g L_g, with L_g the mean loss of the batch's B_g pairs of group g: each pair has weight
-    q_g B/B_g. The group weights q ascend it: q_g <- q_g exp(STEP L_g), normalised. L_g is the gradient by q_g, so
-    nothing further is computed.
+    q_g B/B_g. The group weights q ascend it: q_g <- q_g exp(STEP L_g), normalised. L_g is the gradient by q_g.
 
-    Supervised objectives: uniform q with the optimum at p = 1/K is a saddle point. There the rule ignores the
-    background, so all groups have equal losses. If q moves away, the rule relies on the background. Groups with less
-    weight then have larger losses, and q moves back.
-
-    Contrastive objectives have no such point. A common pair has more negatives like itself. So its loss exceeds a
-    counter pair's even at equal weights, and q moves towards the common groups. No law is known.
+    Supervised objectives have a saddle point at uniform q and the optimum at p = 1/K. Contrastive ones have none: a
+    common pair has more negatives like itself and so a larger loss, q moves there, and no law is known.
     """
 
     STEP = 0.01  # eta_q of the paper's experiments

@@ -49,10 +49,7 @@ def update(
     count: Float[torch.Tensor, ""],
     weight_decay: float,
 ) -> tuple[Parameters, Parameters]:
-    """(parameters, state) after step number `count` (from 1) at learning rate `rate`.
-
-    SOAP keeps both moments in its own coordinates, which saves a third of the rotations.
-    """
+    """(parameters, state) after step number `count` (from 1); SOAP keeps both moments in its own coordinates."""
     new, memory = {}, dict(state)
     for name, g in gradients.items():
         p = parameters[name]
@@ -88,8 +85,6 @@ def refresh_eigenbasis(state: Parameters) -> Parameters:
     """The state with SOAP's coordinates nearer the eigenvectors, by one step of orthogonal iteration.
 
     The first moment, a mean of gradients, rotates with them. The second, a mean of squares, cannot (Algorithm 3).
-
-    Separate from `update`: it runs every REFRESH_EVERY steps only, and a compiled step has no branches.
     """
     new = dict(state)
     for first in [name for name in state if name.startswith("first.")]:
@@ -106,8 +101,7 @@ def refresh_eigenbasis(state: Parameters) -> Parameters:
 def averaged(averages: Parameters, parameters: Parameters, count: Int[torch.Tensor, ""], share: float) -> Parameters:
     """Polynomial-decay average of the weights after step number `count` (Shamir & Zhang 2013, section 4).
 
-    Step t has a weight of about t^eta, eta = 1/share - 1, which averages about the last `share` of the steps. The
-    average after step 1 equals its weights, so no initial bias needs correction.
+    Step t has a weight of about t^eta, eta = 1/share - 1, which averages about the last `share` of the steps.
     """
     eta = 1 / share - 1
     weight = (eta + 1) / (eta + count.double())

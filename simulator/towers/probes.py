@@ -21,10 +21,10 @@ PAIRS = 4096  # for `separation`
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t: the scores' weight on the spurious latent over that on the invariant latent.
+    """Reliance t, the scores' weight on the spurious latent over that on the invariant one: exact for linear
+    critics.
 
-    Exact for linear critics. Otherwise the scores are approximated by the best linear function of the latents, under
-    the test law, where the two are independent.
+    Otherwise by the best linear function of the latents under the test law, where the two are independent.
     """
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):
@@ -46,8 +46,8 @@ def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n
     tested = ensemble._replace(worlds=worlds, recipe=ensemble.recipe.model_copy(update=random))
     images = tested.views.block(tested, "evaluation", 0).images
     source = independent(ensemble.seed, 0, [f"evaluation/{k}" for k in ensemble.models])
-    latents = draw_latents(worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype)
-    return images, latents.image.to(ensemble.device)
+    _, _, z, _ = draw_latents(worlds, images.shape[1], source, device=ensemble.source, dtype=ensemble.dtype)
+    return images, z.to(ensemble.device)
 
 
 def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, "E 2"]:

@@ -1,13 +1,10 @@
 """How two towers are trained: one frozen declaration, whose fields are the flags of `soberclip train`.
 
-The defaults come from `python -m experiments.benchmarks.race`, which measures the gap to the population optimum (mean
-of 8 InfoNCE models, both groups and prompts). Its results:
-- The remaining gap comes from slow progress along flat directions, not from width, batch size or initialisation. SOAP
-  with averaged weights closes it in half of AdamW's time. A constant rate lets `--until` detect convergence.
-- The linear skip reduces the gap by mean prompt from .007 to .002: scores of Gaussian views are nearly bilinear.
-- Sobol points (`points = "sobol"`) are worth two to three times as many independent pairs.
-- Towers of width 32 with 16 coordinates have the gap of width 64 with 32, in half the time.
-- With three classes gelu is better than tanh, with two classes tanh is better.
+The defaults come from `python -m experiments.benchmarks.race`, which measures the gap to the population optimum of
+InfoNCE. SOAP with averaged weights closes it in half of AdamW's time; a constant rate lets `--until` detect
+convergence. The linear skip reduces the gap by mean prompt from .007 to .002: scores of Gaussian views are nearly
+bilinear. Sobol points are worth two to three times as many independent pairs. Width 32 with 16 coordinates has the gap
+of width 64 with 32. With three classes gelu is better than tanh, with two classes tanh is.
 """
 
 from collections.abc import Iterator
@@ -50,9 +47,6 @@ class Recipe(BaseModel):
         "group-dro or group-dro-infonce",
     )
     towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
-    text_towers: Literal["linear", "mlp", "tokens"] | None = Field(
-        default=None, description="kind of the text tower; unset: that of images, or mlp beside conv"
-    )
     width: Count = Field(default=64, description="units of a hidden layer, or channels of a convolution")
     depth: Count = Field(default=2, description="hidden layers")
     activation: Literal["relu", "gelu", "tanh"] = Field(default="tanh", description="activation of hidden layers")
@@ -110,7 +104,7 @@ class Recipe(BaseModel):
     @property
     def kinds(self) -> dict[str, str]:
         """Kinds of the towers that the objective has."""
-        both = {"image": self.towers, "text": self.text_towers or ("mlp" if self.towers == "conv" else self.towers)}
+        both = {"image": self.towers, "text": "mlp" if self.towers == "conv" else self.towers}
         return {side: both[side] for side in self.objective.sides}
 
     @property
@@ -136,12 +130,9 @@ class Recipe(BaseModel):
 
     def _faults(self) -> Iterator[str]:
         objective, loss = self.objective, f"loss = {self.loss!r}"
-        for kind in self.kinds.values():
-            if kind not in objective.towers:
-                near = objective.towers[0]
-                yield f"{loss} is not defined for {kind} towers; the nearest valid choice is towers = {near!r}"
-        if self.text_towers is not None and not objective.captions:
-            yield f"text_towers = {self.text_towers!r} has no meaning for {loss}, which reads no captions; leave it out"
+        if self.towers not in objective.towers:
+            near = objective.towers[0]
+            yield f"{loss} is not defined for {self.towers} towers; the nearest valid choice is towers = {near!r}"
         if self.frozen not in ("none", *objective.sides):
             yield f"frozen = {self.frozen!r} has no meaning for {loss}, which has no such tower; leave it out"
         if self.batch_size < objective.least_batch:

@@ -7,7 +7,9 @@ A model whose loss or gradient is not finite is frozen at its last finite weight
 continue. A run resumed from a `State` equals an uninterrupted run bit by bit.
 """
 
+import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
@@ -15,7 +17,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 
-from simulator.compiling import compiled
 from simulator.gaussian.pairs import Pairs
 from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
@@ -50,10 +51,7 @@ class State(NamedTuple):
 
 
 def one_step(ensemble: Ensemble, state: State, batch: Pairs, rate: Float[torch.Tensor, ""]) -> State:
-    """The state after one step of every model on its batch; a pure function that compiles as a whole.
-
-    A model that has diverged, or diverges here, keeps its parameters and moments.
-    """
+    """The state after one step; a model that has diverged, or diverges here, keeps its parameters and moments."""
     recipe, group, step, old = ensemble.recipe, ensemble.group, state.step + 1, state.parameters
     gradients, losses = _gradients(old, ensemble, batch)
     if group.size > 1:
@@ -91,10 +89,9 @@ def _frozen(going: torch.Tensor, new: Parameters, old: Parameters) -> Parameters
 
 
 def _gradients(parameters: Parameters, ensemble: Ensemble, batch: Pairs) -> tuple[Parameters, torch.Tensor]:
-    """(gradient of every model's loss, the losses).
+    """(gradient of every model's loss, the losses): models share no parameter, so one sum has every gradient.
 
-    Models share no parameter, so the gradient of the summed loss holds every model's gradient. torch.compile can trace
-    torch.func only. Compiled tiles run under plain autograd only. Both give the same gradient.
+    torch.compile can trace torch.func only; tiles have a gradient under plain autograd only.
     """
 
     if torch.compiler.is_compiling():
@@ -163,10 +160,7 @@ def run(
     stop: Stop = lambda: False,
     refused: Refused | None = None,
 ) -> Iterator[State]:
-    """Train from `state`, yielding at every step in `checkpoints`, at the end, and once when `stop()` turns true.
-
-    Without `refused` a failure to compile is raised.
-    """
+    """Train from `state`, yielding at steps in `checkpoints`, at the end, and once when `stop()` turns true."""
     recipe, advance = ensemble.recipe, one_step
     if ensemble.group.size > 1 and not recipe.objective.splits:
         raise ValueError(f"loss = {recipe.loss!r} runs in one process, not in {ensemble.group.size}")
@@ -195,6 +189,37 @@ def compiles(ensemble: Ensemble) -> bool:
     recipe = ensemble.recipe
     plain = recipe.batch_size <= LARGEST_DENSE_BATCH and "conv" not in recipe.kinds.values()
     return ensemble.compile and plain and ensemble.group.size == 1
+
+
+def compiled(function: Callable, refused: Refused | None = None) -> Callable:
+    """A pure `function`, compiled as one graph; a graph break is an error.
+
+    Without a compiler `refused` gets the reason, and the function runs uncompiled; without `refused` that is an error.
+    """
+    # Imported here for start-up time: these take a second.
+    from torch._dynamo.exc import BackendCompilerFailed
+    from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
+
+    fast = torch.compile(function, fullgraph=True, dynamic=False)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        nonlocal fast
+        try:
+            with warnings.catch_warnings():
+                # Inductor calls deprecated functions of torch.
+                for category in (DeprecationWarning, FutureWarning):
+                    warnings.filterwarnings("ignore", category=category, module=r"torch\.")
+                return fast(*arguments)
+        except (BackendCompilerFailed, TritonMissing, GPUTooOldForTriton) as failure:
+            if refused is None:
+                raise
+            fast = function
+            reason = getattr(failure, "inner_exception", None) or failure
+            refused(f"{type(reason).__name__}: {str(reason).strip().splitlines()[0]}")
+            return function(*arguments)
+
+    return call
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -1,9 +1,9 @@
 """One interface of training to worlds of Gaussian vectors and of pixels.
 
-inputs      shapes that the towers "image" and "text" read
+inputs      shapes that the towers "image" and "text" read; ValueError for pictures that cannot be read
 block_size  pairs in one block of a stream
 block       block `index` of every model's own stream; `over` is a block that may be overwritten
-prompts     one caption per class, (E, K, ...), if captions have the law of `worlds`
+prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
 identity    data besides its fields that a world must share with a checkpoint
 """
 
@@ -18,7 +18,7 @@ from simulator.pixels import captions
 from simulator.pixels import pairs as pixels
 from simulator.pixels.scenery import scenery
 from simulator.prompts import Prompt
-from simulator.towers.layers import View
+from simulator.towers.layers import Shape
 from simulator.world import World
 
 if TYPE_CHECKING:
@@ -28,70 +28,52 @@ if TYPE_CHECKING:
 class GaussianViews:
     """Vectors of images and captions."""
 
-    def inputs(self, world: World) -> dict[str, View]:
-        return {"image": View("vector", (world.dim_image,)), "text": View("vector", (world.dim_text,))}
+    block_size = staticmethod(gaussian.block_size)
 
-    def block_size(self, world: World) -> int:
-        return gaussian.block_size(world)
+    def inputs(self, world: World) -> dict[str, Shape]:
+        return {"image": (world.dim_image,), "text": (world.dim_text,)}
 
     def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
-        return gaussian.draw_block(
-            ensemble.worlds,
-            gaussian.dictionaries(ensemble.worlds[0], ensemble.seed),
-            ensemble.seed,
-            index,
-            streams=[f"{stream}/{k}" for k in ensemble.models],
-            device=ensemble.device,
-            draw_on=ensemble.draw_on,
-            dtype=ensemble.dtype,
-            points=ensemble.recipe.points,
-            over=over,
-        )
+        frames, streams = self._frames(ensemble), [f"{stream}/{k}" for k in ensemble.models]
+        where = {"device": ensemble.device, "draw_on": ensemble.draw_on, "dtype": ensemble.dtype, "over": over}
+        how = {"streams": streams, "points": ensemble.recipe.points, **where}
+        return gaussian.draw_block(ensemble.worlds, frames, ensemble.seed, index, **how)
 
     def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
-        """p_y = D_T q_y, (E, K, d_T)."""
-        _, D = gaussian.dictionaries(worlds[0], ensemble.seed)
-        p = np.stack([world.prompts(prompt) @ D.T for world in worlds])
-        return torch.as_tensor(p).to(device=ensemble.device, dtype=ensemble.dtype)
+        _, D = self._frames(ensemble)
+        texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
+        return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
     def identity(self, world: World) -> dict[str, Any]:
         return {}
 
+    def _frames(self, ensemble: "Ensemble") -> gaussian.Frames:
+        return gaussian.dictionaries(ensemble.worlds[0], ensemble.seed)
+
 
 class PixelViews:
-    """Bytes of images; captions as vectors or words."""
+    """Bytes of images; captions as vectors."""
 
-    def inputs(self, world: World) -> dict[str, View]:
-        scene, side = scenery(world.views, world.classes), world.views.side
-        length = captions.table(scene).shape[2:]
-        words = world.views.captions == "tokens"
-        text = View("words", length, len(captions.vocabulary(scene))) if words else View("vector", length)
-        return {"image": View("image", (3, side, side)), "text": text}
+    block_size = staticmethod(pixels.block_size)
 
-    def block_size(self, world: World) -> int:
-        return pixels.block_size(world)
+    def inputs(self, world: World) -> dict[str, Shape]:
+        scenery(world.views, world.classes)
+        return {"image": (3, world.views.side, world.views.side), "text": (2 * world.classes,)}
 
     def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
         streams = [f"{stream}/{k}" for k in ensemble.models]
         block = pixels.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
         block = Pairs(*(field.to(ensemble.device) for field in block))
-        return block if block.texts.dtype == torch.int64 else block._replace(texts=block.texts.to(ensemble.dtype))
+        return block._replace(texts=block.texts.to(ensemble.dtype))
 
     def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
-        """Vectors are averaged with a prompt's weights; among sentences the likeliest is taken."""
-        world = worlds[0]
-        table = captions.table(scenery(world.views, world.classes, ensemble.device)).flatten(0, 1)
-        weights = np.stack([captions.prompts(own, prompt) for own in worlds])  # (E, K, K + 1, K + 1)
-        weights = torch.as_tensor(weights, device=ensemble.device).flatten(2)
-        if table.is_floating_point():
-            return (weights @ table.double()).to(ensemble.dtype)
-        return table[weights.argmax(2)]
+        K = worlds[0].classes
+        weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
+        texts = torch.as_tensor(weights) @ captions.table(K).double().flatten(0, 1)
+        return texts.to(device=ensemble.device, dtype=ensemble.dtype)
 
     def identity(self, world: World) -> dict[str, Any]:
-        """Digest of all pictures, and the vocabulary of sentences."""
-        scene = scenery(world.views, world.classes)
-        words = captions.vocabulary(scene) if world.views.captions == "tokens" else ()
-        return {"pictures": scene.digest, "vocabulary": list(words)}
+        return {"pictures": scenery(world.views, world.classes).digest}
 
 
 Views = GaussianViews | PixelViews

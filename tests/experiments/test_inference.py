@@ -142,13 +142,11 @@ def test_equal_values_are_counted():
 def test_a_sample_gets_the_sharpest_valid_bound():
     values = np.array([0.2, 0.5, 0.4, 0.3])
     assert Sample(values).bounds(0.01) is None
-    assert Sample(values).interval() is None
     assert Sample(values, normal=True).bounds(0.01) == pytest.approx(t_bounds(values, 0.01))
     assert Sample(values, support=(0, 1)).bounds(0.01) == pytest.approx(betting_bounds(values, 0.01))
     answers = Sample(np.array([0.0, 1.0]), support=(0, 1), counts=np.array([30, 70]))
     assert answers.bounds(0.01) == pytest.approx(binomial_bounds(70, 100, 0.01))
     assert (answers.size, answers.mean) == (100, 0.7)
-    assert answers.interval(0.9) == pytest.approx((*binomial_bounds(70, 100, 0.05), 0.9))
 
 
 def test_expanded_percentiles_of_a_normal_bootstrap_are_the_t_interval():

@@ -8,13 +8,14 @@ worst point costs microseconds per point. The verdict rests on measurements at t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from types import SimpleNamespace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from simulator.accuracy import WORDS, Numbers, in_words
-from simulator.naming import check_known
+from simulator.naming import check_known, suggestion
 from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import reliance
 from theory.learners import named
@@ -59,22 +60,20 @@ class Axis(NamedTuple):
     scale: Literal["linear", "log", "one-minus"] = "linear"
     integer: bool = False
 
-    def place(self, unit: Numbers, earlier: SimpleNamespace | None = None) -> Numbers:
-        """The value at a fraction of the way from low to high.
+    def place(self, unit: Numbers) -> Numbers:
+        """The value at a fraction of the way from low to high, which are numbers or arrays.
 
         Parameters
         ----------
         unit
             The fraction, in [0, 1].
-        earlier
-            The fields named before, where the bounds are functions of them.
 
         Raises
         ------
         ValueError
             If the bounds are not a range.
         """
-        low, high = self.bounds(earlier)
+        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
         if self.integer:  # only whole numbers between the bounds; each is rounded from an interval of width 1
             low, high = np.ceil(low), np.floor(high)
         _check_range(low, high, self.scale)
@@ -90,17 +89,6 @@ class Axis(NamedTuple):
         else:
             raise ValueError(f"an axis has scale = {self.scale!r}, which is not one of linear, log, one-minus")
         return np.clip(np.rint(value) if self.integer else value, least, most)
-
-    def bounds(self, earlier: SimpleNamespace | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(low, high) given the fields named before.
-
-        Parameters
-        ----------
-        earlier
-            As in `place`.
-        """
-        low, high = (np.asarray(b(earlier) if callable(b) else b, float) for b in (self.low, self.high))
-        return low, high
 
 
 def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
@@ -199,13 +187,29 @@ class Claim:
     n: int = 10**10
     question: str = ""
 
+    def __new__(cls, **given):
+        if "learner" in given:
+            raise TypeError("a Claim has no `learner`: give `subject`, and `against` for one that is subtracted")
+        return super().__new__(cls)
+
     def __post_init__(self):
-        object.__setattr__(self, "subject", named(self.subject))
-        object.__setattr__(self, "against", None if self.against is None else named(self.against))
+        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or (name == "id" and not text):
+                raise ValueError(f"{name} = {text!r} is not text")
+        for name in ("subject", "against"):
+            learner = getattr(self, name)
+            if not isinstance(learner, Learner | str) and not (name == "against" and learner is None):
+                raise ValueError(f"{name} = {learner!r} is neither a learner nor the name of one")
+            object.__setattr__(self, name, learner and named(learner))
         check_known("quantity", self.quantity, TOLERANCES)
         check_known("relation", self.relation, get_args(Relation))
-        for field in self.domain:
-            check_known("domain field", field, SCALARS)
+        self._check_numbers()
+        for name in ("prediction", "reference"):
+            function = getattr(self, name)
+            if not callable(function) and not (name == "reference" and function is None):
+                raise ValueError(f"{name} = {function!r} is not a function of worlds, such as `lambda w: 0.5`")
+        _check_domain(self.domain)
         if self.relation in ALONG and not self.along:
             raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
         if self.along is not None:
@@ -213,19 +217,44 @@ class Claim:
         varied = None if self.along is None else self.domain.get(self.along)
         if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
             raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis for it in the domain")
-        if self.relation == "slope" and len(self.grid) < 2:
-            raise ValueError(f"relation 'slope' needs a grid of at least 2 values of {self.along}, not {self.grid}")
+        if self.relation == "slope":
+            self._check_grid()
+        if self.quantity == "minimiser-rate" and (self.relation, self.along) != ("slope", "n"):
+            raise ValueError("quantity 'minimiser-rate' needs relation 'slope' along n")
         if self.quantity == "operator-error" and self.reference is None:
             raise ValueError("quantity 'operator-error' needs `reference`, the matrix that is compared with")
-        if self.share is not None and not 0 < self.share <= 1:
-            raise ValueError(f"share = {self.share} lies outside (0, 1]; .95 is usual")
         if self.share is not None and self.relation == "slope":
             raise ValueError("relation 'slope' compares trainings of several worlds; `share` needs another relation")
-        if self.tolerance is not None and not self.tolerance >= 0:
-            raise ValueError(f"tolerance = {self.tolerance} is not 0 or larger; the nearest valid value is 0")
-        if not 0 < self.error_rate < 1:
-            raise ValueError(f"error_rate = {self.error_rate} lies outside (0, 1); .01 is usual")
-        self.worlds(np.array([[0.0], [1.0]]) * np.ones(len(self.axes)))  # raises if an end is not a valid world
+        try:  # the ends and a point between them are valid worlds
+            worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
+        except ValueError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            raise ValueError(f"a function of the domain fails: {in_words_of(error)}") from error
+        if self.quantity == "operator-error" and np.max(worlds.classes) > 2:
+            raise ValueError(f"quantity 'operator-error' is for 2 classes, not {np.max(worlds.classes)}")
+
+    def _check_numbers(self) -> None:
+        for name, good, domain, usual in (
+            ("tolerance", lambda x: 0 <= x <= 1e6, "[0, 1e6]", TOLERANCES[self.quantity]),
+            ("share", lambda x: 0 < x <= 1, "(0, 1]", 0.95),
+            ("error_rate", lambda x: 0 < x < 1, "(0, 1)", 0.01),
+            ("n", lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
+            ("threshold", lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5),
+        ):
+            value = getattr(self, name)
+            unset = callable(value) if name == "threshold" else value is None and name in ("tolerance", "share")
+            if not unset and not (isinstance(value, Real) and good(value)):
+                raise ValueError(f"{name} = {value!r} lies outside {domain}; {usual} is usual")
+
+    def _check_grid(self) -> None:
+        least, words = (2, "whole numbers from 2") if self.along == "n" else (1e-9, "positive numbers")
+        values = self.grid if isinstance(self.grid, tuple | list) else ()
+        good = all(isinstance(x, Real) and least <= x <= 10**12 and (self.along != "n" or x % 1 == 0) for x in values)
+        if not good or len(set(values)) < 2:
+            raise ValueError(
+                f"relation 'slope' needs a grid of at least 2 values of {self.along}, {words}, not {self.grid!r}"
+            )
 
     @property
     def tau(self) -> float:
@@ -247,14 +276,17 @@ class Claim:
         values: dict[str, np.ndarray] = {}
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
-        for name, given in self.domain.items():
-            earlier = fields_before(values)
-            if isinstance(given, Axis):
-                value = given.place(next(column), earlier)
-            else:
-                value = given(earlier) if callable(given) else given
+        for name in self.domain:
+            given = self.given(name, values)
+            value = given.place(next(column)) if isinstance(given, Axis) else given
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
+
+    def given(self, name: str, earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+        """The domain's axis or number of a field, its functions called with the fields before it."""
+        fields = fields_before(earlier)
+        low, *high = (end(fields) if callable(end) else end for end in _ends(self.domain[name]))
+        return self.domain[name]._replace(low=low, high=high[0]) if high else low
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
@@ -269,14 +301,12 @@ class Claim:
             The points, field by field.
         """
         good = np.True_
-        for name, given in self.domain.items():
-            earlier, value = fields_before(values), np.asarray(values[name])
-            if isinstance(given, Axis):
-                low, high = given.bounds(earlier)
-                if given.integer:
-                    good = good & (value == np.rint(value))
-            else:
-                low = high = np.asarray(given(earlier) if callable(given) else given)
+        for name in self.domain:
+            value = np.asarray(values[name])
+            given = self.given(name, values)
+            low, high = given[:2] if isinstance(given, Axis) else (given, given)
+            if isinstance(given, Axis) and given.integer:
+                good = good & (value == np.rint(value))
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
             good = good & (low - slack <= value) & (value <= high + slack)
         return good
@@ -326,6 +356,30 @@ class Claim:
 
 
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
+
+
+def _ends(given: object) -> tuple:
+    return given[:2] if isinstance(given, Axis) else (given,)
+
+
+def _check_domain(domain: object) -> None:
+    example = 'such as {"p_spu": Axis(0.5, 1.0)}'
+    if not isinstance(domain, Mapping) or not domain:
+        raise ValueError(f"domain = {domain!r} is not a table of fields of World, {example}")
+    for field, given in domain.items():
+        check_known("domain field", field, SCALARS)
+        if not all(callable(end) or isinstance(end, Real) for end in _ends(given)):
+            raise ValueError(
+                f"domain: {field} = {given!r} is no Axis, number or function of the fields before it, {example}"
+            )
+
+
+def in_words_of(error: BaseException) -> str:
+    """An error of a user's function in one line; a misspelt field gets the nearest valid name."""
+    if isinstance(error, AttributeError) and error.name:
+        public = [n for n in dir(error.obj) if not n.startswith("_")]
+        return f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def fields_before(values: Mapping[str, Numbers]) -> SimpleNamespace:

@@ -2,238 +2,124 @@
 
 captions   The score is log E_{t|y} e^PMI = log E_{t|y} p(x | t)/p(x). By Bayes' rule p(t | y)/p(t) = p(y | t)/p(y), so
            it equals log E[p(y | t) | x] + const: the mean posterior of the label over captions of the image. + wins iff
-               E[tanh(Lambda(t)/2) | x] > 0,   Lambda(t) = log p(t | +)/p(t | -) = sum_b Lambda_b(t_b).
+               E[tanh(sum_b v_b(t_b)) | x] > 0,   v_b = log(p(t_b | +)/p(t_b | -))/2.
            If captions mention everything without noise, y and x are independent given t, and this is the Bayes rule of
            the training law on images (T9). Uesaka et al. (ICLR 2025, arXiv 2510.15508) prove that the optimum is the
            PMI; Mehta and Harchaoui (ICML 2025, arXiv 2507.09128) study what prompts lose against Bayes' rule.
-scores     The score is E_{t|y} PMI(x, t). + wins iff
-               sum_b 2 sigma_b^2 mu_b D_b x_b/det_b + E_{t|+}[F(u + v) - F(u - v)] > 0,
-           F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)), P the probability that the blocks agree,
-           u_b = mu_b nu_I t_b/det_b, v_b = mu_b nu_T x_b/det_b, det_b = sigma_b^2 (nu_I + nu_T) + nu_I nu_T.
-           If captions mention everything without noise, v = 0: the nearest mean caption wins, a linear rule. A block
-           that captions omit has u_b = 0, v_b = mu_b x_b/S_b, and no term of its own.
+scores     The score is E_{t|y} PMI(x, t). With v_b = log(p(x_b, t_b | +)/p(x_b, t_b | -))/2, + wins iff
+               (E_{t|+} - E_{t|-}) [sum_b log(p(x_b, t_b | +) p(x_b, t_b | -))/2 + log cosh(sum_b v_b)] > 0.
+           If captions mention everything without noise, the nearest mean caption wins, a linear rule.
+The blocks of t are independent given y, or given x and the classes that both blocks show. So both averages are products
+of a row of weights for one block, a matrix over pairs of nodes, and a column of weights for the other block.
 
-Choose signs such that mu_b and D_b are not negative. Then both preferences rise in every coordinate of the image.
-Proof: (y, z, t, x) is multivariate totally positive of order 2 (Karlin and Rinott 1980), as products of such kernels
-are. So p(t | +) is stochastically above p(t | -), t given x rises with x, and the slope d/dx_b log p(x, t) =
-(E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is therefore monotone, as in `theory.learners.curve`. The
-proof needs captions that show what they mention: full mention, or no noise in captions.
+Choose signs such that mu_b and D_b are not negative. If captions show what they mention (full mention, or no noise in
+captions), both preferences rise in every coordinate of the image. Proof: (y, z, t, x) is multivariate totally positive
+of order 2 (Karlin and Rinott 1980), as products of such kernels are. So p(t | +) is stochastically above p(t | -), t
+given x rises with x, and the slope d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is then a
+monotone curve (`theory.learners.curve`). Otherwise it may have any shape (`theory.learners.contour`).
 """
 
-from collections.abc import Callable
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from numpy.polynomial.legendre import leggauss
 
 from simulator.accuracy import Accuracy
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import joined
-from theory.learners.bayes import bayes_accuracy, evidence
-from theory.learners.curve import Boundary, accuracy_along, objects_averaged
+from theory.learners.bayes import bayes_accuracy
+from theory.learners.contour import Scales, region_accuracy, swap_blocks, swapped_back
+from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
 WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
 WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
 EXPONENT = 18.0  # the rule's error is e^-18, 2e-8
-SLACK = 1e-6  # standard deviations of an image
-ALONG = 129  # nodes between which the boundary is interpolated
+PANEL = 3.0  # the widest panel, in standard deviations
+AROUND = np.array([-5.0, 0.0, 5.0])  # edges of panels where captions turn from silence to mention
+GAUSS = leggauss(7)
+LARGEST_EXPONENT = 300.0
+MOST = 50  # panels on each side of the point without evidence
+NOTHING = 1e-13  # of the largest weight
+CELLS = 2**18  # numbers held in one array at a time
+SPACINGS = (0.6, 0.45, 0.33)  # of the contour's grid, tried in this order
 
 
-class _Law(NamedTuple):
-    """The fields of one world by block, with signs such that no mean is negative."""
+class Block(NamedTuple):
+    """One block of one world, with signs such that its mean is not negative."""
 
-    mu: Float[np.ndarray, " 2"]
-    variance: Float[np.ndarray, " 2"]  # sigma^2
-    p: Float[np.ndarray, " 2"]
-    pi: Float[np.ndarray, " 2"]
+    mu: float
+    variance: float  # sigma^2
+    p: float
+    pi: float
     nu_I: float
     nu_T: float
 
     @property
-    def S(self):
+    def S(self) -> float:
         """Variance of an image coordinate within its group."""
         return self.variance + self.nu_I
 
     @property
-    def D(self):
-        """Correlation with the label."""
-        return 2 * self.p - 1
+    def S_T(self) -> float:
+        """Variance of a caption that mentions the block, within its group."""
+        return self.variance + self.nu_T
 
     @property
-    def log_pair(self) -> Float[np.ndarray, "2 2"]:
-        """log P(o, a), up to a constant."""
-        same = self.p.prod() + (1 - self.p).prod()
+    def shrinkage(self) -> float:
+        """Slope of E[t | x]."""
+        return self.variance / self.S
+
+    @property
+    def spread(self) -> float:
+        """Variance of a caption that mentions the block, given the image and the class shown."""
+        return self.shrinkage * self.nu_I + self.nu_T
+
+    @property
+    def fuzzy(self) -> bool:
+        """Whether a caption does not show what it mentions."""
+        return self.nu_T > 0 and self.pi < 1
+
+    @property
+    def log_agreement(self) -> Float[np.ndarray, "2 2"]:
+        """log P(class shown | label)."""
         with np.errstate(divide="ignore"):
-            return np.log(np.array([[same, 1 - same], [1 - same, same]]))
+            return np.log(np.array([[self.p, 1 - self.p], [1 - self.p, self.p]]))
 
 
-# x of both blocks -> preference for +
-Preference = Callable[[np.ndarray, np.ndarray], np.ndarray]
+class Side(NamedTuple):
+    """What one block contributes to the preference at images x: n captions t of the block, and functions of them.
 
-
-def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
-    """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
-
-    If captions are the latents themselves, these are closed forms. Two classes with one attribute, where captions show
-    what they mention, take a quadrature. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`).
+    captions   v = log(p(t | +)/p(t | -))/2; row c of `weight` is p(t | x, c), c the class that the block shows;
+               `own` is log(p(x | c = +)/p(x | c = -))/2
+    scores     v = log(p(x, t | +)/p(x, t | -))/2; row y of `weight` is p(t | y); `own` is what this block adds alone
+    Fields with a d are derivatives along x.
     """
-    routes = [
-        lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
-        lambda part: _along_curves(part, prompt, tolerance),
-        lambda part: drawn_captions_accuracy(part, prompt, seed),
-    ]
-    row = worlds.ravel()
-    latents = (row.mention == 1).all(axis=-1) & (row.nu_text == 0)
-    route = np.where(latents, 0, np.where(_by_curve(row), 1, 2))
-    parts = [((route == k).reshape(worlds.shape), routes[k](row[route == k])) for k in np.unique(route)]
-    return joined(parts, worlds.shape)
+
+    v: Float[np.ndarray, "*s n"]
+    dv: Float[np.ndarray, "*s n"]
+    weight: Float[np.ndarray, "*s 2 n"]
+    dweight: Float[np.ndarray, "*s 2 n"]
+    own: Float[np.ndarray, "*s"]
+    down: Float[np.ndarray, "*s"]
+
+    def at(self, index) -> "Side":
+        """The images of an index."""
+        return Side(*(field[index] for field in self))
+
+    def kept(self) -> "Side":
+        """Without captions that have next to no weight; as many remain for every image."""
+        weight = self.weight.max(axis=-2)
+        count = int((weight > NOTHING * weight.max(axis=-1, keepdims=True)).sum(axis=-1).max(initial=1))
+        best = np.argpartition(-weight, count - 1, axis=-1)[..., :count]
+        line, rows = (np.take_along_axis(field, best, -1) for field in self[:2]), best[..., None, :]
+        return Side(*line, *(np.take_along_axis(field, rows, -1) for field in self[2:4]), *self[4:])
 
 
-def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) with the decisions of all captions: distances from the boundary curve, or sampled scores."""
-    if not _by_curve(world):
-        return drawn_captions_scores(world, prompt, image)
-    from scipy.interpolate import CubicSpline  # start-up time
-
-    curve, sign = _curve(_law(world), prompt), np.where(world.mean < 0, -1.0, 1.0)
-    x, y = (sign * image[..., 0] / curve.deviation).T
-    v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
-    nodes = np.linspace(0, max(1.0, np.abs(w).max(initial=0)), ALONG)
-    beyond = v - np.sign(w) * CubicSpline(nodes, curve.eta(np.zeros(1, int), nodes, -nodes, nodes))(np.abs(w))
-    return np.stack([beyond, -beyond], axis=-1) * curve.informative
-
-
-def _by_curve(worlds: Worlds) -> np.ndarray | np.bool_:
-    """Whether the boundary is certainly a curve: a caption must show which of two blocks it mentions."""
-    two = worlds.classes == 2 and worlds.mean.shape[-1] == 2
-    return two & ((worlds.mention == 1).all(axis=-1) | (worlds.nu_text == 0))
-
-
-def _along_curves(worlds: Worlds, prompt: Prompt, tolerance: float) -> Accuracy:
-    """World by world, because each world's scales need their own number of captions."""
-    shown = np.array([_along_curve(_law(worlds[w]), prompt, tolerance) for w in range(worlds.size)])
-    common, counter = objects_averaged(shown, worlds.agreement[:, :1]).T
-    return Accuracy(common, counter)
-
-
-def _along_curve(law: _Law, prompt: Prompt, tolerance: float) -> Float[np.ndarray, " 2"]:
-    """(common, counter) of images that show the label's object."""
-    curve = _curve(law, prompt)
-    if not curve.informative:
-        return np.full(2, 0.5)
-    return accuracy_along(curve.eta, (law.mu / curve.deviation)[:, None], tolerance)[0]
-
-
-class _Curve(NamedTuple):
-    """The boundary of one world."""
-
-    eta: Boundary
-    deviation: Float[np.ndarray, " 2"]  # of image coordinates; negative if the preference falls along the coordinate
-    informative: bool  # whether captions of the classes differ
-
-
-def _curve(law: _Law, prompt: Prompt) -> _Curve:
-    from scipy.optimize.elementwise import find_root  # start-up time
-
-    prefer, deviation = PREFERENCES[prompt](law), np.where(law.D < 0, -1.0, 1.0) * np.sqrt(law.S)
-
-    def along(v, w):
-        return prefer(deviation[0] * (v + w) / np.sqrt(2), deviation[1] * (v - w) / np.sqrt(2))
-
-    def eta(_, w, low, high):
-        # A root at an end of its bracket must not be lost to rounding.
-        return find_root(along, (low - SLACK, high + SLACK), args=(w,), tolerances={"xatol": 1e-9}).x
-
-    return _Curve(eta, deviation, bool(np.any(law.mu * law.D * law.pi)))
-
-
-def _law(world: Worlds) -> _Law:
-    return _Law(
-        np.abs(world.mean), world.scale**2, world.agreement, world.mention, float(world.nu_image), float(world.nu_text)
-    )
-
-
-def _posterior_preference(law: _Law) -> Preference:
-    """E[tanh(Lambda(t)/2) | x], summed over the shown classes (o, a), given which the blocks of t are independent."""
-    shown = np.array([1.0, -1.0])[:, None]
-    shrinkage, text_variance = law.variance / law.S, law.variance + law.nu_T
-    deviation = np.sqrt(shrinkage * law.nu_I + law.nu_T)  # of t_b given x_b and its class
-    with np.errstate(divide="ignore", invalid="ignore"):
-        pole = np.pi * text_variance / (2 * law.mu * deviation)  # of tanh, in deviations
-    rules = [_trapezoid(c) for c in pole]
-
-    def half_evidence(b: int, x: np.ndarray) -> np.ndarray:
-        """Lambda_b/2 (*x, 2, nodes); if captions may be silent, the last node is silence."""
-        mean = shown * law.mu[b] + shrinkage[b] * (x[..., None, None] - shown * law.mu[b])
-        h = 2 * law.mu[b] * (mean + deviation[b] * rules[b][0]) / text_variance[b]
-        half = evidence(h, law.p[b]) / 2
-        return np.concatenate([half, np.zeros((*half.shape[:-1], 1))], axis=-1) if law.pi[b] < 1 else half
-
-    weights = [
-        np.append(law.pi[b] * rules[b][1], 1 - law.pi[b]) if law.pi[b] < 1 else rules[b][1] for b in (0, 1)
-    ]  # fmt: skip
-
-    def prefer(x, y):
-        odds = [(law.mu[b] / law.S[b] * z)[..., None] * shown[:, 0] for b, z in enumerate((x, y))]
-        log_posterior = law.log_pair + odds[0][..., :, None] + odds[1][..., None, :]
-        posterior = np.exp(log_posterior - log_posterior.max(axis=(-2, -1), keepdims=True))
-        posterior /= posterior.sum(axis=(-2, -1), keepdims=True)
-        first, second = half_evidence(0, x), half_evidence(1, y)
-        guess = np.tanh(first[..., :, None, :, None] + second[..., None, :, None, :])
-        return np.einsum("...oa,...oaij,i,j->...", posterior, guess, *weights, optimize=True)
-
-    return prefer
-
-
-def _mean_preference(law: _Law) -> Preference:
-    """(E_{t|+} - E_{t|-}) log p(x, t), pattern by pattern of what captions mention."""
-    determinant = law.variance * (law.nu_I + law.nu_T) + law.nu_I * law.nu_T
-    captions = [_caption_nodes(law, b, determinant[b]) for b in (0, 1)]
-    patterns = [
-        (mentioned, np.where(mentioned, law.pi, 1 - law.pi).prod())
-        for mentioned in product((False, True), repeat=2)
-        if any(mentioned)
-    ]
-    log_P, log_Q = law.log_pair[0]
-
-    def F(h, k):
-        """Up to a constant."""
-        return np.logaddexp(h + np.logaddexp(log_P + k, log_Q - k), -h + np.logaddexp(log_P - k, log_Q + k))
-
-    def prefer(x, y):
-        total = 0.0
-        for mentioned, weight in patterns:
-            if weight == 0:
-                continue
-            parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-            for b, z in enumerate((x, y)):
-                if mentioned[b]:
-                    total = total + weight * 2 * law.variance[b] * law.mu[b] * law.D[b] / determinant[b] * z
-                    (nodes, chances), slope = captions[b], law.mu[b] * law.nu_T / determinant[b]
-                else:
-                    nodes, chances, slope = np.zeros(1), np.ones(1), law.mu[b] / law.S[b]
-                parts.append((nodes, chances, (slope * z)[..., None]))
-            (u, w_u, v), (s, w_s, t) = parts
-            if not (np.any(v) or np.any(t)):  # the image has no influence on this term
-                continue
-            gap = F((u + v)[..., :, None], (s + t)[..., None, :]) - F((u - v)[..., :, None], (s - t)[..., None, :])
-            total = total + weight * np.einsum("...ij,i,j->...", gap, w_u, w_s, optimize=True)
-        return total
-
-    return prefer
-
-
-def _caption_nodes(law: _Law, b: int, determinant: float):
-    """Nodes and weights of u_b of a caption of class + that mentions block b."""
-    factor, deviation = law.mu[b] * law.nu_I / determinant, np.sqrt(law.variance[b] + law.nu_T)
-    with np.errstate(divide="ignore"):
-        e, w = _trapezoid(np.pi / 2 / (factor * deviation))
-    nodes = [factor * (sign * law.mu[b] + deviation * e) for sign in (1, -1)]
-    return np.concatenate(nodes), np.concatenate([law.p[b] * w, (1 - law.p[b]) * w])
+SHOWN = np.array([1.0, -1.0])[:, None]  # + and -, before an axis of captions
 
 
 def _trapezoid(pole: float) -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +136,362 @@ def _trapezoid(pole: float) -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights / weights.sum()
 
 
-PREFERENCES: dict[Prompt, Callable[[_Law], Preference]] = {
-    "captions": _posterior_preference,
-    "scores": _mean_preference,
-}
+def _panels(edges: Float[np.ndarray, "*s k"]) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights between neighbouring edges."""
+    edges = np.sort(edges, axis=-1)
+    half = np.diff(edges)[..., None] / 2
+    nodes, weights = edges[..., :-1, None] + half * (1 + GAUSS[0]), half * GAUSS[1]
+    return nodes.reshape(*edges.shape[:-1], -1), weights.reshape(*edges.shape[:-1], -1)
+
+
+def _edges(mean: np.ndarray, deviation: float) -> Float[np.ndarray, "*s k"]:
+    """Edges of panels for N(mean, deviation^2)."""
+    return mean[..., None] + deviation * PANEL * np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1)
+
+
+def _evidence_edges(block: Block, centre: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
+    """Edges where evidence about the label is not saturated: log odds of the class shown are slope (t - centre)."""
+    if slope == 0:
+        return centre[..., None]
+    with np.errstate(divide="ignore"):
+        most = np.abs(np.log(block.p) - np.log1p(-block.p)) + 6
+    reach = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
+    steps = np.ceil(min(most, reach, 2 * np.pi * MOST) / (2 * np.pi))
+    return centre[..., None] + 2 * np.pi / slope * np.arange(-steps, steps + 1)
+
+
+def _turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray, "*s k"]:
+    """Edges where a caption turns from silence, N(0, nu_T), to a mention, N(mean, variance).
+
+    The log odds are A t^2 + B t + C.
+    """
+    A, B = (1 / block.nu_T - 1 / variance) / 2, mean / variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        C = np.log(block.pi / (1 - block.pi)) - np.log(variance / block.nu_T) / 2 - mean**2 / (2 * variance)
+        square = B**2 - 4 * A * C
+        q = -(B + np.where(B < 0, -1, 1) * np.sqrt(np.maximum(square, 0))) / 2
+        width = 1 / np.sqrt(np.abs(square) + A)
+        turns = np.stack([q / A, C / q], axis=-1)[..., None] + width[..., None, None] * AROUND
+    return np.nan_to_num(turns, posinf=0.0, neginf=0.0).reshape(*np.shape(mean), -1)
+
+
+def _normal(t: np.ndarray, mean: np.ndarray | float, variance: float) -> np.ndarray:
+    return np.exp(-((t - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
+
+def _log_captions(block: Block, t: np.ndarray, mean: np.ndarray, variance: float, mentioned: np.ndarray):
+    """log p(t | class) up to a constant, (*s, 2, n), and the chance that t mentions the block.
+
+    A mention is N(mean, variance). Where captions show what they mention, `mentioned` says it of each node.
+    """
+    said = -((t[..., None, :] - mean) ** 2) / (2 * variance) if variance else np.zeros((*t.shape[:-1], 2, t.shape[-1]))
+    if not block.fuzzy:
+        return np.where(mentioned, said, 0.0), np.where(mentioned, 1.0, 0.0) + 0 * said
+    with np.errstate(divide="ignore"):
+        said = said + np.log(block.pi) - np.log(variance) / 2
+        hidden = (np.log1p(-block.pi) - np.log(block.nu_T) / 2 - t**2 / (2 * block.nu_T))[..., None, :]
+    both = np.logaddexp(said, hidden)
+    return both, np.exp(said - both)
+
+
+def _label_evidence(block: Block, shown: np.ndarray, slope: np.ndarray):
+    """(log p(.. | y), its slope) for both labels, from those for both classes that the block may show, (*s, 2, n)."""
+    terms = block.log_agreement[:, :, None] + shown[..., None, :, :]  # (*s, y, c, n)
+    total = np.logaddexp(terms[..., 0, :], terms[..., 1, :])
+    share = np.exp(terms - total[..., None, :])
+    return total, (share * slope[..., None, :, :]).sum(axis=-2)
+
+
+def _captions_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
+    """A block's captions given the image."""
+    mean = SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)  # (*s, 2, 1)
+    deviation = np.sqrt(block.spread)
+    pole = np.inf if block.mu * deviation == 0 else np.pi * block.S_T / (2 * block.mu * deviation)
+    mentioned = np.array([True])
+    if block.fuzzy:
+        silence, classes = np.zeros(x.shape), SHOWN[:, 0] * block.mu
+        t, dt = _panels(
+            np.concatenate([
+                *(_edges(mean[..., c, 0], deviation) for c in (0, 1)),
+                _edges(silence, np.sqrt(block.nu_T)),
+                _evidence_edges(block, silence, 2 * block.mu / block.S_T),
+                *(_turns(block, np.broadcast_to(m, x.shape), block.S_T) for m in classes),
+            ], axis=-1)
+        )  # fmt: skip
+        said = block.pi * _normal(t[..., None, :], mean, block.spread) * dt[..., None, :]
+        weight = said + ((1 - block.pi) * _normal(t, 0.0, block.nu_T) * dt)[..., None, :]
+        pull = (t[..., None, :] - mean) / block.spread
+    else:
+        e, chance = _trapezoid(pole)
+        t = (mean + deviation * e).reshape(*x.shape, -1)
+        own = np.kron(np.eye(2), chance)  # the nodes of each class
+        said = weight = np.broadcast_to(own, (*x.shape, *own.shape))
+        pull = np.tile(e, 2) / (deviation or 1.0)
+        if block.pi < 1:  # the last node is silence
+            mentioned = np.arange(t.shape[-1] + 1) < t.shape[-1]
+            t = np.concatenate([t, np.zeros((*x.shape, 1))], axis=-1)
+            silence = np.full((*x.shape, 2, 1), 1 - block.pi)
+            weight = np.concatenate([block.pi * said, silence], axis=-1)
+            said, pull = np.concatenate([block.pi * said, 0 * silence], axis=-1), np.append(pull, 0.0)
+    shown, _ = _log_captions(block, t, SHOWN * block.mu, block.S_T, mentioned)
+    labels, _ = _label_evidence(block, shown, np.zeros_like(shown))
+    v = (labels[..., 0, :] - labels[..., 1, :]) / 2
+    slope = np.full(x.shape, block.mu / block.S)
+    return Side(v, np.zeros_like(v), weight, block.shrinkage * pull * said, slope * x, slope)
+
+
+def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
+    """A block's captions given the label."""
+    spread, shrinkage = block.nu_I, 0.0
+    if block.S_T > 0:  # x given a caption that mentions the block, and its class
+        shrinkage = block.variance / block.S_T
+        spread = block.nu_I + shrinkage * block.nu_T
+    deviation, classes = np.sqrt(block.S_T), SHOWN[:, 0] * block.mu
+    factor = block.mu * block.nu_I / (spread * block.S_T) if block.S_T > 0 else 0.0
+    pole = np.pi / 2 / (factor * deviation) if factor > 0 else np.inf
+    chances = np.exp(block.log_agreement)
+    mean = SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)
+    mentioned = np.array([True])
+    if block.fuzzy:
+        slope = 2 * (1 - block.shrinkage) * block.mu / block.spread
+        middle = x * (block.shrinkage - 2 * block.mu / (block.S * slope)) if slope else 0 * x
+        zero = np.zeros(x.shape)
+        t, dt = _panels(
+            np.concatenate([
+                *(_edges(m + zero, deviation) for m in classes),
+                _edges(zero, np.sqrt(block.nu_T)),
+                _evidence_edges(block, middle, slope),
+                *(_turns(block, mean[..., c, 0], block.spread) for c in (0, 1)),
+            ], axis=-1)
+        )  # fmt: skip
+        said = block.pi * chances @ _normal(t[..., None, :], SHOWN * block.mu, block.S_T)
+        weight = (said + (1 - block.pi) * _normal(t, 0.0, block.nu_T)[..., None, :]) * dt[..., None, :]
+        weight /= weight.sum(axis=-1, keepdims=True)
+    else:
+        e, chance = _trapezoid(pole)
+        nodes = (classes[:, None] + deviation * e).ravel()
+        weight = block.pi * np.kron(chances, chance)
+        if block.pi < 1:
+            mentioned = np.arange(len(nodes) + 1) < len(nodes)
+            nodes, weight = np.append(nodes, 0.0), np.concatenate([weight, np.full((2, 1), 1 - block.pi)], axis=-1)
+        t = np.broadcast_to(nodes, (*x.shape, len(nodes)))
+        weight = np.broadcast_to(weight, (*x.shape, *weight.shape))
+    shown, mention = _log_captions(block, t, mean, block.spread, mentioned)
+    tilt = SHOWN * block.mu / block.S
+    slope = tilt + mention * (t[..., None, :] - mean) * (block.shrinkage / block.spread if block.spread else 0.0)
+    labels, slopes = _label_evidence(block, shown + tilt * x[..., None, None], slope)
+    gap = weight[..., 0, :] - weight[..., 1, :]
+    return Side(
+        (labels[..., 0, :] - labels[..., 1, :]) / 2,
+        (slopes[..., 0, :] - slopes[..., 1, :]) / 2,
+        weight,
+        np.zeros_like(weight),
+        (gap * labels[..., 1, :]).sum(axis=-1),
+        (gap * slopes[..., 1, :]).sum(axis=-1),
+    )
+
+
+def _odds(first: Side, second: Side) -> Float[np.ndarray, "*s n m"]:
+    """exp(2 (v + v')) of every pair of captions; infinite beyond the range of floats."""
+    v, w = 2 * first.v[..., :, None], 2 * second.v[..., None, :]
+    if max(np.abs(v).max(), np.abs(w).max()) < LARGEST_EXPONENT:
+        return np.exp(v) * np.exp(w)
+    with np.errstate(over="ignore"):
+        return np.exp(v + w)
+
+
+def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
+    """E[tanh(v + v') | x] and its gradient; `law` is P(o, a)."""
+    guess = _odds(first, second)
+    guess += 1
+    np.divide(-2, guess, out=guess)
+    guess += 1
+    rows = [np.concatenate([side.weight, side.dweight], axis=-2) for side in (first, second)]
+    table = rows[0] @ guess @ rows[1].swapaxes(-1, -2)  # (*s, 4, 4)
+    mean = table[..., :2, :2]
+    one = SHOWN[:, 0]
+    with np.errstate(divide="ignore"):
+        posterior = np.log(law) + (one * first.own[..., None])[..., None] + one * second.own[..., None, None]
+    posterior = np.exp(posterior - posterior.max(axis=(-2, -1), keepdims=True))
+    posterior /= posterior.sum(axis=(-2, -1), keepdims=True)
+    value = (posterior * mean).sum(axis=(-2, -1))
+    tilted = posterior * (mean - value[..., None, None])
+    return (
+        value,
+        (posterior * table[..., 2:, :2]).sum(axis=(-2, -1)) + first.down * (tilted.sum(axis=-1) @ one),
+        (posterior * table[..., :2, 2:]).sum(axis=(-2, -1)) + second.down * (tilted.sum(axis=-2) @ one),
+    )
+
+
+def _scores_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
+    """(E_{t|+} - E_{t|-}) log p(x, t) and its gradient: log cosh(v + v') = log(1 + e^(2 v + 2 v')) - v - v' + const."""
+    odds = _odds(first, second)
+    if np.isfinite(odds).all():
+        log_odds = np.log1p(odds)
+    else:
+        log_odds = np.logaddexp(0, 2 * (first.v[..., :, None] + second.v[..., None, :]))
+    chance = odds  # 2 - 2/(1 + odds)
+    chance += 1
+    np.divide(-2, chance, out=chance)
+    chance += 2
+    slopes = [side.weight * side.dv[..., None, :] for side in (first, second)]
+
+    def gap(rows, matrix, others):
+        """Label + less label -."""
+        plus, minus = np.moveaxis((rows @ matrix * others).sum(axis=-1), -1, 0)
+        return plus - minus
+
+    return (
+        first.own + second.own + gap(first.weight, log_odds, second.weight),
+        first.down + gap(slopes[0], chance, second.weight),
+        second.down + gap(first.weight, chance, slopes[1]),
+    )
+
+
+class Pooled(NamedTuple):
+    """The preference for + between all captions of both classes, of one world, as `theory.learners.pmi.Preference`.
+
+    Coordinates are in units of `unit`: standard deviations of an image within its group, with signs.
+    """
+
+    prompt: Prompt
+    blocks: tuple[Block, Block]
+    unit: tuple[float, float]
+
+    def of(self, _) -> "Pooled":
+        """The same world at other points."""
+        return self
+
+    def sides(self, x: np.ndarray, y: np.ndarray) -> tuple[Side, Side]:
+        """Both blocks at their own coordinates."""
+        side = _captions_side if self.prompt == "captions" else _scores_side
+        first, second = side(self.blocks[0], self.unit[0] * x), side(self.blocks[1], self.unit[1] * y)
+        return first.kept(), second.kept()
+
+    def pair(self, first: Side, second: Side):
+        """(g, dg/dx, dg/dy) from both sides."""
+        same = (self.blocks[0].p * self.blocks[1].p) + (1 - self.blocks[0].p) * (1 - self.blocks[1].p)
+        law = np.array([[same, 1 - same], [1 - same, same]])
+        value, along, across = (_captions_pair if self.prompt == "captions" else _scores_pair)(first, second, law)
+        return value, self.unit[0] * along, self.unit[1] * across
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(g, dg/dx, dg/dy) at points."""
+        x, y = np.broadcast_arrays(x, y)
+        found = np.empty((3, x.size))
+        each = self.images_at_once()
+        for start in range(0, x.size, each):
+            part = slice(start, start + each)
+            found[:, part] = self.pair(*self.sides(x.ravel()[part], y.ravel()[part]))
+        return tuple(found.reshape(3, *x.shape))
+
+    def images_at_once(self) -> int:
+        """Images whose pairs of captions are held at one time."""
+        first, second = self.sides(np.zeros(1), np.zeros(1))
+        return max(1, CELLS // (first.v.shape[-1] * second.v.shape[-1]))
+
+    def positive(self, x: Float[np.ndarray, "1 n 1"], y: Float[np.ndarray, "1 1 m"]) -> Bool[np.ndarray, "1 n m"]:
+        """Whether g > 0 where the lines x and y cross."""
+        first, second = self.sides(x.ravel(), y.ravel())
+        each = self.images_at_once()
+        rows = [
+            np.concatenate([
+                self.pair(first.at(np.s_[i : i + 1]), second.at(np.s_[start : start + each]))[0]
+                for start in range(0, y.size, each)
+            ])
+            for i in range(x.size)
+        ]  # fmt: skip
+        return np.stack(rows)[None] > 0
+
+    def scales(self) -> Scales:
+        """Where the preference may change fast: images that silent captions resemble."""
+        centre, deviation = np.zeros((2, 2, 1)), np.ones((2, 1))
+        for b, block in enumerate(self.blocks):
+            if block.fuzzy and block.shrinkage > 0:
+                if self.prompt == "captions":  # E[t | x] = 0
+                    toward, spread = -block.nu_I / block.variance, block.spread / block.shrinkage**2
+                else:  # E[x | t = 0]
+                    toward, spread = block.nu_T / block.S_T, block.nu_I + block.variance * block.nu_T / block.S_T
+                centre[b, :, 0] = SHOWN[:, 0] * block.mu * toward / self.unit[b]
+                deviation[b] = np.sqrt(spread) / np.abs(self.unit[b])
+        mean = np.array([[block.mu / unit] for block, unit in zip(self.blocks, self.unit, strict=True)])
+        return Scales(mean, centre, deviation)
+
+
+def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
+    """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
+
+    If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature.
+    The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`).
+    """
+    routes = [
+        lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
+        lambda part: _by_quadrature(part, prompt, seed, tolerance),
+        lambda part: drawn_captions_accuracy(part, prompt, seed),
+    ]
+    row = worlds.ravel()
+    latents = (row.mention == 1).all(axis=-1) & (row.nu_text == 0)
+    route = np.where(latents, 0, np.where(_two_blocks(row), 1, 2))
+    parts = [((route == k).reshape(worlds.shape), routes[k](row[route == k])) for k in np.unique(route)]
+    return joined(parts, worlds.shape)
+
+
+def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
+    """Scores (N, K) with the decisions of all captions: the preference for + and against it, or sampled scores."""
+    if not _two_blocks(world):
+        return drawn_captions_scores(world, prompt, image)
+    pooled = pooled_preference(world, prompt)
+    g, *_ = pooled(*(np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / np.array(pooled.unit)).T)
+    return np.stack([g, -g], axis=-1)
+
+
+def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
+    """The preference of one world."""
+    fields = (np.abs(world.mean), world.scale**2, world.agreement, world.mention)
+    nu = float(world.nu_image), float(world.nu_text)
+    first, second = (Block(*(float(field[b]) for field in fields), *nu) for b in (0, 1))
+    return Pooled(prompt, (first, second), (np.sqrt(first.S), np.sqrt(second.S)))
+
+
+def _two_blocks(worlds: Worlds) -> np.ndarray | np.bool_:
+    return (worlds.classes == 2) & (worlds.mean.shape[-1] == 2) & np.ones(worlds.shape, bool)
+
+
+def _by_quadrature(worlds: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
+    """World by world, because each world's scales need their own number of captions."""
+    return joined(
+        [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)],
+        worlds.shape,
+    )
+
+
+def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
+    pooled = pooled_preference(world[0], prompt)
+    shown = np.full((1, 2), 0.5)
+    if any(block.mu * (2 * block.p - 1) * block.pi for block in pooled.blocks):
+        shown = region(pooled, tolerance)
+        if shown is None:
+            return drawn_captions_accuracy(world, prompt, seed)
+    return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
+
+
+def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
+    """(common, counter) of images that show the label's object; None if the boundary could not be followed."""
+    if not any(block.fuzzy for block in pooled.blocks):  # a curve
+        return along_curve(pooled, tolerance)
+    swap = swap_blocks(pooled, 1).all()
+    if swap:
+        pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
+    for spacing in SPACINGS:
+        accuracy, sound = region_accuracy(pooled, pooled.scales(), tolerance, spacing)
+        if sound.all():
+            return swapped_back(accuracy) if swap else accuracy
+    return None
+
+
+def along_curve(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"]:
+    """The same along a boundary that is certainly one monotone curve."""
+    turned = pooled._replace(
+        unit=tuple(-u if block.p < 0.5 else u for u, block in zip(pooled.unit, pooled.blocks, strict=True))
+    )
+    return accuracy_along(lambda _, *where: boundary(turned, *where), turned.scales().mean, tolerance)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import Preference, PromptMixture
+from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
@@ -30,22 +30,36 @@ FAR = 16.0  # and no further than this from the chord, or two branches have been
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
+class Scales(NamedTuple):
+    """The group's means, and per block the centres and the deviation of the narrowest features of the preference."""
+
+    mean: Float[np.ndarray, "2 W"]
+    centre: Float[np.ndarray, "2 2 W"]
+    deviation: Float[np.ndarray, "2 W"]
+
+
 def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Accuracies of every world, and whether its boundary could be followed."""
     W = mixture.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
-    # Near the origin the boundary must cross x = 0, the edge of the grid, and not run along it.
-    origin = np.zeros(W)
-    _, slope_x, slope_y = Preference(mixture)(origin, origin)
+    swapped = swap_blocks(PromptPreference(mixture), W)
     for swap in (False, True):
-        chosen = np.flatnonzero((np.abs(slope_x) > np.abs(slope_y)) == swap)
+        chosen = np.flatnonzero(swapped == swap)
         part = _swapped(mixture.of(chosen)) if swap else mixture.of(chosen)
         for start in range(0, len(chosen), CHUNK):
-            rows = chosen[start : start + CHUNK]
-            result[rows], sound[rows] = _accuracy(part.of(slice(start, start + CHUNK)), tolerance, spacing)
-        if swap:  # then the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)
-            result[chosen, 1] = 1 - result[chosen, 1]
+            rows, own = chosen[start : start + CHUNK], part.of(slice(start, start + CHUNK))
+            centre = (own.lift[:, 0] + np.array([1, -1])[:, None, None] * own.pull[:, 0]) / (2 * own.curve[:, 0])
+            scales = Scales(own.mean, centre.swapaxes(0, 1), np.sqrt(0.5 / own.curve[:, 0]))
+            result[rows], sound[rows] = region_accuracy(PromptPreference(own), scales, tolerance, spacing)
+        if swap:
+            result[chosen] = swapped_back(result[chosen])
     return result, sound
+
+
+def swap_blocks(preference: Preference, W: int) -> Bool[np.ndarray, " W"]:
+    """Whether to exchange the blocks: near the origin the boundary must cross x = 0, the edge of the grid."""
+    _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
+    return np.abs(slope_x) > np.abs(slope_y)
 
 
 def _swapped(mixture: PromptMixture) -> PromptMixture:
@@ -56,29 +70,33 @@ def _swapped(mixture: PromptMixture) -> PromptMixture:
     return mixture._replace(log_weight=log_weight, lift=lift, pull=pull, prior=prior, curve=curve, mean=mean)
 
 
-def _accuracy(mixture: PromptMixture, tolerance: float, spacing: float):
+def swapped_back(accuracy: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
+    """With exchanged blocks the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)."""
+    return np.stack([accuracy[:, 0], 1 - accuracy[:, 1]], axis=-1)
+
+
+def region_accuracy(preference: Preference, scales: Scales, tolerance: float, spacing: float):
+    """(W, 2) accuracies, and whether each boundary could be followed (W,); see `swap_blocks`."""
     reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
-    x, y = _lines(mixture, 0, reach, spacing), _lines(mixture, 1, reach, spacing)
-    preference = Preference(mixture)
+    x, y = _lines(scales, 0, reach, spacing), _lines(scales, 1, reach, spacing)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
-    positive = Preference(mixture.of(np.s_[:, None, None])).positive(x[:, :, None], y[:, None, :])
+    positive = preference.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
-    means = np.stack([mixture.mean, mixture.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+    means = np.stack([scales.mean, scales.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
     return amount + _far_side(roots, positive, vertical, means[1]), sound
 
 
-def _lines(mixture: PromptMixture, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
+def _lines(scales: Scales, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
-    mean, curve = mixture.mean[b], mixture.curve[b, 0]
-    deviation = np.sqrt(0.5 / curve)
+    mean, deviation = scales.mean[b], scales.deviation[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     narrow = deviation < spacing
     step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
     offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-    first, second = (np.abs(mixture.lift[b, 0] + sign * mixture.pull[b, 0]) / (2 * curve) for sign in (1, -1))
+    first, second = np.abs(scales.centre[b])
     second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
     near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
     lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)

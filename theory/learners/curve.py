@@ -24,7 +24,7 @@ from scipy.special import ndtr
 
 from simulator.prompts import Prompt
 from simulator.world import Worlds
-from theory.learners.pmi import Preference, PromptMixture
+from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 from theory.quadrature import RANGE, gaussian_average
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
@@ -65,7 +65,7 @@ def _straight_accuracy(mixture: PromptMixture) -> Float[np.ndarray, "W 2"]:
     It is found along the nearer mean's block at the other block's mean; turning by 45 degrees would round it away.
     """
     near = np.abs(mixture.mean).argmin(axis=0)
-    preference, result = Preference(mixture), np.empty((len(near), 2))
+    preference, result = PromptPreference(mixture), np.empty((len(near), 2))
     for group, sign in enumerate((1, -1)):
         mean = mixture.mean * np.array([[1], [sign]])
 
@@ -85,7 +85,7 @@ def _straight_accuracy(mixture: PromptMixture) -> Float[np.ndarray, "W 2"]:
 
 
 def _accuracy(mixture: PromptMixture, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    preference = Preference(mixture.of(np.s_[:, None]))
+    preference = PromptPreference(mixture.of(np.s_[:, None]))
 
     def eta(rows, w, low, high):
         return boundary(preference.of((rows, slice(None))), w, low, high)
@@ -128,7 +128,7 @@ def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.nd
 def _turned(mixture: PromptMixture) -> PromptMixture:
     """x turned so that the preference rises in both coordinates; its means then bear signs."""
     origin = np.zeros(mixture.mean.shape[-1])
-    _, *slope = Preference(mixture)(origin, origin)
+    _, *slope = PromptPreference(mixture)(origin, origin)
     turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
     return mixture._replace(
         lift=mixture.lift * turn[:, None], pull=mixture.pull * turn[:, None], mean=mixture.mean * turn

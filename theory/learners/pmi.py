@@ -23,7 +23,7 @@ block, and a zero coordinate is silent if captions may be silent.
 from collections.abc import Callable
 from functools import reduce
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -104,7 +104,21 @@ def _at(field: np.ndarray, worlds) -> np.ndarray:
     return np.ascontiguousarray(field[(..., *worlds) if isinstance(worlds, tuple) else (..., worlds)])
 
 
-class Preference:
+@runtime_checkable
+class Preference(Protocol):
+    """The preference g for + at points of an image's two blocks, in its standard deviations; g(-x) = -g(x)."""
+
+    def of(self, worlds) -> "Preference":
+        """At the worlds `worlds` (an index) alone."""
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(g, dg/dx, dg/dy) at block coordinates x and y."""
+
+    def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
+        """Whether g > 0."""
+
+
+class PromptPreference:
     """g(x) and its gradient at points x of many worlds."""
 
     def __init__(self, mixture: PromptMixture):
@@ -121,12 +135,12 @@ class Preference:
             rows.append((mixture.curve[0, i], mixture.curve[1, j], *slopes, constant))
         self._components = np.stack(rows, axis=1)  # curves, slopes and constant of every exponential in N
 
-    def of(self, worlds) -> "Preference":
+    def of(self, worlds) -> "PromptPreference":
         """At the worlds `worlds` (an index) alone."""
         return self._with(lambda field: _at(field, worlds))
 
-    def _with(self, change: Callable[[np.ndarray], np.ndarray]) -> "Preference":
-        result = object.__new__(Preference)
+    def _with(self, change: Callable[[np.ndarray], np.ndarray]) -> "PromptPreference":
+        result = object.__new__(PromptPreference)
         result._mixture, result._patterns = PromptMixture(*map(change, self._mixture)), self._patterns
         result._components = change(self._components)
         return result

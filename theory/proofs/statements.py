@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
 from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
-from theory.claims.claim import SINGLE, Axis, Claim, log_slope, operator_error, threshold_at
+from theory.claims.claim import SINGLE, Axis, Claim, in_words_of, log_slope, operator_error
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
@@ -175,6 +175,16 @@ def _valid_fields(claim: Claim, fields: dict[str, Expression]) -> list[Obligatio
     return due
 
 
+def _called(function: Any, x: Symbols):
+    """A claim's function, or its constant, of these fields."""
+    try:
+        return function(x) if callable(function) else function
+    except NotExpressible:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise NotExpressible(in_words_of(error)) from error
+
+
 def _truth(claim: Claim, x: Symbols) -> Expression:
     if claim.quantity == "operator-error":
         return _operator_error(claim, x)
@@ -205,7 +215,7 @@ def _operator_error(claim: Claim, x: Symbols) -> Expression:
     D = pattern_correlation(x.p_spu, 2)
     A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2, D)
     M = [[A * x.mention_inv, c * x.mention_spu], [c * x.mention_inv, B * x.mention_spu]]
-    return constant(operator_error(np.array(M, object), claim.reference(x)))
+    return constant(operator_error(np.array(M, object), _called(claim.reference, x)))
 
 
 def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
@@ -215,8 +225,8 @@ def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
 
 
 def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violation, Obligation]]:
-    b, tau = constant(claim.prediction(x)), Fraction(claim.tau)
-    edge = constant(threshold_at(claim, x)) if claim.relation == "iff" else b
+    b, tau = constant(_called(claim.prediction, x)), Fraction(claim.tau)
+    edge = constant(_called(claim.threshold, x)) if claim.relation == "iff" else b
 
     def side(words, more, less, sign, where=ONE, *otherwise: Inequality) -> tuple[Violation, Obligation]:
         lemma = _by_reliance(claim, x, sign) if edge is ZERO else None
@@ -257,8 +267,7 @@ def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
     elif a is ZERO and b.op == "subtract":
         b, a = b.args
     p, q = _score(a), _score(b)
-    f, limit = (a - b, tau) if p is None or q is None else (p - q, PROBIT * tau)
-    return Inequality(f, constant(limit).value)
+    return Inequality(a - b, tau) if p is None or q is None else Inequality(p - q, PROBIT * tau)
 
 
 def _score(e: Expression) -> Expression | None:
@@ -281,7 +290,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
     later = _world(claim, whole, {name: variable(name) + (1 - variable(name)) * variable(LATER)})
     here, there = _truth(claim, x), _truth(claim, later)
     sign = 1 if claim.relation == "increasing" else -1
-    allowed = constant(claim.prediction(x))
+    allowed = constant(_called(claim.prediction, x))
     if allowed.op != "constant" or allowed.value > 0:
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")
     probit = _score(here)  # Phi rises, so the sign does not depend on it

@@ -1,7 +1,5 @@
 "use strict";
-/* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn.
- * The page's fragment holds the world, for example #explore?p_spu=0.9&prompt=mean, so each world has a link.
- */
+/* The explorer: sliders and a prompt choose a world, theory.js computes every learner's accuracy, and all is redrawn. */
 
 const room = document.getElementById("explore");
 const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => ({
@@ -32,25 +30,12 @@ function rounded(x, knob) {
   return knob.scale === "cube" ? Number(x.toPrecision(3)) : +x.toFixed(2);
 }
 
-/* ---- the world: controls, fragment, command ---- */
+/* ---- the world: controls and command ---- */
 
-let chosen = {};
+const START = { ...Object.fromEntries(knobs.map((k) => [k.field, k.start])), prompt: promptChoice.options[0].value };
+let chosen = START;
 
 const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
-
-/* The choices in a fragment; the start value for a missing or invalid choice. */
-function read(text) {
-  const given = new URLSearchParams(text), prompts = [...promptChoice.options].map((option) => option.value);
-  const inside = (k) => given.get(k.field) && +given.get(k.field) >= k.low && +given.get(k.field) <= k.high;
-  const found = Object.fromEntries(knobs.map((k) => [k.field, inside(k) ? +given.get(k.field) : k.start]));
-  return { ...found, prompt: prompts.includes(given.get("prompt")) ? given.get("prompt") : prompts[0] };
-}
-
-function fragment() {
-  const parts = knobs.filter((k) => chosen[k.field] !== k.start).map((k) => `${k.field}=${chosen[k.field]}`);
-  if (promptChoice.selectedIndex > 0) parts.push(`prompt=${chosen.prompt}`);
-  return `#explore?${parts.join("&")}`;
-}
 
 function command(learner) {
   const flags = knobs.filter((k) => chosen[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${chosen[k.field]}`);
@@ -107,7 +92,6 @@ function pointsOf(w, at) {
 /* Decision boundaries as paths. */
 const LINES = {
   linear: (w, at, reach) => line(linearDirection(w, w.prompt), at, reach),
-  logistic: (w, at, reach) => line(logisticDirection(w), at, reach),
   "least-squares": (w, at, reach) => line(leastSquaresDirection(w), at, reach),
   bayes: (w, at, reach) => {
     const places = Array.from({ length: 201 }, (_, k) => reach * (k / 100 - 1));
@@ -172,21 +156,10 @@ function redraw() {
     row.querySelector("code").textContent = refused ? `no answer: ${refused}` : command(name);
   }
   room.querySelector(".nu").textContent = `ν = σ_ξ²/${DIMENSION} = ${+w.nu.toPrecision(4)}`;
-  room.querySelector("a.world").href = fragment();
 }
 
-let waiting = 0;
-
-/* Redraw at most once per frame. */
 function choose(part) {
   chosen = { ...chosen, ...part };
-  showControls();
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(redraw);
-}
-
-function show(text) {
-  chosen = read(text);
   showControls();
   redraw();
 }
@@ -197,19 +170,5 @@ for (const k of knobs) {
 }
 promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value }));
 switches.forEach((one) => one.addEventListener("change", redraw));
-const form = room.querySelector("form");
-form.addEventListener("change", () => history.replaceState(null, "", fragment()));
-room.querySelector("button.reset").addEventListener("click", () => {
-  show("");
-  history.replaceState(null, "", fragment());
-});
-
-const PLACE = "#explore?";
-function follow() {
-  if (!location.hash.startsWith(PLACE)) return;
-  show(location.hash.slice(PLACE.length));
-  room.scrollIntoView();
-}
-addEventListener("hashchange", follow);
-show("");
-follow();
+room.querySelector("button.reset").addEventListener("click", () => choose(START));
+choose({});

@@ -1,5 +1,5 @@
 "use strict";
-/* Sort tables; open the evidence of the linked claim, and all of it for printing. */
+/* Sort tables; open the evidence of the linked claim. */
 
 /* The value of a cell: its data-value, else its text. */
 const valueOf = (cell) => cell.dataset.value ?? cell.textContent.trim();
@@ -36,5 +36,4 @@ function openTarget() {
 }
 
 addEventListener("hashchange", openTarget);
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
 openTarget();

@@ -100,77 +100,6 @@ function leastSquaresDirection(w) {
   return [w.mu_inv / S, w.mu_spu * D / (T + w.mu_spu ** 2 * (1 - D * D))];
 }
 
-/* ---- logistic regression ---- */
-
-const CLOSE = 0.5;  // step of the trapezoid over s, whose integrands have poles at distance pi: error e^-39
-
-/* E sigma(-s) and E sigma'(s) t^k, k = 0, 1, 2, for s = m + root t, each times exp(-scale): nodes around the peak. */
-function logisticMoments(m, root) {
-  const step = Math.min(0.25, CLOSE / root);
-  const peak = m <= 0 ? 0 : m >= root * root ? -root : -m / root;
-  const nodes = Math.ceil(10 / step), found = { scale: 0, tail: 0, k0: 0, k1: 0, k2: 0 };
-  const exponent = (t) => -t * t / 2 - Math.max(m + root * t, 0);
-  found.scale = exponent(peak) + Math.log(step / ROOT_TWO_PI);
-  for (let i = -nodes; i <= nodes; i++) {
-    const t = peak + i * step, s = m + root * t, e = Math.exp(-Math.abs(s));
-    // sigma(-s) = e^-max(s, 0)/(1 + e^-|s|), sigma'(s) = e^-|s|/(1 + e^-|s|)^2
-    const tail = Math.exp(exponent(t) - exponent(peak)) / (1 + e);
-    const slope = tail * (s > 0 ? 1 : e) / (1 + e);
-    found.tail += tail;
-    found.k0 += slope;
-    found.k1 += slope * t;
-    found.k2 += slope * t * t;
-  }
-  return found;
-}
-
-/* Gradient and Hessian of E log(1 + e^-s) in the margins r = u mu, up to e^scale; n = S/mu^2. */
-function logisticDerivatives(r, n, p) {
-  const root = Math.sqrt(n[0] * r[0] ** 2 + n[1] * r[1] ** 2), c = [n[0] * r[0] / root, n[1] * r[1] / root];
-  const groups = [[1, p], [-1, 1 - p]].filter(([, chance]) => chance > 0);
-  const found = groups.map(([sign, chance]) => {
-    const moments = logisticMoments(r[0] + sign * r[1], root);
-    return { sign, ...moments, level: moments.scale + Math.log(chance) };
-  });
-  const scale = Math.max(...found.map((x) => x.level));
-  const g = [0, 0], H = [[0, 0], [0, 0]];
-  for (const x of found) {
-    const f = Math.exp(x.level - scale), e = [1, x.sign];
-    for (const i of [0, 1]) {
-      g[i] += f * (n[i] * r[i] * x.k0 - e[i] * x.tail);
-      H[i][i] += f * n[i] * x.k0;
-      for (const j of [0, 1]) H[i][j] += f * (e[i] * e[j] * x.k0 + (e[i] * c[j] + c[i] * e[j]) * x.k1 + c[i] * c[j] * (x.k2 - x.k0));
-    }
-  }
-  return { scale, g, H };
-}
-
-/* The minimiser of the logistic loss: damped Newton with the start of theory/learners/logistic.py. */
-function logisticDirection(w) {
-  const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
-  if (w.p_spu === 1) return [w.mu_inv / S, w.mu_spu / T];
-  if (w.mu_spu === 0 || D === 0) return [1, 0];
-  const n = [S / w.mu_inv ** 2, T / w.mu_spu ** 2], odds = Math.log(w.p_spu / (1 - w.p_spu));
-  let r = [2 / n[0], Math.min(2 * D / (n[1] + 1 - D * D), odds)], at = logisticDerivatives(r, n, w.p_spu);
-  for (let round = 0; round < 500; round++) {
-    const { g, H } = at, det = H[0][0] * H[1][1] - H[0][1] * H[1][0];
-    const step = [(H[0][1] * g[1] - H[1][1] * g[0]) / det, (H[1][0] * g[0] - H[0][0] * g[1]) / det];
-    const slope = g[0] * step[0] + g[1] * step[1];
-    let part = 1, there, next;
-    do {  // the loss is convex: accept a step if the slope uphill at its end is at most half the slope at its start
-      there = [r[0] + part * step[0], r[1] + part * step[1]];
-      next = logisticDerivatives(there, n, w.p_spu);
-      const uphill = (next.g[0] * step[0] + next.g[1] * step[1]) * Math.exp(Math.min(next.scale - at.scale, 600));
-      if (uphill <= -slope / 2) break;
-      part /= 2;
-    } while (part > 1e-12);
-    r = there;
-    at = next;
-    if (Math.max(...step.map(Math.abs)) < 1e-9 * Math.max(...r.map(Math.abs))) break;
-  }
-  return [r[0] / w.mu_inv, r[1] / w.mu_spu];
-}
-
 /* ---- the Bayes rule on images ---- */
 
 /* Log odds of the label given a block whose own log odds are h: log (p e^h + q)/(q e^h + p). */
@@ -312,7 +241,6 @@ function infonce(w, prompt) {
 const LEARNERS = {
   linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
   infonce,
-  logistic: (w) => ofDirection(w, logisticDirection(w)),
   "least-squares": (w) => ofDirection(w, leastSquaresDirection(w)),
   bayes,
 };

@@ -1,15 +1,15 @@
-"""Where two learners are equally accurate: exact lines where theory knows both learners, else interpolated ones.
+"""Where two learners are equally accurate: exact lines, if theory knows both learners.
 
 A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
 signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
-are treated as measurements. A single axis gets a second axis without influence; a point is a line's first end.
+have no line. A single axis gets a second axis without influence; a point is a line's first end.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -35,21 +35,12 @@ SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # th
 Line = Float[np.ndarray, "_ _"]  # points by axes
 
 
-class Boundary(NamedTuple):
-    """Lines on which A = B, in values of the axes; with one axis a line is one point."""
-
-    exact: tuple[Line, ...]  # by theory
-    interpolated: tuple[Line, ...]  # between the drawn values, if theory does not know both learners
-
-
-def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> Boundary:
-    """Where a panel's difference vanishes."""
-    if not axes:
-        return Boundary((), ())
-    gap = gap_of(dataset, series.who, series.against, at, axes)
+def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> tuple[Line, ...]:
+    """Lines on which a panel's difference vanishes, in values of the axes; with one axis a line is one point."""
+    gap = gap_of(dataset, series.who, series.against, at, axes) if axes else None
     if gap is None:
-        return Boundary((), _interpolated(series.data.value.values, axes))
-    return Boundary(crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes), ())
+        return ()
+    return crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes)
 
 
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
@@ -96,11 +87,7 @@ def _exact(accuracies: Callable[[Worlds], list[Accuracy]], worlds: Worlds) -> bo
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
     """Roots along one axis."""
-    return _ends(lines(lambda x, _: gap(x), axis, SPARE, steps=1))
-
-
-def _ends(found: tuple[Line, ...]) -> tuple[Line, ...]:
-    """One point for each line along SPARE."""
+    found = lines(lambda x, _: gap(x), axis, SPARE, steps=1)
     return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in found}))
 
 
@@ -176,14 +163,6 @@ def _finer(axis: PlotAxis, least: int) -> np.ndarray:
     x = np.clip(axis.scale.value(t), values[0], values[-1])
     x[::steps] = values
     return x
-
-
-def _interpolated(value: np.ndarray, axes: list[PlotAxis]) -> tuple[Line, ...]:
-    """Where linear interpolation between neighbouring values is zero, on the axes' scales."""
-    if len(axes) == 1:
-        return _ends(_interpolated(np.column_stack([value, value]), [*axes, SPARE]))
-    found = contour_generator(*(axis.places for axis in axes), np.ma.masked_invalid(value.T)).lines(0.0)
-    return tuple(np.column_stack([axis.scale.value(t) for axis, t in zip(axes, line.T, strict=True)]) for line in found)
 
 
 def study_of(dataset: xr.Dataset) -> Study | None:

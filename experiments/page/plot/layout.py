@@ -17,7 +17,7 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.page.plot.axes import PlotAxis, axis_of, readable
-from experiments.page.plot.boundary import Boundary, boundary_of, study_of
+from experiments.page.plot.boundary import Line, boundary_of, study_of
 from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, computed, load, select, series_of
 from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World
@@ -37,7 +37,7 @@ class Panel(NamedTuple):
     title: tuple[str, ...]
     at: dict[str, Any]
     series: tuple[Series, ...]
-    boundary: Boundary | None = None
+    boundary: tuple[Line, ...] | None = None
 
 
 class Picture(NamedTuple):
@@ -85,8 +85,7 @@ def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
         series = [{"group": group, **one} for group, one in zip(PAIR, series, strict=True)]
     document = {"at": {name: plain(np.asarray(value)) for name, value in panel.at.items()}, "series": series}
     if panel.boundary is not None:
-        lines = {kind: getattr(panel.boundary, kind) for kind in ("exact", "interpolated")}
-        document["boundary"] = {kind: [plain(line) for line in found] for kind, found in lines.items()}
+        document["boundary"] = {"exact": [plain(line) for line in panel.boundary]}
     return document
 
 

@@ -11,7 +11,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.page.plot.axes import PlotAxis, literal, readable
-from experiments.page.plot.boundary import Boundary
 from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, percent
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import MINUS, Series, Who
@@ -33,8 +32,8 @@ def draw_lines(picture: Picture) -> Figure:
         for series in panel.series:
             i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
-        if panel.boundary is not None and picture.x is not None:
-            _crossings(ax, picture.x, panel.boundary)
+        for line in panel.boundary or ():
+            ax.plot(picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
         if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
@@ -80,12 +79,6 @@ def _arms(value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.maximum(np.where(whole, [value, high], 0.0) - np.where(whole, [low, value], 0.0), 0.0)
 
 
-def _crossings(ax: Axes, x: PlotAxis, boundary: Boundary) -> None:
-    for points, face in ((boundary.exact, "black"), (boundary.interpolated, "white")):
-        for line in points:
-            ax.plot(x.scale.place(line[0, 0]), 0.0, "o", color="black", markerfacecolor=face, markersize=6, zorder=5)
-
-
 def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Series]) -> None:
     """All values with headroom; intervals of few replicates are cut at the range of the quantity."""
     every = np.concatenate([s.numbers(n).ravel() for s in series for n in ("value", "predicted", "low", "high")])
@@ -122,23 +115,16 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
 
 
 def _boundary_entries(picture: Picture) -> list:
-    entries = []
-    for kind, face, words in (
-        ("exact", "black", "exact, by theory"),
-        ("interpolated", "white", "interpolated between the values drawn"),
-    ):
-        found = [line[0, 0] for p in picture.panels if p.boundary is not None for line in getattr(p.boundary, kind)]
-        if not found:
-            continue
-        where = ""
-        if len(picture.panels) == 1 and len(found) <= 3:
-            where = f" at ${picture.x.symbol}$ = " + ", ".join(map(readable, found))
-        entries.append((_mark("o", "black", face), f"equally accurate{where} ({words})"))
-    return entries
+    found = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
+    if picture.x is None or not found:
+        return []
+    few = len(picture.panels) == 1 and len(found) <= 3
+    where = f" at ${picture.x.symbol}$ = {', '.join(map(readable, found))}" if few else ""
+    return [(_mark("o", "black"), f"equally accurate{where} (exact, by theory)")]
 
 
-def _mark(mark: str, colour: str, face: str | None = None) -> Line2D:
-    return Line2D([], [], color=colour, linestyle="none", marker=mark, markerfacecolor=face or colour)
+def _mark(mark: str, colour: str) -> Line2D:
+    return Line2D([], [], color=colour, linestyle="none", marker=mark)
 
 
 @styled

@@ -26,10 +26,7 @@ HATCHES = {  # kind: face, hatch, words
     "equal": ("none", "////", f"equal to within {100 * LEVEL:.4f} points"),
     "unclear": ("none", "...", "unclear: the interval contains 0"),
 }
-BOUNDARIES = {
-    "exact": ("-", "equally accurate (exact, by theory)"),
-    "interpolated": ("--", "equally accurate (interpolated between the cells)"),
-}
+EQUAL = {"color": "black", "linewidth": 1.6}
 
 
 @styled
@@ -38,7 +35,7 @@ def draw_maps(picture: Picture) -> Figure:
     figure = framed(picture)
     axes = tuple(figure.axes)
     norm, levels = _norm(picture), _levels(picture)
-    seen, drawn = set(), set()
+    seen, entries = set(), []
     for ax, panel in zip(axes, picture.panels, strict=True):
         mesh = _cells(ax, picture, panel, norm)
         for kind, mask in _masks(picture, panel).items():
@@ -46,17 +43,15 @@ def draw_maps(picture: Picture) -> Figure:
                 seen.add(kind)
                 ax.add_collection(_hatched(mask, picture, kind), autolim=False)
         if picture.difference:
-            drawn |= _boundary(ax, picture, panel)
+            for x, y in (line.T for line in panel.boundary):
+                ax.plot(picture.x.scale.place(x), picture.y.scale.place(y), zorder=4, **EQUAL)
         else:
             _contours(ax, picture, panel, levels)
         ax.grid(False)
     axes[0].set(xlim=picture.x.edges[[0, -1]], ylim=picture.y.edges[[0, -1]])
     _bar(figure, mesh, picture)
-    entries = [
-        (Line2D([], [], color="black", linestyle=style, linewidth=1.6), words)
-        for kind, (style, words) in BOUNDARIES.items()
-        if kind in drawn
-    ]
+    if any(panel.boundary for panel in picture.panels):
+        entries.append((Line2D([], [], **EQUAL), "equally accurate (exact, by theory)"))
     entries += [
         (Patch(facecolor=face, hatch=hatch, edgecolor="0.45", linewidth=0), words)
         for kind, (face, hatch, words) in HATCHES.items()
@@ -167,13 +162,3 @@ def _contours(ax: Axes, picture: Picture, panel: Panel, levels: np.ndarray) -> N
 def _thinned(count: int) -> np.ndarray:
     """Indices of at most FINEST values with both ends; matplotlib cannot place labels on longer lines."""
     return np.unique(np.linspace(0, count - 1, min(count, FINEST)).round().astype(int))
-
-
-def _boundary(ax: Axes, picture: Picture, panel: Panel) -> set[str]:
-    """Draw the lines where both learners are equally accurate; returns the kinds of line."""
-    kinds = {kind: getattr(panel.boundary, kind) for kind in BOUNDARIES}
-    for kind, found in kinds.items():
-        for x, y in (line.T for line in found):
-            places = picture.x.scale.place(x), picture.y.scale.place(y)
-            ax.plot(*places, color="black", linestyle=BOUNDARIES[kind][0], linewidth=1.6, zorder=4)
-    return {kind for kind, found in kinds.items() if found}

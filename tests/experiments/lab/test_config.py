@@ -15,7 +15,7 @@ p_spu = 0.75
 objects = "digits"
 attribute = "object-colour"
 tied = [0, 1]
-captions = "tokens"
+told = "object"
 """
 
 
@@ -27,7 +27,7 @@ def file(tmp_path):
 def test_a_world_of_pixels_is_read_and_written(file):
     file.write_text(FILE)
     world = world_from(file, {"p_spu": 0.5})
-    assert world == World(classes=3, p_inv=0.9, p_spu=0.5, views=Pixels(tied=(0, 1), captions="tokens"))
+    assert world == World(classes=3, p_inv=0.9, p_spu=0.5, views=Pixels(tied=(0, 1), told="object"))
     file.write_text(world_toml(world))
     assert world_from(file, {}) == world
 

@@ -17,11 +17,11 @@ from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
-from experiments.page import comparison, latents, report, reproduce
+from experiments.page import report, reproduce
 from experiments.page.evidence import tally
-from experiments.page.sections import design_section, draw_error, latents_section, minimiser_error
+from experiments.page.report import design_section
 from experiments.page.svg import DEFINED, defined_once, figure_svg, formula_svg
-from experiments.page.text import answer
+from experiments.page.text import answer, leads, shares_of
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory import learners
 from theory.claims.catalogue import CLAIMS
@@ -42,8 +42,8 @@ def section():
 
 @pytest.fixture(scope="module")
 def page(section):
-    """page(verdicts=...) -> HTML, with two sections."""
-    return partial(page_of, [latents_section(0), section])
+    """page(verdicts=...) -> HTML, with one section."""
+    return partial(page_of, [section])
 
 
 def rows_of(html: str) -> dict[str, str]:
@@ -150,7 +150,7 @@ def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
 
 
 def test_leads_are_differences_of_single_predictions(table):
-    gap = comparison.leads(table)
+    gap = leads(table)
     assert gap.dims == ("contrastive", "supervised", "p_spu", "mu_spu", "sigma_spu")
     world = design("supervised").study().world
     for ours, theirs in (("linear", "least-squares"), ("infonce", "bayes")):
@@ -161,20 +161,12 @@ def test_leads_are_differences_of_single_predictions(table):
 
 
 def test_shares_count_both_sides(table):
-    gap = comparison.leads(table)
+    gap = leads(table)
     gap = gap.copy(data=np.where(np.arange(gap.size).reshape(gap.shape) % 3 == 0, 0.1, -0.1))
-    rows = comparison.shares(gap)
+    rows = shares_of(gap)
     assert all(r["contrastive_more_robust"] + r["supervised_more_robust"] == pytest.approx(1) for r in rows)
     assert rows[0]["contrastive_more_robust"] == pytest.approx(1 / 3)
     assert len(rows) == 4 * 3 * 2
-
-
-def test_a_figure_is_a_function_of_its_table():
-    for table, draw in (
-        (latents.sample(0, size=50), latents.scatter),
-        (minimiser_error(0, 4, 4), draw_error),
-    ):
-        assert figure_svg(draw(table)) == figure_svg(draw(table))
 
 
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):

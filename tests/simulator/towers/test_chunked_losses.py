@@ -91,23 +91,6 @@ class TestParity:
         close(gradients(tiled, I, T, s, b), gradients(dense, I, T, s, b), 2e-11, 2e-11)
 
 
-@pytest.mark.deep
-@pytest.mark.parametrize("shifted", [False, True])
-def test_compiled_kernels_change_nothing(shifted, monkeypatch):
-    """CUDA's kernels, on the CPU: each compiled, for tiles of several shapes."""
-    from torch._dynamo.utils import counters
-
-    monkeypatch.setitem(chunked_losses.LARGEST_SHIFT, torch.float64, -1.0 if shifted else 700.0)
-    I, T = (x[:1] for x in embeddings("random"))
-    s, b = torch.tensor([14.0], dtype=torch.float64), torch.tensor([-4.6], dtype=torch.float64)
-    counters.clear()
-    for loss, inputs in ((tiled_infonce, (I, T, s)), (tiled_siglip, (I, T, s, b))):
-        fused = gradients(partial(loss, fused=True), *inputs)
-        for ours, theirs in zip(fused, gradients(loss, *inputs), strict=True):
-            assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-15)
-    assert counters["stats"]["unique_graphs"] > 0, "nothing was compiled"
-
-
 def test_matched_logits_are_exact_with_rounded_products():
     I, _ = embeddings("aligned")
     ours = tiled_infonce(I.float(), I.float(), torch.tensor([100.0, 100.0]), product=torch.bfloat16)
@@ -143,7 +126,7 @@ def test_rows_of_a_batch_add_up(shifted, monkeypatch):
 
 
 @pytest.mark.parametrize("loss", [tiled_infonce, tiled_siglip])
-def test_second_derivatives_are_refused_by_name(loss):
+def test_second_derivatives_are_refused(loss):
     """Without the error they would be wrong."""
     rng = torch.Generator().manual_seed(3)
     x, y, W = (torch.randn(1, n, 4, generator=rng, dtype=torch.float64) for n in (9, 9, 4))
@@ -154,8 +137,5 @@ def test_second_derivatives_are_refused_by_name(loss):
         return loss(F.normalize(x @ W, dim=-1), F.normalize(y, dim=-1), *extra).sum()
 
     leaf = W.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(value(leaf), leaf, create_graph=True)
-    with pytest.raises(NotImplementedError, match=loss.__name__):
-        gradient.square().sum().backward()
-    # The first derivative by torch.func builds a differentiable graph, and is right.
-    assert torch.allclose(torch.func.grad(value)(W), gradient.detach(), rtol=1e-12)
+    with pytest.raises(NotImplementedError, match="second derivative"):
+        torch.autograd.grad(value(leaf), leaf, create_graph=True)

@@ -120,8 +120,7 @@ def test_training_lowers_the_loss_of_what_it_trains_and_leaves_the_rest(model, p
 
 
 def test_decay_acts_on_matrices_alone(model, pairs):
-    parameters = tuning.trained_parameters(model, None)
-    matrices, others = tuning._adamw(parameters, recipe("infonce", weight_decay=0.3)).param_groups
+    matrices, others = tuning._adamw(model, None, recipe("infonce", weight_decay=0.3)).param_groups
     assert (matrices["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
     assert {p.ndim > 1 for p in matrices["params"]} == {True}
     assert {p.ndim > 1 for p in others["params"]} == {False}

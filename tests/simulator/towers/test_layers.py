@@ -1,37 +1,32 @@
-"""Towers: independent models, effects of words, initial laws, CLIP's and SigLIP's conventions."""
+"""Towers: independent models, initial laws, CLIP's and SigLIP's conventions."""
 
 import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch.nn import functional as F
 
-from simulator.towers.layers import STRIDE, View, check_inputs, convolved, embed, initialise, layers, logit_scale
+from simulator.towers.layers import STRIDE, check_inputs, convolved, embed, initialise, layers, logit_scale
 from simulator.towers.recipe import Recipe
 
-VIEWS = {"image": View("image", (3, 9, 8)), "text": View("words", (6,), vocabulary=11)}
+VIEWS = {"image": (3, 9, 8), "text": (6,)}
 SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
-READERS = [("conv", "tokens"), ("mlp", "tokens"), ("linear", "tokens")]
 
 
-def begin(towers: str, text_towers: str, models=(0, 1)):
-    recipe = Recipe(towers=towers, text_towers=text_towers, **SMALL)
+def begin(towers: str, models=(0, 1)):
+    recipe = Recipe(towers=towers, **SMALL)
     return recipe, initialise(recipe, VIEWS, 3, 7, models, device="cpu", dtype=torch.float64)
 
 
 def views(n: int = 4) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(2, n, *VIEWS["image"].shape, dtype=torch.float64, generator=generator)
-    words = torch.randint(1, 11, (2, n, 6), generator=generator)
-    words[:, ::2, 4:] = 0  # shorter captions
-    return {"image": images, "text": words}
+    return {tower: torch.rand(2, n, *shape, dtype=torch.float64, generator=generator) for tower, shape in VIEWS.items()}
 
 
-@pytest.mark.parametrize(("towers", "text_towers"), READERS)
-def test_every_model_sees_its_own_views_alone(towers, text_towers):
-    recipe, both = begin(towers, text_towers)
-    _, alone = begin(towers, text_towers, models=(1,))
+@pytest.mark.parametrize("towers", ["conv", "mlp", "linear"])
+def test_every_model_sees_its_own_views_alone(towers):
+    recipe, both = begin(towers)
+    _, alone = begin(towers, models=(1,))
     for tower, x in views().items():
         found = embed(recipe, both, tower, x)
         assert found.shape == (2, 4, 5)
@@ -41,7 +36,7 @@ def test_every_model_sees_its_own_views_alone(towers, text_towers):
 
 
 def test_a_convolution_is_grouped_as_it_is_looped():
-    _, parameters = begin("conv", "tokens")
+    _, parameters = begin("conv")
     x, weight, bias = views()["image"], parameters["image.0.weight"], parameters["image.0.bias"] + 0.3
     kernels = weight.mT.reshape(2 * 8, 3, 3, 3)
     together = F.conv2d(x.transpose(0, 1).reshape(4, 6, 9, 8), kernels, bias.flatten(), STRIDE, 1, groups=2)
@@ -49,35 +44,18 @@ def test_a_convolution_is_grouped_as_it_is_looped():
 
 
 def test_bytes_are_pixels_from_0_to_1():
-    recipe, parameters = begin("conv", "tokens")
+    recipe, parameters = begin("conv")
     x = (255 * views()["image"]).to(torch.uint8)
     assert torch.equal(embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255))
 
 
-def test_padding_and_order_of_words_change_nothing():
-    recipe, parameters = begin("conv", "tokens")
-    x = views()["text"]
-    found = embed(recipe, parameters, "text", x)
-    shorter = embed(recipe, parameters, "text", x[:, ::2, :4])
-    assert torch.allclose(found[:, ::2], shorter, rtol=1e-12)
-    turned = embed(recipe, parameters, "text", x[:, 1::2].flip(2))
-    assert torch.allclose(found[:, 1::2], turned)
-    other = embed(recipe, parameters, "text", x[:, 1::2] % 10 + 1)
-    assert not torch.allclose(found[:, 1::2], other)
-    assert torch.isfinite(embed(recipe, parameters, "text", torch.zeros_like(x))).all()
-
-
-def test_towers_that_cannot_read_are_refused():
-    with pytest.raises(ValueError, match=r"^towers = 'conv' .* linear, mlp"):
-        check_inputs(Recipe(towers="conv"), {"image": View("vector", (4,))})
-    with pytest.raises(ValueError, match=r"^text_towers = 'mlp' .* tokens"):
-        check_inputs(Recipe(), {"text": VIEWS["text"]})
-    with pytest.raises(ValidationError, match=r"text_towers = 'tokens' .* loss = 'supervised'"):
-        Recipe(text_towers="tokens", loss="supervised")
+def test_convolutions_of_vectors_are_refused():
+    with pytest.raises(ValueError, match=r"^towers = 'conv' .* linear or mlp"):
+        check_inputs(Recipe(towers="conv"), {"image": (4,)})
 
 
 def vectors(**fields):
-    views = {"image": View("vector", (30,)), "text": View("vector", (20,))}
+    views = {"image": (30,), "text": (20,)}
     recipe = Recipe(**{"width": 200, "depth": 3, "embed_dim": 16, **fields})
     return recipe, initialise(recipe, views, 4, 7, (0, 1), device="cpu", dtype=torch.float64)
 

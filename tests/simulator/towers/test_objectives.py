@@ -60,7 +60,7 @@ def test_what_towers_become():
         **{(loss, "mlp"): "bayes" for loss in labels},
     }
     for loss in ("infonce", "siglip"):
-        for fields in ({"temperature": 5.0}, {"frozen": "text"}, {"text_towers": "linear"}):
+        for fields in ({"temperature": 5.0}, {"frozen": "text"}):
             assert OBJECTIVES[loss].learner(Recipe(loss=loss, **fields)) is None
 
 

@@ -3,37 +3,30 @@
 import pytest
 import torch
 
-from simulator.pixels import captions
-from simulator.pixels.scenery import scenery
 from simulator.pixels.views import Pixels
 from simulator.towers.api import train
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.evaluation import CAPTIONS, accuracies, class_captions, class_vectors, trial
+from simulator.towers.evaluation import accuracies, trial
 from simulator.towers.group_batches import fixed_set
-from simulator.towers.layers import embed, scored
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import start
 from simulator.world import World
 
 WORLD = World(classes=3, p_inv=0.9, p_spu=0.75, mention_spu=0.6, views=Pixels(tied=(0, 1)))
-WORDS = WORLD.replace(views=Pixels(tied=(0, 1), captions="tokens"))
 SMALL = {"width": 8, "depth": 2, "embed_dim": 6, "batch_size": 32, "activation": "relu", "optimizer": "adamw"}
 
 
 def ensemble(world: World = WORLD, **fields) -> Ensemble:
-    reader = "tokens" if world.views.captions == "tokens" else None
-    recipe = Recipe(**{"towers": "conv", "text_towers": reader, "n": 70, **SMALL, **fields})
+    recipe = Recipe(**{"towers": "conv", "n": 70, **SMALL, **fields})
     return Ensemble(recipe, (world, world), (0, 3), 5)
 
 
 def test_training_pairs_are_those_of_the_world():
-    for world in (WORLD, WORDS):
-        held = fixed_set(ensemble(world))
-        for k, model in enumerate((0, 3)):
-            pairs = world.draw(70, seed=5, stream=f"train/{model}")
-            for field in ("images", "texts", "labels", "backgrounds"):
-                assert torch.equal(getattr(held, field)[k], getattr(pairs, field))
-        assert held.images.dtype == torch.uint8
+    held = fixed_set(ensemble())
+    for k, model in enumerate((0, 3)):
+        pairs = WORLD.draw(70, seed=5, stream=f"train/{model}")
+        for field in ("images", "texts", "labels", "backgrounds"):
+            assert torch.equal(getattr(held, field)[k], getattr(pairs, field))
+    assert held.images.dtype == torch.uint8
 
 
 def test_prompts_are_what_they_say():
@@ -44,21 +37,6 @@ def test_prompts_are_what_they_say():
     assert torch.equal(ask["background"][1], torch.cat([e, own], dim=1))
     colours = torch.tensor([[0.75, 0.125, 0.125], [0.125, 0.75, 0.125], [1 / 3, 1 / 3, 1 / 3]])
     assert torch.allclose(ask["mean"][0], torch.cat([e, 0.6 * colours], dim=1))  # mention_spu = .6
-    words, said = captions.vocabulary(scenery(WORDS.views, 3)), ensemble(WORDS)
-    texts = {prompt: said.views.prompts(said, said.worlds, prompt)[1, 0].tolist() for prompt in ("name", "background")}
-    sentences = {prompt: " ".join(words[i] for i in each if i) for prompt, each in texts.items()}
-    assert sentences == {"name": "a photo of a zero", "background": "a photo of a zero in red"}
-
-
-def test_sentences_are_averaged_as_towers_read_them():
-    one = ensemble(WORDS, loss="infonce")
-    parameters = start(one).parameters
-    texts = class_captions(one)
-    assert texts.shape == (2, 3, CAPTIONS, 7)
-    each = scored(one.recipe, embed(one.recipe, parameters, "text", texts.flatten(1, 2)))
-    mean = each.unflatten(1, (3, CAPTIONS)).mean(2)
-    assert torch.allclose(class_vectors(one, parameters, "mean"), mean)
-    assert torch.equal(class_vectors(one, parameters, "scores"), class_vectors(one, parameters, "mean"))
 
 
 def test_a_tower_that_sees_red_and_green_alone_has_the_accuracies_of_the_colour():
@@ -83,6 +61,6 @@ def test_digits_are_learned_where_colours_say_nothing(loss):
 
 def test_worlds_that_look_different_are_not_trained_together():
     recipe = Recipe(loss="supervised", towers="mlp")
-    for other in (World(), WORLD.replace(classes=4), WORDS):
+    for other in (World(), WORLD.replace(classes=4), WORLD.replace(views=Pixels())):
         with pytest.raises(ValueError, match="need the same views"):
             train([WORLD, other], recipe)

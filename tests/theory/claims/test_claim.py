@@ -128,7 +128,30 @@ def test_truth_of_matrices_and_directions():
         ({"domain": {"mu_spu": Axis(0.0, 1.0, "log")}}, "starts at 0; its bounds must be above 0"),
         ({"domain": {"mu_spu": Axis(2.0, 1.0)}}, "runs from 2 down to 1"),
         ({"domain": {"mu_spu": Axis(1.0, np.inf)}}, "bounds must be finite"),
-        ({"tolerance": -0.01}, "tolerance = -0.01 is not 0 or larger"),
+        ({"tolerance": -0.01}, r"tolerance = -0.01 lies outside \[0, 1e6\]"),
+        ({"tolerance": np.inf}, r"tolerance = inf lies outside"),
+        ({"error_rate": None}, r"error_rate = None lies outside"),
+        ({"share": "most"}, r"share = 'most' lies outside"),
+        ({"n": 2.5}, "n = 2.5 lies outside the whole numbers"),
+        ({"n": np.nan}, "n = nan lies outside the whole numbers"),
+        ({"threshold": np.nan, "relation": "iff"}, "threshold = nan lies outside"),
+        ({"id": 3}, "id = 3 is not text"),
+        ({"quantity": ["counter"]}, "is not text"),
+        ({"subject": None}, "subject = None is neither a learner nor"),
+        ({"prediction": 0.5}, "prediction = 0.5 is not a function of worlds"),
+        ({"domain": {}}, "domain = {} is not a table"),
+        ({"domain": {"p_spu": "0.5"}}, "p_spu = '0.5' is no Axis, number or function"),
+        ({"domain": {"p_spu": Axis(None, 1.0)}}, "is no Axis, number or function"),
+        ({"domain": {"p_spu": lambda w: w.mu_spuu}}, "a function of the domain fails: there is no 'mu_spuu'"),
+        ({"domain": {"classes": Axis(2, 3)}}, "classes = .* is not a whole number"),
+        (
+            {"domain": {"mu_spu": Axis(1.0, 3.0), "p_spu": lambda w: 1 - (w.mu_spu - 1) * (w.mu_spu - 3)}},
+            "p_spu = 1.97",
+        ),
+        ({"quantity": "minimiser-rate"}, "needs relation 'slope' along n"),
+        ({"quantity": "operator-error", "reference": np.eye, "domain": {"classes": 3}}, "is for 2 classes, not 3"),
+        ({"relation": "slope", "along": "n", "grid": (10, 1)}, "whole numbers from 2, not"),
+        ({"relation": "slope", "along": "mu_spu", "grid": (1.0, np.nan)}, "positive numbers, not"),
         ({"domain": {"mu_spu": Axis(0.0, 1.0, "cubic")}}, "scale = 'cubic'"),
         ({"domain": {"classes": Axis(2.4, 2.6, integer=True)}}, "runs from 3 down to 2"),
         ({"share": 95.0}, r"share = 95.0 lies outside \(0, 1\]"),
@@ -139,6 +162,8 @@ def test_a_claim_is_checked_when_it_is_made(fields, message):
     """An unknown relation was once judged as "increasing"."""
     with pytest.raises(ValueError, match=message):
         claim(**fields)
+    with pytest.raises(TypeError, match="give `subject`"):
+        claim(learner="linear")
 
 
 @pytest.mark.parametrize(("low", "high", "inside"), [(3.0, 8.0, range(3, 9)), (2.4, 4.4, (3, 4))])

@@ -8,13 +8,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import worlds_with
 from scipy.special import ndtri
+from scipy.stats import binom
+from stattest import POWER, SHARE, spend
 
-from simulator.gaussian.critic import gaussian_points
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
-from theory.density import log_density
-from theory.learners import Bayes, InfoNCE, LinearCLIP
-from theory.learners.captions import PREFERENCES, _along_curves, _by_curve, _law
+from theory.learners import Bayes, InfoNCE, LinearCLIP, drawn_captions
+from theory.learners.captions import _by_quadrature, pooled_preference
 from theory.learners.drawn_captions import drawn_captions_accuracy
 
 POOLED = ("captions", "scores")
@@ -58,9 +58,9 @@ def latents(**edge):
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
     """T9 by quadrature over captions, which does not use the theorem."""
-    assert both(_along_curves(world, "captions", 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
+    assert both(_by_quadrature(world, "captions", 0, 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
     nearest = linear_accuracy(world.prompt("mean"), world)
-    assert both(_along_curves(world, "scores", 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
+    assert both(_by_quadrature(world, "scores", 0, 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
 
 
 THREE_CLASSES = {"sigma_xi_text": 0.0, "classes": 3}
@@ -82,45 +82,102 @@ ATTRIBUTE = {"sigma_xi_text": 0.0, "attribute": (Attribute(p=0.7),)}
     ],
 )
 def test_quadrature_and_drawn_captions_agree(fields, prompt):
-    """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13); .003 for the bias of few captions."""
+    """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = worlds_with(**{"p_spu": 0.85, "mu_spu": 1.5, **fields})
     exact, got = InfoNCE(prompt).accuracy(world), drawn_captions_accuracy(world, prompt, seed=1)
     for a, b, (low, high) in zip(both(exact), both(got), got.interval[:2], strict=True):
-        assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 0.003
+        assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2
 
 
-@pytest.mark.deep
+def normal(t, mean, variance):
+    return np.exp(-((t - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
+
+def by_definition(world: World, prompt: str, x: float, y: float, n: int = 1201) -> float:
+    """The preference for + at one image, from every density written out on a lattice of captions."""
+    mu, p, pi = (world.mu_inv, world.mu_spu), (world.p_inv, world.p_spu), (world.mention_inv, world.mention_spu)
+    variance, nu_I, nu_T = (world.sigma_inv**2, world.sigma_spu**2), world.nu_image, world.nu_text
+    nodes, steps, said, seen = [], [], [], []
+    for b, image in enumerate((x, y)):
+        scale = np.sqrt(nu_T) / 3  # dense near 0, where silent captions lie
+        end = np.arcsinh((abs(mu[b]) + 8 * np.sqrt(variance[b] + nu_T)) / scale)
+        u = np.linspace(-end, end, n)
+        t, S, h = scale * np.sinh(u), variance[b] + nu_I, variance[b] / (variance[b] + nu_I)
+        silent = (1 - pi[b]) * normal(t, 0, nu_T)
+        caption, pair = {}, {}
+        for c in (1, -1):
+            caption[c] = pi[b] * normal(t, c * mu[b], variance[b] + nu_T) + silent
+            given = pi[b] * normal(t, c * mu[b] + h * (image - c * mu[b]), h * nu_I + nu_T) + silent
+            pair[c] = normal(image, c * mu[b], S) * given
+        nodes.append(t)
+        steps.append(scale * np.cosh(u) * (u[1] - u[0]))
+        for law, of in ((said, caption), (seen, pair)):
+            law.append({label: p[b] * of[label] + (1 - p[b]) * of[-label] for label in (1, -1)})
+    label = {k: np.outer(said[0][k], said[1][k]) for k in (1, -1)}
+    joint = sum(np.outer(seen[0][k], seen[1][k]) for k in (1, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if prompt == "captions":
+            guess = np.nan_to_num((label[1] - label[-1]) / (label[1] + label[-1]))
+            return (steps[0] @ (joint * guess) @ steps[1]) / (steps[0] @ joint @ steps[1])
+        weighed = np.nan_to_num((label[1] - label[-1]) * np.log(joint))
+    return steps[0] @ weighed @ steps[1]
+
+
+EVEN = {"p_spu": 0.9, "mu_spu": 2.0, "nu": 1.0}
+MASKED = (
+    {**EVEN, "sigma_xi_text": 4.0, "mention_spu": 0.2, "mention_inv": 0.2, "p_inv": 0.9},
+    {**EVEN, "sigma_xi_text": 0.8, "mention_spu": 0.5, "mention_inv": 0.7, "p_inv": 0.95},
+    {"p_spu": 0.97, "mu_spu": 2.0, "nu": 0.06, "sigma_xi_text": 2.0, "mention_spu": 0.5},
+    {"p_spu": 0.9, "mu_spu": 3.0, "sigma_spu": 0.3, "nu": 0.25, "sigma_xi_text": 1.0, "mention_spu": 0.3},
+    {"p_spu": 0.99, "mu_spu": 2.0, "nu": 0.02, "sigma_xi_text": 80.0, "mention_spu": 0.9999},
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("prompt", POOLED)
-def test_masked_captions_with_noise_by_definition(prompt):
-    """PMI of every image with every drawn caption, with masked captions.
+@pytest.mark.parametrize("fields", MASKED)
+def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
+    """The lattice errs by 1e-9 of the preference, or by 5e-6 where log p(x, t) is -1000."""
+    world = worlds_with(**fields)
+    pooled = pooled_preference(world, prompt)
+    x, y = np.array([[0.4, -1.3, 2.0], [-0.9, 0.2, 1.1]])
+    got, *slopes = pooled(x, y)
+    expected = [by_definition(world.world(()), prompt, *(np.array(pooled.unit) * at)) for at in zip(x, y, strict=True)]
+    assert got == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    for slope, (dx, dy) in zip(slopes, ((1e-5, 0), (0, 1e-5)), strict=True):
+        rise = pooled(x + dx, y + dy)[0] - pooled(x - dx, y - dy)[0]
+        np.testing.assert_allclose(slope, rise / 2e-5, rtol=1e-4, atol=1e-5)
 
-    1000 captions move the boundary: over 10 seeds the slow route scattered by .007 (common) and .018 (counter). The
-    tolerance is 5 standard deviations.
+
+def test_the_number_of_mentions_may_come_near_one():
+    """Sampled captions gave .1019 for the counter group at .9999, where full captions give .0412."""
+    common, counter = InfoNCE("captions").accuracy(
+        worlds_with(p_spu=0.99, mu_spu=2.0, sigma_xi_text=80.0, nu=1 / 64, mention_spu=np.array([1.0, 0.9999]))
+    )
+    assert np.abs(np.diff(common)) < 1e-4
+    assert np.abs(np.diff(counter)) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields"),
+    [("captions", MASKED[0]), ("scores", MASKED[0]), ("scores", {"nu": 0.3, "p_spu": 0.8, **THREE_CLASSES})],
+)
+def test_intervals_of_drawn_captions_cover_their_bias(prompt, fields, monkeypatch):
+    """30 seeds; false-alarm rate SHARE; an interval that covers at most .5 is found with power .99.
+
+    Few captions, so that bias is a large part of the error. Two classes have a quadrature, and without noise in
+    captions the mean of scores is a linear rule.
     """
-    world = worlds_with(nu=0.5, p_spu=0.85, mu_spu=1.5, mention_spu=0.5)
-    rng, S_T = np.random.default_rng(0), world.scale**2 + world.nu_text
-    texts = []
-    for y in (1, -1):
-        shown = y * np.where(rng.random((1000, 2)) < world.agreement, 1, -1)
-        z = shown * world.mean + world.scale * rng.standard_normal((1000, 2))
-        texts.append(z * (rng.random((1000, 2)) < world.mention) + world.nu_text**0.5 * rng.standard_normal((1000, 2)))
-    texts = np.stack(texts)
-    density = 0.0
-    for o, a in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        term = world.p_spu if o == a else 1 - world.p_spu
-        for b, shown in enumerate((o, a)):
-            said = np.exp(-((texts[..., b] - shown * world.mean[b]) ** 2) / (2 * S_T[b])) / S_T[b] ** 0.5
-            hidden = np.exp(-(texts[..., b] ** 2) / (2 * world.nu_text)) / world.nu_text**0.5
-            term = term * (world.mention[b] * said + (1 - world.mention[b]) * hidden)
-        density = density + term
-    noise = np.sqrt(world.scale**2 + world.nu_image) * gaussian_points(2, 11, 0)
-    for sign, accuracy, within in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), (0.035, 0.09), strict=True):
-        right = 0
-        for part in np.array_split(noise + world.mean * [1, sign], 16):
-            pmi = log_density(part[:, None, None, :, None], texts[..., None], world) - np.log(density)
-            score = pmi.mean(-1) if prompt == "scores" else np.logaddexp.reduce(pmi, axis=-1)
-            right += (score[:, 0] > score[:, 1]).sum()
-        assert right / len(noise) == pytest.approx(accuracy, abs=within)
+    monkeypatch.setattr(drawn_captions, "IMAGES", 64)
+    monkeypatch.setattr(drawn_captions, "CAPTIONS", 16)
+    spend(SHARE)
+    world, seeds, misses = worlds_with(**fields), 30, 0
+    most = binom.isf(SHARE, seeds, 0.05)
+    assert binom.sf(most, seeds, 0.55) > POWER
+    truth = both(InfoNCE(prompt).accuracy(world))
+    for seed in range(seeds):
+        low, high = np.reshape(drawn_captions_accuracy(world, prompt, seed).interval.counter, 2)
+        misses += not low <= truth[1] <= high
+    assert misses <= most
 
 
 @pytest.mark.parametrize("prompt", POOLED)
@@ -134,14 +191,14 @@ def test_preferences_rise_along_both_blocks_and_are_odd(prompt):
         sigma_spu=u(0.2, 2), mention_spu=np.where(masked, u(0.2, 1), 1), mention_inv=np.where(masked, u(0.2, 1), 1),
         sigma_xi_text=np.where(masked, 0.0, 8 * 10 ** u(-1, 0.2)),
     )  # fmt: skip
-    assert _by_curve(grid).all()
     line = ndtri((np.arange(9) + 0.5) / 9) * 1.5
     x = np.stack(np.meshgrid(line, line, indexing="ij"), -1)
     for w in range(grid.size):
         world = grid[w]
         turn = np.sign(world.correlation)
-        image = x * turn * (np.abs(world.mean) + np.sqrt(world.scale**2 + world.nu_image))
-        g = PREFERENCES[prompt](_law(world))(*np.moveaxis(image, -1, 0))
+        pooled = pooled_preference(world, prompt)
+        image = x * turn * (np.abs(world.mean) / pooled.unit + 1)
+        g, *_ = pooled(*np.moveaxis(image, -1, 0))
         slack = 1e-9 * np.abs(g).max()
         assert np.diff(g, axis=0).min() > -slack
         assert np.diff(g, axis=1).min() > -slack
@@ -149,14 +206,15 @@ def test_preferences_rise_along_both_blocks_and_are_odd(prompt):
 
 
 @pytest.mark.parametrize("prompt", POOLED)
-def test_scores_have_the_accuracy(prompt):
-    """On 300 x 300 quantiles per group; the error is about one cell's mass along the boundary."""
-    world = worlds_with(nu=0.4, p_spu=0.8, mu_spu=1.5)
-    t = ndtri((np.arange(300) + 0.5) / 300)
+@pytest.mark.parametrize(("fields", "n", "error"), [({"nu": 0.4, "p_spu": 0.8}, 100, 5e-3), (MASKED[0], 40, 0.01)])
+def test_scores_have_the_accuracy(fields, n, error, prompt):
+    """On n x n quantiles per group; the error is about one cell's mass along the boundary."""
+    world = worlds_with(**{"mu_spu": 1.5, **fields, "p_inv": 1.0})
+    t = ndtri((np.arange(n) + 0.5) / n)
     noise = np.stack(np.meshgrid(t, t, indexing="ij"), -1).reshape(-1, 2) * np.sqrt(world.scale**2 + world.nu_image)
     for sign, accuracy in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), strict=True):
         score = InfoNCE(prompt).scores(world, noise + world.mean * [1, sign])
-        assert (score[:, 0] > score[:, 1]).mean() == pytest.approx(accuracy, abs=2e-3)
+        assert (score[:, 0] > score[:, 1]).mean() == pytest.approx(accuracy, abs=error)
 
 
 def test_the_mean_of_linear_scores_is_the_mean_prompt():

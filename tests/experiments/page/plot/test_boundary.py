@@ -40,8 +40,7 @@ def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
         **world,
     )
     (panel,) = arrange(table, f"{first} minus {second}").panels
-    assert not panel.boundary.interpolated
-    points = np.concatenate(panel.boundary.exact)
+    points = np.concatenate(panel.boundary)
     assert len(points) > 20
     worlds = Worlds.of(World(**world)).replace(p_spu=points[:, 0], mu_spu=points[:, 1])
     assert np.abs(counter(first, worlds) - counter(second, worlds)).max() < 1e-9
@@ -105,24 +104,12 @@ def test_rounding_errors_give_no_roots():
     assert line[:, 0].min() < 2 / 16  # two cells
 
 
-def test_along_n_only_measurements_say_where_learners_are_equal():
-    """Theory has n = infinity, so the crossing is interpolated between measured values of n."""
-    table = study(axes={"n": "10:1e4:4:log"}, prompts=["name", "mean"], routes="exact", replicates=3).run()
-    counter = np.array([0.2, 0.4, 0.6, 0.8])[:, None, None, None] - np.array([0.0, 0.5])[:, None]
-    table["counter"] = table.counter * 0 + np.abs(counter)
-    (panel,) = arrange(table, "linear:name minus linear:mean").panels
-    ((root,),) = panel.boundary.interpolated
-    name, mean = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, 0.1, 0.1, 0.3])
-    part = (name - mean)[0] / ((name - mean)[0] - (name - mean)[1])
-    assert np.isclose(np.log10(root[0]), 1 + part)
-
-
 def test_no_line_crosses_worlds_that_a_learner_refuses():
     """The printed law has an answer only from mu_spu = 1 + sigma_inv^2/2 on."""
     axes = {"p_spu": "0.5:1:9", "mu_spu": "1:4:7"}
     table = study(World(sigma_xi=0.0), axes, ["linear", "printed"]).run()
     (panel,) = arrange(table, "linear:name minus printed").panels
-    (line,) = panel.boundary.exact
+    (line,) = panel.boundary
     assert line[:, 1].min() >= 1.5
     assert np.allclose(line[:, 0], turning_points(line[:, 1], 1.0, 0.5)[0], atol=1e-6)
 
@@ -138,7 +125,7 @@ def test_towers_have_no_exact_line():
         recipe={"steps": 2, "batch_size": 16, "width": 2},
     )
     (panel,) = arrange(study_of_towers.run(), "siglip minus infonce").panels
-    assert panel.boundary.exact == ()
+    assert panel.boundary == ()
 
 
 def test_lines_are_those_of_the_mitigation():
@@ -148,6 +135,6 @@ def test_lines_are_those_of_the_mitigation():
     (expected,) = arrange(study(whole, {"mu_spu": mu}, who, "mean").run(), pair).panels
     axes = {"mu_spu": mu, "mitigation": ["none", "mention"]}
     none, mention = arrange(study(half, axes, who, "mean").run(), pair).panels
-    assert none.boundary.exact == ()
-    assert len(expected.boundary.exact) == 1
-    assert np.array_equal(mention.boundary.exact, expected.boundary.exact)
+    assert none.boundary == ()
+    assert len(expected.boundary) == 1
+    assert np.array_equal(mention.boundary, expected.boundary)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._inductor.exc import GPUTooOldForTriton, TritonMissing
 
-from simulator.compiling import compiled
+from simulator.towers.training import compiled
 
 
 def branching(x: torch.Tensor) -> torch.Tensor:
