@@ -16,8 +16,6 @@ from simulator.accuracy import Accuracy, Interval
 
 RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
-
-
 LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
@@ -69,7 +67,7 @@ def gaussian_average(
     result, spent = np.zeros((len(worlds), components)), np.zeros(len(worlds), int)
     while len(index):
         spent += np.bincount(index, minlength=len(worlds))
-        if spent.max() > budget:
+        if spent.max(initial=0) > budget:
             raise ArithmeticError(
                 f"an average over images did not settle to {tolerance:g} within {budget} panels; a boundary so jagged "
                 "is mostly rounding, and a world less close to the edge of the domain has an answer"

@@ -143,9 +143,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     finite = np.isfinite(a)
     result[~finite] = 1.0
     for rule, part in ((leader_inside, finite & ~swap), (follower_inside, finite & swap)):
-        chosen = np.flatnonzero(part)
-        if len(chosen):
-            result[chosen] = gaussian_average(rule, chosen, 2)
+        result[part] = gaussian_average(rule, np.flatnonzero(part), 2)
     return result
 
 

@@ -22,7 +22,6 @@ GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in stand
 NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 2, 3, 5, 8, 16])
 
 PANELS = 600  # per world, five seconds
-
 STEP = 1e-6  # standard deviations, of differences that stand for slopes
 
 
@@ -50,8 +49,7 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
                 result[part, :, group] = line_accuracy(some, own[:, inner], inner, means[:, inner], rest)
             return result
 
-        if len(chosen):
-            accuracy[chosen] = gaussian_average(values, chosen, 2, tolerance, budget=PANELS)
+        accuracy[chosen] = gaussian_average(values, chosen, 2, tolerance, budget=PANELS)
     return accuracy
 
 
