@@ -21,7 +21,7 @@ GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in stand
 # and, in those of an image given a caption, around where it would lie: a mask's islands are no wider than these.
 NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 2, 3, 5, 8, 16])
 
-PANELS = 600  # per world, five seconds
+PANELS = 400  # per world, four seconds
 STEP = 1e-6  # standard deviations, of differences that stand for slopes
 
 
