@@ -11,9 +11,8 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import ClassVar, NamedTuple
 
@@ -143,15 +142,8 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     finite = np.isfinite(a)
     result[~finite] = 1.0
     for rule, part in ((leader_inside, finite & ~swap), (follower_inside, finite & swap)):
-        chosen = np.flatnonzero(part)
-        if len(chosen):
-            result[chosen] = gaussian_average(partial(_of_chosen, rule, chosen), len(chosen), 2)
+        result[part] = gaussian_average(rule, np.flatnonzero(part), 2)
     return result
-
-
-def _of_chosen(rule: Callable, chosen: np.ndarray, index: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """A rule at the chosen worlds; `index` holds positions in `chosen`."""
-    return rule(chosen[index], t)
 
 
 def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
