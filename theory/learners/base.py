@@ -34,13 +34,9 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
         parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
-        return _over_grid(parts, grid.shape)
+        return (joined if isinstance(parts[0][1], Accuracy) else _assembled)(parts, grid.shape)
 
     return call
-
-
-def _over_grid(parts, shape: tuple[int, ...]):
-    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _assembled(parts, shape)
 
 
 def _assembled(parts, shape: tuple[int, ...]) -> np.ndarray:
