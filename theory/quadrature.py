@@ -16,8 +16,6 @@ from simulator.accuracy import Accuracy, Interval
 
 RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
-
-
 LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
@@ -51,32 +49,32 @@ _SMALLEST_PANEL = 1e-10  # at a jump the bisection stops here; the mass left in 
 
 def gaussian_average(
     values: Callable[[Int[np.ndarray, " P"], Float[np.ndarray, "P n"]], Float[np.ndarray, "P n c"]],
-    worlds: int,
+    worlds: Int[np.ndarray, " W"],
     components: int,
     tolerance: float = 1e-6,
     panels: int = 6,
     budget: int = PANELS,
-) -> Float[np.ndarray, "worlds c"]:
-    """E f(t), t ~ N(0, 1), for many worlds at once: adaptive Clenshaw-Curtis on bisected panels.
+) -> Float[np.ndarray, "W c"]:
+    """E f(t), t ~ N(0, 1), for many worlds at once, f = values(world, t): adaptive Clenshaw-Curtis on bisected panels.
 
     A panel is bisected until its 17- and 9-node rules agree to tolerance/32, so kinks, steps and square-root ends cost
     depth, not accuracy. The error of the finer rule lies well below `tolerance` where f is smooth. Raises
     ArithmeticError if a world needs more than `budget` panels.
     """
     edges = np.linspace(-RANGE, RANGE, panels + 1)
-    low, high = np.tile(edges[:-1], worlds), np.tile(edges[1:], worlds)
-    index = np.repeat(np.arange(worlds), panels)
-    result, spent = np.zeros((worlds, components)), np.zeros(worlds, int)
+    low, high = np.tile(edges[:-1], len(worlds)), np.tile(edges[1:], len(worlds))
+    index = np.repeat(np.arange(len(worlds)), panels)
+    result, spent = np.zeros((len(worlds), components)), np.zeros(len(worlds), int)
     while len(index):
-        spent += np.bincount(index, minlength=worlds)
-        if spent.max() > budget:
+        spent += np.bincount(index, minlength=len(worlds))
+        if spent.max(initial=0) > budget:
             raise ArithmeticError(
                 f"an average over images did not settle to {tolerance:g} within {budget} panels; a boundary so jagged "
                 "is mostly rounding, and a world less close to the edge of the domain has an answer"
             )
         half = (high - low)[:, None] / 2
         t = (low + high)[:, None] / 2 + half * _NODES
-        weighted = values(index, t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]
+        weighted = values(worlds[index], t) * (half * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))[..., None]
         fine, rough = np.einsum("pnc,n->pc", weighted, _FINE), np.einsum("pnc,n->pc", weighted, _ROUGH)
         split = (np.abs(fine - rough).max(axis=-1) > tolerance / 32) & (half[:, 0] > _SMALLEST_PANEL)
         np.add.at(result, index[~split], fine[~split])

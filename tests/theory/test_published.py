@@ -31,18 +31,6 @@ def test_theorem_62_as_tabulated(world, expected):
     assert (float(bounds.error_counter), float(bounds.accuracy_common)) == pytest.approx(expected, abs=5.001e-4)
 
 
-@pytest.mark.parametrize(
-    ("world", "R", "numerators"),
-    [
-        ((1.0, 2.0, 1.0, 1.0), np.sqrt(4 + 9), (3 - 4, -4 - 1)),
-        ((0.75, 3.0, 2.0, 0.5), np.sqrt(25 * 4 + 3.5**2 / 4), (4 + 2 - 4.5, -4.5 - 4)),
-    ],
-)
-def test_theorem_62_by_hand(world, R, numerators):
-    """kappa_1 = (sigma_inv^2 + 2 - 2 mu_spu p)/R, kappa_2 = (-2 mu_spu p - sigma_inv^2)/R."""
-    assert [float(k) for k in theorem_62_kappas(*world)] == pytest.approx([x / R for x in numerators], rel=1e-14)
-
-
 def test_lemma_d3_as_printed():
     """[[1 + sigma_inv^2, 2 mu p - 1], [2 mu p - 1, 1 + sigma_spu^2]]."""
     assert lemma_d3_limit(0.75, 2.0, 1.0, 0.5).tolist() == [[2.0, 2.0], [2.0, 1.25]]

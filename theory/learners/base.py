@@ -34,20 +34,14 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
         parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
-        return _over_grid(parts, grid.shape)
+        if isinstance(parts[0][1], Accuracy):
+            return joined(parts, grid.shape)
+        whole = np.empty((*grid.shape, *parts[0][1].shape[1:]))
+        for rows, values in parts:
+            whole[rows] = values
+        return whole
 
     return call
-
-
-def _over_grid(parts, shape: tuple[int, ...]):
-    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _assembled(parts, shape)
-
-
-def _assembled(parts, shape: tuple[int, ...]) -> np.ndarray:
-    whole = np.empty((*shape, *parts[0][1].shape[1:]))
-    for rows, values in parts:
-        whole[rows] = values
-    return whole
 
 
 def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
@@ -55,16 +49,13 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
-    if not parts:
-        return Accuracy(np.empty(shape), np.empty(shape))
-    level = next((a.interval.level for _, a in parts if a.interval is not None), None)
-    rows = []
-    for _, a in parts:
+    whole = np.empty((6, *shape))
+    for rows, a in parts:
         interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
-        rows.append(np.stack(np.broadcast_arrays(*a, *interval.common, *interval.counter), axis=-1))
-    common, counter, *ends = np.moveaxis(
-        _assembled([(w, r) for (w, _), r in zip(parts, rows, strict=True)], shape), -1, 0
-    )
+        for values, part in zip(whole, (*a, *interval.common, *interval.counter), strict=True):
+            values[rows] = part
+    common, counter, *ends = whole
+    level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     return Accuracy(common, counter, None if level is None else Interval(tuple(ends[:2]), tuple(ends[2:]), level))
 
 

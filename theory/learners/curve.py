@@ -192,4 +192,4 @@ def _panels(eta: Boundary, m_v, m_w, active: Int[np.ndarray, " A"], tolerance: f
         on = eta(rows[index], w, -np.abs(w), np.abs(w))
         return ndtr(m_v[index, None] - on)[..., None]
 
-    return gaussian_average(values, len(rows), 1, tolerance).reshape(len(active), 2)
+    return gaussian_average(values, np.arange(len(rows)), 1, tolerance).reshape(len(active), 2)

@@ -11,10 +11,9 @@ for captions that mention everything u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q. S
 nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
 
 InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
-ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256. After 8000 steps towers
-are further than this from the optimum: within .003 of this learner's accuracy, and up to .023 off the PMI's. At
-mu_spu = 1.6, p = .85 the gain is .054, and towers reach half of it in 4000 steps: most of it under the mean prompt
-(.011 of .056 are missing on the common group), and none of it under the name prompt (.032 of .034).
+ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256: after 8000 steps towers
+are within .003 of this learner's accuracy, and up to .023 off the PMI's. At mu_spu = 1.6, p = .85 the gain is .054:
+after 4000 steps towers have most of it under the mean prompt, and none of it under the name prompt.
 """
 
 from dataclasses import dataclass

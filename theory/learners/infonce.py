@@ -23,16 +23,15 @@ from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
-from theory.density import class_patterns, combine, prompt_log_density
-from theory.learners.base import Learner, each_class_count, over_worlds
+from theory.density import Parts, class_patterns, combine, prompt_log_density
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
-from theory.learners.line import line_accuracy, parts_at, prompt_terms, searched_accuracy
+from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
 from theory.learners.pmi import prompt_mixture
 from theory.quadrature import REPLICATES
 
-LARGEST_CLASSES = 50  # a sampled point costs K^2 density terms
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
@@ -45,10 +44,9 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
     For prompts that are all captions of a class see `theory.learners.captions`.
     """
-    _refuse(worlds)
+    _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
-    _refuse_never_mentioned(worlds, prompt)
     shape = worlds.shape
     if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
@@ -58,24 +56,14 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
-def nearest_prompt_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = q, the limit nu -> 0 of the PMI rule with full captions: the prompt nearest to the latents wins.
-
-    A caption q_y of latents z costs |z - q_y|^2/(2 (nu_I + nu_T)), which outweighs every prior.
-    """
-    q = worlds.prompt(prompt)
-    if np.any((q != 0) & (worlds.mention < 1)):
-        raise ValueError("a block of the prompt has a mention below 1: the limit of the PMI rule is not linear there")
-    return q
-
-
-def _refuse(worlds: Worlds) -> None:
+def _refuse(worlds: Worlds, prompt: Prompt) -> None:
+    silent = (worlds.nu_text == 0)[..., None]
     if np.any(worlds.nu_image <= 0):
         raise ValueError(
             "sigma_xi = 0: without noise in the images the pointwise mutual information is infinite; any sigma_xi > 0 "
             "is valid, and the limit is the nearest prompt"
         )
-    if np.any((worlds.nu_text == 0)[..., None] & (worlds.scale == 0) & (worlds.mention > 0)):
+    if np.any(silent & (worlds.scale == 0) & (worlds.mention > 0)):
         raise ValueError(
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
@@ -84,11 +72,7 @@ def _refuse(worlds: Worlds) -> None:
         raise ValueError(
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-
-
-def _refuse_never_mentioned(worlds: Worlds, prompt: Prompt) -> None:
-    unmentioned = (worlds.nu_text == 0)[..., None] & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)
-    if np.any(unmentioned):
+    if not prompt_row(prompt).pool and np.any(silent & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
             "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"
@@ -123,7 +107,9 @@ def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float
     for signs in product([1, -1], repeat=J):
         x = np.array(signs) * worlds.mean[1:] + np.sqrt(S[1:]) * t
         rest = reduce(combine, [prompt_terms(x[:, j], world, np.full(len(x), q[1 + j]), 1 + j) for j in range(J)])
-        accuracy[signs[0]].append(line_accuracy(world, q[:1], 0, worlds.mean[:1], parts_at(rest, None)).mean())
+        accuracy[signs[0]].append(
+            line_accuracy(world, q[:1], 0, worlds.mean[:1], Parts(*(part[None] for part in rest))).mean()
+        )
     shown = np.array([np.mean(accuracy[1]), np.mean(accuracy[-1])])
     return list(objects_averaged(shown, worlds.agreement[0]))
 

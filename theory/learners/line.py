@@ -4,6 +4,7 @@ For sampled worlds with several attributes, and for the rare boundary that `cont
 """
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
@@ -20,8 +21,7 @@ GRID = np.linspace(-RANGE, RANGE, 49)  # where sign changes are sought, in stand
 # and, in those of an image given a caption, around where it would lie: a mask's islands are no wider than these.
 NEAR = np.array([-16, -8, -5, -3, -2, -1.4, -1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 2, 3, 5, 8, 16])
 
-PANELS = 600  # per world, five seconds
-
+PANELS = 400  # per world, four seconds
 STEP = 1e-6  # standard deviations, of differences that stand for slopes
 
 
@@ -37,22 +37,19 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
     for inner, outer, part in ((0, 1, influence[:, 0] >= influence[:, 1]), (1, 0, influence[:, 0] < influence[:, 1])):
         chosen = np.flatnonzero(part)
 
-        def values(index, t, inner=inner, outer=outer, chosen=chosen):
+        def values(rows, t, inner=inner, outer=outer):
             result = np.empty((*t.shape, 2))
             per_chunk = max(1, CELLS // (4 * t.shape[1] * (len(GRID) + 4 * len(NEAR))))
-            for start in range(0, len(index), per_chunk):
+            for start, (group, sign) in product(range(0, len(rows), per_chunk), enumerate((1, -1))):
                 part = slice(start, start + per_chunk)
-                rows = chosen[index[part]]
-                some = worlds[rows]
-                for group, sign in enumerate((1, -1)):
-                    means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
-                    x = means[:, outer, None] + np.sqrt(S[rows, outer, None]) * t[part]
-                    rest = prompt_terms(x, some[np.s_[:, None]], np.broadcast_to(q[rows, outer, None], x.shape), outer)
-                    result[part, :, group] = line_accuracy(some, q[rows, inner], inner, means[:, inner], rest)
+                some, own = worlds[rows[part]], q[rows[part]]
+                means = some.mean * np.array([1, sign])  # the group y = +1, a = sign
+                x = means[:, outer, None] + np.sqrt(S[rows[part], outer, None]) * t[part]
+                rest = prompt_terms(x, some[np.s_[:, None]], np.broadcast_to(own[:, outer, None], x.shape), outer)
+                result[part, :, group] = line_accuracy(some, own[:, inner], inner, means[:, inner], rest)
             return result
 
-        if len(chosen):
-            accuracy[chosen] = gaussian_average(values, len(chosen), 2, tolerance, budget=PANELS)
+        accuracy[chosen] = gaussian_average(values, chosen, 2, tolerance, budget=PANELS)
     return accuracy
 
 
@@ -60,11 +57,6 @@ def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     text = np.stack([q, -q], axis=-1)[..., None]
     return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
-
-
-def parts_at(parts: Parts, index) -> Parts:
-    """Both parts at an index."""
-    return Parts(parts.distinct[index], parts.shared[index])
 
 
 def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
@@ -78,13 +70,6 @@ def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
     return gap
 
 
-def _preference_at(worlds: Worlds, q, b: int, centre, scale, rest: Parts, w, n, part, t) -> Float[np.ndarray, " A"]:
-    """`_preference` at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]."""
-    at = w[part]
-    inner = prompt_terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
-    return _preference(inner, parts_at(rest, (at, n[part])))
-
-
 def line_accuracy(
     worlds: Worlds, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
 ) -> Float[np.ndarray, "W n"]:
@@ -96,12 +81,16 @@ def line_accuracy(
     """
     scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
     nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.distinct).any()))
-    preference = partial(_preference_at, worlds, q, b, centre, scale, rest)
+
+    def preference(w, n, part, t):  # at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]
+        at = w[part]
+        inner = prompt_terms(centre[at] + scale[at] * t, worlds[at], q[at], b)
+        return _preference(inner, Parts(*(each[at, n[part]] for each in rest)))
 
     def on(nodes):
         mesh = centre[:, None] + scale[:, None] * nodes
         inner = prompt_terms(mesh, worlds[np.s_[:, None]], np.broadcast_to(q[:, None], mesh.shape), b)
-        return _preference(parts_at(inner, np.s_[:, None]), parts_at(rest, np.s_[:, :, None]))  # (W, n, c)
+        return _preference(Parts(*(f[:, None] for f in inner)), Parts(*(f[:, :, None] for f in rest)))  # (W, n, c)
 
     values = on(nodes)
     signs = np.sign(values)

@@ -26,6 +26,7 @@ from theory.quadrature import REPLICATES, logistic_moments
 # The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
 # threshold, and the exponents of the loss, about mu^2/(2 S), still leave eleven digits in float64.
 LARGEST_SEPARATION = 1e5
+ROUNDING = 1e-13  # of a mean loss: a step that gains less must not be halved
 
 
 def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B"]:
@@ -190,18 +191,18 @@ def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, "
     loss, gradient, H = derivatives(u)
     for _ in range(100):
         if loss < 1e-6:
-            break
+            raise ValueError(
+                f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly "
+                "contain an error; the softmax minimiser is only computed for worlds with more noise"
+            )
         step = -np.linalg.solve(H, gradient)
         t = 1.0
-        while (fresh := derivatives(u + t * step))[0] > loss and t > 1e-10:
+        while (fresh := derivatives(u + t * step))[0] > loss * (1 + ROUNDING) and t > 1e-10:
             t /= 2
         u, (loss, gradient, H) = u + t * step, fresh
         if np.abs(step).max() <= 1e-7 * np.abs(u).max():
             return u
-    raise ValueError(
-        f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly contain an "
-        "error; the softmax minimiser is only computed for worlds with more noise"
-    )
+    raise ArithmeticError("Newton's method did not settle on the softmax minimiser within 100 steps")
 
 
 @dataclass(frozen=True)

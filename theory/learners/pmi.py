@@ -205,17 +205,18 @@ class PromptPreference:
         return odd, even, size, (rest[:2], rest[2:])
 
     def _by_exponents(self, x: np.ndarray, y: np.ndarray):
-        """(g, dg/dx, dg/dy, largest odd exponent), from log-sum-exps of both N(x) and N(-x).
+        """(g, dg/dx, dg/dy, largest exponent), from log-sum-exps of both N(x) and N(-x).
 
         Rounding is a few eps of the largest exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as
         exact as its coordinates.
         """
         curve_x, curve_y, slope_x, slope_y, constant = self._components
         even, odd = constant - curve_x * (x * x) - curve_y * (y * y), slope_x * x + slope_y * y
-        value, share = np.zeros(()), []
+        value, share, largest = np.zeros(()), [], np.abs(odd).max(axis=0)
         for sign in (1, -1):
             exponent = even + odd if sign > 0 else even - odd
             top = exponent.max(axis=0)
+            largest = np.maximum(largest, np.abs(top))
             exponent = np.maximum(exponent - top, NOTHING)
             weight = np.exp(exponent, out=exponent)
             total = weight.sum(axis=0)
@@ -225,7 +226,7 @@ class PromptPreference:
         both, gap = share[0] + share[1], share[0] - share[1]
         along_x = (both * slope_x).sum(axis=0) - 2 * x * (gap * curve_x).sum(axis=0)
         along_y = (both * slope_y).sum(axis=0) - 2 * y * (gap * curve_y).sum(axis=0)
-        return value, along_x, along_y, np.abs(odd).max(axis=0)
+        return value, along_x, along_y, largest
 
 
 class _Cosh:
