@@ -102,8 +102,6 @@ def sweep(
     flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}
     for name in axes.keys() & {*fields, *recipe, *fields_of_world}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
-    if what is None and full:
-        raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
     computing = {"workers": workers, "scheduler": scheduler}
     elsewhere = {"prompt": prompt, "route": route, **computing, "csv": csv} if what == FINETUNED else pretrained
@@ -129,13 +127,13 @@ def sweep(
     from experiments.lab.studies import requested
     from experiments.lab.tables import beside, check_csv, summary, write_csv
 
-    document, source, design = ({}, "", None) if what is None else design_or_file(what, full)
+    document, source, design = design_or_file(what, full)
     study = requested(document, source, flags, world_file)
     if output is not None:
         check(output, study)
     if csv is not None:
         check_csv(csv)
-    executing = executor(device=study.device, report=note, **computing)
+    executing = executor(report=note, **computing)
     planned = plan(study)
     if design is not None:
         note(design.question)
@@ -216,22 +214,22 @@ def plot(
 
 def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
-    keys = [key for key in ("learner", "prompt", "route") if key in document["ranges"][0]]
+    ranges = document["ranges"]
+    keys = [key for key in ("learner", "prompt", "route") if key in ranges[0]]
     why: Counter[tuple[str, str]] = Counter()
     rows = []
-    for one in document["ranges"]:
+    for one in ranges:
         ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in (one["common"], one["counter"])]
         rows.append([*(one[key] for key in keys), *ends, sum(one["undefined"].values()) or ""])
         reasons = [(one.get("route", ""), one["undefined"])]
-        if one.get("route") == document["ranges"][0].get("route"):  # the theory is the same for all routes
+        if one.get("route") == ranges[0].get("route"):  # the theory is the same for all routes
             reasons.append(("theory", one.get("predicted_undefined", {})))
         for route, counts in reasons:
             why.update({(route, sentence): count for sentence, count in counts.items()})
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
-    heads = [*keys, ">common %", ">counter %", ">undefined"]
     output, design = document["output"], document["design"]
     return screen(
-        table(f"{counted(document['cells'], 'cell')}: {sizes}", heads, rows),
+        table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, ">common %", ">counter %", ">undefined"], rows),
         *(
             warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
             for (route, sentence), count in why.items()
@@ -246,50 +244,49 @@ def study_view(document: dict[str, Any]) -> Screen:
 def gains_view(rows: list[dict[str, Any]]) -> Screen:
     """What mitigations gain and cost compared with none, and their inflation of the sample size."""
     keys = [name for name in rows[0] if name not in GAINS and len({row[name] for row in rows} - {None}) > 1]
+
+    def points(row: dict[str, Any], name: str) -> str:
+        return "none" if row[name] is None else f"{100 * row[name]:+.1f}".replace("-0.0", "+0.0")
+
     cells = []
     for row in rows:
-        numbers = []
-        for name in GAINS[:2]:
-            theory = row.get(f"predicted_{name}")
-            numbers.append(_points(row[name]) + ("" if theory is None else f" ({_points(theory)})"))
+        theory = {name: f"predicted_{name}" for name in GAINS[:2] if row.get(f"predicted_{name}") is not None}
+        numbers = [
+            points(row, name) + (f" ({points(row, theory[name])})" if name in theory else "") for name in GAINS[:2]
+        ]
         cells.append([*(row[key] for key in keys), *numbers, row["pairs"] and f"{row['pairs']:.2f} x"])
     title = "compared with no mitigation, in points (theory in brackets); pairs: inflation of the sample size"
     return table(title, [*keys, ">counter gained", ">common lost", ">pairs"], cells)
 
 
-def _points(fraction: float | None) -> str:
-    return "none" if fraction is None else f"{100 * fraction:+.1f}".replace("-0.0", "+0.0")
-
-
 def printed_view(rows: list[dict[str, Any]]) -> Screen:
     """Measured beside printed numbers, one row per setting and learner: means and deviations in percent."""
     keys, groups = ("classes", "p_inv", "p_spu", "learner"), dict.fromkeys(row["group"] for row in rows)
+
+    def both(row: dict[str, Any], mean: str, deviation: str) -> str:
+        return f"{100 * row[mean]:.1f}" + ("" if row[deviation] is None else f" ± {100 * row[deviation]:.1f}")
+
     settings: dict[tuple[Any, ...], dict[str, str]] = {}
     for row in rows:
-        numbers = f"{_with(row, 'measured', 'deviation')} ({_with(row, 'printed', 'printed_deviation')})"
+        numbers = f"{both(row, 'measured', 'deviation')} ({both(row, 'printed', 'printed_deviation')})"
         settings.setdefault(tuple(row[key] for key in keys), {})[row["group"]] = numbers
     cells = [[*setting, *(own.get(group) for group in groups)] for setting, own in settings.items()]
     return table("measured % (printed %)", [*keys, *(f">{group}" for group in groups)], cells)
 
 
-def _with(row: dict[str, Any], mean: str, deviation: str) -> str:
-    return f"{100 * row[mean]:.1f}" + ("" if row[deviation] is None else f" ± {100 * row[deviation]:.1f}")
-
-
 def designs_view(document: list[dict[str, Any]]) -> Screen:
     """Sizes and question of each design."""
+
+    def size(own: dict[str, Any]) -> str:
+        trainings = own.get("trainings")
+        return counted(trainings, "training") if trainings else f"{own['cells']:,} cells, {own['seconds']:g} s"
+
     lines: list[Any] = []
     for row in document:
-        sizes = "; ".join(f"{name} {_size(row[name])}" for name in ("quick", "full"))
+        sizes = "; ".join(f"{name} {size(row[name])}" for name in ("quick", "full"))
         needs = f"; needs {row['needs']}" if "needs" in row else ""
         lines += [Text.assemble((row["design"], "bold"), "  ", (sizes + needs, "dim")), indented(row["question"])]
     return screen(*lines, dim("Times were measured on one core."))
-
-
-def _size(size: dict[str, Any]) -> str:
-    if "trainings" in size:
-        return counted(size["trainings"], "training")
-    return f"{size['cells']:,} cells, {size['seconds']:g} s"
 
 
 def plot_view(document: dict[str, Any]) -> Screen:
@@ -305,34 +302,36 @@ def plot_view(document: dict[str, Any]) -> Screen:
 
 def finetuning_view(document: dict[str, Any]) -> Screen:
     """Mean accuracies by learner, Table 7, and the path of the result."""
-    learners = document["specification"]["learners"]
     groups = [group for group in HEADS if any(row["group"] == group for row in document["accuracies"])]
-    means = {(row["learner"], row["group"]): _mean(row) for row in document["accuracies"]}
+    means = {}
+    for row in document["accuracies"]:
+        ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
+        means[row["learner"], row["group"]] = f"{100 * row['mean']:.1f}{ends}"
     backbones = list(dict.fromkeys(row["backbone"] for row in document["printed"]))
     printed: dict[tuple[str, str], list[str]] = {}
     for row in document["printed"]:
         printed.setdefault((row["learner"], row["backbone"]), []).append(f"{100 * row['printed']:.2f}")
-    trained_on = dict.fromkeys(row["learner"] for row in document["printed"])
     lost = sum(row["validation"] is None for row in document["trainings"])
     objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
     return screen(
         table(
             f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)",
             ["learner", *(HEADS[group] for group in groups)],
-            [[learner, *(means.get((learner, group), "none") for group in groups)] for learner in learners],
+            [
+                [name, *(means.get((name, group), "none") for group in groups)]
+                for name in document["specification"]["learners"]
+            ],
         ),
         table(
             "Table 7 of [W], OpenAI's weights: in and out of distribution %",
             ["learner", *(f">{backbone}" for backbone in backbones)],
-            [[name, *(", ".join(printed[name, backbone]) for backbone in backbones)] for name in trained_on],
+            [
+                [name, *(", ".join(printed[name, backbone]) for backbone in backbones)]
+                for name in dict.fromkeys(row["learner"] for row in document["printed"])
+            ],
         ),
         warning(f"{counted(lost, 'training')} diverged and were not chosen") if lost else None,
         document["design"]["look"],
         f"Known so far: {document['design']['answer']}",
         dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )
-
-
-def _mean(row: dict[str, Any]) -> str:
-    ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
-    return f"{100 * row['mean']:.1f}{ends}"

@@ -19,7 +19,6 @@ Change = list[float | None]  # mean, low, high; the ends are None for one model
 
 
 def check_until(until: float, recipe: Recipe, models: int, processes: int) -> None:
-    """Raise RequestError if `--until` cannot be decided."""
     for wrong, sentence in (
         (not LEAST_UNTIL <= until < 1, f"lies outside [{LEAST_UNTIL}, 1), above the evaluation's own error"),
         (recipe.schedule != "constant", f"needs --schedule constant; {recipe.schedule!r} ends at the rate 0"),

@@ -1,12 +1,8 @@
 """Blocks on dask: on processes of this machine, or on any cluster whose scheduler has an address.
 
-Each block is one task. A worker computes it, writes it into the store, and returns its number. If the worker is lost,
-dask gives the block to another one. The study travels once to each worker, as a plugin; workers that join later receive
-it, too. A study on "cuda" needs workers that were started with `--resources GPU=1`.
-
-Scheduler and client need 1 to 1.5 ms of one core per block. With W workers and blocks of b seconds they are busy for a
-share .0015 W / b of the time. Blocks of 5 s, the aim of `experiments.lab.planning`, keep it under a tenth for 300
-workers. The scheduler holds at most IN_FLIGHT tasks of 14 KB.
+Each block is one task. A worker computes it and writes it into the store. If the worker is lost, dask gives the block
+to another one. The study travels once to each worker, as a plugin; workers that join later receive it, too. Scheduler
+and client need 1 to 1.5 ms of one core per block, so blocks of 5 s (`planning.SECONDS`) suit 300 workers.
 """
 
 import logging
@@ -37,7 +33,7 @@ class Carried(WorkerPlugin):
         self.task, self.versions = task, {name: versions()[name] for name in ROUNDING}
 
     def setup(self, worker: Worker) -> None:
-        """Refuse a worker whose versions may round differently. dask calls this when a worker joins."""
+        """Refuse a worker whose versions may round differently."""
         for name, own in versions().items():
             if own != self.versions.get(name, own):
                 raise RequestError(
@@ -47,35 +43,28 @@ class Carried(WorkerPlugin):
 
 
 def _work(block: int, carried: str) -> object:
-    """Run the task on one block, on a worker."""
     return get_worker().plugins[carried].task(block)
 
 
 @contextmanager
-def on_dask(
-    workers: int | None, scheduler: str | None, device: str, report: Callable[[str], None]
-) -> Iterator[Execute]:
+def on_dask(workers: int | None, scheduler: str | None, report: Callable[[str], None]) -> Iterator[Execute]:
     """The executor of a dask cluster, started here or reached at an address."""
-    resources = {"GPU": 1} if device.startswith("cuda") else {}
     with ExitStack() as stack:
         # Our own sentences replace dask's log, see _execute.
         for logger in ("distributed", "distributed.client"):
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL, logger))
         with block_signals():  # Ctrl-C waits until the cluster exists and will be closed
-            address = scheduler if workers is None else stack.enter_context(_local(workers, resources))
+            address = scheduler if workers is None else stack.enter_context(_local(workers))
         client = stack.enter_context(_client(address))
-        known = client.scheduler_info(n_workers=-1)["workers"].values()
-        if not any(worker["resources"].items() >= resources.items() for worker in known):
-            with_gpu = " --resources GPU=1" if resources else ""
-            report(f"the blocks wait for a worker; start one by: dask worker {address}{with_gpu}")
-        yield partial(_execute, client, resources)
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            report(f"the blocks wait for a worker; start one by: dask worker {address}")
+        yield partial(_execute, client)
 
 
-def _local(workers: int, resources: dict[str, int]) -> LocalCluster:
+def _local(workers: int) -> LocalCluster:
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
-        resources=resources,
         memory_limit=None,  # blocks leave nothing in a worker that dask could spill
         dashboard_address=":0",  # any free port, since another run may use the default one
         silence_logs=logging.CRITICAL,  # the block of a dead worker is computed again, without a message
@@ -93,17 +82,14 @@ def _client(address: "str | LocalCluster") -> Client:
         raise RunError(f"the scheduler {address!r} does not answer ({error})") from None
 
 
-def _execute(client: Client, resources: dict[str, int], task: Task, blocks: Sequence[int]) -> Iterator[object]:
-    """Results in order of completion, with at most IN_FLIGHT tasks at the scheduler.
-
-    dask's own failures become one sentence; failures of a block pass unchanged.
-    """
+def _execute(client: Client, task: Task, blocks: Sequence[int]) -> Iterator[object]:
+    """Results in order of completion, with at most IN_FLIGHT tasks at the scheduler."""
     name, waiting = f"block-{token_hex(6)}", iter(blocks)  # so that two runs on one cluster share no task
 
     def more(count: int) -> list:
         some = list(islice(waiting, count))
         keys = [f"{name}-{block}" for block in some]
-        return client.map(_work, some, carried=name, key=keys, pure=False, resources=resources) if some else []
+        return client.map(_work, some, carried=name, key=keys, pure=False) if some else []
 
     try:
         _hand_out(client, task, name)

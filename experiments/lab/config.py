@@ -24,7 +24,6 @@ _TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file
 
 
 def read_toml(file: Path, kind: str) -> dict[str, Any]:
-    """The content of a TOML file. Raises RequestError if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -54,7 +53,7 @@ def refusal(failure: ValidationError, called: str = "") -> str:
 
 
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
-    """The world of a file (or the default world) with flags on top. Raises RequestError naming file and field."""
+    """The world of a file (or the default world) with flags on top; an error names the file and the field."""
     own = {} if file is None else read_toml(file, "world")
     try:
         return World(**{**own, **flags})
@@ -65,11 +64,7 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
 
 
 def world_of(fields: dict[str, Any]) -> World:
-    """The world of some fields. Raises RequestError naming the field, its value and the nearest valid value."""
-    try:
-        return World(**fields)
-    except ValidationError as failure:
-        raise RequestError(refusal(failure)) from None
+    return world_from(None, fields)
 
 
 def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:
@@ -80,14 +75,12 @@ def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:
 
 
 def world_toml(world: World) -> str:
-    """A world as a TOML text, which --world reads."""
     import tomli_w  # start-up time
 
     return tomli_w.dumps(world_fields(world))
 
 
 def read_pictures(world: World) -> "Scenery":
-    """The pictures of a world of pixels. Raises RequestError if they cannot be read."""
     from simulator.pixels.scenery import scenery  # start-up time
 
     try:
@@ -97,7 +90,6 @@ def read_pictures(world: World) -> "Scenery":
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:
-    """The recipe of some flags. Raises RequestError naming the field, its value and the nearest valid value."""
     try:
         return Recipe(**flags)
     except ValidationError as failure:
@@ -105,10 +97,7 @@ def recipe_from(flags: dict[str, Any]) -> Recipe:
 
 
 def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
-    """The recipe that trains the objective of that name, or the objective whose optimum is the learner of that name.
-
-    Raises RequestError for a learner that is not an objective's optimum, ValidationError for fields that contradict.
-    """
+    """The recipe that trains the objective of a name, or the objective whose optimum is the learner of that name."""
     from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
     if label in OBJECTIVES:
@@ -125,10 +114,7 @@ def recipe_of(label: str, given: dict[str, Any]) -> Recipe:
 
 
 def checked_prompt(recipe: Recipe, prompt: str | None) -> str | None:
-    """The prompt, or the first that the towers have: name, or None for towers that see no text.
-
-    Raises RequestError for a prompt that the towers do not have.
-    """
+    """The prompt, or the first that the towers have: name, or None for towers that see no text."""
     from simulator.towers.evaluation import prompts_of  # start-up time: loads torch
 
     known = prompts_of(recipe)

@@ -1,6 +1,13 @@
 """Measurements of an ensemble of towers: a row of the trace per checkpoint, and the document at the end.
 
 Accuracies are fractions.
+
+The bridge from theory to pixels is the Gaussian world of a tower's embeddings. Embeddings of training pairs scatter
+around the mean of their object and attribute. The distances between the class means of objects, and of attributes, in
+units of that scatter, become mu_inv/sigma_inv and mu_spu/sigma_spu of a Gaussian world with the pixel world's labels
+and correlations. A head is a linear rule on embeddings, so the optimum of the objective with linear towers predicts its
+accuracy. Nothing is fitted to accuracies, and no test image is used. It is a weak test of the theory: where classes lie
+many deviations apart, as in trained towers, the prediction depends on p_inv and p_spu and hardly on the distances.
 """
 
 from collections.abc import Iterable
@@ -10,10 +17,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.inference import interval95
+from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
-from experiments.lab.answers import GROUPS, in_groups, predicted, predicted_by
-from experiments.lab.embedding_world import bridge
+from experiments.lab.answers import GROUPS, PLACE, in_groups, placed, predicted, predicted_by
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
 from simulator.prompts import LINEAR
@@ -23,20 +29,20 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters, logit_scale
-from simulator.towers.probes import score_reliance
+from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
+from simulator.world import World, Worlds
 from theory.coverage import unseen
-from theory.learners import GaussianPMI, InfoNCE
+from theory.ideal_curve import equivalent_of_draws
+from theory.learners import GaussianPMI, InfoNCE, named
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
 FINAL_POINTS = {"power": 12, "replicates": 8}  # for the result: to about .001
+LARGEST = 40.0  # deviations between class means; beyond this no pair is on the wrong side
 
 
 def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) -> dict[str, Any]:
-    """One row of the trace, with one value per model: means over the steps after step `since`, accuracies now.
-
-    A mean is None for a model that took none of these steps. fine: accuracies as precise as the result's.
-    """
+    """One row of the trace, with one value per model: the mean loss after step `since`, and accuracies now."""
     scale = logit_scale(ensemble.recipe, state.parameters)
     step, lost = int(state.step), state.diverged
     taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
@@ -69,7 +75,7 @@ def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
 def result(
     ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, further: Iterable[str | None] = ()
 ) -> dict[str, Any]:
-    """The document of the final weights, with the keys of `simulate`; under the usual and `further` prompts."""
+    """The document of the final weights under the usual and `further` prompts, with the keys of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
     trial = evaluation.trial(ensemble, names, **FINAL_POINTS)
@@ -80,7 +86,7 @@ def result(
         replicates = evaluation.accuracies(ensemble, weights, name, trial)
         own = replace(setting, prompt=name)
         prompts[name] = {
-            **_measured(replicates, going),
+            **_measured(world, replicates, going),
             "reliance": _finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
             "predicted": predicted(own),
             **_beside(own, int(state.step)),
@@ -95,22 +101,25 @@ def result(
         "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
-        **{name: top[name] for name in (*GROUPS, *top["interval95"], "replicates", "interval95", "predicted")},
+        **{name: top[name] for name in (*GROUPS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted")},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
         "bridge": bridge(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
     }
 
 
-def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
+def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
     """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
+    draws = np.stack([replicates[group][:, going] for group in GROUPS[:2]], axis=2)  # (R, E, 2)
+    numbers, intervals = placed(world, lambda: equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1)))
     return {
         **in_groups(Accuracy(mean["common"], mean["counter"])),
         **mean,
+        **numbers,
         "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in range(len(going))],
-        "interval95": {group: _interval(values[:, going]) for group, values in replicates.items()},
+        "interval95": {**{group: _interval(values[:, going]) for group, values in replicates.items()}, **intervals},
     }
 
 
@@ -119,11 +128,11 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
 
     Models' spread does not show the error that shared images cause, so the spread over sets is added.
     """
-    own, shared = interval95(values.mean(axis=0)), interval95(values.mean(axis=1))
+    own, shared = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
     if own is None or shared is None:
         return own
     mean, half = values.mean(), np.hypot(own[1] - own[0], shared[1] - shared[0]) / 2
-    return [float(mean - half), float(mean + half)]
+    return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
@@ -144,3 +153,22 @@ def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
 
 def _finite(values: Iterable[float]) -> list[float | None]:
     return [float(x) if np.isfinite(x) else None for x in values]
+
+
+def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
+    """Distances and predicted accuracies per model; None unless there is a head and all classes have a colour."""
+    world, recipe = ensemble.worlds[0], ensemble.recipe
+    learner = recipe.objective.population_learner.get("linear")
+    as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"
+    K = world.classes
+    if world.views is None or not recipe.objective.heads or learner is None or not as_drawn:
+        return None
+    if len(world.views.tied_of(K)) < K:
+        return None
+    mu_inv, mu_spu = np.minimum(separation(ensemble, parameters), LARGEST).T
+    shared = {"classes": K, "p_inv": world.p_inv, "p_spu": world.p_spu}
+    worlds = Worlds(**shared, mu_inv=mu_inv, mu_spu=mu_spu, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
+    common, counter = named(learner).accuracy(worlds)
+    rand = (common + (K - 1) * counter) / K
+    numbers = {"mu_inv": mu_inv, "mu_spu": mu_spu, "common": common, "counter": counter, "rand": rand, "rev": counter}
+    return {name: np.asarray(values).tolist() for name, values in numbers.items()}

@@ -32,7 +32,6 @@ WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 def executor(
     workers: int | None = None,
     scheduler: str | None = None,
-    device: str = "cpu",
     report: Callable[[str], None] = warnings.warn,
 ) -> AbstractContextManager[Execute]:
     """The executor of this process, of local processes, or of a dask cluster; checked now, started when entered."""
@@ -41,7 +40,7 @@ def executor(
     if workers is not None and scheduler is not None:
         raise RequestError(f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of them out")
     most = WORKERS_PER_CORE * (os.cpu_count() or 1)
-    if workers is not None and (isinstance(workers, bool) or not 1 <= workers <= most):
+    if workers is not None and not 1 <= workers <= most:
         near = min(max(workers, 1), most)
         raise RequestError(
             f"workers = {workers} lies outside [1, {most}] on this machine; the nearest valid value is {near}"
@@ -54,7 +53,7 @@ def executor(
         return nullcontext(map)
     from experiments.lab.cluster import on_dask  # optional extra
 
-    return on_dask(workers, scheduler, device, report)
+    return on_dask(workers, scheduler, report)
 
 
 def run(
@@ -65,10 +64,7 @@ def run(
     execute: Execute = map,
     report: Callable[[str], None] = lambda line: None,
 ) -> "xr.Dataset":
-    """The Dataset of a study, kept in a store at `path` or computed in memory.
-
-    `report` gets a line on the blocks that were finished before, and on each damaged one.
-    """
+    """The Dataset of a study, kept in a store at `path` or computed in memory; `report` gets a line per finding."""
     planned = planned or plan(study)
     if path is None:
         return _in_memory(planned, execute)
@@ -96,7 +92,6 @@ def run(
 
 
 def check_memory(planned: Plan) -> None:
-    """Raise RequestError if the numbers exceed the memory."""
     free = free_bytes("cpu")
     if free is not None and planned.bytes > free:
         raise RequestError(

@@ -57,38 +57,25 @@ MITIGATIONS: dict[str, Mitigation] = {}
 
 
 def register(mitigation: Mitigation) -> Mitigation:
-    """Add a mitigation to the table and return it.
-
-    Raises
-    ------
-    ValueError
-        If the name is taken.
-    """
+    """Add a mitigation to the table and return it; ValueError if its name is taken."""
     return add_row(MITIGATIONS, mitigation, "a mitigation")
 
 
 def names() -> tuple[str, ...]:
-    """Names of all mitigations, `NONE` first."""
     return tuple(MITIGATIONS)
 
 
 def described() -> str:
-    """All mitigations with what they do, for a help text."""
     return ", ".join(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())
 
 
 def mitigated(name: str, setting: Setting) -> Setting:
-    """A setting after a mitigation.
+    """A setting after a mitigation; RequestError for an unknown name, and where the mitigation does not apply.
 
     Parameters
     ----------
     name : one of `names()`
     setting : before it
-
-    Raises
-    ------
-    RequestError
-        For an unknown name, with the nearest, and where the mitigation does not apply.
     """
     if name not in MITIGATIONS:
         raise unknown("mitigation", name, names())
@@ -125,7 +112,6 @@ def _has_law(name: str, setting: Setting) -> bool:
 
 
 def _captioned(setting: Setting) -> Setting:
-    """The setting. Raises RequestError if no captions are read."""
     if not setting.reads_captions:
         raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
     return setting
@@ -182,27 +168,15 @@ def _stopped(setting: Setting) -> Setting:
 
 
 _TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
-    (NONE, "no mitigation", lambda setting: setting),
-    ("balance", "groups drawn with replacement, equally often", lambda setting: setting.sampled("balanced")),
-    ("subsample", "groups cut to the smallest", lambda setting: setting.sampled("subsampled")),
-    ("reweight", "groups weighted equally", lambda setting: setting.sampled("reweighted")),
+    (NONE, "no mitigation", lambda s: s),
+    ("balance", "groups drawn with replacement, equally often", lambda s: s.sampled("balanced")),
+    ("subsample", "groups cut to the smallest", lambda s: s.sampled("subsampled")),
+    ("reweight", "groups weighted equally", lambda s: s.sampled("reweighted")),
     ("group-dro", "GroupDRO: groups weighted by their losses", _group_dro),
     ("dfr", "last layer refitted on balanced groups; the law assumes towers that keep all latents", _refitted),
-    (
-        "omit-background",
-        "captions that never mention the background",
-        lambda setting: _captioned(setting).within(mention_spu=0.0),
-    ),
-    (
-        "mention",
-        "captions that always mention the background",
-        lambda setting: _captioned(setting).within(mention_spu=1.0),
-    ),
-    (
-        "contradict",
-        "captions that name a random background",
-        lambda setting: _captioned(setting).sampled("contradicted"),
-    ),
+    ("omit-background", "captions that never mention the background", lambda s: _captioned(s).within(mention_spu=0.0)),
+    ("mention", "captions that always mention the background", lambda s: _captioned(s).within(mention_spu=1.0)),
+    ("contradict", "captions that name a random background", lambda s: _captioned(s).sampled("contradicted")),
     *(
         (f"prompt-{prompt}", f"prompted by {prompt_row(prompt).words}", methodcaller("prompted", prompt))
         for prompt in PROMPTS

@@ -73,7 +73,6 @@ class Plan(NamedTuple):
 
 
 def plan(study: StudySpec) -> Plan:
-    """Compute a few cells. Raises RequestError for pictures that cannot be read."""
     if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))

@@ -46,19 +46,15 @@ class Design:
 
     @property
     def words(self) -> dict[str, str]:
-        """Question, takeaway, look and answer."""
         return {"question": self.question, "takeaway": self.takeaway, "look": self.look, "answer": self.answer}
 
     def document(self, full: bool = False) -> dict[str, Any]:
-        """The study document of a size."""
         return merged(self.quick, self.over) if full else self.quick
 
     def study(self, full: bool = False, **changes) -> Study:
-        """The study of a size, with some of its fields changed."""
         return requested(self.document(full), f"design {self.name!r}", changes)
 
     def as_json(self) -> dict[str, Any]:
-        """The design with both sizes."""
         document: dict[str, Any] = {"design": self.name, **self.words, "plot": self.plot}
         for size, study in {"quick": self.study(), "full": self.study(full=True)}.items():
             document[size] = {"cells": study.cells, "seconds": self.seconds[size], "study": study.document()}
@@ -66,7 +62,6 @@ class Design:
 
 
 def design_of(name: str, text: str) -> Design:
-    """The design in a TOML text."""
     document = tomllib.loads(text)
     return Design(name=name, quick=document.pop("study"), over=document.pop("full"), **document)
 
@@ -77,12 +72,7 @@ def designs() -> tuple[str, ...]:
 
 
 def design(name: str) -> Design:
-    """The design of a name.
-
-    Raises
-    ------
-    RequestError
-        For an unknown name, with the nearest.
+    """The design of a name; RequestError for an unknown one, with the nearest.
 
     >>> design("sources").question
     'How many pairs from an unbiased source make a certain correlation harmless?'
@@ -92,14 +82,15 @@ def design(name: str) -> Design:
     return design_of(name, (_FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
 
 
-def design_or_file(word: str, full: bool) -> tuple[dict[str, Any], str, Design | None]:
-    """(study document, its name in errors, its design) for the name of a design or of a study file.
-
-    A word that has a suffix or a folder, or is the path of a file, is a file. Raises RequestError for a word that is
-    neither, and for the full size of a file.
-    """
+def design_or_file(word: str | None, full: bool) -> tuple[dict[str, Any], str, Design | None]:
+    """(study document, its name in errors, its design) for the name of a design, a study file, or neither."""
+    if word is None:
+        if full:
+            raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
+        return {}, "", None
     path = Path(word)
-    if word in designs() or not (path.suffix or len(path.parts) > 1 or path.exists()):
+    is_file = path.suffix or len(path.parts) > 1 or path.exists()
+    if word in designs() or not is_file:
         found = design(word)
         return found.document(full), f"design {word!r}", found
     if full:

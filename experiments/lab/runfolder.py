@@ -34,24 +34,16 @@ def specification_hash(specification: dict[str, Any]) -> str:
 
 
 def begin(folder: Path, ensemble: "Ensemble") -> None:
-    """Create a run folder.
-
-    Raises RequestError if it holds an unfinished run, or one of another specification.
-    """
-    from simulator.towers.checkpoints import (  # start-up time: loads torch
-        FORMAT,
-        check_format,
-        difference,
-        specification,
-    )
+    """Create a run folder, unless it holds an unfinished run or one of another specification."""
+    from simulator.towers import checkpoints  # start-up time: loads torch
 
     output_folder(folder)
-    wanted = specification(ensemble)
+    wanted = checkpoints.specification(ensemble)
     if (folder / CHECKPOINT).exists():
         with _sentences(folder / RUN):
             stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            check_format(stored.get("format"))
-            differs = difference(stored["specification"], wanted)
+            checkpoints.check_format(stored.get("format"))
+            differs = checkpoints.difference(stored["specification"], wanted)
         if differs is not None:
             name, there, here = differs
             raise RequestError(
@@ -60,13 +52,12 @@ def begin(folder: Path, ensemble: "Ensemble") -> None:
             )
         if not (folder / RESULT).exists():
             raise RequestError(f"output {str(folder)!r} holds this run, unfinished; resume it with --resume {folder}")
-    document = {"format": FORMAT, "specification": wanted, "hash": specification_hash(wanted)}
+    document = {"format": checkpoints.FORMAT, "specification": wanted, "hash": specification_hash(wanted)}
     write_json(folder / RUN, {**document, "device": device_name(ensemble.device), "versions": provenance()})
 
 
 @contextmanager
 def _sentences(file: Path) -> Iterator[None]:
-    """Raise RequestError, naming the file, if it is missing, damaged or of another run."""
     from safetensors import SafetensorError  # start-up time
 
     from simulator.towers.checkpoints import AnotherRun
@@ -90,7 +81,6 @@ def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: l
 
 
 def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[dict[str, Any]]]:
-    """(state, trace up to it). Raises RequestError if either is missing, damaged or of another run."""
     from simulator.towers.checkpoints import load_state  # start-up time: loads torch
 
     with _sentences(folder / CHECKPOINT):
@@ -100,7 +90,6 @@ def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[d
 
 
 def save_weights(folder: Path, parameters: dict[str, Any]) -> None:
-    """Write the final parameters."""
     from safetensors.torch import save_file  # start-up time
 
     tensors = {name: value.contiguous() for name, value in parameters.items()}

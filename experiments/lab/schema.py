@@ -37,24 +37,21 @@ GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "reliance")
 CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
 LOST = "unknown: a file of the store was lost"
+Index = tuple[int | slice, ...]  # of cells of a block
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
 class Variable(NamedTuple):
-    """Declaration of one variable of the Dataset."""
-
     dims: tuple[str, ...]
     dtype: str
     attrs: dict[str, Any]
 
     @property
     def empty(self) -> Any:
-        """The value where nothing is computed yet."""
         return 0 if self.dtype == "int32" else np.nan
 
 
 def sizes(study: StudySpec) -> dict[str, int]:
-    """Length of each dimension, in order."""
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
     if len(study.measured) > 1:
@@ -63,7 +60,6 @@ def sizes(study: StudySpec) -> dict[str, int]:
 
 
 def quantities(study: StudySpec) -> tuple[str, ...]:
-    """What is measured in each cell."""
     return QUANTITIES if study.world.views is None else (*QUANTITIES, *PIXEL_GROUPS)
 
 
@@ -113,30 +109,28 @@ class Block:
             for name, variable in variables(study, estimated).items()
         }
         self.sentences: dict[int, str] = {}
-        self._places: dict[str, dict[tuple[int, ...], str]] = {name: {} for name in CODED if name in self.arrays}
+        self._reasons: dict[str, list[tuple[Index, str]]] = {name: [] for name in CODED if name in self.arrays}
 
     def measure(self, at: tuple[int, ...], values: dict[str, np.ndarray], seconds: float) -> None:
-        """Enter the measurements of a cell."""
         for name in values.keys() & self.arrays.keys():
             self.arrays[name][at] = values[name]
         self.arrays["seconds"][at] = seconds
 
-    def refuse(self, at: tuple[int, ...], sentence: str, variable: str = "undefined") -> None:
-        """Enter why a cell has no number; the first reason is kept."""
-        self._places[variable].setdefault(at, sentence)
+    def refuse(self, at: Index, sentence: str, variable: str = "undefined") -> None:
+        """Enter why some cells have no number."""
+        self._reasons[variable].append((at, sentence))
 
     def encode(self) -> "Block":
-        """The block with the codes of its reasons filled in."""
-        for variable, places in self._places.items():
+        for variable, reasons in self._reasons.items():
             alike: dict[str, set[str]] = defaultdict(set)
-            for sentence in places.values():
+            for sentence in {sentence for _, sentence in reasons}:
                 alike[_NUMBER.sub("#", sentence)].add(sentence)
             shared = {one: _with_ranges(template, some) for template, some in alike.items() for one in some}
-            for at, sentence in places.items():
+            for at, sentence in reasons:
                 code = crc32(shared[sentence].encode()) & 0x7FFFFFFF or 1
                 self.arrays[variable][at] = code
                 self.sentences[code] = shared[sentence]
-            places.clear()
+            reasons.clear()
         return self
 
 
@@ -155,7 +149,6 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
 
 
 def empty_table(study: StudySpec) -> "xr.Dataset":
-    """The Dataset of a study without its numbers: coordinates and attributes."""
     import xarray as xr  # start-up time
 
     coordinates: dict[str, Any] = {}
@@ -179,10 +172,7 @@ def empty_table(study: StudySpec) -> "xr.Dataset":
 
 
 def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
-    """The Dataset with codes of reasons replaced by indices of a sorted legend.
-
-    Without sentences no number is read.
-    """
+    """The Dataset with codes of reasons replaced by indices of a sorted legend; without reasons no number is read."""
     legend = [""]
     if sentences:
         coded = [name for name in CODED if name in table]

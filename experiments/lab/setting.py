@@ -50,11 +50,6 @@ class Setting:
         Whether a learner can be fitted to pairs, rather than known only by its population optimum.
     arrives : bool
         Whether training continues to the optimum.
-
-    Raises
-    ------
-    RequestError
-        Unless there is exactly one of learner and recipe; for a recipe in a grid of worlds.
     """
 
     world: World | Worlds
@@ -86,13 +81,7 @@ class Setting:
         return self.recipe.objective.captions if self.recipe else hasattr(self.learner, "prompt")
 
     def law(self) -> Law | None:
-        """The population optimum; None where no closed form is known.
-
-        Raises
-        ------
-        ValueError
-            If groups are balanced and one of them is empty.
-        """
+        """The population optimum; None where no closed form is known. ValueError if a group to be balanced is empty."""
         if not self.arrives:
             return None
         if self.learner is not None:
@@ -110,12 +99,7 @@ class Setting:
     def pairs(self) -> Numbers:
         """Inflation of the sample size: pairs drawn per effective pair; see `simulator.samplers.Sampler.effective`.
 
-        The balanced pairs of a refitted last layer are not counted.
-
-        Raises
-        ------
-        ValueError
-            As `law`.
+        The balanced pairs of a refitted last layer are not counted. ValueError as for `law`.
         """
         names, passes, recipe = [self.sampler], 1.0, self.recipe
         if recipe is not None:
@@ -127,13 +111,7 @@ class Setting:
         return 1 / share
 
     def within(self, **changes) -> "Setting":
-        """The setting with some fields of World changed.
-
-        Raises
-        ------
-        RequestError
-            For a value outside its domain.
-        """
+        """The setting with some fields of World changed; RequestError for a value outside its domain."""
         try:
             return replace(self, world=self.world.replace(**changes))
         except ValidationError as failure:
@@ -142,13 +120,7 @@ class Setting:
             raise RequestError(str(error)) from None
 
     def trained(self, **changes) -> "Setting":
-        """The setting with some fields of Recipe changed.
-
-        Raises
-        ------
-        RequestError
-            If the fields contradict each other, or a learner is fitted.
-        """
+        """The setting with some fields of Recipe changed; RequestError for fields that contradict each other."""
         if self.recipe is None:
             raise RequestError(f"{self.called} has no recipe; towers have one")
         try:
@@ -157,23 +129,11 @@ class Setting:
             raise RequestError(refusal(failure)) from None
 
     def sampled(self, sampler: str) -> "Setting":
-        """The setting with another sampler.
-
-        Raises
-        ------
-        RequestError
-            As `trained`.
-        """
+        """The setting with another sampler; RequestError as for `trained`."""
         return replace(self, sampler=sampler) if self.recipe is None else self.trained(sampler=sampler)
 
     def prompted(self, prompt: str) -> "Setting":
-        """The setting with another prompt.
-
-        Raises
-        ------
-        RequestError
-            If no captions are read, or the towers do not have the prompt.
-        """
+        """The setting with another prompt; RequestError if no captions are read, or the towers do not have it."""
         if not self.reads_captions:
             raise RequestError(f"{self.called} reads no captions, so no prompt changes it; linear and infonce do")
         if self.learner is not None:
@@ -189,8 +149,6 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
     from them what it learns from captions without background. For other critics they leave decisions by the name
     prompt unchanged, and by the mean caption where that is the name.
-
-    Raises ValueError if the sampler balances groups and one of them is empty.
     """
     prompt = getattr(learner, "prompt", None)
     if sampler.swaps and isinstance(learner, LinearCLIP):

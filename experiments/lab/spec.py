@@ -29,10 +29,7 @@ ROUTES = ("theory", "exact", "drawn", "trained")
 
 @dataclass(frozen=True)
 class StudySpec:
-    """A study as data. Equal specs have equal numbers.
-
-    A place is a tuple of indices along the axes, a region a tuple of slices.
-    """
+    """A study as data; a place is a tuple of indices along the axes, a region a tuple of slices."""
 
     world: World
     axes: tuple[Axis, ...]
@@ -43,31 +40,25 @@ class StudySpec:
     replicates: int
     seed: int
     recipe: tuple[tuple[str, Any], ...]
-    device: str = "cpu"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
         return tuple(len(axis.values) for axis in self.axes)
 
     @property
     def dims(self) -> tuple[str, ...]:
-        """Names of the axes."""
         return tuple(axis.name for axis in self.axes)
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The routes that measure something."""
         return tuple(route for route in self.routes if route != "theory")
 
     @property
     def trained(self) -> bool:
-        """Whether towers are trained."""
         return "trained" in self.routes
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Names of the learners."""
         return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
 
     @property
@@ -77,10 +68,7 @@ class StudySpec:
         return int(np.prod(self.shape, dtype=object)) * series * max(1, len(self.measured))
 
     def slots(self, k: int) -> tuple[tuple[int, str | None], ...]:
-        """(index along the dimension "prompt", prompt) of each cell of learner k.
-
-        A learner without prompts fills index 0 alone.
-        """
+        """(index along the dimension "prompt", prompt) of each cell of learner k; without prompts (0, None) alone."""
         learner = self.learners[k]
         if isinstance(learner, str) and learner not in names():
             from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
@@ -91,7 +79,6 @@ class StudySpec:
         return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
     def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
-        """Learner k, with the prompt and the width if it takes them."""
         learner = named(self.learners[k])
         options = {"prompt": prompt, "embed_dim": embed_dim}
         given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
@@ -107,19 +94,15 @@ class StudySpec:
         return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
 
     def values_at(self, place: tuple[int, ...]) -> dict[str, Any]:
-        """Values of the axes at one place, by name."""
         return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
 
     def n_at(self, place: tuple[int, ...]) -> int | None:
-        """Number of pairs at one place."""
         return self.values_at(place).get("n", self.n)
 
     def seed_at(self, place: tuple[int, ...]) -> int:
-        """Seed at one place."""
         return self.values_at(place).get("seed", self.seed)
 
     def world_at(self, place: tuple[int, ...]) -> World:
-        """The world at one place."""
         varied = {name: value for name, value in self.values_at(place).items() if of_world(name)}
         return self.world.model_copy(update=varied)
 
@@ -135,11 +118,7 @@ class StudySpec:
     def setting(
         self, k: int, place: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None
     ) -> Setting:
-        """Learner k with a prompt at one place, after the place's mitigation.
-
-        `towers`: trained as towers, rather than known by its population optimum or fitted to pairs. `worlds` replaces
-        the world of the place by a grid. Raises RequestError where the mitigation cannot be applied.
-        """
+        """Learner k, or the towers that it trains, after a place's mitigation; `worlds` replaces the place's world."""
         if towers:
             plain = Setting(self.world_at(place), recipe=self.recipe_at(place, k), prompt=prompt)
         else:
@@ -177,17 +156,13 @@ class StudySpec:
             **({} if self.n is None else {"n": self.n}),
             "replicates": self.replicates,
             "seed": self.seed,
-            **({} if self.device == "cpu" else {"device": self.device}),
             "axes": {axis.name: axis.toml() for axis in self.axes},
             "recipe": dict(self.recipe),
             "world": world_fields(self.world, defaults=defaults),
         }
 
     def toml(self) -> str:
-        """The request as a TOML text, which `experiments.lab.studies.read` reads.
-
-        Fields of the world at their defaults are left out, so that a field added later changes no hash.
-        """
+        """The request as a TOML text. Without the world's defaults, so that a field added later changes no hash."""
         import tomli_w  # start-up time
 
         return tomli_w.dumps(self.document(defaults=False))

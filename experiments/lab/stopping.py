@@ -23,17 +23,14 @@ def _handling(numbers: tuple[int, ...], handler: Callable) -> Iterator[None]:
 
 @contextmanager
 def interruption(group) -> Iterator[Callable[[], bool]]:
-    """A function that returns true after Ctrl-C (or torchrun's SIGTERM), at the same step in all processes.
-
-    A second Ctrl-C raises KeyboardInterrupt at once: the current step may be compiling, which takes a minute.
-    """
+    """A function that returns true after Ctrl-C (or torchrun's SIGTERM), at the same step in all processes."""
     from simulator.towers import distributed  # start-up time: loads torch
 
     pressed = False
 
     def remember(number, frame):
         nonlocal pressed
-        if pressed:
+        if pressed:  # the current step may be compiling, which takes a minute
             raise KeyboardInterrupt
         pressed = True
         # In a thread, since the signal may have come while another line was printed.

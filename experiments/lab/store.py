@@ -60,7 +60,6 @@ def check(path: Where, study: StudySpec) -> bool:
 
 
 def begin(path: Where, planned: Plan) -> bool:
-    """Create the store of a study unless it exists. Returns whether it existed."""
     if check(path, planned.study):
         return True
     target = located(path)
@@ -94,7 +93,6 @@ def stands(path: Where) -> bool:
 
 
 def _files(path: Where, name: str = ""):
-    """(fsspec file system, path in it)."""
     import fsspec  # start-up time
 
     try:
@@ -172,7 +170,6 @@ def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] |
 
 
 def _create(where: str, planned: Plan) -> None:
-    """Coordinates, and arrays without chunks."""
     import zarr  # start-up time
     from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
@@ -205,7 +202,6 @@ def _create(where: str, planned: Plan) -> None:
 
 
 def write(path: Where, planned: Plan, number: int, block: Block) -> None:
-    """Write a finished block, its sentences first and "seconds" last."""
     import zarr  # start-up time
 
     if not stands(path):

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
+from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis, axis, of_recipe
 from experiments.lab.config import read_toml, world_of
 from experiments.lab.execution import executor, run
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
-from experiments.runtime import checked_device
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, domain_of
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
-KEYS = (*LISTS, "n", "replicates", "seed", "device", *TABLES)  # of a study file
-MOST_REPLICATES = 10**7
+KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
@@ -54,7 +53,7 @@ class Study(StudySpec):
         workers : number of processes of this machine
         scheduler : address of a dask cluster
         """
-        with executor(workers, scheduler, self.device) as execute:
+        with executor(workers, scheduler) as execute:
             return run(self, path, execute=execute)
 
 
@@ -68,7 +67,6 @@ def study(
     replicates: int | float = 1,
     seed: int | float = 0,
     recipe: "Mapping[str, Any] | Recipe | None" = None,
-    device: str = "cpu",
 ) -> Study:
     """A study, validated before any work.
 
@@ -81,7 +79,7 @@ def study(
     n : number of pairs, for routes that measure
     replicates : independent trainings per cell
     seed : root of the random streams
-    recipe, device : how and where towers are trained
+    recipe : how towers are trained
 
     Raises
     ------
@@ -102,7 +100,6 @@ def study(
         replicates=_whole("replicates", replicates),
         seed=checked_seed(_whole("seed", seed)),
         recipe=_recipe_fields(recipe),
-        device=device,
     )
     _check_names(request)
     _check_counts(request)
@@ -119,7 +116,6 @@ def study(
 
 
 def _whole(name: str, value: Any) -> int:
-    """A count as an int; 1e9 is one as well."""
     whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
     if not whole:
         raise RequestError(f"{name} = {value!r} is not a whole number")
@@ -131,7 +127,6 @@ def _tuple(values: Any) -> tuple:
 
 
 def _recipe_fields(recipe: "Mapping[str, Any] | Recipe | None") -> tuple[tuple[str, Any], ...]:
-    """The fields that differ from the default, sorted; the loss is a learner, and n a field of the study."""
     elsewhere = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(exclude_defaults=True, exclude={*elsewhere})
@@ -167,7 +162,6 @@ def _check_names(request: Study) -> None:
 
 
 def _check_counts(request: Study) -> None:
-    """Replicates and n lie in their domains, and have a meaning."""
     for name, value, (low, high) in (
         ("replicates", request.replicates, (1, MOST_REPLICATES)),
         ("n", request.n, domain_of(PairCount)),
@@ -184,7 +178,6 @@ def _check_counts(request: Study) -> None:
 
 
 def _check_recipe(request: Study) -> None:
-    """Each field of the recipe has a meaning for a route or a learner, and is not an axis as well."""
     has_width = any(hasattr(request.learner(k, None), "embed_dim") for k in _known(request))
     given = dict(request.recipe)
     for name in [*(name for name in request.dims if of_recipe(name)), *given]:
@@ -195,12 +188,10 @@ def _check_recipe(request: Study) -> None:
 
 
 def _known(request: Study) -> list[int]:
-    """Indices of the learners that have a theory; the others are objectives."""
     return [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
 
 
 def _check_routes(request: Study) -> None:
-    """Each route has its number of pairs and a learner that it can measure; the device is used."""
     able = [estimator_of(request.learner(k, None)) for k in _known(request)]
     for route in set(request.measured) - {"trained"}:
         if request.n is None and "n" not in request.dims:
@@ -208,18 +199,12 @@ def _check_routes(request: Study) -> None:
         if not any(estimator.exact if route == "exact" else estimator.fit for estimator in able):
             raise RequestError(f"route {route!r} cannot measure {', '.join(request.labels)}")
     if request.trained:
-        checked_device(request.device)
         for k in range(len(request.learners)):
             request.recipe_at((0,) * len(request.axes), k)
-    elif request.device != "cpu":
-        raise RequestError(f"device = {request.device!r} has no meaning for routes other than 'trained'; leave it out")
 
 
 def read(text: str, source: str = "study") -> Study:
-    """The study of a TOML text; `source` names it in errors.
-
-    Raises RequestError for text that is not TOML, an unknown key, and all that `study` refuses.
-    """
+    """The study of a TOML text; `source` names it in errors."""
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -244,11 +229,7 @@ def requested(
 
 
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """A document with another one on top.
-
-    Tables are merged key by key, everything else is replaced. An axis on top also replaces a field below, and a field
-    on top replaces an axis below.
-    """
+    """A document with another one on top: tables by key, else whole; an axis replaces a field, and a field an axis."""
     set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
     varied_above = {_field(name) for name in over.get("axes", {})}
     whole = {**{key: value for key, value in document.items() if key not in varied_above}, **over}

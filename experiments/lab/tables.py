@@ -25,7 +25,6 @@ PRINTED = {"multicolored-mnist": coloured_digits}
 
 
 def columns(table: "xr.Dataset") -> list[str]:
-    """Columns of the flat table: dimensions, then variables."""
     return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
 
 
@@ -38,10 +37,7 @@ def _parts(table: "xr.Dataset", cells: int) -> Iterator["xr.Dataset"]:
 
 
 def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
-    """The flat table in parts: one row per cell that is computed or has no answer, replicates by their mean.
-
-    Reasons are sentences. A learner without prompts has one row, with an empty prompt.
-    """
+    """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty."""
     dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
     legend = table["legend"].values.astype(object)
     for part in map(_mean, _parts(table, ROWS)):
@@ -60,7 +56,6 @@ def _mean(values):
 
 
 def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
-    """Rows of the flat table in C order, None where there is no number."""
     for frame in frames(table):
         yield from frame.astype(object).where(frame.notna(), None).values.tolist()
 
@@ -73,7 +68,6 @@ def check_csv(path: Path) -> None:
 
 
 def write_csv(path: Path, table: "xr.Dataset") -> None:
-    """Write the flat table as CSV, atomically; a missing number is an empty field."""
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(temporary: Path) -> None:
@@ -100,7 +94,6 @@ def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", mo
 
 
 def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
-    """(indices, names) of each learner, prompt and route."""
     several = len(study.measured) > 1
     for k, learner in enumerate(study.labels):
         for slot, prompt in study.slots(k):
@@ -141,12 +134,7 @@ def ranges(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
 
 
 def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
-    """Gains and costs of each mitigation compared with "none"; empty if the study lacks "none".
-
-    counter_gained, common_lost   fractions, measured if anything is measured, else by theory
-    predicted_...                 the same at infinitely many pairs
-    pairs                         inflation of the sample size (`experiments.lab.setting.Setting.pairs`)
-    """
+    """Gains and costs of each mitigation compared with "none", as fractions; empty if the study lacks "none"."""
     if AXIS not in study.dims or NONE not in table[AXIS].values:
         return []
     change = {}
@@ -176,11 +164,7 @@ def _pairs(study: StudySpec, k: int, place: tuple[int, ...], prompt: str | None,
 
 
 def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
-    """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings.
-
-    Empty for a study with further axes, which has several settings for one of the table. A deviation needs two
-    trainings; a group that no training has measured has no row.
-    """
+    """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings."""
     found = []
     for row in PRINTED[name]():
         setting = {name: row[name] for name in ("classes", "p_inv", "p_spu", "learner")}
@@ -188,7 +172,7 @@ def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
             cells = table[row["group"]].isel(prompt=0).sel(setting)  # none of these learners has a prompt
         except KeyError:  # the quick size has fewer settings
             continue
-        if set(cells.dims) - {"replicate"}:
+        if set(cells.dims) - {"replicate"}:  # a further axis: several settings for one of the table
             return []
         values = cells.values[np.isfinite(cells.values)]  # without trainings that diverged
         if values.size:

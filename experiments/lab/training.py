@@ -56,12 +56,10 @@ def train(
     report    called with one line per checkpoint
     until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
     share_out train the models of a long run in as many processes as torch has threads
-
-    Raises RequestError for a request that cannot be met, RunError if no model stays finite.
     """
     from experiments.lab.evaluate import result  # start-up time: loads torch
     from simulator.towers import distributed
-    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.ensemble import Ensemble, least_bytes
     from simulator.towers.group_batches import check_groups
     from simulator.towers.last_layer_retraining import with_retrained_head
     from simulator.towers.multiprocess import processes_for
@@ -86,10 +84,15 @@ def train(
     ensemble = Ensemble(recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile, group)
     processes = processes_for(ensemble) if share_out else 1
     run = _Run(ensemble, processes, resume or output, until, report)
-    with _failures_as_sentences(device), _interrupted_at_once(run.folder):
+    with _as_sentences(device, run.folder):
         began = perf_counter()
         check_ensemble(ensemble)
-        _check_memory(ensemble)
+        least, free = least_bytes(ensemble), free_bytes(device)
+        if free is not None and least > free:  # it might show only after minutes
+            raise RequestError(
+                f"this run needs at least {least / 2**30:.1f} GiB and {device} has {free / 2**30:.1f} free; "
+                "a smaller --batch-size, --ensemble, --width or --n needs less"
+            )
         check_groups(ensemble)
         with together(group):
             run.begin(resume is not None)
@@ -117,8 +120,6 @@ def train(
 
 @dataclass
 class _Run:
-    """A training run: its folder and its progress."""
-
     ensemble: "Ensemble"
     processes: int
     folder: Path | None
@@ -129,7 +130,6 @@ class _Run:
     compiled: bool = True
 
     def begin(self, resuming: bool) -> None:
-        """Load the folder's last checkpoint, or start anew."""
         from simulator.towers.training import start  # start-up time: loads torch
 
         if resuming:
@@ -140,10 +140,7 @@ class _Run:
         self.state = start(self.ensemble)
 
     def train(self, stop: Callable[[], bool]) -> None:
-        """Train, measure and save at each checkpoint, until the last step or an arrival.
-
-        Raises Interrupted, with the run saved, once `stop()` is true.
-        """
+        """Train, measure and save at each checkpoint, until the last step, an arrival, or `stop()`."""
         from experiments.lab.evaluate import trace_line, trace_row  # start-up time: loads torch
         from simulator.towers import distributed
         from simulator.towers.multiprocess import run_in
@@ -180,7 +177,6 @@ class _Run:
         return self.until is not None and arrived(self.trace, self.until)
 
     def _uncompiled(self, reason: str) -> None:
-        """Called with the reason if compilation fails; the step then runs uncompiled."""
         self.compiled = False
         self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
@@ -194,8 +190,8 @@ class _Run:
 
 
 @contextmanager
-def _failures_as_sentences(device: str) -> Iterator[None]:
-    """Raise errors of training with one sentence and the right exit status."""
+def _as_sentences(device: str, folder: Path | None) -> Iterator[None]:
+    """Raise failures of training, and Ctrl-C at once or in the evaluation, with one sentence and their exit status."""
     import torch  # start-up time
 
     from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded
@@ -212,26 +208,7 @@ def _failures_as_sentences(device: str) -> Iterator[None]:
             raise
         words = "too little memory for this run; a smaller --ensemble, --batch-size or --width needs less"
         raise RunError(f"{device} has {words}") from error
-
-
-@contextmanager
-def _interrupted_at_once(folder: Path | None) -> Iterator[None]:
-    """Name the last checkpoint in the message of a second Ctrl-C, or of one during the evaluation."""
-    try:
-        yield
     except KeyboardInterrupt:
         if folder is None or not (folder / runfolder.CHECKPOINT).exists():
             raise
         raise Interrupted(f"interrupted at once; --resume {folder} resumes from its last checkpoint") from None
-
-
-def _check_memory(ensemble: "Ensemble") -> None:
-    """Raise RequestError if memory would run out, which might show only after minutes."""
-    from simulator.towers.ensemble import least_bytes  # start-up time: loads torch
-
-    least, free = least_bytes(ensemble), free_bytes(ensemble.device)
-    if free is not None and least > free:
-        raise RequestError(
-            f"this run needs at least {least / 2**30:.1f} GiB and {ensemble.device} has {free / 2**30:.1f} free; "
-            "a smaller --batch-size, --ensemble, --width or --n needs less"
-        )

@@ -35,16 +35,16 @@ from theory.learners.contour import Scales, region_accuracy, swap_blocks, swappe
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
-WITHIN = 6.0  # standard deviations of captions: 2e-9 of them lie beyond
-WIDEST, FINEST = 1.0, 0.06  # steps of the trapezoid rule, in standard deviations
-EXPONENT = 18.0  # the rule's error is e^-18, 2e-8
-PANEL = 3.0  # the widest panel, in standard deviations
+WITHIN = 7.2  # standard deviations of captions: 6e-13 of them lie beyond
+PANEL = 2.4  # the widest panel, in standard deviations
+EVIDENCE = 2 * np.pi  # log odds of the class shown across a panel, where they count
+MOST = 50  # such panels on each side of log odds 0
 AROUND = np.array([-5.0, 0.0, 5.0])  # edges of panels where captions turn from silence to mention
 GAUSS = leggauss(7)
 LARGEST_EXPONENT = 300.0
-MOST = 50  # panels on each side of the point without evidence
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
+ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
 SPACINGS = (0.6, 0.45, 0.33)  # of the contour's grid, tried in this order
 
 
@@ -65,8 +65,8 @@ class Block(NamedTuple):
 
     @property
     def S_T(self) -> float:
-        """Variance of a caption that mentions the block, within its group."""
-        return self.variance + self.nu_T
+        """Variance of a caption that mentions the block, within its group; any, if no caption varies or mentions it."""
+        return self.variance + self.nu_T or 1.0
 
     @property
     def shrinkage(self) -> float:
@@ -76,7 +76,7 @@ class Block(NamedTuple):
     @property
     def spread(self) -> float:
         """Variance of a caption that mentions the block, given the image and the class shown."""
-        return self.shrinkage * self.nu_I + self.nu_T
+        return self.shrinkage * self.nu_I + self.nu_T or 1.0
 
     @property
     def fuzzy(self) -> bool:
@@ -122,42 +122,44 @@ class Side(NamedTuple):
 SHOWN = np.array([1.0, -1.0])[:, None]  # + and -, before an axis of captions
 
 
-def _trapezoid(pole: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of an average over N(0, 1) of a function with poles at a distance from the real axis.
+class Captions(NamedTuple):
+    """Nodes t of an average over captions of one block: `dt` for densities, `silence` the mass of silent captions."""
 
-    With step s the error is e^(c^2/2 - 2 pi c/s), c the distance up to which the function is analytic, and no smaller
-    than e^(-2 pi^2/s^2) (Trefethen and Weideman 2014). Poles nearer than FINEST resolves belong to means of more than
-    seven deviations, and lie where captions have no mass.
+    t: Float[np.ndarray, "*s n"]
+    dt: Float[np.ndarray, "*s n"]
+    silence: Float[np.ndarray, "*s n"]
+    mentioned: Bool[np.ndarray, " n"]  # what a node says, where captions show what they mention
+
+
+def _captions(block: Block, mean: np.ndarray, variance: float, turns: np.ndarray, middle: np.ndarray, slope: float):
+    """Gauss-Legendre nodes for mentions N(mean, variance) of both classes, and for silence.
+
+    Log odds of the class shown are slope (t - middle). Where captions may be silent, `turns` adds edges of panels.
     """
-    step = WIDEST if not pole < EXPONENT**0.5 else 2 * np.pi * pole / (EXPONENT + pole**2 / 2)
-    step = min(max(step, FINEST), WIDEST)
-    nodes = step * np.arange(-np.ceil(WITHIN / step), np.ceil(WITHIN / step) + 1)
-    weights = np.exp(-(nodes**2) / 2)
-    return nodes, weights / weights.sum()
-
-
-def _panels(edges: Float[np.ndarray, "*s k"]) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights between neighbouring edges."""
-    edges = np.sort(edges, axis=-1)
+    steps = np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1) * PANEL
+    edges = [(mean + np.sqrt(variance) * steps).reshape(*middle.shape, -1), _evidence_edges(block, middle, slope)]
+    if block.fuzzy:
+        edges += [np.broadcast_to(np.sqrt(block.nu_T) * steps, (*middle.shape, len(steps))), turns]
+    edges = np.sort(np.concatenate(edges, axis=-1), axis=-1)
     half = np.diff(edges)[..., None] / 2
-    nodes, weights = edges[..., :-1, None] + half * (1 + GAUSS[0]), half * GAUSS[1]
-    return nodes.reshape(*edges.shape[:-1], -1), weights.reshape(*edges.shape[:-1], -1)
+    t = (edges[..., :-1, None] + half * (1 + GAUSS[0])).reshape(*middle.shape, -1)
+    dt = (half * GAUSS[1]).reshape(t.shape)
+    if block.fuzzy:
+        return Captions(t, dt, (1 - block.pi) * _normal(t, 0.0, block.nu_T) * dt, np.ones(t.shape[-1], bool))
+    t, dt = (np.concatenate([part, np.zeros((*middle.shape, 1))], axis=-1) for part in (t, dt))
+    mentioned = np.arange(t.shape[-1]) < t.shape[-1] - 1  # the last node is a silent caption, exactly 0
+    return Captions(t, dt, np.broadcast_to(np.where(mentioned, 0.0, 1 - block.pi), t.shape), mentioned)
 
 
-def _edges(mean: np.ndarray, deviation: float) -> Float[np.ndarray, "*s k"]:
-    """Edges of panels for N(mean, deviation^2)."""
-    return mean[..., None] + deviation * PANEL * np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1)
-
-
-def _evidence_edges(block: Block, centre: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
-    """Edges where evidence about the label is not saturated: log odds of the class shown are slope (t - centre)."""
+def _evidence_edges(block: Block, middle: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
+    """Edges of panels where evidence about the label is not saturated."""
     if slope == 0:
-        return centre[..., None]
+        return middle[..., None]
     with np.errstate(divide="ignore"):
         most = np.abs(np.log(block.p) - np.log1p(-block.p)) + 6
-    reach = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
-    steps = np.ceil(min(most, reach, 2 * np.pi * MOST) / (2 * np.pi))
-    return centre[..., None] + 2 * np.pi / slope * np.arange(-steps, steps + 1)
+    every = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
+    steps = min(np.ceil(min(most, every) / EVIDENCE), MOST)
+    return (middle if most < every else 0 * middle)[..., None] + EVIDENCE / slope * np.arange(-steps, steps + 1)
 
 
 def _turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray, "*s k"]:
@@ -165,6 +167,8 @@ def _turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray,
 
     The log odds are A t^2 + B t + C.
     """
+    if not block.fuzzy:
+        return np.empty((*mean.shape[:-1], 0))
     A, B = (1 / block.nu_T - 1 / variance) / 2, mean / variance
     with np.errstate(divide="ignore", invalid="ignore"):
         C = np.log(block.pi / (1 - block.pi)) - np.log(variance / block.nu_T) / 2 - mean**2 / (2 * variance)
@@ -172,24 +176,25 @@ def _turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray,
         q = -(B + np.where(B < 0, -1, 1) * np.sqrt(np.maximum(square, 0))) / 2
         width = 1 / np.sqrt(np.abs(square) + A)
         turns = np.stack([q / A, C / q], axis=-1)[..., None] + width[..., None, None] * AROUND
-    return np.nan_to_num(turns, posinf=0.0, neginf=0.0).reshape(*np.shape(mean), -1)
+    return np.nan_to_num(turns, posinf=0.0, neginf=0.0).reshape(*mean.shape[:-1], -1)
 
 
 def _normal(t: np.ndarray, mean: np.ndarray | float, variance: float) -> np.ndarray:
     return np.exp(-((t - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
 
 
-def _log_captions(block: Block, t: np.ndarray, mean: np.ndarray, variance: float, mentioned: np.ndarray):
+def _log_captions(block: Block, captions: Captions, mean: np.ndarray, variance: float):
     """log p(t | class) up to a constant, (*s, 2, n), and the chance that t mentions the block.
 
-    A mention is N(mean, variance). Where captions show what they mention, `mentioned` says it of each node.
+    A mention is N(mean, variance).
     """
-    said = -((t[..., None, :] - mean) ** 2) / (2 * variance) if variance else np.zeros((*t.shape[:-1], 2, t.shape[-1]))
+    t = captions.t[..., None, :]
+    said = -((t - mean) ** 2) / (2 * variance)
     if not block.fuzzy:
-        return np.where(mentioned, said, 0.0), np.where(mentioned, 1.0, 0.0) + 0 * said
+        return np.where(captions.mentioned, said, 0.0), np.where(captions.mentioned, 1.0, 0.0)
     with np.errstate(divide="ignore"):
         said = said + np.log(block.pi) - np.log(variance) / 2
-        hidden = (np.log1p(-block.pi) - np.log(block.nu_T) / 2 - t**2 / (2 * block.nu_T))[..., None, :]
+        hidden = np.log1p(-block.pi) - np.log(block.nu_T) / 2 - t**2 / (2 * block.nu_T)
     both = np.logaddexp(said, hidden)
     return both, np.exp(said - both)
 
@@ -202,83 +207,36 @@ def _label_evidence(block: Block, shown: np.ndarray, slope: np.ndarray):
     return total, (share * slope[..., None, :, :]).sum(axis=-2)
 
 
+def _given_image(block: Block, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 2 1"]:
+    """E[t | x, class shown] of a caption that mentions the block."""
+    return SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)
+
+
 def _captions_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     """A block's captions given the image."""
-    mean = SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)  # (*s, 2, 1)
-    deviation = np.sqrt(block.spread)
-    pole = np.inf if block.mu * deviation == 0 else np.pi * block.S_T / (2 * block.mu * deviation)
-    mentioned = np.array([True])
-    if block.fuzzy:
-        silence, classes = np.zeros(x.shape), SHOWN[:, 0] * block.mu
-        t, dt = _panels(
-            np.concatenate([
-                *(_edges(mean[..., c, 0], deviation) for c in (0, 1)),
-                _edges(silence, np.sqrt(block.nu_T)),
-                _evidence_edges(block, silence, 2 * block.mu / block.S_T),
-                *(_turns(block, np.broadcast_to(m, x.shape), block.S_T) for m in classes),
-            ], axis=-1)
-        )  # fmt: skip
-        said = block.pi * _normal(t[..., None, :], mean, block.spread) * dt[..., None, :]
-        weight = said + ((1 - block.pi) * _normal(t, 0.0, block.nu_T) * dt)[..., None, :]
-        pull = (t[..., None, :] - mean) / block.spread
-    else:
-        e, chance = _trapezoid(pole)
-        t = (mean + deviation * e).reshape(*x.shape, -1)
-        own = np.kron(np.eye(2), chance)  # the nodes of each class
-        said = weight = np.broadcast_to(own, (*x.shape, *own.shape))
-        pull = np.tile(e, 2) / (deviation or 1.0)
-        if block.pi < 1:  # the last node is silence
-            mentioned = np.arange(t.shape[-1] + 1) < t.shape[-1]
-            t = np.concatenate([t, np.zeros((*x.shape, 1))], axis=-1)
-            silence = np.full((*x.shape, 2, 1), 1 - block.pi)
-            weight = np.concatenate([block.pi * said, silence], axis=-1)
-            said, pull = np.concatenate([block.pi * said, 0 * silence], axis=-1), np.append(pull, 0.0)
-    shown, _ = _log_captions(block, t, SHOWN * block.mu, block.S_T, mentioned)
+    mean, own = _given_image(block, x), SHOWN * block.mu
+    turns = _turns(block, np.broadcast_to(own[:, 0], (*x.shape, 2)), block.S_T)
+    captions = _captions(block, mean, block.spread, turns, 0 * x, 2 * block.mu / block.S_T)
+    said = block.pi * _normal(captions.t[..., None, :], mean, block.spread) * captions.dt[..., None, :]
+    pull = (captions.t[..., None, :] - mean) * (block.shrinkage / block.spread)
+    shown, _ = _log_captions(block, captions, own, block.S_T)
     labels, _ = _label_evidence(block, shown, np.zeros_like(shown))
     v = (labels[..., 0, :] - labels[..., 1, :]) / 2
     slope = np.full(x.shape, block.mu / block.S)
-    return Side(v, np.zeros_like(v), weight, block.shrinkage * pull * said, slope * x, slope)
+    return Side(v, np.zeros_like(v), said + captions.silence[..., None, :], pull * said, slope * x, slope)
 
 
 def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     """A block's captions given the label."""
-    spread, shrinkage = block.nu_I, 0.0
-    if block.S_T > 0:  # x given a caption that mentions the block, and its class
-        shrinkage = block.variance / block.S_T
-        spread = block.nu_I + shrinkage * block.nu_T
-    deviation, classes = np.sqrt(block.S_T), SHOWN[:, 0] * block.mu
-    factor = block.mu * block.nu_I / (spread * block.S_T) if block.S_T > 0 else 0.0
-    pole = np.pi / 2 / (factor * deviation) if factor > 0 else np.inf
-    chances = np.exp(block.log_agreement)
-    mean = SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)
-    mentioned = np.array([True])
-    if block.fuzzy:
-        slope = 2 * (1 - block.shrinkage) * block.mu / block.spread
-        middle = x * (block.shrinkage - 2 * block.mu / (block.S * slope)) if slope else 0 * x
-        zero = np.zeros(x.shape)
-        t, dt = _panels(
-            np.concatenate([
-                *(_edges(m + zero, deviation) for m in classes),
-                _edges(zero, np.sqrt(block.nu_T)),
-                _evidence_edges(block, middle, slope),
-                *(_turns(block, mean[..., c, 0], block.spread) for c in (0, 1)),
-            ], axis=-1)
-        )  # fmt: skip
-        said = block.pi * chances @ _normal(t[..., None, :], SHOWN * block.mu, block.S_T)
-        weight = (said + (1 - block.pi) * _normal(t, 0.0, block.nu_T)[..., None, :]) * dt[..., None, :]
-        weight /= weight.sum(axis=-1, keepdims=True)
-    else:
-        e, chance = _trapezoid(pole)
-        nodes = (classes[:, None] + deviation * e).ravel()
-        weight = block.pi * np.kron(chances, chance)
-        if block.pi < 1:
-            mentioned = np.arange(len(nodes) + 1) < len(nodes)
-            nodes, weight = np.append(nodes, 0.0), np.concatenate([weight, np.full((2, 1), 1 - block.pi)], axis=-1)
-        t = np.broadcast_to(nodes, (*x.shape, len(nodes)))
-        weight = np.broadcast_to(weight, (*x.shape, *weight.shape))
-    shown, mention = _log_captions(block, t, mean, block.spread, mentioned)
-    tilt = SHOWN * block.mu / block.S
-    slope = tilt + mention * (t[..., None, :] - mean) * (block.shrinkage / block.spread if block.spread else 0.0)
+    mean, own = _given_image(block, x), SHOWN * block.mu
+    middle, slope = -x * block.nu_T / block.nu_I, 2 * block.mu * block.nu_I / (block.S * block.spread)
+    captions = _captions(block, own + 0 * mean, block.S_T, _turns(block, mean[..., 0], block.spread), middle, slope)
+    said = block.pi * np.exp(block.log_agreement) @ _normal(captions.t[..., None, :], own, block.S_T)
+    weight = said * captions.dt[..., None, :] + captions.silence[..., None, :]
+    weight /= weight.sum(axis=-1, keepdims=True)
+    shown, mention = _log_captions(block, captions, mean, block.spread)
+    tilt = own / block.S
+    slope = tilt + mention * (captions.t[..., None, :] - mean) * (block.shrinkage / block.spread)
     labels, slopes = _label_evidence(block, shown + tilt * x[..., None, None], slope)
     gap = weight[..., 0, :] - weight[..., 1, :]
     return Side(
@@ -357,6 +315,16 @@ class Pooled(NamedTuple):
     prompt: Prompt
     blocks: tuple[Block, Block]
     unit: tuple[float, float]
+
+    @property
+    def fuzzy(self) -> bool:
+        """Whether captions may not show what they mention; otherwise the boundary is a monotone curve."""
+        return any(block.fuzzy for block in self.blocks)
+
+    @property
+    def informative(self) -> bool:
+        """Whether captions of the classes differ."""
+        return any(block.mu * (2 * block.p - 1) * block.pi for block in self.blocks)
 
     def of(self, _) -> "Pooled":
         """The same world at other points."""
@@ -437,48 +405,54 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
-    """Scores (N, K) with the decisions of all captions: the preference for + and against it, or sampled scores."""
+    """Scores (N, K) with the decisions of all captions: the preference or distances from its curve, or drawn ones."""
     if not _two_blocks(world):
         return drawn_captions_scores(world, prompt, image)
     pooled = pooled_preference(world, prompt)
-    g, *_ = pooled(*(np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / np.array(pooled.unit)).T)
-    return np.stack([g, -g], axis=-1)
+    x, y = (np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / pooled.unit).T
+    if pooled.fuzzy or not pooled.informative:
+        g, *_ = pooled(x, y)
+        return np.stack([g, -g], axis=-1)
+    from scipy.interpolate import CubicSpline  # start-up time
+
+    v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
+    nodes = max(1.0, np.abs(w).max(initial=0)) * np.linspace(0, 1, ALONG) ** 2
+    beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes, -nodes, nodes))(np.abs(w))
+    return np.stack([beyond, -beyond], axis=-1)
 
 
 def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
-    """The preference of one world."""
+    """The preference of one world, turned such that it rises in both coordinates if it is a curve."""
     fields = (np.abs(world.mean), world.scale**2, world.agreement, world.mention)
     nu = float(world.nu_image), float(world.nu_text)
     first, second = (Block(*(float(field[b]) for field in fields), *nu) for b in (0, 1))
-    return Pooled(prompt, (first, second), (np.sqrt(first.S), np.sqrt(second.S)))
+    units = [np.sqrt(block.S) * (-1 if block.p < 0.5 else 1) for block in (first, second)]
+    return Pooled(prompt, (first, second), (units[0], units[1]))
 
 
 def _two_blocks(worlds: Worlds) -> np.ndarray | np.bool_:
-    return (worlds.classes == 2) & (worlds.mean.shape[-1] == 2) & np.ones(worlds.shape, bool)
+    return np.broadcast_to(worlds.classes == 2, worlds.shape) & (worlds.mean.shape[-1] == 2)
 
 
 def _by_quadrature(worlds: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
     """World by world, because each world's scales need their own number of captions."""
-    return joined(
-        [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)],
-        worlds.shape,
-    )
+    each = [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)]
+    return joined(each, worlds.shape)
 
 
 def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
     pooled = pooled_preference(world[0], prompt)
-    shown = np.full((1, 2), 0.5)
-    if any(block.mu * (2 * block.p - 1) * block.pi for block in pooled.blocks):
-        shown = region(pooled, tolerance)
-        if shown is None:
-            return drawn_captions_accuracy(world, prompt, seed)
+    shown = region(pooled, tolerance) if pooled.informative else np.full((1, 2), 0.5)
+    if shown is None:
+        return drawn_captions_accuracy(world, prompt, seed)
     return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
 
 
 def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     """(common, counter) of images that show the label's object; None if the boundary could not be followed."""
-    if not any(block.fuzzy for block in pooled.blocks):  # a curve
-        return along_curve(pooled, tolerance)
+    if not pooled.fuzzy:
+        return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
+    pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
     swap = swap_blocks(pooled, 1).all()
     if swap:
         pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
@@ -487,11 +461,3 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
         if sound.all():
             return swapped_back(accuracy) if swap else accuracy
     return None
-
-
-def along_curve(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"]:
-    """The same along a boundary that is certainly one monotone curve."""
-    turned = pooled._replace(
-        unit=tuple(-u if block.p < 0.5 else u for u, block in zip(pooled.unit, pooled.blocks, strict=True))
-    )
-    return accuracy_along(lambda _, *where: boundary(turned, *where), turned.scales().mean, tolerance)

@@ -32,7 +32,6 @@ from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from simulator.pixels import groups
 from simulator.pixels.coco import instances
-from simulator.pixels.groups import Trial
 from simulator.pixels.scenery import MOST_HELD
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
@@ -49,26 +48,13 @@ Row = dict[str, Any]
 def run(
     request: FineTuning, folder: Path | None = None, report: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
-    """Train, choose and test what the folder lacks. Returns the document of the result; accuracies are fractions.
-
-    Raises RequestError for a request that cannot be met, RunError or Interrupted if the run ends early.
-    """
+    """Train, choose and test what the folder lacks. Returns the document of the result; accuracies are fractions."""
     if folder is not None and ":/" in str(folder):  # a Path keeps one of an address's two slashes
         raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
     if folder is not None and _kept_progress(folder) is None:
         check_writable(folder, "sweep", [RESULT])
         check_writable(folder, "sweep", [PROGRESS], f'"format": {FORMAT},'.encode())
-    count = _objects_found(request.world)
-    model, side, settings = _pretrained(request)
-    most = MOST_HELD // (4 * side**2)
-    if count > most:
-        raise RequestError(
-            f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use an "
-            "instances.json that names fewer images, such as that of val2017"
-        )
-    views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
-    world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
-    job = _Job(request, world, model, settings, folder)
+    job = _Job(request, folder)
     trainings, tests = job.progress["trainings"], job.progress["tests"]
 
     def kept() -> str:
@@ -88,7 +74,7 @@ def run(
         "verb": "sweep",
         "design": {"name": NAME, "full": request.full, **preset().words},
         "model": request.model,
-        "settings": settings,
+        "settings": job.settings,
         "names": list(objects.names),
         "objects": {part: objects.counts(part).tolist() for part in ("train", "validation", "test")},
         "specification": job.progress["specification"],
@@ -111,10 +97,7 @@ def choose(validations: Sequence[float | None]) -> int | None:
 
 
 def means(learner: str, tests: list[Row]) -> list[Row]:
-    """Per group the mean over trainings and its t interval; diverged trainings are left out.
-
-    The interval is for the mean over trainings on the same test objects. It is None if all trainings are equal.
-    """
+    """Per group the mean over the trainings that did not diverge, and its t interval on the same test objects."""
     own = [row["accuracies"] for row in tests if row["learner"] == learner]
     measured = [row for row in own if row is not None]
     found = []
@@ -128,16 +111,12 @@ def means(learner: str, tests: list[Row]) -> list[Row]:
 
 
 def _kept_progress(folder: Path) -> dict[str, Any] | None:
-    """The progress in a folder; None if there is none of this format."""
     document = read_json(folder / PROGRESS)
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None
 
 
 def _objects_found(world: World) -> int:
-    """Number of objects in a folder of COCO, counted before the model is downloaded; 0 for other sources.
-
-    Raises RequestError for an incomplete folder.
-    """
+    """Number of objects in a folder of COCO, counted before the model is downloaded; 0 for other sources."""
     if world.views.objects != "coco":
         return 0
     try:
@@ -146,37 +125,25 @@ def _objects_found(world: World) -> int:
         raise RequestError(str(error)) from None
 
 
-def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
-    """(the model on its device, side of its images in pixels, its settings in results).
-
-    Raises RequestError for a model that open_clip does not load, or whose images are not square.
-    """
-    check_spec(request.model, LoadOptions(request.weights))
-    if not request.model.startswith(f"{LOADER}:"):
-        raise RequestError(
-            f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
-        )
-    loaded = load_model(request.model, request.weights)
-    visual = loaded.module.visual
-    height, width = np.broadcast_to(visual.image_size, 2).tolist()
-    if height != width:
-        raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
-    mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
-    loaded.module.to(request.device)
-    return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
-
-
 class _Job:
-    """A pretrained model, its fine-tuning and the progress."""
+    """A pretrained model, its pictures and the progress."""
 
-    def __init__(
-        self, request: FineTuning, world: World, model: Pretrained, settings: dict[str, Any], folder: Path | None
-    ):
-        self.request, self.world, self.model, self.folder = request, world, model, folder
-        self.scene = read_pictures(world)
-        self.tokens = tuning.caption_tokens(model, self.scene)
-        self.untouched = tuning.state(model, None)
-        specification = json.loads(json.dumps(self._specification(settings)))
+    def __init__(self, request: FineTuning, folder: Path | None):
+        self.request, self.folder = request, folder
+        count = _objects_found(request.world)
+        self.model, side, self.settings = self._pretrained()
+        most = MOST_HELD // (4 * side**2)
+        if count > most:
+            raise RequestError(
+                f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use "
+                "an instances.json that names fewer images, such as that of val2017"
+            )
+        views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
+        self.world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
+        self.scene = read_pictures(self.world)
+        self.tokens = tuning.caption_tokens(self.model, self.scene)
+        self.untouched = tuning.state(self.model, None)
+        specification = json.loads(json.dumps(self._specification()))
         self.progress = {"format": FORMAT, "specification": specification, "trainings": [], "tests": []}
         if folder is not None:
             self.progress = _kept_progress(output_folder(folder)) or self.progress
@@ -188,13 +155,29 @@ class _Job:
                     "name another folder"
                 )
 
-    def _specification(self, settings: dict[str, Any]) -> dict[str, Any]:
+    def _pretrained(self) -> tuple[Pretrained, int, dict[str, Any]]:
+        request = self.request
+        check_spec(request.model, LoadOptions(request.weights))
+        if not request.model.startswith(f"{LOADER}:"):
+            raise RequestError(
+                f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
+            )
+        loaded = load_model(request.model, request.weights)
+        visual = loaded.module.visual
+        height, width = np.broadcast_to(visual.image_size, 2).tolist()
+        if height != width:
+            raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
+        mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
+        loaded.module.to(request.device)
+        return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
+
+    def _specification(self) -> dict[str, Any]:
         """All that the numbers depend on: the content of the pictures, but not their folder."""
         request, fields = self.request, self.world.model_dump(mode="json")
         fields["views"] = {name: value for name, value in fields["views"].items() if name not in ("root", "photos")}
         return {
-            "model": settings["weights_hash"],
-            "activation": settings["activation"],
+            "model": self.settings["weights_hash"],
+            "activation": self.settings["activation"],
             "world": fields,
             "pictures": self.scene.digest,
             "learners": list(request.learners),
@@ -209,7 +192,7 @@ class _Job:
     def finish(self, learner: str, replicate: int, advance: Callable[[int], None]) -> None:
         """Train all points of the grid, choose one and test it; finished parts are skipped."""
         whose = {"learner": learner, "replicate": replicate}
-        if any(_matches(row, whose) for row in self.progress["tests"]):
+        if self._row("tests", whose) is not None:
             return
         if LEARNERS[learner].loss is None:
             tuning.restore(self.model, None, self.untouched)
@@ -217,7 +200,20 @@ class _Job:
             return
         world, stream = self.world.replace(mention_spu=LEARNERS[learner].mention_spu), f"train/{replicate}"
         pairs = tuning.pair_set(self.model, self.scene, world, self.request.recipe.n, self.request.seed, stream)
-        rows, weights = self._grid(whose, pairs, advance)
+        rows: list[Row] = []
+        weights: dict[int, dict[str, torch.Tensor]] = {}  # of the best so far, if this run trained it
+        for i, point in enumerate(self.request.grid()):
+            row = self._row("trainings", {**whose, **point})
+            if row is None:
+                began, head = perf_counter(), self._head(learner)
+                losses = self._train(head, learner, point, pairs, advance)
+                finite = isfinite(losses[-1])
+                ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
+                row = {**whose, **point, **ends, "validation": self._validation(head) if finite else None}
+                if choose([*(r["validation"] for r in rows), row["validation"]]) == i:
+                    weights = {i: tuning.state(self.model, head)}
+                self._add("trainings", {**row, "seconds": perf_counter() - began})
+            rows.append(row)
         best = choose([row["validation"] for row in rows])
         if best is None:
             self._add("tests", {**whose, "validation": None, "accuracies": None})
@@ -230,29 +226,10 @@ class _Job:
         found = {"validation": rows[best]["validation"], "accuracies": self._test(head)}
         self._add("tests", {**whose, **point, **found})
 
-    def _grid(
-        self, whose: Row, pairs: PairSet, advance: Callable[[int], None]
-    ) -> tuple[list[Row], dict[int, dict[str, torch.Tensor]]]:
-        """(a row per point of the grid, in its order; the weights of the best, if this run trained it, by index)."""
-        rows: list[Row] = []
-        weights: dict[int, dict[str, torch.Tensor]] = {}
-        for i, point in enumerate(self.request.grid()):
-            training = {**whose, **point}
-            row = next((row for row in self.progress["trainings"] if _matches(row, training)), None)
-            if row is None:
-                began, head = perf_counter(), self._head(whose["learner"])
-                losses = self._train(head, whose["learner"], point, pairs, advance)
-                finite = isfinite(losses[-1])
-                ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
-                row = {**training, **ends, "validation": self._validation(head) if finite else None}
-                if choose([*(r["validation"] for r in rows), row["validation"]]) == i:
-                    weights = {i: tuning.state(self.model, head)}
-                self._add("trainings", {**row, "seconds": perf_counter() - began})
-            rows.append(row)
-        return rows, weights
+    def _row(self, part: str, point: Row) -> Row | None:
+        return next((row for row in self.progress[part] if point.items() <= row.items()), None)
 
     def _add(self, part: str, row: Row) -> None:
-        """Add a finished training or test to the progress, and save it."""
         self.progress[part].append(row)
         if self.folder is not None:
             write_json(self.folder / PROGRESS, self.progress)
@@ -270,17 +247,14 @@ class _Job:
             features = self.model.images(pixels).shape[1]
         return Head(features, self.world.classes).to(self.model.device)
 
-    def _accuracies(self, head: Head | None, trial: Trial) -> dict[str, float]:
+    def _accuracies(self, head: Head | None, part: str) -> dict[str, float]:
+        trial = groups.trial(self.world, part, self.request.seed)
         predicted = tuning.predicted(self.model, head, self.tokens, trial).numpy()[None]
         return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, predicted).items()}
 
     def _validation(self, head: Head | None) -> float:
         """Accuracy under the training law, on objects of the validation part."""
-        return self._accuracies(head, groups.trial(self.world, "validation", self.request.seed))["trained"]
+        return self._accuracies(head, "validation")["trained"]
 
     def _test(self, head: Head | None) -> dict[str, float]:
-        return self._accuracies(head, groups.trial(self.world, "test", self.request.seed))
-
-
-def _matches(row: Row, point: Row) -> bool:
-    return all(row.get(name) == value for name, value in point.items())
+        return self._accuracies(head, "test")

@@ -30,14 +30,10 @@ Point = dict[str, float | int]  # of the grid
 
 
 class Learner(NamedTuple):
-    """How a pretrained model is trained further.
+    """How a pretrained model is trained further."""
 
-    loss          None: not at all
-    mention_spu   how often captions mention the background
-    """
-
-    loss: str | None
-    mention_spu: float = 0.0
+    loss: str | None  # None: not at all
+    mention_spu: float = 0.0  # how often captions mention the background
 
 
 LEARNERS = {  # under the names of Table 7
@@ -50,8 +46,6 @@ LEARNERS = {  # under the names of Table 7
 
 @dataclass(frozen=True)
 class FineTuning:
-    """A fine-tuning as data; `checked` makes one."""
-
     full: bool
     world: World
     model: str
@@ -76,11 +70,9 @@ class FineTuning:
 
     @property
     def trainings(self) -> int:
-        """Number of trainings."""
         return len(self.grid()) * sum(LEARNERS[learner].loss is not None for learner, _ in self.runs())
 
     def sentence(self) -> str:
-        """The trainings in words."""
         trained = [learner for learner in self.learners if LEARNERS[learner].loss]
         return (
             f"{counted(self.trainings, 'training')} of {self.recipe.steps:,} steps of {self.recipe.batch_size} pairs: "
@@ -96,7 +88,6 @@ def preset() -> Design:
 
 
 def listed() -> dict[str, Any]:
-    """The design as `soberclip designs` lists it."""
     given = {"root": "val2017", "model": "open_clip:RN50/openai"}
     sizes = {size: {"trainings": checked(size == "full", {}, **given).trainings} for size in ("quick", "full")}
     return {"design": NAME, **preset().words, "needs": "--root and --model", **sizes}
@@ -112,10 +103,7 @@ def checked(
     weights: Path | None = None,
     device: str | None = None,
 ) -> FineTuning:
-    """A size of the design with flags on top, validated once.
-
-    `flags` are the fields axes, recipe, world, learners, n, replicates and seed of a study. Raises RequestError.
-    """
+    """A size of the design with flags on top: axes, recipe, world, learners, n, replicates and seed of a study."""
     if model is None:
         raise RequestError(f"{NAME} needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")
     own = {} if world_file is None else read_toml(world_file, "world")
@@ -147,7 +135,6 @@ def checked(
 
 
 def _world(fields: dict[str, Any], root: str | None) -> World:
-    """The world with the folder of its photos."""
     views = fields.get("views")
     if "mention_spu" in fields:
         raise RequestError("mention_spu distinguishes obj from objbkg; leave it out and choose by --learner")

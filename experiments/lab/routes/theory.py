@@ -22,7 +22,6 @@ COLUMNS = ("common", "counter", "reliance", "common_low", "common_high", "counte
 
 
 def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
-    """Fill in the theory of all learners."""
     prefix = "predicted_" if study.measured else ""
     for k in range(len(study.learners)):
         began, slots = perf_counter(), study.slots(k)
@@ -35,10 +34,8 @@ def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
 
 
 def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law: Law | str) -> None:
-    """Enter the values of one law, or why there is none, in a part of a block."""
     if isinstance(law, str):
-        for place in product(*(range(each.start, each.stop) for each in part)):
-            block.refuse((*place, *series), law, f"{prefix}undefined")
+        block.refuse((*part, *series), law, f"{prefix}undefined")
         return
     worlds = Worlds.of(law.world)
     # The grid has length 1 along axes that do not change the world, and broadcasts along them.
@@ -48,19 +45,13 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
         if prefix + column in block.arrays:  # only estimates have intervals
             block.arrays[prefix + column][(*part, *series)] = np.broadcast_to(numbers, worlds.shape).reshape(grid)
     for world, sentence in refusals.items():
-        along = [
-            range(each.start, each.stop) if length == 1 else [each.start + i]
-            for i, length, each in zip(world or (0,) * len(grid), grid, part, strict=True)
-        ]
-        for place in product(*along):
-            block.refuse((*place, *series), sentence, f"{prefix}undefined")
+        places = zip(world or (0,) * len(grid), grid, part, strict=True)
+        at = [each if length == 1 else each.start + i for i, length, each in places]
+        block.refuse((*at, *series), sentence, f"{prefix}undefined")
 
 
 def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Iterator[tuple[Region, Law | str]]:
-    """(part of the region, its law or the reason for none), with one part per value that changes more than the world.
-
-    The optimum of towers depends on their whole recipe, so each place of a study of towers is a part.
-    """
+    """(part of the region, its law or the reason for none); a value that changes more than the world is a part."""
     cuts = [
         _each(slice(0, part.stop - part.start))
         if study.trained or axis.name in ("embed_dim", "mitigation")
@@ -83,7 +74,6 @@ def _each(part: slice) -> list[slice]:
 
 
 def _law(study: StudySpec, region: Region, part: Region, k: int, prompt: str | None) -> Law | str:
-    """The law of one part; a sentence where none is known."""
     whole = tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
     first = tuple(each.start for each in whole)
     worlds = None if study.trained else study.worlds(whole)

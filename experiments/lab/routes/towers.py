@@ -65,7 +65,7 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], bloc
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     known, towers = prompts_of(recipe), None
     try:
-        towers = train(worlds, recipe, models=study.replicates, seed=seed, device=study.device)
+        towers = train(worlds, recipe, models=study.replicates, seed=seed)
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:

@@ -138,7 +138,7 @@ def test_a_block_that_kills_every_worker_gets_one_sentence():
 @pytest.mark.deep
 def test_finished_blocks_survive_the_loss_of_the_scheduler(tmp_path, exact, undisturbed, same):
     where = tmp_path / "a.zarr"
-    served = cluster._local(1, {})
+    served = cluster._local(1)
 
     def execute(task, numbers):
         with executor(scheduler=served.scheduler_address) as met:
@@ -149,16 +149,6 @@ def test_finished_blocks_survive_the_loss_of_the_scheduler(tmp_path, exact, undi
     with pytest.raises(RunError, match=rf"the scheduler was lost; \d+ of 12 blocks are in {where}"):
         run(exact, where, execute=execute)
     same(exact.run(where), undisturbed)
-
-
-@pytest.mark.deep
-def test_a_study_on_cuda_goes_to_workers_with_a_gpu():
-    said = []
-    with executor(workers=1, device="cuda", report=said.append) as execute:
-        assert sorted(execute(abs, range(3))) == [0, 1, 2]
-        workers = default_client().scheduler_info()["workers"].values()
-        assert [worker["resources"] for worker in workers] == [{"GPU": 1}]
-    assert said == []
 
 
 def test_a_cluster_is_found_at_its_address(on_two, tmp_path, exact, undisturbed, same):

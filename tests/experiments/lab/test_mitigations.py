@@ -202,12 +202,6 @@ class TestStudy:
         robust = value(mitigation="group-dro", p_spu=0.8, learner="logistic")
         assert robust == pytest.approx(named("logistic").accuracy(plain.model_copy(update={"p_spu": 0.5})).counter)
 
-    def test_drawn_cells_equal_simulate(self):
-        table = study(WORLD, {"mitigation": ["subsample", "dfr"]}, n=400, routes="drawn", replicates=3).run()
-        alone = [one["counter"] for one in drawn("linear", "subsample", 400, 3)["replicates"]]
-        assert table.counter.sel(mitigation="subsample", learner="linear", prompt="name").values.tolist() == alone
-        assert "drawn pairs" in reason(table, mitigation="dfr")
-
 
 def test_a_custom_mitigation_is_one_function():
     louder = lambda setting: setting.within(mu_inv=3.0)  # noqa: E731

@@ -230,13 +230,6 @@ def test_predictions_fit_the_loss_and_the_towers():
 FLAGS = "train --steps 12 --batch-size 16 --width 6 --depth 1 --embed-dim 4 --dim-image 4 --dim-text 4 --no-compile"
 
 
-def test_the_verb_prints_one_document(capsys):
-    assert main([*FLAGS.split(), "--json"]) == 0
-    printed = capsys.readouterr()
-    assert json.loads(printed.out)["method"] == "fresh pairs"
-    assert "step 12 of 12" in printed.err
-
-
 def on_two(flags):
     """Finished `train` on two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "experiments"]
@@ -283,6 +276,12 @@ def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatc
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():
     """Equal models differ in nothing; their error is that of the images, whose sets disagree by .02."""
     by_set = np.array([[0.8] * 5, [0.82] * 5])
-    measured = _measured({"common": by_set, "counter": by_set}, np.ones(5, bool))
+    measured = _measured(World(), {"common": by_set, "counter": by_set}, np.ones(5, bool))
     low, high = measured["interval95"]["common"]
     assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
+    # What lies outside [0, 1] is cut off last: the errors add up unbounded.
+    low, high = _measured(dict.fromkeys(measured["interval95"], by_set[:, :2] + [0.0, 0.1]), np.ones(2, bool))[
+        "interval95"
+    ]["common"]
+    assert high == 1.0
+    assert 0.86 - low == pytest.approx(t.ppf(0.975, 1) * np.hypot(0.05, 0.01))

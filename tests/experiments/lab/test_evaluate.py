@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.lab.embedding_world import LARGEST, bridge
+from experiments.lab.evaluate import LARGEST, bridge
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.probes import separation
 from simulator.towers.recipe import Recipe
