@@ -194,3 +194,10 @@ def test_out_of_domain_is_refused():
         bayes_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)))
     with pytest.raises(ValueError, match="no density"):
         bayes_accuracy(worlds_with(p_spu=1.0, sigma_inv=0.0, sigma_spu=0.0))
+
+
+@pytest.mark.parametrize("K", [3, 7, 10])
+def test_where_no_block_says_anything_chance_decides(K):
+    """At p = 1/K differences of rounding once decided."""
+    got = bayes_accuracy(Worlds(classes=K, mu_inv=0.0, p_spu=1 / K))
+    assert (got.common, got.counter) == pytest.approx((1 / K, 1 / K))
