@@ -49,7 +49,7 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
-    whole = np.empty((6, *shape))
+    whole = [np.empty(shape) for _ in range(6)]
     for rows, a in parts:
         interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
         for values, part in zip(whole, (*a, *interval.common, *interval.counter), strict=True):
