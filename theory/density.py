@@ -109,9 +109,11 @@ def _per_class(pull: np.ndarray, constant, K: int) -> np.ndarray:
 
 def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.ndarray, "... K"]:
     """T(y): the block's class summed out given the label, from f(a) of that block."""
+    K = f.shape[-1]
     if np.all(agreement == 1):
         return f
-    K = f.shape[-1]
+    if np.all(agreement == 1 / K):  # equal for all labels, to the last bit
+        return np.broadcast_to(np.logaddexp.reduce(f, axis=-1, keepdims=True) - np.log(K), f.shape)
     with np.errstate(divide="ignore"):
         same, other = np.log(agreement)[..., None], np.log1p(-agreement)[..., None] - np.log(K - 1)
     return np.logaddexp(same + f, other + log_sum_of_others(f))

@@ -231,7 +231,9 @@ def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: flo
         same, other = np.log(correlation), np.log1p(-correlation) - np.log(K - 1)
     total = np.zeros((REPLICATES, 2))
     for part in parts:
-        T = np.logaddexp(same + part.own, other + part.others) + part.further
+        T = part.further
+        if correlation != 1 / K:  # else the background says nothing, to the last bit
+            T = T + np.logaddexp(same + part.own, other + part.others)
         lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
         if part.objects is None:
             best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)

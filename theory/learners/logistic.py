@@ -156,11 +156,11 @@ def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float
     _check_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)
     codes, weights = codes[weights > 0], weights[weights > 0]
-    live = worlds.mean != 0
+    live = (worlds.mean != 0) & (worlds.correlation != 0)  # a block that says nothing has weight 0
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = np.abs(np.log(worlds.agreement * (K - 1) / (1 - worlds.agreement)))
         start = np.sign(worlds.correlation) * np.minimum(worlds.mean**2 / S, odds)
-        start = np.where(live & (worlds.correlation != 0), start / worlds.mean, 0.0)
+        start = np.where(live, start / worlds.mean, 0.0)
     rows = []
     for r in range(REPLICATES):
         noise = gaussian_points(B * K, power, seed * REPLICATES + r).reshape(-1, B, K) * np.sqrt(S)[:, None]

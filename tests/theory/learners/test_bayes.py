@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from stattest import SHARE, assert_mean, mean_size, spend
 
 from simulator.world import Attribute, World, Worlds
+from theory.learners import Bayes, Logistic
 from theory.learners.bayes import bayes_accuracy
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
@@ -194,3 +195,11 @@ def test_out_of_domain_is_refused():
         bayes_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)))
     with pytest.raises(ValueError, match="no density"):
         bayes_accuracy(worlds_with(p_spu=1.0, sigma_inv=0.0, sigma_spu=0.0))
+
+
+@pytest.mark.parametrize("learner", [Bayes(), Logistic()])
+@pytest.mark.parametrize("K", [3, 7])
+def test_where_no_block_says_anything_chance_decides(K, learner):
+    """At p = 1/K differences of rounding, or of sampling, once decided."""
+    got = learner.accuracy(Worlds(classes=K, mu_inv=0.0, p_spu=1 / K))
+    assert (got.common, got.counter) == pytest.approx((1 / K, 1 / K))
