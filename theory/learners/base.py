@@ -5,7 +5,7 @@ A learner of your own is one frozen dataclass with a `name`. A linear rule needs
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from typing import ClassVar, TypeVar
 
@@ -34,9 +34,13 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
         parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
-        return (joined if isinstance(parts[0][1], Accuracy) else _assembled)(parts, grid.shape)
+        return _over_grid(parts, grid.shape)
 
     return call
+
+
+def _over_grid(parts, shape: tuple[int, ...]):
+    return joined(parts, shape) if isinstance(parts[0][1], Accuracy) else _assembled(parts, shape)
 
 
 def _assembled(parts, shape: tuple[int, ...]) -> np.ndarray:
@@ -71,15 +75,6 @@ def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds
     if not rows:
         return Accuracy(np.empty(shape), np.empty(shape), None)
     return estimate(np.stack(rows, axis=-1).reshape(*rows[0].shape, *shape))
-
-
-def widened(accuracy: Accuracy, by: Float[np.ndarray, "group=2 *w"]) -> Accuracy:
-    """Estimates with intervals that reach further on either side: (common, counter) of `by`."""
-    ends = [
-        (np.maximum(low - more, 0.0), np.minimum(high + more, 1.0))
-        for (low, high), more in zip(accuracy.interval[:2], by, strict=True)
-    ]
-    return replace(accuracy, interval=Interval(ends[0], ends[1], accuracy.interval.level))
 
 
 @dataclass(frozen=True)
