@@ -39,40 +39,27 @@ class Verdict:
         How the claim was decided; it determines the keys of `as_json`.
     claim, source, statement, formula, quantity, relation, share
         The claim's own; `claim` is its id.
-    verdict
-        "proved", "supported", "contradicted", "undecided" or "refused".
-    reason
-        Why, in a sentence.
+    verdict, reason
+        "proved", "supported", "contradicted", "undecided" or "refused", and why, in a sentence.
     predicted, measured
         The number that the claim compares with, and the quantity as measured.
     interval, level
         Interval of the measured quantity, and its level.
-    counterexample
-        Where the claim fails; None unless contradicted. For published tables the clearest exception, in words.
+    counterexample, point
+        Where the claim fails, None unless contradicted (for published tables the clearest exception, in words); and
+        where it was measured.
     route, n, replicates
         How it was measured: route, pairs per training, number of values.
-    alpha
-        Error rate.
+    alpha, tau
+        Error rate, and the violation that is allowed.
     p_value
         The smallest alpha/2 at which the contradiction would stand; None if no worst point was measured.
-    tau
-        The violation that is allowed.
-    seconds
-        Duration of the trial.
-    point
-        Where it was measured.
-    audits
-        Number of audited points.
-    search_evaluations
-        Number of points that the search evaluated.
-    undefined
-        Number of points of the search where the quantity has no value. They are left out.
-    largest_violation_found
-        By the search.
-    largest_violation_bounded
-        Largest upper 1 - alpha/(2 audits) bound of the violation over the audit points, None where there is none.
-    seed
-        Root of every random stream.
+    audits, search_evaluations, undefined
+        Numbers of audited points, of points that the search evaluated, and of those where the quantity has no value.
+    largest_violation_found, largest_violation_bounded
+        By the search; and the largest upper 1 - alpha/(2 audits) bound over the audit points, None where there is none.
+    seconds, seed
+        Duration of the trial, and root of every random stream.
     proof
         What `experiments.court.certificates.proof_of` returned; None if no proof was requested. A claim is "proved"
         only if the checker accepts the proof and the audits agree.

@@ -148,9 +148,7 @@ class World(Checked):
         return self.model_copy(update={"p_spu": chance, "attribute": further})
 
     def background_law(self) -> Float[np.ndarray, "K K"]:
-        """Probability of each class's background given the label in training, one row per label (untied classes:
-        uniform).
-        """
+        """Probability of each class's background given the label in training, one row per label."""
         K = self.classes
         law = np.where(np.eye(K), self.p_spu, (1 - self.p_spu) / (K - 1))
         if self.views is not None:
@@ -277,9 +275,8 @@ class Worlds:
         """Fill in valid numbers."""
         if views is not None:  # `__getattr__` refuses the other fields
             values = {name: value for name, value in values.items() if name not in _GAUSSIAN}
-        for array in (*values.values(), *chain.from_iterable(further)):
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
+        for value in (*values.values(), *chain.from_iterable(further)):
+            _read_only(value)
         K = np.ravel(values["classes"])
         if not K.size:  # formulas for any K hold in an empty grid
             values = {**values, "classes": _DEFAULTS["classes"]}
@@ -389,7 +386,7 @@ class Worlds:
 
     def _blocks(self, first: str, second: str, further: str) -> Float[np.ndarray, "*w B"]:
         rows = (getattr(self, first), getattr(self, second), *(getattr(a, further) for a in self.attribute))
-        return np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float)
+        return _read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float))
 
     @cached_property
     def mean(self) -> Float[np.ndarray, "*w B"]:
@@ -414,9 +411,9 @@ class Worlds:
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
         """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
-        correlation = self.agreement - (1 - self.agreement) / (np.asarray(self.classes)[..., None] - 1)
-        correlation.flags.writeable = False
-        return correlation
+        K = np.asarray(self.classes)[..., None]
+        # This form is 0 at p = 1/K. p - (1 - p)/(K - 1) is a rounding error there, and decides where nothing else does.
+        return _read_only((K * self.agreement - 1) / (K - 1))
 
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
@@ -427,7 +424,9 @@ class Worlds:
     def text_noise(self) -> Numbers:
         """sigma_xi_text, or sigma_xi where that is unset."""
         own = np.asarray(self.sigma_xi_text)
-        return own if own.dtype != object else np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+        if own.dtype == object:
+            own = np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+        return _read_only(own)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
@@ -440,6 +439,13 @@ class Worlds:
         for b in range(own.shape[-1]):
             own[..., b] = coefficient(self.mean[..., b], self.correlation[..., b], self.mention[..., b], b == 0)
         return own
+
+
+def _read_only(value: Any) -> Any:
+    """The value; nobody can change its numbers if it is an array."""
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    return value
 
 
 def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B width"]:

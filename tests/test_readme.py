@@ -16,7 +16,6 @@ from collections import Counter
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -47,36 +46,22 @@ def test_the_first_page_is_short():
     assert README.index("## The answer") < README.index("![") < README.index("## Ask your own question")
 
 
-class Ran(NamedTuple):
-    stdout: str
-    stderr: str
-
-
-def soberclip(arguments: list[str], folder: Path) -> Ran:
-    """Run the command line in this process, because a fresh interpreter takes seconds."""
+def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
+    """(stdout, stderr) of the command line, in this process, because a fresh interpreter takes seconds."""
     stdout, stderr = StringIO(), StringIO()
     with chdir(folder), redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "80")
         assert main(arguments) == 0, stderr.getvalue()
-    return Ran(stdout.getvalue(), stderr.getvalue())
-
-
-def fresh_soberclip(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
-    """Run the command line in a fresh interpreter, as a user does."""
-    command = [sys.executable, "-m", "experiments", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
-    return run
+    return stdout.getvalue(), stderr.getvalue()
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """Folder and verdicts of `report`, run as in the README, with its default folder."""
     folder = tmp_path_factory.mktemp("reproduce")
-    first = blocks("bash")[0].strip()
-    assert first == "python -m pip install -e . && soberclip reproduce"
-    run = fresh_soberclip(["reproduce", "--json"], folder)
+    command, environment = [sys.executable, "-m", "experiments", "reproduce", "--json"], {"PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **environment})
+    assert run.returncode == 0, run.stderr
     verdicts = json.loads(run.stdout)
     written = folder / "soberclip-report"
     assert json.loads((written / "verdicts.json").read_text()) == verdicts
@@ -84,7 +69,8 @@ def report(tmp_path_factory):
 
 
 def test_set_up_is_two_commands_and_ci_runs_the_second():
-    second = blocks("bash")[1].strip()
+    first, second = map(str.strip, blocks("bash"))
+    assert first == "python -m pip install -e . && soberclip reproduce"
     assert second == 'python -m pip install -e ".[test]" && python -m pytest'
     assert second in (ROOT / ".ci" / "run").read_text()
 
@@ -124,8 +110,8 @@ def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_check
     assert len(quick) > 40
     for name in quick:
         shutil.copy(folder / "proofs" / name, tmp_path)
-    run = soberclip(["check", "--verify", str(tmp_path), "--json"], folder)
-    assert {found["file"]: found["shows"] for found in json.loads(run.stdout)} == {n: due[n]["outcome"] for n in quick}
+    stdout, _ = soberclip(["check", "--verify", str(tmp_path), "--json"], folder)
+    assert {found["file"]: found["shows"] for found in json.loads(stdout)} == {n: due[n]["outcome"] for n in quick}
 
 
 @pytest.mark.deep
@@ -142,7 +128,7 @@ def test_the_readme_has_the_answer_of_the_report(report):
 
 def test_commands_print_the_numbers_of_the_answer(tmp_path):
     for common, counter, command in re.findall(r"([\d.]+)/([\d.]+) %[^(]*\(`(soberclip [^`]+)`\)", README):
-        printed = soberclip(shlex.split(command)[1:], tmp_path).stdout
+        printed, _ = soberclip(shlex.split(command)[1:], tmp_path)
         assert re.search(rf"common +│ +{common} ", printed), command
         assert re.search(rf"counter +│ +{counter} ", printed), command
 
@@ -176,8 +162,8 @@ def test_pictures_and_pages_exist():
 def test_commands_print_the_output_of_their_console_blocks(block, tmp_path):
     command, _, expected = block.partition("\n")
     assert command.startswith("$ soberclip ")
-    run = fresh_soberclip(shlex.split(command)[2:], tmp_path)
-    assert [line.rstrip() for line in run.stdout.splitlines()] == [line.rstrip() for line in expected.splitlines()]
+    stdout, _ = soberclip(shlex.split(command)[2:], tmp_path)
+    assert [line.rstrip() for line in stdout.splitlines()] == [line.rstrip() for line in expected.splitlines()]
 
 
 def python_blocks() -> dict[str, str]:
@@ -215,19 +201,16 @@ def test_the_notebook_script_prints_training_beside_theory(tmp_path):
         assert (common, counter) == pytest.approx((common_then, counter_then), abs=0.06), row
 
 
-def run_block(block: str, folder: Path) -> None:
-    for line in block.splitlines():
+def run_blocks(page: str, folder: Path) -> None:
+    for line in "".join(blocks("sh", page)).splitlines():
         program, *arguments = shlex.split(line)
         assert program == "soberclip"
-        soberclip(arguments, folder)
-
-
-LONG = "sweep mitigations"  # a minute
+        if "mitigations.zarr" not in line:  # its sweep takes a minute
+            soberclip(arguments, folder)
 
 
 def test_commands_run_and_pictures_are_drawn(tmp_path):
-    for block in blocks("sh"):
-        run_block(block, tmp_path)
+    run_blocks(README, tmp_path)
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("gap.png", "latents.png"))
 
 
@@ -235,22 +218,11 @@ def test_commands_run_and_pictures_are_drawn(tmp_path):
 def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     for block in blocks("toml", LAB):  # each begins with its file's name
         (tmp_path / block.partition("\n")[0].removeprefix("# ")).write_text(block, encoding="utf-8")
-    for block in blocks("sh", LAB):
-        if LONG not in block:
-            run_block(block, tmp_path)
+    run_blocks(LAB, tmp_path)
     code = python_blocks()["study"]
     assert run_python(code, tmp_path) == promised(code)
     drawn = ("phase.svg", "gap.png", "sources.svg", "gap.pdf", "digits.png")
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
-
-
-def test_the_sweep_of_mitigations_is_planned(tmp_path):
-    """The sweep itself takes a minute; a deep test of its design runs it."""
-    (block,) = [block for block in blocks("sh", LAB) if LONG in block]
-    predict, sweep, plot = block.splitlines()
-    assert "counter" in soberclip(shlex.split(predict)[1:], tmp_path).stdout
-    assert "cells" in soberclip([*shlex.split(sweep)[1:], "--dry-run"], tmp_path).stderr
-    assert plot == "soberclip plot mitigations.zarr --what groups"
 
 
 @pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
@@ -262,8 +234,8 @@ def test_an_example_prints_its_output(name, tmp_path):
 
 def test_check_judges_the_claims_file(tmp_path):
     (tmp_path / "mine.py").write_text(python_blocks()["claim"])
-    run = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
-    (verdict,) = json.loads(run.stdout)
+    stdout, _ = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
+    (verdict,) = json.loads(stdout)
     assert (verdict["claim"], verdict["verdict"]) == ("loud-backgrounds-fool-clip", "supported")
 
 

@@ -7,7 +7,7 @@ few sentences, so that labels differ in their number of tokens.
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("llava", "llava_onevision", "qwen2_vl", "qwen2_5_vl")
+FAMILIES = ("llava", "qwen2_vl")
 SPECIAL = (
     "<pad>",
     "<s>",
@@ -27,15 +27,15 @@ CORPUS = (
     "USER: ASSISTANT: A bear. user assistant: A bird.",
 )
 TURN = "{{ '<|im_start|>' + m['role'] + '\\n' }}"
-PARTS = "{% for c in m['content'] %}{{ c['text'] if c['type'] == 'text' else PICTURE }}{% endfor %}"
+PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
+PARTS = f"{{% for c in m['content'] %}}{{{{ c['text'] if c['type'] == 'text' else '{PICTURE}' }}}}{{% endfor %}}"
 TEMPLATES = {
     "llava": "{% for m in messages %}{{ m['role'].upper() + ': ' }}{% for c in m['content'] %}"
     "{{ c['text'] + ' ' if c['type'] == 'text' else '<image>\\n' }}{% endfor %}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}",
-    "chat": f"{{% for m in messages %}}{TURN}{PARTS}{{{{ '<|im_end|>\\n' }}}}{{% endfor %}}"
+    "qwen2_vl": f"{{% for m in messages %}}{TURN}{PARTS}{{{{ '<|im_end|>\\n' }}}}{{% endfor %}}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
 }
-PICTURES = {"llava_onevision": "'<image>\\n'", "qwen": "'<|vision_start|><|image_pad|><|vision_end|>'"}
 
 
 def save(folder: Path, family: str, seed: int = 0, side: int = 32, template: bool = True) -> Any:
@@ -92,54 +92,32 @@ def _config(family: str, words: Any, side: int) -> Any:
     ends = {name: getattr(words, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     text = {**width, **ends, "num_key_value_heads": 2, "vocab_size": len(words), "max_position_embeddings": 512}
     ids = {token: words.convert_tokens_to_ids(token) for token in SPECIAL}
-    if family.startswith("qwen"):
-        rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
-        vision = {"depth": 1, "num_heads": 4, "patch_size": 8, "spatial_merge_size": 2}
-        own = {"embed_dim": 32, "hidden_size": 32, "mlp_ratio": 1}
-        if family == "qwen2_5_vl":
-            own = {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 32, "window_size": 32}
-        kind = {"qwen2_vl": t.Qwen2VLConfig, "qwen2_5_vl": t.Qwen2_5_VLConfig}[family]
-        return kind(
-            text_config={**text, "rope_parameters": rope},
-            vision_config={**vision, **own},
-            image_token_id=ids["<|image_pad|>"],
-            video_token_id=ids["<|video_pad|>"],
-            vision_start_token_id=ids["<|vision_start|>"],
-            vision_end_token_id=ids["<|vision_end|>"],
-        )
-    vision = {**width, "image_size": side, "patch_size": 8}
     if family == "llava":
         return t.LlavaConfig(
-            vision_config=t.CLIPVisionConfig(**vision),
+            vision_config=t.CLIPVisionConfig(**width, image_size=side, patch_size=8),
             text_config=t.LlamaConfig(**text),
             image_token_id=ids["<image>"],
             image_seq_length=(side // 8) ** 2,
         )
-    return t.LlavaOnevisionConfig(
-        vision_config=t.SiglipVisionConfig(**vision),
-        text_config=t.Qwen2Config(**text),
-        image_token_id=ids["<image>"],
-        video_token_id=ids["<video>"],
-        image_grid_pinpoints=[[side, side], [side, 2 * side]],
-        vision_feature_select_strategy="full",
-        vision_feature_layer=-1,
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+    own = {"embed_dim": 32, "hidden_size": 32, "mlp_ratio": 1}
+    return t.Qwen2VLConfig(
+        text_config={**text, "rope_parameters": rope},
+        vision_config={"depth": 1, "num_heads": 4, "patch_size": 8, "spatial_merge_size": 2, **own},
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
     )
 
 
 def _processor(family: str, words: Any, side: int, template: bool) -> Any:
     import transformers as t
 
-    square = {"height": side, "width": side}
-    chat = TEMPLATES["llava" if family == "llava" else "chat"]
-    chat = chat.replace("PICTURE", PICTURES.get(family, PICTURES["qwen"])) if template else None
-    if family.startswith("qwen"):
-        pixels = {"patch_size": 8, "min_pixels": side**2, "max_pixels": side**2, "merge_size": 2}
-        kind = {"qwen2_vl": t.Qwen2VLProcessor, "qwen2_5_vl": t.Qwen2_5_VLProcessor}[family]
-        videos = t.Qwen2VLVideoProcessor(patch_size=8)
-        return kind(t.Qwen2VLImageProcessor(**pixels), words, videos, chat_template=chat)
+    chat = TEMPLATES[family] if template else None
     if family == "llava":
+        square = {"height": side, "width": side}
         photos = t.CLIPImageProcessor(size=square, crop_size=square)
         return t.LlavaProcessor(photos, words, 8, "default", chat, num_additional_image_tokens=1)
-    photos = t.LlavaOnevisionImageProcessor(size=square, image_grid_pinpoints=[[side, side], [side, 2 * side]])
-    videos = t.LlavaOnevisionVideoProcessor(size=square)
-    return t.LlavaOnevisionProcessor(photos, words, videos, (side // 8) ** 2, "full", chat)
+    photos = t.Qwen2VLImageProcessor(patch_size=8, min_pixels=side**2, max_pixels=side**2, merge_size=2)
+    return t.Qwen2VLProcessor(photos, words, t.Qwen2VLVideoProcessor(patch_size=8), chat_template=chat)

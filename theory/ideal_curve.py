@@ -14,6 +14,7 @@ ideal drop and c* rise with lambda, and k* falls.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +24,15 @@ from scipy.special import expit, stdtrit
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.world import World, Worlds
-from theory.learners.bayes import Bayes
+from theory.learners.bayes import Bayes, Part, many_class_parts, many_class_replicates
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 1e-8  # of the ideal drop, which is known to about 1e-9
+MOST_CLASSES = 10
 ROUNDING = 1e-12  # of an accuracy
 LEVEL = 0.95  # of intervals from replicates
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
-_LAMBDAS = np.concatenate([[0.0], expit(np.linspace(-12, 12, 65)), [1.0]])
+_STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
 
 class EquivalentInterval(NamedTuple):
@@ -98,7 +100,8 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     Raises
     ------
     ValueError
-        For worlds of pixels, whose ideal classifier no formula describes, and for accuracies outside [0, 1].
+        For worlds of pixels, whose ideal classifier no formula describes, for more than MOST_CLASSES classes, and for
+        accuracies outside [0, 1].
 
     Examples
     --------
@@ -111,7 +114,14 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     worlds = Worlds.of(world)
     if worlds.views is not None:
         raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
-    common, counter = np.broadcast_arrays(*(np.asarray(x, float) for x in accuracy), np.empty(worlds.shape))[:2]
+    if np.any(np.asarray(worlds.classes) > MOST_CLASSES):
+        K = np.max(worlds.classes)
+        raise ValueError(f"classes = {K} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
+    if _one_by_one(worlds):
+        return _joined(
+            [equivalent(worlds[i], _of_shape(accuracy, worlds)[i]) for i in np.ndindex(worlds.shape)], worlds
+        )
+    common, counter = (np.broadcast_to(np.asarray(x, float), worlds.shape) for x in accuracy)
     for value in (common, counter):
         outside = ~((value >= 0) & (value <= 1))  # nan, too
         if outside.any():
@@ -124,19 +134,23 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=accuracy.interval.level))
 
 
-def equivalent_of_draws(world: World | Worlds, draws: Float[np.ndarray, "R 2 *w"]) -> Equivalent:
+def equivalent_of_draws(
+    world: World | Worlds, draws: Float[np.ndarray, "R 2 *w"], shared: Float[np.ndarray, "S 2 *w"] | None = None
+) -> Equivalent:
     """Equivalent correlation and shortfall of the mean over replicates, with intervals from their scatter.
 
     R(lambda) is linear in the accuracies, so a mean over replicates has an equivalent correlation and a shortfall, too.
     The interval of p' is that of the drop. With s(lambda) the standard error of lambda c + (1 - lambda) k and t a
-    Student quantile, r lies between min(R - t s) and min(R + t s) over lambda.
+    Student quantile, r lies between min(R - t s) and min(R + t s) over the lambda of that interval.
 
     Parameters
     ----------
     world
-        One world, or a grid of any shape.
+        One world, or a grid of any shape with two classes.
     draws
         (common, counter) of independent replicates.
+    shared
+        The same mean by sets of test images that all replicates share, whose error their scatter does not show.
 
     Returns
     -------
@@ -148,29 +162,58 @@ def equivalent_of_draws(world: World | Worlds, draws: Float[np.ndarray, "R 2 *w"
     ValueError
         In the same cases as `equivalent`.
     """
-    mean, R = draws.mean(axis=0), len(draws)
+    mean = draws.mean(axis=0)
     place = equivalent(world, Accuracy(mean[0], mean[1]))
-    if R == 1:
+    sources = [draws] if shared is None else [draws, shared]
+    if min(map(len, sources)) == 1:
         return place
-    curve, t = IdealCurve(Worlds.of(world)), stdtrit(R - 1, (1 + LEVEL) / 2)
-    c, k = np.moveaxis(draws - mean, 1, 0)
-    V_c, V_k, C = ((x * y).sum(axis=0) / (R * (R - 1)) for x, y in ((c, c), (k, k), (c, k)))
-    margin = t * np.sqrt(V_c + V_k - 2 * C)
-    correlation = tuple(curve.with_drop(mean[0] - mean[1] + sign * margin) for sign in (-1, 1))
+    V_c, V_k, C = np.sum([_covariance_of_mean(source) for source in sources], axis=0)
+    curve, t = IdealCurve(Worlds.of(world)), stdtrit(min(map(len, sources)) - 1, (1 + LEVEL) / 2)
+    margin = t * np.sqrt(np.maximum(V_c + V_k - 2 * C, 0.0))
+    ends = tuple(curve.with_drop(mean[0] - mean[1] + sign * margin) for sign in (-1, 1))
     low = high = np.full(curve.shape, np.inf)
-    for lam in (*_LAMBDAS, np.nan_to_num(place.correlation, nan=0.5)):
+    for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
         regret = curve.regret(lam, mean[0], mean[1])
-        margin = t * np.sqrt(lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C)
+        V = lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C
+        margin = t * np.sqrt(np.maximum(V, 0.0))
         low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
-    return Equivalent(*place, EquivalentInterval(correlation, (np.maximum(low, 0.0), high), LEVEL))
+    return Equivalent(*place, EquivalentInterval(ends, (np.maximum(low, 0.0), high), LEVEL))
+
+
+def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
+    """(V_c, V_k, C): variances and covariance of the mean of independent draws."""
+    c, k = np.moveaxis(draws - draws.mean(axis=0), 1, 0)
+    R = len(draws)
+    return np.array([(x * y).sum(axis=0) / (R * (R - 1)) for x, y in ((c, c), (k, k), (c, k))])
+
+
+def _one_by_one(worlds: Worlds) -> bool:
+    """Whether a grid has more than two classes somewhere, and so needs points for each world."""
+    return worlds.shape != () and bool(np.any(np.asarray(worlds.classes) > 2))
+
+
+def _of_shape(accuracy: Accuracy, worlds: Worlds) -> Accuracy:
+    common, counter = (np.broadcast_to(x, worlds.shape) for x in accuracy)
+    return Accuracy(common, counter, accuracy.interval)
+
+
+def _joined(found: list[Equivalent], worlds: Worlds) -> Equivalent:
+    """The results of a grid's worlds in its shape."""
+    correlation, shortfall = (np.reshape(values, worlds.shape) for values in zip(*found, strict=True))
+    if found[0].interval is None:
+        return Equivalent(correlation, shortfall)
+    ends = np.array([each.interval[:2] for each in found]).T.reshape(2, 2, *worlds.shape)  # low or high, number
+    intervals = tuple(tuple(ends[:, number]) for number in (0, 1))
+    return Equivalent(correlation, shortfall, EquivalentInterval(*intervals, found[0].interval.level))
 
 
 class IdealCurve:
-    """c*, k* and their inverses for a grid of worlds."""
+    """c*, k* and their inverses for a grid of worlds with two classes, or for one world with more."""
 
     def __init__(self, worlds: Worlds):
         self.shape = worlds.shape
         self.worlds = worlds.replace(attribute=()).ravel()
+        self.two_classes = bool(np.all(np.asarray(worlds.classes) == 2))
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -201,11 +244,15 @@ class IdealCurve:
         least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
         return EquivalentInterval((low, high), (np.maximum(least, 0.0), most), level)
 
+    @cached_property
+    def _ends(self) -> list[Accuracy]:
+        n = self.worlds.size
+        return [self._ideal(np.full(n, end), np.arange(n)) for end in (0.0, 1.0)]
+
     def _inverse(self, rising: Callable[[Accuracy], Numbers], target: Numbers) -> Numbers:
         """The lambda at which an increasing function of the curve's point takes its target."""
         target = np.ravel(np.broadcast_to(target, self.shape))
-        index = np.arange(len(target))
-        below, above = (rising(self._ideal(np.full(len(target), end), index)) for end in (0.0, 1.0))
+        below, above = map(rising, self._ends)
         result = np.where(target >= above - ROUNDING, 1.0, 0.0)
         inside = np.flatnonzero((below + ROUNDING < target) & (target < above - ROUNDING))
         if len(inside):
@@ -213,7 +260,7 @@ class IdealCurve:
                 lambda h, i, value: rising(self._ideal(expit(h), i.astype(int))) - value,
                 _LOG_ODDS,
                 args=(inside.astype(float), target[inside]),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING},
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.two_classes else {"xatol": 1e-4, "fatol": 1e-5},
             )
             result[inside] = expit(found.x)
         return result.reshape(self.shape)[()]
@@ -227,4 +274,13 @@ class IdealCurve:
 
     def _ideal(self, lam: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
         """Accuracies of the Bayes rules of some worlds at the correlations `lam`."""
-        return Bayes().accuracy(self.worlds[index].replace(p_spu=np.clip(lam, *expit(_LOG_ODDS))))
+        lam = np.clip(lam, *expit(_LOG_ODDS))
+        if self.two_classes:
+            return Bayes().accuracy(self.worlds[index].replace(p_spu=lam))
+        sampled = [many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0) for p in lam]
+        return Accuracy(*np.transpose(sampled))
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        """The points of the one world with three classes or more; they serve every correlation."""
+        return list(many_class_parts(self.worlds[0]))

@@ -3,15 +3,29 @@
 Functions import what they need when they run, for start-up time.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from string import Formatter
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
+from rich.console import Group
+from rich.text import Text
 
-from experiments.command import counteranimal_tables as tables
 from experiments.command.options import Json, Seed, Whole, real
-from experiments.command.output import check_output, emit, note
+from experiments.command.output import (
+    VERDICT_STYLES,
+    check_output,
+    dim,
+    emit,
+    interval,
+    note,
+    percent,
+    screen,
+    table,
+    warning,
+)
 from experiments.errors import RequestError
 
 # main.py has its help text.
@@ -70,10 +84,6 @@ class Scoring:
         Literal["auto", "on", "off"], Parameter(help="activation of open_clip's models; auto: that of the tag")
     ] = "auto"
     trust_pickle: Annotated[bool, Parameter(help="run code stored in a weights file")] = False
-    ema: Annotated[
-        bool | None,
-        Parameter(help="use the running mean of a classifier's weights, if the file has both", negative="--no-ema"),
-    ] = None
     cache: Annotated[Path | None, Parameter(help="folder of image features [default: the user's cache folder]")] = None
 
 
@@ -90,7 +100,7 @@ def inspect(
 
     check_output(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
-    emit(document, json, tables.inspection_table)
+    emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
         document["published_n_common"],
         document["published_n_counter"],
@@ -101,14 +111,9 @@ def inspect(
 @app.command
 def evaluate(
     *,
-    data: Data | None = None,
-    model: Model | None = None,
+    data: Data,
+    model: Model,
     weights: Weights | None = None,
-    models: Annotated[
-        str | None,
-        Parameter(help="several at once: table-3 for the paper's 28 CLIPs, or a file with lines MODEL [WEIGHTS]"),
-    ] = None,
-    dry_run: Annotated[bool, Parameter(help="only list what would be loaded and what the paper prints for it")] = False,
     groups: Groups = "prefix",
     labels: Annotated[
         Labels | None,
@@ -134,16 +139,9 @@ def evaluate(
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
     _check_pillow()
-    from experiments.counteranimal.evaluation import run
-    from experiments.counteranimal.model_config import ModelConfig, combined, expected
+    from experiments.counteranimal.evaluation import ModelConfig, run
 
-    specs, files = combined(model, weights, models)
-    config = ModelConfig(models=specs, weights=files, language=True, **asdict(scoring))
-    if dry_run:
-        emit(expected(config, labels or config.vocabulary.every_label.name), json, tables.expected_table)
-        return
-    if data is None:
-        raise RequestError("evaluate needs photos; name them with --data, or pass --dry-run to list the models")
+    config = ModelConfig(models=model, weights=weights, language=True, **asdict(scoring))
     documents = run(
         data=data,
         models=config,
@@ -156,7 +154,7 @@ def evaluate(
         output=output,
         note=note,
     )
-    emit(documents, json, tables.summary_table)
+    emit(documents, json, summary_table)
 
 
 @app.command
@@ -168,14 +166,11 @@ def score(
     ] = None,
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
-    prompts: Annotated[
-        str, Parameter(help="prompts of the predictions, to compare them with published models")
-    ] = "simple",
     seed: Seed = 0,
     output: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Metrics, intervals and rank among published models, for predictions made elsewhere.
+    """Metrics and intervals for predictions made elsewhere.
 
     Example: soberclip counteranimal score answers.csv --name LLaVA --labels 20
     """
@@ -188,11 +183,10 @@ def score(
         family=family,
         labels=labels,
         classes=None if classes is None else own_vocabulary(classes),
-        prompts=prompts,
         seed=seed,
         output=output,
     )
-    emit(documents, json, tables.summary_table)
+    emit(documents, json, summary_table)
 
 
 @app.command
@@ -207,14 +201,12 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
     document = published_document()
     if output is not None:
         write_published(output, document)
-    emit(document, json, tables.published_table)
+    emit(document, json, published_table)
 
 
 @app.command
 def compare(
-    *results: Annotated[
-        str, Parameter(help="folders or JSON files of results, published, published:MODEL, published-since")
-    ],
+    *results: Annotated[str, Parameter(help="folders or JSON files of results, published, published:MODEL")],
     mean: MeanFlag = "macro",
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
@@ -231,7 +223,7 @@ def compare(
 
     Example: soberclip counteranimal compare published my-results
     """
-    from experiments.counteranimal.report import write_comparison
+    from experiments.counteranimal.figures import write_comparison
     from experiments.counteranimal.robustness import compare as run
     from experiments.counteranimal.robustness import gather
 
@@ -239,7 +231,7 @@ def compare(
     check_output(output)
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
-    emit(document, json, tables.comparison_table)
+    emit(document, json, comparison_table)
     note(f"figure: {figure}")
 
 
@@ -261,11 +253,11 @@ def discover(
     """
     _check_pillow()
     from experiments.counteranimal.discovery import run
-    from experiments.counteranimal.model_config import ModelConfig
+    from experiments.counteranimal.evaluation import ModelConfig
 
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
-    emit(document, json, tables.discovery_table)
+    emit(document, json, discovery_table)
 
 
 @app.command
@@ -276,8 +268,8 @@ def compose(
     common: Annotated[
         list[str],
         Parameter(
-            help="CLASS=BACKGROUND, or a file with such lines: the common backgrounds of a class; the others are "
-            "counter; may be repeated, and every class needs one"
+            help="CLASS=BACKGROUND: a common background of a class; the others are counter; may be repeated, and every "
+            "class needs one"
         ),
     ],
     size: Annotated[Whole, Parameter(help="pixels per side")] = 224,
@@ -295,7 +287,7 @@ def compose(
     from experiments.counteranimal.compose import run
 
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
-    emit(document, json, tables.composition_table)
+    emit(document, json, composition_table)
 
 
 @app.command
@@ -314,7 +306,7 @@ def law(
     ] = 0.03,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for law.json, .csv, .svg, .pdf and .png")] = Path("soberclip-law"),
+    output: Annotated[Path, Parameter(help="folder for law.json and .csv")] = Path("soberclip-law"),
     json: Json = False,
 ) -> None:
     """Test the theory's law on models' embeddings: fitted to half of the photos, measured on the other half.
@@ -322,12 +314,12 @@ def law(
     Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
     """
     _check_pillow()
+    from experiments.counteranimal.evaluation import ModelConfig
     from experiments.counteranimal.law import run
-    from experiments.counteranimal.model_config import ModelConfig
 
     models = ModelConfig(models=model, weights=weights, **asdict(scoring))
     settings = {"groups": groups, "labels": labels, "tolerance": tolerance, "seed": seed}
-    emit(run(data=data, models=models, **settings, output=output, note=note), json, tables.law_table)
+    emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
 
 
 def _check_pillow() -> None:
@@ -338,3 +330,256 @@ def _check_pillow() -> None:
         raise RequestError(
             "photos need Pillow, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
         )
+
+
+Document = dict[str, Any]
+GROUPS = ("common", "counter")
+PERCENTS = {">common %": "{common:%}", ">counter %": "{counter:%}", ">drop %": "{drop:%}"}
+
+
+class _Cell(Formatter):
+    """Three further formats: {x:%} is a fraction in percent, {x:+%} a difference in points, {x:to} an interval.
+
+    A value of None leaves the cell empty.
+    """
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec == "to":
+            return interval(value)
+        if value is None:
+            return ""
+        if format_spec == "+%":
+            return f"{100 * value:+.2f}"
+        return percent(value) if format_spec == "%" else format(value, format_spec)
+
+
+_fill = _Cell().format
+
+
+def _listed(title: str | None, columns: dict[str, str], records: Iterable[Document]) -> Group:
+    """A table of records; a column is a head and a template of its cells."""
+    return table(title, columns, [[_fill(cell, **record) for cell in columns.values()] for record in records])
+
+
+def _counted(counts: Document) -> str:
+    if "common" in counts:
+        return _fill("{classes} classes, {common} common and {counter} counter photos", **counts)
+    return _fill("{classes} classes, {photos} photos without groups", **counts)
+
+
+def _folder(entry: Document) -> str:
+    folder, index = entry["folder"], str(entry["class_index"])
+    return folder if folder.split(" ")[0] == index else f"{folder} ({index})"
+
+
+def inspection_table(document: Document) -> Group:
+    """Counts, for CounterAnimal's classes beside the published ones, then unreadable photos and strays."""
+    known = any(c["published_common"] is not None for c in document["classes"])
+    groups = GROUPS if document["grouped"] else ("",)
+    heads = [head for g in groups for head in (f">{g or 'photos'}{' (published)' if known else ''}", "backgrounds")]
+    rows = []
+    for c in document["classes"]:
+        row: list[Any] = [_folder(c)]
+        for group in groups:
+            number, printed = (c[f"n_{group}"], c[f"published_{group}"]) if group else (c["n"], None)
+            words = f"{number}" if printed is None else f"{number} ({printed})"
+            backgrounds = (f"{name or 'unnamed'} {n}" for name, n in c["backgrounds"][group].items())
+            row += [words if printed in (None, number) else warning(words), ", ".join(backgrounds)]
+        rows.append(row)
+    counts = {"classes": document["n_classes"], "photos": document["n"]}
+    if document["grouped"]:
+        counts |= {group: document[f"n_{group}"] for group in GROUPS}
+    published = " (published: 45, {published_n_common}, {published_n_counter})" if known else ""
+    return screen(
+        table(document["root"], ("class", *heads), rows),
+        _counted(counts) + _fill(published, **document),
+        *(warning(f"unreadable photo: {bad['path']} ({bad['reason']})") for bad in document["unreadable"]),
+        *(warning(f"empty group: {e['group']} of class {e['class_index']}") for e in document["empty_groups"]),
+        *(dim(f"stray: {path}") for path in document["strays"]),
+    )
+
+
+def summary_table(documents: list[Document]) -> Group:
+    parts = [part for document in documents for part in _summary(document)]
+    if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
+        ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
+        rows = ({"model": document["model"], **document["macro"]} for document in ordered)
+        parts.append(_listed("macro, in order of counter accuracy", {"model": "{model}", **PERCENTS}, rows))
+    return screen(*parts)
+
+
+def _summary(document: Document) -> list[Any]:
+    counts, macro = document["counts"], document["macro"]
+
+    def named(index: int) -> str:
+        folder = document.get("folders", {}).get(str(index))
+        return str(index) if folder is None else _folder({"folder": folder, "class_index": index})
+
+    rows = []
+    for mean, words in (("macro", "classes (macro)"), ("micro", "photos (micro)")):
+        ends = document["intervals"][mean]
+        rows.append([words, *(f"{percent(value)} ({interval(ends[name])})" for name, value in document[mean].items())])
+    if document["top5"]:
+        rows.append(["classes (top 5)", *map(percent, document["top5"]["macro"].values())])
+    heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
+    left_out = (named(index) for index in counts.get("left_out_classes", ()))
+    parts: list[Any] = [table(document["model"], heads, rows), _counted(counts)]
+    if "question" in document:
+        parts.append(f"question {document['question']!r}: labels scored by {document['score']}")
+    parts += [warning(f"class {name} has an empty group and is left out of all means") for name in left_out]
+    if document.get("skipped"):
+        parts.append(warning(f"{len(document['skipped'])} unreadable photos were left out"))
+    if document.get("unanswered"):
+        parts.append(warning(f"{document['unanswered']} photos have no finite score and count as wrong"))
+    if document.get("paired"):
+        parts += _object_effect(document["paired"])
+    if "worst_classes" in document:
+        drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
+        parts.append(f"largest drops by class: {', '.join(drops)}")
+    for kind in ("class", "group"):
+        cell = document[f"worst_{kind}"]
+        part = (cell[name] for name in ("group", "background") if name in cell)
+        where = ", ".join([f"class {named(cell['class_index'])}", *part])
+        accuracy = "{accuracy:%} of {photos} photos; the lowest true accuracy lies in {interval:to}"
+        parts.append(f"worst {kind} of {cell['of']}: {where}, {_fill(accuracy, **cell)}")
+    return parts
+
+
+def _object_effect(effect: Document) -> list[Any]:
+    """The effect of the background at a fixed object, by class and over all."""
+    columns = {
+        "class": "{class_index}",
+        "objects": "{objects}",
+        ">common %": "{common:%}",
+        ">counter %": "{counter:%}",
+        f">difference % ({effect['level']:.0%})": "{difference:%} ({interval:to})",
+        ">better on": "{better_on_common}:{better_on_counter}",
+        ">p": "{mcnemar_p:.2g}",
+        ">p (Holm)": "{p_holm:.2g}",
+    }
+    every = {**effect, "class_index": "all", "p_holm": None}
+    parts: list[Any] = [
+        _listed("the background's effect at a fixed object, means over objects", columns, [*effect["classes"], every]),
+        "better on: objects with the higher accuracy on common : on counter backgrounds",
+        "interval: over objects; p: McNemar's exact test of no effect on any object",
+        "both hold for these background photos only; a few difficult photos can make p small",
+    ]
+    if left_out := effect["left_out_objects"]:
+        parts.append(warning(f"{left_out} objects have readable photos in one group only and are left out"))
+    return parts
+
+
+def published_table(document: Document) -> Group:
+    """Verdicts on the claims, and the audit; checkpoints and later work are in the files."""
+    claims: list[Any] = []
+    for c in document["claims"]:
+        head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
+        claims.append([head.append(f"\n{c['statement']}\n[{c['statistic']}]")])
+        variant = ("  {name}", "{measured:.4f}", "{interval[0]:.4f} to {interval[1]:.4f}", "{n}")
+        claims += [[_fill(cell, **v) for cell in variant] for v in c["variants"]]
+        claims.append(None)
+    heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
+    checks = {name: f"{{{name}}}" for name in ("check", "table", "row", "cell", "printed", "recomputed")}
+    audit = ({**f, "table": f["table"] or "text", "row": f["row"] or ""} for f in document["audit"])
+    return screen(
+        table("Claims, judged from the tables", heads, claims),
+        _listed("Inconsistencies", checks | {"why": "{reason}"}, audit),
+        f"{len(document['table'])} printed figures; {len(document['audit'])} findings; --output writes all of them",
+    )
+
+
+MARKS = {
+    "*": "interval of the line alone: the model's own error is unknown",
+    "†": "extrapolated: outside the common accuracies of the line's models",
+    "‡": "an accuracy of 0 or 100 %: at infinity on stretched axes, used for no line",
+}
+
+
+def comparison_table(document: Document) -> Group:
+    """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
+    reference, pairs, rows = document["reference"], document["pairs"], []
+    for r in sorted(document["rows"], key=lambda r: r["number"]):
+        over = (r["effective_robustness"] or {}).get("logit")
+        known = "" if over is None else _fill("{value:+%} ({interval:to})", **over)
+        if over is not None:
+            known += ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
+        marks = "‡" if r["at_edge"] else ""
+        rows.append({**r, "model": f"{r['model']} {marks}".rstrip(), "over": known, "marks": known + marks})
+    over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
+    paired = {
+        f"second minus first, by classes, means over {over}": "{second} - {first} ({classes} classes)",
+        "drop %": "{drop[difference]:+%}",
+        "95% interval": "{drop[interval]:to}",
+        "up:down": "{drop[classes_up]}:{drop[classes_down]}",
+        "sign test p": "{drop[sign_test_p]:.3g}",
+    }
+    over_line = {f">over the {reference} line, logit": "{over}"} if reference else {}
+    columns = {"no.": "{number}", "model": "{model}", **PERCENTS, **over_line}
+    shown = "".join(row["marks"] for row in rows)
+    unpaired = ", ".join(document["unpaired"])
+    return screen(
+        _listed(None, columns, rows),
+        "over the line: 95% interval of line and model" if reference else None,
+        f"a model of {reference} is measured from the line of the others" if reference else None,
+        *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
+        _listed(None, paired, pairs) if pairs else None,
+        warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
+    )
+
+
+def composition_table(document: Document) -> Group:
+    rows = [
+        (_folder(c), c["objects"], *(", ".join(f"{name} {n}" for name, n in c[group].items()) for group in GROUPS))
+        for c in document["classes"]
+    ]
+    before = ", {kept} of them by an earlier run" if document["kept"] else ""
+    return screen(
+        table(document["output"], ("class", "cut-outs", "common (photos)", "counter (photos)"), rows),
+        _fill("{composites} composites of {settings[size]} pixels" + before, **document),
+        *(dim(f"stray: {path}") for path in document["strays"]),
+    )
+
+
+def discovery_table(document: Document) -> Group:
+    columns = {
+        "class": "{class_index}",
+        "folder": "{folder}",
+        "common": "{common_background} {common:%} ({n_common})",
+        "counter": "{counter_background} {counter:%} ({n_counter})",
+        "naive drop %": "{naive_drop:%}",
+        "honest drop %": "{honest_drop:%}",
+        "p": "{p_value:.2g}",
+        "p (Holm)": "{p_holm:.2g}",
+        "p (BH)": "{p_bh:.2g}",
+    }
+    left_out, classes = len(document["left_out"]), len(document["classes"])
+    left = f"{left_out} classes without two backgrounds of {document['min_photos']} photos were left out"
+    effects = "{background_effects} of {classes} classes show an effect of the background (Holm's p below .05); "
+    effects += "{permutations} permutations allow p = {least_p_holm:.2g} at best"
+    return screen(
+        _listed(None, columns, document["classes"]),
+        _fill("naive drop: {drop:%} ({interval:to})", **document["naive"]),
+        _fill("honest drop: {drop:%} ({interval:to})", **document["honest"]),
+        _fill(effects, **{**document, "classes": classes}),
+        warning(left) if left_out else None,
+    )
+
+
+def law_table(document: Document) -> Group:
+    models = document["models"]
+    predictions = {
+        "model": "{model}",
+        "verdict": "{verdict}",
+        **{f">{g}": f"{{law[groups][{g}][predicted]:%}} : {{law[groups][{g}][measured]:%}}" for g in GROUPS},
+        ">rms error": "{law[rms][value]:%} ({law[rms][bounds]:to})",
+    }
+    unmeasured = "{model}: {photos_without_cell} photos are not measured: their class lacks a group, or their "
+    return screen(
+        f"claim: {document['statement']}",
+        _listed("Predicted : measured, %", predictions, models),
+        *(f"{m['model']}: {m['reason']}" for m in models),
+        "rms error: root mean square over classes and groups, beyond sampling error",
+        f"tolerance {100 * document['tolerance']:g} points; if the law holds, it is contradicted with probability "
+        f"{document['alpha']:g} at most",
+        *(warning(_fill(unmeasured + "background has one photo", **m)) for m in models if m["photos_without_cell"]),
+    )

@@ -108,6 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     verb, *names = [word for word in words if not word.startswith("-")] or [""]
     try:
+        for word in words:
+            if (shown := word.encode("utf-8", "backslashreplace").decode()) != word:
+                raise RequestError(f"the name {shown!r} is not UTF-8, so results cannot hold it; rename the file")
         if verb not in ("", "train") and os.environ.get("WORLD_SIZE", "1") != "1":
             raise RequestError(f"only soberclip train runs under torchrun; start soberclip {verb} without it")
         with counting(f"soberclip {verb}: at work"):

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
-LARGEST_EXPONENT = 400  # Decimal reads 1e99999999 at once, but needs minutes to print it
+LARGEST_EXPONENT = 300  # beyond it whole numbers have no float; Decimal needs minutes to print 1e99999999
 
 
 def whole(_type: Any, tokens: Any) -> int:

@@ -37,6 +37,7 @@ from theory.learners import named, names
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
+UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 PromptFlag = Annotated[
     Prompt | None,
     Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
@@ -183,11 +184,13 @@ def show(
 
 def accuracy_table(document: dict[str, Any]) -> Group:
     """The result of predict, simulate or train: accuracies with intervals, measured ones beside predicted ones."""
+    from experiments.lab.answers import PLACE
+
     simulated = "replicates" in document
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
     rows = []
-    for group in (*intervals, *(name for name in GROUPS if name not in intervals)):
+    for group in dict.fromkeys((*(name for name in intervals if name not in PLACE), *GROUPS)):
         ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
         rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
     if simulated:
@@ -218,6 +221,7 @@ def _title(document: dict[str, Any]) -> str:
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """One line per further finding."""
     yield _views(document["world"])
+    yield from _place(document)
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
@@ -230,6 +234,24 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         steps = document["trace"][-1]["step"]
         state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
         yield f"{state}: --until {document['until']:g}, the change while steps double"
+
+
+def _place(document: dict[str, Any]) -> Iterator[str]:
+    """The ideal classifier that this one acts like, and what training would not reach."""
+    correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
+    if correlation is not None:
+        yield (
+            f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has "
+            f"{document['world']['p_spu']:g}), {100 * shortfall:.1f} points short"
+        )
+    elif shortfall is not None:
+        yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
+    shares = document.get("uncovered_share")
+    if shares is not None and max(shares.values()) > UNCOVERED:
+        yield (
+            f"a million pairs would not teach {percent(shares['common'])} % of the common and "
+            f"{percent(shares['counter'])} % of the counter images"
+        )
 
 
 def _views(world: dict[str, Any]) -> str:

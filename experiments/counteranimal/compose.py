@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.counteranimal.class_names import class_indices, imagenet_index, indexed
+from experiments.counteranimal.labels import class_indices, imagenet_index, indexed
 from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
@@ -38,11 +38,9 @@ COLUMNS = ("file", "class_index", "class", "object", "background", "photo", "gro
 
 
 class Source(NamedTuple):
-    """A cut-out or a photo: its path, its name below the root, its class folder or background."""
-
     path: Path
-    name: str
-    kind: str
+    name: str  # below the root
+    kind: str  # class folder or background
 
 
 class Composite(NamedTuple):
@@ -55,8 +53,6 @@ class Composite(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The composites of all cut-outs and photos."""
-
     cutouts: list[Source]
     photos: list[Source]
     classes: dict[str, int]  # class folder -> ImageNet-1k index
@@ -68,15 +64,18 @@ class Plan(NamedTuple):
 def run(
     *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """Write the missing files of the tree; `common` holds CLASS=BACKGROUND or files of such lines.
+    """Write the missing files of the tree; `common` holds words CLASS=BACKGROUND.
 
     Raises RequestError for a wrong request, before anything is written. Finished files stay if the run fails.
     """
+    from PIL import __version__ as pillow  # an optional extra
+
     checked_seed(seed)
     low, high = SIDES
     if not low <= size <= high:
         raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
     plan = _plan(objects, backgrounds, common, output)
+    images = [*plan.cutouts, *plan.photos]
     # Pillow uses 4 bytes per pixel; a cut-out fills at most half a frame.
     need = 2 * size**2 * (2 * len(plan.photos) + len(plan.cutouts))
     if need > MOST_BYTES:
@@ -85,15 +84,35 @@ def run(
             f"more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
         )
     places = {c: drawn_place(numpy_stream(seed, f"place of {c.name}")) for c in plan.cutouts}
-    with counting("decoding", len(plan.cutouts) + len(plan.photos), "images/s") as advance:
+    with counting("decoding", len(images), "images/s") as advance:
         cutouts = _prepared(plan.cutouts, lambda s: cut(decode(s.path, "RGBA", still=True), places[s], size), advance)
         photos = _prepared(plan.photos, lambda s: frame(decode(s.path, still=True), size), advance)
+    contents = sha256()  # with the other settings it determines every name and pixel
+    for source in images:
+        contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
+    groups = {folder: sorted(own) for folder, own in plan.common.items()}
+    counts = Counter(photo.kind for photo in plan.photos)
     document = {
         "verb": "compose",
-        "settings": _settings(plan, size, seed),
+        "settings": {
+            "size": size,
+            "seed": seed,
+            "pillow": pillow,
+            "common": groups,
+            "contents": contents.hexdigest(),
+        },
         "objects": str(objects),
         "backgrounds": str(backgrounds),
-        "classes": _class_records(plan),
+        "classes": [
+            {
+                "class_index": index,
+                "folder": folder,
+                "objects": sum(cutout.kind == folder for cutout in plan.cutouts),
+                "common": {b: n for b, n in counts.items() if b in plan.common[folder]},
+                "counter": {b: n for b, n in counts.items() if b not in plan.common[folder]},
+            }
+            for folder, index in plan.classes.items()
+        ],
         "composites": len(plan.composites),
         "strays": plan.strays,
         "provenance": provenance(),
@@ -163,10 +182,10 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
 
 
 def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence[str]) -> dict[str, set[str]]:
-    """Common backgrounds of every class folder, from CLASS=BACKGROUND words and files of them."""
+    """Common backgrounds of every class folder."""
     common: dict[str, set[str]] = {folder: set() for folder in classes}
     by_index = {index: folder for folder, index in classes.items()}
-    for line in [line for word in words for line in ([word] if "=" in word else _lines(word))]:
+    for line in words:
         name, _, background = (part.strip() for part in line.partition("="))
         if not (name and background):
             example = f"{next(iter(classes))}={backgrounds[0]}"
@@ -186,14 +205,6 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
     return common
 
 
-def _lines(file: str) -> list[str]:
-    try:
-        text = Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--common {file!r} is neither CLASS=BACKGROUND nor a file of such lines") from error
-    return [line for line in text.splitlines() if line.strip()]
-
-
 def _prepared(
     sources: Sequence[Source], prepare: Callable[[Source], Any], advance: Callable[[int], None]
 ) -> dict[Source, Any]:
@@ -211,32 +222,6 @@ def _prepared(
             advance(1)
             ready[source] = image
     return ready
-
-
-def _settings(plan: Plan, size: int, seed: int) -> dict[str, Any]:
-    """The settings that determine every name and pixel."""
-    from PIL import __version__ as pillow  # an optional extra
-
-    contents = sha256()
-    for source in (*plan.cutouts, *plan.photos):
-        contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
-    common = {folder: sorted(own) for folder, own in plan.common.items()}
-    return {"size": size, "seed": seed, "pillow": pillow, "common": common, "contents": contents.hexdigest()}
-
-
-def _class_records(plan: Plan) -> list[dict[str, Any]]:
-    objects = Counter(cutout.kind for cutout in plan.cutouts)
-    photos = Counter(photo.kind for photo in plan.photos)
-    return [
-        {
-            "class_index": index,
-            "folder": folder,
-            "objects": objects[folder],
-            "common": {b: n for b, n in photos.items() if b in plan.common[folder]},
-            "counter": {b: n for b, n in photos.items() if b not in plan.common[folder]},
-        }
-        for folder, index in plan.classes.items()
-    ]
 
 
 def _claim(output: Path, document: dict[str, Any]) -> None:
@@ -262,24 +247,22 @@ def _write(
 ) -> int:
     """Write every missing composite; returns their number."""
 
-    def save(job: Composite) -> int:
-        file = output / job.file
-        if file.exists():
-            return 0
+    def save(job: Composite) -> None:
         image = composite(cutouts[job.cutout], photos[job.photo])
-        write_atomically(file, lambda temporary: image.save(temporary, **PNG))
-        return 1
+        write_atomically(output / job.file, lambda temporary: image.save(temporary, **PNG))
 
     for folder in dict.fromkeys((output / job.file).parent for job in composites):
         output_folder(folder)
-    written, threads = 0, os.cpu_count() or 1
+    missing = [job for job in composites if not (output / job.file).exists()]
+    threads = os.cpu_count() or 1
     step = 16 * threads  # small chunks, so that Ctrl-C acts soon
     with (
         counting("composing", len(composites), "images/s") as advance,
         ThreadPoolExecutor(threads) as pool,  # Pillow encodes outside the interpreter lock
     ):
-        for start in range(0, len(composites), step):
-            chunk = composites[start : start + step]
-            written += sum(pool.map(save, chunk))
+        advance(len(composites) - len(missing))
+        for start in range(0, len(missing), step):
+            chunk = missing[start : start + step]
+            list(pool.map(save, chunk))
             advance(len(chunk))
-    return written
+    return len(missing)

@@ -19,10 +19,10 @@ import pandas as pd
 from jaxtyping import Int
 from scipy.stats import false_discovery_control
 
-from experiments.counteranimal.class_names import indexed
+from experiments.counteranimal.evaluation import ModelConfig
+from experiments.counteranimal.labels import indexed
 from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.metrics import REPLICATES, cells
-from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
@@ -59,7 +59,7 @@ def run(
     scored = model.run(photo_set, loaded)
     predictions = predict(photo_set, scored, model.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
-    document["skipped"] = [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()]
+    document["skipped"] = scored.encoded.skipped
     document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
     document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
     document["links"] = link_tree(photo_set, predictions, document["classes"], target)

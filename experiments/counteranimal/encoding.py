@@ -128,15 +128,16 @@ class Encoded:
     def features(self) -> Float[np.ndarray, "N d"]:
         return np.stack(self.rows)
 
+    @property
+    def skipped(self) -> list[dict[str, str]]:
+        """The unreadable photos, as a result stores them."""
+        return [{"path": path, "reason": reason} for path, reason in self.unreadable.items()]
+
 
 def encode_photos(
-    photo_set: PhotoSet,
-    model: LoadedModel,
-    cache: Path | None,
-    runtime: Runtime,
-    labels: int = CLASS_COUNT,
+    photo_set: PhotoSet, model: LoadedModel, cache: Path | None, runtime: Runtime, labels: int = CLASS_COUNT
 ) -> Encoded:
-    """Features of every readable photo; a classifier's are its scores of the `labels`. Raises RunError as `encode`."""
+    """Features of every readable photo; a classifier's are its scores of the `labels`."""
     return encode(
         photo_set,
         photo_keys(photo_set),
@@ -194,9 +195,7 @@ def encode(
 ) -> Encoded:
     """One row per readable photo, from the cache or from forward(photos of a batch, their preprocessed inputs).
 
-    `prepare` is called before the first batch.
-    Raises RunError if a decoding process dies, if the device runs out of memory, and if no photo can be read. Finished
-    photos stay cached.
+    `prepare` is called before the first batch. Finished photos stay cached if the run fails.
     """
     size = batch_size or runtime.batch_size
     blocks: dict[int, list[int]] = {}
@@ -208,11 +207,11 @@ def encode(
     waiting: list[tuple[list[int], torch.Tensor]] = []  # photos, and rows that are still on the device
 
     def write() -> None:
-        done = waiting.copy()
-        waiting.clear()
-        if done:
-            rows = torch.cat([rows for _, rows in done]).cpu().numpy()
-            store.add([keys[i] for indices, _ in done for i in indices], rows)
+        if waiting:
+            rows = torch.cat([rows for _, rows in waiting]).cpu().numpy()
+            done = [keys[i] for indices, _ in waiting for i in indices]
+            waiting.clear()
+            store.add(done, rows)
 
     with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
         advance(len(keys) - sum(map(len, blocks.values())))
@@ -271,8 +270,6 @@ def _loader(photo_set: PhotoSet, preprocess: Callable, runtime: Runtime, blocks:
 
 @dataclass
 class _Photos(Dataset):
-    """Decoded and preprocessed photos."""
-
     photo_set: PhotoSet
     preprocess: Callable
 

@@ -3,35 +3,141 @@
 An evaluation writes predictions.csv; everything else in a result is computed from the predictions.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
 import torch
 
-from experiments.counteranimal.encoding import Runtime
+from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
 from experiments.counteranimal.labels import (
     LabelSpace,
     Vocabulary,
+    digest,
     imagenet,
     load_confusing,
     own_classes,
+    own_vocabulary,
     save_confusing,
     templates,
 )
-from experiments.counteranimal.lvlm.model import LanguageModel
-from experiments.counteranimal.model import LoadedModel
-from experiments.counteranimal.model_config import ModelConfig
+from experiments.counteranimal.language_models import LanguageModel, score_labels
+from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
+from experiments.counteranimal.models import check_has_features, check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
-from experiments.counteranimal.scoring import NO_ANSWER, confusing_space, predict, score_photos
+from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder
+from experiments.published.tables import checkpoint_spec
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
+NONE = Path("-")  # stands for a model without a weights file
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Specifications of models and how they run, checked before any model is loaded.
+
+    `models` holds specifications (see models.py), or published:MODEL for the checkpoint of a row of Table 3.
+    """
+
+    models: Sequence[str]
+    weights: Sequence[Path] | None = None  # a file for each model, "-" for none
+    prompts: str = "simple"
+    class_names: str = "open_clip"
+    classes: Path | None = None  # the user's own classes instead of ImageNet's
+    device: str = "cpu"
+    batch_size: int = 64
+    workers: int | None = None
+    precision: Precision = "fp32"
+    quick_gelu: Activation = "auto"
+    trust_pickle: bool = False
+    cache: Path | None = None
+    language: bool = False  # whether language models, which have no image features, are allowed
+
+    def __post_init__(self):
+        if not self.models:
+            raise RequestError("no model is given; name one with --model")
+        if self.weights is not None and len(self.weights) != len(self.models):
+            raise RequestError(
+                f"{len(self.weights)} --weights are given for {len(self.models)} --model; "
+                "give one per model, and - for a model without a file"
+            )
+        if self.quick_gelu != "auto" and not any(spec.startswith("open_clip:") for spec in self.specs):
+            raise RequestError(f"--quick-gelu {self.quick_gelu} applies only to open_clip: models; leave it out")
+        _ = self.vocabulary, self.templates, self.runtime, self.store  # each checks its own input
+        for spec, options in zip(self.specs, self.options, strict=True):
+            if not self.language:
+                check_has_features(spec)
+            check_spec(spec, options)
+
+    @cached_property
+    def specs(self) -> tuple[str, ...]:
+        return tuple(checkpoint_spec(spec) for spec in self.models)
+
+    @cached_property
+    def options(self) -> tuple[LoadOptions, ...]:
+        """Load options of each model; quick_gelu applies only to open_clip: models."""
+        return tuple(
+            LoadOptions(
+                weights=None if file == NONE else file,
+                quick_gelu=self.quick_gelu if spec.startswith("open_clip:") else "auto",
+                trust_pickle=self.trust_pickle,
+                classes=None if self.vocabulary.imagenet else len(self.vocabulary.names),
+            )
+            for spec, file in zip(self.specs, self.weights or [NONE] * len(self.models), strict=True)
+        )
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return imagenet(self.class_names) if self.classes is None else own_vocabulary(self.classes)
+
+    @cached_property
+    def templates(self) -> tuple[str, ...]:
+        return templates(self.prompts)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        workers = min(8, max(1, (os.cpu_count() or 2) - 1)) if self.workers is None else self.workers
+        return Runtime(self.device, self.precision, self.batch_size, workers)
+
+    @cached_property
+    def store(self) -> Path:
+        return cache_folder(self.cache)
+
+    def load(self, k: int = 0) -> LoadedModel | LanguageModel:
+        return load(self.specs[k], self.options[k])
+
+    def run(self, photo_set: PhotoSet, model: LoadedModel | LanguageModel, space: LabelSpace | None = None) -> Scored:
+        """A model's scores of the labels of `space`, by default all; afterwards the model is on the CPU."""
+        space = space or self.vocabulary.every_label
+        if isinstance(model, LanguageModel):
+            scored = score_labels(model, photo_set, space, self.vocabulary.called, self.store, self.runtime)
+        else:
+            scored = score_photos(photo_set, model, self.vocabulary, self.templates, self.runtime, self.store, space)
+        model.module.to("cpu")  # the next model needs the memory
+        return scored
+
+    def settings(self, model: LoadedModel | LanguageModel) -> dict[str, Any]:
+        """The settings of a model's run that a result stores."""
+        named = model.family != "ImageNet" or self.classes is not None
+        return {
+            "prompts": self.prompts if model.family == "CLIP" else None,
+            "classes": None if self.classes is None else str(self.classes),
+            "class_names": self.vocabulary.source if named else None,
+            "class_names_digest": digest(self.vocabulary.names) if named else None,
+            "device": self.device,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "workers": self.runtime.workers,
+            **model.settings,
+        }
 
 
 def run(
@@ -63,9 +169,7 @@ def run(
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
         weights = None if reference_weights is None else [reference_weights]
-        config = replace(
-            models, models=[reference or REFERENCE], weights=weights, quick_gelu="auto", ema=None, language=False
-        )
+        config = replace(models, models=[reference or REFERENCE], weights=weights, quick_gelu="auto", language=False)
         space = _confusing(config, photo_set, output_folder(output) / "confusing.json")
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
@@ -81,7 +185,7 @@ def run(
             "data": str(data),
             "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
-            "skipped": [{"path": path, "reason": reason} for path, reason in scored.encoded.unreadable.items()],
+            "skipped": scored.encoded.skipped,
             "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
             "image_passes": scored.encoded.passes,
             "seconds": round(perf_counter() - began, 3),
@@ -89,8 +193,7 @@ def run(
         }
         document = summarise("evaluate", model.spec, model.family, predictions, settings, seed)
         write_result(folder, document, predictions)
-        for sentence in _warnings(model, settings):
-            note(sentence)
+        _warn(model, settings, note)
         documents.append(document)
     if space.name == "20":
         note(
@@ -109,15 +212,13 @@ def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpa
     return space
 
 
-def _warnings(model: LoadedModel | LanguageModel, settings: dict[str, Any]) -> list[str]:
-    sentences = []
+def _warn(model: LoadedModel | LanguageModel, settings: dict[str, Any], note: Callable[[str], None]) -> None:
     if settings["unanswered"]:
-        sentences.append(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
+        note(f"{model.spec} has no finite score for {settings['unanswered']} photos, which count as wrong")
     if settings.get("phrases_cut"):
-        sentences.append(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
+        note(f"{settings['phrases_cut']} prompts exceed {model.spec}'s context length and were truncated")
     if model.key is None:
-        sentences.append(f"{model.spec} contains code of unknown version; its features are not cached")
-    return sentences
+        note(f"{model.spec} contains code of unknown version; its features are not cached")
 
 
 def evaluate(

@@ -1,8 +1,9 @@
-"""The figures of compare and law, as SVG, PDF and PNG.
+"""The files of a comparison: a figure in three formats, a page with a sortable table, a CSV, and the document.
 
 A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
 """
 
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
-from scipy.special import ndtri
 
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch, unstretch
-from experiments.files import write_atomically
+from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
 from experiments.inference import LEVEL
 from experiments.style import styled
 from simulator.streams import numpy_stream
@@ -30,20 +30,51 @@ UNDATED: dict[str, dict[str, Any]] = {  # without dates, so that equal figures g
 STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
+COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
 LETTERS = 7.0  # points, for numbers and key
-SIDE = 3.3  # inches of a panel of law_figure
-LONGEST = 38  # letters per line of a title
-MARKS = {"common": ("C0", "o"), "counter": ("C1", "s")}
 
 
 @styled
-def write_figure(stem: Path, figure: Figure) -> None:
-    """Write a figure as stem.svg, stem.pdf and stem.png, without dates."""
-    for suffix, metadata in UNDATED.items():
+def write_comparison(folder: Path, results: Sequence[Result], document: dict[str, Any], seed: int = 0) -> Path:
+    """Write comparison.svg, .pdf, .png, .html, .csv (a row per model) and .json; returns the path of the SVG."""
+    output_folder(folder)
+    figure = comparison_figure(results, seed)
+    for kind, metadata in UNDATED.items():
         write_atomically(
-            stem.with_name(f"{stem.name}.{suffix}"),
-            lambda name, kind=suffix, words=metadata: figure.savefig(name, format=kind, metadata=words),
+            folder / f"comparison.{kind}",
+            lambda name, kind=kind, words=metadata: figure.savefig(name, format=kind, metadata=words),
         )
+    path = folder / "comparison.svg"
+    write_text(folder / "comparison.html", page(document, path.read_bytes()))
+    names = ("effective_robustness", "low", "high", "extrapolated")
+    header = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in names)]
+    write_table(folder / "comparison.csv", header, (_cells(row) for row in document["rows"]))
+    write_json(folder / "comparison.json", document)
+    return path
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    cells = [row[c] for c in COLUMNS] + [int(row["at_edge"])]
+    for axis in AXES:
+        over = (row["effective_robustness"] or {}).get(axis)
+        cells += ["", "", "", ""] if over is None else [over["value"], *over["interval"], int(over["extrapolated"])]
+    return cells
+
+
+def page(document: dict[str, Any], drawing: bytes) -> str:
+    """The text of comparison.html. It needs no network and no other file; all inserted text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
+
+    environment = Environment(
+        loader=PackageLoader("experiments.counteranimal", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("comparison.html.jinja").render(
+        **document, axes=AXES, drawing=b64encode(drawing).decode("ascii")
+    )
 
 
 @styled
@@ -52,7 +83,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     families = list(dict.fromkeys(result.row.family for result in results))
     colours = {family: f"C{i % 7}" for i, family in enumerate(families)}
     called = sorted(zip(numbers(results), results, strict=True), key=lambda pair: pair[0])
-    entries = [f"{n}  {r.row.model}{'' if r.comparable else ' ≁'}" for n, r in called]
+    entries = [f"{n}  {r.row.model}" for n, r in called]
     columns = max(1, int(WIDTH * 72 / (0.62 * LETTERS * (max(map(len, entries)) + 7))))
     figure = Figure(figsize=(WIDTH, HEIGHT + 1.5 * LETTERS / 72 * -(-len(entries) // columns)))
     for panel, axis in zip(figure.subplots(1, len(AXES)), AXES, strict=True):
@@ -85,8 +116,6 @@ def _caption(results: Sequence[Result]) -> str:
     )
     if any(result.at_edge for result in results):
         words += "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
-    if not all(result.comparable for result in results):
-        words += "\n≁ not comparable: another protocol; not used for lines."
     return words
 
 
@@ -124,7 +153,6 @@ def _inside(accuracies: np.ndarray, axis: Axis) -> np.ndarray:
 def _line(
     panel: Axes, x: np.ndarray, y: np.ndarray, axis: Axis, ends: np.ndarray, colour: str, rng: np.random.Generator
 ) -> None:
-    """A family's line, with its band over the range of its models and dashed outside."""
     grid = np.linspace(x.min(), x.max(), 60)
     panel.fill_between(grid, *band(x, y, axis, grid, rng, REPLICATES, LEVEL), color=colour, alpha=0.15, linewidth=0)
     line = fit_line(x, y, axis)
@@ -147,47 +175,10 @@ def _point(panel: Axes, result: Result, number: int, limits: np.ndarray, colour:
         color=colour,
         ecolor=(colour, 0.45),
         elinewidth=0.8,
-        marker="o" if row.source.startswith("[W]") or not result.comparable else "s",
+        marker="o" if row.source.startswith("[W]") else "s",
         markersize=4.5,
         markerfacecolor="white" if result.at_edge else colour,
         clip_on=not result.at_edge,
     )
     look = {"color": colour, "fontsize": LETTERS, "path_effects": [withStroke(linewidth=1.2, foreground="white")]}
     panel.annotate(str(number), at, (2.5, -2), textcoords="offset points", va="top", annotation_clip=False, **look)
-
-
-@styled
-def law_figure(document: dict[str, Any]) -> Figure:
-    """Measured against predicted accuracy: a panel per model, with its verdict; a point per class and group."""
-    models = document["models"]
-    columns = min(4, len(models))
-    rows = -(-len(models) // columns)
-    figure = Figure(figsize=(max(2, columns) * SIDE, rows * (SIDE + 0.5) + 0.7))
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for panel, model in zip(panels, models, strict=False):
-        _law_panel(panel, model)
-    for panel in panels[len(models) :]:
-        panel.set_axis_off()
-    panels[0].legend(loc="upper left")
-    figure.supxlabel("predicted by the law [%]", fontsize="medium")
-    figure.supylabel("measured on the other half [%]", fontsize="medium")
-    words = f"One point per class and group. Bars: {LEVEL:.0%}, from photos and fit. "
-    words += f"Tolerance {100 * document['tolerance']:g} points."
-    figure.suptitle(words, fontsize=8, x=0.01, ha="left")
-    return figure
-
-
-def _law_panel(panel: Axes, model: dict[str, Any]) -> None:
-    panel.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":")
-    z = float(ndtri((1 + LEVEL) / 2))
-    for group, (colour, marker) in MARKS.items():
-        part = [c for c in model["classes"] if c["group"] == group]
-        x, y, error = (100 * np.array([c[k] for c in part]) for k in ("predicted", "measured", "standard_error"))
-        bars = np.minimum(z * error, [y, 100 - y])
-        panel.errorbar(
-            x, y, yerr=bars, fmt=marker, color=colour, ecolor=(colour, 0.4), elinewidth=0.9, markersize=4, label=group
-        )
-    name = model["model"]
-    lines = [name[i : i + LONGEST] for i in range(0, len(name), LONGEST)]
-    panel.set_title("\n".join([*lines, model["verdict"]]), fontsize=8, parse_math=False)
-    panel.set(xlim=(-3, 103), ylim=(-3, 103), aspect="equal")

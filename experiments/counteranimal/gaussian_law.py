@@ -7,7 +7,6 @@ independent of both. Scores that are linear in features have the same form, so t
 
 m_y is the mean of class y, a_b the effect of background b in every class, Sigma is shared. For two labels P is Phi of
 a scaled gap. For more it is an orthant probability, estimated with scrambled Sobol points.
-With `own_effects` each class has its own background effects, so only the Gaussian noise is tested.
 
 Letters: N photos, K labels, k = K - 1, G cells (class, background) with photos, p parameters per score, R scrambles
 of M points.
@@ -27,13 +26,12 @@ NEVER = 5.5  # standard deviations; a label this far behind is first with probab
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of photos. Photos of one object share a `cluster` and are not independent."""
+    """Scores of independent photos."""
 
     scores: Float[np.ndarray, "N K"]
     truth: Int[np.ndarray, " N"]
     background: Int[np.ndarray, " N"]
     common: Bool[np.ndarray, " N"]
-    cluster: Int[np.ndarray, " N"]
 
     def __getitem__(self, chosen: np.ndarray) -> "Scores":
         return Scores(*(getattr(self, field.name)[chosen] for field in fields(self)))
@@ -41,11 +39,6 @@ class Scores:
     @property
     def cell(self) -> Int[np.ndarray, "N 2"]:
         return np.column_stack([self.truth, self.background])
-
-    @property
-    def objects(self) -> bool:
-        """Whether several photos show the same object."""
-        return len(np.unique(self.cluster)) < len(self.cluster)
 
     @property
     def right(self) -> Bool[np.ndarray, " N"]:
@@ -73,28 +66,22 @@ def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
     return scores @ helmert(scores.shape[1]).T
 
 
-def fit(photos: Scores, own_effects: bool = False) -> Law:
+def fit(photos: Scores) -> Law:
     """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
     cells, where = np.unique(photos.cell, axis=0, return_inverse=True)
-    dummies = [(column[:, None] == np.unique(column)).astype(float) for column in cells.T]
-    design = np.eye(len(cells)) if own_effects else np.hstack(dummies)
-    return _least_squares(cells, where, design, _least_error(where, photos.cluster), rotated(photos.scores))
+    design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
+    return _least_squares(cells, where, design, rotated(photos.scores))
 
 
-def _least_error(where: Int[np.ndarray, " N"], cluster: Int[np.ndarray, " N"]) -> Float[np.ndarray, " G"]:
-    """Lower bound of the variance of a cell's mean, in units of Sigma.
-
-    Photos of one object share their error, so only the number of objects counts.
-    """
-    if len(np.unique(cluster)) == len(cluster):
-        return np.zeros(where.max() + 1)
-    pairs = np.unique(np.column_stack([where, cluster]), axis=0)
-    return 1 / np.bincount(pairs[:, 0])
+def redrawn(law: Law, rng: np.random.Generator) -> Law:
+    """A bootstrap fit: every residual is replaced by that of a random photo."""
+    left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
+    return _least_squares(
+        law.cells, law.where, law.design, law.means[law.where] + left[rng.integers(len(left), size=len(left))]
+    )
 
 
-def _least_squares(
-    cells: np.ndarray, where: np.ndarray, design: np.ndarray, least: Float[np.ndarray, " G"], y: np.ndarray
-) -> Law:
+def _least_squares(cells: np.ndarray, where: np.ndarray, design: np.ndarray, y: np.ndarray) -> Law:
     from sklearn.covariance import ledoit_wolf  # an optional extra
 
     counts = np.bincount(where).astype(float)
@@ -109,7 +96,7 @@ def _least_squares(
     residuals = y - means[where]
     covariance, shrinkage = ledoit_wolf(residuals, assume_centered=True)
     covariance = covariance * len(residuals) / freedom
-    return Law(cells, where, design, means, np.clip(leverage, least, 1), covariance, residuals, freedom, shrinkage)
+    return Law(cells, where, design, means, np.clip(leverage, 0, 1), covariance, residuals, freedom, shrinkage)
 
 
 def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:
@@ -156,29 +143,11 @@ def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
     return np.sqrt(values[kept, None]) * vectors[:, kept].T
 
 
-def redrawn(law: Law, cluster: Int[np.ndarray, " N"], rng: np.random.Generator) -> Law:
-    """A bootstrap fit: the residuals of each cluster are replaced by those of a random cluster."""
-    left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
-    members, sizes = np.unique(cluster, return_inverse=True, return_counts=True)[1:]
-    chosen = rng.integers(len(sizes), size=len(sizes))
-    if len(sizes) < len(cluster):
-        clusters = np.split(np.argsort(members, kind="stable"), np.cumsum(sizes)[:-1])
-        donors, chosen = chosen, np.empty(len(left), dtype=np.int64)
-        for own, donor in zip(clusters, donors, strict=True):
-            chosen[own] = np.resize(clusters[donor], len(own))
-    least = _least_error(law.where, cluster)
-    return _least_squares(law.cells, law.where, law.design, least, law.means[law.where] + left[chosen])
-
-
-def halves(photos: Scores, rng: np.random.Generator) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """(photos to fit, photos to measure): half of each cell of class and background; each object is in one half only.
-
-    A cell's odd photo goes to the fit, since a cell without a fit cannot be compared.
-    """
+def halves(photos: Scores, rng: np.random.Generator) -> Bool[np.ndarray, " N"]:
+    """The photos to fit: half of each cell, and its odd photo, since a cell without a fit cannot be compared."""
     fitted = np.zeros(len(photos.truth), dtype=bool)
-    strata = photos.truth if photos.objects else np.unique(photos.cell, axis=0, return_inverse=True)[1]
+    strata = np.unique(photos.cell, axis=0, return_inverse=True)[1]
     for stratum in np.unique(strata):
-        names = np.unique(photos.cluster[strata == stratum])
-        first = rng.permutation(names)[: -(-len(names) // 2)]
-        fitted |= (strata == stratum) & np.isin(photos.cluster, first)
-    return fitted, ~fitted
+        own = rng.permutation(np.flatnonzero(strata == stratum))
+        fitted[own[: -(-len(own) // 2)]] = True
+    return fitted

@@ -1,22 +1,25 @@
-"""Class names, prompt templates, and label spaces: the labels that compete for a photo.
+"""Class names and their indices, prompt templates, and label spaces: the labels that compete for a photo.
 
 open_clip's names differ from torchvision's in 362 of 1000 classes, and two names occur twice. So classes are matched
 by index, and every result records the list of names. The user's own classes come from a file.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from experiments.errors import RequestError, unknown
 from experiments.files import read_table, write_json
+from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
 SIMPLE = "A photo of {}."
@@ -75,12 +78,10 @@ class Vocabulary:
 
     @property
     def every_label(self) -> "LabelSpace":
-        """All labels compete."""
         return LabelSpace("1000" if self.imagenet else "own")
 
 
 def imagenet(choice: str) -> Vocabulary:
-    """ImageNet-1k's labels as a library spells them."""
     return Vocabulary(library_names(choice), choice)
 
 
@@ -89,8 +90,6 @@ def own_vocabulary(path: Path) -> Vocabulary:
 
     Columns are class, as in the data, and optionally name, the word in prompts, and prompt, a sentence that replaces
     the templates. A class may have several rows; the embeddings of all its prompts are averaged.
-
-    Raises RequestError for an unreadable file, fewer than two classes, and a repeated class in a text file.
     """
     if path.suffix.lower() == ".csv":
         rows = read_table(path, ("class",), "classes")
@@ -98,16 +97,19 @@ def own_vocabulary(path: Path) -> Vocabulary:
         rows = [{"class": name} for name in _lines(str(path), "the list of classes")]
         if len({row["class"] for row in rows}) < len(rows):
             raise RequestError(f"{str(path)!r} names a class twice; keep one of the lines")
-    by_class: dict[str, list[dict[str, str]]] = {}
+    words: dict[str, list[str]] = {row["class"]: [] for row in rows}
+    sentences: dict[str, list[str]] = {name: [] for name in words}
+    if len(words) < 2 or "" in words:
+        raise RequestError(f"{str(path)!r} names {len(words)} classes; at least two are needed, each with a name")
     for row in rows:
-        by_class.setdefault(row["class"], []).append(row)
-    if len(by_class) < 2 or "" in by_class:
-        raise RequestError(f"{str(path)!r} names {len(by_class)} classes; at least two are needed, each with a name")
-    words = tuple(
-        tuple(row.get("name") or name for row in own if not row.get("prompt")) for name, own in by_class.items()
+        name = row["class"]
+        if row.get("prompt"):
+            sentences[name].append(row["prompt"])
+        else:
+            words[name].append(row.get("name") or name)
+    return Vocabulary(
+        tuple(words), str(path), False, tuple(map(tuple, words.values())), tuple(map(tuple, sentences.values()))
     )
-    sentences = tuple(tuple(row["prompt"] for row in own if row.get("prompt")) for own in by_class.values())
-    return Vocabulary(tuple(by_class), str(path), False, words, sentences)
 
 
 def templates(choice: str) -> tuple[str, ...]:
@@ -173,29 +175,17 @@ def own_classes_name(count: int) -> str:
     return "45" if count == 45 else "data"
 
 
-def confusing_labels(
-    similarity: Float[np.ndarray, "C L"], classes: Sequence[int], count: int = CONFUSING
-) -> LabelSpace:
-    """1 vs 20: for each true class the labels of highest mean cosine, ties to the lower index, and the true label.
-
-    `similarity` holds the mean cosine of the photos of each of `classes` with every label.
-    """
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-    best = {int(index): tuple(row.tolist()) for index, row in zip(classes, order, strict=True)}
-    added = tuple(index for index, labels in best.items() if index not in labels)
-    return LabelSpace(str(CONFUSING), {i: labels + (i,) * (i in added) for i, labels in best.items()}, added)
-
-
 def save_confusing(path: Path, space: LabelSpace, vocabulary: Vocabulary, reference: dict[str, Any]) -> None:
-    """Write the sets, their list of classes and the reference model."""
-    document = {
-        "class_names": vocabulary.source,
-        "class_names_digest": digest(vocabulary.names),
-        "reference": reference,
-        "added": list(space.added),
-        "labels": {str(index): list(labels) for index, labels in (space.allowed or {}).items()},
-    }
-    write_json(path, document)
+    write_json(
+        path,
+        {
+            "class_names": vocabulary.source,
+            "class_names_digest": digest(vocabulary.names),
+            "reference": reference,
+            "added": list(space.added),
+            "labels": {str(index): list(labels) for index, labels in (space.allowed or {}).items()},
+        },
+    )
 
 
 def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -> LabelSpace:
@@ -214,3 +204,78 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
             f"{str(path)!r} has no confusing sets for these classes ({error}); leave --confusing out to compute them"
         ) from error
     return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})
+
+
+def indexed(folder: str, index: int) -> str:
+    """A class folder's name with its index in front, so that it is not ambiguous."""
+    return folder if folder.split(" ")[0] == str(index) else f"{index} {folder}"
+
+
+def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
+    """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
+    by_index: dict[int, str] = {}
+    for name in names:
+        if vocabulary is None:
+            index = imagenet_index(name)
+        elif name in vocabulary.names:
+            index = vocabulary.names.index(name)
+        else:
+            raise RequestError(
+                f"the class {name!r} is not in {vocabulary.source!r}{suggestion(name, vocabulary.names, quoted=True)}; "
+                "every class of the data needs a line there"
+            )
+        if index in by_index:
+            raise RequestError(f"class {index} is given twice, by {by_index[index]!r} and {name!r}; keep one of them")
+        by_index[index] = name
+    return {name: index for index, name in by_index.items()}
+
+
+def imagenet_index(name: str) -> int:
+    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name.
+
+    Raises RequestError for an unknown class, for a name of several classes, and for the name of another class than
+    that of the number; a name that ImageNet does not have may follow a number.
+    """
+    number, known = re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name), _known_names()
+    if number:
+        index, named = int(number[1]), number[2] or ""
+        if not 0 <= index < CLASS_COUNT:
+            raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")
+        others = {i for part in (named, *named.split(",")) for i in known.get(_words(part), ())}
+        if others and index not in others:
+            raise RequestError(
+                f"the class {name!r} is ambiguous: ImageNet's class {index} is {library_names('open_clip')[index]!r}, "
+                f"and {named!r} is class {min(others)}; correct the number or the name"
+            )
+        return index
+    words = _words(name)
+    indices = sorted(known.get(words, ()))
+    if not indices:
+        raise RequestError(
+            f"the class {name!r} has no leading index, and no class of ImageNet has this name or WordNet id"
+            f"{suggestion(words, known, quoted=True)}; classes of your own need --classes FILE"
+        )
+    if len(indices) > 1:
+        spelled = library_names("open_clip")  # they tell the classes apart
+        readings = ", ".join(f"{i} ({spelled[i]})" for i in indices)
+        raise RequestError(
+            f"the class {name!r} may be any of ImageNet's {readings}; put the index before its name, as in "
+            f"'{indices[0]} {name}', or give your own classes with --classes FILE"
+        )
+    return indices[0]
+
+
+@cache
+def _known_names() -> dict[str, set[int]]:
+    """Each open_clip name, WordNet id and synonym -> indices of its classes."""
+    info = installed("timm.data").ImageNetInfo()
+    by_name: dict[str, set[int]] = {}
+    for names in (library_names("open_clip"), info.label_names(), info.label_descriptions()):
+        for index, name in enumerate(names):
+            for part in (name, *name.split(",")):
+                by_name.setdefault(_words(part), set()).add(index)
+    return by_name
+
+
+def _words(name: str) -> str:
+    return " ".join(re.findall(r"\w+", name.lower().replace("_", " ")))

@@ -15,7 +15,7 @@ import tarfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
@@ -45,28 +45,6 @@ class Entry:
     object: str = ""
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Decodes photos. Decoding processes get a pickled copy."""
-
-    def key(self, path: str) -> Key:
-        """A key that changes with the photo; raises OSError if the photo is gone."""
-        ...
-
-    def image(self, path: str) -> "Image":
-        """The decoded photo; raises ValueError with the reason if it cannot be decoded."""
-        ...
-
-
-@dataclass(frozen=True)
-class Listing:
-    """All photos of a layout; `strays` are files and folders without photos."""
-
-    entries: list[Entry]
-    source: Source
-    strays: list[str]
-
-
 def printable(path: str) -> str:
     """A path in which bytes that are not UTF-8 are written as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -79,6 +57,66 @@ def hidden(path: str) -> bool:
 
 def is_photo(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in SUFFIXES and not hidden(path)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Photos below a root: whole files, or parts of tar files."""
+
+    root: Path
+    parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
+
+    def key(self, path: str) -> Key:
+        file, _, size = self.parts.get(path, (path, 0, None))
+        stat = (self.root / file).stat()
+        return path, stat.st_size if size is None else size, stat.st_mtime_ns
+
+    def image(self, path: str) -> "Image":
+        if path not in self.parts:
+            return decode(self.root / path)
+        name, offset, size = self.parts[path]
+        try:
+            with open(self.root / name, "rb") as file:
+                file.seek(offset)
+                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
+        except OSError as error:
+            raise ValueError(error.strerror or "cannot be read") from error
+        return decode_bytes(data)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Rows of a saved data set, opened once in each process; a photo's path is its row."""
+
+    root: Path
+
+    @cached_property
+    def rows(self) -> Any:
+        """The column of images, as stored bytes."""
+        from datasets import Image  # optional extra
+
+        return _opened(self.root).select_columns("image").cast_column("image", Image(decode=False))
+
+    def key(self, path: str) -> Key:
+        return path, 0, (self.root / STATE).stat().st_mtime_ns
+
+    def image(self, path: str) -> "Image":
+        """The photo decoded from its stored bytes, or from the file that its row names."""
+        stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
+        if stored["bytes"] is not None:
+            return decode_bytes(stored["bytes"])
+        if stored["path"] is None:
+            raise ValueError("no image in this row")
+        return decode(Path(stored["path"]))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All photos of a layout; `strays` are files and folders without photos."""
+
+    entries: list[Entry]
+    source: Files | Saved
+    strays: list[str]
 
 
 def list_photos(root: Path) -> Listing:
@@ -100,33 +138,6 @@ def list_photos(root: Path) -> Listing:
     return _shards(root, shards) if shards else _folders(root)
 
 
-@dataclass(frozen=True)
-class Files:
-    """Photos below a root: whole files, or parts of tar files."""
-
-    root: Path
-    parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
-
-    def key(self, path: str) -> Key:
-        """Path, size, and the file's modification time."""
-        file, _, size = self.parts.get(path, (path, 0, None))
-        stat = (self.root / file).stat()
-        return path, stat.st_size if size is None else size, stat.st_mtime_ns
-
-    def image(self, path: str) -> "Image":
-        """The decoded photo."""
-        if path not in self.parts:
-            return decode(self.root / path)
-        name, offset, size = self.parts[path]
-        try:
-            with open(self.root / name, "rb") as file:
-                file.seek(offset)
-                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
-        except OSError as error:
-            raise ValueError(error.strerror or "cannot be read") from error
-        return decode_bytes(data)
-
-
 def _folders(root: Path) -> Listing:
     entries, folders, strays = [], [], []
     for file in sorted(file for depth in ("*", "*/*", "*/*/*") for file in root.glob(depth)):
@@ -139,19 +150,14 @@ def _folders(root: Path) -> Listing:
         else:
             strays.append(path)
     if {MANIFEST, REQUEST} & set(strays):
-        entries = _with_objects(root, entries)
+        if not (root / MANIFEST).exists():
+            raise RequestError(f"the composites in {str(root)!r} are not finished; run the same compose command again")
+        objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
+        entries = [replace(entry, object=objects.get(entry.path, "")) for entry in entries]
         strays = [stray for stray in strays if stray not in (MANIFEST, REQUEST)]
     used = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents}
     empty = [folder for folder in folders if folder not in used and str(PurePosixPath(folder).parent) in used]
     return Listing(entries, Files(root), strays + empty)
-
-
-def _with_objects(root: Path, entries: list[Entry]) -> list[Entry]:
-    """The entries of composites with their objects."""
-    if not (root / MANIFEST).exists():
-        raise RequestError(f"the composites in {str(root)!r} are not finished; run the same compose command again")
-    objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
-    return [replace(entry, object=objects.get(entry.path, "")) for entry in entries]
 
 
 def _table(table: Path) -> Listing:
@@ -229,33 +235,6 @@ def _shard_entry(path: str, described: bytes | None) -> Entry:
         ) from error
 
 
-@dataclass(frozen=True)
-class Saved:
-    """Rows of a saved data set, opened once in each process; a photo's path is its row."""
-
-    root: Path
-
-    @cached_property
-    def rows(self) -> Any:
-        """The column of images, as stored bytes."""
-        from datasets import Image  # optional extra
-
-        return _opened(self.root).select_columns("image").cast_column("image", Image(decode=False))
-
-    def key(self, path: str) -> Key:
-        """Row, and the time of writing."""
-        return path, 0, (self.root / STATE).stat().st_mtime_ns
-
-    def image(self, path: str) -> "Image":
-        """The photo decoded from its stored bytes, or from the file that its row names."""
-        stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
-        if stored["bytes"] is not None:
-            return decode_bytes(stored["bytes"])
-        if stored["path"] is None:
-            raise ValueError("no image in this row")
-        return decode(Path(stored["path"]))
-
-
 def _saved(root: Path) -> Listing:
     if not (root / STATE).exists():
         splits = ", ".join(sorted(str(path.parent) for path in root.glob(f"*/{STATE}")))
@@ -271,7 +250,7 @@ def _saved(root: Path) -> Listing:
     try:
         texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
     except Exception as error:  # damaged Arrow files raise different types
-        raise _damaged(root, error) from error
+        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
     return Listing(entries, Saved(root), [])
@@ -280,19 +259,15 @@ def _saved(root: Path) -> Listing:
 def _opened(root: Path) -> Any:
     try:
         from datasets import load_from_disk  # optional extra
+
+        return load_from_disk(str(root))
     except ImportError as error:
         raise RequestError(
             "a saved data set needs datasets, which is not installed; in the checkout run: "
             "python -m pip install -e '.[hf]'"
         ) from error
-    try:
-        return load_from_disk(str(root))
     except Exception as error:  # damaged Arrow files raise different types
-        raise _damaged(root, error) from error
-
-
-def _damaged(root: Path, error: Exception) -> RequestError:
-    return RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again")
+        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
 
 
 def _texts(data: Any, column: str) -> list[str]:

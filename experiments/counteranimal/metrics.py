@@ -37,7 +37,6 @@ QUANTITIES = ("common", "counter", "drop")
 REPLICATES = 10_000
 TOP = 5  # answers
 FEWEST = 10  # with fewer objects the bootstrap interval is too narrow
-STREAMS = {"classes": "paired bootstrap", "objects": "paired object bootstrap"}
 
 
 @dataclass(frozen=True)
@@ -190,30 +189,27 @@ def paired(
     second: Counts,
     seed: int = 0,
     mean: Mean = "macro",
-    unit: Literal["classes", "objects"] = "classes",
     replicates: int = REPLICATES,
 ) -> dict[str, Any] | None:
-    """Second model minus first on the units that are complete for both; None if there are none.
+    """Second model minus first on the classes that are complete for both; None if there are none.
 
-    Differences of means, their bootstrap intervals (the same units drawn for both models), and exact sign tests over
-    the units that differ. The interval is None if all differences are equal, or for fewer than FEWEST objects.
+    Differences of means, their bootstrap intervals (the same classes drawn for both models), and exact sign tests over
+    the classes that differ. The interval is None if all differences are equal.
     """
     a, b = first.complete, second.complete
-    place = {key: i for i, key in enumerate(b.index.tolist())}
-    shared = [(i, place[key]) for i, key in enumerate(a.index.tolist()) if key in place]
-    if not shared:
+    shared, mine, others = np.intersect1d(a.index, b.index, return_indices=True)
+    if not len(shared):
         return None
-    a, b = (counts[list(chosen)] for counts, chosen in zip((a, b), zip(*shared, strict=True), strict=True))
-    weights = resamples(len(shared), replicates, numpy_stream(seed, STREAMS[unit]))
+    a, b = a[mine], b[others]
+    weights = resamples(len(shared), replicates, numpy_stream(seed, "paired bootstrap"))
     differences = settled(with_drop(b.accuracy - a.accuracy)).T
     value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
     drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
-    result: dict[str, Any] = {unit: len(shared), "mean": mean}
+    result: dict[str, Any] = {"classes": len(shared), "mean": mean}
     for name, each, total, sample in zip(QUANTITIES, differences, value.tolist(), drawn, strict=True):
         up, down = int((each > 0).sum()), int((each < 0).sum())
-        enough = unit == "classes" or len(shared) >= FEWEST
-        interval = bootstrap_interval(sample, len(shared)) if enough else None
-        sign = {f"{unit}_up": up, f"{unit}_down": down, "sign_test_p": sign_test(up, down)}
+        interval = bootstrap_interval(sample, len(shared))
+        sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}
         result[name] = {"difference": total, "interval": interval and list(interval), **sign}
     return result
 

@@ -22,12 +22,9 @@ Activation = Literal["auto", "on", "off"]  # QuickGELU
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a model's weights are loaded."""
-
     weights: Path | None = None  # weights file; None: the tag's weights
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False  # run code that is stored in the file
-    averaged: bool | None = None  # use the running mean of the weights; None: the file holds only one of both
     classes: int | None = None  # outputs of a classifier from a file; None: the 1000 of ImageNet-1k
 
 
@@ -51,19 +48,18 @@ def finished(model: LoadedModel) -> LoadedModel:
     """The model in evaluation mode (open_clip returns training mode), with its settings and its key."""
     model.module.eval()
     known = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
-    key = None if model.configuration is None else digest({**known, **model.configuration})
+    key = None if model.configuration is None else feature_key({**known, **model.configuration})
     settings = {"activation": activations(model.module), "versions": versions(), **known, **model.settings}
     return replace(model, settings=settings, key=key)
 
 
-def digest(parts: dict[str, Any]) -> str:
+def feature_key(parts: dict[str, Any]) -> str:
     """SHA-256 of `parts` as JSON, together with FORMAT and the library versions."""
     known = {"format": FORMAT, "versions": versions(), **parts}
     return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
-    """The versions of the libraries that are installed."""
     present = {}
     for name in DISTRIBUTIONS:
         with suppress(PackageNotFoundError):

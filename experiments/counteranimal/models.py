@@ -13,7 +13,7 @@ runs only if the user says so.
 """
 
 import runpy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,7 @@ from typing import Any
 
 from experiments.counteranimal import transformers_models
 from experiments.counteranimal.labels import CLASS_COUNT, installed
-from experiments.counteranimal.lvlm import model as language_models
-from experiments.counteranimal.lvlm.model import LanguageModel
+from experiments.counteranimal.language_models import LanguageModel
 from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
 from experiments.errors import RequestError, RunError, unknown
 from simulator.naming import suggestion
@@ -51,13 +50,10 @@ def check_spec(spec: str, options: LoadOptions) -> None:
         raise RequestError(f"--quick-gelu {options.quick_gelu} is for CLIPs of open_clip:, not for {spec!r}")
     if kind in ("hf", "python", "lvlm") and options.weights is not None:
         raise RequestError(f"--weights does not go with {kind}:, whose models have their own weights; leave it out")
-    if options.averaged is not None and (kind not in ("torchvision", "timm") or options.weights is None):
-        raise RequestError(f"--ema and --no-ema are for a --weights file of timm or torchvision, not for {spec!r}")
     KINDS[kind][0](name, options)
 
 
 def check_has_features(spec: str) -> None:
-    """Raise RequestError for a language model."""
     if spec.startswith("lvlm:"):
         raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
 
@@ -78,7 +74,7 @@ def load(spec: str, options: LoadOptions = DEFAULTS) -> LoadedModel | LanguageMo
     model = KINDS[kind][1](name, options)
     if isinstance(model, LanguageModel):
         return model
-    settings = {"quick_gelu": options.quick_gelu, "ema": options.averaged, **model.settings}
+    settings = {"quick_gelu": options.quick_gelu, **model.settings}
     if options.weights is not None:
         settings["weights"] = f"file {options.weights.name}"
     configuration = None if model.configuration is None else {"kind": kind, **model.configuration}
@@ -204,8 +200,11 @@ def _timm(spec: str, options: LoadOptions) -> LoadedModel:
 
 
 def _load_state(module: Any, options: LoadOptions) -> None:
+    from timm.models import load_state_dict  # optional extra
+
     with _fitting(options.weights, options.trust_pickle):
-        module.load_state_dict(_read_state(options.weights, options.trust_pickle, options.averaged))
+        # The running mean of the weights, if the file has one; names without the prefixes of wrappers.
+        module.load_state_dict(load_state_dict(str(options.weights), weights_only=not options.trust_pickle))
 
 
 @contextmanager
@@ -222,28 +221,6 @@ def _fitting(file: Path, trust_pickle: bool) -> Iterator[None]:
                 "convert it to safetensors, or pass --trust-pickle if you trust its origin"
             ) from error
         raise RequestError(f"the weights in {str(file)!r} do not fit the model ({one_line(error)})") from error
-
-
-def _read_state(file: Path, trust_pickle: bool, averaged: bool | None = None) -> dict[str, Any]:
-    """Names and tensors from a training checkpoint of timm or torchvision, or from a plain weights file.
-
-    Raises RequestError if the file has weights and their running mean but `averaged` is None, or lacks the chosen one.
-    """
-    import torch  # start-up time
-    from timm.models import clean_state_dict  # optional extra
-
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file  # optional extra
-
-        checkpoint = load_file(file)
-    else:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=not trust_pickle)
-    keys = ("state_dict", "model", "state_dict_ema", "model_ema")
-    held = [key for key in keys if isinstance(checkpoint.get(key), Mapping)]
-    chosen = [key for key in held if averaged in (None, key.endswith("_ema"))]
-    if len(chosen) > 1 or (not chosen and (held or averaged)):
-        raise RequestError(f"{str(file)!r} holds {', '.join(held) or 'weights alone'}; see --ema and --no-ema")
-    return clean_state_dict(checkpoint[chosen[0]] if chosen else checkpoint)
 
 
 def _check_python(name: str, options: LoadOptions) -> None:
@@ -299,7 +276,7 @@ KINDS: dict[str, tuple[Callable[[str, LoadOptions], Any], Callable[[str, LoadOpt
     "open_clip": (_check_open_clip, _open_clip),
     "torchvision": (_torchvision_weights, _torchvision),
     "timm": (_check_timm, _timm),
-    "hf": (transformers_models.check, transformers_models.load),
+    "hf": (transformers_models.check, transformers_models.load_clip),
     "python": (_check_python, _python),
-    "lvlm": (transformers_models.check, language_models.load),
+    "lvlm": (transformers_models.check, transformers_models.load_language_model),
 }

@@ -6,13 +6,12 @@ Groups come from folder names or a column (`prefix`) or from a CSV file; with `e
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.class_names import class_indices
-from experiments.counteranimal.labels import Vocabulary
-from experiments.counteranimal.layouts import Entry, Listing, Source, list_photos, printable
+from experiments.counteranimal.labels import Vocabulary, class_indices
+from experiments.counteranimal.layouts import Entry, Files, Listing, Saved, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.progress import counting
@@ -44,13 +43,8 @@ class PhotoSet:
     photos: tuple[Photo, ...]
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
-    source: Source
+    source: Files | Saved
     own: bool = False  # whether indices point into the user's own classes instead of ImageNet-1k's
-
-    def counts(self) -> dict[int, tuple[int, int]]:
-        """Class index -> photos (common, counter), sorted by index."""
-        seen = Counter((photo.class_index, photo.group) for photo in self.photos)
-        return {index: (seen[index, "common"], seen[index, "counter"]) for index in sorted(self.classes)}
 
     @property
     def grouped(self) -> bool:
@@ -119,24 +113,23 @@ def _by_table(path: Path) -> GroupRule:
 
 
 def check_group(group: str, where: str) -> None:
-    """Raise RequestError for anything but the two groups."""
     if group not in GROUPS:
-        raise RequestError(f"group {group!r} in {where} is neither 'common' nor 'counter'")
+        raise RequestError(f"group {group[:40]!r} in {where} is neither 'common' nor 'counter'")
 
 
 def _without_groups(root: Path, listing: Listing, groups: str) -> str:
-    """The error message if no photo has a group."""
     if not listing.entries:
         deeper = sorted(root.glob("*/*/*/*"))
         hint = f"; try {str(deeper[0].parents[2])!r}" if deeper else ""
         return f"{str(root)!r} has no photos two levels below it{hint}"
     examples = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
-    if groups != PREFIX:
-        return f"no background of {str(root)!r} is in {groups!r}; the first ones are {examples}"
-    return (
-        f"{str(root)!r} has backgrounds that begin with neither common- nor counter-, the first ones are {examples}; "
-        f"--groups FILE.csv (columns background, group) assigns them, --groups {EACH} reports each background alone"
-    )
+    wanted = f"is in {groups!r}"
+    if groups == PREFIX:
+        wanted = (
+            "begins with common- or counter-; --groups FILE.csv (columns background, group) assigns groups, "
+            f"--groups {EACH} reports each background alone"
+        )
+    return f"no background of {str(root)!r} (the first are {examples}) {wanted}"
 
 
 def unreadable(photo_set: PhotoSet, advance: Callable[[int], None] = lambda photos: None) -> dict[str, str]:
@@ -172,26 +165,23 @@ def inspect(
 
 def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
     """Counts of the readable photos, with the paper's counts for comparison."""
-    good = replace(photo_set, photos=tuple(p for p in photo_set.photos if p.path not in bad))
     published = {c.index: c.photos for c in published_classes()}
     known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)
     groups = GROUPS if photo_set.grouped else ()
     classes: list[dict[str, Any]] = []
-    for index, (common, counter) in good.counts().items():
+    for index in sorted(photo_set.classes):
+        photos = [p for p in photo_set.photos if p.class_index == index and p.path not in bad]
+        counts = Counter((p.group, p.background) for p in sorted(photos, key=lambda p: p.background))
         printed = published[index] if known else (None, None)
-        photos = sorted((p for p in good.photos if p.class_index == index), key=lambda p: p.background)
+        by_group = {group: {b: n for (g, b), n in counts.items() if g == group} for group in groups or ("",)}
         classes.append(
             {
                 "class_index": index,
-                "folder": good.classes[index],
+                "folder": photo_set.classes[index],
                 "n": len(photos),
-                "n_common": common,
-                "n_counter": counter,
-                "published_common": printed[0],
-                "published_counter": printed[1],
-                "backgrounds": {
-                    g: dict(Counter(p.background for p in photos if p.group == g)) for g in groups or ("",)
-                },
+                **{f"n_{group}": sum(by_group.get(group, {}).values()) for group in GROUPS},
+                **{f"published_{group}": n for group, n in zip(GROUPS, printed, strict=True)},
+                "backgrounds": by_group,
             }
         )
     common, counter = (sum(photos) for photos in zip(*published.values(), strict=True))
@@ -200,9 +190,7 @@ def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, A
         "grouped": photo_set.grouped,
         "classes": classes,
         "n_classes": len(classes),
-        "n": len(good.photos),
-        "n_common": sum(c["n_common"] for c in classes),
-        "n_counter": sum(c["n_counter"] for c in classes),
+        **{name: sum(c[name] for c in classes) for name in ("n", "n_common", "n_counter")},
         "counteranimal": known,
         "published_n_common": common,
         "published_n_counter": counter,

@@ -20,7 +20,6 @@ from experiments.counteranimal.metrics import (
     drawn_accuracies,
     group_accuracies,
     intervals,
-    object_counts,
     paired,
     photo_bounds,
 )
@@ -29,29 +28,22 @@ from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY, summary_ro
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled
 from experiments.errors import RequestError, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
-from experiments.published.tables import classwise, later_work_rows, published_classes, published_rows
+from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row, row_of
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
 REPLICATES = 2000
-LATER_WORK = "published-since"
 MOST_PAIRED = 8  # models; more would give too many pairs to read
 Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Result:
-    """A row with, if known, its counts per class and (for composites) per object.
-
-    A row of another protocol is not `comparable`: it is shown, but not used for lines.
-    """
+    """A row with, if known, its counts per class."""
 
     row: Row
     classes: Counts | None = None
-    objects: Counts | None = None
-    comparable: bool = True
-    protocol: str = ""  # in words, for a row that is not comparable
     vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
 
     @property
@@ -64,7 +56,7 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     """The distinct results that `specs` name; equal model names get their source appended.
 
     A spec is a folder from evaluate or score, or a JSON file from these or from simulate/train/predict. It may also be
-    "published" (all rows of the protocol), "published:NAME" (one row) or "published-since" (not comparable later work).
+    "published" (all rows of the protocol) or "published:NAME" (one row).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
@@ -75,9 +67,13 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
     if not distinct:
         raise RequestError("nothing to compare; name a result folder or 'published'")
     results = list(distinct.values())
-    if len({result.vocabulary for result in results}) > 1:  # other classes differ in difficulty
-        other = {"comparable": False, "protocol": "classes of its own"}
-        results = [r if r.vocabulary == Result.vocabulary else replace(r, **other) for r in results]
+    first = results[0]
+    other = next((r for r in results if r.vocabulary != first.vocabulary), None)
+    if other is not None:
+        raise RequestError(
+            f"{first.row.model!r} and {other.row.model!r} have different classes, which differ in difficulty; compare "
+            "results of the same --classes"
+        )
     names = [result.row.model for result in results]
     return [
         replace(r, row=replace(r.row, model=f"{r.row.model} [{r.row.source}]")) if names.count(r.row.model) > 1 else r
@@ -86,8 +82,6 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
 
 
 def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    if spec == LATER_WORK:
-        return [Result(row, comparable=False, protocol=protocol) for row, protocol in later_work_rows()]
     if spec.split(":")[0] == "published":
         return _published(spec, mean, labels, prompt)
     return [result for file in _files(Path(spec)) for result in _from_file(file, mean)]
@@ -123,7 +117,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
-        raise unknown("result", str(path), ["published", LATER_WORK, *written])
+        raise unknown("result", str(path), ["published", *written])
     # A folder may hold one model's result and, from another run, subfolders of several models.
     files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
     files = files or [file for file in [path / "result.json"] if file.is_file()]
@@ -135,7 +129,7 @@ def _files(path: Path) -> list[Path]:
 def _from_file(file: Path, mean: Mean) -> list[Result]:
     try:
         document = json.loads(file.read_text(encoding="utf-8-sig"))
-        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()  # as it will be written
+        json.dumps([document, str(file)], allow_nan=False, ensure_ascii=False).encode()  # as they will be written
         return [_result(entry, file, mean) for entry in (document if isinstance(document, list) else [document])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RequestError(
@@ -174,8 +168,7 @@ def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
     counts = class_counts(predictions)
     accuracies = group_accuracies(counts, mean) if len(counts.complete.index) else np.full(2, np.nan)
     if np.allclose(accuracies, (row.common, row.counter), rtol=0, atol=1e-9):
-        objects = None if predictions.object is None else object_counts(predictions)
-        return replace(result, classes=counts, objects=objects)
+        return replace(result, classes=counts)
     if file.name == SUMMARY:
         raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; evaluate again")
     return result
@@ -186,8 +179,7 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
 
     The reference defaults to ImageNet models, otherwise to the first family with a line. A model of that family is
     measured from the line of the others, because it would pull a line of its own towards itself. A model with an
-    accuracy of 0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines. A model that is not
-    `comparable` is not used for lines either, and has no effective robustness.
+    accuracy of 0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines.
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
@@ -207,13 +199,13 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         left_out = len(others) < len(members)
         references = _references(others, seed) if left_out else whole
         robustness = None
-        if result.comparable and references and 0 < result.row.common < 1:
+        if references and 0 < result.row.common < 1:
             robustness = {
                 axis: _robustness(result, reference, seed) | {"left_out": left_out}
                 for axis, reference in references.items()
             }
-        known = {"comparable": result.comparable, "protocol": result.protocol or None, "at_edge": result.at_edge}
-        rows.append({"number": number, **result.row.record(), **known, "effective_robustness": robustness})
+        known = {"at_edge": result.at_edge, "effective_robustness": robustness}
+        rows.append({"number": number, **result.row.record(), **known})
     return {"reference": chosen, "rows": rows, "lines": lines, **_pairs(results, seed)}
 
 
@@ -231,8 +223,7 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def _on_line(results: Sequence[Result], family: str | None) -> list[Result]:
-    """The models of a family that its line may use."""
-    return [r for r in results if r.row.family == family and r.comparable and not r.at_edge]
+    return [r for r in results if r.row.family == family and not r.at_edge]
 
 
 def _accuracies(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
@@ -244,7 +235,7 @@ def _has_line(common: np.ndarray, counter: np.ndarray) -> bool:
 
 
 class Reference(NamedTuple):
-    """The line of the reference family, its bootstrap over models, and the family's range of common accuracy."""
+    """A line, its bootstrap over models, and the models' range of common accuracy."""
 
     line: Line
     draws: Line
@@ -310,14 +301,10 @@ def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span
 
 def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:
     """`pairs` of the first MOST_PAIRED models with class counts; the other models are `unpaired`."""
-    counted = [r for r in results if r.classes is not None and len(r.classes.complete.index)]
+    counted = [r for r in results if r.classes is not None]
     pairs = []
     for a, b in combinations(counted[:MOST_PAIRED], 2):
-        classes = paired(a.classes, b.classes, seed, a.row.mean or "macro") if a.vocabulary == b.vocabulary else None
-        if classes is None:
-            continue
-        pair = {"first": a.row.model, "second": b.row.model, **classes}
-        if a.objects is not None and b.objects is not None:
-            pair["objects"] = paired(a.objects, b.objects, seed, unit="objects")
-        pairs.append(pair)
+        classes = paired(a.classes, b.classes, seed, a.row.mean or "macro")
+        if classes is not None:
+            pairs.append({"first": a.row.model, "second": b.row.model, **classes})
     return {"pairs": pairs, "unpaired": [r.row.model for r in counted[MOST_PAIRED:]]}

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos, failures
-from experiments.counteranimal.labels import LabelSpace, Vocabulary, confusing_labels
+from experiments.counteranimal.labels import CONFUSING, LabelSpace, Vocabulary
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.predictions import Predictions
@@ -36,7 +36,6 @@ class Scored:
 
     @property
     def truth(self) -> Int[np.ndarray, " N"]:
-        """The index of each photo's class."""
         return np.array([photo.class_index for photo in self.photos], dtype=np.int64)
 
 
@@ -160,14 +159,19 @@ def predict(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> Predictio
 
 
 def confusing_space(scored: Scored) -> LabelSpace:
-    """1 vs 20 label sets from a reference model: the labels of highest mean cosine over a class's photos.
+    """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label.
 
-    Photos without finite scores are left out. Raises RunError for a class without others.
+    Ties go to the lower index. Photos without finite scores are left out.
     """
     finite = np.isfinite(scored.scores).all(axis=1)
-    classes = sorted(set(scored.truth.tolist()))
-    rows = [scored.scores[finite & (scored.truth == index)] for index in classes]
-    empty = [index for index, scores in zip(classes, rows, strict=True) if not len(scores)]
-    if empty:
-        raise RunError(f"the reference model has no finite score for class {empty[0]}")
-    return confusing_labels(np.stack([scores.mean(axis=0, dtype=np.float64) for scores in rows]), classes)
+    allowed, added = {}, []
+    for index in sorted(set(scored.truth.tolist())):
+        rows = scored.scores[finite & (scored.truth == index)]
+        if not len(rows):
+            raise RunError(f"the reference model has no finite score for class {index}")
+        best = np.argsort(-rows.mean(axis=0, dtype=np.float64), kind="stable")[:CONFUSING].tolist()
+        if index not in best:
+            best.append(index)
+            added.append(index)
+        allowed[index] = tuple(best)
+    return LabelSpace(str(CONFUSING), allowed, tuple(added))

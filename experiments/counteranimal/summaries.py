@@ -1,4 +1,4 @@
-"""The result of one model: a summary, its ranks among the published models, and four files.
+"""The result of one model: a summary and four files.
 
 A result folder holds predictions.csv, per_class.csv, per_background.csv and, written last, summary.json.
 """
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
@@ -23,11 +22,9 @@ from experiments.counteranimal.metrics import (
 )
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
-from experiments.effective_robustness import SMALLEST_FAMILY, fit_line, usable
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json, write_text
 from experiments.provenance import provenance
-from experiments.published.tables import published_classes, published_name, published_rows
 from experiments.results import Row
 
 WORST = 5  # classes that a summary lists
@@ -45,7 +42,7 @@ def summarise(
     complete = counts.complete
     if not len(complete.index):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
-    document = {"source": source, "model": model, "family": family, "seed": seed, "standing": None, **settings}
+    document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
     document |= summary(counts, seed, predictions.grouped) | accuracy_breakdown(predictions)
     if predictions.grouped:
         drops = pd.DataFrame(with_drop(complete.accuracy), columns=["common", "counter", "drop"])
@@ -54,13 +51,10 @@ def summarise(
         document["worst_classes"] = largest.head(WORST).to_dict("records")
         if predictions.object is not None:
             document["paired"] = object_effect(predictions, seed)
-        if set(complete.index.tolist()) == {c.index for c in published_classes()}:
-            document["standing"] = standing(summary_row(document, "macro"), settings["prompts"] or "simple")
     return {**document, "provenance": provenance()}
 
 
 def write_result(folder: Path, document: dict[str, Any], predictions: Predictions) -> None:
-    """Write the files of a result, the summary last."""
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
     _write_frame(folder / CLASSES, _class_table(class_counts(predictions), predictions.grouped))
@@ -76,17 +70,7 @@ def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
     """One row per class; accuracies of a group without photos are empty."""
     n, k, accuracy = counts.photos.T, counts.correct.T, with_drop(counts.accuracy).T
     if grouped:
-        names = [
-            "class_index",
-            "n_common",
-            "n_counter",
-            "correct_common",
-            "correct_counter",
-            "common",
-            "counter",
-            "drop",
-        ]
-        return pd.DataFrame(dict(zip(names, (counts.index, *n, *k, *accuracy), strict=True)))
+        return pd.DataFrame(dict(zip(CLASS_COLUMNS, (counts.index, *n, *k, *accuracy), strict=True)))
     return pd.DataFrame({"class_index": counts.index, "n": n[0], "correct": k[0], "accuracy": accuracy[0]})
 
 
@@ -119,7 +103,6 @@ def score_files(
     family: str | None = None,
     labels: str = "1000",
     classes: Vocabulary | None = None,
-    prompts: str = "simple",
     seed: int = 0,
     output: Path | None = None,
 ) -> list[dict[str, Any]]:
@@ -148,7 +131,7 @@ def score_files(
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
-        settings = {"prompts": prompts, "labels": own_labels if labels == "45" else labels, "data": str(path), **own}
+        settings = {"labels": own_labels if labels == "45" else labels, "data": str(path), **own}
         documents.append(summarise(str(path), model, family or model, predictions, settings, seed))
         if folder is not None:
             write_result(folder, documents[-1], predictions)
@@ -158,45 +141,6 @@ def score_files(
 def _model_of(path: Path) -> str:
     """The file's name without its suffix; for predictions.csv the folder's name."""
     return path.resolve().parent.name if path.name == PREDICTIONS else path.stem
-
-
-def standing(row: Row, prompt: str = "simple") -> dict[str, Any] | None:
-    """The ranks of a result among the published rows of its protocol; None without published rows.
-
-    Rank 1 is the highest accuracy or the smallest drop. The drop has no rank if the common accuracy is below every
-    published one: a drop is at most the common accuracy, so the worst models would be first.
-    effective_robustness is the counter accuracy above each family's line on logit axes. `extrapolated` names families
-    whose range excludes the row's common accuracy. `printed` is the paper's row of the same checkpoint.
-    """
-    rows = published_rows(row.labels or "1000", prompt, row.mean or "macro")
-    if not rows:
-        return None
-    above: dict[str, float] = {}
-    extrapolated = []
-    for family in ("CLIP", "ImageNet"):
-        x, y = (np.array([getattr(r, g) for r in rows if r.family == family]) for g in GROUPS)
-        if len(x) >= SMALLEST_FAMILY and usable(np.array([row.common]), np.array([row.counter])).all():
-            above[family] = float(row.counter - fit_line(x, y, "logit").at(np.array([row.common]))[0])
-            if not x.min() <= row.common <= x.max():
-                extrapolated.append(family)
-    nearest = min(rows, key=lambda r: (r.common - row.common) ** 2 + (r.counter - row.counter) ** 2)
-    comparable = row.common >= min(r.common for r in rows)
-    printed = next((_figures(r) for r in rows if r.model == published_name(row.model)), None)
-    return {
-        "of": len(rows),
-        "rank_common": 1 + sum(r.common > row.common for r in rows),
-        "rank_counter": 1 + sum(r.counter > row.counter for r in rows),
-        "rank_drop": 1 + sum(r.drop < row.drop for r in rows) if comparable else None,
-        "nearest": _figures(nearest),
-        "effective_robustness": above,
-        "extrapolated": extrapolated,
-        "printed": printed,
-        "off_printed": None if printed is None else {g: getattr(row, g) - printed[g] for g in GROUPS},
-    }
-
-
-def _figures(row: Row) -> dict[str, Any]:
-    return {"model": row.model, "common": row.common, "counter": row.counter}
 
 
 def summary_row(document: dict[str, Any], mean: Mean) -> Row:

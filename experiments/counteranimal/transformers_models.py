@@ -1,15 +1,18 @@
-"""Zero-shot models of the transformers library: CLIP, SigLIP and similar ones, from a folder or from the hub.
+"""Models of the transformers library, from a folder or from the hub: zero-shot CLIPs and vision language models.
 
-Each model runs as in the library's pipeline for zero-shot image classification: its own image processor, its own
-tokenizer and padding, its own projection. Scores are cosines: a scale and a bias do not change their order.
+A CLIP runs as in the library's pipeline for zero-shot image classification: its own image processor, its own tokenizer
+and padding, its own projection. Scores are cosines: a scale and a bias do not change their order. Code that is stored
+with a model does not run.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal.labels import installed
-from experiments.counteranimal.model import LoadedModel, LoadOptions, loading
+from experiments.counteranimal.language_models import ANSWER, QUESTION, LanguageModel, prompt_of
+from experiments.counteranimal.model import LoadedModel, LoadOptions, feature_key, loading, versions, weights_hash
 from experiments.errors import RequestError
 
 # Model types with separate towers for a plain image and a text. SigLIP 2 with fixed resolution has type "siglip".
@@ -17,8 +20,6 @@ from experiments.errors import RequestError
 KNOWN = ("align", "altclip", "chinese_clip", "clip", "clipseg", "metaclip_2", "siglip")
 SIGLIP_TEXT = 64  # tokens per text in SigLIP's training, with unmasked padding
 LONGEST = 77  # tokens per text for the other types, as in CLIP; some towers accept 512
-
-
 WAY_OUT = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files"
 
 
@@ -30,21 +31,19 @@ def check(name: str, options: LoadOptions) -> None:
         raise RequestError(f"{name!r} is neither the folder of a model, with a config.json, nor ORG/NAME on the hub")
 
 
-def load(name: str, options: LoadOptions) -> LoadedModel:
-    """A model from a folder, or from ORG/NAME on the hub or in its cache; code stored with it does not run."""
+def load_clip(name: str, options: LoadOptions) -> LoadedModel:
     transformers = installed("transformers")
-    with loading(f"hf:{name}", WAY_OUT):
-        config = transformers.AutoConfig.from_pretrained(name)
+
+    def checked(config: Any) -> None:
         if config.model_type not in KNOWN:
             raise RequestError(
                 f"hf:{name} holds a model of type {config.model_type!r}; known types are {', '.join(KNOWN)}"
             )
-        module, report = transformers.AutoModelForZeroShotImageClassification.from_pretrained(
-            name, output_loading_info=True
-        )
+
+    module, config = _module(f"hf:{name}", "AutoModelForZeroShotImageClassification", checked)
+    with loading(f"hf:{name}", WAY_OUT):
         processor = transformers.AutoImageProcessor.from_pretrained(name)
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-    check_complete(f"hf:{name}", report)
     module.float()  # transformers 5 keeps the precision of the file
     siglip = config.model_type == "siglip"
     longest = min(SIGLIP_TEXT if siglip else LONGEST, config.text_config.max_position_embeddings)
@@ -65,13 +64,67 @@ def load(name: str, options: LoadOptions) -> LoadedModel:
     )
 
 
-def check_complete(spec: str, report: dict[str, Any]) -> None:
-    """Raises RequestError for missing or misshapen weights; the library fills them with random numbers."""
+def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
+    """A causal language model that answers questions about photos, with its own processor."""
+    transformers, spec = installed("transformers"), f"lvlm:{name}"
+
+    def checked(config: Any) -> None:
+        if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
+            raise RequestError(
+                f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
+                "answers a question about a photo can be scored (pass a CLIP as hf:)"
+            )
+
+    module, config = _module(spec, "AutoModelForImageTextToText", checked)
+    with loading(spec, WAY_OUT):
+        processor = transformers.AutoProcessor.from_pretrained(name)
+        for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
+            if getattr(processor, part, None) is None:
+                raise RequestError(
+                    f"{spec} has no {part.replace('_', ' ')}; put the model's own files beside its weights"
+                )
+        prompt = prompt_of(spec, processor)
+    weights = weights_hash(module)
+    settings = {
+        "weights": name,
+        "weights_hash": weights,
+        "question": QUESTION,
+        "answer": ANSWER,
+        "prompt": prompt.text,
+        "versions": versions(),
+    }
+    backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
+    key = feature_key(
+        {
+            "weights": weights,
+            "config": module.config.to_dict() | {"_name_or_path": None},
+            "processor": processor.to_dict(),
+            "tokenizer": type(processor.tokenizer).__name__,
+            "vocabulary": processor.tokenizer.get_vocab() if backend is None else backend.to_str(),
+        }
+    )
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)
+
+
+def _module(spec: str, kind: str, check_config: Callable[[Any], None]) -> tuple[Any, Any]:
+    """(module, configuration). Raises RequestError for missing or misshapen weights.
+
+    The library fills these with random numbers.
+    """
+    transformers, name = installed("transformers"), spec.partition(":")[2]
+    with loading(spec, WAY_OUT):
+        config = transformers.AutoConfig.from_pretrained(name)
+        check_config(config)
+        module, report = getattr(transformers, kind).from_pretrained(
+            name, output_loading_info=True, ignore_mismatched_sizes=True
+        )
     lacking = sorted(set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]})
     if lacking:
         raise RequestError(
             f"the weights of {spec} do not fit it: {len(lacking)} are missing or have a wrong shape, first {lacking[0]}"
         )
+    return module, config
 
 
 def _pooled(out: Any) -> Any:

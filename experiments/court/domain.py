@@ -171,18 +171,24 @@ def with_checked_values(claim: Claim) -> Claim:
 
 @contextmanager
 def author_errors(claim: Claim) -> Iterator[None]:
-    """Turn an error that passes through the author's functions or learners into a RequestError. Errors of ours stay."""
+    """Turn an error in the author's functions, or in a method of the author's learners, into a RequestError.
+
+    Errors of ours stay.
+    """
     ends = chain.from_iterable(given if isinstance(given, Axis) else [given] for given in claim.domain.values())
     functions = filter(callable, (claim.prediction, claim.threshold, claim.reference, *ends))
-    authors = _author_modules(*functions, *chain(*(type(learner).__mro__ for learner in claim.learners)))
+    authors = _author_modules(*functions, *map(type, claim.learners))
+    learners = [learner for learner in claim.learners if _author_modules(type(learner))]
     try:
         yield
     except SoberclipError:
         raise
     except (Exception, SystemExit) as error:
-        if authors.isdisjoint(frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)):
-            raise
-        raise _blamed(claim, error) from error
+        for frame, _ in walk_tb(error.__traceback__):
+            caller = frame.f_locals.get("self")
+            if frame.f_globals.get("__name__") in authors or any(caller is learner for learner in learners):
+                raise _blamed(claim, error) from error
+        raise
 
 
 def _author_modules(*makers: Callable) -> set[str]:

@@ -40,6 +40,7 @@ SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per worl
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where every replicate is a fit or an SVD
+LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
 Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -73,11 +74,15 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
 
     Raises RequestError if the quantity is defined nowhere.
     """
-    if finite(claim):
-        found = _by_pilots(claim, seed)
-    elif dimension(claim) == 0:
+    if dimension(claim) == 0:
         unit = np.zeros((1, 0))
-        found = _best(claim, unit, true_violation(claim, points_at(claim, unit)), 1)
+        points = points_at(claim, unit)
+        alone = (
+            pilot_violation(claim, single(points, 0), 512, seed, 0) if finite(claim) else true_violation(claim, points)
+        )
+        found = _best(claim, unit, np.reshape(alone, 1), 1)
+    elif finite(claim):
+        found = _by_pilots(claim, seed)
     else:
         found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
@@ -156,11 +161,11 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
 
     d = starts.shape[1]
     order = np.argsort(_lowest_if_nan(values))
-    low = float(np.min(values[np.isfinite(values)])) - 1.0
+    low = max(float(np.min(values[np.isfinite(values)])) - 1.0, -LARGEST)
 
     def loss(x):
         found = scale(np.atleast_2d(x.T))
-        found = -np.where(np.isfinite(found), found, low)
+        found = -np.clip(np.where(np.isfinite(found), found, low), -LARGEST, LARGEST)
         return found if x.ndim == 2 else float(found[0])
 
     result = differential_evolution(
@@ -183,16 +188,11 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.
     """
-    d = dimension(claim)
-    if d == 0:
-        unit = np.zeros((1, 0))
-        return _best(
-            claim, unit, np.array([pilot_violation(claim, single(points_at(claim, unit), 0), 512, seed, 0)]), 1
-        )
     direct = all(estimator_of(learner).exact for learner in claim.learners)
     direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
     rounds = ROUNDS if direct else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
+    d = dimension(claim)
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (kept, replicates) in enumerate(rounds):
         if number:

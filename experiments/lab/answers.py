@@ -1,6 +1,6 @@
 """The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,15 @@ from simulator.accuracy import Accuracy, in_words
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
+from theory.coverage import unseen
+from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
+from theory.learners import InfoNCE
 from theory.learners.base import UNDEFINED, Learner
 
 GROUPS = ("common", "counter", "balanced", "drop")
+PLACE = ("equivalent_correlation", "shortfall")
+MANY_PAIRS = 1e6  # a training set of this size leaves `uncovered_share` unseen
+MOST_REPLICATES = 10**7
 LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five minutes on one core
 
 
@@ -32,12 +38,38 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     law = known_law(mitigate, given)
     accuracy = population(law)
     ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval[:2]]
+    numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
         **in_groups(accuracy),
+        **numbers,
         "reliance": _reliance(law),
-        "interval95": ends and dict(zip(GROUPS[:2], ends, strict=True)),
+        "uncovered_share": _uncovered(law),
+        "interval95": ends and {**dict(zip(GROUPS[:2], ends, strict=True)), **intervals},
     }
+
+
+def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, float | None], dict[str, list[float]]]:
+    """Equivalent correlation and shortfall by their names in PLACE, and their intervals.
+
+    None where the world has no ideal curve, or the accuracies do not determine the correlation.
+    """
+    if world.views is not None or world.classes > MOST_CLASSES:
+        return dict.fromkeys(PLACE), {}
+    found = place()
+    numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
+    if found.interval is None:
+        return numbers, {}
+    ends = zip(PLACE, found.interval[:2], strict=True)
+    return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
+
+
+def _uncovered(law: Law) -> dict[str, float] | None:
+    """Shares of test images that MANY_PAIRS pairs do not teach a contrastive learner; None without a closed form."""
+    if not isinstance(law.learner, InfoNCE):
+        return None
+    shares = unseen(law.world, law.learner.prompt, MANY_PAIRS)
+    return shares and {"common": shares.common, "counter": shares.counter}
 
 
 def population(law: Law) -> Accuracy:
@@ -97,28 +129,32 @@ def simulate(
     """
     if not 2 <= n <= 10**12:
         raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
-    if replicates < 1:
-        raise RequestError(f"--replicates = {replicates} is below 1; the nearest valid value is 1")
+    if not 1 <= replicates <= MOST_REPLICATES:
+        near = min(max(replicates, 1), MOST_REPLICATES)
+        raise RequestError(f"--replicates = {replicates} lies outside [1, 1e7]; the nearest valid value is {near}")
     checked_seed(seed)
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
     method, numbers = _checked_method(setting, method), n * replicates * (world.dim_image + world.dim_text)
     if method == "direct" and numbers > LARGEST_DRAW:
+        exact = "--method exact, which costs the same for any n, or " if has_exact_law(learner, world) else ""
         raise RequestError(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
-            f"use --method exact, which costs the same for any n, or --n {n * LARGEST_DRAW // numbers}"
+            f"use {exact}fewer pairs or replicates"
         )
     accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
     common, counter = accuracy.mean(axis=0)
+    numbers, intervals = placed(world, lambda: equivalent_of_draws(world, accuracy))
     return {
         **_who(learner, mitigate, setting),
         "n": n,
         "method": method,
         "seed": seed,
         **in_groups(Accuracy(common, counter)),
+        **numbers,
         "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
-        "interval95": {g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])},
+        "interval95": {**{g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])}, **intervals},
         "predicted": predicted(setting),
     }
 

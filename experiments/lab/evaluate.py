@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.inference import interval95
+from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
-from experiments.lab.answers import GROUPS, in_groups, predicted, predicted_by
+from experiments.lab.answers import GROUPS, PLACE, in_groups, placed, predicted, predicted_by
 from experiments.lab.embedding_world import bridge
 from experiments.lab.setting import Setting
 from simulator.accuracy import Accuracy
@@ -25,7 +25,9 @@ from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.probes import score_reliance
 from simulator.towers.training import State
+from simulator.world import World
 from theory.coverage import unseen
+from theory.ideal_curve import equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
@@ -80,7 +82,7 @@ def result(
         replicates = evaluation.accuracies(ensemble, weights, name, trial)
         own = replace(setting, prompt=name)
         prompts[name] = {
-            **_measured(replicates, going),
+            **_measured(world, replicates, going),
             "reliance": _finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
             "predicted": predicted(own),
             **_beside(own, int(state.step)),
@@ -95,22 +97,25 @@ def result(
         "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
-        **{name: top[name] for name in (*GROUPS, *top["interval95"], "replicates", "interval95", "predicted")},
+        **{name: top[name] for name in (*GROUPS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted")},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
         "bridge": bridge(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
     }
 
 
-def _measured(replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
+def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray) -> dict[str, Any]:
     """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
+    draws = np.stack([replicates[group][:, going] for group in GROUPS[:2]], axis=2)  # (R, E, 2)
+    numbers, intervals = placed(world, lambda: equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1)))
     return {
         **in_groups(Accuracy(mean["common"], mean["counter"])),
         **mean,
+        **numbers,
         "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in range(len(going))],
-        "interval95": {group: _interval(values[:, going]) for group, values in replicates.items()},
+        "interval95": {**{group: _interval(values[:, going]) for group, values in replicates.items()}, **intervals},
     }
 
 
@@ -119,11 +124,11 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
 
     Models' spread does not show the error that shared images cause, so the spread over sets is added.
     """
-    own, shared = interval95(values.mean(axis=0)), interval95(values.mean(axis=1))
+    own, shared = (interval95(values.mean(axis=axis), REALS) for axis in (0, 1))
     if own is None or shared is None:
         return own
     mean, half = values.mean(), np.hypot(own[1] - own[0], shared[1] - shared[0]) / 2
-    return [float(mean - half), float(mean + half)]
+    return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
+from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis, axis, of_recipe
 from experiments.lab.config import read_toml, world_of
 from experiments.lab.execution import executor, run
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", "device", *TABLES)  # of a study file
-MOST_REPLICATES = 10**7
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 

@@ -21,9 +21,12 @@ from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
 from experiments.page import evidence, text
 from experiments.page.plot import plot
-from experiments.page.sliders import slider_data
 from experiments.page.svg import defined_once, formula_svg
+from simulator.prompts import prompt_row
+from simulator.quantities import quantity_of
+from simulator.world import World
 from theory.claims.catalogue import untried
+from theory.learners import named
 
 
 class Section(NamedTuple):
@@ -37,7 +40,34 @@ class Section(NamedTuple):
     figures: dict[str, Figure]  # by the names of their files
 
 
-SCRIPTS = ("tables.js", "theory.js", "explorer.js")
+SCRIPTS = ("claims.js", "theory.js", "explorer.js")
+PROMPTS = ("name", "mean", "background")  # prompts of all captions would need nested integrals
+LEARNERS = ("linear", "infonce", "least-squares", "bayes")
+# Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
+# hundred may differ by LARGEST_ERROR, if the grid misses an island of the decision region.
+ERRORS = {"linear": 1e-9, "least-squares": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
+LARGEST_ERROR = 1e-3
+
+
+class Knob(NamedTuple):
+    """A slider for a field of World."""
+
+    field: str
+    low: float
+    high: float
+    scale: str = "linear"
+
+
+KNOBS = (
+    Knob("p_spu", 0.5, 1.0, "one-minus"),
+    Knob("mu_inv", 0.2, 3.0),
+    Knob("mu_spu", 0.0, 4.0),
+    Knob("sigma_inv", 0.1, 3.0),
+    Knob("sigma_spu", 0.1, 3.0),
+    Knob("sigma_xi", 0.0, 20.0, "cube"),
+    Knob("mention_inv", 0.02, 1.0),
+    Knob("mention_spu", 0.0, 1.0),
+)
 
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
@@ -74,6 +104,27 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         **context,
     )
     return defined_once(page)
+
+
+def slider_data() -> dict[str, Any]:
+    """The variables of the page's template."""
+    fields = World.model_fields
+    return {
+        "knobs": [
+            {
+                **knob._asdict(),
+                "meaning": quantity_of(World.__annotations__[knob.field]).meaning,
+                "default": fields[knob.field].default,
+                "start": getattr(World(**text.ANSWER_WORLD), knob.field),
+            }
+            for knob in KNOBS
+        ],
+        "prompts": {name: prompt_row(name).words for name in PROMPTS},
+        "learners": {name: named(name).words for name in LEARNERS},
+        "dimension": fields["dim_image"].default,
+        "errors": f"{100 * ERRORS['infonce']:g}",
+        "largest": f"{100 * LARGEST_ERROR:g}",
+    }
 
 
 def anchor(claim: str) -> str:

@@ -219,15 +219,6 @@ def checkpoints() -> tuple[Checkpoint, ...]:
     )
 
 
-def published_name(spec: str) -> str | None:
-    """The model of Table 3 whose checkpoint `spec` names, None if there is none.
-
-    >>> published_name("open_clip:ViT-B-32/laion400m_e31")
-    'CLIP-LAION400M-ViT/B/32'
-    """
-    return next((c.model for c in checkpoints() if c.spec == spec), None)
-
-
 def checkpoint_spec(spec: str) -> str:
     """The specification of the checkpoint for "published:MODEL"; any other specification unchanged.
 

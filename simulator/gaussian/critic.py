@@ -131,8 +131,7 @@ def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: Seed
 
 
 def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
-    """t = u_spu/u_inv, weight on the background over weight on the object: infinite without the latter, nan
-    without both.
+    """t = u_spu/u_inv: infinite without weight on the object, nan without any weight.
 
     For K classes it is the ratio of means over every class's own coordinates, less the mean over classes.
     """

@@ -22,7 +22,7 @@ from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import check_known
 from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
-from simulator.quantities import check_integer
+from simulator.quantities import check_count
 from simulator.world import World
 
 ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
@@ -114,9 +114,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     if estimator == "linear":
         if embed_dim is not None:
-            check_integer("embed_dim", embed_dim)
-            if embed_dim < 1:
-                raise ValueError(f"embed_dim = {embed_dim} is below 1; the nearest valid value is 1")
+            check_count("embed_dim", embed_dim, 1)
         return Fitted(estimator, pairs.world, pairs.frames, sample_covariance(images, texts), embed_dim)
     if embed_dim is not None:
         raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")

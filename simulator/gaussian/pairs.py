@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from simulator.mixture import class_means
-from simulator.quantities import check_integer
+from simulator.quantities import check_count
 from simulator.streams import Points, Source, independent, numpy_stream
 
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ def draw_pairs(
     world: "World", frames: Frames, n: int, seed: int, *, stream: str = "pairs", **options
 ) -> Iterator[Pairs]:
     """The first n pairs of a stream, block by block."""
-    check_integer("n", n)
-    if n < 1:
-        raise ValueError(f"n = {n} is below 1; the nearest valid value is 1")
+    check_count("n", n, 1)
     size = block_size(world)
     for index in range(-(-n // size)):
         block = draw_block((world,), frames, seed, index, streams=(stream,), **options)

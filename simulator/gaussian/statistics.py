@@ -18,10 +18,11 @@ from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture
 from simulator.prompts import Prompt
-from simulator.quantities import check_integer
+from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
 
+ROUNDING = 1e-13  # of the largest score that a prompt and S allow
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
 
 
@@ -102,13 +103,17 @@ def covariance_critic(
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
     width: int | None = None,
 ) -> LinearCritic:
-    """The critics M = S, or their rank-`width` parts (Eckart-Young)."""
+    """The critics M = S, or their rank-`width` parts (Eckart-Young); scores of rounding errors alone become zero."""
     prompts = q @ frames[1].T
     if width is None:
-        return LinearCritic.of_vectors(prompts @ np.swapaxes(S, -1, -2), frames[0])
-    left, values, right = np.linalg.svd(S, full_matrices=False)
-    kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
-    return LinearCritic.of_vectors(kept @ np.swapaxes(left[..., :width], -1, -2), frames[0])
+        w = prompts @ np.swapaxes(S, -1, -2)
+    else:
+        left, values, right = np.linalg.svd(S, full_matrices=False)
+        kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
+        w = kept @ np.swapaxes(left[..., :width], -1, -2)
+    largest = np.linalg.norm(prompts, axis=-1) * np.linalg.norm(S, axis=(-2, -1))[..., None]
+    silent = np.linalg.norm(w, axis=-1) <= ROUNDING * largest
+    return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
 
 
 def cross_covariance(
@@ -142,12 +147,8 @@ def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
 
 
 def _check_request(n: int, replicates: int) -> None:
-    check_integer("n", n)
-    check_integer("replicates", replicates)
-    if not 2 <= n <= LARGEST_N:
-        raise ValueError(f"n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), LARGEST_N)}")
-    if replicates < 1:
-        raise ValueError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
+    check_count("n", n, 2, LARGEST_N)
+    check_count("replicates", replicates, 1)
 
 
 def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int, UInt8
 from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes
 from simulator.pixels.captions import table
 from simulator.pixels.scenery import Scenery, scenery
-from simulator.quantities import check_integer
+from simulator.quantities import check_count
 from simulator.streams import independent
 
 if TYPE_CHECKING:
@@ -115,12 +115,6 @@ class DrawnPixels:
 
 def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
-    check_integer("n", n)
-    most = LARGEST_DRAW // (3 * world.views.side**2)
-    if not 1 <= n <= most:
-        raise ValueError(
-            f"n = {n} images of side {world.views.side} lie outside the memory limit [1, {most}]; the nearest "
-            f"valid value is {min(max(n, 1), most)}"
-        )
+    check_count("n", n, 1, LARGEST_DRAW // (3 * world.views.side**2))
     scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)
     return DrawnPixels(world, scene, scenes, *rendered(scene, scenes))

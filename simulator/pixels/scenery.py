@@ -14,7 +14,7 @@ coco     `simulator.pixels.coco`
 import gzip
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -150,13 +150,8 @@ def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
 
 def _moved(assets: Any, device: str) -> Any:
     """A Scenery or Pictures with its tensors on a device."""
-    found = {field.name: getattr(assets, field.name) for field in fields(assets)}
-    for name, value in found.items():
-        if isinstance(value, torch.Tensor):
-            found[name] = value.to(device)
-        elif isinstance(value, Pictures):
-            found[name] = _moved(value, device)
-    return replace(assets, **found)
+    found = {name: _moved(x, device) if isinstance(x, Pictures) else x for name, x in vars(assets).items()}
+    return replace(assets, **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in found.items()})
 
 
 def _digits(views: Pixels, classes: int) -> Pictures:

@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.prompts import Prompt
+from simulator.quantities import check_count
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.evaluation import accuracies, prompts_of, trial
 from simulator.towers.group_batches import check_groups
@@ -64,9 +65,7 @@ class Towers:
         return Accuracy(found["common"], found["counter"])
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
-        """Every model's own accuracies by group: "common", "counter", and further groups of pixel worlds; as in
-        `each`.
-        """
+        """Accuracies as in `each` by group: "common", "counter", and further groups of pixel worlds."""
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt
         if prompt not in known:
@@ -154,8 +153,7 @@ def train(
     ProcessEnded
         If one of several processes ends before its models are trained.
     """
-    if models < 1:
-        raise ValueError(f"models = {models} is below 1; the nearest valid value is 1")
+    check_count("models", models, 1)
     worlds, shape = _listed(world)
     ensemble = Ensemble(
         recipe=recipe or Recipe(),

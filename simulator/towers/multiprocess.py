@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 
+from simulator.quantities import check_count
 from simulator.signals import block_signals
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.training import Refused, State, Stop, run
@@ -41,13 +42,7 @@ class ProcessEnded(RuntimeError):
 
 def check_processes(processes: int, ensemble: Ensemble) -> None:
     """Raise ValueError for a number of processes that cannot share the ensemble."""
-    models = len(ensemble.models)
-    if not 1 <= processes <= models:
-        near = min(max(processes, 1), models)
-        raise ValueError(
-            f"processes = {processes} lies outside [1, {models}], at least one model each; the nearest valid value is "
-            f"{near}"
-        )
+    check_count("processes", processes, 1, len(ensemble.models))
     if processes > 1 and not _on_cpu(ensemble):
         raise ValueError(
             f"processes = {processes} needs training and drawing on the CPU, not device = {ensemble.device!r} and "
@@ -60,9 +55,7 @@ def _on_cpu(ensemble: Ensemble) -> bool:
 
 
 def processes_for(ensemble: Ensemble) -> int:
-    """The fastest number of processes: one per torch thread and at most one per model; 1 for short runs and on a
-    GPU.
-    """
+    """The fastest number of processes: one per torch thread and at most one per model; 1 for short runs."""
     short = ensemble.recipe.steps * step_products(ensemble) < WORTH_SHARING
     if short or not _on_cpu(ensemble) or ensemble.group.size > 1:
         return 1

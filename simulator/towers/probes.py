@@ -21,10 +21,10 @@ PAIRS = 4096  # for `separation`
 
 
 def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None) -> Float[np.ndarray, " E"]:
-    """Reliance t, the scores' weight on the spurious latent over that on the invariant one: exact for linear
-    critics.
+    """Reliance t, the scores' weight on the spurious latent over that on the invariant one.
 
-    Otherwise by the best linear function of the latents under the test law, where the two are independent.
+    Exact for linear critics. Otherwise of the best linear function of the latents under the test law, where both are
+    independent.
     """
     K = ensemble.worlds[0].classes
     if linear_scores(ensemble.recipe, prompt):

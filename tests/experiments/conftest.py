@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may use the network
@@ -52,6 +53,12 @@ SPREAD = {  # class folder -> group folder -> photos; class 6 has an empty group
     "16 bulbul": {"common-sky": 4, "common-branch-with-fruit": 2, "counter-grass": 5},
     "30 bullfrog, Rana catesbeiana": {"common-water": 3, "counter-": 0},
 }
+
+
+def group_counts(photo_set):
+    """Class index -> number of photos (common, counter)."""
+    seen = Counter((photo.class_index, photo.group) for photo in photo_set.photos)
+    return {index: (seen[index, "common"], seen[index, "counter"]) for index in photo_set.classes}
 
 
 def draw_photo(path, seed, size=(50, 40)):

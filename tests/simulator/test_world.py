@@ -183,7 +183,8 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
     assert grid.p_spu.tolist() == [0.5, 0.75]
     with pytest.raises(AttributeError):
         grid.p_spu = 0.5
-    for array in (grid.p_spu, grid[:1].p_spu, Worlds.of([World(), World()]).mu_spu):
+    mixed = Worlds.of([World(), World(sigma_xi_text=0.5)])
+    for array in (grid.p_spu, grid[:1].p_spu, mixed.mu_spu, mixed.mean, mixed.correlation, mixed.text_noise):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.1
 
@@ -194,6 +195,12 @@ def test_a_grid_of_no_worlds():
     assert grid.mean.shape == (0, 2)
     assert grid.replace(mu_spu=2.0).shape == (0,)
     assert Worlds(p_spu=[0.5, 0.6])[[]].shape == (0,)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 10])
+def test_a_background_by_chance_has_no_correlation(classes):
+    """A rounding error would decide where no other block says anything."""
+    assert Worlds(p_spu=1 / classes, classes=classes).correlation[1] == 0
 
 
 def test_classes_are_one_number_where_they_agree():

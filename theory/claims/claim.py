@@ -201,7 +201,7 @@ class Claim:
             learner = getattr(self, name)
             if not isinstance(learner, Learner | str) and not (name == "against" and learner is None):
                 raise ValueError(f"{name} = {learner!r} is neither a learner nor the name of one")
-            object.__setattr__(self, name, learner and named(learner))
+            object.__setattr__(self, name, None if learner is None else named(learner))
         check_known("quantity", self.quantity, TOLERANCES)
         check_known("relation", self.relation, get_args(Relation))
         self._check_numbers()
@@ -277,16 +277,10 @@ class Claim:
         column = iter(np.moveaxis(np.asarray(unit, float), -1, 0))
         shape = np.asarray(unit).shape[:-1]
         for name in self.domain:
-            given = self.given(name, values)
+            given = axis_or_number(self.domain[name], values)
             value = given.place(next(column)) if isinstance(given, Axis) else given
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
-
-    def given(self, name: str, earlier: Mapping[str, Numbers]) -> Axis | Numbers:
-        """The domain's axis or number of a field, its functions called with the fields before it."""
-        fields = fields_before(earlier)
-        low, *high = (end(fields) if callable(end) else end for end in _ends(self.domain[name]))
-        return self.domain[name]._replace(low=low, high=high[0]) if high else low
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
@@ -303,8 +297,8 @@ class Claim:
         good = np.True_
         for name in self.domain:
             value = np.asarray(values[name])
-            given = self.given(name, values)
-            low, high = given[:2] if isinstance(given, Axis) else (given, given)
+            given = axis_or_number(self.domain[name], values)
+            low, high = np.asarray(_ends(given)[0]), np.asarray(_ends(given)[-1])
             if isinstance(given, Axis) and given.integer:
                 good = good & (value == np.rint(value))
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
@@ -362,6 +356,13 @@ def _ends(given: object) -> tuple:
     return given[:2] if isinstance(given, Axis) else (given,)
 
 
+def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
+    """An entry of a domain, its functions called with the fields before it."""
+    fields = fields_before(earlier)
+    low, *high = (end(fields) if callable(end) else end for end in _ends(given))
+    return given._replace(low=low, high=high[0]) if isinstance(given, Axis) else low
+
+
 def _check_domain(domain: object) -> None:
     example = 'such as {"p_spu": Axis(0.5, 1.0)}'
     if not isinstance(domain, Mapping) or not domain:
@@ -398,9 +399,7 @@ def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
 
 
 def _operator_norm(M: np.ndarray) -> Numbers:
-    """Largest singular value; for a 2 x 2 matrix by a formula, which proofs can use."""
-    if M.shape[-2:] != (2, 2):
-        return np.linalg.norm(M, ord=2, axis=(-2, -1))
+    """Largest singular value of a 2 x 2 matrix, by a formula, which proofs can use."""
     a, b, c, d = (M[..., i, j] for i in (0, 1) for j in (0, 1))
     return (np.sqrt((a + d) ** 2 + (b - c) ** 2) + np.sqrt((a - d) ** 2 + (b + c) ** 2)) / 2
 

@@ -11,11 +11,11 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -55,11 +55,9 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
             raise ValueError(
                 f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled"
             )
-        if np.any(S == 0):
-            raise ValueError(
-                "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
-            )
-        return over_worlds(lambda world: _many_classes(world, seed), worlds)
+        return over_worlds(
+            lambda world: many_class_replicates(world, many_class_parts(world, seed), world.agreement[1]), worlds
+        )
     if worlds.mean.shape[-1] > 2:
         return over_worlds(lambda world: _several_attributes(world, seed), worlds)
     return _one_attribute(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement)
@@ -179,44 +177,78 @@ def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
     return np.array([replicate(r) for r in range(REPLICATES)])
 
 
-def _many_classes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
-    """K >= 3 classes, class 0 the label: all coordinates on Sobol points except the object's coordinate of class 0.
+class Part(NamedTuple):
+    """Points of one replicate at which the blocks show one pattern of classes; class 0 is the label.
 
-    Given the others, class 0 is decided where that coordinate lies in an interval, whose probability Phi gives.
+    `own` is the background's log density f(a) of every class, `others` the log-sum-exp of f over the other classes, and
+    `further` the log density of the further attributes. `objects` holds the log densities of the object's coordinates
+    of the other classes, and `shown` the mean of class 0's, in standard deviations; both None where the object says
+    nothing about the label.
+    """
+
+    replicate: int
+    counter: bool
+    weight: float
+    own: Float[np.ndarray, "N K"]
+    others: Float[np.ndarray, "N K"]
+    further: Float[np.ndarray, "N K"]
+    objects: Float[np.ndarray, "N Kminus1"] | None
+    shown: float | None
+
+
+def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
+    """K >= 3 classes: all coordinates on Sobol points except the object's coordinate of class 0.
+
+    The parts do not depend on the background's correlation.
     """
     K, B = world.class_count, len(world.mean)
     S = image_variance(world)
-    p_inv = world.agreement[0]
-    codes, weights = class_patterns(np.array([p_inv, *[1 / K] * (B - 1)]), K)
-    codes, weights = codes[weights > 0], weights[weights > 0]
+    if np.any(S == 0):
+        raise ValueError(
+            "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
+        )
+    codes, weights = class_patterns(np.array([world.agreement[0], *[1 / K] * (B - 1)]), K)
     a = np.abs(world.mean[0]) / np.sqrt(S[0])
     blind = a == 0 or world.correlation[0] == 0  # the object says nothing about the label
-
-    def replicate(r):
+    for r in range(REPLICATES):
         noise = gaussian_points(B * K - 1, 11, seed * REPLICATES + r)
         rest = noise[:, K - 1 :].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
-        total = np.zeros(2)
-        for code, weight in zip(codes, weights, strict=True):
+        for code, weight in zip(codes[weights > 0], weights[weights > 0], strict=True):
             x = rest.copy()
             x[:, np.arange(B - 1), code[1:]] += world.mean[1:]
-            T = np.zeros((len(x), K))
-            for j in range(B - 1):
-                T += attribute_log_density(block_log_density(x[:, j], None, world, 1 + j), world.agreement[1 + j])
-            lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
-            if blind:
-                best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)
-                chance = np.where(best > 0, 0.0, 1.0 / ties)
-            else:
-                others = a * noise[:, : K - 1]  # log densities of the other classes' own object coordinates
-                if code[0] > 0:
-                    others[:, code[0] - 1] += a**2
-                low, high = _winning_range(others, lead, p_inv, K)
-                own = a if code[0] == 0 else 0.0
-                chance = np.maximum(ndtr(own - low / a) - ndtr(own - high / a), 0.0)
-            total[int(code[1] != 0)] += weight * chance.mean()
-        return total / [1 / K, 1 - 1 / K]
+            own, *further = (block_log_density(x[:, j], None, world, 1 + j) for j in range(B - 1))
+            fixed = np.zeros_like(own)
+            for f, p in zip(further, world.agreement[2:], strict=True):
+                fixed += attribute_log_density(f, p)
+            objects = None if blind else a * noise[:, : K - 1]
+            if not blind and code[0] > 0:
+                objects[:, code[0] - 1] += a**2
+            shown = None if blind else a * (code[0] == 0)
+            yield Part(r, bool(code[1] != 0), weight, own, log_sum_of_others(own), fixed, objects, shown)
 
-    return np.array([replicate(r) for r in range(REPLICATES)])
+
+def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
+    """Accuracies of the Bayes rule of a world whose background has this correlation; one row per replicate.
+
+    Given the coordinates of a part, class 0 is decided where its object's coordinate lies in an interval, whose
+    probability Phi gives.
+    """
+    K, p_inv = world.class_count, world.agreement[0]
+    a = np.abs(world.mean[0]) / np.sqrt(image_variance(world)[0])
+    with np.errstate(divide="ignore"):
+        same, other = np.log(correlation), np.log1p(-correlation) - np.log(K - 1)
+    total = np.zeros((REPLICATES, 2))
+    for part in parts:
+        T = np.logaddexp(same + part.own, other + part.others) + part.further
+        lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
+        if part.objects is None:
+            best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)
+            chance = np.where(best > 0, 0.0, 1.0 / ties)
+        else:
+            low, high = _winning_range(part.objects, lead, p_inv, K)
+            chance = np.maximum(ndtr(part.shown - low / a) - ndtr(part.shown - high / a), 0.0)
+        total[part.replicate, int(part.counter)] += part.weight * chance.mean()
+    return total / [1 / K, 1 - 1 / K]
 
 
 def _winning_range(

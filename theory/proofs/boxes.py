@@ -9,7 +9,6 @@ by whole numbers: along axis i from k_i 2^-l_i to (k_i + 1) 2^-l_i. So halves me
 float64 for l_i <= 50. Open boxes are a stack of blocks: memory stays small while thousands are bounded at once.
 """
 
-from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
@@ -25,8 +24,7 @@ BLOCK = 4096  # boxes at a time: their intervals fit into the second-level cache
 STATED = 0.9  # share of the slack that the stated bound of a box uses
 
 
-@dataclass
-class Boxes:
+class Boxes(NamedTuple):
     """Boxes, each with the alternative that holds on it and a bound of its f; an open box has neither."""
 
     level: np.ndarray  # (N, d) uint8
@@ -35,28 +33,17 @@ class Boxes:
     bound: np.ndarray  # (N,) float64, inf where none is known
     path: np.ndarray  # (N, 2) uint64: which half was taken at each halving, the first in the highest bit
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
         return len(self.bound)
-
-    def __getitem__(self, rows) -> "Boxes":
-        return Boxes(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
-
-    @classmethod
-    def joined(cls, parts: list["Boxes"]) -> "Boxes":
-        """The boxes of all parts."""
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
-
-    @classmethod
-    def cube(cls, dimension: int) -> "Boxes":
-        """The whole unit cube as one box."""
-        none = np.zeros((1, dimension))
-        path = np.zeros((1, 2), np.uint64)
-        return cls(none.astype(np.uint8), none.astype(np.uint64), np.zeros(1, np.uint8), np.full(1, np.inf), path)
 
     @property
     def volume(self) -> float:
         """Share of the cube, to rounding."""
         return float(np.exp2(-self.level.sum(axis=1, dtype=float)).sum())
+
+    def at(self, rows) -> "Boxes":
+        return Boxes(*(part[rows] for part in self))
 
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         """(low, high), (d, N) each, exact."""
@@ -65,15 +52,25 @@ class Boxes:
 
     def halves(self, axis: np.ndarray) -> "Boxes":
         """Both halves of each box along its axis, one beside the other."""
-        rows = np.repeat(np.arange(len(self)), 2)
+        rows = np.repeat(np.arange(self.size), 2)
         level, index, path = self.level[rows], self.index[rows], self.path[rows]
         depth = level.sum(axis=1, dtype=np.uint64)
-        side = np.tile(np.array([0, 1], np.uint64), len(self))
+        side = np.tile(np.array([0, 1], np.uint64), self.size)
         path[np.arange(len(rows)), depth // np.uint64(64)] |= side << (np.uint64(63) - depth % np.uint64(64))
         at = (np.arange(len(rows)), axis[rows])
         level[at] += 1
         index[at] = 2 * index[at] + side
         return Boxes(level, index, self.alternative[rows], self.bound[rows], path)
+
+
+def _cube(dimension: int) -> Boxes:
+    """The whole unit cube as one box."""
+    whole = np.zeros((1, dimension), np.uint64)
+    return Boxes(whole.astype(np.uint8), whole, np.zeros(1, np.uint8), np.full(1, np.inf), np.zeros((1, 2), np.uint64))
+
+
+def _joined(parts: list[Boxes], dimension: int) -> Boxes:
+    return Boxes(*map(np.concatenate, zip(_cube(dimension).at(slice(0)), *parts, strict=True)))
 
 
 class Cover(NamedTuple):
@@ -91,15 +88,15 @@ def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 6
     # exp, log, Phi and its density take a thousand times longer than other operations.
     slow = sum(n.op in FUNCTIONS for bound in bounds for n in in_order([bound.f, *bound.slopes]))
     most = max(1, BLOCK // max(1, slow))
-    stack, done, given_up = [Boxes.cube(len(names))], [], []
+    stack, done, given_up = [_cube(len(names))], [], []
     bounded = 0
     while stack and bounded < budget and perf_counter() < deadline:
         block = stack.pop()
-        if len(block) > most:
-            stack.append(block[most:])
-            block = block[:most]
-        bounded += len(block)
-        closed, axis = np.zeros(len(block), bool), np.zeros(len(block), int)
+        if block.size > most:
+            stack.append(block.at(slice(most, None)))
+            block = block.at(slice(most))
+        bounded += block.size
+        closed, axis = np.zeros(block.size, bool), np.zeros(block.size, int)
         for number, bound in enumerate(bounds):
             high, weight = bound(block)
             new = ~closed & (high <= bound.limit)
@@ -110,19 +107,19 @@ def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 6
             if number == 0:
                 axis = weight
             closed |= new
-        done.append(block[closed])
-        left, axis = block[~closed], axis[~closed]
-        stuck = np.ones(len(left), bool)
+        done.append(block.at(closed))
+        left, axis = block.at(~closed), axis[~closed]
+        stuck = np.ones(left.size, bool)
         if names:
-            deepest = left.level[np.arange(len(left)), axis] >= DEEPEST
+            deepest = left.level[np.arange(left.size), axis] >= DEEPEST
             stuck = deepest | (left.level.sum(axis=1, dtype=int) >= MOST_HALVINGS)
-        given_up.append(left[stuck])
+        given_up.append(left.at(stuck))
         if not stuck.all():
-            stack.append(left[~stuck].halves(axis[~stuck]))
-    boxes = Boxes.joined([Boxes.cube(len(names))[:0], *done])
+            stack.append(left.at(~stuck).halves(axis[~stuck]))
+    boxes = _joined(done, len(names))
     # In the order of the tree halves of one box are neighbours and can be joined again.
-    boxes = boxes[np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))]
-    return Cover(boxes, Boxes.joined([Boxes.cube(len(names))[:0], *given_up, *stack]), bounded)
+    in_order_of_tree = np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))
+    return Cover(boxes.at(in_order_of_tree), _joined(given_up + stack, len(names)), bounded)
 
 
 class _Bound:
@@ -148,7 +145,7 @@ class _Bound:
                 reach = up(reach + np.maximum(up(gain), 0.0))
                 weight[i] = np.maximum(-slope.low, slope.high) * (high[i] - low[i])
             weight = np.where(np.isfinite(weight), weight, 1e300)
-        axis = weight.argmax(axis=0) if self.names else np.zeros(len(block), int)
+        axis = weight.argmax(axis=0) if self.names else np.zeros(block.size, int)
         # Where nothing is known of f itself, its slopes bound nothing: it may have no value.
         return np.minimum(whole.high, np.where(np.isnan(reach), np.inf, reach)), axis
 

@@ -12,7 +12,7 @@ boxes, packed by zlib                               for each obligation with box
 
 import json
 import zlib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ def encode(claim: Claim, due: list[Statement], settled: list[list], counterexamp
         "claim": claim.id,
         "tau": claim.tau,
         "domain": {name: _words(given) for name, given in claim.domain.items()},
-        "versions": {name: _version(name) for name in ("numpy", "python-flint")},
+        "versions": {name: version(name) for name in ("numpy", "python-flint")},
         "cases": entries,
         "counterexample": counterexample,
     }
@@ -110,7 +110,7 @@ def _opened(data: bytes) -> tuple[dict, bytes]:
     """The header, with the types that it should have, and the packed boxes."""
     mark, _, rest = data.partition(b"\n")
     if mark.startswith(MARK) and mark != MARK + VERSION:
-        found, due = (version.decode(errors="replace") for version in (mark[len(MARK) :][:20], VERSION))
+        found, due = (words.decode(errors="replace") for words in (mark[len(MARK) :][:20], VERSION))
         raise Refused(f"it has version {found}, and this program reads version {due}; prove the claim again")
     head, _, packed = rest.partition(b"\n")
     try:
@@ -126,10 +126,3 @@ def _words(given: Any) -> Any:
     if isinstance(given, Axis):
         return [_words(end) for end in given[:2]]
     return "a formula of fields before it" if callable(given) else given
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"

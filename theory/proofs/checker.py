@@ -3,7 +3,8 @@
 What is to be shown comes from the claim (`theory.proofs.statements`), not from the certificate. Boxes are joined again,
 half by half, until they make the whole cube. On each box the bound is computed afresh by the mean-value form, in balls
 of 128 bits, with derivatives of the checker's own. A ball is wider than an interval: where it is too wide to see the
-stated bound, the box is halved. `theory.proofs.exact` decides exact conditions.
+stated bound, the box is halved. `theory.proofs.exact` decides exact conditions. That every formula has a value is an
+obligation like the others.
 """
 
 from fractions import Fraction
@@ -14,7 +15,7 @@ from flint import arb, ctx, fmpq
 from theory.claims.claim import Claim
 from theory.proofs.certificate import Listed, Refused, read
 from theory.proofs.exact import MOST_PRODUCTS, Conditions
-from theory.proofs.expression import Expression, constant, density, evaluate, in_order, variable
+from theory.proofs.expression import FLOATS, Expression, NotExpressible, constant, density, evaluate, in_order, variable
 from theory.proofs.obligations import Obligation
 from theory.proofs.statements import Statement, statements
 
@@ -24,8 +25,7 @@ UNION, MOST = np.frompyfunc(arb.union, 2, 1), np.frompyfunc(arb.max, 2, 1)
 BALL, LOWER, UPPER, NEAREST, FARTHEST, FINITE, ERFC = (
     np.frompyfunc(f, 1, 1) for f in (arb, arb.lower, arb.upper, arb.abs_lower, arb.abs_upper, arb.is_finite, arb.erfc)
 )
-NUMPY = ("add", "subtract", "multiply", "divide", "power", "sqrt", "exp", "log")  # balls support these ufuncs
-QUICK = {op: getattr(np, op) for op in NUMPY} | {  # operation: its value, over arrays of balls
+QUICK = FLOATS | {  # operation: its value, over arrays of balls, which support numpy's own functions
     "constant": lambda q: np.array([ball_of(q)]),
     "ndtr": lambda a: ERFC(-a / arb(2).sqrt()) / 2,
     "density": lambda a: np.exp(-(a**2) / 2) / (2 * arb.pi()).sqrt(),
@@ -65,7 +65,11 @@ def check(data: bytes, claim: Claim) -> tuple[str, int]:
             raise Refused("its counterexample does not violate the claim")
         return "refuted", 0
     for by, obligation in zip(found, [o for statement in due for o in statement.obligations], strict=True):
-        if not (exactly(by, obligation) if isinstance(by, str) else covers(by, obligation)):
+        try:
+            shown = exactly(by, obligation) if isinstance(by, str) else covers(by, obligation)
+        except NotExpressible as error:  # of a derivative
+            raise Refused(str(error)) from error
+        if not shown:
             raise Refused(f"it does not show that {obligation.words}")
     return "proved", sum(len(by.bound) for by in found if isinstance(by, Listed))
 

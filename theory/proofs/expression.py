@@ -20,29 +20,24 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-BINARY = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+BINARY = {  # symbol, and the operation on constants
+    "add": ("+", operator.add),
+    "subtract": ("-", operator.sub),
+    "multiply": ("*", operator.mul),
+    "divide": ("/", operator.truediv),
+}
 UNARY = ("sqrt", "exp", "log", "ndtr")
-FOLDED = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv}
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 HIGHEST = 64  # power that is multiplied out
 MOST_NODES = 20_000  # of a formula; more is a loop that ran away
 LARGEST, MOST_BITS = Fraction(np.finfo(float).max), 10_000  # of a constant; exact numbers grow without end in a loop
 BRANCHES = "it branches on a value; write it without the branch"
-PROVABLE = f"{', '.join(BINARY.values())}, powers, {', '.join(UNARY)}"
 
 FLOATS = {  # for `evaluate`: floats and arrays of them
     "constant": float,
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "divide": np.divide,
-    "power": lambda a, n: a**n,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "log": np.log,
     "ndtr": ndtr,
     "density": lambda x: np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi),
-}
+} | {op: getattr(np, op) for op in (*BINARY, "power", "sqrt", "exp", "log")}
 
 
 class NotExpressible(ValueError):
@@ -65,7 +60,7 @@ class Expression(np.lib.mixins.NDArrayOperatorsMixin):
         if self.op == "power":
             return f"{self.args[0]}**{self.value}"
         if self.op in BINARY:
-            return f"({self.args[0]} {BINARY[self.op]} {self.args[1]})"
+            return f"({self.args[0]} {BINARY[self.op][0]} {self.args[1]})"
         return f"{self.op}({self.args[0]})"
 
     __hash__ = object.__hash__
@@ -128,21 +123,11 @@ def _is(e: Expression, number: int) -> bool:
 
 
 def _apply(name: str, *args: Expression) -> Expression | bool:
-    """The node of a ufunc on expressions. Constants are folded exactly and neutral elements dropped.
-
-    A comparison of two constants is a truth value.
-    """
-    match name:
-        case "negative":
-            return _binary("multiply", constant(-1), *args)
-        case "positive":
-            return args[0]
-        case "square":
-            return _power(args[0], 2)
-        case "power" | "float_power":
-            return _raised(*args)
-        case "ndtri" if args[0].op == "ndtr":
-            return args[0].args[0]
+    """The node of a ufunc on expressions, constants folded exactly; a comparison of two constants is a truth value."""
+    if name == "ndtri" and args[0].op == "ndtr":
+        return args[0].args[0]
+    if name in REWRITTEN:
+        return REWRITTEN[name](*args)
     if name in COMPARISONS:
         if any(a.op != "constant" for a in args):
             raise NotExpressible(BRANCHES)
@@ -151,12 +136,21 @@ def _apply(name: str, *args: Expression) -> Expression | bool:
         return _binary(name, *args)
     if name in UNARY:
         return _node(name, args)
-    raise NotExpressible(f"{name} has no rule of proof; use {PROVABLE}")
+    raise NotExpressible(f"{name} has no rule of proof; use +, -, *, /, powers, {', '.join(UNARY)}")
+
+
+REWRITTEN = {
+    "negative": lambda a: constant(-1) * a,
+    "positive": lambda a: a,
+    "square": lambda a: _power(a, 2),
+    "power": lambda a, b: _raised(a, b),
+    "float_power": lambda a, b: _raised(a, b),
+}
 
 
 def _binary(name: str, a: Expression, b: Expression) -> Expression:
     if a.op == b.op == "constant" and not (name == "divide" and b.value == 0):
-        return constant(FOLDED[name](a.value, b.value))
+        return constant(BINARY[name][1](a.value, b.value))
     neutral = 0 if name in ("add", "subtract") else 1
     if _is(b, neutral):
         return a
@@ -230,11 +224,9 @@ def gradient(output: Expression, names: Iterable[str]) -> list[Expression]:
     adjoint = {output: constant(1)}
     for node in reversed(in_order([output])):
         passed = adjoint.get(node, constant(0))
-        if not node.args or _is(passed, 0):
-            continue
-        for argument, slope in zip(node.args, SLOPES[node.op](node, *node.args), strict=True):
-            part = passed * slope
-            adjoint[argument] = adjoint[argument] + part if argument in adjoint else part
+        if node.args and not _is(passed, 0):
+            for argument, slope in zip(node.args, SLOPES[node.op](node, *node.args), strict=True):
+                adjoint[argument] = adjoint.get(argument, constant(0)) + passed * slope
     return [adjoint.get(variable(name), constant(0)) for name in names]
 
 

@@ -52,16 +52,6 @@ def constant(value: Fraction) -> Interval:
     )
 
 
-def add(a: Interval, b: Interval) -> Interval:
-    """a + b."""
-    return Interval(down(a.low + b.low), up(a.high + b.high))
-
-
-def subtract(a: Interval, b: Interval) -> Interval:
-    """a - b."""
-    return Interval(down(a.low - b.high), up(a.high - b.low))
-
-
 def multiply(a: Interval, b: Interval) -> Interval:
     """a b."""
     ends = a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high
@@ -99,28 +89,16 @@ def sqrt(a: Interval) -> Interval:
     return Interval(np.maximum(down(low), 0.0), up(high))
 
 
-def log(a: Interval) -> Interval:
-    """The natural logarithm; nothing is known where a holds numbers that are not positive."""
-    return _rising("log", *(np.where(a.low > 0, end, np.nan) for end in a))
-
-
-def exp(a: Interval) -> Interval:
-    """e^a."""
-    low, high = _rising("exp", *a)
-    return Interval(np.maximum(low, 0.0), high)
-
-
 def ndtr(a: Interval) -> Interval:
     """Phi, the normal distribution function."""
     low, high = _rising("ndtr", *a)
-    return Interval(np.maximum(low, 0.0), np.minimum(high, 1.0))
+    return Interval(low, np.minimum(high, 1.0))
 
 
 def density(a: Interval) -> Interval:
     """Phi': it falls in |a|."""
     least, most = np.maximum(np.maximum(a.low, -a.high), 0.0), np.maximum(-a.low, a.high)
-    low, high = _rising("density", most, least)
-    return Interval(np.maximum(low, 0.0), high)
+    return _rising("density", most, least)
 
 
 FUNCTIONS = {
@@ -138,7 +116,21 @@ def _rising(name: str, low: Numbers, high: Numbers) -> Interval:
             [float(end(FUNCTIONS[name](arb(v)) if np.isfinite(v) else arb("nan"))) for v in np.ravel(x).tolist()]
             for x, end in ((low, arb.lower), (high, arb.upper))
         ]
-    return Interval(down(np.reshape(bounds[0], np.shape(low))), up(np.reshape(bounds[1], np.shape(high))))
+    low, high = (np.reshape(ends, np.shape(x)) for ends, x in zip(bounds, (low, high), strict=True))
+    # Only the logarithm is negative.
+    return Interval(down(low) if name == "log" else np.maximum(down(low), 0.0), up(high))
 
 
-RULES = {f.__name__: f for f in (constant, add, subtract, multiply, divide, power, sqrt, exp, log, ndtr, density)}
+RULES = {
+    "constant": constant,
+    "add": lambda a, b: Interval(down(a.low + b.low), up(a.high + b.high)),
+    "subtract": lambda a, b: Interval(down(a.low - b.high), up(a.high - b.low)),
+    "multiply": multiply,
+    "divide": divide,
+    "power": power,
+    "sqrt": sqrt,
+    "exp": lambda a: _rising("exp", *a),
+    "log": lambda a: _rising("log", *(np.where(a.low > 0, end, np.nan) for end in a)),
+    "ndtr": ndtr,
+    "density": density,
+}

@@ -86,12 +86,12 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
                     left = seconds - (perf_counter() - began)
                     by, unknown, spent = cover(obligation, budget=budget, seconds=left)
                     bounded += spent
-                    if len(unknown):
+                    if unknown.size:
                         return proof("open", _left(obligation, unknown, spent))
                 settled[-1].append(by)
     except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
-    boxes = sum(len(by) for found in settled for by in found if not isinstance(by, str))
+    boxes = sum(by.size for found in settled for by in found if not isinstance(by, str))
     inequalities = [by for s, found in zip(due, settled, strict=True) for by in found[: len(s.violations)]]
     exact = all(isinstance(by, str) for by in inequalities)
     how = "exactly, by algebra" if exact else f"by bounds on {boxes} boxes that fill it"
@@ -101,7 +101,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
 
 def _left(obligation: Obligation, unknown: Boxes, bounded: int) -> str:
     """One sentence: what is undecided, and where."""
-    low, high = unknown[[int(np.argmin(unknown.level.sum(axis=1, dtype=int)))]].ends()
+    low, high = unknown.at([int(np.argmin(unknown.level.sum(axis=1, dtype=int)))]).ends()
     ends = zip(obligation.coordinates, low[:, 0], high[:, 0], strict=True)
     ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
     return (

@@ -21,7 +21,7 @@ Counter accuracies of linear rules under one test law are also compared through 
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import chain, product
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from scipy.special import ndtr
 
 from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
-from theory.claims.claim import SINGLE, Axis, Claim, in_words_of, log_slope, operator_error
+from theory.claims.claim import SINGLE, Axis, Claim, axis_or_number, in_words_of, log_slope, operator_error
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
@@ -51,7 +51,7 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class Statement:
-    """One case of a claim: the obligations imply that no violation exceeds tau anywhere."""
+    """One case of a claim: the obligations, first one per violation, imply that no violation exceeds tau anywhere."""
 
     case: str
     tau: Fraction
@@ -63,13 +63,11 @@ class Statement:
     @property
     def digest(self) -> str:
         """Hash of all formulas and limits."""
-        every = [each for o in self.obligations for each in o.alternatives]
         lemmas = [o.lemma for o in self.obligations if o.lemma]
-        every += [lemma.instead for lemma in lemmas]
+        every = [e for o in self.obligations for e in o.alternatives] + [lemma.instead for lemma in lemmas]
         limits = [part for e in every for part in (constant(e.limit), constant(int(e.strict)), variable(str(e.along)))]
         premises = [e for lemma in lemmas for e in (*lemma.negative, *lemma.not_positive)]
-        failing = [part for violation in self.violations for part in violation]
-        formulas = [*failing, *(e.f for e in every), *premises, *self.fields.values()]
+        formulas = [*chain(*self.violations), *(e.f for e in every), *premises, *self.fields.values()]
         return digest([*formulas, *limits, constant(self.tau)])
 
 
@@ -87,14 +85,8 @@ def _exact(value):
     return constant(value) if isinstance(value, float) else value
 
 
-_DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
-
-
 def statements(claim: Claim) -> list[Statement]:
-    """The claim's statements, one per case of its whole-numbered axes.
-
-    Raises NotExpressible, with the reason in a sentence, if the claim is not made of such formulas.
-    """
+    """The claim's statements, one per case of its whole-numbered axes. Raises NotExpressible with the reason."""
     try:
         found = [_statement(claim, whole) for whole in _cases(claim)]
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
@@ -102,6 +94,9 @@ def statements(claim: Claim) -> list[Statement]:
     if not found:
         raise NotExpressible("its whole-numbered fields have no value")
     return found
+
+
+_DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
 
 
 def _cases(claim: Claim) -> list[dict[str, int]]:
@@ -119,19 +114,16 @@ def _cases(claim: Claim) -> list[dict[str, int]]:
 def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) -> Symbols:
     """The claim's world as formulas of the coordinates; `fixed` fields are numbers, `moved` replaces variables."""
     # A bound may use the fields before its own, fixed or not.
-    x = SimpleNamespace(**_DEFAULTS | {name: value for name, value in fixed.items() if name not in claim.domain})
-    for name, given in claim.domain.items():
-        if name in fixed:
-            value = fixed[name]
-        elif isinstance(given, Axis):
-            low, high = (constant(b(x) if callable(b) else b) for b in (given.low, given.high))
-            value = low + (high - low) * moved.get(name, variable(name))
-        else:
-            value = _exact(given(x) if callable(given) else given)
-        setattr(x, name, value)
-    x.classes = int(x.classes)  # a grid has it as a float
-    fields = {name: _exact(value) for name, value in vars(x).items()}
-    return Symbols(**fields, attribute=(), shape=(), nu_image=constant(x.sigma_xi) ** 2 / fields["dim_image"])
+    fields = {name: value for name, value in fixed.items() if name not in claim.domain}
+    for name in claim.domain:
+        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**_DEFAULTS, **fields})
+        if isinstance(given, Axis):
+            low, high = constant(given.low), constant(given.high)
+            given = low + (high - low) * moved.get(name, variable(name))
+        fields[name] = _exact(given)
+    fields = {**_DEFAULTS, **fields}
+    fields["classes"] = int(fields["classes"])  # a grid has it as a float
+    return Symbols(**fields, attribute=(), shape=(), nu_image=constant(fields["sigma_xi"]) ** 2 / fields["dim_image"])
 
 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
@@ -146,11 +138,11 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     else:
         sides = _pointwise(claim, x, _slope(claim, whole) if claim.relation == "slope" else _truth(claim, x))
     violations, obligations = zip(*sides, strict=True)
-    named = {name: constant(getattr(x, name)) for name in claim.domain}
+    fields = {name: constant(getattr(x, name)) for name in claim.domain}
+    formulas = [*chain(*violations), *fields.values(), *([] if later is None else [later])]
     case = ", ".join(f"{name} = {value}" for name, value in whole.items())
-    formulas = [*(part for violation in violations for part in violation), *named.values()]
-    due = (*obligations, *_valid_fields(claim, named), *_values(formulas if later is None else [*formulas, later]))
-    return Statement(case, Fraction(claim.tau), violations, due, named, later)
+    due = (*obligations, *_valid_fields(claim, fields), *_values(formulas))
+    return Statement(case, Fraction(claim.tau), violations, due, fields, later)
 
 
 def _values(formulas: list[Expression]) -> list[Obligation]:
@@ -168,7 +160,7 @@ def _valid_fields(claim: Claim, fields: dict[str, Expression]) -> list[Obligatio
     """Fields that are formulas of other fields are valid in a world; the others are valid since the claim was made."""
     due = []
     for name, given in claim.domain.items():
-        if any(map(callable, (given.low, given.high) if isinstance(given, Axis) else (given,))):
+        if any(map(callable, given[:2] if isinstance(given, Axis) else (given,))):
             low, high = map(constant, domain_of(World.__annotations__[name]))
             words = f"{name} is valid in a world"
             due += [Obligation(words, (Inequality(f),)) for f in (low - fields[name], fields[name] - high)]
@@ -186,19 +178,22 @@ def _called(function: Any, x: Symbols):
 
 
 def _truth(claim: Claim, x: Symbols) -> Expression:
-    if claim.quantity == "operator-error":
-        return _operator_error(claim, x)
-    value, *subtracted = (_quantity(claim.quantity, learner, x) for learner in claim.learners)
+    """The recorded `Claim.truth`."""
+    value, *subtracted = (_quantity(claim, learner, x) for learner in claim.learners)
     return value - subtracted[0] if subtracted else value
 
 
-def _quantity(word: str, learner: Learner, x: Symbols) -> Expression:
-    """A claim's quantity of one learner, recorded."""
-    if word == "reliance":
+def _quantity(claim: Claim, learner: Learner, x: Symbols) -> Expression:
+    if claim.quantity == "reliance":
         u, w = learner.weights(x)
         return constant(w / u)
-    if word not in (*SINGLE, "drop", "balanced") or x.classes != 2:
-        raise NotExpressible(f"the quantity {word!r} of {x.classes} classes has no recorded formula")
+    if claim.quantity not in ("operator-error", *SINGLE, "drop", "balanced") or x.classes != 2:
+        raise NotExpressible(f"the quantity {claim.quantity!r} of {x.classes} classes has no recorded formula")
+    if claim.quantity == "operator-error":
+        D = pattern_correlation(x.p_spu, 2)
+        A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2, D)
+        M = [[A * x.mention_inv, c * x.mention_spu], [c * x.mention_inv, B * x.mention_spu]]
+        return constant(operator_error(np.array(M, object), _called(claim.reference, x)))
     common, counter = (ndtr(constant(z)) for z in learner.deviations(x))
     return {
         "common": common,
@@ -206,16 +201,7 @@ def _quantity(word: str, learner: Learner, x: Symbols) -> Expression:
         "error-counter": 1 - counter,
         "drop": common - counter,
         "balanced": (common + counter) / 2,
-    }[word]
-
-
-def _operator_error(claim: Claim, x: Symbols) -> Expression:
-    if x.classes != 2:
-        raise NotExpressible("an operator norm of more than two classes has no rule of proof")
-    D = pattern_correlation(x.p_spu, 2)
-    A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2, D)
-    M = [[A * x.mention_inv, c * x.mention_spu], [c * x.mention_inv, B * x.mention_spu]]
-    return constant(operator_error(np.array(M, object), _called(claim.reference, x)))
+    }[claim.quantity]
 
 
 def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
@@ -229,7 +215,7 @@ def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violat
     edge = constant(_called(claim.threshold, x)) if claim.relation == "iff" else b
 
     def side(words, more, less, sign, where=ONE, *otherwise: Inequality) -> tuple[Violation, Obligation]:
-        lemma = _by_reliance(claim, x, sign) if edge is ZERO else None
+        lemma = _by_reliance(claim, x, sign) if edge is ZERO and claim.against is not None else None
         return Violation(more - less, where), Obligation(words, (*otherwise, _at_most(more, less, tau)), lemma)
 
     if claim.relation == "iff":
@@ -243,18 +229,16 @@ def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violat
 
 
 def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
-    """T1 of two linear rules: their reliances show that sign (subject - `against`) <= 0, with sign 1 or -1.
+    """T1: reliances show that sign times the quantity, of the subject less `against`, is not positive, or never rises.
 
     counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
     """
-    if claim.quantity not in FALLING or claim.against is None or x.classes != 2:
+    if claim.quantity not in FALLING or x.classes != 2:
         return None
-    (u, w), (u_other, w_other) = (rule.weights(x) for rule in claim.learners)
-    ahead = constant(w * u_other - w_other * u)  # positive where the subject relies more
-    return _t1(x, [u, u_other], [w, w_other], Inequality(-sign * FALLING[claim.quantity] * ahead))
-
-
-def _t1(x: Symbols, us: list, ws: list, instead: Inequality) -> Lemma:
+    us, ws = zip(*(rule.weights(x) for rule in claim.learners), strict=True)
+    # Positive where the subject relies more than `against`; for one learner, its reliance.
+    ahead = constant(ws[0] * us[1] - ws[1] * us[0] if claim.against else ws[0] / us[0])
+    instead = Inequality(-sign * FALLING[claim.quantity] * ahead, along=None if claim.against else claim.along)
     negative = (-(x.sigma_inv**2 + x.nu_image), *(-u for u in us))
     others = (-x.mu_inv, -x.mu_spu, *(-w for w in ws))
     return Lemma("T1", tuple(map(constant, negative)), tuple(map(constant, others)), instead)
@@ -295,15 +279,8 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")
     probit = _score(here)  # Phi rises, so the sign does not depend on it
     falling = -sign * (here if probit is None else probit)
-    words = f"the quantity is {claim.relation} along {name}"
-    due = Obligation(words, (Inequality(falling, along=name),), _by_falling_reliance(claim, x, sign))
+    # T1 of one rule, if only its reliance changes along the axis.
+    moving = variables(*map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image)))
+    lemma = _by_reliance(claim, x, -sign) if claim.against is None and name not in moving else None
+    due = Obligation(f"the quantity is {claim.relation} along {name}", (Inequality(falling, along=name),), lemma)
     return Violation(sign * (here - there) + allowed), due, getattr(later, name)
-
-
-def _by_falling_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
-    """T1 of one linear rule, if only its reliance changes along the axis."""
-    fixed = map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image))
-    if claim.quantity not in FALLING or claim.against is not None or x.classes != 2 or claim.along in variables(*fixed):
-        return None
-    u, w = claim.subject.weights(x)
-    return _t1(x, [u], [w], Inequality(constant(sign * FALLING[claim.quantity] * (w / u)), along=claim.along))

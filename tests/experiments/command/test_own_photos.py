@@ -39,7 +39,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert "published" not in shown
     common = ("--data", shelves, "--model", spec, "--cache", tmp_path / "cache", "--workers", 0, *own)
     (found,), _ = run("evaluate", *common, "--output", tmp_path / "out", "--json")
-    assert (found["labels"], found["standing"], found["class_names"]) == ("own", None, str(tmp_path / "classes.csv"))
+    assert (found["labels"], found["class_names"]) == ("own", str(tmp_path / "classes.csv"))
     assert found["counts"] == {"classes": 2, "common": 6, "counter": 8, "left_out_classes": []}
 
     model = load_model(spec)

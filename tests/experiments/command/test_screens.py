@@ -71,7 +71,8 @@ def test_stored_and_table_claims_are_counted_separately():
 
 def test_accuracies_come_with_their_noise():
     numbers = {"common": 0.9, "counter": 0.3, "balanced": 0.6, "drop": 0.6, "reliance": 1.5}
+    numbers |= {"equivalent_correlation": 0.95, "shortfall": 0.012, "uncovered_share": {"common": 0.0, "counter": 0.3}}
     document = {"world": World(dim_image=4).model_dump(), "learner": "linear", "prompt": "name", **numbers}
     text = words(shown(accuracy_table(document), 80))
-    for part in ("ν = 0.25 (images), 0.01562 (texts)", "1.5000"):
+    for part in ("ν = 0.25 (images), 0.01562 (texts)", "1.5000", "correlation 0.950", "1.2 points", "30.00 %"):
         assert part in text

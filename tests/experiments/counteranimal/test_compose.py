@@ -14,6 +14,7 @@ from simulator.pixels.decoding import decode
 OBJECTS = {"9 ostrich": {"a": "red", "b": "blue"}, "bulbul": {"a": "lime"}}
 BACKGROUNDS = {"sand/one.jpg": (200, 180, 120), "sand/two.png": (190, 170, 100), "snow.png": (240, 240, 250)}
 COMMON = ("ostrich=sand", "16=snow")
+from tests.experiments.conftest import group_counts
 
 
 def draw_cutout(path, colour):
@@ -49,7 +50,7 @@ def test_every_object_stands_on_every_background(arguments):
     document = compose(**arguments)
     assert (document["composites"], document["written"], document["kept"]) == (9, 9, 0)
     tree = read_photos(arguments["output"])
-    assert tree.counts() == {9: (4, 2), 16: (1, 2)}
+    assert group_counts(tree) == {9: (4, 2), 16: (1, 2)}
     assert {(p.object, p.background) for p in tree.photos if p.class_index == 9} == {
         (f"9 ostrich/{name}.png", background) for name in "ab" for background in ("sand", "snow")
     }
@@ -179,9 +180,3 @@ def test_more_than_memory_should_hold_is_refused(arguments, monkeypatch):
     monkeypatch.setattr("experiments.counteranimal.compose.MOST_BYTES", 10_000)
     with pytest.raises(RequestError, match="3 cut-outs and 3 photos"):
         compose(**arguments)
-
-
-def test_common_backgrounds_may_stand_in_a_file(arguments, tmp_path):
-    (tmp_path / "common.txt").write_text("ostrich = sand\n\nbulbul=snow\n", encoding="utf-8-sig")
-    document = compose(**arguments | {"common": (str(tmp_path / "common.txt"),)})
-    assert document["settings"]["common"] == {"9 ostrich": ["sand"], "bulbul": ["snow"]}

@@ -9,12 +9,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from experiments.counteranimal import encoding
-from experiments.counteranimal.encoding import FeatureCache, Runtime, encode_photos
+from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import (
     LabelSpace,
     Vocabulary,
-    confusing_labels,
     imagenet,
     library_names,
     load_confusing,
@@ -23,8 +22,8 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.photos import read_photos
-from experiments.counteranimal.scoring import confusing_space, predict, rank_labels, score_photos, text_features
+from experiments.counteranimal.photos import Photo, read_photos
+from experiments.counteranimal.scoring import Scored, confusing_space, predict, rank_labels, score_photos, text_features
 from experiments.errors import RequestError, RunError
 
 SIMPLE = templates("simple")
@@ -198,9 +197,10 @@ def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
 
 
 def test_confusing_labels_add_the_truth_and_break_ties_low():
-    similarity = np.zeros((2, 1000))
-    similarity[0, 500:520] = 1
-    space = confusing_labels(similarity, [3, 900])
+    scores = np.zeros((2, 1000))
+    scores[0, 500:520] = 1
+    photos = [Photo(f"{index}.png", index, "common", "") for index in (3, 900)]
+    space = confusing_space(Scored(Encoded(photos, list(scores), {}, 0), scores))
     assert space.allowed[3] == (*range(500, 520), 3)
     assert space.allowed[900] == (*range(20), 900)
     assert space.added == (3, 900)

@@ -23,13 +23,11 @@ from experiments.counteranimal.gaussian_law import (
 POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
 
 
-def drawn(rng, K=3, B=4, n=12, objects=False, interaction=0.0):
-    """n photos of each class on each background; an object stands on all backgrounds."""
+def drawn(rng, K=3, B=4, n=12):
+    """n photos of each class on each background."""
     m, a = rng.normal(size=(K, K)) + np.eye(K), rng.normal(size=(B, K)) / 2
-    y, b, i = (part.ravel() for part in np.meshgrid(range(K), range(B), range(n), indexing="ij"))
-    noise = rng.normal(size=(len(y), K)) + (rng.normal(size=(K, n, K))[y, i] if objects else 0)
-    scores = m[y] + a[b] + interaction * rng.normal(size=(K, B, K))[y, b] + noise
-    return Scores(scores, y, b, b == y % B, y * n + i if objects else np.arange(len(y)))
+    y, b = (part.ravel() for part in np.meshgrid(range(K), np.repeat(range(B), n), indexing="ij"))
+    return Scores(m[y] + a[b] + rng.normal(size=(len(y), K)), y, b, b == y % B)
 
 
 def law_of(mean, covariance, truth, error=0.0):
@@ -94,41 +92,33 @@ def test_the_fit_is_least_squares(seed):
     assert law.freedom == 90 - 6
     whole = LedoitWolf(assume_centered=True).fit(y - fitted)
     assert law.covariance == pytest.approx(whole.covariance_ * 90 / 84, rel=1e-9)
-    own = fit(photos, own_effects=True)
-    for g, (k, b) in enumerate(own.cells):
-        assert own.means[g] == pytest.approx(y[(photos.truth == k) & (photos.background == b)].mean(axis=0))
 
 
-@given(st.integers(0, 2**32 - 1), st.booleans())
+@given(st.integers(0, 2**32 - 1))
 @settings(max_examples=15)
-def test_halves_are_strata_and_keep_objects_whole(seed, objects):
+def test_halves_are_strata(seed):
     rng = np.random.default_rng(seed)
-    photos = drawn(rng, n=5, objects=objects)
-    first, second = halves(photos, rng)
-    assert (first != second).all()
-    assert not set(photos.cluster[first]) & set(photos.cluster[second])
+    photos = drawn(rng, n=5)
+    fitted = halves(photos, rng)
     for k in range(3):
         for b in range(4):
-            cell = (photos.truth == k) & (photos.background == b)
-            assert (first & cell).sum() == 3
-            assert (second & cell).sum() == 2
+            assert fitted[(photos.truth == k) & (photos.background == b)].sum() == 3
 
 
 def test_laws_fitted_again_scatter_like_the_first():
-    """The variance of means over bootstrap fits is error times Sigma, with and without objects."""
-    for objects in (False, True):
-        photos = drawn(np.random.default_rng(4), n=30, objects=objects)
-        law, rng = fit(photos), np.random.default_rng(5)
-        means = np.array([redrawn(law, photos.cluster, rng).means for _ in range(200)])
-        ratio = means.var(axis=0, ddof=1) / (law.error[:, None] * np.diag(law.covariance))
-        assert (0.4 if objects else 0.8) < ratio.mean() < 1.2, objects  # with objects the error is an upper bound
-        assert np.abs(means.mean(axis=0) - law.means).max() < 6 * np.sqrt(ratio.max() * law.error.max() / 200) * 2
+    """The variance of means over bootstrap fits is error times Sigma."""
+    photos = drawn(np.random.default_rng(4), n=30)
+    law, rng = fit(photos), np.random.default_rng(5)
+    means = np.array([redrawn(law, rng).means for _ in range(200)])
+    ratio = means.var(axis=0, ddof=1) / (law.error[:, None] * np.diag(law.covariance))
+    assert 0.8 < ratio.mean() < 1.2
+    assert np.abs(means.mean(axis=0) - law.means).max() < 6 * np.sqrt(ratio.max() * law.error.max() / 200) * 2
 
 
 def test_too_few_photos_are_refused():
     photos = drawn(np.random.default_rng(0), n=1)
-    with pytest.raises(ValueError, match="12 photos leave no degree of freedom for 12 cells"):
-        fit(photos, own_effects=True)
+    with pytest.raises(ValueError, match="4 photos leave no degree of freedom for 4 cells"):
+        fit(photos[photos.truth == 0])
 
 
 @given(st.integers(2, 6), st.integers(0, 9))

@@ -182,23 +182,6 @@ def composites(right, index=None):
     ]
 
 
-def objects(rows):
-    return object_counts(answers(rows))
-
-
-def test_objects_are_paired_by_class_and_name():
-    before = [((1, 1), (1, 0)), ((1, 0), (0, 0)), ((0, 0), (0, 0)), ((1, 1), (1, 1))]
-    after = [((1, 1), (0, 0)), ((1, 1), (0, 0)), ((0, 0), (1, 1)), ((0, 0), (0, 0))]
-    found = paired(objects(composites(before)), objects(composites(after)[:12]), unit="objects")
-    assert found["objects"] == 3  # the second model lacks the fourth
-    assert found["common"]["difference"] == pytest.approx((0 + 0.5 + 0) / 3)
-    assert found["counter"]["difference"] == pytest.approx((-0.5 + 0 + 1) / 3)
-    assert found["drop"]["difference"] == pytest.approx(0.5 / 3 - 0.5 / 3)
-    assert (found["drop"]["objects_up"], found["drop"]["objects_down"]) == (2, 1)
-    assert found["drop"]["interval"] is None
-    assert paired(objects(composites(before)[:4]), objects(composites(after)[4:]), unit="objects") is None
-
-
 strata = st.lists(
     st.sampled_from([(n, m) for n in range(4) for m in range(4) if n + m]).flatmap(
         lambda n: st.tuples(st.integers(0, n[0]), st.integers(0, n[1]), st.just(n[0]), st.just(n[1]))

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from experiments.counteranimal import model as model_module
-from experiments.counteranimal.encoding import Runtime, encode_photos
+from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.model import LoadedModel, finished
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import text_features
 
 
@@ -61,21 +60,6 @@ def test_one_weight_makes_another_model():
 
     assert model(0.0).key == model(0.0).key is not None
     assert model(0.0).key != model(1e-30).key
-
-
-def test_functions_of_opposite_sign_share_nothing(shared_tree, tmp_path):
-    """Their descriptions without addresses are the same."""
-
-    def model(sign):
-        small = lambda image: sign * torch.from_numpy(np.asarray(image.resize((4, 4)), dtype=np.float32) - 128)  # noqa: E731
-        return finished(LoadedModel("CLIP", torch.nn.Identity(), torch.nn.Flatten(), small))
-
-    models = [model(sign) for sign in (1, -1)]
-    assert [m.key for m in models] == [None, None]
-    one, other = (encode_photos(read_photos(shared_tree), m, tmp_path, Runtime()).features for m in models)
-    assert (one == -other).all()
-    assert np.abs(one).max() > 0
-    assert not list(tmp_path.iterdir())  # nothing was cached
 
 
 def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):

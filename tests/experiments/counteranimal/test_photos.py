@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.counteranimal.class_names import imagenet_index
-from experiments.counteranimal.labels import library_names, own_vocabulary, templates
+from experiments.counteranimal.labels import imagenet_index, library_names, own_vocabulary, templates
 from experiments.counteranimal.photos import inspect, inspection_document, read_photos, unreadable
 from experiments.errors import RequestError
 from experiments.published.tables import published_classes
 
 CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
+from tests.experiments.conftest import group_counts
 
 
 def picture(number):
@@ -115,7 +115,7 @@ def test_every_layout_holds_the_same(layout, tmp_path):
     tree = read_photos(layout(tmp_path / "data", spread()))
     index = {"9 ostrich": 9, "16 bulbul": 16}
     assert contents(tree) == {number: (index[kind], group, place) for number, (kind, group, place) in spread()}
-    assert tree.counts() == {9: (2, 3), 16: (1, 0)}
+    assert group_counts(tree) == {9: (2, 3), 16: (1, 0)}
     assert [photo.path for photo in tree.photos] == sorted(photo.path for photo in tree.photos)
     assert not unreadable(tree)
     assert inspect(tree.root)["n_common"] == 3
@@ -319,14 +319,6 @@ def test_own_prompts(tmp_path):
             own_vocabulary(file)
 
 
-def test_counts_groups_and_backgrounds(tree):
-    parsed = read_photos(tree)
-    assert parsed.counts() == {9: (5, 4), 10: (3, 6), 16: (6, 5), 30: (3, 0)}
-    assert {p.background for p in parsed.photos if p.class_index == 16} == {"sky", "branch-with-fruit", "grass"}
-    assert [p.path for p in parsed.photos] == sorted(p.path for p in parsed.photos)
-    assert len({p.path for p in parsed.photos}) == len(parsed.photos) == 32  # files that share a stem stay apart
-
-
 def test_every_published_class_resolves_by_its_first_name(tmp_path):
     tree = read_photos(names(tmp_path, *(c.name.split(",")[0] for c in published_classes())))
     assert sorted(tree.classes) == sorted(c.index for c in published_classes())
@@ -345,7 +337,8 @@ def test_strays_are_listed_and_not_counted(tree):
         "empty",
         "notes.txt",
     )
-    assert parsed.counts()[9] == (5, 4)
+    assert group_counts(parsed) == {9: (5, 4), 10: (3, 6), 16: (6, 5), 30: (3, 0)}
+    assert len({p.path for p in parsed.photos}) == 32  # files that share a stem stay apart
 
 
 def test_broken_photos_are_listed(tree):

@@ -12,19 +12,16 @@ import pytest
 from matplotlib.text import Annotation
 from rich.console import Console
 
-from experiments.command.counteranimal_tables import comparison_table
-from experiments.counteranimal.figures import comparison_figure
+from experiments.command.counteranimal import comparison_table
+from experiments.counteranimal.figures import comparison_figure, page, write_comparison
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
-from experiments.counteranimal.predictions import write_predictions
-from experiments.counteranimal.report import page, write_comparison
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
 from experiments.counteranimal.summaries import score_files
 from experiments.effective_robustness import fit_line
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
-from tests.experiments.counteranimal.test_metrics import answers, composites
 
 PROTOCOL = ("macro", "1000", "simple")
 
@@ -120,7 +117,7 @@ def scored(folder, name, right=6):
         ('"model": "a"', '"model": ["a"]'),
         ('"model": "a"', r'"model": "\ud800"'),
         ('"family": "a"', '"family": null'),
-        ('"prompts": "simple"', '"prompts": {}'),
+        ('"labels": "1000"', '"labels": {}'),
         ('"level": 0.95', '"level": 1e999'),
         ('"common": [', '"common": [[0],'),
     ],
@@ -155,16 +152,16 @@ def test_a_list_of_results_does_not_share_one_class_table(tmp_path):
         gather([str(tmp_path / "out")], *PROTOCOL)
 
 
-def test_indices_of_other_files_are_not_paired(tmp_path):
+def test_results_of_other_classes_are_not_compared(tmp_path):
     """Class 0 is a saw in two files and a teacup in the third; the paper has neither class."""
     for name, words in (("a", "saw teacup"), ("b", "saw teacup"), ("c", "teacup saw")):
         classes = Vocabulary((*words.split(), *"abcdef"), "mine", imagenet=False)
         files = [scored(tmp_path / "in", name, 4)]
         score_files(files, labels="own", classes=classes, output=tmp_path / name)
-    pairs = [compare(gather([str(tmp_path / n) for n in names], *PROTOCOL))["pairs"] for names in ("ab", "ac")]
-    assert [len(found) for found in pairs] == [1, 0]
-    *_, own = compare(gather(["published", str(tmp_path / "a")], *PROTOCOL))["rows"]
-    assert (own["comparable"], own["effective_robustness"]) == (False, None)
+    assert len(compare(gather([str(tmp_path / "a"), str(tmp_path / "b")], *PROTOCOL))["pairs"]) == 1
+    for other in (str(tmp_path / "c"), "published"):
+        with pytest.raises(RequestError, match="different classes"):
+            gather([str(tmp_path / "a"), other], *PROTOCOL)
 
 
 def test_labels_beyond_1000_are_compared(tmp_path):
@@ -225,19 +222,6 @@ def test_models_beyond_the_most_are_named():
     found = compare([Result(Row("x", f"m{i}", "own", 0.5, 0.4), FIRST) for i in range(MOST_PAIRED + 2)])
     assert len(found["pairs"]) == MOST_PAIRED * (MOST_PAIRED - 1) // 2
     assert found["unpaired"] == [f"m{MOST_PAIRED}", f"m{MOST_PAIRED + 1}"]
-
-
-def test_results_of_composites_bring_their_objects(tmp_path):
-    rng = np.random.default_rng(1)
-    for name in ("a", "b"):
-        write_predictions(tmp_path / f"{name}.csv", answers(composites(rng.random((24, 2, 2)) < 0.7)))
-    score_files([tmp_path / "a.csv", tmp_path / "b.csv"], output=tmp_path / "out")
-    found = gather([str(tmp_path / "out")], *PROTOCOL)
-    document = compare(found)
-    (pair,) = document["pairs"]
-    assert pair["objects"] == paired(found[0].objects, found[1].objects, unit="objects")
-    assert pair["objects"]["objects"] == 24
-    assert "Object by object" in page(document, b"<svg/>")
 
 
 PUBLISHED = gather(["published"], *PROTOCOL)

@@ -9,10 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
-from experiments.counteranimal.summaries import result_folders, score_files, standing, summarise
+from experiments.counteranimal.summaries import result_folders, score_files, summarise
 from experiments.errors import RequestError
-from experiments.published.tables import published_rows
-from experiments.results import Row
 from tests.experiments.counteranimal.test_metrics import answers, composites
 
 HEADER = "class_index,group,predicted_index\n"
@@ -74,34 +72,6 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
     write(tmp_path / "p.csv", "\ufeff" + ROWS)
     assert list(read_predictions(tmp_path / "p.csv").predicted) == [9, 1, 10, 10]
-
-
-def own(common, counter, model="m", labels="1000"):
-    return standing(Row("x", model, "CLIP", common, counter, labels=labels, mean="macro"))
-
-
-def test_standing_among_the_published():
-    rows = published_rows()
-    best = max(rows, key=lambda r: r.counter)
-    place = standing(replace(best, source="mine"))
-    assert (place["rank_counter"], place["nearest"]["model"], place["of"]) == (1, best.model, 43)
-    assert standing(min(rows, key=lambda r: r.drop))["rank_drop"] == 1
-    assert standing(max(rows, key=lambda r: r.drop))["rank_drop"] == 43
-    assert own(0.7, 0.45)["effective_robustness"]["ImageNet"] < 0
-    assert own(0.7, 0.45, labels="45") is None
-    nothing = own(0.0, 0.0)  # a small drop without merit
-    assert (nothing["rank_drop"], nothing["rank_common"]) == (None, 44)
-    reach = {f: [r.common for r in rows if r.family == f] for f in ("CLIP", "ImageNet")}
-    for common in (0.3, 0.6, 0.7, 0.97):
-        outside = [f for f, x in reach.items() if not min(x) <= common <= max(x)]
-        assert own(common, common / 2)["extrapolated"] == outside
-
-
-def test_a_checkpoint_of_table_3_stands_beside_what_is_printed():
-    printed = own(0.7, 0.4, "open_clip:ViT-B-32/laion400m_e31")["printed"]
-    assert printed["model"] == "CLIP-LAION400M-ViT/B/32"
-    assert (printed["common"], printed["counter"]) == pytest.approx((0.6713, 0.3695))
-    assert own(0.7, 0.4)["printed"] is None
 
 
 def test_objects_travel_with_predictions(tmp_path):

@@ -164,12 +164,6 @@ def test_a_betting_design_has_the_power_it_promises_without_waste():
     assert 3 * ((stats.norm.isf(tail) + stats.norm.isf(0.05)) * 0.15 / gap) ** 2 > R
 
 
-def test_a_pilot_understates_the_spread_as_rarely_as_promised():
-    rng = np.random.default_rng(11)
-    found = np.array([deviation_bound(Sample(x, normal=True), 0.05) for x in rng.normal(0, 3, (2000, 16))])
-    hits_enough(found > 3, 0.95)
-
-
 def test_designs_have_the_size_that_their_bound_needs():
     flat = np.full(64, 0.3)
     assert size_needed(Sample(flat, normal=True), TAU, 0.01, 0.05) == 8

@@ -227,6 +227,12 @@ class Late:
 
 
 @dataclass(frozen=True)
+class Mute(LinearCLIP):
+    def direction(self, worlds):
+        return None
+
+
+@dataclass(frozen=True)
 class Misspelt(LinearCLIP):
     def accuracy(self, worlds):
         return worlds.clases
@@ -248,6 +254,7 @@ class Misspelt(LinearCLIP):
             "must depend on its world only",
         ),
         ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
+        ({"subject": Mute()}, "TypeError"),
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
@@ -268,7 +275,7 @@ def test_an_error_of_ours_is_not_blamed_on_the_claim(monkeypatch):
         judge(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=lambda w: 0.5))
 
 
-@pytest.mark.parametrize("give", [lambda w: 1, lambda w: w.p_spu, lambda w: np.ones(w.shape, int)])
+@pytest.mark.parametrize("give", [lambda w: 1, lambda w: 1e308, lambda w: w.p_spu, lambda w: np.ones(w.shape, int)])
 def test_any_real_numbers_are_a_prediction(give):
     domain = {"p_spu": Axis(0.9, 1.0), "mu_spu": 2.0}
     assert judge(claim(relation="<=", domain=domain, prediction=give), quick=True).verdict == "supported"

@@ -7,7 +7,8 @@ from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
 from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator, trainable
-from experiments.lab.answers import predict, simulate
+from experiments.inference import interval95
+from experiments.lab.answers import predict, simulate, trainings
 from simulator.world import World
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
 
@@ -81,10 +82,38 @@ def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     seeds, misses, values = 80, 0, []
     most = binom.isf(SHARE, seeds, 0.05)
     assert binom.sf(most, seeds, 0.35) > POWER
+    world = World(classes=3, mu_spu=2.0)
+    truth = predict(world, LinearCLIP())["counter"]
     for seed in range(seeds):
-        found = simulate(World(classes=3, mu_spu=2.0), LinearCLIP(), 10**10, 8, None, seed)
-        low, high = found["interval95"]["counter"]
-        misses += not low <= found["predicted"]["counter"] <= high
-        values += [each["counter"] for each in found["replicates"]]
+        counter = np.concatenate([a[:, 1] for a, _ in trainings(world, LinearCLIP(), 10**10, 8, "exact", seed)])
+        low, high = interval95(counter)
+        misses += not low <= truth <= high
+        values += counter.tolist()
     assert misses <= most
     assert len(np.unique(values)) == len(values)
+
+
+def test_documents_place_a_learner_on_the_ideal_curve():
+    """The numbers of theory's headline world, and a measurement on pairs around them."""
+    world = World(mu_spu=1.5, sigma_xi=6.0)
+    foreseen = predict(world, named("linear"))
+    assert (foreseen["equivalent_correlation"], foreseen["shortfall"]) == pytest.approx((0.789, 0.0057), abs=6e-4)
+    measured = simulate(world, named("linear"), n=10**6, replicates=20, method=None, seed=0)
+    for name in ("equivalent_correlation", "shortfall"):
+        low, high = measured["interval95"][name]
+        assert low < measured[name] < high
+        # Pairs are so many that bias and noise lie far below this; either number of another prompt is off by more.
+        assert measured[name] == pytest.approx(foreseen[name], abs=1e-3)
+
+
+@pytest.mark.parametrize("world", [World(classes=11, dim_image=64), World(mu_spu=0.0)])
+def test_no_number_where_a_world_has_no_equivalent_correlation(world):
+    assert predict(world, named("linear"))["equivalent_correlation"] is None
+
+
+def test_the_share_that_a_million_pairs_do_not_teach():
+    """Where the view noise is small almost no counter image resembles a pair; where it is large almost all do."""
+    shares = [predict(World(mu_spu=2.0, sigma_xi=s), named("infonce"))["uncovered_share"] for s in (0.8, 6.0)]
+    assert shares[0]["counter"] == pytest.approx(0.991, abs=0.003)  # theory.md's number at nu = .01
+    assert shares[1]["counter"] < 0.01
+    assert predict(World(), named("linear"))["uncovered_share"] is None

@@ -283,6 +283,12 @@ def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatc
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():
     """Equal models differ in nothing; their error is that of the images, whose sets disagree by .02."""
     by_set = np.array([[0.8] * 5, [0.82] * 5])
-    measured = _measured({"common": by_set, "counter": by_set}, np.ones(5, bool))
+    measured = _measured(World(), {"common": by_set, "counter": by_set}, np.ones(5, bool))
     low, high = measured["interval95"]["common"]
     assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
+    # What lies outside [0, 1] is cut off last: the errors add up unbounded.
+    low, high = _measured(dict.fromkeys(measured["interval95"], by_set[:, :2] + [0.0, 0.1]), np.ones(2, bool))[
+        "interval95"
+    ]["common"]
+    assert high == 1.0
+    assert 0.86 - low == pytest.approx(t.ppf(0.975, 1) * np.hypot(0.05, 0.01))

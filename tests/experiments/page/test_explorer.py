@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from browsers import node
 
-from experiments.page.sliders import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
+from experiments.page.report import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
 from simulator.world import World, Worlds
 from theory import learners
 

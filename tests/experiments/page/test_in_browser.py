@@ -33,10 +33,9 @@ def file(browser, verdict, tmp_path_factory):
     refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
     hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
     stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
-    rows = [{"contrastive": "linear", "supervised": "bayes", "p_spu": p} for p in (0.9, 0.99, 0.999)]
-    for row, share in zip(rows, (0.25, 1.0, 0.0), strict=True):
-        row |= {"contrastive_more_robust": share, "supervised_more_robust": 1 - share}
-    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored], shares=rows)
+    ahead = {"contrastive_more_robust": 0.25, "supervised_more_robust": 0.75}
+    shares = [{"contrastive": "linear", "supervised": "bayes", "p_spu": 0.9, **ahead}]
+    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored], shares=shares)
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
@@ -118,19 +117,9 @@ def test_print_cuts_nothing(opened):
     assert page.pdf().startswith(b"%PDF")
 
 
-def test_tables_are_sorted(opened):
-    page = opened()
-    table = page.locator("#ahead table")
-    head = table.locator("th", has_text="Contrastive ahead")
-    for direction, order in (("ascending", ["0 %", "25 %", "100 %"]), ("descending", ["100 %", "25 %", "0 %"])):
-        head.locator("button").press("Enter")
-        assert head.get_attribute("aria-sort") == direction
-        assert table.locator("tbody tr td:nth-child(4)").all_inner_texts() == order
-    assert page.title() == "soberclip: published claims on trial"
-
-
 def test_a_link_to_a_claim_opens_its_evidence(opened):
     page = opened(fragment="#trained-infonce")
+    assert page.title() == "soberclip: published claims on trial"  # no text of a claim has run
     row = page.locator("#trained-infonce")
     assert row.locator("dl").is_visible()
     assert row.evaluate("(one) => one.getBoundingClientRect().top") < 900

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.court.registry import try_claim
 from experiments.published import claims
 from experiments.published.claims import decide, published_verdict
 from experiments.published.tables import published_rows
@@ -51,11 +50,6 @@ def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
     drawn = usual["replicates"] is not None
     assert (other["interval"] != usual["interval"]) == drawn
     assert usual["claim"] == f"counteranimal/{claim}"
-
-
-def test_try_claim_passes_on_the_error_rate_and_the_seed():
-    tried = try_claim(claims.CLAIMS["labels-similar"], seed=7, quick=False, error_rate=0.2)
-    assert tried | {"seconds": 0} == published_verdict("labels-similar", 0.2, 7) | {"seconds": 0}
 
 
 def test_the_reported_variant_is_the_least_favourable():

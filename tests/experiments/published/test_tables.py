@@ -5,7 +5,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.counteranimal.robustness import compare, gather
 from experiments.errors import RequestError
 from experiments.published.export import published_document, write_published
 from experiments.published.tables import (
@@ -14,11 +13,8 @@ from experiments.published.tables import (
     classwise,
     coloured_objects,
     later_work_rows,
-    published_name,
     published_rows,
 )
-
-PROTOCOL = ("macro", "1000", "simple")
 
 
 def test_every_row_of_table_3_has_its_checkpoint():
@@ -27,9 +23,7 @@ def test_every_row_of_table_3_has_its_checkpoint():
     assert len({c.spec for c in checkpoints()}) == 28
     for c in checkpoints():
         assert checkpoint_spec(f"published:{c.model}") == c.spec
-        assert published_name(c.spec) == c.model
     assert checkpoint_spec("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
-    assert published_name("timm:resnet50.a1_in1k") is None
     with pytest.raises(RequestError, match="nearest is 'CLIP-OpenAI-RN50'"):
         checkpoint_spec("published:CLIP-OpenAI-RN5O")
 
@@ -82,15 +76,7 @@ def test_the_document_has_printed_numbers_as_fractions_and_later_work(tmp_path):
     assert len((tmp_path / "since.csv").read_text().splitlines()) == 9
 
 
-def test_later_work_changes_no_line_and_has_no_offset():
+def test_later_work_is_printed():
     printed = {row.model: (row.common, row.counter) for row, _ in later_work_rows()}
     assert printed["ResNet-50 (H-SPLID)"] == pytest.approx((0.803, 0.606))
-    alone = compare(gather(["published"], *PROTOCOL))
-    beside = compare(gather(["published", "published-since"], *PROTOCOL))
-    assert beside["lines"] == alone["lines"]
-    strangers = [row for row in beside["rows"] if not row["comparable"]]
-    assert len(strangers) == 8
-    assert all(row["effective_robustness"] is None and row["protocol"] for row in strangers)
-    known = {row["model"]: row["effective_robustness"] for row in alone["rows"]}
-    assert all(known[row["model"]] == row["effective_robustness"] for row in beside["rows"] if row["comparable"])
-    assert compare(gather(["published-since"], *PROTOCOL))["lines"] == {}
+    assert len(printed) == 8

@@ -67,15 +67,6 @@ def test_a_prefix_does_not_depend_on_the_number_of_pairs(world):
             assert torch.equal(getattr(part, name), getattr(whole, name)[:n]), name
 
 
-def test_blocks_can_be_drawn_in_any_order():
-    world = WORLDS["masks"]
-    frames, size = dictionaries(world, 4), block_size(world)
-    later, first = (draw_block((world,), frames, 4, index, streams=("pairs",)) for index in (1, 0))
-    whole = gathered(world, 2 * size, seed=4)
-    assert torch.equal(torch.cat([first.texts[0], later.texts[0]]), whole.texts)
-    assert not torch.equal(first.texts, later.texts)
-
-
 def test_streams_seeds_and_dtypes():
     world = WORLDS["paper"]
     base = gathered(world, 20)

@@ -99,5 +99,5 @@ def test_enlarged_scans_are_the_same_scans():
 
 @pytest.mark.parametrize("n", [0, 10**9])
 def test_a_draw_that_cannot_be_held_is_refused(n):
-    with pytest.raises(ValueError, match=f"n = {n} images of side 8 lie outside"):
+    with pytest.raises(ValueError, match=f"n = {n} lies outside"):
         draw(WORLD, n)

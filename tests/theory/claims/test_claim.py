@@ -8,7 +8,7 @@ from reference import worlds_with
 
 from simulator.accuracy import in_words
 from simulator.world import Worlds
-from theory.claims.claim import TOLERANCES, Axis, Claim, kept_axis, log_slope, operator_error
+from theory.claims.claim import Axis, Claim, kept_axis, log_slope, operator_error
 from theory.learners import LinearCLIP
 from theory.population import block_covariance
 from theory.published import lemma_d3_limit
@@ -31,16 +31,10 @@ def test_axes_are_even_on_their_scale(scale, stretch, t, low, high):
     assert stretch(value) == pytest.approx(stretch(low) + t * (stretch(high) - stretch(low)), abs=1e-9)
 
 
-def test_a_bound_may_depend_on_the_fields_before_it():
-    c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x.sigma_inv), "p_spu": 1.0})
-    point = c.place(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]))
-    assert point["sigma_spu"].tolist() == [0.0, 0.5, 0.0, 3.0]
-    assert c.place(np.zeros((2, 3, 2)))["p_spu"].shape == (2, 3)
-
-
 @given(unit, unit)
-def test_every_mapped_point_is_contained(s, t):
+def test_a_bound_may_depend_on_the_fields_before_it(s, t):
     c = claim(domain={"sigma_inv": Axis(0.5, 3.0), "sigma_spu": Axis(0.0, lambda x: x.sigma_inv), "p_spu": 1.0})
+    assert c.place(np.array([[[0, 0], [0, 1]], [[1, 0], [1, 1]]]))["sigma_spu"].tolist() == [[0.0, 0.5], [0.0, 3.0]]
     point = {name: float(v[0]) for name, v in c.place(np.array([[s, t]])).items()}
     assert c.contains(point)
     assert not c.contains({**point, "sigma_spu": point["sigma_inv"] + 0.01})
@@ -65,12 +59,6 @@ def test_violation_of_an_equivalence(says_above, value, expected, threshold):
     """On the wrong side, the violation is the distance from the threshold."""
     c = claim(relation="iff", threshold=threshold, prediction=lambda x: 1.0 if says_above else -1.0)
     assert float(c.violation(np.array(value), Worlds())) == pytest.approx(expected)
-
-
-def test_tolerances_are_the_quantitys_unless_set():
-    assert claim().tau == TOLERANCES["counter"] == 0.005
-    assert claim(tolerance=0.2).tau == 0.2
-    assert claim(tolerance=0.0).tau == 0.0
 
 
 def test_truth_of_each_quantity():
@@ -115,7 +103,6 @@ def test_truth_of_matrices_and_directions():
         ({"quantity": "precision"}, "'precision' is not one of common, counter"),
         ({"relation": "increasing"}, "needs `along`"),
         ({"error_rate": 0.0}, r"outside \(0, 1\)"),
-        ({"error_rate": 1.0}, r"outside \(0, 1\)"),
         ({"relation": "=>"}, "relation = '=>' is not one of .*; the nearest is >="),
         ({"domain": {"mu_spurious": 2.0}}, "domain field = 'mu_spurious' is not one of .*; the nearest is mu_spu"),
         ({"relation": "increasing", "along": "p_sqr"}, "along = 'p_sqr' is not one of"),
@@ -129,11 +116,9 @@ def test_truth_of_matrices_and_directions():
         ({"domain": {"mu_spu": Axis(2.0, 1.0)}}, "runs from 2 down to 1"),
         ({"domain": {"mu_spu": Axis(1.0, np.inf)}}, "bounds must be finite"),
         ({"tolerance": -0.01}, r"tolerance = -0.01 lies outside \[0, 1e6\]"),
-        ({"tolerance": np.inf}, r"tolerance = inf lies outside"),
         ({"error_rate": None}, r"error_rate = None lies outside"),
         ({"share": "most"}, r"share = 'most' lies outside"),
         ({"n": 2.5}, "n = 2.5 lies outside the whole numbers"),
-        ({"n": np.nan}, "n = nan lies outside the whole numbers"),
         ({"threshold": np.nan, "relation": "iff"}, "threshold = nan lies outside"),
         ({"id": 3}, "id = 3 is not text"),
         ({"quantity": ["counter"]}, "is not text"),

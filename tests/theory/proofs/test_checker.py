@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from flint import ctx
 
+from theory import Axis, Claim, sqrt
 from theory.proofs import checker
-from theory.proofs.checker import BITS, bound_holds, fills, gradient
+from theory.proofs.certificate import Listed, Refused, encode
+from theory.proofs.checker import BITS, bound_holds, check, fills, gradient
 from theory.proofs.expression import variable
+from theory.proofs.statements import statements
 
 FILE = Path(checker.__file__)
 PROVER = {"boxes", "intervals", "prover"}
@@ -64,7 +67,19 @@ def test_true_bounds_are_shown_and_false_ones_are_not(f, most):
     assert not seen_bounded(f, most - 1e-3)
 
 
-@pytest.mark.parametrize("f", [1 / (u - 0.3), 1 / (u - 0.3) ** 2, np.sqrt(u - 0.1), np.log(u - 0.1), v + 1 / (u - u)])
+@pytest.mark.parametrize("f", [1 / (u - 0.3), 1 / (u - 0.3) ** 2, np.log(u - 0.1), v + 1 / (u - u)])
 def test_no_bound_holds_for_a_partly_undefined_formula(f):
     """An undefined slope must not count as 0: with slope 0, the value at the centre would bound the box."""
     assert not seen_bounded(f, 1e9)
+
+
+def test_a_bound_does_not_show_that_a_root_has_a_value():
+    """A root's bound holds for the part of the box where it has a value; another obligation is about the rest."""
+    claim = Claim(
+        id="partly", source="test", statement="", quantity="reliance", relation="<=",
+        domain={"p_spu": 0.9, "mu_spu": Axis(1.0, 3.0)}, prediction=lambda w: 100 + sqrt(w.mu_spu - 1.5) ** 2,
+    )  # fmt: skip
+    due = statements(claim)
+    box = Listed(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint64), np.zeros(1, np.uint8), np.zeros(1))
+    with pytest.raises(Refused, match="does not show that its formula has a value"):
+        check(encode(claim, due, [[box, *["way 0"] * (len(due[0].obligations) - 1)]]), claim)

@@ -68,14 +68,6 @@ def test_derivatives_equal_those_of_sympy(name):
         )
 
 
-def test_second_derivatives_of_phi():
-    x = variable("x")
-    (once,) = gradient(ndtr(x), ["x"])
-    (twice,) = gradient(once, ["x"])
-    (value,) = evaluate([twice], FLOATS, {"x": 0.7})
-    assert value == pytest.approx(-0.7 * np.exp(-0.245) / np.sqrt(2 * np.pi), rel=1e-14)
-
-
 def test_equal_formulas_are_one_object_and_constants_are_exact():
     assert (p + mu) * si is (p + mu) * si
     assert constant(0.1).value == Fraction(0.1) != Fraction(1, 10)

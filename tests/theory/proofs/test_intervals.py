@@ -48,8 +48,8 @@ def unbounded(high: float) -> bool:
 def test_arithmetic_encloses_the_exact_result(one, two):
     (a, x), (b, y) = one, two
     with np.errstate(all="ignore"):
-        assert holds(intervals.add(a, b), x + y)
-        assert holds(intervals.subtract(a, b), x - y)
+        assert holds(RULES["add"](a, b), x + y)
+        assert holds(RULES["subtract"](a, b), x - y)
         assert holds(intervals.multiply(a, b), x * y)
         for n in (2, 3, 4, 5):
             assert holds(intervals.power(a, n), x**n)

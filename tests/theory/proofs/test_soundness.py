@@ -44,10 +44,7 @@ def test_a_root_that_vanishes_is_not_below_zero(prediction, domain):
     [
         lambda w: 100 + sqrt(w.mu_spu - 2) ** 2 - w.mu_spu,
         lambda w: 100 + sqrt(w.mu_spu - 2) / sqrt(w.mu_spu - 2),
-        lambda w: 100 + sqrt(w.mu_spu - 1) / sqrt(w.mu_spu - 1),
-        lambda w: 100 + 0 * sqrt(w.mu_spu - 2),
         lambda w: 100 + 0 / (w.mu_spu - 2),
-        lambda w: 100 + sqrt(w.mu_spu - 2) ** 0,
         lambda w: 100 + np.log(w.mu_spu - 1.5) - np.log(w.mu_spu - 1.5),
         lambda w: 1 / (sqrt(w.mu_spu) - sqrt(w.mu_spu)),
         lambda w: 100 + Phi(sqrt(w.mu_spu - 2)),
@@ -115,9 +112,7 @@ def repeated_square(start: float):
     "prediction",
     [
         lambda w: 1e200 * (1e200 * w.mu_spu),
-        lambda w: 10**400 + w.mu_spu,
         lambda w: w.mu_spu + np.inf,
-        lambda w: w.mu_spu * np.nan,
         lambda w: w.mu_spu + 2 * repeated_square(1.5 + 0 * w.mu_spu),
         lambda w: w.mu_spu + 2 * repeated_square(0.7 + 0 * w.mu_spu),  # its digits double sixty times
     ],
@@ -130,7 +125,6 @@ def test_constants_beyond_float64_are_not_provable(prediction):
 @pytest.mark.parametrize(
     "prediction",
     [
-        lambda w: 100 + sum(sqrt(w.mu_spu + k * w.p_spu) for k in range(12)),
         lambda w: 1e20 + 1 / sum(sqrt(w.mu_spu + k * w.p_spu) for k in range(8)),
         lambda w: 1e30 + (sqrt(w.mu_spu) + sqrt(w.p_spu) + sqrt(w.mu_spu + w.p_spu) + sqrt(1 + w.p_spu)) ** 40,
         lambda w: 1e60 + (w.mu_spu + w.p_spu + w.sigma_inv + w.sigma_spu + w.mention_inv + w.mention_spu) ** 64,

@@ -9,8 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.counteranimal.lvlm.likelihood import label_losses, plain_loss
-from experiments.counteranimal.lvlm.model import Inputs, Prompt, answer_tokens
+from experiments.counteranimal.language_models import Inputs, Prompt, answer_tokens, label_losses, plain_loss
 
 NAMES = ["cat", "ostrich", "black-and-tan coonhound", "sea lion", "bear", "x", "bear of the sea"]
 # Single precision sums products in another order: 7 digits, some hundred terms per logit.

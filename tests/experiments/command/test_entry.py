@@ -16,7 +16,7 @@ def test_another_package_with_a_name_of_ours_is_named(tmp_path, package):
     other = tmp_path / package / "__init__.py"
     other.parent.mkdir()
     other.touch()
-    path = os.pathsep.join(map(str, (tmp_path, ROOT / "experiments/command/installed", ROOT)))
+    path = os.pathsep.join(map(str, (tmp_path, ROOT / "experiments/command/entry", ROOT)))
     command = [sys.executable, "-c", START, "--version"]
     run = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
     if package == "thesis":

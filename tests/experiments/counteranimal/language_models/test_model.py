@@ -9,7 +9,7 @@ import tiny_lvlm
 import torch
 
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.lvlm.model import QUESTION, Inputs, prompt_of, tokens
+from experiments.counteranimal.language_models import QUESTION, Inputs, prompt_of, tokens
 from experiments.counteranimal.model import LoadOptions
 from experiments.counteranimal.models import load, load_model
 from experiments.errors import RequestError
@@ -62,7 +62,6 @@ def test_flags_that_do_not_go_with_it(folder, tmp_path):
     for how, flag in (
         ({"weights": tmp_path / "w"}, "--weights"),
         ({"quick_gelu": "on"}, "--quick-gelu"),
-        ({"averaged": True}, "--ema"),
     ):
         with pytest.raises(RequestError, match=flag):
             load(spec, LoadOptions(**how))

@@ -2,11 +2,10 @@
 
 import pytest
 
-from experiments.counteranimal import model_config as config_module
-from experiments.counteranimal.model_config import NONE, ModelConfig, combined
+from experiments.counteranimal import evaluation
+from experiments.counteranimal.evaluation import ModelConfig
 from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError, SoberclipError
-from experiments.published.tables import checkpoints, published_rows
 
 
 def forbid(*_, **__):
@@ -14,7 +13,7 @@ def forbid(*_, **__):
 
 
 def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(config_module, "load", forbid)
+    monkeypatch.setattr(evaluation, "load", forbid)
     good = f"open_clip:local-dir:{tiny_clip}"
     for bad in (
         "open_clip:ViT-B-33/openai",
@@ -27,36 +26,6 @@ def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, 
             ModelConfig(models=[good, bad], cache=tmp_path)
     with pytest.raises(RequestError, match="no model is given"):
         ModelConfig(models=[], cache=tmp_path)
-
-
-def test_a_file_of_models(tmp_path):
-    (tmp_path / "w.pt").write_bytes(b"")
-    file = tmp_path / "models.txt"
-    file.write_text("open_clip:ViT-B-32/openai  # the first\n\n# none\ntimm:resnet50 w.pt\ntimm:resnet18 -\n")
-    specs, weights = combined(None, None, str(file))
-    assert specs == ["open_clip:ViT-B-32/openai", "timm:resnet50", "timm:resnet18"]
-    assert weights == [NONE, tmp_path / "w.pt", NONE]
-    assert combined(["a:b"], None, str(file)) == (["a:b", *specs], [NONE, *weights])
-    assert combined(["a:b"], None, None) == (["a:b"], None)
-    for text in ("a b c\n", "\xff"):
-        file.write_bytes(text.encode("latin-1"))
-        with pytest.raises(RequestError, match=r"models\.txt"):
-            combined(None, None, str(file))
-    with pytest.raises(RequestError, match=r"table-4.*table-3"):
-        combined(None, None, "table-4")
-
-
-def test_table_3_dry(run):
-    """28 rows in the order of the table, each with checkpoint and printed figures."""
-    found, _ = run("evaluate", "--models", "table-3", "--dry-run", "--json")
-    printed = {row.model: (row.common, row.counter) for row in published_rows("1000", "simple", "macro")}
-    assert [m["model"] for m in found] == [c.spec for c in checkpoints()]
-    figures = [(m["printed"]["common"], m["printed"]["counter"]) for m in found]
-    assert figures == [printed[c.model] for c in checkpoints()]
-    screen, _ = run("evaluate", "--models", "table-3", "--dry-run")
-    assert "28 models" in screen
-    with pytest.raises(RequestError, match="needs photos"):
-        run("evaluate", "--models", "table-3")
 
 
 MODEL = """

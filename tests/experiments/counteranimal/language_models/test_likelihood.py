@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.counteranimal import language_models
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.lvlm import likelihood
-from experiments.counteranimal.lvlm.likelihood import plain_loss, score_labels
-from experiments.counteranimal.lvlm.model import answer_tokens
+from experiments.counteranimal.language_models import answer_tokens, plain_loss, score_labels
 from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import predict
 from experiments.errors import RequestError, RunError
@@ -36,7 +35,7 @@ def score_all(model, tree, tmp_path):
 def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
     one = model("llava")
     encoded, predictions, settings = score_all()
-    assert (encoded.passes, settings) == (32, {"score": likelihood.SCORE})
+    assert (encoded.passes, settings) == (32, {"score": language_models.SCORE})
     assert len(set(predictions.predicted)) > 2
     for k in range(0, 32, 5):
         labels = SETS.allowed[int(predictions.class_index[k])]
@@ -51,7 +50,7 @@ def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(score_all, monkeypatch, tmp_path):
-    scores, calls = likelihood.label_losses, []
+    scores, calls = language_models.label_losses, []
 
     def killed(*arguments):
         calls.append(1)
@@ -59,8 +58,8 @@ def test_a_killed_run_resumes_to_the_same_numbers(score_all, monkeypatch, tmp_pa
             raise KeyboardInterrupt
         return scores(*arguments)
 
-    monkeypatch.setattr(likelihood, "SHARD_ROWS", 4)
-    monkeypatch.setattr(likelihood, "label_losses", killed)
+    monkeypatch.setattr(language_models, "SHARD_ROWS", 4)
+    monkeypatch.setattr(language_models, "label_losses", killed)
     with pytest.raises(KeyboardInterrupt):
         score_all()
     encoded, predictions, *_ = score_all()
@@ -126,14 +125,14 @@ def test_answers_longer_than_the_model_reads_are_refused(score_all, model, image
 
 
 def test_a_model_that_cannot_continue_its_prefix_is_refused(score_all, monkeypatch):
-    monkeypatch.setattr(likelihood, "label_losses", lambda *arguments: np.full(len(arguments[2]), 1.0))
+    monkeypatch.setattr(language_models, "label_losses", lambda *arguments: np.full(len(arguments[2]), 1.0))
     with pytest.raises(RunError, match="'llava' cannot be scored"):
         score_all()
 
     def complain(*_):
         raise KeyError("image_sizes")
 
-    monkeypatch.setattr(likelihood, "label_losses", complain)
+    monkeypatch.setattr(language_models, "label_losses", complain)
     with pytest.raises(RunError, match="KeyError: 'image_sizes'"):
         score_all()
 

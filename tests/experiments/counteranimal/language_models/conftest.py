@@ -1,4 +1,4 @@
-"""Tiny random models of four families, saved once per session, and photos with different scores."""
+"""Tiny random models of two families, saved once per session, and photos with different scores."""
 
 import logging
 from functools import cache

@@ -1,1 +1,0 @@
-"""Vision language models, which score each label by the language model's loss."""
