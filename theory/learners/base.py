@@ -5,7 +5,7 @@ A learner of your own is one frozen dataclass with a `name`. A linear rule needs
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from typing import ClassVar, TypeVar
 
@@ -66,15 +66,6 @@ def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds
     if not rows:
         return Accuracy(np.empty(shape), np.empty(shape), None)
     return estimate(np.stack(rows, axis=-1).reshape(*rows[0].shape, *shape))
-
-
-def widened(accuracy: Accuracy, by: Float[np.ndarray, "group=2 *w"]) -> Accuracy:
-    """Estimates with intervals that reach further on either side: (common, counter) of `by`."""
-    ends = [
-        (np.maximum(low - more, 0.0), np.minimum(high + more, 1.0))
-        for (low, high), more in zip(accuracy.interval[:2], by, strict=True)
-    ]
-    return replace(accuracy, interval=Interval(ends[0], ends[1], accuracy.interval.level))
 
 
 @dataclass(frozen=True)

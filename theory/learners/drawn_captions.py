@@ -6,11 +6,13 @@ scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classe
            the part that all classes share has no sampling error.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, Interval
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import Worlds, latent_prompts
@@ -22,7 +24,6 @@ from theory.density import (
     class_patterns,
     log_density,
 )
-from theory.learners.base import widened
 from theory.quadrature import REPLICATES, estimate
 
 IMAGES = 2**9  # per replicate and pattern of classes
@@ -52,7 +53,17 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
     half, whole = np.moveaxis(np.array(rows), [2, 0], [0, -1])  # each (R, 2, worlds)
     range_ = (whole - half).reshape(*half.shape[:2], *shape)
     found = estimate(np.clip(whole.reshape(range_.shape) + range_ / 2, 0.0, 1.0))
-    return widened(found, np.abs(range_.mean(axis=0)) / 2)
+    return _widened(found, np.abs(range_.mean(axis=0)) / 2)
+
+
+def _widened(accuracy: Accuracy, by: Float[np.ndarray, "group=2 *w"]) -> Accuracy:
+    """Intervals that reach further on either side: (common, counter) of `by`."""
+    assert accuracy.interval is not None
+    ends = [
+        (np.maximum(low - more, 0.0), np.minimum(high + more, 1.0))
+        for (low, high), more in zip(accuracy.interval[:2], by, strict=True)
+    ]
+    return replace(accuracy, interval=Interval(ends[0], ends[1], accuracy.interval.level))
 
 
 def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
