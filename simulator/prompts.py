@@ -23,30 +23,30 @@ PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
+def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, is_object: bool) -> Numbers:
+    return mention * mean * correlation
+
+
 class PromptRow(NamedTuple):
     """A row of the table: `coefficient` gives each block's multiple of the class's pattern in the prompt's caption."""
 
     words: str
-    coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers] | None = None
+    coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers] = _mean
     average: bool = False
     names_background: bool = True
     pool: Literal["log-mean-exp", "mean"] | None = None
-
-
-def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, is_object: bool) -> Numbers:
-    return mention * mean * correlation
 
 
 _TABLE: dict[Prompt, PromptRow] = {
     "name": PromptRow(
         "its name alone", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
     ),
-    "mean": PromptRow("its mean caption", _mean, average=True),
+    "mean": PromptRow("its mean caption", average=True),
     "background": PromptRow("its name with its usual background", lambda mean, *_: mean),
     "captions": PromptRow("the log-mean-exp of scores over its captions", pool="log-mean-exp"),
-    "scores": PromptRow("the mean of scores over its captions", _mean, average=True, pool="mean"),
+    "scores": PromptRow("the mean of scores over its captions", average=True, pool="mean"),
 }
-LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.coefficient is not None)
+LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.pool != "log-mean-exp")
 
 
 def prompt_row(prompt: Prompt) -> PromptRow:
@@ -58,7 +58,7 @@ def prompt_row(prompt: Prompt) -> PromptRow:
 def caption(prompt: Prompt) -> PromptRow:
     """The row of a prompt that is a single caption. Raises ValueError for a prompt that pools many captions."""
     row = prompt_row(prompt)
-    if row.coefficient is None:
+    if row.pool == "log-mean-exp":
         raise ValueError(
             f"prompt = {prompt!r} is {row.words}, which linear scores, known up to a factor, do not have; choose one "
             f"of {', '.join(LINEAR)}"

@@ -114,7 +114,7 @@ def check_count(name: str, value: Any, low: int, high: float = np.inf) -> None:
     """Raise ValueError for a count that is not an integer in [low, high], naming the nearest."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} = {value!r} is not an integer")
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         where = f"is below {low}" if high == np.inf else f"lies outside [{low}, {high}]"
         raise ValueError(f"{name} = {value} {where}; the nearest valid value is {min(max(value, low), high)}")
 

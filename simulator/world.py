@@ -425,7 +425,7 @@ class Worlds:
         """sigma_xi_text, or sigma_xi where that is unset."""
         own = np.asarray(self.sigma_xi_text)
         if own.dtype == object:
-            own = np.where(np.equal(own, None), self.sigma_xi, own).astype(float)
+            own = np.where(_unset(own), self.sigma_xi, own).astype(float)
         return _read_only(own)
 
     @cached_property
@@ -498,12 +498,17 @@ def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attribu
             )
 
 
+def _unset(array: np.ndarray) -> np.ndarray:
+    """Where an array of objects holds None."""
+    return np.array([x is None for x in array.flat], dtype=bool).reshape(array.shape)
+
+
 def _checked(name: str, value: Any) -> Any:
     """A field's number or array of numbers; None, alone or in an array, if the field may be unset."""
     try:
         if _DEFAULTS.get(name, 0.0) is None and getattr(value, "dtype", np.dtype(object)).kind == "O":
             array = np.array(value, dtype=object)
-            unset = np.equal(array, None)
+            unset = _unset(array)
             if unset.any():
                 array[~unset] = q.numbers(array[~unset], *_DOMAINS[name])
                 return array if array.ndim else None

@@ -7,7 +7,7 @@ A learner of your own is one frozen dataclass with a `name`. A linear rule needs
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -29,16 +29,18 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
 
     @wraps(method)
     def call(self: Rule, worlds: World | Worlds) -> Answer:
-        grid = Worlds.of(worlds)
+        grid: Worlds = Worlds.of(worlds)
         if np.ndim(grid.classes) == 0:
             return method(self, grid)
         K = np.broadcast_to(grid.classes, grid.shape)
-        parts = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
+        parts: list[tuple[np.ndarray, Any]] = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
+        whole: Any
         if isinstance(parts[0][1], Accuracy):
-            return joined(parts, grid.shape)
-        whole = np.empty((*grid.shape, *parts[0][1].shape[1:]))
-        for rows, values in parts:
-            whole[rows] = values
+            whole = joined(parts, grid.shape)
+        else:
+            whole = np.empty((*grid.shape, *parts[0][1].shape[1:]))
+            for rows, values in parts:
+                whole[rows] = values
         return whole
 
     return call
@@ -54,9 +56,9 @@ def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> 
         interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
         for values, part in zip(whole, (*a, *interval.common, *interval.counter), strict=True):
             values[rows] = part
-    common, counter, *ends = whole
+    common, counter, c_low, c_high, k_low, k_high = whole
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
-    return Accuracy(common, counter, None if level is None else Interval(tuple(ends[:2]), tuple(ends[2:]), level))
+    return Accuracy(common, counter, None if level is None else Interval((c_low, c_high), (k_low, k_high), level))
 
 
 def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:

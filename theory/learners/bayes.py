@@ -174,8 +174,8 @@ class Part(NamedTuple):
 
     `own` is the background's log density f(a) of every class, `others` the log-sum-exp of f over the other classes, and
     `further` the log density of the further attributes. `objects` holds the log densities of the object's coordinates
-    of the other classes, and `shown` the mean of class 0's, in standard deviations; both None where the object says
-    nothing about the label.
+    of the other classes, or None where the object says nothing about the label. `shown` is the mean of class 0's
+    coordinate, in standard deviations.
     """
 
     replicate: int
@@ -185,7 +185,7 @@ class Part(NamedTuple):
     others: Float[np.ndarray, "N K"]
     further: Float[np.ndarray, "N K"]
     objects: Float[np.ndarray, "N Kminus1"] | None
-    shown: float | None
+    shown: float
 
 
 def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
@@ -212,11 +212,11 @@ def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
             fixed = np.zeros_like(own)
             for f, p in zip(further, world.agreement[2:], strict=True):
                 fixed += attribute_log_density(f, p)
-            objects = None if blind else a * noise[:, : K - 1]
-            if not blind and code[0] > 0:
+            objects = a * noise[:, : K - 1]
+            if code[0] > 0:
                 objects[:, code[0] - 1] += a**2
-            shown = None if blind else a * (code[0] == 0)
-            yield Part(r, bool(code[1] != 0), weight, own, log_sum_of_others(own), fixed, objects, shown)
+            counter, shown = bool(code[1] != 0), a * (code[0] == 0)
+            yield Part(r, counter, weight, own, log_sum_of_others(own), fixed, None if blind else objects, shown)
 
 
 def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:

@@ -392,7 +392,7 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
     absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`). So is
-    a world of masked, noisy captions whose boundary cannot be followed: two of 120 random worlds, both with little
+    a world of masked, noisy captions whose boundary cannot be followed: two of 25 random worlds, both with little
     noise in images.
     """
     routes = [

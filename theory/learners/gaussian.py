@@ -30,7 +30,7 @@ from theory.population import block_covariance
 
 def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u of the module's docstring, exact to rounding."""
-    if prompt_row(prompt).coefficient is None:
+    if prompt_row(prompt).pool == "log-mean-exp":
         raise ValueError(
             f"the Gaussian PMI has no closed form for prompt = {prompt!r} ({prompt_row(prompt).words}); "
             f"choose from {', '.join(LINEAR)}"
