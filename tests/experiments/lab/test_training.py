@@ -280,7 +280,7 @@ def test_the_interval_over_models_counts_the_error_of_shared_test_images():
     low, high = measured["interval95"]["common"]
     assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 1) * 0.01)
     # What lies outside [0, 1] is cut off last: the errors add up unbounded.
-    low, high = _measured(dict.fromkeys(measured["interval95"], by_set[:, :2] + [0.0, 0.1]), np.ones(2, bool))[
+    low, high = _measured(World(), dict.fromkeys(("common", "counter"), by_set[:, :2] + [0.0, 0.1]), np.ones(2, bool))[
         "interval95"
     ]["common"]
     assert high == 1.0
