@@ -39,6 +39,7 @@ PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
 PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
+BLOCK = 64  # minimisers that are drawn at once; a value does not depend on the number of values
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
@@ -313,8 +314,9 @@ def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
     l, grid = world.latents, Worlds.of(world)
     population = np.zeros((world.dim_image, world.dim_text))
     population[:l, :l] = block_covariance(grid) * grid.mention
-    rngs = (numpy_stream(seed, stream, r) for r in range(size))
-    return np.array([np.linalg.norm(cross_covariance(world, n, rng) - population, ord=2) for rng in rngs])
+    streams = (numpy_stream(seed, stream, block) for block in range(-(-size // BLOCK)))
+    draws = (cross_covariance(world, n, BLOCK, rng) for rng in streams)
+    return np.concatenate([np.linalg.norm(S - population, ord=2, axis=(-2, -1)) for S in draws])[:size]
 
 
 def _image_sample(plan: Plan, size: int, seed: int) -> Sample:

@@ -88,7 +88,7 @@ def truncated_critics(
     mixture, q = world.mixture(), decision_prompts(world, prompt)
     frames = first_coordinates(world)
     for r in range(replicates):
-        S = cross_covariance(world, n, numpy_stream(seed, stream, r), mixture=mixture)
+        (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
         yield covariance_critic(S, q, frames, width)
 
 
@@ -117,26 +117,26 @@ def covariance_critic(
 
 
 def cross_covariance(
-    world: World, n: int, rng: np.random.Generator, *, mixture: Mixture | None = None
-) -> Float[np.ndarray, "dI dT"]:
-    """One draw of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
+    world: World, n: int, replicates: int, rng: np.random.Generator, *, mixture: Mixture | None = None
+) -> Float[np.ndarray, "R dI dT"]:
+    """Draws of S, the unbiased sample cross-covariance of n pairs, in the dictionaries of `first_coordinates`.
 
     The latents' scatter occupies r = min(2l, n - 1) of the n - 1 centred rows. There the rotated views are R D' +
     noise. The other m rows are pure noise and enter through Xi_I' Xi_T = A G, with A lower triangular, A A' ~
     Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
     """
     mixture = mixture or world.mixture()
-    l, dI, dT = len(mixture.variances), world.dim_image, world.dim_text
+    l, dI, dT, R = len(mixture.variances), world.dim_image, world.dim_text, replicates
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
     r = min(2 * l, n - 1)
-    # (r, 2l), its Gram matrix the scatter of (z_I, z_T)
-    latent = _triangle(_scatter_rows(mixture, n, 1, 0.0, 0.0, rng)[0])[:r]
-    image, text = noise[0] * rng.standard_normal((r, dI)), noise[1] * rng.standard_normal((r, dT))
-    image[:, :l] += latent[:, :l]
-    text[:, :l] += latent[:, l:]
-    S = image.T @ text
+    # (R, r, 2l), each Gram matrix the scatter of (z_I, z_T)
+    latent = np.array([_triangle(rows)[:r] for rows in _scatter_rows(mixture, n, R, 0.0, 0.0, rng)])
+    image, text = noise[0] * rng.standard_normal((R, r, dI)), noise[1] * rng.standard_normal((R, r, dT))
+    image[..., :l] += latent[..., :l]
+    text[..., :l] += latent[..., l:]
+    S = image.transpose(0, 2, 1) @ text
     if noise[0] * noise[1] > 0 and n - 1 > r:
-        S += noise[0] * noise[1] * _noise_product(n - 1 - r, dI, dT, rng)
+        S += noise[0] * noise[1] * _noise_products(n - 1 - r, R, dI, dT, rng)
     return S / (n - 1)
 
 
@@ -255,14 +255,14 @@ def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
     return triangle
 
 
-def _noise_product(m: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "dI dT"]:
+def _noise_products(m: int, R: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "R dI dT"]:
     """Xi_I' Xi_T for m rows of standard normals each."""
     from scipy.linalg.blas import dtrmm  # a tenth of the start-up time of `predict`, up to scipy 1.17
 
     if m < dI:
-        return rng.standard_normal((m, dI)).T @ rng.standard_normal((m, dT))
-    A = np.tril(rng.standard_normal((dI, dI)), k=-1)
-    A[np.diag_indices(dI)] = np.sqrt(2 * rng.standard_gamma((m - np.arange(dI)) / 2))
-    G = rng.standard_normal((dI, dT))
+        return rng.standard_normal((R, m, dI)).transpose(0, 2, 1) @ rng.standard_normal((R, m, dT))
+    A = np.tril(rng.standard_normal((R, dI, dI)), k=-1)
+    A[:, np.arange(dI), np.arange(dI)] = np.sqrt(2 * rng.standard_gamma((m - np.arange(dI)) / 2, (R, dI)))
+    G = rng.standard_normal((R, dI, dT))
     # G' A' computed in Fortran order is (A G)' without a copy: A.T is upper triangular to BLAS.
-    return dtrmm(1.0, A.T, G.T, side=1, lower=0).T
+    return np.array([dtrmm(1.0, a.T, g.T, side=1, lower=0).T for a, g in zip(A, G, strict=True)])

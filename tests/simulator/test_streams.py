@@ -90,7 +90,7 @@ def test_global_random_state_is_untouched():
     world = World(dim_image=3, dim_text=4, mention_spu=0.5)
     list(draw_pairs(world, dictionaries(world, 0), 10, 0))
     list(projected_critics(world, "mean", 10, 3, 0))
-    cross_covariance(world, 10, numpy_stream(0, "full"))
+    cross_covariance(world, 10, 1, numpy_stream(0, "full"))
     after = np.random.get_state()  # noqa: NPY002
     assert (kind, keys.tolist(), *rest) == (after[0], after[1].tolist(), *after[2:])
     assert torch.equal(before, torch.get_rng_state())

@@ -119,7 +119,7 @@ FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "noise": 
 def test_full_law_is_that_of_drawn_pairs(name, n):
     world = WORLDS[name]
     drawn = drawn_covariances(world, n, FULL_SIZE, first_coordinates(world), f"full/{name}/{n}")
-    exact = np.stack([cross_covariance(world, n, numpy_stream(0, "test/exact", r)) for r in range(FULL_SIZE)])
+    exact = cross_covariance(world, n, FULL_SIZE, numpy_stream(0, "test/exact"))
     assert_same_law(
         matrix_features(exact, world), matrix_features(drawn, world), effect=FULL_EFFECT, what=f"S, {name}, {n}"
     )
@@ -144,7 +144,7 @@ def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
 def test_truncation_beyond_the_views_changes_nothing():
     world = WORLDS["paper"]
     wide = joined(truncated_critics(world, "name", 12, 5, 0, 6))
-    S = np.stack([cross_covariance(world, 12, numpy_stream(0, "full", r)) for r in range(5)])
+    S = np.concatenate([cross_covariance(world, 12, 1, numpy_stream(0, "full", r)) for r in range(5)])
     whole = critic_of(S, decision_prompts(world, "name"), first_coordinates(world))
     assert wide.inside == pytest.approx(whole.inside, abs=1e-12)
     assert wide.outside == pytest.approx(whole.outside, abs=1e-12)
@@ -153,14 +153,14 @@ def test_truncation_beyond_the_views_changes_nothing():
 def test_rounding_does_not_choose_the_draw(monkeypatch):
     # Two of three latents are always mentioned: the scatter of (z_I, z_T) has rank four, since their copies add none.
     scatter, world = statistics._scatter_rows, WORLDS["attribute"]
-    S = cross_covariance(world, 300, numpy_stream(0, "rounding"))
+    S = cross_covariance(world, 300, 1, numpy_stream(0, "rounding"))
 
     def rounded(*arguments):
         rows = scatter(*arguments)
         return rows * (1 + 1e-15 * np.random.default_rng(0).standard_normal(rows.shape))
 
     monkeypatch.setattr(statistics, "_scatter_rows", rounded)
-    assert np.allclose(cross_covariance(world, 300, numpy_stream(0, "rounding")), S, rtol=0, atol=1e-11)
+    assert np.allclose(cross_covariance(world, 300, 1, numpy_stream(0, "rounding")), S, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize(("name", "n"), [("masks", 2), ("paper", 20)])
@@ -235,7 +235,7 @@ def test_statistics_of_a_trillion_pairs_draw_none():
     for route in (projected_scatter, labelled_moments):
         next(route(WORLDS["fitting"], 10**12, 2, 0))
     world = WORLDS["masks"]
-    found = cross_covariance(world, 10**12, numpy_stream(0, "full"))
+    (found,) = cross_covariance(world, 10**12, 1, numpy_stream(0, "full"))
     expected = np.zeros((5, 3))
     expected[:2, :2] = latent_cross_covariance(world)
     assert found == pytest.approx(expected, abs=1e-4)
