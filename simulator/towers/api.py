@@ -57,9 +57,8 @@ class Towers:
     def each(self, prompt: Prompt | None = None) -> Accuracy:
         """Every model's own accuracies, shape (*worlds, models); nan for models that diverged.
 
-        The prompt is one of `simulator.prompts`, "name" by default; None for towers that read no captions.
-        Accuracies are exact
-        for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
+        The prompt is one of `simulator.prompts`, "name" by default; None for towers that read no captions. Accuracies
+        are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
         found = self.groups(prompt)
         return Accuracy(found["common"], found["counter"])
