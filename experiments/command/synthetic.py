@@ -240,9 +240,15 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
+        ends = document.get("interval95") or {}
+        near, lacking = "", f"{100 * shortfall:.1f}"
+        if "shortfall" in ends:
+            low, high = ends["equivalent_correlation"]
+            near = f", 95% interval {low:.3f} to {high:.3f}"
+            lacking = " to ".join(f"{100 * end:.1f}" for end in ends["shortfall"])
         yield (
             f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has "
-            f"{document['world']['p_spu']:g}), {100 * shortfall:.1f} points short"
+            f"{document['world']['p_spu']:g}{near}), {lacking} points short"
         )
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
