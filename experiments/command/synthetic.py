@@ -244,11 +244,11 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         near, lacking = "", f"{100 * shortfall:.1f}"
         if "shortfall" in ends:
             low, high = ends["equivalent_correlation"]
-            near = f", 95% interval {low:.3f} to {high:.3f}"
+            near = f"95% interval {low:.3f} to {high:.3f}; "
             lacking = " to ".join(f"{100 * end:.1f}" for end in ends["shortfall"])
         yield (
-            f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has "
-            f"{document['world']['p_spu']:g}{near}), {lacking} points short"
+            f"acts like the ideal classifier of a world with correlation {correlation:.3f} ({near}yours has "
+            f"{document['world']['p_spu']:g}), {lacking} points short"
         )
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
