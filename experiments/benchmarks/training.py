@@ -181,7 +181,7 @@ def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]
     d, h, B = world.dim_image, recipe.embed_dim, recipe.batch_size
     law = Worlds.of(world)
     D = [torch.as_tensor(D, dtype=torch.float32, device=device) for D in dictionaries(world, 0)]
-    mean, sd = (torch.as_tensor(x, dtype=torch.float32, device=device) for x in (law.mean, law.scale))
+    mean, sd = (torch.tensor(x, dtype=torch.float32, device=device) for x in (law.mean, law.scale))
     towers = [
         nn.Sequential(nn.Linear(d, recipe.width), nn.GELU(), nn.Linear(recipe.width, h)).to(device) for _ in range(2)
     ]

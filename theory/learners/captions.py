@@ -45,7 +45,7 @@ LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
-SPACINGS = (0.6, 0.45, 0.33)  # of the contour's grid, tried in this order
+SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
 class Block(NamedTuple):
