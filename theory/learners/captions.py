@@ -45,6 +45,7 @@ LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
+FEWEST_AT_ONCE = 4  # images; with more pairs of captions per image a boundary takes longer than ten seconds
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
@@ -392,8 +393,8 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
     absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`). So is
-    a world of masked, noisy captions whose boundary cannot be followed: two of 25 random worlds, both with little
-    noise in images.
+    a world of masked, noisy captions whose boundary cannot be followed, or takes too many pairs of captions: about
+    two of 25 random worlds, mostly with little noise in images.
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
@@ -452,9 +453,11 @@ def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Acc
 
 
 def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
-    """(common, counter) of images that show the label's object; None if the boundary could not be followed."""
+    """(common, counter) of images that show the label's object; None if the boundary is lost or takes too long."""
     if not pooled.fuzzy:
         return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
+    if pooled.images_at_once() < FEWEST_AT_ONCE:
+        return None
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
     swap = swap_blocks(pooled, 1).all()
     if swap:

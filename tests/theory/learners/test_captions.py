@@ -237,3 +237,12 @@ def test_a_world_without_an_answer_gets_a_reason():
     unheard = World(sigma_xi_text=0.0, mention_spu=0.0)
     assert "never mention" in InfoNCE("background").refuses(unheard)
     assert InfoNCE("name").refuses(unheard) is None
+
+
+def test_a_boundary_that_takes_too_many_pairs_of_captions_is_sampled():
+    """200,000 pairs per image: the grid of images for a boundary took 17 CPU seconds."""
+    world = World(
+        p_spu=1.0, mu_spu=-0.25733, mu_inv=8.265e-5, sigma_inv=9.828e-5, sigma_spu=2.248e-6, sigma_xi=0.21182,
+        sigma_xi_text=1.0731e-3, mention_inv=0.40633, mention_spu=0.22242,
+    )  # fmt: skip
+    assert InfoNCE("scores").accuracy(world).interval is not None
