@@ -155,11 +155,11 @@ def _captions(block: Block, mean: np.ndarray, variance: float, turns: np.ndarray
 
 def _evidence_edges(block: Block, middle: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
     """Edges of panels where evidence about the label is not saturated."""
-    if slope == 0:
+    every = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
+    if every < EVIDENCE:
         return middle[..., None]
     with np.errstate(divide="ignore"):
         most = np.abs(np.log(block.p) - np.log1p(-block.p)) + 6
-    every = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
     steps = min(np.ceil(min(most, every) / EVIDENCE), MOST)
     return (middle if most < every else 0 * middle)[..., None] + EVIDENCE / slope * np.arange(-steps, steps + 1)
 
