@@ -46,6 +46,7 @@ NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
 FEWEST_AT_ONCE = 4  # images; with more pairs of captions per image a boundary takes longer than ten seconds
+MANY_AT_ONCE = 32  # with fewer, a second grid would take as long
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
@@ -462,7 +463,7 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     swap = swap_blocks(pooled, 1).all()
     if swap:
         pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
-    for spacing in SPACINGS:
+    for spacing in SPACINGS if pooled.images_at_once() > MANY_AT_ONCE else SPACINGS[:1]:
         accuracy, sound = region_accuracy(pooled, pooled.scales(), tolerance, spacing)
         if sound.all():
             return swapped_back(accuracy) if swap else accuracy
