@@ -45,8 +45,7 @@ LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
-FEWEST_AT_ONCE = 4  # images; with more pairs of captions per image a boundary takes longer than ten seconds
-MANY_AT_ONCE = 32  # with fewer, a second grid would take as long
+MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: about six seconds
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
@@ -453,18 +452,48 @@ def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Acc
     return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
 
 
+class _Spent(Exception):
+    """A boundary needs more pairs of captions than its budget."""
+
+
+class _Limited:
+    """A preference that counts pairs of captions, and raises _Spent beyond MOST_PAIRS."""
+
+    def __init__(self, pooled: Pooled):
+        self.pooled, self.left = pooled, MOST_PAIRS
+        self.each = CELLS / pooled.images_at_once()
+
+    def of(self, _) -> "_Limited":
+        return self
+
+    def _spend(self, images: int) -> None:
+        self.left -= images * self.each
+        if self.left < 0:
+            raise _Spent
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self._spend(np.broadcast(x, y).size)
+        return self.pooled(x, y)
+
+    def positive(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        self._spend(x.size * y.size)
+        return self.pooled.positive(x, y)
+
+
 def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     """(common, counter) of images that show the label's object; None if the boundary is lost or takes too long."""
     if not pooled.fuzzy:
         return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
-    if pooled.images_at_once() < FEWEST_AT_ONCE:
-        return None
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
     swap = swap_blocks(pooled, 1).all()
     if swap:
         pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
-    for spacing in SPACINGS if pooled.images_at_once() > MANY_AT_ONCE else SPACINGS[:1]:
-        accuracy, sound = region_accuracy(pooled, pooled.scales(), tolerance, spacing)
-        if sound.all():
-            return swapped_back(accuracy) if swap else accuracy
+    limited = _Limited(pooled)
+    try:
+        for spacing in SPACINGS:
+            accuracy, sound = region_accuracy(limited, pooled.scales(), tolerance, spacing)
+            if sound.all():
+                return swapped_back(accuracy) if swap else accuracy
+    except _Spent:
+        pass
     return None
