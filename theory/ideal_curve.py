@@ -22,15 +22,15 @@ from jaxtyping import Float
 from scipy.optimize.elementwise import find_root
 from scipy.special import expit, stdtrit
 
-from simulator.accuracy import Accuracy, Numbers
+from simulator.accuracy import Accuracy, Interval, Numbers
 from simulator.world import World, Worlds
 from theory.learners.bayes import Bayes, Part, many_class_parts, many_class_replicates
+from theory.quadrature import LEVEL
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 1e-8  # of the ideal drop, which is known to about 1e-9
 MOST_CLASSES = 10
 ROUNDING = 1e-12  # of an accuracy
-LEVEL = 0.95  # of intervals from replicates
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -112,25 +112,13 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     (0.9, 0.0)
     """
     worlds = Worlds.of(world)
-    if worlds.views is not None:
-        raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
-    if np.any(np.asarray(worlds.classes) > MOST_CLASSES):
-        K = np.max(worlds.classes)
-        raise ValueError(f"classes = {K} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
-    if _one_by_one(worlds):
-        return _joined(
-            [equivalent(worlds[i], _of_shape(accuracy, worlds)[i]) for i in np.ndindex(worlds.shape)], worlds
-        )
-    common, counter = (np.broadcast_to(np.asarray(x, float), worlds.shape) for x in accuracy)
-    for value in (common, counter):
-        outside = ~((value >= 0) & (value <= 1))  # nan, too
-        if outside.any():
-            raise ValueError(f"an accuracy of {value[outside].flat[0]:.6g} lies outside [0, 1]")
-    curve = IdealCurve(worlds)
-    correlation, shortfall = curve.place(common, counter)
+    curve, accuracy = IdealCurve(worlds), _of_shape(accuracy, worlds.shape)
+    if worlds.shape and not curve.two_classes:  # points of one world at a time
+        return _joined([equivalent(worlds[i], accuracy[i]) for i in np.ndindex(worlds.shape)], worlds)
+    correlation, shortfall = curve.place(*accuracy)
     if accuracy.interval is None:
         return Equivalent(correlation, shortfall)
-    ends = (np.broadcast_to(np.clip(x, 0, 1), worlds.shape) for pair in accuracy.interval[:2] for x in pair)
+    ends = (np.clip(x, 0, 1) for pair in accuracy.interval[:2] for x in pair)
     return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=accuracy.interval.level))
 
 
@@ -162,22 +150,22 @@ def equivalent_of_draws(
     ValueError
         In the same cases as `equivalent`.
     """
-    mean = draws.mean(axis=0)
-    place = equivalent(world, Accuracy(mean[0], mean[1]))
+    curve, (common, counter) = IdealCurve(Worlds.of(world)), draws.mean(axis=0)
+    correlation, shortfall = curve.place(common, counter)
     sources = [draws] if shared is None else [draws, shared]
     if min(map(len, sources)) == 1:
-        return place
+        return Equivalent(correlation, shortfall)
     V_c, V_k, C = np.sum([_covariance_of_mean(source) for source in sources], axis=0)
-    curve, t = IdealCurve(Worlds.of(world)), stdtrit(min(map(len, sources)) - 1, (1 + LEVEL) / 2)
+    t = stdtrit(min(map(len, sources)) - 1, (1 + LEVEL) / 2)
     margin = t * np.sqrt(np.maximum(V_c + V_k - 2 * C, 0.0))
-    ends = tuple(curve.with_drop(mean[0] - mean[1] + sign * margin) for sign in (-1, 1))
+    ends = tuple(curve.with_drop(common - counter + sign * margin) for sign in (-1, 1))
     low = high = np.full(curve.shape, np.inf)
     for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
-        regret = curve.regret(lam, mean[0], mean[1])
+        regret = curve.regret(lam, common, counter)
         V = lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C
         margin = t * np.sqrt(np.maximum(V, 0.0))
         low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
-    return Equivalent(*place, EquivalentInterval(ends, (np.maximum(low, 0.0), high), LEVEL))
+    return Equivalent(correlation, shortfall, EquivalentInterval(ends, (np.maximum(low, 0.0), high), LEVEL))
 
 
 def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
@@ -187,14 +175,16 @@ def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
     return np.array([(x * y).sum(axis=0) / (R * (R - 1)) for x, y in ((c, c), (k, k), (c, k))])
 
 
-def _one_by_one(worlds: Worlds) -> bool:
-    """Whether a grid has more than two classes somewhere, and so needs points for each world."""
-    return worlds.shape != () and bool(np.any(np.asarray(worlds.classes) > 2))
+def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
+    """The accuracies and their interval, with one number per world."""
 
+    def wide(x: Numbers) -> np.ndarray:
+        return np.broadcast_to(np.asarray(x, float), shape)
 
-def _of_shape(accuracy: Accuracy, worlds: Worlds) -> Accuracy:
-    common, counter = (np.broadcast_to(x, worlds.shape) for x in accuracy)
-    return Accuracy(common, counter, accuracy.interval)
+    ends = accuracy.interval
+    if ends is not None:
+        ends = Interval(*((wide(low), wide(high)) for low, high in ends[:2]), ends.level)
+    return Accuracy(wide(accuracy.common), wide(accuracy.counter), ends)
 
 
 def _joined(found: list[Equivalent], worlds: Worlds) -> Equivalent:
@@ -211,6 +201,11 @@ class IdealCurve:
     """c*, k* and their inverses for a grid of worlds with two classes, or for one world with more."""
 
     def __init__(self, worlds: Worlds):
+        if worlds.views is not None:
+            raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
+        if np.any(np.asarray(worlds.classes) > MOST_CLASSES):
+            K = np.max(worlds.classes)
+            raise ValueError(f"classes = {K} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
         self.shape = worlds.shape
         self.worlds = worlds.replace(attribute=()).ravel()
         self.two_classes = bool(np.all(np.asarray(worlds.classes) == 2))
@@ -222,6 +217,10 @@ class IdealCurve:
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
         """(p', r) of classifiers; p' is nan where it is undetermined."""
+        for value in (common, counter):
+            outside = ~((value >= 0) & (value <= 1))  # nan, too
+            if np.any(outside):
+                raise ValueError(f"an accuracy of {np.asarray(value)[outside].flat[0]:.6g} lies outside [0, 1]")
         lam = self.with_drop(common - counter)
         return np.where(self._undetermined(lam, common - counter), np.nan, lam)[()], self.regret(lam, common, counter)
 

@@ -149,6 +149,17 @@ def test_grids_and_single_worlds_agree():
         assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=precision)
 
 
+def test_one_pair_with_an_interval_serves_a_grid():
+    """It raised IndexError where a grid has three classes."""
+    accuracy = Accuracy(0.8, 0.5, Interval((0.79, 0.81), (0.49, 0.51), 0.95))
+    grid = Worlds(classes=[2, 3], mu_inv=2.0, mu_spu=2.0)
+    found = equivalent(grid, accuracy)
+    for k in (0, 1):
+        single = equivalent(grid.world(k), accuracy)
+        for ends, own in zip(found.interval[:2], single.interval[:2], strict=True):
+            assert (ends[0][k], ends[1][k]) == pytest.approx(own, abs=1e-9)
+
+
 @pytest.mark.parametrize("K", [3, 5])
 def test_many_classes_meet_the_rule_that_counts_drawn_images(K):
     """The ideal accuracies at p' exceed those of the learner by the shortfall, on images drawn with labels."""

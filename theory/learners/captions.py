@@ -45,7 +45,7 @@ LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 CELLS = 2**18  # numbers held in one array at a time
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
-MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: about six seconds
+MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: five to twenty CPU seconds
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
