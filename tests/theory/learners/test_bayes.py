@@ -158,7 +158,11 @@ def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
 
 @pytest.mark.parametrize("p_inv", [0.0, 0.2, 1 / 3, 0.9, 1.0])
 @pytest.mark.parametrize(
-    "world", [World(classes=3, p_spu=0.8, mu_spu=1.5), World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),))]
+    "world",
+    [
+        World(classes=3, p_spu=0.8, mu_spu=1.5, mu_inv=1.8),  # a signal whose square is not itself
+        World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),)),
+    ],
 )
 def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
     """The estimates' standard errors (interval/4.26 < .0004) are below a fifth of those of the drawn means."""
