@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 
 from experiments.court.trained import stored_verdicts
@@ -86,9 +85,9 @@ def front(table: xr.Dataset) -> Figure:
         if line.main:
             ax.fill_between(p, low, high, color=line.color, alpha=0.18, linewidth=0)
         size = {"fontsize": MAIN, "weight": "bold"} if line.main else {"fontsize": TEXT}
-        _write(ax, line.words, line.at, color=line.color, **size)
+        ax.text(*line.at, line.words, color=line.color, **size)
     for words, at, options in NOTES:
-        _write(ax, words, at, **{"fontsize": TEXT, "color": GREY, **options})
+        ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for towers in trained_towers():
         size = 12 if np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image) else 6
         look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
@@ -101,10 +100,6 @@ def front(table: xr.Dataset) -> Figure:
     for side in (ax.xaxis, ax.yaxis):
         side.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
     return figure
-
-
-def _write(ax, words: str, at: tuple[float, float], **options) -> None:
-    ax.text(*at, words, path_effects=[withStroke(linewidth=3, foreground="white")], **options)
 
 
 def trained_towers() -> list[Towers]:
