@@ -109,6 +109,10 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     began = perf_counter()
     tell(f"{claim.id}: searching for the worst point")
     worst = search(claim, seed)
+    if proof and proof["counterexample"] and proof["counterexample"].keys() == worst.point.keys():
+        refuting = float(true_violation(claim, row(proof["counterexample"]))[0])
+        if refuting > worst.violation:  # in a thin region that the search has missed
+            worst = worst._replace(point=proof["counterexample"], violation=refuting)
     if not finite(claim):
         alone = float(true_violation(claim, row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:

@@ -97,7 +97,9 @@ def how(verdict: Verdict) -> str:
     if verdict["verdict"] != "proved":
         return tried
     proof = verdict["proof"]
-    return f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved on {proof['boxes']:,} boxes"
+    return (
+        f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
+    )
 
 
 def shown_by(verdict: Verdict) -> str:
@@ -114,6 +116,12 @@ def certified(verdict: Verdict) -> bool:
 def rigorous(verdict: Verdict) -> bool:
     """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
+
+
+def headed(verdict: Verdict) -> str:
+    """The verdict in words; a proof that was asked for and stays open is named."""
+    is_open = (verdict.get("proof") or {}).get("outcome") == "open"
+    return f"{verdict['verdict']}, proof open" if is_open else verdict["verdict"]
 
 
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
