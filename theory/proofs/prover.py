@@ -103,7 +103,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     boxes = sum(int(np.sum(by < HALVES)) for found in settled for by in found if not isinstance(by, str))
     inequalities = [by for s, found in zip(due, settled, strict=True) for by in found[: len(s.violations)]]
     exact = all(isinstance(by, str) for by in inequalities)
-    how = "exactly, by algebra" if exact else f"to within tau by bounds on {boxes} boxes that fill it"
+    how = "exactly, by algebra" if exact else f"to within the tolerance, by bounds on {boxes} boxes that fill it"
     reason = f"the closed form is proved over the whole domain {how}"
     return proof("proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled))
 
