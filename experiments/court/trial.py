@@ -109,7 +109,11 @@ def judge(
 
 def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
     began = perf_counter()
-    trials = {"always": partial(_everywhere, quick=quick), "somewhere": somewhere, "on average": on_average}
+    trials = {
+        "always": partial(_everywhere, quick=quick, refuting=proof and proof["counterexample"]),
+        "somewhere": somewhere,
+        "on average": on_average,
+    }
     tell(f"{claim.id}: searching")
     found = trials[claim.quantifier](claim, alpha, seed)
     ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
@@ -147,9 +151,13 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     )
 
 
-def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool) -> Finding:
+def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None) -> Finding:
     """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
     worst = search(claim, seed)
+    if refuting and refuting.keys() == worst.point.keys():
+        violation = float(true_violation(claim, row(refuting))[0])
+        if violation > worst.violation:  # in a thin region that the search has missed
+            worst = worst._replace(point=refuting, violation=violation)
     if not finite(claim):
         alone = float(true_violation(claim, row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:
