@@ -21,12 +21,23 @@ from experiments.progress import tell
 VERDICTS = "verdicts.json"
 
 
-def claims(*, json: Json = False) -> None:
-    from experiments.court.registry import all_claims
+def claims(
+    *patterns: Annotated[str, Parameter(help="parts of ids, or patterns such as '*mean*' [default: all claims]")],
+    json: Json = False,
+) -> None:
+    from experiments.court.registry import all_claims, digest_of, matching
+    from experiments.verdict import WORDS, words_of
     from theory.claims.catalogue import untried
 
-    listed = [*((claim, None) for claim in all_claims()), *((one, one.reason) for one in untried())]
-    rows = [{"claim": c.id, "source": c.source, "statement": c.statement, "untried": why} for c, why in listed]
+    every, others = all_claims(), untried()
+    shown = set(matching(patterns, [one.id for one in (*every, *others)]))
+    rows = []
+    for claim in (claim for claim in every if claim.id in shown):
+        digest = digest_of(claim)
+        rows.append({**words_of(claim), "untried": None, "digest": digest.sha256, "digest_of_source": digest.source})
+    for one in (one for one in others if one.id in shown):
+        words = {"claim": one.id, "source": one.source, "statement": one.statement, "untried": one.reason}
+        rows.append({**dict.fromkeys(WORDS), **words, "digest": None, "digest_of_source": None})
     emit(rows, json, claims_table)
 
 
@@ -125,6 +136,10 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
         lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), indented(row["statement"])]
         if row["untried"]:
             lines.append(indented(f"not on trial: {row['untried']}"))
+            continue
+        of = " of the source" if row["digest_of_source"] else ""
+        whose = f"{row['origin']} of {row['sentence']}: {row['quote']}" if row["quote"] else row["origin"]
+        lines += [indented(whose), indented(f"digest{of} {row['digest'][:12]}")]
     return screen(*lines)
 
 
