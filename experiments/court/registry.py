@@ -47,14 +47,17 @@ def all_claims() -> list[AnyClaim]:
 
 
 def digest_of(claim: AnyClaim) -> "Digest":
-    """The digest of a claim of any kind."""
+    """The digest of a claim of any kind. Raises RequestError for a function whose source is in no file."""
     from theory.proofs import identity  # recording formulas is not needed to judge
 
-    if isinstance(claim, Claim):
-        return identity.claim_digest(claim)
     if isinstance(claim, TrainedClaim):
         return identity.trained_digest(claim)
-    return identity.digest_of({"relation": claim.relation, "tolerance": claim.tau, "variants": claim.variants})
+    if isinstance(claim, TableClaim):
+        return identity.digest_of({"relation": claim.relation, "tolerance": claim.tau, "variants": claim.variants})
+    try:
+        return identity.claim_digest(claim)
+    except ValueError as error:
+        raise RequestError(f"claim {claim.id!r} has no digest: {error}") from error
 
 
 def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ from simulator.world import World
 from theory.claims.claim import Axis, Claim
 from theory.claims.trained import TrainedClaim
 from theory.learners.base import Learner
-from theory.proofs.expression import constant, digest, variable
+from theory.proofs.expression import NotExpressible, constant, digest, variable
 from theory.proofs.statements import DEFAULTS, Symbols
 
 PACKAGES = ("simulator", "theory", "experiments")
@@ -37,6 +37,7 @@ DOCKETS = ("theory.claims", "experiments.published")  # their functions belong t
 SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 NOT_MEANING = ("annotation", "returns", "type_comment", "decorator_list", "ctx", "kind", "type_params")
 NOT_MEANING += ("defaults", "kw_defaults")  # their values enter instead
+UNRECORDED = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError)  # of a function with a formula
 
 
 class Digest(NamedTuple):
@@ -81,6 +82,15 @@ def digest_of(parts: Mapping[str, Any], world: Symbols | None = None) -> Digest:
     form = _Form(world)
     text = json.dumps(form.of(parts), sort_keys=True)
     return Digest(hashlib.sha256(text.encode()).hexdigest(), form.source)
+
+
+def formula_of(claim: Claim, function: Callable) -> str:
+    """A function of the fields of a claim's world, as a formula. Raises NotExpressible if it is none."""
+    try:
+        found = str(constant(function(_world(claim))))
+    except UNRECORDED as error:
+        raise NotExpressible(" ".join(str(error).split())) from error
+    return found[1:-1] if found.startswith("(") and found.endswith(")") else found
 
 
 def _world(claim: Claim) -> Symbols:
@@ -130,7 +140,7 @@ class _Form:
         try:
             value = np.asarray(function(self.world), object)
             return ["formula", list(value.shape), digest([constant(one) for one in value.ravel()])]
-        except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError):
+        except UNRECORDED:
             return None
 
     def _class(self, kind: type) -> list:
@@ -238,7 +248,7 @@ def _tree(function: FunctionType) -> ast.AST:
     try:
         lines, _ = inspect.findsource(function)
     except OSError:
-        raise ValueError(f"the source of {function.__qualname__} is in no file, so its claim has no digest") from None
+        raise ValueError(f"the source of {function.__qualname__} is in no file") from None
     places = [(start, column) for start, _, column, _ in code.co_positions() if start and column]
     for node in _functions("".join(lines)):
         if isinstance(node, ast.FunctionDef):
