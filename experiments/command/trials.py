@@ -169,7 +169,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
 
 def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     """A verdict in three lines; --json has the rest."""
-    from experiments.page.evidence import claimed, how, measured, place
+    from experiments.page.evidence import claimed, headed, how, measured, place
 
     term, where = place(row)
     parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
@@ -177,7 +177,7 @@ def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
         why = row.get("reason", "")  # verdicts from the published tables have none
         parts = [why] if row["route"] is None else [why, *parts]
-    heading = _heading(row["verdict"], row["claim"])
+    heading = _heading(row["verdict"], row["claim"], headed(row))
     return [heading, indented(row["statement"]), indented("; ".join(filter(None, parts)))]
 
 
@@ -192,5 +192,5 @@ def certificate_table(document: list[dict[str, Any]]) -> Group:
     return screen(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
 
 
-def _heading(outcome: str, name: str) -> Text:
-    return Text.assemble((f"{outcome:<13}", VERDICT_STYLES[outcome]), (name, "bold"))
+def _heading(outcome: str, name: str, words: str | None = None) -> Text:
+    return Text.assemble((f"{words or outcome:<11}  ", VERDICT_STYLES[outcome]), (name, "bold"))

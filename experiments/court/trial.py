@@ -111,7 +111,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     tell(f"{claim.id}: searching")
     match claim.quantifier:
         case "always":
-            found = _everywhere(claim, alpha, seed, quick)
+            found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
         case "somewhere":
             found = somewhere(claim, alpha, seed)
         case "on average":
@@ -151,9 +151,13 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     )
 
 
-def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool) -> Finding:
+def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None) -> Finding:
     """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
     worst = search(claim, seed)
+    if refuting and refuting.keys() == worst.point.keys():
+        violation = float(true_violation(claim, row(refuting))[0])
+        if violation > worst.violation:  # in a thin region that the search has missed
+            worst = worst._replace(point=refuting, violation=violation)
     if not finite(claim):
         alone = float(true_violation(claim, row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:

@@ -124,6 +124,12 @@ def rigorous(verdict: Verdict) -> bool:
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
 
 
+def headed(verdict: Verdict) -> str:
+    """The verdict in words; a proof that was asked for and stays open is named."""
+    is_open = (verdict.get("proof") or {}).get("outcome") == "open"
+    return f"{verdict['verdict']}, proof open" if is_open else verdict["verdict"]
+
+
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
     """The number of each verdict; with proofs, also how many contradictions are rigorous."""
     counts = Counter(v["verdict"] for v in verdicts)
