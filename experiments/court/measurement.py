@@ -291,10 +291,10 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
 
 def support_of(claim: Claim) -> tuple[float, float] | None:
     """The smallest and the largest possible value, None if there is none."""
-    if claim.relation == "slope" or claim.quantity not in (*WORDS, "kept-axis"):
+    if claim.relation == "slope" or claim.quantity not in (*WORDS, *STANDINGS, "kept-axis"):
         return None
-    low, high = (-1.0, 1.0) if claim.quantity == "drop" else (0.0, 1.0)
-    for pair in (claim.against is not None, claim.relation in ("increasing", "decreasing")):
+    low, high = (-1.0, 1.0) if claim.quantity in ("drop", "effective-robustness") else (0.0, 1.0)
+    for pair in (len(claim.learners) == 2, claim.relation in ("increasing", "decreasing")):
         low, high = (low - high, high - low) if pair else (low, high)
     return low, high
 

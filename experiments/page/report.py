@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
-from experiments.page import counts, evidence, text
+from experiments.page import counts, evidence, front, text
 from experiments.page.plot import plot
 from experiments.page.svg import defined_once, formula_svg
+from experiments.verdict import rate_sentence
 from simulator.prompts import prompt_row
 from simulator.quantities import quantity_of
 from simulator.world import World
@@ -72,6 +73,8 @@ KNOBS = (
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
     """A design with the figures of its results."""
+    if design.name == front.DESIGN:
+        return Section(design.name, **design.words, figures={design.name: front.front(table)})
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
     pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
     return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))
@@ -97,6 +100,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         answer=text.answer(),
         setting=text.setting(),
         explorer=slider_data(),
+        rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
         percent=lambda x: f"{100 * x:.0f} %",

@@ -23,6 +23,7 @@ from theory.learners.base import Learner
 from theory.population import block_covariance, leading_direction
 
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "decreasing", "slope"]
+Quantifier = Literal["always", "somewhere", "on average"]
 Origin = Literal["printed", "reading", "own"]
 ALONG = ("increasing", "decreasing", "slope")  # relations between points along one parameter
 
@@ -143,6 +144,9 @@ class Claim:
         The parameter that the relations in ALONG vary, and the values between which "slope" is fitted.
     threshold
         For "iff", a number or Worlds -> numbers.
+    quantifier
+        "always": the relation holds in every world of the domain; "somewhere": in at least one; "on average": of the
+        mean over worlds that are drawn evenly over the domain's axes, each on its own scale.
     reference
         For "operator-error", Worlds -> the matrices (..., 2, 2) to compare with rho D_I' M* D_T.
     tolerance
@@ -197,6 +201,7 @@ class Claim:
     reference: Callable[[Worlds], Numbers] | None = None
     tolerance: float | None = None
     share: float | None = None
+    quantifier: Quantifier = "always"
     error_rate: float = 0.01
     n: int = 10**10
     question: str = ""
@@ -227,6 +232,12 @@ class Claim:
             object.__setattr__(self, name, None if learner is None else named(learner))
         check_known("quantity", self.quantity, TOLERANCES)
         check_known("relation", self.relation, get_args(Relation))
+        check_known("quantifier", self.quantifier, get_args(Quantifier))
+        pointwise = self.relation in (">=", "<=", "=") and self.share is None and self.n >= 10**9
+        if self.quantifier != "always" and not pointwise:
+            raise ValueError(
+                f"quantifier {self.quantifier!r} needs relation >=, <= or = at n = infinity, without `share`"
+            )
         self._check_numbers()
         for name in ("prediction", "reference"):
             function = getattr(self, name)
