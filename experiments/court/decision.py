@@ -51,9 +51,9 @@ def violation_bounds(
 
 
 def p_value(low: Callable[[float], float], tau: float, steps: int = 40) -> float:
-    """The smallest tail at which low(tail) exceeds tau, by bisection from above; 1 if no tail below 1/2 does.
+    """The smallest tail at which low(tail) exceeds tau, by bisection; 1 if no tail below 1/2 does.
 
-    At twice this error rate the claim is just contradicted. 16 steps find the logarithm to .004.
+    At twice this error rate the claim is just contradicted.
     """
     if low(0.5) <= tau:
         return 1.0
