@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = 3.0  # seconds before anything appears
-SILENCE = 30.0  # seconds between two lines in a pipe
+SILENCE = 10.0  # seconds between two lines in a pipe
 
 
 def say(line: str) -> None:

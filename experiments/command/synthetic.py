@@ -240,16 +240,19 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
-        ends = document.get("interval95") or {}
-        near, lacking = "", f"{100 * shortfall:.1f}"
-        if "shortfall" in ends:
-            low, high = ends["equivalent_correlation"]
-            near = f"95% interval {low:.3f} to {high:.3f}; "
-            lacking = " to ".join(f"{100 * end:.1f}" for end in ends["shortfall"])
+        own, ends = document["world"]["p_spu"], document.get("interval95") or {}
         yield (
-            f"acts like the ideal classifier of a world with correlation {correlation:.3f} ({near}yours has "
-            f"{document['world']['p_spu']:g}), {lacking} points short"
+            f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has {own:g}), "
+            f"{_points(shortfall)} points short"
         )
+        if "shortfall" in ends:
+            (low, high), lacking = ends["equivalent_correlation"], map(_points, ends["shortfall"])
+            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {' to '.join(lacking)} points short"
+        if own > 1 / document["world"]["classes"]:
+            how = "as much of the background as"
+            if abs(correlation - own) >= 0.0005:  # three digits are printed
+                how = f"{'less' if correlation < own else 'more'} of the background than"
+            yield f"so it uses {how} the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     shares = document.get("uncovered_share")
@@ -258,6 +261,11 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             f"a million pairs would not teach {percent(shares['common'])} % of the common and "
             f"{percent(shares['counter'])} % of the counter images"
         )
+
+
+def _points(fraction: float) -> str:
+    """Percentage points with one digit, and zero without a sign."""
+    return f"{round(100 * fraction, 1) + 0.0:.1f}"
 
 
 def _views(world: dict[str, Any]) -> str:

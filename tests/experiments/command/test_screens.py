@@ -53,12 +53,12 @@ def test_a_verdict_is_complete_at_any_width(width):
         assert part in words(text)
 
 
-def test_a_pipe_gets_unbroken_ids_and_three_lines_per_claim(soberclip):
+def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     run = soberclip("check", "xue-data-model-1", "--quick")
-    lines = run.out.splitlines()
-    assert lines[0].split() == ["supported", "xue-data-model-1/common"]
-    assert lines[3].split() == ["supported", "xue-data-model-1/counter"]
-    assert lines[6].startswith("2 supported. 2 claims were tried in this run")
+    heads = [line.split() for line in run.out.splitlines() if not line.startswith(" ")]
+    assert heads[:2] == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
+    assert "2 supported. 2 claims were tried in this run" in run.out
+    assert 80 < max(map(len, run.out.splitlines())) <= 100
 
 
 def test_stored_and_table_claims_are_counted_separately():
