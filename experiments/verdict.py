@@ -12,6 +12,7 @@ Kind = Literal["searched", "trained", "published", "refused"]
 REFUSED = "refused"
 FAMILY_ALPHA = 0.01  # family-wise error rate of the contradictions of one run
 
+WORDS = ("claim", "source", "statement", "origin", "sentence", "quote")
 _EVIDENCE = ("predicted", "measured", "interval", "counterexample", "route", "n", "replicates", "seconds")
 _DESIGN = ("level", "alpha", "tau", "quantity", "relation")
 _SEARCHED = ("p_value", "share", "point", "audits", "search_evaluations", "undefined", "proof")
@@ -37,7 +38,7 @@ class Verdict:
     ----------
     kind
         How the claim was decided; it determines the keys of `as_json`.
-    claim, source, statement, formula, quantity, relation, share
+    claim, source, statement, origin, sentence, quote, formula, quantity, relation, share
         The claim's own; `claim` is its id.
     verdict, reason
         "proved", "supported", "contradicted", "undecided" or "refused", and why, in a sentence.
@@ -71,6 +72,9 @@ class Verdict:
     claim: str
     source: str
     statement: str
+    origin: str = "own"
+    sentence: str = ""
+    quote: str = ""
     verdict: str
     reason: str | None = None
     predicted: float | None = None
@@ -104,8 +108,13 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """A plain document with the fields of this kind of claim."""
-        names = ("claim", "source", "statement", "verdict", *FIELDS[self.kind])
+        names = (*WORDS, "verdict", *FIELDS[self.kind])
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
+
+
+def words_of(claim: Any) -> dict[str, str]:
+    """The fields of a verdict that are the claim's own words."""
+    return {name: getattr(claim, "id" if name == "claim" else name) for name in WORDS}
 
 
 def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import LEVEL, Bounds
 from experiments.progress import tell
-from experiments.verdict import Verdict
+from experiments.verdict import Verdict, words_of
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
@@ -140,9 +140,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in bounds), default=np.inf)
     return Verdict(
-        claim=claim.id,
-        source=claim.source,
-        statement=claim.statement,
+        **words_of(claim),
         verdict=ruling.decision,
         reason=ruling.reason,
         predicted=shown and shown.predicted,

@@ -23,6 +23,7 @@ from theory.learners.base import Learner
 from theory.population import block_covariance, leading_direction
 
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "decreasing", "slope"]
+Origin = Literal["printed", "reading", "own"]
 ALONG = ("increasing", "decreasing", "slope")  # relations between points along one parameter
 
 # Smaller violations do not matter: the paper prints accuracies with two digits of a percent.
@@ -145,6 +146,9 @@ class Claim:
         Pairs per training; a large number stands for n = infinity.
     question
         For claims of the project: the key of the question in `experiments.court.registry.QUESTIONS`.
+    origin, sentence, quote
+        Whose the claim is: "printed" (a paper's sentence, tried in the paper's own regime), "reading" (our reading of
+        one) or "own". Of a paper's sentence also an id, which its readings share, and its words with version and place.
 
     Raises
     ------
@@ -186,6 +190,9 @@ class Claim:
     error_rate: float = 0.01
     n: int = 10**10
     question: str = ""
+    origin: Origin = "own"
+    sentence: str = ""
+    quote: str = ""
 
     def __new__(cls, **given):
         if "learner" in given:
@@ -193,10 +200,16 @@ class Claim:
         return super().__new__(cls)
 
     def __post_init__(self):
-        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question"):
+        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question", "sentence", "quote"):
             text = getattr(self, name)
             if not isinstance(text, str) or (name == "id" and not text):
                 raise ValueError(f"{name} = {text!r} is not text")
+        check_known("origin", self.origin, get_args(Origin))
+        if bool(self.sentence and self.quote) == (self.origin == "own"):
+            raise ValueError(
+                f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}: a printed "
+                "claim or a reading needs both, an own claim neither"
+            )
         for name in ("subject", "against"):
             learner = getattr(self, name)
             if not isinstance(learner, Learner | str) and not (name == "against" and learner is None):
