@@ -222,6 +222,14 @@ def test_check_judges_the_claims_file(tmp_path):
     assert (verdict["claim"], verdict["verdict"]) == ("loud-backgrounds-fool-clip", "supported")
 
 
+def test_the_learner_of_the_first_page_runs_from_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(mitigations, "MITIGATIONS", dict(mitigations.MITIGATIONS))
+    (tmp_path / "own.py").write_text(python_blocks()["own"])
+    command = re.search(r"`soberclip (predict --learner own\.py:\w+)`", README)[1]
+    stdout, _ = soberclip([*command.split(), "--mu-spu", "2", "--mention-spu", "0.5", "--json"], tmp_path)
+    assert f"{json.loads(stdout)['counter']:.4f}" == promised(python_blocks()["own"])[0]
+
+
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
     photos = "inspect evaluate score published compare discover compose law"

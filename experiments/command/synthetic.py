@@ -25,14 +25,15 @@ from experiments.command.options import (
     whole,
 )
 from experiments.command.output import check_output, emit, percent, screen, table
-from experiments.errors import RequestError, checked_seed
+from experiments.errors import checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.progress import counting, say
+from experiments.user_code import learner_of, own_errors
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
-from theory.learners import named, names
+from theory.learners import names
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "balanced", "drop")
@@ -66,19 +67,16 @@ class Question:
         from experiments.lab.config import world_from
 
         world = world_from(self.world_file, given(self.world))
-        try:
-            trained = named(learner, prompt=self.prompt, embed_dim=self.embed_dim)
-        except ValueError as error:  # it begins with the option's name
-            option, _, rest = str(error).partition(" ")
-            raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+        trained, files = learner_of(learner, prompt=self.prompt, embed_dim=self.embed_dim)
         check_output(self.output, verb, RESULT)
-        document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
+        with own_errors(files):
+            document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
         emit(document, self.json, accuracy_table, self.output, world)
 
 
 def predict(
     *,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}")] = "linear",
+    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}, or FILE.py:CLASS")] = "linear",
     question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import predict as run
@@ -94,7 +92,7 @@ def simulate(
         Literal["exact", "direct"] | None,
         Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
     ] = None,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}")] = "linear",
+    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS")] = "linear",
     seed: Seed = 0,
     question: Question = Question(),
 ) -> None:
