@@ -32,6 +32,7 @@ LAB = (ROOT / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
 CLAIMS = (ROOT / "theory" / "claims" / "README.md").read_text(encoding="utf-8")
 PHOTOS = (ROOT / "experiments" / "counteranimal" / "README.md").read_text(encoding="utf-8")
 SPEED = (ROOT / "experiments" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+RECORD = dict(line.rsplit(",", 1) for line in (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:])
 PAGES = (README, LAB, CLAIMS, PHOTOS, SPEED)
 
 

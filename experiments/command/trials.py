@@ -128,20 +128,30 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
 
 
 def verdict_table(document: list[dict[str, Any]]) -> Group:
-    """One block per verdict: statement, relation, numbers, interval and point; --json has the rest."""
-    from experiments.page.evidence import by_verdict, claimed, how, measured, place, tally
+    """One block per statement and one per verdict on a reading of it, then the counts."""
+    from experiments.page.counts import entries, summary
 
     lines: list[RenderableType] = []
-    for row in document:
-        term, where = place(row)
-        parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
-        parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
-        if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
-            why = row.get("reason", "")  # verdicts from the published tables have none
-            parts = [why] if row["route"] is None else [why, *parts]
-        lines += [_heading(row["verdict"], row["claim"]), indented(row["statement"])]
-        lines.append(indented("; ".join(filter(None, parts))))
-    return screen(*lines, f"{by_verdict(document)}. {' '.join(tally(document))}")
+    for entry in entries(document):
+        if entry.quote:
+            lines.append(Text.assemble((f"{entry.outcome}: ", "bold"), entry.quote))
+        for row in entry.verdicts:
+            lines += _evidence(row)
+    return screen(*lines, *summary(document))
+
+
+def _evidence(row: dict[str, Any]) -> list[RenderableType]:
+    """A verdict in three lines; --json has the rest."""
+    from experiments.page.evidence import claimed, how, measured, place
+
+    term, where = place(row)
+    parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
+    parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
+    if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
+        why = row.get("reason", "")  # verdicts from the published tables have none
+        parts = [why] if row["route"] is None else [why, *parts]
+    heading = _heading(row["verdict"], row["claim"])
+    return [heading, indented(row["statement"]), indented("; ".join(filter(None, parts)))]
 
 
 def certificate_table(document: list[dict[str, Any]]) -> Group:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.verdict import REFUSED, Kind, family_sentence
+from experiments.verdict import REFUSED, Kind
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -124,27 +124,6 @@ def by_verdict(verdicts: Sequence[Verdict]) -> str:
         certain = sum(map(rigorous, verdicts))
         parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
     return ", ".join(parts.values())
-
-
-def tally(verdicts: Sequence[Verdict]) -> list[str]:
-    """Sentences on how the verdicts were reached, and on their joint error rate."""
-    stored = sum(bool(v.get("stored")) for v in verdicts)
-    kinds = Counter(map(kind_of, verdicts))
-    fresh = kinds["searched"] + kinds["trained"] - stored
-    audits = " or ".join(map(str, sorted({v["audits"] for v in verdicts if v.get("audits")})))
-    points = f", at {audits} audit points unless a counterexample came first" if audits else ""
-    sentences = {
-        f"{_claims(fresh)} tried in this run{points}.": fresh,
-        f"{_claims(stored)} not tried in this run: their verdicts on trained towers are stored with the package "
-        "(check without --quick trains them).": stored,
-        f"{_claims(kinds['published'])} judged from the published tables, without a model.": kinds["published"],
-        f"{family_sentence(verdicts)}.": family_sentence(verdicts),
-    }
-    return [sentence for sentence, applies in sentences.items() if applies]
-
-
-def _claims(count: int) -> str:
-    return f"{count} claim{' was' if count == 1 else 's were'}"
 
 
 def details(verdict: Verdict) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
-from experiments.page import evidence, text
+from experiments.page import counts, evidence, text
 from experiments.page.plot import plot
 from experiments.page.svg import defined_once, formula_svg
 from simulator.prompts import prompt_row
@@ -84,12 +84,14 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
     )
     environment.filters |= {"code": _backquoted, "anchor": anchor}
     scripts = [_file(name) for name in SCRIPTS]
+    statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
         drawings={name: Markup(drawing) for name, drawing in drawings.items()},
         formulas={v["claim"]: Markup(formula_svg(v.get("formula", ""))) for v in verdicts},
-        questions=[(key, QUESTIONS[key], group) for key, group in by_question((v["claim"], v) for v in verdicts)],
+        questions=[(key, QUESTIONS[key], group) for key, group in by_question(statements)],
         verdicts=verdicts,
         evidence=evidence,
+        counts=counts,
         certificates=sum(map(evidence.certified, verdicts)),
         file_name=file_name,
         answer=text.answer(),

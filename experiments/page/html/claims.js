@@ -1,9 +1,13 @@
 "use strict";
-/* Open the evidence of the linked claim. */
+/* Open the statement of the linked claim, and its evidence. */
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (target?.matches("tr")) target.querySelector("details").open = true;
+  if (!target?.matches("tr")) return;
+  const fold = target.closest("details");
+  if (fold) fold.open = true;
+  target.querySelector("details").open = true;
+  target.scrollIntoView();
 }
 
 addEventListener("hashchange", openTarget);

@@ -12,6 +12,8 @@ from simulator.world import World
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
 VERDICT = {
     "claim": LONG,
+    "sentence": "",
+    "quote": "",
     "verdict": "contradicted",
     "statement": "At full correlation the contrastive learner is right on more of the counter group.",
     "predicted": 0.5,
@@ -55,16 +57,19 @@ def test_a_verdict_is_complete_at_any_width(width):
 
 def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     run = soberclip("check", "xue-data-model-1", "--quick")
-    heads = [line.split() for line in run.out.splitlines() if not line.startswith(" ")]
-    assert heads[:2] == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
-    assert "2 supported. 2 claims were tried in this run" in run.out
-    assert 80 < max(map(len, run.out.splitlines())) <= 100
+    lines = run.out.splitlines()
+    assert lines[0].startswith("holds: Paraphrase: the accuracies of contrastive learning in data model 1")
+    heads = [line.split() for line in lines if line.startswith("supported")]
+    assert heads == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
+    assert "Of 1 published statement 1 holds: 1 was tried in this run." in lines
+    assert "Claim by claim: 2 supported. A contradiction is wrong with probability" in run.out
+    assert 80 < max(map(len, lines)) <= 100
 
 
 def test_stored_and_table_claims_are_counted_separately():
-    text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
-    for part in ("2 claims were tried in this run", "1 claim was not tried", "1 claim was judged from the published"):
-        assert part in text
+    each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
+    text = words(shown(verdict_table(each), 80))
+    assert "2 were tried in this run, 1 was shown from stored trials and 1 was judged from the papers' tables" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
         assert part in text
 
