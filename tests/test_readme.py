@@ -227,7 +227,8 @@ def test_the_learner_of_the_first_page_runs_from_its_file(tmp_path, monkeypatch)
     monkeypatch.setattr(mitigations, "MITIGATIONS", dict(mitigations.MITIGATIONS))
     (tmp_path / "own.py").write_text(python_blocks()["own"])
     command = re.search(r"`soberclip (predict --learner own\.py:\w+)`", README)[1]
-    stdout, _ = soberclip([*command.split(), "--mu-spu", "2", "--mention-spu", "0.5", "--json"], tmp_path)
+    world = "--mu-spu 1.5 --sigma-xi 6 --mention-spu 0.5"
+    stdout, _ = soberclip([*command.split(), *world.split(), "--json"], tmp_path)
     assert f"{json.loads(stdout)['counter']:.4f}" == promised(python_blocks()["own"])[0]
 
 

@@ -141,7 +141,8 @@ def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
     skip.press("Enter")
     assert page.evaluate("location.hash") == "#verdicts"
     unnamed = page.locator("a, button, input, select, summary").evaluate_all(
-        """(all) => all.filter((one) => one.checkVisibility() && (one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length)))
+        """(all) => all.filter((one) => one.checkVisibility())
+            .filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
             .map((one) => one.outerHTML)"""
     )
     assert unnamed == []
