@@ -59,12 +59,19 @@ def answer() -> str:
     )
 
 
-def setting() -> str:
-    """The world of the answer, in words."""
-    return (
-        f"The background is {WORLD.mu_spu:g} times as strong as the animal and varies half as much. The view noise is "
-        f"ν = {WORLD.nu_image:g}. Numbers hold for infinitely many training pairs."
-    )
+def setting() -> list[str]:
+    """The law of a pair, and the world of the answer."""
+    w = WORLD
+    return [
+        "An image shows an animal y = ±1 on a background a = ±1, which equals y with probability p. Its latents are "
+        "z = (μ_inv y + σ_inv ε₁, μ_spu a + σ_spu ε₂). Image and caption are views of z: x = Dz + noise, where D has "
+        "orthonormal columns and each coordinate of the noise has variance ν. Two towers learn a score of image and "
+        "caption from pairs. A test image gets the class whose prompt scores higher. The prompt is the class name, "
+        "(μ_inv y, 0), or the average caption of the class, (μ_inv y, (2p − 1) μ_spu y).",
+        f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
+        f"{w.sigma_spu:g} and ν = {w.nu_image:g}: the background is stronger than the animal and varies less. The "
+        "numbers hold for infinitely many training pairs.",
+    ]
 
 
 def at_length(shares: list[dict[str, Any]]) -> list[str]:
