@@ -36,7 +36,8 @@ def check(
         bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
     ] = False,
     error_rate: Annotated[
-        float | None, Parameter(help="probability of a false verdict [default: the claim's own, .01]")
+        float | None,
+        Parameter(help="twice the probability of a false contradiction [default: the claim's own, .01, so .005]"),
     ] = None,
     claims: Annotated[Path | None, Parameter(help="Python file with claims of your own; it is executed")] = None,
     prove: Annotated[

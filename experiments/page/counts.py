@@ -6,13 +6,15 @@ reading does. Our own statements are counted apart, claim by claim.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from experiments.page.evidence import by_verdict, kind_of
-from experiments.verdict import family_sentence
+from experiments.verdict import ALPHA, family_sentence, rate_sentence
+from theory.claims.claim import Quantifier
 
 Verdict = dict[str, Any]
 HOLDING = ("proved", "supported")
+QUANTIFIERS = get_args(Quantifier)
 OUTCOMES = {  # outcome: one statement, several statements
     "holds": ("holds", "hold"),
     "fails": ("fails", "fail"),
@@ -54,6 +56,15 @@ def entries(verdicts: Sequence[Verdict]) -> list[Entry]:
     return list(groups.values())
 
 
+def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdict]]]:
+    """What is compared -> its verdict under every quantifier, where a statement is read with more than one."""
+    rows: dict[str, dict[str, Verdict]] = {}
+    for verdict in verdicts:
+        if "quantifier" in verdict:
+            rows.setdefault(verdict["claim"].partition("/")[2], {})[verdict["quantifier"]] = verdict
+    return [(name, row) for name, row in rows.items() if len(row) > 1]
+
+
 def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
     """A sentence on the published statements and one on our own; `provenance` adds how many this run tried."""
     every = entries(verdicts)
@@ -65,10 +76,10 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
 
 
 def summary(verdicts: Sequence[Verdict]) -> list[str]:
-    """`counts`, then the verdicts claim by claim with their error rates."""
-    rates = "A contradiction is wrong with probability at most .005 per claim (for trained towers this is nominal)"
+    """`counts`, then the verdicts claim by claim, and the error rates of one and of all contradictions."""
     joint = family_sentence(verdicts)
-    return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}. {rates}{f'; {joint}' if joint else ''}."]
+    rate = rate_sentence(max((v.get("alpha") or ALPHA for v in verdicts), default=ALPHA))
+    return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}.", f"{rate}{f' {joint}.' if joint else ''}"]
 
 
 def _sentence(kind: str, group: list[Entry], provenance: bool) -> str:

@@ -18,6 +18,7 @@ RELATIONS = {
     "slope": "slope of log {quantity} = {value}",
     "iff": "{quantity} above {value} exactly where the condition holds",
 }
+FOUND = {"always": "largest", "somewhere": "smallest", "on average": "mean"}
 POINT = {name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}
 RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
@@ -52,7 +53,8 @@ def claimed(verdict: Verdict) -> str:
     sign = SIGNS.get(relation, relation)
     if (share := verdict.get("share")) is not None:
         return f"{quantity} {sign} its bound in at least {100 * share:g}% of trainings"
-    return RELATIONS.get(relation, "{quantity} {sign} {value}").format(quantity=quantity, sign=sign, value=value)
+    words = RELATIONS.get(relation, "{quantity} {sign} {value}").format(quantity=quantity, sign=sign, value=value)
+    return words if verdict.get("quantifier", "always") == "always" else f"{words} {verdict['quantifier']}"
 
 
 def mark(verdict: Verdict) -> str:
@@ -89,6 +91,10 @@ def how(verdict: Verdict) -> str:
             return f"stored verdict of a training on {verdict['date']}"
         case "trained":
             return f"trained now, {verdict['replicates']} models per case"
+    if verdict.get("quantifier") == "on average":
+        return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
+    if verdict.get("quantifier") == "somewhere":
+        return f"searched at {verdict['search_evaluations']:,} points, the best one measured"
     tried = (
         f"searched, {verdict['audits']} points audited" if verdict["audits"] else "searched, counterexample measured"
     )
@@ -97,7 +103,9 @@ def how(verdict: Verdict) -> str:
     if verdict["verdict"] != "proved":
         return tried
     proof = verdict["proof"]
-    return f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved on {proof['boxes']:,} boxes"
+    return (
+        f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
+    )
 
 
 def shown_by(verdict: Verdict) -> str:
@@ -139,10 +147,11 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"
     if "tau" in verdict:
         alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
-        yield "design", f"{alpha}τ = {verdict['tau']:g}"
+        nominal = " (α is nominal: t bounds)" if kind_of(verdict) == "trained" else ""
+        yield "design", f"{alpha}τ = {verdict['tau']:g}{nominal}"
     if kind_of(verdict) == "searched":
-        largest = number(verdict["largest_violation_found"])
-        yield "search", f"{verdict['search_evaluations']} points, largest violation by theory {largest}"
+        found, size = FOUND[verdict.get("quantifier", "always")], number(verdict["largest_violation_found"])
+        yield "search", f"{verdict['search_evaluations']} points, {found} violation by theory {size}"
         if verdict["audits"]:
             yield (
                 "audits",

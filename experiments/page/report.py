@@ -22,6 +22,7 @@ from experiments.lab.presets import Design
 from experiments.page import counts, evidence, text
 from experiments.page.plot import plot
 from experiments.page.svg import defined_once, formula_svg
+from experiments.verdict import rate_sentence
 from simulator.prompts import prompt_row
 from simulator.world import World
 from theory.claims.catalogue import untried
@@ -99,6 +100,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         command=text.COMMAND,
         setting=text.setting(),
         explorer=slider_data(),
+        rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
         percent=lambda x: f"{100 * x:.0f} %",

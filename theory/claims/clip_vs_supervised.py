@@ -94,11 +94,12 @@ CLAIMS = [
     ),
     *(
         supervised(
-            id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
+            id=f"{family}/{ours.name}-{ours.prompt}-vs-{theirs.name}",
+            quantifier=quantifier,
             source=f"{WANG_V2}, abstract; Theorem 6.2's regime, both learners and the counter group are ours",
             **NO_EXTRA_ROBUSTNESS.reading,
-            statement=f"In the theorem's regime {with_prompt(ours)} is never more accurate on the counter group than "
-            f"{with_prompt(theirs)}.",
+            statement=f"In the theorem's regime {with_prompt(ours)} is {words} accurate on the counter group "
+            f"{than} {with_prompt(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",
             relation="<=",
             domain={
@@ -107,6 +108,11 @@ CLAIMS = [
             },
             subject=ours,
             against=theirs,
+        )
+        for family, quantifier, words, than in (
+            ("no-extra-robustness", "always", "never more", "than"),
+            ("no-extra-robustness-somewhere", "somewhere", "in some world at most as", "as"),
+            ("no-extra-robustness-on-average", "on average", "on average over worlds at most as", "as"),
         )
         for ours in (*LINEAR_BOTH, *INFONCE_BOTH)
         for theirs in (LOGISTIC, LEAST_SQUARES, BAYES)

@@ -72,6 +72,11 @@ def best_source(x, learner: Learner) -> Numbers:
     return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
 
+# "Little" may mean little in every world, or little on average.
+READ_AS = (
+    ("data-determine", "always", ""),
+    ("data-determine-on-average", "on average", ", on average over worlds, where gains and losses cancel,"),
+)
 little = partial(
     Claim,
     **LITTLE_ELSE.reading,
@@ -83,23 +88,31 @@ little = partial(
 )
 
 CLAIMS = [
-    little(
-        id="data-determine/contrastive-loss",
-        question="supervised",
-        source=f"{FANG}: of the contrastive loss; {OURS}, and so are two points",
-        statement="On the same pairs linear CLIP (name prompt) and least squares on labels are equally accurate on "
-        "the counter group, to two points.",
-        formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
-        against=LEAST_SQUARES,
+    *(
+        little(
+            id=f"{family}/contrastive-loss",
+            question="supervised",
+            quantifier=quantifier,
+            source=f"{FANG}: of the contrastive loss; {OURS}, and so are two points",
+            statement=f"On the same pairs linear CLIP (name prompt) and least squares on labels are{words} equally "
+            "accurate on the counter group, to two points.",
+            formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
+            against=LEAST_SQUARES,
+        )
+        for family, quantifier, words in READ_AS
     ),
-    little(
-        id="data-determine/language-at-test-time",
-        question="prompts",
-        source=f"{FANG}: of language supervision at test time; {OURS}, and so are two points",
-        statement="With the name prompt and with the mean prompt linear CLIP is equally accurate on the counter "
-        "group, to two points.",
-        formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
-        against=LINEAR_MEAN,
+    *(
+        little(
+            id=f"{family}/language-at-test-time",
+            question="prompts",
+            quantifier=quantifier,
+            source=f"{FANG}: of language supervision at test time; {OURS}, and so are two points",
+            statement=f"With the name prompt and with the mean prompt linear CLIP is{words} equally accurate on the "
+            "counter group, to two points.",
+            formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
+            against=LINEAR_MEAN,
+        )
+        for family, quantifier, words in READ_AS
     ),
     Claim(
         id="data-determine/training-distribution",
@@ -160,28 +173,45 @@ CLAIMS = [
         domain=NOISY_CAPTIONS,
         subject=INFONCE_NAME,
     ),
-    Claim(
-        id="captions-worth/detrimental",
-        question="prompts",
-        source=f"{SANTURKAR}; {OURS}: captions mention the object in a fifth of the pairs at most, and always the "
-        "background",
-        **DETRIMENTAL.reading,
-        statement="With captions that rarely mention the object, the balanced accuracy of linear CLIP is at most "
-        "that of least squares on labels (mean prompt).",
-        formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
-        quantity="balanced",
-        relation="<=",
-        domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
-        subject=LINEAR_MEAN,
-        against=LEAST_SQUARES,
+    # The sentence says that there are such settings. That all are is ours.
+    *(
+        Claim(
+            id=f"{family}/detrimental",
+            question="prompts",
+            **whose,
+            statement=f"With captions that rarely mention the object,{words} the balanced accuracy of linear CLIP is "
+            "at most that of least squares on labels (mean prompt).",
+            formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
+            quantity="balanced",
+            relation="<=",
+            domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
+            subject=LINEAR_MEAN,
+            against=LEAST_SQUARES,
+        )
+        for family, words, whose in (
+            (
+                "captions-worth",
+                "",
+                {"source": f"soberclip; {SANTURKAR} speaks of some settings, this of all in a domain"},
+            ),
+            (
+                "captions-worth-somewhere",
+                " there are worlds in which",
+                {
+                    "source": f"{SANTURKAR}; {OURS}: captions mention the object in a fifth of the pairs at most, and "
+                    "always the background",
+                    "quantifier": "somewhere",
+                    **DETRIMENTAL.reading,
+                },
+            ),
+        )
     ),
     # Label noise: the object shown is another class's with probability 1 - p_inv.
     *(
         Claim(
             id=f"wrong-line/label-noise-{learner.name}",
             question="mitigations",
-            source=f"{SANYAL}; that learners come to rely on the background is our reading, and {OURS}",
-            **NOISY_DATA.reading,
+            **whose,
             statement=f"The more often labels are right, the less {learner.words} relies on the background.",
             formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
             quantity="reliance",
@@ -190,7 +220,16 @@ CLAIMS = [
             domain={**MODERATE, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
             subject=learner,
         )
-        for learner in (LEAST_SQUARES, LINEAR_NAME)
+        for learner, whose in (
+            (
+                LEAST_SQUARES,
+                {
+                    "source": f"{SANYAL}; that learners come to rely on the background is our reading, and {OURS}",
+                    **NOISY_DATA.reading,
+                },
+            ),
+            (LINEAR_NAME, {"source": f"soberclip; {SANYAL} is about classifiers on labels, not about CLIP"}),
+        )
     ),
     Claim(
         id="wrong-line/more-data",

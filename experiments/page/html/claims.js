@@ -4,8 +4,7 @@
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target?.matches("tr")) return;
-  const fold = target.closest("details");
-  if (fold) fold.open = true;
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   target.querySelector("details").open = true;
   target.scrollIntoView();
 }

@@ -62,7 +62,7 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     heads = [line.split() for line in lines if line.startswith("supported")]
     assert heads == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
     assert "Of 1 published statement 1 holds: 1 was tried in this run." in lines
-    assert "Claim by claim: 2 supported. A contradiction is wrong with probability" in run.out
+    assert "Claim by claim: 2 supported." in lines
     assert 80 < max(map(len, lines)) <= 100
 
 

@@ -6,7 +6,8 @@ from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
 from experiments.court.trial import judge
 from experiments.page.counts import counts, entries, summary
-from experiments.verdict import words_of
+from experiments.verdict import rate_sentence, words_of
+from tests.test_readme import CLAIMS as CLAIMS_PAGE
 from tests.test_readme import README, RECORD
 from theory.claims.catalogue import CLAIMS
 from theory.claims.trained import TrainedClaim
@@ -49,8 +50,9 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
 def test_contradictions_stand_with_their_error_rates():
     tried = {c.id: c for c in CLAIMS}
     found = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
-    *_, last = summary(found)
-    assert last.startswith("Claim by claim: 1 supported, 1 contradicted. A contradiction is wrong with probability at")
+    *_, each, last = summary(found)
+    assert each == "Claim by claim: 1 supported, 1 contradicted."
+    assert last.startswith("A contradiction is wrong with probability at most .005 per claim. For trained towers")
     assert "1 of 1 contradictions stand at family-wise error rate 0.01" in last
 
 
@@ -61,5 +63,7 @@ def test_the_readme_has_the_counts_of_the_record():
             return {**found, "cases": [], "stored": stored_for(claim) is not None}
         return {**found, "search_evaluations": 1} if claim in CLAIMS else found
 
-    for sentence in counts([document(claim) for claim in all_claims()]):
+    for sentence in (*counts([document(claim) for claim in all_claims()]), rate_sentence()):
         assert sentence in README
+    assert rate_sentence() in CLAIMS_PAGE
+    assert rate_sentence(0.1).startswith("A contradiction is wrong with probability at most .05 per claim")
