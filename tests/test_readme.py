@@ -24,7 +24,7 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import all_claims
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
-from experiments.page.text import COMMAND, answer, answers, at_length, setting
+from experiments.page.text import COMMAND, WORLD, answer, answers, at_length, setting
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -132,6 +132,19 @@ def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
         for group, number in (("common", row.common), ("counter", row.counter)):
             assert re.search(rf"{group} +│ +{number} ", printed), row
         assert f"correlation {row.correlation} (yours has 0.9), {row.shortfall} points short" in printed
+
+
+def test_the_first_page_opens_with_the_picture_and_describes_it():
+    picture = re.search(r"!\[([^]]+)\]\(\.readme/equivalent\.svg\)", README)
+    assert picture.start() < README.index(answer()) < README.index("\n## ")
+    caption, name, supervised = (float(answers()[k].correlation) - WORLD.p_spu for k in (1, 0, 4))
+    for words, holds in (
+        ("CLIP asked by the average caption lies far above it", caption > 0.05),
+        ("CLIP asked by the class name far below it", name < -0.2),
+        ("supervised learning near it", abs(supervised) < 0.03),
+    ):
+        assert words in picture[1]
+        assert holds, words
 
 
 def test_pictures_and_pages_exist():

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
-from experiments.page import counts, evidence, text
+from experiments.page import counts, evidence, front, text
 from experiments.page.plot import plot
 from experiments.page.svg import defined_once, formula_svg
 from experiments.verdict import rate_sentence
@@ -73,6 +73,8 @@ KNOBS = (
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
     """A design with the figures of its results."""
+    if design.name == front.DESIGN:
+        return Section(design.name, **design.words, figures={design.name: front.front(table)})
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
     pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
     return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))

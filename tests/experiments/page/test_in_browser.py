@@ -79,6 +79,7 @@ def sideways(page) -> list[str]:
 @pytest.mark.parametrize("width", [PHONE, WIDE])
 def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width):
     page = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert sideways(page) == []
     drawn = page.evaluate(
