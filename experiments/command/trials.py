@@ -17,17 +17,28 @@ from experiments.command.options import Json, Seed
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.progress import tell
+from simulator.naming import suggestion
 
 VERDICTS = "verdicts.json"
 
 
-def claims(*, json: Json = False) -> None:
+def claims(
+    pattern: Annotated[str, Parameter(help="a part of the claim's name, source or statement [default: all]")] = "",
+    /,
+    *,
+    json: Json = False,
+) -> None:
     from experiments.court.registry import all_claims
     from theory.claims.catalogue import untried
 
     listed = [*((claim, None) for claim in all_claims()), *((one, one.reason) for one in untried())]
     rows = [{"claim": c.id, "source": c.source, "statement": c.statement, "untried": why} for c, why in listed]
-    emit(rows, json, claims_table)
+    words = ("claim", "source", "statement")
+    found = [row for row in rows if any(pattern.casefold() in row[word].casefold() for word in words)]
+    if not found:
+        near = suggestion(pattern, [row["claim"] for row in rows], quoted=True)
+        raise RequestError(f"{pattern!r} is part of no claim's name, source or statement{near}")
+    emit(found, json, claims_table)
 
 
 def check(

@@ -97,7 +97,7 @@ WRONG = {  # request: words of its error message
     "predict --p-spuu 1": "mean --p-spu?",
     "predict --learner lstsq": "least-squares",
     "predict --prompt nam": "name",
-    "claims wang": "soberclip claims has no use for 'wang'; soberclip claims --help lists its options",
+    "designs wang": "soberclip designs has no use for 'wang'; soberclip designs --help lists its options",
     "predict --learner infonce --sigma-xi 0": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
