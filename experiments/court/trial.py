@@ -3,7 +3,6 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -109,9 +108,14 @@ def judge(
 
 def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
     began = perf_counter()
-    trials = {"always": partial(_everywhere, quick=quick), "somewhere": somewhere, "on average": on_average}
     tell(f"{claim.id}: searching")
-    found = trials[claim.quantifier](claim, alpha, seed)
+    match claim.quantifier:
+        case "always":
+            found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
+        case "somewhere":
+            found = somewhere(claim, alpha, seed)
+        case "on average":
+            found = on_average(claim, alpha, seed)
     ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
     interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
@@ -147,9 +151,13 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     )
 
 
-def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool) -> Finding:
+def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None) -> Finding:
     """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
     worst = search(claim, seed)
+    if refuting and refuting.keys() == worst.point.keys():
+        violation = float(true_violation(claim, row(refuting))[0])
+        if violation > worst.violation:  # in a thin region that the search has missed
+            worst = worst._replace(point=refuting, violation=violation)
     if not finite(claim):
         alone = float(true_violation(claim, row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:

@@ -23,7 +23,7 @@ from theory.proofs.intervals import FUNCTIONS, RULES, Interval, constant, down, 
 from theory.proofs.obligations import Inequality, Obligation
 
 BLOCK = 4096  # boxes at a time: their intervals fit into the second-level cache
-FIRST = 100_000  # boxes that are bounded to first order, before the second order is tried
+FIRST = 10_000  # boxes bounded to first order, before the second order is tried
 LONGEST = 2000  # operations of a formula with all second derivatives; longer ones are bounded to first order
 SPARE = 1e-6  # share of the slack that is left for the checker, whose balls are a little wider
 
@@ -81,6 +81,7 @@ def cover(
             code[(code < 0) & (found.high <= bound.limit)] = number + SECOND * second
         worst = int(np.argmax(np.nan_to_num(found.value, nan=-np.inf)))
         if rounds & (rounds - 1) == 0 and found.value[worst] > bound.limit and refuted_near(found.centre[:, worst]):
+            left = _joined([left, block])
             break
         at = (found.axis, np.arange(size)) if names else (slice(0), ...)
         cut = (block.low[at] + block.high[at]) / 2

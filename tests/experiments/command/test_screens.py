@@ -66,16 +66,6 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     assert 80 < max(map(len, lines)) <= 100
 
 
-def test_claims_are_listed_by_a_part_of_their_words(soberclip):
-    every, some = (soberclip("claims", *part, "--json").document for part in ((), ("THEOREM-6.2",)))
-    assert {row["claim"] for row in some} < {row["claim"] for row in every}
-    assert len(some) > 3
-    assert all("theorem-6.2" in f"{row['claim']} {row['source']} {row['statement']}".casefold() for row in some)
-    run = soberclip("claims", "wang-lema-d3")
-    assert (run.status, run.out) == (2, "")
-    assert "the nearest is 'wang-lemma-d3'" in run.err
-
-
 def test_stored_and_table_claims_are_counted_separately():
     each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
     text = words(shown(verdict_table(each), 80))
