@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 QUESTIONS = {  # in the order of the report
     "theorem": "Does the published theorem hold, and where does it fail?",
     "supervised": "Is contrastive or supervised learning more robust?",
+    "ideal": "Which ideal classifier does a learner act like?",
     "background": "What makes a contrastive learner rely on the background?",
     "prompts": "Do richer captions and other prompts help?",
     "mitigations": "Do other data help?",
