@@ -12,6 +12,8 @@ from simulator.world import World
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
 VERDICT = {
     "claim": LONG,
+    "sentence": "",
+    "quote": "",
     "verdict": "contradicted",
     "statement": "At full correlation the contrastive learner is right on more of the counter group.",
     "predicted": 0.5,
@@ -26,6 +28,7 @@ VERDICT = {
     "search_evaluations": 1024,
     "audits": 0,
 }
+DIGEST = {"digest": "0123456789abcdef", "digest_of_source": True}
 STORED = VERDICT | {"verdict": "supported", "stored": True, "counterexample": None, "date": "2026-01-31"}
 TABLES = VERDICT | {"counterexample": "ViT/B/16", "level": 0.99}
 del TABLES["search_evaluations"], TABLES["audits"]
@@ -48,23 +51,28 @@ def test_a_verdict_is_complete_at_any_width(width):
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     assert LONG in text.replace("\n", "")
-    assert LONG in shown(claims_table([{**VERDICT, "source": "me", "untried": None}]), width).replace("\n", "")
+    assert LONG in shown(
+        claims_table([{**VERDICT, "source": "me", "origin": "own", "untried": None, **DIGEST}]), width
+    ).replace("\n", "")
     for part in (VERDICT["statement"], "counter ≥ 0.5", "0.4301, 95% interval 0.42 to 0.44", "p_spu = 0.8, mu_spu = 3"):
         assert part in words(text)
 
 
-def test_a_pipe_gets_unbroken_ids_and_three_lines_per_claim(soberclip):
+def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     run = soberclip("check", "xue-data-model-1", "--quick")
     lines = run.out.splitlines()
-    assert lines[0].split() == ["supported", "xue-data-model-1/common"]
-    assert lines[3].split() == ["supported", "xue-data-model-1/counter"]
-    assert lines[6].startswith("2 supported. 2 claims were tried in this run")
+    assert lines[0].startswith("holds: Paraphrase: the accuracies of contrastive learning in data model 1")
+    heads = [line.split() for line in lines if line.startswith("supported")]
+    assert heads == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
+    assert "Of 1 published statement 1 holds: 1 was tried in this run." in lines
+    assert "Claim by claim: 2 supported." in lines
+    assert 80 < max(map(len, lines)) <= 100
 
 
 def test_stored_and_table_claims_are_counted_separately():
-    text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
-    for part in ("2 claims were tried in this run", "1 claim was not tried", "1 claim was judged from the published"):
-        assert part in text
+    each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
+    text = words(shown(verdict_table(each), 80))
+    assert "2 were tried in this run, 1 was shown from stored trials and 1 was judged from the papers' tables" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
         assert part in text
 
