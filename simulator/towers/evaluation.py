@@ -59,8 +59,8 @@ def class_vectors(
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the caption law given the label of every model's training pairs."""
-    return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
+    """Worlds with the law of a class's own captions in every model's training pairs."""
+    return tuple(ensemble.sampler.captioned(world).replace(mismatch=0.0) for world in ensemble.worlds)
 
 
 def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:
