@@ -71,11 +71,16 @@ VERBS = {  # verb: its module, what it does, and examples
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
         'phase.zarr --what "infonce:name minus bayes"',
     ),
-    "claims": ("trials", "List the claims on trial with source and statement, and the others with the reason.", ""),
+    "claims": (
+        "trials",
+        "List the claims on trial with source, statement and digest, and the others with the reason.",
+        "wang",
+    ),
     "check": (
         "trials",
         "Put claims on trial: proved, supported, contradicted or undecided, with the evidence.",
         "wang-lemma-d3 corrected-law --quick",
+        "wang-lemma-d3 --prove --output proofs --latex verdicts.tex",
     ),
     "reproduce": (
         "trials",

@@ -96,7 +96,7 @@ def statements(claim: Claim) -> list[Statement]:
     return found
 
 
-_DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
+DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
 
 
 def _cases(claim: Claim) -> list[dict[str, int]]:
@@ -116,12 +116,12 @@ def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) 
     # A bound may use the fields before its own, fixed or not.
     fields = {name: value for name, value in fixed.items() if name not in claim.domain}
     for name in claim.domain:
-        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**_DEFAULTS, **fields})
+        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**DEFAULTS, **fields})
         if isinstance(given, Axis):
             low, high = constant(given.low), constant(given.high)
             given = low + (high - low) * moved.get(name, variable(name))
         fields[name] = _exact(given)
-    fields = {**_DEFAULTS, **fields}
+    fields = {**DEFAULTS, **fields}
     fields["classes"] = int(fields["classes"])  # a grid has it as a float
     return Symbols(**fields, attribute=(), shape=(), nu_image=constant(fields["sigma_xi"]) ** 2 / fields["dim_image"])
 
@@ -129,6 +129,8 @@ def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
+    if claim.quantifier != "always":
+        raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
     if claim.domain.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("its p_inv is not 1, and the recorded formulas need p_inv = 1")
     x, later = _world(claim, whole, {}), None
