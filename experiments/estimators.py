@@ -57,7 +57,7 @@ _TABLE: dict[type[Learner], Estimator] = {
     LinearCLIP: Estimator(exact=_linear_law, fit="linear", captions=True),
     LeastSquares: Estimator(exact=_least_squares_law, fit="least-squares"),
     Logistic: Estimator(fit="logistic"),
-    MaxMargin: Estimator(fit="max-margin"),
+    MaxMargin: Estimator(fit="max-margin", images=True),  # few pairs in few dimensions can be separated
     InfoNCE: Estimator(images=True),
     Bayes: Estimator(images=True),
     Printed: Estimator(),  # a formula that is not trained

@@ -99,7 +99,7 @@ class TestWhatIsKnown:
             answered = [mitigated(name, Setting(strays, named("infonce", prompt=p))).law() for p in PROMPTS]
             assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions", "scores"]
             assert mitigated(name, Setting(strays, LINEAR)).law() is not None
-        with pytest.raises(RequestError, match="'contradict': captions of three or more classes .* mismatch = 0"):
+        with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
             mitigated("contradict", Setting(World(classes=3, mismatch=0.3), LINEAR))
 
     def test_trained_and_known_settings_agree(self):
