@@ -21,6 +21,8 @@ from simulator.accuracy import Numbers
 from simulator.prompts import Prompt, caption
 from simulator.world import Worlds
 
+ROUNDING = 1e-13  # of the largest number beside it
+
 
 def kappa(classes: int) -> int:
     """kappa: one coordinate of a class's pattern has variance mean^2/kappa, up to a constant shift."""
@@ -87,6 +89,24 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
     for w in np.ndindex(worlds.shape):
         keep[w] = _kept_values(values[w], constant[w], worlds.class_count, width)
     return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, worlds.prompt(prompt))
+
+
+def projected_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+    """u for balanced towers whose embeddings have lost the direction of a caption of the background alone (T12).
+
+    With C diag(pi) = U S V' the towers are W_I = S^(1/2) U' and W_T = S^(1/2) V', so that W_T' W_T = V S V'. Let b be
+    the background's unit vector. Without the direction W_T b, of images or of prompts, a prompt q acts as
+    q - b <W_T b, W_T q>/|W_T b|^2. For K classes the directions of all backgrounds are removed. A background that
+    captions never mention has none.
+    """
+    A = latent_cross_covariance(worlds)
+    _, values, right = np.linalg.svd(A)
+    q = worlds.prompt(prompt).copy()
+    gram = np.einsum("...ri,...r,...rj->...ij", right, values, right)
+    along, own = np.einsum("...j,...j->...", gram[..., 1, :], q), gram[..., 1, 1]
+    q[..., 1] -= np.divide(along, own, out=np.zeros_like(own), where=own > ROUNDING * values[..., 0])
+    u = np.einsum("...ij,...j->...i", A, q)
+    return np.where(np.abs(u) <= ROUNDING * np.abs(u).max(axis=-1, keepdims=True), 0.0, u)
 
 
 def leading_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:

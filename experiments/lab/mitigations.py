@@ -153,6 +153,15 @@ def _refitted(setting: Setting) -> Setting:
     return replace(setting, head="balanced", learner=LeastSquares(), fitted=False)
 
 
+def _projected(setting: Setting) -> Setting:
+    """The law is that of balanced linear towers (T12); trained towers need not be balanced."""
+    if setting.recipe is not None:
+        return replace(_captioned(setting), projected=True, arrives=False)
+    if not isinstance(setting.learner, LinearCLIP):
+        raise RequestError(f"no law is known for {setting.called}; linear has one, and towers are measured")
+    return replace(setting, learner=replace(setting.learner, projected=True), fitted=False)
+
+
 def _narrowed(setting: Setting) -> Setting:
     """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
     least = int(setting.world.classes) - 1
@@ -187,6 +196,7 @@ _TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
         (f"prompt-{prompt}", f"prompted by {prompt_row(prompt).words}", methodcaller("prompted", prompt))
         for prompt in PROMPTS
     ),
+    ("project-background", "embeddings without the direction of the background's caption", _projected),
     ("early-stopping", f"one in {EARLY} of the steps", _stopped),
     ("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 )

@@ -51,6 +51,8 @@ class Setting:
         Whether a learner can be fitted to pairs, rather than known only by its population optimum.
     arrives : bool
         Whether training continues to the optimum.
+    projected : bool
+        Whether towers are asked without the embeddings of captions that show a background alone.
     """
 
     world: World | Worlds
@@ -61,6 +63,7 @@ class Setting:
     head: str = "drawn"
     fitted: bool = True
     arrives: bool = True
+    projected: bool = False
 
     def __post_init__(self):
         if (self.learner is None) == (self.recipe is None):
