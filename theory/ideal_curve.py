@@ -91,13 +91,13 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     world
         One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
     accuracy
-        Accuracies on the groups, of the grid's shape or one pair for all. Its interval, if any, gives the result's
+        Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
         interval at the same level: every pair of accuracies within it has its p' and r within the result's.
 
     Returns
     -------
     Equivalent
-        Arrays of the grid's shape. The correlation is nan where the background or the accuracies carry no information
+        Arrays of the common shape. The correlation is nan where the background or the accuracies carry no information
         about it: mu_spu = 0, or an ideal drop that is constant around the classifier's.
 
     Raises
@@ -115,7 +115,10 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     (0.9, 0.0)
     """
     worlds = Worlds.of(world)
-    accuracy = _of_shape(accuracy, worlds.shape)
+    shape = np.broadcast_shapes(worlds.shape, np.shape(accuracy.common))
+    if shape != worlds.shape:
+        worlds = worlds.replace(p_spu=np.broadcast_to(worlds.p_spu, shape))
+    accuracy = _of_shape(accuracy, shape)
 
     def place(curve: IdealCurve, some) -> Equivalent:
         own = accuracy[some]

@@ -155,7 +155,7 @@ class Claim:
         "With probability `share` over the training pairs": the relation holds, to the tolerance, in at least this share
         of trainings of n pairs; None for a statement about their mean.
     error_rate
-        alpha.
+        alpha: a contradiction is wrong with probability at most alpha/2.
     n
         Pairs per training; a large number stands for n = infinity.
     question
