@@ -3,6 +3,7 @@
 exact law     the statistics of n pairs are sampled from their exact law (simulator.gaussian.statistics)
 drawn pairs   n pairs are drawn one by one (simulator.gaussian.pairs), and the learner is fitted to them
 drawn images  a population rule is applied to test images of each group
+even images   the same with scrambled Sobol points as images; a replicate is a scramble
 
 Functions import what they need when they run, for start-up time.
 """
@@ -15,16 +16,18 @@ from jaxtyping import Float, Int
 
 from experiments.estimators import estimator_of
 from simulator.accuracy import Accuracy
-from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.critic import LinearCritic, gaussian_points
 from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.learners.base import Learner
 
-Route = Literal["exact law", "drawn pairs", "drawn images"]
+Route = Literal["exact law", "drawn pairs", "drawn images", "even images"]
+OF_RULES: tuple[Route, ...] = ("drawn images", "even images")  # nothing is trained
 
 IMAGES = 20_000  # test images per rule, when it is compared with one training run
+EVEN = 10  # log2 of the even images per group: replicates scatter by about .002, where drawn images scatter by .016
 
 
 class Unmeasurable(ArithmeticError):
@@ -135,12 +138,25 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
     frames = first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
     for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
-        scores, labels = learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy()
-        best = scores == scores.max(axis=1, keepdims=True)
-        yield best[np.arange(len(labels)), labels] / best.sum(axis=1)
+        yield _right(learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy())
+
+
+def _right(scores: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    best = scores == scores.max(axis=1, keepdims=True)
+    return best[np.arange(len(labels)), labels] / best.sum(axis=1)
 
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
     """Fractions right on IMAGES / 2 images per group."""
     half = IMAGES // 2
     return Accuracy(*(sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) / half for g in (0, 1)))
+
+
+def even_accuracy(learner: Learner, world: World, rng: np.random.Generator) -> Float[np.ndarray, " 2"]:
+    """(common, counter) of a rule on one scramble of 2^EVEN images, moved to the mean of every group of the mixture."""
+    mixture, l = world.mixture(), world.latents
+    noise = np.sqrt(mixture.variances + world.nu_image) * gaussian_points(l, EVEN, rng)
+    images = mixture.means[:, None] + noise  # (G, N, l)
+    labels = np.repeat(mixture.labels, len(noise))
+    right = _right(learner.scores(world, images.reshape(-1, l)), labels)
+    return mixture.group_average(right.reshape(len(images), -1).mean(axis=1))

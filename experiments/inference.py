@@ -124,6 +124,11 @@ class Sample:
         """Their mean."""
         return float(np.average(self.values, weights=self.counts))
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the law's mean has bounds."""
+        return self.normal or self.support is not None
+
     def bounds(self, tail: float) -> Bounds | None:
         """One-sided bounds of the law's mean, by the sharpest method that the law allows."""
         if self.normal:

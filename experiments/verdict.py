@@ -10,11 +10,13 @@ from experiments.inference import holm
 
 Kind = Literal["searched", "trained", "published", "refused"]
 REFUSED = "refused"
+ALPHA = 0.01  # error rate of a trial: each side of its bounds has half of it
 FAMILY_ALPHA = 0.01  # family-wise error rate of the contradictions of one run
 
+WORDS = ("claim", "source", "statement", "origin", "sentence", "quote")
 _EVIDENCE = ("predicted", "measured", "interval", "counterexample", "route", "n", "replicates", "seconds")
 _DESIGN = ("level", "alpha", "tau", "quantity", "relation")
-_SEARCHED = ("p_value", "share", "point", "audits", "search_evaluations", "undefined", "proof")
+_SEARCHED = ("p_value", "quantifier", "share", "point", "audits", "search_evaluations", "undefined", "proof")
 _REASONED = ("reason", "formula", "largest_violation_found", "largest_violation_bounded", "seed")
 FIELDS: dict[Kind, tuple[str, ...]] = {
     "searched": (*_EVIDENCE, *_DESIGN, *_REASONED, *_SEARCHED),
@@ -37,7 +39,7 @@ class Verdict:
     ----------
     kind
         How the claim was decided; it determines the keys of `as_json`.
-    claim, source, statement, formula, quantity, relation, share
+    claim, source, statement, origin, sentence, quote, formula, quantity, relation, quantifier, share
         The claim's own; `claim` is its id.
     verdict, reason
         "proved", "supported", "contradicted", "undecided" or "refused", and why, in a sentence.
@@ -55,9 +57,11 @@ class Verdict:
     p_value
         The smallest alpha/2 at which the contradiction would stand; None if no worst point was measured.
     audits, search_evaluations, undefined
-        Numbers of audited points, of points that the search evaluated, and of those where the quantity has no value.
+        Numbers of audited points, of points that the search evaluated (or of worlds, on average), and of those where
+        the quantity has no value.
     largest_violation_found, largest_violation_bounded
-        By the search; and the largest upper 1 - alpha/(2 audits) bound over the audit points, None where there is none.
+        By the search (of a claim "somewhere" the smallest one, of a claim "on average" the mean); and the largest upper
+        1 - alpha/(2 audits) bound over the audit points, None where there is none.
     seconds, seed
         Duration of the trial, and root of every random stream.
     proof
@@ -71,6 +75,9 @@ class Verdict:
     claim: str
     source: str
     statement: str
+    origin: str = "own"
+    sentence: str = ""
+    quote: str = ""
     verdict: str
     reason: str | None = None
     predicted: float | None = None
@@ -88,6 +95,7 @@ class Verdict:
     formula: str = ""
     quantity: str = ""
     relation: str = ""
+    quantifier: str = "always"
     share: float | None = None
     point: dict[str, float] | None = None
     audits: int = 0
@@ -104,8 +112,13 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """A plain document with the fields of this kind of claim."""
-        names = ("claim", "source", "statement", "verdict", *FIELDS[self.kind])
+        names = (*WORDS, "verdict", *FIELDS[self.kind])
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
+
+
+def words_of(claim: Any) -> dict[str, str]:
+    """The fields of a verdict that are the claim's own words."""
+    return {name: getattr(claim, "id" if name == "claim" else name) for name in WORDS}
 
 
 def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
@@ -127,6 +140,15 @@ def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> d
         "standing": [claim for claim in contradicted if adjusted[claim] <= alpha],
         "adjusted_p": {claim: adjusted[claim] for claim in contradicted},
     }
+
+
+def rate_sentence(alpha: float = ALPHA) -> str:
+    """The error rate of one verdict, in the words of the README, the page and the terminal."""
+    rate = f"{alpha / 2:g}".removeprefix("0")
+    return (
+        f"A contradiction is wrong with probability at most {rate} per claim. For trained towers this rate is nominal: "
+        "t bounds from as few as eight models."
+    )
 
 
 def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:

@@ -130,5 +130,9 @@ MEASURED = {
     "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
     "worst": Quantity(r"\min", "smaller of the two group accuracies", "fraction"),
+    "equivalent-correlation": Quantity(
+        r"p'", "correlation of the world whose ideal classifier has this drop", "probability"
+    ),
+    "shortfall": Quantity(r"r", "accuracy lacking on both groups, against that ideal classifier", "fraction"),
     "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
 }

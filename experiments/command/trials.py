@@ -36,7 +36,8 @@ def check(
         bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
     ] = False,
     error_rate: Annotated[
-        float | None, Parameter(help="probability of a false verdict [default: the claim's own, .01]")
+        float | None,
+        Parameter(help="twice the probability of a false contradiction [default: the claim's own, .01, so .005]"),
     ] = None,
     claims: Annotated[Path | None, Parameter(help="Python file with claims of your own; it is executed")] = None,
     prove: Annotated[
@@ -128,20 +129,30 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
 
 
 def verdict_table(document: list[dict[str, Any]]) -> Group:
-    """One block per verdict: statement, relation, numbers, interval and point; --json has the rest."""
-    from experiments.page.evidence import by_verdict, claimed, how, measured, place, tally
+    """One block per statement and one per verdict on a reading of it, then the counts."""
+    from experiments.page.counts import entries, summary
 
     lines: list[RenderableType] = []
-    for row in document:
-        term, where = place(row)
-        parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
-        parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
-        if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
-            why = row.get("reason", "")  # verdicts from the published tables have none
-            parts = [why] if row["route"] is None else [why, *parts]
-        lines += [_heading(row["verdict"], row["claim"]), indented(row["statement"])]
-        lines.append(indented("; ".join(filter(None, parts))))
-    return screen(*lines, f"{by_verdict(document)}. {' '.join(tally(document))}")
+    for entry in entries(document):
+        if entry.quote:
+            lines.append(Text.assemble((f"{entry.outcome}: ", "bold"), entry.quote))
+        for row in entry.verdicts:
+            lines += _evidence(row)
+    return screen(*lines, *summary(document))
+
+
+def _evidence(row: dict[str, Any]) -> list[RenderableType]:
+    """A verdict in three lines; --json has the rest."""
+    from experiments.page.evidence import claimed, headed, how, measured, place
+
+    term, where = place(row)
+    parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
+    parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
+    if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
+        why = row.get("reason", "")  # verdicts from the published tables have none
+        parts = [why] if row["route"] is None else [why, *parts]
+    heading = _heading(row["verdict"], row["claim"], headed(row))
+    return [heading, indented(row["statement"]), indented("; ".join(filter(None, parts)))]
 
 
 def certificate_table(document: list[dict[str, Any]]) -> Group:
@@ -155,5 +166,5 @@ def certificate_table(document: list[dict[str, Any]]) -> Group:
     return screen(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
 
 
-def _heading(outcome: str, name: str) -> Text:
-    return Text.assemble((f"{outcome:<13}", VERDICT_STYLES[outcome]), (name, "bold"))
+def _heading(outcome: str, name: str, words: str | None = None) -> Text:
+    return Text.assemble((f"{words or outcome:<11}  ", VERDICT_STYLES[outcome]), (name, "bold"))

@@ -177,8 +177,9 @@ def author_errors(claim: Claim) -> Iterator[None]:
     """
     ends = chain.from_iterable(given if isinstance(given, Axis) else [given] for given in claim.domain.values())
     functions = filter(callable, (claim.prediction, claim.threshold, claim.reference, *ends))
-    authors = _author_modules(*functions, *map(type, claim.learners))
-    learners = [learner for learner in claim.learners if _author_modules(type(learner))]
+    involved = [learner for learner in (claim.subject, claim.against) if learner is not None]
+    authors = _author_modules(*functions, *map(type, involved))
+    learners = [learner for learner in involved if _author_modules(type(learner))]
     try:
         yield
     except SoberclipError:

@@ -10,6 +10,7 @@ must reach. The pilot never enters the verdict.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import final
 
@@ -18,15 +19,26 @@ from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
 from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
+from experiments.court.standing import StandingSample, Term, even_sample, values_at
 from experiments.estimators import estimator_of, has_exact_law
-from experiments.finite_samples import Route, Unmeasurable, drawn_covariances, hits, image_accuracy, learned_critics
-from experiments.inference import Bounds, Sample
+from experiments.finite_samples import (
+    EVEN,
+    OF_RULES,
+    Route,
+    Unmeasurable,
+    drawn_covariances,
+    even_accuracy,
+    hits,
+    image_accuracy,
+    learned_critics,
+)
+from experiments.inference import FRACTION, Bounds, Sample
 from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.statistics import cross_covariance, projected_scatter
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
-from theory.claims.claim import SINGLE, Claim, kept_axis, operator_error, threshold_at
+from theory.claims.claim import SINGLE, STANDINGS, Claim, kept_axis, operator_error, threshold_at
 from theory.learners.base import Learner
 from theory.population import block_covariance
 
@@ -43,6 +55,7 @@ BLOCK = 64  # minimisers that are drawn at once; a value does not depend on the 
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
+LARGEST_EVEN = 2 ** (EVEN + 3)  # even images of up to 8 groups take about the time of so many drawn pairs
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ class Plan:
         return any(
             n * float(rarest(Worlds.of(world))) < RARE
             for learner, pairs in self.pairs.items()
-            if self.routes[learner] != "drawn images"
+            if self.routes[learner] not in OF_RULES
             for world, n in zip(self.worlds, pairs, strict=True)
         )
 
@@ -86,7 +99,8 @@ class Plan:
         if self.lawful:
             slow = self.claim.quantity == "minimiser-rate" or getattr(self.claim.subject, "embed_dim", None) is not None
             return MOST_SLOW_LAWS if slow or max(world.classes for world in self.worlds) > 2 else MOST_LAWS
-        return int(max(FEWEST, MOST_NUMBERS / max(sum(map(sum, self.pairs.values())), 1000)))
+        each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
+        return int(max(FEWEST, MOST_NUMBERS / max(sum(each), 1000)))
 
     @property
     def pilot_size(self) -> int:
@@ -112,13 +126,14 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
         estimator, lawful = estimator_of(learner), all(has_exact_law(learner, world) for world in worlds)
-        pilot_routes[learner] = "drawn images" if estimator.images else "exact law" if lawful else "drawn pairs"
+        images: Route = "even images" if claim.quantity in STANDINGS else "drawn images"
+        pilot_routes[learner] = images if estimator.images else "exact law" if lawful else "drawn pairs"
         trainable = estimator.fit is not None and not estimator.images
         routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
         pairs[learner] = [leg.n for leg in each]
         if routes[learner] == "drawn pairs":
             pairs[learner] = [drawn_pairs(grid, leg.n) for grid, leg in zip(grids, each, strict=True)]
-    rules = " and ".join(s.name for s, route in routes.items() if route == "drawn images")
+    rules = " and ".join(s.name for s, route in routes.items() if route in OF_RULES)
     if claim.share is not None and rules:
         why = f"a share of trainings needs learners that are fitted to pairs; {rules} is not"
         raise cannot_be_judged(claim, why)
@@ -169,7 +184,7 @@ class Evidence:
     """What was measured at one point. `promised` says for "iff" whether the condition holds there."""
 
     point: dict[str, float]
-    sample: Sample
+    sample: Sample | StandingSample
     n: int
     route: str
     predicted: float
@@ -179,7 +194,7 @@ class Evidence:
 
     def bounds(self, tail: float) -> Bounds:
         """Bounds of the violation; infinite if the law of the sample has no bounds."""
-        if self.sample.bounds(tail) is None:
+        if not self.sample.bounded:
             return Bounds(-np.inf, np.inf)
         return violation_bounds(self.relation, self.sample.bounds, self.predicted, tail, self.promised)
 
@@ -190,17 +205,18 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
     pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
     # Both sides can miss, and bounds of |q - b| split their tail.
-    needed = size_needed(pilot, gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
+    size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
+    needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
     fewest = PILOT_IMAGES if plan.by_image else SLOPES if claim.relation == "slope" else FEWEST
     size = int(min(max(needed, fewest), plan.most))
     sample = measure(plan, size, _derived(seed, purpose))
     note = None
-    if sample.bounds(0.05) is None:
+    if not sample.bounded:
         note = "the mean of an unbounded quantity over so few pairs has no bound"
     elif needed > size:
         wanted = "no number of values" if np.isinf(needed) else f"{needed:.3g} values"
         note = f"{wanted} would be enough for power .95 there, and at most {size} are measured"
-    trained = [n for learner, pairs in plan.pairs.items() if plan.routes[learner] != "drawn images" for n in pairs]
+    trained = [n for learner, pairs in plan.pairs.items() if plan.routes[learner] not in OF_RULES for n in pairs]
     routes = " and ".join(dict.fromkeys(plan.routes.values()))
     n = max(trained, default=sample.size)
     return Evidence(plan.point, sample, n, routes, *_target(claim, plan.here), note, relation)
@@ -231,20 +247,22 @@ def _derived(seed: int, purpose: str) -> int:
     return int(numpy_stream(seed, f"judge/{purpose}").integers(2**62))
 
 
-def measure(plan: Plan, size: int, seed: int) -> Sample:
+def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
     """Independent values of the number that the claim's relation limits, at one point (`combine`).
 
-    The value of `against` is subtracted. If every learner is a rule on images, a value belongs to one image, and each
-    group has `size` images. Otherwise a value belongs to one training; rules are measured on IMAGES images. For a claim
-    about a share of trainings a value is 1 if the relation holds in one training, else 0.
+    The value of `against` is subtracted. A quantity in STANDINGS is that of the mean accuracies. If every learner is a
+    rule on images, a value belongs to one image, and each group has `size` images. Otherwise a value belongs to one
+    training; rules are measured on IMAGES images. For a claim about a share of trainings a value is 1 if the relation
+    holds in one training, else 0.
     """
     claim = plan.claim
+    if claim.quantity in STANDINGS and claim.share is None:
+        return _standing_sample(plan, size, seed)
     if plan.by_image:
         return _image_sample(plan, size, seed)
     values = []
-    for i, world in enumerate(plan.worlds):
-        each = (_quantity(claim, s, world, plan.pairs[s][i], size, seed, plan.routes[s]) for s in claim.learners)
-        first, *subtracted = each
+    for i in range(len(plan.worlds)):
+        first, *subtracted = (_quantity(plan, s, i, size, seed) for s in claim.learners)
         values.append(first - subtracted[0] if subtracted else first)
     sample, support = np.asarray(combine(claim, values)), support_of(claim)
     if not np.isfinite(sample).all():
@@ -267,28 +285,37 @@ def support_of(claim: Claim) -> tuple[float, float] | None:
     return low, high
 
 
-def _quantity(claim, learner: Learner, world: World, n, size, seed, route: Route) -> Values:
+def _quantity(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> Values:
     """(size,) values of the quantity of one learner, one per training (for a rule, one per set of images)."""
+    claim, world, n, route = plan.claim, plan.worlds[leg], plan.pairs[learner][leg], plan.routes[learner]
     if claim.quantity == "operator-error":
         return _operator_errors(claim, world, n, size, seed, route)
     if claim.quantity == "minimiser-rate":
         return _minimiser_errors(world, n, size, seed, claim.id)
-    if route == "drawn images":
-        each = [image_accuracy(learner, world, seed, f"{claim.id}/{r}") for r in range(size)]
-        return np.array([in_words(claim.quantity, accuracy) for accuracy in each])
-    critics = list(_fitted(world, learner, n, size, seed, claim.id, route))
+    if claim.quantity in STANDINGS:
+        return values_at(claim, world, _accuracies(plan, learner, leg, size, seed))
+    if claim.quantity in WORDS:
+        return in_words(claim.quantity, _accuracies(plan, learner, leg, size, seed))
+    critics = _fitted(world, learner, n, size, seed, claim.id, route)
     if claim.quantity == "kept-axis":
         return kept_axis(np.concatenate([c.inside[:, 0] for c in critics]), block_covariance(Worlds.of(world)))
-    if claim.quantity == "reliance":
-        return np.concatenate([reliance(c, world.classes) for c in critics])
+    return np.concatenate([reliance(c, world.classes) for c in critics])
+
+
+def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> Accuracy:
+    """(size,) accuracies of one learner, one pair per training (for a rule, one per set of images)."""
+    world, route, stream = plan.worlds[leg], plan.routes[learner], plan.claim.id
+    if route == "drawn images":
+        return Accuracy(*np.transpose([[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]))
+    if route == "even images":
+        scrambles = (numpy_stream(seed, f"{stream}/images", r) for r in range(size))
+        return Accuracy(*np.transpose([even_accuracy(learner, world, rng) for rng in scrambles]))
     mixture = world.mixture()
-    accuracy = np.concatenate(
-        [
-            group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{claim.id}/test points", i))
-            for i, critic in enumerate(critics)
-        ]
-    )
-    return in_words(claim.quantity, Accuracy(*accuracy.T))
+    each = [
+        group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
+        for i, critic in enumerate(_fitted(world, learner, plan.pairs[learner][leg], size, seed, stream, route))
+    ]
+    return Accuracy(*np.concatenate(each).T)
 
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
@@ -317,6 +344,22 @@ def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
     streams = (numpy_stream(seed, stream, block) for block in range(-(-size // BLOCK)))
     draws = (cross_covariance(world, n, BLOCK, rng) for rng in streams)
     return np.concatenate([np.linalg.norm(S - population, ord=2, axis=(-2, -1)) for S in draws])[:size]
+
+
+def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
+    """Samples of both accuracies of every learner in every world."""
+    claim, terms = plan.claim, []
+    for leg, world in enumerate(plan.worlds):
+        for place, learner in enumerate(claim.learners):
+            accuracy = _accuracies(plan, learner, leg, size, seed)
+            if plan.routes[learner] == "even images":
+                groups = [even_sample(rates) for rates in accuracy]
+            else:
+                groups = [Sample(np.clip(rates, 0, 1), normal=not plan.rare, support=FRACTION) for rates in accuracy]
+            later = leg == 1  # of a monotone relation
+            sign = (-1) ** (place + later + (claim.relation == "decreasing"))
+            terms.append(Term(sign, world, (groups[0], groups[1])))
+    return StandingSample(claim, terms, size)
 
 
 def _image_sample(plan: Plan, size: int, seed: int) -> Sample:

@@ -16,7 +16,7 @@ from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.progress import track
 from experiments.runtime import one_thread_each
-from experiments.verdict import REFUSED, Verdict
+from experiments.verdict import REFUSED, Verdict, words_of
 from simulator.signals import block_signals
 from theory.claims import trained
 
@@ -57,8 +57,8 @@ def run_one(claim: AnyClaim, seed: int, **options) -> dict[str, Any]:
     try:
         return try_claim(claim, seed, **options)
     except RequestError as error:
-        words = {"source": claim.source, "statement": claim.statement, "verdict": REFUSED, "reason": str(error)}
-        return Verdict(kind="refused", claim=claim.id, **words, seconds=0.0, seed=seed).as_json()
+        words = {**words_of(claim), "verdict": REFUSED, "reason": str(error)}
+        return Verdict(kind="refused", **words, seconds=0.0, seed=seed).as_json()
 
 
 def run_parallel(ids: Sequence[str], **options) -> Iterator[dict[str, Any]]:

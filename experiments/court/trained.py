@@ -25,7 +25,7 @@ from experiments.lab.arrival import GROUPS
 from experiments.lab.training import train
 from experiments.progress import tell
 from experiments.provenance import provenance
-from experiments.verdict import Verdict
+from experiments.verdict import Verdict, words_of
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.claims.trained import Case, TrainedClaim
@@ -70,7 +70,7 @@ def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str
     stored = next((verdict for verdict in stored_verdicts() if verdict["claim"] == claim.id), None)
     if stored is None or error_rate is not None:
         return None
-    return {**stored, "stored": True, "route": f"{ROUTE} (stored)"}
+    return {**stored, **words_of(claim), "stored": True, "route": f"{ROUTE} (stored)"}
 
 
 def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
@@ -134,9 +134,7 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     bounds = shown.sample.bounds(claim.error_rate / 2)
     return Verdict(
         kind="trained",
-        claim=claim.id,
-        source=claim.source,
-        statement=claim.statement,
+        **words_of(claim),
         verdict=ruling.decision,
         reason=ruling.reason,
         predicted=shown.predicted,

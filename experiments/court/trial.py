@@ -3,6 +3,7 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,13 +26,14 @@ from experiments.court.domain import (
     with_checked_values,
 )
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
+from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.worst_point import Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import LEVEL, Bounds
 from experiments.progress import tell
-from experiments.verdict import Verdict
+from experiments.verdict import Verdict, words_of
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
@@ -107,8 +109,55 @@ def judge(
 
 def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
     began = perf_counter()
-    tell(f"{claim.id}: searching for the worst point")
+    trials = {
+        "always": partial(_everywhere, quick=quick, refuting=proof and proof["counterexample"]),
+        "somewhere": somewhere,
+        "on average": on_average,
+    }
+    tell(f"{claim.id}: searching")
+    found = trials[claim.quantifier](claim, alpha, seed)
+    ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
+    interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
+    largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
+    return Verdict(
+        **words_of(claim),
+        verdict=ruling.decision,
+        reason=ruling.reason,
+        predicted=shown and shown.predicted,
+        measured=shown and shown.sample.mean,
+        interval=interval and [float(interval.low), float(interval.high)],
+        level=LEVEL,
+        counterexample=(shown.point or None) if shown and ruling.decision == "contradicted" else None,
+        route=shown and shown.route,
+        n=shown and shown.n,
+        replicates=shown and shown.sample.size,
+        alpha=alpha,
+        p_value=against and p_value(lambda tail: float(against.bounds(tail).low), claim.tau),
+        tau=claim.tau,
+        seconds=round(perf_counter() - began, 3),
+        formula=claim.formula,
+        quantity=claim.quantity,
+        relation=claim.relation,
+        quantifier=claim.quantifier,
+        share=claim.share,
+        point=(shown.point if shown else found.searched.point) or None,
+        audits=len(found.bounds),
+        search_evaluations=found.searched.evaluations,
+        undefined=found.searched.undefined,
+        largest_violation_found=found.searched.violation,
+        largest_violation_bounded=largest if np.isfinite(largest) else None,
+        seed=seed,
+        proof=proof,
+    )
+
+
+def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None) -> Finding:
+    """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
     worst = search(claim, seed)
+    if refuting and refuting.keys() == worst.point.keys():
+        violation = float(true_violation(claim, row(refuting))[0])
+        if violation > worst.violation:  # in a thin region that the search has missed
+            worst = worst._replace(point=refuting, violation=violation)
     if not finite(claim):
         alone = float(true_violation(claim, row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:
@@ -136,40 +185,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     if audits:
         last = ruling.decision == "supported"
         shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
-    ruling = apply_proof(ruling, proof)
-    interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
-    largest = max((float(bound.high) for bound in bounds), default=np.inf)
-    return Verdict(
-        claim=claim.id,
-        source=claim.source,
-        statement=claim.statement,
-        verdict=ruling.decision,
-        reason=ruling.reason,
-        predicted=shown and shown.predicted,
-        measured=shown and shown.sample.mean,
-        interval=interval and [float(interval.low), float(interval.high)],
-        level=LEVEL,
-        counterexample=shown.point if shown and ruling.decision == "contradicted" else None,
-        route=shown and shown.route,
-        n=shown and shown.n,
-        replicates=shown and shown.sample.size,
-        alpha=alpha,
-        p_value=against and p_value(lambda tail: float(against.bounds(tail).low), claim.tau),
-        tau=claim.tau,
-        seconds=round(perf_counter() - began, 3),
-        formula=claim.formula,
-        quantity=claim.quantity,
-        relation=claim.relation,
-        share=claim.share,
-        point=shown.point if shown else worst.point,
-        audits=len(bounds),
-        search_evaluations=worst.evaluations,
-        undefined=worst.undefined,
-        largest_violation_found=worst.violation,
-        largest_violation_bounded=largest if np.isfinite(largest) else None,
-        seed=seed,
-        proof=proof,
-    )
+    return Finding(ruling, worst, shown, against, tuple(bounds))
 
 
 def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int, number: int) -> float:

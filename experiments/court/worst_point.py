@@ -28,7 +28,7 @@ from experiments.court.measurement import pilot_violation
 from experiments.estimators import estimator_of
 from simulator.world import Worlds
 from theory.accuracy import binary_scores
-from theory.claims.claim import SINGLE, Claim
+from theory.claims.claim import SINGLE, STANDINGS, Claim
 from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
@@ -36,10 +36,15 @@ from theory.learners.base import UNDEFINED
 # CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
+ON_CURVE = 256  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
 SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
-FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where every replicate is a fit or an SVD
+FITTED_ROUNDS = (
+    (48, 4),
+    (12, 16),
+    (4, 64),
+)  # where a replicate is a fit or an SVD, or a mean is placed on a curve
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
@@ -107,10 +112,12 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 
 def _effort(claim: Claim) -> int:
-    """Number of Sobol points, by the cost of the learners' accuracies: formula, quadrature or sampling."""
+    """Number of Sobol points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
     estimators = [estimator_of(learner) for learner in claim.learners]
     if "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2:
         return SAMPLED if any(a.exact is None for a in estimators) else QUADRATURE
+    if claim.quantity in STANDINGS:
+        return ON_CURVE
     return QUADRATURE if any(a.images for a in estimators) else CLOSED
 
 
@@ -188,7 +195,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.
     """
-    direct = all(estimator_of(learner).exact for learner in claim.learners)
+    direct = claim.quantity not in STANDINGS and all(estimator_of(learner).exact for learner in claim.learners)
     direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
     rounds = ROUNDS if direct else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None

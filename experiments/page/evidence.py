@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.verdict import REFUSED, Kind, family_sentence
+from experiments.verdict import REFUSED, Kind
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -18,6 +18,7 @@ RELATIONS = {
     "slope": "slope of log {quantity} = {value}",
     "iff": "{quantity} above {value} exactly where the condition holds",
 }
+FOUND = {"always": "largest", "somewhere": "smallest", "on average": "mean"}
 POINT = {name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}
 RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
@@ -52,7 +53,8 @@ def claimed(verdict: Verdict) -> str:
     sign = SIGNS.get(relation, relation)
     if (share := verdict.get("share")) is not None:
         return f"{quantity} {sign} its bound in at least {100 * share:g}% of trainings"
-    return RELATIONS.get(relation, "{quantity} {sign} {value}").format(quantity=quantity, sign=sign, value=value)
+    words = RELATIONS.get(relation, "{quantity} {sign} {value}").format(quantity=quantity, sign=sign, value=value)
+    return words if verdict.get("quantifier", "always") == "always" else f"{words} {verdict['quantifier']}"
 
 
 def mark(verdict: Verdict) -> str:
@@ -89,6 +91,10 @@ def how(verdict: Verdict) -> str:
             return f"stored verdict of a training on {verdict['date']}"
         case "trained":
             return f"trained now, {verdict['replicates']} models per case"
+    if verdict.get("quantifier") == "on average":
+        return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
+    if verdict.get("quantifier") == "somewhere":
+        return f"searched at {verdict['search_evaluations']:,} points, the best one measured"
     tried = (
         f"searched, {verdict['audits']} points audited" if verdict["audits"] else "searched, counterexample measured"
     )
@@ -97,7 +103,9 @@ def how(verdict: Verdict) -> str:
     if verdict["verdict"] != "proved":
         return tried
     proof = verdict["proof"]
-    return f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved on {proof['boxes']:,} boxes"
+    return (
+        f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
+    )
 
 
 def shown_by(verdict: Verdict) -> str:
@@ -116,6 +124,12 @@ def rigorous(verdict: Verdict) -> bool:
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
 
 
+def headed(verdict: Verdict) -> str:
+    """The verdict in words; a proof that was asked for and stays open is named."""
+    is_open = (verdict.get("proof") or {}).get("outcome") == "open"
+    return f"{verdict['verdict']}, proof open" if is_open else verdict["verdict"]
+
+
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
     """The number of each verdict; with proofs, also how many contradictions are rigorous."""
     counts = Counter(v["verdict"] for v in verdicts)
@@ -124,27 +138,6 @@ def by_verdict(verdicts: Sequence[Verdict]) -> str:
         certain = sum(map(rigorous, verdicts))
         parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
     return ", ".join(parts.values())
-
-
-def tally(verdicts: Sequence[Verdict]) -> list[str]:
-    """Sentences on how the verdicts were reached, and on their joint error rate."""
-    stored = sum(bool(v.get("stored")) for v in verdicts)
-    kinds = Counter(map(kind_of, verdicts))
-    fresh = kinds["searched"] + kinds["trained"] - stored
-    audits = " or ".join(map(str, sorted({v["audits"] for v in verdicts if v.get("audits")})))
-    points = f", at {audits} audit points unless a counterexample came first" if audits else ""
-    sentences = {
-        f"{_claims(fresh)} tried in this run{points}.": fresh,
-        f"{_claims(stored)} not tried in this run: their verdicts on trained towers are stored with the package "
-        "(check without --quick trains them).": stored,
-        f"{_claims(kinds['published'])} judged from the published tables, without a model.": kinds["published"],
-        f"{family_sentence(verdicts)}.": family_sentence(verdicts),
-    }
-    return [sentence for sentence, applies in sentences.items() if applies]
-
-
-def _claims(count: int) -> str:
-    return f"{count} claim{' was' if count == 1 else 's were'}"
 
 
 def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -160,10 +153,11 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"
     if "tau" in verdict:
         alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
-        yield "design", f"{alpha}τ = {verdict['tau']:g}"
+        nominal = " (α is nominal: t bounds)" if kind_of(verdict) == "trained" else ""
+        yield "design", f"{alpha}τ = {verdict['tau']:g}{nominal}"
     if kind_of(verdict) == "searched":
-        largest = number(verdict["largest_violation_found"])
-        yield "search", f"{verdict['search_evaluations']} points, largest violation by theory {largest}"
+        found, size = FOUND[verdict.get("quantifier", "always")], number(verdict["largest_violation_found"])
+        yield "search", f"{verdict['search_evaluations']} points, {found} violation by theory {size}"
         if verdict["audits"]:
             yield (
                 "audits",

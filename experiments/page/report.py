@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
-from experiments.page import evidence, text
+from experiments.page import counts, evidence, front, text
 from experiments.page.plot import plot
 from experiments.page.svg import defined_once, formula_svg
+from experiments.verdict import rate_sentence
 from simulator.prompts import prompt_row
 from simulator.quantities import quantity_of
 from simulator.world import World
@@ -72,6 +73,8 @@ KNOBS = (
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
     """A design with the figures of its results."""
+    if design.name == front.DESIGN:
+        return Section(design.name, **design.words, figures={design.name: front.front(table)})
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
     pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
     return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))
@@ -84,17 +87,20 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
     )
     environment.filters |= {"code": _backquoted, "anchor": anchor}
     scripts = [_file(name) for name in SCRIPTS]
+    statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
         drawings={name: Markup(drawing) for name, drawing in drawings.items()},
         formulas={v["claim"]: Markup(formula_svg(v.get("formula", ""))) for v in verdicts},
-        questions=[(key, QUESTIONS[key], group) for key, group in by_question((v["claim"], v) for v in verdicts)],
+        questions=[(key, QUESTIONS[key], group) for key, group in by_question(statements)],
         verdicts=verdicts,
         evidence=evidence,
+        counts=counts,
         certificates=sum(map(evidence.certified, verdicts)),
         file_name=file_name,
         answer=text.answer(),
         setting=text.setting(),
         explorer=slider_data(),
+        rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
         percent=lambda x: f"{100 * x:.0f} %",

@@ -23,14 +23,18 @@ from experiments.effective_robustness import Axis, offset
 from experiments.inference import t_bounds
 from experiments.published.tables import HIGH_QUALITY, published_classes, published_rows
 from experiments.results import Row
-from experiments.verdict import Verdict
+from experiments.verdict import Verdict, words_of
 from simulator.streams import numpy_stream
+from theory.claims import sentences
+from theory.claims.claim import Origin
+from theory.claims.sentences import Sentence
 
 ALPHA = 0.01  # default error rate of an interval
 TAU = 0.005  # accuracies closer than this are equal in practice
 SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
 ROUTE = "published tables"
+NO_SENTENCE = Sentence("", "")
 MEANS, SUBSETS = ("macro", "micro"), ("all", "unselected")
 AXES: tuple[Axis, ...] = ("plain", "logit")
 
@@ -75,6 +79,18 @@ class TableClaim:
     tau: float = TAU
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
+    words: Sentence = NO_SENTENCE
+    origin: Origin = "reading"  # the tables are the paper's, the statistic is ours
+
+    @property
+    def sentence(self) -> str:
+        """The id of the paper's sentence."""
+        return self.words.sentence
+
+    @property
+    def quote(self) -> str:
+        """Its words."""
+        return self.words.quote
 
     @property
     def id(self) -> str:
@@ -137,9 +153,7 @@ class Judgement:
             exception = worst.name + (f"; {exception}" if exception else "")
         return Verdict(
             kind="published",
-            claim=claim.id,
-            source=claim.source,
-            statement=claim.statement,
+            **words_of(claim),
             verdict=self.verdict,
             predicted=0.0,
             measured=worst.measured,
@@ -307,65 +321,72 @@ CLAIMS = {
     for claim in (
         TableClaim(
             "clip-drops",
-            "[W] section 3, Tables 3 and 11",
+            "[W] section 3, Tables 3 and 11; the statistic is ours",
             "Every CLIP model is less accurate on the counter than on the common group.",
             "smallest drop over the models; Hoeffding interval, Bonferroni over models",
             "above",
             _smallest_drop,
+            words=sentences.CLIPS_DROP,
         ),
         TableClaim(
             "imagenet-above-clip",
-            "[W] section 3, Figure 2, Tables 3, 4, 11, 12",
+            "[W] section 3, Figure 2, Tables 3, 4, 11, 12; the statistic is ours",
             "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
             "mean counter accuracy of ImageNet models above the line of the CLIPs",
             "above",
             _imagenet_above_clip,
             replicates=REPLICATES,
+            words=sentences.IMAGENET_MORE_ROBUST,
         ),
         TableClaim(
             "larger-drops-less",
-            "[W] section 3.3, Tables 3 and 11",
+            "[W] section 3.3, Tables 3 and 11; the statistic is ours",
             "On the same training data larger backbones drop less.",
             "decrease of the drop per doubling of the image tower, common slope over training sets; t interval",
             "above",
             _sizes,
             exception=_larger_that_drops_more,
+            words=sentences.LARGER_HELPS,
         ),
         TableClaim(
             "more-data-same-drop",
-            "[W] section 3.3, Tables 3 and 11",
+            "[W] section 3.3, Tables 3 and 11; the statistic is ours",
             "At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
             "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
             "not above",
             _more_data,
+            words=sentences.MORE_DATA_SAME,
         ),
         TableClaim(
             "curated-data-helps",
-            "[W] section 3.3, Tables 3 and 11",
+            "[W] section 3.3, Tables 3 and 11; the statistic is ours",
             "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
             "mean counter accuracy of DataComp and DFN models above the line of the others",
             "above",
             _curated,
             replicates=REPLICATES,
+            words=sentences.BETTER_DATA_HELPS,
         ),
         TableClaim(
             "prompt-ensembling",
-            "[W] appendix, Table 10",
+            "[W] appendix, Table 10; the statistic is ours",
             "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
             "mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
             "above",
             _ensembled,
             replicates=REPLICATES,
+            words=sentences.IMAGENET_MORE_ROBUST,
         ),
         TableClaim(
             "labels-similar",
-            "[W] section 3.2, Tables 3, 4, 13, 14",
+            "[W] section 3.2, Tables 3, 4, 13, 14; the statistic is ours",
             "Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
             "mean difference of the drops, 20 labels minus 1000; t interval over models",
             "within",
             _label_sets,
             tau=SIMILAR,
             exception=_largest_label_gap,
+            words=sentences.LABELS_SIMILAR,
         ),
     )
 }

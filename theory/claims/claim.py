@@ -23,8 +23,13 @@ from theory.learners.base import Learner
 from theory.population import block_covariance, leading_direction
 
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "decreasing", "slope"]
+Quantifier = Literal["always", "somewhere", "on average"]
+Origin = Literal["printed", "reading", "own"]
 ALONG = ("increasing", "decreasing", "slope")  # relations between points along one parameter
 
+# Quantities that place a classifier on a curve of others (`theory.claims.standing`): the signs of their changes with
+# common and with counter accuracy.
+STANDINGS = {"equivalent-correlation": (1, -1), "shortfall": (-1, -1), "effective-robustness": (1, 1)}
 # Smaller violations do not matter: the paper prints accuracies with two digits of a percent.
 TOLERANCES = {
     **dict.fromkeys(WORDS, 0.005),
@@ -32,6 +37,9 @@ TOLERANCES = {
     "operator-error": 0.01,
     "kept-axis": 0.01,
     "minimiser-rate": 0.05,
+    "equivalent-correlation": 0.01,
+    "shortfall": 0.005,
+    "effective-robustness": 0.005,
 }
 SHARE_TOLERANCE = 0.01  # of a share of trainings
 SINGLE = ("common", "counter", "error-counter")  # quantities that are one group's accuracy
@@ -116,7 +124,11 @@ class Claim:
     statement
         One sentence in words.
     quantity
-        A key of TOLERANCES.
+        A key of TOLERANCES. Three of them place a classifier of two classes on a curve of others, and have no value
+        where that curve does not determine them. "equivalent-correlation" is the correlation of the world whose ideal
+        classifier has the same drop. "shortfall" is the accuracy that the classifier lacks on each group, beside that
+        one. "effective-robustness" is its counter accuracy minus that of the family with the same common accuracy. The
+        family is `against`, trained at every p_spu from 1/2 to 1.
     relation
         One of Relation: "iff" compares the quantity with `threshold`, those in ALONG follow `along`.
     domain
@@ -125,13 +137,16 @@ class Claim:
     prediction
         Worlds -> numbers; for "iff" positive where the claim says quantity > threshold.
     subject, against
-        Learners or their names; `against` is subtracted.
+        Learners or their names; `against` is subtracted. For "effective-robustness" it makes the family.
     formula
         The statement in LaTeX.
     along, grid
         The parameter that the relations in ALONG vary, and the values between which "slope" is fitted.
     threshold
         For "iff", a number or Worlds -> numbers.
+    quantifier
+        "always": the relation holds in every world of the domain; "somewhere": in at least one; "on average": of the
+        mean over worlds that are drawn evenly over the domain's axes, each on its own scale.
     reference
         For "operator-error", Worlds -> the matrices (..., 2, 2) to compare with rho D_I' M* D_T.
     tolerance
@@ -145,6 +160,9 @@ class Claim:
         Pairs per training; a large number stands for n = infinity.
     question
         For claims of the project: the key of the question in `experiments.court.registry.QUESTIONS`.
+    origin, sentence, quote
+        Whose the claim is: "printed" (a paper's sentence, tried in the paper's own regime), "reading" (our reading of
+        one) or "own". Of a paper's sentence also an id, which its readings share, and its words with version and place.
 
     Raises
     ------
@@ -183,9 +201,13 @@ class Claim:
     reference: Callable[[Worlds], Numbers] | None = None
     tolerance: float | None = None
     share: float | None = None
+    quantifier: Quantifier = "always"
     error_rate: float = 0.01
     n: int = 10**10
     question: str = ""
+    origin: Origin = "own"
+    sentence: str = ""
+    quote: str = ""
 
     def __new__(cls, **given):
         if "learner" in given:
@@ -193,10 +215,16 @@ class Claim:
         return super().__new__(cls)
 
     def __post_init__(self):
-        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question"):
+        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question", "sentence", "quote"):
             text = getattr(self, name)
             if not isinstance(text, str) or (name == "id" and not text):
                 raise ValueError(f"{name} = {text!r} is not text")
+        check_known("origin", self.origin, get_args(Origin))
+        if bool(self.sentence and self.quote) == (self.origin == "own"):
+            raise ValueError(
+                f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}: a printed "
+                "claim or a reading needs both, an own claim neither"
+            )
         for name in ("subject", "against"):
             learner = getattr(self, name)
             if not isinstance(learner, Learner | str) and not (name == "against" and learner is None):
@@ -204,6 +232,12 @@ class Claim:
             object.__setattr__(self, name, None if learner is None else named(learner))
         check_known("quantity", self.quantity, TOLERANCES)
         check_known("relation", self.relation, get_args(Relation))
+        check_known("quantifier", self.quantifier, get_args(Quantifier))
+        pointwise = self.relation in (">=", "<=", "=") and self.share is None and self.n >= 10**9
+        if self.quantifier != "always" and not pointwise:
+            raise ValueError(
+                f"quantifier {self.quantifier!r} needs relation >=, <= or = at n = infinity, without `share`"
+            )
         self._check_numbers()
         for name in ("prediction", "reference"):
             function = getattr(self, name)
@@ -223,6 +257,10 @@ class Claim:
             raise ValueError("quantity 'minimiser-rate' needs relation 'slope' along n")
         if self.quantity == "operator-error" and self.reference is None:
             raise ValueError("quantity 'operator-error' needs `reference`, the matrix that is compared with")
+        if self.quantity == "effective-robustness" and self.against is None:
+            raise ValueError("quantity 'effective-robustness' needs `against`, the learner that makes the family")
+        if self.quantity in STANDINGS and self.relation == "slope":
+            raise ValueError(f"quantity {self.quantity!r} can be 0, where it has no slope; use another relation")
         if self.share is not None and self.relation == "slope":
             raise ValueError("relation 'slope' compares trainings of several worlds; `share` needs another relation")
         try:  # the ends and a point between them are valid worlds
@@ -231,8 +269,8 @@ class Claim:
             raise
         except Exception as error:  # a user's function may raise anything
             raise ValueError(f"a function of the domain fails: {in_words_of(error)}") from error
-        if self.quantity == "operator-error" and np.max(worlds.classes) > 2:
-            raise ValueError(f"quantity 'operator-error' is for 2 classes, not {np.max(worlds.classes)}")
+        if self.quantity in ("operator-error", *STANDINGS) and np.max(worlds.classes) > 2:
+            raise ValueError(f"quantity {self.quantity!r} is for 2 classes, not {np.max(worlds.classes)}")
 
     def _check_numbers(self) -> None:
         for name, good, domain, usual in (
@@ -308,7 +346,8 @@ class Claim:
     @property
     def learners(self) -> tuple[Learner, ...]:
         """The subject, then the learner that is subtracted, if there is one."""
-        return tuple(named(learner) for learner in (self.subject, self.against) if learner is not None)
+        subtracted = None if self.quantity == "effective-robustness" else self.against
+        return tuple(named(learner) for learner in (self.subject, subtracted) if learner is not None)
 
     def truth(self, worlds: Worlds) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
@@ -324,7 +363,13 @@ class Claim:
             return reliance(learner.direction(worlds))
         if self.quantity == "kept-axis":
             return kept_axis(leading_direction(worlds), block_covariance(worlds))
-        return in_words(self.quantity, learner.accuracy(worlds))
+        accuracy = learner.accuracy(worlds)
+        if self.quantity in STANDINGS:
+            from theory.claims.standing import standing  # scipy's root finder, for start-up time
+
+            value, defined = standing(self, worlds, accuracy)
+            return np.where(defined, value, np.nan)
+        return in_words(self.quantity, accuracy)
 
     def violation(self, value: Numbers, worlds: Worlds) -> Numbers:
         """v, the size of the violation where the quantity is `value`; negative values are slack.

@@ -8,6 +8,7 @@ from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
+from theory.claims.sentences import NO_EXTRA_ROBUSTNESS
 from theory.learners import InfoNCE
 from theory.published import WANG, WANG_V2
 
@@ -93,11 +94,12 @@ CLAIMS = [
     ),
     *(
         supervised(
-            id=f"no-extra-robustness/{ours.name}-{ours.prompt}-vs-{theirs.name}",
-            source=f"{WANG_V2}, abstract: the CLIP objective cannot offer additional robustness; in Theorem 6.2's "
-            "regime",
-            statement=f"In the theorem's regime {with_prompt(ours)} is never more accurate on the counter group than "
-            f"{with_prompt(theirs)}.",
+            id=f"{family}/{ours.name}-{ours.prompt}-vs-{theirs.name}",
+            quantifier=quantifier,
+            source=f"{WANG_V2}, abstract; Theorem 6.2's regime, both learners and the counter group are ours",
+            **NO_EXTRA_ROBUSTNESS.reading,
+            statement=f"In the theorem's regime {with_prompt(ours)} is {words} accurate on the counter group "
+            f"{than} {with_prompt(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",
             relation="<=",
             domain={
@@ -106,6 +108,11 @@ CLAIMS = [
             },
             subject=ours,
             against=theirs,
+        )
+        for family, quantifier, words, than in (
+            ("no-extra-robustness", "always", "never more", "than"),
+            ("no-extra-robustness-somewhere", "somewhere", "in some world at most as", "as"),
+            ("no-extra-robustness-on-average", "on average", "on average over worlds at most as", "as"),
         )
         for ours in (*LINEAR_BOTH, *INFONCE_BOTH)
         for theirs in (LOGISTIC, LEAST_SQUARES, BAYES)

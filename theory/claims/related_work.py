@@ -21,13 +21,22 @@ from theory.claims.common import (
     LINEAR_NAME,
     MODERATE,
 )
+from theory.claims.sentences import (
+    DESCRIPTIVE_CAPTIONS,
+    DETRIMENTAL,
+    FANG,
+    LITTLE_ELSE,
+    MAIN_CAUSE,
+    MIXING_DILUTES,
+    MORE_DATA_EXACERBATES,
+    NGUYEN,
+    NOISY_DATA,
+    SANTURKAR,
+    SANYAL,
+)
 from theory.learners import Learner
 from theory.published import WANG
 
-FANG = "Fang et al. 2022, arXiv 2205.01397 v1, abstract"
-SANTURKAR = "Santurkar et al. 2022, arXiv 2207.07635 v1, abstract"
-NGUYEN = "Nguyen et al. 2022, arXiv 2208.05516 v4, abstract"
-SANYAL = "Sanyal et al. 2024, arXiv 2406.19049 v1, abstract"
 OURS = "the domain is ours"
 LITTLE = 0.02  # difference of accuracies: our reading of "little"
 
@@ -63,32 +72,53 @@ def best_source(x, learner: Learner) -> Numbers:
     return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
 
-little = partial(Claim, quantity="counter", relation="=", tolerance=LITTLE, domain=MAP_DOMAIN, subject=LINEAR_NAME)
+# "Little" may mean little in every world, or little on average.
+READ_AS = (
+    ("data-determine", "always", ""),
+    ("data-determine-on-average", "on average", ", on average over worlds, where gains and losses cancel,"),
+)
+little = partial(
+    Claim,
+    **LITTLE_ELSE.reading,
+    quantity="counter",
+    relation="=",
+    tolerance=LITTLE,
+    domain=MAP_DOMAIN,
+    subject=LINEAR_NAME,
+)
 
 CLAIMS = [
-    little(
-        id="data-determine/contrastive-loss",
-        question="supervised",
-        source=f"{FANG}: the contrastive loss contributes little to no robustness; {OURS}, and so are two points",
-        statement="On the same pairs linear CLIP (name prompt) and least squares on labels are equally accurate on "
-        "the counter group, to two points.",
-        formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
-        against=LEAST_SQUARES,
+    *(
+        little(
+            id=f"{family}/contrastive-loss",
+            question="supervised",
+            quantifier=quantifier,
+            source=f"{FANG}: of the contrastive loss; {OURS}, and so are two points",
+            statement=f"On the same pairs linear CLIP (name prompt) and least squares on labels are{words} equally "
+            "accurate on the counter group, to two points.",
+            formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
+            against=LEAST_SQUARES,
+        )
+        for family, quantifier, words in READ_AS
     ),
-    little(
-        id="data-determine/language-at-test-time",
-        question="prompts",
-        source=f"{FANG}: language supervision at test time contributes little to no robustness; {OURS}, and so are "
-        "two points",
-        statement="With the name prompt and with the mean prompt linear CLIP is equally accurate on the counter "
-        "group, to two points.",
-        formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
-        against=LINEAR_MEAN,
+    *(
+        little(
+            id=f"{family}/language-at-test-time",
+            question="prompts",
+            quantifier=quantifier,
+            source=f"{FANG}: of language supervision at test time; {OURS}, and so are two points",
+            statement=f"With the name prompt and with the mean prompt linear CLIP is{words} equally accurate on the "
+            "counter group, to two points.",
+            formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
+            against=LINEAR_MEAN,
+        )
+        for family, quantifier, words in READ_AS
     ),
     Claim(
         id="data-determine/training-distribution",
         question="mitigations",
-        source=f"{FANG}: the more diverse training distribution is the main cause; {OURS}",
+        source=f"{FANG}; diversity is a weaker correlation here, and {OURS}",
+        **MAIN_CAUSE.reading,
         statement="The more diverse the backgrounds of a class, the more accurate is least squares on labels on the "
         "counter group.",
         formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
@@ -102,8 +132,8 @@ CLAIMS = [
         Claim(
             id=f"mixing-dilutes/{learner.prompt}",
             question="mitigations",
-            source=f"{NGUYEN}: combining sources dilutes the robustness of the best one; {OURS}: sources that differ "
-            "in correlation alone, as far apart as their mean allows",
+            source=f"{NGUYEN}; {OURS}: sources that differ in correlation alone, as far apart as their mean allows",
+            **MIXING_DILUTES.reading,
             statement="Trained on two sources, half and half, linear CLIP is at most as accurate on the counter group "
             f"as trained on the better source alone ({learner.prompt} prompt).",
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
@@ -119,6 +149,7 @@ CLAIMS = [
         id="captions-worth/descriptive",
         question="prompts",
         source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
+        **DESCRIPTIVE_CAPTIONS.reading,
         statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
         "prompt); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
@@ -132,6 +163,7 @@ CLAIMS = [
         id="captions-worth/low-variability",
         question="prompts",
         source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
+        **DESCRIPTIVE_CAPTIONS.reading,
         statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (name "
         "prompt).",
         formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
@@ -141,27 +173,45 @@ CLAIMS = [
         domain=NOISY_CAPTIONS,
         subject=INFONCE_NAME,
     ),
-    Claim(
-        id="captions-worth/detrimental",
-        question="prompts",
-        source=f"{SANTURKAR}: where captions are not descriptive, supervision by them is detrimental; {OURS}: "
-        "they mention the object in a fifth of the pairs at most, and always the background",
-        statement="With captions that rarely mention the object, the balanced accuracy of linear CLIP is at most "
-        "that of least squares on labels (mean prompt).",
-        formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
-        quantity="balanced",
-        relation="<=",
-        domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
-        subject=LINEAR_MEAN,
-        against=LEAST_SQUARES,
+    # The sentence says that there are such settings. That all are is ours.
+    *(
+        Claim(
+            id=f"{family}/detrimental",
+            question="prompts",
+            **whose,
+            statement=f"With captions that rarely mention the object,{words} the balanced accuracy of linear CLIP is "
+            "at most that of least squares on labels (mean prompt).",
+            formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
+            quantity="balanced",
+            relation="<=",
+            domain={**CAPTIONS, "mention_inv": Axis(0.05, 0.2), "mention_spu": 1.0},
+            subject=LINEAR_MEAN,
+            against=LEAST_SQUARES,
+        )
+        for family, words, whose in (
+            (
+                "captions-worth",
+                "",
+                {"source": f"soberclip; {SANTURKAR} speaks of some settings, this of all in a domain"},
+            ),
+            (
+                "captions-worth-somewhere",
+                " there are worlds in which",
+                {
+                    "source": f"{SANTURKAR}; {OURS}: captions mention the object in a fifth of the pairs at most, and "
+                    "always the background",
+                    "quantifier": "somewhere",
+                    **DETRIMENTAL.reading,
+                },
+            ),
+        )
     ),
     # Label noise: the object shown is another class's with probability 1 - p_inv.
     *(
         Claim(
             id=f"wrong-line/label-noise-{learner.name}",
             question="mitigations",
-            source=f"{SANYAL}: noisy data and nuisance features can make accuracies in and out of distribution "
-            f"negatively correlated; that learners come to rely on the background is our reading, and {OURS}",
+            **whose,
             statement=f"The more often labels are right, the less {learner.words} relies on the background.",
             formula=r"p_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
             quantity="reliance",
@@ -170,12 +220,22 @@ CLAIMS = [
             domain={**MODERATE, "p_spu": Axis(0.6, 0.95), "p_inv": Axis(0.6, 1.0)},
             subject=learner,
         )
-        for learner in (LEAST_SQUARES, LINEAR_NAME)
+        for learner, whose in (
+            (
+                LEAST_SQUARES,
+                {
+                    "source": f"{SANYAL}; that learners come to rely on the background is our reading, and {OURS}",
+                    **NOISY_DATA.reading,
+                },
+            ),
+            (LINEAR_NAME, {"source": f"soberclip; {SANYAL} is about classifiers on labels, not about CLIP"}),
+        )
     ),
     Claim(
         id="wrong-line/more-data",
         question="pairs",
-        source=f"{SANYAL}: larger data sets do not mitigate this and may exacerbate it; {OURS}",
+        source=f"{SANYAL}; {OURS}",
+        **MORE_DATA_EXACERBATES.reading,
         statement="Where least squares is wrong on most of the counter group, it is on average at least as accurate "
         "there after a hundred pairs as after unlimited pairs.",
         formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",
@@ -189,7 +249,7 @@ CLAIMS = [
     Claim(
         id="sensitivity-grows",
         question="background",
-        source="a common reading of drops from common to counter group: they measure the correlation learned from",
+        source="soberclip; a common reading of drops between the groups: they measure the correlation learned from",
         statement="The stronger the correlation in training, the larger the drop of linear CLIP (mean prompt).",
         formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
         quantity="drop",
@@ -202,8 +262,8 @@ CLAIMS = [
         Claim(
             id=f"imagenet-models-more-robust/{learner.prompt}",
             question="supervised",
-            source=f"{WANG}, abstract: single-modal models trained on ImageNet are more robust than CLIPs; here on "
-            "the same training law, in Theorem 6.2's regime",
+            source=f"soberclip; {WANG} compares models of two data sets in its abstract, here both learn one law, in "
+            "Theorem 6.2's regime",
             statement="In the theorem's regime least squares on labels drops no more from the common to the counter "
             f"group than linear CLIP ({learner.prompt} prompt).",
             formula=r"\mathrm{drop}_{\mathrm{CLIP}}\geq\mathrm{drop}_{\mathrm{LS}}",

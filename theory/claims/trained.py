@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simulator.world import World
+from theory.claims.claim import Origin
 from theory.learners import Bayes, GaussianPMI, InfoNCE, Learner, LinearCLIP, Logistic
 
 TOLERANCE = 0.01
@@ -62,6 +63,9 @@ class TrainedClaim:
     spread: float = SPREAD
     clustered: bool = False
     error_rate: float = 0.01
+    origin: Origin = "own"
+    sentence: str = ""
+    quote: str = ""
 
     @property
     def towers(self) -> str:

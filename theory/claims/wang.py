@@ -11,6 +11,7 @@ import numpy as np
 
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, m0, papers
+from theory.claims.sentences import LEMMA_D3, THEOREM_62
 from theory.published import WANG, lemma_d3_limit, smallest_mu_spu, theorem_62_bounds, turning_points
 
 BEYOND = f"soberclip, beyond what {WANG} states"
@@ -45,11 +46,15 @@ ACCURACY = ("common", printed_accuracy, "accuracy on the common group", (r"\math
 theorem = partial(Claim, question="theorem", relation=">=", domain=REGIME)
 
 
+# A claim whose source says "beyond" is ours.
 def inequality(which, id: str, statement: str, formula: str = r"%s%s\geq 1-\Phi(%s)", **fields) -> Claim:
     """A claim about ERROR or ACCURACY; `statement` and `formula` name it by "%s"."""
     quantity, bound, words, letters = which
     text = {"statement": statement.replace("%s", words), "formula": formula % letters}
-    return theorem(**{"id": id, "source": THEOREM, "quantity": quantity, "prediction": bound, **text, **fields})
+    whose = {} if fields.get("source", "").startswith(BEYOND) else THEOREM_62.reading
+    return theorem(
+        **{"id": id, "source": THEOREM, "quantity": quantity, "prediction": bound, **text, **whose, **fields}
+    )
 
 
 def trainings(which, id: str, n: int, digits: int, **fields) -> Claim:
@@ -73,15 +78,17 @@ mean_prompt = partial(
     inequality,
     statement=f"{REGIME_WORDS}, also under the mean prompt.",
     formula=r"%s_{\mathrm{mean}}%s\geq 1-\Phi(%s)",
-    source=f"{THEOREM}, p_y = D_T E[z | y] under the training law",
+    source=f"{THEOREM}; that p_y = D_T E[z | y] is a mean under the training law is our reading",
     subject=LINEAR_MEAN,
 )
+HIGH_PROBABILITY = f"{THEOREM}; 10,000 pairs and 95% are our reading of large n and high probability"
 turns = partial(theorem, source="soberclip, on [W] Theorem 6.2", relation="iff", domain=ANY_P)
 
 CLAIMS = [
     theorem(
         id="wang-lemma-d3",
         source=f"{WANG}, Lemma D.3",
+        **LEMMA_D3.printed,
         statement="For any mu_spu, the minimiser tends to the printed matrix as n grows.",
         formula=r"\rho D_I^TM^*D_T\to[[1+\sigma_{\mathrm{inv}}^2,\ 2\mu_{\mathrm{spu}}p-1],\ "
         r"[2\mu_{\mathrm{spu}}p-1,\ 1+\sigma_{\mathrm{spu}}^2]]",
@@ -90,12 +97,12 @@ CLAIMS = [
         domain={**PAPER_WORLD, "mu_spu": Axis(1.0, 4.0)},
         reference=lambda x: lemma_d3_limit(*papers(x)),
     ),
-    inequality(ERROR, "wang-theorem-6.2-error", f"{REGIME_WORDS}."),
-    inequality(ACCURACY, "wang-theorem-6.2-accuracy", f"{REGIME_WORDS}."),
+    inequality(ERROR, "wang-theorem-6.2-error", f"{REGIME_WORDS}.", **THEOREM_62.printed),
+    inequality(ACCURACY, "wang-theorem-6.2-accuracy", f"{REGIME_WORDS}.", **THEOREM_62.printed),
     mean_prompt(ERROR, "wang-theorem-6.2-mean-prompt/error"),
     mean_prompt(ACCURACY, "wang-theorem-6.2-mean-prompt/accuracy"),
-    trainings(ERROR, "wang-theorem-6.2-high-probability/error", 10_000, 4),
-    trainings(ACCURACY, "wang-theorem-6.2-high-probability/accuracy", 10_000, 4),
+    trainings(ERROR, "wang-theorem-6.2-high-probability/error", 10_000, 4, source=HIGH_PROBABILITY),
+    trainings(ACCURACY, "wang-theorem-6.2-high-probability/accuracy", 10_000, 4, source=HIGH_PROBABILITY),
     trainings(ERROR, "thousand-pairs-suffice", 1000, 3, source=f"{BEYOND}: Theorem 6.2 at n = 1,000"),
     turns(
         id="theorem-6.2-boundary/error",
@@ -156,7 +163,8 @@ CLAIMS = [
     ),
     theorem(
         id="paper-condition-sufficient-at-one",
-        source=f"{WANG}, condition of Theorem 6.2",
+        source=f"{WANG}, condition of Theorem 6.2; that p = 1 and the bound of a half follow from it is our reading",
+        **THEOREM_62.reading,
         statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group at p = 1.",
         formula=rf"p=1,\ {CONDITION}\Rightarrow {ABOVE_HALF}",
         quantity="error-counter",

@@ -1,159 +1,177 @@
-"""Branch and bound over the unit cube: is f at most its limit everywhere?
+"""Branch and bound over the unit cube: at every point, is one alternative of an obligation true?
 
-A box is bounded by the least of two upper bounds, both of outward-rounded intervals (`theory.proofs.intervals`):
-    plain         f(box)
-    mean value    f(c) + sum_i grad_i f(box) (box_i - c_i), with c where the sum is least (Baumann): the worst end
-                  along an axis on which f rises, or falls, throughout the box
-A box whose bound is too large is halved along the axis on which |grad_i f| times the width is largest. Boxes are given
-by whole numbers: along axis i from k_i 2^-l_i to (k_i + 1) 2^-l_i. So halves meet exactly, and ends are exact in
-float64 for l_i <= 50. Open boxes are a stack of blocks: memory stays small while thousands are bounded at once.
+The proof is a tree of boxes whose root is the cube. A box is settled by an alternative that holds on it, or by its
+halves. f is within its limit if an upper bound of outward-rounded intervals (`theory.proofs.intervals`) is:
+    plain           f(box)
+    first order     f(c) + sum_i f_i(box) (box_i - c_i), with c where the sum is least (Baumann)
+    second order    f(c) + sum_i |f_i(c)| r_i + 1/2 sum_ij |f_ij(box)| r_i r_j, with the middle c and the radii r
+The second order takes several times longer per box, so it is used where many boxes are not enough. A box is halved
+along the axis on which |f_i(box)| r_i is largest. Boxes with the largest bounds come first, so that a thin region in
+which f exceeds its limit is reached early.
 """
 
+from collections.abc import Callable
+from functools import reduce
 from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 
+from theory.proofs.certificate import HALVES, SECOND
 from theory.proofs.expression import Expression, evaluate, gradient, in_order
 from theory.proofs.intervals import FUNCTIONS, RULES, Interval, constant, down, up
 from theory.proofs.obligations import Inequality, Obligation
 
-DEEPEST = 50  # halvings of one axis
-MOST_HALVINGS = 128  # of a box, so that its path fits into two words
 BLOCK = 4096  # boxes at a time: their intervals fit into the second-level cache
-STATED = 0.9  # share of the slack that the stated bound of a box uses
+FIRST = 10_000  # boxes bounded to first order, before the second order is tried
+LONGEST = 2000  # operations of a formula with all second derivatives; longer ones are bounded to first order
+SPARE = 1e-6  # share of the slack that is left for the checker, whose balls are a little wider
 
 
-class Boxes(NamedTuple):
-    """Boxes, each with the alternative that holds on it and a bound of its f; an open box has neither."""
+class Open(NamedTuple):
+    """Boxes that are not settled."""
 
-    level: np.ndarray  # (N, d) uint8
-    index: np.ndarray  # (N, d) uint64
-    alternative: np.ndarray  # (N,) uint8
-    bound: np.ndarray  # (N,) float64, inf where none is known
-    path: np.ndarray  # (N, 2) uint64: which half was taken at each halving, the first in the highest bit
+    node: np.ndarray  # (N,) place in the tree
+    low: np.ndarray  # (d, N)
+    high: np.ndarray  # (d, N)
+    volume: np.ndarray  # (N,) share of the cube, to rounding
+    bound: np.ndarray  # (N,) upper bound of the last f on a box around it
 
-    @property
-    def size(self) -> int:
-        return len(self.bound)
-
-    @property
-    def volume(self) -> float:
-        """Share of the cube, to rounding."""
-        return float(np.exp2(-self.level.sum(axis=1, dtype=float)).sum())
-
-    def at(self, rows) -> "Boxes":
-        return Boxes(*(part[rows] for part in self))
-
-    def ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """(low, high), (d, N) each, exact."""
-        step = np.exp2(-self.level.T.astype(float))
-        return self.index.T * step, (self.index.T + np.uint64(1)) * step
-
-    def halves(self, axis: np.ndarray) -> "Boxes":
-        """Both halves of each box along its axis, one beside the other."""
-        rows = np.repeat(np.arange(self.size), 2)
-        level, index, path = self.level[rows], self.index[rows], self.path[rows]
-        depth = level.sum(axis=1, dtype=np.uint64)
-        side = np.tile(np.array([0, 1], np.uint64), self.size)
-        path[np.arange(len(rows)), depth // np.uint64(64)] |= side << (np.uint64(63) - depth % np.uint64(64))
-        at = (np.arange(len(rows)), axis[rows])
-        level[at] += 1
-        index[at] = 2 * index[at] + side
-        return Boxes(level, index, self.alternative[rows], self.bound[rows], path)
-
-
-def _cube(dimension: int) -> Boxes:
-    """The whole unit cube as one box."""
-    whole = np.zeros((1, dimension), np.uint64)
-    return Boxes(whole.astype(np.uint8), whole, np.zeros(1, np.uint8), np.full(1, np.inf), np.zeros((1, 2), np.uint64))
-
-
-def _joined(parts: list[Boxes], dimension: int) -> Boxes:
-    return Boxes(*map(np.concatenate, zip(_cube(dimension).at(slice(0)), *parts, strict=True)))
+    def at(self, rows) -> "Open":
+        return Open(*(part[..., rows] for part in self))
 
 
 class Cover(NamedTuple):
-    """The result of branch and bound: closed boxes in the order of the tree, open boxes, how many were bounded."""
+    """The tree in the order of its levels, None if boxes are open; the open boxes; how many were bounded."""
 
-    done: Boxes
-    open: Boxes
+    tree: np.ndarray | None
+    open: Open
     bounded: int
 
 
-def cover(obligation: Obligation, *, budget: int = 2_000_000, seconds: float = 60.0) -> Cover:
-    """Boxes that cover the cube. On each box one alternative stays within its limit."""
+def cover(
+    obligation: Obligation,
+    *,
+    budget: int = 2_000_000,
+    seconds: float = 60.0,
+    refuted_near: Callable[[np.ndarray], bool] = lambda point: False,
+) -> Cover:
+    """A tree of boxes that shows the obligation.
+
+    `refuted_near` is called now and then with a point where the last f exceeds its limit; True ends the search.
+    """
     deadline, names = perf_counter() + seconds, obligation.coordinates
     bounds = [_Bound(each, names) for each in obligation.alternatives]
     # exp, log, Phi and its density take a thousand times longer than other operations.
-    slow = sum(n.op in FUNCTIONS for bound in bounds for n in in_order([bound.f, *bound.slopes]))
+    slow = sum(n.op in FUNCTIONS for bound in bounds for n in in_order(bound.formulas))
     most = max(1, BLOCK // max(1, slow))
-    stack, done, given_up = [_cube(len(names))], [], []
-    bounded = 0
-    while stack and bounded < budget and perf_counter() < deadline:
-        block = stack.pop()
-        if block.size > most:
-            stack.append(block.at(slice(most, None)))
-            block = block.at(slice(most))
-        bounded += block.size
-        closed, axis = np.zeros(block.size, bool), np.zeros(block.size, int)
+    cube = np.zeros((len(names), 1)), np.ones((len(names), 1))
+    left, stuck = Open(np.zeros(1, int), *cube, np.ones(1), np.full(1, np.inf)), []
+    made, bounded, rounds = 1, 0, 0
+    settled: list[tuple[np.ndarray, ...]] = []  # (node, code, first child)
+    while left.node.size and bounded < budget and perf_counter() < deadline:
+        order = np.argsort(-left.bound, kind="stable")
+        block, left = left.at(order[:most]), left.at(order[most:])
+        size, rounds = block.node.size, rounds + 1
+        bounded += size
+        code = np.full(size, -1)
         for number, bound in enumerate(bounds):
-            high, weight = bound(block)
-            new = ~closed & (high <= bound.limit)
-            # A share of the slack is left for the checker, whose balls are a little wider.
-            stated = np.maximum(high[new], high[new] + STATED * (bound.limit - high[new]))
-            block.bound[new] = np.minimum(bound.limit, stated)
-            block.alternative[new] = number
-            if number == 0:
-                axis = weight
-            closed |= new
-        done.append(block.at(closed))
-        left, axis = block.at(~closed), axis[~closed]
-        stuck = np.ones(left.size, bool)
-        if names:
-            deepest = left.level[np.arange(left.size), axis] >= DEEPEST
-            stuck = deepest | (left.level.sum(axis=1, dtype=int) >= MOST_HALVINGS)
-        given_up.append(left.at(stuck))
-        if not stuck.all():
-            stack.append(left.at(~stuck).halves(axis[~stuck]))
-    boxes = _joined(done, len(names))
-    # In the order of the tree halves of one box are neighbours and can be joined again.
-    in_order_of_tree = np.lexsort((boxes.path[:, 1], boxes.path[:, 0]))
-    return Cover(boxes.at(in_order_of_tree), _joined(given_up + stack, len(names)), bounded)
+            second = bounded > FIRST and bound.has_second
+            found = bound(block.low, block.high, second)
+            code[(code < 0) & (found.high <= bound.limit)] = number + SECOND * second
+        worst = int(np.argmax(np.nan_to_num(found.value, nan=-np.inf)))
+        if rounds & (rounds - 1) == 0 and found.value[worst] > bound.limit and refuted_near(found.centre[:, worst]):
+            left = _joined([left, block])
+            break
+        at = (found.axis, np.arange(size)) if names else (slice(0), ...)
+        cut = (block.low[at] + block.high[at]) / 2
+        halved = (code < 0) & (cut > block.low[at]) & (cut < block.high[at])
+        code[halved] = HALVES + found.axis[halved]
+        first = made + 2 * (np.cumsum(halved) - halved)
+        made += 2 * int(halved.sum())
+        settled.append((block.node[code >= 0], code[code >= 0], first[code >= 0]))
+        stuck.append(block.at(code < 0))
+        block = block._replace(node=first, volume=block.volume / 2, bound=np.minimum(found.high, block.bound))
+        lower, upper = block.at(halved), block._replace(node=first + 1).at(halved)
+        at = (found.axis[halved], np.arange(lower.node.size))
+        lower.high[at] = upper.low[at] = cut[halved]
+        left = _joined([left, lower, upper])
+    left = _joined([left, *stuck])
+    tree = None if left.node.size else _by_level(made, *map(np.concatenate, zip(*settled, strict=True)))
+    return Cover(tree, left, bounded)
+
+
+def _joined(parts: list[Open]) -> Open:
+    return Open(*(np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)))
+
+
+def _by_level(size: int, node: np.ndarray, code: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Codes in the order in which the checker reads them: level by level, lower halves before upper halves."""
+    codes, children = np.empty(size, np.uint8), np.empty(size, int)
+    codes[node], children[node] = code, first
+    level, levels = np.zeros(1, int), []
+    while level.size:
+        levels.append(codes[level])
+        halved = children[level[codes[level] >= HALVES]]
+        level = np.concatenate([halved, halved + 1])
+    return np.concatenate(levels)
+
+
+class Found(NamedTuple):
+    """Of one f on each box: an upper bound, a lower bound of its value at a point, that point, the axis to halve."""
+
+    high: np.ndarray
+    value: np.ndarray
+    centre: np.ndarray  # (d, N)
+    axis: np.ndarray
 
 
 class _Bound:
     """Upper bounds of one f over blocks of boxes."""
 
     def __init__(self, inequality: Inequality, names: list[str]):
-        self.f, self.names = inequality.left_side(gradient), names
+        f, self.names = inequality.left_side(gradient), names
         limit = constant(inequality.limit).low
         self.limit = float(down(limit) if inequality.strict else limit)
-        self.slopes = gradient(self.f, names)
+        self.formulas = [f, *gradient(f, names)]
+        self.pairs = [(i, j) for i in range(len(names)) for j in range(i + 1)]
+        self.second = [h for i, slope in enumerate(self.formulas[1:]) for h in gradient(slope, names[: i + 1])]
+        self.has_second = len(in_order([*self.formulas, *self.second])) <= LONGEST
 
-    def __call__(self, block: Boxes) -> tuple[np.ndarray, np.ndarray]:
-        """(upper bound of f, axis to halve) of each box."""
-        low, high = block.ends()
+    def __call__(self, low: np.ndarray, high: np.ndarray, second: bool) -> Found:
+        d = len(self.names)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore", under="ignore"):
-            whole, *slopes = self._over([self.f, *self.slopes], low, high)
-            centre = np.array([_centre(*ends) for ends in zip(slopes, low, high, strict=True)]).reshape(low.shape)
-            (there,) = self._over([self.f], centre, centre)
-            reach, weight = there.high, np.empty(low.shape)
-            for i, slope in enumerate(slopes):
-                # Differences of these dyadics are exact or rounded up, and so are all results from them.
-                gain = np.maximum(slope.high * up(high[i] - centre[i]), -slope.low * up(centre[i] - low[i]))
-                reach = up(reach + np.maximum(up(gain), 0.0))
-                weight[i] = np.maximum(-slope.low, slope.high) * (high[i] - low[i])
-            weight = np.where(np.isfinite(weight), weight, 1e300)
-        axis = weight.argmax(axis=0) if self.names else np.zeros(block.size, int)
-        # Where nothing is known of f itself, its slopes bound nothing: it may have no value.
-        return np.minimum(whole.high, np.where(np.isnan(reach), np.inf, reach)), axis
+            whole, *rest = self._over([*self.formulas, *(self.second if second else [])], low, high)
+            slope = Interval(*(np.reshape([s[end] for s in rest[:d]], low.shape) for end in (0, 1)))
+            centre = (low + high) / 2 if second else _centre(slope, low, high)
+            # Differences of dyadics are exact or rounded up, and so are all results from them.
+            ahead, behind = up(high - centre), up(centre - low)
+            there, *slopes = self._over(self.formulas[: d + 1 if second else 1], centre, centre)
+            if second:
+                r = np.maximum(ahead, behind)
+                parts = [up(_size(exact) * radius) for exact, radius in zip(slopes, r, strict=True)]
+                for (i, j), h in zip(self.pairs, rest[d:], strict=True):
+                    parts.append(up(up((np.maximum(h.high, 0.0) / 2 if i == j else _size(h)) * r[i]) * r[j]))
+            else:
+                parts = [np.maximum(up(gain), 0.0) for gain in np.maximum(slope.high * ahead, -slope.low * behind)]
+            reach = reduce(lambda total, part: up(total + part), parts, there.high)
+            # Where nothing is known of f itself, its slopes bound nothing: it may have no value.
+            bound = np.minimum(whole.high, np.where(np.isnan(reach), np.inf, reach))
+            bound = np.where(bound < self.limit, bound + SPARE * (self.limit - bound), bound)
+            weight = _size(slope) * (high - low)
+        axis = np.where(np.isfinite(weight), weight, 1e300).argmax(axis=0) if d else np.zeros(low.shape[1], int)
+        return Found(np.where(np.isnan(bound), np.inf, bound), there.low, centre, axis)
 
     def _over(self, outputs: list[Expression], low: np.ndarray, high: np.ndarray) -> list[Interval]:
         ends = map(Interval, low, high)
         found = evaluate(outputs, RULES, dict(zip(self.names, ends, strict=True)))
         shape = low.shape[1:]
         return [Interval(np.broadcast_to(r.low, shape), np.broadcast_to(r.high, shape)) for r in found]
+
+
+def _size(x: Interval) -> np.ndarray:
+    """The largest |x|."""
+    return np.maximum(-x.low, x.high)
 
 
 def _centre(slope: Interval, low: np.ndarray, high: np.ndarray) -> np.ndarray:

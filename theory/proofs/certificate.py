@@ -1,51 +1,46 @@
 """Certificates: the format of proofs. Anyone can check them, and the reader does not trust them.
 
-soberclip proof 2                                   one line
+soberclip proof 3                                   one line
 {"claim", "tau", "domain", "versions", "cases"}     one line of JSON. A case has its "formula" (`Statement.digest`) and
-                                                    "by": for each obligation the name of a route, or a number of boxes.
-                                                    A refutation has "counterexample" instead: its case, violation and
-                                                    coordinates in 2^-64
-boxes, packed by zlib                               for each obligation with boxes, little-endian: levels (N, d) of one
-                                                    byte, indices (N, d) of eight, alternatives (N) of one, bounds (N)
-                                                    float64
+                                                    "by": for each obligation the name of a route, or the size of a
+                                                    tree of boxes. A refutation has "counterexample" instead: its case,
+                                                    violation and coordinates in 2^-64
+trees, packed by zlib                               for each obligation with boxes: one byte per box
+
+A tree begins with the unit cube; its boxes stand level by level. A box's byte says how it is settled:
+    k < 32    by alternative k of the obligation, whose f is bounded to first order; 32 + k: to second order
+    64 + i    by its halves along coordinate i; on the next level all lower halves come before all upper ones
 """
 
 import json
 import zlib
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from theory.claims.claim import Axis, Claim
 from theory.proofs.statements import Statement
 
-MARK, VERSION = b"soberclip proof ", b"2"
+MARK, VERSION = b"soberclip proof ", b"3"
 LARGEST = 10_000_000  # most boxes per obligation that are read
-KINDS = (("level", "u1", True), ("index", "<u8", True), ("alternative", "u1", False), ("bound", "<f8", False))
+SECOND, HALVES = 32, 64
 
 
 class Refused(ValueError):
     """A certificate is refused; the message is the reason in a sentence."""
 
 
-class Listed(NamedTuple):
-    """Boxes as a certificate lists them."""
-
-    level: np.ndarray  # (N, d)
-    index: np.ndarray  # (N, d)
-    alternative: np.ndarray  # (N,)
-    bound: np.ndarray  # (N,)
-
-
-def encode(claim: Claim, due: list[Statement], settled: list[list], counterexample: dict | None = None) -> bytes:
-    """The bytes of a certificate: by case and obligation a route's name, or boxes (anything with Listed's arrays)."""
+def encode(
+    claim: Claim, due: list[Statement], settled: list[list[str | np.ndarray]], counterexample: dict | None = None
+) -> bytes:
+    """The bytes of a certificate: by case and obligation a route's name, or a tree."""
     entries = [
         {
             "case": statement.case,
             "formula": statement.digest,
             "shows": [obligation.words for obligation in statement.obligations],
-            "by": [by if isinstance(by, str) else len(by.bound) for by in found],
+            "by": [by if isinstance(by, str) else len(by) for by in found],
         }
         for statement, found in zip(due, settled, strict=True)
     ]
@@ -57,8 +52,7 @@ def encode(claim: Claim, due: list[Statement], settled: list[list], counterexamp
         "cases": entries,
         "counterexample": counterexample,
     }
-    boxes = [by for found in settled for by in found if not isinstance(by, str)]
-    body = b"".join(getattr(by, name).astype(kind).tobytes() for by in boxes for name, kind, _ in KINDS)
+    body = b"".join(by.tobytes() for found in settled for by in found if not isinstance(by, str))
     return b"\n".join([MARK + VERSION, json.dumps(header, ensure_ascii=False).encode(), zlib.compress(body, 6)])
 
 
@@ -67,8 +61,8 @@ def claim_of(data: bytes) -> str:
     return _opened(data)[0]["claim"]
 
 
-def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Listed], dict | None]:
-    """(route or boxes of every obligation of all cases, counterexample) of a certificate of this claim.
+def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | np.ndarray], dict | None]:
+    """(route or tree of every obligation of all cases, counterexample) of a certificate of this claim.
 
     Raises Refused if the data are damaged or belong to other formulas.
     """
@@ -81,29 +75,19 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | Li
     obligations = [obligation for statement in due for obligation in statement.obligations]
     if len(found) != len(obligations):
         raise Refused(f"it settles {len(found)} inequalities, and the claim needs {len(obligations)}")
-    layouts = [_layout(by, len(obligation.coordinates)) for by, obligation in zip(found, obligations, strict=True)]
-    size = sum(layout.itemsize for layout in layouts)
+    for by in found:
+        if not isinstance(by, str) and not (isinstance(by, int) and 0 < by <= LARGEST):
+            raise Refused(f"{by!r} boxes settle nothing")
+    sizes = [0 if isinstance(by, str) else by for by in found]
+    size = sum(sizes)
     try:
         body = zlib.decompressobj().decompress(packed, size + 1)
     except zlib.error:
         raise Refused("its boxes are damaged") from None
     if len(body) != size:
         raise Refused(f"its boxes do not fill the {size} bytes that its header announces")
-    result: list[str | Listed] = []
-    for by, layout in zip(found, layouts, strict=True):
-        (arrays,) = np.frombuffer(body[: layout.itemsize], layout) if layout.names else [()]
-        body = body[layout.itemsize :]
-        result.append(Listed(*arrays) if layout.names else by)
-    return result, None
-
-
-def _layout(by: Any, d: int) -> np.dtype:
-    """The arrays of a number of boxes; none for the name of a route."""
-    if isinstance(by, str):
-        return np.dtype([])
-    if not isinstance(by, int) or not 0 < by <= LARGEST:
-        raise Refused(f"{by!r} boxes settle nothing")
-    return np.dtype([(name, kind, (by, d) if wide else (by,)) for name, kind, wide in KINDS])
+    trees = np.split(np.frombuffer(body, np.uint8), np.cumsum(sizes)[:-1])
+    return [by if isinstance(by, str) else tree for by, tree in zip(found, trees, strict=True)], None
 
 
 def _opened(data: bytes) -> tuple[dict, bytes]:

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from theory.claims.claim import Claim
-from theory.proofs.boxes import Boxes, cover
-from theory.proofs.certificate import encode
+from theory.proofs.boxes import Open, cover
+from theory.proofs.certificate import HALVES, encode
 from theory.proofs.exact import MOST_PRODUCTS, Conditions
 from theory.proofs.expression import FLOATS, Expression, NotExpressible, evaluate, gradient, variables
 from theory.proofs.intervals import RULES
@@ -24,7 +24,7 @@ from theory.proofs.statements import Statement, Violation, statements
 BOXES = 4_000_000  # bounded per obligation
 SECONDS = 60.0
 CHEAP = 20_000  # products of terms per operation: all cheap routes come before those that take seconds
-POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, 20  # of the search for a counterexample
+POINTS, NEAR, ROUNDS, BITS = 8192, 1024, 12, (20, 50)  # of the search for a counterexample
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Proof:
 
     outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" or "not provable" (both
     with a `reason`). exact: no inequality of the claim needs boxes or the tolerance. boxes counts the boxes of the
-    proof, bounded all boxes that were bounded.
+    proof, bounded all boxes that were bounded. Of an open proof, unbounded_share is the share of the domain where no
+    bound within tau is known, and largest_bound the largest upper bound of the violation there (None: there is none).
     """
 
     claim: str
@@ -53,6 +54,8 @@ class Proof:
     seconds: float
     exact: bool = False
     boxes: int = 0
+    unbounded_share: float | None = None
+    largest_bound: float | None = None
     counterexample: Counterexample | None = None
     certificate: bytes | None = None
 
@@ -64,6 +67,13 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     def proof(outcome, reason, **more) -> Proof:
         return Proof(claim.id, outcome, reason, bounded, round(perf_counter() - began, 3), **more)
 
+    def refuted(number: int, found: Counterexample) -> Proof:
+        coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
+        point = {"case": number, "violation": found.violation, "coordinates": coordinates}
+        reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
+        data = encode(claim, due, [[] for _ in due], point)
+        return proof("refuted", reason, counterexample=found, certificate=data)
+
     try:
         due = statements(claim)
         for number, statement in enumerate(due):
@@ -72,42 +82,67 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
                 return proof("not provable", f"not provable here: {false}")
             found = counterexample(statement)
             if found is not None:
-                coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}
-                point = {"case": number, "violation": found.violation, "coordinates": coordinates}
-                reason = f"at one point its violation is at least {found.least:.4g}, and {claim.tau:g} is allowed"
-                data = encode(claim, due, [[] for _ in due], point)
-                return proof("refuted", reason, counterexample=found, certificate=data)
-        settled: list[list[str | Boxes]] = []
-        for statement in due:
+                return refuted(number, found)
+        settled: list[list[str | np.ndarray]] = []
+        for number, statement in enumerate(due):
             settled.append([])
             for obligation in statement.obligations:
-                by = exact_route(obligation, began + seconds / 2)
+                by: str | np.ndarray | None = exact_route(obligation, began + seconds / 2)
                 if by is None:
                     left = seconds - (perf_counter() - began)
-                    by, unknown, spent = cover(obligation, budget=budget, seconds=left)
+                    search = Search(statement, obligation)
+                    by, unknown, spent = cover(obligation, budget=budget, seconds=left, refuted_near=search)
                     bounded += spent
-                    if unknown.size:
-                        return proof("open", _left(obligation, unknown, spent))
+                    if search.found is not None:
+                        return refuted(number, search.found)
+                    if by is None:
+                        return proof("open", _left(obligation, unknown, spent), **_open(statement, obligation, unknown))
                 settled[-1].append(by)
     except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
-    boxes = sum(by.size for found in settled for by in found if not isinstance(by, str))
+    boxes = sum(int(np.sum(by < HALVES)) for found in settled for by in found if not isinstance(by, str))
     inequalities = [by for s, found in zip(due, settled, strict=True) for by in found[: len(s.violations)]]
     exact = all(isinstance(by, str) for by in inequalities)
-    how = "exactly, by algebra" if exact else f"by bounds on {boxes} boxes that fill it"
+    how = "exactly, by algebra" if exact else f"to within the tolerance, by bounds on {boxes} boxes that fill it"
     reason = f"the closed form is proved over the whole domain {how}"
     return proof("proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled))
 
 
-def _left(obligation: Obligation, unknown: Boxes, bounded: int) -> str:
+class Search:
+    """Looks for a counterexample near points where an obligation seems false; `found` is the first."""
+
+    def __init__(self, statement: Statement, obligation: Obligation):
+        self.statement, self.names, self.found = statement, obligation.coordinates, None
+
+    def __call__(self, point: np.ndarray) -> bool:
+        self.found = counterexample(self.statement, dict(zip(self.names, point.tolist(), strict=True)))
+        return self.found is not None
+
+
+def _left(obligation: Obligation, unknown: Open, bounded: int) -> str:
     """One sentence: what is undecided, and where."""
-    low, high = unknown.at([int(np.argmin(unknown.level.sum(axis=1, dtype=int)))]).ends()
-    ends = zip(obligation.coordinates, low[:, 0], high[:, 0], strict=True)
+    widest = int(np.argmax(unknown.volume))
+    ends = zip(obligation.coordinates, unknown.low[:, widest], unknown.high[:, widest], strict=True)
     ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
     return (
-        f"after {bounded} boxes it is undecided on {100 * unknown.volume:.3g} % of the domain whether "
+        f"after {bounded} boxes it is undecided on {100 * _share(unknown):.3g} % of the domain whether "
         f"{obligation.words}, for example (as fractions of each range) {ranges}"
     )
+
+
+def _open(statement: Statement, obligation: Obligation, unknown: Open) -> dict[str, float | None]:
+    """The share of the domain without a bound within tau, and the largest bound there.
+
+    A bound on the scale of scores is divided by its factor; no bound follows from the sign of a derivative.
+    """
+    last, most = obligation.alternatives[-1], float(unknown.bound.max())
+    known = last.limit > 0 and last.along is None and np.isfinite(most)
+    largest = most * float(statement.tau / last.limit) if known else None
+    return {"unbounded_share": _share(unknown), "largest_bound": largest}
+
+
+def _share(unknown: Open) -> float:
+    return min(1.0, float(unknown.volume.sum()))
 
 
 def exact_route(obligation: Obligation, deadline: float) -> str | None:
@@ -121,10 +156,10 @@ def exact_route(obligation: Obligation, deadline: float) -> str | None:
     return None
 
 
-def counterexample(statement: Statement) -> Counterexample | None:
-    """A point where a violation certainly exceeds tau; None if the search sees none."""
+def counterexample(statement: Statement, near: dict[str, float] | None = None) -> Counterexample | None:
+    """A point where a violation certainly exceeds tau; None if the search, here or near a point, sees none."""
     for number, violation in enumerate(statement.violations):
-        found = _certain(violation, statement.tau)
+        found = _certain(violation, statement.tau, near)
         if found is not None:
             coordinates, least = found
             return Counterexample(_fields(statement, coordinates), coordinates, number, least)
@@ -143,23 +178,32 @@ def undefined(statement: Statement) -> str | None:
     return None
 
 
-def _certain(violation: Violation, limit: Fraction) -> tuple[dict[str, Fraction], float] | None:
+def _certain(
+    violation: Violation, limit: Fraction, near: dict[str, float] | None = None
+) -> tuple[dict[str, Fraction], float] | None:
     """A point of the cube where the violation certainly exceeds the limit, and a lower bound of it there."""
     names = sorted(set(variables(*violation)))
-    point = _worst(violation, names, float(limit))
-    if point is None:
-        return None
-    coordinates = {name: Fraction(int(np.rint(u * 2**BITS)), 2**BITS) for name, u in point.items()}
-    values = {name: RULES["constant"](u) for name, u in coordinates.items()}
-    with np.errstate(all="ignore"):
-        least, where = (float(np.max(end.low)) for end in evaluate(list(violation), RULES, values))
-    return (coordinates, least) if where > 0 and least > limit else None
+    point = _worst(violation, names, float(limit), near)
+    for bits in BITS if point is not None else ():
+        coordinates = {name: Fraction(int(np.rint(u * 2**bits)), 2**bits) for name, u in point.items()}
+        values = {name: RULES["constant"](u) for name, u in coordinates.items()}
+        with np.errstate(all="ignore"):
+            least, where = (float(np.max(end.low)) for end in evaluate(list(violation), RULES, values))
+        if where > 0 and least > limit:
+            return coordinates, least
+    return None
 
 
-def _worst(violation: Violation, names: list[str], tau: float) -> dict[str, float] | None:
+def _worst(
+    violation: Violation, names: list[str], tau: float, near: dict[str, float] | None = None
+) -> dict[str, float] | None:
     """Where the violation seems largest, in floats; None if it seems to exceed tau nowhere."""
     draw, d = np.random.default_rng(0), len(names)
     unit = np.concatenate([draw.integers(0, 2, (NEAR, d)), draw.random((POINTS, d))])
+    if near is not None:
+        centre, known = np.array([near.get(name, 0.5) for name in names]), [name in near for name in names]
+        away = draw.uniform(-1, 1, (NEAR, d)) * 0.5 ** draw.uniform(0, BITS[-1], (NEAR, 1))
+        unit = np.where(known, np.clip(centre + np.vstack([0 * centre, away]), 0, 1), draw.random((NEAR + 1, d)))
     best, most = np.full(d, 0.5), -np.inf
     for width in 0.5 ** np.arange(1, ROUNDS + 1):
         v, where = _floats(list(violation), unit, names)

@@ -129,6 +129,8 @@ def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
+    if claim.quantifier != "always":
+        raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
     if claim.domain.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("its p_inv is not 1, and the recorded formulas need p_inv = 1")
     x, later = _world(claim, whole, {}), None

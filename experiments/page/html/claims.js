@@ -1,9 +1,12 @@
 "use strict";
-/* Open the evidence of the linked claim. */
+/* Open the statement of the linked claim, and its evidence. */
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (target?.matches("tr")) target.querySelector("details").open = true;
+  if (!target?.matches("tr")) return;
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  target.querySelector("details").open = true;
+  target.scrollIntoView();
 }
 
 addEventListener("hashchange", openTarget);

@@ -12,6 +12,8 @@ from simulator.world import World
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
 VERDICT = {
     "claim": LONG,
+    "sentence": "",
+    "quote": "",
     "verdict": "contradicted",
     "statement": "At full correlation the contrastive learner is right on more of the counter group.",
     "predicted": 0.5,
@@ -56,15 +58,16 @@ def test_a_verdict_is_complete_at_any_width(width):
 def test_a_pipe_gets_unbroken_ids_and_three_lines_per_claim(soberclip):
     run = soberclip("check", "xue-data-model-1", "--quick")
     lines = run.out.splitlines()
-    assert lines[0].split() == ["supported", "xue-data-model-1/common"]
-    assert lines[3].split() == ["supported", "xue-data-model-1/counter"]
-    assert lines[6].startswith("2 supported. 2 claims were tried in this run")
+    assert lines[0].startswith("holds: Paraphrase: the accuracies of contrastive learning in data model 1")
+    assert lines[1].split() == ["supported", "xue-data-model-1/common"]
+    assert lines[4].split() == ["supported", "xue-data-model-1/counter"]
+    assert lines[7:9] == ["Of 1 published statement 1 holds: 1 was tried in this run.", "Claim by claim: 2 supported."]
 
 
 def test_stored_and_table_claims_are_counted_separately():
-    text = words(shown(verdict_table([VERDICT, STORED, TABLES, AUDITED]), 80))
-    for part in ("2 claims were tried in this run", "1 claim was not tried", "1 claim was judged from the published"):
-        assert part in text
+    each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
+    text = words(shown(verdict_table(each), 80))
+    assert "2 were tried in this run, 1 was shown from stored trials and 1 was judged from the papers' tables" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
         assert part in text
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from experiments.court.certificates import apply_proof, file_name, proof_of, ver
 from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
+from theory import exp
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.proofs.prover import prove
@@ -109,3 +111,22 @@ def test_a_folder_without_certificates_is_refused(tmp_path):
         verify_folder(tmp_path, CLAIMS, quiet)
     with pytest.raises(RequestError, match="nowhere' is not a folder"):
         verify_folder(tmp_path / "nowhere", CLAIMS, quiet)
+
+
+def test_an_open_proof_is_named_and_a_thin_counterexample_is_measured():
+    """The search of the trial never meets the peak; the proof's point becomes the worst point."""
+    from experiments.page.evidence import headed
+
+    verdict = judge(MINE, quick=True, prove=True, proof_seconds=0.0).as_json()
+    assert headed(verdict) == "supported, proof open"
+    assert verdict["proof"]["unbounded_share"] == 1
+    assert "largest_bound" in verdict["proof"]
+    thin = replace(
+        MINE,
+        domain={**MINE.domain, "mu_spu": Axis(0.5, 1.0), "sigma_inv": Axis(0.5, 1.0)},
+        prediction=lambda w: 0.1 + 0.9 * exp(-1e9 * ((w.p_spu - 0.8765) ** 2 + (w.mu_spu - 0.765) ** 2)),
+    )
+    assert judge(thin, quick=True).verdict == "supported"
+    found = judge(thin, quick=True, prove=True)
+    assert (found.verdict, found.proof["outcome"]) == ("contradicted", "refuted")
+    assert found.counterexample["p_spu"] == pytest.approx(0.8765, abs=1e-3)

@@ -66,6 +66,22 @@ def test_every_claim_has_a_question_and_every_question_a_claim():
         question_of("unheard-of/one")
 
 
+def test_every_claim_says_whose_it_is():
+    """A reading says what is ours, an own claim does not look like a paper's, and words in quotes have a place."""
+    every = all_claims()
+    for claim in every:
+        ours = claim.source.startswith("soberclip")
+        assert ours == (claim.origin == "own"), claim.id
+        if claim.origin != "own":
+            assert "arXiv" in claim.quote, claim.id
+            assert ("“" in claim.quote) != ("Paraphrase" in claim.quote), claim.id
+        if claim.origin == "reading":
+            assert re.search(r"\bours?\b", claim.source), claim.id
+    assert len({(claim.sentence, claim.quote) for claim in every}) == len({claim.sentence for claim in every})
+    ids = [claim.id for claim in every]
+    assert not [(one, other) for one in ids for other in ids if other.startswith(f"{one}/")]
+
+
 def test_only_bad_claims_are_a_wrong_request():
     with pytest.raises(RequestError, match="mu_spuu"):
         tried(mine(lambda w: w.mu_spuu))

@@ -10,7 +10,7 @@ from theory.claims.catalogue import CLAIMS
 
 PROVEN = {
     "outcome": "proved",
-    "reason": "the closed form is proved over the whole domain by bounds on 1234 boxes that fill it",
+    "reason": "the closed form is proved over the whole domain to within tau by bounds on 1234 boxes that fill it",
     "exact": False,
     "boxes": 1234,
     "bounded": 2467,

@@ -126,6 +126,7 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible()
     go(page, "#question-theorem")
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible(), "a question opens nothing"
+    page.locator("#question-theorem .fold > summary").first.press("Enter")
     page.locator("#wang-theorem-6\\.2-error summary").press("Enter")
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
 
@@ -140,7 +141,8 @@ def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
     skip.press("Enter")
     assert page.evaluate("location.hash") == "#verdicts"
     unnamed = page.locator("a, button, input, select, summary").evaluate_all(
-        """(all) => all.filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
+        """(all) => all.filter((one) => one.checkVisibility() && (one.tabIndex < 0
+                || !(one.innerText || one.ariaLabel || one.labels?.length)))
             .map((one) => one.outerHTML)"""
     )
     assert unnamed == []

@@ -11,12 +11,10 @@ from legible import smallest_letters
 from markupsafe import escape
 
 from experiments.court.registry import all_claims
-from experiments.court.trial import judge
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
 from experiments.page import report, reproduce
-from experiments.page.evidence import tally
 from experiments.page.report import design_section
 from experiments.page.svg import DEFINED, defined_once, figure_svg, formula_svg
 from experiments.page.text import answer, leads, shares_of
@@ -107,6 +105,7 @@ def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
 
 
 def test_the_tables_show_claims_and_their_certainty_by_question(page, verdict):
+    verdict = verdict | {"origin": "own", "sentence": "", "quote": ""}
     bounded = {**verdict, "claim": "rate", "relation": ">=", "predicted": 0.25, "level": 0.99}
     stored = {**verdict, "claim": "trained/linear", "stored": True, "device": "cpu", "date": "2026-01-31"}
     stored |= {"versions": {"commit": "abc"}, "cases": []}
@@ -128,12 +127,12 @@ def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
     failing = {**verdict, "claim": "rate", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
     certain = {**failing, "claim": "bottleneck", "proof": REFUTED}
     html = page(verdicts=[proved, exact, verdict, failing, certain])
-    assert "<p>2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
+    assert "Claim by claim: 2 proved, 1 supported, 2 contradicted (1 rigorously, 1 by measurement alone)." in html
     for words, times in (("✗✗", 1), ("✓✓", 2), ("1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
     assert '<a href="proofs/many-classes--name-reliance.proof">' in html
     assert "(p_spu = 0.5, ν = 0.01562)" in html
-    assert "<p>1 supported, 1 contradicted." in page(verdicts=[verdict, failing]), "no proof was attempted"
+    assert "Claim by claim: 1 supported, 1 contradicted." in page(verdicts=[verdict, failing]), "no proof was attempted"
 
 
 def test_leads_are_differences_of_single_predictions(table):
@@ -196,15 +195,6 @@ def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
         quick_reproduction(monkeypatch, link, verdict)
         assert link.is_symlink()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "there"]
-
-
-def test_the_tally_corrects_contradictions_for_their_number():
-    tried = {c.id: c for c in CLAIMS}
-    verdicts = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
-    assert [v["verdict"] for v in verdicts] == ["contradicted", "supported"]
-    first, second = tally(verdicts)
-    assert first.startswith("2 claims were tried")
-    assert second.startswith("1 of 1 contradictions stand at family-wise error rate 0.01")
 
 
 @pytest.mark.parametrize("quick", [True, False])

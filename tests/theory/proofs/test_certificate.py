@@ -8,7 +8,7 @@ import pytest
 
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
-from theory.proofs.certificate import MARK, Listed, Refused, encode, read
+from theory.proofs.certificate import HALVES, MARK, SECOND, Refused, encode, read
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
 from theory.proofs.statements import PROBIT, statements
@@ -40,58 +40,45 @@ def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():
 
 
 @pytest.fixture(scope="module")
-def boxes() -> Listed:
+def tree() -> np.ndarray:
     proof = prove(CLAIM, seconds=5)
     assert proof.outcome == "proved", proof.reason
     ((found, *_), _) = read(proof.certificate, CLAIM, statements(CLAIM))
     return found
 
 
-def settled_by(by: Listed | str) -> bytes:
-    """A certificate that settles the claim's inequality by these boxes or this route."""
+def settled_by(by: np.ndarray | str) -> bytes:
+    """A certificate that settles the claim's inequality by this tree or this route."""
     routes = json.loads(prove(CLAIM, seconds=5).certificate.split(b"\n", 2)[1])["cases"][0]["by"]
     return encode(CLAIM, statements(CLAIM), [[by, *routes[1:]]])
 
 
-def test_a_true_certificate_passes(boxes):
-    assert len(boxes.bound) >= 6
-    assert check(settled_by(boxes), CLAIM) == ("proved", len(boxes.bound))
+def test_a_true_certificate_passes(tree):
+    leaves = int((tree < HALVES).sum())
+    assert leaves >= 6
+    assert check(settled_by(tree), CLAIM) == ("proved", leaves)
 
 
-def moved(boxes: Listed) -> Listed:
-    index = boxes.index.copy()
-    index[3, 0] ^= 1
-    return boxes._replace(index=index)
-
-
-def larger(boxes: Listed) -> Listed:
-    """The first box also covers its neighbour, so that both overlap."""
-    level, index = boxes.level.copy(), boxes.index.copy()
-    axis = int(level[0].argmax())
-    level[0, axis] -= 1
-    index[0, axis] >>= np.uint64(1)
-    return boxes._replace(level=level, index=index)
+def changed(tree: np.ndarray, place: int, code: int) -> np.ndarray:
+    return np.where(np.arange(len(tree)) == place, np.uint8(code), tree)
 
 
 @pytest.mark.parametrize(
     "lie",
     [
-        lambda b: Listed(*(np.delete(part, 2, axis=0) for part in b)),
-        lambda b: Listed(*(np.insert(part, 2, part[2], axis=0) for part in b)),
-        moved,
-        larger,
-        lambda b: b._replace(bound=b.bound - 1.0),  # below the true bound
-        lambda b: b._replace(bound=b.bound + 1.0),  # above the limit
-        lambda b: b._replace(bound=np.full_like(b.bound, np.nan)),
-        lambda b: b._replace(bound=np.full_like(b.bound, -np.inf)),
-        lambda b: b._replace(alternative=b.alternative + np.uint8(1)),
-        lambda b: b._replace(level=np.zeros_like(b.level), index=np.zeros_like(b.index)),
-        lambda b: b._replace(level=b.level + np.uint8(60)),
+        lambda t: t[:-1],
+        lambda t: np.append(t, np.uint8(0)),
+        lambda t: np.delete(t, 2),
+        lambda t: changed(t, 0, HALVES + 3),  # no such coordinate
+        lambda t: changed(t, len(t) - 1, 1),  # no such alternative
+        lambda t: changed(t, len(t) - 1, SECOND + 1),
+        lambda t: changed(t, len(t) - 1, HALVES),  # halves without an end
+        lambda t: np.tile(np.array([HALVES], np.uint8), 64),
     ],
 )
-def test_forged_boxes_are_caught(boxes, lie):
+def test_forged_trees_are_caught(tree, lie):
     with pytest.raises(Refused):
-        check(settled_by(lie(boxes)), CLAIM)
+        check(settled_by(lie(tree)), CLAIM)
 
 
 @pytest.mark.parametrize("route", ["way 0", "no such way"])
@@ -100,7 +87,7 @@ def test_invalid_exact_routes_are_caught(route):
         check(settled_by(route), CLAIM)
 
 
-def test_a_certificate_fits_one_claim_with_one_tolerance(boxes):
+def test_a_certificate_fits_one_claim_with_one_tolerance(tree):
     for other in (
         replace(CLAIM, tolerance=0.004),
         replace(CLAIM, relation="<="),
@@ -108,12 +95,12 @@ def test_a_certificate_fits_one_claim_with_one_tolerance(boxes):
         replace(CLAIM, domain={**CLAIM.domain, "mu_spu": Axis(0.5, 2.1)}),
     ):
         with pytest.raises(Refused, match="other formulas"):
-            check(settled_by(boxes), other)
+            check(settled_by(tree), other)
 
 
-def test_another_version_is_named(boxes):
-    with pytest.raises(Refused, match="has version 1, and this program reads version 2"):
-        check(MARK + b"1" + settled_by(boxes)[len(MARK) + 1 :], CLAIM)
+def test_another_version_is_named(tree):
+    with pytest.raises(Refused, match="has version 2, and this program reads version 3"):
+        check(MARK + b"2" + settled_by(tree)[len(MARK) + 1 :], CLAIM)
 
 
 @pytest.mark.parametrize(

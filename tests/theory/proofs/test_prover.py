@@ -9,6 +9,7 @@ import pytest
 
 from experiments.court.domain import points_at, row, true_violation
 from experiments.court.worst_point import corners, sobol
+from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.checker import check
 from theory.proofs.prover import prove
@@ -97,3 +98,57 @@ def test_a_refutation_has_a_point_with_a_certain_violation(id):
     if claim.relation not in OPPOSITE:
         found = true_violation(claim, row(proof.counterexample.fields))[0]
         assert found == pytest.approx(proof.counterexample.least, abs=1e-6)
+
+
+NARROW = Claim(
+    id="narrow",
+    source="test",
+    statement="",
+    quantity="counter",
+    relation=">=",
+    domain={
+        "p_spu": Axis(0.55, 0.95),
+        "mu_spu": Axis(0.6, 2.5),
+        "sigma_inv": Axis(0.6, 1.8),
+        "sigma_spu": Axis(0.2, 1.5),
+    },
+    prediction=lambda w: without_view_noise(w) - 0.005,
+)
+
+
+def without_view_noise(w):
+    """The counter accuracy of linear CLIP asked by name, if views had no noise."""
+    a, b = 1 + w.sigma_inv**2, w.mu_spu * (2 * w.p_spu - 1)
+    return Phi((a - w.mu_spu * b) / sqrt(a**2 * w.sigma_inv**2 + b**2 * w.sigma_spu**2))
+
+
+@pytest.mark.deep
+def test_a_proof_with_little_slack_closes():
+    """The slack is .0039. To first order it takes 425,000 boxes, and a minute."""
+    proof = prove(NARROW, seconds=100)
+    assert proof.outcome == "proved", proof.reason
+    assert proof.boxes < 150_000
+    assert check(proof.certificate, NARROW) == ("proved", proof.boxes)
+
+
+def test_a_thin_region_of_violations_is_found_where_bounds_stay_above_tau():
+    """A peak of 1e-12 of the domain's volume; the random search never meets it."""
+
+    def peak(w):
+        return exp(
+            -((1e3 * (w.mu_spu - 1.2345)) ** 2) - (1e3 * (w.p_spu - 0.6789)) ** 2 - (1e3 * (w.sigma_inv - 1)) ** 2
+        )
+
+    thin = replace(NARROW, prediction=lambda w: without_view_noise(w) - 0.2 + 0.3 * peak(w))
+    assert prove(thin, budget=0).outcome == "open"
+    proof = prove(thin)
+    assert proof.outcome == "refuted", proof.reason
+    assert check(proof.certificate, thin) == ("refuted", 0)
+    assert proof.counterexample.fields["mu_spu"] == pytest.approx(1.2345, abs=1e-3)
+
+
+def test_an_open_proof_says_how_much_is_left_and_how_bad_it_may_be():
+    few, more = (prove(NARROW, budget=budget) for budget in (100, 20_000))
+    assert (few.outcome, more.outcome) == ("open", "open")
+    assert 0 < more.unbounded_share < few.unbounded_share <= 1
+    assert 0.005 < more.largest_bound < few.largest_bound < 1

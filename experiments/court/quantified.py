@@ -1,0 +1,97 @@
+"""Claims that hold somewhere, or on average, rather than in every world of their domain.
+
+Both use one set of worlds, drawn evenly over the domain's axes, each on its own scale. The set depends on the seed and
+on the number of axes alone, so that readings of one sentence are compared on the same worlds.
+
+somewhere   supported if, at the world of the set where the closed form has most slack, new data show that the claim
+            holds by more than tau ("=": to within tau); else undecided, because no set of worlds shows that a claim
+            holds nowhere
+on average  about the mean of the quantity over the domain, by the closed form: supported if its violation is bounded
+            below tau, contradicted if above; the interval is about which worlds were drawn
+
+A decision is wrong with probability alpha/2 at most.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.court.decision import POWER, Ruling
+from experiments.court.domain import cannot_be_judged, inside, points_at, row, single, true_violation
+from experiments.court.measurement import Evidence, gather, plan_at, support_of
+from experiments.court.worst_point import Worst, corners, roundest
+from experiments.estimators import estimator_of
+from experiments.finite_samples import Unmeasurable
+from experiments.inference import Bounds, Sample
+from simulator.streams import numpy_stream
+from theory.claims.claim import Claim
+from theory.learners.base import attempt
+
+WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
+KEPT = 0.9  # of the slack at the point that is shown, so that it may have fewer digits
+CLOSED_FORM = "closed form"
+
+
+class Finding(NamedTuple):
+    """What a trial found: the decision, the evidence that is shown, and the bounds at audited points."""
+
+    ruling: Ruling
+    searched: Worst
+    shown: Evidence | None
+    against: Evidence | None = None  # the evidence that the p-value is about
+    bounds: tuple[Bounds, ...] = ()
+
+
+def drawn(claim: Claim, seed: int) -> np.ndarray:
+    """Even points of the unit cube. Fewer points are the first of more."""
+    formulas = all(estimator_of(learner).exact for learner in claim.learners)
+    return numpy_stream(seed, "judge/worlds").random((WORLDS if formulas else SLOW_WORLDS, len(claim.axes)))
+
+
+def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
+    """Measure where the closed form has most slack."""
+    points = points_at(claim, np.concatenate([corners(len(claim.axes)), drawn(claim, seed)]))
+    v = true_violation(claim, points)
+    if not np.isfinite(v).any():
+        raise cannot_be_judged(claim, f"{claim.quantity} minus its prediction is defined at none of {v.size} points")
+    least = int(np.nanargmin(v))
+    best = Worst(single(points, least), float(v[least]), v.size, int(np.isnan(v).sum()))
+    limit = claim.tau if claim.relation == "=" else -claim.tau
+    if best.violation >= limit:
+        why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
+        return Finding(Ruling("undecided", f"{why}; other points are not covered"), best, None)
+    needed = KEPT * (limit - best.violation) - limit
+    point, found = roundest(claim, best, needed, lambda p: -float(true_violation(claim, row(p))[0]))
+    try:
+        plan = plan_at(claim, point)
+        shown = gather(plan, gap=limit + found, tail=alpha / 2, miss=1 - POWER, seed=seed, purpose="somewhere")
+    except Unmeasurable as error:
+        return Finding(Ruling("undecided", str(error)), best, None)
+    high = float(shown.bounds(alpha / 2).high)
+    word = "supported" if high < limit else "undecided"
+    return Finding(
+        Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, shown
+    )
+
+
+def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
+    """The mean over the domain, estimated from the drawn worlds by the closed form."""
+    unit = drawn(claim, seed)
+    points, worlds = points_at(claim, unit), claim.worlds(unit)
+    values, bound = attempt(claim.truth, worlds)[0], np.unique(claim.prediction(worlds))
+    support = support_of(claim)
+    if support is None or len(bound) > 1:
+        raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")
+    if not (np.isfinite(values).all() and np.all(inside(claim, points))):
+        raise cannot_be_judged(claim, f"{claim.quantity} is not defined in every world of its domain")
+    sample = Sample(np.clip(values, *support), support=support)
+    shown = Evidence({}, sample, claim.n, CLOSED_FORM, float(bound[0]), True, None, claim.relation)
+    low, high = shown.bounds(alpha / 2)
+    mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
+    searched = Worst({}, mean, len(unit), 0)
+    where = f"over {len(unit)} worlds the violation is {mean:.4g} on average, and over the domain between"
+    word = "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
+    against = shown if word == "contradicted" else None
+    return Finding(
+        Ruling(word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"), searched, shown, against
+    )

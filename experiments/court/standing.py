@@ -1,0 +1,101 @@
+"""Measured values of the quantities in STANDINGS, which are functions of the two mean accuracies of a classifier.
+
+The curve on which a classifier is placed is a closed form; its accuracies (c, k) are measured. A quantity changes with
+each of them in one direction. So its bounds follow from a bound of each, and are wrong with at most the sum of their
+tails. A claim may compare several classifiers or worlds: their values are added with signs, and so are the bounds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.court.decision import size_needed
+from experiments.finite_samples import EVEN
+from experiments.inference import FRACTION, Bounds, Sample
+from simulator.accuracy import Accuracy, Numbers
+from simulator.world import World, Worlds
+from theory.claims.claim import STANDINGS, Claim
+from theory.claims.standing import standing
+
+RARE = 0.02  # of the hits or the misses: 20 in a scramble
+GAPS = np.geomspace(1e-5, 0.25, 12)  # of bounds from mean accuracies; the gap of the value is interpolated
+
+
+class Term(NamedTuple):
+    """One classifier in one world: its sign in the claim's value, and samples of its common and counter accuracy."""
+
+    sign: int
+    world: World
+    groups: tuple[Sample, Sample]
+
+
+@dataclass(frozen=True)
+class StandingSample:
+    """What was measured of the number that the claim's relation is about, in the form of a `Sample`."""
+
+    claim: Claim
+    terms: Sequence[Term]
+    size: int  # replicates
+
+    bounded = True
+
+    @property
+    def mean(self) -> float:
+        """The value at the mean accuracies."""
+        return sum(t.sign * float(self._at(t.world, *(np.array([g.mean]) for g in t.groups))[0]) for t in self.terms)
+
+    def bounds(self, tail: float) -> Bounds:
+        """One-sided bounds of the value, from bounds of every mean accuracy at its share of the tail."""
+        low = high = 0.0
+        for term in self.terms:
+            each = [group.bounds(tail / (2 * len(self.terms))) for group in term.groups]
+            least, most = self._ends(term.world, *map(np.array, each))
+            low, high = (low + least, high + most) if term.sign > 0 else (low - most, high - least)
+        return Bounds(low, high)
+
+    def size_needed(self, gap: float, tail: float, miss: float) -> float:
+        """`decision.size_needed` for bounds of the value: the largest that a mean accuracy needs."""
+        parts, needed = 2 * len(self.terms), 0.0
+        for term in self.terms:
+            c, k = (group.mean for group in term.groups)
+            least, most = self._ends(term.world, np.stack([c - GAPS, c + GAPS]), np.stack([k - GAPS, k + GAPS]))
+            reach = np.maximum.accumulate((most - least) / 2)
+            share = gap / len(self.terms)
+            if share <= reach[0]:
+                return np.inf
+            near = np.exp(np.interp(np.log(share), np.log(reach + 1e-300), np.log(GAPS)))
+            for group in term.groups:
+                per_replicate = group.size / self.size
+                needed = max(needed, np.ceil(size_needed(group, near, tail / parts, miss / parts) / per_replicate))
+        return needed
+
+    def _ends(self, world: World, common: np.ndarray, counter: np.ndarray) -> np.ndarray:
+        """(least, most) value over rectangles with ends (low, high); all values where a flat curve tells nothing."""
+        pairs = zip((common, counter), STANDINGS[self.claim.quantity], strict=True)
+        ends = self._at(world, *(np.clip(group[::sign], 0, 1) for group, sign in pairs))
+        widest = np.array([0.0 if self.claim.quantity == "equivalent-correlation" else -1.0, 1.0])
+        return np.where(np.isnan(ends), np.reshape(widest, (2,) + (1,) * (ends.ndim - 1)), ends)
+
+    def _at(self, world: World, common: Numbers, counter: Numbers) -> np.ndarray:
+        return values_at(self.claim, world, Accuracy(common, counter))
+
+
+def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
+    """Accuracies on scrambles of even images, as a sample.
+
+    The rate of a scramble with many hits and misses is nearly normal. If one of them is rare, all images are counted:
+    scrambled points scatter less than independent images, for which the binomial bounds are exact.
+    """
+    if RARE <= rates.mean() <= 1 - RARE:
+        return Sample(rates, normal=True, support=FRACTION)
+    images = len(rates) * 2**EVEN
+    hits = np.rint(rates.mean() * images)
+    return Sample(np.array(FRACTION), support=FRACTION, counts=np.array([images - hits, hits]))
+
+
+def values_at(claim: Claim, world: World, accuracy: Accuracy) -> np.ndarray:
+    """The claim's quantity at many pairs of accuracies in one world."""
+    return standing(claim, Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)], accuracy)[0]

@@ -1,0 +1,98 @@
+"""Verdicts counted by published statement: the first lines of the page and the README, the last ones of the terminal.
+
+A sentence of a paper counts once, however many claims try it. It holds if every reading does, and fails if every
+reading does. Our own statements are counted apart, claim by claim.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args
+
+from experiments.page.evidence import by_verdict, kind_of
+from experiments.verdict import ALPHA, family_sentence, rate_sentence
+from theory.claims.claim import Quantifier
+
+Verdict = dict[str, Any]
+HOLDING = ("proved", "supported")
+QUANTIFIERS = get_args(Quantifier)
+OUTCOMES = {  # outcome: one statement, several statements
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "depends on how it is read": ("depends on how it is read", "depend on how they are read"),
+    "undecided": ("is undecided", "are undecided"),
+}
+
+
+class Entry(NamedTuple):
+    """A published statement with the verdicts on its readings, or one statement of our own, which has no quote."""
+
+    quote: str
+    verdicts: list[Verdict]
+
+    @property
+    def outcome(self) -> str:
+        """A key of OUTCOMES. A reading that holds and another that fails outweigh undecided ones."""
+        words = {"holds" if v["verdict"] in HOLDING else v["verdict"] for v in self.verdicts}
+        if {"holds", "contradicted"} <= words:
+            return "depends on how it is read"
+        return {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
+
+    @property
+    def shown_from(self) -> str:
+        """Whether this run tried it, at least in one reading."""
+        if all(v.get("stored") for v in self.verdicts):
+            return "shown from stored trials"
+        if all(kind_of(v) == "published" for v in self.verdicts):
+            return "judged from the papers' tables"
+        return "tried in this run"
+
+
+def entries(verdicts: Sequence[Verdict]) -> list[Entry]:
+    """The statements behind the verdicts, in the order of their first verdicts."""
+    groups: dict[str, Entry] = {}
+    for verdict in verdicts:
+        key = verdict["sentence"] or f"claim {verdict['claim']}"  # a sentence id has no space
+        groups.setdefault(key, Entry(verdict["quote"], [])).verdicts.append(verdict)
+    return list(groups.values())
+
+
+def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdict]]]:
+    """What is compared -> its verdict under every quantifier, where a statement is read with more than one."""
+    rows: dict[str, dict[str, Verdict]] = {}
+    for verdict in verdicts:
+        if "quantifier" in verdict:
+            rows.setdefault(verdict["claim"].partition("/")[2], {})[verdict["quantifier"]] = verdict
+    return [(name, row) for name, row in rows.items() if len(row) > 1]
+
+
+def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
+    """A sentence on the published statements and one on our own; `provenance` adds how many this run tried."""
+    every = entries(verdicts)
+    kinds = {
+        "published statement": [e for e in every if e.quote],
+        "own statement": [e for e in every if not e.quote],
+    }
+    return [_sentence(kind, group, provenance) for kind, group in kinds.items() if group]
+
+
+def summary(verdicts: Sequence[Verdict]) -> list[str]:
+    """`counts`, then the verdicts claim by claim, and the error rates of one and of all contradictions."""
+    joint = family_sentence(verdicts)
+    rate = rate_sentence(max((v.get("alpha") or ALPHA for v in verdicts), default=ALPHA))
+    return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}.", f"{rate}{f' {joint}.' if joint else ''}"]
+
+
+def _sentence(kind: str, group: list[Entry], provenance: bool) -> str:
+    found = Counter(entry.outcome for entry in group)
+    parts = [f"{found[word]} {forms[found[word] > 1]}" for word, forms in OUTCOMES.items() if found[word]]
+    named = kind.replace("statement", "statement" if len(group) == 1 else "statements")
+    words = f"Of {len(group)} {named} {_listed(parts)}"
+    if provenance:
+        places = Counter(entry.shown_from for entry in group)
+        words += ": " + _listed([f"{n} {'was' if n == 1 else 'were'} {place}" for place, n in places.most_common()])
+    return f"{words}."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,99 @@
+"""Claims that hold somewhere or on average, against a fine grid of the domain."""
+
+import numpy as np
+import pytest
+
+from experiments.court import quantified
+from experiments.court.trial import judge
+from experiments.errors import RequestError
+from theory.claims.claim import Axis, Claim
+
+BOX = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0}
+
+
+def claim(relation: str, value: float, quantifier: str, **fields) -> Claim:
+    usual = {"id": "mine", "source": "me", "statement": "", "quantity": "counter", "domain": BOX}
+    return Claim(**{**usual, "relation": relation, "prediction": lambda w: value, "quantifier": quantifier, **fields})
+
+
+@pytest.fixture(scope="module")
+def grid() -> np.ndarray:
+    """Counter accuracy of linear CLIP at the midpoints of 90,000 equal cells."""
+    side = (np.arange(300) + 0.5) / 300
+    one = claim("<=", 0.0, "always")
+    return one.truth(one.worlds(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("relation", "shift", "expected"),
+    [
+        ("<=", 0.05, "supported"),
+        ("<=", -0.05, "contradicted"),
+        (">=", -0.05, "supported"),
+        (">=", 0.05, "contradicted"),
+        ("=", 0.0, "undecided"),  # to half a point, over a domain of many different worlds
+        ("=", 0.05, "contradicted"),
+    ],
+)
+def test_a_mean_over_worlds_is_that_of_a_fine_grid(grid, relation, shift, expected):
+    """The grid's error is 1e-4; the bounds are wrong with probability 1e-6."""
+    mean = float(grid.mean())
+    found = judge(claim(relation, mean + shift, "on average"), error_rate=1e-6)
+    assert found.verdict == expected
+    low, high = quantified.on_average(claim("<=", 0.0, "on average"), 1e-6, 0).shown.bounds(5e-7)
+    assert low < mean < high < low + 0.06
+    assert found.point is None
+    assert found.counterexample is None
+    assert found.search_evaluations == quantified.WORLDS
+    assert (found.p_value is not None) == (expected == "contradicted")
+    if expected == "contradicted":
+        assert found.p_value < 5e-7
+
+
+@pytest.mark.parametrize(
+    ("relation", "level", "expected"),
+    [("<=", 0.02, "supported"), ("<=", -0.004, "undecided"), (">=", -0.02, "supported"), (">=", 0.02, "undecided")],
+)
+def test_somewhere_needs_a_measured_point_with_slack(grid, relation, level, expected):
+    """`level` is counted from the lowest accuracy for "<=", and from the highest for ">="."""
+    end = float(grid.min() if relation == "<=" else grid.max())
+    found = judge(claim(relation, end + level, "somewhere"))
+    assert found.verdict == expected
+    if expected == "supported":
+        reached = claim(relation, end + level, "somewhere")
+        at = {name: np.array([value]) for name, value in found.point.items()}
+        assert reached.contains(at)
+        low, high = found.interval
+        assert high < end + level - 0.005 if relation == "<=" else low > end + level + 0.005
+        assert float(reached.truth(reached.worlds(np.zeros((1, 2))).replace(**at))[0]) == pytest.approx(
+            found.measured, abs=0.005
+        )
+    else:
+        assert found.measured is None
+        assert "other points are not covered" in found.reason
+
+
+def test_readings_of_one_domain_share_their_worlds():
+    fast, slow = claim("<=", 0.5, "somewhere"), claim("<=", 0.5, "on average", subject="bayes")
+    assert np.array_equal(quantified.drawn(fast, 3)[: quantified.SLOW_WORLDS], quantified.drawn(slow, 3))
+    assert not np.array_equal(quantified.drawn(fast, 3), quantified.drawn(fast, 4))
+
+
+def test_a_proof_is_about_every_world():
+    found = judge(claim("<=", 0.5, "on average"), quick=True, prove=True)
+    assert found.proof["outcome"] == "not provable"
+    assert "holds 'on average'" in found.proof["reason"]
+
+
+@pytest.mark.parametrize("fields", [{"quantity": "reliance"}, {"prediction": lambda w: w.p_spu / 2}])
+def test_a_mean_without_bounds_is_refused(fields):
+    with pytest.raises(RequestError, match="a mean over worlds needs a bounded quantity"):
+        judge(claim("<=", 0.5, "on average", **fields))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"relation": "increasing", "along": "p_spu"}, {"share": 0.9}, {"n": 1000}, {"relation": "iff"}]
+)
+def test_other_relations_have_one_quantifier(fields):
+    with pytest.raises(ValueError, match="quantifier 'somewhere' needs relation >=, <= or = at n = infinity"):
+        claim(**{"relation": "<=", "value": 0.5, "quantifier": "somewhere", **fields})

@@ -1,0 +1,69 @@
+"""Statements are counted by sentence, and every count of the README comes from the same function."""
+
+import pytest
+
+from experiments.court.registry import all_claims
+from experiments.court.trained import stored_for
+from experiments.court.trial import judge
+from experiments.page.counts import counts, entries, summary
+from experiments.verdict import rate_sentence, words_of
+from tests.test_readme import CLAIMS as CLAIMS_PAGE
+from tests.test_readme import README, RECORD
+from theory.claims.catalogue import CLAIMS
+from theory.claims.trained import TrainedClaim
+
+
+def verdicts(*words: str, sentence: str = "one", **fields) -> list[dict]:
+    common = {"claim": "mine", "quote": "“One.”" if sentence else "", "sentence": sentence, "search_evaluations": 1}
+    return [{**common, "verdict": word, **fields} for word in words]
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        ("proved supported", "holds"),
+        ("contradicted contradicted", "fails"),
+        ("supported contradicted undecided", "depends on how it is read"),
+        ("supported undecided", "undecided"),
+        ("contradicted undecided", "undecided"),
+        ("refused", "undecided"),
+    ],
+)
+def test_a_sentence_has_one_outcome(words, outcome):
+    (entry,) = entries(verdicts(*words.split()))
+    assert entry.outcome == outcome
+
+
+def test_statements_of_papers_and_own_ones_are_counted_apart():
+    stored = verdicts("supported", sentence="two", stored=True, cases=[])
+    own = [*verdicts("proved", sentence=""), *verdicts("contradicted", sentence="", claim="yours")]
+    published, ours = counts([*verdicts("supported", "contradicted"), *stored, *own])
+    assert published == (
+        "Of 2 published statements 1 holds and 1 depends on how it is read: 1 was tried in this run and 1 was shown "
+        "from stored trials."
+    )
+    assert ours == "Of 2 own statements 1 holds and 1 fails: 2 were tried in this run."
+    assert counts(own, provenance=False) == ["Of 2 own statements 1 holds and 1 fails."]
+    assert counts(verdicts("supported")) == ["Of 1 published statement 1 holds: 1 was tried in this run."]
+
+
+def test_contradictions_stand_with_their_error_rates():
+    tried = {c.id: c for c in CLAIMS}
+    found = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
+    *_, each, last = summary(found)
+    assert each == "Claim by claim: 1 supported, 1 contradicted."
+    assert last.startswith("A contradiction is wrong with probability at most .005 per claim. For trained towers")
+    assert "1 of 1 contradictions stand at family-wise error rate 0.01" in last
+
+
+def test_the_readme_has_the_counts_of_the_record():
+    def document(claim) -> dict:
+        found = {**words_of(claim), "verdict": RECORD[claim.id]}
+        if isinstance(claim, TrainedClaim):
+            return {**found, "cases": [], "stored": stored_for(claim) is not None}
+        return {**found, "search_evaluations": 1} if claim in CLAIMS else found
+
+    for sentence in (*counts([document(claim) for claim in all_claims()]), rate_sentence()):
+        assert sentence in README
+    assert rate_sentence() in CLAIMS_PAGE
+    assert rate_sentence(0.1).startswith("A contradiction is wrong with probability at most .05 per claim")
