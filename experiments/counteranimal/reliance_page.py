@@ -27,7 +27,8 @@ COLUMNS = (
 def write_files(folder: Path, document: dict[str, Any]) -> None:
     """Write embeddings.html and embeddings.csv."""
     drawings = [embedded(drawing(model)) for model in document["models"]]
-    html = page("reliance.html.jinja", document, drawings=drawings, groups=GROUPS)
+    best = [max(model["fixes"], key=lambda fix: min(fix[group] for group in GROUPS)) for model in document["models"]]
+    html = page("reliance.html.jinja", document, drawings=drawings, groups=GROUPS, best_fixes=best)
     write_text(folder / FILES[0], html)
     rows = (_row(model, kind, entry) for model in document["models"] for kind, entry in entries(model))
     write_table(folder / FILES[1], COLUMNS, rows)
