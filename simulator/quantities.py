@@ -131,8 +131,10 @@ MEASURED = {
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
     "worst": Quantity(r"\min", "smaller of the two group accuracies", "fraction"),
     "equivalent-correlation": Quantity(
-        r"p'", "correlation of the world whose ideal classifier has this drop", "probability"
+        r"p'", "equivalent correlation, that of the world whose ideal classifier has this drop", "probability"
     ),
-    "shortfall": Quantity(r"r", "accuracy lacking on both groups, against that ideal classifier", "fraction"),
+    "shortfall": Quantity(
+        r"r", "shortfall, the accuracy that both groups lack against the ideal classifier of this drop", "fraction"
+    ),
     "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
 }

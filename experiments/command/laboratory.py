@@ -178,9 +178,10 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)} or reliance, for pixels also {', '.join(PIXEL_GROUPS)}; groups (counter against "
-            "common, one mark per value of an axis); or two learners, such as 'infonce:name minus bayes': the "
-            "difference of their counter accuracies, and where they are equal"
+            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for pixels also "
+            f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
+            "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
+            "are equal"
         ),
     ] = "counter",
     at: Annotated[

@@ -77,11 +77,16 @@ VERBS = {  # verb: its module, what it does, and examples
         "vit-b-32.npz",
         "vit-b-32.npz rn50.npz --output comparison",
     ),
-    "claims": ("trials", "List the claims on trial with source and statement, and the others with the reason.", ""),
+    "claims": (
+        "trials",
+        "List the claims on trial with source, statement and digest, and the others with the reason.",
+        "wang",
+    ),
     "check": (
         "trials",
         "Put claims on trial: proved, supported, contradicted or undecided, with the evidence.",
         "wang-lemma-d3 corrected-law --quick",
+        "wang-lemma-d3 --prove --output proofs --latex verdicts.tex",
     ),
     "reproduce": (
         "trials",

@@ -5,8 +5,9 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
@@ -16,9 +17,13 @@ from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
 from theory.claims.trained import TrainedClaim
 
+if TYPE_CHECKING:
+    from theory.proofs.identity import Digest
+
 QUESTIONS = {  # in the order of the report
     "theorem": "Does the published theorem hold, and where does it fail?",
     "supervised": "Is contrastive or supervised learning more robust?",
+    "ideal": "Which ideal classifier does a learner act like?",
     "background": "What makes a contrastive learner rely on the background?",
     "prompts": "Do richer captions and other prompts help?",
     "mitigations": "Do other data help?",
@@ -40,6 +45,35 @@ AnyClaim = Claim | TrainedClaim | TableClaim
 def all_claims() -> list[AnyClaim]:
     """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
     return [*CLAIMS, *TRAINED, *PUBLISHED.values()]
+
+
+def digest_of(claim: AnyClaim) -> "Digest":
+    """The digest of a claim of any kind. Raises RequestError for a function whose source is in no file."""
+    from theory.proofs import identity  # recording formulas is not needed to judge
+
+    if isinstance(claim, TrainedClaim):
+        return identity.trained_digest(claim)
+    if isinstance(claim, TableClaim):
+        return identity.digest_of({"relation": claim.relation, "tolerance": claim.tau, "variants": claim.variants})
+    try:
+        return identity.claim_digest(claim)
+    except ValueError as error:
+        raise RequestError(f"claim {claim.id!r} has no digest: {error}") from error
+
+
+def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """The ids that contain one of the patterns, or match it if it has a wildcard; all if there is no pattern.
+
+    Raises RequestError for a pattern that matches none, with the nearest id.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        whole = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+        hits = {id for id in ids if fnmatchcase(id, whole)}
+        if not hits:
+            raise RequestError(f"no claim's id has {pattern!r} in it{suggestion(pattern, ids, quoted=True)}")
+        found |= hits
+    return [id for id in ids if id in found or not patterns]
 
 
 def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None, **proving) -> dict[str, Any]:

@@ -202,12 +202,12 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_form(document: dict[str, Any]) -> dict[str, Any]:
-    """A verdict in its stored form: without single models and the world's defaults, with the date."""
+    """A verdict in its stored form: without bridges and the world's defaults, with the date."""
     cases = [
         {
             **case,
             "world": World(**case["world"]).model_dump(exclude_defaults=True),
-            "rows": [{k: v for k, v in row.items() if k not in ("models", "bridge")} for row in case["rows"]],
+            "rows": [{k: v for k, v in row.items() if k != "bridge"} for row in case["rows"]],
         }
         for case in document["cases"]
     ]

@@ -175,16 +175,18 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 
 def _case(case: dict[str, Any]) -> str:
-    """One trained case: the fields in which worlds differ, the settings that are not defaults, every row."""
-    world = case["world"]
-    if world.get("views"):
-        words = ", ".join(f"{name} = {world[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
-    else:
-        words = point({name: world[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
+    """One trained case: its world, the settings that are not defaults, every row."""
     settings = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != RECIPE.get(k, v))
     rows = "; ".join(
         f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])}"
         + ("" if row["predicted"] is None else f" (theory {number(row['predicted'])})")
         for row in case["rows"]
     )
-    return f"{words}{'; ' + settings if settings else ''}: {rows}"
+    return f"{world(case['world'])}{'; ' + settings if settings else ''}: {rows}"
+
+
+def world(fields: dict[str, Any]) -> str:
+    """The fields in which worlds of trained claims differ."""
+    if fields.get("views"):
+        return ", ".join(f"{name} = {fields[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
+    return point({name: fields[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})

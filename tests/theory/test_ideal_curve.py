@@ -139,6 +139,19 @@ def test_further_attributes_leave_the_ideal_curve_as_it_is():
     assert tuple(equivalent(further, accuracy)) == tuple(equivalent(HEADLINE, accuracy))
 
 
+def test_three_classes_share_an_interpolated_curve_over_the_correlation():
+    grid = Worlds(p_spu=np.linspace(0.4, 0.95, 12).reshape(2, 6), mu_spu=3.0, classes=3, sigma_xi=6.0)
+    common, counter = learners.named("linear", prompt="mean").accuracy(grid)
+    draws = np.stack([common, counter])[None] + np.array([-0.01, 0.0, 0.01])[:, None, None, None]
+    draws = np.clip(draws * [[[[1.0]], [[0.9]]]], 0, 1)
+    place = equivalent_of_draws(grid, draws)
+    for index in ((0, 1), (1, 4)):
+        single = equivalent_of_draws(grid.world(index), draws[:, :, *index])
+        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
+        for ends, alone in zip(place.interval[:2], single.interval[:2], strict=True):
+            assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
+
+
 def test_grids_and_single_worlds_agree():
     grid = Worlds(mu_spu=[[0.5], [1.5]], classes=[2, 2, 3], p_spu=0.8)
     accuracy = Accuracy(np.full((2, 3), 0.9), np.linspace(0.4, 0.85, 6).reshape(2, 3))

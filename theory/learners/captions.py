@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.polynomial.chebyshev import chebvander
 from numpy.polynomial.legendre import leggauss
 
 from simulator.accuracy import Accuracy
@@ -43,9 +44,12 @@ AROUND = np.array([-5.0, 0.0, 5.0])  # edges of panels where captions turn from 
 GAUSS = leggauss(7)
 LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
-CELLS = 2**18  # numbers held in one array at a time
+ROUNDING = 36.0  # -log of the relative error of interpolation
+CELLS = 2**15  # pairs of captions held at one time: they stay in the cache,
+IMAGES = 16  # and so do the captions of this many images
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
-MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: five to twenty CPU seconds
+MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: three to five CPU seconds
+PER_SIDE = 5_000  # as many pairs take the time of an image's captions of one block
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
@@ -94,16 +98,16 @@ class Block(NamedTuple):
 class Side(NamedTuple):
     """What one block contributes to the preference at images x: n captions t of the block, and functions of them.
 
-    captions   v = log(p(t | +)/p(t | -))/2; row c of `weight` is p(t | x, c), c the class that the block shows;
-               `own` is log(p(x | c = +)/p(x | c = -))/2
-    scores     v = log(p(x, t | +)/p(x, t | -))/2; row y of `weight` is p(t | y); `own` is what this block adds alone
-    Fields with a d are derivatives along x.
+    captions   v = log(p(t | +)/p(t | -))/2; row c of `weight` is p(t | x, c), c the class that the block shows, and
+               `slope` its derivative along x; `own` is log(p(x | c = +)/p(x | c = -))/2
+    scores     v = log(p(x, t | +)/p(x, t | -))/2; row y of `weight` is p(t | y), and `slope` weighs the derivatives of
+               v along x; `own` is what this block adds alone
+    `down` is the derivative of `own`.
     """
 
     v: Float[np.ndarray, "*s n"]
-    dv: Float[np.ndarray, "*s n"]
     weight: Float[np.ndarray, "*s 2 n"]
-    dweight: Float[np.ndarray, "*s 2 n"]
+    slope: Float[np.ndarray, "*s 2 n"]
     own: Float[np.ndarray, "*s"]
     down: Float[np.ndarray, "*s"]
 
@@ -116,9 +120,27 @@ class Side(NamedTuple):
         weight = self.weight.max(axis=-2)
         count = int((weight > NOTHING * weight.max(axis=-1, keepdims=True)).sum(axis=-1).max(initial=1))
         best = np.argpartition(-weight, count - 1, axis=-1)[..., :count]
-        v, dv = (np.take_along_axis(field, best, -1) for field in (self.v, self.dv))
-        weight, dweight = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.dweight))
-        return self._replace(v=v, dv=dv, weight=weight, dweight=dweight)
+        rows = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.slope))
+        return Side(np.take_along_axis(self.v, best, -1), *rows, self.own, self.down).gathered()
+
+    def gathered(self) -> "Side":
+        """With the weights moved to Chebyshev nodes of v, if these are far fewer.
+
+        tanh(v + v') and log cosh(v + v') have their poles pi/2 away from real v. So the error of interpolation falls as
+        (h + sqrt(1 + h^2))^-N, h = (pi/2)/(half the range of v).
+        """
+        low, high = self.v.min(axis=-1, keepdims=True), self.v.max(axis=-1, keepdims=True)
+        middle, half = (low + high) / 2, (high - low) / 2
+        with np.errstate(divide="ignore"):
+            count = int(np.ceil(ROUNDING / np.arcsinh(np.pi / 2 / half.max(initial=0.0)))) + 2
+        if 2 * count >= self.v.shape[-1]:
+            return self
+        nodes = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+        t = np.divide(self.v - middle, half, out=np.zeros_like(self.v), where=half > 0)
+        share = (chebvander(nodes, count - 1) * np.where(np.arange(count) > 0, 2, 1) / count).T
+        powers = chebvander(t, count - 1)  # T_j at v, (*s, n, N)
+        weight, slope = (rows @ powers @ share for rows in (self.weight, self.slope))
+        return Side(middle + half * nodes, weight, slope, self.own, self.down)
 
 
 SHOWN = np.array([1.0, -1.0])[:, None]  # + and -, before an axis of captions
@@ -225,7 +247,7 @@ def _captions_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     labels, _ = _label_evidence(block, shown, np.zeros_like(shown))
     v = (labels[..., 0, :] - labels[..., 1, :]) / 2
     slope = np.full(x.shape, block.mu / block.S)
-    return Side(v, np.zeros_like(v), said + captions.silence[..., None, :], pull * said, slope * x, slope)
+    return Side(v, said + captions.silence[..., None, :], pull * said, slope * x, slope)
 
 
 def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
@@ -243,30 +265,33 @@ def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     gap = weight[..., 0, :] - weight[..., 1, :]
     return Side(
         (labels[..., 0, :] - labels[..., 1, :]) / 2,
-        (slopes[..., 0, :] - slopes[..., 1, :]) / 2,
         weight,
-        np.zeros_like(weight),
+        weight * ((slopes[..., 0, :] - slopes[..., 1, :]) / 2)[..., None, :],
         (gap * labels[..., 1, :]).sum(axis=-1),
         (gap * slopes[..., 1, :]).sum(axis=-1),
     )
 
 
-def _odds(first: Side, second: Side) -> Float[np.ndarray, "*s n m"]:
-    """exp(2 (v + v')) of every pair of captions; infinite beyond the range of floats."""
+def _odds(first: Side, second: Side) -> tuple[Float[np.ndarray, "*s n m"], np.ndarray | float]:
+    """exp(2 (v + v')) of every pair of captions, and what exceeds LARGEST_EXPONENT of the exponents: it is cut off.
+
+    Functions of the odds have reached their limits there, and products of them overflow. exp is slow beyond floats.
+    """
     v, w = 2 * first.v[..., :, None], 2 * second.v[..., None, :]
     if max(np.abs(v).max(), np.abs(w).max()) < LARGEST_EXPONENT:
-        return np.exp(v) * np.exp(w)
-    with np.errstate(over="ignore"):
-        return np.exp(v + w)
+        return np.exp(v) * np.exp(w), 0.0
+    both = v + w
+    cut = np.clip(both, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+    return np.exp(cut), np.maximum(both - cut, 0.0)
 
 
 def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
     """E[tanh(v + v') | x] and its gradient; `law` is P(o, a)."""
-    guess = _odds(first, second)
+    guess, _ = _odds(first, second)
     guess += 1
     np.divide(-2, guess, out=guess)
     guess += 1
-    rows = [np.concatenate([side.weight, side.dweight], axis=-2) for side in (first, second)]
+    rows = [np.concatenate([side.weight, side.slope], axis=-2) for side in (first, second)]
     table = rows[0] @ guess @ rows[1].swapaxes(-1, -2)  # (*s, 4, 4)
     mean = table[..., :2, :2]
     one = SHOWN[:, 0]
@@ -285,26 +310,22 @@ def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
 
 def _scores_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
     """(E_{t|+} - E_{t|-}) log p(x, t) and its gradient: log cosh(v + v') = log(1 + e^(2 v + 2 v')) - v - v' + const."""
-    odds = _odds(first, second)
-    if np.isfinite(odds).all():
-        log_odds = np.log1p(odds)
-    else:
-        log_odds = np.logaddexp(0, 2 * (first.v[..., :, None] + second.v[..., None, :]))
+    odds, beyond = _odds(first, second)
+    log_odds = np.log1p(odds) + beyond
     chance = odds  # 2 - 2/(1 + odds)
     chance += 1
     np.divide(-2, chance, out=chance)
     chance += 2
-    slopes = [side.weight * side.dv[..., None, :] for side in (first, second)]
 
     def gap(rows, matrix, others):
         """Label + less label -."""
-        plus, minus = np.moveaxis((rows @ matrix * others).sum(axis=-1), -1, 0)
-        return plus - minus
+        label = (rows @ matrix * others).sum(axis=-1)
+        return label[..., 0] - label[..., 1]
 
     return (
         first.own + second.own + gap(first.weight, log_odds, second.weight),
-        first.down + gap(slopes[0], chance, second.weight),
-        second.down + gap(first.weight, chance, slopes[1]),
+        first.down + gap(first.slope, chance, second.weight),
+        second.down + gap(first.weight, chance, second.slope),
     )
 
 
@@ -349,28 +370,27 @@ class Pooled(NamedTuple):
         """(g, dg/dx, dg/dy) at points."""
         x, y = np.broadcast_arrays(x, y)
         found = np.empty((3, x.size))
-        each = self.images_at_once()
-        for start in range(0, x.size, each):
-            part = slice(start, start + each)
-            found[:, part] = self.pair(*self.sides(x.ravel()[part], y.ravel()[part]))
+        for start in range(0, x.size, IMAGES):
+            images = slice(start, start + IMAGES)
+            first, second = self.sides(x.ravel()[images], y.ravel()[images])
+            found[:, images] = self.pairs_of(first, second)
         return tuple(found.reshape(3, *x.shape))
 
-    def images_at_once(self) -> int:
-        """Images whose pairs of captions are held at one time."""
+    def pairs_of(self, first: Side, second: Side) -> Float[np.ndarray, "3 n"]:
+        """(g, dg/dx, dg/dy) from the two sides of n images, or one image's first side; few pairs are held at a time."""
+        each = max(1, CELLS // (first.v.shape[-1] * second.v.shape[-1]))
+        parts = [slice(start, start + each) for start in range(0, len(second.v), each)]
+        return np.hstack([self.pair(first if len(first.v) == 1 else first.at(part), second.at(part)) for part in parts])
+
+    def pairs(self) -> int:
+        """Pairs of captions per image, near the origin."""
         first, second = self.sides(np.zeros(1), np.zeros(1))
-        return max(1, CELLS // (first.v.shape[-1] * second.v.shape[-1]))
+        return first.v.shape[-1] * second.v.shape[-1]
 
     def positive(self, x: Float[np.ndarray, "1 n 1"], y: Float[np.ndarray, "1 1 m"]) -> Bool[np.ndarray, "1 n m"]:
         """Whether g > 0 where the lines x and y cross."""
         first, second = self.sides(x.ravel(), y.ravel())
-        each = self.images_at_once()
-        rows = [
-            np.concatenate([
-                self.pair(first.at(np.s_[i : i + 1]), second.at(np.s_[start : start + each]))[0]
-                for start in range(0, y.size, each)
-            ])
-            for i in range(x.size)
-        ]  # fmt: skip
+        rows = [self.pairs_of(first.at(np.s_[i : i + 1]), second)[0] for i in range(x.size)]
         return np.stack(rows)[None] > 0
 
     def scales(self) -> Scales:
@@ -460,23 +480,23 @@ class _Limited:
     """A preference that counts pairs of captions, and raises _Spent beyond MOST_PAIRS."""
 
     def __init__(self, pooled: Pooled):
-        self.pooled, self.left = pooled, MOST_PAIRS
-        self.each = CELLS / pooled.images_at_once()
+        self.pooled, self.left, self.each = pooled, MOST_PAIRS, pooled.pairs()
 
     def of(self, _) -> "_Limited":
         return self
 
-    def _spend(self, images: int) -> None:
-        self.left -= images * self.each
+    def _spend(self, sides: int, images: int) -> None:
+        self.left -= sides * PER_SIDE + images * self.each
         if self.left < 0:
             raise _Spent
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        self._spend(np.broadcast(x, y).size)
+        images = np.broadcast(x, y).size
+        self._spend(2 * images, images)
         return self.pooled(x, y)
 
     def positive(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        self._spend(x.size * y.size)
+        self._spend(x.size + y.size, x.size * y.size)
         return self.pooled.positive(x, y)
 
 

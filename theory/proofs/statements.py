@@ -96,7 +96,7 @@ def statements(claim: Claim) -> list[Statement]:
     return found
 
 
-_DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
+DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
 
 
 def _cases(claim: Claim) -> list[dict[str, int]]:
@@ -116,12 +116,12 @@ def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) 
     # A bound may use the fields before its own, fixed or not.
     fields = {name: value for name, value in fixed.items() if name not in claim.domain}
     for name in claim.domain:
-        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**_DEFAULTS, **fields})
+        given = fixed[name] if name in fixed else axis_or_number(claim.domain[name], {**DEFAULTS, **fields})
         if isinstance(given, Axis):
             low, high = constant(given.low), constant(given.high)
             given = low + (high - low) * moved.get(name, variable(name))
         fields[name] = _exact(given)
-    fields = {**_DEFAULTS, **fields}
+    fields = {**DEFAULTS, **fields}
     fields["classes"] = int(fields["classes"])  # a grid has it as a float
     return Symbols(**fields, attribute=(), shape=(), nu_image=constant(fields["sigma_xi"]) ** 2 / fields["dim_image"])
 

@@ -49,7 +49,7 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     worlds = _worlds(dataset, study, like)
     few = np.broadcast_to(worlds.classes, like.size) <= MOST_CLASSES
     known = np.isfinite(draws).any(axis=0).all(axis=0)
-    _check_time(worlds[known & few], what)
+    _check_time(dataset, like, worlds[known & few], what)
 
     found = np.full((3, like.size), np.nan)  # value, low, high
     ends = _stored_ends(dataset, prefix, like)
@@ -101,14 +101,17 @@ def _worlds(dataset: xr.Dataset, study: Study, like: xr.DataArray) -> Worlds:
     return Worlds.of(study.world).replace(**{"p_spu": p_spu, **varied})
 
 
-def _check_time(worlds: Worlds, what: str) -> None:
-    """Raise RequestError if the ideal curves of these worlds take more than MOST_SECONDS."""
-    if worlds.classes == 2:
+def _check_time(dataset: xr.Dataset, like: xr.DataArray, worlds: Worlds, what: str) -> None:
+    """Raise RequestError if the ideal curves of these cells take more than MOST_SECONDS."""
+    varied = [str(d) for d in like.dims if d in World.model_fields]
+    if np.all(np.asarray(worlds.classes) == 2):
         seconds = worlds.size / CELLS_PER_SECOND
-    else:
-        seconds = CURVE_SECONDS * len({worlds.world(i).replace(p_spu=0.5) for i in range(worlds.size)})
+    else:  # one curve serves all p_spu
+        seconds = CURVE_SECONDS * np.prod([like.sizes[name] for name in varied if name != "p_spu"])
     if seconds > MOST_SECONDS:
+        longest = max(varied, key=lambda name: (name != "p_spu", like.sizes[name]))
+        middle = dataset[longest].values[like.sizes[longest] // 2]
         raise RequestError(
-            f"--what = {what!r} would take about {seconds / 60:.0f} minutes for {worlds.size:,} cells; hold an axis "
-            "with --at NAME=VALUE"
+            f"--what = {what!r} would take about {seconds / 60:.0f} minutes for {worlds.size:,} cells; fix an axis, "
+            f"such as --at {longest}={middle:.12g}"
         )

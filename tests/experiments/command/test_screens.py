@@ -28,6 +28,7 @@ VERDICT = {
     "search_evaluations": 1024,
     "audits": 0,
 }
+DIGEST = {"digest": "0123456789abcdef", "digest_of_source": True}
 STORED = VERDICT | {"verdict": "supported", "stored": True, "counterexample": None, "date": "2026-01-31"}
 TABLES = VERDICT | {"counterexample": "ViT/B/16", "level": 0.99}
 del TABLES["search_evaluations"], TABLES["audits"]
@@ -50,7 +51,9 @@ def test_a_verdict_is_complete_at_any_width(width):
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     assert LONG in text.replace("\n", "")
-    assert LONG in shown(claims_table([{**VERDICT, "source": "me", "untried": None}]), width).replace("\n", "")
+    assert LONG in shown(
+        claims_table([{**VERDICT, "source": "me", "origin": "own", "untried": None, **DIGEST}]), width
+    ).replace("\n", "")
     for part in (VERDICT["statement"], "counter ≥ 0.5", "0.4301, 95% interval 0.42 to 0.44", "p_spu = 0.8, mu_spu = 3"):
         assert part in words(text)
 

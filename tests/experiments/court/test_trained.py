@@ -234,11 +234,11 @@ class TestStored:
                 stored_values = [row["predicted"] for row in kept["rows"] if row["predicted"] is not None]
                 assert stored_values == pytest.approx(predicted, abs=2e-3)
 
-    def test_a_stored_verdict_has_a_date_and_omits_models_and_defaults(self):
+    def test_a_stored_verdict_has_a_date_and_its_models_and_omits_defaults(self):
         document = verdict_of(claim_of("reaches"), reported((0.5, np.full(8, 0.5))), 0, 1.0).as_json()
         document["cases"][0]["world"] = World(mu_spu=2.0).model_dump()
         kept = stored_form({**document, "stored": False})
         assert kept["cases"][0]["world"] == {"mu_spu": 2.0}
-        assert "models" not in kept["cases"][0]["rows"][0]
+        assert kept["cases"][0]["rows"][0]["models"] == [0.5] * 8
         assert kept["cases"][0]["rows"][0]["measured"] == 0.5
         assert len(kept["date"]) == 10

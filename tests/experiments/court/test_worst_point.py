@@ -28,7 +28,7 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
         calls.append((number, value))
         return value + np.random.default_rng([number, int(1e9 * p)]).standard_normal() / replicates
 
-    monkeypatch.setattr(worst_point, "pilot_violation", pilot)
+    monkeypatch.setattr(worst_point, "pilot_violations", pilot)
     domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.0, 2.0)}
     claim = Claim(id="c", source="test", statement="", quantity="counter", relation=">=", domain=domain, n=50)
     found = search(claim, seed=0)

@@ -94,6 +94,19 @@ def test_worlds_that_differ_in_p_alone_share_a_curve(monkeypatch):
         assert correlation["equivalent-correlation"].sel(at).item() == pytest.approx(one.correlation, abs=1e-3)
 
 
+def test_the_data_have_a_line_where_their_correlation_is_the_axis(table):
+    for what, at, lines in (
+        ("equivalent-correlation", {"mu_spu": 2}, 1),
+        ("shortfall", {"mu_spu": 2}, 0),
+        ("equivalent-correlation", {"p_spu": 0.9}, 0),
+    ):
+        figure = plot(table, what, at)
+        legible(figure)
+        (ax,) = figure.axes
+        assert sum(np.array_equal(line.get_ydata(), P) for line in ax.lines) == lines
+        assert ("as in the data" in words(figure)) == bool(lines)
+
+
 def test_what_has_no_ideal_curve_is_refused_or_undefined(table, monkeypatch):
     with pytest.raises(RequestError, match="request is missing"):
         placed(table, None, "shortfall")
@@ -104,5 +117,5 @@ def test_what_has_no_ideal_curve_is_refused_or_undefined(table, monkeypatch):
     picture = arrange(many, "shortfall")
     assert [reason for _, reason in picture.undefined] == [MANY]
     monkeypatch.setattr(places, "MOST_SECONDS", 0.01)
-    with pytest.raises(RequestError, match=r"0 minutes for 90 cells; hold an axis with --at"):
+    with pytest.raises(RequestError, match=r"0 minutes for 90 cells; fix an axis, such as --at mu_spu=2$"):
         arrange(table, "shortfall")
