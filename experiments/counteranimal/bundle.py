@@ -34,7 +34,7 @@ ARRAYS = (*REQUIRED, "group", "background", "text_background", "split", "names")
 SPLITS = ("train", "test")
 KINDS = {"image": "fiu", "text": "f", "text_background": "f"}  # numpy's kinds of numbers
 MOST_ROWS, MOST_DIMENSIONS, MOST_CLASSES = 5_000_000, 16_384, 1_000
-MOST_BYTES = 2**35  # of the arrays in an .npz, which are read into memory, and of a CSV
+MOST_BYTES = {".npz": 2**35, ".csv": 2**31}  # of what is read into memory
 FEWEST = 8  # rows of a class and group: halves are halved again
 BLOCK = 8_192  # rows per pass
 UNIT = 1e-3  # a norm that differs from 1 by more is not that of a unit vector
@@ -47,12 +47,11 @@ class Bundle:
     image: Any  # (N, D), an array or tensor, perhaps memory-mapped
     label: Int[np.ndarray, " N"]
     common: Bool[np.ndarray, " N"]
-    background: Int[np.ndarray, " N"]  # without names of backgrounds each class and group has its own
+    background: Int[np.ndarray, " N"]  # each class and group has one of its own for its unnamed and rare ones
     text: Float[np.ndarray, "K T D"]  # unit vectors
     text_background: Float[np.ndarray, "A D"] | None
     train: Bool[np.ndarray, " N"] | None
     names: tuple[str, ...]
-    shared: bool  # whether a background occurs in several classes
     notes: tuple[str, ...]
 
     @property
@@ -90,7 +89,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 _check_header(archive, member)
-            if (total := sum(member.file_size for member in archive.infolist())) > MOST_BYTES:
+            if (total := sum(member.file_size for member in archive.infolist())) > MOST_BYTES[".npz"]:
                 raise ValueError(f"{total / 2**30:.0f} GiB; write .safetensors or a folder of .npy files instead")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if name in ARRAYS}
@@ -134,8 +133,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_csv(path: Path) -> dict[str, Any]:
     import pandas as pd  # start-up time
 
-    if path.stat().st_size > MOST_BYTES:
-        raise RequestError(f"{str(path)!r} has more than {MOST_BYTES / 2**30:.0f} GiB; write .safetensors instead")
+    if path.stat().st_size > MOST_BYTES[".csv"]:
+        raise RequestError(
+            f"{str(path)!r} has more than {MOST_BYTES['.csv'] / 2**30:.0f} GiB; write .safetensors instead"
+        )
     try:
         table = pd.read_csv(path, keep_default_na=False, low_memory=False)
         if "array" not in table:
@@ -214,8 +215,8 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
     names = tuple(map(str, given["names"])) if "names" in given else tuple(map(str, range(K)))
     if len(names) != K:
         refuse(f"names has {len(names)} entries; expected {K}, one per class of text")
-    common, background, shared = _groups(given, label, train, refuse)
-    bundle = Bundle(image, label, common, background, _unit(text.astype(float)), None, train, names, shared, off)
+    common, background = _groups(given, label, train, refuse)
+    bundle = Bundle(image, label, common, background, _unit(text.astype(float)), None, train, names, off)
     if "text_background" in given:
         bundle = replace(bundle, text_background=_unit(given["text_background"].astype(float)))
     _check_counts(bundle, refuse)
@@ -247,7 +248,7 @@ def _check_numbers(numbers: dict[str, Any], refuse: Callable[[str], None]) -> tu
 
 
 def _groups(given: dict[str, np.ndarray], label: np.ndarray, train: np.ndarray | None, refuse: Callable[[str], None]):
-    """(common, background, whether backgrounds occur in several classes)."""
+    """(common, background) of each row."""
     if "group" not in given and "background" not in given:
         refuse("neither group nor background is given; one of them must say which rows are common")
     if "background" in given:
@@ -256,7 +257,7 @@ def _groups(given: dict[str, np.ndarray], label: np.ndarray, train: np.ndarray |
     if "group" in given:
         common = _coded(given["group"], GROUPS, "group", refuse) == 0
         if "background" not in given:
-            return common, 2 * label + ~common, False
+            return common, 2 * label + ~common
         n, k = np.bincount(cells[1]), np.bincount(cells[1], weights=common).astype(int)
         if (mixed := (k > 0) & (k < n)).any():
             at = int(mixed.argmax())
@@ -271,8 +272,10 @@ def _groups(given: dict[str, np.ndarray], label: np.ndarray, train: np.ndarray |
         counted = slice(None) if train is None else train
         np.add.at(counts, (label[counted], background[counted]), 1)
         common = counts[label, background] == counts.max(axis=1)[label]
-    shared = len(np.unique(cells[0][:, 1])) < len(cells[0])
-    return common, background, shared
+    # Heads and law are fitted to halves of halves, so rare backgrounds of a class and group are taken together.
+    answered = np.ones(len(label), bool) if train is None else ~train
+    rare = np.bincount(cells[1], weights=answered)[cells[1]] < FEWEST
+    return common, np.where(rare, background.max() + 1 + 2 * label + ~common, background)
 
 
 def _check_counts(bundle: Bundle, refuse: Callable[[str], None]) -> None:
@@ -292,8 +295,8 @@ def _check_counts(bundle: Bundle, refuse: Callable[[str], None]) -> None:
 
 def _coded(values: np.ndarray, words: tuple[str, str], name: str, refuse: Callable[[str], None]) -> np.ndarray:
     """0 or 1 for two words, or for the numbers 0 and 1."""
-    text = np.char.strip(values.astype(str)) if values.dtype.kind in "USiub" else np.array(["?"])
-    codes = {words[0]: 0, words[1]: 1, "0": 0, "1": 1, "False": 0, "True": 1}
+    text = np.char.strip(values.astype(str)) if values.dtype.kind in "USiu" else np.array(["?"])
+    codes = {words[0]: 0, words[1]: 1, "0": 0, "1": 1}
     if strange := sorted(set(np.unique(text).tolist()) - set(codes)):
         refuse(f"{name} holds {strange[0]!r}; expected {words[0]} or {words[1]}")
     found, where = np.unique(text, return_inverse=True)

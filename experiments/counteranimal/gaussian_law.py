@@ -203,11 +203,17 @@ def ideal_curve(
     )
 
 
-def halves(cell: Int[np.ndarray, "N 2"], rng: np.random.Generator) -> Bool[np.ndarray, " N"]:
-    """The photos to fit: half of each cell, and its odd photo, since a cell without a fit cannot be compared."""
+def halves(
+    cell: Int[np.ndarray, "N 2"], rng: np.random.Generator, common: Bool[np.ndarray, " N"] | None = None
+) -> Bool[np.ndarray, " N"]:
+    """Half of each cell, and its odd photo, since a cell without a fit cannot be compared.
+
+    With `common`, the odd photos of a class and group alternate between the halves.
+    """
     where = np.unique(cell, axis=0, return_inverse=True)[1]
-    order = np.lexsort((rng.random(len(where)), where))  # by cell, in random order
-    first = np.searchsorted(where[order], where[order])  # where each one's cell begins
-    fitted = np.zeros(len(where), dtype=bool)
-    fitted[order] = 2 * (np.arange(len(where)) - first) < np.bincount(where)[where[order]]
-    return fitted
+    stratum = where if common is None else 2 * cell[:, 0] + common
+    order = np.lexsort((rng.random(len(where)), where, stratum))  # by stratum and cell, in random order
+    first = np.searchsorted(stratum[order], stratum[order])  # where each one's stratum begins
+    place, chosen = np.arange(len(where)) - first, np.zeros(len(where), dtype=bool)
+    chosen[order] = place % 2 == 0
+    return chosen

@@ -37,7 +37,7 @@ from experiments.counteranimal.law_verdict import assess, errors_of
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
 from experiments.counteranimal.metrics import Counts, intervals
 from experiments.counteranimal.photos import GROUPS
-from experiments.counteranimal.tradeoff import Accuracies, Place, accuracies, hull, places
+from experiments.counteranimal.tradeoff import NORMAL, Accuracies, Place, accuracies, hull, places
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import LEVEL, binomial_bounds, combined
 from experiments.provenance import provenance
@@ -233,8 +233,8 @@ def _halves(bundle: Bundle, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """(fitted rows, answered rows) of each fold."""
     if bundle.train is not None:
         return [(np.flatnonzero(bundle.train), np.flatnonzero(~bundle.train))]
-    cell = np.column_stack([bundle.label, 2 * bundle.background + bundle.common])
-    first = halves(cell, numpy_stream(seed, "embeddings halves"))
+    cell = np.column_stack([bundle.label, bundle.background])
+    first = halves(cell, numpy_stream(seed, "embeddings halves"), bundle.common)
     return [(np.flatnonzero(first), np.flatnonzero(~first)), (np.flatnonzero(~first), np.flatnonzero(first))]
 
 
@@ -344,7 +344,7 @@ def _gain(measured: Accuracies, i: int) -> dict[str, Any]:
     for g, name in enumerate(GROUPS):
         V = measured.covariance[g, :, g, :]
         gains[name] = float(measured.mean[g, i] - measured.mean[g, 0])
-        half = 1.959964 * float(np.sqrt(max(V[i, i] + V[0, 0] - 2 * V[i, 0], 0)))
+        half = NORMAL * float(np.sqrt(max(V[i, i] + V[0, 0] - 2 * V[i, 0], 0)))
         ends[name] = [gains[name] - half, gains[name] + half]
     return {"gain": gains, "gain_interval": ends}
 
@@ -368,7 +368,7 @@ def _predictions(bundle: Bundle, fold: Fold, seed: int) -> dict[str, Any]:
     chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
     rows = bundle.rows(chosen)
     zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
-    first = halves(zero.cell, numpy_stream(seed, "embeddings law split"))
+    first = halves(zero.cell, numpy_stream(seed, "embeddings law split"), zero.common)
     refits = _refits(bundle)
     base, result = errors_of(zero, first, seed, refits), {}
     right = np.column_stack([zero.right, zero.right])

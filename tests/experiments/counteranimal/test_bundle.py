@@ -87,6 +87,16 @@ def test_backgrounds_of_the_training_rows_decide(arrays):
     assert (checked(arrays).common == (rare != train)).all()
 
 
+def test_rare_backgrounds_of_a_class_and_group_are_taken_together(arrays):
+    """Every row has a background of its own, but those of class 0's common rows."""
+    own = (arrays["label"] == 0) & (arrays["group"] == "common")
+    found = checked(arrays | {"background": np.where(own, -1, np.arange(N))})
+    for y in (0, 1):
+        for common in (True, False):
+            assert len(set(found.background[(found.label == y) & (found.common == common)].tolist())) == 1
+    assert len(set(found.background.tolist())) == 4
+
+
 def with_row(name, value):
     def change(arrays):
         arrays[name] = np.array(arrays[name], dtype=float)

@@ -102,6 +102,10 @@ def test_halves_are_strata(seed):
     for k in range(3):
         for b in range(4):
             assert fitted[(photos.truth == k) & (photos.background == b)].sum() == 3
+    alternate = halves(photos.cell, rng, photos.common)
+    for k in range(3):
+        own = alternate[(photos.truth == k) & ~photos.common]  # three or two backgrounds of 5 photos
+        assert own.sum() == -(-len(own) // 2)
 
 
 def test_laws_fitted_again_scatter_like_the_first():
