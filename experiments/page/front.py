@@ -60,11 +60,13 @@ NOTES = (  # words, place, options of their text
 
 
 class Towers(NamedTuple):
-    """An ensemble of the stored trial."""
+    """An ensemble of a stored trial: mean accuracies over its models, and their equivalent correlation."""
 
     world: World
     prompt: str
-    correlation: float  # p'
+    common: float
+    counter: float
+    correlation: float
 
 
 @styled
@@ -102,12 +104,13 @@ def front(table: xr.Dataset) -> Figure:
     return figure
 
 
-def trained_towers() -> list[Towers]:
-    """The ensembles of the stored trial, one per world and prompt."""
+def trained_towers(trial: str = TRIAL) -> list[Towers]:
+    """The ensembles of a stored trial, one per world and prompt."""
     found = []
-    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == TRIAL), []):
+    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == trial), []):
         world, rows = World(**case["world"]), case["rows"]
         for prompt in dict.fromkeys(row["prompt"] for row in rows):
             draws = np.transpose([row["models"] for row in rows if row["prompt"] == prompt])
-            found.append(Towers(world, prompt, float(equivalent_of_draws(world, draws).correlation)))
+            place = equivalent_of_draws(world, draws)
+            found.append(Towers(world, prompt, *draws.mean(axis=0), float(place.correlation)))
     return found
