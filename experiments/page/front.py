@@ -16,7 +16,7 @@ from experiments.court.trained import stored_verdicts
 from experiments.page.plot.boundary import study_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
-from simulator.world import World
+from simulator.world import World, Worlds
 from theory.ideal_curve import equivalent_of_draws
 
 DESIGN, TRIAL = "equivalent", "trained/noise-levels"
@@ -104,10 +104,12 @@ def front(table: xr.Dataset) -> Figure:
 
 def trained_towers() -> list[Towers]:
     """The ensembles of the stored trial, one per world and prompt."""
-    found = []
-    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == TRIAL), []):
-        world, rows = World(**case["world"]), case["rows"]
-        for prompt in dict.fromkeys(row["prompt"] for row in rows):
-            draws = np.transpose([row["models"] for row in rows if row["prompt"] == prompt])
-            found.append(Towers(world, prompt, float(equivalent_of_draws(world, draws).correlation)))
-    return found
+    stored = next(verdict for verdict in stored_verdicts() if verdict["claim"] == TRIAL)
+    found = [
+        (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
+        for case in stored["cases"]
+        for prompt in ("name", "mean")
+    ]
+    worlds, prompts, models = zip(*found, strict=True)
+    place = equivalent_of_draws(Worlds.of(worlds), np.transpose(models))
+    return [Towers(*each) for each in zip(worlds, prompts, place.correlation, strict=True)]
