@@ -60,11 +60,13 @@ NOTES = (  # words, place, options of their text
 
 
 class Towers(NamedTuple):
-    """An ensemble of the stored trial."""
+    """An ensemble of a stored trial: mean accuracies over its models, and their equivalent correlation."""
 
     world: World
     prompt: str
-    correlation: float  # p'
+    common: float
+    counter: float
+    correlation: float
 
 
 @styled
@@ -102,14 +104,15 @@ def front(table: xr.Dataset) -> Figure:
     return figure
 
 
-def trained_towers() -> list[Towers]:
-    """The ensembles of the stored trial, one per world and prompt."""
-    stored = next(verdict for verdict in stored_verdicts() if verdict["claim"] == TRIAL)
+def trained_towers(trial: str = TRIAL) -> list[Towers]:
+    """The ensembles of a stored trial, one per world and prompt."""
+    stored = next(verdict for verdict in stored_verdicts() if verdict["claim"] == trial)
     found = [
         (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
         for case in stored["cases"]
         for prompt in ("name", "mean")
     ]
     worlds, prompts, models = zip(*found, strict=True)
-    place = equivalent_of_draws(Worlds.of(worlds), np.transpose(models))
-    return [Towers(*each) for each in zip(worlds, prompts, place.correlation, strict=True)]
+    draws = np.transpose(models)  # (model, group, ensemble)
+    place = equivalent_of_draws(Worlds.of(worlds), draws)
+    return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]
