@@ -60,11 +60,13 @@ NOTES = (  # words, place, options of their text
 
 
 class Towers(NamedTuple):
-    """An ensemble of the stored trial."""
+    """An ensemble of a stored trial: mean accuracies over its models, and their equivalent correlation."""
 
     world: World
     prompt: str
-    correlation: float  # p'
+    common: float
+    counter: float
+    correlation: float
 
 
 @styled
@@ -89,9 +91,9 @@ def front(table: xr.Dataset) -> Figure:
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for towers in trained_towers():
-        size = 12 if np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image) else 6
-        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
-        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=size, **look)
+        main = np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image)
+        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 3 + main}
+        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12 if main else 6, **look)
     ax.set_xlabel("share of training images with the usual\nbackground of their class, p", fontsize=TEXT)
     ax.set_ylabel("acts like the ideal classifier of data\nwith this share, p′", fontsize=TEXT)
     ticks = np.linspace(0.5, 1, 6)
@@ -102,12 +104,13 @@ def front(table: xr.Dataset) -> Figure:
     return figure
 
 
-def trained_towers() -> list[Towers]:
-    """The ensembles of the stored trial, one per world and prompt."""
+def trained_towers(trial: str = TRIAL) -> list[Towers]:
+    """The ensembles of a stored trial, one per world and prompt."""
     found = []
-    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == TRIAL), []):
+    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == trial), []):
         world, rows = World(**case["world"]), case["rows"]
         for prompt in dict.fromkeys(row["prompt"] for row in rows):
             draws = np.transpose([row["models"] for row in rows if row["prompt"] == prompt])
-            found.append(Towers(world, prompt, float(equivalent_of_draws(world, draws).correlation)))
+            place = equivalent_of_draws(world, draws)
+            found.append(Towers(world, prompt, *draws.mean(axis=0), float(place.correlation)))
     return found

@@ -7,6 +7,7 @@ import xarray as xr
 from experiments.lab.answers import predict
 from experiments.lab.presets import design
 from experiments.lab.studies import read
+from experiments.page.front import trained_towers
 from simulator.world import World
 from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic, named
 
@@ -21,6 +22,7 @@ ASKED = {  # by the flags that select it
     "--learner logistic": ("logistic regression on labels", Logistic()),
     "--learner least-squares": ("least squares on labels", LeastSquares()),
 }
+TRIAL = "trained/headline"  # the stored trial of towers in this world, or one with the same law
 CERTAIN = 0.99999
 TAU = 0.005  # smaller differences of accuracy count as equal
 
@@ -33,17 +35,20 @@ class Answer(NamedTuple):
     counter: str
     correlation: str
     shortfall: str
+    towers: str  # accuracies and p' of trained towers; "" for learners without a stored trial
     flags: str
 
 
 def answers() -> list[Answer]:
     """The learners in the world of the answer: group accuracies, equivalent correlation and shortfall."""
-    rows = []
+    rows, towers = [], {InfoNCE(one.prompt): one for one in trained_towers(TRIAL)}
     for flags, (words, learner) in ASKED.items():
         found = predict(WORLD, learner)
         groups = (f"{100 * found[group]:.2f}" for group in ("common", "counter"))
         place = f"{found['equivalent_correlation']:.3f}", f"{100 * found['shortfall']:.1f}"
-        rows.append(Answer(words, *groups, *place, flags))
+        one = towers.get(learner)
+        trained = one and f"{100 * one.common:.2f}/{100 * one.counter:.2f}, p′ {one.correlation:.3f}"
+        rows.append(Answer(words, *groups, *place, trained or "", flags))
     return rows
 
 

@@ -186,7 +186,7 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    _, *shown, _ = text.answers()[0]
+    _, *shown, _, _ = text.answers()[0]
     assert accuracies(page)["infonce"] == "/".join(shown)
     choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, prompt="mean")
     for name, shown in accuracies(page).items():
