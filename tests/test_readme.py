@@ -249,8 +249,8 @@ def test_the_learner_of_the_first_page_runs_from_its_file(tmp_path, monkeypatch)
 
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
-    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
-    photos = "inspect evaluate score published compare discover compose law"
+    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
+    photos = "inspect evaluate score published compare discover compose"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
     helps = capsys.readouterr().out

@@ -97,17 +97,18 @@ def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None,
 
 
 def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
-    """The claims with these ids, or in these families ("family/member"); all if `ids` is empty.
+    """The claims with these ids, in these families ("family/member") or about these sentences; all if `ids` is empty.
 
     Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.
     """
+    names_of = {claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available}
     for wanted in ids:
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        names = {name for claim in available for name in (claim.id, claim.id.split("/")[0])}
+        names = set().union(*names_of.values())
         if wanted not in names:
             raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
-    return [claim for claim in available if not ids or {claim.id, claim.id.split("/")[0]} & set(ids)]
+    return [claim for claim in available if not ids or names_of[claim.id] & set(ids)]
 
 
 def question_of(claim_id: str) -> str:

@@ -91,9 +91,9 @@ def front(table: xr.Dataset) -> Figure:
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for towers in trained_towers():
-        size = 12 if np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image) else 6
-        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
-        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=size, **look)
+        main = np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image)
+        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 3 + main}
+        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12 if main else 6, **look)
     ax.set_xlabel("share of training images with the usual\nbackground of their class, p", fontsize=TEXT)
     ax.set_ylabel("acts like the ideal classifier of data\nwith this share, p′", fontsize=TEXT)
     ticks = np.linspace(0.5, 1, 6)

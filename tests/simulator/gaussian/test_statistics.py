@@ -42,6 +42,8 @@ WORLDS = {
         p_inv=0.8, p_spu=0.7, mu_spu=1.5, mention_inv=0.8, sigma_xi=2.0, sigma_xi_text=0.4, dim_image=4, dim_text=3
     ),
     "objects": World(classes=3, p_inv=0.7, p_spu=0.8, mention_spu=0.6, sigma_xi_text=0.0, dim_image=7, dim_text=7),
+    "mismatch": World(p_spu=0.9, mu_spu=2.0, mismatch=0.4, mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=4),
+    "mismatched objects": World(classes=3, mismatch=0.7, p_inv=0.7, p_spu=0.8, dim_image=7, dim_text=7),
     "noise": World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6),
 }
 EFFECT = 0.13  # Kolmogorov distance
@@ -87,6 +89,8 @@ PROJECTED = {
     "attribute": (20,),
     "object": (3, 60),
     "objects": (12,),
+    "mismatch": (3, 40),
+    "mismatched objects": (12,),
 }
 
 
@@ -112,7 +116,7 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
 
 
 # r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
-FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "noise": 14}
+FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
 
 
 @pytest.mark.parametrize(("name", "n"), [*(("paper", n) for n in (3, 5, 8, 100)), *FULL.items()])
