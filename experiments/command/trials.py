@@ -20,6 +20,7 @@ from experiments.files import LATEX_MARK, check_writable, write_text
 from experiments.progress import tell
 
 VERDICTS = "verdicts.json"
+WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own statement"}
 
 
 def claims(
@@ -149,8 +150,7 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
             lines.append(indented(f"not on trial: {row['untried']}"))
             continue
         of = " of the source" if row["digest_of_source"] else ""
-        whose = f"{row['origin']} of {row['sentence']}: {row['quote']}" if row["quote"] else row["origin"]
-        lines += [indented(whose), indented(f"digest{of} {row['digest'][:12]}")]
+        lines += [indented(f"{WHOSE[row['origin']]}{row['quote']}"), indented(f"digest{of} {row['digest'][:12]}")]
     return screen(*lines)
 
 
@@ -161,7 +161,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
     lines: list[RenderableType] = []
     for entry in entries(document):
         if entry.quote:
-            lines.append(Text.assemble((f"{entry.outcome}: ", "bold"), entry.quote))
+            lines.append(Text.assemble((f"{entry.outcome}{entry.part}: ", "bold"), entry.quote))
         for row in entry.verdicts:
             lines += _evidence(row)
     return screen(*lines, *summary(document))
