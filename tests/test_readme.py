@@ -130,7 +130,7 @@ def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
     for row in answers():
         numbers = f"{row.common} | {row.counter} | {row.correlation} | {row.shortfall} | {row.towers}"
         assert f"| {row.learner} | {numbers} | `{row.flags}` |\n" in README
-        printed, _ = soberclip(shlex.split(f"{COMMAND} {row.flags}")[1:], tmp_path)
+        printed, _ = soberclip(shlex.split(f"{COMMAND} --learner {row.flags}")[1:], tmp_path)
         for group, number in (("common", row.common), ("counter", row.counter)):
             assert re.search(rf"{group} +│ +{number} ", printed), row
         assert f"correlation {row.correlation} (yours has 0.9), {row.shortfall} points short" in printed
