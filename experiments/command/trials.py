@@ -16,7 +16,7 @@ from rich.text import Text
 from experiments.command.options import Json, Seed
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
-from experiments.files import LATEX_MARK, check_writable, write_text
+from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
 from experiments.progress import tell
 
 VERDICTS = "verdicts.json"
@@ -98,7 +98,9 @@ def check(
     if latex is not None:
         from experiments.page.latex import latex_table  # start-up time
 
-        write_text(latex, latex_table(document, selected, seed, output if prove else None))
+        write_text(
+            output_folder(latex.parent) / latex.name, latex_table(document, selected, seed, output if prove else None)
+        )
         note(f"table: {latex}")
     emit(document, json, verdict_table)
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
