@@ -85,6 +85,13 @@ SpuriousMention = Annotated[
     float,
     *_declared(r"\pi_{\mathrm{spu}}", "probability that a caption mentions the background", "probability", 0.0, 1.0),
 ]
+# At 1 no caption belongs to its image, and there is nothing to learn.
+Mismatch = Annotated[
+    float,
+    *_declared(
+        r"\epsilon", "probability that a caption belongs to another pair, drawn at random", "probability", 0.0, 0.999
+    ),
+]
 
 ImageSide = Annotated[
     int, *_declared(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)

@@ -37,17 +37,17 @@ VERBS = {  # verb: its module, what it does, and examples
     "predict": (
         "synthetic",
         "Accuracy on the common and the counter group at n = infinity, by theory.",
-        "--p-spu 0.99 --mu-spu 2 --sigma-xi 0",
+        "--mu-spu 1.5 --sigma-xi 6 --learner infonce",
     ),
     "simulate": (
         "synthetic",
         "Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.",
-        "--n 1e6 --replicates 200 --mu-spu 2",
+        "--n 1e6 --replicates 200 --mu-spu 1.5 --sigma-xi 6",
     ),
     "train": (
         "synthetic",
         "Train an ensemble of towers by gradient descent, on this machine or under torchrun.",
-        "--loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2",
+        "--steps 2000 --ensemble 3 --mu-spu 1.5 --sigma-xi 1.06 --dim-image 2 --dim-text 2",
     ),
     "show": (
         "synthetic",

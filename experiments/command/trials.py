@@ -43,7 +43,7 @@ def claims(
 
 
 def check(
-    *ids: Annotated[str, Parameter(help="claims or families of claims [default: all]")],
+    *ids: Annotated[str, Parameter(help="claims, families of claims or sentences of papers [default: all]")],
     quick: Annotated[
         bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
     ] = False,

@@ -41,7 +41,7 @@ from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
 from theory.claims.claim import SINGLE, STANDINGS, Claim, kept_axis, operator_error, threshold_at
 from theory.learners.base import Learner
-from theory.population import block_covariance
+from theory.population import block_covariance, latent_cross_covariance
 
 Values = Float[np.ndarray, " R"]
 
@@ -355,7 +355,7 @@ def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values
 def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
     l, grid = world.latents, Worlds.of(world)
     population = np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = block_covariance(grid) * grid.mention
+    population[:l, :l] = latent_cross_covariance(grid)
     streams = (numpy_stream(seed, stream, block) for block in range(-(-size // BLOCK)))
     draws = (cross_covariance(world, n, BLOCK, rng) for rng in streams)
     return np.concatenate([np.linalg.norm(S - population, ord=2, axis=(-2, -1)) for S in draws])[:size]

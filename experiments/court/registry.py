@@ -1,10 +1,6 @@
 """All claims of the project and of a user's file, and how each of the three kinds is decided."""
 
-import runpy
-import sys
-import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stdout
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.published.claims import TableClaim, published_verdict
+from experiments.user_code import run_file
 from simulator.naming import suggestion
 from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
@@ -100,17 +97,18 @@ def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None,
 
 
 def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
-    """The claims with these ids, or in these families ("family/member"); all if `ids` is empty.
+    """The claims with these ids, in these families ("family/member") or about these sentences; all if `ids` is empty.
 
     Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.
     """
+    names_of = {claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available}
     for wanted in ids:
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        names = {name for claim in available for name in (claim.id, claim.id.split("/")[0])}
+        names = set().union(*names_of.values())
         if wanted not in names:
             raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
-    return [claim for claim in available if not ids or {claim.id, claim.id.split("/")[0]} & set(ids)]
+    return [claim for claim in available if not ids or names_of[claim.id] & set(ids)]
 
 
 def question_of(claim_id: str) -> str:
@@ -127,24 +125,11 @@ def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item
 
 
 def claims_of_file(path: Path) -> list[Claim]:
-    """The Claim objects at the top level of a Python file. The file is executed as `python FILE` would.
+    """The Claim objects at the top level of a Python file, which is executed.
 
-    Modules beside it can be imported. What it prints goes to stderr, since stdout is for the verdicts. Raises
-    RequestError if the file cannot be read, raises an error (naming the line), defines no claim, or two with one id.
+    Raises RequestError if the file fails, defines no claim, or two with one id.
     """
-    if not path.is_file():
-        raise RequestError(f"claims file {str(path)!r} does not exist; give a Python file that defines Claim objects")
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        with redirect_stdout(sys.stderr):
-            names = runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
-        words = " ".join(str(error).split())
-        raise RequestError(f"claims file {path}, line {line}: {type(error).__name__}: {words}") from None
-    finally:
-        sys.path.remove(str(path.resolve().parent))
+    names = run_file(path, "claims file")
     unique: dict[str, Claim] = {}
     for value in names.values():
         for claim in value if isinstance(value, list | tuple) else [value]:

@@ -120,7 +120,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
     ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
     interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
-    steps = COARSE if claim.quantity in STANDINGS else 40
+    steps = COARSE if claim.quantity in STANDINGS or claim.quantifier == "on average" else 40
     return Verdict(
         **words_of(claim),
         verdict=ruling.decision,

@@ -42,7 +42,10 @@ def measured(verdict: Verdict) -> str:
     if not verdict["interval"]:
         return number(verdict["measured"])
     low, high = map(number, verdict["interval"])
-    return f"{number(verdict['measured'])}, {100 * verdict.get('level', LEVEL):g}% interval {low} to {high}"
+    found = f"{number(verdict['measured'])}, {100 * verdict.get('level', LEVEL):g}% interval {low} to {high}"
+    if kind_of(verdict) != "trained" or verdict["relation"] != "=" or not verdict["predicted"]:
+        return found
+    return f"{found}, {verdict['measured'] - verdict['predicted']:+.4f} off"
 
 
 def claimed(verdict: Verdict) -> str:
@@ -88,9 +91,9 @@ def how(verdict: Verdict) -> str:
         case "published":
             return "from the published tables"
         case "trained" if verdict.get("stored"):
-            return f"stored verdict of a training on {verdict['date']}"
+            return f"stored verdict of a training on {verdict['date']}, {_trainings(verdict)}"
         case "trained":
-            return f"trained now, {verdict['replicates']} models per case"
+            return f"trained now, {_trainings(verdict)}"
     if verdict.get("quantifier") == "on average":
         return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
     if verdict.get("quantifier") == "somewhere":
@@ -106,6 +109,11 @@ def how(verdict: Verdict) -> str:
     return (
         f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
     )
+
+
+def _trainings(verdict: Verdict) -> str:
+    cases = len(verdict["cases"])
+    return f"{cases} case{'s' if cases > 1 else ''} of {verdict['replicates']} models"
 
 
 def shown_by(verdict: Verdict) -> str:

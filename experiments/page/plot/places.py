@@ -52,7 +52,8 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     _check_time(dataset, like, worlds[known & few], what)
 
     found = np.full((3, like.size), np.nan)  # value, low, high
-    ends = _stored_ends(dataset, prefix, like)
+    names = [f"{prefix}{group}_{end}" for group in GROUPS for end in ("low", "high")]
+    ends = np.stack([_flat(dataset, name, like, np.nan) for name in names])
     replicated = np.isfinite(draws).all(axis=(0, 1)) & (len(draws) > 1)
     bounded = np.isfinite(ends).all(axis=0) & ~replicated
     for cells, kind in ((replicated, "draws"), (bounded, "ends"), (~replicated & ~bounded, "mean")):
@@ -60,7 +61,8 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
         if len(cells):
             found[:, cells] = _place(kind, worlds[cells], draws[..., cells], ends[:, cells], PLACES.index(what))
 
-    codes = np.where(known & np.isnan(found[0]), np.where(few, reason, reason + 1), _codes(dataset, prefix, like))
+    codes = _flat(dataset, f"{prefix}undefined", like, 0)
+    codes = np.where(known & np.isnan(found[0]), np.where(few, reason, reason + 1), codes)
     made = {prefix + what: found[0], f"{prefix}undefined": codes}
     if np.isfinite(found[1]).any():
         made |= {f"{prefix}{what}_low": found[1], f"{prefix}{what}_high": found[2]}
@@ -79,26 +81,16 @@ def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, numbe
     return np.array([value, *(found.interval[number] if found.interval else np.full((2, *value.shape), np.nan))])
 
 
-def _stored_ends(dataset: xr.Dataset, prefix: str, like: xr.DataArray) -> np.ndarray:
-    """The ends of the intervals of both accuracies that the study holds, one row each; nan where it holds none."""
-    names = [f"{prefix}{group}_{end}" for group in GROUPS for end in ("low", "high")]
-    if names[0] not in dataset:
-        return np.full((4, like.size), np.nan)
-    return np.stack([dataset[name].transpose(*like.dims).values.ravel() for name in names])
-
-
-def _codes(dataset: xr.Dataset, prefix: str, like: xr.DataArray) -> np.ndarray:
-    """Why cells have no accuracies, as indices of the legend."""
-    name = f"{prefix}undefined"
-    return dataset[name].transpose(*like.dims).values.ravel() if name in dataset else np.zeros(like.size, int)
+def _flat(dataset: xr.Dataset, name: str, like: xr.DataArray, otherwise: float) -> np.ndarray:
+    """A variable in the order of the cells; a constant where the study does not have it."""
+    return dataset[name].transpose(*like.dims).values.ravel() if name in dataset else np.full(like.size, otherwise)
 
 
 def _worlds(dataset: xr.Dataset, study: Study, like: xr.DataArray) -> Worlds:
     """The world of each cell, in one row."""
-    varied = {str(d): dataset[d] for d in like.dims if d in World.model_fields}
-    varied = {name: values.broadcast_like(like).transpose(*like.dims).values.ravel() for name, values in varied.items()}
-    p_spu = np.full(like.size, study.world.p_spu)
-    return Worlds.of(study.world).replace(**{"p_spu": p_spu, **varied})
+    axes = [str(d) for d in like.dims if d in World.model_fields]
+    varied = {name: dataset[name].broadcast_like(like).transpose(*like.dims).values.ravel() for name in axes}
+    return Worlds.of(study.world).replace(**{"p_spu": np.full(like.size, study.world.p_spu), **varied})
 
 
 def _check_time(dataset: xr.Dataset, like: xr.DataArray, worlds: Worlds, what: str) -> None:

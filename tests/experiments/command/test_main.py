@@ -69,8 +69,8 @@ def test_every_way_to_simulate(soberclip, arguments):
     assert run.status == 0, run.err
     d = run.document
     assert d["method"] == ("direct" if "direct" in arguments or "--learner" in arguments else "exact")
-    assert (d["predicted"] is None) == ("max-margin" in arguments)
-    if d["predicted"] and "500" not in arguments:
+    assert d["predicted"]
+    if not {"40", "500"} & set(arguments):
         assert d["common"] == pytest.approx(d["predicted"]["common"], abs=0.05)
 
 

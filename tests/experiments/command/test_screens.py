@@ -58,13 +58,15 @@ def test_a_verdict_is_complete_at_any_width(width):
         assert part in words(text)
 
 
-def test_a_pipe_gets_unbroken_ids_and_three_lines_per_claim(soberclip):
+def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     run = soberclip("check", "xue-data-model-1", "--quick")
     lines = run.out.splitlines()
     assert lines[0].startswith("holds: Paraphrase: the accuracies of contrastive learning in data model 1")
-    assert lines[1].split() == ["supported", "xue-data-model-1/common"]
-    assert lines[4].split() == ["supported", "xue-data-model-1/counter"]
-    assert lines[7:9] == ["Of 1 published statement 1 holds: 1 was tried in this run.", "Claim by claim: 2 supported."]
+    heads = [line.split() for line in lines if line.startswith("supported")]
+    assert heads == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
+    assert "Of 1 published statement 1 holds: 1 was tried in this run." in lines
+    assert "Claim by claim: 2 supported." in lines
+    assert 80 < max(map(len, lines)) <= 100
 
 
 def test_stored_and_table_claims_are_counted_separately():
