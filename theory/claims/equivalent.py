@@ -83,7 +83,7 @@ CLAIMS = [
     correlation(
         id="equivalent/name-above-half",
         statement="Asked by name, it acts like the ideal classifier of a world with a correlation of at least 1/2.",
-        formula=r"p'\geq\tfrac{1}{2}",
+        formula=r"p'\geq\frac{1}{2}",
         relation=">=",
         domain=OWN_TEXT_NOISE,
         prediction=lambda x: 0.5,
