@@ -11,7 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.gaussian.statistics import labelled_moments, projected_critics, truncated_critics
+from simulator.gaussian.statistics import (
+    labelled_moments,
+    projected_critics,
+    projected_off_background_critics,
+    truncated_critics,
+)
 from simulator.world import Attribute, World
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin, Printed
 from theory.learners.base import Learner
@@ -42,6 +47,8 @@ class Estimator(NamedTuple):
 
 
 def _linear_law(world, learner: LinearCLIP, n, replicates, seed, stream):
+    if learner.projected:
+        return projected_off_background_critics(world, learner.prompt, n, replicates, seed, stream)
     if learner.embed_dim is None:
         return projected_critics(world, learner.prompt, n, replicates, seed, stream)
     return truncated_critics(world, learner.prompt, n, replicates, seed, learner.embed_dim, stream)
@@ -57,7 +64,7 @@ _TABLE: dict[type[Learner], Estimator] = {
     LinearCLIP: Estimator(exact=_linear_law, fit="linear", captions=True),
     LeastSquares: Estimator(exact=_least_squares_law, fit="least-squares"),
     Logistic: Estimator(fit="logistic"),
-    MaxMargin: Estimator(fit="max-margin"),
+    MaxMargin: Estimator(fit="max-margin", images=True),  # few pairs in few dimensions can be separated
     InfoNCE: Estimator(images=True),
     Bayes: Estimator(images=True),
     Printed: Estimator(),  # a formula that is not trained
@@ -86,14 +93,15 @@ def estimator_of(learner: Learner) -> Estimator:
 def has_exact_law(learner: Learner, world: World) -> bool:
     """Whether the exact law of the learner given n pairs is known in worlds of this shape."""
     return estimator_of(learner).exact is not None and _exact_law_applies(
-        learner, world.classes, world.dim_image, world.dim_text, len(world.attribute)
+        learner, world.classes, world.dim_image, world.dim_text, len(world.attribute), world.mismatch > 0
     )
 
 
 @lru_cache(maxsize=256)
-def _exact_law_applies(learner: Learner, classes: int, dim_image: int, dim_text: int, attributes: int) -> bool:
+def _exact_law_applies(learner: Learner, classes: int, dim_image: int, dim_text: int, attributes: int, mismatch: bool):
     further = tuple(Attribute() for _ in range(attributes))
-    world = World(classes=classes, dim_image=dim_image, dim_text=dim_text, attribute=further)
+    mismatched = 0.5 if mismatch else 0.0
+    world = World(classes=classes, dim_image=dim_image, dim_text=dim_text, attribute=further, mismatch=mismatched)
     try:
         next(estimator_of(learner).exact(world, learner, 1000, 1, 0, "probe"))
     except ValueError:

@@ -18,6 +18,7 @@ from experiments.errors import RequestError, RunError
 
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"
+LATEX_MARK = "% written by soberclip check --latex"
 MARKED_BYTES = 65_536  # searched for a mark at each end of a file
 
 

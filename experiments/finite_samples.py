@@ -3,21 +3,27 @@
 exact law     the statistics of n pairs are sampled from their exact law (simulator.gaussian.statistics)
 drawn pairs   n pairs are drawn one by one (simulator.gaussian.pairs), and the learner is fitted to them
 drawn images  a population rule is applied to test images of each group
-even images   the same with scrambled Sobol points as images; a replicate is a scramble
+even images   the same on images that fill a grid of quantiles evenly
 
 Functions import what they need when they run, for start-up time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import ndtri
 
 from experiments.estimators import estimator_of
 from simulator.accuracy import Accuracy
-from simulator.gaussian.critic import LinearCritic, gaussian_points
-from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
+from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.statistics import (
+    covariance_critic,
+    decision_prompts,
+    first_coordinates,
+    without_background,
+)
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -27,7 +33,7 @@ Route = Literal["exact law", "drawn pairs", "drawn images", "even images"]
 OF_RULES: tuple[Route, ...] = ("drawn images", "even images")  # nothing is trained
 
 IMAGES = 20_000  # test images per rule, when it is compared with one training run
-EVEN = 10  # log2 of the even images per group: replicates scatter by about .002, where drawn images scatter by .016
+EVEN = 24  # replicates of 24^2 images per group scatter by about .004, where drawn images scatter by .02
 
 
 class Unmeasurable(ArithmeticError):
@@ -115,8 +121,10 @@ def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI 
 
 def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: str):
     q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
+    frames = first_coordinates(world)
     for S in _covariances(samples):
-        yield covariance_critic(S, q, first_coordinates(world), learner.embed_dim)
+        own = without_background(S, q, frames[1], world) if learner.projected else q
+        yield covariance_critic(S, own, frames, learner.embed_dim)
 
 
 def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):
@@ -152,11 +160,18 @@ def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Ac
     return Accuracy(*(sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) / half for g in (0, 1)))
 
 
-def even_accuracy(learner: Learner, world: World, rng: np.random.Generator) -> Float[np.ndarray, " 2"]:
-    """(common, counter) of a rule on one scramble of 2^EVEN images, moved to the mean of every group of the mixture."""
-    mixture, l = world.mixture(), world.latents
-    noise = np.sqrt(mixture.variances + world.nu_image) * gaussian_points(l, EVEN, rng)
-    images = mixture.means[:, None] + noise  # (G, N, l)
-    labels = np.repeat(mixture.labels, len(noise))
-    right = _right(learner.scores(world, images.reshape(-1, l)), labels)
-    return mixture.group_average(right.reshape(len(images), -1).mean(axis=1))
+def even_accuracies(
+    learner: Learner, world: World, seed: int, stream: str, replicates: Sequence[int]
+) -> Float[np.ndarray, "R 2"]:
+    """(common, counter) of a rule on EVEN^2 images per group of a mixture with two latents, one row per replicate.
+
+    Each cell of a grid of quantiles has one uniform point. Only cells on the decision boundary add to the scatter, and
+    they are independent, so that a mean over replicates is nearly normal.
+    """
+    mixture, cells = world.mixture(), np.stack(np.indices((EVEN, EVEN)), axis=-1)
+    uniform = np.stack([numpy_stream(seed, stream, r).random(cells.shape) for r in replicates])
+    normal = ndtri(np.maximum((cells + uniform) / EVEN, 2.0**-65)).reshape(len(replicates), -1, 2)
+    images = mixture.means[:, None, None] + np.sqrt(mixture.variances + world.nu_image) * normal  # (G, R, N, l)
+    labels = np.repeat(mixture.labels, normal[..., 0].size)
+    right = _right(learner.scores(world, images.reshape(-1, 2)), labels)
+    return mixture.group_average(right.reshape(images.shape[:-1]).mean(axis=-1).T)

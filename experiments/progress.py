@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PATIENCE = 3.0  # seconds before anything appears
-SILENCE = 30.0  # seconds between two lines in a pipe
+SILENCE = 10.0  # seconds between two lines in a pipe
 
 
 def say(line: str) -> None:
@@ -103,11 +103,12 @@ def _lines(description: str, total: int | None) -> Callable[..., None]:
     def advance(more: int, now: str = "") -> None:
         nonlocal done
         done += more
-        if total is None or done == total:
+        if total is None or done in (0, total):
             return
         seconds = monotonic() - began
-        left = f", about {seconds / done * (total - done):.0f} s left" if done else ""
-        report(f"{description}: {done} of {total} after {seconds:.0f} s{left}{now and f'; now {now}'}")
+        left = seconds / done * (total - done)
+        now = now and f"; now {now}"
+        report(f"{description}: {done} of {total} after {seconds:.0f} s, about {left:.0f} s left{now}")
 
     return advance
 

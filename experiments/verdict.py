@@ -116,7 +116,7 @@ class Verdict:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
 
 
-def words_of(claim: Any) -> dict[str, str]:
+def words_of(claim: Any) -> dict[str, Any]:
     """The fields of a verdict that are the claim's own words."""
     return {name: getattr(claim, "id" if name == "claim" else name) for name in WORDS}
 

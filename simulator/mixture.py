@@ -4,8 +4,9 @@ Exact laws and slow oracles need it; the closed forms use the world's symmetry a
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -31,6 +32,7 @@ class Mixture:
     mention: Float[np.ndarray, " B"]
     block: Int[np.ndarray, " l"]
     classes: int
+    mismatch: float
 
     @property
     def common(self) -> np.ndarray:
@@ -51,6 +53,43 @@ class Mixture:
         rows = np.array(list(product(*options)))
         probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
         return rows[:, self.block], probability
+
+    @cached_property
+    def pairs(self) -> list["PairedGroups"]:
+        """The groups of pairs, one entry per caption mask; then those of images with captions of other pairs.
+
+        Such an image and caption are independent. Only what both show matters, not their labels.
+        """
+        masks, probability = self.masks()
+        means = [np.concatenate([self.means, b * self.means], axis=1) for b in masks]
+        every = [
+            PairedGroups((1 - self.mismatch) * self.weights * chance, mean, b, True)
+            for mean, b, chance in zip(means, masks, probability, strict=True)
+        ]
+        if not self.mismatch:
+            return every
+        image, which = np.unique(self.means, axis=0, return_inverse=True)
+        weight = np.bincount(which.ravel(), self.weights)
+        if len(weight) ** 2 * len(self.variances) > LARGEST_MIXTURE:
+            raise ValueError(
+                f"mismatch = {self.mismatch:g} with {len(weight):,} different groups makes {len(weight) ** 2:,} pairs "
+                "of them, too many for an exact law; draw the pairs"
+            )
+        both = np.outer(weight, weight).ravel()
+        first, second = np.repeat(image, len(image), axis=0), np.tile(image, (len(image), 1))
+        return every + [
+            PairedGroups(self.mismatch * both * chance, np.concatenate([first, b * second], axis=1), b, False)
+            for b, chance in zip(masks, probability, strict=True)
+        ]
+
+
+class PairedGroups(NamedTuple):
+    """Groups of pairs with one caption mask; `linked` if image and caption share their latents."""
+
+    weights: Float[np.ndarray, " G"]
+    means: Float[np.ndarray, "G two_l"]
+    mask: Float[np.ndarray, " l"]
+    linked: bool
 
 
 def class_means(classes: int) -> Float[np.ndarray, "K width"]:
@@ -89,6 +128,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         mention=mention,
         block=np.repeat(np.arange(1 + J), width),
         classes=K,
+        mismatch=world.mismatch,
     )
 
 

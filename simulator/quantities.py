@@ -85,6 +85,13 @@ SpuriousMention = Annotated[
     float,
     *_declared(r"\pi_{\mathrm{spu}}", "probability that a caption mentions the background", "probability", 0.0, 1.0),
 ]
+# At 1 no caption belongs to its image, and there is nothing to learn.
+Mismatch = Annotated[
+    float,
+    *_declared(
+        r"\epsilon", "probability that a caption belongs to another pair, drawn at random", "probability", 0.0, 0.999
+    ),
+]
 
 ImageSide = Annotated[
     int, *_declared(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)
@@ -130,5 +137,11 @@ MEASURED = {
     "drop": Quantity(r"\Delta", "common minus counter accuracy", "fraction"),
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
     "worst": Quantity(r"\min", "smaller of the two group accuracies", "fraction"),
+    "equivalent-correlation": Quantity(
+        r"p'", "equivalent correlation, that of the world whose ideal classifier has this drop", "probability"
+    ),
+    "shortfall": Quantity(
+        r"r", "shortfall, the accuracy that both groups lack against the ideal classifier of this drop", "fraction"
+    ),
     "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
 }

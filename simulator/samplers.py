@@ -108,6 +108,15 @@ def check_shares(worlds: World | Worlds) -> None:
             )
 
 
+def check_mismatch(sampler: Sampler, worlds: World | Worlds) -> None:
+    """Raise ValueError if mismatched captions are to be contradicted for three classes or more."""
+    if sampler.swaps and np.any((np.asarray(worlds.classes) > 2) & (np.asarray(worlds.mismatch) > 0)):
+        raise ValueError(
+            "captions of three or more classes are contradicted by the background of their own image, which a "
+            "mismatched caption does not have; choose mismatch = 0, or two classes"
+        )
+
+
 def group_numbers(labels, backgrounds, classes: int):
     """K y + a of every pair."""
     return labels * classes + backgrounds[..., 0]

@@ -6,6 +6,7 @@ Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_
 K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
+With probability `mismatch`, the same in every class, a caption belongs to another pair, drawn at random.
 With `views` the same labels, objects, attributes and mentions are shown in pictures and sentences instead
 (`simulator.pixels`); such a world has no latents.
 
@@ -89,6 +90,7 @@ class World(Checked):
     mention_inv: q.InvariantMention = 1.0
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
+    mismatch: q.Mismatch = 0.0
     attribute: tuple[Attribute, ...] = Field(
         default=(), max_length=MOST_ATTRIBUTES, description="further spurious attributes, 4 at most"
     )
@@ -222,7 +224,7 @@ class Worlds:
     p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, sigma_xi_text, dim_image, dim_text, classes
         The given value or World's default; frozen. A number if all worlds share it. Worlds of pixels have no mu, sigma
         or dim: these names raise ValueError, so closed forms raise it, too.
-    mention_inv, mention_spu, p_inv, attribute, views
+    mention_inv, mention_spu, p_inv, mismatch, attribute, views
         Likewise.
     shape
         Broadcast shape of all fields.
@@ -253,6 +255,7 @@ class Worlds:
     mention_inv: Numbers
     mention_spu: Numbers
     p_inv: Numbers
+    mismatch: Numbers
     attribute: tuple[_Further, ...]
     views: Pixels | None
     shape: tuple[int, ...]

@@ -32,7 +32,19 @@ class DrawnPairs(NamedTuple):
 
 
 def structural_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generator, frames) -> DrawnPairs:
-    """Wang et al., Definition 6.1, and its K-class and several-attribute versions, equation by equation."""
+    """Wang et al., Definition 6.1, and its K-class and several-attribute versions, equation by equation.
+
+    With `mismatch`, some captions are those of a second set of pairs.
+    """
+    pairs = _matched_pairs(world, shape, rng, frames)
+    if not world.mismatch:
+        return pairs
+    stray = rng.random(shape) < world.mismatch
+    others = _matched_pairs(world, shape, rng, frames).texts
+    return pairs._replace(texts=np.where(stray[..., None], others, pairs.texts))
+
+
+def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generator, frames) -> DrawnPairs:
     K = world.classes
     y = rng.integers(K, size=shape)
 
@@ -109,7 +121,10 @@ def joint_covariance(world: World) -> np.ndarray:
             second += weight * pi * (np.outer(mean, mean) + view @ np.diag(mixture.variances) @ view.T)
             first += weight * pi * mean
     noise = np.repeat([world.nu_image, world.nu_text], l)
-    return second - np.outer(first, first) + np.diag(noise)
+    covariance = second - np.outer(first, first) + np.diag(noise)
+    covariance[:l, l:] *= 1 - world.mismatch
+    covariance[l:, :l] *= 1 - world.mismatch
+    return covariance
 
 
 def latent_cross_covariance(world: World) -> np.ndarray:

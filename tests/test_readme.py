@@ -24,9 +24,8 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import all_claims
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
-from experiments.page.text import ANSWER_WORLD, answer, at_length, setting
-from simulator.world import World
-from theory.learners import named
+from experiments.page.front import trained_towers
+from experiments.page.text import COMMAND, TRIAL, WORLD, answer, answers, at_length, setting
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,7 +43,7 @@ def blocks(language: str, page: str = README) -> list[str]:
 
 def test_the_first_page_is_short():
     assert len(README.splitlines()) <= 150
-    assert README.index("## The answer") < README.index("![") < README.index("## Ask your own question")
+    assert README.index(answer()) < README.index("## The answer") < README.index("## Ask your own question")
 
 
 def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
@@ -70,7 +69,8 @@ def report(tmp_path_factory):
 
 
 def test_set_up_is_two_commands_and_ci_runs_the_second():
-    first, second = map(str.strip, blocks("bash"))
+    (both,) = blocks("bash")
+    first, second = both.splitlines()
     assert first == "python -m pip install -e . && soberclip reproduce"
     assert second == 'python -m pip install -e ".[test]" && python -m pytest'
     assert second in (ROOT / ".ci" / "run").read_text()
@@ -119,36 +119,35 @@ def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_check
 def test_the_readme_has_the_answer_of_the_report(report):
     page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
     shares = json.loads((report[0] / "maps.json").read_text())["shares"]
-    assert setting() in README
-    for sentence in answer():
-        assert f"- {sentence}\n" in README
-        assert sentence in page
-    for sentence in at_length(shares):
-        assert sentence in page
+    for words in (answer(), *setting(), *at_length(shares)):
+        assert words in page
 
 
-def test_commands_print_the_numbers_of_the_answer(tmp_path):
-    for common, counter, command in re.findall(r"([\d.]+)/([\d.]+) %[^(]*\(`(soberclip [^`]+)`\)", README):
-        printed, _ = soberclip(shlex.split(command)[1:], tmp_path)
-        assert re.search(rf"common +│ +{common} ", printed), command
-        assert re.search(rf"counter +│ +{counter} ", printed), command
+def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
+    assert answer() in README
+    assert all(words in README for words in setting())
+    assert trained_towers(TRIAL)[0].world.nu_image == pytest.approx(WORLD.nu_image)
+    for row in answers():
+        numbers = f"{row.common} | {row.counter} | {row.correlation} | {row.shortfall} | {row.towers}"
+        assert f"| {row.learner} | {numbers} | `{row.flags}` |\n" in README
+        printed, _ = soberclip(shlex.split(f"{COMMAND} --learner {row.flags}")[1:], tmp_path)
+        for group, number in (("common", row.common), ("counter", row.counter)):
+            assert re.search(rf"{group} +│ +{number} ", printed), row
+        assert f"correlation {row.correlation} (yours has 0.9), {row.shortfall} points short" in printed
 
 
-def test_the_picture_of_the_answer_is_described_by_its_numbers():
-    described = re.search(r"!\[([^]]+)\]\(\.readme/answer\.svg\)", README)[1]
-    stays, falls = described.split("The others fall")
-    counter = lambda name, prompt, p: named(name, prompt=prompt).accuracy(World(**ANSWER_WORLD, p_spu=p)).counter  # noqa: E731
-    assert {f"{100 * counter('infonce', 'name', p):.0f}" for p in (0.5, 0.7, 0.9, 1.0)} == {"84"}
-    assert "stays at 84 %" in stays
-    others = {
-        "linear CLIP asked by the average caption": ("linear", "mean"),
-        "InfoNCE asked by the average caption": ("infonce", "mean"),
-        "linear CLIP asked by name": ("linear", "name"),
-        "logistic regression": ("logistic", None),
-    }
-    assert sorted(others, key=falls.index) == sorted(others, key=lambda words: counter(*others[words], 0.7))
-    assert "below 20 %" in falls
-    assert max(counter(*who, 1.0) for who in others.values()) < 0.2
+def test_the_first_page_opens_with_the_picture_and_describes_it():
+    picture = re.search(r'<img [^>]*src="\.readme/equivalent\.svg" alt="([^"]+)">', README)
+    assert (ROOT / ".readme" / "equivalent.svg").is_file()
+    assert picture.start() < README.index(answer()) < README.index("\n## ")
+    caption, name, supervised = (float(answers()[k].correlation) - WORLD.p_spu for k in (1, 0, 4))
+    for words, holds in (
+        ("CLIP asked by the average caption lies far above it", caption > 0.05),
+        ("CLIP asked by the class name far below it", name < -0.2),
+        ("supervised learning near it", abs(supervised) < 0.03),
+    ):
+        assert words in picture[1]
+        assert holds, words
 
 
 def test_pictures_and_pages_exist():
@@ -240,9 +239,18 @@ def test_check_judges_the_claims_file(tmp_path):
     assert (verdict["claim"], verdict["verdict"]) == ("loud-backgrounds-fool-clip", "supported")
 
 
+def test_the_learner_of_the_first_page_runs_from_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(mitigations, "MITIGATIONS", dict(mitigations.MITIGATIONS))
+    (tmp_path / "own.py").write_text(python_blocks()["own"])
+    command = re.search(r"`soberclip (predict --learner own\.py:\w+)`", README)[1]
+    world = "--mu-spu 1.5 --sigma-xi 6 --mention-spu 0.5"
+    stdout, _ = soberclip([*command.split(), *world.split(), "--json"], tmp_path)
+    assert f"{json.loads(stdout)['counter']:.4f}" == promised(python_blocks()["own"])[0]
+
+
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
-    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
-    photos = "inspect evaluate score published compare discover compose law"
+    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
+    photos = "inspect evaluate score published compare discover compose"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
     helps = capsys.readouterr().out

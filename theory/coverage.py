@@ -39,9 +39,10 @@ def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     plain = np.all(worlds.mention == 1) and world.p_inv == 1 and not world.attribute
     if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
         return None
+    matched = (1 - world.mismatch) * pairs  # the others are spread like independent images and captions
     best = [_best_pmi(world, worlds, latent_prompts(worlds, prompt), group) for group in (0, 1)]
-    common, counter = (float(np.mean(values < -np.log(pairs))) for values in best)
-    needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best)
+    common, counter = (float(np.mean(values < -np.log(matched))) for values in best)
+    needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best) / (1 - world.mismatch)
     return Unseen(common, counter, needed)
 
 

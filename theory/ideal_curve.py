@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize.elementwise import find_root
-from scipy.special import expit, stdtrit
+from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import Accuracy, Interval, Numbers
 from simulator.world import World, Worlds
@@ -31,6 +31,9 @@ NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on
 SMALLEST_CHANGE = 1e-8  # of the ideal drop, which is known to about 1e-9
 MOST_CLASSES = 10
 ROUNDING = 1e-12  # of an accuracy
+FEW = 8  # worlds with a curve of three classes or more in common; more than these interpolate it
+STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
+NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -41,7 +44,7 @@ class EquivalentInterval(NamedTuple):
     Attributes
     ----------
     correlation, shortfall
-        (low, high) of each.
+        (low, high) of each. A shortfall below 0 throughout contradicts the world: no classifier has these accuracies.
     level
         Coverage, a probability.
     """
@@ -88,13 +91,13 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     world
         One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
     accuracy
-        Accuracies on the groups, of the grid's shape or one pair for all. Its interval, if any, gives the result's
+        Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
         interval at the same level: every pair of accuracies within it has its p' and r within the result's.
 
     Returns
     -------
     Equivalent
-        Arrays of the grid's shape. The correlation is nan where the background or the accuracies carry no information
+        Arrays of the common shape. The correlation is nan where the background or the accuracies carry no information
         about it: mu_spu = 0, or an ideal drop that is constant around the classifier's.
 
     Raises
@@ -112,14 +115,20 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     (0.9, 0.0)
     """
     worlds = Worlds.of(world)
-    curve, accuracy = IdealCurve(worlds), _of_shape(accuracy, worlds.shape)
-    if worlds.shape and not curve.two_classes:  # points of one world at a time
-        return _joined([equivalent(worlds[i], accuracy[i]) for i in np.ndindex(worlds.shape)], worlds)
-    correlation, shortfall = curve.place(*accuracy)
-    if accuracy.interval is None:
-        return Equivalent(correlation, shortfall)
-    ends = (np.clip(x, 0, 1) for pair in accuracy.interval[:2] for x in pair)
-    return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=accuracy.interval.level))
+    shape = np.broadcast_shapes(worlds.shape, np.shape(accuracy.common))
+    if shape != worlds.shape:
+        worlds = worlds.replace(p_spu=np.broadcast_to(worlds.p_spu, shape))
+    accuracy = _of_shape(accuracy, shape)
+
+    def place(curve: IdealCurve, some) -> Equivalent:
+        own = accuracy[some]
+        correlation, shortfall = curve.place(*own)
+        if own.interval is None:
+            return Equivalent(correlation, shortfall)
+        ends = (np.clip(x, 0, 1) for pair in own.interval[:2] for x in pair)
+        return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=own.interval.level))
+
+    return _on_curves(worlds, place)
 
 
 def equivalent_of_draws(
@@ -134,7 +143,7 @@ def equivalent_of_draws(
     Parameters
     ----------
     world
-        One world, or a grid of any shape with two classes.
+        One world, or a grid of any shape.
     draws
         (common, counter) of independent replicates.
     shared
@@ -150,9 +159,13 @@ def equivalent_of_draws(
     ValueError
         In the same cases as `equivalent`.
     """
-    curve, (common, counter) = IdealCurve(Worlds.of(world)), draws.mean(axis=0)
-    correlation, shortfall = curve.place(common, counter)
     sources = [draws] if shared is None else [draws, shared]
+    return _on_curves(Worlds.of(world), lambda curve, some: _of_draws(curve, [x[:, :, *some] for x in sources]))
+
+
+def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ 2 *w"]]) -> Equivalent:
+    common, counter = sources[0].mean(axis=0)
+    correlation, shortfall = curve.place(common, counter)
     if min(map(len, sources)) == 1:
         return Equivalent(correlation, shortfall)
     V_c, V_k, C = np.sum([_covariance_of_mean(source) for source in sources], axis=0)
@@ -165,7 +178,12 @@ def equivalent_of_draws(
         V = lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C
         margin = t * np.sqrt(np.maximum(V, 0.0))
         low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
-    return Equivalent(correlation, shortfall, EquivalentInterval(ends, (np.maximum(low, 0.0), high), LEVEL))
+    return Equivalent(correlation, shortfall, EquivalentInterval(ends, _possible(low, high), LEVEL))
+
+
+def _possible(low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
+    """An interval of the shortfall without its negative part, unless no other part is left."""
+    return np.where(high < 0, low, np.maximum(low, 0.0))[()], high
 
 
 def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
@@ -187,18 +205,33 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     return Accuracy(wide(accuracy.common), wide(accuracy.counter), ends)
 
 
-def _joined(found: list[Equivalent], worlds: Worlds) -> Equivalent:
-    """The results of a grid's worlds in its shape."""
-    correlation, shortfall = (np.reshape(values, worlds.shape) for values in zip(*found, strict=True))
-    if found[0].interval is None:
-        return Equivalent(correlation, shortfall)
-    ends = np.array([each.interval[:2] for each in found]).T.reshape(2, 2, *worlds.shape)  # low or high, number
-    intervals = tuple(tuple(ends[:, number]) for number in (0, 1))
-    return Equivalent(correlation, shortfall, EquivalentInterval(*intervals, found[0].interval.level))
+def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent]) -> Equivalent:
+    """The results of `place`, which gets a curve and the index of its worlds.
+
+    One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
+    """
+    curve = IdealCurve(worlds)
+    if curve.two_classes or not worlds.shape:
+        return place(curve, ())
+    alike: dict[World, list[int]] = {}
+    for i in range(worlds.size):
+        alike.setdefault(curve.worlds.world(i).replace(p_spu=0.5), []).append(i)
+    numbers, level = np.full((6, worlds.size), np.nan), None
+    for some in alike.values():
+        found = place(IdealCurve(curve.worlds[some]), np.unravel_index(some, worlds.shape))
+        numbers[:2, some] = tuple(found)
+        if found.interval is not None:
+            numbers[2:, some], level = np.concatenate(found.interval[:2]), found.interval.level
+    correlation, shortfall, *ends = numbers.reshape(6, *worlds.shape)
+    interval = None if level is None else EquivalentInterval(tuple(ends[:2]), tuple(ends[2:]), level)
+    return Equivalent(correlation, shortfall, interval)
 
 
 class IdealCurve:
-    """c*, k* and their inverses for a grid of worlds with two classes, or for one world with more."""
+    """c*, k* and their inverses for a grid of worlds with two classes.
+
+    With more classes, worlds may differ in their correlation alone.
+    """
 
     def __init__(self, worlds: Worlds):
         if worlds.views is not None:
@@ -241,7 +274,7 @@ class IdealCurve:
         low = np.maximum(self.with_drop(c_L - k_U), self._inverse(lambda ideal: ideal.common, c_L))
         high = np.minimum(self.with_drop(c_U - k_L), self._inverse(lambda ideal: -ideal.counter, -k_L))
         least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return EquivalentInterval((low, high), (np.maximum(least, 0.0), most), level)
+        return EquivalentInterval((low, high), _possible(least, most), level)
 
     @cached_property
     def _ends(self) -> list[Accuracy]:
@@ -276,8 +309,27 @@ class IdealCurve:
         lam = np.clip(lam, *expit(_LOG_ODDS))
         if self.two_classes:
             return Bayes().accuracy(self.worlds[index].replace(p_spu=lam))
-        sampled = [many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0) for p in lam]
-        return Accuracy(*np.transpose(sampled))
+        if self.worlds.size > FEW:
+            return Accuracy(*self._table(logit(lam)).T)
+        return Accuracy(*np.transpose([self._sampled(p) for p in lam]))
+
+    def _sampled(self, p: float) -> Float[np.ndarray, " 2"]:
+        return many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0)
+
+    @cached_property
+    def _table(self) -> Callable[[np.ndarray], np.ndarray]:
+        """(c*, k*) as a function of lambda's log odds, by cubics between nodes."""
+        from scipy.interpolate import PchipInterpolator  # start-up time
+
+        nodes = {h: self._sampled(expit(h)) for h in np.linspace(*_LOG_ODDS, 9)}
+        while True:
+            h = np.array(sorted(nodes))
+            change, gap = np.diff([nodes[x][0] - nodes[x][1] for x in h]), np.diff(h)
+            wide = (change > STEP) & (gap > NARROW) | (change > STEP / 32) & (gap > WIDE)
+            if not wide.any():
+                return PchipInterpolator(h, [nodes[x] for x in h])
+            for x in (h[:-1] + h[1:])[wide] / 2:
+                nodes[x] = self._sampled(expit(x))
 
     @cached_property
     def _parts(self) -> list[Part]:

@@ -5,8 +5,10 @@ first, then one per attribute). Letters, per block b: mu_b mean, sigma_b scale, 
 D_b = p_b - (1 - p_b)/(K - 1) correlation with the label (p_b = p_inv for the invariant block, 1 in the papers).
 
     C_bb' = mu_b mu_b' D_b D_b' / kappa  (b != b'),   C_bb = mu_b^2 / kappa + sigma_b^2,   kappa = 1 (K = 2) or K
-    M* = S/rho -> D_I C diag(pi) D_T' / rho        (see simulator.gaussian.statistics for finite n)
+    M* = S/rho -> (1 - eps) D_I C diag(pi) D_T' / rho     (see simulator.gaussian.statistics for finite n)
     u = C diag(pi) q                               weight on each block for the prompt coefficients q
+
+eps is the share of captions that belong to other pairs. It makes all scores smaller and changes no decision.
 
 The binary C is the covariance of section 6 of Wang et al. with the means kept:
 [[alpha^2 + sigma_inv^2, alpha beta m0], [alpha beta m0, beta^2 + sigma_spu^2]], m0 = 2p - 1.
@@ -18,6 +20,8 @@ from jaxtyping import Float
 from simulator.accuracy import Numbers
 from simulator.prompts import Prompt, caption
 from simulator.world import Worlds
+
+ROUNDING = 1e-13  # of the largest number beside it
 
 
 def kappa(classes: int) -> int:
@@ -32,6 +36,11 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
     diagonal = np.arange(worlds.mean.shape[-1])
     C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.scale**2
     return C
+
+
+def latent_cross_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
+    """(1 - eps) C diag(pi) = Cov(z_I, z_T) in the space of class differences."""
+    return np.asarray(1 - worlds.mismatch)[..., None, None] * (block_covariance(worlds) * worlds.mention[..., None, :])
 
 
 def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
@@ -72,17 +81,37 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
     """
     if width < 1:
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
-    A = block_covariance(worlds) * worlds.mention[..., None, :]
-    left, values, right = np.linalg.svd(A)
-    keep, constant = np.empty_like(values), worlds.scale**2 * worlds.mention
+    left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
+    keep, constant = (
+        np.empty_like(values),
+        worlds.scale**2 * worlds.mention * np.asarray(1 - worlds.mismatch)[..., None],
+    )
     for w in np.ndindex(worlds.shape):
         keep[w] = _kept_values(values[w], constant[w], worlds.class_count, width)
     return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, worlds.prompt(prompt))
 
 
+def projected_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+    """u for balanced towers whose embeddings have lost the direction of a caption of the background alone (T12).
+
+    With C diag(pi) = U S V' the towers are W_I = S^(1/2) U' and W_T = S^(1/2) V', so that W_T' W_T = V S V'. Let b be
+    the background's unit vector. Without the direction W_T b, of images or of prompts, a prompt q acts as
+    q - b <W_T b, W_T q>/|W_T b|^2. For K classes the directions of all backgrounds are removed. A background that
+    captions never mention has none.
+    """
+    A = latent_cross_covariance(worlds)
+    _, values, right = np.linalg.svd(A)
+    q = worlds.prompt(prompt).copy()
+    gram = np.einsum("...ri,...r,...rj->...ij", right, values, right)
+    along, own = np.einsum("...j,...j->...", gram[..., 1, :], q), gram[..., 1, 1]
+    q[..., 1] -= np.divide(along, own, out=np.zeros_like(own), where=own > ROUNDING * values[..., 0])
+    u = np.einsum("...ij,...j->...i", A, q)
+    return np.where(np.abs(u) <= ROUNDING * np.abs(u).max(axis=-1, keepdims=True), 0.0, u)
+
+
 def leading_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     """Top left singular vector of C diag(pi): the direction that towers of width 1 keep, for two classes."""
-    return np.linalg.svd(block_covariance(worlds) * worlds.mention[..., None, :])[0][..., 0]
+    return np.linalg.svd(latent_cross_covariance(worlds))[0][..., 0]
 
 
 def _kept_values(values, constant, classes: int, width: int):

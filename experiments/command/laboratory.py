@@ -6,6 +6,7 @@ Functions import what they need when they run, for start-up time.
 import shlex
 from collections import Counter
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, W
 from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
 from experiments.errors import RequestError
 from experiments.lab.words import counted
+from experiments.user_code import kind_of, own_errors
 from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
@@ -51,7 +53,10 @@ def sweep(
     ] = None,
     learner: Annotated[
         list[str] | None,
-        repeated(help=f"what is trained: {', '.join(names())}, or an objective; may be repeated [default: linear]"),
+        repeated(
+            help=f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated "
+            "[default: linear]"
+        ),
     ] = None,
     prompt: Annotated[
         list[Prompt] | None, repeated(help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]")
@@ -96,6 +101,8 @@ def sweep(
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
+    kinds, files = zip(*map(kind_of, learner or ["linear"]), strict=True)
+    learner = learner and [kind if isinstance(kind, str) else kind() for kind in kinds]
     axes, recipe, fields_of_world = _axes(axis), given(training), given(world)
     fields = {"learners": learner, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -110,16 +117,28 @@ def sweep(
             whom = "no meaning for" if what == FINETUNED else "a meaning only for"
             raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
     if what == FINETUNED:
-        from experiments.lab.finetuning.spec import checked, preset
-
-        request = checked(full, flags, world_file, **pretrained)
-        note(preset().question)
-        note(request.sentence())
-        if not dry_run:
-            from experiments.lab.finetuning.selection import run as select
-
-            emit(select(request, None if output is None else Path(output), note), json, finetuning_view)
+        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
         return
+    with own_errors(list(chain(*files))):
+        result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
+    if result is not None:
+        emit(result, json, study_view)
+
+
+def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> None:
+    from experiments.lab.finetuning.spec import checked, preset
+
+    request = checked(full, flags, world_file, **pretrained)
+    note(preset().question)
+    note(request.sentence())
+    if not dry_run:
+        from experiments.lab.finetuning.selection import run  # not for a dry run: it imports torch
+
+        emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
+
+
+def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -> dict[str, Any] | None:
+    """The document of a study; None for a dry run."""
     from experiments.lab.execution import executor, run
     from experiments.lab.planning import plan
     from experiments.lab.presets import design_or_file
@@ -139,7 +158,7 @@ def sweep(
         note(design.question)
     note(planned.sentence())
     if dry_run:
-        return
+        return None
     with executing as execute:
         dataset = run(study, output, planned=planned, execute=execute, report=note)
     if csv is not None:
@@ -152,7 +171,7 @@ def sweep(
         for picture in design.plot if output is not None else ():
             at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
             note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
-    emit(result, json, study_view)
+    return result
 
 
 def _axes(texts: list[str] | None) -> dict[str, Any]:
@@ -178,9 +197,10 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)} or reliance, for pixels also {', '.join(PIXEL_GROUPS)}; groups (counter against "
-            "common, one mark per value of an axis); or two learners, such as 'infonce:name minus bayes': the "
-            "difference of their counter accuracies, and where they are equal"
+            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for pixels also "
+            f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
+            "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
+            "are equal"
         ),
     ] = "counter",
     at: Annotated[

@@ -37,17 +37,17 @@ VERBS = {  # verb: its module, what it does, and examples
     "predict": (
         "synthetic",
         "Accuracy on the common and the counter group at n = infinity, by theory.",
-        "--p-spu 0.99 --mu-spu 2 --sigma-xi 0",
+        "--mu-spu 1.5 --sigma-xi 6 --learner infonce",
     ),
     "simulate": (
         "synthetic",
         "Train linear CLIP (or a supervised rule) on n pairs, many times, and measure both groups.",
-        "--n 1e6 --replicates 200 --mu-spu 2",
+        "--n 1e6 --replicates 200 --mu-spu 1.5 --sigma-xi 6",
     ),
     "train": (
         "synthetic",
         "Train an ensemble of towers by gradient descent, on this machine or under torchrun.",
-        "--loss infonce --steps 2000 --ensemble 3 --mu-spu 2 --dim-image 2 --dim-text 2",
+        "--steps 2000 --ensemble 3 --mu-spu 1.5 --sigma-xi 1.06 --dim-image 2 --dim-text 2",
     ),
     "show": (
         "synthetic",
@@ -71,11 +71,22 @@ VERBS = {  # verb: its module, what it does, and examples
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
         'phase.zarr --what "infonce:name minus bayes"',
     ),
-    "claims": ("trials", "List the claims on trial with source and statement, and the others with the reason.", ""),
+    "embeddings": (
+        "counteranimal",
+        "How much a model relies on the background, and what would help, from a file of its embeddings.",
+        "vit-b-32.npz",
+        "vit-b-32.npz rn50.npz --output comparison",
+    ),
+    "claims": (
+        "trials",
+        "List the claims on trial with source, statement and digest, and the others with the reason.",
+        "wang",
+    ),
     "check": (
         "trials",
         "Put claims on trial: proved, supported, contradicted or undecided, with the evidence.",
         "wang-lemma-d3 corrected-law --quick",
+        "wang-lemma-d3 --prove --output proofs --latex verdicts.tex",
     ),
     "reproduce": (
         "trials",
@@ -92,7 +103,7 @@ app.command(
     help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
 )
 
-PHOTOS = dict.fromkeys(("evaluate", "discover", "law"), "encoded photos stay in the cache")
+PHOTOS = dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache")
 KEPT = {**PHOTOS, "compose": "finished composites stay, and the same command resumes"}  # after Ctrl-C
 
 

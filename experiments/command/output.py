@@ -26,7 +26,7 @@ VERDICT_STYLES = {
     "undecided": "yellow",
     "refused": "yellow",
 }
-PIPE_WIDTH = 10_000  # columns in a pipe: one line per row, for grep and less -S
+PIPE_WIDTH = 100  # columns in a pipe
 
 
 def note(sentence: str) -> None:

@@ -25,14 +25,15 @@ from experiments.command.options import (
     whole,
 )
 from experiments.command.output import check_output, emit, percent, screen, table
-from experiments.errors import RequestError, checked_seed
+from experiments.errors import checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.progress import counting, say
+from experiments.user_code import learner_of, own_errors
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
-from theory.learners import named, names
+from theory.learners import names
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "balanced", "drop")
@@ -66,19 +67,16 @@ class Question:
         from experiments.lab.config import world_from
 
         world = world_from(self.world_file, given(self.world))
-        try:
-            trained = named(learner, prompt=self.prompt, embed_dim=self.embed_dim)
-        except ValueError as error:  # it begins with the option's name
-            option, _, rest = str(error).partition(" ")
-            raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+        trained, files = learner_of(learner, prompt=self.prompt, embed_dim=self.embed_dim)
         check_output(self.output, verb, RESULT)
-        document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
+        with own_errors(files):
+            document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
         emit(document, self.json, accuracy_table, self.output, world)
 
 
 def predict(
     *,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}")] = "linear",
+    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}, or FILE.py:CLASS")] = "linear",
     question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import predict as run
@@ -94,7 +92,7 @@ def simulate(
         Literal["exact", "direct"] | None,
         Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
     ] = None,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}")] = "linear",
+    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS")] = "linear",
     seed: Seed = 0,
     question: Question = Question(),
 ) -> None:
@@ -240,16 +238,19 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
-        ends = document.get("interval95") or {}
-        near, lacking = "", f"{100 * shortfall:.1f}"
-        if "shortfall" in ends:
-            low, high = ends["equivalent_correlation"]
-            near = f"95% interval {low:.3f} to {high:.3f}; "
-            lacking = " to ".join(f"{100 * end:.1f}" for end in ends["shortfall"])
+        own, ends = document["world"]["p_spu"], document.get("interval95") or {}
         yield (
-            f"acts like the ideal classifier of a world with correlation {correlation:.3f} ({near}yours has "
-            f"{document['world']['p_spu']:g}), {lacking} points short"
+            f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has {own:g}), "
+            f"{_points(shortfall)} points short"
         )
+        if "shortfall" in ends:
+            (low, high), lacking = ends["equivalent_correlation"], map(_points, ends["shortfall"])
+            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {' to '.join(lacking)} points short"
+        if own > 1 / document["world"]["classes"]:
+            how = "as much of the background as"
+            if abs(correlation - own) >= 0.0005:  # three digits are printed
+                how = f"{'less' if correlation < own else 'more'} of the background than"
+            yield f"so it uses {how} the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     shares = document.get("uncovered_share")
@@ -258,6 +259,11 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             f"a million pairs would not teach {percent(shares['common'])} % of the common and "
             f"{percent(shares['counter'])} % of the counter images"
         )
+
+
+def _points(fraction: float) -> str:
+    """Percentage points with one digit, and zero without a sign."""
+    return f"{round(100 * fraction, 1) + 0.0:.1f}"
 
 
 def _views(world: dict[str, Any]) -> str:

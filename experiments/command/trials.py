@@ -16,22 +16,34 @@ from rich.text import Text
 from experiments.command.options import Json, Seed
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
+from experiments.files import LATEX_MARK, check_writable, write_text
 from experiments.progress import tell
 
 VERDICTS = "verdicts.json"
 
 
-def claims(*, json: Json = False) -> None:
-    from experiments.court.registry import all_claims
+def claims(
+    *patterns: Annotated[str, Parameter(help="parts of ids, or patterns such as '*mean*' [default: all claims]")],
+    json: Json = False,
+) -> None:
+    from experiments.court.registry import all_claims, digest_of, matching
+    from experiments.verdict import WORDS, words_of
     from theory.claims.catalogue import untried
 
-    listed = [*((claim, None) for claim in all_claims()), *((one, one.reason) for one in untried())]
-    rows = [{"claim": c.id, "source": c.source, "statement": c.statement, "untried": why} for c, why in listed]
+    every, others = all_claims(), untried()
+    shown = set(matching(patterns, [one.id for one in (*every, *others)]))
+    rows = []
+    for claim in (claim for claim in every if claim.id in shown):
+        digest = digest_of(claim)
+        rows.append({**words_of(claim), "untried": None, "digest": digest.sha256, "digest_of_source": digest.source})
+    for one in (one for one in others if one.id in shown):
+        words = {"claim": one.id, "source": one.source, "statement": one.statement, "untried": one.reason}
+        rows.append({**dict.fromkeys(WORDS), **words, "digest": None, "digest_of_source": None})
     emit(rows, json, claims_table)
 
 
 def check(
-    *ids: Annotated[str, Parameter(help="claims or families of claims [default: all]")],
+    *ids: Annotated[str, Parameter(help="claims, families of claims or sentences of papers [default: all]")],
     quick: Annotated[
         bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
     ] = False,
@@ -57,15 +69,16 @@ def check(
         Path | None,
         Parameter(help="folder for certificates and verdicts.json, which is rewritten after each verdict"),
     ] = None,
+    latex: Annotated[Path | None, Parameter(help="file for a LaTeX table of the verdicts, for a paper")] = None,
     json: Json = False,
 ) -> None:
     from experiments.court.certificates import refuse_other_files
     from experiments.court.parallel import run_all
-    from experiments.court.registry import all_claims, claims_of_file, select
+    from experiments.court.registry import all_claims, claims_of_file, digest_of, select
     from experiments.verdict import REFUSED
 
     if verify is not None:
-        if ids or quick or prove or coq is not None or output is not None or error_rate is not None:
+        if ids or quick or prove or error_rate is not None or any(path is not None for path in (coq, output, latex)):
             raise RequestError("--verify only checks the proofs of a folder; leave out all but --claims and --kernel")
         return (_ask_kernel if kernel else _verify)(verify, claims, json)
     if kernel:
@@ -78,6 +91,10 @@ def check(
     proving = {"prove": prove, "certificates": output} if prove else {}
     selected = select(ids, all_claims() if claims is None else claims_of_file(claims))
     check_output(output, "check", [VERDICTS])
+    if latex is not None:
+        check_writable(latex.parent, "check --latex", [latex.name], LATEX_MARK.encode())
+        for claim in selected:
+            digest_of(claim)  # a claim without one is refused before its trial
     if prove and output is not None:
         refuse_other_files(output, [claim.id for claim in selected])
     try:
@@ -87,6 +104,11 @@ def check(
     except KeyboardInterrupt:
         kept = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
         raise Interrupted(f"interrupted; {kept}") from None
+    if latex is not None:
+        from experiments.page.latex import latex_table  # start-up time
+
+        write_text(latex, latex_table(document, selected, seed, output if prove else None))
+        note(f"table: {latex}")
     emit(document, json, verdict_table)
     if coq is not None:
         from experiments.court.kernel import write_theorems
@@ -155,6 +177,10 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
         lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), indented(row["statement"])]
         if row["untried"]:
             lines.append(indented(f"not on trial: {row['untried']}"))
+            continue
+        of = " of the source" if row["digest_of_source"] else ""
+        whose = f"{row['origin']} of {row['sentence']}: {row['quote']}" if row["quote"] else row["origin"]
+        lines += [indented(whose), indented(f"digest{of} {row['digest'][:12]}")]
     return screen(*lines)
 
 

@@ -50,7 +50,7 @@ def violation_bounds(
     return Bounds(low - target, high - target)
 
 
-def p_value(low: Callable[[float], float], tau: float) -> float:
+def p_value(low: Callable[[float], float], tau: float, steps: int = 40) -> float:
     """The smallest tail at which low(tail) exceeds tau, by bisection; 1 if no tail below 1/2 does.
 
     At twice this error rate the claim is just contradicted.
@@ -58,7 +58,7 @@ def p_value(low: Callable[[float], float], tau: float) -> float:
     if low(0.5) <= tau:
         return 1.0
     shown, unknown = np.log(0.5), np.log(1e-100)
-    for _ in range(40):
+    for _ in range(steps):
         middle = (shown + unknown) / 2
         shown, unknown = (middle, unknown) if low(float(np.exp(middle))) > tau else (shown, middle)
     return float(np.exp(shown))

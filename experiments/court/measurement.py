@@ -8,7 +8,8 @@ must reach. The pilot never enters the verdict.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -19,7 +20,7 @@ from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
 from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
-from experiments.court.standing import StandingSample, Term, even_sample, values_at
+from experiments.court.standing import StandingSample, Term, even_sample, means_of, values_at
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import (
     EVEN,
@@ -27,7 +28,7 @@ from experiments.finite_samples import (
     Route,
     Unmeasurable,
     drawn_covariances,
-    even_accuracy,
+    even_accuracies,
     hits,
     image_accuracy,
     learned_critics,
@@ -40,7 +41,7 @@ from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
 from theory.claims.claim import SINGLE, STANDINGS, Claim, kept_axis, operator_error, threshold_at
 from theory.learners.base import Learner
-from theory.population import block_covariance
+from theory.population import block_covariance, latent_cross_covariance
 
 Values = Float[np.ndarray, " R"]
 
@@ -51,11 +52,12 @@ PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
 PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
+FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
 BLOCK = 64  # minimisers that are drawn at once; a value does not depend on the number of values
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
-LARGEST_EVEN = 2 ** (EVEN + 3)  # even images of up to 8 groups take about the time of so many drawn pairs
+LARGEST_EVEN = 8 * EVEN**2  # even images of up to 8 groups take about the time of so many drawn pairs
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Plan:
             return PILOT_IMAGES
         if self.rare or self.claim.share is not None:
             return min(PILOT_ATOMS, self.most)
+        if "even images" in self.routes.values() and "drawn pairs" not in self.routes.values():
+            return FEWEST_EVEN
         return min(PILOT_LAWS if self.lawful else PILOT_FITS, self.most)
 
 
@@ -208,6 +212,7 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
     needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
     fewest = PILOT_IMAGES if plan.by_image else SLOPES if claim.relation == "slope" else FEWEST
+    fewest = max(fewest, FEWEST_EVEN) if "even images" in plan.routes.values() else fewest
     size = int(min(max(needed, fewest), plan.most))
     sample = measure(plan, size, _derived(seed, purpose))
     note = None
@@ -234,12 +239,21 @@ def _target(claim: Claim, here: Worlds) -> tuple[float, bool]:
 
 def pilot_violation(claim: Claim, point: Point, replicates: int, seed: int, number: int) -> float:
     """An estimate of v for claims about finite n. All points of round `number` share their random draws."""
-    try:
-        plan = plan_at(claim, point)
-        sample = measure(plan, min(replicates, plan.most), _derived(seed, f"search/{number}"))
-    except Unmeasurable:
-        return np.nan
-    return float(violation_at(claim, np.array([sample.mean]), plan.here)[0])
+    return float(pilot_violations(claim, [point], replicates, seed, number)[0])
+
+
+def pilot_violations(
+    claim: Claim, points: Sequence[Point], replicates: int, seed: int, number: int
+) -> Float[np.ndarray, " P"]:
+    """`pilot_violation` at many points; nan where a point cannot be measured."""
+    plans, samples, found = {}, {}, np.full(len(points), np.nan)
+    for i, point in enumerate(points):
+        with suppress(Unmeasurable):
+            plans[i] = plan_at(claim, point)
+            samples[i] = measure(plans[i], min(replicates, plans[i].most), _derived(seed, f"search/{number}"))
+    for i, mean in zip(samples, means_of(list(samples.values())), strict=True):
+        found[i] = violation_at(claim, np.array([mean]), plans[i].here)[0]
+    return found
 
 
 def _derived(seed: int, purpose: str) -> int:
@@ -277,10 +291,10 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
 
 def support_of(claim: Claim) -> tuple[float, float] | None:
     """The smallest and the largest possible value, None if there is none."""
-    if claim.relation == "slope" or claim.quantity not in (*WORDS, "kept-axis"):
+    if claim.relation == "slope" or claim.quantity not in (*WORDS, *STANDINGS, "kept-axis"):
         return None
-    low, high = (-1.0, 1.0) if claim.quantity == "drop" else (0.0, 1.0)
-    for pair in (claim.against is not None, claim.relation in ("increasing", "decreasing")):
+    low, high = (-1.0, 1.0) if claim.quantity in ("drop", "effective-robustness") else (0.0, 1.0)
+    for pair in (len(claim.learners) == 2, claim.relation in ("increasing", "decreasing")):
         low, high = (low - high, high - low) if pair else (low, high)
     return low, high
 
@@ -308,8 +322,9 @@ def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) ->
     if route == "drawn images":
         return Accuracy(*np.transpose([[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]))
     if route == "even images":
-        scrambles = (numpy_stream(seed, f"{stream}/images", r) for r in range(size))
-        return Accuracy(*np.transpose([even_accuracy(learner, world, rng) for rng in scrambles]))
+        blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
+        each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
+        return Accuracy(*np.concatenate(each).T)
     mixture = world.mixture()
     each = [
         group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
@@ -340,7 +355,7 @@ def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values
 def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
     l, grid = world.latents, Worlds.of(world)
     population = np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = block_covariance(grid) * grid.mention
+    population[:l, :l] = latent_cross_covariance(grid)
     streams = (numpy_stream(seed, stream, block) for block in range(-(-size // BLOCK)))
     draws = (cross_covariance(world, n, BLOCK, rng) for rng in streams)
     return np.concatenate([np.linalg.norm(S - population, ord=2, axis=(-2, -1)) for S in draws])[:size]

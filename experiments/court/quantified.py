@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.court.decision import POWER, Ruling
+from experiments.court.decision import POWER, Decision, Ruling
 from experiments.court.domain import cannot_be_judged, inside, points_at, row, single, true_violation
 from experiments.court.measurement import Evidence, gather, plan_at, support_of
 from experiments.court.worst_point import Worst, corners, roundest
@@ -68,7 +68,7 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
     except Unmeasurable as error:
         return Finding(Ruling("undecided", str(error)), best, None)
     high = float(shown.bounds(alpha / 2).high)
-    word = "supported" if high < limit else "undecided"
+    word: Decision = "supported" if high < limit else "undecided"
     return Finding(
         Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, shown
     )
@@ -78,7 +78,7 @@ def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     """The mean over the domain, estimated from the drawn worlds by the closed form."""
     unit = drawn(claim, seed)
     points, worlds = points_at(claim, unit), claim.worlds(unit)
-    values, bound = attempt(claim.truth, worlds)[0], np.unique(claim.prediction(worlds))
+    values, bound = attempt(lambda w: np.asarray(claim.truth(w)), worlds)[0], np.unique(claim.prediction(worlds))
     support = support_of(claim)
     if support is None or len(bound) > 1:
         raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")
@@ -90,7 +90,7 @@ def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), 0)
     where = f"over {len(unit)} worlds the violation is {mean:.4g} on average, and over the domain between"
-    word = "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
+    word: Decision = "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
     against = shown if word == "contradicted" else None
     return Finding(
         Ruling(word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"), searched, shown, against

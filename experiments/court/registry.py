@@ -1,24 +1,26 @@
 """All claims of the project and of a user's file, and how each of the three kinds is decided."""
 
-import runpy
-import sys
-import traceback
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stdout
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.published.claims import TableClaim, published_verdict
+from experiments.user_code import run_file
 from simulator.naming import suggestion
 from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
 from theory.claims.trained import TrainedClaim
 
+if TYPE_CHECKING:
+    from theory.proofs.identity import Digest
+
 QUESTIONS = {  # in the order of the report
     "theorem": "Does the published theorem hold, and where does it fail?",
     "supervised": "Is contrastive or supervised learning more robust?",
+    "ideal": "Which ideal classifier does a learner act like?",
     "background": "What makes a contrastive learner rely on the background?",
     "prompts": "Do richer captions and other prompts help?",
     "mitigations": "Do other data help?",
@@ -40,6 +42,35 @@ AnyClaim = Claim | TrainedClaim | TableClaim
 def all_claims() -> list[AnyClaim]:
     """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
     return [*CLAIMS, *TRAINED, *PUBLISHED.values()]
+
+
+def digest_of(claim: AnyClaim) -> "Digest":
+    """The digest of a claim of any kind. Raises RequestError for a function whose source is in no file."""
+    from theory.proofs import identity  # recording formulas is not needed to judge
+
+    if isinstance(claim, TrainedClaim):
+        return identity.trained_digest(claim)
+    if isinstance(claim, TableClaim):
+        return identity.digest_of({"relation": claim.relation, "tolerance": claim.tau, "variants": claim.variants})
+    try:
+        return identity.claim_digest(claim)
+    except ValueError as error:
+        raise RequestError(f"claim {claim.id!r} has no digest: {error}") from error
+
+
+def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """The ids that contain one of the patterns, or match it if it has a wildcard; all if there is no pattern.
+
+    Raises RequestError for a pattern that matches none, with the nearest id.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        whole = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+        hits = {id for id in ids if fnmatchcase(id, whole)}
+        if not hits:
+            raise RequestError(f"no claim's id has {pattern!r} in it{suggestion(pattern, ids, quoted=True)}")
+        found |= hits
+    return [id for id in ids if id in found or not patterns]
 
 
 def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None, **proving) -> dict[str, Any]:
@@ -66,17 +97,18 @@ def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None,
 
 
 def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
-    """The claims with these ids, or in these families ("family/member"); all if `ids` is empty.
+    """The claims with these ids, in these families ("family/member") or about these sentences; all if `ids` is empty.
 
     Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.
     """
+    names_of = {claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available}
     for wanted in ids:
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        names = {name for claim in available for name in (claim.id, claim.id.split("/")[0])}
+        names = set().union(*names_of.values())
         if wanted not in names:
             raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
-    return [claim for claim in available if not ids or {claim.id, claim.id.split("/")[0]} & set(ids)]
+    return [claim for claim in available if not ids or names_of[claim.id] & set(ids)]
 
 
 def question_of(claim_id: str) -> str:
@@ -93,24 +125,11 @@ def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item
 
 
 def claims_of_file(path: Path) -> list[Claim]:
-    """The Claim objects at the top level of a Python file. The file is executed as `python FILE` would.
+    """The Claim objects at the top level of a Python file, which is executed.
 
-    Modules beside it can be imported. What it prints goes to stderr, since stdout is for the verdicts. Raises
-    RequestError if the file cannot be read, raises an error (naming the line), defines no claim, or two with one id.
+    Raises RequestError if the file fails, defines no claim, or two with one id.
     """
-    if not path.is_file():
-        raise RequestError(f"claims file {str(path)!r} does not exist; give a Python file that defines Claim objects")
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        with redirect_stdout(sys.stderr):
-            names = runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        line = frames[-1].lineno if frames else getattr(error, "lineno", "?")
-        words = " ".join(str(error).split())
-        raise RequestError(f"claims file {path}, line {line}: {type(error).__name__}: {words}") from None
-    finally:
-        sys.path.remove(str(path.resolve().parent))
+    names = run_file(path, "claims file")
     unique: dict[str, Claim] = {}
     for value in names.values():
         for claim in value if isinstance(value, list | tuple) else [value]:

@@ -3,7 +3,6 @@
 The order matters: the points, n, the number of values and the streams are fixed before any measurement that counts.
 """
 
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -34,10 +33,11 @@ from experiments.finite_samples import Unmeasurable
 from experiments.inference import LEVEL, Bounds
 from experiments.progress import tell
 from experiments.verdict import Verdict, words_of
-from theory.claims.claim import Claim
+from theory.claims.claim import STANDINGS, Claim
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
+COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 milliseconds
 PROOF_SECONDS = 60.0
 # A rounder counterexample keeps .9 of the violation's excess over tau, or a violation of 3 tau.
 KEPT = 0.9
@@ -109,16 +109,18 @@ def judge(
 
 def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
     began = perf_counter()
-    trials = {
-        "always": partial(_everywhere, quick=quick, refuting=proof and proof["counterexample"]),
-        "somewhere": somewhere,
-        "on average": on_average,
-    }
     tell(f"{claim.id}: searching")
-    found = trials[claim.quantifier](claim, alpha, seed)
+    match claim.quantifier:
+        case "always":
+            found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
+        case "somewhere":
+            found = somewhere(claim, alpha, seed)
+        case "on average":
+            found = on_average(claim, alpha, seed)
     ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
     interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
+    steps = COARSE if claim.quantity in STANDINGS or claim.quantifier == "on average" else 40
     return Verdict(
         **words_of(claim),
         verdict=ruling.decision,
@@ -132,7 +134,7 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
         n=shown and shown.n,
         replicates=shown and shown.sample.size,
         alpha=alpha,
-        p_value=against and p_value(lambda tail: float(against.bounds(tail).low), claim.tau),
+        p_value=against and p_value(lambda tail: float(against.bounds(tail).low), claim.tau, steps),
         tau=claim.tau,
         seconds=round(perf_counter() - began, 3),
         formula=claim.formula,

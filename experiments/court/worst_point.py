@@ -24,7 +24,7 @@ from experiments.court.domain import (
     single,
     true_violation,
 )
-from experiments.court.measurement import pilot_violation
+from experiments.court.measurement import pilot_violation, pilot_violations
 from experiments.estimators import estimator_of
 from simulator.world import Worlds
 from theory.accuracy import binary_scores
@@ -36,7 +36,7 @@ from theory.learners.base import UNDEFINED
 # CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
-ON_CURVE = 256  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
+PLACED = 128  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
 SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
@@ -44,7 +44,7 @@ FITTED_ROUNDS = (
     (48, 4),
     (12, 16),
     (4, 64),
-)  # where a replicate is a fit or an SVD, or a mean is placed on a curve
+)  # the same where a replicate takes longer
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
@@ -117,7 +117,7 @@ def _effort(claim: Claim) -> int:
     if "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2:
         return SAMPLED if any(a.exact is None for a in estimators) else QUADRATURE
     if claim.quantity in STANDINGS:
-        return ON_CURVE
+        return PLACED
     return QUADRATURE if any(a.images for a in estimators) else CLOSED
 
 
@@ -179,7 +179,7 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
         loss,
         [(0.0, 1.0)] * d,
         init=starts[order[-max(8, 4 * d) :]],
-        maxiter=64 if effort >= POLISHED else 12,
+        maxiter=64 if effort >= POLISHED else 6 if effort == PLACED else 12,
         tol=1e-8,
         rng=np.random.default_rng(seed),
         vectorized=True,
@@ -209,11 +209,9 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
             unit = np.concatenate([parents, children])
         points = points_at(claim, unit)
         good = np.broadcast_to(inside(claim, points), len(unit))
-        each = (
-            pilot_violation(claim, single(points, i), replicates, seed, number) if good[i] else -np.inf
-            for i in range(len(unit))
-        )
-        values = np.fromiter(each, float)
+        values = np.full(len(unit), -np.inf)
+        each = [single(points, int(i)) for i in np.flatnonzero(good)]
+        values[good] = pilot_violations(claim, each, replicates, seed, number)
         spent += len(unit)
         best = _best(claim, unit, values, spent)
         undefined = best.undefined if undefined is None else undefined

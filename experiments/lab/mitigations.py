@@ -27,6 +27,7 @@ from experiments.lab.config import refusal
 from experiments.lab.setting import Law, Setting
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
+from simulator.samplers import SAMPLERS, check_mismatch
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
 
@@ -117,6 +118,11 @@ def _captioned(setting: Setting) -> Setting:
     return setting
 
 
+def _contradicted(setting: Setting) -> Setting:
+    check_mismatch(SAMPLERS["contradicted"], setting.world)
+    return _captioned(setting).sampled("contradicted")
+
+
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
 
 
@@ -145,6 +151,15 @@ def _refitted(setting: Setting) -> Setting:
     if narrow or not isinstance(setting.learner, LinearCLIP | Logistic):
         raise RequestError(f"no law is known for {setting.called}; linear and logistic have one, at full width")
     return replace(setting, head="balanced", learner=LeastSquares(), fitted=False)
+
+
+def _projected(setting: Setting) -> Setting:
+    """The law is that of balanced linear towers (T12); trained towers need not be balanced."""
+    if setting.recipe is not None:
+        return replace(_captioned(setting), projected=True, arrives=False)
+    if not isinstance(setting.learner, LinearCLIP):
+        raise RequestError(f"no law is known for {setting.called}; linear has one, and towers are measured")
+    return replace(setting, learner=replace(setting.learner, projected=True))
 
 
 def _narrowed(setting: Setting) -> Setting:
@@ -176,11 +191,12 @@ _TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
     ("dfr", "last layer refitted on balanced groups; the law assumes towers that keep all latents", _refitted),
     ("omit-background", "captions that never mention the background", lambda s: _captioned(s).within(mention_spu=0.0)),
     ("mention", "captions that always mention the background", lambda s: _captioned(s).within(mention_spu=1.0)),
-    ("contradict", "captions that name a random background", lambda s: _captioned(s).sampled("contradicted")),
+    ("contradict", "captions that name a random background", _contradicted),
     *(
         (f"prompt-{prompt}", f"prompted by {prompt_row(prompt).words}", methodcaller("prompted", prompt))
         for prompt in PROMPTS
     ),
+    ("project-background", "embeddings without the direction of the background's caption", _projected),
     ("early-stopping", f"one in {EARLY} of the steps", _stopped),
     ("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 )

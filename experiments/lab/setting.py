@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from experiments.errors import RequestError
 from experiments.lab.config import checked_prompt, refusal
 from simulator.accuracy import Numbers
+from simulator.prompts import prompt_row
 from simulator.samplers import SAMPLERS, Sampler
 from simulator.world import World, Worlds
-from theory.learners import Learner, LinearCLIP, named
+from theory.learners import InfoNCE, Learner, LinearCLIP, named
 
 if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe
@@ -50,6 +51,8 @@ class Setting:
         Whether a learner can be fitted to pairs, rather than known only by its population optimum.
     arrives : bool
         Whether training continues to the optimum.
+    projected : bool
+        Whether towers are asked without the embeddings of captions that show a background alone.
     """
 
     world: World | Worlds
@@ -60,6 +63,7 @@ class Setting:
     head: str = "drawn"
     fitted: bool = True
     arrives: bool = True
+    projected: bool = False
 
     def __post_init__(self):
         if (self.learner is None) == (self.recipe is None):
@@ -151,6 +155,11 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> 
     prompt unchanged, and by the mean caption where that is the name.
     """
     prompt = getattr(learner, "prompt", None)
+    if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)):
+        # Captions of other pairs have the law before sampling. The cross-covariance and single prompts do not see it.
+        single = isinstance(learner, InfoNCE) and prompt_row(prompt).pool is None
+        if not single and not isinstance(learner, LinearCLIP):
+            return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
         return Law(learner, worlds.replace(mention_spu=0.0))
     if sampler.swaps and prompt == "mean" and _is_name(Worlds.of(sampler.captioned(worlds))):

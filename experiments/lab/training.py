@@ -81,7 +81,9 @@ def train(
     if until is not None:
         check_until(until, recipe, models, group.size)
     worlds, numbers = (world,) * models, tuple(range(models))
-    ensemble = Ensemble(recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile, group)
+    ensemble = Ensemble(
+        recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile, group, None, setting.projected
+    )
     processes = processes_for(ensemble) if share_out else 1
     run = _Run(ensemble, processes, resume or output, until, report)
     with _as_sentences(device, run.folder):

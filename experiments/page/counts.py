@@ -57,12 +57,13 @@ def entries(verdicts: Sequence[Verdict]) -> list[Entry]:
 
 
 def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdict]]]:
-    """What is compared -> its verdict under every quantifier, where a statement is read with more than one."""
+    """A claim -> the verdicts under every quantifier, if a statement is read with more than one."""
     rows: dict[str, dict[str, Verdict]] = {}
     for verdict in verdicts:
         if "quantifier" in verdict:
             rows.setdefault(verdict["claim"].partition("/")[2], {})[verdict["quantifier"]] = verdict
-    return [(name, row) for name, row in rows.items() if len(row) > 1]
+    several = any(len(row) > 1 for row in rows.values())
+    return [(next(iter(row.values()))["claim"], row) for row in rows.values() if several]
 
 
 def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:

@@ -42,7 +42,10 @@ def measured(verdict: Verdict) -> str:
     if not verdict["interval"]:
         return number(verdict["measured"])
     low, high = map(number, verdict["interval"])
-    return f"{number(verdict['measured'])}, {100 * verdict.get('level', LEVEL):g}% interval {low} to {high}"
+    found = f"{number(verdict['measured'])}, {100 * verdict.get('level', LEVEL):g}% interval {low} to {high}"
+    if kind_of(verdict) != "trained" or verdict["relation"] != "=" or not verdict["predicted"]:
+        return found
+    return f"{found}, {verdict['measured'] - verdict['predicted']:+.4f} off"
 
 
 def claimed(verdict: Verdict) -> str:
@@ -88,9 +91,9 @@ def how(verdict: Verdict) -> str:
         case "published":
             return "from the published tables"
         case "trained" if verdict.get("stored"):
-            return f"stored verdict of a training on {verdict['date']}"
+            return f"stored verdict of a training on {verdict['date']}, {_trainings(verdict)}"
         case "trained":
-            return f"trained now, {verdict['replicates']} models per case"
+            return f"trained now, {_trainings(verdict)}"
     if verdict.get("quantifier") == "on average":
         return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
     if verdict.get("quantifier") == "somewhere":
@@ -106,6 +109,11 @@ def how(verdict: Verdict) -> str:
     return (
         f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
     )
+
+
+def _trainings(verdict: Verdict) -> str:
+    cases = len(verdict["cases"])
+    return f"{cases} case{'s' if cases > 1 else ''} of {verdict['replicates']} models"
 
 
 def shown_by(verdict: Verdict) -> str:
@@ -175,16 +183,18 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 
 def _case(case: dict[str, Any]) -> str:
-    """One trained case: the fields in which worlds differ, the settings that are not defaults, every row."""
-    world = case["world"]
-    if world.get("views"):
-        words = ", ".join(f"{name} = {world[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
-    else:
-        words = point({name: world[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})
+    """One trained case: its world, the settings that are not defaults, every row."""
     settings = ", ".join(f"{k} {v}" for k, v in case["recipe"].items() if v != RECIPE.get(k, v))
     rows = "; ".join(
         f"{row['group']}{' by ' + row['prompt'] if row['prompt'] else ''} {number(row['measured'])}"
         + ("" if row["predicted"] is None else f" (theory {number(row['predicted'])})")
         for row in case["rows"]
     )
-    return f"{words}{'; ' + settings if settings else ''}: {rows}"
+    return f"{world(case['world'])}{'; ' + settings if settings else ''}: {rows}"
+
+
+def world(fields: dict[str, Any]) -> str:
+    """The fields in which worlds of trained claims differ."""
+    if fields.get("views"):
+        return ", ".join(f"{name} = {fields[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
+    return point({name: fields[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})

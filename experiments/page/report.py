@@ -19,12 +19,11 @@ from matplotlib.figure import Figure
 from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
-from experiments.page import counts, evidence, text
+from experiments.page import counts, evidence, front, text
 from experiments.page.plot import plot
 from experiments.page.svg import defined_once, formula_svg
 from experiments.verdict import rate_sentence
 from simulator.prompts import prompt_row
-from simulator.quantities import quantity_of
 from simulator.world import World
 from theory.claims.catalogue import untried
 from theory.learners import named
@@ -54,25 +53,28 @@ class Knob(NamedTuple):
     """A slider for a field of World."""
 
     field: str
+    words: str
     low: float
     high: float
     scale: str = "linear"
 
 
 KNOBS = (
-    Knob("p_spu", 0.5, 1.0, "one-minus"),
-    Knob("mu_inv", 0.2, 3.0),
-    Knob("mu_spu", 0.0, 4.0),
-    Knob("sigma_inv", 0.1, 3.0),
-    Knob("sigma_spu", 0.1, 3.0),
-    Knob("sigma_xi", 0.0, 20.0, "cube"),
-    Knob("mention_inv", 0.02, 1.0),
-    Knob("mention_spu", 0.0, 1.0),
+    Knob("p_spu", "p: share of backgrounds that match the animal", 0.5, 1.0, "one-minus"),
+    Knob("mu_inv", "μ_inv: strength of the animal", 0.2, 3.0),
+    Knob("mu_spu", "μ_spu: strength of the background", 0.0, 4.0),
+    Knob("sigma_inv", "σ_inv: variation of the animal", 0.1, 3.0),
+    Knob("sigma_spu", "σ_spu: variation of the background", 0.1, 3.0),
+    Knob("sigma_xi", "σ_ξ: noise of images and captions", 0.0, 20.0, "cube"),
+    Knob("mention_inv", "share of captions that mention the animal", 0.02, 1.0),
+    Knob("mention_spu", "share of captions that mention the background", 0.0, 1.0),
 )
 
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
     """A design with the figures of its results."""
+    if design.name == front.DESIGN:
+        return Section(design.name, **design.words, figures={design.name: front.front(table)})
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
     pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
     return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))
@@ -96,6 +98,8 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         certificates=sum(map(evidence.certified, verdicts)),
         file_name=file_name,
         answer=text.answer(),
+        answers=text.answers(),
+        command=text.COMMAND,
         setting=text.setting(),
         explorer=slider_data(),
         rate=rate_sentence(),
@@ -117,9 +121,8 @@ def slider_data() -> dict[str, Any]:
         "knobs": [
             {
                 **knob._asdict(),
-                "meaning": quantity_of(World.__annotations__[knob.field]).meaning,
                 "default": fields[knob.field].default,
-                "start": getattr(World(**text.ANSWER_WORLD), knob.field),
+                "start": getattr(text.WORLD, knob.field),
             }
             for knob in KNOBS
         ],

@@ -1,63 +1,101 @@
 """The numbers in the report's prose: the answer to its title, and the share of a map where either side is ahead."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import xarray as xr
 
 from experiments.lab.answers import predict
 from experiments.lab.presets import design
 from experiments.lab.studies import read
+from experiments.page.front import trained_towers
 from simulator.world import World
-from theory.learners import InfoNCE, Learner, LinearCLIP, Logistic, named
+from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic, named
 
-# The world of the answer, as flags of `predict`. Each number of the answer is printed by the command beside it.
-COMMAND = "soberclip predict --mu-spu 2 --sigma-xi 0.8"
-ANSWER_WORLD = {"mu_spu": 2.0, "sigma_xi": 0.8}
+# The world of the answer, also as flags of `predict`, which prints each number of the answer.
+WORLD = World(mu_spu=1.5, sigma_xi=6.0)
+COMMAND = "soberclip predict --mu-spu 1.5 --sigma-xi 6"
+ASKED = {  # by what follows --learner
+    "infonce": ("CLIP's own loss (InfoNCE), class name", InfoNCE("name")),
+    "infonce --prompt mean": ("CLIP's own loss (InfoNCE), average caption", InfoNCE("mean")),
+    "linear": ("linear CLIP, class name", LinearCLIP("name")),
+    "linear --prompt mean": ("linear CLIP, average caption", LinearCLIP("mean")),
+    "logistic": ("logistic regression on labels", Logistic()),
+    "least-squares": ("least squares on labels", LeastSquares()),
+}
+TRIAL = "trained/headline"  # the stored trial of towers in this world, or one with the same law
 CERTAIN = 0.99999
 TAU = 0.005  # smaller differences of accuracy count as equal
 
 
-def answer() -> list[str]:
-    """The title question in three sentences, each with two numbers and, in backquotes, the command that prints them."""
-    return [
-        f"With the bare class name as prompt, the optimum of CLIP's own loss uses the animal. It is right on "
-        f"{points(InfoNCE('name'))} % of the common/counter group (`{COMMAND} --learner infonce`).",
-        f"With the average caption as prompt, the same optimum uses the background: {points(InfoNCE('mean'))} % "
-        f"(`{COMMAND} --learner infonce --prompt mean`).",
-        f"Supervised logistic regression lies in between: {points(Logistic())} % (`{COMMAND} --learner logistic`). So "
-        "the prompt decides, more than the contrastive loss.",
-    ]
+class Answer(NamedTuple):
+    """One row of the answer, with the digits that `predict` prints."""
+
+    learner: str
+    common: str
+    counter: str
+    correlation: str
+    shortfall: str
+    towers: str  # accuracies and p' of trained towers; "" for learners without a stored trial
+    flags: str  # behind --learner
 
 
-def setting() -> str:
-    """The world of the answer, in words."""
-    world = World(**ANSWER_WORLD)
+def answers() -> list[Answer]:
+    """The learners in the world of the answer: group accuracies, equivalent correlation and shortfall."""
+    rows, towers = [], {InfoNCE(one.prompt): one for one in trained_towers(TRIAL)}
+    for flags, (words, learner) in ASKED.items():
+        found = predict(WORLD, learner)
+        groups = (f"{100 * found[group]:.2f}" for group in ("common", "counter"))
+        place = f"{found['equivalent_correlation']:.3f}", f"{100 * found['shortfall']:.1f}"
+        one = towers.get(learner)
+        trained = one and f"{100 * one.common:.2f}/{100 * one.counter:.2f}, p′ {one.correlation:.3f}"
+        rows.append(Answer(words, *groups, *place, trained or "", flags))
+    return rows
+
+
+def answer() -> str:
+    """The title question in a sentence: the equivalent correlations of three learners as shares of the pairs."""
+    found = {row.flags: f"{100 * float(row.correlation):.0f} %" for row in answers()}
     return (
-        f"The background is twice as strong as the animal and matches it in {100 * world.p_spu:g} % of the training "
-        f"pairs. The view noise is ν = {world.nu_image:.2g}. Common test images have the usual background of their "
-        "class, counter images another one."
+        f"Where the background matches the animal in {100 * WORLD.p_spu:g} % of the training pairs, CLIP asked by the "
+        f"class name acts like the ideal classifier of a world where it matches in {found['infonce']}. Asked "
+        f"by the average caption, it acts like that of a world where it matches in "
+        f"{found['infonce --prompt mean']}. For supervised logistic regression it is "
+        f"{found['logistic']}."
     )
 
 
+def setting() -> list[str]:
+    """The law of a pair, and the world of the answer."""
+    w = WORLD
+    return [
+        "An image shows an animal y = ±1 on a background a = ±1, which equals y with probability p. Its latents are "
+        "z = (μ_inv y + σ_inv ε₁, μ_spu a + σ_spu ε₂). Image and caption are views of z: x = Dz + noise, where D has "
+        "orthonormal columns and each coordinate of the noise has variance ν. Two towers learn a score of image and "
+        "caption from pairs. A test image gets the class whose prompt scores higher. The prompt is the class name, "
+        "(μ_inv y, 0), or the average caption of the class, (μ_inv y, (2p − 1) μ_spu y).",
+        f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
+        f"{w.sigma_spu:g} and ν = {w.nu_image:g}: the background is stronger than the animal and varies less. The "
+        "numbers hold for infinitely many training pairs.",
+    ]
+
+
 def at_length(shares: list[dict[str, Any]]) -> list[str]:
-    """The answer with linear CLIP, certain correlation and the mapped worlds; `shares` is from `shares_of`."""
+    """The answer with certain correlation and the mapped worlds; `shares` is from `shares_of`."""
 
     def share(contrastive: Learner, ahead: str = "contrastive") -> str:
         rows = [r for r in shares if r["contrastive"] == contrastive.label and r["supervised"] == Logistic.name]
         return f"{100 * sum(r[f'{ahead}_more_robust'] for r in rows) / len(rows):.0f} %"
 
     nu = design("supervised").study().world.nu_image
-    name, mean = points(LinearCLIP("name")), points(LinearCLIP("mean"))
-    certain = points(Logistic(), CERTAIN), points(LinearCLIP("name"), CERTAIN)
+    p = {row.flags: row.correlation for row in answers()}
     return [
         "The prompt, the loss and the certainty of the correlation matter more than the contrastive loss itself. In "
-        f"the world of the answer (`{COMMAND}`, ν = {World(**ANSWER_WORLD).nu_image:.2g}), linear CLIP is right on "
-        f"{name} % of the common/counter group with the class name, and on {mean} % with the average caption "
-        "(`--prompt mean`). The optimum of the InfoNCE loss, which CLIP minimises (`--learner infonce`), reaches "
-        f"{points(InfoNCE('name'))} % and {points(InfoNCE('mean'))} % with the same two prompts.",
-        f"Supervised logistic regression on the same images (`--learner logistic`) is right on {points(Logistic())} %, "
-        "so it beats linear CLIP there. As the correlation becomes certain, the limit of the published theorem, it "
-        f"falls to {certain[0]} %, and linear CLIP to {certain[1]} % (`--p-spu {CERTAIN}`).",
+        f"the world of the answer (`{COMMAND}`), logistic regression (p′ = {p['logistic']}) uses more of the "
+        f"background than linear CLIP ({p['linear']}) and InfoNCE ({p['infonce']}) asked by the class name. It uses "
+        f"less than both asked by the average caption ({p['linear --prompt mean']} and {p['infonce --prompt mean']}).",
+        "As the correlation becomes certain, the limit of the published theorem, logistic regression is right on "
+        f"{points(Logistic(), CERTAIN)} % of the common/counter group, and linear CLIP asked by the class name on "
+        f"{points(LinearCLIP('name'), CERTAIN)} % (`--p-spu {CERTAIN}`).",
         "So the theorem shows that CLIP can be bad, not that it is worse than supervised learning. Neither paper's "
         f"ranking holds in general. On the counter group of the mapped worlds (ν = {nu:g}, `soberclip reproduce`), "
         "linear CLIP with the name prompt is ahead of logistic regression in "
@@ -67,9 +105,9 @@ def at_length(shares: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def points(learner: Learner, p_spu: float = World().p_spu) -> str:
+def points(learner: Learner, p_spu: float) -> str:
     """Common/counter accuracy in percent, as `predict` prints it for the world of the answer."""
-    document = predict(World(**ANSWER_WORLD, p_spu=p_spu), learner)
+    document = predict(WORLD.replace(p_spu=p_spu), learner)
     return f"{100 * document['common']:.2f}/{100 * document['counter']:.2f}"
 
 

@@ -5,13 +5,13 @@ and number of processes. Across devices pairs are equal in law. With `draw_on="c
 moved, and so equal to rounding. With `points="sobol"` they are scrambled Sobol points (`simulator.gaussian.sobol`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from simulator.mixture import class_means
 from simulator.quantities import check_count
@@ -105,11 +105,38 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     return Codes(y, o, a, mentioned)
 
 
+def mismatched(
+    captions: Shaped[torch.Tensor, "E n *c"],
+    another: Callable[[Source], Shaped[torch.Tensor, "E n *c"]],
+    worlds: Sequence["World"],
+    source: Source,
+) -> Shaped[torch.Tensor, "E n *c"]:
+    """The captions, each with probability `mismatch` that of another pair, which `another` draws from a source."""
+    chance = torch.tensor([world.mismatch for world in worlds], dtype=torch.float64, device=captions.device)
+    if not chance.any():  # streams that are not read change no other
+        return captions
+    other = another(lambda rows, field, law, high=0: source(rows, f"another-pair/{field}", law, high))
+    uniform = source(
+        torch.empty(captions.shape[:2], dtype=torch.float64, device=captions.device), "mismatch", "uniform"
+    )
+    return torch.where((uniform < chance[:, None])[..., None], other, captions)
+
+
 def draw_latents(
     worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n l"]]:
     """(labels, backgrounds, latents of images, latents of texts) of one block of every world."""
     check_one_shape(worlds)
+
+    def another(source: Source) -> torch.Tensor:
+        return _matched_latents(worlds, size, source, device=device, dtype=dtype)[3]
+
+    *rest, told = _matched_latents(worlds, size, source, device=device, dtype=dtype)
+    return *rest, mismatched(told, another, worlds, source)
+
+
+def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype):
+    """As `draw_latents`, every caption being its image's own."""
     patterns = torch.as_tensor(class_means(worlds[0].classes), dtype=dtype, device=device)  # (K, width)
     numbers = torch.tensor([world.numbers() for world in worlds], dtype=dtype, device=device)  # (E, B, 4)
     mean, scale = numbers[:, None, :, None, 0], numbers[:, None, :, None, 1]

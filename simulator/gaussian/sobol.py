@@ -111,6 +111,8 @@ def even(
         _along(along[field], u[..., places[field]], rest(rows, field, law))
         if field in along
         else _pushed(u[..., places[field]], rows, law, high)
+        if field in places
+        else rest(rows, field, law, high)
     )
 
 

@@ -10,13 +10,14 @@ Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
-from simulator.mixture import Mixture
+from simulator.mixture import Mixture, PairedGroups
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
 from simulator.streams import numpy_stream
@@ -61,13 +62,13 @@ def labelled_moments(
 
     Exact where the dictionary fills the view.
     """
-    mixture, l = world.mixture(), world.latents
+    mixture, l = replace(world.mixture(), mismatch=0.0), world.latents  # labels belong to their images
     if world.classes != 2 or world.dim_image != l:
         raise ValueError(
             f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2 classes and "
             f"dim_image = {l}, the number of latents"
         )
-    sign = np.repeat(1 - 2 * mixture.labels, len(mixture.masks()[1]))
+    sign = np.repeat(1 - 2 * mixture.labels, len(mixture.pairs))
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
         within, counts, means = _subgroup_statistics(mixture, n, count[0], world.nu_image, world.nu_text, rng)
         within, counts, means = within[: count[1], :, :l], counts[: count[1]], means[: count[1], :, :l]
@@ -92,6 +93,37 @@ def truncated_critics(
         yield covariance_critic(S, q, frames, width)
 
 
+def projected_off_background_critics(
+    world: World, prompt: Prompt, n: int, replicates: int, seed: int, stream: str = "full"
+) -> Iterator[LinearCritic]:
+    """Critics of balanced towers whose embeddings lose the directions of captions of backgrounds alone; O(d^3) each."""
+    _check_request(n, replicates)
+    mixture, q, frames = world.mixture(), decision_prompts(world, prompt), first_coordinates(world)
+    for r in range(replicates):
+        (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
+        yield covariance_critic(S, without_background(S, q, frames[1], world), frames)
+
+
+def without_background(
+    S: Float[np.ndarray, "*R dI dT"],
+    q: Float[np.ndarray, "P l"],
+    frame: Float[np.ndarray, "dT l"],
+    world: World,
+) -> Float[np.ndarray, "*R P l"]:
+    """Latent prompts that act as q on embeddings without the directions of backgrounds, W_T = Sigma^(1/2) V'.
+
+    q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of captions of backgrounds alone (T12).
+    """
+    _, values, right = np.linalg.svd(S, full_matrices=False)
+    embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
+    width = world.latents // (2 + len(world.attribute))
+    shown = embedded[..., width : 2 * width]
+    share = np.linalg.pinv(shown) @ embedded @ q.T  # (*R, width, P)
+    q = np.broadcast_to(q, (*S.shape[:-2], *q.shape)).copy()
+    q[..., width : 2 * width] -= np.swapaxes(share, -1, -2)
+    return q
+
+
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
     """The simplest dictionaries (D_I, D_T), the first l unit vectors, for laws that do not depend on them."""
     return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
@@ -99,11 +131,14 @@ def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np
 
 def covariance_critic(
     S: Float[np.ndarray, "*R dI dT"],
-    q: Float[np.ndarray, "P l"],
+    q: Float[np.ndarray, "... P l"],
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
     width: int | None = None,
 ) -> LinearCritic:
-    """The critics M = S, or their rank-`width` parts (Eckart-Young); scores of rounding errors alone become zero."""
+    """The critics M = S, or their rank-`width` parts (Eckart-Young); q may differ from critic to critic.
+
+    Scores of rounding errors alone become zero.
+    """
     prompts = q @ frames[1].T
     if width is None:
         w = prompts @ np.swapaxes(S, -1, -2)
@@ -154,7 +189,7 @@ def _check_request(n: int, replicates: int) -> None:
 def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
     """Yield (generator, (block size, replicates used)); the size depends on the mixture alone."""
     _check_request(n, replicates)
-    cells = len(mixture.labels) * len(mixture.masks()[1]) * 2 * len(mixture.variances)
+    cells = sum(part.means.size for part in mixture.pairs)
     size = max(1, min(1024, 2**18 // cells))
     for block in range(-(-replicates // size)):
         yield numpy_stream(seed, stream, block), (size, min(size, replicates - block * size))
@@ -173,30 +208,43 @@ def _scatter_rows(
 def _subgroup_statistics(
     mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
-    """Rows of the scatter within subgroups, counts and means of the subgroups; S = groups x possible masks.
+    """Rows of the scatter within subgroups, counts and means of the subgroups (`Mixture.pairs`).
 
     Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
     Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that share the mask b share Sig_b, so
     their scatters add up to one Wishart of the summed degrees of freedom. Means of empty subgroups are never used.
+    If the caption belongs to another pair, Sig_b has only its diagonal.
     """
-    masks, probability = mixture.masks()
-    G, P, l = len(mixture.labels), len(masks), len(mixture.variances)
-    weights = (mixture.weights[:, None] * probability).ravel()
-    counts = multinomial(n, weights, R, rng).reshape(R, G, P)
-    within, means = [], np.empty((R, G, P, 2 * l))
-    for j, b in enumerate(masks):
-        # Cholesky factor of Sig_b, coordinate by coordinate: [[a11, 0], [a21, a22]].
-        a11 = np.sqrt(mixture.variances + nu_image)
-        a21 = np.divide(b * mixture.variances, a11, out=np.zeros(l), where=a11 > 0)
-        # b sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0 (b is 0 or 1):
-        a22 = np.sqrt(nu_text + b * np.divide(mixture.variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0))
-        freedom = np.maximum(counts[:, :, j] - 1, 0).sum(axis=1)
-        within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), a11, a21, a22))
-        mean = _correlate(rng.standard_normal((R, G, 2 * l)), a11, a21, a22)
-        mean /= np.sqrt(np.maximum(counts[:, :, j], 1))[..., None]
-        mean += np.concatenate([mixture.means, b * mixture.means], axis=1)
-        means[:, :, j] = mean
-    return np.concatenate(within, axis=1), counts.reshape(R, G * P), means.reshape(R, G * P, 2 * l)
+    l, pairs = len(mixture.variances), mixture.pairs
+    P, G = sum(part.linked for part in pairs), len(mixture.labels)
+    # Pairs that match are counted group by group, all masks of a group together.
+    places, S = [np.arange(G) * P + j for j in range(P)], G * P
+    for part in pairs[P:]:
+        places, S = [*places, S + np.arange(len(part.weights))], S + len(part.weights)
+    weights = np.empty(S)
+    for part, at in zip(pairs, places, strict=True):
+        weights[at] = part.weights
+    counts = multinomial(n, weights, R, rng)
+    within, means = [], np.empty((R, S, 2 * l))
+    for part, at in zip(pairs, places, strict=True):
+        factor, count = _cholesky(mixture.variances, part, nu_image, nu_text), counts[:, at]
+        freedom = np.maximum(count - 1, 0).sum(axis=1)
+        within.append(_correlate(_wishart_rows(freedom, 2 * l, rng), *factor))
+        mean = _correlate(rng.standard_normal((R, len(at), 2 * l)), *factor)
+        mean /= np.sqrt(np.maximum(count, 1))[..., None]
+        means[:, at] = mean + part.means
+    return np.concatenate(within, axis=1), counts, means
+
+
+def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: float, nu_text: float):
+    """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21, a22]]."""
+    b, l, a11 = part.mask, len(variances), np.sqrt(variances + nu_image)
+    if not part.linked:
+        return a11, np.zeros(l), np.sqrt(b * variances + nu_text)
+    a21 = np.divide(b * variances, a11, out=np.zeros(l), where=a11 > 0)
+    # b sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0 (b is 0 or 1):
+    rest = b * np.divide(variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0)
+    return a11, a21, np.sqrt(nu_text + rest)
 
 
 def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 
-from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes
+from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes, mismatched
 from simulator.pixels.captions import table
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.quantities import check_count
-from simulator.streams import independent
+from simulator.streams import Source, independent
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -30,15 +30,9 @@ class Scenes(NamedTuple):
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
     attributes: Int[torch.Tensor, "*E n"]
-    mentioned: Bool[torch.Tensor, "*E n 2"]
+    captions: Int[torch.Tensor, "*E n 2"]  # object and attribute that the caption names; K stands for none
     scans: Int[torch.Tensor, "*E n"]
     photos: Int[torch.Tensor, "*E n"]  # zeros in worlds without photos
-
-    def captions(self, scene: Scenery) -> tuple[Int[torch.Tensor, "*E n"], ...]:
-        """Row and column of each caption in a table of captions, [object][attribute]."""
-        named = self.labels if scene.views.told == "label" else self.objects
-        codes, K = (named, self.attributes), len(scene.objects.names)
-        return tuple(torch.where(self.mentioned[..., b], code, K) for b, code in enumerate(codes))
 
 
 def block_size(world: "World") -> int:
@@ -52,18 +46,27 @@ def draw_scenes(
     """Scenes of one block of every world's training pairs."""
     world, K, source = worlds[0], worlds[0].classes, independent(seed, index, streams)
     scene = scenery(world.views, K, device)
-    y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
-    a = a[..., 0]
-    if world.views.tied is not None:
-        tied = torch.isin(y, torch.tensor(world.views.tied, device=device))
-        a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", K))
+    y, o, a, captions = _contents(worlds, size, source, device)
+    captions = mismatched(captions, lambda other: _contents(worlds, size, other, device)[3], worlds, source)
 
     def uniform(field: str) -> torch.Tensor:
         return source(torch.empty(y.shape, dtype=torch.float64, device=device), field, "uniform")
 
     scans = scene.objects.chosen("train", o, uniform("scan"))
     photos = torch.zeros_like(a) if scene.photos is None else scene.photos.chosen("train", a, uniform("photo"))
-    return Scenes(y, o, a, mentioned, scans, photos)
+    return Scenes(y, o, a, captions, scans, photos)
+
+
+def _contents(worlds: Sequence["World"], size: int, source: Source, device: str) -> tuple[torch.Tensor, ...]:
+    """(labels, objects, attributes, captions) of one block, every caption being its image's own."""
+    views, K = worlds[0].views, worlds[0].classes
+    y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
+    a = a[..., 0]
+    if views.tied is not None:
+        tied = torch.isin(y, torch.tensor(views.tied, device=device))
+        a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", K))
+    named = torch.stack([y if views.told == "label" else o, a], dim=-1)
+    return y, o, a, torch.where(mentioned, named, K)
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
@@ -79,7 +82,7 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
-        texts=table(len(scene.objects.names), images.device)[scenes.captions(scene)],
+        texts=table(len(scene.objects.names), images.device)[scenes.captions.unbind(-1)],
         labels=scenes.labels,
         backgrounds=scenes.attributes[..., None],
     )

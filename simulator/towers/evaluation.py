@@ -27,6 +27,7 @@ from simulator.world import World
 
 CAPTIONS = 512  # per class, for prompts that pool over captions
 LOGITS = 2**24  # in memory at once
+ROUNDING = 1e-5  # of the largest singular value of embeddings: smaller ones are none
 PIXELS = 2**24  # numbers of images that all models of an ensemble score at a time
 
 
@@ -46,9 +47,22 @@ def class_vectors(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None
 ) -> Float[torch.Tensor, "E K *captions h"]:
     """Vectors that score images: one per class, or one per caption for log-mean-exp prompts."""
-    recipe = ensemble.recipe
     if "head.weight" in parameters:
         return parameters["head.weight"].mT
+    vectors = _prompt_vectors(ensemble, parameters, prompt)
+    if not ensemble.projected:
+        return vectors
+    shown = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "text", ensemble.views.backgrounds(ensemble)))
+    _, size, span = torch.linalg.svd(shown, full_matrices=False)  # (E, K, h): rows that span the embeddings
+    span = span * (size > ROUNDING * size[:, :1])[..., None]
+    flat = vectors.flatten(1, -2)
+    return (flat - flat @ span.mT @ span).view_as(vectors)
+
+
+def _prompt_vectors(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt
+) -> Float[torch.Tensor, "E K *captions h"]:
+    recipe = ensemble.recipe
     pool = prompt_row(prompt).pool
     if pool is None:
         texts = ensemble.views.prompts(ensemble, captioned(ensemble), prompt)
@@ -59,8 +73,8 @@ def class_vectors(
 
 
 def captioned(ensemble: Ensemble) -> tuple[World, ...]:
-    """Worlds with the caption law given the label of every model's training pairs."""
-    return tuple(ensemble.sampler.captioned(world) for world in ensemble.worlds)
+    """Worlds with the law of a class's own captions in every model's training pairs."""
+    return tuple(ensemble.sampler.captioned(world).replace(mismatch=0.0) for world in ensemble.worlds)
 
 
 def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"]:

@@ -114,7 +114,7 @@ class PairSet:
         """(images, tokens, labels) of some pairs."""
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
         images = self.scene.render(picked.scans, picked.attributes, picked.photos)
-        return images, self.tokens[picked.captions(self.scene)], picked.labels
+        return images, self.tokens[picked.captions.unbind(-1)], picked.labels
 
 
 def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs
+from simulator.samplers import check_mismatch
 from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches, pair_weights, weighed
@@ -256,6 +257,8 @@ def check_ensemble(ensemble: Ensemble) -> None:
                     f"{name} = {getattr(recipe, name)!r} needs views that are vectors, not pixels; the nearest valid "
                     f"choice is {name} = {near!r}"
                 )
+    for world in worlds:
+        check_mismatch(ensemble.sampler, world)
     if recipe.points == "sobol":
         from simulator.gaussian.sobol import check_sobol  # here for start-up time: scipy.stats takes a second
 

@@ -4,6 +4,7 @@ inputs      shapes that the towers "image" and "text" read; ValueError for pictu
 block_size  pairs in one block of a stream
 block       block `index` of every model's own stream; `over` is a block that may be overwritten
 prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
+backgrounds one caption per class that shows its background alone, (E, K, d_T)
 identity    data besides its fields that a world must share with a checkpoint
 """
 
@@ -44,6 +45,14 @@ class GaussianViews:
         texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
         return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
+    def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
+        whole, name = (self.prompts(ensemble, ensemble.worlds, prompt) for prompt in ("background", "name"))
+        _, D = self._frames(ensemble)
+        world = ensemble.worlds[0]
+        width = world.latents // (2 + len(world.attribute))
+        background = torch.as_tensor(D[:, width : 2 * width]).to(whole)  # not the further attributes
+        return (whole - name) @ background @ background.T
+
     def identity(self, world: World) -> dict[str, Any]:
         return {}
 
@@ -71,6 +80,14 @@ class PixelViews:
         weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
         texts = torch.as_tensor(weights) @ captions.table(K).double().flatten(0, 1)
         return texts.to(device=ensemble.device, dtype=ensemble.dtype)
+
+    def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
+        K = ensemble.worlds[0].classes
+        return (
+            captions.table(K)[K, :K]
+            .to(device=ensemble.device, dtype=ensemble.dtype)
+            .expand(len(ensemble.models), -1, -1)
+        )
 
     def identity(self, world: World) -> dict[str, Any]:
         return {"pictures": scenery(world.views, world.classes).digest}

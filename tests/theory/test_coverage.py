@@ -49,6 +49,11 @@ def test_more_pairs_cover_more_and_the_needed_pairs_leave_one_percent():
     assert max(enough.common, enough.counter) <= module.RARE
 
 
+def test_captions_of_other_pairs_are_no_similar_pairs():
+    strays, fewer = unseen(HARD.replace(mismatch=0.75), "mean", 4e4), unseen(HARD, "mean", 1e4)
+    assert strays == pytest.approx(fewer._replace(pairs_needed=4 * fewer.pairs_needed))
+
+
 def test_several_classes_and_uninformative_dimensions():
     wide = HARD.model_copy(update={"dim_image": 8, "dim_text": 8, "sigma_xi": 2**0.5})
     assert unseen(wide, "mean", 1e5) == pytest.approx(unseen(HARD, "mean", 1e5)), "only nu counts"

@@ -139,6 +139,31 @@ def test_further_attributes_leave_the_ideal_curve_as_it_is():
     assert tuple(equivalent(further, accuracy)) == tuple(equivalent(HEADLINE, accuracy))
 
 
+@pytest.mark.parametrize("K", [2, 3])
+def test_accuracies_and_worlds_broadcast(K):
+    """As the worlds of a study do, whose axis n varies accuracies alone."""
+    worlds = Worlds(p_spu=[[0.7], [0.9]], mu_spu=1.5, sigma_xi=6.0, classes=K)
+    accuracy = Accuracy(np.array([[0.9, 0.8, 0.7]]), np.array([0.5, 0.6, 0.7]))
+    place = equivalent(worlds, accuracy)
+    assert place.correlation.shape == place.shortfall.shape == (2, 3)
+    for i, j in ((0, 1), (1, 2)):
+        single = equivalent(worlds.world((i, 0)), Accuracy(accuracy.common[0, j], accuracy.counter[j]))
+        assert (place.correlation[i, j], place.shortfall[i, j]) == pytest.approx(tuple(single), abs=1e-9)
+
+
+def test_three_classes_share_an_interpolated_curve_over_the_correlation():
+    grid = Worlds(p_spu=np.linspace(0.4, 0.95, 12).reshape(2, 6), mu_spu=3.0, classes=3, sigma_xi=6.0)
+    common, counter = learners.named("linear", prompt="mean").accuracy(grid)
+    draws = np.stack([common, counter])[None] + np.array([-0.01, 0.0, 0.01])[:, None, None, None]
+    draws = np.clip(draws * [[[[1.0]], [[0.9]]]], 0, 1)
+    place = equivalent_of_draws(grid, draws)
+    for index in ((0, 1), (1, 4)):
+        single = equivalent_of_draws(grid.world(index), draws[:, :, *index])
+        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
+        for ends, alone in zip(place.interval[:2], single.interval[:2], strict=True):
+            assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
+
+
 def test_grids_and_single_worlds_agree():
     grid = Worlds(mu_spu=[[0.5], [1.5]], classes=[2, 2, 3], p_spu=0.8)
     accuracy = Accuracy(np.full((2, 3), 0.9), np.linspace(0.4, 0.85, 6).reshape(2, 3))
@@ -210,6 +235,14 @@ def test_intervals_of_draws_cover(prompt):
         spend(SHARE)
         covered = ((low <= value) & (value <= high)).sum()
         assert covered >= binom(runs, LEVEL).ppf(SHARE)
+
+
+def test_accuracies_that_no_classifier_has_get_a_negative_interval():
+    """It was empty, (0, -.03)."""
+    low, high = equivalent(HEADLINE, Accuracy(0.96, 0.6, Interval((0.95, 0.97), (0.59, 0.61), 0.95))).interval.shortfall
+    assert low < high < 0
+    low, high = equivalent_of_draws(HEADLINE, np.array([[0.96, 0.6], [0.961, 0.601], [0.96, 0.601]])).interval.shortfall
+    assert low < high < 0
 
 
 def test_one_replicate_has_no_interval():

@@ -8,8 +8,14 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
-from simulator.world import World, Worlds
-from theory.population import block_covariance, leading_direction, linear_weights, truncated_weights
+from simulator.world import Attribute, World, Worlds
+from theory.population import (
+    block_covariance,
+    leading_direction,
+    linear_weights,
+    projected_weights,
+    truncated_weights,
+)
 
 PROMPTS = st.sampled_from(LINEAR)
 
@@ -60,6 +66,40 @@ def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
     explicit = differences(population_critic(world, prompt, width).inside[0], world)
     scale = size_of(world) ** 1.5
     assert truncated_weights(Worlds.of(world), prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
+
+
+def balanced_without_background(world: World, prompt: str) -> np.ndarray:
+    """Class scores' weights of balanced towers, embeddings projected off those of all backgrounds alone."""
+    left, values, right = np.linalg.svd(latent_cross_covariance(world))
+    W_I, W_T = np.sqrt(values)[:, None] * left.T, np.sqrt(values)[:, None] * right
+    width = world.latents // (2 + len(world.attribute))
+    shown = W_T[:, width : 2 * width]
+    projection = np.eye(len(W_T)) - shown @ np.linalg.pinv(shown)
+    q = world.prompts(prompt)
+    return (q[:1] - q[1:] if world.classes == 2 else q) @ W_T.T @ projection @ W_I
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean", "background"])
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(p_spu=0.9, mu_spu=2.0, mention_spu=0.5),
+        World(p_spu=0.7, mu_spu=-2.0, mention_inv=0.6, p_inv=0.9, mismatch=0.2),
+        World(classes=3, p_spu=0.8, mu_spu=2.0, mention_spu=0.4),
+        World(p_spu=0.8, mention_spu=0.7, attribute=(Attribute(p=0.8, mu=1.5, mention=0.5),)),
+    ],
+)
+def test_projected_weights_are_those_of_balanced_towers(world, prompt):
+    explicit = differences(balanced_without_background(world, prompt), world)
+    assert projected_weights(Worlds.of(world), prompt) == pytest.approx(explicit, abs=1e-12)
+
+
+def test_projecting_is_not_leaving_the_word_out():
+    """T12: reliance at p = .9, mu_spu = 2 is .8 by name; 0 with equal mentions; .1939 or -.1174 with others."""
+    grid = worlds_with(p_spu=0.9, mu_spu=2.0, mention_inv=[1, 0.7, 1, 0.6, 1], mention_spu=[1, 0.7, 0.5, 1, 0])
+    u = projected_weights(grid, "name")
+    assert u[:, 1] / u[:, 0] == pytest.approx([0, 0, 0.19394, -0.11743, 0.8], abs=1e-5)
+    assert (u[:2, 1] == 0).all()
 
 
 def test_a_cut_through_a_tie_is_refused():

@@ -20,7 +20,7 @@ from simulator.world import SCALARS, World, Worlds
 from theory.accuracy import reliance
 from theory.learners import named
 from theory.learners.base import Learner
-from theory.population import block_covariance, leading_direction
+from theory.population import block_covariance, latent_cross_covariance, leading_direction
 
 Relation = Literal[">=", "<=", "=", "iff", "increasing", "decreasing", "slope"]
 Quantifier = Literal["always", "somewhere", "on average"]
@@ -155,7 +155,7 @@ class Claim:
         "With probability `share` over the training pairs": the relation holds, to the tolerance, in at least this share
         of trainings of n pairs; None for a statement about their mean.
     error_rate
-        alpha.
+        alpha: a contradiction is wrong with probability at most alpha/2.
     n
         Pairs per training; a large number stands for n = infinity.
     question
@@ -357,8 +357,7 @@ class Claim:
     def _value(self, learner: Learner, worlds: Worlds) -> Numbers:
         if self.quantity == "operator-error":
             assert self.reference is not None  # checked when the claim was made
-            C = block_covariance(worlds) * worlds.mention[..., None, :]
-            return operator_error(C, np.asarray(self.reference(worlds)))
+            return operator_error(latent_cross_covariance(worlds), np.asarray(self.reference(worlds)))
         if self.quantity == "reliance":
             return reliance(learner.direction(worlds))
         if self.quantity == "kept-axis":

@@ -48,13 +48,13 @@ def names() -> tuple[str, ...]:
     return tuple(_LEARNERS)
 
 
-def named(name: "str | Learner", **options) -> Learner:
+def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     """The learner of a name.
 
     Parameters
     ----------
     name
-        One of `names()`; a learner is returned as it is.
+        One of `names()`, or a class of your own; a learner is returned as it is.
     **options
         For example prompt="mean" or embed_dim=4; None keeps an option's default.
 
@@ -70,11 +70,12 @@ def named(name: "str | Learner", **options) -> Learner:
     """
     if isinstance(name, Learner):
         return name
-    check_known("learner", name, _LEARNERS)
-    kind = _LEARNERS[name]
+    if isinstance(name, str):
+        check_known("learner", name, _LEARNERS)
+    kind = _LEARNERS[name] if isinstance(name, str) else name
     known = {field.name for field in fields(kind)}
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in known:
-            raise ValueError(f"{option} = {value} has no meaning for learner {name!r}; leave it out")
+            raise ValueError(f"{option} = {value} has no meaning for learner {kind.name!r}; leave it out")
     return kind(**given)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.polynomial.legendre import leggauss
+from numpy.polynomial.chebyshev import chebvander
 
 from simulator.accuracy import Accuracy
 from simulator.prompts import Prompt
@@ -31,79 +31,46 @@ from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import joined
 from theory.learners.bayes import bayes_accuracy
+from theory.learners.caption_nodes import (
+    SHOWN,
+    Block,
+    caption_nodes,
+    evidence_edges,
+    given_evidence_edges,
+    given_image,
+    label_evidence,
+    log_captions,
+    normal,
+    turns,
+)
 from theory.learners.contour import Scales, region_accuracy, swap_blocks, swapped_back
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
-WITHIN = 7.2  # standard deviations of captions: 6e-13 of them lie beyond
-PANEL = 2.4  # the widest panel, in standard deviations
-EVIDENCE = 2 * np.pi  # log odds of the class shown across a panel, where they count
-MOST = 50  # such panels on each side of log odds 0
-AROUND = np.array([-5.0, 0.0, 5.0])  # edges of panels where captions turn from silence to mention
-GAUSS = leggauss(7)
 LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
-CELLS = 2**18  # numbers held in one array at a time
+ROUNDING = 36.0  # -log of the relative error of interpolation
+CELLS = 2**15  # pairs of captions held at one time: they stay in the cache,
+IMAGES = 16  # and so do the captions of this many images
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
-MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: five to twenty CPU seconds
+MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: three to five CPU seconds
+PER_SIDE = 5_000  # as many pairs take the time of an image's captions of one block
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
-
-
-class Block(NamedTuple):
-    """One block of one world, with signs such that its mean is not negative."""
-
-    mu: float
-    variance: float  # sigma^2
-    p: float
-    pi: float
-    nu_I: float
-    nu_T: float
-
-    @property
-    def S(self) -> float:
-        """Variance of an image coordinate within its group."""
-        return self.variance + self.nu_I
-
-    @property
-    def S_T(self) -> float:
-        """Variance of a caption that mentions the block, within its group; any, if no caption varies or mentions it."""
-        return self.variance + self.nu_T or 1.0
-
-    @property
-    def shrinkage(self) -> float:
-        """Slope of E[t | x]."""
-        return self.variance / self.S
-
-    @property
-    def spread(self) -> float:
-        """Variance of a caption that mentions the block, given the image and the class shown."""
-        return self.shrinkage * self.nu_I + self.nu_T or 1.0
-
-    @property
-    def fuzzy(self) -> bool:
-        """Whether a caption does not show what it mentions."""
-        return self.nu_T > 0 and self.pi < 1
-
-    @property
-    def log_agreement(self) -> Float[np.ndarray, "2 2"]:
-        """log P(class shown | label)."""
-        with np.errstate(divide="ignore"):
-            return np.log(np.array([[self.p, 1 - self.p], [1 - self.p, self.p]]))
 
 
 class Side(NamedTuple):
     """What one block contributes to the preference at images x: n captions t of the block, and functions of them.
 
-    captions   v = log(p(t | +)/p(t | -))/2; row c of `weight` is p(t | x, c), c the class that the block shows;
-               `own` is log(p(x | c = +)/p(x | c = -))/2
-    scores     v = log(p(x, t | +)/p(x, t | -))/2; row y of `weight` is p(t | y); `own` is what this block adds alone
-    Fields with a d are derivatives along x.
+    captions   v = log(p(t | +)/p(t | -))/2; row c of `weight` is p(t | x, c), c the class that the block shows, and
+               `slope` its derivative along x; `own` is log(p(x | c = +)/p(x | c = -))/2
+    scores     v = log(p(x, t | +)/p(x, t | -))/2; row y of `weight` is p(t | y), and `slope` weighs the derivatives of
+               v along x; `own` is what this block adds alone
+    `down` is the derivative of `own`.
     """
 
     v: Float[np.ndarray, "*s n"]
-    dv: Float[np.ndarray, "*s n"]
     weight: Float[np.ndarray, "*s 2 n"]
-    dweight: Float[np.ndarray, "*s 2 n"]
+    slope: Float[np.ndarray, "*s 2 n"]
     own: Float[np.ndarray, "*s"]
     down: Float[np.ndarray, "*s"]
 
@@ -116,157 +83,86 @@ class Side(NamedTuple):
         weight = self.weight.max(axis=-2)
         count = int((weight > NOTHING * weight.max(axis=-1, keepdims=True)).sum(axis=-1).max(initial=1))
         best = np.argpartition(-weight, count - 1, axis=-1)[..., :count]
-        v, dv = (np.take_along_axis(field, best, -1) for field in (self.v, self.dv))
-        weight, dweight = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.dweight))
-        return self._replace(v=v, dv=dv, weight=weight, dweight=dweight)
+        rows = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.slope))
+        return Side(np.take_along_axis(self.v, best, -1), *rows, self.own, self.down).gathered()
 
+    def gathered(self) -> "Side":
+        """With the weights moved to Chebyshev nodes of v, if these are far fewer.
 
-SHOWN = np.array([1.0, -1.0])[:, None]  # + and -, before an axis of captions
-
-
-class Captions(NamedTuple):
-    """Nodes t of an average over captions of one block: `dt` for densities, `silence` the mass of silent captions."""
-
-    t: Float[np.ndarray, "*s n"]
-    dt: Float[np.ndarray, "*s n"]
-    silence: Float[np.ndarray, "*s n"]
-    mentioned: Bool[np.ndarray, " n"]  # what a node says, where captions show what they mention
-
-
-def _captions(block: Block, mean: np.ndarray, variance: float, turns: np.ndarray, middle: np.ndarray, slope: float):
-    """Gauss-Legendre nodes for mentions N(mean, variance) of both classes, and for silence.
-
-    Log odds of the class shown are slope (t - middle). Where captions may be silent, `turns` adds edges of panels.
-    """
-    steps = np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1) * PANEL
-    groups = [(mean + np.sqrt(variance) * steps).reshape(*middle.shape, -1), _evidence_edges(block, middle, slope)]
-    if block.fuzzy:
-        groups += [np.broadcast_to(np.sqrt(block.nu_T) * steps, (*middle.shape, len(steps))), turns]
-    edges = np.sort(np.concatenate(groups, axis=-1), axis=-1)
-    half = np.diff(edges)[..., None] / 2
-    t = (edges[..., :-1, None] + half * (1 + GAUSS[0])).reshape(*middle.shape, -1)
-    dt = (half * GAUSS[1]).reshape(t.shape)
-    if block.fuzzy:
-        return Captions(t, dt, (1 - block.pi) * _normal(t, 0.0, block.nu_T) * dt, np.ones(t.shape[-1], bool))
-    t, dt = (np.concatenate([part, np.zeros((*middle.shape, 1))], axis=-1) for part in (t, dt))
-    mentioned = np.arange(t.shape[-1]) < t.shape[-1] - 1  # the last node is a silent caption, exactly 0
-    return Captions(t, dt, np.broadcast_to(np.where(mentioned, 0.0, 1 - block.pi), t.shape), mentioned)
-
-
-def _evidence_edges(block: Block, middle: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
-    """Edges of panels where evidence about the label is not saturated."""
-    every = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
-    if every < EVIDENCE:
-        return middle[..., None]
-    with np.errstate(divide="ignore"):
-        most = np.abs(np.log(block.p) - np.log1p(-block.p)) + 6
-    steps = min(np.ceil(min(most, every) / EVIDENCE), MOST)
-    return (middle if most < every else 0 * middle)[..., None] + EVIDENCE / slope * np.arange(-steps, steps + 1)
-
-
-def _turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray, "*s k"]:
-    """Edges where a caption turns from silence, N(0, nu_T), to a mention, N(mean, variance).
-
-    The log odds are A t^2 + B t + C.
-    """
-    if not block.fuzzy:
-        return np.empty((*mean.shape[:-1], 0))
-    A, B = (1 / block.nu_T - 1 / variance) / 2, mean / variance
-    with np.errstate(divide="ignore", invalid="ignore"):
-        C = np.log(block.pi / (1 - block.pi)) - np.log(variance / block.nu_T) / 2 - mean**2 / (2 * variance)
-        square = B**2 - 4 * A * C
-        q = -(B + np.where(B < 0, -1, 1) * np.sqrt(np.maximum(square, 0))) / 2
-        width = 1 / np.sqrt(np.abs(square) + A)
-        turns = np.stack([q / A, C / q], axis=-1)[..., None] + width[..., None, None] * AROUND
-    return np.nan_to_num(turns, posinf=0.0, neginf=0.0).reshape(*mean.shape[:-1], -1)
-
-
-def _normal(t: np.ndarray, mean: np.ndarray | float, variance: float) -> np.ndarray:
-    return np.exp(-((t - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-
-
-def _log_captions(block: Block, captions: Captions, mean: np.ndarray, variance: float):
-    """log p(t | class) up to a constant, (*s, 2, n), and the chance that t mentions the block.
-
-    A mention is N(mean, variance).
-    """
-    t = captions.t[..., None, :]
-    said = -((t - mean) ** 2) / (2 * variance)
-    if not block.fuzzy:
-        return np.where(captions.mentioned, said, 0.0), np.where(captions.mentioned, 1.0, 0.0)
-    with np.errstate(divide="ignore"):
-        said = said + np.log(block.pi) - np.log(variance) / 2
-        hidden = np.log1p(-block.pi) - np.log(block.nu_T) / 2 - t**2 / (2 * block.nu_T)
-    both = np.logaddexp(said, hidden)
-    return both, np.exp(said - both)
-
-
-def _label_evidence(block: Block, shown: np.ndarray, slope: np.ndarray):
-    """(log p(.. | y), its slope) for both labels, from those for both classes that the block may show, (*s, 2, n)."""
-    terms = block.log_agreement[:, :, None] + shown[..., None, :, :]  # (*s, y, c, n)
-    total = np.logaddexp(terms[..., 0, :], terms[..., 1, :])
-    share = np.exp(terms - total[..., None, :])
-    return total, (share * slope[..., None, :, :]).sum(axis=-2)
-
-
-def _given_image(block: Block, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 2 1"]:
-    """E[t | x, class shown] of a caption that mentions the block."""
-    return SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)
+        tanh(v + v') and log cosh(v + v') have their poles pi/2 away from real v. So the error of interpolation falls as
+        (h + sqrt(1 + h^2))^-N, h = (pi/2)/(half the range of v).
+        """
+        low, high = self.v.min(axis=-1, keepdims=True), self.v.max(axis=-1, keepdims=True)
+        middle, half = (low + high) / 2, (high - low) / 2
+        with np.errstate(divide="ignore"):
+            count = int(np.ceil(ROUNDING / np.arcsinh(np.pi / 2 / half.max(initial=0.0)))) + 2
+        if 2 * count >= self.v.shape[-1]:
+            return self
+        nodes = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+        t = np.divide(self.v - middle, half, out=np.zeros_like(self.v), where=half > 0)
+        share = (chebvander(nodes, count - 1) * np.where(np.arange(count) > 0, 2, 1) / count).T
+        powers = chebvander(t, count - 1)  # T_j at v, (*s, n, N)
+        weight, slope = (rows @ powers @ share for rows in (self.weight, self.slope))
+        return Side(middle + half * nodes, weight, slope, self.own, self.down)
 
 
 def _captions_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     """A block's captions given the image."""
-    mean, own = _given_image(block, x), SHOWN * block.mu
-    turns = _turns(block, np.broadcast_to(own[:, 0], (*x.shape, 2)), block.S_T)
-    captions = _captions(block, mean, block.spread, turns, 0 * x, 2 * block.mu / block.S_T)
-    said = block.pi * _normal(captions.t[..., None, :], mean, block.spread) * captions.dt[..., None, :]
+    mean, own = given_image(block, x), SHOWN * block.mu
+    changes = turns(block, np.broadcast_to(own[:, 0], (*x.shape, 2)), block.S_T)
+    edges = evidence_edges(block, 0 * x, 2 * block.mu / block.S_T)
+    captions = caption_nodes(block, mean, block.spread, changes, edges)
+    said = block.pi * normal(captions.t[..., None, :], mean, block.spread) * captions.dt[..., None, :]
     pull = (captions.t[..., None, :] - mean) * (block.shrinkage / block.spread)
-    shown, _ = _log_captions(block, captions, own, block.S_T)
-    labels, _ = _label_evidence(block, shown, np.zeros_like(shown))
+    shown, _ = log_captions(block, captions, own, block.S_T)
+    labels, _ = label_evidence(block, shown, np.zeros_like(shown))
     v = (labels[..., 0, :] - labels[..., 1, :]) / 2
     slope = np.full(x.shape, block.mu / block.S)
-    return Side(v, np.zeros_like(v), said + captions.silence[..., None, :], pull * said, slope * x, slope)
+    return Side(v, said + captions.silence[..., None, :], pull * said, slope * x, slope)
 
 
 def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     """A block's captions given the label."""
-    mean, own = _given_image(block, x), SHOWN * block.mu
-    middle, slope = -x * block.nu_T / block.nu_I, 2 * block.mu * block.nu_I / (block.S * block.spread)
-    captions = _captions(block, own + 0 * mean, block.S_T, _turns(block, mean[..., 0], block.spread), middle, slope)
-    said = block.pi * np.exp(block.log_agreement) @ _normal(captions.t[..., None, :], own, block.S_T)
+    mean, own = given_image(block, x), SHOWN * block.mu
+    edges = given_evidence_edges(block, x)
+    captions = caption_nodes(block, own + 0 * mean, block.S_T, turns(block, mean[..., 0], block.spread), edges)
+    said = block.pi * np.exp(block.log_agreement) @ normal(captions.t[..., None, :], own, block.S_T)
     weight = said * captions.dt[..., None, :] + captions.silence[..., None, :]
     weight /= weight.sum(axis=-1, keepdims=True)
-    shown, mention = _log_captions(block, captions, mean, block.spread)
+    shown, mention = log_captions(block, captions, mean, block.spread)
     tilt = own / block.S
     slope = tilt + mention * (captions.t[..., None, :] - mean) * (block.shrinkage / block.spread)
-    labels, slopes = _label_evidence(block, shown + tilt * x[..., None, None], slope)
+    labels, slopes = label_evidence(block, shown + tilt * x[..., None, None], slope)
     gap = weight[..., 0, :] - weight[..., 1, :]
     return Side(
         (labels[..., 0, :] - labels[..., 1, :]) / 2,
-        (slopes[..., 0, :] - slopes[..., 1, :]) / 2,
         weight,
-        np.zeros_like(weight),
+        weight * ((slopes[..., 0, :] - slopes[..., 1, :]) / 2)[..., None, :],
         (gap * labels[..., 1, :]).sum(axis=-1),
         (gap * slopes[..., 1, :]).sum(axis=-1),
     )
 
 
-def _odds(first: Side, second: Side) -> Float[np.ndarray, "*s n m"]:
-    """exp(2 (v + v')) of every pair of captions; infinite beyond the range of floats."""
+def _odds(first: Side, second: Side) -> tuple[Float[np.ndarray, "*s n m"], np.ndarray | float]:
+    """exp(2 (v + v')) of every pair of captions, and what exceeds LARGEST_EXPONENT of the exponents: it is cut off.
+
+    Functions of the odds have reached their limits there, and products of them overflow. exp is slow beyond floats.
+    """
     v, w = 2 * first.v[..., :, None], 2 * second.v[..., None, :]
     if max(np.abs(v).max(), np.abs(w).max()) < LARGEST_EXPONENT:
-        return np.exp(v) * np.exp(w)
-    with np.errstate(over="ignore"):
-        return np.exp(v + w)
+        return np.exp(v) * np.exp(w), 0.0
+    both = v + w
+    cut = np.clip(both, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+    return np.exp(cut), np.maximum(both - cut, 0.0)
 
 
 def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
     """E[tanh(v + v') | x] and its gradient; `law` is P(o, a)."""
-    guess = _odds(first, second)
+    guess, _ = _odds(first, second)
     guess += 1
     np.divide(-2, guess, out=guess)
     guess += 1
-    rows = [np.concatenate([side.weight, side.dweight], axis=-2) for side in (first, second)]
+    rows = [np.concatenate([side.weight, side.slope], axis=-2) for side in (first, second)]
     table = rows[0] @ guess @ rows[1].swapaxes(-1, -2)  # (*s, 4, 4)
     mean = table[..., :2, :2]
     one = SHOWN[:, 0]
@@ -285,26 +181,22 @@ def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
 
 def _scores_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
     """(E_{t|+} - E_{t|-}) log p(x, t) and its gradient: log cosh(v + v') = log(1 + e^(2 v + 2 v')) - v - v' + const."""
-    odds = _odds(first, second)
-    if np.isfinite(odds).all():
-        log_odds = np.log1p(odds)
-    else:
-        log_odds = np.logaddexp(0, 2 * (first.v[..., :, None] + second.v[..., None, :]))
+    odds, beyond = _odds(first, second)
+    log_odds = np.log1p(odds) + beyond
     chance = odds  # 2 - 2/(1 + odds)
     chance += 1
     np.divide(-2, chance, out=chance)
     chance += 2
-    slopes = [side.weight * side.dv[..., None, :] for side in (first, second)]
 
     def gap(rows, matrix, others):
         """Label + less label -."""
-        plus, minus = np.moveaxis((rows @ matrix * others).sum(axis=-1), -1, 0)
-        return plus - minus
+        label = (rows @ matrix * others).sum(axis=-1)
+        return label[..., 0] - label[..., 1]
 
     return (
         first.own + second.own + gap(first.weight, log_odds, second.weight),
-        first.down + gap(slopes[0], chance, second.weight),
-        second.down + gap(first.weight, chance, slopes[1]),
+        first.down + gap(first.slope, chance, second.weight),
+        second.down + gap(first.weight, chance, second.slope),
     )
 
 
@@ -349,28 +241,27 @@ class Pooled(NamedTuple):
         """(g, dg/dx, dg/dy) at points."""
         x, y = np.broadcast_arrays(x, y)
         found = np.empty((3, x.size))
-        each = self.images_at_once()
-        for start in range(0, x.size, each):
-            part = slice(start, start + each)
-            found[:, part] = self.pair(*self.sides(x.ravel()[part], y.ravel()[part]))
+        for start in range(0, x.size, IMAGES):
+            images = slice(start, start + IMAGES)
+            first, second = self.sides(x.ravel()[images], y.ravel()[images])
+            found[:, images] = self.pairs_of(first, second)
         return tuple(found.reshape(3, *x.shape))
 
-    def images_at_once(self) -> int:
-        """Images whose pairs of captions are held at one time."""
+    def pairs_of(self, first: Side, second: Side) -> Float[np.ndarray, "3 n"]:
+        """(g, dg/dx, dg/dy) from the two sides of n images, or one image's first side; few pairs are held at a time."""
+        each = max(1, CELLS // (first.v.shape[-1] * second.v.shape[-1]))
+        parts = [slice(start, start + each) for start in range(0, len(second.v), each)]
+        return np.hstack([self.pair(first if len(first.v) == 1 else first.at(part), second.at(part)) for part in parts])
+
+    def pairs(self) -> int:
+        """Pairs of captions per image, near the origin."""
         first, second = self.sides(np.zeros(1), np.zeros(1))
-        return max(1, CELLS // (first.v.shape[-1] * second.v.shape[-1]))
+        return first.v.shape[-1] * second.v.shape[-1]
 
     def positive(self, x: Float[np.ndarray, "1 n 1"], y: Float[np.ndarray, "1 1 m"]) -> Bool[np.ndarray, "1 n m"]:
         """Whether g > 0 where the lines x and y cross."""
         first, second = self.sides(x.ravel(), y.ravel())
-        each = self.images_at_once()
-        rows = [
-            np.concatenate([
-                self.pair(first.at(np.s_[i : i + 1]), second.at(np.s_[start : start + each]))[0]
-                for start in range(0, y.size, each)
-            ])
-            for i in range(x.size)
-        ]  # fmt: skip
+        rows = [self.pairs_of(first.at(np.s_[i : i + 1]), second)[0] for i in range(x.size)]
         return np.stack(rows)[None] > 0
 
     def scales(self) -> Scales:
@@ -460,23 +351,23 @@ class _Limited:
     """A preference that counts pairs of captions, and raises _Spent beyond MOST_PAIRS."""
 
     def __init__(self, pooled: Pooled):
-        self.pooled, self.left = pooled, MOST_PAIRS
-        self.each = CELLS / pooled.images_at_once()
+        self.pooled, self.left, self.each = pooled, MOST_PAIRS, pooled.pairs()
 
     def of(self, _) -> "_Limited":
         return self
 
-    def _spend(self, images: int) -> None:
-        self.left -= images * self.each
+    def _spend(self, sides: int, images: int) -> None:
+        self.left -= sides * PER_SIDE + images * self.each
         if self.left < 0:
             raise _Spent
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        self._spend(np.broadcast(x, y).size)
+        images = np.broadcast(x, y).size
+        self._spend(2 * images, images)
         return self.pooled(x, y)
 
     def positive(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        self._spend(x.size * y.size)
+        self._spend(x.size + y.size, x.size * y.size)
         return self.pooled.positive(x, y)
 
 

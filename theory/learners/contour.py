@@ -136,8 +136,7 @@ def _bracketed(preference: Preference, low: Float[np.ndarray, "2 R"], high: Floa
         point = low[:, active] + t * along[:, active]
         g, *gradient = preference(*point)
         a, b = np.where(g > 0, a, t), np.where(g > 0, t, b)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = t - g / (np.stack(gradient) * along[:, active]).sum(axis=0)
+        step = t - _ratio(g, (np.stack(gradient) * along[:, active]).sum(axis=0))
         step = np.where((step >= a) & (step <= b), step, (a + b) / 2)
         result[:, active] = low[:, active] + step * along[:, active]
         moving = np.abs((step - t) * along[:, active]).max(axis=0) > 1e-10
@@ -228,6 +227,12 @@ def _along(preference: Preference, roots: Roots, start, end, means, tolerance: f
     return amount, sound
 
 
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a/b, which need not be finite: the callers halve or clip instead."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return a / b
+
+
 def _left_of(chord: np.ndarray) -> np.ndarray:
     """The normal to the left of chords (2, P), as long as they are."""
     return np.stack([-chord[1], chord[0]])
@@ -237,11 +242,11 @@ def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
     """Where the tangents of both ends meet, along and above each chord in its lengths; nan if not between the ends."""
     chord = ends[1] - ends[0]
     rise = (slopes * _left_of(chord)).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tilt = -(slopes * chord).sum(axis=1) / rise
-        along = tilt[1] / (tilt[1] - tilt[0])
-        meet = np.stack([along, along * tilt[0]])
-    return np.where((rise > 0).all(axis=0) & (tilt[0] * tilt[1] < 0), meet, np.nan)
+    tilt = _ratio(-(slopes * chord).sum(axis=1), rise)
+    with np.errstate(over="ignore", invalid="ignore"):
+        along = _ratio(tilt[1], tilt[1] - tilt[0])
+        between = (rise > 0).all(axis=0) & (np.sign(tilt[0]) * np.sign(tilt[1]) < 0)
+        return np.where(between, np.stack([along, along * tilt[0]]), np.nan)
 
 
 def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
@@ -255,10 +260,9 @@ def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
     base = ends[0] + np.where(np.isnan(along), 0.5, np.clip(along, EDGE, 1 - EDGE)) * chord
     g, *gradient = preference(*base)
     up = np.where(g > 0, -1.0, 1.0) * _left_of(chord)  # towards the other sign: g > 0 on the left of the boundary
-    with np.errstate(divide="ignore", invalid="ignore"):
-        newton = np.abs(g / (np.stack(gradient) * up).sum(axis=0))
+    newton = np.abs(_ratio(g, (np.stack(gradient) * up).sum(axis=0)))
     # Twice the Newton step, or where the tangents meet, is usually beyond it. A strip of the other sign can be narrow.
-    height = np.clip(np.fmin(np.nan_to_num(2 * newton), np.abs(meet[1])), 1e-9, NEAREST)
+    height = np.clip(np.fmin(2 * np.minimum(np.nan_to_num(newton), FAR), np.abs(meet[1])), 1e-9, NEAREST)
     found = np.zeros(len(g), bool)
     while True:
         rest = np.flatnonzero(~found)
@@ -287,8 +291,7 @@ def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
         g, along_x, along_y = preference(*inner)
         gradient = np.stack([along_x, along_y])
         rise = (gradient * across).sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = np.clip(np.nan_to_num(g / rise), -1, 1)
+        step = np.clip(np.nan_to_num(_ratio(g, rise)), -1, 1)
         height = height - step
     size = np.hypot(*chord)
     good = ((np.abs(step) * size < 1e-7) & (rise > 0)).all(axis=0) & (steep > 0).all(axis=0)
@@ -305,8 +308,7 @@ def _follow(preference: Preference, ends, slopes, meet, tolerance: float):
 
 def _tilt(along: np.ndarray, rise: np.ndarray) -> np.ndarray:
     """Slope of the boundary over its chord, from the components of the gradient along the chord and its normal."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.clip(np.nan_to_num(-along / rise), -1e3, 1e3)
+    return np.clip(np.nan_to_num(_ratio(-along, rise)), -1e3, 1e3)
 
 
 def _green(point: Float[np.ndarray, "2 n P"], means: Float[np.ndarray, "2 P G"]) -> Float[np.ndarray, "n P G"]:

@@ -4,11 +4,12 @@ Classes enter only through the covariances. The critic is the pointwise mutual i
 part that contains both views is bilinear, x_I' A x_T with
     A = S_I^-1 X (S_T - X' S_I^-1 X)^-1,
 S_I, S_T the covariances of the views and X between them (canonical correlations, Hotelling 1936, rescaled). In the
-space of class differences, with C, diag(pi) and q of `theory.population`,
-    S_I = C + nu_I,   X = C diag(pi),   S_T = diag(pi) C diag(pi) + N,   N = nu_T + diag(pi (1 - pi)) diag(C),
-    u = A q = G diag(pi) (N + nu_I diag(pi) G diag(pi))^-1 q,   G = C (C + nu_I)^-1;
-for captions that mention everything u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q. So it goes from the nearest prompt at
-nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
+space of class differences, with C, diag(pi), eps and q of `theory.population`,
+    S_I = C + nu_I,   X = (1 - eps) C diag(pi),   S_T = diag(pi) C diag(pi) + N,   N = nu_T + diag(pi (1 - pi)) diag(C),
+    u = A q/(1 - eps) = G diag(pi) (N + diag(pi) U diag(pi))^-1 q,   G = C (C + nu_I)^-1,
+    U = C - (1 - eps)^2 (C - nu_I G),   nu_I G for eps = 0;
+for captions that mention everything and belong to their images u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q. So it goes
+from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
 
 InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
 ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256: after 8000 steps towers
@@ -44,9 +45,10 @@ def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w 
     C, pi, q = block_covariance(worlds), worlds.mention, worlds.prompt(prompt)
     one = np.eye(C.shape[-1])
     G = np.linalg.solve(C + nu_I[..., None] * one, C)
-    mentioned = pi[..., :, None] * G * pi[..., None, :]
+    matched = np.asarray((1 - worlds.mismatch) ** 2)[..., None, None]
+    U = (1 - matched) * C + matched * nu_I[..., None] * G
     N = nu_T + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1)
-    unexplained = N[..., None] * one + nu_I[..., None] * mentioned
+    unexplained = N[..., None] * one + pi[..., :, None] * U * pi[..., None, :]
     # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
     unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -13,7 +13,14 @@ from jaxtyping import Float
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 from theory.learners.base import Learner, each_class_count
-from theory.population import kappa, linear_weights, pattern_correlation, truncated_weights, two_block_weights
+from theory.population import (
+    kappa,
+    linear_weights,
+    pattern_correlation,
+    projected_weights,
+    truncated_weights,
+    two_block_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,14 @@ class LinearCLIP(Learner):
     embed_dim
         Width of the embedding, at least 1. None is wide enough for all of M. Equal singular values at the cut have no
         answer.
+    projected
+        Whether embeddings of balanced towers lose the direction of a caption that shows the background alone; for the
+        widest embedding (`theory.population.projected_weights`).
 
     Raises
     ------
     ValueError
-        For an embed_dim below 1.
+        For an embed_dim below 1, or one of a projected embedding.
 
     Examples
     --------
@@ -43,21 +53,26 @@ class LinearCLIP(Learner):
     words: ClassVar[str] = "linear CLIP"
     prompt: Prompt = "name"
     embed_dim: int | None = None
+    projected: bool = False
 
     def __post_init__(self):
+        if self.projected and self.embed_dim is not None:
+            raise ValueError(f"embed_dim = {self.embed_dim}: a projected embedding has a law at full width only")
         if self.embed_dim is not None and self.embed_dim < 1:
             raise ValueError(f"embed_dim = {self.embed_dim} is below 1; the nearest valid value is 1")
 
     @each_class_count
     def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """u = C diag(pi) q, or that of the best approximation of C diag(pi) of rank embed_dim."""
+        if self.projected:
+            return projected_weights(worlds, self.prompt)
         if self.embed_dim is None:
             return linear_weights(worlds, self.prompt)
         return truncated_weights(worlds, self.prompt, self.embed_dim)
 
     def weights(self, x):
         """u = C diag(pi) q, written out; see `Learner.weights`."""
-        if self.embed_dim is not None:
+        if self.embed_dim is not None or self.projected:
             return super().weights(x)
         si2, ss2 = (kappa(x.classes) * sigma**2 for sigma in (x.sigma_inv, x.sigma_spu))
         D = pattern_correlation(x.p_spu, x.classes)

@@ -6,6 +6,7 @@ scores class k by sum_b u_b x_{b,k} (K classes), or y = +1 by sum_b u_b x_b (two
 `theory.accuracy.linear_accuracy` turns u into group accuracies. Captions, masks and text noise have no influence.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
@@ -36,7 +37,7 @@ def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B
     of `logistic_replicates`, world by world.
     """
     if worlds.classes == 2:
-        return _binary_logistic(worlds)
+        return margin_minimiser(worlds, logistic_moments, _first_guess)
     shape = worlds.shape
     result = np.empty((*shape, worlds.mean.shape[-1]))
     for w in np.ndindex(shape):
@@ -52,13 +53,17 @@ def _check_separable(worlds: Worlds, S: np.ndarray) -> None:
     if separation.max(initial=0.0) > LARGEST_SEPARATION:
         raise ValueError(
             f"a block that always agrees with the label lies {np.sqrt(separation.max()):.4g} standard deviations from "
-            f"the threshold: the population is separable, and float64 cannot resolve a minimiser of the logistic loss; "
+            f"the threshold: the population is separable, and float64 cannot resolve a minimiser of the loss; "
             f"the largest valid distance is {np.sqrt(LARGEST_SEPARATION):.4g}"
         )
 
 
-def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
-    """Newton on E log(1 + exp(-s)), s = y u'x, for all worlds at once, in margin units r_b = u_b mu_b."""
+def margin_minimiser(worlds: Worlds, moments: Callable, first_guess: Callable) -> Float[np.ndarray, "*w B"]:
+    """Minimiser of a convex loss E l(s), s = y u'x, of two classes: Newton in all worlds at once.
+
+    It takes margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. moments(m, V) gives -E l'(s) and E l''(s) t^k for
+    s = m + sqrt(V) t, as `LogisticMoments`; first_guess(n, p, D) gives r.
+    """
     S = image_variance(worlds)
     _check_separable(worlds, S)
     shape, B = worlds.shape, S.shape[-1]
@@ -71,29 +76,30 @@ def _binary_logistic(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     signs = np.array(list(product(*([1] if np.all(p[:, b] == 1) else [1, -1] for b in range(B)))))  # (G, B)
     weights = np.where(signs[:, None] == 1, p, 1 - p).prod(axis=-1).T  # (W, G)
     e = signs * live[:, None, :]  # (W, G, B)
-
-    # Start from the Gaussian approximation 2 mu^2 D/d, which is exact at p = 1. The log odds of a block are at most
-    # log(p/(1 - p)), even without noise.
-    with np.errstate(divide="ignore"):
-        odds = np.abs(np.log(p) - np.log1p(-p))
     with np.errstate(divide="ignore", invalid="ignore"):
-        r = np.where(live & (D != 0), np.sign(D) * np.minimum(2 * np.abs(D) / (n + 1 - D**2), odds), 0.0)
-    r = _newton(r, np.sqrt(n + 1), lambda r, i: _margin_derivatives(r, n[i], e[i], weights[i], live[i]))
+        r = np.where(live & (D != 0), first_guess(n, p, D), 0.0)
+    r = _newton(r, np.sqrt(n + 1), lambda r, i: _margin_derivatives(r, n[i], e[i], weights[i], live[i], moments))
     return (r / np.where(live, mean, 1.0)).reshape(*shape, B)
 
 
-def _margin_derivatives(r, n, e, weights, live):
+def _first_guess(n, p, D):
+    """The Gaussian approximation 2 mu^2 D/d, exact at p = 1, and at most the log odds log(p/(1 - p)) of a block."""
+    odds = np.abs(np.log(p) - np.log1p(-p))
+    return np.sign(D) * np.minimum(2 * np.abs(D) / (n + 1 - D**2), odds)
+
+
+def _margin_derivatives(r, n, e, weights, live, moments):
     """(log scale, gradient, Hessian) of the loss in every world; gradient and Hessian are divided by e^(log scale).
 
     The signs e_b say which blocks agree with the label. Given them, s is N(m, V), m = sum e_b r_b, V = sum n_b r_b^2,
     n_b = S_b/mu_b^2. With c = n r/sqrt V and t = (s - m)/sqrt V, y x_b/mu_b = e_b + c_b t + independent noise. By
     Stein's identity
-        gradient_b = E[-e_b sigma(-s) + n_b r_b sigma'(s)],
-        Hessian = E[sigma'(s) ((e + c t)(e + c t)' + diag(n) - c c')].
+        gradient_b = E[e_b l'(s) + n_b r_b l''(s)],
+        Hessian = E[l''(s) ((e + c t)(e + c t)' + diag(n) - c c')].
     """
     m = np.einsum("wgb,wb->wg", e, r)
     V = np.broadcast_to((n * r**2).sum(-1)[:, None], m.shape)
-    log_scale, tail, (k0, k1, k2) = logistic_moments(m, V)
+    log_scale, tail, (k0, k1, k2) = moments(m, V)
     with np.errstate(divide="ignore"):
         level = np.where(weights > 0, log_scale + np.log(weights), -np.inf)
     top = level.max(axis=-1)
@@ -140,7 +146,7 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
         top, gradient, H = (x[going] for x in new)
         if not len(active):
             return r
-    raise ArithmeticError(f"Newton's method did not settle on the logistic minimiser in {len(active)} worlds")
+    raise ArithmeticError(f"Newton's method did not settle on the minimiser in {len(active)} worlds")
 
 
 def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:

@@ -1,6 +1,7 @@
 """The route "trained": towers that approach a learner's optimum; cells of one shape train as one ensemble."""
 
 from collections import defaultdict
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -20,10 +21,10 @@ MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are 
 
 
 class _Cell(NamedTuple):
-    """A world in which towers are trained, and the prompt of each entry of the block that they fill."""
+    """A world in which towers are trained, and the question that each entry of the block answers."""
 
     world: World
-    prompts: dict[tuple[int, ...], str | None]
+    asked: dict[tuple[int, ...], tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
 def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tuple[int, ...]) -> None:
@@ -46,7 +47,7 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
                 block.refuse(at, str(error))
             continue
         shape = (first.world.classes, *views_of(first.world).inputs(first.world).values())
-        cell = _Cell(first.world, {at: setting.prompt for at, setting in settings.items()})
+        cell = _Cell(first.world, {at: (setting.prompt, setting.projected) for at, setting in settings.items()})
         groups[first.recipe, study.seed_at(place), shape].append(cell)
     for (recipe, seed, _), cells in groups.items():
         one = least_bytes(Ensemble(recipe, (cells[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
@@ -74,22 +75,23 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], bloc
                 _train(study, recipe, seed, [cell], block)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(prompt for cell in cells for prompt in cell.prompts.values())
-    values = {} if towers is None else {prompt: _measured(towers, prompt) for prompt in wanted if prompt in known}
-    seconds = (perf_counter() - began) / sum(len(cell.prompts) for cell in cells)
+    wanted = dict.fromkeys(asked for cell in cells for asked in cell.asked.values())
+    values = {} if towers is None else {asked: _measured(towers, *asked) for asked in wanted if asked[0] in known}
+    seconds = (perf_counter() - began) / sum(len(cell.asked) for cell in cells)
     for cell in cells:
         w = worlds.index(cell.world)
-        for at, prompt in cell.prompts.items():
-            if prompt not in known:
+        for at, asked in cell.asked.items():
+            if asked[0] not in known:
                 block.refuse(at, f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, known))}")
-            elif not values or not np.isfinite(values[prompt]["common"][w]).any():
+            elif not values or not np.isfinite(values[asked]["common"][w]).any():
                 block.refuse(at, refusal)
             else:
-                block.measure(at, {name: numbers[w] for name, numbers in values[prompt].items()}, seconds)
+                block.measure(at, {name: numbers[w] for name, numbers in values[asked].items()}, seconds)
 
 
-def _measured(towers, prompt: str | None) -> dict[str, Float[np.ndarray, "worlds R"]]:
+def _measured(towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:
     """Accuracies by group, and the reliance, of each model; nan for a model that diverged."""
+    towers = replace(towers, ensemble=towers.ensemble._replace(projected=projected))
     ensemble, values = towers.ensemble, dict(towers.groups(prompt))
     common = values["common"]
     if ensemble.worlds[0].views is None:

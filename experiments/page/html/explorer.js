@@ -37,11 +37,15 @@ let chosen = START;
 
 const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
 
-function command(learner) {
+/* The command for this world, which prints a learner's numbers with the learner's flags. */
+function command() {
   const flags = knobs.filter((k) => chosen[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${chosen[k.field]}`);
-  if (learner !== "linear") flags.push(`--learner ${learner}`);
-  if (["linear", "infonce"].includes(learner) && chosen.prompt !== "name") flags.push(`--prompt ${chosen.prompt}`);
   return ["soberclip predict", ...flags].join(" ");
+}
+
+function flagsOf(learner) {
+  const prompted = ["linear", "infonce"].includes(learner) && chosen.prompt !== "name";
+  return `--learner ${learner}` + (prompted ? ` --prompt ${chosen.prompt}` : "");
 }
 
 function showControls() {
@@ -150,11 +154,16 @@ function redraw() {
   const w = world();
   drawPicture(w);
   for (const { dataset: { line: name } } of switches) {
-    const row = room.querySelector(`[data-learner="${name}"]`), { common, counter, refused } = LEARNERS[name](w, w.prompt);
-    row.querySelector(".common").textContent = refused ? "–" : points(common);
-    row.querySelector(".counter").textContent = refused ? "–" : points(counter);
-    row.querySelector("code").textContent = refused ? `no answer: ${refused}` : command(name);
+    const row = room.querySelector(`[data-learner="${name}"]`), found = LEARNERS[name](w, w.prompt), { refused } = found;
+    const place = refused ? {} : equivalent(w, found);
+    const show = (cell, number, words) => { row.querySelector(cell).textContent = Number.isFinite(number) ? words(number) : "–"; };
+    show(".common", found.common, points);
+    show(".counter", found.counter, points);
+    show(".correlation", place.correlation, (p) => p.toFixed(3));
+    show(".shortfall", place.shortfall, (r) => (100 * Math.max(r, 0)).toFixed(1));
+    row.querySelector("code").textContent = refused ? `no answer: ${refused}` : flagsOf(name);
   }
+  room.querySelector(".command").textContent = command();
   room.querySelector(".nu").textContent = `ν = σ_ξ²/${DIMENSION} = ${+w.nu.toPrecision(4)}`;
 }
 

@@ -238,6 +238,46 @@ function infonce(w, prompt) {
   return { common: share([0]).common, counter: share([1]).common };
 }
 
+/* ---- the equivalent correlation and the shortfall ---- */
+
+const HALF_LOG_ODDS = 18;  // of the correlation, which is then 0 or 1 to 2e-16
+const NEIGHBOURHOOD = 0.005, SMALLEST_CHANGE = 1e-8;  // as in theory/ideal_curve.py
+
+/* The ideal curve as a function of h = log(lambda/(1 - lambda))/2: the accuracies of the Bayes rule of the world whose
+ * correlation is lambda. With t normal, u = b (b + t) and tau = atanh(tanh h tanh u)/a, they are the means of
+ * Phi(a + tau) and Phi(a - tau). The trapezoid rule needs no more than its step. */
+function idealCurve(w) {
+  const [S, T] = imageVariance(w), a = w.mu_inv / Math.sqrt(S), b = w.mu_spu / Math.sqrt(T);
+  const step = b > 9 ? 0.1 : Math.min(0.1, 0.35 * a / b);  // beyond 9 no t with weight makes u small
+  const places = Array.from({ length: 2 * Math.ceil(8.5 / step) + 1 }, (_, k) => step * (k - Math.ceil(8.5 / step)));
+  const weights = places.map((t) => step * density(t));
+  return (h) => {
+    let common = 0, counter = 0;
+    places.forEach((t, k) => {
+      const tau = (logCosh(b * (b + t) + h) - logCosh(b * (b + t) - h)) / (2 * a);
+      common += weights[k] * Phi(a + tau);
+      counter += weights[k] * Phi(a - tau);
+    });
+    return { common, counter, drop: common - counter };
+  };
+}
+
+const logCosh = (x) => Math.abs(x) + Math.log1p(Math.exp(-2 * Math.abs(x))) - Math.LN2;
+const halfLogOdds = (p) => Math.max(-HALF_LOG_ODDS, Math.min(HALF_LOG_ODDS, Math.log(p / (1 - p)) / 2));
+
+/* {correlation, shortfall} of a classifier's accuracies; the correlation is NaN where they do not determine it. */
+function equivalent(w, { common, counter }) {
+  const ideal = idealCurve(w), drop = common - counter, excess = (h) => ideal(h).drop - drop;
+  let h = excess(HALF_LOG_ODDS) <= 1e-12 ? HALF_LOG_ODDS : -HALF_LOG_ODDS;
+  if (h < 0 && excess(h) < -1e-12) h = root(excess, -HALF_LOG_ODDS, HALF_LOG_ODDS, false);
+  const p = h === HALF_LOG_ODDS ? 1 : h === -HALF_LOG_ODDS ? 0 : 1 / (1 + Math.exp(-2 * h)), best = ideal(h);
+  const flat = (q) => q >= 0 && q <= 1 && Math.sign(p - q) * (drop - ideal(halfLogOdds(q)).drop) < SMALLEST_CHANGE;
+  return {
+    correlation: w.mu_spu === 0 || flat(p - NEIGHBOURHOOD) || flat(p + NEIGHBOURHOOD) ? NaN : p,
+    shortfall: p * (best.common - common) + (1 - p) * (best.counter - counter),
+  };
+}
+
 const LEARNERS = {
   linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
   infonce,

@@ -22,8 +22,8 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
     Parameters
     ----------
     dataset : what `study(...).run()` returns
-    what : a word of `simulator.accuracy.WORDS`, "reliance", "groups" (counter against common), or "A minus B" with two
-        learners as "infonce:name"
+    what : a word of `simulator.accuracy.WORDS`, "reliance", "equivalent-correlation", "shortfall", "groups" (counter
+        against common), or "A minus B" with two learners as "infonce:name"
     at : values at which axes (or learner, prompt, route) are held
 
     Raises

@@ -18,7 +18,8 @@ from experiments.style import styled
 
 STYLES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
-HEADROOM = 0.06  # share of the range of values, above and below
+DIAGONAL = {"color": "0.5", "linewidth": 0.9}
+HEADROOM, LEAST_ROOM = 0.06, 0.005  # above and below the values: share of their range, and at least
 
 
 @styled
@@ -36,6 +37,8 @@ def draw_lines(picture: Picture) -> Figure:
             ax.plot(picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
+        if _has_diagonal(picture):
+            ax.plot(picture.x.places, picture.x.values, **DIAGONAL)
         if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
     _limit(axes, "y", picture, picture.series)
@@ -88,7 +91,7 @@ def _limit(axes: tuple[Axes, ...], side: str, picture: Picture, series: list[Ser
     if in_percent(picture.what):
         every = np.clip(every, -1 if picture.difference or picture.what == "drop" else 0, 1)
     low, high = (every.min(), every.max()) if len(every) else (0.0, 1.0)
-    room = max(HEADROOM * (high - low), 0.005)
+    room = max(HEADROOM * (high - low), LEAST_ROOM / 10 if picture.what == "shortfall" else LEAST_ROOM)
     axis = getattr(axes[0], f"{side}axis")  # all panels share it
     getattr(axes[0], f"set_{side}lim")(low - room, high + room)
     axis.set_major_locator(MaxNLocator(6 if side == "y" else 4, steps=[1, 2, 5, 10]))
@@ -109,9 +112,18 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     if sampled:
         entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{sampled[0]:.0%} interval of a sampled value"))
     entries += _boundary_entries(picture)
+    if _has_diagonal(picture):
+        entries.append(
+            (Line2D([], [], **DIAGONAL), "as in the data; more of the background is learned above, less below")
+        )
     if any((s.data.undefined != 0).any() for s in picture.series):
         entries.append((_mark("x", "0.3"), "undefined"))
     return entries
+
+
+def _has_diagonal(picture: Picture) -> bool:
+    """Whether p' is drawn against p, so that the data have a line of their own."""
+    return picture.what == "equivalent-correlation" and picture.x is not None and picture.x.name == "p_spu"
 
 
 def _boundary_entries(picture: Picture) -> list:

@@ -14,10 +14,11 @@ import xarray as xr
 from experiments.errors import RequestError, RunError
 from experiments.inference import FRACTION, LEVEL, REALS, t_bounds
 from experiments.page.plot.axes import literal
+from experiments.page.plot.places import PLACES
 from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
 from simulator.naming import suggestion
 
-WHAT = (*WORDS, "reliance")  # quantities of every study
+WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
 MINUS = " minus "
 FALLING = ("drop", "error-counter")  # quantities that fall as the counter accuracy rises
@@ -181,7 +182,7 @@ def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
         if not data.value.notnull().any():  # no route measures this learner: only theory has values
             data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
     ends, level = _interval(part, name, value)
-    return Series(who, None, data.assign(ends), level, value.sizes.get("replicate", 0))
+    return Series(who, None, data.assign(ends), level, part[DIFFERENCE].sizes.get("replicate", 0))
 
 
 def _codes(codes: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
@@ -190,7 +191,7 @@ def _codes(codes: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
 
 
 def _values(part: xr.Dataset, name: str, prefix: str = "", ends: tuple[str, str] = ("", "")) -> xr.DataArray:
-    if name in ("reliance", *PIXEL_GROUPS):
+    if name in ("reliance", *PLACES, *PIXEL_GROUPS):
         return part[prefix + name + ends[0]]
     common, counter = (part[f"{prefix}{group}{end}"] for group, end in zip(("common", "counter"), ends, strict=True))
     return xr.apply_ufunc(lambda a, b: in_words(name, Accuracy(a, b)), common, counter)

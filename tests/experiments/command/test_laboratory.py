@@ -31,7 +31,7 @@ def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
     document = run.document
     assert (run.status, document["cells"], document["design"]["name"]) == (0, 4, "sources")
     assert document["study"]["axes"] == {"p_spu": [0.6, 0.9]}
-    assert document["study"]["world"]["mu_spu"] == 2.0  # the design sets what no flag sets
+    assert document["study"]["world"]["mu_spu"] == 1.5  # the design sets what no flag sets
     assert len(table.read_text().splitlines()) == 5
     question, *_, picture = run.err.splitlines()
     assert question == f"soberclip: {document['design']['question']}"

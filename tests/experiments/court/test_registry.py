@@ -15,6 +15,7 @@ from experiments.court.registry import (
     QUESTIONS,
     all_claims,
     by_question,
+    matching,
     question_of,
     select,
     try_claim,
@@ -64,6 +65,27 @@ def test_every_claim_has_a_question_and_every_question_a_claim():
     assert question_of("data-determine/contrastive-loss") == "supervised"
     with pytest.raises(KeyError, match="unheard-of"):
         question_of("unheard-of/one")
+
+
+def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
+    every = all_claims()
+    ids = [claim.id for claim in every]
+    readings = [claim.id for claim in select(["wang-no-additional-robustness"], every)]
+    assert all(claim.sentence == "wang-no-additional-robustness" for claim in select(readings, every))
+    assert {id.partition("/")[0] for id in readings} == {
+        "no-extra-robustness",
+        "no-extra-robustness-somewhere",
+        "no-extra-robustness-on-average",
+        "effective-robustness",
+    }
+    assert matching(["wang-lemma"], ids) == ["wang-lemma-d3"]
+    assert matching(["xue*/mean", "wang-lemma"], ids) == [
+        "wang-lemma-d3",
+        *(id for id in ids if re.match("xue.*/mean$", id)),
+    ]
+    assert matching([], ids) == ids
+    with pytest.raises(RequestError, match="no claim's id has 'wang-lema-d3' in it; the nearest is 'wang-lemma-d3'"):
+        matching(["wang-lema-d3"], ids)
 
 
 def test_every_claim_says_whose_it_is():

@@ -32,6 +32,8 @@ def test_the_exact_law_is_used_if_it_is_known():
     assert not has_exact_law(LeastSquares(), World())  # views wider than the latents
     assert not has_exact_law(Logistic(), NARROW)
     assert has_exact_law(LinearCLIP(embed_dim=1), World(classes=3))
+    assert has_exact_law(LinearCLIP(), World(classes=3, mismatch=0.1))
+    assert not has_exact_law(LinearCLIP(), World(classes=30, mismatch=0.1))  # 30^4 pairs of groups
     for world, method in ((NARROW, "exact"), (World(dim_image=3, dim_text=3), "direct")):
         document = simulate(world, LeastSquares(), 200, 3, None, 0)
         assert document["method"] == method

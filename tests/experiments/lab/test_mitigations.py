@@ -92,6 +92,26 @@ class TestWhatIsKnown:
         assert mitigated("balance", Setting(WORLD, named("infonce", prompt="captions"))).law() is not None
         assert mitigated("prompt-mean", Setting(WORLD, LINEAR)).learner == named("linear", prompt="mean")
 
+    def test_captions_of_other_pairs_are_not_balanced(self):
+        """They keep the law before sampling, which only the mean and the log-mean-exp of scores can see."""
+        strays = WORLD.replace(mismatch=0.3)
+        for name in ("balance", "subsample", "reweight"):
+            answered = [mitigated(name, Setting(strays, named("infonce", prompt=p))).law() for p in PROMPTS]
+            assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions", "scores"]
+            assert mitigated(name, Setting(strays, LINEAR)).law() is not None
+        with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
+            mitigated("contradict", Setting(World(classes=3, mismatch=0.3), LINEAR))
+
+    def test_projecting_the_background(self):
+        """Known for linear CLIP; trained towers are measured, since they need not be balanced."""
+        law = known_law("project-background", Setting(WORLD, LINEAR))
+        assert law.learner.accuracy(law.world).drop == pytest.approx(0, abs=1e-12)
+        with pytest.raises(RequestError, match="no law is known for learner 'infonce'; linear has one, and towers are"):
+            mitigated("project-background", Setting(WORLD, named("infonce")))
+        towers = mitigated("project-background", Setting(WORLD, recipe=Recipe(loss="linear", towers="linear")))
+        assert towers.projected
+        assert towers.law() is None
+
     def test_trained_and_known_settings_agree(self):
         for name in MITIGATIONS:
             for loss in ("linear", "supervised"):

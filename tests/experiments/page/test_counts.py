@@ -5,7 +5,7 @@ import pytest
 from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
 from experiments.court.trial import judge
-from experiments.page.counts import counts, entries, summary
+from experiments.page.counts import counts, entries, side_by_side, summary
 from experiments.verdict import rate_sentence, words_of
 from tests.test_readme import CLAIMS as CLAIMS_PAGE
 from tests.test_readme import README, RECORD
@@ -45,6 +45,18 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
     assert ours == "Of 2 own statements 1 holds and 1 fails: 2 were tried in this run."
     assert counts(own, provenance=False) == ["Of 2 own statements 1 holds and 1 fails."]
     assert counts(verdicts("supported")) == ["Of 1 published statement 1 holds: 1 was tried in this run."]
+
+
+def test_readings_stand_side_by_side():
+    always, some = (
+        {"claim": f"{family}/a", "quantifier": q} for family, q in (("one", "always"), ("two", "somewhere"))
+    )
+    alone = {"claim": "three/b", "quantifier": "always"}
+    assert side_by_side([always, some, alone]) == [
+        ("one/a", {"always": always, "somewhere": some}),
+        ("three/b", {"always": alone}),
+    ]
+    assert side_by_side([always, alone]) == []
 
 
 def test_contradictions_stand_with_their_error_rates():

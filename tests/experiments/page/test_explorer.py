@@ -10,8 +10,10 @@ import pytest
 from browsers import node
 
 from experiments.page.report import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
+from simulator.accuracy import Accuracy
 from simulator.world import World, Worlds
 from theory import learners
+from theory.ideal_curve import IdealCurve, equivalent
 
 SCRIPT = (files("experiments.page") / "html" / "theory.js").read_text(encoding="utf-8")
 CALL = "({worlds, jobs}) => jobs.map(({learner, prompt}) => worlds.map((w) => LEARNERS[learner](w, prompt)))"
@@ -90,3 +92,24 @@ def test_corners_of_the_sliders_equal_theory_or_are_refused():
                 truth = learner.accuracy(world)
                 assert one["common"] == pytest.approx(truth.common, abs=ERRORS[job["learner"]]), (job, world)
                 assert one["counter"] == pytest.approx(truth.counter, abs=ERRORS[job["learner"]]), (job, world)
+
+
+def test_equivalent_correlation_and_shortfall_equal_theory_at_random_worlds():
+    fields, rng = worlds(300, 4), np.random.default_rng(4)
+    grid = Worlds(**fields)
+    learner = learners.named("linear", prompt="mean")
+    accuracy = learner.accuracy(grid)
+    some = rng.uniform(size=300) < 0.5  # others: any pair, with drops beyond the ideal ones among them
+    common, counter = (np.where(some, x, rng.uniform(size=300)) for x in accuracy)
+    cases = [{"w": w, "a": {"common": c, "counter": k}} for w, c, k in zip(plain(fields), common, counter, strict=True)]
+    found = by_node("(cases) => cases.map(({w, a}) => equivalent(w, a))", cases)
+    correlation = np.array([one["correlation"] for one in found], float)  # JSON turns NaN into null
+    shortfall = np.array([one["shortfall"] for one in found])
+    truth, curve = equivalent(grid, Accuracy(common, counter)), IdealCurve(grid)
+    assert shortfall == pytest.approx(truth.shortfall, abs=1e-6)
+    assert (np.isnan(correlation) == np.isnan(truth.correlation)).all()
+    near, step = truth.correlation, 1e-4
+    low, high = np.maximum(near - step, 0), np.minimum(near + step, 1)
+    steep = (curve.at(high).drop - curve.at(low).drop) > 0.01 * (high - low)
+    assert 100 < steep.sum() < 300
+    assert np.abs(correlation - near)[steep].max() < 1e-6

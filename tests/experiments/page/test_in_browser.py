@@ -33,9 +33,11 @@ def file(browser, verdict, tmp_path_factory):
     refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
     hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
     stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
+    refuted |= {"sentence": "another", "quote": "“Another.”"}
+    some = {**verdict, "claim": "xue-data-model-1-somewhere/counter", "quantifier": "somewhere"}
     ahead = {"contrastive_more_robust": 0.25, "supervised_more_robust": 0.75}
     shares = [{"contrastive": "linear", "supervised": "bayes", "p_spu": 0.9, **ahead}]
-    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored], shares=shares)
+    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored, some], shares=shares)
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
@@ -79,6 +81,7 @@ def sideways(page) -> list[str]:
 @pytest.mark.parametrize("width", [PHONE, WIDE])
 def test_nothing_scrolls_sideways_and_figures_are_not_shrunk(opened, width):
     page = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert sideways(page) == []
     drawn = page.evaluate(
@@ -126,9 +129,21 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible()
     go(page, "#question-theorem")
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible(), "a question opens nothing"
-    page.locator("#question-theorem .fold > summary").first.press("Enter")
+    page.locator("#question-theorem .fold:has(#wang-theorem-6\\.2-error) > summary").press("Enter")
     page.locator("#wang-theorem-6\\.2-error summary").press("Enter")
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
+
+
+def test_a_link_opens_every_fold_around_a_reading(opened):
+    page = opened()
+    row = page.locator("#xue-data-model-1-somewhere-counter")
+    assert not row.is_visible()
+    page.locator("#question-theorem .fold > summary").nth(0).press("Enter")
+    side = page.locator("#question-theorem table").first
+    assert side.locator("thead").inner_text().split() == ["Compared", "always", "somewhere", "on", "average"]
+    assert not row.is_visible(), "folded a second time"
+    side.locator("a").nth(1).press("Enter")
+    assert row.locator("dl").is_visible()
 
 
 def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
@@ -141,8 +156,8 @@ def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
     skip.press("Enter")
     assert page.evaluate("location.hash") == "#verdicts"
     unnamed = page.locator("a, button, input, select, summary").evaluate_all(
-        """(all) => all.filter((one) => one.checkVisibility() && (one.tabIndex < 0
-                || !(one.innerText || one.ariaLabel || one.labels?.length)))
+        """(all) => all.filter((one) => one.checkVisibility())
+            .filter((one) => one.tabIndex < 0 || !(one.innerText || one.ariaLabel || one.labels?.length))
             .map((one) => one.outerHTML)"""
     )
     assert unnamed == []
@@ -171,13 +186,14 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    by_name, *_ = (re.search(r"[\d.]+/[\d.]+", sentence)[0] for sentence in text.answer())
-    assert accuracies(page)["infonce"] == by_name
-    choose(page, p_spu=0.99, mu_spu=1.5, sigma_xi=3, mention_spu=0.5, prompt="mean")
+    _, *shown, _, _ = text.answers()[0]
+    assert accuracies(page)["infonce"] == "/".join(shown)
+    choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, prompt="mean")
     for name, shown in accuracies(page).items():
-        command = page.locator(f"[data-learner='{name}'] code").inner_text()
+        command = " ".join(page.locator(f".command, [data-learner='{name}'] code").all_text_contents()[::-1])
         run = soberclip(*command.split()[1:], "--json").document
-        assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}" == shown, command
+        place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:.1f}"
+        assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
 
 
 def test_the_keyboard_changes_the_world(opened):
@@ -187,12 +203,12 @@ def test_the_keyboard_changes_the_world(opened):
     slider.focus()
     for _ in range(10):
         page.keyboard.press("ArrowRight")
-    assert slider.get_attribute("aria-valuetext") == "2.1"
+    assert slider.get_attribute("aria-valuetext") == "1.6"
     after = accuracies(page)
     assert after["linear"] != before["linear"]
     page.get_by_role("button", name="Reset").press("Enter")
     assert accuracies(page) == before
-    choose(page, mu_spu=2.1)
+    choose(page, mu_spu=1.6)
     assert accuracies(page) == after
 
 
@@ -202,15 +218,15 @@ def test_wrong_values_change_nothing_and_a_refusal_is_shown(opened):
     for wrong in ("99", ""):
         box.fill(wrong)
         box.press("Tab")
-        assert box.input_value() == "2"
+        assert box.input_value() == "1.5"
     choose(page, sigma_xi=0)
-    assert accuracies(page)["infonce"] == "–/–"
+    assert accuracies(page)["infonce"] == "–/–/–/–"
     assert "no answer" in page.locator("[data-learner='infonce'] code").inner_text()
 
 
 def test_curves_are_where_preferences_of_theory_change_sign(opened):
     page = opened()
-    choose(page, sigma_xi=4, mention_spu=0.5)
+    choose(page, mu_spu=2, sigma_xi=4, mention_spu=0.5)
     world, reach = World(mu_spu=2.0, sigma_xi=4.0, mention_spu=0.5), page.evaluate("reachOf(world())")
     for rule in (learners.named("infonce"), learners.named("bayes"), learners.named("linear")):
         drawn = page.locator(f".sight .rule.{rule.name}").get_attribute("d")

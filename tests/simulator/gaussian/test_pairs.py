@@ -29,6 +29,7 @@ WORLDS = {
     "attribute": World(p_spu=0.6, attribute=(FURTHER,), sigma_xi=2.0, dim_image=4, dim_text=3),
     "object": World(p_inv=0.7, p_spu=0.8, sigma_xi=2.0, sigma_xi_text=0.3, mention_inv=0.6, dim_image=4, dim_text=3),
     "objects": World(classes=3, p_inv=0.6, p_spu=0.8, mu_spu=1.5, sigma_xi_text=0.0, dim_image=7, dim_text=6),
+    "mismatch": World(p_spu=0.9, mismatch=0.4, mention_spu=0.6, mu_spu=2.0, dim_image=4, dim_text=3),
     "classes and attribute": World(classes=3, attribute=(Attribute(p=0.2, sigma=1.5),), dim_image=9, dim_text=11),
 }
 
@@ -133,7 +134,7 @@ def test_pairs_follow_the_structural_equations(name):
 
 
 def variants(world: World) -> list[World]:
-    changes = {"p_spu": 0.6, "mu_spu": 3.0, "sigma_inv": 0.2, "mention_spu": 0.3, "p_inv": 0.8}
+    changes = {"p_spu": 0.6, "mu_spu": 3.0, "sigma_inv": 0.2, "mention_spu": 0.3, "p_inv": 0.8, "mismatch": 0.5}
     return [world, world.model_copy(update=changes), world.model_copy(update={"sigma_xi": 0.0})]
 
 

@@ -68,7 +68,7 @@ def test_every_field_has_coordinates_of_its_own():
 @pytest.mark.parametrize("pair", [0, 5])
 def test_a_single_pair_obeys_its_world(pair):
     """Pair 0 and pair 5 of many sequences against the structural equations, number by number."""
-    world, effect = RICH.replace(sigma_xi=0.0), 0.2
+    world, effect = RICH.replace(sigma_xi=0.0, mismatch=0.3), 0.2
     frames, columns = dictionaries(world, 0), 3 + 2 * world.latents
     n = law_size(effect, false_alarm=1e-7 / columns)
     source = even((world,) * n, tensors(frames), 8, 0, 0, [f"train/{k}" for k in range(n)])

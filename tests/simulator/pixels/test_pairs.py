@@ -23,7 +23,7 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     assert torch.equal(scenes.labels, codes.labels)
     assert torch.equal(scenes.objects, codes.objects)
     assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])
-    assert torch.equal(scenes.mentioned, codes.mentioned)
+    assert torch.equal(scenes.captions < world.classes, codes.mentioned)
 
 
 def test_a_model_of_an_ensemble_sees_what_it_would_see_alone():
@@ -77,8 +77,25 @@ def test_pixels_of_object_and_ground_are_what_the_scan_says(attribute):
 def test_captions_say_what_is_shown(told):
     pairs = draw(WORLD.replace(views=Pixels(told=told)), 300)
     code, scenes = pairs.labels if told == "label" else pairs.scenes.objects, pairs.scenes
-    for o, a, (says_o, says_a), vector in zip(code, scenes.attributes, scenes.mentioned, pairs.texts, strict=True):
-        assert vector.nonzero()[:, 0].tolist() == [o] * bool(says_o) + [5 + a] * bool(says_a)
+    for o, a, says, vector in zip(code, scenes.attributes, scenes.captions, pairs.texts, strict=True):
+        says_o, says_a = (says < 5).tolist()
+        assert vector.nonzero()[:, 0].tolist() == [o] * says_o + [5 + a] * says_a
+
+
+def test_captions_of_other_pairs_name_what_an_image_shows_by_chance():
+    """Six deviations of a share; captions that follow their image, and other fields, are those of matched pairs."""
+    matched = World(classes=5, p_spu=0.6, views=Pixels())
+    n, eps, chance = 20_000, 0.3, 1 / 5
+    own, drawn = matched.draw(n).scenes, matched.replace(mismatch=eps).draw(n).scenes
+    assert torch.equal(own.objects, drawn.objects)
+    assert torch.equal(own.attributes, drawn.attributes)
+    for shown, named in ((drawn.objects, drawn.captions[:, 0]), (drawn.attributes, drawn.captions[:, 1])):
+        expected = 1 - eps + eps * chance
+        assert abs((shown == named).double().mean() - expected) < 6 * np.sqrt(expected * (1 - expected) / n)
+    # Another pair's caption names an object and an attribute that go together.
+    stray = (drawn.captions != own.captions).any(dim=1)
+    together = (drawn.captions[:, 0] == drawn.captions[:, 1])[stray].double().mean()
+    assert 0.4 < together < 0.6
 
 
 def test_the_last_of_a_class_is_the_last_that_is_chosen():

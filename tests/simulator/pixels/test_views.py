@@ -77,7 +77,7 @@ def test_a_grid_shares_its_views():
         Worlds.of([grid.world(0), World(classes=5)])
 
 
-@pytest.mark.parametrize("name", sorted({*names()} - {"max-margin"}))  # it has no closed form in any world
+@pytest.mark.parametrize("name", names())
 def test_every_closed_form_refuses_pixels_in_one_sentence(name):
     world = World(views=Pixels())
     assert named(name).refuses(world).endswith("these worlds are pixels, which no formula describes")

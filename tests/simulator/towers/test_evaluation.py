@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from reference import latent_cross_covariance
 
 from simulator.gaussian.pairs import dictionaries, draw_pairs
+from simulator.pixels.views import Pixels
 from simulator.prompts import PROMPTS
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
@@ -23,6 +25,7 @@ from simulator.towers.probes import images_of_the_test_law, score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import Attribute, World
+from theory.learners import LinearCLIP
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=6, dim_text=5)
 SMALL = {"width": 8, "depth": 1, "embed_dim": 4, "batch_size": 64, "steps": 40, "warmup": 2, "precision": "float64"}
@@ -50,6 +53,38 @@ def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
         )
         # 8 scramblings of 4096 points in 8 dimensions, spread 5e-4 each; for 3 classes the exact value has error 1e-4.
         assert np.abs(points.mean(0) - exact[0]).max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        WORLD.replace(mention_spu=0.5),
+        World(classes=3, p_spu=0.8, mu_spu=2.0, mention_inv=0.7, dim_image=7, dim_text=8),
+        WORLD.replace(attribute=(Attribute(p=0.8, mention=0.4),)),
+    ],
+)
+def test_balanced_towers_without_the_background_have_their_law(world):
+    """The minimiser's balanced factors as weights; 3 classes are sampled, with an error of 1e-3."""
+    ensemble, parameters = trained(world, loss="linear", towers="linear", embed_dim=world.latents)
+    ensemble = ensemble._replace(worlds=(world,) * 2, projected=True)
+    D_I, D_T = dictionaries(world, ensemble.seed)
+    left, values, right = np.linalg.svd(latent_cross_covariance(world))
+    for side, weight in (("image", D_I @ left * np.sqrt(values)), ("text", D_T @ right.T * np.sqrt(values))):
+        like = parameters[f"{side}.0.weight"]
+        parameters[f"{side}.0.weight"] = torch.as_tensor(weight).expand(like.shape).to(like)
+    for prompt in ("name", "mean"):
+        found = ensemble_accuracy(ensemble, parameters, prompt)[0, 0]
+        assert found == pytest.approx(list(LinearCLIP(prompt, projected=True).accuracy(world)), abs=2e-3)
+
+
+@pytest.mark.parametrize("world", [WORLD, World(classes=3, views=Pixels())])
+def test_projected_prompts_are_orthogonal_to_captions_of_backgrounds(world):
+    ensemble = Ensemble(Recipe(**SMALL, towers="conv" if world.views else "mlp"), (world,), (0,), 2)
+    parameters, recipe = start(ensemble).parameters, ensemble.recipe
+    shown = scored(recipe, embed(recipe, parameters, "text", ensemble.views.backgrounds(ensemble)))
+    kept = class_vectors(ensemble._replace(projected=True), parameters, "background")
+    assert kept.abs().max() > 1e-3
+    assert torch.allclose(kept @ shown.mT, torch.zeros(()).to(kept), atol=1e-9)
 
 
 @pytest.mark.parametrize("world", [WORLD, WORLD.model_copy(update={"attribute": (Attribute(p=0.8),)})])

@@ -65,7 +65,7 @@ def test_a_grid_may_hold_several_class_counts():
 def test_a_learner_gives_a_reason_if_it_has_no_answer():
     assert "sigma_xi = 0" in learners.named("infonce").refuses(World(sigma_xi=0.0))
     assert learners.named("infonce").refuses(World()) is None
-    assert "maximum margin" in learners.named("max-margin").refuses(World())
+    assert "maximum margin" in learners.named("max-margin").refuses(World(classes=3))
     for name in ("infonce", "bayes"):
         with pytest.raises(ValueError, match="not a linear rule"):
             learners.named(name).direction(World())

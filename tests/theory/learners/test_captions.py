@@ -11,9 +11,9 @@ from scipy.special import ndtri
 from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
-from simulator.world import Attribute, World
+from simulator.world import Attribute, World, Worlds
 from theory.accuracy import linear_accuracy
-from theory.learners import Bayes, InfoNCE, LinearCLIP, drawn_captions
+from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
 from theory.learners.captions import _by_quadrature, pooled_preference
 from theory.learners.drawn_captions import drawn_captions_accuracy
 
@@ -239,10 +239,41 @@ def test_a_world_without_an_answer_gets_a_reason():
     assert InfoNCE("name").refuses(unheard) is None
 
 
-def test_a_boundary_that_takes_too_many_pairs_of_captions_is_sampled():
-    """200,000 pairs per image: the grid of images for a boundary took 17 CPU seconds."""
+def test_a_boundary_that_takes_too_many_pairs_of_captions_is_sampled(monkeypatch):
+    """Pairs are counted near the origin; elsewhere images have up to twice as many."""
+    spent, pair = [], captions._scores_pair
+
+    def counted(first, second, law):
+        spent.append(second.v.size * first.v.shape[-1])
+        return pair(first, second, law)
+
+    monkeypatch.setattr(captions, "_scores_pair", counted)
+    monkeypatch.setattr(drawn_captions, "IMAGES", 64)
+    for budget in (1e5, 8e6):  # less than the first grid of images takes, and more
+        monkeypatch.setattr(captions, "MOST_PAIRS", budget)
+        assert InfoNCE("scores").accuracy(worlds_with(**MASKED[0])).interval is not None, sum(spent)
+        assert sum(spent) < 2 * budget
+    assert sum(spent) > 1e6
+
+
+def test_captions_whose_evidence_hardly_varies_are_gathered():
+    """62,000 pairs per image, and 13 CPU seconds: an object that captions never mention, and a faint background."""
     world = World(
-        p_spu=1.0, mu_spu=-0.25733, mu_inv=8.265e-5, sigma_inv=9.828e-5, sigma_spu=2.248e-6, sigma_xi=0.21182,
-        sigma_xi_text=1.0731e-3, mention_inv=0.40633, mention_spu=0.22242,
+        p_spu=0.93801, mu_inv=-3.9184, mu_spu=1.1385e-7, sigma_inv=0.0, sigma_spu=0.71947, sigma_xi=0.025739,
+        mention_inv=0.0, dim_image=33, dim_text=33,
     )  # fmt: skip
-    assert InfoNCE("scores").accuracy(world).interval is not None
+    assert pooled_preference(Worlds.of(world), "scores").pairs() < 1000
+
+
+@pytest.mark.parametrize("half", [0.0, 1e-7, 0.3, 2.0, 6.0])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 400.0])
+def test_gathered_captions_have_the_same_sums(half, shift):
+    rng = np.random.default_rng(0)
+    v, weight = shift + half * rng.uniform(-1, 1, (2, 400)), rng.uniform(0, 1, (2, 2, 400)) / 400
+    side = captions.Side(v, weight, -weight, np.zeros(2), np.zeros(2))
+    few = side.gathered()
+    assert few.v.shape[-1] < 200
+    for other in (-401.0, -2.0, 0.0, 1.5, 300.0):
+        for function in (np.tanh, lambda z: np.logaddexp(z, -z)):
+            sums = [(each.weight * function(each.v + other)[:, None]).sum(axis=-1) for each in (side, few)]
+            np.testing.assert_allclose(sums[1], sums[0], rtol=1e-12, atol=1e-13)

@@ -37,6 +37,7 @@ worlds = st.builds(
     **dict.fromkeys(("mu_inv", "mu_spu", "sigma_inv", "sigma_spu"), st.floats(0.1, 2)),
     mention_inv=chances,
     mention_spu=chances,
+    mismatch=st.sampled_from([0.0, 0.3]),
 )
 
 

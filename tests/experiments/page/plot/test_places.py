@@ -1,0 +1,121 @@
+"""Equivalent correlation and shortfall in pictures: every cell against `equivalent` of its own world."""
+
+import handmade
+import numpy as np
+import pytest
+from legible import legible, words
+
+from experiments.errors import RequestError
+from experiments.lab.studies import study
+from experiments.page.plot import places, plot
+from experiments.page.plot.layout import arrange
+from experiments.page.plot.places import FLAT, MANY, PLACES, placed
+from simulator.accuracy import Accuracy
+from simulator.pixels.views import Pixels
+from simulator.world import World
+from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
+
+P, MU = np.linspace(0.5, 1.0, 6), np.linspace(0.0, 4.0, 5)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return handmade.theory({"p_spu": P, "mu_spu": MU}, ("linear", "logistic"), ("name", "mean"), sigma_xi=6.0)
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_each_cell_has_the_place_of_its_world(table, what):
+    picture = arrange(table, what)
+    assert picture.kind == "map"
+    for panel in picture.panels:
+        (series,) = panel.series
+        at = table.sel(learner=series.who.learner, prompt=series.who.prompt or "name")
+        for i, j in ((0, 0), (1, 3), (4, 1), (5, 4)):
+            world = World(p_spu=P[i], mu_spu=MU[j], sigma_xi=6.0)
+            found = equivalent(world, Accuracy(at.common[i, j].item(), at.counter[i, j].item()))
+            assert series.data.value[i, j] == pytest.approx(tuple(found)[PLACES.index(what)], abs=1e-9, nan_ok=True)
+    assert not set(PLACES) & set(table.data_vars), "nothing is stored"
+
+
+def test_a_cell_without_an_equivalent_correlation_says_why(table):
+    picture = arrange(table, "equivalent-correlation")
+    assert [reason for _, reason in picture.undefined] == [FLAT]
+    assert all((panel.series[0].data.undefined != 0).values[:, 0].all() for panel in picture.panels)
+    assert "undefined" in words(plot(table, "equivalent-correlation", {"learner": "linear", "prompt": "name"}))
+    assert not arrange(table, "shortfall").undefined
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what):
+    counted = handmade.measured(table.isel(mu_spu=[2]), replicates=6)
+    counted.counter[3, 0, 0, 0, 2] = np.nan  # a diverged model, and so
+    counted.common_low[3] = np.nan  # no interval
+    figure = plot(counted, what)
+    legible(figure)
+    series = arrange(counted, what).panels[0].series[0]
+    assert (series.replicates, series.level) == (6, 0.95)
+    at, number = counted.sel(learner="linear", prompt="name").squeeze("mu_spu"), PLACES.index(what)
+    for i in (0, 2, 3, 5):
+        world = World(p_spu=P[i], mu_spu=MU[2], sigma_xi=6.0)
+        draws = np.stack([at.common[i], at.counter[i]], axis=1)
+        mean = Accuracy(*np.nanmean(draws, axis=0))
+        theory = Accuracy(at.predicted_common[i].item(), at.predicted_counter[i].item())
+        for name, own in (("value", mean), ("predicted", theory)):
+            assert series.data[name][i] == pytest.approx(tuple(equivalent(world, own))[number], abs=1e-9)
+        ends = (series.data.low[i].item(), series.data.high[i].item())
+        if i == 3:
+            assert np.isnan(ends).all()
+        else:
+            assert ends == pytest.approx(equivalent_of_draws(world, draws).interval[number], abs=1e-9)
+
+
+def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
+    world = World(mu_spu=2.0, classes=3, sigma_xi=6.0)
+    table = study(world, {"p_spu": [0.6, 0.9]}, ["bayes"]).run()
+    series = arrange(table, "shortfall").panels[0].series[0]
+    assert (series.data.low <= series.data.value + 1e-3).all()
+    assert (series.data.high >= series.data.value - 1e-3).all()
+    assert (series.data.high > series.data.low).all()
+
+
+def test_worlds_that_differ_in_p_alone_share_a_curve(monkeypatch):
+    axes = {"p_spu": "0.4:1:13", "mu_spu": [1.0, 2.0]}
+    table = study(World(classes=3, sigma_xi=6.0), axes, ["linear", "least-squares"], ["name", "mean"]).run()
+    sampled, many = [], IdealCurve._sampled
+    monkeypatch.setattr(IdealCurve, "_sampled", lambda self, p: sampled.append(p) or many(self, p))
+    correlation = placed(table, study(World(classes=3, sigma_xi=6.0), axes), "equivalent-correlation")
+    assert len(sampled) < 2 * 100  # 78 cells take about 900 points one by one
+    for p, mu in ((0.4, 1.0), (0.85, 2.0), (0.95, 1.0)):
+        at = {"p_spu": p, "mu_spu": mu, "learner": "linear", "prompt": "name"}
+        cell = table.sel(at, method=None, tolerance=None) if False else table.sel(at)
+        one = equivalent(
+            World(p_spu=p, mu_spu=mu, classes=3, sigma_xi=6.0), Accuracy(cell.common.item(), cell.counter.item())
+        )
+        assert correlation["equivalent-correlation"].sel(at).item() == pytest.approx(one.correlation, abs=1e-3)
+
+
+def test_the_data_have_a_line_where_their_correlation_is_the_axis(table):
+    for what, at, lines in (
+        ("equivalent-correlation", {"mu_spu": 2}, 1),
+        ("shortfall", {"mu_spu": 2}, 0),
+        ("equivalent-correlation", {"p_spu": 0.9}, 0),
+    ):
+        figure = plot(table, what, at)
+        legible(figure)
+        (ax,) = figure.axes
+        assert sum(np.array_equal(line.get_ydata(), P) for line in ax.lines) == lines
+        assert ("as in the data" in words(figure)) == bool(lines)
+
+
+def test_what_has_no_ideal_curve_is_refused_or_undefined(table, monkeypatch):
+    with pytest.raises(RequestError, match="request is missing"):
+        placed(table, None, "shortfall")
+    pictures = study(World(views=Pixels()), learners=["infonce"], routes=["trained"], n=256)
+    with pytest.raises(RequestError, match="worlds of pixels"):
+        placed(table, pictures, "shortfall")
+    many = study(World(), {"classes": [2, 12]}, ["linear"]).run()
+    picture = arrange(many, "shortfall")
+    assert [reason for _, reason in picture.undefined] == [MANY]
+    monkeypatch.setattr(places, "MOST_SECONDS", 0.01)
+    with pytest.raises(RequestError, match=r"0 minutes for 90 cells; fix an axis, such as --at mu_spu=2$"):
+        arrange(table, "shortfall")

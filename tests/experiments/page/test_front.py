@@ -1,0 +1,54 @@
+"""The first picture: its lines are the theory, its points the stored towers, and a phone can show it."""
+
+import numpy as np
+import pytest
+from legible import smallest_letters, words
+from matplotlib.text import Text
+
+from experiments.lab.presets import design
+from experiments.page.front import BLUE, DESIGN, LINES, RED, front, trained_towers
+from simulator.world import World
+from theory import learners
+from theory.ideal_curve import equivalent
+
+
+@pytest.fixture(scope="module")
+def figure():
+    return front(design(DESIGN).study(axes={"p_spu": [0.5, 0.6, 0.75, 0.9, 1.0]}).run())
+
+
+def test_each_line_is_the_theory_at_the_middle_level(figure):
+    drawn = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 5]
+    diagonal, *others = drawn
+    assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    for line, (name, prompt, color, *_) in zip(others, LINES, strict=True):
+        assert line.get_color() == color
+        for p, found in zip(*line.get_data(), strict=True):
+            world = World(p_spu=p, mu_spu=1.5, sigma_xi=6.0)
+            place = equivalent(world, learners.named(name, prompt=prompt).accuracy(world))
+            assert found == pytest.approx(place.correlation, abs=1e-6), (name, prompt, p)
+
+
+def test_every_tower_is_near_its_line(figure):
+    for towers in trained_towers():
+        learner = learners.named("infonce", prompt=towers.prompt)
+        place = equivalent(towers.world, learner.accuracy(towers.world))
+        assert towers.correlation == pytest.approx(place.correlation, abs=0.01)
+    points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert len(points) == len(trained_towers())
+    assert {point.get_color() for point in points} <= {RED, BLUE}
+
+
+def test_no_word_is_small_or_covers_another(figure):
+    assert smallest_letters(figure) >= 10
+    for part in ("as in the data", "learns more of the background", "learns less of it", "trained towers"):
+        assert part in words(figure)
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in figure.findobj(Text) if t.get_text() and t.get_rotation() != 45]
+    for i, one in enumerate(boxes):
+        assert figure.bbox.x0 <= one.x0
+        assert one.x1 <= figure.bbox.x1
+        for other in boxes[:i]:
+            width = min(one.x1, other.x1) - max(one.x0, other.x0)
+            height = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert width <= 1 or height <= 1, (one, other)

@@ -1,0 +1,91 @@
+"""Verdicts as a LaTeX table: escaped, complete, and never over somebody else's file."""
+
+import re
+
+import pytest
+
+from experiments.court.registry import all_claims
+from experiments.court.trained import stored_for
+from experiments.files import LATEX_MARK
+from experiments.page.latex import COLUMNS, domain, escaped, latex_table
+from experiments.published.claims import published_verdict
+from theory.claims.catalogue import CLAIMS, TRAINED
+
+CLAIM = next(c for c in CLAIMS if c.id == "xue-data-model-1/counter")
+HOSTILE = "100% of #1 & $x_i^2$ {a}\\input{/etc/passwd}~\n\n<b>|“ν ≥ 0”|é∰"
+
+
+def cells(table: str) -> list[list[str]]:
+    body = table.split(r"\hline")[2]
+    return [re.split(r"(?<!\\)&", row.removesuffix(r"\\").strip()) for row in body.strip().splitlines()]
+
+
+def test_words_are_escaped():
+    found = escaped(HOSTILE)
+    assert (
+        r"100\% of \#1 \& \$x\_i\textasciicircum{}2\$ \{a\}\textbackslash{}input\{/etc/passwd\}\textasciitilde{}"
+        in found
+    )
+    assert found.endswith(r"$<$b$>$$|$``$\nu$ $\ge$ 0''$|$é[U+2230]")
+    assert "\n" not in found
+    plain = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum)\{\}|\\[&%$#_{}]", "", found)
+    assert not set(plain) & set("&%#_{}~^")
+    assert plain.count("$") % 2 == 0
+
+
+def test_a_row_has_all_that_a_paper_needs(verdict, tmp_path):
+    proved = verdict | {"verdict": "proved", "proof": {"outcome": "proved", "exact": True}}
+    table = latex_table([proved], [CLAIM], 7, tmp_path / "a_b")
+    assert table.startswith(f"{LATEX_MARK}\n\\begin{{table*}}\n")
+    assert re.search(r"Verdicts of soberclip [\w.+ ]+, seed 7\.", table)
+    (row,) = cells(table)
+    assert len(row) == len(COLUMNS)
+    for cell, words in zip(
+        row,
+        (
+            "At mu\\_spu = 1",
+            "sigma\\_spu from 0 to 2",
+            "proved",
+            "p\\_spu = ",
+            "95\\% interval",
+            "0.005",
+            "a\\_b/xue-data",
+        ),
+        strict=True,
+    ):
+        assert words in cell
+    assert re.search(r" [0-9a-f]{12}, ", row[-1])
+
+
+def test_every_kind_of_claim_has_a_row(verdict):
+    trained = next(c for c in TRAINED if c.id == "trained/siglip")
+    table = next(c for c in all_claims() if c.id == "counteranimal/clip-drops")
+    documents = [verdict | {"statement": HOSTILE}, stored_for(trained), published_verdict("clip-drops")]
+    rows = cells(latex_table(documents, [CLAIM, trained, table], 0))
+    assert [len(row) for row in rows] == [len(COLUMNS)] * 3
+    assert "the published tables" in rows[2][1]
+    assert "mu\\_spu = 1" in rows[1][1]
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("wang-theorem-6.2-error", "mu_spu from (sigma_inv**2 + 2) / 2 to 10"),
+        ("many-classes/name-closed-form", "classes from 3 to 8 (whole numbers)"),
+        ("most-harmful-correlation/place", "p_spu = (1 + (sqrt((1 + sigma_inv**2)) / mu_spu)) / 2"),
+    ],
+)
+def test_domains_are_formulas(claim, words):
+    assert words in domain(next(c for c in CLAIMS if c.id == claim))
+
+
+def test_check_writes_its_table_and_keeps_other_files(soberclip, tmp_path):
+    file = tmp_path / "verdicts.tex"
+    for _ in range(2):
+        assert soberclip("check", "counteranimal/clip-drops", "--latex", file).status == 0
+        assert file.read_text().startswith(LATEX_MARK)
+    file.write_text("my thesis")
+    refused = soberclip("check", "counteranimal/clip-drops", "--latex", file)
+    assert refused.status == 2
+    assert "was not written by soberclip check --latex" in refused.err
+    assert file.read_text() == "my thesis"

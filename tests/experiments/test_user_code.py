@@ -1,0 +1,125 @@
+"""A learner of the user's own file on the command line, and whom an error is blamed on."""
+
+import pytest
+
+from experiments.errors import RequestError
+from experiments.user_code import learner_of, own_errors
+from simulator.world import Worlds
+from theory import learners
+
+FILE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from theory.learners import Learner, LinearCLIP, named
+
+
+@dataclass(frozen=True)
+class Twice(Learner):
+    name: ClassVar[str] = "twice"
+
+    def direction(self, worlds):
+        return 2 * named("least-squares").direction(worlds)
+
+
+class Failing(Twice):
+    name = "failing"
+
+    def direction(self, worlds):
+        return worlds.undefined / 0
+
+
+class FailingOnGrids(Twice):
+    name = "failing-on-grids"
+
+    def direction(self, worlds):
+        return super().direction(worlds) if np.ndim(worlds.mu_spu) == 0 else undefined
+
+
+class Wide(Twice):
+    name = "wide"
+
+    def direction(self, worlds):
+        return np.ones(3)
+
+
+@dataclass(frozen=True)
+class Incomplete(Twice):
+    name: ClassVar[str] = "incomplete"
+    penalty: float
+
+
+class Nameless(LinearCLIP):
+    pass
+
+
+class NotALearner:
+    pass
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_class_of_a_file_is_predicted_and_swept_like_the_learner_it_copies(soberclip, file):
+    flags = ("--mu-spu", "1.5", "--json")
+    own = soberclip("predict", "--learner", f"{file}:Twice", *flags).document
+    same = soberclip("predict", "--learner", "least-squares", *flags).document
+    numbers = ("common", "counter", "reliance", "equivalent_correlation", "shortfall")
+    assert [own[name] for name in numbers] == [same[name] for name in numbers]
+    assert own["learner"] == "twice"
+    both = ("--learner", f"{file}:Twice", "--learner", "least-squares", "--axis", "mu_spu=1,2")
+    first, second = soberclip("sweep", *both, "--json").document["ranges"]
+    assert (first["learner"], first["counter"]) == ("twice", second["counter"])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Twise", "defines no learner class 'Twise'; the nearest is Twice"),
+        ("NotALearner", "defines no learner class 'NotALearner'"),
+        ("Learner", "defines no learner class 'Learner'"),
+        ("Nameless", "has name = 'linear'; give it a name of its own"),
+        ("Incomplete", "missing 1 required positional argument: 'penalty'"),
+        ("Wide", r"has shape \(3,\); expected \(2,\)"),
+        ("Failing", "mine.py, line 22: AttributeError"),
+    ],
+)
+def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
+    with pytest.raises(RequestError, match=words):
+        learner_of(f"{file}:{name}")
+    run = soberclip("predict", "--learner", f"{file}:{name}")
+    assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
+
+
+def test_a_missing_or_broken_file_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="does not exist"):
+        learner_of(f"{tmp_path / 'none.py'}:Twice")
+    (tmp_path / "broken.py").write_text("x = 1\ny = (\n")
+    with pytest.raises(RequestError, match="line 2: SyntaxError"):
+        learner_of(f"{tmp_path / 'broken.py'}:Twice")
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(RequestError, match="line 2: SystemExit: 3"):
+        learner_of(f"{tmp_path / 'leaving.py'}:Twice")
+
+
+def test_only_errors_that_pass_through_the_file_are_the_users(file):
+    learner, files = learner_of(f"{file}:FailingOnGrids")
+    with pytest.raises(RequestError, match="line 29: NameError"), own_errors(files):
+        learner.accuracy(Worlds(mu_spu=[1.0, 2.0]))
+    with pytest.raises(NameError), own_errors([]):
+        learner.accuracy(Worlds(mu_spu=[1.0, 2.0]))
+    with pytest.raises(AttributeError), own_errors(files):  # ours, although it has the user's learner
+        learner.label.undefined()
+
+
+def test_options_reach_a_class_and_one_without_meaning_is_refused(file):
+    with pytest.raises(RequestError, match="--prompt = mean has no meaning for learner 'twice'"):
+        learner_of(f"{file}:Twice", prompt="mean")
+    assert learner_of("linear", prompt="mean", embed_dim=None) == (learners.LinearCLIP("mean"), [])

@@ -1,0 +1,79 @@
+"""The limit of the maximum margin against quadrature, LDA, and hard margins in many dimensions."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import worlds_with
+from scipy.integrate import quad
+from scipy.optimize import minimize
+
+from simulator.gaussian.fitting import maximum_margin
+from simulator.world import World
+from theory.learners import LeastSquares, MaxMargin
+from theory.population import image_variance
+
+worlds = st.builds(
+    worlds_with,
+    p_spu=st.floats(0.5, 1),
+    p_inv=st.floats(0.6, 1),
+    mu_inv=st.floats(0.2, 3),
+    mu_spu=st.floats(-3, 3).filter(lambda x: abs(x) > 0.05),
+    sigma_inv=st.floats(0.1, 3),
+    sigma_spu=st.floats(0.1, 3),
+    nu=st.floats(0, 1),
+)
+
+
+@given(worlds)
+def test_the_gradient_of_the_squared_hinge_vanishes(world):
+    """E (1 - s)_+ y x = 0: given a group and s, x is normal with a mean linear in s; s by adaptive quadrature."""
+    u, S = MaxMargin().direction(world), image_variance(world)
+    deviation, gradient, size = np.sqrt(u**2 @ S), np.zeros(2), np.zeros(2)
+    for signs in product((1, -1), repeat=2):
+        chance = np.where(np.array(signs) == 1, world.agreement, 1 - world.agreement).prod()
+        mean = np.array(signs) * world.mean
+        first, last = (u @ mean + k * deviation for k in (-9, 9))
+        for b in range(2):
+
+            def integrand(s, b=b, mean=mean):
+                t = (s - u @ mean) / deviation
+                x = mean[b] + S[b] * u[b] * t / deviation
+                return (1 - s) * x * np.exp(-(t**2) / 2) / deviation
+
+            if first < 1:
+                part = chance * quad(integrand, first, min(1, last), epsabs=0, epsrel=1e-9, limit=200)[0]
+                gradient[b] += part
+                size[b] += abs(part)
+    assert np.abs(gradient).max() <= 1e-6 * size.max()
+
+
+def test_known_answer_and_lda_at_full_correlation():
+    """T13: p = .9, mu_spu = 2, sigma = (1, .5), nu = 0."""
+    world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.0)
+    u = MaxMargin().direction(world)
+    assert u[1] / u[0] == pytest.approx(0.57428, abs=1e-5)
+    assert tuple(MaxMargin().accuracy(world)) == pytest.approx((0.98054, 0.44323), abs=1e-5)
+    full = worlds_with(p_spu=1.0, mu_spu=[0.5, 2.0], sigma_inv=0.05, nu=0.1)
+    u, lda = (learner.direction(full) for learner in (MaxMargin(), LeastSquares()))
+    np.testing.assert_allclose(u[:, 1] / u[:, 0], lda[:, 1] / lda[:, 0], rtol=1e-7)
+
+
+def test_a_hard_margin_in_many_dimensions_is_a_squared_hinge_on_the_latents():
+    """40 images in 40,000 dimensions: noise vectors are orthogonal to one part in sqrt(40,000/40) = 32."""
+    world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=1.5, dim_image=40_000, dim_text=2)
+    pairs = world.draw(40, seed=3)
+    y = 1.0 - 2 * pairs.labels.numpy()
+    signed, D = y[:, None] * pairs.images.numpy(), pairs.frames[0]
+    z = signed @ D
+    found = maximum_margin(signed) @ D
+    ridge = minimize(lambda u: (np.maximum(1 - z @ u, 0) ** 2).sum() + world.sigma_xi**2 * (u @ u), np.zeros(2)).x
+    assert found == pytest.approx(ridge, rel=0.06)
+    alone = minimize(lambda u: (np.maximum(1 - z @ u, 0) ** 2).sum(), np.zeros(2)).x
+    assert abs(alone[1] - ridge[1]) > 0.1 * ridge[1], "the penalty matters here"
+
+
+def test_three_classes_are_refused():
+    assert "classes = 3 has no known limit" in MaxMargin().refuses(World(classes=3))

@@ -1,0 +1,183 @@
+"""Digests: the same for the same claim, another for any change of its meaning."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.world import Worlds
+from theory import Phi
+from theory.claims.catalogue import CLAIMS, TRAINED
+from theory.claims.claim import Axis, Claim
+from theory.learners import InfoNCE, LinearCLIP
+from theory.learners.base import Learner
+from theory.proofs.identity import claim_digest, digest_of, trained_digest
+
+BOX = {"p_spu": Axis(0.6, 0.9), "sigma_inv": Axis(0.5, 2.0), "mu_spu": Axis(lambda w: w.sigma_inv, 3.0)}
+WORDS = ("id", "source", "statement", "formula", "question")
+
+
+def claim(**fields) -> Claim:
+    usual = {"id": "mine", "source": "me", "statement": "", "quantity": "counter", "relation": ">=", "domain": BOX}
+    return Claim(**{**usual, "prediction": lambda w: 0.5 * w.p_spu, **fields})
+
+
+def sha(**fields) -> str:
+    return claim_digest(claim(**fields)).sha256
+
+
+@given(st.fixed_dictionaries({name: st.text(min_size=1) for name in WORDS}), st.floats(1e-6, 0.5), st.data())
+def test_words_error_rate_and_order_do_not_matter(words, error_rate, data):
+    order = data.draw(st.permutations(["p_spu", "sigma_inv"]))
+    domain = {**{name: BOX[name] for name in order}, "mu_spu": BOX["mu_spu"]}
+    if data.draw(st.booleans()):
+        domain["sigma_spu"] = 0.5  # the default of World
+    assert sha(**words, error_rate=error_rate, domain=domain) == sha()
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_numbers_matter(one, other):
+    for make in (
+        lambda x: {"prediction": lambda w: x},
+        lambda x: {"prediction": lambda w: x if w.p_spu.max() > 0 else w.p_spu},  # a branch: by its syntax tree
+        lambda x: {"tolerance": x},
+        lambda x: {"share": x},
+        lambda x: {"domain": {**BOX, "p_spu": Axis(x, 1.0)}},
+        lambda x: {"domain": {**BOX, "p_spu": Axis(0.0, x)}},
+        lambda x: {"domain": {**BOX, "mu_spu": Axis(lambda w: x * w.sigma_inv, 3.0)}},
+        lambda x: {"relation": "iff", "threshold": x},
+    ):
+        assert (sha(**make(one)) == sha(**make(other))) == (one == other)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"relation": "<="},
+        {"quantity": "common"},
+        {"subject": "infonce"},
+        {"subject": LinearCLIP("mean")},
+        {"subject": LinearCLIP("name", 1)},
+        {"against": "bayes"},
+        {"quantifier": "somewhere"},
+        {"n": 10**9},
+        {"relation": "increasing", "along": "p_spu"},
+        {"domain": {**BOX, "p_spu": Axis(0.6, 0.9, "log")}},
+        {"domain": {**BOX, "p_spu": Axis(0.6, 0.9, integer=True)} | {"p_spu": Axis(0.6, 0.9, "one-minus")}},
+        {"domain": {**BOX, "sigma_spu": 0.6}},
+        {"domain": {**BOX, "sigma_spu": Axis(0.5, 0.6)}},
+        {"prediction": lambda w: 0.5 * w.mu_spu},
+        {"prediction": lambda w: 0.5 * np.maximum(w.p_spu, 0.7)},
+    ],
+)
+def test_a_change_of_meaning_changes_the_digest(fields):
+    assert sha(**fields) != sha()
+
+
+def shifted(x, by):
+    return np.maximum(x.p_spu, by)
+
+
+def moved(world, amount):
+    """The same as above, in other words."""
+    return np.maximum(world.p_spu, amount)
+
+
+def scaled(world, amount):
+    return np.minimum(world.p_spu, amount)
+
+
+def looped(w):
+    return sum(max(a, 0.5) for a in w.p_spu) + [one := 2, one][0]
+
+
+def looped_again(world: Worlds) -> float:
+    return sum(max(each, 0.5) for each in world.p_spu) + [two := 2, two][0]
+
+
+def looped_otherwise(w):
+    return sum(max(a, 0.6) for a in w.p_spu) + [one := 2, one][0]
+
+
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (lambda w: Phi(w.mu_spu), lambda x: Phi(x.mu_spu), lambda w: Phi(-w.mu_spu)),
+        (partial(shifted, by=0.5), partial(shifted, by=0.5), partial(shifted, by=0.6)),
+        (lambda w: shifted(w, 0.5), lambda v: shifted(v, 0.5), lambda w: scaled(w, 0.5)),
+        (lambda w: np.maximum(w.p_spu, 0.5), lambda v: np.maximum(v.p_spu, 0.5), lambda w: np.minimum(w.p_spu, 0.5)),
+        (looped, looped_again, looped_otherwise),
+        (lambda w, a=1: w.p_spu.max() + a, lambda v, b=1: v.p_spu.max() + b, lambda w, a=2: w.p_spu.max() + a),
+        (
+            lambda w: InfoNCE("name").accuracy(w).counter,
+            lambda x: InfoNCE("name").accuracy(x).counter,
+            lambda w: InfoNCE("mean").accuracy(w).counter,
+        ),
+    ],
+)
+def test_names_of_variables_do_not_matter(one, same, other):
+    assert sha(prediction=one) == sha(prediction=same)
+    assert sha(prediction=one) != sha(prediction=other)
+
+
+def test_a_helper_is_part_of_the_claim():
+    """shifted and moved say the same, scaled does not; a value that a function closes over counts, too."""
+
+    def by(helper, value):
+        return sha(prediction=lambda w: helper(w, value))
+
+    assert by(shifted, 0.5) == by(moved, 0.5)
+    assert len({by(shifted, 0.5), by(scaled, 0.5), by(shifted, 0.6)}) == 3
+
+
+@dataclass(frozen=True)
+class Halved(Learner):
+    name: ClassVar[str] = "halved"
+    words: ClassVar[str] = "half"
+    part: float = 0.5
+
+    def direction(self, worlds):
+        return self.part * LinearCLIP("name").direction(worlds)
+
+
+@dataclass(frozen=True)
+class Doubled(Learner):
+    name: ClassVar[str] = "halved"
+    words: ClassVar[str] = "half"
+    part: float = 0.5
+
+    def direction(self, worlds):
+        return 2 * self.part * LinearCLIP("name").direction(worlds)
+
+
+def test_a_learner_of_ones_own_is_what_it_computes():
+    found = claim_digest(claim(subject=Halved()))
+    assert found.source
+    assert str(found).endswith("(source)")
+    assert len({found.sha256, sha(subject=Halved(0.25)), sha(subject=Doubled())}) == 3
+
+
+def test_the_docket_has_distinct_digests_and_most_are_of_formulas():
+    digests = [claim_digest(one) for one in CLAIMS] + [trained_digest(one) for one in TRAINED]
+    assert len({one.sha256 for one in digests}) == len(digests)
+    assert sum(one.source for one in digests) < 20
+    assert all(claim_digest(replace(one, id="x", source="y")).sha256 == claim_digest(one).sha256 for one in CLAIMS)
+
+
+def test_a_digest_is_the_same_on_every_machine():
+    """If it has to change, digests in papers no longer match: say so in the change's message."""
+    assert str(claim_digest(claim())) == "99c799350e70"
+    assert str(claim_digest(claim(prediction=partial(shifted, by=0.5)))) == "50fbff9b98ae (source)"
+
+
+def test_functions_without_source_are_refused():
+    space = {}
+    exec("def made(w):\n    return max(w.p_spu)", space)
+    with pytest.raises(ValueError, match="the source of made is in no file"):
+        claim_digest(claim(prediction=space["made"]))
+    with pytest.raises(ValueError, match="has no digest"):
+        digest_of({"one": object()})

@@ -1,0 +1,204 @@
+"""Equivalent correlation p', shortfall r, and effective robustness: which ideal classifier does a learner act like?
+
+p' and r are those of `theory.ideal_curve`. With two classes and p >= 1/2, asked by name, InfoNCE has 1/2 <= p' <= p.
+Proof for mu_inv, mu_spu > 0: x and s are the image's coordinates of object and background, S_i and S_s their variances,
+and D = 2p - 1. At every s both InfoNCE and the Bayes rule decide by a threshold of x. The log odds that InfoNCE takes
+from the background are 2 atanh(D tanh(b s)), b = mu_spu/(S_s + nu_I sigma_spu^2/nu_T). Bayes has mu_spu/S_s for b, so
+they are no smaller. The log odds that InfoNCE takes from the object are Bayes' 2 mu_inv x/S_i or larger in size. So
+InfoNCE's threshold has the sign of Bayes' and at most its size. The drop is a mean over s > 0 of an odd increasing
+function of the threshold. So it is at most Bayes' drop, and at least 0.
+
+Effective robustness is the lead in counter accuracy over a family of learners with the same common accuracy. Least
+squares, trained at all p from 1/2 to 1, is each linear rule that relies on the background no more than LDA at p = 1;
+so is logistic regression. Both make the same family.
+"""
+
+from functools import partial
+
+from simulator.world import view_noise
+from theory.claims.claim import Axis, Claim
+from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, with_prompt
+from theory.claims.common import (
+    ANY_CORRELATION,
+    BARE,
+    INFONCE_NAME,
+    LEAST_SQUARES,
+    LINEAR_BOTH,
+    LINEAR_MEAN,
+    LINEAR_NAME,
+    LOGISTIC,
+    REGIME,
+)
+from theory.claims.related_work import LITTLE
+from theory.claims.sentences import LITTLE_ELSE, NO_EXTRA_ROBUSTNESS
+
+# Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
+NOISY_VIEWS = {
+    **BARE,
+    "p_spu": Axis(0.7, 0.95),
+    "mu_spu": Axis(1.0, 2.5),
+    "sigma_inv": Axis(0.5, 2.0),
+    "sigma_spu": Axis(0.3, 1.0),
+    "sigma_xi": Axis(0.5, 1.5),
+}
+OWN_TEXT_NOISE = {**NOISY_VIEWS, "sigma_xi_text": Axis(0.5, 1.5)}
+# Clean captions of noisy images with a clear object: where InfoNCE asked by name falls furthest short.
+CLEAN_CAPTIONS = {
+    **BARE,
+    "p_spu": Axis(0.9, 1 - 1e-4, "one-minus"),
+    "mu_spu": Axis(2.0, 4.0),
+    "sigma_inv": Axis(0.3, 0.7),
+    "sigma_spu": Axis(0.5, 1.5),
+    "sigma_xi": Axis(1.0, 3.0),
+    "sigma_xi_text": Axis(0.3, 1.0),
+}
+# Noise of .07 per coordinate in 14 further dimensions: after 200 pairs it costs more than a point.
+WIDE_VIEWS = {**NOISY_VIEWS, "sigma_xi": 1.0, "dim_image": 16, "dim_text": 16}
+HALF_A_POINT, ONE_POINT = 0.005, 0.01
+LARGEST_LINEAR = 0.00785  # r of linear rules with less reliance than LDA; a numerical maximum, rounded up
+
+own = partial(Claim, question="ideal", source="soberclip T10")
+correlation = partial(own, quantity="equivalent-correlation", subject=INFONCE_NAME)
+shortfall = partial(own, quantity="shortfall", relation="<=", subject=INFONCE_NAME)
+lead = partial(Claim, quantity="effective-robustness", question="ideal", against=LEAST_SQUARES)
+
+
+def logistic_shortfall(worlds):
+    """r of logistic regression."""
+    from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
+
+    return equivalent(worlds, LOGISTIC.accuracy(worlds)).shortfall
+
+
+CLAIMS = [
+    correlation(
+        id="equivalent/name-below-data",
+        statement="Asked by name, the InfoNCE optimum acts like the ideal classifier of a world with at most the "
+        "correlation of its own world.",
+        formula=r"p'\leq p",
+        relation="<=",
+        domain=OWN_TEXT_NOISE,
+        prediction=lambda x: x.p_spu,
+    ),
+    correlation(
+        id="equivalent/name-above-half",
+        statement="Asked by name, it acts like the ideal classifier of a world with a correlation of at least 1/2.",
+        formula=r"p'\geq\frac{1}{2}",
+        relation=">=",
+        domain=OWN_TEXT_NOISE,
+        prediction=lambda x: 0.5,
+    ),
+    correlation(
+        id="equivalent/mean-above-data",
+        statement="In the regime of [W] Theorem 6.2 with some noise of the background, asked by the average caption, "
+        "linear CLIP acts like the ideal classifier of a world with at least the correlation of its own world.",
+        formula=r"p'_{\mathrm{mean}}\geq p",
+        relation=">=",
+        domain={**REGIME, "sigma_spu": Axis(lambda x: 0.1 * x.sigma_inv, lambda x: x.sigma_inv)},
+        subject=LINEAR_MEAN,
+        prediction=lambda x: x.p_spu,
+    ),
+    shortfall(
+        id="equivalent/finite-pairs",
+        statement="After 200 pairs, too, linear CLIP (name prompt) falls short of an ideal classifier on both groups.",
+        formula=r"r(n=200)\geq0",
+        relation=">=",
+        domain=WIDE_VIEWS,
+        subject=LINEAR_NAME,
+        n=200,
+    ),
+    shortfall(
+        id="equivalent/name-shortfall",
+        statement="With equal noise in both views, the InfoNCE optimum asked by name is at most half a point short of "
+        "an ideal classifier on each group.",
+        formula=r"\nu_T=\nu_I\Rightarrow r\leq.005",
+        domain={**NOISY_VIEWS, "p_spu": Axis(0.7, 1.0)},
+        prediction=lambda x: HALF_A_POINT,
+    ),
+    shortfall(
+        id="equivalent/name-shortfall-clean-captions",
+        statement="So it is with less noise in the captions than in the images.",
+        formula=r"\nu_T<\nu_I\Rightarrow r\leq.005",
+        domain=CLEAN_CAPTIONS,
+        prediction=lambda x: HALF_A_POINT,
+        tolerance=0.001,
+    ),
+    shortfall(
+        id="equivalent/name-below-logistic",
+        statement="There it falls no shorter than logistic regression on labels.",
+        formula=r"r\leq r_{\mathrm{logistic}}",
+        domain=CLEAN_CAPTIONS,
+        prediction=logistic_shortfall,
+        tolerance=0.001,
+    ),
+    shortfall(
+        id="equivalent/linear-shortfall",
+        statement="Linear rules that rely on the background less than LDA are at most .785 points short: least squares "
+        "at any correlation.",
+        formula=r"0\leq t\leq t_{\mathrm{LDA}}\Rightarrow r\leq.00785",
+        domain={
+            **BARE,
+            "p_spu": ANY_CORRELATION,
+            "mu_spu": Axis(0.3, 4.0),
+            "sigma_inv": Axis(0.3, 3.0),
+            "sigma_spu": Axis(0.1, 2.0),
+        },
+        subject=LEAST_SQUARES,
+        prediction=lambda x: LARGEST_LINEAR,
+        tolerance=0.0005,
+    ),
+    *(
+        lead(
+            id=f"effective-robustness/none-{learner.name}-{learner.prompt}",
+            source="[W] v2, abstract, in Theorem 6.2's regime; that robustness means effective robustness over "
+            "supervised linear rules is ours",
+            **NO_EXTRA_ROBUSTNESS.reading,
+            statement=f"In the theorem's regime {with_prompt(learner)} has no more counter accuracy than supervised "
+            "linear rules with its common accuracy.",
+            formula=r"k\leq k_{\mathrm{LS}}(c)",
+            relation="<=",
+            domain={**MAP_REGIME, "sigma_xi": noise},
+            subject=learner,
+            tolerance=ONE_POINT,
+        )
+        for learner, noise in (
+            *((linear, 0.0) for linear in LINEAR_BOTH),
+            (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2))),
+        )
+    ),
+    *(
+        lead(
+            id=f"effective-robustness/little-{learner.name}",
+            source="Fang et al. 2022, abstract; the domain, two points and the family are ours",
+            **LITTLE_ELSE.reading,
+            statement=f"To two points, {with_prompt(learner)} has the counter accuracy of supervised linear rules with "
+            "its common accuracy.",
+            formula=r"|k-k_{\mathrm{LS}}(c)|\leq.02",
+            relation="=",
+            domain={**MAP_DOMAIN, "sigma_xi": noise},
+            subject=learner,
+            tolerance=LITTLE,
+        )
+        for learner, noise in ((LINEAR_NAME, 0.0), (INFONCE_NAME, 1.0))
+    ),
+    lead(
+        id="effective-robustness/name-none",
+        source="soberclip T10",
+        statement="Where 70 to 95 % of the backgrounds match, InfoNCE asked by name has no more counter accuracy than "
+        "supervised linear rules with its common accuracy.",
+        formula=r"k\leq k_{\mathrm{LS}}(c)",
+        relation="<=",
+        domain=NOISY_VIEWS,
+        subject=INFONCE_NAME,
+    ),
+    lead(
+        id="effective-robustness/name-never-less",
+        source="soberclip T10",
+        statement="There it has no less of it either.",
+        formula=r"k\geq k_{\mathrm{LS}}(c)",
+        relation=">=",
+        domain=NOISY_VIEWS,
+        subject=INFONCE_NAME,
+        tolerance=ONE_POINT,
+    ),
+]

@@ -1,0 +1,170 @@
+"""Averages over the captions of one block of one binary world: nodes, and log densities at them.
+
+Captions of a block mention it, with noise, or are silent on it, noise alone. What matters along a caption t: the
+Gaussians of mentions and silence, where one turns into the other, and evidence about the class that the block shows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.polynomial.legendre import leggauss
+
+WITHIN = 7.2  # standard deviations of captions: 6e-13 of them lie beyond
+PANEL = 2.4  # the widest panel, in standard deviations
+EVIDENCE = 2 * np.pi  # log odds of the class shown across a panel, where they count
+MOST = 50  # such panels on each side of log odds 0
+AROUND = np.array([-5.0, 0.0, 5.0])  # edges of panels where captions turn from silence to mention
+GAUSS = leggauss(7)
+
+
+class Block(NamedTuple):
+    """One block of one world, with signs such that its mean is not negative."""
+
+    mu: float
+    variance: float  # sigma^2
+    p: float
+    pi: float
+    nu_I: float
+    nu_T: float
+
+    @property
+    def S(self) -> float:
+        """Variance of an image coordinate within its group."""
+        return self.variance + self.nu_I
+
+    @property
+    def S_T(self) -> float:
+        """Variance of a caption that mentions the block, within its group; any, if no caption varies or mentions it."""
+        return self.variance + self.nu_T or 1.0
+
+    @property
+    def shrinkage(self) -> float:
+        """Slope of E[t | x]."""
+        return self.variance / self.S
+
+    @property
+    def spread(self) -> float:
+        """Variance of a caption that mentions the block, given the image and the class shown."""
+        return self.shrinkage * self.nu_I + self.nu_T or 1.0
+
+    @property
+    def fuzzy(self) -> bool:
+        """Whether a caption does not show what it mentions."""
+        return self.nu_T > 0 and self.pi < 1
+
+    @property
+    def log_agreement(self) -> Float[np.ndarray, "2 2"]:
+        """log P(class shown | label)."""
+        with np.errstate(divide="ignore"):
+            return np.log(np.array([[self.p, 1 - self.p], [1 - self.p, self.p]]))
+
+
+SHOWN = np.array([1.0, -1.0])[:, None]  # + and -, before an axis of captions
+
+
+class Captions(NamedTuple):
+    """Nodes t of an average over captions of one block: `dt` for densities, `silence` the mass of silent captions."""
+
+    t: Float[np.ndarray, "*s n"]
+    dt: Float[np.ndarray, "*s n"]
+    silence: Float[np.ndarray, "*s n"]
+    mentioned: Bool[np.ndarray, " n"]  # what a node says, where captions show what they mention
+
+
+def caption_nodes(
+    block: Block,
+    mean: np.ndarray,
+    variance: float,
+    changes: Float[np.ndarray, "*s k"],
+    edges: Float[np.ndarray, "*s j"],
+) -> Captions:
+    """Gauss-Legendre nodes for mentions N(mean, variance) of both classes, and for silence.
+
+    Panels have further `edges`, and where captions may be silent also `changes`.
+    """
+    steps = np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1) * PANEL
+    shape = edges.shape[:-1]
+    groups = [(mean + np.sqrt(variance) * steps).reshape(*shape, -1), edges]
+    if block.fuzzy:
+        groups += [np.broadcast_to(np.sqrt(block.nu_T) * steps, (*shape, len(steps))), changes]
+    return nodes_between(block, np.sort(np.concatenate(groups, axis=-1), axis=-1))
+
+
+def nodes_between(block: Block, edges: Float[np.ndarray, "*s k"]) -> Captions:
+    """Gauss-Legendre nodes in panels between sorted edges, and a node for silence."""
+    shape, half = edges.shape[:-1], np.diff(edges)[..., None] / 2
+    t = (edges[..., :-1, None] + half * (1 + GAUSS[0])).reshape(*shape, -1)
+    dt = (half * GAUSS[1]).reshape(t.shape)
+    if block.fuzzy:
+        return Captions(t, dt, (1 - block.pi) * normal(t, 0.0, block.nu_T) * dt, np.ones(t.shape[-1], bool))
+    t, dt = (np.concatenate([part, np.zeros((*shape, 1))], axis=-1) for part in (t, dt))
+    mentioned = np.arange(t.shape[-1]) < t.shape[-1] - 1  # the last node is a silent caption, exactly 0
+    return Captions(t, dt, np.broadcast_to(np.where(mentioned, 0.0, 1 - block.pi), t.shape), mentioned)
+
+
+def evidence_edges(block: Block, middle: np.ndarray, slope: float) -> Float[np.ndarray, "*s k"]:
+    """Edges of panels where evidence about the class shown, log odds slope (t - middle), is not saturated."""
+    every = slope * (block.mu + WITHIN * np.sqrt(block.S_T))  # beyond it there are no captions
+    if every < EVIDENCE:
+        return middle[..., None]
+    with np.errstate(divide="ignore"):
+        most = np.abs(np.log(block.p) - np.log1p(-block.p)) + 6
+    steps = min(np.ceil(min(most, every) / EVIDENCE), MOST)
+    return (middle if most < every else 0 * middle)[..., None] + EVIDENCE / slope * np.arange(-steps, steps + 1)
+
+
+def given_evidence_edges(block: Block, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s k"]:
+    """`evidence_edges` for captions of images x."""
+    slope = 2 * block.mu * block.nu_I / (block.S * block.spread)
+    return evidence_edges(block, -x * block.nu_T / block.nu_I, slope)
+
+
+def turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray, "*s k"]:
+    """Edges where a caption turns from silence, N(0, nu_T), to a mention, N(mean, variance).
+
+    The log odds are A t^2 + B t + C.
+    """
+    if not block.fuzzy:
+        return np.empty((*mean.shape[:-1], 0))
+    A, B = (1 / block.nu_T - 1 / variance) / 2, mean / variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        C = np.log(block.pi / (1 - block.pi)) - np.log(variance / block.nu_T) / 2 - mean**2 / (2 * variance)
+        square = B**2 - 4 * A * C
+        q = -(B + np.where(B < 0, -1, 1) * np.sqrt(np.maximum(square, 0))) / 2
+        width = 1 / np.sqrt(np.abs(square) + A)
+        places = np.stack([q / A, C / q], axis=-1)[..., None] + width[..., None, None] * AROUND
+    return np.nan_to_num(places, posinf=0.0, neginf=0.0).reshape(*mean.shape[:-1], -1)
+
+
+def normal(t: np.ndarray, mean: np.ndarray | float, variance: float) -> np.ndarray:
+    return np.exp(-((t - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
+
+def log_captions(block: Block, captions: Captions, mean: np.ndarray, variance: float):
+    """log p(t | class) up to a constant, (*s, 2, n), and the chance that t mentions the block.
+
+    A mention is N(mean, variance).
+    """
+    t = captions.t[..., None, :]
+    said = -((t - mean) ** 2) / (2 * variance)
+    if not block.fuzzy:
+        return np.where(captions.mentioned, said, 0.0), np.where(captions.mentioned, 1.0, 0.0)
+    with np.errstate(divide="ignore"):
+        said = said + np.log(block.pi) - np.log(variance) / 2
+        hidden = np.log1p(-block.pi) - np.log(block.nu_T) / 2 - t**2 / (2 * block.nu_T)
+    both = np.logaddexp(said, hidden)
+    return both, np.exp(said - both)
+
+
+def label_evidence(block: Block, shown: np.ndarray, slope: np.ndarray):
+    """(log p(.. | y), its slope) for both labels, from those for both classes that the block may show, (*s, 2, n)."""
+    terms = block.log_agreement[:, :, None] + shown[..., None, :, :]  # (*s, y, c, n)
+    total = np.logaddexp(terms[..., 0, :], terms[..., 1, :])
+    share = np.exp(terms - total[..., None, :])
+    return total, (share * slope[..., None, :, :]).sum(axis=-2)
+
+
+def given_image(block: Block, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 2 1"]:
+    """E[t | x, class shown] of a caption that mentions the block."""
+    return SHOWN * block.mu + block.shrinkage * (x[..., None, None] - SHOWN * block.mu)
