@@ -10,6 +10,7 @@ _HOMES = {  # name: the module that defines it
     "designs": "experiments.lab.presets",
     "Mitigation": "experiments.lab.mitigations",
     "Setting": "experiments.lab.setting",
+    "embeddings": "experiments.counteranimal.reliance",
     "judge": "experiments.court.trial",
     "mitigated": "experiments.lab.mitigations",
     "plot": "experiments.page.plot",

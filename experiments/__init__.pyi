@@ -1,3 +1,4 @@
+from experiments.counteranimal.reliance import embeddings as embeddings
 from experiments.court.trial import judge as judge
 from experiments.lab.mitigations import Mitigation as Mitigation
 from experiments.lab.mitigations import mitigated as mitigated

@@ -24,7 +24,8 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import all_claims
 from experiments.lab import mitigations
 from experiments.page.evidence import rigorous
-from experiments.page.text import COMMAND, WORLD, answer, answers, at_length, setting
+from experiments.page.front import trained_towers
+from experiments.page.text import COMMAND, TRIAL, WORLD, answer, answers, at_length, setting
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -125,10 +126,11 @@ def test_the_readme_has_the_answer_of_the_report(report):
 def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
     assert answer() in README
     assert all(words in README for words in setting())
+    assert trained_towers(TRIAL)[0].world.nu_image == pytest.approx(WORLD.nu_image)
     for row in answers():
-        numbers = f"{row.common} | {row.counter} | {row.correlation} | {row.shortfall}"
+        numbers = f"{row.common} | {row.counter} | {row.correlation} | {row.shortfall} | {row.towers}"
         assert f"| {row.learner} | {numbers} | `{row.flags}` |\n" in README
-        printed, _ = soberclip(shlex.split(f"{COMMAND} {row.flags}")[1:], tmp_path)
+        printed, _ = soberclip(shlex.split(f"{COMMAND} --learner {row.flags}")[1:], tmp_path)
         for group, number in (("common", row.common), ("counter", row.counter)):
             assert re.search(rf"{group} +│ +{number} ", printed), row
         assert f"correlation {row.correlation} (yours has 0.9), {row.shortfall} points short" in printed
@@ -166,7 +168,7 @@ def test_commands_print_the_output_of_their_console_blocks(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "learner")
+    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "placed", "learner")
     found = [block for page in (README, LAB, CLAIMS) for block in blocks("python", page)]
     return dict(zip(names, found, strict=True))
 
@@ -223,7 +225,7 @@ def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
-@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
+@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "placed", "own", "learner"])
 def test_an_example_prints_its_output(name, tmp_path):
     code = python_blocks()[name]
     assert promised(code)
@@ -247,8 +249,8 @@ def test_the_learner_of_the_first_page_runs_from_its_file(tmp_path, monkeypatch)
 
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
-    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "reproduce"]
-    photos = "inspect evaluate score published compare discover compose law"
+    verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
+    photos = "inspect evaluate score published compare discover compose"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
     helps = capsys.readouterr().out

@@ -44,7 +44,7 @@ class EquivalentInterval(NamedTuple):
     Attributes
     ----------
     correlation, shortfall
-        (low, high) of each.
+        (low, high) of each. A shortfall below 0 throughout contradicts the world: no classifier has these accuracies.
     level
         Coverage, a probability.
     """
@@ -178,7 +178,12 @@ def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ 2 *w"]]) -
         V = lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C
         margin = t * np.sqrt(np.maximum(V, 0.0))
         low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
-    return Equivalent(correlation, shortfall, EquivalentInterval(ends, (np.maximum(low, 0.0), high), LEVEL))
+    return Equivalent(correlation, shortfall, EquivalentInterval(ends, _possible(low, high), LEVEL))
+
+
+def _possible(low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
+    """An interval of the shortfall without its negative part, unless no other part is left."""
+    return np.where(high < 0, low, np.maximum(low, 0.0))[()], high
 
 
 def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
@@ -269,7 +274,7 @@ class IdealCurve:
         low = np.maximum(self.with_drop(c_L - k_U), self._inverse(lambda ideal: ideal.common, c_L))
         high = np.minimum(self.with_drop(c_U - k_L), self._inverse(lambda ideal: -ideal.counter, -k_L))
         least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return EquivalentInterval((low, high), (np.maximum(least, 0.0), most), level)
+        return EquivalentInterval((low, high), _possible(least, most), level)
 
     @cached_property
     def _ends(self) -> list[Accuracy]:

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from rich.console import Group
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, Whole, real
+from experiments.command.options import Json, Seed, Whole
 from experiments.command.output import (
     VERDICT_STYLES,
     check_output,
@@ -128,6 +128,10 @@ def evaluate(
     ] = None,
     reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
     scoring: Scoring = Scoring(),
+    embeddings: Annotated[
+        Path | None,
+        Parameter(help="also write image and prompt embeddings of one CLIP, for soberclip embeddings (.npz)"),
+    ] = None,
     seed: Seed = 0,
     output: Annotated[Path, Parameter(help="folder for predictions, class accuracies and summary")] = Path(
         "soberclip-counteranimal"
@@ -150,6 +154,7 @@ def evaluate(
         confusing=confusing,
         reference=reference,
         reference_weights=reference_weights,
+        embeddings=embeddings,
         seed=seed,
         output=output,
         note=note,
@@ -290,36 +295,27 @@ def compose(
     emit(document, json, composition_table)
 
 
-@app.command
-def law(
-    *,
-    data: Data,
-    model: Model,
-    weights: Weights | None = None,
-    groups: Groups = "prefix",
-    labels: Annotated[
-        Literal["data", "all"],
-        Parameter(help="labels that compete: the photos' classes, or all of ImageNet or --classes"),
-    ] = "data",
-    tolerance: Annotated[
-        float, Parameter(converter=real, help="the law holds if no accuracy errs by more than this")
-    ] = 0.03,
-    scoring: Scoring = Scoring(),
+# A verb of its own: main.py has its help text.
+def embeddings(
+    *files: Annotated[
+        Path,
+        Parameter(
+            help="one per model: .npz, .safetensors, .csv, or a folder of .npy files, with the arrays image, label, "
+            "text, group or background, and optionally text_background, split, names"
+        ),
+    ],
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for law.json and .csv")] = Path("soberclip-law"),
+    output: Annotated[Path | None, Parameter(help="folder for embeddings.html, embeddings.csv and result.json")] = None,
     json: Json = False,
 ) -> None:
-    """Test the theory's law on models' embeddings: fitted to half of the photos, measured on the other half.
+    from experiments.counteranimal.reliance import answer_files
+    from experiments.counteranimal.reliance_page import FILES, write_files
 
-    Example: soberclip counteranimal law --data LAION-final --model open_clip:ViT-B-32/openai
-    """
-    _check_pillow()
-    from experiments.counteranimal.evaluation import ModelConfig
-    from experiments.counteranimal.law import run
-
-    models = ModelConfig(models=model, weights=weights, **asdict(scoring))
-    settings = {"groups": groups, "labels": labels, "tolerance": tolerance, "seed": seed}
-    emit(run(data=data, models=models, **settings, output=output, note=note), json, law_table)
+    check_output(output, "embeddings", (*FILES, "result.json"))
+    document = answer_files(files, seed, note)
+    emit(document, json, reliance_table, output)
+    if output is not None:
+        write_files(output, document)
 
 
 def _check_pillow() -> None:
@@ -565,21 +561,42 @@ def discovery_table(document: Document) -> Group:
     )
 
 
-def law_table(document: Document) -> Group:
-    models = document["models"]
-    predictions = {
-        "model": "{model}",
-        "verdict": "{verdict}",
-        **{f">{g}": f"{{law[groups][{g}][predicted]:%}} : {{law[groups][{g}][measured]:%}}" for g in GROUPS},
-        ">rms error": "{law[rms][value]:%} ({law[rms][bounds]:to})",
+def reliance_table(document: Document) -> Group:
+    """Heads and fixes of each model; several models also in order of p' and r."""
+    parts: list[Any] = []
+    for model in document["models"]:
+        parts += _reliance(model)
+    if len(document["models"]) > 1:
+        named = {"equivalent_correlation": "p'", "shortfall": "r"}
+        parts += [
+            f"zero-shot in order of {named[key]}: {', '.join(order)}" for key, order in document["ranking"].items()
+        ]
+    return screen(*parts, *document["models"][0]["assumptions"])
+
+
+def _reliance(model: Document) -> list[Any]:
+    columns = {
+        "head": "{head}",
+        **{
+            f">{name} % ({model['level']:.0%})": f"{{{name}:%}} ({{interval[{name}]:to}})" for name in (*GROUPS, "drop")
+        },
+        ">worst group %": "{worst_group[accuracy]:%}",
+        ">p' (relative)": "{equivalent_correlation:.3f} ({interval[equivalent_correlation][0]:.3f} to "
+        "{interval[equivalent_correlation][1]:.3f})",
+        ">r, points": "{shortfall:%} ({interval[shortfall]:to})",
     }
-    unmeasured = "{model}: {photos_without_cell} photos are not measured: their class lacks a group, or their "
-    return screen(
-        f"claim: {document['statement']}",
-        _listed("Predicted : measured, %", predictions, models),
-        *(f"{m['model']}: {m['reason']}" for m in models),
-        "rms error: root mean square over classes and groups, beyond sampling error",
-        f"tolerance {100 * document['tolerance']:g} points; if the law holds, it is contradicted with probability "
-        f"{document['alpha']:g} at most",
-        *(warning(_fill(unmeasured + "background has one photo", **m)) for m in models if m["photos_without_cell"]),
-    )
+    gains = {f">{g} gain": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}
+    gains |= {
+        f">{g}, predicted": f"{{prediction[{g}][predicted]:+%}} ({{prediction[{g}][interval]:to}})" for g in GROUPS
+    }
+    known = "{rows} embeddings of {dimensions} dimensions, {classes} classes; {rows_measured[common]} common and "
+    law, share = model["gaussian_law"], model["correlation_of_train_rows"]
+    return [
+        _listed(model["model"], columns, model["heads"]),
+        _fill(known + "{rows_measured[counter]} counter photos measured", **model),
+        None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
+        _listed("fixes of zero-shot", {"fix": "{fix}", **dict(list(columns.items())[1:])}, model["fixes"]),
+        _listed("their gains, points", {"fix": "{fix}", **gains}, model["fixes"]),
+        _fill("{inside} of {of} gains on other photos lie in the predicted intervals", **model["predictions_inside"]),
+        f"the Gaussian law of zero-shot scores is {law['verdict']}: {law['reason']}",
+    ]

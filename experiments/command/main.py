@@ -71,6 +71,12 @@ VERBS = {  # verb: its module, what it does, and examples
         "Draw a study: lines over one axis, a phase diagram over two, panels for further axes and learners.",
         'phase.zarr --what "infonce:name minus bayes"',
     ),
+    "embeddings": (
+        "counteranimal",
+        "How much a model relies on the background, and what would help, from a file of its embeddings.",
+        "vit-b-32.npz",
+        "vit-b-32.npz rn50.npz --output comparison",
+    ),
     "claims": (
         "trials",
         "List the claims on trial with source, statement and digest, and the others with the reason.",
@@ -97,7 +103,7 @@ app.command(
     help="Real CLIP and ImageNet models on real photos, and the published tables on trial.",
 )
 
-PHOTOS = dict.fromkeys(("evaluate", "discover", "law"), "encoded photos stay in the cache")
+PHOTOS = dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache")
 KEPT = {**PHOTOS, "compose": "finished composites stay, and the same command resumes"}  # after Ctrl-C
 
 

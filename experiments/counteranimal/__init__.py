@@ -2,6 +2,7 @@
 
 Photos: `photos`, `layouts`, `labels`. Models: `models`, `model`, `transformers_models`, `language_models`.
 Predictions: `encoding`, `scoring`, `evaluation`, `predictions`. Numbers from predictions: `metrics`, `summaries`,
-`robustness`, with `figures`. Other commands: `compose`, `discovery`, and `law` with `gaussian_law`. The paper's tables
+`robustness`, with `figures`. Embeddings: `bundle` (files), `linear_heads`, `gaussian_law` with `law_verdict`,
+`tradeoff` (p' and r), `reliance` with `reliance_page`. Other commands: `compose` and `discovery`. The paper's tables
 are in `experiments.published`.
 """

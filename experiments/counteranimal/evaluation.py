@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
@@ -30,10 +31,10 @@ from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
 from experiments.counteranimal.models import check_has_features, check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
-from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos
+from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
 from experiments.counteranimal.summaries import result_folders, summarise, write_result
 from experiments.errors import RequestError, checked_seed
-from experiments.files import output_folder
+from experiments.files import check_writable, output_folder, write_atomically
 from experiments.published.tables import checkpoint_spec
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
@@ -149,6 +150,7 @@ def run(
     confusing: Path | None = None,
     reference: str | None = None,
     reference_weights: Path | None = None,
+    embeddings: Path | None = None,
     seed: int = 0,
     output: Path,
     note: Callable[[str], None] = lambda sentence: None,
@@ -165,6 +167,8 @@ def run(
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
         raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
+    if embeddings is not None:
+        _check_embeddings(embeddings, models, photo_set)
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
@@ -193,6 +197,8 @@ def run(
         }
         document = summarise("evaluate", model.spec, model.family, predictions, settings, seed)
         write_result(folder, document, predictions)
+        if embeddings is not None:
+            _write_embeddings(embeddings, models, model, scored, photo_set)
         _warn(model, settings, note)
         documents.append(document)
     if space.name == "20":
@@ -210,6 +216,53 @@ def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpa
     origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
     save_confusing(file, space, config.vocabulary, origin)
     return space
+
+
+def _check_embeddings(file: Path, models: ModelConfig, photo_set: PhotoSet) -> None:
+    if len(models.specs) > 1:
+        raise RequestError(f"--embeddings {str(file)!r} holds one model, and {len(models.specs)} are given")
+    if file.suffix.lower() != ".npz" or file.exists():
+        wrong = "exists; name another" if file.exists() else "is not named .npz"
+        raise RequestError(f"--embeddings {str(file)!r} {wrong}")
+    if not photo_set.grouped:
+        raise RequestError(f"--embeddings needs common and counter photos, and {str(photo_set.root)!r} has no groups")
+    if any(photo.object for photo in photo_set.photos):
+        raise RequestError(
+            f"--embeddings needs independent photos, and the composites in {str(photo_set.root)!r} share their objects"
+        )
+    check_writable(file.parent)
+
+
+def _write_embeddings(
+    file: Path, models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet
+) -> None:
+    """The file that `soberclip embeddings` reads, with the photos' own classes in ascending order as labels."""
+    if not isinstance(model, LoadedModel) or model.family != "CLIP":
+        raise RequestError(f"--embeddings needs a model with prompts, and {model.spec} has none")
+    classes = sorted(photo_set.classes)
+    phrases = [models.vocabulary.phrases(models.templates)[index] for index in classes]
+    if len({len(label) for label in phrases}) == 1:  # every prompt by itself
+        text, _ = text_features(
+            model, [[phrase] for label in phrases for phrase in label], models.runtime, models.store
+        )
+        text = text.reshape(len(classes), -1, text.shape[1])
+    else:
+        text, _ = text_features(model, phrases, models.runtime, models.store)
+    arrays = {
+        "image": scored.encoded.features,
+        "label": np.searchsorted(classes, scored.truth),
+        "group": np.array([photo.group for photo in scored.photos]),
+        "background": np.array([photo.background or f"{photo.class_index} {photo.group}" for photo in scored.photos]),
+        "text": text,
+        "names": np.array([photo_set.classes[index] for index in classes]),
+    }
+    output_folder(file.parent)
+    write_atomically(file, lambda temporary: _save(temporary, arrays))
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as handle:  # by name numpy would add a suffix
+        np.savez(handle, **arrays)
 
 
 def _warn(model: LoadedModel | LanguageModel, settings: dict[str, Any], note: Callable[[str], None]) -> None:

@@ -45,7 +45,8 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
             lambda name, kind=kind, words=metadata: figure.savefig(name, format=kind, metadata=words),
         )
     path = folder / "comparison.svg"
-    write_text(folder / "comparison.html", page(document, path.read_bytes()))
+    html = page("comparison.html.jinja", document, axes=AXES, drawing=embedded(path.read_bytes()))
+    write_text(folder / "comparison.html", html)
     names = ("effective_robustness", "low", "high", "extrapolated")
     header = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in names)]
     write_table(folder / "comparison.csv", header, (_cells(row) for row in document["rows"]))
@@ -61,8 +62,8 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     return cells
 
 
-def page(document: dict[str, Any], drawing: bytes) -> str:
-    """The text of comparison.html. It needs no network and no other file; all inserted text is escaped."""
+def page(template: str, document: dict[str, Any], **more: Any) -> str:
+    """The text of an HTML page. It needs no network and no other file; all inserted text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
 
     environment = Environment(
@@ -72,9 +73,12 @@ def page(document: dict[str, Any], drawing: bytes) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("comparison.html.jinja").render(
-        **document, axes=AXES, drawing=b64encode(drawing).decode("ascii")
-    )
+    return environment.get_template(template).render(**document, **more)
+
+
+def embedded(drawing: bytes) -> str:
+    """An SVG as text for a data URL."""
+    return b64encode(drawing).decode("ascii")
 
 
 @styled

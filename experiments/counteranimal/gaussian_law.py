@@ -1,15 +1,16 @@
-"""The theory's law for scores of real photos: a class mean plus a background effect plus Gaussian noise.
+"""The theory's law for embeddings of real photos: a class mean plus a background effect plus Gaussian noise.
 
 In the paper's world a view is D (z_inv, z_spu) plus noise: an object's mean, a background's mean, and noise that is
-independent of both. Scores that are linear in features have the same form, so the law is fitted to scores:
+independent of both. Embeddings have the same form there, and so have scores, which are linear in them:
 
-    s = m_y + a_b + N(0, Sigma),        P(right | y, b) = P(s_y > s_k for all k != y)
+    x = m_y + a_b + N(0, Sigma),        P(right | y, b) = P(s_y > s_k for all k != y) for scores s
 
 m_y is the mean of class y, a_b the effect of background b in every class, Sigma is shared. For two labels P is Phi of
-a scaled gap. For more it is an orthant probability, estimated with scrambled Sobol points.
+a scaled gap. For more it is an orthant probability, estimated with scrambled Sobol points. The Bayes rule at group
+weight lambda compares lambda p(x | y, common) + (1 - lambda) p(x | y, counter), with the densities of this law.
 
 Letters: N photos, K labels, k = K - 1, G cells (class, background) with photos, p parameters per score, R scrambles
-of M points.
+of M points, L group weights.
 """
 
 from dataclasses import dataclass, fields
@@ -21,6 +22,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 SCRAMBLES, POINTS = 8, 512
+MOST_DENSITIES = 2**22  # per group weight, where the law's Bayes rules are evaluated on points
 NEVER = 5.5  # standard deviations; a label this far behind is first with probability 2e-8
 
 
@@ -48,7 +50,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted law. Means and covariance are those of `rotated` scores."""
+    """A fitted law of embeddings or of `rotated` scores, with k coordinates."""
 
     cells: Int[np.ndarray, "G 2"]  # (truth, background)
     where: Int[np.ndarray, " N"]  # cell of each photo that was fitted
@@ -58,7 +60,6 @@ class Law:
     covariance: Float[np.ndarray, "k k"]
     residuals: Float[np.ndarray, "N k"]
     freedom: int  # degrees of freedom of the residuals
-    shrinkage: float
 
 
 def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
@@ -68,9 +69,14 @@ def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
 
 def fit(photos: Scores) -> Law:
     """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
-    cells, where = np.unique(photos.cell, axis=0, return_inverse=True)
+    return fit_rows(photos.cell, rotated(photos.scores))
+
+
+def fit_rows(cell: Int[np.ndarray, "N 2"], y: Float[np.ndarray, "N k"]) -> Law:
+    """The law of rows with these classes and backgrounds."""
+    cells, where = np.unique(cell, axis=0, return_inverse=True)
     design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
-    return _least_squares(cells, where, design, rotated(photos.scores))
+    return _least_squares(cells, where, design, y)
 
 
 def redrawn(law: Law, rng: np.random.Generator) -> Law:
@@ -85,18 +91,21 @@ def _least_squares(cells: np.ndarray, where: np.ndarray, design: np.ndarray, y: 
     from sklearn.covariance import ledoit_wolf  # an optional extra
 
     counts = np.bincount(where).astype(float)
-    totals = np.zeros((len(cells), y.shape[1]))
-    np.add.at(totals, where, y)
+    order = np.argsort(where, kind="stable")
+    totals = np.add.reduceat(y[order], np.searchsorted(where[order], np.arange(len(cells))), axis=0, dtype=float)
     inverse = np.linalg.pinv(design.T @ (counts[:, None] * design), hermitian=True)
     means = design @ inverse @ design.T @ totals
     leverage = ((design @ inverse) * design).sum(axis=1)
     freedom = len(y) - int(np.linalg.matrix_rank(design))
     if freedom < 1:
         raise ValueError(f"{len(y)} photos leave no degree of freedom for {len(cells)} cells of class and background")
-    residuals = y - means[where]
-    covariance, shrinkage = ledoit_wolf(residuals, assume_centered=True)
+    residuals = y - means.astype(y.dtype)[where]
+    if residuals.shape[1] == 1:  # nothing to shrink, and scikit-learn's checks would take most of the time
+        covariance = residuals.T @ residuals / len(residuals)
+    else:
+        covariance = ledoit_wolf(residuals, assume_centered=True)[0]
     covariance = covariance * len(residuals) / freedom
-    return Law(cells, where, design, means, np.clip(leverage, 0, 1), covariance, residuals, freedom, shrinkage)
+    return Law(cells, where, design, means, np.clip(leverage, 0, 1), covariance, residuals, freedom)
 
 
 def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:
@@ -143,11 +152,68 @@ def _axes(covariance: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "q r"]:
     return np.sqrt(values[kept, None]) * vectors[:, kept].T
 
 
-def halves(photos: Scores, rng: np.random.Generator) -> Bool[np.ndarray, " N"]:
-    """The photos to fit: half of each cell, and its odd photo, since a cell without a fit cannot be compared."""
-    fitted = np.zeros(len(photos.truth), dtype=bool)
-    strata = np.unique(photos.cell, axis=0, return_inverse=True)[1]
-    for stratum in np.unique(strata):
-        own = rng.permutation(np.flatnonzero(strata == stratum))
-        fitted[own[: -(-len(own) // 2)]] = True
-    return fitted
+@dataclass(frozen=True)
+class BayesRules:
+    """The Bayes rules of a law at all group weights."""
+
+    weights: Float[np.ndarray, "D G"]  # log densities of cells are x.weights + bias, up to what all cells share
+    bias: Float[np.ndarray, " G"]
+    shares: Float[np.ndarray, "2 G K"]  # of a group and class in each cell; 0 for the cells of others
+
+    def decisions(self, rows: Float[np.ndarray, "n D"], lambdas: Float[np.ndarray, " L"]) -> Int[np.ndarray, "n L"]:
+        log_density = rows @ self.weights + self.bias
+        density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        common, counter = (density @ share for share in self.shares)
+        return np.stack([(lam * common + (1 - lam) * counter).argmax(axis=1) for lam in lambdas], axis=1)
+
+
+def bayes_rules(law: Law, shares: Float[np.ndarray, "2 G K"]) -> BayesRules:
+    """The rules of a fitted law, whose covariance must be positive definite."""
+    centre = law.means.mean(axis=0)
+    means = law.means - centre
+    weights = np.linalg.solve(law.covariance, means.T)
+    return BayesRules(weights, -(weights * (means.T / 2 + centre[:, None])).sum(axis=0), shares)
+
+
+def cell_shares(law: Law, common: Bool[np.ndarray, " N"], classes: int) -> Float[np.ndarray, "2 G K"]:
+    """The share of each group and class's fitted photos in each cell, whose photos are of one group."""
+    G = len(law.cells)
+    group = np.where(np.bincount(law.where, common, G) > 0, 0, 1)
+    share = np.zeros((2, G, classes))
+    share[group, np.arange(G), law.cells[:, 0]] = np.bincount(law.where, minlength=G)
+    return share / np.maximum(share.sum(axis=1, keepdims=True), 1)
+
+
+def ideal_curve(
+    law: Law, shares: Float[np.ndarray, "2 G K"], lambdas: Float[np.ndarray, " L"], rng: np.random.Generator
+) -> Float[np.ndarray, "L 2"]:
+    """(common, counter) of the Bayes rules of a law, on points drawn from it."""
+    G, k = law.means.shape
+    points = normals(k, rng)[0][: max(16, min(POINTS, MOST_DENSITIES // G**2))] @ np.linalg.cholesky(law.covariance).T
+    rules = bayes_rules(law, shares)
+    right = np.array(
+        [
+            (rules.decisions(mean + points, lambdas) == y).mean(axis=0)
+            for mean, y in zip(law.means, law.cells[:, 0], strict=True)
+        ]
+    )  # (G, L)
+    present = shares.sum(axis=1) > 0  # (2, K)
+    return np.stack(
+        [(share.sum(axis=1) @ right) / known.sum() for share, known in zip(shares, present, strict=True)], axis=1
+    )
+
+
+def halves(
+    cell: Int[np.ndarray, "N 2"], rng: np.random.Generator, common: Bool[np.ndarray, " N"] | None = None
+) -> Bool[np.ndarray, " N"]:
+    """Half of each cell, and its odd photo, since a cell without a fit cannot be compared.
+
+    With `common`, the odd photos of a class and group alternate between the halves.
+    """
+    where = np.unique(cell, axis=0, return_inverse=True)[1]
+    stratum = where if common is None else 2 * cell[:, 0] + common
+    order = np.lexsort((rng.random(len(where)), where, stratum))  # by stratum and cell, in random order
+    first = np.searchsorted(stratum[order], stratum[order])  # where each one's stratum begins
+    place, chosen = np.arange(len(where)) - first, np.zeros(len(where), dtype=bool)
+    chosen[order] = place % 2 == 0
+    return chosen

@@ -16,7 +16,7 @@ from experiments.court.trained import stored_verdicts
 from experiments.page.plot.boundary import study_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
-from simulator.world import World
+from simulator.world import World, Worlds
 from theory.ideal_curve import equivalent_of_draws
 
 DESIGN, TRIAL = "equivalent", "trained/noise-levels"
@@ -60,11 +60,13 @@ NOTES = (  # words, place, options of their text
 
 
 class Towers(NamedTuple):
-    """An ensemble of the stored trial."""
+    """An ensemble of a stored trial: mean accuracies over its models, and their equivalent correlation."""
 
     world: World
     prompt: str
-    correlation: float  # p'
+    common: float
+    counter: float
+    correlation: float
 
 
 @styled
@@ -89,9 +91,9 @@ def front(table: xr.Dataset) -> Figure:
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for towers in trained_towers():
-        size = 12 if np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image) else 6
-        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
-        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=size, **look)
+        main = np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image)
+        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 3 + main}
+        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12 if main else 6, **look)
     ax.set_xlabel("share of training images with the usual\nbackground of their class, p", fontsize=TEXT)
     ax.set_ylabel("acts like the ideal classifier of data\nwith this share, p′", fontsize=TEXT)
     ticks = np.linspace(0.5, 1, 6)
@@ -102,12 +104,15 @@ def front(table: xr.Dataset) -> Figure:
     return figure
 
 
-def trained_towers() -> list[Towers]:
-    """The ensembles of the stored trial, one per world and prompt."""
-    found = []
-    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == TRIAL), []):
-        world, rows = World(**case["world"]), case["rows"]
-        for prompt in dict.fromkeys(row["prompt"] for row in rows):
-            draws = np.transpose([row["models"] for row in rows if row["prompt"] == prompt])
-            found.append(Towers(world, prompt, float(equivalent_of_draws(world, draws).correlation)))
-    return found
+def trained_towers(trial: str = TRIAL) -> list[Towers]:
+    """The ensembles of a stored trial, one per world and prompt."""
+    stored = next(verdict for verdict in stored_verdicts() if verdict["claim"] == trial)
+    found = [
+        (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
+        for case in stored["cases"]
+        for prompt in ("name", "mean")
+    ]
+    worlds, prompts, models = zip(*found, strict=True)
+    draws = np.transpose(models)  # (model, group, ensemble)
+    place = equivalent_of_draws(Worlds.of(worlds), draws)
+    return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]

@@ -27,14 +27,12 @@ from experiments.verdict import Verdict, words_of
 from simulator.streams import numpy_stream
 from theory.claims import sentences
 from theory.claims.claim import Origin
-from theory.claims.sentences import Sentence
 
 ALPHA = 0.01  # default error rate of an interval
 TAU = 0.005  # accuracies closer than this are equal in practice
 SIMILAR = 0.01  # "similar" drops: one point, on average
 REPLICATES = 10_000
 ROUTE = "published tables"
-NO_SENTENCE = Sentence("", "")
 MEANS, SUBSETS = ("macro", "micro"), ("all", "unselected")
 AXES: tuple[Axis, ...] = ("plain", "logit")
 
@@ -79,18 +77,9 @@ class TableClaim:
     tau: float = TAU
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
-    words: Sentence = NO_SENTENCE
-    origin: Origin = "reading"  # the tables are the paper's, the statistic is ours
-
-    @property
-    def sentence(self) -> str:
-        """The id of the paper's sentence."""
-        return self.words.sentence
-
-    @property
-    def quote(self) -> str:
-        """Its words."""
-        return self.words.quote
+    origin: Origin = "own"
+    sentence: str = ""
+    quote: str = ""
 
     @property
     def id(self) -> str:
@@ -326,7 +315,7 @@ CLAIMS = {
             "smallest drop over the models; Hoeffding interval, Bonferroni over models",
             "above",
             _smallest_drop,
-            words=sentences.CLIPS_DROP,
+            **sentences.CLIPS_DROP.reading,
         ),
         TableClaim(
             "imagenet-above-clip",
@@ -336,7 +325,7 @@ CLAIMS = {
             "above",
             _imagenet_above_clip,
             replicates=REPLICATES,
-            words=sentences.IMAGENET_MORE_ROBUST,
+            **sentences.IMAGENET_MORE_ROBUST.reading,
         ),
         TableClaim(
             "larger-drops-less",
@@ -346,7 +335,7 @@ CLAIMS = {
             "above",
             _sizes,
             exception=_larger_that_drops_more,
-            words=sentences.LARGER_HELPS,
+            **sentences.LARGER_HELPS.reading,
         ),
         TableClaim(
             "more-data-same-drop",
@@ -355,7 +344,7 @@ CLAIMS = {
             "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
             "not above",
             _more_data,
-            words=sentences.MORE_DATA_SAME,
+            **sentences.MORE_DATA_SAME.reading,
         ),
         TableClaim(
             "curated-data-helps",
@@ -365,7 +354,7 @@ CLAIMS = {
             "above",
             _curated,
             replicates=REPLICATES,
-            words=sentences.BETTER_DATA_HELPS,
+            **sentences.BETTER_DATA_HELPS.reading,
         ),
         TableClaim(
             "prompt-ensembling",
@@ -375,7 +364,7 @@ CLAIMS = {
             "above",
             _ensembled,
             replicates=REPLICATES,
-            words=sentences.IMAGENET_MORE_ROBUST,
+            **sentences.IMAGENET_MORE_ROBUST.reading,
         ),
         TableClaim(
             "labels-similar",
@@ -386,7 +375,7 @@ CLAIMS = {
             _label_sets,
             tau=SIMILAR,
             exception=_largest_label_gap,
-            words=sentences.LABELS_SIMILAR,
+            **sentences.LABELS_SIMILAR.reading,
         ),
     )
 }

@@ -237,6 +237,14 @@ def test_intervals_of_draws_cover(prompt):
         assert covered >= binom(runs, LEVEL).ppf(SHARE)
 
 
+def test_accuracies_that_no_classifier_has_get_a_negative_interval():
+    """It was empty, (0, -.03)."""
+    low, high = equivalent(HEADLINE, Accuracy(0.96, 0.6, Interval((0.95, 0.97), (0.59, 0.61), 0.95))).interval.shortfall
+    assert low < high < 0
+    low, high = equivalent_of_draws(HEADLINE, np.array([[0.96, 0.6], [0.961, 0.601], [0.96, 0.601]])).interval.shortfall
+    assert low < high < 0
+
+
 def test_one_replicate_has_no_interval():
     assert equivalent_of_draws(HEADLINE, np.array([[0.9, 0.5]])).interval is None
 

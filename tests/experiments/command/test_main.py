@@ -278,7 +278,7 @@ def test_an_interrupted_check_says_what_it_kept(soberclip, tmp_path, monkeypatch
     ("words", "kept"),
     [
         (["simulate"], "nothing was kept"),
-        (["counteranimal", "law", "--data", "a"], "photos stay in the cache"),
+        (["counteranimal", "discover", "--data", "a"], "photos stay in the cache"),
         (["counteranimal", "evaluate", "--data", "a", "--model", "b"], "photos stay in the cache"),
         (["counteranimal", "compose", "--size", "64"], "composites stay"),
     ],

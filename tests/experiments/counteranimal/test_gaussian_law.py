@@ -42,7 +42,6 @@ def law_of(mean, covariance, truth, error=0.0):
         turn @ covariance @ turn.T,
         np.zeros((1, len(mean) - 1)),
         1,
-        0.0,
     )
 
 
@@ -99,10 +98,14 @@ def test_the_fit_is_least_squares(seed):
 def test_halves_are_strata(seed):
     rng = np.random.default_rng(seed)
     photos = drawn(rng, n=5)
-    fitted = halves(photos, rng)
+    fitted = halves(photos.cell, rng)
     for k in range(3):
         for b in range(4):
             assert fitted[(photos.truth == k) & (photos.background == b)].sum() == 3
+    alternate = halves(photos.cell, rng, photos.common)
+    for k in range(3):
+        own = alternate[(photos.truth == k) & ~photos.common]  # three or two backgrounds of 5 photos
+        assert own.sum() == -(-len(own) // 2)
 
 
 def test_laws_fitted_again_scatter_like_the_first():

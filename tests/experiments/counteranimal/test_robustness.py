@@ -18,7 +18,7 @@ from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
 from experiments.counteranimal.summaries import score_files
-from experiments.effective_robustness import fit_line
+from experiments.effective_robustness import AXES, fit_line
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
@@ -288,7 +288,7 @@ class Reader(HTMLParser):
 def test_the_page_escapes_and_needs_no_network():
     twice = [Result(Row("mine", f"{EVIL} {k}", "own", 0.8, 0.4), FIRST) for k in range(2)]
     document = compare(PUBLISHED + EXTREMES + twice)
-    html = page(document, b"<svg/>")
+    html = page("comparison.html.jinja", document, axes=AXES, drawing="")
     reader = Reader(html)
     assert [tag for tag, _ in reader.tags].count("script") == 1
     assert EVIL in reader.text

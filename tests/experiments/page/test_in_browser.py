@@ -33,9 +33,11 @@ def file(browser, verdict, tmp_path_factory):
     refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
     hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
     stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
+    refuted |= {"sentence": "another", "quote": "“Another.”"}
+    some = {**verdict, "claim": "xue-data-model-1-somewhere/counter", "quantifier": "somewhere"}
     ahead = {"contrastive_more_robust": 0.25, "supervised_more_robust": 0.75}
     shares = [{"contrastive": "linear", "supervised": "bayes", "p_spu": 0.9, **ahead}]
-    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored], shares=shares)
+    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored, some], shares=shares)
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
@@ -127,9 +129,21 @@ def test_a_link_to_a_claim_opens_its_evidence(opened):
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible()
     go(page, "#question-theorem")
     assert not page.locator("#wang-theorem-6\\.2-error dl").is_visible(), "a question opens nothing"
-    page.locator("#question-theorem .fold > summary").first.press("Enter")
+    page.locator("#question-theorem .fold:has(#wang-theorem-6\\.2-error) > summary").press("Enter")
     page.locator("#wang-theorem-6\\.2-error summary").press("Enter")
     assert page.locator("#wang-theorem-6\\.2-error dl").is_visible()
+
+
+def test_a_link_opens_every_fold_around_a_reading(opened):
+    page = opened()
+    row = page.locator("#xue-data-model-1-somewhere-counter")
+    assert not row.is_visible()
+    page.locator("#question-theorem .fold > summary").nth(0).press("Enter")
+    side = page.locator("#question-theorem table").first
+    assert side.locator("thead").inner_text().split() == ["Compared", "always", "somewhere", "on", "average"]
+    assert not row.is_visible(), "folded a second time"
+    side.locator("a").nth(1).press("Enter")
+    assert row.locator("dl").is_visible()
 
 
 def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
@@ -172,7 +186,7 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    _, *shown, _ = text.answers()[0]
+    _, *shown, _, _ = text.answers()[0]
     assert accuracies(page)["infonce"] == "/".join(shown)
     choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, prompt="mean")
     for name, shown in accuracies(page).items():

@@ -1,125 +1,29 @@
-"""Tests whether the theory's law holds for models' scores on photos.
+"""Tests whether the theory's law holds for a head's scores on photos.
 
-The law is fitted to a CLIP's cosines (unit embeddings with prompts) or to a classifier's logits on half of the photos,
-and compared with the answers on the other half. Three numbers are tested. Two are the biases of the predicted common
-and counter accuracy (means over classes). The third is the root mean square (RMS) of errors over classes and groups,
-in excess of sampling error. Classes and backgrounds are fixed; photos are sampled.
+The law is fitted to scores on half of the photos, and compared with the answers on the other half. Three numbers are
+tested. Two are the biases of the predicted common and counter accuracy (means over classes). The third is the root mean
+square (RMS) of errors over classes and groups, in excess of sampling error. Classes and backgrounds are fixed; photos
+are sampled.
 
 contradicted  one of the three exceeds the tolerance; under the law, with probability alpha at most
 supported     all three are below it, each with an error rate of alpha/3
 undecided     neither: more photos are needed
 """
 
-from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
-from experiments.counteranimal.evaluation import ModelConfig
 from experiments.counteranimal.gaussian_law import Law, Scores, fit, halves, normals, probabilities, redrawn
-from experiments.counteranimal.labels import LabelSpace, own_classes
-from experiments.counteranimal.photos import GROUPS, PREFIX, PhotoSet, read_photos
-from experiments.counteranimal.scoring import Scored
-from experiments.errors import RequestError, checked_seed
-from experiments.files import output_folder, write_json, write_table
+from experiments.counteranimal.photos import GROUPS
 from experiments.inference import binomial_bounds, combined
-from experiments.provenance import provenance
 from simulator.streams import numpy_stream
 
-STATEMENT = "scores are class plus background plus one Gaussian: the theory's law holds for these embeddings"
 ALPHA = 0.01
 REDRAWN = 60  # bootstrap fits; their spread is the error of a prediction
-MANY, FEWER = 200, 20  # above MANY labels a fit takes seconds; then there are FEWER bootstrap fits
-COLUMNS = ("model", "class_index", "class", "group", "photos", "predicted", "measured", "standard_error")
-
-
-def run(
-    *,
-    data: Path,
-    models: ModelConfig,
-    groups: str = PREFIX,
-    labels: Literal["data", "all"] = "data",
-    tolerance: float = 0.03,
-    seed: int = 0,
-    output: Path,
-    note: Callable[[str], None] = lambda sentence: None,
-) -> dict[str, Any]:
-    """The verdict for each model, also written below `output`."""
-    checked_seed(seed)
-    if not 0 < tolerance < 1:
-        raise RequestError(f"tolerance {tolerance:g} of an accuracy lies outside 0 < tolerance < 1")
-    if find_spec("sklearn") is None:
-        raise RequestError(
-            "the law's covariance needs scikit-learn, which is not installed; in the checkout run: python -m pip "
-            "install -e '.[pixels]'"
-        )
-    photo_set = read_photos(data, groups, models.vocabulary)
-    if not photo_set.grouped:
-        raise RequestError(f"the law needs common and counter photos, and {str(data)!r} has no groups")
-    if any(photo.object for photo in photo_set.photos):
-        raise RequestError(f"the law needs independent photos, and the composites in {str(data)!r} share their objects")
-    space = own_classes(list(photo_set.classes)) if labels == "data" else models.vocabulary.every_label
-    output_folder(output)
-    tested = []
-    for k, spec in enumerate(models.specs):
-        model = models.load(k)
-        verdict = judge(photo_set, models.run(photo_set, model, space), space, tolerance, seed)
-        kind = "cosines of unit vectors with prompts" if model.family == "CLIP" else "logits"
-        known = {"model": spec, "family": model.family, "scores": kind}
-        tested.append(known | verdict | {"settings": models.settings(model)})
-        if verdict["unanswered"]:
-            note(f"{spec} has no finite score for {verdict['unanswered']} photos; they are left out")
-    document = {
-        "statement": STATEMENT,
-        "data": str(data),
-        "labels": labels,
-        "tolerance": tolerance,
-        "alpha": ALPHA,
-        "seed": seed,
-        "models": tested,
-        "provenance": provenance(),
-    }
-    rows = ({"model": model["model"], **entry} for model in tested for entry in model["classes"])
-    write_table(output / "law.csv", COLUMNS, ([row[c] for c in COLUMNS] for row in rows))
-    write_json(output / "law.json", document)
-    return document
-
-
-def judge(photo_set: PhotoSet, scored: Scored, space: LabelSpace, tolerance: float, seed: int) -> dict[str, Any]:
-    """The result of `assess` for one model, with class indices and names."""
-    photos, labels, unanswered = _scores(photo_set, scored, space)
-    try:
-        document = assess(photos, tolerance, seed, REDRAWN if len(labels) <= MANY else FEWER)
-    except ValueError as error:
-        raise RequestError(f"the law cannot be tested on {str(photo_set.root)!r}: {error}") from error
-    for entry in document["classes"]:
-        index = labels[entry.pop("label")]
-        entry |= {"class_index": index, "class": photo_set.classes[index]}
-    return {**document, "labels": len(labels), "unanswered": unanswered}
-
-
-def _scores(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> tuple[Scores, list[int], int]:
-    """(finite scores of photos, the label of each column, number of photos without finite scores)."""
-    columns = np.array(space.union(scored.scores.shape[1]))
-    if len(columns) < 2:
-        raise RequestError(f"the law needs at least two labels; {str(photo_set.root)!r} has {len(columns)} class")
-    values = scored.scores[:, columns].astype(np.float64)
-    finite = np.isfinite(values).all(axis=1)
-    kept = [photo for photo, good in zip(scored.photos, finite, strict=True) if good]
-    # An unnamed background occurs in one class and group only.
-    backgrounds = [photo.background or f"\0{photo.class_index} {photo.group}" for photo in kept]
-    table = Scores(
-        values[finite],
-        np.searchsorted(columns, [photo.class_index for photo in kept]),
-        np.unique(np.array(backgrounds, dtype=object), return_inverse=True)[1],
-        np.array([photo.group == "common" for photo in kept]),
-    )
-    return table, columns.tolist(), int((~finite).sum())
 
 
 class Errors(NamedTuple):
@@ -142,32 +46,25 @@ class Errors(NamedTuple):
 
 
 def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
-    """The verdict and its numbers, plain JSON; a class is the column of its label."""
-    first = halves(photos, numpy_stream(seed, "law split"))
-    points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
-    law = fit(photos[first])
-    errors = _measure(law, photos[~first], points, numpy_stream(seed, "law law"), redraws)
-    found, measured = _verdict(errors, tolerance), int(errors.photos.sum())
-    columns = {
-        "photos": errors.photos.astype(int),
-        "predicted": errors.predicted,
-        "measured": errors.measured,
-        "standard_error": np.sqrt(errors.variance),
-    }
+    """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured."""
+    first = halves(photos.cell, numpy_stream(seed, "law split"))
+    errors = errors_of(photos, first, seed, redraws)
+    measured = int(errors.photos.sum())
     return {
         "photos_fitted": int(first.sum()),
         "photos_measured": measured,
         "photos_without_cell": int((~first).sum()) - measured,
-        "shrinkage": law.shrinkage,
-        "law": found,
-        "verdict": found["verdict"],
-        "reason": _reason(found),
-        "classes": [
-            {"label": label, "group": name, **{key: column[c, g].item() for key, column in columns.items()}}
-            for c, label in enumerate(errors.truth.tolist())
-            for g, name in enumerate(GROUPS)
-        ],
+        **_verdict(errors, tolerance),
     }
+
+
+def errors_of(photos: Scores, first: np.ndarray, seed: int, redraws: int) -> Errors:
+    """Errors on the other photos of the law that is fitted to the first.
+
+    Equal photos, seeds and redraws give paired bootstrap fits, so errors of two heads can be subtracted.
+    """
+    points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
+    return _measure(fit(photos[first]), photos[~first], points, numpy_stream(seed, "law law"), redraws)
 
 
 def _measure(law: Law, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int) -> Errors:
@@ -221,7 +118,8 @@ def _verdict(errors: Errors, tolerance: float) -> dict[str, Any]:
     verdict = "contradicted" if least > tolerance else "supported" if most < tolerance else "undecided"
     means = {"predicted": errors.predicted.mean(axis=0).tolist(), "measured": errors.measured.mean(axis=0).tolist()}
     groups = {name: {key: mean[g] for key, mean in means.items()} for g, name in enumerate(GROUPS)}
-    return {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
+    law = {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
+    return law | {"reason": _reason(law)}
 
 
 def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:

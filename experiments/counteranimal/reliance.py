@@ -1,0 +1,420 @@
+"""How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps.
+
+Zero-shot answers need no fit. Supervised heads are cross-fitted: each half of the rows, stratified by class and
+background, is answered by heads fitted on the other half. Rows marked `train` are fitted and the others answered.
+Every number on the rows is therefore of heads that have not seen them.
+
+The curve of what is possible is the hull of all heads: zero-shot, supervised, fixed, logistic regression at several
+group weights, and the Bayes rules of the fitted Gaussian law at many. `tradeoff` gives p' and r against it.
+
+Each fix is predicted by the Gaussian law of its scores on one half of the answered rows of the first fold, and measured
+on the other half. Intervals are for the photos of these classes; with 10 classes or more there are others for classes
+drawn from a population.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.linalg import eigh
+from scipy.special import expit, stdtrit
+
+from experiments.counteranimal.bundle import BLOCK, Bundle, checked, read
+from experiments.counteranimal.gaussian_law import (
+    BayesRules,
+    Law,
+    Scores,
+    bayes_rules,
+    cell_shares,
+    fit_rows,
+    halves,
+    ideal_curve,
+)
+from experiments.counteranimal.law_verdict import assess, errors_of
+from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
+from experiments.counteranimal.metrics import Counts, intervals
+from experiments.counteranimal.photos import GROUPS
+from experiments.counteranimal.tradeoff import NORMAL, Accuracies, Place, accuracies, hull, places
+from experiments.errors import RequestError, checked_seed
+from experiments.inference import LEVEL, binomial_bounds, combined
+from experiments.provenance import provenance
+from simulator.streams import numpy_stream
+
+FIT_ROWS = 200_000  # heads are fitted on at most so many
+LAW_ROWS = 50_000  # the law is tested on at most so many
+LAMBDAS = expit(np.linspace(-6, 6, 25))  # group weights of the law's Bayes rules
+TOLERANCE = 0.03  # the law holds if no accuracy errs by more
+MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often; and classes are drawn
+REFITS, FEWER_REFITS = 40, 15
+MOST_CELLS = 2_000
+CLASS_REPLICATES = 4_000  # of the bootstrap over classes
+NUMBERS = ("common", "counter", "drop")
+ASSUMPTIONS = (
+    "Rows are independent photos. Intervals have level 95 % and hold for these classes; intervals over classes treat "
+    "the classes as drawn from a population.",
+    "The curve is made of heads on these embeddings, measured on rows that they have not seen. It is a lower bound of "
+    "what is possible, so the shortfall r is a lower bound, too.",
+    "p' is relative: the share of common photos at which the best head found has the same drop. A better head may "
+    "move it either way. It says nothing about the data that the model was trained on: test embeddings do not identify "
+    "them.",
+)
+
+
+def embeddings(
+    *,
+    image: Any,
+    label: Any,
+    text: Any,
+    group: Any = None,
+    background: Any = None,
+    text_background: Any = None,
+    split: Any = None,
+    names: Any = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """How much zero-shot and supervised heads rely on the background, and what each fix would give.
+
+    Parameters
+    ----------
+    image : array or tensor, N x D
+        Image embeddings. Rows that are not unit vectors are normalised.
+    label : N integers from 0
+        Class of each row.
+    text : array or tensor, K x D or K x T x D
+        Prompt embeddings; T prompts of a class are normalised and averaged.
+    group : N words, "common" or "counter", optional
+        Or 0 and 1. By default a class's most frequent backgrounds are common.
+    background : N integers or words, optional
+        Background of each row; `group` or `background` is needed.
+    text_background : array or tensor, A x D, optional
+        Embeddings of captions that show a background alone. One fix projects out their directions.
+    split : N words, "train" or "test", optional
+        Or 0 and 1. Heads are fitted on train and measured on test. By default two halves serve each other.
+    names : K words, optional
+        Names of the classes.
+    seed : int, at least 0
+        Root of every random stream.
+
+    Returns
+    -------
+    dict
+        Plain numbers; accuracies are fractions. experiments/counteranimal/README.md lists the keys.
+
+    Raises
+    ------
+    RequestError
+        For arrays that contradict each other, in one sentence.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> label, background = rng.integers(2, size=(2, 400))
+    >>> image = rng.normal(size=(400, 8)) / 2
+    >>> image[:, 0] += 2 * label - 1
+    >>> image[:, 1] += 2 * background - 1
+    >>> text = np.array([[-1.0, -1, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0]])
+    >>> group = np.where(label == background, "common", "counter")
+    >>> result = embeddings(image=image, label=label, text=text, group=group, background=background)
+    >>> result["heads"][0]["head"], result["heads"][0]["drop"] > 0.3
+    ('zero-shot', True)
+    """
+    arrays = {"image": image, "label": label, "text": text, "group": group, "background": background}
+    arrays |= {"text_background": text_background, "split": split, "names": names}
+    return answer(checked(arrays), checked_seed(seed))
+
+
+def answer_files(
+    files: Sequence[Path], seed: int, note: Callable[[str], None] = lambda sentence: None
+) -> dict[str, Any]:
+    """The documents of several files, one per model, and the order of their zero-shot heads by p' and by r."""
+    if not files:
+        raise RequestError("no file is given; name a file of embeddings: .npz, .safetensors, .csv or a folder of .npy")
+    checked_seed(seed)
+    stems = [file.resolve().stem for file in files]
+    names = [stem if stems.count(stem) == 1 else str(file) for stem, file in zip(stems, files, strict=True)]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise RequestError(f"{repeated!r} is given twice")
+    models = []
+    for name, file in zip(names, files, strict=True):
+        bundle = checked(read(file), repr(str(file)))
+        models.append({"model": name, "file": str(file), **answer(bundle, seed)})
+        for sentence in models[-1]["notes"]:
+            note(f"{name}: {sentence}")
+    ranking = {
+        key: [model["model"] for model in sorted(models, key=lambda model: model["heads"][0][key])]
+        for key in ("equivalent_correlation", "shortfall")
+    }
+    return {"verb": "embeddings", "models": models, "ranking": ranking, "provenance": provenance()}
+
+
+class Fold(NamedTuple):
+    """Heads fitted on some rows, and the rows that they answer."""
+
+    plain: dict[str, Head]  # zero-shot and supervised
+    fixes: dict[str, Head]
+    traced: dict[str, Head]  # linear heads that only trace the curve, as do the law's Bayes rules
+    rules: BayesRules
+    law: Law
+    answered: Int[np.ndarray, " n"]
+
+    @property
+    def linear(self) -> dict[str, Head]:
+        return self.plain | self.fixes | self.traced
+
+    @property
+    def names(self) -> list[str]:
+        """All heads, in the order of `_answers`."""
+        return [*self.linear, *(f"Bayes rule of the law at weight {weight:.4f}" for weight in LAMBDAS)]
+
+
+def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
+    """The document of one model."""
+    if find_spec("sklearn") is None:
+        raise RequestError(
+            "embeddings need scikit-learn, which is not installed; in the checkout run: python -m pip install "
+            "-e '.[embeddings]'"
+        )
+    folds = fit_folds(bundle, seed)
+    right, rows = _answers(bundle, folds)
+    measured = accuracies(right, bundle.label[rows], bundle.common[rows])
+    plain, fixes, names = list(folds[0].plain), list(folds[0].fixes), folds[0].names
+    known = len(plain) + len(fixes)
+    traced = np.arange(known, len(names))
+    described = _described(bundle, measured, traced, seed)
+    predictions = _predictions(bundle, folds[0], seed)
+    law_rows = _some(rows, LAW_ROWS, seed, "embeddings law")
+    zero = _scores(bundle, folds[0].plain["zero-shot"], law_rows, bundle.rows(law_rows))
+    inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
+    return {
+        "rows": len(bundle.label),
+        "dimensions": int(bundle.image.shape[1]),
+        "classes": bundle.classes,
+        "prompts_per_class": bundle.text.shape[1],
+        "rows_measured": dict(zip(GROUPS, measured.photos.sum(axis=0).tolist(), strict=True)),
+        "correlation_of_train_rows": _own_correlation(bundle),
+        "level": LEVEL,
+        "heads": [{"head": name, **entry} for name, entry in zip(plain, described, strict=False)],
+        "curve": [
+            {"head": names[i], **dict(zip(GROUPS, measured.mean[:, i].tolist(), strict=True))}
+            for i in hull(measured.mean, traced)
+        ],
+        "gaussian_curve": _gaussian_curve(bundle, folds[0], seed),
+        "gaussian_law": assess(zero, TOLERANCE, seed, _refits(bundle)),
+        "fixes": [
+            {"fix": name, **described[i], **_gain(measured, i), "prediction": predictions[name]}
+            for i, name in enumerate(fixes, start=len(plain))
+        ],
+        "predictions_inside": {"inside": sum(inside), "of": len(inside)},
+        "assumptions": list(ASSUMPTIONS),
+        "notes": [*bundle.notes, *_limits(bundle, rows)],
+        "seed": seed,
+    }
+
+
+def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
+    """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can be fitted."""
+    cells = len(np.unique(np.column_stack([bundle.label, bundle.background]), axis=0))
+    if cells > MOST_CELLS:
+        raise RequestError(
+            f"label and background make {cells:,} cells; at most {MOST_CELLS:,} are possible, so join backgrounds or "
+            "give group alone"
+        )
+    return [_fold(bundle, fitted, answered, seed) for fitted, answered in _halves(bundle, seed)]
+
+
+def _refits(bundle: Bundle) -> int:
+    return REFITS if bundle.classes < MANY else FEWER_REFITS
+
+
+def _halves(bundle: Bundle, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(fitted rows, answered rows) of each fold."""
+    if bundle.train is not None:
+        return [(np.flatnonzero(bundle.train), np.flatnonzero(~bundle.train))]
+    cell = np.column_stack([bundle.label, bundle.background])
+    first = halves(cell, numpy_stream(seed, "embeddings halves"), bundle.common)
+    return [(np.flatnonzero(first), np.flatnonzero(~first)), (np.flatnonzero(~first), np.flatnonzero(first))]
+
+
+def _some(rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
+    """At most so many of the rows, in order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(numpy_stream(seed, stream).choice(rows, most, replace=False))
+
+
+def _fold(bundle: Bundle, fitted: Int[np.ndarray, " n"], answered: Int[np.ndarray, " m"], seed: int) -> Fold:
+    chosen = _some(fitted, FIT_ROWS, seed, "embeddings fit")
+    rows, label, common = bundle.rows(chosen), bundle.label[chosen], bundle.common[chosen]
+    try:
+        law = fit_rows(np.column_stack([label, bundle.background[chosen]]), rows)
+    except ValueError as error:
+        raise RequestError(f"no head can be fitted: {error}") from error
+    fit = Fit(rows, label, common, law)
+    plain, traced = plain_heads(bundle, fit), traced_heads(fit)
+    fixes = fixed_heads(bundle, fit, plain, traced)
+    return Fold(plain, fixes, traced, bayes_rules(law, cell_shares(law, common, bundle.classes)), law, answered)
+
+
+def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
+    """Whether each head is right on each answered row, and these rows."""
+    right = np.zeros((len(bundle.label), len(folds[0].names)), dtype=bool)
+    for fold in folds:
+        linear = fold.linear.values()
+        weights = np.hstack([head.weights for head in linear]).astype(np.float32)
+        bias = np.concatenate([head.bias for head in linear]).astype(np.float32)
+        for start in range(0, len(fold.answered), BLOCK):
+            part = fold.answered[start : start + BLOCK]
+            rows = bundle.rows(part)
+            scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
+            decisions = np.hstack([scores.argmax(axis=2), fold.rules.decisions(rows, LAMBDAS)])
+            right[part] = decisions == bundle.label[part, None]
+    answered = np.sort(np.concatenate([fold.answered for fold in folds]))
+    return right[answered], answered
+
+
+def _described(bundle: Bundle, measured: Accuracies, traced: Int[np.ndarray, " J"], seed: int) -> list[dict[str, Any]]:
+    """Accuracies, p' and r of each head that does not only trace the curve, with intervals over photos and classes."""
+    heads, rng = np.arange(traced[0]), numpy_stream(seed, "embeddings places")
+    found = places(measured.mean, measured.covariance, traced, heads, rng)
+    if bundle.classes >= MANY:
+        drawn = places(measured.mean, measured.over_classes, traced, heads, rng)
+    entries = []
+    for i, at in enumerate(found):
+        common, counter = measured.mean[:, i].tolist()
+        entry = {
+            "common": common,
+            "counter": counter,
+            "drop": common - counter,
+            "worst_group": _worst(bundle, measured, i),
+            "equivalent_correlation": at.correlation,
+            "shortfall": at.shortfall,
+            "interval": dict(zip(NUMBERS, _over_photos(measured, i), strict=True)) | _ends(at),
+            "interval_over_classes": None,
+        }
+        if bundle.classes >= MANY:
+            correct = np.rint(measured.by_class[:, :, i] * measured.photos).astype(int)
+            counts = Counts(np.arange(bundle.classes), measured.photos, correct)
+            ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
+            entry["interval_over_classes"] = {name: list(ends[name]) for name in NUMBERS} | _ends(drawn[i])
+        entries.append(entry)
+    return entries
+
+
+def _ends(at: Place) -> dict[str, list[float]]:
+    return {"equivalent_correlation": list(at.correlation_interval), "shortfall": list(at.shortfall_interval)}
+
+
+def _over_photos(measured: Accuracies, i: int) -> list[list[float]]:
+    """Clopper-Pearson intervals of common and counter on the effective number of photos, and of their difference."""
+    C = len(measured.photos)
+    worth = C**2 / (1 / measured.photos).sum(axis=0)
+    mean = measured.mean[:, i]
+    low, high = binomial_bounds(mean * worth, worth, (1 - LEVEL) / 2)
+    (c_low, k_low), (c_high, k_high) = low.tolist(), high.tolist()
+    c, k = mean.tolist()
+    return [[c_low, c_high], [k_low, k_high], list(combined(c - k, (c_low - k, c_high - k), (c - k_high, c - k_low)))]
+
+
+def _worst(bundle: Bundle, measured: Accuracies, i: int) -> dict[str, Any]:
+    """The class and group of lowest accuracy; the interval of the least true accuracy holds for all groups at once."""
+    n, accuracy = measured.photos, measured.by_class[:, :, i]
+    low, high = binomial_bounds(accuracy * n, n, (1 - LEVEL) / 2 / n.size)
+    y, g = np.unravel_index(accuracy.argmin(), accuracy.shape)
+    return {
+        "class": int(y),
+        "name": bundle.names[y],
+        "group": GROUPS[g],
+        "photos": int(n[y, g]),
+        "accuracy": float(accuracy[y, g]),
+        "interval": [float(low.min()), float(high.min())],
+    }
+
+
+def _gain(measured: Accuracies, i: int) -> dict[str, Any]:
+    """Accuracy of a fix minus that of zero-shot on the same photos."""
+    gains, ends = {}, {}
+    for g, name in enumerate(GROUPS):
+        V = measured.covariance[g, :, g, :]
+        gains[name] = float(measured.mean[g, i] - measured.mean[g, 0])
+        half = NORMAL * float(np.sqrt(max(V[i, i] + V[0, 0] - 2 * V[i, 0], 0)))
+        ends[name] = [gains[name] - half, gains[name] + half]
+    return {"gain": gains, "gain_interval": ends}
+
+
+def _own_correlation(bundle: Bundle) -> float | None:
+    """The share of common rows among those marked train, mean over classes."""
+    if bundle.train is None:
+        return None
+    label, common = bundle.label[bundle.train], bundle.common[bundle.train]
+    return float((np.bincount(label, common) / np.bincount(label)).mean())
+
+
+def _scores(bundle: Bundle, head: Head, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"]) -> Scores:
+    return Scores(
+        head.scores(rows).astype(float), bundle.label[chosen], bundle.background[chosen], bundle.common[chosen]
+    )
+
+
+def _predictions(bundle: Bundle, fold: Fold, seed: int) -> dict[str, Any]:
+    """The gain of each fix that the law predicts from half of the answered rows, and the gain on the other half."""
+    chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
+    rows = bundle.rows(chosen)
+    zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
+    first = halves(zero.cell, numpy_stream(seed, "embeddings law split"), zero.common)
+    refits = _refits(bundle)
+    base, result = errors_of(zero, first, seed, refits), {}
+    right = np.column_stack([zero.right, zero.right])
+    for name, head in fold.fixes.items():
+        scores = _scores(bundle, head, chosen, rows)
+        errors = errors_of(scores, first, seed, refits)
+        right[:, 1] = scores.right
+        pair = accuracies(right[~first], zero.truth[~first], zero.common[~first])
+        result[name] = {"photos_fitted": int(first.sum()), "photos_measured": int((~first).sum())}
+        for g, group in enumerate(GROUPS):
+            predicted = float((errors.predicted - base.predicted)[:, g].mean())
+            found = float(pair.mean[g, 1] - pair.mean[g, 0])
+            refitted = (errors.fit_error - base.fit_error)[:, :, g].mean(axis=1)
+            simulated = (errors.simulation - base.simulation)[:, :, g].mean(axis=1)
+            V = pair.covariance[g, :, g, :]
+            variance = refitted.var(ddof=1) + simulated.var(ddof=1) / len(simulated) + V[0, 0] + V[1, 1] - 2 * V[0, 1]
+            half = float(-stdtrit(refits - 1, (1 - LEVEL) / 2) * np.sqrt(max(variance, 0)))
+            ends = [predicted - half, predicted + half]
+            result[name][group] = {
+                "predicted": predicted,
+                "interval": ends,
+                "found": found,
+                "inside": bool(ends[0] <= found <= ends[1]),
+            }
+    return result
+
+
+def _gaussian_curve(bundle: Bundle, fold: Fold, seed: int) -> list[dict[str, float]]:
+    """The ideal curve of the law, fitted to answered rows within the span of the means that other rows have.
+
+    In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
+    """
+    means = fold.law.means - fold.law.means.mean(axis=0)
+    values, vectors = eigh(means @ fold.rules.weights)
+    kept = values > 1e-9 * values.max()
+    basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
+    chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
+    label, common = bundle.label[chosen], bundle.common[chosen]
+    law = fit_rows(np.column_stack([label, bundle.background[chosen]]), bundle.rows(chosen) @ basis)
+    points = ideal_curve(law, cell_shares(law, common, bundle.classes), LAMBDAS, numpy_stream(seed, "embeddings curve"))
+    return [
+        {"weight": float(weight), "common": float(c), "counter": float(k)}
+        for weight, (c, k) in zip(LAMBDAS, points, strict=True)
+    ]
+
+
+def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:
+    fitted = int(bundle.train.sum()) if bundle.train is not None else len(rows) // 2
+    notes = []
+    if fitted > FIT_ROWS:
+        notes.append(f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed")
+    if len(rows) > LAW_ROWS:
+        notes.append(f"the Gaussian law is tested on {LAW_ROWS:,} of {len(rows):,} rows, drawn with the seed")
+    return notes

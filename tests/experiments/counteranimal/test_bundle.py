@@ -1,0 +1,192 @@
+"""Every format gives the same bundle; arrays that contradict each other are refused in one sentence."""
+
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted_embeddings import planted
+from safetensors.torch import save_file
+
+from experiments.counteranimal.bundle import FEWEST, checked, read
+from experiments.errors import RequestError
+
+N = 80
+
+
+@pytest.fixture
+def arrays():
+    return planted(np.random.default_rng(0), N, 4)
+
+
+def as_npz(path, arrays):
+    np.savez(path / "a.npz", **arrays)
+    return path / "a.npz"
+
+
+def as_folder(path, arrays):
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    return path
+
+
+def as_safetensors(path, arrays):
+    numbers = arrays | {"group": (arrays["group"] == "counter").astype(np.uint8)}  # there are no words
+    save_file({name: torch.tensor(array) for name, array in numbers.items()}, path / "a.safetensors")
+    return path / "a.safetensors"
+
+
+def as_csv(path, arrays):
+    def frame(name, **columns):
+        return pd.DataFrame({"array": name, **columns, **{f"x{i}": c for i, c in enumerate(arrays[name].T)}})
+
+    rows = {name: arrays[name] for name in ("label", "background", "group")}
+    order = [1, 0]  # prompts are sorted by label
+    text = frame("text", label=[0, 1]).iloc[order]
+    pd.concat([frame("image", **rows), text, frame("text_background")]).to_csv(path / "a.csv", index=False)
+    return path / "a.csv"
+
+
+@pytest.mark.parametrize("write", [as_npz, as_folder, as_safetensors, as_csv])
+def test_every_format_holds_the_same(write, arrays, tmp_path):
+    found, expected = checked(read(write(tmp_path, arrays))), checked(arrays)
+    chosen = np.array([3, 0, 70])
+    np.testing.assert_allclose(found.rows(chosen), expected.rows(chosen), atol=1e-6)
+    np.testing.assert_allclose(found.text, expected.text, atol=1e-6)
+    np.testing.assert_allclose(found.text_background, expected.text_background, atol=1e-6)
+    for name in ("label", "common", "background"):
+        assert (getattr(found, name) == getattr(expected, name)).all()
+    assert (found.names, found.train, found.notes) == (("0", "1"), None, ())
+
+
+def test_half_precision_and_prompts_by_class(arrays, tmp_path):
+    arrays |= {"image": torch.tensor(5 * arrays["image"]).bfloat16(), "text": np.stack([arrays["text"]] * 3, axis=1)}
+    found = checked({name: torch.tensor(a) if name == "label" else a for name, a in arrays.items()})
+    assert found.text.shape == (2, 3, 5)
+    np.testing.assert_allclose(np.linalg.norm(found.rows(slice(0, 9)), axis=1), 1, atol=1e-6)
+    assert found.notes == (f"{N} of {N} rows of image are not unit vectors and are normalised",)
+
+
+def test_without_groups_the_most_frequent_background_is_common(arrays):
+    del arrays["group"]
+    arrays["background"] = np.where(np.arange(N) % 3 == 0, 1 - arrays["label"], arrays["label"]) + 7
+    assert (checked(arrays).common == (np.arange(N) % 3 != 0)).all()
+
+
+def test_backgrounds_of_the_training_rows_decide(arrays):
+    """In the test rows, most are counter."""
+    del arrays["group"]
+    arrays["label"] = np.arange(N) % 2
+    train = np.arange(N) < 24
+    rare = np.arange(N) % 3 == 0
+    arrays |= {
+        "background": np.where(rare == train, 1 - arrays["label"], arrays["label"]),
+        "split": np.where(train, "train", "test"),
+    }
+    assert (checked(arrays).common == (rare != train)).all()
+
+
+def test_rare_backgrounds_of_a_class_and_group_are_taken_together(arrays):
+    """Every row has a background of its own, but those of class 0's common rows."""
+    own = (arrays["label"] == 0) & (arrays["group"] == "common")
+    found = checked(arrays | {"background": np.where(own, -1, np.arange(N))})
+    for y in (0, 1):
+        for common in (True, False):
+            assert len(set(found.background[(found.label == y) & (found.common == common)].tolist())) == 1
+    assert len(set(found.background.tolist())) == 4
+
+
+def test_rarity_counts_the_rows_that_are_measured(arrays):
+    """Background 7 of class 1 has 8 counter rows more: enough in the file, too few among the test rows."""
+    label = np.tile([0, 1], 60)
+    group = np.where(np.arange(120) % 4 < 2, "common", "counter")
+    seven = np.flatnonzero((label == 1) & (group == "counter"))[:FEWEST]
+    more = {"image": np.random.default_rng(0).normal(size=(120, 5)), "label": label, "group": group}
+    more["background"] = np.where(np.isin(np.arange(120), seven), 7, np.where(group == "common", label, 1 - label))
+    assert (checked(arrays | more).background == checked(arrays | more).background[seven[0]]).sum() == FEWEST
+    split = np.where(np.arange(120) < 60, "train", "test")
+    found = checked(arrays | more | {"split": split}).background
+    assert found[seven].min() > 2  # not one of the three named
+
+
+def with_row(name, value):
+    def change(arrays):
+        arrays[name] = np.array(arrays[name], dtype=float)
+        arrays[name][4] = value
+
+    return change
+
+
+def put(**values):
+    return lambda arrays: arrays.update({name: make(arrays) for name, make in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (with_row("image", np.nan), "row 4 of image is not finite"),
+        (with_row("image", 0.5), "row 4 of image is constant, so it has no direction"),
+        (put(image=lambda a: np.tile(a["image"][:1], (N, 1))), "all rows of image are equal"),
+        (put(image=lambda a: a["image"][0]), r"image has shape \(5,\); expected N x D"),
+        (put(text=lambda a: a["text"][:, :3]), r"text has shape \(2, 3\); expected K x D or K x T x D with D = 5"),
+        (put(text_background=lambda a: np.eye(3)), r"text_background has shape \(3, 3\); expected A x D"),
+        (put(label=lambda a: a["label"][:-1]), rf"label has shape \({N - 1},\); expected {N} entries"),
+        (put(label=lambda a: a["label"] / 1.0), "label holds float64; expected integers from 0"),
+        (put(label=lambda a: a["label"] - 1), "label holds -1; expected integers from 0"),
+        (put(label=lambda a: a["label"] + 1), "label goes up to 2, so text needs 3 classes and has 2"),
+        (
+            put(group=lambda a: np.array(["common"] * N), background=lambda a: None),
+            "class 0 has no rows in the counter",
+        ),
+        (put(group=lambda a: None, background=lambda a: None), "neither group nor background is given"),
+        (
+            put(group=lambda a: np.roll(a["group"], 1)),
+            "group contradicts background: class 0 on background 0 is common",
+        ),
+        (put(group=lambda a: np.array(["usual"] * N)), "group holds 'usual'; expected common or counter"),
+        (put(split=lambda a: np.array(["train"] * N)), "class 0 has no test rows in the common group"),
+        (put(names=lambda a: ["owl"]), "names has 1 entries; expected 2"),
+        (put(text=lambda a: None), "the array 'text' is missing"),
+        (put(txet=lambda a: a["text"]), "array 'txet' is not one of .*; the nearest is text"),
+        (put(image=lambda a: a["image"].astype(str)), "image holds <U.*; expected floating-point numbers"),
+    ],
+)
+def test_contradictions_are_refused(change, sentence, arrays):
+    change(arrays)
+    with pytest.raises(RequestError, match=sentence):
+        checked(arrays)
+
+
+def test_few_rows_are_refused(arrays):
+    counter = np.flatnonzero((arrays["label"] == 1) & (arrays["group"] == "counter"))[FEWEST - 1 :]
+    kept = np.setdiff1d(np.arange(N), counter)
+    short = {name: array[kept] if len(array) == N else array for name, array in arrays.items()}
+    with pytest.raises(RequestError, match=f"class 1 has {FEWEST - 1} rows in the counter group; expected {FEWEST}"):
+        checked(short)
+
+
+def test_files_never_execute_and_never_claim_more_than_they_hold(arrays, tmp_path):
+    np.savez(tmp_path / "pickled.npz", **arrays, names=np.array([{}, print], dtype=object))
+    np.save(tmp_path / "names.npy", np.array([{}, print], dtype=object))
+    header = (
+        np.lib.format.magic(1, 0) + b"v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 9), }"
+    )
+    with zipfile.ZipFile(tmp_path / "large.npz", "w") as archive:
+        archive.writestr("image.npy", header.ljust(128, b" ") + b"\n")
+    (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no archive")
+    (tmp_path / "damaged.safetensors").write_bytes(b"\xff" * 40)
+    (tmp_path / "plain.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "image.pt").write_bytes(b"")
+    for name, sentence in {
+        "pickled.npz": "not a readable .npz file",
+        ".": "not a readable .npy file",
+        "large.npz": "not a readable .npz file",
+        "damaged.npz": "not a readable .npz file",
+        "damaged.safetensors": "not a readable .safetensors file",
+        "plain.csv": "no column 'array'",
+        "image.pt": "not a folder of .npy files, and not .npz",
+        "none.npz": "does not exist",
+    }.items():
+        with pytest.raises(RequestError, match=sentence):
+            read(tmp_path / name)

@@ -1,0 +1,85 @@
+"""Heads and fixes against their definitions."""
+
+import numpy as np
+import pytest
+from planted_embeddings import planted
+from sklearn.linear_model import LogisticRegression
+
+from experiments.counteranimal import linear_heads as heads
+from experiments.counteranimal.bundle import checked
+from experiments.counteranimal.gaussian_law import fit_rows
+
+
+@pytest.fixture(scope="module")
+def world():
+    bundle = checked(planted(np.random.default_rng(0), 3000, 6, common=0.8))
+    rows = bundle.rows(slice(None))
+    law = fit_rows(np.column_stack([bundle.label, bundle.background]), rows)
+    return bundle, heads.Fit(rows, bundle.label, bundle.common, law)
+
+
+def test_leace_leaves_no_linear_trace_of_the_background_given_the_class(world):
+    """A head's scores after LEACE have the same mean on both backgrounds of a class, and change least."""
+    bundle, fit = world
+    effects, base = heads._effects(fit.law), heads.Head(np.eye(bundle.text.shape[2])[:, :4], np.zeros(4))
+    found = heads._leace(base, effects, fit)
+    for y in (0, 1):
+        means = fit.law.means[fit.law.cells[:, 0] == y] @ found.weights
+        assert means[0] == pytest.approx(means[1], abs=1e-12)
+    assert fit.rows.mean(axis=0) @ found.weights + found.bias == pytest.approx(fit.rows.mean(axis=0) @ base.weights)
+
+    def change(weights):  # expected squared change of scores in the law's metric
+        return np.einsum("dk,de,ek->", weights - base.weights, fit.law.covariance, weights - base.weights)
+
+    orthogonal = heads._projected(base, effects).weights
+    assert change(found.weights) < change(orthogonal)
+
+
+def test_projection_removes_the_span_and_no_more(world):
+    bundle, _ = world
+    base = heads.zero_shot(bundle.text)
+    captions = bundle.text_background - bundle.text_background.mean(axis=0)
+    found = heads._projected(base, captions)
+    assert captions @ found.weights == pytest.approx(np.zeros((2, 2)), abs=1e-7)
+    other = np.delete(np.arange(7), 1)
+    assert found.weights[other] == pytest.approx(base.weights[other])
+
+
+def test_logistic_regression_is_scikit_learns(world):
+    _, fit = world
+    found = heads._logistic(fit, None)
+    mean = fit.rows.mean(axis=0)
+    scale = np.sqrt(((fit.rows - mean) ** 2).mean())
+    theirs = LogisticRegression(C=heads.PENALTY, tol=1e-3, max_iter=heads.STEPS).fit(
+        (fit.rows - mean) / scale, fit.label
+    )
+    probability = theirs.predict_log_proba((fit.rows[:50] - mean) / scale)
+    scores = found.scores(fit.rows[:50])
+    assert np.diff(scores, axis=1) == pytest.approx(np.diff(probability, axis=1), abs=1e-3)
+    drops = []
+    for head in (found, heads._logistic(fit, 0.5)):
+        right = head.scores(fit.rows).argmax(axis=1) == fit.label
+        drops.append(abs(right[fit.common].mean() - right[~fit.common].mean()))
+    assert drops[1] < 0.05 < drops[0]
+
+
+def test_weights_give_each_class_the_share(world):
+    _, fit = world
+    w = heads.row_weights(fit, 0.7)
+    assert w.mean() == pytest.approx(1)
+    for y in (0, 1):
+        own = fit.label == y
+        assert w[own & fit.common].sum() / w[own].sum() == pytest.approx(0.7)
+        assert w[own].sum() == pytest.approx(len(w) / 2)
+
+
+def test_other_heads_are_what_they_are_called(world):
+    bundle, fit = world
+    means = np.array([fit.rows[fit.label == y].mean(axis=0) for y in (0, 1)])
+    nearest = ((fit.rows[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (heads._class_means(fit, 2).scores(fit.rows).argmax(axis=1) == nearest).mean() > 0.999
+    design = np.column_stack([fit.rows, np.ones(len(fit.rows))])
+    fitted = design @ np.linalg.lstsq(design, np.eye(2)[fit.label], rcond=None)[0]
+    assert heads._least_squares(fit, 2).scores(fit.rows) == pytest.approx(fitted, abs=0.01)  # a ridge of RIDGE
+    prompts = np.stack([bundle.text, -bundle.text], axis=2)[:, 0]  # (K, 2, D): one right, one upside down
+    assert heads._best_prompt(prompts, fit).weights == pytest.approx(heads.zero_shot(bundle.text).weights)

@@ -1,0 +1,53 @@
+"""Embeddings of worlds whose ideal curve is known, for tests of `experiments.counteranimal.reliance`.
+
+Coordinate 0 is the object (mean +-1), coordinate 1 the background (mean +-BACKGROUND), each with variance 1. A large
+constant coordinate keeps the unit vectors almost linear in the others, as a model's common mean does.
+"""
+
+import numpy as np
+from scipy.special import ndtr
+
+from simulator.accuracy import Accuracy
+from simulator.world import World
+
+BACKGROUND = 1.5
+WORLD = World(mu_spu=BACKGROUND, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)  # its ideal curve is theirs
+OFFSET = 30.0
+
+
+def planted(rng, n, dimensions=10, reliance=0.8, bend=0.0, common=0.5):
+    """Arrays of `embeddings`, whose zero-shot head has weight `reliance` on the background.
+
+    With `bend` a coordinate holds the square of the object's, and another a product of class and background: nonlinear
+    rules then beat all linear ones.
+    """
+    label = rng.integers(2, size=n)
+    background = np.where(rng.random(n) < common, label, 1 - label)
+    z = rng.normal(size=(n, dimensions))
+    z[:, 0] += 2 * label - 1
+    z[:, 1] += BACKGROUND * (2 * background - 1)
+    if bend:
+        z[:, 2] += bend * (2 * label - 1) * (2 * background - 1)
+        z[:, 3] += bend * (z[:, 0] ** 2 - 2)
+    text = np.zeros((2, dimensions + 1))
+    text[1, :2] = 1, reliance
+    captions = np.zeros((2, dimensions + 1))
+    captions[:, 1] = 1, -1
+    return {
+        "image": unit(np.column_stack([z, np.full(n, OFFSET)])),
+        "label": label,
+        "text": unit(text - text.mean(axis=0)),
+        "background": background,
+        "group": np.where(label == background, "common", "counter"),
+        "text_background": captions,
+    }
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def zero_shot_accuracy(reliance=0.8):
+    """Exact accuracies of the zero-shot head."""
+    s = np.hypot(1, reliance)
+    return Accuracy(float(ndtr((1 + reliance * BACKGROUND) / s)), float(ndtr((1 - reliance * BACKGROUND) / s)))
