@@ -175,12 +175,12 @@ def bayes_rules(law: Law, shares: Float[np.ndarray, "2 G K"]) -> BayesRules:
     return BayesRules(weights, -(weights * (means.T / 2 + centre[:, None])).sum(axis=0), shares)
 
 
-def cell_shares(
-    cells: Int[np.ndarray, "G 2"], photos: Int[np.ndarray, " G"], common: Bool[np.ndarray, " G"], classes: int
-) -> Float[np.ndarray, "2 G K"]:
-    """The share of each class and group's photos in each cell."""
-    share = np.zeros((2, len(cells), classes))
-    share[np.where(common, 0, 1), np.arange(len(cells)), cells[:, 0]] = photos
+def cell_shares(law: Law, common: Bool[np.ndarray, " N"], classes: int) -> Float[np.ndarray, "2 G K"]:
+    """The share of each group and class's fitted photos in each cell, whose photos are of one group."""
+    G = len(law.cells)
+    group = np.where(np.bincount(law.where, common, G) > 0, 0, 1)
+    share = np.zeros((2, G, classes))
+    share[group, np.arange(G), law.cells[:, 0]] = np.bincount(law.where, minlength=G)
     return share / np.maximum(share.sum(axis=1, keepdims=True), 1)
 
 

@@ -255,12 +255,7 @@ def _fold(bundle: Bundle, fitted: Int[np.ndarray, " n"], answered: Int[np.ndarra
     fit = Fit(rows, label, common, law)
     plain, traced = plain_heads(bundle, fit), traced_heads(fit)
     fixes = fixed_heads(bundle, fit, plain, traced)
-    return Fold(plain, fixes, traced, bayes_rules(law, _shares(law, common, bundle.classes)), law, answered)
-
-
-def _shares(law: Law, common: Bool[np.ndarray, " N"], classes: int) -> Float[np.ndarray, "2 G K"]:
-    photos = np.bincount(law.where, minlength=len(law.cells))
-    return cell_shares(law.cells, photos, np.bincount(law.where, common, len(law.cells)) > photos / 2, classes)
+    return Fold(plain, fixes, traced, bayes_rules(law, cell_shares(law, common, bundle.classes)), law, answered)
 
 
 def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
@@ -408,8 +403,7 @@ def _gaussian_curve(bundle: Bundle, fold: Fold, seed: int) -> list[dict[str, flo
     chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
     label, common = bundle.label[chosen], bundle.common[chosen]
     law = fit_rows(np.column_stack([label, bundle.background[chosen]]), bundle.rows(chosen) @ basis)
-    shares = _shares(law, common, bundle.classes)
-    points = ideal_curve(law, shares, LAMBDAS, numpy_stream(seed, "embeddings curve"))
+    points = ideal_curve(law, cell_shares(law, common, bundle.classes), LAMBDAS, numpy_stream(seed, "embeddings curve"))
     return [
         {"weight": float(weight), "common": float(c), "counter": float(k)}
         for weight, (c, k) in zip(LAMBDAS, points, strict=True)
