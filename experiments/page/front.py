@@ -16,7 +16,7 @@ from experiments.court.trained import stored_verdicts
 from experiments.page.plot.boundary import study_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
-from simulator.world import World
+from simulator.world import World, Worlds
 from theory.ideal_curve import equivalent_of_draws
 
 DESIGN, TRIAL = "equivalent", "trained/noise-levels"
@@ -106,11 +106,13 @@ def front(table: xr.Dataset) -> Figure:
 
 def trained_towers(trial: str = TRIAL) -> list[Towers]:
     """The ensembles of a stored trial, one per world and prompt."""
-    found = []
-    for case in next((verdict["cases"] for verdict in stored_verdicts() if verdict["claim"] == trial), []):
-        world, rows = World(**case["world"]), case["rows"]
-        for prompt in dict.fromkeys(row["prompt"] for row in rows):
-            draws = np.transpose([row["models"] for row in rows if row["prompt"] == prompt])
-            place = equivalent_of_draws(world, draws)
-            found.append(Towers(world, prompt, *draws.mean(axis=0), float(place.correlation)))
-    return found
+    stored = next(verdict for verdict in stored_verdicts() if verdict["claim"] == trial)
+    found = [
+        (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
+        for case in stored["cases"]
+        for prompt in ("name", "mean")
+    ]
+    worlds, prompts, models = zip(*found, strict=True)
+    draws = np.transpose(models)  # (model, group, ensemble)
+    place = equivalent_of_draws(Worlds.of(worlds), draws)
+    return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]
