@@ -83,8 +83,8 @@ class Side(NamedTuple):
         weight = self.weight.max(axis=-2)
         count = int((weight > NOTHING * weight.max(axis=-1, keepdims=True)).sum(axis=-1).max(initial=1))
         best = np.argpartition(-weight, count - 1, axis=-1)[..., :count]
-        rows = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.slope))
-        return Side(np.take_along_axis(self.v, best, -1), *rows, self.own, self.down).gathered()
+        weight, slope = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.slope))
+        return Side(np.take_along_axis(self.v, best, -1), weight, slope, self.own, self.down).gathered()
 
     def gathered(self) -> "Side":
         """With the weights moved to Chebyshev nodes of v, if these are far fewer.

@@ -181,7 +181,8 @@ def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray
     log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same
     for b in range(1, len(worlds.mean)):
         prompts = texts[:, b] if (texts[:, b] != texts[0, b]).any() else texts[:1, b]
-        density = block_log_density(*np.broadcast_arrays(image[:, None, b], prompts), worlds, b)
+        x_b, text = np.broadcast_arrays(image[:, None, b], prompts)
+        density = block_log_density(x_b, text, worlds, b)
         log_V = log_V + attribute_log_density(density, worlds.agreement[b])
     log_V = attribute_log_density(log_V, worlds.agreement[0])
     x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
