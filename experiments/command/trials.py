@@ -16,10 +16,11 @@ from rich.text import Text
 from experiments.command.options import Json, Seed
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
-from experiments.files import LATEX_MARK, check_writable, write_text
+from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
 from experiments.progress import tell
 
 VERDICTS = "verdicts.json"
+WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own statement"}
 
 
 def claims(
@@ -107,7 +108,9 @@ def check(
     if latex is not None:
         from experiments.page.latex import latex_table  # start-up time
 
-        write_text(latex, latex_table(document, selected, seed, output if prove else None))
+        write_text(
+            output_folder(latex.parent) / latex.name, latex_table(document, selected, seed, output if prove else None)
+        )
         note(f"table: {latex}")
     emit(document, json, verdict_table)
     if coq is not None:
@@ -179,8 +182,7 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
             lines.append(indented(f"not on trial: {row['untried']}"))
             continue
         of = " of the source" if row["digest_of_source"] else ""
-        whose = f"{row['origin']} of {row['sentence']}: {row['quote']}" if row["quote"] else row["origin"]
-        lines += [indented(whose), indented(f"digest{of} {row['digest'][:12]}")]
+        lines += [indented(f"{WHOSE[row['origin']]}{row['quote']}"), indented(f"digest{of} {row['digest'][:12]}")]
     return screen(*lines)
 
 
@@ -191,7 +193,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
     lines: list[RenderableType] = []
     for entry in entries(document):
         if entry.quote:
-            lines.append(Text.assemble((f"{entry.outcome}: ", "bold"), entry.quote))
+            lines.append(Text.assemble((f"{entry.outcome}{entry.part}: ", "bold"), entry.quote))
         for row in entry.verdicts:
             lines += _evidence(row)
     return screen(*lines, *summary(document))
