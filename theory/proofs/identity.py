@@ -1,7 +1,8 @@
 """A claim's digest: the same for the same claim on every machine, however it is worded.
 
 It is the SHA-256 of a canonical text of all that gives a claim its meaning. Its id, its words, the order of its domain,
-the names of variables and its error rate are left out. A domain field at its default is left out, too.
+the names of variables and its error rate are left out. So are fields of a world or a learner at their defaults: a new
+field does not change the digests of old claims.
 
 Functions of a world are recorded as formulas (`theory.proofs.expression`). A function that cannot be recorded enters
 by its syntax tree, and the digest is marked `source`. In the tree local names are numbered, and docstrings and
@@ -128,7 +129,9 @@ class _Form:
             return self._class(value)
         if is_dataclass(value):
             own = value.name if isinstance(value, Learner) else type(value).__name__
-            return [own, self.of({f.name: getattr(value, f.name) for f in fields(value)}), self._class(type(value))]
+            given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
+            code = [] if type(value).__module__.startswith(PACKAGES) else [self._class(type(value))]
+            return [own, self.of(given), *code]
         if callable(value):
             return self._recorded(value) or self._function(value)
         raise ValueError(f"a claim that uses {value!r} has no digest; use numbers, texts and functions")
