@@ -130,7 +130,7 @@ class _Form:
         if is_dataclass(value):
             own = value.name if isinstance(value, Learner) else type(value).__name__
             given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
-            code = [] if type(value).__module__.startswith(PACKAGES) else [self._class(type(value))]
+            code = [] if _ours(type(value).__module__) else [self._class(type(value))]
             return [own, self.of(given), *code]
         if callable(value):
             return self._recorded(value) or self._function(value)
@@ -148,7 +148,7 @@ class _Form:
 
     def _class(self, kind: type) -> list:
         """A class by its name, a user's class by its methods."""
-        if kind.__module__.startswith(PACKAGES) or not _beside(kind.__module__):
+        if _ours(kind.__module__) or not _beside(kind.__module__):
             return ["class", f"{kind.__module__}.{kind.__qualname__}"]
         members = {k: v for k, v in vars(kind).items() if isinstance(v, FunctionType) and not k.startswith("__")}
         return ["class", [self._function(members[k]) for k in sorted(members)], *map(self._class, kind.__bases__)]
@@ -272,10 +272,14 @@ def _functions(text: str) -> list[ast.FunctionDef | ast.Lambda]:
     return found[::-1]
 
 
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
+
+
 def _beside(module: str | None) -> bool:
     """Whether a module is a claim's own: a user's, or one of our dockets."""
     if module is None or module.startswith(DOCKETS):
         return True
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    top = module.partition(".")[0]
-    return top not in (*PACKAGES, *sys.stdlib_module_names, *sys.builtin_module_names) and "site-packages" not in file
+    library = module.partition(".")[0] in sys.stdlib_module_names or "site-packages" in file
+    return not (library or _ours(module))
