@@ -168,7 +168,7 @@ def test_commands_print_the_output_of_their_console_blocks(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "learner")
+    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "placed", "learner")
     found = [block for page in (README, LAB, CLAIMS) for block in blocks("python", page)]
     return dict(zip(names, found, strict=True))
 
@@ -225,7 +225,7 @@ def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
-@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
+@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "placed", "own", "learner"])
 def test_an_example_prints_its_output(name, tmp_path):
     code = python_blocks()[name]
     assert promised(code)

@@ -96,7 +96,7 @@ def means_of(samples: Sequence[Sample | StandingSample]) -> list[float]:
     means = np.zeros(len(samples))
     for terms in zip(*(sample.terms for sample in samples), strict=True):
         accuracy = Accuracy(*np.transpose([[group.mean for group in term.groups] for term in terms]))
-        values, _ = standing(samples[0].claim, Worlds.of([term.world for term in terms]), accuracy)
+        values = _place(samples[0].claim, Worlds.of([term.world for term in terms]), accuracy)
         means += [term.sign for term in terms] * values
     return means.tolist()
 
@@ -116,4 +116,8 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
 
 def values_at(claim: Claim, world: World, accuracy: Accuracy) -> np.ndarray:
     """The claim's quantity at many pairs of accuracies in one world."""
-    return standing(claim, Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)], accuracy)[0]
+    return _place(claim, Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)], accuracy)
+
+
+def _place(claim: Claim, worlds: Worlds, accuracy: Accuracy) -> np.ndarray:
+    return np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])

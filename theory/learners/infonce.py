@@ -19,20 +19,28 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
-from theory.density import Parts, class_patterns, combine, prompt_log_density
+from theory.density import (
+    Parts,
+    attribute_log_density,
+    block_log_density,
+    class_patterns,
+    combine,
+    prompt_log_density,
+)
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, joined, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
-from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
+from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.mismatched_scores import mismatched_scores, mismatched_scores_accuracy
 from theory.learners.pmi import prompt_mixture
-from theory.quadrature import REPLICATES
+from theory.quadrature import RANGE, REPLICATES
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
@@ -127,21 +135,68 @@ def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float
 
 
 def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
-    """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
+    """(common, counter) of K >= 3 classes, on Sobol points."""
     K, B = worlds.class_count, len(worlds.mean)
-    power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
     texts = latent_prompts(worlds, prompt)
+    by_object = bool((texts[:, 0] != texts[0, 0]).any() and (texts[:, 1:] == texts[0, 1:]).all() and worlds.mention[0])
+    chance = _chance_by_object if by_object else _counted
+    power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
+    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
     codes, weights = class_patterns(np.append(worlds.agreement[0], np.full(B - 1, 1 / K)), K)
     total = np.zeros(2)
     for code, weight in zip(codes[weights > 0], weights[weights > 0], strict=True):
         image = noise.copy()
         image[:, np.arange(B), code] += worlds.mean
-        score = prompt_log_density(image, texts, worlds)  # (N, K)
-        best = score == score.max(axis=-1, keepdims=True)
-        group = int(code[1] != 0)
-        total[group] += weight * (best[:, 0] / best.sum(axis=-1)).mean()
+        total[int(code[1] != 0)] += weight * chance(worlds, texts, image, code).mean()
     return list(total / [1 / K, 1 - 1 / K])
+
+
+def _counted(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
+    """Whether class 0 is decided."""
+    score = prompt_log_density(image, texts, worlds)  # (N, K)
+    best = score == score.max(axis=-1, keepdims=True)
+    return best[:, 0] / best.sum(axis=-1)
+
+
+def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
+    """Probability (N,) that class 0 is decided, over its own object coordinate x_0; prompts differ in the object only.
+
+    Let d = sigma^2 (nu_I + nu_T) + nu_I nu_T, A = mu nu_T/d, C = mu nu_I q/d and D = sigma^2 q/d, for prompts q e_y.
+    The other blocks give every class c of the object a density V_c. Up to terms that all prompts share,
+        p(x, p_y) = e^(D x_y) (s + (e^C - 1) V_y e^(A x_y)),   s = sum_c V_c e^(A x_c).
+    Turn x and q such that A, C and D are not negative. Then p(x, p_0)/p(x, p_j) rises with x_0: its logarithm has slope
+    D + A (E u/(r + E u) - u/(u + r + (E - 1) V_j e^(A x_j))) >= D, with E = e^C, u = V_0 e^(A x_0) and r = s - u.
+    So class 0 is decided above a threshold.
+    """
+    mu, variance, q = abs(worlds.mean[0]), worlds.scale[0] ** 2, abs(texts[0, 0, 0])
+    nu_I, nu_T, S = worlds.nu_image, worlds.nu_text, variance + worlds.nu_image
+    d = variance * (nu_I + nu_T) + nu_I * nu_T
+    A, C, D = mu * nu_T / d, mu * nu_I * q / d, variance * q / d
+    blocks = range(1, len(worlds.mean))
+    f = [block_log_density(image[:, b], np.broadcast_to(texts[0, b], image[:, b].shape), worlds, b) for b in blocks]
+    given_label = np.sum([attribute_log_density(f[b - 1], worlds.agreement[b]) for b in blocks], axis=0)
+    log_V = attribute_log_density(given_label, worlds.agreement[0])
+    x = np.sign(worlds.mean[0]) * image[:, 0]
+    terms = log_V + A * x
+    log_r = np.logaddexp.reduce(terms[:, 1:], axis=-1)
+    with np.errstate(divide="ignore"):
+        log_gain = C + np.log(-np.expm1(-C))  # log(e^C - 1)
+
+    def lead(rows, t):
+        """log p(x, p_0) less the largest of the others, at x_0 that many deviations from its mean."""
+        x_0 = mu * (code[0] == 0) + np.sqrt(S) * t
+        log_u = log_V[rows, 0] + A * x_0
+        log_s = np.logaddexp(log_r[rows], log_u)
+        others = D * x[rows, 1:] + np.logaddexp(0, log_gain + terms[rows, 1:] - log_s[:, None])
+        return D * x_0 + np.logaddexp(0, log_gain + log_u - log_s) - others.max(axis=-1)
+
+    low, high = (np.full(len(x), end) for end in (-RANGE, RANGE))
+    at_low, at_high = (lead(slice(None), end) for end in (low, high))
+    inside = np.flatnonzero((at_low < 0) & (at_high > 0))
+    threshold = np.where(at_low < 0, np.inf, -np.inf)
+    ends = (end[inside] for end in (low, high, at_low, at_high))
+    threshold[inside] = roots(lambda active, t: lead(inside[active], t), *ends)
+    return ndtr(-threshold)
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ def test_planted_claims(quantity, subject, shift, verdict):
     assert found.verdict == verdict, found.reason
 
 
+@pytest.mark.deep
 def test_a_share_of_trainings_is_about_single_trainings():
     """Every training of linear CLIP on 50 pairs falls short of the ideal classifier, and most by more than .005."""
     fields = {"subject": "linear", "n": 50, "share": 0.95}
