@@ -139,8 +139,7 @@ def text(e: Expression) -> str:
             case "constant":
                 parts[node] = number(node.value)
             case "power":
-                parts[node] = f"{a[0]} ^ {node.value}" if node.args[0].op == "variable" else f"({a[0]}) ^ {node.value}"
-                parts[node] = f"({parts[node]})"
+                parts[node] = f"({a[0]} ^ {node.value})"
             case "ndtr":
                 parts[node] = f"(Phi {a[0]})"
             case "log":
