@@ -75,7 +75,7 @@ def setting() -> list[str]:
         "(μ_inv y, 0), or the average caption of the class, (μ_inv y, (2p − 1) μ_spu y).",
         f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
         f"{w.sigma_spu:g} and ν = {w.nu_image:g}: the background is stronger than the animal and varies less. The "
-        "numbers hold for infinitely many training pairs.",
+        "closed forms hold for infinitely many training pairs.",
     ]
 
 
