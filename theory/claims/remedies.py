@@ -112,7 +112,8 @@ CLAIMS = [
         Claim(
             id=f"projecting-suffices/{which}",
             question="mitigations",
-            source="Chuang et al., arXiv 2302.00070 v2, abstract; balanced linear towers, the drop and the domain are ours",
+            source="Chuang et al., arXiv 2302.00070 v2, abstract; balanced linear towers, the drop and "
+            "the domain are ours",
             **PROJECTING_SUFFICES.reading,
             statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
             f"from the common to the counter group, {words}.",
@@ -148,7 +149,8 @@ CLAIMS = [
         Claim(
             id=f"omitted-not-learned/{learner.name}",
             question="prompts",
-            source=f"Cai et al., arXiv 2504.10143 v6, abstract; {learner.words}, a drop of two points and the domain are ours",
+            source=f"Cai et al., arXiv 2504.10143 v6, abstract; {learner.words}, a drop of two points and "
+            "the domain are ours",
             **OMITTED_NOT_LEARNED.reading,
             statement=f"If captions never mention the background and images have little noise, {learner.words} drops "
             "by at most two points from the common to the counter group (name prompt).",
@@ -182,7 +184,8 @@ CLAIMS = [
     Claim(
         id="interpolated-weights/shift",
         question="mitigations",
-        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and the domain are ours",
+        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and "
+        "the domain are ours",
         **WEIGHTS_HELP_SHIFT.reading,
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the counter accuracy is at least that of the latter (name prompt).",
