@@ -196,7 +196,7 @@ class Evidence:
     note: str | None
     relation: str
 
-    def bounds(self, tail: float) -> Bounds:
+    def bounds(self, tail: Numbers) -> Bounds:
         """Bounds of the violation; infinite if the law of the sample has no bounds."""
         if not self.sample.bounded:
             return Bounds(-np.inf, np.inf)

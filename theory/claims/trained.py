@@ -235,7 +235,7 @@ CLAIMS = [
         source="soberclip T10",
         statement="In these nine worlds, asked by name, they act like the ideal classifier of a world with a "
         "correlation between 1/2 and that of their own.",
-        formula=r"\tfrac{1}{2}\leq p'\leq p",
+        formula=r"\frac{1}{2}\leq p'\leq p",
         says="placed",
         cases=tuple(Case(world, LONG, INFONCE[:1]) for world in PICTURED),
         spread=0.003,

@@ -45,6 +45,7 @@ from theory.quadrature import RANGE, REPLICATES
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
+SLACK = 1e-9  # of logarithms that may be equal
 
 
 def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
@@ -138,7 +139,9 @@ def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes, on Sobol points."""
     K, B = worlds.class_count, len(worlds.mean)
     texts = latent_prompts(worlds, prompt)
-    by_object = bool((texts[:, 0] != texts[0, 0]).any() and (texts[:, 1:] == texts[0, 1:]).all() and worlds.mention[0])
+    differ = (texts != texts[0]).any(axis=(0, 2))
+    turned = (texts[0, 0, 0] - texts[0, 0, 1]) * worlds.mean[0]  # of the object: above 0 if its text shows its class
+    by_object = turned * worlds.mention[0] > 0 and ((worlds.mention == 1).all() or not differ[1:].any())
     chance = _chance_by_object if by_object else _counted
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
@@ -159,36 +162,41 @@ def _counted(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"
 
 
 def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
-    """Probability (N,) that class 0 is decided, over its own object coordinate x_0; prompts differ in the object only.
+    """Probability (N,) that class 0 is decided, over its own object coordinate x_0.
 
-    Let d = sigma^2 (nu_I + nu_T) + nu_I nu_T, A = mu nu_T/d, C = mu nu_I q/d and D = sigma^2 q/d, for prompts q e_y.
-    The other blocks give every class c of the object a density V_c. Up to terms that all prompts share,
-        p(x, p_y) = e^(D x_y) (s + (e^C - 1) V_y e^(A x_y)),   s = sum_c V_c e^(A x_c).
-    Turn x and q such that A, C and D are not negative. Then p(x, p_0)/p(x, p_j) rises with x_0: its logarithm has slope
-    D + A (E u/(r + E u) - u/(u + r + (E - 1) V_j e^(A x_j))) >= D, with E = e^C, u = V_0 e^(A x_0) and r = s - u.
-    So class 0 is decided above a threshold.
+    Captions mention everything, or prompts differ in the object only. Let d = sigma^2 (nu_I + nu_T) + nu_I nu_T,
+    A = mu nu_T/d, C = mu nu_I q/d and D = sigma^2 q/d, for prompts q e_y of the object, up to a constant. The other
+    blocks give prompt y and class c of the object a density V_yc. Up to terms that all prompts share,
+        p(x, p_y) = e^(D x_y) (s_y + (e^C - 1) V_yy e^(A x_y)),   s_y = sum_c V_yc e^(A x_c).
+    Turn x and q such that A, C and D are not negative. Let r_y be s_y without c = 0, and
+    Q_j = r_j + (e^C - 1) V_jj e^(A x_j). Then log p(x, p_0)/p(x, p_j) has the slope
+        D + A (u/(r_0 + u) - v/(Q_j + v)),   u = e^C V_00 e^(A x_0),   v = V_j0 e^(A x_0),
+    along x_0. It is at least D if e^C V_00 Q_j >= V_j0 r_0: always if prompts differ in the object only. So class 0 is
+    decided above a threshold of x_0. Where the condition fails, the image's own x_0 decides.
     """
-    mu, variance, q = abs(worlds.mean[0]), worlds.scale[0] ** 2, abs(texts[0, 0, 0])
+    mu, variance, q = abs(worlds.mean[0]), worlds.scale[0] ** 2, abs(texts[0, 0, 0] - texts[0, 0, 1])
     nu_I, nu_T, S = worlds.nu_image, worlds.nu_text, variance + worlds.nu_image
     d = variance * (nu_I + nu_T) + nu_I * nu_T
     A, C, D = mu * nu_T / d, mu * nu_I * q / d, variance * q / d
-    blocks = range(1, len(worlds.mean))
-    f = [block_log_density(image[:, b], np.broadcast_to(texts[0, b], image[:, b].shape), worlds, b) for b in blocks]
-    given_label = np.sum([attribute_log_density(f[b - 1], worlds.agreement[b]) for b in blocks], axis=0)
-    log_V = attribute_log_density(given_label, worlds.agreement[0])
-    x = np.sign(worlds.mean[0]) * image[:, 0]
-    terms = log_V + A * x
-    log_r = np.logaddexp.reduce(terms[:, 1:], axis=-1)
+    log_V = np.zeros(())  # (N, y, c)
+    for b in range(1, len(worlds.mean)):
+        density = block_log_density(*np.broadcast_arrays(image[:, None, b], texts[:, b]), worlds, b)
+        log_V = log_V + attribute_log_density(density, worlds.agreement[b])
+    log_V = attribute_log_density(log_V, worlds.agreement[0])
+    x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
+    terms = log_V + A * x[:, None]
+    log_r = np.logaddexp.reduce(terms[..., 1:], axis=-1)
     with np.errstate(divide="ignore"):
         log_gain = C + np.log(-np.expm1(-C))  # log(e^C - 1)
+    own = log_gain + terms[:, np.arange(K), np.arange(K)]
+    centre = mu * (code[0] == 0)
 
     def lead(rows, t):
         """log p(x, p_0) less the largest of the others, at x_0 that many deviations from its mean."""
-        x_0 = mu * (code[0] == 0) + np.sqrt(S) * t
-        log_u = log_V[rows, 0] + A * x_0
-        log_s = np.logaddexp(log_r[rows], log_u)
-        others = D * x[rows, 1:] + np.logaddexp(0, log_gain + terms[rows, 1:] - log_s[:, None])
-        return D * x_0 + np.logaddexp(0, log_gain + log_u - log_s) - others.max(axis=-1)
+        x_0 = centre + np.sqrt(S) * t
+        log_s = np.logaddexp(log_r[rows], log_V[rows, :, 0] + A * x_0[:, None])
+        first = D * x_0 + np.logaddexp(log_s[:, 0], log_gain + log_V[rows, 0, 0] + A * x_0)
+        return first - (D * x[rows, 1:] + np.logaddexp(log_s[:, 1:], own[rows, 1:])).max(axis=-1)
 
     low, high = (np.full(len(x), end) for end in (-RANGE, RANGE))
     at_low, at_high = (lead(slice(None), end) for end in (low, high))
@@ -196,7 +204,9 @@ def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray
     threshold = np.where(at_low < 0, np.inf, -np.inf)
     ends = (end[inside] for end in (low, high, at_low, at_high))
     threshold[inside] = roots(lambda active, t: lead(inside[active], t), *ends)
-    return ndtr(-threshold)
+    log_Q = np.logaddexp(log_r[:, 1:], own[:, 1:])
+    rises = (C + log_V[:, :1, 0] + log_Q - log_V[:, 1:, 0] - log_r[:, :1] >= -SLACK).all(axis=-1)
+    return np.where(rises, ndtr(-threshold), lead(slice(None), (x[:, 0] - centre) / np.sqrt(S)) > 0)
 
 
 @dataclass(frozen=True)
