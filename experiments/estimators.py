@@ -11,7 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.gaussian.statistics import labelled_moments, projected_critics, truncated_critics
+from simulator.gaussian.statistics import (
+    labelled_moments,
+    projected_critics,
+    projected_off_background_critics,
+    truncated_critics,
+)
 from simulator.world import Attribute, World
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin, Printed
 from theory.learners.base import Learner
@@ -42,6 +47,8 @@ class Estimator(NamedTuple):
 
 
 def _linear_law(world, learner: LinearCLIP, n, replicates, seed, stream):
+    if learner.projected:
+        return projected_off_background_critics(world, learner.prompt, n, replicates, seed, stream)
     if learner.embed_dim is None:
         return projected_critics(world, learner.prompt, n, replicates, seed, stream)
     return truncated_critics(world, learner.prompt, n, replicates, seed, learner.embed_dim, stream)

@@ -18,7 +18,12 @@ from scipy.special import ndtri
 from experiments.estimators import estimator_of
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic
-from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_coordinates
+from simulator.gaussian.statistics import (
+    covariance_critic,
+    decision_prompts,
+    first_coordinates,
+    without_background,
+)
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -116,8 +121,10 @@ def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI 
 
 def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: str):
     q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
+    frames = first_coordinates(world)
     for S in _covariances(samples):
-        yield covariance_critic(S, q, first_coordinates(world), learner.embed_dim)
+        own = without_background(S, q, frames[1], world) if learner.projected else q
+        yield covariance_critic(S, own, frames, learner.embed_dim)
 
 
 def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):

@@ -28,13 +28,9 @@ from experiments.page.front import trained_towers
 from experiments.page.text import COMMAND, TRIAL, WORLD, answer, answers, at_length, setting
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LAB = (ROOT / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
-CLAIMS = (ROOT / "theory" / "claims" / "README.md").read_text(encoding="utf-8")
-PHOTOS = (ROOT / "experiments" / "counteranimal" / "README.md").read_text(encoding="utf-8")
-SPEED = (ROOT / "experiments" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+HOMES = ("", "experiments/lab", "theory/claims", "experiments/counteranimal", "experiments/benchmarks")
+PAGES = README, LAB, CLAIMS, PHOTOS, SPEED = [(ROOT / home / "README.md").read_text(encoding="utf-8") for home in HOMES]
 RECORD = dict(line.rsplit(",", 1) for line in (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:])
-PAGES = (README, LAB, CLAIMS, PHOTOS, SPEED)
 
 
 def blocks(language: str, page: str = README) -> list[str]:
@@ -130,7 +126,7 @@ def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
     for row in answers():
         numbers = f"{row.common} | {row.counter} | {row.correlation} | {row.shortfall} | {row.towers}"
         assert f"| {row.learner} | {numbers} | `{row.flags}` |\n" in README
-        printed, _ = soberclip(shlex.split(f"{COMMAND} {row.flags}")[1:], tmp_path)
+        printed, _ = soberclip(shlex.split(f"{COMMAND} --learner {row.flags}")[1:], tmp_path)
         for group, number in (("common", row.common), ("counter", row.counter)):
             assert re.search(rf"{group} +│ +{number} ", printed), row
         assert f"correlation {row.correlation} (yours has 0.9), {row.shortfall} points short" in printed
@@ -151,11 +147,10 @@ def test_the_first_page_opens_with_the_picture_and_describes_it():
 
 
 def test_pictures_and_pages_exist():
-    for page in PAGES:
+    for home, page in zip(HOMES, PAGES, strict=True):
         for target in re.findall(r"\]\(([^)#]+)\)", page):
             if "://" not in target:
-                folder = ROOT if page is README else ROOT / "experiments" / "lab"  # other pages: two folders down
-                assert (folder / target).stat().st_size > 1000, target
+                assert (ROOT / home / target).stat().st_size > 1000, target
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0][2:])
@@ -168,7 +163,7 @@ def test_commands_print_the_output_of_their_console_blocks(block, tmp_path):
 
 def python_blocks() -> dict[str, str]:
     """The Python examples, in their order."""
-    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "learner")
+    names = ("notebook", "claim", "own", "study", "mitigation", "proved", "placed", "learner")
     found = [block for page in (README, LAB, CLAIMS) for block in blocks("python", page)]
     return dict(zip(names, found, strict=True))
 
@@ -225,7 +220,7 @@ def test_commands_of_the_laboratory_run_and_pictures_are_drawn(tmp_path):
     assert all((tmp_path / name).stat().st_size > 5000 for name in drawn)
 
 
-@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "own", "learner"])
+@pytest.mark.parametrize("name", ["mitigation", "claim", "proved", "placed", "own", "learner"])
 def test_an_example_prints_its_output(name, tmp_path):
     code = python_blocks()[name]
     assert promised(code)

@@ -16,10 +16,11 @@ from rich.text import Text
 from experiments.command.options import Json, Seed
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
-from experiments.files import LATEX_MARK, check_writable, write_text
+from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
 from experiments.progress import tell
 
 VERDICTS = "verdicts.json"
+WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own statement"}
 
 
 def claims(
@@ -58,6 +59,12 @@ def check(
     verify: Annotated[
         Path | None, Parameter(help="only check the certificates (*.proof) of this folder, without a trial")
     ] = None,
+    coq: Annotated[
+        Path | None, Parameter(help="with --prove: folder for theorems in Coq (*.v), one file per proved claim")
+    ] = None,
+    kernel: Annotated[
+        bool, Parameter(negative="", help="with --verify: have coqc check the theorems (*.v) of the folder instead")
+    ] = False,
     seed: Seed = 0,
     output: Annotated[
         Path | None,
@@ -72,9 +79,13 @@ def check(
     from experiments.verdict import REFUSED
 
     if verify is not None:
-        if ids or quick or prove or output is not None or error_rate is not None or latex is not None:
-            raise RequestError("--verify only checks the certificates of a folder; leave out all but --claims")
-        return _verify(verify, claims, json)
+        if ids or quick or prove or error_rate is not None or any(path is not None for path in (coq, output, latex)):
+            raise RequestError("--verify only checks the proofs of a folder; leave out all but --claims and --kernel")
+        return (_ask_kernel if kernel else _verify)(verify, claims, json)
+    if kernel:
+        raise RequestError("--kernel checks theorems; name their folder with --verify FOLDER")
+    if coq is not None and not prove:
+        raise RequestError("--coq writes the theorems of proved claims; add --prove")
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
@@ -97,9 +108,17 @@ def check(
     if latex is not None:
         from experiments.page.latex import latex_table  # start-up time
 
-        write_text(latex, latex_table(document, selected, seed, output if prove else None))
+        write_text(
+            output_folder(latex.parent) / latex.name, latex_table(document, selected, seed, output if prove else None)
+        )
         note(f"table: {latex}")
     emit(document, json, verdict_table)
+    if coq is not None:
+        from experiments.court.kernel import write_theorems
+
+        proved = {verdict["claim"] for verdict in document if verdict["verdict"] == "proved"}
+        for result in write_theorems(coq, [claim for claim in selected if claim.id in proved]):
+            note(f"{result['claim']}: {coq / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
     if refused:
         raise RequestError(f"not judged: {', '.join(refused)}; each verdict has the reason")
@@ -117,6 +136,20 @@ def _verify(folder: Path, claims: Path | None, json: bool) -> None:
     refused = [result["file"] for result in document if result["refused"]]
     if refused:
         raise RunError(f"refused: {', '.join(refused)}; each certificate has the reason")
+
+
+def _ask_kernel(folder: Path, claims: Path | None, json: bool) -> None:
+    """Have coqc check the theorems of a folder. Raises RunError with the names of the files that it refuses."""
+    from experiments.court.kernel import accepted_by_kernel
+    from experiments.court.registry import claims_of_file
+    from theory.claims.catalogue import CLAIMS
+
+    known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
+    document = accepted_by_kernel(folder, known, tell)
+    emit(document, json, kernel_table)
+    refused = [result["file"] for result in document if result["refused"]]
+    if refused:
+        raise RunError(f"refused: {', '.join(refused)}; each file has the reason")
 
 
 def reproduce(
@@ -149,8 +182,7 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
             lines.append(indented(f"not on trial: {row['untried']}"))
             continue
         of = " of the source" if row["digest_of_source"] else ""
-        whose = f"{row['origin']} of {row['sentence']}: {row['quote']}" if row["quote"] else row["origin"]
-        lines += [indented(whose), indented(f"digest{of} {row['digest'][:12]}")]
+        lines += [indented(f"{WHOSE[row['origin']]}{row['quote']}"), indented(f"digest{of} {row['digest'][:12]}")]
     return screen(*lines)
 
 
@@ -161,7 +193,7 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
     lines: list[RenderableType] = []
     for entry in entries(document):
         if entry.quote:
-            lines.append(Text.assemble((f"{entry.outcome}: ", "bold"), entry.quote))
+            lines.append(Text.assemble((f"{entry.outcome}{entry.part}: ", "bold"), entry.quote))
         for row in entry.verdicts:
             lines += _evidence(row)
     return screen(*lines, *summary(document))
@@ -190,6 +222,18 @@ def certificate_table(document: list[dict[str, Any]]) -> Group:
         result = row["refused"] or f"{checked}, in {row['seconds']:.2g} s"
         lines += [_heading(outcome, row["claim"] or row["file"]), indented(f"{row['file']}: {result}")]
     return screen(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
+
+
+def kernel_table(document: list[dict[str, Any]]) -> Group:
+    """One block per file of theorems."""
+    lines: list[RenderableType] = []
+    for row in document:
+        axioms = f"axioms: {', '.join(row['axioms']) or 'none'}"
+        result = row["refused"] or f"theorems {', '.join(row['theorems'])}, in {row['seconds']} s; {axioms}"
+        heading = _heading("refused" if row["refused"] else "proved", row["claim"] or row["file"])
+        lines += [heading, indented(f"{row['file']}: {result}")]
+    accepted = sum(not row["refused"] for row in document)
+    return screen(*lines, f"Coq's kernel accepts {accepted} of {len(document)} files.")
 
 
 def _heading(outcome: str, name: str, words: str | None = None) -> Text:

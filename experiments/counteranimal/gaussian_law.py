@@ -175,12 +175,12 @@ def bayes_rules(law: Law, shares: Float[np.ndarray, "2 G K"]) -> BayesRules:
     return BayesRules(weights, -(weights * (means.T / 2 + centre[:, None])).sum(axis=0), shares)
 
 
-def cell_shares(
-    cells: Int[np.ndarray, "G 2"], photos: Int[np.ndarray, " G"], common: Bool[np.ndarray, " G"], classes: int
-) -> Float[np.ndarray, "2 G K"]:
-    """The share of each class and group's photos in each cell."""
-    share = np.zeros((2, len(cells), classes))
-    share[np.where(common, 0, 1), np.arange(len(cells)), cells[:, 0]] = photos
+def cell_shares(law: Law, common: Bool[np.ndarray, " N"], classes: int) -> Float[np.ndarray, "2 G K"]:
+    """The share of each group and class's fitted photos in each cell, whose photos are of one group."""
+    G = len(law.cells)
+    group = np.where(np.bincount(law.where, common, G) > 0, 0, 1)
+    share = np.zeros((2, G, classes))
+    share[group, np.arange(G), law.cells[:, 0]] = np.bincount(law.where, minlength=G)
     return share / np.maximum(share.sum(axis=1, keepdims=True), 1)
 
 
@@ -204,16 +204,12 @@ def ideal_curve(
 
 
 def halves(
-    cell: Int[np.ndarray, "N 2"], rng: np.random.Generator, common: Bool[np.ndarray, " N"] | None = None
+    cell: Int[np.ndarray, "N 2"], common: Bool[np.ndarray, " N"], rng: np.random.Generator
 ) -> Bool[np.ndarray, " N"]:
-    """Half of each cell, and its odd photo, since a cell without a fit cannot be compared.
-
-    With `common`, the odd photos of a class and group alternate between the halves.
-    """
-    where = np.unique(cell, axis=0, return_inverse=True)[1]
-    stratum = where if common is None else 2 * cell[:, 0] + common
-    order = np.lexsort((rng.random(len(where)), where, stratum))  # by stratum and cell, in random order
-    first = np.searchsorted(stratum[order], stratum[order])  # where each one's stratum begins
-    place, chosen = np.arange(len(where)) - first, np.zeros(len(where), dtype=bool)
-    chosen[order] = place % 2 == 0
+    """Half of each class and group, and of each cell in it up to one photo."""
+    group, background = 2 * cell[:, 0] + common, cell[:, 1]
+    order = np.lexsort((rng.random(len(cell)), background, group))
+    first = np.searchsorted(group[order], group[order])  # where each one's class and group begin
+    chosen = np.zeros(len(cell), dtype=bool)
+    chosen[order] = (np.arange(len(cell)) - first) % 2 == 0
     return chosen

@@ -47,7 +47,7 @@ class Errors(NamedTuple):
 
 def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
     """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured."""
-    first = halves(photos.cell, numpy_stream(seed, "law split"))
+    first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
     errors = errors_of(photos, first, seed, redraws)
     measured = int(errors.photos.sum())
     return {

@@ -4,8 +4,8 @@ Zero-shot answers need no fit. Supervised heads are cross-fitted: each half of t
 background, is answered by heads fitted on the other half. Rows marked `train` are fitted and the others answered.
 Every number on the rows is therefore of heads that have not seen them.
 
-The curve of what is possible is the hull of all heads: zero-shot, supervised, fixed, logistic regression at several
-group weights, and the Bayes rules of the fitted Gaussian law at many. `tradeoff` gives p' and r against it.
+The curve of what is possible is the hull of logistic regression at several group weights, and of the Bayes rules of the
+fitted Gaussian law at many. `tradeoff` gives every head's p' and r against it.
 
 Each fix is predicted by the Gaussian law of its scores on one half of the answered rows of the first fold, and measured
 on the other half. Intervals are for the photos of these classes; with 10 classes or more there are others for classes
@@ -56,7 +56,8 @@ ASSUMPTIONS = (
     "Rows are independent photos. Intervals have level 95 % and hold for these classes; intervals over classes treat "
     "the classes as drawn from a population.",
     "The curve is made of heads on these embeddings, measured on rows that they have not seen. It is a lower bound of "
-    "what is possible, so the shortfall r is a lower bound, too.",
+    "what is possible. So the shortfall r is a lower bound, too, within its interval.",
+    "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high.",
     "p' is relative: the share of common photos at which the best head found has the same drop. A better head may "
     "move it either way. It says nothing about the data that the model was trained on: test embeddings do not identify "
     "them.",
@@ -234,7 +235,7 @@ def _halves(bundle: Bundle, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     if bundle.train is not None:
         return [(np.flatnonzero(bundle.train), np.flatnonzero(~bundle.train))]
     cell = np.column_stack([bundle.label, bundle.background])
-    first = halves(cell, numpy_stream(seed, "embeddings halves"), bundle.common)
+    first = halves(cell, bundle.common, numpy_stream(seed, "embeddings halves"))
     return [(np.flatnonzero(first), np.flatnonzero(~first)), (np.flatnonzero(~first), np.flatnonzero(first))]
 
 
@@ -255,12 +256,7 @@ def _fold(bundle: Bundle, fitted: Int[np.ndarray, " n"], answered: Int[np.ndarra
     fit = Fit(rows, label, common, law)
     plain, traced = plain_heads(bundle, fit), traced_heads(fit)
     fixes = fixed_heads(bundle, fit, plain, traced)
-    return Fold(plain, fixes, traced, bayes_rules(law, _shares(law, common, bundle.classes)), law, answered)
-
-
-def _shares(law: Law, common: Bool[np.ndarray, " N"], classes: int) -> Float[np.ndarray, "2 G K"]:
-    photos = np.bincount(law.where, minlength=len(law.cells))
-    return cell_shares(law.cells, photos, np.bincount(law.where, common, len(law.cells)) > photos / 2, classes)
+    return Fold(plain, fixes, traced, bayes_rules(law, cell_shares(law, common, bundle.classes)), law, answered)
 
 
 def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
@@ -314,10 +310,8 @@ def _ends(at: Place) -> dict[str, list[float]]:
 
 def _over_photos(measured: Accuracies, i: int) -> list[list[float]]:
     """Clopper-Pearson intervals of common and counter on the effective number of photos, and of their difference."""
-    C = len(measured.photos)
-    worth = C**2 / (1 / measured.photos).sum(axis=0)
     mean = measured.mean[:, i]
-    low, high = binomial_bounds(mean * worth, worth, (1 - LEVEL) / 2)
+    low, high = binomial_bounds(mean * measured.worth, measured.worth, (1 - LEVEL) / 2)
     (c_low, k_low), (c_high, k_high) = low.tolist(), high.tolist()
     c, k = mean.tolist()
     return [[c_low, c_high], [k_low, k_high], list(combined(c - k, (c_low - k, c_high - k), (c - k_high, c - k_low)))]
@@ -340,13 +334,12 @@ def _worst(bundle: Bundle, measured: Accuracies, i: int) -> dict[str, Any]:
 
 def _gain(measured: Accuracies, i: int) -> dict[str, Any]:
     """Accuracy of a fix minus that of zero-shot on the same photos."""
-    gains, ends = {}, {}
-    for g, name in enumerate(GROUPS):
-        V = measured.covariance[g, :, g, :]
-        gains[name] = float(measured.mean[g, i] - measured.mean[g, 0])
-        half = NORMAL * float(np.sqrt(max(V[i, i] + V[0, 0] - 2 * V[i, 0], 0)))
-        ends[name] = [gains[name] - half, gains[name] + half]
-    return {"gain": gains, "gain_interval": ends}
+    gain, half = measured.mean[:, i] - measured.mean[:, 0], NORMAL * measured.lead_error(i, 0)
+    ends = np.stack([gain - half, gain + half], axis=1)
+    return {
+        "gain": dict(zip(GROUPS, gain.tolist(), strict=True)),
+        "gain_interval": dict(zip(GROUPS, ends.tolist(), strict=True)),
+    }
 
 
 def _own_correlation(bundle: Bundle) -> float | None:
@@ -368,7 +361,7 @@ def _predictions(bundle: Bundle, fold: Fold, seed: int) -> dict[str, Any]:
     chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
     rows = bundle.rows(chosen)
     zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
-    first = halves(zero.cell, numpy_stream(seed, "embeddings law split"), zero.common)
+    first = halves(zero.cell, zero.common, numpy_stream(seed, "embeddings law split"))
     refits = _refits(bundle)
     base, result = errors_of(zero, first, seed, refits), {}
     right = np.column_stack([zero.right, zero.right])
@@ -383,9 +376,8 @@ def _predictions(bundle: Bundle, fold: Fold, seed: int) -> dict[str, Any]:
             found = float(pair.mean[g, 1] - pair.mean[g, 0])
             refitted = (errors.fit_error - base.fit_error)[:, :, g].mean(axis=1)
             simulated = (errors.simulation - base.simulation)[:, :, g].mean(axis=1)
-            V = pair.covariance[g, :, g, :]
-            variance = refitted.var(ddof=1) + simulated.var(ddof=1) / len(simulated) + V[0, 0] + V[1, 1] - 2 * V[0, 1]
-            half = float(-stdtrit(refits - 1, (1 - LEVEL) / 2) * np.sqrt(max(variance, 0)))
+            variance = refitted.var(ddof=1) + simulated.var(ddof=1) / len(simulated) + pair.lead_error(1, 0)[g] ** 2
+            half = float(-stdtrit(refits - 1, (1 - LEVEL) / 2) * np.sqrt(variance))
             ends = [predicted - half, predicted + half]
             result[name][group] = {
                 "predicted": predicted,
@@ -408,8 +400,7 @@ def _gaussian_curve(bundle: Bundle, fold: Fold, seed: int) -> list[dict[str, flo
     chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
     label, common = bundle.label[chosen], bundle.common[chosen]
     law = fit_rows(np.column_stack([label, bundle.background[chosen]]), bundle.rows(chosen) @ basis)
-    shares = _shares(law, common, bundle.classes)
-    points = ideal_curve(law, shares, LAMBDAS, numpy_stream(seed, "embeddings curve"))
+    points = ideal_curve(law, cell_shares(law, common, bundle.classes), LAMBDAS, numpy_stream(seed, "embeddings curve"))
     return [
         {"weight": float(weight), "common": float(c), "counter": float(k)}
         for weight, (c, k) in zip(LAMBDAS, points, strict=True)

@@ -44,6 +44,19 @@ class Accuracies:
         return self.by_class.mean(axis=0)
 
     @property
+    def worth(self) -> Float[np.ndarray, " 2"]:
+        """The number of photos of one class that would give a mean as certain."""
+        return len(self.photos) ** 2 / (1 / self.photos).sum(axis=0)
+
+    def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
+        """The standard error of head i's lead over head j, with one more lead and one more lag than were seen.
+
+        Otherwise heads that never differ on these photos would be known to be equal (Agresti and Coull).
+        """
+        V = np.array([self.covariance[g, :, g, :] for g in (0, 1)])
+        return np.sqrt(np.maximum(V[:, i, i] + V[:, j, j] - 2 * V[:, i, j], 0) + 2 / self.worth**2)
+
+    @property
     def over_classes(self) -> Float[np.ndarray, "2 H 2 H"]:
         """The covariance over classes, for normal quantiles in place of Student's."""
         C, flat = len(self.by_class), self.by_class.reshape(len(self.by_class), -1)

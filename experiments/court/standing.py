@@ -48,14 +48,14 @@ class StandingSample:
         """The value at the mean accuracies."""
         return means_of([self])[0]
 
-    def bounds(self, tail: float) -> Bounds:
-        """One-sided bounds of the value, from bounds of every mean accuracy at its share of the tail."""
-        low = high = 0.0
+    def bounds(self, tail: Numbers) -> Bounds:
+        """One-sided bounds of the value, from bounds of every mean accuracy at its share of the tail, or of tails."""
+        low, high, tails = 0.0, 0.0, np.ravel(tail) / self._parts
         for term in self.terms:
-            each = [group.bounds(tail / self._parts) for group in term.groups]
-            least, most = self._ends(term.world, *map(np.array, each))
+            each = (np.transpose([group.bounds(float(t)) for t in tails]) for group in term.groups)
+            least, most = self._ends(term.world, *each)
             low, high = (low + least, high + most) if term.sign > 0 else (low - most, high - least)
-        return Bounds(low, high)
+        return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in (low, high)))
 
     def size_needed(self, gap: float, tail: float, miss: float) -> float:
         """`decision.size_needed` for bounds of the value: the largest that a mean accuracy needs."""
@@ -96,7 +96,7 @@ def means_of(samples: Sequence[Sample | StandingSample]) -> list[float]:
     means = np.zeros(len(samples))
     for terms in zip(*(sample.terms for sample in samples), strict=True):
         accuracy = Accuracy(*np.transpose([[group.mean for group in term.groups] for term in terms]))
-        values, _ = standing(samples[0].claim, Worlds.of([term.world for term in terms]), accuracy)
+        values = _place(samples[0].claim, Worlds.of([term.world for term in terms]), accuracy)
         means += [term.sign for term in terms] * values
     return means.tolist()
 
@@ -116,4 +116,8 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
 
 def values_at(claim: Claim, world: World, accuracy: Accuracy) -> np.ndarray:
     """The claim's quantity at many pairs of accuracies in one world."""
-    return standing(claim, Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)], accuracy)[0]
+    return _place(claim, Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)], accuracy)
+
+
+def _place(claim: Claim, worlds: Worlds, accuracy: Accuracy) -> np.ndarray:
+    return np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])

@@ -26,15 +26,17 @@ from experiments.lab.training import train
 from experiments.progress import tell
 from experiments.provenance import provenance
 from experiments.verdict import Verdict, words_of
+from simulator.accuracy import Accuracy
 from simulator.towers.recipe import Recipe
-from simulator.world import World
+from simulator.world import World, Worlds
 from theory.claims.trained import Case, TrainedClaim
+from theory.ideal_curve import equivalent
 
 STORED = "stored/trained.json"
 ROUTE = "trained towers"
 DEVICE = "cpu"
 MOST_MODELS = 64
-RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "=", "bridged": "="}
+RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "=", "placed": ">=", "bridged": "="}
 _TRAININGS: dict[tuple, dict[str, Any]] = {}  # results of this process: claims about the same towers share them
 
 
@@ -48,7 +50,7 @@ def rows_of(claim: TrainedClaim) -> int:
     """Number of accuracies, or differences of two, in the claim."""
     prompts = sum(len(case.row_prompts) for case in claim.cases)
     rows = len(claim.groups) * prompts
-    return {"reaches": 2 * prompts, "misses": 1, "bridged": rows}.get(claim.says, rows // 2)
+    return {"reaches": 2 * prompts, "misses": 1, "placed": 2 * prompts, "bridged": rows}.get(claim.says, rows // 2)
 
 
 def judge_trained(claim: TrainedClaim, *, seed: int = 0, error_rate: float | None = None) -> dict[str, Any]:
@@ -163,6 +165,8 @@ def _rows(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
     if claim.says in ("reaches", "misses"):
         named = [(row, lost) for row, lost in every if claim.says == "reaches" or row["group"] == "counter"]
         return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in named]
+    if claim.says == "placed":
+        return [row for case in cases for row in _placed(case)]
     rows = []
     for group in claim.groups:
         of = [(row, lost) for row, lost in every if row["group"] == group]
@@ -178,6 +182,19 @@ def _rows(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
     return rows
 
 
+def _placed(case: dict[str, Any]) -> list[Row]:
+    """The distances of a case's equivalent correlation p', model by model, from 1/2 and from p; negative outside."""
+    world, lost = World(**case["world"]), {one["model"] for one in case["diverged"]}
+    common, counter = (_with_lost(row["models"], lost, 0.5) for row in case["rows"])
+    grid = Worlds.of([world])[np.zeros(len(common), int)]
+    p = equivalent(grid, Accuracy(common, counter)).correlation
+    distances = {"p' minus 1/2": p - 0.5, "p minus p'": world.p_spu - p}
+    return [
+        Row(name, 0.0, Sample(_with_lost(values, lost, -0.5), normal=not lost, support=(-0.5, 0.5)))
+        for name, values in distances.items()
+    ]
+
+
 def _accuracies(row: dict[str, Any], lost: set[int]) -> Sample:
     far = 0.0 if row["predicted"] > 0.5 else 1.0
     return Sample(_with_lost(row["models"], lost, far), normal=not lost, support=(0.0, 1.0))
@@ -188,7 +205,7 @@ def _with_lost(values, lost: set[int], instead: float) -> np.ndarray:
 
 
 def _violation(claim: TrainedClaim, row: Row, tail: float) -> Bounds:
-    relation = ">=" if claim.says == "ahead" else "="
+    relation = ">=" if claim.says in ("ahead", "placed") else "="
     bounds = violation_bounds(relation, row.sample.bounds, row.predicted, tail)
     if claim.says == "misses":
         return Bounds(claim.tolerance - bounds.high, claim.tolerance - bounds.low)

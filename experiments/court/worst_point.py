@@ -36,7 +36,7 @@ from theory.learners.base import UNDEFINED
 # CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
-PLACED = 256  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
+PLACED = 128  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
 SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
@@ -63,7 +63,7 @@ class Worst(NamedTuple):
 
 def corners(dimension: int) -> np.ndarray:
     """All corners of the unit cube, (2^dimension, dimension)."""
-    return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, -1).T
+    return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, 2**dimension).T
 
 
 def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
@@ -179,7 +179,7 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
         loss,
         [(0.0, 1.0)] * d,
         init=starts[order[-max(8, 4 * d) :]],
-        maxiter=64 if effort >= POLISHED else 12,
+        maxiter=64 if effort >= POLISHED else 6 if effort == PLACED else 12,
         tol=1e-8,
         rng=np.random.default_rng(seed),
         vectorized=True,
@@ -210,9 +210,8 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
         points = points_at(claim, unit)
         good = np.broadcast_to(inside(claim, points), len(unit))
         values = np.full(len(unit), -np.inf)
-        values[good] = pilot_violations(
-            claim, [single(points, i) for i in np.flatnonzero(good)], replicates, seed, number
-        )
+        each = [single(points, int(i)) for i in np.flatnonzero(good)]
+        values[good] = pilot_violations(claim, each, replicates, seed, number)
         spent += len(unit)
         best = _best(claim, unit, values, spent)
         undefined = best.undefined if undefined is None else undefined

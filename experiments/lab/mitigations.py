@@ -159,7 +159,7 @@ def _projected(setting: Setting) -> Setting:
         return replace(_captioned(setting), projected=True, arrives=False)
     if not isinstance(setting.learner, LinearCLIP):
         raise RequestError(f"no law is known for {setting.called}; linear has one, and towers are measured")
-    return replace(setting, learner=replace(setting.learner, projected=True), fitted=False)
+    return replace(setting, learner=replace(setting.learner, projected=True))
 
 
 def _narrowed(setting: Setting) -> Setting:

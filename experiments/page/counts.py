@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
+from experiments.court.registry import all_claims
 from experiments.page.evidence import by_verdict, kind_of
 from experiments.verdict import ALPHA, family_sentence, rate_sentence
 from theory.claims.claim import Quantifier
@@ -36,6 +37,12 @@ class Entry(NamedTuple):
         if {"holds", "contradicted"} <= words:
             return "depends on how it is read"
         return {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
+
+    @property
+    def part(self) -> str:
+        """ ", by K of N claims", if not all claims about the sentence were tried; else ""."""
+        known = sum(claim.sentence == self.verdicts[0]["sentence"] for claim in all_claims()) if self.quote else 0
+        return f", by {len(self.verdicts)} of {known} claims" if len(self.verdicts) < known else ""
 
     @property
     def shown_from(self) -> str:
@@ -91,7 +98,8 @@ def _sentence(kind: str, group: list[Entry], provenance: bool) -> str:
     if provenance:
         places = Counter(entry.shown_from for entry in group)
         words += ": " + _listed([f"{n} {'was' if n == 1 else 'were'} {place}" for place, n in places.most_common()])
-    return f"{words}."
+    partly = sum(bool(entry.part) for entry in group)
+    return f"{words}." + (f" Of {partly} only some claims were tried." if partly else "")
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -97,7 +97,8 @@ def how(verdict: Verdict) -> str:
     if verdict.get("quantifier") == "on average":
         return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
     if verdict.get("quantifier") == "somewhere":
-        return f"searched at {verdict['search_evaluations']:,} points, the best one measured"
+        measured_one = ", the best one measured" if verdict["interval"] else ""
+        return f"searched at {verdict['search_evaluations']:,} points{measured_one}"
     tried = (
         f"searched, {verdict['audits']} points audited" if verdict["audits"] else "searched, counterexample measured"
     )

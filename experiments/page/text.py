@@ -1,5 +1,6 @@
 """The numbers in the report's prose: the answer to its title, and the share of a map where either side is ahead."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import xarray as xr
@@ -14,13 +15,13 @@ from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
 # The world of the answer, also as flags of `predict`, which prints each number of the answer.
 WORLD = World(mu_spu=1.5, sigma_xi=6.0)
 COMMAND = "soberclip predict --mu-spu 1.5 --sigma-xi 6"
-ASKED = {  # by the flags that select it
-    "--learner infonce": ("CLIP's own loss (InfoNCE), class name", InfoNCE("name")),
-    "--learner infonce --prompt mean": ("CLIP's own loss (InfoNCE), average caption", InfoNCE("mean")),
-    "--learner linear": ("linear CLIP, class name", LinearCLIP("name")),
-    "--learner linear --prompt mean": ("linear CLIP, average caption", LinearCLIP("mean")),
-    "--learner logistic": ("logistic regression on labels", Logistic()),
-    "--learner least-squares": ("least squares on labels", LeastSquares()),
+ASKED = {  # by what follows --learner
+    "infonce": ("CLIP's own loss (InfoNCE), class name", InfoNCE("name")),
+    "infonce --prompt mean": ("CLIP's own loss (InfoNCE), average caption", InfoNCE("mean")),
+    "linear": ("linear CLIP, class name", LinearCLIP("name")),
+    "linear --prompt mean": ("linear CLIP, average caption", LinearCLIP("mean")),
+    "logistic": ("logistic regression on labels", Logistic()),
+    "least-squares": ("least squares on labels", LeastSquares()),
 }
 TRIAL = "trained/headline"  # the stored trial of towers in this world, or one with the same law
 CERTAIN = 0.99999
@@ -36,10 +37,11 @@ class Answer(NamedTuple):
     correlation: str
     shortfall: str
     towers: str  # accuracies and p' of trained towers; "" for learners without a stored trial
-    flags: str
+    flags: str  # behind --learner
 
 
-def answers() -> list[Answer]:
+@cache
+def answers() -> tuple[Answer, ...]:
     """The learners in the world of the answer: group accuracies, equivalent correlation and shortfall."""
     rows, towers = [], {InfoNCE(one.prompt): one for one in trained_towers(TRIAL)}
     for flags, (words, learner) in ASKED.items():
@@ -49,7 +51,7 @@ def answers() -> list[Answer]:
         one = towers.get(learner)
         trained = one and f"{100 * one.common:.2f}/{100 * one.counter:.2f}, p′ {one.correlation:.3f}"
         rows.append(Answer(words, *groups, *place, trained or "", flags))
-    return rows
+    return tuple(rows)
 
 
 def answer() -> str:
@@ -57,10 +59,10 @@ def answer() -> str:
     found = {row.flags: f"{100 * float(row.correlation):.0f} %" for row in answers()}
     return (
         f"Where the background matches the animal in {100 * WORLD.p_spu:g} % of the training pairs, CLIP asked by the "
-        f"class name acts like the ideal classifier of a world where it matches in {found['--learner infonce']}. Asked "
+        f"class name acts like the ideal classifier of a world where it matches in {found['infonce']}. Asked "
         f"by the average caption, it acts like that of a world where it matches in "
-        f"{found['--learner infonce --prompt mean']}. For supervised logistic regression it is "
-        f"{found['--learner logistic']}."
+        f"{found['infonce --prompt mean']}. For supervised logistic regression it is "
+        f"{found['logistic']}."
     )
 
 
@@ -75,7 +77,7 @@ def setting() -> list[str]:
         "(μ_inv y, 0), or the average caption of the class, (μ_inv y, (2p − 1) μ_spu y).",
         f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
         f"{w.sigma_spu:g} and ν = {w.nu_image:g}: the background is stronger than the animal and varies less. The "
-        "numbers hold for infinitely many training pairs.",
+        "closed forms hold for infinitely many training pairs.",
     ]
 
 
@@ -87,7 +89,7 @@ def at_length(shares: list[dict[str, Any]]) -> list[str]:
         return f"{100 * sum(r[f'{ahead}_more_robust'] for r in rows) / len(rows):.0f} %"
 
     nu = design("supervised").study().world.nu_image
-    p = {row.flags.replace("--learner ", ""): row.correlation for row in answers()}
+    p = {row.flags: row.correlation for row in answers()}
     return [
         "The prompt, the loss and the certainty of the correlation matter more than the contrastive loss itself. In "
         f"the world of the answer (`{COMMAND}`), logistic regression (p′ = {p['logistic']}) uses more of the "

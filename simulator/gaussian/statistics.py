@@ -93,6 +93,37 @@ def truncated_critics(
         yield covariance_critic(S, q, frames, width)
 
 
+def projected_off_background_critics(
+    world: World, prompt: Prompt, n: int, replicates: int, seed: int, stream: str = "full"
+) -> Iterator[LinearCritic]:
+    """Critics of balanced towers whose embeddings lose the directions of captions of backgrounds alone; O(d^3) each."""
+    _check_request(n, replicates)
+    mixture, q, frames = world.mixture(), decision_prompts(world, prompt), first_coordinates(world)
+    for r in range(replicates):
+        (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
+        yield covariance_critic(S, without_background(S, q, frames[1], world), frames)
+
+
+def without_background(
+    S: Float[np.ndarray, "*R dI dT"],
+    q: Float[np.ndarray, "P l"],
+    frame: Float[np.ndarray, "dT l"],
+    world: World,
+) -> Float[np.ndarray, "*R P l"]:
+    """Latent prompts that act as q on embeddings without the directions of backgrounds, W_T = Sigma^(1/2) V'.
+
+    q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of captions of backgrounds alone (T12).
+    """
+    _, values, right = np.linalg.svd(S, full_matrices=False)
+    embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
+    width = world.latents // (2 + len(world.attribute))
+    shown = embedded[..., width : 2 * width]
+    share = np.linalg.pinv(shown) @ embedded @ q.T  # (*R, width, P)
+    q = np.broadcast_to(q, (*S.shape[:-2], *q.shape)).copy()
+    q[..., width : 2 * width] -= np.swapaxes(share, -1, -2)
+    return q
+
+
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
     """The simplest dictionaries (D_I, D_T), the first l unit vectors, for laws that do not depend on them."""
     return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
@@ -100,11 +131,14 @@ def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np
 
 def covariance_critic(
     S: Float[np.ndarray, "*R dI dT"],
-    q: Float[np.ndarray, "P l"],
+    q: Float[np.ndarray, "... P l"],
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
     width: int | None = None,
 ) -> LinearCritic:
-    """The critics M = S, or their rank-`width` parts (Eckart-Young); scores of rounding errors alone become zero."""
+    """The critics M = S, or their rank-`width` parts (Eckart-Young); q may differ from critic to critic.
+
+    Scores of rounding errors alone become zero.
+    """
     prompts = q @ frames[1].T
     if width is None:
         w = prompts @ np.swapaxes(S, -1, -2)

@@ -4,11 +4,24 @@ import tomllib
 from importlib.resources import files
 from typing import NamedTuple
 
-from theory.claims import clip_vs_supervised, equivalent, ours, pictures, prompts, related_work, trained, wang, xue
+from theory.claims import (
+    clip_vs_supervised,
+    equivalent,
+    ours,
+    pictures,
+    prompts,
+    related_work,
+    remedies,
+    trained,
+    wang,
+    xue,
+)
 
 # The claims of the two papers, about their contradiction, of related work, and our own.
 CLAIMS = [
-    claim for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent) for claim in part.CLAIMS
+    claim
+    for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent, remedies)
+    for claim in part.CLAIMS
 ]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]
 

@@ -346,8 +346,13 @@ class Claim:
     @property
     def learners(self) -> tuple[Learner, ...]:
         """The subject, then the learner that is subtracted, if there is one."""
-        subtracted = None if self.quantity == "effective-robustness" else self.against
+        subtracted = None if self.family else self.against
         return tuple(named(learner) for learner in (self.subject, subtracted) if learner is not None)
+
+    @property
+    def family(self) -> Learner | None:
+        """The learner that makes the family of an effective robustness."""
+        return named(self.against) if self.quantity == "effective-robustness" and self.against else None
 
     def truth(self, worlds: Worlds) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
@@ -366,7 +371,7 @@ class Claim:
         if self.quantity in STANDINGS:
             from theory.claims.standing import standing  # scipy's root finder, for start-up time
 
-            value, defined = standing(self, worlds, accuracy)
+            value, defined = standing(self.quantity, self.family, worlds, accuracy)
             return np.where(defined, value, np.nan)
         return in_words(self.quantity, accuracy)
 

@@ -132,3 +132,41 @@ MORE_DATA_EXACERBATES = Sentence(
     "sanyal-larger-data-sets",
     f"“scaling to larger datasets does not mitigate this undesirable behavior and may even exacerbate it” ({SANYAL})",
 )
+
+# Captions that do not fit, shortcuts, and remedies
+COROLLARY = Sentence(
+    "xue-corollary",
+    "Paraphrase: at mu_spu = sigma_inv = 1, as sigma_spu goes to 0 and the correlation to 1, contrastive learning is "
+    f"69 % accurate on the counter group and 81 % on both (Xue et al., arXiv 2310.04971, as {W1} and reviews quote "
+    "it).",
+)
+MISALIGNED_DEGRADE = Sentence(
+    "sun-misaligned-degrade",
+    "“noisy (or misaligned) data pairs result in mixed representations and degrade the model's generalization ability” "
+    "(Sun et al. 2025, “How Misaligned Data Influence Feature Purity”, OpenReview rO9riCUHD9, abstract; the later "
+    "version at NeurIPS 2025 was not read)",
+)
+PROJECTING_SUFFICES = Sentence(
+    "chuang-projecting-suffices",
+    "“debiasing only the text embedding with a calibrated projection matrix suffices to yield robust classifiers” "
+    "(Chuang et al., arXiv 2302.00070 v2, abstract)",
+)
+OMITTED_NOT_LEARNED = Sentence(
+    "cai-omitted-not-learned",
+    "“the representations learned by MMCL capture exactly the information related to the subset of the semantic "
+    "variables invariant to selection and perturbation biases” (Cai et al., arXiv 2504.10143 v6, abstract)",
+)
+WIDER_HELPS = Sentence(
+    "xue-wider-embedding",
+    "“increasing embedding dimensionality” is one of “two theoretically motivated solutions to feature suppression” "
+    "(Xue et al. 2023, arXiv 2305.16536 v2, abstract)",
+)
+WEIGHTS_HELP_SHIFT = Sentence(
+    "wortsman-shift",
+    "“Compared to standard fine-tuning, WiSE-FT provides large accuracy improvements under distribution shift” "
+    "(Wortsman et al., arXiv 2109.01903 v3, abstract)",
+)
+TARGET_KEPT = Sentence(
+    "wortsman-target",
+    "“while preserving high accuracy on the target distribution” (Wortsman et al., arXiv 2109.01903 v3, abstract)",
+)

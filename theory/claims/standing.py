@@ -8,19 +8,22 @@ import numpy as np
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.world import Worlds
-from theory.claims.claim import Claim
 from theory.frontier import frontier
 from theory.ideal_curve import equivalent
+from theory.learners.base import Learner
 
 
-def standing(claim: Claim, worlds: Worlds, accuracy: Accuracy) -> tuple[Numbers, Numbers]:
-    """(value of the claim's quantity, whether it is defined), world by world.
+def standing(
+    quantity: str, family: Learner | None, worlds: Worlds, accuracy: Accuracy
+) -> tuple[Numbers, np.ndarray | np.bool_]:
+    """(value of the quantity, whether it is defined), world by world.
 
     Where a family does not reach the common accuracy, the value is that of the nearest common accuracy that it reaches.
     """
-    if claim.quantity == "effective-robustness":
-        f, reached = frontier(worlds, np.asarray(accuracy.common), claim.against)
+    if quantity == "effective-robustness":
+        assert family is not None  # checked when the claim was made
+        f, reached = frontier(worlds, np.asarray(accuracy.common), family)
         return accuracy.counter - f, reached
     found = equivalent(worlds, Accuracy(*accuracy))  # an interval of the accuracies is not used
-    value = found.shortfall if claim.quantity == "shortfall" else found.correlation
+    value = found.shortfall if quantity == "shortfall" else found.correlation
     return value, np.isfinite(value)

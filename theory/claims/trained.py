@@ -8,6 +8,7 @@ group accuracy of one case, a mean over models that differ only in their seeds. 
     misses     the counter accuracy of the only case lies further than `tolerance` from it
     ahead      the first row exceeds the second by at least `margin`, with models paired by seed
     alike      with the same pairing, the two differ by at most `tolerance`
+    placed     every case's equivalent correlation lies between 1/2 and its world's correlation, to within `tolerance`
     bridged    every row lies within `tolerance` of the prediction from the Gaussian world of its model's own embeddings
 
 "ahead" and "alike" also hold for the third and fourth row, and so on.
@@ -56,7 +57,7 @@ class TrainedClaim:
     cases: tuple[Case, ...]
     source: str = "soberclip"
     formula: str = ""
-    says: Literal["reaches", "misses", "ahead", "alike", "bridged"] = "reaches"
+    says: Literal["reaches", "misses", "ahead", "alike", "placed", "bridged"] = "reaches"
     tolerance: float = TOLERANCE
     groups: tuple[str, ...] = ("counter",)
     margin: float = 0.0
@@ -227,6 +228,16 @@ CLAIMS = [
         # At nu = .25 they do not under the mean prompt: counter accuracy is up to .030 too high (p = .9), and the
         # equivalent correlation .008 too low. At the other two levels every group is within .010.
         cases=tuple(Case(world, LONG, INFONCE) for world in PICTURED),
+        spread=0.003,
+    ),
+    TrainedClaim(
+        id="trained/name-below-data",
+        source="soberclip T10",
+        statement="In these nine worlds, asked by name, they act like the ideal classifier of a world with a "
+        "correlation between 1/2 and that of their own.",
+        formula=r"\frac{1}{2}\leq p'\leq p",
+        says="placed",
+        cases=tuple(Case(world, LONG, INFONCE[:1]) for world in PICTURED),
         spread=0.003,
     ),
     # Batch size, width and depth do not change the optimum.

@@ -19,24 +19,33 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
-from theory.density import Parts, class_patterns, combine, prompt_log_density
+from theory.density import (
+    Parts,
+    attribute_log_density,
+    block_log_density,
+    class_patterns,
+    combine,
+    prompt_log_density,
+)
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, joined, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
-from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
+from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.mismatched_scores import mismatched_scores, mismatched_scores_accuracy
 from theory.learners.pmi import prompt_mixture
-from theory.quadrature import REPLICATES
+from theory.quadrature import RANGE, REPLICATES
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
+SLACK = 1e-9  # of logarithms that may be equal
 
 
 def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
@@ -127,21 +136,80 @@ def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float
 
 
 def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
-    """(common, counter) of K >= 3 classes: every coordinate on Sobol points, decisions counted."""
+    """(common, counter) of K >= 3 classes, on Sobol points."""
     K, B = worlds.class_count, len(worlds.mean)
-    power = int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
     texts = latent_prompts(worlds, prompt)
+    differ = (texts != texts[0]).any(axis=(0, 2))
+    turned = (texts[0, 0, 0] - texts[0, 0, 1]) * worlds.mean[0]  # of the object: above 0 if its text shows its class
+    by_object = turned * worlds.mention[0] > 0 and ((worlds.mention == 1).all() or not differ[1:].any())
+    chance = _chance_by_object if by_object else _counted
+    power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
+    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
     codes, weights = class_patterns(np.append(worlds.agreement[0], np.full(B - 1, 1 / K)), K)
     total = np.zeros(2)
     for code, weight in zip(codes[weights > 0], weights[weights > 0], strict=True):
         image = noise.copy()
         image[:, np.arange(B), code] += worlds.mean
-        score = prompt_log_density(image, texts, worlds)  # (N, K)
-        best = score == score.max(axis=-1, keepdims=True)
-        group = int(code[1] != 0)
-        total[group] += weight * (best[:, 0] / best.sum(axis=-1)).mean()
+        total[int(code[1] != 0)] += weight * chance(worlds, texts, image, code).mean()
     return list(total / [1 / K, 1 - 1 / K])
+
+
+def _counted(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
+    """Whether class 0 is decided."""
+    score = prompt_log_density(image, texts, worlds)  # (N, K)
+    best = score == score.max(axis=-1, keepdims=True)
+    return best[:, 0] / best.sum(axis=-1)
+
+
+def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
+    """Probability (N,) that class 0 is decided, over its own object coordinate x_0.
+
+    Captions mention everything, or prompts differ in the object only. Let d = sigma^2 (nu_I + nu_T) + nu_I nu_T,
+    A = mu nu_T/d, C = mu nu_I q/d and D = sigma^2 q/d, for prompts q e_y of the object, up to a constant. The other
+    blocks give prompt y and class c of the object a density V_yc. Up to terms that all prompts share,
+        p(x, p_y) = e^(D x_y) (s_y + (e^C - 1) V_yy e^(A x_y)),   s_y = sum_c V_yc e^(A x_c).
+    Turn x and q such that A, C and D are not negative. Let r_y be s_y without c = 0, and
+    Q_j = r_j + (e^C - 1) V_jj e^(A x_j). Then log p(x, p_0)/p(x, p_j) has the slope
+        D + A (u/(r_0 + u) - v/(Q_j + v)),   u = e^C V_00 e^(A x_0),   v = V_j0 e^(A x_0),
+    along x_0. It is at least D if e^C V_00 Q_j >= V_j0 r_0: always if prompts differ in the object only. So class 0 is
+    decided above a threshold of x_0. Where the condition fails, the image's own x_0 decides.
+    """
+    mu, variance, q = abs(worlds.mean[0]), worlds.scale[0] ** 2, abs(texts[0, 0, 0] - texts[0, 0, 1])
+    nu_I, nu_T, S = worlds.nu_image, worlds.nu_text, variance + worlds.nu_image
+    d = variance * (nu_I + nu_T) + nu_I * nu_T
+    A, C, D = mu * nu_T / d, mu * nu_I * q / d, variance * q / d
+    log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same
+    for b in range(1, len(worlds.mean)):
+        prompts = texts[:, b] if (texts[:, b] != texts[0, b]).any() else texts[:1, b]
+        density = block_log_density(*np.broadcast_arrays(image[:, None, b], prompts), worlds, b)
+        log_V = log_V + attribute_log_density(density, worlds.agreement[b])
+    log_V = attribute_log_density(log_V, worlds.agreement[0])
+    x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
+    terms = log_V + A * x[:, None]
+    log_r = np.logaddexp.reduce(terms[..., 1:], axis=-1)
+    log_V, terms = (np.broadcast_to(each, (len(x), K, K)) for each in (log_V, terms))
+    log_r = np.broadcast_to(log_r, x.shape)
+    with np.errstate(divide="ignore"):
+        log_gain = C + np.log(-np.expm1(-C))  # log(e^C - 1)
+    own = log_gain + terms[:, np.arange(K), np.arange(K)]
+    centre = mu * (code[0] == 0)
+
+    def lead(rows, t):
+        """log p(x, p_0) less the largest of the others, at x_0 that many deviations from its mean."""
+        x_0 = centre + np.sqrt(S) * t
+        log_s = np.logaddexp(log_r[rows], log_V[rows, :, 0] + A * x_0[:, None])
+        first = D * x_0 + np.logaddexp(log_s[:, 0], log_gain + log_V[rows, 0, 0] + A * x_0)
+        return first - (D * x[rows, 1:] + np.logaddexp(log_s[:, 1:], own[rows, 1:])).max(axis=-1)
+
+    low, high = (np.full(len(x), end) for end in (-RANGE, RANGE))
+    at_low, at_high = (lead(slice(None), end) for end in (low, high))
+    inside = np.flatnonzero((at_low < 0) & (at_high > 0))
+    threshold = np.where(at_low < 0, np.inf, -np.inf)
+    ends = (end[inside] for end in (low, high, at_low, at_high))
+    threshold[inside] = roots(lambda active, t: lead(inside[active], t), *ends)
+    log_Q = np.logaddexp(log_r[:, 1:], own[:, 1:])
+    rises = (C + log_V[:, :1, 0] + log_Q - log_V[:, 1:, 0] - log_r[:, :1] >= -SLACK).all(axis=-1)
+    return np.where(rises, ndtr(-threshold), lead(slice(None), (x[:, 0] - centre) / np.sqrt(S)) > 0)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def line_accuracy(
         at_low = np.concatenate([at_low, values[v, m, k], there])
         at_high = np.concatenate([at_high, there, values[v, m, k + 1]])
 
-    root = _roots(partial(preference, w, n), low, high, at_low, at_high)
+    root = roots(partial(preference, w, n), low, high, at_low, at_high)
     np.add.at(accuracy, (w, n), (np.sign(at_high) - np.sign(at_low)) / 2 * ndtr(-root))
     return accuracy
 
@@ -165,7 +165,7 @@ def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.
     return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)
 
 
-def _roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
+def roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
     """One root in every bracket [a, b] with function values of different sign, to 1e-9: Illinois steps, vectorised.
 
     A false position that keeps an end twice halves the value remembered there. What a kink has kept from settling

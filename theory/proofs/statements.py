@@ -88,7 +88,7 @@ def _exact(value):
 def statements(claim: Claim) -> list[Statement]:
     """The claim's statements, one per case of its whole-numbered axes. Raises NotExpressible with the reason."""
     try:
-        found = [_statement(claim, whole) for whole in _cases(claim)]
+        found = [_statement(claim, whole) for whole in cases(claim)]
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise NotExpressible(" ".join(str(error).split())) from error
     if not found:
@@ -99,7 +99,7 @@ def statements(claim: Claim) -> list[Statement]:
 DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
 
 
-def _cases(claim: Claim) -> list[dict[str, int]]:
+def cases(claim: Claim) -> list[dict[str, int]]:
     whole = {name: axis for name, axis in claim.axes.items() if axis.integer}
     ranges = []
     for name, axis in whole.items():
@@ -111,8 +111,8 @@ def _cases(claim: Claim) -> list[dict[str, int]]:
     return [dict(zip(whole, values, strict=True)) for values in product(*ranges)]
 
 
-def _world(claim: Claim, fixed: dict[str, float], moved: dict[str, Expression]) -> Symbols:
-    """The claim's world as formulas of the coordinates; `fixed` fields are numbers, `moved` replaces variables."""
+def world(claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, Expression]) -> Symbols:
+    """The claim's world as formulas of the coordinates; `fixed` fields are given, `moved` replaces variables."""
     # A bound may use the fields before its own, fixed or not.
     fields = {name: value for name, value in fixed.items() if name not in claim.domain}
     for name in claim.domain:
@@ -133,12 +133,12 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
         raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
     if claim.domain.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("its p_inv is not 1, and the recorded formulas need p_inv = 1")
-    x, later = _world(claim, whole, {}), None
+    x, later = world(claim, whole, {}), None
     if claim.relation in ("increasing", "decreasing"):
         violation, obligation, later = _monotone(claim, whole, x)
         sides = [(violation, obligation)]
     else:
-        sides = _pointwise(claim, x, _slope(claim, whole) if claim.relation == "slope" else _truth(claim, x))
+        sides = pointwise(claim, x, slope(claim, whole) if claim.relation == "slope" else truth(claim, x))
     violations, obligations = zip(*sides, strict=True)
     fields = {name: constant(getattr(x, name)) for name in claim.domain}
     formulas = [*chain(*violations), *fields.values(), *([] if later is None else [later])]
@@ -179,7 +179,7 @@ def _called(function: Any, x: Symbols):
         raise NotExpressible(in_words_of(error)) from error
 
 
-def _truth(claim: Claim, x: Symbols) -> Expression:
+def truth(claim: Claim, x: Symbols) -> Expression:
     """The recorded `Claim.truth`."""
     value, *subtracted = (_quantity(claim, learner, x) for learner in claim.learners)
     return value - subtracted[0] if subtracted else value
@@ -206,13 +206,13 @@ def _quantity(claim: Claim, learner: Learner, x: Symbols) -> Expression:
     }[claim.quantity]
 
 
-def _slope(claim: Claim, whole: dict[str, float]) -> Expression:
+def slope(claim: Claim, whole: dict[str, float]) -> Expression:
     """The log-log slope over the claim's grid."""
-    values = [_truth(claim, _world(claim, {**whole, claim.along: value}, {})) for value in claim.grid]
+    values = [truth(claim, world(claim, {**whole, claim.along: value}, {})) for value in claim.grid]
     return constant(log_slope(claim.grid, np.array(values, object)))
 
 
-def _pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violation, Obligation]]:
+def pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violation, Obligation]]:
     b, tau = constant(_called(claim.prediction, x)), Fraction(claim.tau)
     edge = constant(_called(claim.threshold, x)) if claim.relation == "iff" else b
 
@@ -273,8 +273,8 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
     ends = [constant(b(x) if callable(b) else b) for b in (axis.low, axis.high)]
     if variables(*ends) or any(isinstance(o, Expression) and name in variables(o) for o in others) or name in whole:
         raise NotExpressible(f"its domain in {name!r} depends on other fields, or they on it")
-    later = _world(claim, whole, {name: variable(name) + (1 - variable(name)) * variable(LATER)})
-    here, there = _truth(claim, x), _truth(claim, later)
+    later = world(claim, whole, {name: variable(name) + (1 - variable(name)) * variable(LATER)})
+    here, there = truth(claim, x), truth(claim, later)
     sign = 1 if claim.relation == "increasing" else -1
     allowed = constant(_called(claim.prediction, x))
     if allowed.op != "constant" or allowed.value > 0:

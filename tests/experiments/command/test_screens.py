@@ -52,7 +52,7 @@ def test_a_verdict_is_complete_at_any_width(width):
     assert max(map(len, text.splitlines())) <= width
     assert LONG in text.replace("\n", "")
     assert LONG in shown(
-        claims_table([{**VERDICT, "source": "me", "origin": "own", "untried": None, **DIGEST}]), width
+        claims_table([{**VERDICT, "source": "me", "origin": "own", "quote": "", "untried": None, **DIGEST}]), width
     ).replace("\n", "")
     for part in (VERDICT["statement"], "counter ≥ 0.5", "0.4301, 95% interval 0.42 to 0.44", "p_spu = 0.8, mu_spu = 3"):
         assert part in words(text)

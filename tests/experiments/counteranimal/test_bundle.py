@@ -97,6 +97,19 @@ def test_rare_backgrounds_of_a_class_and_group_are_taken_together(arrays):
     assert len(set(found.background.tolist())) == 4
 
 
+def test_rarity_counts_the_rows_that_are_measured(arrays):
+    """Background 7 of class 1 has 8 counter rows more: enough in the file, too few among the test rows."""
+    label = np.tile([0, 1], 60)
+    group = np.where(np.arange(120) % 4 < 2, "common", "counter")
+    seven = np.flatnonzero((label == 1) & (group == "counter"))[:FEWEST]
+    more = {"image": np.random.default_rng(0).normal(size=(120, 5)), "label": label, "group": group}
+    more["background"] = np.where(np.isin(np.arange(120), seven), 7, np.where(group == "common", label, 1 - label))
+    assert (checked(arrays | more).background == checked(arrays | more).background[seven[0]]).sum() == FEWEST
+    split = np.where(np.arange(120) < 60, "train", "test")
+    found = checked(arrays | more | {"split": split}).background
+    assert found[seven].min() > 2  # not one of the three named
+
+
 def with_row(name, value):
     def change(arrays):
         arrays[name] = np.array(arrays[name], dtype=float)

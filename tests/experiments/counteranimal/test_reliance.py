@@ -148,6 +148,22 @@ def test_training_rows_are_fitted_and_the_others_measured():
     assert 0.7 < logistic["equivalent_correlation"] < 0.97  # T10: supervised heads lie near the data's own p
 
 
+def test_heads_have_not_seen_what_they_answer(monkeypatch):
+    """Labels are independent of 100 coordinates, which 200 fitted rows could learn by heart. Limits are noted."""
+    monkeypatch.setattr(reliance, "FIT_ROWS", 200)
+    monkeypatch.setattr(reliance, "LAW_ROWS", 300)
+    arrays = planted(np.random.default_rng(7), 800, 100)
+    result = embeddings(**arrays | {"image": np.random.default_rng(8).normal(size=(800, 101))})
+    spend(8 * SHARE)
+    for head in result["heads"]:
+        for group in GROUPS:
+            assert abs(head[group] - 0.5) < 0.14  # 5.5 standard errors of 400 answers
+    assert result["notes"][1:] == [
+        "heads are fitted on 200 of 400 rows, drawn with the seed",
+        "the Gaussian law is tested on 300 of 800 rows, drawn with the seed",
+    ]
+
+
 def test_tensors_and_the_seed():
     arrays = planted(np.random.default_rng(6), 600)
     first = embeddings(**arrays)

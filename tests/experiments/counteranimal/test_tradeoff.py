@@ -63,6 +63,10 @@ def test_errors_are_those_of_counts():
         expected = sum(np.cov(cell.T) / len(cell) for cell in cells) / 9
         assert found.covariance[g, :, g, :] == pytest.approx(expected, rel=1e-6)
     assert (found.covariance[0, :, 1, :] == 0).all()
+    # heads that answer alike are not known to be equal; others are nearly as certain as their answers say
+    twins = accuracies(np.hstack([right, right[:, :1]]), label, common)
+    assert twins.lead_error(4, 0) == pytest.approx(np.sqrt(2) / twins.worth)
+    assert found.worth[0] == pytest.approx(9 / sum(1 / n for n in found.photos[:, 0]))
     # a lead's variance, written out
     V, lam = found.covariance, WEIGHTS[77]
     u = np.zeros((2, 4))

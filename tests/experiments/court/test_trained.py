@@ -120,18 +120,21 @@ def as_said(claim: TrainedClaim, off: float) -> str:
                 bridge = [0.5] * models
                 rows.append({"prompt": prompt, "group": group, "predicted": 0.5, "models": values, "bridge": bridge})
                 first = first and not spoken_of
-        cases.append({"rows": rows, "diverged": [], "recipe": {"steps": 1, "batch_size": 2}})
+        given = {"world": case.world.model_dump(), "recipe": {"steps": 1, "batch_size": 2}}
+        cases.append({"rows": rows, "diverged": [], **given})
     return verdict_of(claim, cases, 0, 1.0).verdict
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_every_claim_has_a_false_twin(name):
-    """The rows are three tolerances (or deviations) on the true side of the claim, then on the false side."""
+    """The rows are three tolerances (or deviations) on the true side of the claim, then on the false side.
+
+    Equal accuracies have p' = 1/2, and the counter group being ahead means less.
+    """
     claim = CLAIMS[name]
     far = min(3 * max(claim.tolerance, claim.spread), 0.45)  # accuracies stay in [0, 1]
-    true, false = {"misses": (claim.tolerance + far, 0.0), "ahead": (claim.margin + far, claim.margin - far)}.get(
-        claim.says, (0.0, far)
-    )
+    sides = {"misses": (claim.tolerance + far, 0.0), "ahead": (claim.margin + far, claim.margin - far)}
+    true, false = {**sides, "placed": (0.0, -far)}.get(claim.says, (0.0, far))
     beyond = claim.clustered and claim.says == "alike"  # 64 clustered models give bounds of .10, not .05
     assert as_said(claim, true) == ("undecided" if beyond else "supported")
     assert as_said(claim, false) == "contradicted"

@@ -22,8 +22,10 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
     """The violation is known up to noise that falls with replicates, and undefined in a quarter of the domain."""
     calls = []
 
-    def pilot(claim, point, replicates, seed, number):
-        p, mu = point["p_spu"], point["mu_spu"]
+    def pilot(claim, points, replicates, seed, number):
+        return np.array([noisy(point["p_spu"], point["mu_spu"], replicates, number) for point in points])
+
+    def noisy(p, mu, replicates, number):
         value = np.nan if mu < 0.5 else -((p - 0.8) ** 2) - (mu - 1.3) ** 2
         calls.append((number, value))
         return value + np.random.default_rng([number, int(1e9 * p)]).standard_normal() / replicates

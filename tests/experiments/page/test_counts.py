@@ -47,6 +47,15 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
     assert counts(verdicts("supported")) == ["Of 1 published statement 1 holds: 1 was tried in this run."]
 
 
+def test_a_part_of_the_claims_about_a_sentence_is_said_to_be_one():
+    (lemma,) = (claim for claim in CLAIMS if claim.id == "wang-lemma-d3")
+    (first, *_) = (claim for claim in CLAIMS if claim.sentence == "xue-superior-accuracy")
+    whole, part = ({**words_of(claim), "verdict": "supported", "search_evaluations": 1} for claim in (lemma, first))
+    assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 3 claims"]
+    (sentence,) = counts([whole, part])
+    assert sentence.endswith("tried in this run. Of 1 only some claims were tried.")
+
+
 def test_readings_stand_side_by_side():
     always, some = (
         {"claim": f"{family}/a", "quantifier": q} for family, q in (("one", "always"), ("two", "somewhere"))

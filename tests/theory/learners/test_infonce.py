@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import worlds_with
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from simulator.world import Attribute, World, Worlds, latent_prompts
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.learners.contour import contour_accuracy
-from theory.learners.infonce import SPACINGS, infonce_accuracy
+from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
 from theory.learners.pmi import prompt_mixture
 
@@ -343,6 +343,36 @@ def test_sampled_worlds_match_drawn_images(world, prompt):
         accuracy = pair(got)[group]
         spread = np.hypot(np.sqrt(accuracy * (1 - accuracy) / n), (high - low) / 4.26)
         assert abs(right.mean() - accuracy) < 5 * spread
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields"),
+    [
+        ("name", {"p_inv": 0.8}),
+        ("name", {"classes": 4, "p_inv": 0.2, "mention_inv": 0.5, "mention_spu": 0.3, "sigma_xi_text": 2.0}),
+        ("name", {"mu_inv": -1.5, "mu_spu": -2.0, "p_spu": 0.1}),
+        ("name", {"attribute": (Attribute(p=0.7, mention=0.6),)}),
+        ("name", {"sigma_xi_text": 0.0}),
+        ("name", {"sigma_inv": 0.0, "sigma_xi": 8.0}),
+        ("mean", {"classes": 4, "p_inv": 0.8}),
+        ("mean", {"p_spu": 0.1, "sigma_xi_text": 2.0}),
+        ("background", {"attribute": (Attribute(p=0.7),)}),
+    ],
+)
+def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
+    """The whole density, a little below and above the threshold that the chance implies."""
+    worlds = Worlds.of(World(**{"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_xi": 4.0, **fields}))
+    texts, S = latent_prompts(worlds, prompt), worlds.scale**2 + worlds.nu_image
+    code = np.arange(len(S)) % 2  # the object is the label's, the background another class's
+    image = np.random.default_rng(0).standard_normal((200, len(S), worlds.class_count)) * np.sqrt(S)[:, None]
+    image[:, np.arange(len(S)), code] += worlds.mean
+    deviations = -ndtri(_chance_by_object(worlds, texts, image, code))
+    known = np.abs(deviations) < 6
+    assert known.mean() > 0.4
+    for step in (-1e-6, 1e-6):
+        image[:, 0, 0] = worlds.mean[0] + np.sign(worlds.mean[0]) * np.sqrt(S[0]) * (deviations + step)
+        decided = log_density(image[known, None], texts, worlds).argmax(axis=-1) == 0
+        assert np.all(decided == (step > 0))
 
 
 def test_every_class_has_the_same_text_density():

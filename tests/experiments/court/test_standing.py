@@ -1,0 +1,166 @@
+"""Measured p', r and effective robustness: bounds against a grid of the rectangle, the even images, planted claims."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from stattest import SHARE, spend
+
+from experiments.court import measurement
+from experiments.court.measurement import measure, plan_at
+from experiments.court.standing import StandingSample, Term, even_sample, values_at
+from experiments.court.trial import judge
+from experiments.finite_samples import EVEN, even_accuracies
+from experiments.inference import Sample
+from simulator.accuracy import Accuracy
+from simulator.world import World
+from theory.claims.claim import STANDINGS, Axis, Claim
+from theory.learners import Bayes, InfoNCE, LeastSquares
+
+HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=0.75 * 2**0.5, dim_image=2, dim_text=2)
+BOX = {
+    "p_spu": Axis(0.7, 0.9),
+    "mu_spu": Axis(1.0, 2.0),
+    "sigma_xi": HEADLINE.sigma_xi,
+    "dim_image": 2,
+    "dim_text": 2,
+}
+
+
+def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
+    family = {"against": "least-squares"} if quantity == "effective-robustness" else {}
+    fixed = {"id": "test", "source": "test", "statement": "", "domain": BOX, "subject": "infonce"}
+    return Claim(**{**fixed, "quantity": quantity, "relation": relation, **family, **fields})
+
+
+def sample(quantity: str, common, counter, sign: int = 1, **fields) -> StandingSample:
+    groups = (Sample(common, normal=True, support=(0, 1)), Sample(counter, normal=True, support=(0, 1)))
+    return StandingSample(claim(quantity, **fields), [Term(sign, HEADLINE, groups)], len(common))
+
+
+@pytest.mark.parametrize("quantity", STANDINGS)
+def test_bounds_are_the_extremes_over_the_rectangle_of_mean_accuracies(quantity):
+    rng = np.random.default_rng(0)
+    measured = sample(quantity, rng.normal(0.9, 0.01, 12), rng.normal(0.6, 0.01, 12))
+    (c_L, c_U), (k_L, k_U) = (group.bounds(0.02 / 4) for group in measured.terms[0].groups)
+    c, k = (x.ravel() for x in np.meshgrid(np.linspace(c_L, c_U, 9), np.linspace(k_L, k_U, 9)))
+    values = values_at(measured.claim, HEADLINE, Accuracy(c, k))
+    assert measured.bounds(0.02) == pytest.approx((values.min(), values.max()), abs=1e-9)
+    assert values.min() < measured.mean < values.max()
+    turned = StandingSample(measured.claim, [measured.terms[0]._replace(sign=-1)], 12)
+    assert turned.bounds(0.02) == pytest.approx((-values.max(), -values.min()), abs=1e-9)
+
+
+def test_a_shortfall_below_zero_shows_itself():
+    """No classifier has these accuracies in this world: the Bayes rule's and half a point more."""
+    c, k = (float(x) + 0.005 for x in Bayes().accuracy(HEADLINE))
+    low, high = sample("shortfall", np.full(9, c), np.full(9, k)).bounds(0.01)
+    assert (low, high) == pytest.approx((-0.005, -0.005), abs=1e-8)
+
+
+def test_where_a_curve_is_flat_the_bounds_are_as_wide_as_possible():
+    silent = HEADLINE.model_copy(update={"mu_spu": 0.0})
+    found = sample("equivalent-correlation", np.full(9, 0.8), np.full(9, 0.8))
+    unknown = StandingSample(found.claim, [found.terms[0]._replace(world=silent)], 9)
+    assert unknown.bounds(0.01) == (0, 1)
+    assert unknown.size_needed(0.1, 0.01, 0.05) == np.inf
+
+
+@pytest.mark.parametrize("quantity", STANDINGS)
+def test_the_size_needed_brings_the_bounds_within_the_gap(quantity):
+    rng, gap = np.random.default_rng(1), 0.02
+    size = int(sample(quantity, rng.normal(0.9, 0.05, 64), rng.normal(0.6, 0.05, 64)).size_needed(gap, 0.01, 0.05))
+    found = sample(quantity, rng.normal(0.9, 0.05, size), rng.normal(0.6, 0.05, size))
+    low, high = found.bounds(0.01)
+    assert found.mean - low < gap
+    assert high - found.mean < gap
+
+
+@pytest.mark.parametrize("relation", ["increasing", "decreasing"])
+def test_differences_along_a_parameter_and_between_learners_have_the_signs_of_the_truth(relation):
+    """The mean of the measured value is the truth, and its bounds contain it."""
+    point = {"p_spu": 0.8, "mu_spu": 1.2, **{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")}}
+    rising = claim("equivalent-correlation", relation, along="p_spu", subject="linear", against="least-squares")
+    found = measure(plan_at(rising, {**point, "p_spu_later": 0.9}), 8, 0)
+    early, late = (float(rising.truth(plan_at(claim("shortfall"), {**point, "p_spu": p}).here)[0]) for p in (0.8, 0.9))
+    truth = early - late if relation == "increasing" else late - early
+    assert found.mean == pytest.approx(truth, abs=1e-4)
+    low, high = found.bounds(0.001)
+    assert low < truth < high
+
+
+@pytest.mark.parametrize("p_inv", [1.0, 0.8])
+def test_even_images_have_the_accuracies_of_the_closed_form(p_inv):
+    world = HEADLINE.model_copy(update={"p_inv": p_inv})
+    for learner in (InfoNCE("name"), Bayes()):
+        replicates = even_accuracies(learner, world, 0, "test", range(64))
+        off = (replicates.mean(axis=0) - [*map(float, learner.accuracy(world))]) / (replicates.std(axis=0, ddof=1) / 8)
+        spend(SHARE)
+        assert np.abs(off).max() < stats.t.isf(SHARE / 8, 63)
+        assert replicates.std(axis=0).max() < 0.006 < np.sqrt(0.7 * 0.3) / EVEN / 2  # less than half of drawn images
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("learner", "fields"),
+    [
+        (InfoNCE("name"), {}),
+        (
+            Bayes(),
+            {"mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.7, "sigma_xi": 0.5},
+        ),  # the most skewed one
+        (InfoNCE("mean"), {"p_spu": 0.95, "mu_spu": 2.5, "sigma_inv": 0.5, "sigma_spu": 0.3, "sigma_xi": 0.5}),  # rare
+    ],
+)
+def test_bounds_of_even_images_miss_no_more_often_than_twice_their_tail(learner, fields):
+    """`SPARED` makes up for the factor of two; 32 sets per sample, 250 samples per tail."""
+    world = HEADLINE.model_copy(update=fields)
+    truth, samples, tail = np.array([*map(float, learner.accuracy(world))]), 250, 0.02
+    sets = (even_accuracies(learner, world, 0, "c", range(32 * i, 32 * i + 32)) for i in range(samples))
+    bounds = np.array([[even_sample(rates).bounds(tail) for rates in rows.T] for rows in sets])
+    missed = (bounds[..., 0] > truth).sum(axis=0), (bounds[..., 1] < truth).sum(axis=0)
+    spend(SHARE)
+    assert np.max(missed) <= stats.binom.isf(SHARE / 4, samples, 2 * tail)
+
+
+def shifted(quantity: str, learner, shift: float):
+    own = claim(quantity, subject=learner)
+    return lambda w: own.truth(w) + shift
+
+
+@pytest.mark.parametrize(
+    ("quantity", "subject", "shift", "verdict"),
+    [
+        ("shortfall", LeastSquares(), -2, "supported"),
+        ("effective-robustness", "linear", 0, "supported"),
+        ("effective-robustness", InfoNCE("name"), 1.5, "contradicted"),
+        pytest.param("shortfall", LeastSquares(), 1.5, "contradicted", marks=pytest.mark.deep),
+        pytest.param("effective-robustness", "linear", 1.5, "contradicted", marks=pytest.mark.deep),
+        pytest.param("effective-robustness", InfoNCE("name"), -2, "supported", marks=pytest.mark.deep),
+        pytest.param("equivalent-correlation", InfoNCE("name"), -2, "supported", marks=pytest.mark.deep),
+        pytest.param("equivalent-correlation", InfoNCE("name"), 1.5, "contradicted", marks=pytest.mark.deep),
+        pytest.param("shortfall", InfoNCE("mean"), -2, "supported", marks=pytest.mark.deep),
+        pytest.param("shortfall", InfoNCE("mean"), 1.5, "contradicted", marks=pytest.mark.deep),
+    ],
+)
+def test_planted_claims(quantity, subject, shift, verdict):
+    """The quantity is at least its closed form less two tolerances, and plus one and a half."""
+    shift *= claim(quantity).tau
+    found = judge(claim(quantity, subject=subject, prediction=shifted(quantity, subject, shift)), quick=True)
+    assert found.verdict == verdict, found.reason
+
+
+@pytest.mark.deep
+def test_a_share_of_trainings_is_about_single_trainings():
+    """Every training of linear CLIP on 50 pairs falls short of the ideal classifier, and most by more than .005."""
+    fields = {"subject": "linear", "n": 50, "share": 0.95}
+    domain = {**{name: BOX[name] for name in ("sigma_xi", "dim_image", "dim_text")}, "p_spu": 0.9, "mu_spu": 1.5}
+    assert judge(claim("shortfall", domain=domain, **fields), quick=True).verdict == "supported"
+    near = claim("shortfall", "<=", domain=domain, **fields)
+    assert judge(near, quick=True).verdict == "contradicted"
+
+
+def test_a_verdict_names_the_route_and_rests_on_enough_sets(monkeypatch):
+    found = judge(claim("shortfall", ">=", domain={**BOX, "p_spu": 0.9, "mu_spu": 1.5}), quick=True)
+    assert (found.route, found.replicates >= measurement.FEWEST_EVEN) == ("even images", True)
+    assert found.n == found.replicates * EVEN**2
+    assert found.interval[0] < found.measured < found.interval[1]

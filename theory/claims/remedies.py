@@ -1,0 +1,212 @@
+"""What papers say about captions that do not fit, about shortcuts, and about what helps against them.
+
+As in `related_work`, only abstracts were read, and the domains are ours. A paper's remedy becomes a closed form here:
+    mismatch                    captions of other pairs (T11)
+    LinearCLIP(projected=True)  embeddings without the background's direction, balanced towers (T12)
+    LinearCLIP(embed_dim=1)     the narrowest embedding (T7)
+    interpolated weights        M = (M_0 + M_1)/2 of two linear critics. M is affine in the correlation, so halfway
+                                between no correlation and p it is the critic trained at (1/2 + p)/2.
+"""
+
+from theory.claims.claim import Axis, Claim
+from theory.claims.common import BARE, INFONCE_NAME, LINEAR_BOTH, LINEAR_NAME, MODERATE, PAPER_WORLD
+from theory.claims.sentences import (
+    COROLLARY,
+    MISALIGNED_DEGRADE,
+    OMITTED_NOT_LEARNED,
+    PROJECTING_SUFFICES,
+    SUPERIOR_ACCURACY,
+    TARGET_KEPT,
+    WEIGHTS_HELP_SHIFT,
+    WIDER_HELPS,
+)
+from theory.claims.xue import CONDITIONS
+from theory.learners import LinearCLIP, MaxMargin
+from theory.published import XUE
+
+OURS = "the domain is ours"
+COUNTER = r"\mathrm{Acc}(a\neq y)"
+PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed_dim=1)
+MATCHED_30 = 0.8163  # balanced accuracy on 30 matched pairs: the exact law's mean over 40,000 trainings, to .0003
+SPURIOUS = {**MODERATE, "p_spu": Axis(0.6, 0.95)}
+
+
+def fine_tuned(x, learner: LinearCLIP = LINEAR_NAME):
+    """Accuracies after training at p, for a world x at (1/2 + p)/2."""
+    return learner.accuracy(x.replace(p_spu=2 * x.p_spu - 0.5))
+
+
+CLAIMS = [
+    *(
+        Claim(
+            id=f"xue-corollary/{quantity}",
+            question="supervised",
+            source=f"{XUE}, corollary as [W] quotes it; the limits are within .01 and .999 here",
+            **COROLLARY.printed,
+            statement=f"At mu_spu = sigma_inv = 1, as sigma_spu goes to 0 and p_spu to 1, the {quantity} accuracy of "
+            f"linear CLIP is {round(100 * limit)} % (name prompt).",
+            formula=rf"\mathrm{{Acc}}_{{\mathrm{{{quantity}}}}}\to {limit}",
+            quantity=quantity,
+            relation="=",
+            domain={**BARE, "mu_spu": 1.0, "sigma_inv": 1.0, "sigma_spu": Axis(0.0, 0.01), "p_spu": Axis(0.999, 1.0)},
+            prediction=lambda x, limit=limit: limit,
+        )
+        for quantity, limit in (("counter", 0.69), ("balanced", 0.81))
+    ),
+    Claim(
+        id="more-robust-than-maximum-margin",
+        question="supervised",
+        source=f"{XUE} v2, abstract; supervised is the maximum margin in many dimensions, as reviews say; the counter "
+        "group and the conditions' numbers are ours",
+        **SUPERIOR_ACCURACY.reading,
+        statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as the maximum "
+        "margin (name prompt).",
+        formula=rf"{COUNTER}_{{\mathrm{{CLIP}}}}\geq{COUNTER}_{{\mathrm{{margin}}}}",
+        quantity="counter",
+        relation=">=",
+        domain=CONDITIONS,
+        prediction=lambda x: (
+            MaxMargin().accuracy(x).counter
+        ),  # by its law: the limit of many dimensions cannot be drawn
+    ),
+    Claim(
+        id="misaligned/few-pairs",
+        question="pairs",
+        source="Sun et al. 2025, abstract; linear towers on 30 pairs, balanced accuracy and the domain are ours",
+        **MISALIGNED_DEGRADE.reading,
+        statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
+        "accurate than without such captions (p_spu = .9, mu_spu = 1, name prompt).",
+        formula=r"\mathbb{E}\,\mathrm{Acc}_{.8}(n=30)\leq\mathbb{E}\,\mathrm{Acc}_0(n=30)",
+        quantity="balanced",
+        relation="<=",
+        domain={**BARE, "p_spu": 0.9, "mu_spu": 1.0, "mismatch": 0.8},
+        prediction=lambda x: MATCHED_30,
+        n=30,
+    ),
+    Claim(
+        id="misaligned/unlimited-pairs",
+        question="pairs",
+        source="Sun et al. 2025, abstract; unlimited pairs, a point of accuracy and the domain are ours",
+        **MISALIGNED_DEGRADE.reading,
+        statement="If at least a fifth of the captions belong to other pairs, linear CLIP loses a point of balanced "
+        "accuracy even on unlimited pairs (name prompt).",
+        formula=r"\epsilon\geq .2:\ \mathrm{Acc}_\epsilon\leq\mathrm{Acc}_0-.01",
+        quantity="balanced",
+        relation="<=",
+        domain={**SPURIOUS, "mismatch": Axis(0.2, 0.9)},
+        prediction=lambda x: LINEAR_NAME.accuracy(x.replace(mismatch=0.0)).balanced - 0.01,
+    ),
+    Claim(
+        id="mismatch-leaves-reliance",
+        question="pairs",
+        source="soberclip T11",
+        statement="Captions of other pairs do not change linear CLIP's reliance on the background, however many they "
+        "are (name prompt, unlimited pairs).",
+        formula=r"t_\epsilon=t_0",
+        quantity="reliance",
+        relation="=",
+        domain={**SPURIOUS, "mismatch": Axis(0.0, 0.9)},
+        prediction=lambda x: x.mu_spu * (2 * x.p_spu - 1) / (1 + x.sigma_inv**2),
+    ),
+    *(
+        Claim(
+            id=f"projecting-suffices/{which}",
+            question="mitigations",
+            source="Chuang et al., arXiv 2302.00070 v2, abstract; balanced linear towers, the drop and "
+            "the domain are ours",
+            **PROJECTING_SUFFICES.reading,
+            statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
+            f"from the common to the counter group, {words}.",
+            formula=r"\mathrm{drop}\leq 0",
+            quantity="drop",
+            relation="<=",
+            domain={**SPURIOUS, **mentions},
+            subject=PROJECTED,
+        )
+        for which, words, mentions in (
+            ("full-captions", "if captions mention everything", {}),
+            (
+                "any-captions",
+                "however often captions mention either",
+                {"mention_inv": Axis(0.3, 1.0), "mention_spu": Axis(0.3, 1.0)},
+            ),
+        )
+    ),
+    Claim(
+        id="projecting-beats-leaving-out",
+        question="mitigations",
+        source="soberclip T12",
+        statement="With full captions, linear CLIP without the background's direction is at least as accurate on the "
+        "counter group as asked by the bare class name, which only leaves the word out.",
+        formula=rf"{COUNTER}_{{\mathrm{{projected}}}}\geq{COUNTER}_{{\mathrm{{name}}}}",
+        quantity="counter",
+        relation=">=",
+        domain=SPURIOUS,
+        subject=PROJECTED,
+        against=LINEAR_NAME,
+    ),
+    *(
+        Claim(
+            id=f"omitted-not-learned/{learner.name}",
+            question="prompts",
+            source=f"Cai et al., arXiv 2504.10143 v6, abstract; {learner.words}, a drop of two points and "
+            "the domain are ours",
+            **OMITTED_NOT_LEARNED.reading,
+            statement=f"If captions never mention the background and images have little noise, {learner.words} drops "
+            "by at most two points from the common to the counter group (name prompt).",
+            formula=r"\pi_{\mathrm{spu}}=0:\ \mathrm{drop}\leq .02",
+            quantity="drop",
+            relation="<=",
+            domain={**BARE, "sigma_xi": 0.01, "p_spu": Axis(0.6, 0.95), "mu_spu": Axis(0.5, 3.0), "mention_spu": 0.0},
+            prediction=lambda x: 0.02,
+            subject=learner,
+        )
+        for learner in (INFONCE_NAME, LINEAR_NAME)
+    ),
+    *(
+        Claim(
+            id=f"wider-relies-less/{learner.prompt}",
+            question="background",
+            source="Xue et al. 2023, arXiv 2305.16536 v2, abstract; linear towers on images and captions, reliance "
+            "and the domain are ours",
+            **WIDER_HELPS.reading,
+            statement="Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a "
+            f"feature ({learner.prompt} prompt).",
+            formula=r"t\leq t_{h=1}",
+            quantity="reliance",
+            relation="<=",
+            domain={**PAPER_WORLD, "p_spu": Axis(0.6, 0.95), "sigma_spu": Axis(0.1, 2.0)},
+            subject=learner,
+            against=NARROW,
+        )
+        for learner in LINEAR_BOTH
+    ),
+    Claim(
+        id="interpolated-weights/shift",
+        question="mitigations",
+        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and "
+        "the domain are ours",
+        **WEIGHTS_HELP_SHIFT.reading,
+        statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
+        "one, the counter accuracy is at least that of the latter (name prompt).",
+        formula=rf"{COUNTER}_{{(M_0+M_1)/2}}\geq{COUNTER}_{{M_1}}",
+        quantity="counter",
+        relation=">=",
+        domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)},
+        prediction=lambda x: fine_tuned(x).counter,
+    ),
+    Claim(
+        id="interpolated-weights/target",
+        question="mitigations",
+        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, a point of common accuracy "
+        "and the domain are ours",
+        **TARGET_KEPT.reading,
+        statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
+        "one, the common accuracy is at most a point lower than that of the latter (name prompt).",
+        formula=r"\mathrm{Acc}(a=y)_{(M_0+M_1)/2}\geq\mathrm{Acc}(a=y)_{M_1}-.01",
+        quantity="common",
+        relation=">=",
+        domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)},
+        prediction=lambda x: fine_tuned(x).common - 0.01,
+    ),
+]

@@ -1,0 +1,132 @@
+(* soberclip: what the claims' files share: Phi, the normal distribution function, and how to see signs. *)
+From Coq Require Export Reals Lra Psatz.
+From Coquelicot Require Import Coquelicot.
+From Interval Require Export Tactic.
+Open Scope R_scope.
+
+Ltac nonneg := first [ lra | lazymatch goal with
+  | H : 0 <= ?a |- 0 <= ?a => exact H
+  | |- 0 <= _ + _ => apply Rplus_le_le_0_compat; nonneg
+  | |- 0 <= _ * _ => apply Rmult_le_pos; nonneg
+  | |- 0 <= _ / _ => apply Rdiv_le_0_compat; [nonneg | positive]
+  | |- 0 <= _ ^ 2 => apply pow2_ge_0
+  | |- 0 <= _ ^ _ => apply pow_le; nonneg
+  end ]
+with positive := first [ lra | lazymatch goal with
+  | |- 0 < _ + _ => first [ apply Rplus_lt_le_0_compat; [positive | nonneg]
+                          | apply Rplus_le_lt_0_compat; [nonneg | positive] ]
+  | |- 0 < _ * _ => apply Rmult_lt_0_compat; positive
+  | |- 0 < _ / _ => apply Rdiv_lt_0_compat; positive
+  | |- 0 < _ ^ _ => apply pow_lt; positive
+  | |- 0 < sqrt _ => apply sqrt_lt_R0; positive
+  end | nra ].
+
+Ltac nonzero := first [ apply Rgt_not_eq; unfold Rgt; positive | apply Rlt_not_eq; lra ].
+
+Definition phi (x : R) : R := exp (- x ^ 2 / 2) / sqrt (2 * PI).
+
+(* The integral of phi from minus infinity to 0 is 1/2. *)
+Definition Phi (x : R) : R := 1 / 2 + RInt phi 0 x.
+
+Lemma phi_continuous x : continuous phi x.
+Proof. apply (@ex_derive_continuous R_AbsRing R_NormedModule). unfold phi. auto_derive. auto. Qed.
+
+Lemma phi_integrable a b : ex_RInt phi a b.
+Proof. apply (@ex_RInt_continuous R_CompleteNormedModule). intros. apply phi_continuous. Qed.
+
+Lemma phi_positive x : 0 <= phi x.
+Proof. unfold phi. apply Rlt_le, Rdiv_lt_0_compat; [apply exp_pos|]. apply sqrt_lt_R0. generalize PI_RGT_0. lra. Qed.
+
+Lemma phi_at_most x : phi x <= 2 / 5.
+Proof. unfold phi.
+  assert (0 < exp (- x ^ 2 / 2) <= 1).
+  { split. apply exp_pos. rewrite <- exp_0. assert (- x ^ 2 / 2 <= 0) by nra.
+    destruct (Rle_lt_or_eq_dec _ _ H) as [l | ->]; [apply Rlt_le, exp_increasing, l | apply Rle_refl]. }
+  assert (5 / 2 <= sqrt (2 * PI)) by interval.
+  assert (0 < / sqrt (2 * PI) <= 2 / 5).
+  { split. apply Rinv_0_lt_compat; lra. replace (2 / 5) with (/ (5 / 2)) by field. apply Rinv_le_contravar; lra. }
+  unfold Rdiv. nra. Qed.
+
+Lemma Phi_difference a b : Phi b - Phi a = RInt phi a b.
+Proof. unfold Phi. rewrite <- (RInt_Chasles phi 0 a b) by apply phi_integrable. unfold plus; simpl. lra. Qed.
+
+Lemma Phi_increasing a b : a <= b -> Phi a <= Phi b.
+Proof. intros. enough (0 <= RInt phi a b) by (rewrite <- Phi_difference in H0; lra).
+  apply RInt_ge_0; auto using phi_integrable. intros. apply phi_positive. Qed.
+
+Lemma Phi_slope a b : a <= b -> Phi b - Phi a <= 2 / 5 * (b - a).
+Proof. intros. rewrite Phi_difference.
+  replace (2 / 5 * (b - a)) with (RInt (fun _ => 2 / 5) a b)
+    by (rewrite RInt_const; unfold scal; simpl; unfold mult; simpl; lra).
+  apply RInt_le; auto using phi_integrable, ex_RInt_const. intros. apply phi_at_most. Qed.
+
+Lemma Phi_within a b t : 0 <= t -> a - b <= 5 / 2 * t -> Phi a - Phi b <= t.
+Proof. intros. destruct (Rle_dec a b) as [l | n].
+  - apply Phi_increasing in l. lra.
+  - assert (Phi a - Phi b <= 2 / 5 * (a - b)) by (apply Phi_slope; lra). lra. Qed.
+
+Lemma Phi_below a b t : 0 <= t -> a - b <= 0 -> Phi a - Phi b <= t.
+Proof. intros. assert (Phi a <= Phi b) by (apply Phi_increasing; lra). lra. Qed.
+
+Lemma Phi_0 : Phi 0 = 1 / 2.
+Proof. unfold Phi. rewrite RInt_point. unfold zero; simpl. lra. Qed.
+
+Lemma in_unit a b x : a <= x <= b -> exists u, 0 <= u <= 1 /\ x = a + (b - a) * u.
+Proof. intros. destruct (Req_dec a b) as [-> | n].
+  - exists 0. lra.
+  - exists ((x - a) / (b - a)). split; [|field; lra].
+    split; [apply Rdiv_le_0_compat; lra|]. apply (Rmult_le_reg_r (b - a)); [lra|].
+    unfold Rdiv. rewrite Rmult_assoc, Rinv_l; lra. Qed.
+
+Lemma same_score c n1 q1 n2 q2 : 0 < c -> 0 < q2 -> n1 = c * n2 -> q1 = c ^ 2 * q2 -> n1 / sqrt q1 = n2 / sqrt q2.
+Proof. intros Hc Hq -> ->. rewrite sqrt_mult_alt by nra. rewrite sqrt_pow2 by lra.
+  assert (0 < sqrt q2) by (apply sqrt_lt_R0; lra). field. lra. Qed.
+
+(* A linear rule with the weights u > 0 and w on the animal and the background has the counter score
+   (u a - w b)/sqrt(u^2 S + w^2 T). It falls in the reliance t = w/u. *)
+Lemma T1_reliance a b S T t t' : 0 <= a -> 0 <= b -> 0 < S -> 0 <= T -> 0 <= t <= t' ->
+  (a - t' * b) / sqrt (S + t' ^ 2 * T) <= (a - t * b) / sqrt (S + t ^ 2 * T).
+Proof. intros Ha Hb HS HT Ht.
+  assert (Hq : 0 < S + t ^ 2 * T) by (assert (0 <= t ^ 2 * T) by (apply Rmult_le_pos; [apply pow2_ge_0|lra]); lra).
+  assert (Hr : S + t ^ 2 * T <= S + t' ^ 2 * T).
+  { assert (t ^ 2 <= t' ^ 2) by (apply pow_incr; lra). nra. }
+  set (q := S + t ^ 2 * T) in *. set (r := S + t' ^ 2 * T) in *.
+  assert (Hsq : 0 < sqrt q) by (apply sqrt_lt_R0; lra).
+  assert (Hsr : sqrt q <= sqrt r) by (apply sqrt_le_1_alt; lra).
+  assert (Hm : t * b <= t' * b) by nra.
+  apply (Rmult_le_reg_r (sqrt q * sqrt r)); [nra|].
+  replace ((a - t' * b) / sqrt r * (sqrt q * sqrt r)) with ((a - t' * b) * sqrt q) by (field; lra).
+  replace ((a - t * b) / sqrt q * (sqrt q * sqrt r)) with ((a - t * b) * sqrt r) by (field; lra).
+  destruct (Rle_dec 0 (a - t * b)) as [l | n].
+  - nra.
+  - enough ((t * b - a) * sqrt r <= (t' * b - a) * sqrt q) by lra.
+    apply Rsqr_incr_0_var; [|nra]. unfold Rsqr.
+    replace ((t * b - a) * sqrt r * ((t * b - a) * sqrt r)) with ((t * b - a) ^ 2 * (sqrt r * sqrt r)) by ring.
+    replace ((t' * b - a) * sqrt q * ((t' * b - a) * sqrt q)) with ((t' * b - a) ^ 2 * (sqrt q * sqrt q)) by ring.
+    rewrite !sqrt_sqrt by lra. unfold q, r.
+    assert ((t * b - a) ^ 2 * S <= (t' * b - a) ^ 2 * S) by (apply Rmult_le_compat_r; [lra | apply pow_incr; lra]).
+    assert (((t * b - a) * t') ^ 2 * T <= ((t' * b - a) * t) ^ 2 * T).
+    { apply Rmult_le_compat_r; [lra|]. apply pow_incr. split; [apply Rmult_le_pos; lra | nra]. }
+    nra. Qed.
+
+Lemma T1 a b S T u w u' w' : 0 <= a -> 0 <= b -> 0 < S -> 0 <= T -> 0 < u -> 0 < u' -> 0 <= w -> 0 <= w' ->
+  w * u' <= w' * u ->
+  (u' * a - w' * b) / sqrt (u' ^ 2 * S + w' ^ 2 * T) - (u * a - w * b) / sqrt (u ^ 2 * S + w ^ 2 * T) <= 0.
+Proof. intros.
+  assert (Hq : forall s, 0 < S + s ^ 2 * T) by (intros; assert (0 <= s ^ 2 * T) by nonneg; lra).
+  rewrite (same_score u' (u' * a - w' * b) (u' ^ 2 * S + w' ^ 2 * T) (a - w' / u' * b) (S + (w' / u') ^ 2 * T)); [|lra|apply Hq|field; lra|field; lra].
+  rewrite (same_score u (u * a - w * b) (u ^ 2 * S + w ^ 2 * T) (a - w / u * b) (S + (w / u) ^ 2 * T)); [|lra|apply Hq|field; lra|field; lra].
+  enough ((a - w' / u' * b) / sqrt (S + (w' / u') ^ 2 * T) <= (a - w / u * b) / sqrt (S + (w / u) ^ 2 * T)) by lra.
+  apply T1_reliance; try assumption. split; [nonneg|].
+  apply (Rmult_le_reg_r (u * u')); [nra|].
+  replace (w / u * (u * u')) with (w * u') by (field; lra).
+  replace (w' / u' * (u * u')) with (w' * u) by (field; lra). assumption. Qed.
+
+Lemma score_sign n q : 0 < q -> n <= 0 -> n / sqrt q <= 0.
+Proof. intros. assert (0 < / sqrt q) by (apply Rinv_0_lt_compat, sqrt_lt_R0, H). unfold Rdiv. nra. Qed.
+
+Lemma same_sign f w : 0 < w -> f / w <= 0 -> f <= 0.
+Proof. intros. replace f with (f / w * w) by (field; lra). nra. Qed.
+
+Lemma quotient_sign n d : 0 <= n -> 0 < d -> - (n / d) <= 0.
+Proof. intros. assert (0 <= n / d) by (apply Rdiv_le_0_compat; assumption). lra. Qed.
