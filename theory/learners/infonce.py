@@ -178,14 +178,17 @@ def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray
     nu_I, nu_T, S = worlds.nu_image, worlds.nu_text, variance + worlds.nu_image
     d = variance * (nu_I + nu_T) + nu_I * nu_T
     A, C, D = mu * nu_T / d, mu * nu_I * q / d, variance * q / d
-    log_V = np.zeros(())  # (N, y, c)
+    log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same
     for b in range(1, len(worlds.mean)):
-        density = block_log_density(*np.broadcast_arrays(image[:, None, b], texts[:, b]), worlds, b)
+        prompts = texts[:, b] if (texts[:, b] != texts[0, b]).any() else texts[:1, b]
+        density = block_log_density(*np.broadcast_arrays(image[:, None, b], prompts), worlds, b)
         log_V = log_V + attribute_log_density(density, worlds.agreement[b])
     log_V = attribute_log_density(log_V, worlds.agreement[0])
     x, K = np.sign(worlds.mean[0]) * image[:, 0], worlds.class_count
     terms = log_V + A * x[:, None]
     log_r = np.logaddexp.reduce(terms[..., 1:], axis=-1)
+    log_V, terms = (np.broadcast_to(each, (len(x), K, K)) for each in (log_V, terms))
+    log_r = np.broadcast_to(log_r, x.shape)
     with np.errstate(divide="ignore"):
         log_gain = C + np.log(-np.expm1(-C))  # log(e^C - 1)
     own = log_gain + terms[:, np.arange(K), np.arange(K)]

@@ -138,7 +138,7 @@ def test_the_bounds_are_the_domains():
     """At both ends of each axis a bound is an equation."""
     for id, text in texts().items():
         claim = BY_ID[id]
-        number, hypotheses, *_ = read(text)[0]
+        _, hypotheses, *_ = read(text)[0]
         bounded = [re.split(" <= ", each) for each in hypotheses if " <= " in each]
         names = [name for name in claim.axes if not claim.axes[name].integer]
         assert [name for _, name, _ in bounded][: len(names)] == names
