@@ -28,13 +28,9 @@ from experiments.page.front import trained_towers
 from experiments.page.text import COMMAND, TRIAL, WORLD, answer, answers, at_length, setting
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LAB = (ROOT / "experiments" / "lab" / "README.md").read_text(encoding="utf-8")
-CLAIMS = (ROOT / "theory" / "claims" / "README.md").read_text(encoding="utf-8")
-PHOTOS = (ROOT / "experiments" / "counteranimal" / "README.md").read_text(encoding="utf-8")
-SPEED = (ROOT / "experiments" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+HOMES = ("", "experiments/lab", "theory/claims", "experiments/counteranimal", "experiments/benchmarks")
+PAGES = README, LAB, CLAIMS, PHOTOS, SPEED = [(ROOT / home / "README.md").read_text(encoding="utf-8") for home in HOMES]
 RECORD = dict(line.rsplit(",", 1) for line in (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:])
-PAGES = (README, LAB, CLAIMS, PHOTOS, SPEED)
 
 
 def blocks(language: str, page: str = README) -> list[str]:
@@ -151,11 +147,10 @@ def test_the_first_page_opens_with_the_picture_and_describes_it():
 
 
 def test_pictures_and_pages_exist():
-    for page in PAGES:
+    for home, page in zip(HOMES, PAGES, strict=True):
         for target in re.findall(r"\]\(([^)#]+)\)", page):
             if "://" not in target:
-                folder = ROOT if page is README else ROOT / "experiments" / "lab"  # other pages: two folders down
-                assert (folder / target).stat().st_size > 1000, target
+                assert (ROOT / home / target).stat().st_size > 1000, target
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0][2:])

@@ -229,7 +229,7 @@ def kernel_table(document: list[dict[str, Any]]) -> Group:
     lines: list[RenderableType] = []
     for row in document:
         axioms = f"axioms: {', '.join(row['axioms']) or 'none'}"
-        result = row["refused"] or f"{len(row['theorems'])} theorems in {row['seconds']} s; {axioms}"
+        result = row["refused"] or f"theorems {', '.join(row['theorems'])}, in {row['seconds']} s; {axioms}"
         heading = _heading("refused" if row["refused"] else "proved", row["claim"] or row["file"])
         lines += [heading, indented(f"{row['file']}: {result}")]
     accepted = sum(not row["refused"] for row in document)

@@ -21,7 +21,7 @@ from experiments.counteranimal.bundle import Bundle
 from experiments.counteranimal.gaussian_law import Law
 
 PENALTY = 0.1  # scikit-learn's C, for coordinates of variance 1
-STEPS = 200  # of logistic regression
+STEPS, GRADIENT = 100, 1e-4  # where logistic regression stops; more steps changed held-out accuracy by .2 points
 RIDGE = 1e-3  # of least squares, in units of the mean variance
 TRACED = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # group weights of logistic regression on the curve
 INTERPOLATED = (0.25, 0.5, 0.75)  # share of the fitted head
@@ -94,7 +94,7 @@ def _logistic(fit: Fit, weight: float | None) -> Head:
 
     mean = fit.rows.mean(axis=0)
     scale = float(np.sqrt(((fit.rows - mean) ** 2).mean()))
-    model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=1e-3)
+    model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=GRADIENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a head that has not converged is a head
         model.fit((fit.rows - mean) / scale, fit.label, None if weight is None else row_weights(fit, weight))

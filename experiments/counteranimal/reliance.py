@@ -57,6 +57,7 @@ ASSUMPTIONS = (
     "the classes as drawn from a population.",
     "The curve is made of heads on these embeddings, measured on rows that they have not seen. It is a lower bound of "
     "what is possible. So the shortfall r is a lower bound, too, within its interval.",
+    "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high.",
     "p' is relative: the share of common photos at which the best head found has the same drop. A better head may "
     "move it either way. It says nothing about the data that the model was trained on: test embeddings do not identify "
     "them.",

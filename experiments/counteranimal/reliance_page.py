@@ -84,7 +84,7 @@ def drawing(model: dict[str, Any]) -> bytes:
     limits = [(100 * shown[:, g].min() - MARGIN, min(100 * shown[:, g].max() + MARGIN, 101)) for g in (0, 1)]
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
     buffer = BytesIO()
     figure.savefig(buffer, format="svg", metadata=UNDATED["svg"])
     return buffer.getvalue()

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import gammaincinv, ndtri, stdtrit
 
-from experiments.inference import Bounds, Sample, bets
+from experiments.inference import Bounds, Numbers, Sample, bets
 
 Decision = Literal["proved", "supported", "contradicted", "undecided"]
 POWER = 0.95  # of a whole claim: the probability of a miss is divided among its audit points
@@ -30,7 +30,7 @@ class Ruling(NamedTuple):
 
 
 def violation_bounds(
-    relation: str, bounds: Callable[[float], Bounds], target: float, tail: float, promised: bool = True
+    relation: str, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers, promised: bool = True
 ) -> Bounds:
     """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q.
 
@@ -50,17 +50,18 @@ def violation_bounds(
     return Bounds(low - target, high - target)
 
 
-def p_value(low: Callable[[float], float], tau: float, steps: int = 40) -> float:
-    """The smallest tail at which low(tail) exceeds tau, by bisection; 1 if no tail below 1/2 does.
+def p_value(low: Callable[[np.ndarray], np.ndarray | float], tau: float, steps: int = 40, parts: int = 2) -> float:
+    """The smallest tail at which low(tails) exceeds tau, by bisection; 1 if no tail below 1/2 does.
 
-    At twice this error rate the claim is just contradicted.
+    Every step divides the interval of log tails by `parts`. At twice this error rate the claim is just contradicted.
     """
-    if low(0.5) <= tau:
+    if np.all(low(np.array([0.5])) <= tau):
         return 1.0
-    shown, unknown = np.log(0.5), np.log(1e-100)
+    shown, unknown, k = np.log(0.5), np.log(1e-100), np.arange(parts + 1)
     for _ in range(steps):
-        middle = (shown + unknown) / 2
-        shown, unknown = (middle, unknown) if low(float(np.exp(middle))) > tau else (shown, middle)
+        ends = ((parts - k) * shown + k * unknown) / parts
+        first = int(np.argmin(np.append(low(np.exp(ends[1:-1])) > tau, False)))
+        shown, unknown = ends[first], ends[first + 1]
     return float(np.exp(shown))
 
 

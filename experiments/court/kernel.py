@@ -6,6 +6,7 @@ those of Coq's classical reals.
 """
 
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
 
-SECONDS = 120  # per file
+SECONDS = 120  # of processor time, per file
 MARK = b"(* soberclip"
 AXIOMS = {  # of the classical reals, in Coq's own library
     "ClassicalDedekindReals.sig_forall_dec",
@@ -122,9 +123,12 @@ def _names(text: str, claim: Claim) -> list[str] | None:
 
 def _compiled(coqc: str, place: str, name: str) -> tuple[str, str | None]:
     """What coqc prints about a file, and its error in a line; None if it accepts the file."""
-    try:
-        done = subprocess.run([coqc, "-w", "none", name], cwd=place, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+    done = subprocess.run([coqc, "-w", "none", name], cwd=place, capture_output=True, text=True, preexec_fn=limited)
+    if done.returncode < 0:
         return "", f"coqc does not finish within {SECONDS} s"
     error = " ".join(done.stderr.split()) if done.returncode else None
     return done.stdout, None if error is None else error[:300]

@@ -196,7 +196,7 @@ class Evidence:
     note: str | None
     relation: str
 
-    def bounds(self, tail: float) -> Bounds:
+    def bounds(self, tail: Numbers) -> Bounds:
         """Bounds of the violation; infinite if the law of the sample has no bounds."""
         if not self.sample.bounded:
             return Bounds(-np.inf, np.inf)
@@ -223,7 +223,8 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
         note = f"{wanted} would be enough for power .95 there, and at most {size} are measured"
     trained = [n for learner, pairs in plan.pairs.items() if plan.routes[learner] not in OF_RULES for n in pairs]
     routes = " and ".join(dict.fromkeys(plan.routes.values()))
-    n = max(trained, default=sample.size)
+    images = sample.size * EVEN**2 if "even images" in routes else sample.size
+    n = max(trained, default=images)
     return Evidence(plan.point, sample, n, routes, *_target(claim, plan.here), note, relation)
 
 

@@ -48,14 +48,14 @@ class StandingSample:
         """The value at the mean accuracies."""
         return means_of([self])[0]
 
-    def bounds(self, tail: float) -> Bounds:
-        """One-sided bounds of the value, from bounds of every mean accuracy at its share of the tail."""
-        low = high = 0.0
+    def bounds(self, tail: Numbers) -> Bounds:
+        """One-sided bounds of the value, from bounds of every mean accuracy at its share of the tail, or of tails."""
+        low, high, tails = 0.0, 0.0, np.ravel(tail) / self._parts
         for term in self.terms:
-            each = [group.bounds(tail / self._parts) for group in term.groups]
-            least, most = self._ends(term.world, *map(np.array, each))
+            each = (np.transpose([group.bounds(float(t)) for t in tails]) for group in term.groups)
+            least, most = self._ends(term.world, *each)
             low, high = (low + least, high + most) if term.sign > 0 else (low - most, high - least)
-        return Bounds(low, high)
+        return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in (low, high)))
 
     def size_needed(self, gap: float, tail: float, miss: float) -> float:
         """`decision.size_needed` for bounds of the value: the largest that a mean accuracy needs."""

@@ -63,7 +63,7 @@ class Worst(NamedTuple):
 
 def corners(dimension: int) -> np.ndarray:
     """All corners of the unit cube, (2^dimension, dimension)."""
-    return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, -1).T
+    return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, 2**dimension).T
 
 
 def sobol(dimension: int, count: int, seed: int) -> np.ndarray:

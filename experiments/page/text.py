@@ -1,5 +1,6 @@
 """The numbers in the report's prose: the answer to its title, and the share of a map where either side is ahead."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import xarray as xr
@@ -39,7 +40,8 @@ class Answer(NamedTuple):
     flags: str  # behind --learner
 
 
-def answers() -> list[Answer]:
+@cache
+def answers() -> tuple[Answer, ...]:
     """The learners in the world of the answer: group accuracies, equivalent correlation and shortfall."""
     rows, towers = [], {InfoNCE(one.prompt): one for one in trained_towers(TRIAL)}
     for flags, (words, learner) in ASKED.items():
@@ -49,7 +51,7 @@ def answers() -> list[Answer]:
         one = towers.get(learner)
         trained = one and f"{100 * one.common:.2f}/{100 * one.counter:.2f}, p′ {one.correlation:.3f}"
         rows.append(Answer(words, *groups, *place, trained or "", flags))
-    return rows
+    return tuple(rows)
 
 
 def answer() -> str:

@@ -72,7 +72,7 @@ CLAIMS = [
     Claim(
         id="misaligned/few-pairs",
         question="pairs",
-        source=f"Sun et al. 2025, abstract; linear towers on 30 pairs, balanced accuracy and {OURS}",
+        source="Sun et al. 2025, abstract; linear towers on 30 pairs, balanced accuracy and the domain are ours",
         **MISALIGNED_DEGRADE.reading,
         statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
         "accurate than without such captions (p_spu = .9, mu_spu = 1, name prompt).",
@@ -86,7 +86,7 @@ CLAIMS = [
     Claim(
         id="misaligned/unlimited-pairs",
         question="pairs",
-        source=f"Sun et al. 2025, abstract; unlimited pairs, a point of accuracy and {OURS}",
+        source="Sun et al. 2025, abstract; unlimited pairs, a point of accuracy and the domain are ours",
         **MISALIGNED_DEGRADE.reading,
         statement="If at least a fifth of the captions belong to other pairs, linear CLIP loses a point of balanced "
         "accuracy even on unlimited pairs (name prompt).",
@@ -112,7 +112,8 @@ CLAIMS = [
         Claim(
             id=f"projecting-suffices/{which}",
             question="mitigations",
-            source=f"Chuang et al., arXiv 2302.00070 v2, abstract; balanced linear towers, the drop and {OURS}",
+            source="Chuang et al., arXiv 2302.00070 v2, abstract; balanced linear towers, the drop and "
+            "the domain are ours",
             **PROJECTING_SUFFICES.reading,
             statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
             f"from the common to the counter group, {words}.",
@@ -148,7 +149,8 @@ CLAIMS = [
         Claim(
             id=f"omitted-not-learned/{learner.name}",
             question="prompts",
-            source=f"Cai et al., arXiv 2504.10143 v6, abstract; {learner.words}, a drop of two points and {OURS}",
+            source=f"Cai et al., arXiv 2504.10143 v6, abstract; {learner.words}, a drop of two points and "
+            "the domain are ours",
             **OMITTED_NOT_LEARNED.reading,
             statement=f"If captions never mention the background and images have little noise, {learner.words} drops "
             "by at most two points from the common to the counter group (name prompt).",
@@ -166,7 +168,7 @@ CLAIMS = [
             id=f"wider-relies-less/{learner.prompt}",
             question="background",
             source="Xue et al. 2023, arXiv 2305.16536 v2, abstract; linear towers on images and captions, reliance "
-            f"and {OURS}",
+            "and the domain are ours",
             **WIDER_HELPS.reading,
             statement="Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a "
             f"feature ({learner.prompt} prompt).",
@@ -182,7 +184,8 @@ CLAIMS = [
     Claim(
         id="interpolated-weights/shift",
         question="mitigations",
-        source=f"Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and {OURS}",
+        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and "
+        "the domain are ours",
         **WEIGHTS_HELP_SHIFT.reading,
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the counter accuracy is at least that of the latter (name prompt).",
@@ -196,7 +199,7 @@ CLAIMS = [
         id="interpolated-weights/target",
         question="mitigations",
         source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, a point of common accuracy "
-        f"and {OURS}",
+        "and the domain are ours",
         **TARGET_KEPT.reading,
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the common accuracy is at most a point lower than that of the latter (name prompt).",

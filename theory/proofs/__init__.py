@@ -5,10 +5,11 @@
     obligations     inequalities, and exact conditions on rational functions that imply them, with roots cleared
     exact           decides such conditions with polynomials over the rationals
     intervals       outward-rounded float64 arrays, in which the prover bounds thousands of boxes per step
-    boxes           branch and bound: mean-value form, monotone coordinates, exact dyadic halves
+    boxes           branch and bound: Taylor's formula of first and second order, worst boxes first
     prover          all of these in the order of their cost, after a search for a counterexample
     certificate     the result, as bytes
     checker         reads certificates and trusts nothing in them: derivatives of its own, and Arb balls
+    coq             writes theorems and proofs for Coq's kernel; Shared.v has the definitions and lemmas
 
 Prover and checker share the first four files. A claim can be proved without any addition here if its quantity and its
 prediction are arithmetic of the fields. "Not provable here" comes with the reason:

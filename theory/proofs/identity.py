@@ -1,7 +1,8 @@
 """A claim's digest: the same for the same claim on every machine, however it is worded.
 
 It is the SHA-256 of a canonical text of all that gives a claim its meaning. Its id, its words, the order of its domain,
-the names of variables and its error rate are left out. A domain field at its default is left out, too.
+the names of variables and its error rate are left out. So are fields of a world or a learner at their defaults: a new
+field does not change the digests of old claims.
 
 Functions of a world are recorded as formulas (`theory.proofs.expression`). A function that cannot be recorded enters
 by its syntax tree, and the digest is marked `source`. In the tree local names are numbered, and docstrings and
@@ -128,7 +129,9 @@ class _Form:
             return self._class(value)
         if is_dataclass(value):
             own = value.name if isinstance(value, Learner) else type(value).__name__
-            return [own, self.of({f.name: getattr(value, f.name) for f in fields(value)}), self._class(type(value))]
+            given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
+            code = [] if _ours(type(value).__module__) else [self._class(type(value))]
+            return [own, self.of(given), *code]
         if callable(value):
             return self._recorded(value) or self._function(value)
         raise ValueError(f"a claim that uses {value!r} has no digest; use numbers, texts and functions")
@@ -145,7 +148,7 @@ class _Form:
 
     def _class(self, kind: type) -> list:
         """A class by its name, a user's class by its methods."""
-        if kind.__module__.startswith(PACKAGES) or not _beside(kind.__module__):
+        if _ours(kind.__module__) or not _beside(kind.__module__):
             return ["class", f"{kind.__module__}.{kind.__qualname__}"]
         members = {k: v for k, v in vars(kind).items() if isinstance(v, FunctionType) and not k.startswith("__")}
         return ["class", [self._function(members[k]) for k in sorted(members)], *map(self._class, kind.__bases__)]
@@ -269,10 +272,14 @@ def _functions(text: str) -> list[ast.FunctionDef | ast.Lambda]:
     return found[::-1]
 
 
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] in PACKAGES
+
+
 def _beside(module: str | None) -> bool:
     """Whether a module is a claim's own: a user's, or one of our dockets."""
     if module is None or module.startswith(DOCKETS):
         return True
     file = getattr(sys.modules.get(module), "__file__", None) or ""
-    top = module.partition(".")[0]
-    return top not in (*PACKAGES, *sys.stdlib_module_names, *sys.builtin_module_names) and "site-packages" not in file
+    library = module.partition(".")[0] in sys.stdlib_module_names or "site-packages" in file
+    return not (library or _ours(module))

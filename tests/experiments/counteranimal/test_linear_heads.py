@@ -50,7 +50,7 @@ def test_logistic_regression_is_scikit_learns(world):
     found = heads._logistic(fit, None)
     mean = fit.rows.mean(axis=0)
     scale = np.sqrt(((fit.rows - mean) ** 2).mean())
-    theirs = LogisticRegression(C=heads.PENALTY, tol=1e-3, max_iter=heads.STEPS).fit(
+    theirs = LogisticRegression(C=heads.PENALTY, tol=heads.GRADIENT, max_iter=heads.STEPS).fit(
         (fit.rows - mean) / scale, fit.label
     )
     probability = theirs.predict_log_proba((fit.rows[:50] - mean) / scale)

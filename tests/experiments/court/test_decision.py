@@ -175,7 +175,9 @@ def test_designs_have_the_size_that_their_bound_needs():
 
 def test_p_value_inverts_the_bound():
     samples = np.random.default_rng(2).normal(0.02, 0.004, 12)
-    p = p_value(lambda tail: bounds_of("<=", samples, tail, target=0.0).low, TAU)
+    low = lambda tails: np.array([bounds_of("<=", samples, float(t), target=0.0).low for t in tails])  # noqa: E731
+    p = p_value(low, TAU)
+    assert p_value(low, TAU, steps=10, parts=16) == pytest.approx(p, rel=1e-6)
     assert p == pytest.approx(stats.ttest_1samp(samples, TAU, alternative="greater").pvalue, rel=1e-6)
     assert p_value(lambda tail: 0.0, TAU) == 1.0
 

@@ -162,4 +162,5 @@ def test_a_share_of_trainings_is_about_single_trainings():
 def test_a_verdict_names_the_route_and_rests_on_enough_sets(monkeypatch):
     found = judge(claim("shortfall", ">=", domain={**BOX, "p_spu": 0.9, "mu_spu": 1.5}), quick=True)
     assert (found.route, found.replicates >= measurement.FEWEST_EVEN) == ("even images", True)
+    assert found.n == found.replicates * EVEN**2
     assert found.interval[0] < found.measured < found.interval[1]
