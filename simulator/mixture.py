@@ -3,7 +3,7 @@
 Exact laws and slow oracles need it; the closed forms use the world's symmetry and never list groups.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -38,6 +38,13 @@ class Mixture:
     def common(self) -> np.ndarray:
         """Boolean (G,): the first attribute agrees with the label."""
         return self.backgrounds[:, 0] == self.labels
+
+    @cached_property
+    def seen(self) -> "Mixture":
+        """The groups that training shows, those of positive weight: at p = 1 K groups of K^2."""
+        seen = self.weights > 0
+        by_group = ("labels", "objects", "backgrounds", "weights", "test_weights", "means")
+        return replace(self, **{name: getattr(self, name)[seen] for name in by_group})
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r 2"]:
         """Means over the common and the counter groups under the test law."""

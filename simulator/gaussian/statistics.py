@@ -34,7 +34,7 @@ def projected_critics(
 
     Replicate r does not depend on the number of replicates. Scores are scaled by rho, which changes no decision.
     """
-    mixture, q = world.mixture(), decision_prompts(world, prompt)
+    mixture, q = world.mixture().seen, decision_prompts(world, prompt)
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)
         V = rows.transpose(0, 2, 1) @ rows / (n - 1)
@@ -49,7 +49,7 @@ def projected_scatter(
     world: World, n: int, replicates: int, seed: int, stream: str = "scatter"
 ) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
     """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
-    mixture = world.mixture()
+    mixture = world.mixture().seen
     for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)[: count[1]]
         yield rows.transpose(0, 2, 1) @ rows / (n - 1)
@@ -62,7 +62,7 @@ def labelled_moments(
 
     Exact where the dictionary fills the view.
     """
-    mixture, l = replace(world.mixture(), mismatch=0.0), world.latents  # labels belong to their images
+    mixture, l = replace(world.mixture().seen, mismatch=0.0), world.latents  # labels belong to their images
     if world.classes != 2 or world.dim_image != l:
         raise ValueError(
             f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2 classes and "
@@ -86,7 +86,7 @@ def truncated_critics(
     accuracies does not depend on them.
     """
     _check_request(n, replicates)
-    mixture, q = world.mixture(), decision_prompts(world, prompt)
+    mixture, q = world.mixture().seen, decision_prompts(world, prompt)
     frames = first_coordinates(world)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
@@ -98,7 +98,7 @@ def projected_off_background_critics(
 ) -> Iterator[LinearCritic]:
     """Critics of balanced towers whose embeddings lose the directions of captions of backgrounds alone; O(d^3) each."""
     _check_request(n, replicates)
-    mixture, q, frames = world.mixture(), decision_prompts(world, prompt), first_coordinates(world)
+    mixture, q, frames = world.mixture().seen, decision_prompts(world, prompt), first_coordinates(world)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
         yield covariance_critic(S, without_background(S, q, frames[1], world), frames)
@@ -160,7 +160,7 @@ def cross_covariance(
     noise. The other m rows are pure noise and enter through Xi_I' Xi_T = A G, with A lower triangular, A A' ~
     Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
     """
-    mixture = mixture or world.mixture()
+    mixture = mixture or world.mixture().seen
     l, dI, dT, R = len(mixture.variances), world.dim_image, world.dim_text, replicates
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
     r = min(2 * l, n - 1)
