@@ -34,7 +34,7 @@ def claim(prediction, domain=LOUD, relation="<=", **options) -> Claim:
 )
 def test_a_root_that_vanishes_is_not_below_zero(prediction, domain):
     """One side of an "iff" is strict, so the point where the root is zero decides."""
-    assert prove(claim(prediction, domain, "iff", threshold=-10.0)).outcome != "proved"
+    assert prove(claim(prediction, domain, "iff", threshold=-10.0), budget=20_000).outcome != "proved"
     u = variable("u")
     assert not [way for way in not_positive(-2 * np.sqrt(u), strict=True) if way[0].kind != "negative"]
 
