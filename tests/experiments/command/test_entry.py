@@ -1,4 +1,4 @@
-"""The installed command refuses to start if another package hides one of ours."""
+"""The installed module: all public names, and a command; both refuse if another package hides one of ours."""
 
 import os
 import subprocess
@@ -11,17 +11,47 @@ ROOT = Path(__file__).parents[3]
 START = "from soberclip import main; raise SystemExit(main())"
 
 
-@pytest.mark.parametrize("package", ["experiments", "theory", "simulator", "thesis"])
-def test_another_package_with_a_name_of_ours_is_named(tmp_path, package):
+def run_beside(tmp_path: Path, package: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a folder that holds an empty package of this name."""
     other = tmp_path / package / "__init__.py"
     other.parent.mkdir()
     other.touch()
     path = os.pathsep.join(map(str, (tmp_path, ROOT / "experiments/command/entry", ROOT)))
-    command = [sys.executable, "-c", START, "--version"]
-    run = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, "--version"]
+    return subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("package", ["experiments", "theory", "simulator", "thesis"])
+def test_another_package_with_a_name_of_ours_is_named(tmp_path, package):
+    other, run = tmp_path / package / "__init__.py", run_beside(tmp_path, package, START)
     if package == "thesis":
         assert (run.returncode, run.stderr) == (0, "")
     else:
         assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
         assert repr(str(other)) in run.stderr
         assert repr(str(ROOT / package / "__init__.py")) in run.stderr
+
+
+def test_every_public_name_is_there(tmp_path):
+    code = """
+import soberclip, simulator, theory, experiments
+for package in (simulator, theory, experiments):
+    for name in package._HOMES:
+        assert getattr(soberclip, name) is getattr(package, name), name
+        assert name in dir(soberclip)
+try:
+    from soberclip import wordl
+except ImportError as error:
+    print(error)
+"""
+    run = run_beside(tmp_path, "thesis", code)
+    assert run.returncode == 0, run.stderr
+    assert "wordl" in run.stdout
+
+
+def test_an_import_beside_a_package_that_hides_ours_names_both(tmp_path):
+    run = run_beside(tmp_path, "experiments", "import soberclip\nfrom soberclip import World")
+    last = run.stderr.splitlines()[-1]
+    assert run.returncode == 1
+    assert repr(str(tmp_path / "experiments/__init__.py")) in last
+    assert repr(str(ROOT / "experiments/__init__.py")) in last
