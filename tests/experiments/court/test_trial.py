@@ -45,7 +45,8 @@ def test_verdicts_of_the_catalogue(name):
     assert judge(CATALOGUE[name], quick=True).verdict == ("contradicted" if name in CONTRADICTED else "supported")
 
 
-HOLD = [name for name in CATALOGUE if name not in CONTRADICTED]
+# Other quantifiers: test_quantified.py. A claim that holds somewhere cannot be contradicted.
+HOLD = [name for name in CATALOGUE if name not in CONTRADICTED and CATALOGUE[name].quantifier == "always"]
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.deep) for n in HOLD])

@@ -25,6 +25,8 @@ BY_BOXES = [
     "supervised-beats-clip-at-full-correlation/name-vs-least-squares",
     "one-number-decides/balanced",
     "many-classes/name-reliance",
+    "xue-corollary/counter",
+    "xue-corollary/balanced",
 ]
 # The first claim of each relation, number of learners and kind of proof; deep runs try all claims.
 FIRST = {(BY_ID[id].relation, len(BY_ID[id].learners), id in BY_BOXES): id for id in reversed(PROVED)}
