@@ -88,7 +88,7 @@ def test_verdicts_equal_the_record(report):
     for page, pattern, numbers in (
         (README, r"tries (\d+) claims", [len(recorded)]),
         (README, r"Claim by claim: (\d+) proved, (\d+) supported, (\d+) contradicted, (\d+) undecided", counts),
-        (README, r"exact algebra \((\d+) claims\), or .* by outward-rounded bounds on boxes \((\d+)\)", [exactly, boxes]),
+        (README, r"exact algebra \((\d+) claims\), or .* bounds on boxes \((\d+)\)", [exactly, boxes]),
         (README, r"rigorous in the same way \((\d+) of (\d+)\)", [certain, verdict["contradicted"]]),
         (CLAIMS, claims, [len(recorded), *counts[:3], certain, counts[3]]),
         (CLAIMS, r"exact algebra \((\d+) claims\)", [exactly]),
