@@ -43,7 +43,7 @@ from theory.learners.caption_nodes import (
     normal,
     turns,
 )
-from theory.learners.contour import Scales, region_accuracy, swap_blocks, swapped_back
+from theory.learners.contour import Scales, world_accuracy
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
@@ -376,15 +376,7 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     if not pooled.fuzzy:
         return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
-    swap = swap_blocks(pooled, 1).all()
-    if swap:
-        pooled = pooled._replace(blocks=pooled.blocks[::-1], unit=pooled.unit[::-1])
-    limited = _Limited(pooled)
     try:
-        for spacing in SPACINGS:
-            accuracy, sound = region_accuracy(limited, pooled.scales(), tolerance, spacing)
-            if sound.all():
-                return swapped_back(accuracy) if swap else accuracy
+        return world_accuracy(pooled, pooled.scales(), tolerance, SPACINGS, _Limited)
     except _Spent:
-        pass
-    return None
+        return None

@@ -12,6 +12,7 @@ the chord's normal find it, from the cubic with the right tangents. It is cut in
 cut lies where the tangents of its ends meet: at corners, which little view noise hardly rounds.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,25 @@ def _swapped(mixture: PromptMixture) -> PromptMixture:
 def swapped_back(accuracy: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
     """With exchanged blocks the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)."""
     return np.stack([accuracy[:, 0], 1 - accuracy[:, 1]], axis=-1)
+
+
+def world_accuracy(
+    preference, scales: Scales, tolerance: float, spacings: Sequence[float], counted: Callable = lambda same: same
+) -> Float[np.ndarray, "1 2"] | None:
+    """Accuracies of one world on the first grid on which its boundary can be followed; None if there is none.
+
+    `preference` has fields `blocks` and `unit`, a pair each. `counted` wraps it after the blocks are exchanged.
+    """
+    swap = swap_blocks(preference, 1).all()
+    if swap:
+        preference = preference._replace(blocks=preference.blocks[::-1], unit=preference.unit[::-1])
+        scales = Scales(*(field[::-1] for field in scales))
+    preference = counted(preference)
+    for spacing in spacings:
+        accuracy, sound = region_accuracy(preference, scales, tolerance, spacing)
+        if sound.all():
+            return swapped_back(accuracy) if swap else accuracy
+    return None
 
 
 def region_accuracy(preference: Preference, scales: Scales, tolerance: float, spacing: float):

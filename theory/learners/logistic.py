@@ -211,8 +211,20 @@ def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, "
     raise ArithmeticError("Newton's method did not settle on the softmax minimiser within 100 steps")
 
 
+class OfMargins(Learner):
+    """A minimiser of a loss of margins on labelled images."""
+
+    def weights(self, x):
+        """LDA's if the background always agrees with the label, up to a factor (T4). Otherwise no formula."""
+        try:
+            certain = bool(np.all(np.equal(x.p_spu, 1)))
+        except ValueError:  # p_spu is a formula
+            certain = False
+        return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
+
+
 @dataclass(frozen=True)
-class Logistic(Learner):
+class Logistic(OfMargins):
     """Logistic regression (softmax regression for K >= 3 classes) on labelled images, at n = infinity."""
 
     name: ClassVar[str] = "logistic"
@@ -222,14 +234,6 @@ class Logistic(Learner):
     def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the minimiser."""
         return logistic_direction(worlds)
-
-    def weights(self, x):
-        """LDA's if the background always agrees with the label, half the minimiser (T4). Otherwise no formula."""
-        try:
-            certain = bool(np.all(np.equal(x.p_spu, 1)))
-        except ValueError:  # p_spu is a formula
-            certain = False
-        return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)
 
     @each_class_count
     def accuracy(self, worlds: Worlds) -> Accuracy:

@@ -23,9 +23,8 @@ from scipy.special import erfcx, ndtr
 
 from simulator.gaussian.critic import standardise
 from simulator.world import Worlds
-from theory.learners.base import Learner, each_class_count
-from theory.learners.least_squares import LeastSquares
-from theory.learners.logistic import margin_minimiser
+from theory.learners.base import each_class_count
+from theory.learners.logistic import OfMargins, margin_minimiser
 from theory.quadrature import LogisticMoments
 
 
@@ -46,7 +45,7 @@ def _first_guess(n, p, D):
 
 
 @dataclass(frozen=True)
-class MaxMargin(Learner):
+class MaxMargin(OfMargins):
     """Maximum-margin classifier of labelled images, in the limit of d/n and then n, to infinity; two classes.
 
     Below that limit samples need not be separable. `simulate` fits it to n images in d dimensions.
@@ -63,11 +62,3 @@ class MaxMargin(Learner):
                 f"the maximum margin of classes = {worlds.classes} has no known limit; two classes have one"
             )
         return margin_minimiser(worlds, hinge_moments, _first_guess)
-
-    def weights(self, x):
-        """LDA's if the background always agrees with the label; otherwise no formula."""
-        try:
-            certain = bool(np.all(np.equal(x.p_spu, 1)))
-        except ValueError:  # p_spu is a formula
-            certain = False
-        return LeastSquares().weights(x) if certain and x.classes == 2 else super().weights(x)

@@ -40,7 +40,7 @@ from theory.learners.caption_nodes import (
     turns,
 )
 from theory.learners.captions import pooled_preference
-from theory.learners.contour import Scales, region_accuracy, swap_blocks, swapped_back
+from theory.learners.contour import Scales, world_accuracy
 from theory.learners.curve import objects_averaged
 
 WIDTH = 1.2  # of an even panel, in deviations of a caption given the image
@@ -214,13 +214,7 @@ def _of_world(world: Worlds, tolerance: float) -> Accuracy:
             f"the mean of scores needs {preference.pairs():,} pairs of captions per image in this world, and the limit "
             f"is {MOST_PAIRS:,}; more noise in views needs fewer"
         )
-    swap = swap_blocks(preference, 1).all()
-    if swap:
-        preference = preference._replace(blocks=preference.blocks[::-1], unit=preference.unit[::-1])
-        scales = Scales(*(field[::-1] for field in scales))
-    for spacing in SPACINGS:
-        shown, sound = region_accuracy(preference, scales, tolerance, spacing)
-        if sound.all():
-            shown = swapped_back(shown) if swap else shown
-            return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
-    raise ArithmeticError("the boundary of the mean of scores is too jagged to be followed in this world")
+    shown = world_accuracy(preference, scales, tolerance, SPACINGS)
+    if shown is None:
+        raise ArithmeticError("the boundary of the mean of scores is too jagged to be followed in this world")
+    return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
