@@ -16,7 +16,7 @@ their order, the D coordinates. Nothing in a file is executed. Image rows stay o
 
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Bundle:
 
     def rows(self, chosen: slice | Int[np.ndarray, " n"]) -> Float[np.ndarray, "n D"]:
         """Unit image embeddings, float32."""
-        return _unit(_floats(self.image[chosen]))
+        return _unit(_floats(self.image[chosen])).astype(np.float32, copy=False)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -216,9 +216,8 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
     if len(names) != K:
         refuse(f"names has {len(names)} entries; expected {K}, one per class of text")
     common, background = _groups(given, label, train, refuse)
-    bundle = Bundle(image, label, common, background, _unit(text.astype(float)), None, train, names, off)
-    if "text_background" in given:
-        bundle = replace(bundle, text_background=_unit(given["text_background"].astype(float)))
+    prompts, captions = (None if a is None else _unit(a.astype(float)) for a in (text, given.get("text_background")))
+    bundle = Bundle(image, label, common, background, prompts, captions, train, names, off)
     _check_counts(bundle, refuse)
     return bundle
 
@@ -319,5 +318,4 @@ def _floats(rows: Any) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / norm if rows.dtype == np.float64 and rows.ndim == 3 else (rows / norm).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)

@@ -19,6 +19,7 @@ from scipy.special import chdtr, stdtrit
 
 from experiments.counteranimal.gaussian_law import Law, Scores, fit, halves, normals, probabilities, redrawn
 from experiments.counteranimal.photos import GROUPS
+from experiments.counteranimal.tradeoff import worth
 from experiments.inference import binomial_bounds, combined
 from simulator.streams import numpy_stream
 
@@ -128,12 +129,12 @@ def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
     Clopper-Pearson on the effective number of photos, and Student's t for the fit, whose error is estimated from the
     bootstrap fits.
     """
-    repeats, C = len(errors.fit_error), len(errors.predicted)
+    repeats = len(errors.fit_error)
     simulated = errors.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(errors.simulation)
     fit_error = np.sqrt(errors.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
-    worth = C**2 / (1 / errors.photos[:, g]).sum()
+    photos = float(worth(errors.photos[:, g]))
     predicted, measured = float(errors.predicted[:, g].mean()), float(errors.measured[:, g].mean())
-    low, high = (float(end) for end in binomial_bounds(measured * worth, worth, tail))
+    low, high = (float(end) for end in binomial_bounds(measured * photos, photos, tail))
     value, reach = predicted - measured, float(-stdtrit(repeats - 1, tail) * fit_error)
     return combined(value, (value - reach, value + reach), (predicted - high, predicted - low))
 

@@ -71,7 +71,7 @@ def fixed_heads(bundle: Bundle, fit: Fit, plain: dict[str, Head], traced: dict[s
     base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(fit.law)
     fixes = {}
     if bundle.text_background is not None:
-        captions = bundle.text_background.astype(float)
+        captions = bundle.text_background
         fixes["project out the captions of backgrounds"] = _projected(base, captions - captions.mean(axis=0))
     fixes["project out the groups' means"] = _projected(base, effects)
     fixes["LEACE"] = _leace(base, effects, fit)
@@ -80,11 +80,9 @@ def fixed_heads(bundle: Bundle, fit: Fit, plain: dict[str, Head], traced: dict[s
     fixes["retrain the last layer on balanced groups"] = traced["logistic regression at weight 0.5"]
     spreads = [_spread(head, fit) for head in (base, fitted)]
     for share in INTERPOLATED:
-        parts = zip((1 - share, share), spreads, (base, fitted), strict=True)
-        weights, bias = (
-            sum(parts_) for parts_ in zip(*((s * h.weights / d, s * h.bias / d) for s, d, h in parts), strict=True)
-        )
-        fixes[f"interpolate, {share:.0%} logistic regression"] = Head(weights, bias)
+        a, b = (1 - share) / spreads[0], share / spreads[1]
+        mixed = Head(a * base.weights + b * fitted.weights, a * base.bias + b * fitted.bias)
+        fixes[f"interpolate, {share:.0%} logistic regression"] = mixed
     return fixes
 
 

@@ -185,7 +185,9 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     known = len(plain) + len(fixes)
     traced = np.arange(known, len(names))
     described = _described(bundle, measured, traced, seed)
-    predictions = _predictions(bundle, folds[0], seed)
+    chosen = _some(folds[0].answered, LAW_ROWS, seed, "embeddings law")
+    first_rows = bundle.rows(chosen)
+    predictions = _predictions(bundle, folds[0], chosen, first_rows, seed)
     law_rows = _some(rows, LAW_ROWS, seed, "embeddings law")
     zero = _scores(bundle, folds[0].plain["zero-shot"], law_rows, bundle.rows(law_rows))
     inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
@@ -202,7 +204,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
             {"head": names[i], **dict(zip(GROUPS, measured.mean[:, i].tolist(), strict=True))}
             for i in hull(measured.mean, traced)
         ],
-        "gaussian_curve": _gaussian_curve(bundle, folds[0], seed),
+        "gaussian_curve": _gaussian_curve(bundle, folds[0], chosen, first_rows, seed),
         "gaussian_law": assess(zero, TOLERANCE, seed, _refits(bundle)),
         "fixes": [
             {"fix": name, **described[i], **_gain(measured, i), "prediction": predictions[name]}
@@ -356,10 +358,10 @@ def _scores(bundle: Bundle, head: Head, chosen: Int[np.ndarray, " n"], rows: Flo
     )
 
 
-def _predictions(bundle: Bundle, fold: Fold, seed: int) -> dict[str, Any]:
-    """The gain of each fix that the law predicts from half of the answered rows, and the gain on the other half."""
-    chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
-    rows = bundle.rows(chosen)
+def _predictions(
+    bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
+) -> dict[str, Any]:
+    """The gain of each fix that the law predicts from half of some answered rows, and the gain on the other half."""
     zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
     first = halves(zero.cell, zero.common, numpy_stream(seed, "embeddings law split"))
     refits = _refits(bundle)
@@ -388,8 +390,10 @@ def _predictions(bundle: Bundle, fold: Fold, seed: int) -> dict[str, Any]:
     return result
 
 
-def _gaussian_curve(bundle: Bundle, fold: Fold, seed: int) -> list[dict[str, float]]:
-    """The ideal curve of the law, fitted to answered rows within the span of the means that other rows have.
+def _gaussian_curve(
+    bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
+) -> list[dict[str, float]]:
+    """The ideal curve of the law, fitted to some answered rows within the span of the means that other rows have.
 
     In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
     """
@@ -397,9 +401,8 @@ def _gaussian_curve(bundle: Bundle, fold: Fold, seed: int) -> list[dict[str, flo
     values, vectors = eigh(means @ fold.rules.weights)
     kept = values > 1e-9 * values.max()
     basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
-    chosen = _some(fold.answered, LAW_ROWS, seed, "embeddings law")
     label, common = bundle.label[chosen], bundle.common[chosen]
-    law = fit_rows(np.column_stack([label, bundle.background[chosen]]), bundle.rows(chosen) @ basis)
+    law = fit_rows(np.column_stack([label, bundle.background[chosen]]), rows @ basis)
     points = ideal_curve(law, cell_shares(law, common, bundle.classes), LAMBDAS, numpy_stream(seed, "embeddings curve"))
     return [
         {"weight": float(weight), "common": float(c), "counter": float(k)}

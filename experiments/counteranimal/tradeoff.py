@@ -21,14 +21,19 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import chdtri, expit, stdtrit
+from scipy.special import chdtri, expit, ndtri, stdtrit
 
 from experiments.inference import LEVEL
 
 WEIGHTS = np.concatenate([[0.0], expit(np.linspace(-8, 8, 321)), [1.0]])
-NORMAL = 1.959964  # the quantile of a two-sided 95% interval
+NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
 SIMULTANEOUS = float(np.sqrt(chdtri(2, 1 - LEVEL)))  # the same for both groups' accuracies at once
 DRAWS, TAIL = 400, 0.01  # of p'
+
+
+def worth(photos: np.ndarray) -> np.ndarray | np.float64:
+    """The number of photos of one class that would give a mean as certain as that over classes with so many photos."""
+    return len(photos) ** 2 / (1 / photos).sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,7 @@ class Accuracies:
 
     @property
     def worth(self) -> Float[np.ndarray, " 2"]:
-        """The number of photos of one class that would give a mean as certain."""
-        return len(self.photos) ** 2 / (1 / self.photos).sum(axis=0)
+        return worth(self.photos)
 
     def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
         """The standard error of head i's lead over head j, with one more lead and one more lag than were seen.
