@@ -99,6 +99,11 @@ class PairedGroups(NamedTuple):
     linked: bool
 
 
+def block_width(classes: int) -> int:
+    """Latents of one block: one number for two classes, K for more."""
+    return 1 if classes == 2 else classes
+
+
 def class_means(classes: int) -> Float[np.ndarray, "K width"]:
     """Mean of a block per class in units of mu: +1 and -1 for two classes, unit vectors for more."""
     return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
@@ -123,7 +128,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
     match = codes[:, 1:] == codes[:, :1]
     chance = np.where(match, agreement, (1 - agreement) / (K - 1))
     test = np.where(match, world.p_inv, (1 - world.p_inv) / (K - 1))[:, 0]
-    width = 1 if K == 2 else K
+    width = block_width(K)
     return Mixture(
         labels=codes[:, 0],
         objects=codes[:, 1],

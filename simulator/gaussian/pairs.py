@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 
-from simulator.mixture import class_means
+from simulator.mixture import block_width, class_means
 from simulator.quantities import check_count
 from simulator.streams import Points, Source, independent, numpy_stream
 
@@ -225,7 +225,7 @@ def contradicted(
     """
     shown = pairs.backgrounds[..., 0].cpu()
     drawn = independent(seed, index, streams)(torch.empty_like(shown), "caption-background", "integer", classes)
-    width = 1 if classes == 2 else classes
+    width = block_width(classes)
     D = torch.as_tensor(frame[:, width : 2 * width]).to(pairs.texts)  # (d_T, width)
     named = pairs.texts @ D
     other = _exchanged(named, shown.to(named.device), drawn.to(named.device))

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
-from simulator.mixture import Mixture, PairedGroups
+from simulator.mixture import Mixture, PairedGroups, block_width
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
 from simulator.streams import numpy_stream
@@ -116,7 +116,7 @@ def without_background(
     """
     _, values, right = np.linalg.svd(S, full_matrices=False)
     embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
-    width = world.latents // (2 + len(world.attribute))
+    width = block_width(world.classes)
     shown = embedded[..., width : 2 * width]
     share = np.linalg.pinv(shown) @ embedded @ q.T  # (*R, width, P)
     q = np.broadcast_to(q, (*S.shape[:-2], *q.shape)).copy()
