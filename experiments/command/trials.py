@@ -81,7 +81,7 @@ def check(
     if verify is not None:
         if ids or quick or prove or error_rate is not None or any(path is not None for path in (coq, output, latex)):
             raise RequestError("--verify only checks the proofs of a folder; leave out all but --claims and --kernel")
-        return (_ask_kernel if kernel else _verify)(verify, claims, json)
+        return _verify(verify, claims, kernel, json)
     if kernel:
         raise RequestError("--kernel checks theorems; name their folder with --verify FOLDER")
     if coq is not None and not prove:
@@ -124,32 +124,19 @@ def check(
         raise RequestError(f"not judged: {', '.join(refused)}; each verdict has the reason")
 
 
-def _verify(folder: Path, claims: Path | None, json: bool) -> None:
-    """Check the certificates of a folder. Raises RunError with the names of those that fail."""
+def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None:
+    """Check the certificates of a folder, or have coqc check its theorems. RunError names the files that fail."""
     from experiments.court.certificates import verify_folder
-    from experiments.court.registry import claims_of_file
-    from theory.claims.catalogue import CLAIMS
-
-    known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = verify_folder(folder, known, tell)
-    emit(document, json, certificate_table)
-    refused = [result["file"] for result in document if result["refused"]]
-    if refused:
-        raise RunError(f"refused: {', '.join(refused)}; each certificate has the reason")
-
-
-def _ask_kernel(folder: Path, claims: Path | None, json: bool) -> None:
-    """Have coqc check the theorems of a folder. Raises RunError with the names of the files that it refuses."""
     from experiments.court.kernel import accepted_by_kernel
     from experiments.court.registry import claims_of_file
     from theory.claims.catalogue import CLAIMS
 
     known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = accepted_by_kernel(folder, known, tell)
-    emit(document, json, kernel_table)
+    document = (accepted_by_kernel if kernel else verify_folder)(folder, known, tell)
+    emit(document, json, kernel_table if kernel else certificate_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:
-        raise RunError(f"refused: {', '.join(refused)}; each file has the reason")
+        raise RunError(f"refused: {', '.join(refused)}; each {'file' if kernel else 'certificate'} has the reason")
 
 
 def reproduce(

@@ -19,7 +19,7 @@ import numpy as np
 from experiments.court.decision import POWER, Decision, Ruling
 from experiments.court.domain import cannot_be_judged, inside, points_at, row, single, true_violation
 from experiments.court.measurement import Evidence, gather, plan_at, support_of
-from experiments.court.worst_point import Worst, corners, roundest
+from experiments.court.worst_point import KEPT, Worst, corners, roundest
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
@@ -28,7 +28,6 @@ from theory.claims.claim import Claim
 from theory.learners.base import attempt
 
 WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
-KEPT = 0.9  # of the slack at the point that is shown, so that it may have fewer digits
 CLOSED_FORM = "closed form"
 
 

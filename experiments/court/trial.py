@@ -27,7 +27,7 @@ from experiments.court.domain import (
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
-from experiments.court.worst_point import Worst, corners, roundest, search, sobol
+from experiments.court.worst_point import KEPT, Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
@@ -40,8 +40,6 @@ AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
 COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 milliseconds
 PROOF_SECONDS = 60.0
-# A rounder counterexample keeps .9 of the violation's excess over tau, or a violation of 3 tau.
-KEPT = 0.9
 
 
 def judge(

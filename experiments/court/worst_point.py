@@ -40,11 +40,8 @@ PLACED = 128  # if the quantity is a place on the ideal curve or on a family's: 
 SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
-FITTED_ROUNDS = (
-    (48, 4),
-    (12, 16),
-    (4, 64),
-)  # the same where a replicate takes longer
+FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
+KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 

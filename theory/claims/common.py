@@ -14,6 +14,8 @@ INFONCE_NAME = InfoNCE("name")
 INFONCE_BOTH = (INFONCE_NAME, InfoNCE("mean"))
 LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 
+COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
+
 # For claims that do not mention views: as wide as the two latents, without noise.
 BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 

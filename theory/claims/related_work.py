@@ -14,6 +14,7 @@ from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
 from theory.claims.common import (
     ANY_CORRELATION,
     BARE,
+    COUNTER,
     INFONCE_NAME,
     LEAST_SQUARES,
     LINEAR_BOTH,
@@ -40,7 +41,6 @@ from theory.published import WANG
 OURS = "the domain is ours"
 LITTLE = 0.02  # difference of accuracies: our reading of "little"
 
-COUNTER = r"\mathrm{Acc}(a\neq y)"
 CAPTIONS = {**MODERATE, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
 NOISY_CAPTIONS = {
     **BARE,

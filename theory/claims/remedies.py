@@ -8,8 +8,10 @@ As in `related_work`, only abstracts were read, and the domains are ours. A pape
                                 between no correlation and p it is the critic trained at (1/2 + p)/2.
 """
 
+from functools import partial
+
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import BARE, INFONCE_NAME, LINEAR_BOTH, LINEAR_NAME, MODERATE, PAPER_WORLD
+from theory.claims.common import BARE, COUNTER, INFONCE_NAME, LINEAR_BOTH, LINEAR_NAME, MODERATE, PAPER_WORLD
 from theory.claims.sentences import (
     COROLLARY,
     MISALIGNED_DEGRADE,
@@ -24,8 +26,6 @@ from theory.claims.xue import CONDITIONS
 from theory.learners import LinearCLIP, MaxMargin
 from theory.published import XUE
 
-OURS = "the domain is ours"
-COUNTER = r"\mathrm{Acc}(a\neq y)"
 PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed_dim=1)
 MATCHED_30 = 0.8163  # balanced accuracy on 30 matched pairs: the exact law's mean over 40,000 trainings, to .0003
 SPURIOUS = {**MODERATE, "p_spu": Axis(0.6, 0.95)}
@@ -35,6 +35,10 @@ def fine_tuned(x, learner: LinearCLIP = LINEAR_NAME):
     """Accuracies after training at p, for a world x at (1/2 + p)/2."""
     return learner.accuracy(x.replace(p_spu=2 * x.p_spu - 0.5))
 
+
+halfway = partial(
+    Claim, question="mitigations", relation=">=", domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)}
+)  # the world of the interpolated weights
 
 CLAIMS = [
     *(
@@ -65,9 +69,8 @@ CLAIMS = [
         quantity="counter",
         relation=">=",
         domain=CONDITIONS,
-        prediction=lambda x: (
-            MaxMargin().accuracy(x).counter
-        ),  # by its law: the limit of many dimensions cannot be drawn
+        # By its law: the limit of many dimensions cannot be drawn.
+        prediction=lambda x: MaxMargin().accuracy(x).counter,
     ),
     Claim(
         id="misaligned/few-pairs",
@@ -181,9 +184,8 @@ CLAIMS = [
         )
         for learner in LINEAR_BOTH
     ),
-    Claim(
+    halfway(
         id="interpolated-weights/shift",
-        question="mitigations",
         source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and "
         "the domain are ours",
         **WEIGHTS_HELP_SHIFT.reading,
@@ -191,13 +193,10 @@ CLAIMS = [
         "one, the counter accuracy is at least that of the latter (name prompt).",
         formula=rf"{COUNTER}_{{(M_0+M_1)/2}}\geq{COUNTER}_{{M_1}}",
         quantity="counter",
-        relation=">=",
-        domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)},
         prediction=lambda x: fine_tuned(x).counter,
     ),
-    Claim(
+    halfway(
         id="interpolated-weights/target",
-        question="mitigations",
         source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, a point of common accuracy "
         "and the domain are ours",
         **TARGET_KEPT.reading,
@@ -205,8 +204,6 @@ CLAIMS = [
         "one, the common accuracy is at most a point lower than that of the latter (name prompt).",
         formula=r"\mathrm{Acc}(a=y)_{(M_0+M_1)/2}\geq\mathrm{Acc}(a=y)_{M_1}-.01",
         quantity="common",
-        relation=">=",
-        domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)},
         prediction=lambda x: fine_tuned(x).common - 0.01,
     ),
 ]

@@ -116,9 +116,11 @@ def _bounds(claim: Claim, whole: dict[str, int], x) -> dict[str, tuple[Expressio
 
 def decimal(e: Expression) -> Expression:
     """The formula with every float as the shortest decimal that stands for it."""
-    rules = {op: lambda *args, op=op: rebuilt(op, *args) for op in (*BINARY, "power", "sqrt", "exp", "log", "ndtr")}
-    rules["constant"] = lambda q: constant(Fraction(repr(float(q))) if q.denominator & (q.denominator - 1) == 0 else q)
-    return evaluate([e], rules, Named())[0]
+
+    def shortest(q: Fraction) -> Expression:
+        return constant(Fraction(repr(float(q))) if q.denominator & (q.denominator - 1) == 0 else q)
+
+    return evaluate([e], {**REBUILT, "constant": shortest}, Named())[0]
 
 
 class Named(dict):
@@ -128,9 +130,8 @@ class Named(dict):
         return variable(name)
 
 
-def rebuilt(op: str, *args) -> Expression:
-    """The formula of an operation on formulas."""
-    return ndtr(*args) if op == "ndtr" else getattr(np, op)(*args)
+# The formula of each operation on formulas.
+REBUILT = {op: getattr(np, op) for op in (*BINARY, "power", "sqrt", "exp", "log")} | {"ndtr": ndtr}
 
 
 def text(e: Expression) -> str:
@@ -223,14 +224,23 @@ def _scores(v: Expression) -> tuple[Expression | None, Expression | None]:
     return (None, None) if any(e is None for e in z) or z[0] is z[1] else (z[0], z[1])
 
 
+def _score(z: Expression) -> tuple[Expression, Expression] | None:
+    """(n, q) of a score n/sqrt(q); None for other formulas."""
+    terms = root_terms(z, {}) or {}
+    if len(terms) != 1 or [n for S in terms for _, n in S] != [-1]:
+        return None
+    (((q, _),), n) = next(iter(terms.items()))
+    return n, q
+
+
 def _by_reliance(rules, plus: Expression, minus: Expression, names: list[str]) -> tuple | None:
     """(rule of plus, rule of minus, the step that leaves w u' <= w' u), by T1; None if they are not such scores."""
     found = []
     for z in (plus, minus):
-        terms = root_terms(z, {}) or {}
-        if len(terms) != 1 or [n for S in terms for _, n in S] != [-1]:
+        score = _score(z)
+        if score is None:
             return None
-        (((q, _),), n) = next(iter(terms.items()))
+        n, q = score
         for a, b, S, T, u, w in rules:
             if plain(n - (u * a - w * b), names)[0] == 0 and plain(q - (u**2 * S + w**2 * T), names)[0] == 0:
                 found.append((a, b, S, T, u, w))
@@ -252,11 +262,10 @@ def _same_scores(plus: Expression, minus: Expression, names: list[str]) -> str |
     """The proof that two scores n/sqrt(q) are the same; None if they are not seen to be."""
     scores = []
     for z in (plus, minus):
-        terms = root_terms(z, {})
-        if terms is None or len(terms) != 1 or [n for S in terms for _, n in S] != [-1]:
+        score = _score(z)
+        if score is None:
             return None
-        (((q, _),), n) = next(iter(terms.items()))
-        scores.append((z, n, q))
+        scores.append((z, *score))
     for (z, n, q), (y, m, r) in (scores, scores[::-1]):
         top, bottom = plain(n / m, names)
         if len(bottom) == 1 and bottom.is_constant():
@@ -279,8 +288,7 @@ def _same_scores(plus: Expression, minus: Expression, names: list[str]) -> str |
 
 def substituted(e: Expression, values: dict[str, Expression]) -> Expression:
     """e with formulas in place of variables."""
-    rules = {op: lambda *args, op=op: rebuilt(op, *args) for op in (*BINARY, "power", "sqrt", "exp", "log", "ndtr")}
-    return evaluate([e], rules | {"constant": constant}, Named(values))[0]
+    return evaluate([e], {**REBUILT, "constant": constant}, Named(values))[0]
 
 
 def plain(e: Expression, names: list[str]) -> tuple[fmpq_mpoly, fmpq_mpoly]:

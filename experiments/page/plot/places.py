@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
+from experiments.lab.schema import GROUPS
 from experiments.lab.studies import Study
 from simulator.accuracy import Accuracy, Interval
 from simulator.world import World, Worlds
@@ -12,7 +13,6 @@ from theory.quadrature import LEVEL
 
 PLACES = ("equivalent-correlation", "shortfall")
 PREFIXES = ("", "predicted_")  # of variables: the study's own numbers, and theory's beside measurements
-GROUPS = ("common", "counter")
 FLAT = "the accuracies do not determine it, since mu_spu = 0 or the ideal drop is constant around theirs"
 MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
 CELLS_PER_SECOND, CURVE_SECONDS, MOST_SECONDS = 1500, 2, 300  # of two classes; of a curve with more; of a plot

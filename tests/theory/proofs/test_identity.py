@@ -145,11 +145,7 @@ class Halved(Learner):
 
 
 @dataclass(frozen=True)
-class Doubled(Learner):
-    name: ClassVar[str] = "halved"
-    words: ClassVar[str] = "half"
-    part: float = 0.5
-
+class Doubled(Halved):
     def direction(self, worlds):
         return 2 * self.part * LinearCLIP("name").direction(worlds)
 
