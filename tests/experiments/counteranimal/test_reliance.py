@@ -120,7 +120,8 @@ def test_found_gains_lie_in_predicted_intervals():
     inside = []
     for seed in range(60):
         bundle = checked(planted(np.random.default_rng(seed), 1000))
-        predictions = reliance._predictions(bundle, reliance.fit_folds(bundle, seed)[0], seed)
+        fold = reliance.fit_folds(bundle, seed)[0]
+        predictions = reliance._predictions(bundle, fold, fold.answered, bundle.rows(fold.answered), seed)
         inside.append(np.mean([p[group]["inside"] for p in predictions.values() for group in GROUPS]))
     error = np.std(inside) / np.sqrt(60)
     assert 0.9 - 5 * error < np.mean(inside) <= 1, np.mean(inside)
