@@ -206,11 +206,6 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
     return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})
 
 
-def indexed(folder: str, index: int) -> str:
-    """A class folder's name with its index in front, so that it is not ambiguous."""
-    return folder if folder.split(" ")[0] == str(index) else f"{index} {folder}"
-
-
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
     """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
     by_index: dict[int, str] = {}
