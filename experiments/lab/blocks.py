@@ -46,9 +46,10 @@ def _fit_cells(study: StudySpec, region: Region, k: int, route: str, block: Bloc
         for slot, prompt in study.slots(k):
             at, began = (*offset, k, slot, *tail), perf_counter()
             try:
-                setting = study.setting(k, place, prompt, towers=False)
-                if why := unable(setting, METHODS[route]):
+                # With the first prompt: a prompt that the learner does not have is another reason, found below.
+                if why := unable(study.setting(k, place, None, towers=False), METHODS[route]):
                     raise RequestError(why)
+                setting = study.setting(k, place, prompt, towers=False)
                 n, seed = study.n_at(place), study.seed_at(place)
                 parts = trainings(setting, n, study.replicates, METHODS[route], seed)
                 accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
