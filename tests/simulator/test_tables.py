@@ -29,7 +29,8 @@ def test_every_table_is_a_law_that_shows_every_class(K, A, data):
 
 def test_a_diagonal_is_p_spu_and_a_tail_a_power():
     np.testing.assert_allclose(diagonal(0.7, 3), np.full((3, 3), 0.05) + np.eye(3) * (0.7 / 3 - 0.05), rtol=1e-14)
-    np.testing.assert_allclose(long_tail(2, 3, 2), np.array([[1], [1 / 4], [1 / 9]]) / (1 + 1 / 4 + 1 / 9) / 2)
+    rows = np.array([1, 1 / 4, 1 / 9]) / (1 + 1 / 4 + 1 / 9)
+    np.testing.assert_allclose(long_tail(2, 3, 2), np.stack([rows, rows], axis=1) / 2, rtol=1e-14)
     np.testing.assert_allclose(mixture([diagonal(1), diagonal(0)], [3, 1]), diagonal(0.75), rtol=1e-14)
 
 
