@@ -29,8 +29,8 @@ from experiments.errors import checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
-from experiments.progress import counting, say
 from experiments.user_code import learner_of, own_errors
+from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
 from theory.learners import names
@@ -134,7 +134,7 @@ def train(
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
     check_output(output, "train", runfolder.FILES)
-    with counting("compiling the step (--no-compile starts sooner) and training" if compile else "training"):
+    with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
         document = run(
             recipe,
             settings,
@@ -147,7 +147,7 @@ def train(
             compile=compile,
             output=output,
             resume=resume,
-            report=say,
+            report=tell,
             until=until,
             share_out=True,
         )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from threading import Thread, current_thread, main_thread
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
-from experiments.progress import say
+from simulator.progress import say
 
 
 @contextmanager

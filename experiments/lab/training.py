@@ -19,6 +19,7 @@ from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from experiments.lab.stopping import interruption, together
 from experiments.runtime import checked_device, device_name, free_bytes
+from simulator.progress import say
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -180,7 +181,7 @@ class _Run:
 
     def _uncompiled(self, reason: str) -> None:
         self.compiled = False
-        self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
+        say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
         """Save the state; sums of losses that are in the trace already restart at 0."""
