@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simulator.summary import numbers_html, numbers_line
+
 if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
 else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.expression`)
@@ -27,7 +29,7 @@ class Interval(NamedTuple):
     level: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Accuracy:
     """Accuracy on the common group (the background is the class's own) and the counter group (it is not).
 
@@ -48,6 +50,13 @@ class Accuracy:
     common: Numbers
     counter: Numbers
     interval: Interval | None = None
+
+    def __repr__(self) -> str:
+        return numbers_line(self, {"common": self.common, "counter": self.counter}, self.interval)
+
+    def _repr_html_(self) -> str:
+        numbers = {name: getattr(self, name) for name in ("common", "counter", "balanced", "drop")}
+        return numbers_html("Accuracy, fractions", numbers, self.interval)
 
     def __iter__(self):
         """(common, counter), so that a pair can be unpacked or stacked."""

@@ -6,6 +6,7 @@ The command `soberclip train` adds folders, resuming, Ctrl-C and torchrun's proc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from scipy.special import stdtrit
 from simulator.accuracy import Accuracy, Interval
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
+from simulator.summary import html_table, one_line
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.evaluation import accuracies, prompts_of, trial
 from simulator.towers.group_batches import check_groups
@@ -29,7 +31,7 @@ LEVEL = 0.95  # of the interval of a mean over models
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Towers:
     """A trained ensemble: `models` models of every world, world by world along the leading axis of its parameters.
 
@@ -49,6 +51,18 @@ class Towers:
     parameters: Parameters
     diverged: torch.Tensor
     shape: tuple[int, ...]
+
+    def _summary(self) -> dict[str, Any]:
+        recipe, worlds = self.ensemble.recipe, self.ensemble.models.count(0)
+        models, lost = len(self.ensemble.models) // worlds, int((self.diverged >= 0).sum())
+        settings = {"loss": recipe.loss, "towers": recipe.towers, "steps": recipe.steps}
+        return {**settings, "worlds": worlds, "models": models, "diverged": lost}
+
+    def __repr__(self) -> str:
+        return one_line(self, **self._summary())
+
+    def _repr_html_(self) -> str:
+        return html_table("Towers", ["", ""], self._summary().items())
 
     @cached_property
     def _trial(self):
