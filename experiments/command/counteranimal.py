@@ -243,16 +243,20 @@ def compare(
 @app.command
 def discover(
     *,
-    data: Annotated[Path, Parameter(help="folder class/background/photos")],
+    data: Data,
     model: Annotated[str, Parameter(help="the model whose accuracies select the backgrounds")],
     weights: Annotated[Path | None, Parameter(help="its weights file")] = None,
     min_photos: Annotated[Whole, Parameter(help="least number of photos of a background")] = 20,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for tree, discovered.csv and .json")] = Path("soberclip-discovered"),
+    output: Annotated[Path, Parameter(help="folder for discovered.csv, .json and -groups.csv")] = Path(
+        "soberclip-discovered"
+    ),
     json: Json = False,
 ) -> None:
     """Build a CounterAnimal of your own photos, with the drop before and after correction for selection.
+
+    Other models are evaluated with --groups discovered-groups.csv.
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """

@@ -22,7 +22,6 @@ import numpy as np
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
-from experiments.lab.training import train
 from experiments.provenance import provenance
 from experiments.verdict import Verdict, words_of
 from simulator.accuracy import Accuracy
@@ -77,7 +76,8 @@ def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str
 
 def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
-    from simulator.towers.evaluation import default_prompts  # start-up time
+    from experiments.lab.training import train  # start-up time: loads torch
+    from simulator.towers.evaluation import default_prompts
 
     recipe = Recipe(**case.recipe)
     # Default prompts are always evaluated, so claims that differ only in them share one training.

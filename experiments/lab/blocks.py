@@ -15,7 +15,6 @@ from experiments.inference import FRACTION, LEVEL, REALS
 from experiments.lab.answers import trainings
 from experiments.lab.planning import Plan, Region, places
 from experiments.lab.routes.theory import predict_cells
-from experiments.lab.routes.towers import train_cells
 from experiments.lab.schema import Block, quantities
 from experiments.lab.spec import StudySpec
 
@@ -31,6 +30,8 @@ def compute(planned: Plan, number: int) -> Block:
         tail = (r,) if len(study.measured) > 1 else ()
         for k in range(len(study.learners)):
             if route == "trained":
+                from experiments.lab.routes.towers import train_cells  # start-up time: loads torch
+
                 train_cells(study, region, k, block, tail)
             else:
                 _fit_cells(study, region, k, route, block, tail)

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.errors import Interrupted
 from experiments.lab import runfolder, training
-from experiments.lab.stopping import interruption
+from experiments.lab.training import interruption
 from simulator.towers import distributed
 from simulator.towers.recipe import Recipe
 from simulator.world import World

@@ -15,10 +15,11 @@ from scipy.stats import t
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
+from experiments.lab import training
 from experiments.lab.evaluate import _measured, predicted
 from experiments.lab.setting import Setting
 from experiments.lab.training import train
-from simulator.towers import evaluation, multiprocess
+from simulator.towers import evaluation
 from simulator.towers.checkpoints import FORMAT
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
@@ -104,7 +105,7 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
 def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch, ctrl_c):
     press = ctrl_c()
     with monkeypatch.context() as evaluation:
-        evaluation.setattr("experiments.lab.evaluate.result", lambda *_: press("now"))
+        evaluation.setattr("experiments.lab.training.result", lambda *_: press("now"))
         with pytest.raises(Interrupted, match=f"--resume {tmp_path} resumes"):
             quick(output=tmp_path)
     assert quick(resume=tmp_path)["common"] == quick()["common"]
@@ -261,7 +262,7 @@ def test_two_processes_refuse_together():
 
 @pytest.mark.deep
 def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatch, ctrl_c):
-    monkeypatch.setattr(multiprocess, "processes_for", lambda ensemble: 2)
+    monkeypatch.setattr(training, "processes_for", lambda ensemble: 2)
     long = RECIPE.model_copy(update={"steps": 1500})
     alone = quick(long)
     shared = quick(long, share_out=True)

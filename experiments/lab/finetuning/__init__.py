@@ -1,1 +1,0 @@
-"""Fine-tuning a pretrained CLIP on a pixel world: a grid of hyperparameters, chosen by validation in distribution."""
