@@ -1,11 +1,13 @@
 """Accuracy by group: one type for closed forms, trained towers and real photos."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from simulator.summary import numbers_html, numbers_line
 
 if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
@@ -15,6 +17,7 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
 
 Ends = tuple[Numbers, Numbers]  # (low, high)
 GROUPS = ("common", "counter", "unseen")
+MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
 
 
 class Interval(NamedTuple):
@@ -41,7 +44,7 @@ class Interval(NamedTuple):
         return (self.common, self.counter, *(() if self.unseen is None else (self.unseen,)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Accuracy:
     """Accuracy by group of test images.
 
@@ -88,6 +91,16 @@ class Accuracy:
         """(common, counter), with unseen if there is one, so that groups can be unpacked or stacked."""
         return iter((self.common, self.counter) if self.unseen is None else (self.common, self.counter, self.unseen))
 
+    def __repr__(self) -> str:
+        return numbers_line(self, self._groups(), self.interval)
+
+    def _repr_html_(self) -> str:
+        numbers = {**self._groups(), "balanced": self.balanced, "drop": self.drop}
+        return numbers_html("Accuracy, fractions", numbers, self.interval)
+
+    def _groups(self) -> dict[str, Numbers]:
+        return dict(zip(GROUPS, self, strict=False))
+
     @property
     def balanced(self) -> Numbers:
         """Mean of common and counter."""
@@ -115,6 +128,20 @@ class Accuracy:
             return Accuracy.of(groups)
         ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval.ends]
         return Accuracy.of(groups, self.interval.level, ends)
+
+
+def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
+    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
+    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
+    group, prompt = max(every, key=lambda key: abs(every[key]))
+    change = every[group, prompt]
+    if abs(change) <= MOVED:
+        return None
+    asked = "" if prompt == "none" else f" by {prompt}"
+    return (
+        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
+        "of the steps; train longer"
+    )
 
 
 # Words for the properties of an Accuracy, with hyphens as on the command line.

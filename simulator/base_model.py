@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from simulator.quantities import LATENT, Quantity
+from simulator.summary import html_table
 
 Same = TypeVar("Same", bound="Checked")
 Model = TypeVar("Model", bound=BaseModel)
@@ -36,6 +37,15 @@ class Checked(BaseModel):
     """A frozen model. Each field lies in its declared domain, also in a copy with changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self):
+        """Fields that are unset or at their defaults are left out of the repr."""
+        usual = {name: (None, field.default) for name, field in type(self).model_fields.items()}
+        return [(name, value) for name, value in super().__repr_args__() if value not in usual[str(name)]]
+
+    def _repr_html_(self) -> str:
+        rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())
+        return html_table(type(self).__name__, ["field", "value", "meaning"], rows)
 
     def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
         """A validated copy with some fields changed; pydantic's own is not validated. Unset fields stay unset."""

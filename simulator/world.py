@@ -33,6 +33,7 @@ from simulator.mixture import Common, Mixture, Table, block_width, class_means, 
 from simulator.naming import check_known
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
+from simulator.summary import html_table, one_line
 
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import DrawnPairs
@@ -344,8 +345,10 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
 
     def __repr__(self) -> str:
-        given = self._not_default() | {name: value for name, value in self._shared().items() if value is not None}
-        return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in given.items())})"
+        return one_line(self, shape=self.shape, **self._not_default(), **self._shared())
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], self._scalars().items())
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
