@@ -1,14 +1,20 @@
 """Accuracy on the two groups: one type for closed forms, trained towers and real photos."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simulator.summary import numbers_html, numbers_line
+
 if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
 else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.expression`)
     Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
+
+
+MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
 
 
 class Interval(NamedTuple):
@@ -27,7 +33,7 @@ class Interval(NamedTuple):
     level: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Accuracy:
     """Accuracy on the common group (the background is the class's own) and the counter group (it is not).
 
@@ -48,6 +54,13 @@ class Accuracy:
     common: Numbers
     counter: Numbers
     interval: Interval | None = None
+
+    def __repr__(self) -> str:
+        return numbers_line(self, {"common": self.common, "counter": self.counter}, self.interval)
+
+    def _repr_html_(self) -> str:
+        numbers = {name: getattr(self, name) for name in ("common", "counter", "balanced", "drop")}
+        return numbers_html("Accuracy, fractions", numbers, self.interval)
 
     def __iter__(self):
         """(common, counter), so that a pair can be unpacked or stacked."""
@@ -80,6 +93,20 @@ class Accuracy:
             return Accuracy(common, counter)
         ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval[:2]]
         return Accuracy(common, counter, Interval(ends[0], ends[1], self.interval.level))
+
+
+def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
+    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
+    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
+    group, prompt = max(every, key=lambda key: abs(every[key]))
+    change = every[group, prompt]
+    if abs(change) <= MOVED:
+        return None
+    asked = "" if prompt == "none" else f" by {prompt}"
+    return (
+        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
+        "of the steps; train longer"
+    )
 
 
 # Words for the properties of an Accuracy, with hyphens as on the command line.

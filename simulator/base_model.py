@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from simulator.quantities import LATENT, Quantity
+from simulator.summary import html_table
 
 Same = TypeVar("Same", bound="Checked")
 Model = TypeVar("Model", bound=BaseModel)
@@ -36,6 +37,15 @@ class Checked(BaseModel):
     """A frozen model. Each field lies in its declared domain, also in a copy with changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self):
+        """Fields at their defaults are left out of the repr."""
+        fields = type(self).model_fields
+        return [(name, value) for name, value in super().__repr_args__() if value != fields[str(name)].default]
+
+    def _repr_html_(self) -> str:
+        rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())
+        return html_table(type(self).__name__, ["field", "value", "meaning"], rows)
 
     def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
         """A validated copy with some fields changed; pydantic's own is not validated. Unset fields stay unset."""

@@ -31,6 +31,7 @@ from simulator.mixture import Mixture, class_means, mixture_of
 from simulator.naming import check_known
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
+from simulator.summary import html_table, one_line
 
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import DrawnPairs
@@ -297,8 +298,10 @@ class Worlds:
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
 
     def __repr__(self) -> str:
-        given = self._not_default() | ({} if self.views is None else {"views": self.views})
-        return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in given.items())})"
+        return one_line(self, shape=self.shape, **self._not_default(), views=self.views)
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], self._scalars().items())
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":

@@ -29,8 +29,9 @@ from experiments.errors import checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
-from experiments.progress import counting, say
 from experiments.user_code import learner_of, own_errors
+from simulator.accuracy import not_converged
+from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
 from theory.learners import names
@@ -134,7 +135,7 @@ def train(
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
     check_output(output, "train", runfolder.FILES)
-    with counting("compiling the step (--no-compile starts sooner) and training" if compile else "training"):
+    with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
         document = run(
             recipe,
             settings,
@@ -147,7 +148,7 @@ def train(
             compile=compile,
             output=output,
             resume=resume,
-            report=say,
+            report=tell,
             until=until,
             share_out=True,
         )
@@ -228,6 +229,10 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
             f"{percent(unseen['counter'])} % of the counter images resemble no pair of this run, so towers cannot "
             f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
         )
+    if document.get("moved"):
+        means = {p: {group: change[0] for group, change in own.items()} for p, own in document["moved"].items()}
+        if sentence := not_converged(means):
+            yield sentence
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"

@@ -17,7 +17,7 @@ from experiments.command.options import Json, Seed
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
-from experiments.progress import tell
+from simulator.progress import tell
 
 VERDICTS = "verdicts.json"
 WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own statement"}

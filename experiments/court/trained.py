@@ -22,10 +22,10 @@ import numpy as np
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
-from experiments.progress import tell
 from experiments.provenance import provenance
 from experiments.verdict import Verdict, words_of
 from simulator.accuracy import Accuracy
+from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World, Worlds
 from theory.claims.trained import Case, TrainedClaim

@@ -11,8 +11,8 @@ from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
-from experiments.progress import track
 from simulator.accuracy import Accuracy, in_words
+from simulator.progress import track
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance

@@ -19,8 +19,8 @@ from experiments.lab.schema import Block, empty_table, sizes, variables, with_le
 from experiments.lab.spec import StudySpec
 from experiments.lab.stopping import keeping
 from experiments.lab.words import amount
-from experiments.progress import counting
 from experiments.runtime import free_bytes
+from simulator.progress import counting
 
 WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 

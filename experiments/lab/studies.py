@@ -28,6 +28,7 @@ from experiments.lab.words import amount
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, domain_of
+from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Learner, names
@@ -40,6 +41,19 @@ CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 class Study(StudySpec):
     """A validated study; `study` makes one."""
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        learners, routes = ", ".join(self.labels), ", ".join(self.routes)
+        return one_line(self, axes=sizes, learners=learners, routes=routes, cells=self.cells)
+
+    def _repr_html_(self) -> str:
+        axes = (
+            (axis.name, f"{len(axis.values)} values from {axis.values[0]} to {axis.values[-1]}") for axis in self.axes
+        )
+        names = {name: ", ".join(getattr(self, name)) for name in ("prompts", "routes")}
+        rows = {"learners": ", ".join(self.labels), **names, "n": self.n, "replicates": self.replicates}
+        return html_table(f"Study of {self.cells:,} cells", ["", ""], (*axes, *rows.items(), ("world", self.world)))
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None

@@ -23,8 +23,8 @@ from experiments.lab.evaluate import result, trace_line, trace_row
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from experiments.lab.stopping import handling
-from experiments.progress import say
 from experiments.runtime import checked_device, device_name, free_bytes
+from simulator.progress import say
 from simulator.towers import distributed
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.group_batches import check_groups
@@ -174,7 +174,7 @@ class _Run:
 
     def _uncompiled(self, reason: str) -> None:
         self.compiled = False
-        self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
+        say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
         """Save the state; sums of losses that are in the trace already restart at 0."""

@@ -29,7 +29,7 @@ from simulator.accuracy import Accuracy
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
-from theory.learners.base import joined
+from theory.learners.base import by_route, world_by_world
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.caption_nodes import (
     SHOWN,
@@ -283,25 +283,24 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
     """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
-    absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`). So is
-    a world of masked, noisy captions whose boundary cannot be followed, or takes too many pairs of captions: about
-    two of 25 random worlds, mostly with little noise in images.
+    absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`): so is
+    the mean of scores with mismatched captions, and a world of masked, noisy captions whose boundary cannot be
+    followed, or takes too many pairs of captions: about two of 25 random worlds, mostly with little noise in images.
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
-        lambda part: _by_quadrature(part, prompt, seed, tolerance),
+        lambda part: world_by_world(lambda world: _by_quadrature(world, prompt, seed, tolerance), part),
         lambda part: drawn_captions_accuracy(part, prompt, seed),
     ]
-    row = worlds.ravel()
-    latents = (row.mention == 1).all(axis=-1) & (row.nu_text == 0)
-    route = np.where(latents, 0, np.where(_two_blocks(row), 1, 2))
-    parts = [((route == k).reshape(worlds.shape), routes[k](row[route == k])) for k in np.unique(route)]
-    return joined(parts, worlds.shape)
+    strays = _strays(worlds, prompt)
+    latents = (worlds.mention == 1).all(axis=-1) & (worlds.nu_text == 0) & ~strays
+    route = np.where(latents, 0, np.where(strays | (not _two_blocks(worlds)), 2, 1))
+    return by_route(route, routes, worlds)
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
     """Scores (N, K) with the decisions of all captions: the preference or distances from its curve, or drawn ones."""
-    if not _two_blocks(world):
+    if not _two_blocks(world) or _strays(world, prompt):
         return drawn_captions_scores(world, prompt, image)
     pooled = pooled_preference(world, prompt)
     x, y = (np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / pooled.unit).T
@@ -325,22 +324,22 @@ def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
     return Pooled(prompt, (first, second), (units[0], units[1]))
 
 
-def _two_blocks(worlds: Worlds) -> np.ndarray | np.bool_:
-    return np.broadcast_to(worlds.classes == 2, worlds.shape) & (worlds.mean.shape[-1] == 2)
+def _two_blocks(worlds: Worlds) -> bool:
+    return worlds.class_count == 2 and worlds.mean.shape[-1] == 2
 
 
-def _by_quadrature(worlds: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
-    """World by world, because each world's scales need their own number of captions."""
-    each = [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)]
-    return joined(each, worlds.shape)
+def _strays(worlds: Worlds, prompt: Prompt) -> np.ndarray:
+    """Whether captions of other pairs change decisions."""
+    return np.broadcast_to((np.asarray(worlds.mismatch) > 0) & (prompt == "scores"), worlds.shape)
 
 
-def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
-    pooled = pooled_preference(world[0], prompt)
+def _by_quadrature(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
+    """Accuracies in one world, whose scales need their own number of captions."""
+    pooled = pooled_preference(world, prompt)
     shown = region(pooled, tolerance) if pooled.informative else np.full((1, 2), 0.5)
     if shown is None:
         return drawn_captions_accuracy(world, prompt, seed)
-    return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
+    return Accuracy(*objects_averaged(shown[0], world.agreement[0]))
 
 
 class _Spent(Exception):
