@@ -84,6 +84,12 @@ def accuracies(
     return Accuracies(photos, by_class, covariance)
 
 
+def place(mean: Float[np.ndarray, "2 H"], traced: Int[np.ndarray, " J"], i: int) -> tuple[float, float]:
+    """(p', r) of head i against the hull of the traced heads, for these exact accuracies."""
+    regret = _hull(mean[:, traced] - mean[:, [i]]).max(axis=1)
+    return float(_lowest(regret[None])[0]), max(float(regret.min()), 0.0)
+
+
 class Place(NamedTuple):
     """A head's p' and r with their intervals."""
 
@@ -128,9 +134,9 @@ def _place(
 ) -> Place:
     lead = _hull(mean[:, traced] - mean[:, [i]])
     s, q = _lead_errors(covariance, traced, i), SIMULTANEOUS
-    regret, best = lead.max(axis=1), lead.argmax(axis=1)
-    p, r = float(_lowest(regret[None])[0]), max(float(regret.min()), 0.0)
-    least = float((regret - q * s[np.arange(len(best)), best]).min())
+    p, r = place(mean, traced, i)
+    best = lead.argmax(axis=1)[:, None]
+    least = float(np.take_along_axis(lead - q * s, best, axis=1).min())
     most = float((lead + q * s).max(axis=1).min())
     places = _lowest(hulls - np.outer(drawn[:, 0], WEIGHTS) - np.outer(drawn[:, 1], 1 - WEIGHTS))
     low, high = np.quantile(places, [TAIL, 1 - TAIL]).tolist()
