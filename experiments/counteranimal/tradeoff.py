@@ -52,6 +52,10 @@ class Accuracies:
     def worth(self) -> Float[np.ndarray, " 2"]:
         return worth(self.photos)
 
+    def correct(self, i: int) -> Int[np.ndarray, "C 2"]:
+        """Right answers of head i."""
+        return np.rint(self.by_class[:, :, i] * self.photos).astype(int)
+
     def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
         """The standard error of head i's lead over head j, with one more lead and one more lag than were seen.
 
