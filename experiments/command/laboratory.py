@@ -19,7 +19,7 @@ from experiments.command.output import dim, emit, indented, note, percent, scree
 from experiments.errors import RequestError
 from experiments.lab.words import counted
 from experiments.user_code import kind_of, own_errors
-from simulator.accuracy import PIXEL_GROUPS, WORDS
+from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
@@ -197,7 +197,7 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for pixels also "
+            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for tables unseen, for pixels "
             f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
             "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
             "are equal"
@@ -236,10 +236,11 @@ def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     ranges = document["ranges"]
     keys = [key for key in ("learner", "prompt", "route") if key in ranges[0]]
+    groups = [group for group in GROUPS if group in ranges[0]]
     why: Counter[tuple[str, str]] = Counter()
     rows = []
     for one in ranges:
-        ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in (one["common"], one["counter"])]
+        ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in map(one.get, groups)]
         rows.append([*(one[key] for key in keys), *ends, sum(one["undefined"].values()) or ""])
         reasons = [(one.get("route", ""), one["undefined"])]
         if one.get("route") == ranges[0].get("route"):  # the theory is the same for all routes
@@ -249,7 +250,11 @@ def study_view(document: dict[str, Any]) -> Screen:
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
     output, design = document["output"], document["design"]
     return screen(
-        table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, ">common %", ">counter %", ">undefined"], rows),
+        table(
+            f"{counted(document['cells'], 'cell')}: {sizes}",
+            [*keys, *(f">{group} %" for group in groups), ">undefined"],
+            rows,
+        ),
         *(
             warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
             for (route, sentence), count in why.items()
