@@ -19,6 +19,7 @@ given x rises with x, and the slope d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/n
 monotone curve (`theory.learners.curve`). Otherwise it may have any shape (`theory.learners.contour`).
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +44,10 @@ from theory.learners.caption_nodes import (
     normal,
     turns,
 )
-from theory.learners.contour import Scales, world_accuracy
+from theory.learners.contour import contour_accuracy
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
+from theory.learners.pmi import Scales
 
 LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
@@ -258,11 +260,11 @@ class Pooled(NamedTuple):
         first, second = self.sides(np.zeros(1), np.zeros(1))
         return first.v.shape[-1] * second.v.shape[-1]
 
-    def positive(self, x: Float[np.ndarray, "1 n 1"], y: Float[np.ndarray, "1 1 m"]) -> Bool[np.ndarray, "1 n m"]:
-        """Whether g > 0 where the lines x and y cross."""
+    def positive(self, x: Float[np.ndarray, "1 a b"], y: Float[np.ndarray, "1 c d"]) -> Bool[np.ndarray, "1 n m"]:
+        """Whether g > 0 where lines cross, of which one set lies along the second axis, the other along the third."""
         first, second = self.sides(x.ravel(), y.ravel())
-        rows = [self.pairs_of(first.at(np.s_[i : i + 1]), second)[0] for i in range(x.size)]
-        return np.stack(rows)[None] > 0
+        above = np.stack([self.pairs_of(first.at(np.s_[i : i + 1]), second)[0] for i in range(x.size)]) > 0
+        return (above.T if x.shape[1] == 1 else above)[None]
 
     def scales(self) -> Scales:
         """Where the preference may change fast: images that silent captions resemble."""
@@ -375,7 +377,10 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     if not pooled.fuzzy:
         return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
-    try:
-        return world_accuracy(pooled, pooled.scales(), tolerance, SPACINGS, _Limited)
-    except _Spent:
-        return None
+    limited = _Limited(pooled)
+    with suppress(_Spent):
+        for spacing in SPACINGS:
+            accuracy, sound = contour_accuracy(limited, pooled.scales(), tolerance, spacing)
+            if sound.all():
+                return accuracy
+    return None

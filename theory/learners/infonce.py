@@ -42,7 +42,7 @@ from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
-from theory.learners.pmi import prompt_mixture
+from theory.learners.pmi import PromptPreference, prompt_mixture
 from theory.quadrature import RANGE, REPLICATES
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
@@ -104,7 +104,8 @@ def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np
     for spacing in SPACINGS:
         if not len(left):
             break
-        accuracy[left], sound = contour_accuracy(what.of(left), tolerance, spacing)
+        rest = what.of(left)
+        accuracy[left], sound = contour_accuracy(PromptPreference(rest), rest.scales(), tolerance, spacing)
         left = left[~sound]
     if len(left):
         accuracy[left] = searched_accuracy(worlds[left], prompt, tolerance)

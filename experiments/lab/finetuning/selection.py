@@ -27,12 +27,12 @@ from experiments.lab.config import read_pictures, world_of
 from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
 from experiments.lab.stopping import keeping
 from experiments.lab.store import difference
-from experiments.progress import counting
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from simulator.pixels import groups
 from simulator.pixels.coco import instances
 from simulator.pixels.scenery import MOST_HELD
+from simulator.progress import counting
 from simulator.towers import finetuning as tuning
 from simulator.towers.finetuning import Head, PairSet, Pretrained
 from simulator.world import World
