@@ -41,9 +41,9 @@ class Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def __repr_args__(self):
-        """Fields at their defaults are left out of the repr."""
-        fields = type(self).model_fields
-        return [(name, value) for name, value in super().__repr_args__() if value != fields[str(name)].default]
+        """Fields that are unset or at their defaults are left out of the repr."""
+        usual = {name: (None, field.default) for name, field in type(self).model_fields.items()}
+        return [(name, value) for name, value in super().__repr_args__() if value not in usual[str(name)]]
 
     def _repr_html_(self) -> str:
         rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())

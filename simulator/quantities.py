@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+ROUNDING = 1e-9  # of the sum of a table
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -44,6 +46,19 @@ def numbers(value: Any, low: float, high: float) -> Any:
         raise ValueError(f"{array[broken].flat[0]} is not a whole number")
     array = array.astype(np.int64 if whole else np.float64, copy=False)
     return array.item() if array.ndim == 0 else array
+
+
+def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
+    """The rows of a table of joint probabilities; ValueError says what is wrong with it."""
+    table = np.asarray(numbers(value, 0.0, 1.0))
+    if table.ndim != 2 or min(table.shape) < 2:
+        raise ValueError(f"{value!r} is not a list of at least two rows, one per class, of at least two numbers each")
+    K, A = table.shape
+    if abs(table.sum() - 1) > ROUNDING:
+        raise ValueError(f"{K} x {A} numbers that sum to {table.sum():.12g}; joint probabilities sum to 1")
+    if not (shown := table.any(axis=1)).all():
+        raise ValueError(f"{K} x {A} numbers with 0 in all of row {np.argmin(shown) + 1}; training shows every class")
+    return tuple(map(tuple, table.tolist()))
 
 
 def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
@@ -91,6 +106,12 @@ Mismatch = Annotated[
     *_declared(
         r"\epsilon", "probability that a caption belongs to another pair, drawn at random", "probability", 0.0, 0.999
     ),
+]
+
+JointTable = Annotated[
+    tuple[tuple[float, ...], ...],
+    BeforeValidator(joint_table),
+    Field(description="joint probabilities of classes (rows) and backgrounds (columns), instead of p_spu"),
 ]
 
 ImageSide = Annotated[

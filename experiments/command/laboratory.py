@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from rich.console import Group as Screen
 from rich.text import Text
 
@@ -23,9 +23,17 @@ from simulator.accuracy import PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
+FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
+FINETUNING = Group(
+    FINETUNED,
+    help="Fine-tuning of a pretrained CLIP on objects on coloured backgrounds. Learners: zero-shot, obj, objbkg, "
+    "supervised; axes: lr, weight_decay and warmup, chosen by validation.",
+    sort_key=2,
+)
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 repeated = partial(Parameter, negative="")  # a list, without a flag that empties it
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
+HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "rest": ">Rest %"}
 
 
 def sweep(
@@ -80,6 +88,16 @@ def sweep(
         str | None, Parameter(help="address of a dask cluster that computes; its workers need access to --output")
     ] = None,
     csv: Annotated[Path | None, Parameter(help="file for the flat table, one row per cell")] = None,
+    root: Annotated[
+        str | None, Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, such as val2017")
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(group=FINETUNING, help="the CLIP that is fine-tuned: open_clip:NAME[/TAG]")
+    ] = None,
+    weights: Annotated[
+        Path | None, Parameter(group=FINETUNING, help="file of its weights, instead of a tag's own")
+    ] = None,
+    device: Annotated[str | None, Parameter(group=FINETUNING, help="device of the training [default: cpu]")] = None,
     dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
@@ -91,11 +109,32 @@ def sweep(
     flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}
     for name in axes.keys() & {*fields, *recipe, *fields_of_world}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
+    pretrained = {"root": root, "model": model, "weights": weights, "device": device}
+    computing = {"workers": workers, "scheduler": scheduler}
+    elsewhere = {"prompt": prompt, "route": route, **computing, "csv": csv} if what == FINETUNED else pretrained
+    for name, value in elsewhere.items():
+        if value is not None:
+            whom = "no meaning for" if what == FINETUNED else "a meaning only for"
+            raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
+    if what == FINETUNED:
+        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
+        return
     with own_errors(list(chain(*files))):
-        computing = {"workers": workers, "scheduler": scheduler}
         result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
     if result is not None:
         emit(result, json, study_view)
+
+
+def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> None:
+    from experiments.lab.finetuning.spec import checked, preset
+
+    request = checked(full, flags, world_file, **pretrained)
+    note(preset().question)
+    note(request.sentence())
+    if not dry_run:
+        from experiments.lab.finetuning.selection import run  # not for a dry run: it imports torch
+
+        emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
 
 
 def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -> dict[str, Any] | None:
@@ -147,8 +186,9 @@ def _axes(texts: list[str] | None) -> dict[str, Any]:
 
 def designs(*, json: Json = False) -> None:
     from experiments.lab import presets
+    from experiments.lab.finetuning.spec import listed
 
-    emit([presets.design(name).as_json() for name in presets.designs()], json, designs_view)
+    emit([*(presets.design(name).as_json() for name in presets.designs()), listed()], json, designs_view)
 
 
 def plot(
@@ -257,10 +297,15 @@ def printed_view(rows: list[dict[str, Any]]) -> Screen:
 def designs_view(document: list[dict[str, Any]]) -> Screen:
     """Sizes and question of each design."""
 
+    def size(own: dict[str, Any]) -> str:
+        trainings = own.get("trainings")
+        return counted(trainings, "training") if trainings else f"{own['cells']:,} cells, {own['seconds']:g} s"
+
     lines: list[Any] = []
     for row in document:
-        each = [f"{name} {row[name]['cells']:,} cells, {row[name]['seconds']:g} s" for name in ("quick", "full")]
-        lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(each), "dim")), indented(row["question"])]
+        sizes = "; ".join(f"{name} {size(row[name])}" for name in ("quick", "full"))
+        needs = f"; needs {row['needs']}" if "needs" in row else ""
+        lines += [Text.assemble((row["design"], "bold"), "  ", (sizes + needs, "dim")), indented(row["question"])]
     return screen(*lines, dim("Times were measured on one core."))
 
 
@@ -272,4 +317,41 @@ def plot_view(document: dict[str, Any]) -> Screen:
         f"{document['output']}: {document['what']}{over and f' over {over}'}, "
         f"{counted(len(document['panels']), 'panel')}"
         + (f"; {missing} of {document['cells']} cells missing" if missing else "")
+    )
+
+
+def finetuning_view(document: dict[str, Any]) -> Screen:
+    """Mean accuracies by learner, Table 7, and the path of the result."""
+    groups = [group for group in HEADS if any(row["group"] == group for row in document["accuracies"])]
+    means = {}
+    for row in document["accuracies"]:
+        ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
+        means[row["learner"], row["group"]] = f"{100 * row['mean']:.1f}{ends}"
+    backbones = list(dict.fromkeys(row["backbone"] for row in document["printed"]))
+    printed: dict[tuple[str, str], list[str]] = {}
+    for row in document["printed"]:
+        printed.setdefault((row["learner"], row["backbone"]), []).append(f"{100 * row['printed']:.2f}")
+    lost = sum(row["validation"] is None for row in document["trainings"])
+    objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
+    return screen(
+        table(
+            f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)",
+            ["learner", *(HEADS[group] for group in groups)],
+            [
+                [name, *(means.get((name, group), "none") for group in groups)]
+                for name in document["specification"]["learners"]
+            ],
+        ),
+        table(
+            "Table 7 of [W], OpenAI's weights: in and out of distribution %",
+            ["learner", *(f">{backbone}" for backbone in backbones)],
+            [
+                [name, *(", ".join(printed[name, backbone]) for backbone in backbones)]
+                for name in dict.fromkeys(row["learner"] for row in document["printed"])
+            ],
+        ),
+        warning(f"{counted(lost, 'training')} diverged and were not chosen") if lost else None,
+        document["design"]["look"],
+        f"Known so far: {document['design']['answer']}",
+        dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )

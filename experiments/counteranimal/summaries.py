@@ -12,7 +12,6 @@ import pandas as pd
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.counteranimal.metrics import (
     Counts,
-    Mean,
     accuracy_breakdown,
     cells,
     class_counts,
@@ -25,7 +24,6 @@ from experiments.counteranimal.predictions import Predictions, read_predictions,
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json, write_text
 from experiments.provenance import provenance
-from experiments.results import Row
 
 WORST = 5  # classes that a summary lists
 LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a number may follow
@@ -141,21 +139,3 @@ def score_files(
 def _model_of(path: Path) -> str:
     """The file's name without its suffix; for predictions.csv the folder's name."""
     return path.resolve().parent.name if path.name == PREDICTIONS else path.stem
-
-
-def summary_row(document: dict[str, Any], mean: Mean) -> Row:
-    """The `mean` accuracies of a summary as a row."""
-    ends = {f"interval_{name}": i and (float(i[0]), float(i[1])) for name, i in document["intervals"][mean].items()}
-    return Row(
-        source=document["source"],
-        model=document["model"],
-        family=document["family"],
-        common=document[mean]["common"],
-        counter=document[mean]["counter"],
-        prompt=document.get("prompts"),
-        labels=document.get("labels"),
-        mean=mean,
-        n_common=document["counts"]["common"],
-        n_counter=document["counts"]["counter"],
-        **ends,
-    )

@@ -325,13 +325,13 @@ def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) ->
     if route == "even images":
         blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
         each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
-        return Accuracy(*np.concatenate(each).T)
+        return Accuracy.of([*np.concatenate(each).T])
     mixture = world.mixture()
     each = [
         group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
         for i, critic in enumerate(_fitted(world, learner, plan.pairs[learner][leg], size, seed, stream, route))
     ]
-    return Accuracy(*np.concatenate(each).T)
+    return Accuracy.of([*np.concatenate(each).T])
 
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:

@@ -129,9 +129,15 @@ def simulate(
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    method, numbers = _checked_method(setting, method), n * replicates * (world.dim_image + world.dim_text)
+    if estimator_of(setting.learner).fit is None:
+        known = ", ".join(trainable())
+        raise RequestError(f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known}")
+    why = unable(setting, "exact")
+    if method == "exact" and why:
+        raise RequestError(f"{why}; the nearest choice is direct")
+    method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
     if method == "direct" and numbers > LARGEST_DRAW:
-        exact = "--method exact, which costs the same for any n, or " if has_exact_law(learner, world) else ""
+        exact = "" if why else "--method exact, which costs the same for any n, or "
         raise RequestError(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
             f"use {exact}fewer pairs or replicates"
@@ -152,33 +158,38 @@ def simulate(
     }
 
 
-def _checked_method(setting: Setting, method: str | None) -> str:
-    world, learner, sampler = setting.world, setting.learner, setting.sampler
-    if estimator_of(learner).fit is None:
-        raise RequestError(f"--learner = {learner.name} is not fitted to pairs; choose from {', '.join(trainable())}")
-    lawful = has_exact_law(learner, world) and sampler == "drawn"
-    if method == "exact" and not lawful:
-        where = "in worlds of this shape" if estimator_of(learner).exact else "at all"
-        what = f"learner {learner.name!r} {where}" if sampler == "drawn" else f"{sampler} pairs"
-        raise RequestError(f"no exact law is known for {what}; the nearest choice is direct")
-    return method or ("exact" if lawful else "direct")
+def unable(setting: Setting, method: str) -> str | None:
+    """Why a learner cannot be measured at finitely many pairs by a method of `simulate`; None if it can."""
+    learner = setting.learner
+    estimator = estimator_of(learner)
+    if not setting.fitted:
+        return "this mitigation cannot be fitted to drawn pairs"
+    if method == "direct":
+        return None if estimator.fit else f"{learner.name} is not fitted to pairs"
+    if setting.sampler != "drawn":
+        return f"the exact law of {setting.sampler} pairs is not known"
+    if not has_exact_law(learner, setting.world):
+        where = "in worlds of this shape" if estimator.exact else "at all"
+        return f"the exact law of {learner.name} given n pairs is not known {where}"
+    return None
 
 
 def trainings(
-    world: World, learner: Learner, n: int, count: int, method: str, seed: int, sampler: str = "drawn"
+    setting: Setting, n: int, count: int, method: str, seed: int
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    method: "exact" or "direct", see `simulate`; sampler: how drawn pairs are resampled. Raises SeparabilityError
-    if drawn pairs have no solution, ValueError for other requests without one.
+    method: "exact" or "direct", see `simulate`. Raises SeparabilityError if drawn pairs have no solution, ValueError
+    for other requests without one.
     """
     from experiments.finite_samples import learned_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
-    mixture = world.mixture()
+    world, mixture = setting.world, setting.world.mixture()
     route = "exact law" if method == "exact" else "drawn pairs"
-    for i, critic in enumerate(learned_critics(world, learner, n, count, seed, "simulate", route, sampler)):
+    critics = learned_critics(world, setting.learner, n, count, seed, "simulate", route, setting.sampler)
+    for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
         yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world.classes)
 
@@ -187,7 +198,7 @@ def _accuracies(setting: Setting, n, count, method, seed):
     from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
-        for accuracy, _ in trainings(setting.world, setting.learner, n, count, method, seed, setting.sampler):
+        for accuracy, _ in trainings(setting, n, count, method, seed):
             yield accuracy
     except SeparabilityError as error:
         raise RunError(str(error)) from None

@@ -18,19 +18,17 @@ everything but `seconds`.
 import json
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
+import xarray as xr
 
 from experiments.inference import LEVEL
 from experiments.lab.spec import StudySpec
 from experiments.provenance import provenance
 from simulator.accuracy import PIXEL_GROUPS
 from simulator.quantities import MEASURED
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 FORMAT = 3
 GROUPS = ("common", "counter")
@@ -148,9 +146,7 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: StudySpec) -> "xr.Dataset":
-    import xarray as xr  # start-up time
-
+def empty_table(study: StudySpec) -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = axis.quantity()
@@ -171,7 +167,7 @@ def empty_table(study: StudySpec) -> "xr.Dataset":
     return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
 
 
-def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
+def with_legend(table: xr.Dataset, sentences: dict[int, str]) -> xr.Dataset:
     """The Dataset with codes of reasons replaced by indices of a sorted legend; without reasons no number is read."""
     legend = [""]
     if sentences:

@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.estimators import estimator_of, has_exact_law
 from experiments.lab.axes import Axis, of_recipe, of_world
 from experiments.lab.config import recipe_of, refusal, world_fields
 from experiments.lab.mitigations import NONE, mitigated
@@ -125,27 +124,6 @@ class StudySpec:
             embed_dim = self.values_at(place).get("embed_dim", dict(self.recipe).get("embed_dim"))
             plain = Setting(self.world_at(place) if worlds is None else worlds, self.learner(k, prompt, embed_dim))
         return mitigated(self.values_at(place).get("mitigation", NONE), plain)
-
-    def unable(self, k: int, route: str, place: tuple[int, ...]) -> str | None:
-        """Why a route cannot measure learner k at one place, in a sentence; None if it can."""
-        try:
-            setting = self.setting(k, place, None, route == "trained")
-        except RequestError as error:
-            return str(error)
-        if setting.learner is None:
-            return None
-        learner = setting.learner
-        estimator = estimator_of(learner)
-        if not setting.fitted:
-            return "this mitigation cannot be fitted to drawn pairs"
-        if route == "drawn":
-            return None if estimator.fit else f"{learner.name} is not fitted to pairs"
-        if setting.sampler != "drawn":
-            return f"the exact law of {setting.sampler} pairs is not known"
-        if not has_exact_law(learner, self.world_at(place)):
-            where = "in worlds of this shape" if estimator.exact else "at all"
-            return f"the exact law of {learner.name} given n pairs is not known {where}"
-        return None
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

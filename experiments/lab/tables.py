@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
@@ -13,10 +15,6 @@ from experiments.lab.schema import CODED, GROUPS
 from experiments.lab.spec import StudySpec
 from experiments.published.tables import coloured_digits
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
-
 ROWS, CELLS = 2**16, 2**22  # cells that are read from a store at a time, for a table and for ranges
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
 AXIS = "mitigation"
@@ -24,11 +22,11 @@ GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 PRINTED = {"multicolored-mnist": coloured_digits}
 
 
-def columns(table: "xr.Dataset") -> list[str]:
+def columns(table: xr.Dataset) -> list[str]:
     return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
 
 
-def _parts(table: "xr.Dataset", cells: int) -> Iterator["xr.Dataset"]:
+def _parts(table: xr.Dataset, cells: int) -> Iterator[xr.Dataset]:
     """The table, cut along its first dimension into parts of about as many cells as are read from a store at a time."""
     first = table["seconds"].dims[0]
     step = max(1, int(cells * table.sizes[first] / max(1, table["common"].size)))
@@ -36,7 +34,7 @@ def _parts(table: "xr.Dataset", cells: int) -> Iterator["xr.Dataset"]:
         yield table.drop_vars("legend").isel({first: slice(start, start + step)}).load()
 
 
-def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
+def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
     """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty."""
     dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
     legend = table["legend"].values.astype(object)
@@ -55,7 +53,7 @@ def _mean(values):
     return values.mean("replicate") if "replicate" in values.dims else values
 
 
-def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
+def rows(table: xr.Dataset) -> Iterator[list[Any]]:
     for frame in frames(table):
         yield from frame.astype(object).where(frame.notna(), None).values.tolist()
 
@@ -67,7 +65,7 @@ def check_csv(path: Path) -> None:
     check_writable(path.parent, "sweep", [path.name], MARK)
 
 
-def write_csv(path: Path, table: "xr.Dataset") -> None:
+def write_csv(path: Path, table: xr.Dataset) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(temporary: Path) -> None:
@@ -78,7 +76,7 @@ def write_csv(path: Path, table: "xr.Dataset") -> None:
     write_atomically(path, write)
 
 
-def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: StudySpec, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
     return {
         "study": study.document(),
@@ -102,7 +100,7 @@ def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]
                 yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
 
 
-def ranges(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+def ranges(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
     """Per series its cells, how many lack a number for each reason, and the range of its accuracies."""
     legend, series, coded = table["legend"].values, list(_series(study)), [name for name in CODED if name in table]
     cells = [0] * len(series)
@@ -133,7 +131,7 @@ def ranges(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
     ]
 
 
-def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+def gains(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the study lacks "none"."""
     if AXIS not in study.dims or NONE not in table[AXIS].values:
         return []
@@ -163,7 +161,7 @@ def _pairs(study: StudySpec, k: int, place: tuple[int, ...], prompt: str | None,
         return None
 
 
-def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
+def beside(table: xr.Dataset, name: str) -> list[dict[str, Any]]:
     """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings."""
     found = []
     for row in PRINTED[name]():

@@ -54,6 +54,21 @@ PRINTED = {"printed": "mean", "printed_deviation": "std"}
 HIGH_QUALITY = ("DataComp", "DFN")  # pretraining sets that the paper marks with an asterisk
 METHODS = {"Contrastive": "perfect-captions", "Supervised": "supervised"}  # Table 8's words, and the names here
 DIGIT_GROUPS = {"rand": "class01_rand", "rev": "class01_rev", "rest": "rest"}
+APPROACHES = {"zero shot": "zero-shot"}  # Table 7's word, and the name here
+
+
+def coloured_objects() -> list[dict[str, Any]]:
+    """Table 7 as fractions: backbone, learner, group (trained: in distribution, rev: out of it), printed accuracy."""
+    return [
+        {
+            "backbone": row["backbone"],
+            "learner": APPROACHES.get(row["approach"], row["approach"]),
+            "group": group,
+            "printed": float(row[column]) / 100,
+        }
+        for row in read_published()[COCO]
+        for group, column in (("trained", "in_distribution"), ("rev", "out_of_distribution"))
+    ]
 
 
 def coloured_digits() -> list[dict[str, Any]]:

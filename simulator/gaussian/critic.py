@@ -115,8 +115,8 @@ def many_class_accuracy(
     return accuracy
 
 
-def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: Seed = 0) -> Float[np.ndarray, "R 2"]:
-    """(common, counter) of every critic, averaged over labels and over further attributes under the test law.
+def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: Seed = 0) -> Float[np.ndarray, "R groups"]:
+    """(common, counter), and unseen if there is one, of every critic, averaged over a group under the test law.
 
     Under the test law every attribute is independent of the label, and the object shown keeps its law. Exact for two
     classes. For more, each critic has Sobol points of its own, drawn from `seed`, so errors of critics are independent.

@@ -82,8 +82,8 @@ class Fitted:
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for more."""
-        (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
-        return Accuracy(*both.tolist())
+        (groups,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
+        return Accuracy.of(groups.tolist())
 
 
 def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-from simulator.accuracy import Accuracy, Interval, not_converged
+from simulator.accuracy import Accuracy, not_converged
 from simulator.progress import counting
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -80,10 +80,10 @@ class Towers:
         are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
         found = self.groups(prompt)
-        return Accuracy(found["common"], found["counter"])
+        return Accuracy(found["common"], found["counter"], unseen=found.get("unseen"))
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
-        """Accuracies as in `each` by group: "common", "counter", and further groups of pixel worlds."""
+        """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt
         if prompt not in known:
@@ -121,8 +121,7 @@ class Towers:
                 half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
             means.append(mean)
             ends.append((np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)))
-        common, counter = ends
-        return Accuracy(means[0], means[1], None if values.shape[-1] == 1 else Interval(common, counter, LEVEL))
+        return Accuracy.of(means) if np.shape(values)[-1] == 1 else Accuracy.of(means, LEVEL, ends)
 
 
 def train(

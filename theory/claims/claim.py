@@ -17,7 +17,7 @@ import numpy as np
 
 from simulator.accuracy import WORDS, Numbers, in_words
 from simulator.naming import check_known, suggestion
-from simulator.world import SCALARS, World, Worlds
+from simulator.world import SCALARS, Attribute, World, Worlds
 from theory.accuracy import reliance
 from theory.learners import named
 from theory.learners.base import Learner
@@ -44,6 +44,8 @@ TOLERANCES = {
 }
 SHARE_TOLERANCE = 0.01  # of a share of trainings
 SINGLE = ("common", "counter", "error-counter")  # quantities that are one group's accuracy
+SECOND = "attribute."  # begins the fields of a second background
+FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # of a domain
 
 
 class Axis(NamedTuple):
@@ -142,7 +144,7 @@ class Claim:
         follow `along`.
     domain
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
-        defaults.
+        defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
     prediction
         Worlds -> numbers; for "iff" positive where the claim says quantity > threshold.
     subject, against
@@ -256,7 +258,7 @@ class Claim:
         if self.relation in ALONG and not self.along:
             raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
         if self.along is not None:
-            check_known("along", self.along, (*SCALARS, "n"))
+            check_known("along", self.along, (*FIELDS, "n"))
         varied = None if self.along is None else self.domain.get(self.along)
         if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
             raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis for it in the domain")
@@ -331,7 +333,7 @@ class Claim:
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
-        return Worlds(**self.place(unit))
+        return worlds_of(self.place(unit))
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
         """Whether points, given by the domain's fields, lie in the domain, to rounding.
@@ -417,6 +419,13 @@ def _ends(given: object) -> tuple:
     return given[:2] if isinstance(given, Axis) else (given,)
 
 
+def worlds_of(fields: Mapping[str, Numbers]) -> Worlds:
+    """The worlds with these fields of a domain."""
+    second = {name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)}
+    own = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
+    return Worlds(**own, attribute=[second] if second else [])
+
+
 def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
     """An entry of a domain, its functions called with the fields before it."""
     fields = fields_before(earlier)
@@ -429,7 +438,7 @@ def _check_domain(domain: object) -> None:
     if not isinstance(domain, Mapping) or not domain:
         raise ValueError(f"domain = {domain!r} is not a table of fields of World, {example}")
     for field, given in domain.items():
-        check_known("domain field", field, SCALARS)
+        check_known("domain field", field, FIELDS)
         if not all(callable(end) or isinstance(end, Real) for end in _ends(given)):
             raise ValueError(
                 f"domain: {field} = {given!r} is no Axis, number or function of the fields before it, {example}"

@@ -11,6 +11,7 @@ from experiments.published.tables import (
     checkpoint_spec,
     checkpoints,
     classwise,
+    coloured_objects,
     later_work_rows,
     published_rows,
 )
@@ -34,6 +35,18 @@ def test_open_clip_has_every_checkpoint_with_its_activation():
         found = pretrained.get_pretrained_cfg(name, tag)
         assert found, c.spec
         assert bool(found.get("quick_gelu", False)) == c.quick_gelu, c.spec
+
+
+def test_table_7_is_whole_counts_of_900_images_under_our_names():
+    rows = coloured_objects()
+    assert len(rows) == 16
+    assert {row["learner"] for row in rows} == {"zero-shot", "obj", "objbkg", "supervised"}
+    for row in rows:  # printed to .01 %, so a count is known to .045
+        assert abs(900 * row["printed"] - round(900 * row["printed"])) <= 0.045 + 1e-9
+    (one,) = (
+        r["printed"] for r in rows if (r["backbone"], r["learner"], r["group"]) == ("RN50", "zero-shot", "trained")
+    )
+    assert one == pytest.approx(0.6967)
 
 
 @pytest.mark.parametrize(("labels", "mean", "lvlm"), [("1000", "macro", 0), ("20", "macro", 2), ("1000", "micro", 0)])

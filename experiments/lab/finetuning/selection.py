@@ -1,0 +1,260 @@
+"""A fine-tuning run: train and validate each point of the grid, choose the best, and test only that one.
+
+All points of a learner and replicate are trained on the same pairs, and validated on other objects under the
+training law. Test images are drawn after the choice. A folder holds
+
+finetuning.json      specification, each finished training with its validation, each finished test
+result.json          the document that `soberclip sweep --json` prints
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.counteranimal.model import LoadOptions
+from experiments.counteranimal.models import check_spec, load_model
+from experiments.errors import RequestError, RunError
+from experiments.files import check_writable, output_folder, read_json, write_json
+from experiments.inference import interval95
+from experiments.lab.config import read_pictures, world_of
+from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
+from experiments.lab.stopping import keeping
+from experiments.lab.store import difference
+from experiments.provenance import provenance, versions
+from experiments.published.tables import coloured_objects
+from simulator.pixels import groups
+from simulator.pixels.coco import instances
+from simulator.pixels.scenery import MOST_HELD
+from simulator.progress import counting
+from simulator.towers import finetuning as tuning
+from simulator.towers.finetuning import Head, PairSet, Pretrained
+from simulator.world import World
+
+LOADER = "open_clip"
+FORMAT = 1
+PROGRESS, RESULT = "finetuning.json", "result.json"
+GROUPS = ("trained", "rand", "rev", "rest")  # where all classes are tied, counter is rev
+
+Row = dict[str, Any]
+
+
+def run(
+    request: FineTuning, folder: Path | None = None, report: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Train, choose and test what the folder lacks. Returns the document of the result; accuracies are fractions."""
+    if folder is not None and ":/" in str(folder):  # a Path keeps one of an address's two slashes
+        raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
+    if folder is not None and _kept_progress(folder) is None:
+        check_writable(folder, "sweep", [RESULT])
+        check_writable(folder, "sweep", [PROGRESS], f'"format": {FORMAT},'.encode())
+    job = _Job(request, folder)
+    trainings, tests = job.progress["trainings"], job.progress["tests"]
+
+    def kept() -> str:
+        return f"{len(trainings)} of {request.trainings} trainings are in {folder}"
+
+    if trainings or tests:
+        report(f"{kept()} already")
+    steps = (request.trainings - len(trainings)) * request.recipe.steps
+    with nullcontext() if folder is None else keeping(kept), counting("steps", steps, "steps/s") as advance:
+        try:
+            for learner, replicate in request.runs():
+                job.finish(learner, replicate, advance)
+        except torch.OutOfMemoryError:
+            raise RunError(f"{request.device} ran out of memory; a smaller --batch-size takes less") from None
+    objects = job.scene.objects
+    document = {
+        "verb": "sweep",
+        "design": {"name": NAME, "full": request.full, **preset().words},
+        "model": request.model,
+        "settings": job.settings,
+        "names": list(objects.names),
+        "objects": {part: objects.counts(part).tolist() for part in ("train", "validation", "test")},
+        "specification": job.progress["specification"],
+        "output": None if folder is None else str(folder),
+        "trainings": trainings,
+        "tests": tests,
+        "accuracies": [row for learner in request.learners for row in means(learner, tests)],
+        "printed": [row for row in coloured_objects() if row["learner"] in request.learners],
+        "provenance": provenance(),
+    }
+    if folder is not None:
+        write_json(folder / RESULT, document)
+    return document
+
+
+def choose(validations: Sequence[float | None]) -> int | None:
+    """Index of the highest validation accuracy, the first of equals; None if no training has one."""
+    finite = [i for i, value in enumerate(validations) if value is not None]
+    return max(finite, key=lambda i: validations[i], default=None)
+
+
+def means(learner: str, tests: list[Row]) -> list[Row]:
+    """Per group the mean over the trainings that did not diverge, and its t interval on the same test objects."""
+    own = [row["accuracies"] for row in tests if row["learner"] == learner]
+    measured = [row for row in own if row is not None]
+    found = []
+    for group in GROUPS:
+        values = np.array([row[group] for row in measured if group in row])
+        if values.size:
+            ends = interval95(values) if np.ptp(values) > 0 else None
+            count = {"replicates": values.size, "diverged": len(own) - len(measured)}
+            found.append({"learner": learner, "group": group, "mean": float(values.mean()), "interval": ends, **count})
+    return found
+
+
+def _kept_progress(folder: Path) -> dict[str, Any] | None:
+    document = read_json(folder / PROGRESS)
+    return document if isinstance(document, dict) and document.get("format") == FORMAT else None
+
+
+def _objects_found(world: World) -> int:
+    """Number of objects in a folder of COCO, counted before the model is downloaded; 0 for other sources."""
+    if world.views.objects != "coco":
+        return 0
+    try:
+        return len(instances(world.views.root, world.classes, world.views.categories)[1])
+    except ValueError as error:
+        raise RequestError(str(error)) from None
+
+
+class _Job:
+    """A pretrained model, its pictures and the progress."""
+
+    def __init__(self, request: FineTuning, folder: Path | None):
+        self.request, self.folder = request, folder
+        count = _objects_found(request.world)
+        self.model, side, self.settings = self._pretrained()
+        most = MOST_HELD // (4 * side**2)
+        if count > most:
+            raise RequestError(
+                f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use "
+                "an instances.json that names fewer images, such as that of val2017"
+            )
+        views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
+        self.world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
+        self.scene = read_pictures(self.world)
+        self.tokens = tuning.caption_tokens(self.model, self.scene)
+        self.untouched = tuning.state(self.model, None)
+        specification = json.loads(json.dumps(self._specification()))
+        self.progress = {"format": FORMAT, "specification": specification, "trainings": [], "tests": []}
+        if folder is not None:
+            self.progress = _kept_progress(output_folder(folder)) or self.progress
+            differs = difference(self.progress["specification"], specification)
+            if differs is not None:
+                where, there, here = differs
+                raise RequestError(
+                    f"output {str(folder)!r} holds another fine-tuning ({where} is {there!r} there and {here!r} here); "
+                    "name another folder"
+                )
+
+    def _pretrained(self) -> tuple[Pretrained, int, dict[str, Any]]:
+        request = self.request
+        check_spec(request.model, LoadOptions(request.weights))
+        if not request.model.startswith(f"{LOADER}:"):
+            raise RequestError(
+                f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
+            )
+        loaded = load_model(request.model, request.weights)
+        visual = loaded.module.visual
+        height, width = np.broadcast_to(visual.image_size, 2).tolist()
+        if height != width:
+            raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
+        mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
+        loaded.module.to(request.device)
+        return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
+
+    def _specification(self) -> dict[str, Any]:
+        """All that the numbers depend on: the content of the pictures, but not their folder."""
+        request, fields = self.request, self.world.model_dump(mode="json")
+        fields["views"] = {name: value for name, value in fields["views"].items() if name not in ("root", "photos")}
+        return {
+            "model": self.settings["weights_hash"],
+            "activation": self.settings["activation"],
+            "world": fields,
+            "pictures": self.scene.digest,
+            "learners": list(request.learners),
+            "grid": request.grid(),
+            "recipe": {name: getattr(request.recipe, name) for name in ("n", *FIXED)},
+            "replicates": request.replicates,
+            "seed": request.seed,
+            "device": torch.device(request.device).type,
+            "torch": versions()["torch"],
+        }
+
+    def finish(self, learner: str, replicate: int, advance: Callable[[int], None]) -> None:
+        """Train all points of the grid, choose one and test it; finished parts are skipped."""
+        whose = {"learner": learner, "replicate": replicate}
+        if self._row("tests", whose) is not None:
+            return
+        if LEARNERS[learner].loss is None:
+            tuning.restore(self.model, None, self.untouched)
+            self._add("tests", {**whose, "validation": self._validation(None), "accuracies": self._test(None)})
+            return
+        world, stream = self.world.replace(mention_spu=LEARNERS[learner].mention_spu), f"train/{replicate}"
+        pairs = tuning.pair_set(self.model, self.scene, world, self.request.recipe.n, self.request.seed, stream)
+        rows: list[Row] = []
+        weights: dict[int, dict[str, torch.Tensor]] = {}  # of the best so far, if this run trained it
+        for i, point in enumerate(self.request.grid()):
+            row = self._row("trainings", {**whose, **point})
+            if row is None:
+                began, head = perf_counter(), self._head(learner)
+                losses = self._train(head, learner, point, pairs, advance)
+                finite = isfinite(losses[-1])
+                ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
+                row = {**whose, **point, **ends, "validation": self._validation(head) if finite else None}
+                if choose([*(r["validation"] for r in rows), row["validation"]]) == i:
+                    weights = {i: tuning.state(self.model, head)}
+                self._add("trainings", {**row, "seconds": perf_counter() - began})
+            rows.append(row)
+        best = choose([row["validation"] for row in rows])
+        if best is None:
+            self._add("tests", {**whose, "validation": None, "accuracies": None})
+            return
+        point, head = {name: rows[best][name] for name in GRID}, self._head(learner)
+        if best in weights:
+            tuning.restore(self.model, head, weights[best])
+        else:  # an earlier run trained it: train again, from the same streams
+            self._train(head, learner, point, pairs, lambda steps: None)
+        found = {"validation": rows[best]["validation"], "accuracies": self._test(head)}
+        self._add("tests", {**whose, **point, **found})
+
+    def _row(self, part: str, point: Row) -> Row | None:
+        return next((row for row in self.progress[part] if point.items() <= row.items()), None)
+
+    def _add(self, part: str, row: Row) -> None:
+        self.progress[part].append(row)
+        if self.folder is not None:
+            write_json(self.folder / PROGRESS, self.progress)
+
+    def _train(self, head: Head | None, learner: str, point: Point, pairs: PairSet, advance) -> list[float]:
+        tuning.restore(self.model, None, self.untouched)  # each training has a new head
+        recipe = self.request.recipe.model_copy(update={"loss": LEARNERS[learner].loss, **point})
+        return tuning.finetune(self.model, head, recipe, pairs, advance)
+
+    def _head(self, learner: str) -> Head | None:
+        if LEARNERS[learner].loss != "supervised":
+            return None
+        pixels = torch.zeros(1, 3, *self.scene.objects.pixels.shape[2:], dtype=torch.uint8)
+        with torch.no_grad():
+            features = self.model.images(pixels).shape[1]
+        return Head(features, self.world.classes).to(self.model.device)
+
+    def _accuracies(self, head: Head | None, part: str) -> dict[str, float]:
+        trial = groups.trial(self.world, part, self.request.seed)
+        predicted = tuning.predicted(self.model, head, self.tokens, trial).numpy()[None]
+        return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, predicted).items()}
+
+    def _validation(self, head: Head | None) -> float:
+        """Accuracy under the training law, on objects of the validation part."""
+        return self._accuracies(head, "validation")["trained"]
+
+    def _test(self, head: Head | None) -> dict[str, float]:
+        return self._accuracies(head, "test")

@@ -1,0 +1,149 @@
+"""The request of a fine-tuning: world, model, learners and a grid of hyperparameters.
+
+[W] (section 6, appendix D.4) chooses learning rate, weight decay and warm-up by validation in distribution. We know
+neither the values of its grid nor the law of its backgrounds; colored-coco.toml gives ours with reasons.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.errors import RequestError, checked_seed, unknown
+from experiments.lab.axes import axis
+from experiments.lab.config import read_toml, recipe_from, world_of
+from experiments.lab.presets import Design, design_of
+from experiments.lab.studies import merged
+from experiments.lab.words import counted
+from experiments.runtime import checked_device
+from simulator.pixels.views import ROOTS
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+NAME = "colored-coco"
+GRID = ("lr", "weight_decay", "warmup")  # chosen by validation
+FIXED = ("batch_size", "steps", "schedule", "clip")  # other fields of the recipe that may be set, besides n
+
+Point = dict[str, float | int]  # of the grid
+
+
+class Learner(NamedTuple):
+    """How a pretrained model is trained further."""
+
+    loss: str | None  # None: not at all
+    mention_spu: float = 0.0  # how often captions mention the background
+
+
+LEARNERS = {  # under the names of Table 7
+    "zero-shot": Learner(None),
+    "obj": Learner("infonce"),
+    "objbkg": Learner("infonce", 1.0),
+    "supervised": Learner("supervised"),  # by a linear head that reads labels, in place of captions
+}
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    full: bool
+    world: World
+    model: str
+    weights: Path | None
+    learners: tuple[str, ...]
+    axes: dict[str, tuple[float, ...]]
+    recipe: Recipe
+    replicates: int
+    seed: int
+    device: str
+
+    def grid(self) -> list[Point]:
+        """The points of the grid, the last of GRID fastest."""
+        values = [self.axes.get(name, (getattr(self.recipe, name),)) for name in GRID]
+        return [dict(zip(GRID, point, strict=True)) for point in product(*values)]
+
+    def runs(self) -> Iterator[tuple[str, int]]:
+        """Each learner and replicate; a model that is not trained has one replicate."""
+        for learner in self.learners:
+            for replicate in range(self.replicates if LEARNERS[learner].loss else 1):
+                yield learner, replicate
+
+    @property
+    def trainings(self) -> int:
+        return len(self.grid()) * sum(LEARNERS[learner].loss is not None for learner, _ in self.runs())
+
+    def sentence(self) -> str:
+        trained = [learner for learner in self.learners if LEARNERS[learner].loss]
+        return (
+            f"{counted(self.trainings, 'training')} of {self.recipe.steps:,} steps of {self.recipe.batch_size} pairs: "
+            f"{', '.join(trained) or 'none'} at {counted(len(self.grid()), 'point')} of {', '.join(GRID)}, "
+            f"{'once' if self.replicates == 1 else f'{self.replicates} times'} each"
+        )
+
+
+def preset() -> Design:
+    """The design that ships; its study is not a grid of worlds, so `Design.study` does not apply."""
+    text = (files("experiments.lab.finetuning") / f"{NAME}.toml").read_text(encoding="utf-8")
+    return design_of(NAME, text)
+
+
+def listed() -> dict[str, Any]:
+    given = {"root": "val2017", "model": "open_clip:RN50/openai"}
+    sizes = {size: {"trainings": checked(size == "full", {}, **given).trainings} for size in ("quick", "full")}
+    return {"design": NAME, **preset().words, "needs": "--root and --model", **sizes}
+
+
+def checked(
+    full: bool,
+    flags: dict[str, Any],
+    world_file: Path | None = None,
+    *,
+    root: str | None,
+    model: str | None,
+    weights: Path | None = None,
+    device: str | None = None,
+) -> FineTuning:
+    """A size of the design with flags on top: axes, recipe, world, learners, n, replicates and seed of a study."""
+    if model is None:
+        raise RequestError(f"{NAME} needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")
+    own = {} if world_file is None else read_toml(world_file, "world")
+    whole = merged(merged(preset().document(full), {"world": own}), flags)
+    learners, replicates = tuple(dict.fromkeys(whole["learners"])), whole["replicates"]
+    for kind, given, known in (("learner", learners, LEARNERS), ("axis", whole["axes"], GRID)):
+        for name in given:
+            if name not in known:
+                raise unknown(kind, name, known)
+    for name in whole["recipe"].keys() - {*GRID, *FIXED}:
+        raise RequestError(f"--{name.replace('_', '-')} has no meaning for {NAME}; its model is as it was pretrained")
+    if replicates < 1:
+        raise RequestError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
+    fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
+    axes = {name: axis(name, values).values for name, values in whole["axes"].items()}
+    recipes = [recipe_from({**fixed, **dict(zip(axes, point, strict=True))}) for point in product(*axes.values())]
+    return FineTuning(
+        full=full,
+        world=_world(whole["world"], root),
+        model=model,
+        weights=weights,
+        learners=learners,
+        axes=axes,
+        recipe=recipes[-1],
+        replicates=replicates,
+        seed=checked_seed(whole.get("seed", 0)),
+        device=checked_device(device or "cpu"),
+    )
+
+
+def _world(fields: dict[str, Any], root: str | None) -> World:
+    views = fields.get("views")
+    if "mention_spu" in fields:
+        raise RequestError("mention_spu distinguishes obj from objbkg; leave it out and choose by --learner")
+    if not isinstance(views, dict) or "size" in views:
+        raise RequestError(f"{NAME} needs a world of pixels, whose file has a table [views] without size")
+    if root is not None:
+        views = {**views, "root": root}
+    if views.get("objects") == "coco" and views.get("root") is None:
+        raise RequestError(
+            f"{NAME} needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
+        )
+    return world_of({**fields, "views": views})

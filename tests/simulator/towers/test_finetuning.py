@@ -1,0 +1,167 @@
+"""Fine-tuning a small random CLIP: losses equal the libraries' own, pairs and images are those of the world."""
+
+import numpy as np
+import pytest
+import torch
+
+open_clip = pytest.importorskip("open_clip")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip.loss import ClipLoss
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch.nn import functional as F
+
+from simulator.pixels.captions import sentence
+from simulator.pixels.groups import trial
+from simulator.pixels.scenery import scenery
+from simulator.pixels.views import Pixels
+from simulator.towers import finetuning as tuning
+from simulator.towers.finetuning import Head, PairSet, Pretrained
+from simulator.towers.recipe import Recipe
+from simulator.world import World
+
+SIDE, MEAN, STD = 16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+WORLD = World(classes=3, p_spu=0.8, mention_spu=0.5, views=Pixels(size=SIDE))
+
+
+@pytest.fixture
+def model():
+    vision = {"image_size": SIDE, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8}
+    text = {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = open_clip.model.CLIP(16, vision, text).eval()
+    return Pretrained(module, open_clip.SimpleTokenizer(context_length=12), MEAN, STD)
+
+
+@pytest.fixture
+def pairs(model):
+    return tuning.pair_set(model, scenery(WORLD.views, 3), WORLD, 48, 5, "train/0")
+
+
+def recipe(loss, **fields):
+    shared = {"batch_size": 16, "steps": 30, "optimizer": "adamw", "lr": 1e-3, "averaging": 0.0, "warmup": 2, "n": 48}
+    return Recipe(**{"loss": loss, **shared, **fields})
+
+
+@given(st.integers(2, 20), st.floats(0.1, 100.0), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_the_contrastive_loss_is_open_clips_own(size, scale, seed):
+    rng = np.random.default_rng(seed)
+    I, T = (F.normalize(torch.from_numpy(rng.standard_normal((size, 6))), dim=-1) for _ in range(2))
+    T[: size // 2] = T[0]  # captions that pairs share
+    scale = torch.tensor(scale, dtype=torch.float64)
+    # 1e-12 of logits up to 100: sums of at most 20 float64 terms
+    torch.testing.assert_close(tuning.contrastive(I, T, scale), ClipLoss()(I, T, scale), rtol=1e-12, atol=1e-12)
+
+
+@given(st.integers(1, 20), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_a_heads_loss_is_plain_cross_entropy(size, seed):
+    rng = np.random.default_rng(seed)
+    I = F.normalize(torch.from_numpy(rng.standard_normal((size, 6))), dim=-1)
+    labels, scale, head = torch.from_numpy(rng.integers(4, size=size)), torch.tensor(14.3).double(), Head(6, 4).double()
+    assert tuning.classified(head, I, labels, scale).item() == pytest.approx(np.log(4), rel=1e-14)  # zero at first
+    with torch.no_grad():
+        for values in head.parameters():
+            values.copy_(torch.from_numpy(rng.standard_normal(values.shape)))
+    plain = F.cross_entropy(scale * I @ head.weight.T + head.bias, labels)
+    torch.testing.assert_close(tuning.classified(head, I, labels, scale), plain, rtol=1e-12, atol=1e-12)
+
+
+def test_images_are_read_as_the_model_reads_photos(model, pairs):
+    pixels = pairs.pick(torch.arange(6))[0]
+    preprocess = image_transform_v2(PreprocessCfg(size=SIDE, mean=MEAN, std=STD), is_train=False)
+    photos = [Image.fromarray(np.moveaxis(one.numpy(), 0, -1)) for one in pixels]
+    own = F.normalize(model.module.encode_image(torch.stack([preprocess(photo) for photo in photos])), dim=-1)
+    torch.testing.assert_close(model.images(pixels), own, rtol=1e-5, atol=1e-5)  # float32 through one block
+
+
+def test_pairs_are_the_worlds_and_captions_say_what_they_mention(model, pairs):
+    drawn = WORLD.draw(48, 5, stream="train/0")
+    images, tokens, labels = pairs.pick(torch.arange(48))
+    assert torch.equal(images, drawn.images)
+    assert torch.equal(labels, drawn.labels)
+    said = [
+        sentence(drawn.scenery, int(y), int(a) if speaks else None)
+        for y, a, speaks in zip(
+            labels, drawn.scenes.attributes, drawn.scenes.captions[:, 1] < WORLD.classes, strict=True
+        )
+    ]
+    assert torch.equal(tokens, model.tokenizer(said))
+    assert {" in " in text for text in said} == {True, False}
+
+
+def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pairs):
+    shown = iter(pairs.batches(20))  # of 48: eight per epoch are left out
+    epochs = [torch.cat([next(shown)[0].flatten(1) for _ in range(2)]) for _ in range(2)]
+    everything = pairs.pick(torch.arange(48))[0].flatten(1)
+    rows = [[int((everything == one).all(1).nonzero()[0]) for one in epoch] for epoch in epochs]
+    assert rows[0] != rows[1]
+    assert all(len(own) == 40 for own in rows)
+    again = iter(pairs.batches(20))
+    assert torch.equal(epochs[0], torch.cat([next(again)[0].flatten(1) for _ in range(2)]))
+
+
+@pytest.mark.parametrize("loss", ["infonce", "supervised"])
+def test_training_lowers_the_loss_of_what_it_trains_and_leaves_the_rest(model, pairs, loss):
+    before, before_random = tuning.state(model, None), torch.random.get_rng_state()
+    head = Head(16, 3) if loss == "supervised" else None
+    steps = []
+    found = tuning.finetune(model, head, recipe(loss), pairs, steps.append)
+    assert torch.equal(torch.random.get_rng_state(), before_random)
+    assert len(found) == sum(steps) == 30
+    assert np.mean(found[-3:]) < 0.9 * np.mean(found[:3])
+    moved = {name for name, value in tuning.state(model, None).items() if not torch.equal(value, before[name])}
+    assert "model.logit_scale" not in moved
+    assert ("model.text_projection" in moved) == (loss == "infonce")
+    assert {name.split(".")[1] for name in moved} >= {"visual"}
+    assert (head is None) or all(not torch.equal(x, torch.zeros_like(x)) for x in head.parameters())
+
+
+def test_decay_acts_on_matrices_alone(model, pairs):
+    matrices, others = tuning._adamw(model, None, recipe("infonce", weight_decay=0.3)).param_groups
+    assert (matrices["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
+    assert {p.ndim > 1 for p in matrices["params"]} == {True}
+    assert {p.ndim > 1 for p in others["params"]} == {False}
+
+
+def test_the_rate_warms_up(model, pairs, monkeypatch):
+    """AdamW's first step changes a number by the rate, a third of the peak with a warm-up of two steps."""
+    before = model.module.visual.proj.detach().clone()
+    monkeypatch.setattr(PairSet, "batches", lambda self, size: iter([self.pick(torch.arange(size))]))
+    tuning.finetune(model, None, recipe("infonce", steps=3, warmup=2), pairs)
+    torch.testing.assert_close((model.module.visual.proj - before).abs().max().item(), 1e-3 / 3, rtol=1e-3, atol=0)
+
+
+def test_a_loss_that_is_not_finite_ends_it(model, pairs):
+    with torch.no_grad():
+        model.module.visual.proj[0, 0] = float("nan")
+    before = tuning.state(model, None)
+    assert np.isnan(tuning.finetune(model, None, recipe("infonce"), pairs)).tolist() == [True]
+    after = tuning.state(model, None)
+    assert all(torch.equal(value.nan_to_num(), after[name].nan_to_num()) for name, value in before.items())
+
+
+def test_training_again_from_restored_weights_gives_the_same_bits(model, pairs):
+    start, results = tuning.state(model, None), []
+    for _ in range(2):
+        tuning.restore(model, None, start)
+        head = Head(16, 3)
+        results.append((tuning.finetune(model, head, recipe("supervised"), pairs), tuning.state(model, head)))
+    assert results[0][0] == results[1][0]
+    assert all(torch.equal(value, results[1][1][name]) for name, value in results[0][1].items())
+
+
+def test_a_model_says_the_nearest_caption_and_a_head_its_highest_score(model, pairs):
+    tried = trial(WORLD, "validation")
+    said = model.tokenizer([f"a photo of a {n}" for n in ("zero", "one", "two")])
+    names = F.normalize(model.module.encode_text(said), dim=-1)
+    I = model.images(tried.images())
+    assert torch.equal(tuning.predicted(model, None, pairs.tokens, tried), (I @ names.T).argmax(1))
+    head = Head(16, 3)
+    with torch.no_grad():
+        head.bias[1] = 1.0
+    assert (tuning.predicted(model, head, pairs.tokens, tried) == 1).all()
