@@ -153,6 +153,7 @@ def check_count(name: str, value: Any, low: int, high: float = np.inf) -> None:
 MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
+    "unseen": Quantity(r"\mathrm{Acc}(\mathrm{unseen})", "accuracy on pairs that training never shows", "fraction"),
     "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
     "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
     "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),
