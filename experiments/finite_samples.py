@@ -94,12 +94,12 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
     frame = first_coordinates(world)[1]
     every = (fields for sample in samples for fields in zip(*sample[:4], strict=True))
     for r, fields in enumerate(every):
-        groups = group_numbers(fields[2], fields[3], world.classes)
+        groups = group_numbers(fields[2], fields[3], world.background_count)
         rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
         kept = [field[rows][None] for field in fields]
         if sampler.swaps:
             pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
-            kept[1] = contradicted(pairs, world.classes, frame, seed, r, streams=(stream,)).texts.numpy()
+            kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
         yield Sample(*kept, None if weights is None else weights[None])
 
 

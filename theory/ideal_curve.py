@@ -23,6 +23,7 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import Accuracy, Interval, Numbers
+from simulator.summary import numbers_html, numbers_line
 from simulator.world import World, Worlds
 from theory.learners.bayes import Bayes, Part, many_class_parts, many_class_replicates
 from theory.quadrature import LEVEL
@@ -54,7 +55,7 @@ class EquivalentInterval(NamedTuple):
     level: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equivalent:
     """The ideal classifier that a classifier acts like.
 
@@ -74,6 +75,13 @@ class Equivalent:
     correlation: Numbers
     shortfall: Numbers
     interval: EquivalentInterval | None = None
+
+    def __repr__(self) -> str:
+        return numbers_line(self, {"correlation": self.correlation, "shortfall": self.shortfall}, self.interval)
+
+    def _repr_html_(self) -> str:
+        numbers = {"correlation": self.correlation, "shortfall": self.shortfall}
+        return numbers_html("acts like the ideal classifier of a world with", numbers, self.interval)
 
     def __iter__(self):
         """(correlation, shortfall), so that a pair can be unpacked."""

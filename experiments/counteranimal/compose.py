@@ -23,11 +23,11 @@ from experiments.counteranimal.labels import class_indices, imagenet_index
 from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
-from experiments.progress import counting
 from experiments.provenance import provenance
 from simulator.naming import suggestion
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
+from simulator.progress import counting
 from simulator.streams import numpy_stream
 
 SIDES = (32, 1024)  # pixels

@@ -30,7 +30,7 @@ from experiments.counteranimal.model import LoadedModel, one_line
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.errors import RequestError, RunError
 from experiments.files import output_folder, write_atomically
-from experiments.progress import counting
+from simulator.progress import counting
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -13,9 +13,9 @@ from experiments.counteranimal.labels import Vocabulary, class_indices
 from experiments.counteranimal.layouts import Entry, Files, Listing, Saved, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
-from experiments.progress import counting
 from experiments.published.tables import published_classes
 from simulator.naming import suggestion
+from simulator.progress import counting
 
 GROUPS = ("common", "counter")
 PREFIX, EACH = "prefix", "each"

@@ -32,8 +32,8 @@ from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import LEVEL, Bounds
-from experiments.progress import tell
 from experiments.verdict import Verdict, words_of
+from simulator.progress import tell
 from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point

@@ -11,8 +11,8 @@ from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.progress import track
 from experiments.verdict import REFUSED
+from simulator.progress import track
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s

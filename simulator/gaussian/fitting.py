@@ -23,6 +23,7 @@ from simulator.naming import check_known
 from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import check_count
+from simulator.summary import html_table, one_line
 from simulator.world import World
 
 ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
@@ -35,7 +36,7 @@ class SeparabilityError(ArithmeticError):
     """The learner has no solution on the drawn sample; the message names a learner that has one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fitted:
     """A linear critic fitted to pairs, with its world.
 
@@ -60,6 +61,13 @@ class Fitted:
     weights: Float[np.ndarray, "rows columns"]
     embed_dim: int | None = None
 
+    def __repr__(self) -> str:
+        return one_line(self, estimator=self.estimator, world=self.world, embed_dim=self.embed_dim)
+
+    def _repr_html_(self) -> str:
+        rows = {"estimator": self.estimator, "world": self.world, "shape of the weights": self.weights.shape}
+        return html_table("Fitted", ["", ""], rows.items())
+
     def critic(self, prompt: Prompt | None = None) -> LinearCritic:
         """The fitted critic; that of "linear" is scaled by rho, which changes no decision.
 
@@ -74,8 +82,8 @@ class Fitted:
 
     def accuracy(self, prompt: Prompt | None = None) -> Accuracy:
         """Accuracy under the test law: exact for two classes, see `simulator.gaussian.critic` for more."""
-        (both,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
-        return Accuracy(*both.tolist())
+        (groups,) = group_accuracy(self.critic(prompt), self.world.mixture(), self.world.nu_image)
+        return Accuracy.of(groups.tolist())
 
 
 def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
-from simulator.mixture import Mixture, PairedGroups, block_width
+from simulator.mixture import Mixture, PairedGroups
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
 from simulator.streams import numpy_stream
@@ -116,11 +116,11 @@ def without_background(
     """
     _, values, right = np.linalg.svd(S, full_matrices=False)
     embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
-    width = block_width(world.classes)
-    shown = embedded[..., width : 2 * width]
+    background = world.background_latents
+    shown = embedded[..., background]
     share = np.linalg.pinv(shown) @ embedded @ q.T  # (*R, width, P)
     q = np.broadcast_to(q, (*S.shape[:-2], *q.shape)).copy()
-    q[..., width : 2 * width] -= np.swapaxes(share, -1, -2)
+    q[..., background] -= np.swapaxes(share, -1, -2)
     return q
 
 

@@ -126,7 +126,7 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         parameters=parameters,
         recipe=recipe,
         group=group,
-        weights=None if weights is None else pair_weights(weights, batch, ensemble.worlds[0].classes),
+        weights=None if weights is None else pair_weights(weights, batch, ensemble.worlds[0].background_count),
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
     return objective.loss(embedded)

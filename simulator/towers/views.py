@@ -15,7 +15,6 @@ import torch
 
 from simulator.gaussian import pairs as gaussian
 from simulator.gaussian.pairs import Pairs
-from simulator.mixture import block_width
 from simulator.pixels import captions
 from simulator.pixels import pairs as pixels
 from simulator.pixels.scenery import scenery
@@ -49,8 +48,9 @@ class GaussianViews:
     def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
         whole, name = (self.prompts(ensemble, ensemble.worlds, prompt) for prompt in ("background", "name"))
         _, D = self._frames(ensemble)
-        width = block_width(ensemble.worlds[0].classes)
-        background = torch.as_tensor(D[:, width : 2 * width]).to(whole)  # not the further attributes
+        background = torch.as_tensor(D[:, ensemble.worlds[0].background_latents]).to(
+            whole
+        )  # not the further attributes
         return (whole - name) @ background @ background.T
 
     def identity(self, world: World) -> dict[str, Any]:

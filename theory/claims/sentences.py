@@ -122,7 +122,8 @@ DETRIMENTAL = Sentence(
 )
 MIXING_DILUTES = Sentence(
     "nguyen-mixing-dilutes",
-    f"Combining sources “rather dilutes the robustness of the best individual data source” ({NGUYEN}).",
+    "“combining multiple sources does not necessarily yield better models, but rather dilutes the robustness of the "
+    f"best individual data source” ({NGUYEN})",
 )
 NOISY_DATA = Sentence(
     "sanyal-noisy-data",
@@ -143,8 +144,7 @@ COROLLARY = Sentence(
 MISALIGNED_DEGRADE = Sentence(
     "sun-misaligned-degrade",
     "“noisy (or misaligned) data pairs result in mixed representations and degrade the model's generalization ability” "
-    "(Sun et al. 2025, “How Misaligned Data Influence Feature Purity”, OpenReview rO9riCUHD9, abstract; the later "
-    "version at NeurIPS 2025 was not read)",
+    "(Sun et al., NeurIPS 2025, OpenReview JMlYzOMDxI, abstract; so in the workshop version rO9riCUHD9)",
 )
 PROJECTING_SUFFICES = Sentence(
     "chuang-projecting-suffices",
@@ -169,4 +169,9 @@ WEIGHTS_HELP_SHIFT = Sentence(
 TARGET_KEPT = Sentence(
     "wortsman-target",
     "“while preserving high accuracy on the target distribution” (Wortsman et al., arXiv 2109.01903 v3, abstract)",
+)
+WHAC_A_MOLE = Sentence(
+    "li-whac-a-mole",
+    "“Even methods explicitly designed to combat shortcuts struggle in a Whac-A-Mole dilemma”, “where mitigating one "
+    "shortcut amplifies reliance on others” (Li et al., CVPR 2023, arXiv 2212.04825, abstract)",
 )

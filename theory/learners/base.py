@@ -4,7 +4,7 @@ A learner of your own is one frozen dataclass with a `name`. A linear rule needs
 `accuracy`, and `scores` if it is to be measured on drawn images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
@@ -46,28 +46,35 @@ def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule
     return call
 
 
-def joined(parts: list[tuple[np.ndarray, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
-    """Accuracies over a grid from those of its parts, each with the rows that it fills.
+def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
+    """Accuracies over a grid from those of its parts, each with the index that it fills.
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
     whole = [np.empty(shape) for _ in range(6)]
-    for rows, a in parts:
+    for index, a in parts:
         interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
         for values, part in zip(whole, (*a, *interval.common, *interval.counter), strict=True):
-            values[rows] = part
+            values[index] = part
     common, counter, c_low, c_high, k_low, k_high = whole
     level = next((a.interval.level for _, a in parts if a.interval is not None), None)
     return Accuracy(common, counter, None if level is None else Interval((c_low, c_high), (k_low, k_high), level))
 
 
+def by_route(route: np.ndarray, routes: Sequence[Callable[[Worlds], Accuracy]], worlds: Worlds) -> Accuracy:
+    """Accuracies over a grid whose worlds take different functions, each by its number in `routes`."""
+    numbers = np.unique(route)
+    return joined([(route == k, routes[k](worlds[route == k])) for k in numbers], worlds.shape)
+
+
+def world_by_world(accuracy: Callable[[Worlds], Accuracy], worlds: Worlds) -> Accuracy:
+    """Accuracies over a grid from a function of one world."""
+    return joined([(w, accuracy(worlds[w])) for w in np.ndindex(worlds.shape)], worlds.shape)
+
+
 def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
     """Estimates over a grid of worlds, with an interval, from independent replicates of each."""
-    shape = worlds.shape
-    rows = [np.asarray(replicates(worlds[w])) for w in np.ndindex(shape)]
-    if not rows:
-        return Accuracy(np.empty(shape), np.empty(shape), None)
-    return estimate(np.stack(rows, axis=-1).reshape(*rows[0].shape, *shape))
+    return world_by_world(lambda world: estimate(np.asarray(replicates(world))), worlds)
 
 
 @dataclass(frozen=True)

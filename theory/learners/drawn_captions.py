@@ -3,7 +3,8 @@
 captions   log E[p(y | t) | x] over captions t drawn given the image (reason: `theory.learners.captions`). They lie
            near the image; captions drawn for a class rarely do.
 scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classes have the same captions, relabelled, so
-           the part that all classes share has no sampling error.
+           the part that all classes share has no sampling error. If a share eps of the captions belongs to other pairs,
+           E_{t|y} log((1 - eps) p(x, t)/(p(x) p(t)) + eps).
 """
 
 from dataclasses import replace
@@ -24,7 +25,8 @@ from theory.density import (
     class_patterns,
     log_density,
 )
-from theory.quadrature import REPLICATES, estimate
+from theory.learners.base import world_by_world
+from theory.quadrature import LEVEL, REPLICATES, estimate
 
 IMAGES = 2**9  # per replicate and pattern of classes
 CAPTIONS = 256  # per image, or per class
@@ -46,24 +48,16 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which all captions of a class are "
             "drawn; more are possible with the prompts name, mean and background, and with full captions without noise"
         )
-    shape, seeds = worlds.shape, range(seed * REPLICATES, (seed + 1) * REPLICATES)
-    rows = [[_replicate(worlds[w], prompt, s) for s in seeds] for w in np.ndindex(shape)]
-    if not rows:
-        return Accuracy(np.empty(shape), np.empty(shape))
-    half, whole = np.moveaxis(np.array(rows), [2, 0], [0, -1])  # each (R, 2, worlds)
-    range_ = (whole - half).reshape(*half.shape[:2], *shape)
-    found = estimate(np.clip(whole.reshape(range_.shape) + range_ / 2, 0.0, 1.0))
-    return _widened(found, np.abs(range_.mean(axis=0)) / 2)
+    seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
 
+    def accuracy(world: Worlds) -> Accuracy:
+        half, whole = np.moveaxis([_replicate(world, prompt, s) for s in seeds], 1, 0)
+        found = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0))
+        more, ends = np.abs((whole - half).mean(axis=0)) / 2, np.array(found.interval[:2])  # (group, low or high)
+        common, counter = np.clip(ends + more[:, None] * [-1, 1], 0.0, 1.0)
+        return replace(found, interval=Interval(tuple(common), tuple(counter), LEVEL))
 
-def _widened(accuracy: Accuracy, by: Float[np.ndarray, "group=2 *w"]) -> Accuracy:
-    """Intervals that reach further on either side: (common, counter) of `by`."""
-    assert accuracy.interval is not None
-    ends = [
-        (np.maximum(low - more, 0.0), np.minimum(high + more, 1.0))
-        for (low, high), more in zip(accuracy.interval[:2], by, strict=True)
-    ]
-    return replace(accuracy, interval=Interval(ends[0], ends[1], accuracy.interval.level))
+    return world_by_world(accuracy, worlds)
 
 
 def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
@@ -137,9 +131,14 @@ def _density_score(world: Worlds, seed: int):
     first = np.where(mentioned, np.stack([means[a, b] for b, a in enumerate(own)], axis=1), 0.0)
     first = first + normals * np.where(mentioned, deviation, np.sqrt(world.nu_text))
     texts = np.stack([first, -first] if K == 2 else [np.roll(first, y, axis=-1) for y in range(K)])
+    given = np.sum([attribute_log_density(*each) for each in _caption_log_densities(world, first)], axis=0)
+    alone = np.logaddexp.reduce(given, axis=-1) - np.log(K)  # log p(t), alike for all classes
 
     def score(image: Float[np.ndarray, "N B width"]) -> Float[np.ndarray, "2 N K"]:
         density = log_density(image[:, None, None], texts, world)
+        if world.mismatch > 0:
+            pmi = density - log_density(image, None, world)[:, None, None] - alone
+            density = np.logaddexp(np.log1p(-world.mismatch) + pmi, np.log(world.mismatch))
         return np.stack([half.mean(axis=-1) for half in np.split(density, 2, axis=-1)])
 
     return score
@@ -155,7 +154,8 @@ def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]
             square = (t**2).sum(axis=-1, keepdims=True)
             with np.errstate(divide="ignore", invalid="ignore"):
                 hidden = np.log1p(-pi) - (square / nu + t.shape[-1] * np.log(2 * np.pi * nu)) / 2
-                said = np.logaddexp(np.log(pi) + said, hidden) if nu > 0 else np.where(square == 0, 0.0, said)
+                said = np.log(pi) + said
+                said = np.logaddexp(said, hidden) if nu > 0 else np.where(square == 0, np.log1p(-pi), said)
         yield said, world.agreement[b]
 
 

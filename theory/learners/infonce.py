@@ -5,8 +5,12 @@ For every batch size B >= 2 the symmetric InfoNCE loss is minimised exactly by t
 SigLIP's minimiser is PMI - log(B - 1), the same decision. (The softmax over texts alone leaves a function of x_I free
 and the softmax over images alone a function of x_T; only the former cannot be seen by zero-shot classification.)
 Zero-shot picks argmax_y PMI(x_I, p_y), which is argmax_y log p(x_I, p_y): by symmetry log p(p_y) is the same for all y.
-With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`. Training
-captions that belong to other pairs change the mean of scores only, see `theory.learners.mismatched_scores`.
+With all captions of a class as prompts it picks by their pooled scores, see `theory.learners.captions`.
+
+If each training caption belongs with probability eps to a pair drawn at random (`World.mismatch`), the law of pairs is
+(1 - eps) p(x, t) + eps p(x) p(t), and the optimum log((1 - eps) e^PMI + eps): an increasing function of the PMI, the
+same for all prompts. So decisions by single prompts do not depend on eps, nor do those by the log-mean-exp of scores,
+log((1 - eps) E e^PMI + eps). The mean of scores does. As eps grows to 1 it tends to the log-mean-exp.
 
 As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
 interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
@@ -33,13 +37,12 @@ from theory.density import (
     combine,
     prompt_log_density,
 )
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, joined, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
-from theory.learners.mismatched_scores import mismatched_scores, mismatched_scores_accuracy
-from theory.learners.pmi import prompt_mixture
+from theory.learners.pmi import PromptPreference, prompt_mixture
 from theory.quadrature import RANGE, REPLICATES
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
@@ -57,7 +60,7 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     """
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
-        return _pooled(worlds, prompt, seed, tolerance)
+        return all_captions_accuracy(worlds, prompt, seed, tolerance)
     shape = worlds.shape
     if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
@@ -65,16 +68,6 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     sample = _several_attributes if worlds.classes == 2 else _many_classes
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
-
-
-def _pooled(worlds: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
-    """Only the mean of scores depends on captions of other pairs."""
-    row = worlds.ravel()
-    strays = np.broadcast_to(np.asarray(row.mismatch) > 0, row.shape) & (prompt_row(prompt).pool == "mean")
-    parts = [(strays, mismatched_scores_accuracy(row[strays], tolerance))] if strays.any() else []
-    if not strays.all() or not parts:
-        parts.append((~strays, all_captions_accuracy(row[~strays], prompt, seed, tolerance)))
-    return joined([(rows.reshape(worlds.shape), part) for rows, part in parts], worlds.shape)
 
 
 def _refuse(worlds: Worlds, prompt: Prompt) -> None:
@@ -111,7 +104,8 @@ def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np
     for spacing in SPACINGS:
         if not len(left):
             break
-        accuracy[left], sound = contour_accuracy(what.of(left), tolerance, spacing)
+        rest = what.of(left)
+        accuracy[left], sound = contour_accuracy(PromptPreference(rest), rest.scales(), tolerance, spacing)
         left = left[~sound]
     if len(left):
         accuracy[left] = searched_accuracy(worlds[left], prompt, tolerance)
@@ -236,8 +230,6 @@ class InfoNCE(Learner):
         """log p(x_I, p_y) in nats, the PMI up to a term without influence; for all captions, their pooled scores."""
         worlds = Worlds.of(world)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
-        if prompt_row(self.prompt).pool == "mean" and worlds.mismatch > 0:
-            return mismatched_scores(worlds, x)
         if prompt_row(self.prompt).pool:
             return all_captions_scores(worlds, self.prompt, x)
         return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)

@@ -149,7 +149,7 @@ def test_towers_of_two_claims_are_trained_once(monkeypatch):
         document = {"prompts": dict.fromkeys(("name", "mean"), found), "bridge": None, "hash": "", "diverged": []}
         return {**document, "seconds": 1.0, "compiled": False}
 
-    monkeypatch.setattr(trained, "train", trained_once)
+    monkeypatch.setattr("experiments.lab.training.train", trained_once)
     monkeypatch.setattr(trained, "_TRAININGS", {})
     case = CLAIMS["trained/siglip"].cases[0]
     first, again = (trained.run_case(case, 8, 0, name) for name in ("one claim", "another"))

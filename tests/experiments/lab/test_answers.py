@@ -9,6 +9,7 @@ from experiments.errors import RequestError
 from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
+from experiments.lab.setting import Setting
 from simulator.world import World
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
 
@@ -18,7 +19,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 @pytest.mark.parametrize(
     ("learner", "method", "message"),
     [
-        (Logistic(), "exact", "'logistic' .* nearest choice is direct"),
+        (Logistic(), "exact", "logistic .* nearest choice is direct"),
         (Bayes(), None, "bayes .* linear, least-squares"),
     ],
 )
@@ -79,7 +80,9 @@ def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     world = World(classes=3, mu_spu=2.0)
     truth = predict(world, LinearCLIP())["counter"]
     for seed in range(seeds):
-        counter = np.concatenate([a[:, 1] for a, _ in trainings(world, LinearCLIP(), 10**10, 8, "exact", seed)])
+        counter = np.concatenate(
+            [a[:, 1] for a, _ in trainings(Setting(world, LinearCLIP()), 10**10, 8, "exact", seed)]
+        )
         low, high = interval95(counter)
         misses += not low <= truth <= high
         values += counter.tolist()

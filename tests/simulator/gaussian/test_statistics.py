@@ -46,6 +46,10 @@ WORLDS = {
     "objects": World(classes=3, p_inv=0.7, p_spu=0.8, mention_spu=0.6, sigma_xi_text=0.0, dim_image=7, dim_text=7),
     "mismatch": World(p_spu=0.9, mu_spu=2.0, mismatch=0.4, mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=4),
     "mismatched objects": World(classes=3, mismatch=0.7, p_inv=0.7, p_spu=0.8, dim_image=7, dim_text=7),
+    "table": World(table=[[0.3, 0.25, 0.0], [0.0, 0.4, 0.05]], mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=6),
+    "table of classes": World(
+        table=[[0.3, 0.0], [0.25, 0.4], [0.0, 0.05]], p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=5, dim_text=5
+    ),
     "noise": World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6),
 }
 EFFECT = 0.13  # Kolmogorov distance
@@ -93,6 +97,8 @@ PROJECTED = {
     "objects": (12,),
     "mismatch": (3, 40),
     "mismatched objects": (12,),
+    "table": (3, 40),
+    "table of classes": (12,),
 }
 
 
@@ -118,7 +124,7 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
 
 
 # r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
-FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
+FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
 
 
 @pytest.mark.parametrize("name", ["masks", "classes"])

@@ -1,5 +1,7 @@
 """Training from a notebook: one call, one object, the same numbers as the parts."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -97,3 +99,11 @@ def test_eight_infonce_towers_come_near_the_optimum():
         optimum, found = named("infonce", prompt=prompt).accuracy(world), towers.accuracy(prompt)
         assert abs(found.common - optimum.common) < 0.03
         assert abs(found.counter - optimum.counter) < 0.03
+
+
+def test_a_run_whose_accuracies_still_move_warns():
+    with pytest.warns(UserWarning, match=r"not converged: \w+ accuracy by \w+ changed by .* points in the second half"):
+        train(WORLD, SMALL, models=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(WORLD, SMALL.model_copy(update={"lr": 1e-9}), models=2)
