@@ -122,7 +122,8 @@ def study(
         least = amount(CELL_BYTES * request.cells)
         raise RequestError(f"this study has {request.cells:.2g} cells, whose numbers take {least} at least")
     try:
-        request.worlds()
+        for one in request.tables:
+            one.worlds()
     except ValueError as error:
         raise RequestError(str(error)) from None
     return request

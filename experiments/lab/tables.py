@@ -11,9 +11,10 @@ import xarray as xr
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from experiments.lab.mitigations import NONE
-from experiments.lab.schema import CODED, GROUPS
+from experiments.lab.schema import CODED
 from experiments.lab.spec import StudySpec
 from experiments.published.tables import coloured_digits
+from simulator.accuracy import GROUPS
 
 ROWS, CELLS = 2**16, 2**22  # cells that are read from a store at a time, for a table and for ranges
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
@@ -102,17 +103,18 @@ def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]
 
 def ranges(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
     """Per series its cells, how many lack a number for each reason, and the range of its accuracies."""
-    legend, series, coded = table["legend"].values, list(_series(study)), [name for name in CODED if name in table]
+    legend, series = table["legend"].values, list(_series(study))
+    coded, groups = ([name for name in names if name in table] for names in (CODED, GROUPS))
     cells = [0] * len(series)
     counts = {name: np.zeros((len(series), len(legend)), int) for name in coded}
-    ends = {name: np.full((len(series), 2), [np.inf, -np.inf]) for name in GROUPS}
+    ends = {name: np.full((len(series), 2), [np.inf, -np.inf]) for name in groups}
     for part in _parts(table, CELLS):
         for i, (at, _) in enumerate(series):
             own = part.isel(at, missing_dims="ignore")
             cells[i] += int(np.sum(np.isfinite(own["seconds"].values) | (own["undefined"].values > 0)))
             for name in coded:
                 counts[name][i] += np.bincount(own[name].values.ravel(), minlength=len(legend))
-            for name in GROUPS:
+            for name in groups:
                 values = _mean(own[name]).values
                 low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # nan is left out
                 ends[name][i] = np.fmin(ends[name][i, 0], low), np.fmax(ends[name][i, 1], high)
@@ -125,7 +127,7 @@ def ranges(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
                 name: {str(legend[c]): int(counts[name][i, c]) for c in np.flatnonzero(counts[name][i, 1:]) + 1}
                 for name in coded
             },
-            **{name: ends[name][i].tolist() if np.isfinite(ends[name][i]).all() else [] for name in GROUPS},
+            **{name: ends[name][i].tolist() if np.isfinite(ends[name][i]).all() else [] for name in groups},
         }
         for i, (_, who) in enumerate(series)
     ]
