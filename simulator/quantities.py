@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from simulator.tables import named
+
 ROUNDING = 1e-9  # of the sum of a table
 
 
@@ -49,8 +51,8 @@ def numbers(value: Any, low: float, high: float) -> Any:
 
 
 def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
-    """The rows of a table of joint probabilities; ValueError says what is wrong with it."""
-    table = np.asarray(numbers(value, 0.0, 1.0))
+    """The rows of a table of joint probabilities, or of a named one; ValueError says what is wrong with it."""
+    table = np.asarray(numbers(named(value) if isinstance(value, str) else value, 0.0, 1.0))
     if table.ndim != 2 or min(table.shape) < 2:
         raise ValueError(f"{value!r} is not a list of at least two rows, one per class, of at least two numbers each")
     K, A = table.shape
@@ -151,6 +153,7 @@ def check_count(name: str, value: Any, low: int, high: float = np.inf) -> None:
 MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
+    "unseen": Quantity(r"\mathrm{Acc}(\mathrm{unseen})", "accuracy on pairs that training never shows", "fraction"),
     "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
     "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
     "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),

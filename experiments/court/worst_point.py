@@ -26,6 +26,7 @@ from experiments.court.domain import (
 )
 from experiments.court.measurement import pilot_violation, pilot_violations
 from experiments.estimators import estimator_of
+from simulator.streams import numpy_stream
 from simulator.world import Worlds
 from theory.accuracy import binary_scores
 from theory.claims.claim import SINGLE, STANDINGS, Claim
@@ -61,6 +62,14 @@ class Worst(NamedTuple):
 def corners(dimension: int) -> np.ndarray:
     """All corners of the unit cube, (2^dimension, dimension)."""
     return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, 2**dimension).T
+
+
+def drawn(dimension: int, count: int, seed: int) -> np.ndarray:
+    """Independent even points of the unit cube; fewer points are the first of more.
+
+    They depend on no more than this, so that all readings of one sentence are tried at the same worlds.
+    """
+    return numpy_stream(seed, "judge/worlds").random((count, dimension))
 
 
 def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
@@ -110,12 +119,12 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 def _effort(claim: Claim) -> int:
     """Number of Sobol points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
-    estimators = [estimator_of(learner) for learner in claim.learners]
+    formulas = all(estimator_of(learner).exact for learner in claim.learners)
     if "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2:
-        return SAMPLED if any(a.exact is None for a in estimators) else QUADRATURE
+        return QUADRATURE if formulas else SAMPLED
     if claim.quantity in STANDINGS:
         return PLACED
-    return QUADRATURE if any(a.images for a in estimators) else CLOSED
+    return CLOSED if formulas else QUADRATURE
 
 
 def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
@@ -133,7 +142,7 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
         spent += len(unit)
         return np.asarray(probit_violation(claim, claim.worlds(unit)), float)
 
-    starts = np.concatenate([corners(d), sobol(d, effort, seed)])
+    starts = np.concatenate([corners(d), drawn(d, effort, seed)])
     first = violation(starts)
     candidates = [starts]
     if np.isfinite(first).any():

@@ -17,6 +17,7 @@ from experiments.lab.planning import Plan, Region, places
 from experiments.lab.routes.theory import predict_cells
 from experiments.lab.schema import Block, quantities
 from experiments.lab.spec import StudySpec
+from simulator.accuracy import GROUPS
 
 METHODS = {"exact": "exact", "drawn": "direct"}  # route -> method of `simulate`
 
@@ -53,7 +54,7 @@ def _fit_cells(study: StudySpec, region: Region, k: int, route: str, block: Bloc
                 n, seed = study.n_at(place), study.seed_at(place)
                 parts = trainings(setting, n, study.replicates, METHODS[route], seed)
                 accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
-                values = {"common": accuracies[:, 0], "counter": accuracies[:, 1], "reliance": reliances}
+                values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
                 block.measure(at, values, perf_counter() - began)
             except (RequestError, ValueError, ArithmeticError) as error:  # for example, separable pairs
                 block.refuse(at, str(error))

@@ -13,7 +13,9 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import xarray as xr
 
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
@@ -30,9 +32,6 @@ from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Learner, names
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
@@ -58,7 +57,7 @@ class Study(StudySpec):
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
-    ) -> "xr.Dataset":
+    ) -> xr.Dataset:
         """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
 
         Parameters
@@ -123,7 +122,8 @@ def study(
         least = amount(CELL_BYTES * request.cells)
         raise RequestError(f"this study has {request.cells:.2g} cells, whose numbers take {least} at least")
     try:
-        request.worlds()
+        for one in request.tables:
+            one.worlds()
     except ValueError as error:
         raise RequestError(str(error)) from None
     return request

@@ -1,5 +1,6 @@
 """The route "trained": towers that approach a learner's optimum; cells of one shape train as one ensemble."""
 
+import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
@@ -49,7 +50,9 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
             for at in slots:
                 block.refuse(at, str(error))
             continue
-        shape = (first.world.classes, *views_of(first.world).inputs(first.world).values())
+        world = first.world
+        unseen = world.table is not None and not np.all(world.table)
+        shape = (world.classes, world.background_count, unseen, *views_of(world).inputs(world).values())
         cell = _Cell(first.world, {at: (setting.prompt, setting.projected) for at, setting in settings.items()})
         groups[first.recipe, study.seed_at(place), shape].append(cell)
     for (recipe, seed, _), cells in groups.items():
@@ -65,7 +68,9 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], bloc
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     known, towers = prompts_of(recipe), None
     try:
-        towers = train(worlds, recipe, models=study.replicates, seed=seed)
+        with warnings.catch_warnings():  # the distance to the theory beside them says how far they are
+            warnings.filterwarnings("ignore", "training has not converged", UserWarning)
+            towers = train(worlds, recipe, models=study.replicates, seed=seed)
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:

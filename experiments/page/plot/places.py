@@ -4,9 +4,8 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
-from experiments.lab.schema import GROUPS
 from experiments.lab.studies import Study
-from simulator.accuracy import Accuracy, Interval
+from simulator.accuracy import GROUPS, Accuracy, Interval
 from simulator.world import World, Worlds
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
 from theory.quadrature import LEVEL
@@ -28,6 +27,8 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
         raise RequestError(
             f"--what = {what!r} needs the study's worlds; its request is missing, or names learners not registered here"
         )
+    if study.world.table is not None or "table" in study.dims:
+        raise RequestError(f"--what = {what!r} has no value for worlds with a table; --what unseen has one")
     if study.world.views is not None:
         raise RequestError(
             f"--what = {what!r} has no value for worlds of pixels: no formula gives the ideal classifier"
@@ -43,7 +44,7 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
 
 def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
     """The number of each cell, its interval, and why there is none: `reason` is FLAT's place in the legend."""
-    rows = [dataset[prefix + group].transpose("replicate", ..., missing_dims="ignore") for group in GROUPS]
+    rows = [dataset[prefix + group].transpose("replicate", ..., missing_dims="ignore") for group in GROUPS[:2]]
     like = rows[0].isel(replicate=0, drop=True) if "replicate" in rows[0].dims else rows[0]
     draws = np.stack([row.values.reshape(-1, like.size) for row in rows], axis=1)  # (replicate, group, cell)
     worlds = _worlds(dataset, study, like)
@@ -52,7 +53,7 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     _check_time(dataset, like, worlds[known & few], what)
 
     found = np.full((3, like.size), np.nan)  # value, low, high
-    names = [f"{prefix}{group}_{end}" for group in GROUPS for end in ("low", "high")]
+    names = [f"{prefix}{group}_{end}" for group in GROUPS[:2] for end in ("low", "high")]
     ends = np.stack([_flat(dataset, name, like, np.nan) for name in names])
     replicated = np.isfinite(draws).all(axis=(0, 1)) & (len(draws) > 1)
     bounded = np.isfinite(ends).all(axis=0) & ~replicated
