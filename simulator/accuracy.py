@@ -1,6 +1,6 @@
 """Accuracy by group: one type for closed forms, trained towers and real photos."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
@@ -74,7 +74,7 @@ class Accuracy:
     unseen: Numbers | None = None
 
     @classmethod
-    def of(cls, groups: Sequence[Numbers], level: float | None = None, ends: Sequence[Ends] = ()) -> "Accuracy":
+    def of(cls, groups: Iterable[Numbers], level: float | None = None, ends: Iterable[Ends] = ()) -> "Accuracy":
         """The accuracy of some groups in the order of GROUPS.
 
         Parameters

@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from simulator.tables import named
+
 ROUNDING = 1e-9  # of the sum of a table
 
 
@@ -49,8 +51,8 @@ def numbers(value: Any, low: float, high: float) -> Any:
 
 
 def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
-    """The rows of a table of joint probabilities; ValueError says what is wrong with it."""
-    table = np.asarray(numbers(value, 0.0, 1.0))
+    """The rows of a table of joint probabilities, or of a named one; ValueError says what is wrong with it."""
+    table = np.asarray(numbers(named(value) if isinstance(value, str) else value, 0.0, 1.0))
     if table.ndim != 2 or min(table.shape) < 2:
         raise ValueError(f"{value!r} is not a list of at least two rows, one per class, of at least two numbers each")
     K, A = table.shape

@@ -37,7 +37,7 @@ from simulator.world import World
 from theory.learners import names
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
-GROUPS = ("common", "counter", "balanced", "drop")
+GROUPS = ("common", "counter", "unseen", "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 PromptFlag = Annotated[
@@ -189,7 +189,8 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
     rows = []
-    for group in dict.fromkeys((*(name for name in intervals if name not in PLACE), *GROUPS)):
+    shown = dict.fromkeys((*(name for name in intervals if name not in PLACE), *GROUPS))
+    for group in filter(document.__contains__, shown):
         ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
         rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
     if simulated:
@@ -224,7 +225,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
-    if unseen is not None and unseen["counter"] >= NOTABLE:
+    if "unseen" not in document and unseen is not None and unseen["counter"] >= NOTABLE:
         yield (
             f"{percent(unseen['counter'])} % of the counter images resemble no pair of this run, so towers cannot "
             f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"

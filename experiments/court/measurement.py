@@ -314,7 +314,7 @@ def _quantity(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> V
     critics = _fitted(world, learner, n, size, seed, claim.id, route)
     if claim.quantity == "kept-axis":
         return kept_axis(np.concatenate([c.inside[:, 0] for c in critics]), block_covariance(Worlds.of(world)))
-    return np.concatenate([reliance(c, world.classes) for c in critics])
+    return np.concatenate([reliance(c, world) for c in critics])
 
 
 def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> Accuracy:
@@ -325,13 +325,13 @@ def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) ->
     if route == "even images":
         blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
         each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
-        return Accuracy.of([*np.concatenate(each).T])
+        return Accuracy.of(np.concatenate(each).T)
     mixture = world.mixture()
     each = [
         group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
         for i, critic in enumerate(_fitted(world, learner, plan.pairs[learner][leg], size, seed, stream, route))
     ]
-    return Accuracy.of([*np.concatenate(each).T])
+    return Accuracy.of(np.concatenate(each).T)
 
 
 def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:

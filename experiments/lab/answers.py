@@ -11,7 +11,7 @@ from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
-from simulator.accuracy import Accuracy, in_words
+from simulator.accuracy import GROUPS, Accuracy, in_words
 from simulator.progress import track
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -21,7 +21,7 @@ from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_
 from theory.learners import InfoNCE
 from theory.learners.base import UNDEFINED, Learner
 
-GROUPS = ("common", "counter", "balanced", "drop")
+NUMBERS = ("balanced", "drop")  # that follow from the groups
 PLACE = ("equivalent_correlation", "shortfall")
 MANY_PAIRS = 1e6  # a training set of this size leaves `uncovered_share` unseen
 MOST_REPLICATES = 10**7
@@ -33,7 +33,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     given = Setting(world, learner)
     law = known_law(mitigate, given)
     accuracy = population(law)
-    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval[:2]]
+    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval.ends]
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
@@ -41,7 +41,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **numbers,
         "reliance": _reliance(law),
         "uncovered_share": _uncovered(law),
-        "interval95": ends and {**dict(zip(GROUPS[:2], ends, strict=True)), **intervals},
+        "interval95": ends and {**dict(zip(GROUPS, ends, strict=False)), **intervals},
     }
 
 
@@ -50,7 +50,7 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
 
     None where the world has no ideal curve, or the accuracies do not determine the correlation.
     """
-    if world.views is not None or world.classes > MOST_CLASSES:
+    if world.views is not None or world.table is not None or world.classes > MOST_CLASSES:
         return dict.fromkeys(PLACE), {}
     found = place()
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
@@ -143,17 +143,16 @@ def simulate(
             f"use {exact}fewer pairs or replicates"
         )
     accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
-    common, counter = accuracy.mean(axis=0)
     numbers, intervals = placed(world, lambda: equivalent_of_draws(world, accuracy))
     return {
         **_who(learner, mitigate, setting),
         "n": n,
         "method": method,
         "seed": seed,
-        **in_groups(Accuracy(common, counter)),
+        **in_groups(Accuracy.of(accuracy.mean(axis=0))),
         **numbers,
-        "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
-        "interval95": {**{g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])}, **intervals},
+        "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
+        "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
         "predicted": predicted(setting),
     }
 
@@ -191,7 +190,7 @@ def trainings(
     critics = learned_critics(world, setting.learner, n, count, seed, "simulate", route, setting.sampler)
     for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
-        yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world.classes)
+        yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world)
 
 
 def _accuracies(setting: Setting, n, count, method, seed):
@@ -206,5 +205,15 @@ def _accuracies(setting: Setting, n, count, method, seed):
         raise RequestError(str(error)) from None
 
 
-def in_groups(accuracy: Accuracy) -> dict[str, float]:
-    return {name: float(in_words(name, accuracy)) for name in GROUPS}
+def in_groups(accuracy: Accuracy) -> dict[str, float | None]:
+    """The groups and NUMBERS; None where a table has no such group."""
+    groups = zip(GROUPS, accuracy, strict=False)
+    return {name: _known(x) for name, x in (*groups, *((name, in_words(name, accuracy)) for name in NUMBERS))}
+
+
+def _interval(values: Float[np.ndarray, " R"]) -> list[float] | None:
+    return None if np.isnan(values).any() else interval95(values)
+
+
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -17,6 +17,7 @@ from scipy.special import ndtr, ndtri
 
 from simulator.accuracy import Numbers
 from simulator.mixture import Mixture
+from simulator.world import World
 
 Seed = int | np.random.Generator
 
@@ -130,12 +131,15 @@ def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: Seed
     return mixture.group_average(accuracy)
 
 
-def reliance(critic: LinearCritic, classes: int) -> Float[np.ndarray, " R"]:
+def reliance(critic: LinearCritic, world: World) -> Float[np.ndarray, " R"]:
     """t = u_spu/u_inv: infinite without weight on the object, nan without any weight.
 
-    For K classes it is the ratio of means over every class's own coordinates, less the mean over classes.
+    For K classes it is the ratio of means over every class's own coordinates, less the mean over classes. Classes of a
+    table have no background of their own: nan, unless both are two.
     """
-    u = critic.inside
+    u, classes = critic.inside, world.classes
+    if world.table is not None and not classes == world.background_count == 2:
+        return np.full(len(u), np.nan)
     if classes == 2:
         inv, spu = u[:, 0, 0], u[:, 0, 1]
     else:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-from simulator.accuracy import Accuracy, not_converged
+from simulator.accuracy import GROUPS, Accuracy, not_converged
 from simulator.progress import counting
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -33,7 +33,6 @@ LEVEL = 0.95  # of the interval of a mean over models
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
 COARSE = (9, 4)  # likewise, for changes of accuracies
 REPORTS = 20  # of the progress
-GROUPS = ("common", "counter")
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +79,8 @@ class Towers:
         are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
         found = self.groups(prompt)
-        return Accuracy(found["common"], found["counter"], unseen=found.get("unseen"))
+        absent = np.full_like(found["common"], np.nan)
+        return Accuracy(found["common"], found.get("counter", absent), unseen=found.get("unseen"))
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
         """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
@@ -215,7 +215,7 @@ def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[st
     coarse, found = trial(ensemble, prompts, *COARSE), {}
     for prompt in prompts:
         before, after = (accuracies(ensemble, each.eval_parameters, prompt, coarse) for each in (half, state))
-        found[prompt or "none"] = {g: float((after[g] - before[g])[:, going].mean()) for g in GROUPS}
+        found[prompt or "none"] = {g: float((after[g] - before[g])[:, going].mean()) for g in GROUPS if g in after}
     return found
 
 

@@ -205,11 +205,11 @@ def trial(
 def accuracies(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Points | TestImages | None
 ) -> dict[str, Float[np.ndarray, "R E"]]:
-    """Accuracy of every model on a `trial`, by group: `simulator.accuracy.GROUPS`, and more of pixel worlds."""
+    """Accuracy of every model on a `trial`, by group: those of `simulator.accuracy.GROUPS` that there are, or more."""
     if isinstance(trial, TestImages):
         return _pixel_accuracies(ensemble, parameters, prompt, trial)
-    found = np.moveaxis(ensemble_accuracy(ensemble, parameters, prompt, trial), -1, 0)
-    return dict(zip(GROUPS, found, strict=False))
+    found = ensemble_accuracy(ensemble, parameters, prompt, trial)
+    return {GROUPS[g]: found[..., g] for g in np.unique(ensemble.worlds[0].mixture().test_groups)}
 
 
 def _pixel_accuracies(
