@@ -1,7 +1,7 @@
 """The pydantic base of declarations, and their documentation."""
 
 from collections.abc import Mapping
-from inspect import cleandoc
+from inspect import Parameter, Signature, cleandoc
 from itertools import chain
 from textwrap import fill, indent
 from typing import Any, TypeVar, get_args
@@ -17,9 +17,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def documented(model: type[Model]) -> type[Model]:
-    """Replace "{fields}" in the model's docstring by the descriptions of its fields, and return the model."""
+    """The model, with the descriptions of its fields for "{fields}" in its docstring, and a signature without types."""
     entries = [f"{name}\n{indent(fill(_sentence(info), 106), '    ')}" for name, info in model.model_fields.items()]
     model.__doc__ = cleandoc(model.__doc__ or "").replace("{fields}", "\n".join(entries))
+    given = [Parameter(name, Parameter.KEYWORD_ONLY, default=info.default) for name, info in model.model_fields.items()]
+    model.__signature__ = Signature(given)
     return model
 
 

@@ -70,4 +70,4 @@ def _ends(numbers: Mapping[str, Any], interval: Any) -> dict[str, str]:
 
 def _rounded(value: Any) -> Any:
     """A number with four decimals, and zero without a sign; a formula as it is."""
-    return np.round(value, 4) + 0.0 if isinstance(value, float | np.ndarray | np.generic) else value
+    return np.round(value, 4) + 0.0 if isinstance(value, float | np.ndarray | np.number) else value

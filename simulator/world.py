@@ -63,6 +63,16 @@ class Attribute(Checked):
 class World(Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
+    The law of two classes. The label y is 1 or -1 with equal probability. The background a equals y with probability
+    p_spu. Image and caption show the latents
+
+        z = (mu_inv y + sigma_inv e1, mu_spu a + sigma_spu e2),    e1, e2 standard normal,
+
+    as x = D z + xi, where D has orthonormal columns and xi is normal with norm about sigma_xi: each coordinate has
+    variance sigma_xi^2/dim_image in an image, sigma_xi_text^2/dim_text in a caption. A caption mentions the object with
+    probability mention_inv and the background with probability mention_spu. Test images have uniform backgrounds.
+    `simulator.world` has the law of K classes.
+
     Parameters
     ----------
     {fields}

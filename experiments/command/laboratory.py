@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from rich.console import Group as Screen
 from rich.text import Text
 
-from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given
+from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given, named
 from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
 from experiments.errors import RequestError
 from experiments.lab.words import counted
@@ -30,6 +30,8 @@ FINETUNING = Group(
     "supervised; axes: lr, weight_decay and warmup, chosen by validation.",
     sort_key=2,
 )
+# `experiments.lab.presets` is slow to import.
+DESIGNS = (*sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")), FINETUNED)
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 repeated = partial(Parameter, negative="")  # a list, without a flag that empties it
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
@@ -38,8 +40,8 @@ HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "r
 
 def sweep(
     what: Annotated[
-        str | None,
-        Parameter(help="design (`soberclip designs` lists them) or TOML file of a study; flags override it"),
+        named(DESIGNS, "design (`soberclip designs` lists them) or TOML file of a study; flags override it") | None,
+        Parameter(show_choices=False),
     ] = None,
     /,
     *,
@@ -52,10 +54,11 @@ def sweep(
         ),
     ] = None,
     learner: Annotated[
-        list[str] | None,
+        list[named(names(), "")] | None,
         repeated(
+            show_choices=False,
             help=f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated "
-            "[default: linear]"
+            "[default: linear]",
         ),
     ] = None,
     prompt: Annotated[

@@ -4,6 +4,7 @@ The flags follow the declarations: a new field is a new flag. A flag that is not
 or the default applies.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, make_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -72,6 +73,13 @@ def _cell(cell: str, file: str) -> float:
 
 CONVERTERS = {int: whole, float: real, tuple: table}
 Whole = Annotated[int, Parameter(converter=whole)]
+
+
+def named(names: Iterable[str], help: str) -> Any:
+    """The type of a word that is often one of these names: shells complete them, and any other word is read, too."""
+    return Annotated[Literal[tuple(names)] | str, Parameter(show_choices=False, help=help)]
+
+
 Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
 Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, created if necessary")]
 Seed = Annotated[Whole, Parameter(help="root of every random stream")]

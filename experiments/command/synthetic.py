@@ -21,6 +21,7 @@ from experiments.command.options import (
     WorldFile,
     WorldOptions,
     given,
+    named,
     real,
     whole,
 )
@@ -44,7 +45,7 @@ PromptFlag = Annotated[
     Prompt | None,
     Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
 ]
-Mitigate = Annotated[str, Parameter(help=f"mitigation of the background, one of {mitigations.described()}")]
+Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
 
 @Parameter(name="*")
@@ -77,7 +78,7 @@ class Question:
 
 def predict(
     *,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}, or FILE.py:CLASS")] = "linear",
+    learner: named(names(), f"what is trained: {', '.join(names())}, or FILE.py:CLASS") = "linear",
     question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import predict as run
@@ -93,7 +94,7 @@ def simulate(
         Literal["exact", "direct"] | None,
         Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
     ] = None,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS")] = "linear",
+    learner: named(trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS") = "linear",
     seed: Seed = 0,
     question: Question = Question(),
 ) -> None:

@@ -64,7 +64,7 @@ def discover(
     predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
     """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
-    table = cells(predictions, ("class_index", "background"))
+    table = cells(predictions, "class_index", "background")
     large = table[table.photos >= smallest]
     usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
     if not usable:

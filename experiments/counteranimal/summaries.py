@@ -56,7 +56,7 @@ def write_result(folder: Path, document: dict[str, Any], predictions: Prediction
     output_folder(folder)
     write_predictions(folder / PREDICTIONS, predictions)
     _write_frame(folder / CLASSES, _class_table(class_counts(predictions), predictions.grouped))
-    _write_frame(folder / BACKGROUNDS, cells(predictions, ("class_index", "group", "background")))
+    _write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
     write_json(folder / SUMMARY, document)
 
 

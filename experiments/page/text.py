@@ -15,6 +15,16 @@ from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
 # The world of the answer, also as flags of `predict`, which prints each number of the answer.
 WORLD = World(mu_spu=1.5, sigma_xi=6.0)
 COMMAND = "soberclip predict --mu-spu 1.5 --sigma-xi 6"
+PAIR = (
+    "An image shows an animal y = ±1 on a background a = ±1, which equals y with probability p. Two towers learn a "
+    "score of image and caption from pairs. A test image gets the class whose prompt scores higher:"
+)
+EQUATIONS = {
+    "Latents": "z = (μ_inv y + σ_inv ε₁, μ_spu a + σ_spu ε₂)",
+    "Image and caption": "x = Dz + noise, where D has orthonormal columns and each coordinate of the noise has "
+    "variance ν",
+    "Prompt": "the class name, (μ_inv y, 0), or the average caption of the class, (μ_inv y, (2p − 1) μ_spu y)",
+}
 ASKED = {  # by what follows --learner
     "infonce": ("CLIP's own loss (InfoNCE), class name", InfoNCE("name")),
     "infonce --prompt mean": ("CLIP's own loss (InfoNCE), average caption", InfoNCE("mean")),
@@ -66,19 +76,14 @@ def answer() -> str:
     )
 
 
-def setting() -> list[str]:
-    """The law of a pair, and the world of the answer."""
+def here() -> str:
+    """The world of the answer."""
     w = WORLD
-    return [
-        "An image shows an animal y = ±1 on a background a = ±1, which equals y with probability p. Its latents are "
-        "z = (μ_inv y + σ_inv ε₁, μ_spu a + σ_spu ε₂). Image and caption are views of z: x = Dz + noise, where D has "
-        "orthonormal columns and each coordinate of the noise has variance ν. Two towers learn a score of image and "
-        "caption from pairs. A test image gets the class whose prompt scores higher. The prompt is the class name, "
-        "(μ_inv y, 0), or the average caption of the class, (μ_inv y, (2p − 1) μ_spu y).",
+    return (
         f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
         f"{w.sigma_spu:g} and ν = {w.nu_image:g}: the background is stronger than the animal and varies less. The "
-        "closed forms hold for infinitely many training pairs.",
-    ]
+        "closed forms hold for infinitely many training pairs."
+    )
 
 
 def at_length(shares: list[dict[str, Any]]) -> list[str]:

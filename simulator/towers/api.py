@@ -212,7 +212,8 @@ def _trained(ensemble: Ensemble, processes: int) -> tuple[State | None, State]:
 def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[str, float]]:
     """prompt -> group -> change of the mean accuracy over the models that did not diverge."""
     prompts, going = default_prompts(ensemble.recipe), (state.diverged < 0).cpu().numpy()
-    coarse, found = trial(ensemble, prompts, *COARSE), {}
+    coarse = trial(ensemble, prompts, *COARSE)
+    found: dict[str, dict[str, float]] = {}
     for prompt in prompts:
         before, after = (accuracies(ensemble, each.eval_parameters, prompt, coarse) for each in (half, state))
         found[prompt or "none"] = {g: float((after[g] - before[g])[:, going].mean()) for g in GROUPS if g in after}

@@ -50,7 +50,7 @@ class Embedded(NamedTuple):
     backgrounds: Int[torch.Tensor, "E b J"]
     scale: Float[torch.Tensor, " E"] | None
     parameters: Parameters
-    recipe: "Recipe"
+    recipe: Any  # a Recipe; tools find no import for a forward reference in a NamedTuple
     group: Group = ALONE
     weights: Float[torch.Tensor, "E b"] | None = None
     split: bool = False

@@ -9,6 +9,7 @@ worst point costs microseconds per point. The verdict rests on measurements at t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
+from textwrap import fill
 from types import SimpleNamespace
 from typing import Literal, NamedTuple, get_args
 
@@ -117,6 +118,13 @@ def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
 class Claim:
     """One claim, checked when it is made; see the example in the README.
 
+    The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
+    `prediction(world)` in every world of the domain.
+
+    {quantities}
+
+    {relations}
+
     Parameters
     ----------
     id
@@ -126,13 +134,14 @@ class Claim:
     statement
         One sentence in words.
     quantity
-        A key of TOLERANCES. Three of them place a classifier of two classes on a curve of others, and have no value
-        where that curve does not determine them. "equivalent-correlation" is the correlation of the world whose ideal
-        classifier has the same drop. "shortfall" is the accuracy that the classifier lacks on each group, beside that
-        one. "effective-robustness" is its counter accuracy minus that of the family with the same common accuracy. The
-        family is `against`, trained at every p_spu from 1/2 to 1.
+        One of the quantities above. Three of them place a classifier of two classes on a curve of others, and have no
+        value where that curve does not determine them. "equivalent-correlation" is the correlation of the world whose
+        ideal classifier has the same drop. "shortfall" is the accuracy that the classifier lacks on each group, beside
+        that one. "effective-robustness" is its counter accuracy minus that of the family with the same common accuracy.
+        The family is `against`, trained at every p_spu from 1/2 to 1.
     relation
-        One of Relation: "iff" compares the quantity with `threshold`, those in ALONG follow `along`.
+        One of the relations above. "iff" compares the quantity with `threshold`; "increasing", "decreasing" and "slope"
+        follow `along`.
     domain
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
         defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
@@ -143,7 +152,7 @@ class Claim:
     formula
         The statement in LaTeX.
     along, grid
-        The parameter that the relations in ALONG vary, and the values between which "slope" is fitted.
+        The parameter that these three relations vary, and the values between which "slope" is fitted.
     threshold
         For "iff", a number or Worlds -> numbers.
     quantifier
@@ -400,6 +409,9 @@ class Claim:
         return value + b
 
 
+for _word, _known in (("quantities", TOLERANCES), ("relations", get_args(Relation))):
+    _list = fill(f"{_word.capitalize()}: {', '.join(_known)}.", 112, subsequent_indent="    ")
+    Claim.__doc__ = (Claim.__doc__ or "").replace(f"{{{_word}}}", _list)
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 

@@ -17,7 +17,7 @@ from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
 from experiments.counteranimal.summaries import score_files
-from experiments.effective_robustness import AXES, fit_line
+from experiments.effective_robustness import AXES, fit_line, stretch
 from experiments.errors import RequestError
 from experiments.published.tables import published_rows
 from experiments.results import Row
@@ -219,10 +219,12 @@ def names(panel):
 
 def test_every_model_has_its_number_in_every_panel():
     figure = comparison_figure(PUBLISHED)
-    for panel in figure.axes:
-        places = {int(name.get_text()): name.xy for name in names(panel)}
-        expected = zip(numbers(PUBLISHED), PUBLISHED, strict=True)
-        assert places == {number: (r.row.common, r.row.counter) for number, r in expected}
+    for panel, axis in zip(figure.axes, AXES, strict=True):
+        places = {int(name.get_text()): tuple(name.xy) for name in names(panel)}
+        for number, result in zip(numbers(PUBLISHED), PUBLISHED, strict=True):
+            at = np.array([result.row.common, result.row.counter])
+            assert places.pop(number) == pytest.approx(tuple(stretch(at, axis)))
+        assert not places
     ordered = [r.row.counter for _, r in sorted(zip(numbers(PUBLISHED), PUBLISHED, strict=True), key=lambda p: p[0])]
     assert ordered == sorted(ordered, reverse=True)
 
@@ -230,18 +232,16 @@ def test_every_model_has_its_number_in_every_panel():
 def test_accuracies_of_0_and_1_are_drawn_on_the_edge():
     results = PUBLISHED[:5] + EXTREMES
     figure = comparison_figure(results)
-    for panel in figure.axes:
+    for panel, axis in zip(figure.axes, AXES, strict=True):
         assert len(names(panel)) == len(results)
         drawn = np.concatenate([line.get_xydata() for line in panel.get_lines() if line.get_marker() in ("o", "s")])
         assert len(drawn) == len(results)
         (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
         assert ((drawn >= (left, bottom)) & (drawn <= (right, top))).all()
-        edge = {tuple(at) for at in drawn.round(9)}
-        if panel.get_title(loc="left") == "plain axes":
-            assert {(1, 1), (0, 0), (0.7, 0)} <= edge
-        else:
-            corners = np.round([(right, top), (left, bottom), (0.7, bottom)], 9)
-            assert {tuple(at) for at in corners} <= edge
+        lost = float(stretch(np.array(0.7), axis))
+        plain = axis == "plain"
+        corners = [(1, 1), (0, 0), (lost, 0)] if plain else [(right, top), (left, bottom), (lost, bottom)]
+        assert {tuple(at) for at in np.round(corners, 9)} <= {tuple(at) for at in drawn.round(9)}
     assert "Hollow" in figure.get_suptitle()
 
 

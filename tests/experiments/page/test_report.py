@@ -77,7 +77,15 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<link" not in html
     text = unescape(re.sub("</?code>", "`", html))
-    for words in (verdict["claim"], verdict["statement"], verdict["route"], "supported", *section[1:5], answer()):
+    for words in (
+        verdict["claim"],
+        verdict["statement"],
+        verdict["route"],
+        "supported",
+        section.takeaway,
+        section.look,
+        answer(),
+    ):
         assert words in text
     assert 'href="sources.svg"' in html
     assert "<p>at length, run <code>soberclip predict</code> &lt;b&gt;</p>" in html
