@@ -129,7 +129,7 @@ def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
     for words, times in (("✗✗", 1), ("✓✓", 2), ("1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
     assert '<a href="proofs/many-classes--name-reliance.proof">' in html
-    assert "(p_spu = 0.5, ν = 0.01562)" in html
+    assert "p_spu = 0.5, ν = 0.01562" in html
     assert "Claim by claim: 1 supported, 1 contradicted." in page(verdicts=[verdict, failing]), "no proof was attempted"
 
 
