@@ -59,7 +59,7 @@ def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(wor
     """Labels are learned with an intercept; groups of every kind agree to a point."""
     schedule = {"batch_size": 512, "steps": 300, "lr": 0.03, "points": "sobol", "schedule": "cosine"}
     found = train(world, Recipe(loss=loss, towers="linear", embed_dim=4, **schedule), models=1).accuracy(prompt)
-    fitted = fit(learner, world.draw(200_000, seed=1)).accuracy(prompt)
+    fitted = fit(learner, world.draw(60_000, seed=1)).accuracy(prompt)
     assert len([*found]) == 3
     assert [*found] == pytest.approx([*fitted], abs=0.01)
 
