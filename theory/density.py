@@ -20,7 +20,6 @@ from jaxtyping import Float, Int
 
 from simulator.world import World, Worlds
 
-
 TINY = 1e-290  # sums of exponentials below it have lost digits
 
 

@@ -3,7 +3,6 @@
 Its content policy allows only its own scripts, by their digests. It loads nothing.
 """
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from experiments.court.certificates import file_name
@@ -91,7 +90,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"code": _backquoted, "anchor": anchor}
+    environment.filters["anchor"] = anchor
     scripts = [_file(name) for name in SCRIPTS]
     statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
@@ -110,11 +109,11 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         pair=text.PAIR,
         equations=text.EQUATIONS,
         here=text.here(),
+        limit=text.limit(),
         explorer=slider_data(),
         rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
-        percent=lambda x: f"{100 * x:.0f} %",
         style=_file("report.css"),
         scripts=scripts,
         policy=_policy(scripts),
@@ -151,8 +150,3 @@ def _policy(scripts: Sequence[str]) -> str:
     digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
-
-
-def _backquoted(words: str) -> Markup:
-    """Escaped words with backquoted parts as <code>."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))

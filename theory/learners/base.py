@@ -216,7 +216,7 @@ class Learner:
         worlds = Worlds.of(world)
         if worlds.table is not None:
             critic = self.critic(worlds.world())
-            gap = images @ critic.inside.mean(axis=0).T + np.mean(critic.constant, axis=0)
+            gap = images @ critic.inside.mean(axis=0).T + np.mean(critic.intercept, axis=0)
             return np.concatenate([gap, -gap], axis=1) if worlds.classes == 2 else gap
         u = self.direction(worlds)
         x = images.reshape(len(images), len(u), -1)

@@ -11,7 +11,7 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar, NamedTuple
@@ -22,7 +22,7 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import gaussian_points, standardise
-from simulator.mixture import class_means
+from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World, Worlds
 from theory.density import (
     attribute_log_density,
@@ -336,6 +336,19 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
             chance = _chance_of_class_0(None if blind else objects, a * (o == y), lead, a, p_inv)
         result[:, y] += weight * chance.mean(axis=-1)
     return result
+
+
+class TableRules:
+    """Bayes rules of the tables that differ from a world's in the weights of its groups alone."""
+
+    def __init__(self, world: World):
+        self.world, self.points, self.groups = world, table_points(world), cell_groups(world.table, world.common)
+
+    def accuracies(self, weights: Mapping[int, float]) -> Float[np.ndarray, " groups"]:
+        """Group accuracies where groups have weights, shared by their cells as the test law does."""
+        table = np.select([self.groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(self.groups)
+        cells = table_replicates(self.world, table, self.points).mean(axis=0)
+        return self.world.mixture(objects=False).group_average(cells.ravel())
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,7 @@ def file(browser, verdict, tmp_path_factory):
     stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
     refuted |= {"sentence": "another", "quote": "“Another.”"}
     some = {**verdict, "claim": "xue-data-model-1-somewhere/counter", "quantifier": "somewhere"}
-    ahead = {"contrastive_more_robust": 0.25, "supervised_more_robust": 0.75}
-    shares = [{"contrastive": "linear", "supervised": "bayes", "p_spu": 0.9, **ahead}]
-    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored, some], shares=shares)
+    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored, some])
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
