@@ -312,8 +312,9 @@ def _ends(at: Place) -> dict[str, list[float]]:
 def _over_photos(measured: Accuracies, i: int) -> list[list[float]]:
     """Clopper-Pearson intervals of common and counter on the effective number of photos, and of their difference."""
     mean = measured.mean[:, i]
-    ends = np.array(binomial_bounds(mean * measured.worth, measured.worth, (1 - LEVEL) / 2)).T.tolist()
-    return [*ends, list(drop_interval(*mean.tolist(), *ends))]
+    bounds = np.array(binomial_bounds(mean * measured.worth, measured.worth, (1 - LEVEL) / 2))
+    ends = [tuple(end) for end in bounds.T.tolist()]
+    return [list(end) for end in (*ends, drop_interval(*mean.tolist(), *ends))]
 
 
 def _worst(bundle: Bundle, measured: Accuracies, i: int) -> dict[str, Any]:

@@ -73,25 +73,20 @@ def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
-    """The output folder for one model; a distinct subfolder per model for several.
+    """The output folder for one model; a subfolder per model for several, numbered if two names agree without case.
 
-    >>> [folder.name for folder in result_folders(Path("o"), ["m", "M", "m-2", ".."])]
-    ['m', 'M-2', 'm-2-2', 'model']
+    >>> [folder.name for folder in result_folders(Path("o"), ["m", "hf:o/m", "M"])]
+    ['m-1', 'hf_o_m-2', 'M-3']
     """
     if len(names) == 1:
         return [output]
-    taken: set[str] = set()  # in lower case: some file systems ignore case
-    folders = []
+    slugs = []
     for name in names:
         slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
-        slug = slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model"
-        free, number = slug, 1
-        while free.casefold() in taken:
-            number += 1
-            free = f"{slug}-{number}"
-        taken.add(free.casefold())
-        folders.append(output / free)
-    return folders
+        slugs.append(slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model")
+    if len({slug.casefold() for slug in slugs}) < len(slugs):  # some file systems ignore case
+        slugs = [f"{slug}-{n}" for n, slug in enumerate(slugs, start=1)]
+    return [output / slug for slug in slugs]
 
 
 def score_files(

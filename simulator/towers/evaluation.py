@@ -157,7 +157,7 @@ def ensemble_accuracy(
     critics = linear_critics(ensemble, parameters, prompt)
     rows = []
     for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
-        critic = LinearCritic(*(part[k : k + 1] for part in critics))
+        critic = LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1])
         points = numpy_stream(ensemble.seed, "test points", number)
         rows.append(group_accuracy(critic, world.mixture(), world.nu_image, points))
     return np.stack(rows, axis=1)

@@ -165,8 +165,6 @@ class Claim:
     share
         "With probability `share` over the training pairs": the relation holds, to the tolerance, in at least this share
         of trainings of n pairs; None for a statement about their mean.
-    error_rate
-        alpha: a contradiction is wrong with probability at most alpha/2.
     n
         Pairs per training; a large number stands for n = infinity.
     question
@@ -213,7 +211,6 @@ class Claim:
     tolerance: float | None = None
     share: float | None = None
     quantifier: Quantifier = "always"
-    error_rate: float = 0.01
     n: int = 10**10
     question: str = ""
     origin: Origin = "own"
@@ -287,7 +284,6 @@ class Claim:
         for name, good, domain, usual in (
             ("tolerance", lambda x: 0 <= x <= 1e6, "[0, 1e6]", TOLERANCES[self.quantity]),
             ("share", lambda x: 0 < x <= 1, "(0, 1]", 0.95),
-            ("error_rate", lambda x: 0 < x < 1, "(0, 1)", 0.01),
             ("n", lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
             ("threshold", lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5),
         ):

@@ -221,8 +221,10 @@ def _world_words(dataset: xr.Dataset, axes: Mapping[str, PlotAxis]) -> tuple[str
     world = study.world
     hints = get_type_hints(World, include_extras=True)
     stated = STATED if world.views is None else ()
-    values = {n: getattr(world, n) for n in SCALARS if n not in axes}
+    tabled = ("p_spu", "classes") if world.table is not None or "table" in axes else ()  # the table says them
+    values = {n: getattr(world, n) for n in SCALARS if n not in (*axes, *tabled)}
     shown = {n: value for n, value in values.items() if n in stated or value != World.model_fields[n].default}
     words = [f"${quantity_of(hints[n]).symbol}$ = {readable(value)}" for n, value in shown.items()]
     further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
+    further += [] if world.table is None else [f"a {world.classes} x {world.background_count} table"]
     return (*words, *further, *([] if world.views is None else [world.views.words]))
