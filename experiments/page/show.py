@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.errors import RequestError
 from experiments.lab.config import read_pictures
-from experiments.page.plot.frame import WIDTHS
+from experiments.page.plot.frame import WIDTH
 from experiments.style import styled
 from simulator.gaussian.pairs import draw_latents
 from simulator.pixels.captions import sentence
@@ -119,7 +119,7 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
     z = z.reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
     z, common = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1], a[:, 0] == y
-    figure = Figure(figsize=(WIDTHS[1], 5.0))
+    figure = Figure(figsize=(WIDTH, 5.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
         for part, marker, size, group in (
