@@ -16,6 +16,7 @@ _HOMES = {  # name: the module that defines it
     "plot": "experiments.page.plot",
     "study": "experiments.lab.studies",
 }
+__doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home}.{name}`" for name, home in _HOMES.items())
 
 
 def __getattr__(name: str):

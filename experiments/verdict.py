@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.inference import holm
+from simulator.summary import html_table, one_line
 
 Kind = Literal["searched", "trained", "published", "refused"]
 REFUSED = "refused"
@@ -26,7 +27,7 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verdict:
     """One decided claim with its evidence. Accuracies are fractions.
 
@@ -109,6 +110,13 @@ class Verdict:
     stored: bool = False
     device: str | None = None
     versions: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return one_line(self, claim=self.claim, verdict=self.verdict, measured=self.measured, reason=self.reason)
+
+    def _repr_html_(self) -> str:
+        known = ((name, value) for name, value in self.as_json().items() if value not in (None, ""))
+        return html_table(f"{self.claim}: {self.verdict}", ["", ""], known)
 
     def as_json(self) -> dict[str, Any]:
         """A plain document with the fields of this kind of claim."""

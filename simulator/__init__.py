@@ -15,6 +15,7 @@ _HOMES = {
     "fit": "simulator.gaussian.fitting",
     "train": "simulator.towers.api",
 }
+__doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home}.{name}`" for name, home in _HOMES.items())
 
 
 def __getattr__(name: str):

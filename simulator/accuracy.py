@@ -1,9 +1,13 @@
-"""Accuracy on the two groups: one type for closed forms, trained towers and real photos."""
+"""Accuracy by group: one type for closed forms, trained towers and real photos."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from simulator.summary import numbers_html, numbers_line
 
 if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
@@ -11,8 +15,13 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
     Numbers = np.ndarray | float | np.lib.mixins.NDArrayOperatorsMixin
 
 
+Ends = tuple[Numbers, Numbers]  # (low, high)
+GROUPS = ("common", "counter", "unseen")
+MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
+
+
 class Interval(NamedTuple):
-    """Two-sided confidence intervals of both accuracies, and their coverage.
+    """Two-sided confidence intervals of the accuracies, and their coverage.
 
     Attributes
     ----------
@@ -20,23 +29,37 @@ class Interval(NamedTuple):
         (low, high) of each accuracy.
     level
         Coverage, a probability.
+    unseen
+        (low, high), or None without such a group.
     """
 
-    common: tuple[Numbers, Numbers]
-    counter: tuple[Numbers, Numbers]
+    common: Ends
+    counter: Ends
     level: float
+    unseen: Ends | None = None
+
+    @property
+    def ends(self) -> tuple[Ends, ...]:
+        """Ends (low, high) of every group that there is."""
+        return (self.common, self.counter, *(() if self.unseen is None else (self.unseen,)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Accuracy:
-    """Accuracy on the common group (the background is the class's own) and the counter group (it is not).
+    """Accuracy by group of test images.
+
+    Without a table, the background of common images is the class's own, that of counter images is another's. With a
+    table, common images show a class's most frequent backgrounds, counter images others that training shows with the
+    class, and unseen images those that it never shows with the class.
 
     Parameters
     ----------
     common, counter : arrays of one shape, or numbers, in [0, 1]
-        Fractions of correct predictions per group.
+        Fractions of correct predictions per group; nan if a table has no such group.
     interval : Interval or None
         None if the numbers are exact to the precision that their source states.
+    unseen : like counter, or None
+        None if training shows every class with every background.
 
     Examples
     --------
@@ -48,14 +71,39 @@ class Accuracy:
     common: Numbers
     counter: Numbers
     interval: Interval | None = None
+    unseen: Numbers | None = None
 
-    def __iter__(self):
-        """(common, counter), so that a pair can be unpacked or stacked."""
-        return iter((self.common, self.counter))
+    @classmethod
+    def of(cls, groups: Iterable[Numbers], level: float | None = None, ends: Iterable[Ends] = ()) -> "Accuracy":
+        """The accuracy of some groups in the order of GROUPS.
+
+        Parameters
+        ----------
+        groups
+            common and counter, and unseen if there is one.
+        level, ends
+            Coverage of the intervals, and (low, high) of each group; None and nothing for exact numbers.
+        """
+        interval = None if level is None else Interval(**dict(zip(GROUPS, ends, strict=False)), level=level)
+        return cls(**dict(zip(GROUPS, groups, strict=False)), interval=interval)
+
+    def __iter__(self) -> Iterator[Numbers]:
+        """(common, counter), with unseen if there is one, so that groups can be unpacked or stacked."""
+        return iter((self.common, self.counter) if self.unseen is None else (self.common, self.counter, self.unseen))
+
+    def __repr__(self) -> str:
+        return numbers_line(self, self._groups(), self.interval)
+
+    def _repr_html_(self) -> str:
+        numbers = {**self._groups(), "balanced": self.balanced, "drop": self.drop}
+        return numbers_html("Accuracy, fractions", numbers, self.interval)
+
+    def _groups(self) -> dict[str, Numbers]:
+        return dict(zip(GROUPS, self, strict=False))
 
     @property
     def balanced(self) -> Numbers:
-        """Mean of the two."""
+        """Mean of common and counter."""
         return (self.common + self.counter) / 2
 
     @property
@@ -70,16 +118,30 @@ class Accuracy:
 
     @property
     def worst(self) -> Numbers:
-        """The smaller of the two."""
-        return np.minimum(self.common, self.counter)
+        """The smallest of the groups that there are."""
+        return reduce(np.fmin, self)
 
     def __getitem__(self, index) -> "Accuracy":
         """The accuracies of some worlds of a grid, by numpy's indexing rules."""
-        common, counter = (np.asarray(x)[index] for x in self)
+        groups = [np.asarray(x)[index] for x in self]
         if self.interval is None:
-            return Accuracy(common, counter)
-        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval[:2]]
-        return Accuracy(common, counter, Interval(ends[0], ends[1], self.interval.level))
+            return Accuracy.of(groups)
+        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval.ends]
+        return Accuracy.of(groups, self.interval.level, ends)
+
+
+def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
+    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
+    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
+    group, prompt = max(every, key=lambda key: abs(every[key]))
+    change = every[group, prompt]
+    if abs(change) <= MOVED:
+        return None
+    asked = "" if prompt == "none" else f" by {prompt}"
+    return (
+        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
+        "of the steps; train longer"
+    )
 
 
 # Words for the properties of an Accuracy, with hyphens as on the command line.

@@ -1,7 +1,7 @@
 """The pydantic base of declarations, and their documentation."""
 
 from collections.abc import Mapping
-from inspect import cleandoc
+from inspect import Parameter, Signature, cleandoc
 from itertools import chain
 from textwrap import fill, indent
 from typing import Any, TypeVar, get_args
@@ -10,15 +10,18 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from simulator.quantities import LATENT, Quantity
+from simulator.summary import html_table
 
 Same = TypeVar("Same", bound="Checked")
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def documented(model: type[Model]) -> type[Model]:
-    """Replace "{fields}" in the model's docstring by the descriptions of its fields, and return the model."""
+    """The model, with the descriptions of its fields for "{fields}" in its docstring, and a signature without types."""
     entries = [f"{name}\n{indent(fill(_sentence(info), 106), '    ')}" for name, info in model.model_fields.items()]
     model.__doc__ = cleandoc(model.__doc__ or "").replace("{fields}", "\n".join(entries))
+    given = [Parameter(name, Parameter.KEYWORD_ONLY, default=info.default) for name, info in model.model_fields.items()]
+    model.__signature__ = Signature(given)
     return model
 
 
@@ -36,6 +39,15 @@ class Checked(BaseModel):
     """A frozen model. Each field lies in its declared domain, also in a copy with changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr_args__(self):
+        """Fields that are unset or at their defaults are left out of the repr."""
+        usual = {name: (None, field.default) for name, field in type(self).model_fields.items()}
+        return [(name, value) for name, value in super().__repr_args__() if value not in usual[str(name)]]
+
+    def _repr_html_(self) -> str:
+        rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())
+        return html_table(type(self).__name__, ["field", "value", "meaning"], rows)
 
     def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
         """A validated copy with some fields changed; pydantic's own is not validated. Unset fields stay unset."""

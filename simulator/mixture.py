@@ -13,19 +13,50 @@ from jaxtyping import Float, Int
 
 # Largest groups x latents of a mixture: 10^7 float64 cells are 80 MB.
 LARGEST_MIXTURE = 10_000_000
+TIE = 1e-9  # relative difference of two entries of a table that count as equal
+COMMON, COUNTER, UNSEEN = range(3)
+
+Table = tuple[tuple[float, ...], ...]  # joint probabilities of K classes (rows) and A backgrounds
+Common = tuple[tuple[int, ...], ...]  # backgrounds of each class
+
+
+def common_backgrounds(table: Table, common: Common | None = None) -> Common:
+    """The common backgrounds of each class: those given, or its most frequent ones, ties included."""
+    if common is not None:
+        return common
+    return tuple(tuple(a for a, w in enumerate(row) if w >= max(row) * (1 - TIE)) for row in table)
+
+
+def cell_groups(table: Table, common: Common | None = None) -> Int[np.ndarray, "K A"]:
+    """COMMON for a class's common backgrounds, COUNTER for others that training shows with it, UNSEEN for the rest."""
+    groups = np.where(np.array(table) == 0, UNSEEN, COUNTER)
+    for own, columns in zip(groups, common_backgrounds(table, common), strict=True):
+        own[list(columns)] = COMMON
+    return groups
+
+
+def cell_shares(groups: Int[np.ndarray, "K A"]) -> Float[np.ndarray, "K A"]:
+    """Share of each cell in its group: one over the classes that have such cells, then over the class's cells."""
+    shares = np.zeros(groups.shape)
+    for group in (COMMON, COUNTER, UNSEEN):
+        cells = groups == group
+        counts = cells.sum(axis=1, keepdims=True)
+        shares += cells / np.maximum(counts, 1) / max(1, np.count_nonzero(counts))
+    return shares
 
 
 @dataclass(frozen=True)
 class Mixture:
     """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
-    Class 0 of the binary world is y = +1, class 1 is y = -1.
+    The first of two classes, or backgrounds, is +1, the second -1. `test_groups` are COMMON, COUNTER or UNSEEN.
     """
 
     labels: Int[np.ndarray, " G"]
     objects: Int[np.ndarray, " G"]
     backgrounds: Int[np.ndarray, "G J"]
     weights: Float[np.ndarray, " G"]
+    test_groups: Int[np.ndarray, " G"]
     test_weights: Float[np.ndarray, " G"]
     means: Float[np.ndarray, "G l"]
     variances: Float[np.ndarray, " l"]
@@ -34,24 +65,21 @@ class Mixture:
     classes: int
     mismatch: float
 
-    @property
-    def common(self) -> np.ndarray:
-        """Boolean (G,): the first attribute agrees with the label."""
-        return self.backgrounds[:, 0] == self.labels
-
     @cached_property
     def seen(self) -> "Mixture":
         """The groups that training shows, those of positive weight: at p = 1 K groups of K^2."""
         seen = self.weights > 0
-        by_group = ("labels", "objects", "backgrounds", "weights", "test_weights", "means")
+        by_group = ("labels", "objects", "backgrounds", "weights", "test_groups", "test_weights", "means")
         return replace(self, **{name: getattr(self, name)[seen] for name in by_group})
 
-    def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r 2"]:
-        """Means over the common and the counter groups under the test law."""
+    def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r groups"]:
+        """Means over the common and the counter groups, and the unseen ones if there are any; nan over none."""
         averages = []
-        for part in (self.common, ~self.common):
+        for group in range(max(COUNTER, self.test_groups.max()) + 1):
+            part = self.test_groups == group
             weight = self.test_weights[part]
-            averages.append(values[..., part] @ (weight / weight.sum()))
+            average = values[..., part] @ (weight / weight.sum()) if part.any() else np.full(values.shape[:-1], np.nan)
+            averages.append(average)
         return np.stack(averages, axis=-1)
 
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
@@ -112,40 +140,55 @@ def class_means(classes: int) -> Float[np.ndarray, "K width"]:
 @lru_cache(maxsize=2)  # replicates of one world follow each other
 def mixture_of(world, objects: bool | None = None) -> Mixture:
     """The groups of a `simulator.world.World` written out."""
-    K, J = world.classes, 1 + len(world.attribute)
+    K, A, J = world.classes, world.background_count, 1 + len(world.attribute)
     objects = world.p_inv < 1 if objects is None else objects
-    groups = K ** (1 + J + objects)
-    if groups * world.latents > LARGEST_MIXTURE:
-        raise ValueError(
-            f"classes = {K} with {J} attribute(s) makes {groups:,} groups of {world.latents} latents, "
-            f"more than the limit of {LARGEST_MIXTURE:,} cells; "
-            f"the largest number of classes that fits is {_largest_classes(J, objects)}"
-        )
+    _check_size(world, J, objects)
     mean, scale, agreement, mention = (np.array(x) for x in zip(*world.numbers(), strict=True))
-    codes = np.array(list(product(range(K), repeat=1 + J + objects)), dtype=np.int64)
+    sizes = [K, *[K] * objects, *[A] * J]
+    codes = np.array(list(product(*map(range, sizes))), dtype=np.int64)
     if not objects:
         codes = np.insert(codes, 1, codes[:, 0], axis=1)  # the object shown is the label's
+    y, background = codes[:, 0], codes[:, 2]
     match = codes[:, 1:] == codes[:, :1]
-    chance = np.where(match, agreement, (1 - agreement) / (K - 1))
-    test = np.where(match, world.p_inv, (1 - world.p_inv) / (K - 1))[:, 0]
-    width = block_width(K)
+    shown = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1))
+    if world.table is None:
+        weights = np.where(match, agreement, (1 - agreement) / (K - 1)).prod(axis=1) / K
+        groups, test = np.where(match[:, 1], COMMON, COUNTER), shown / K ** (1 + J)
+    else:
+        weights = shown * np.array(world.table)[y, background]
+        cells = cell_groups(world.table, world.common)
+        groups, test = cells[y, background], shown * cell_shares(cells)[y, background]
+    widths = [block_width(K), *[block_width(A)] * J]
+    patterns = [class_means(K), *[class_means(A)] * J]
+    means = [mu * pattern[code] for mu, pattern, code in zip(mean, patterns, codes.T[1:], strict=True)]
     return Mixture(
-        labels=codes[:, 0],
+        labels=y,
         objects=codes[:, 1],
         backgrounds=codes[:, 2:],
-        weights=chance.prod(axis=1) / K,
-        test_weights=test / K ** (1 + J),
-        means=(mean[:, None] * class_means(K)[codes[:, 1:]]).reshape(len(codes), -1),
-        variances=np.repeat(scale**2, width),
+        weights=weights,
+        test_groups=groups,
+        test_weights=test,
+        means=np.concatenate(means, axis=1),
+        variances=np.repeat(scale**2, widths),
         mention=mention,
-        block=np.repeat(np.arange(1 + J), width),
+        block=np.repeat(np.arange(1 + J), widths),
         classes=K,
         mismatch=world.mismatch,
     )
 
 
-def _largest_classes(attributes: int, objects: bool) -> int:
-    classes = 2
-    while (classes + 1) ** (2 + attributes + objects) * (1 + attributes) <= LARGEST_MIXTURE:
-        classes += 1
-    return classes
+def _check_size(world, attributes: int, objects: bool) -> None:
+    """Raise ValueError for more groups than a mixture may have."""
+    groups = world.classes ** (1 + objects) * world.background_count**attributes
+    if groups * world.latents <= LARGEST_MIXTURE:
+        return
+    fits = 2
+    while (fits + 1) ** (2 + attributes + objects) * (1 + attributes) <= LARGEST_MIXTURE:
+        fits += 1
+    what, near = f"classes = {world.classes} with {attributes} attribute(s)", f"number of classes that fits is {fits}"
+    if world.table is not None:
+        what, near = f"a table of {world.classes} x {world.background_count}", f"square table that fits has {fits} rows"
+    raise ValueError(
+        f"{what} makes {groups:,} groups of {world.latents} latents, more than the limit of {LARGEST_MIXTURE:,} cells; "
+        f"the largest {near}"
+    )

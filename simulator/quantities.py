@@ -12,6 +12,10 @@ from typing import Annotated, Any, get_args
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from simulator.tables import named
+
+ROUNDING = 1e-9  # of the sum of a table
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -44,6 +48,19 @@ def numbers(value: Any, low: float, high: float) -> Any:
         raise ValueError(f"{array[broken].flat[0]} is not a whole number")
     array = array.astype(np.int64 if whole else np.float64, copy=False)
     return array.item() if array.ndim == 0 else array
+
+
+def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
+    """The rows of a table of joint probabilities, or of a named one; ValueError says what is wrong with it."""
+    table = np.asarray(numbers(named(value) if isinstance(value, str) else value, 0.0, 1.0))
+    if table.ndim != 2 or min(table.shape) < 2:
+        raise ValueError(f"{value!r} is not a list of at least two rows, one per class, of at least two numbers each")
+    K, A = table.shape
+    if abs(table.sum() - 1) > ROUNDING:
+        raise ValueError(f"{K} x {A} numbers that sum to {table.sum():.12g}; joint probabilities sum to 1")
+    if not (shown := table.any(axis=1)).all():
+        raise ValueError(f"{K} x {A} numbers with 0 in all of row {np.argmin(shown) + 1}; training shows every class")
+    return tuple(map(tuple, table.tolist()))
 
 
 def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
@@ -93,6 +110,12 @@ Mismatch = Annotated[
     ),
 ]
 
+JointTable = Annotated[
+    tuple[tuple[float, ...], ...],
+    BeforeValidator(joint_table),
+    Field(description="joint probabilities of classes (rows) and backgrounds (columns), instead of p_spu"),
+]
+
 ImageSide = Annotated[
     int, *_declared(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)
 ]
@@ -130,6 +153,7 @@ def check_count(name: str, value: Any, low: int, high: float = np.inf) -> None:
 MEASURED = {
     "common": Quantity(r"\mathrm{Acc}(a = y)", "accuracy on the common group", "fraction"),
     "counter": Quantity(r"\mathrm{Acc}(a \neq y)", "accuracy on the counter group", "fraction"),
+    "unseen": Quantity(r"\mathrm{Acc}(\mathrm{unseen})", "accuracy on pairs that training never shows", "fraction"),
     "rand": Quantity(r"\mathrm{Rand}", "accuracy of tied classes with uniform attributes", "fraction"),
     "rev": Quantity(r"\mathrm{Rev}", "accuracy of tied classes with another tied class's attribute", "fraction"),
     "rest": Quantity(r"\mathrm{Rest}", "accuracy of the other classes with uniform attributes", "fraction"),

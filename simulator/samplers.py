@@ -1,17 +1,18 @@
 """Samplers: mitigations that change drawn pairs before a learner is trained on them.
 
-The group of a pair is its label y and the class a of its background. Its number is K y + a, among G = K^2 groups. Under
-the training law the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)). Groups of classes without a
-background of their own (`Pixels.tied`) have 1/K^2 each.
+The group of a pair is its label y and its background a; its number is A y + a. Training shows G groups. Without a table
+A = K and G = K^2: the K groups y = a have share p/K each and the others (1 - p)/(K (K - 1)). Groups of classes without
+a background of their own (`Pixels.tied`) have 1/K^2 each. Samplers balance the groups that training shows.
 
 drawn          pairs unchanged
 balanced       rows drawn with replacement every epoch, all groups equally often
 subsampled     every group reduced once to the size of the smallest (Idrissi et al. 2022, "SUBG")
 reweighted     pair i has weight n/(G n_g), so that all groups weigh the same
-contradicted   the background that a caption names is replaced by one drawn uniformly from all classes
+contradicted   the background that a caption names is replaced by one drawn uniformly from all
 
-Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K; fresh "balanced" and
-"subsampled" pairs are drawn from it. A sampler of your own is one object; `register` makes it a `Recipe.sampler`.
+Balanced, subsampled and reweighted pairs have the same population, the training law at p = 1/K, or with a table of 1/G
+per group. Fresh "balanced" and "subsampled" pairs are drawn from it. A sampler of your own is one object; `register`
+makes it a `Recipe.sampler`.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers
+from simulator.mixture import Table, common_backgrounds
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World, Worlds
@@ -37,12 +39,12 @@ class EmptyGroup(ValueError):
 class Sampler:
     """One row of the table.
 
-    rows(groups, G, rng) chooses rows of a fixed set: once, or every epoch if `anew`. weights(shares) gives each group
+    rows(groups, rng) chooses rows of a fixed set: once, or every epoch if `anew`. weights(shares) gives each group
     a weight. `swaps` marks contradicted captions. `law` holds for `prompts`; None means all.
     """
 
     name: str
-    rows: Callable[[Groups, int, np.random.Generator], Int[np.ndarray, " m"]] | None = None
+    rows: Callable[[Groups, np.random.Generator], Int[np.ndarray, " m"]] | None = None
     anew: bool = False
     weights: Callable[[Float[np.ndarray, " G"]], Float[np.ndarray, " G"]] | None = None
     swaps: bool = False
@@ -58,15 +60,23 @@ class Sampler:
         return prompt is None or self.prompts is None or prompt in self.prompts
 
     def law(self, worlds: World | Worlds) -> World | Worlds:
-        """The worlds whose law the sampled pairs follow: p_spu = 1/K if groups are balanced."""
+        """The worlds whose law the sampled pairs follow: p_spu = 1/K, or equal shares, if groups are balanced."""
         if not self.balances:
             return worlds
         check_shares(worlds)
-        return _at_chance(worlds)
+        if worlds.table is None:
+            return _at_chance(worlds)
+        seen = np.array(worlds.table) > 0
+        return _with_table(worlds, worlds.table, seen / np.count_nonzero(seen))
 
     def captioned(self, worlds: World | Worlds) -> World | Worlds:
         """The worlds with the sampled captions' law given the label; its means are the mean prompt."""
-        return _at_chance(worlds) if self.swaps else self.law(worlds)
+        if not self.swaps:
+            return self.law(worlds)
+        if worlds.table is None:
+            return _at_chance(worlds)
+        of_class, A = np.sum(worlds.table, axis=1, keepdims=True), len(worlds.table[0])
+        return _with_table(worlds, worlds.table, np.tile(of_class / A, A))
 
     def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
         """Effective pairs per drawn pair, in (0, 1]; n effective pairs need n/effective drawn ones.
@@ -77,17 +87,23 @@ class Sampler:
         Weighted pairs count as (sum w)^2/sum w^2 (Kish 1965, section 11.7), in expectation 1/mean(w^2). For a label
         with a background of its own mean(w^2) is (1/p + (K - 1)^2/(1 - p))/K^2, for one without it is 1. Rows drawn
         with replacement scatter about the weighted mean as independent rows do, which adds 1/passes to that variance.
-        Reducing all groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs; for p > 1/K it keeps all
-        counter pairs. Samplers that choose rows reduce fresh pairs in this way.
+        With a table mean(w^2) is the mean of 1/(G share) over the groups.
+        Reducing all groups to the smallest leaves K min(p, (1 - p)/(K - 1)) of the pairs, or G times the smallest share
+        of a table; for p > 1/K it keeps all counter pairs. Samplers that choose rows reduce fresh pairs in this way.
         """
         if not self.balances:
             return 1.0
         check_shares(worlds)
-        p, K = worlds.p_spu, np.asarray(worlds.classes)
+        if worlds.table is not None:
+            shares = np.array([share for row in worlds.table for share in row if share])
+            least, squares = len(shares) * shares.min(), (1 / shares).mean() / len(shares)
+        else:
+            p, K = np.asarray(worlds.p_spu), np.asarray(worlds.classes)
+            least = K * np.minimum(p, (1 - p) / (K - 1))
+            tied = 1.0 if worlds.views is None or worlds.views.tied is None else len(worlds.views.tied) / K
+            squares = tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied
         if self.rows is not None and (not self.anew or np.isinf(passes)):
-            return K * np.minimum(p, (1 - p) / (K - 1))
-        tied = 1.0 if worlds.views is None or worlds.views.tied is None else len(worlds.views.tied) / K
-        squares = tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied
+            return least
         return 1 / (squares if self.rows is None else (squares + 1 / passes) / max(1.0, 1 / passes))
 
 
@@ -98,8 +114,15 @@ def _at_chance(worlds: World | Worlds) -> World | Worlds:
     return worlds.replace(p_spu=chance)
 
 
+def _with_table(worlds: World | Worlds, before: Table, table: Float[np.ndarray, "K A"]) -> World | Worlds:
+    """The worlds with another table, and with the common backgrounds of the one before."""
+    return worlds.replace(table=table, common=common_backgrounds(before, worlds.common))
+
+
 def check_shares(worlds: World | Worlds) -> None:
-    """Raise EmptyGroup if a group that is to be balanced has share zero."""
+    """Raise EmptyGroup if a group that is to be balanced has share zero; a table may have empty cells."""
+    if worlds.table is not None:
+        return
     p = np.asarray(worlds.p_spu)
     for certain, which, near in ((1.0, "counter", "below 1"), (0.0, "common", "above 0")):
         if np.any(p == certain):
@@ -117,26 +140,28 @@ def check_mismatch(sampler: Sampler, worlds: World | Worlds) -> None:
         )
 
 
-def group_numbers(labels, backgrounds, classes: int):
-    """K y + a of every pair."""
-    return labels * classes + backgrounds[..., 0]
+def group_numbers(labels, backgrounds, background_count: int):
+    """A y + a of every pair."""
+    return labels * background_count + backgrounds[..., 0]
 
 
 def group_shares(world: World) -> Float[np.ndarray, " G"]:
     """Share of every group under the training law."""
-    return world.background_law().ravel() / world.classes
+    return world.joint_law().ravel()
 
 
 def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
     """Pairs of every group in a fixed set."""
-    K = world.classes
-    count = np.bincount(groups, minlength=K * K)
+    shares = group_shares(world)
+    count = np.bincount(groups, minlength=len(shares))
     if count.all():
         return count
     check_shares(world)
-    y, a = divmod(int(np.argmin(count)), K)
-    shares = group_shares(world)
-    share = shares.min()
+    missing = np.flatnonzero((count == 0) & (shares > 0))
+    if not missing.size:
+        return count
+    y, a = divmod(int(missing[0]), world.background_count)
+    share = shares[shares > 0].min()
     rare = np.isclose(shares, share, rtol=1e-9).sum()  # groups of the least share; union bound over them
     least = int(np.ceil(np.log((1 - CERTAINTY) / rare) / np.log1p(-share)))
     raise EmptyGroup(
@@ -145,20 +170,22 @@ def group_counts(groups: Groups, world: World) -> Int[np.ndarray, " G"]:
     )
 
 
-def _balanced_rows(groups: Groups, G: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
-    order, count = np.argsort(groups, kind="stable"), np.bincount(groups, minlength=G)
-    chosen = rng.integers(G, size=len(groups))
+def _balanced_rows(groups: Groups, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+    order, count = np.argsort(groups, kind="stable"), np.bincount(groups)
+    seen = np.flatnonzero(count)
+    chosen = seen[rng.integers(len(seen), size=len(groups))]
     return order[np.cumsum(count)[chosen] - count[chosen] + rng.integers(count[chosen])]
 
 
-def _subsampled_rows(groups: Groups, G: int, rng: np.random.Generator) -> Int[np.ndarray, " m"]:
+def _subsampled_rows(groups: Groups, rng: np.random.Generator) -> Int[np.ndarray, " m"]:
     order = rng.permutation(len(groups))
-    least = np.bincount(groups, minlength=G).min()
-    return np.sort(np.concatenate([order[groups[order] == g][:least] for g in range(G)]))
+    seen, count = np.unique(groups, return_counts=True)
+    return np.sort(np.concatenate([order[groups[order] == g][: count.min()] for g in seen]))
 
 
 def _inverse_shares(shares: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
-    return 1 / (len(shares) * shares)
+    seen = shares > 0
+    return np.divide(1, np.count_nonzero(seen) * shares, out=np.zeros_like(shares), where=seen)
 
 
 def chosen(
@@ -169,7 +196,7 @@ def chosen(
     if not sampler.balances:
         return everyone, None
     counts = group_counts(groups, world)
-    rows = everyone if sampler.rows is None else sampler.rows(groups, len(counts), rng)
+    rows = everyone if sampler.rows is None else sampler.rows(groups, rng)
     return rows, None if sampler.weights is None else sampler.weights(counts / len(groups))[groups]
 
 

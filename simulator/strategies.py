@@ -14,8 +14,9 @@ from typing import get_type_hints
 
 from hypothesis import strategies as st
 
+from simulator.mixture import Table
 from simulator.quantities import declared, domain_of
-from simulator.world import Attribute, World
+from simulator.world import SHARED, Attribute, World
 
 _HINTS = get_type_hints(World, include_extras=True)
 
@@ -39,6 +40,24 @@ def attributes(draw, scale: float = 10.0) -> Attribute:
         p=draw(quantity("p_spu")),
         mention=draw(quantity("mention_spu")),
     )
+
+
+@st.composite
+def tables(draw, most: int = 6) -> Table:
+    """Joint probabilities of 2 to `most` classes and backgrounds; about a third of the cells is 0."""
+    K, A = draw(st.integers(2, most)), draw(st.integers(2, most))
+    cell = st.one_of(st.just(0), st.integers(1, 9), st.integers(1, 9))
+    rows = draw(st.lists(st.lists(cell, min_size=A, max_size=A).filter(any), min_size=K, max_size=K))
+    total = sum(map(sum, rows))
+    return tuple(tuple(x / total for x in row) for row in rows)
+
+
+@st.composite
+def table_worlds(draw, most: int = 4, scale: float = 10.0) -> World:
+    """Worlds with a table; see `tables`."""
+    table, like = draw(tables(most)), draw(worlds(classes=st.just(most), most_attributes=0, scale=scale))
+    fields = {name: value for name, value in like if name not in ("p_spu", "classes", "attribute", *SHARED)}
+    return World(**fields, table=table)
 
 
 @st.composite

@@ -4,6 +4,8 @@ A label y is uniform. The object shown is the label's with probability p_inv (1 
 Attribute ("background") j equals y with probability p_j, else is uniform on the others. All are independent given y.
 Binary world (classes = 2), scalar latents: z_inv ~ N(mu_inv o, sigma_inv^2), z_j ~ N(mu_j a_j, sigma_j^2).
 K classes, one-hot latents in R^K: z_inv ~ N(mu_inv e_o, sigma_inv^2 I), z_j ~ N(mu_j e_{a_j}, sigma_j^2 I).
+With a `table` of joint probabilities of K classes and A backgrounds there is no p_spu: label and background are
+drawn from the table, and the background's block has A classes' patterns (one number if A = 2).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
 With probability `mismatch`, the same in every class, a caption belongs to another pair, drawn at random.
@@ -22,15 +24,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, StrictInt, model_serializer, model_validator
 
 from simulator import quantities as q
 from simulator.accuracy import Numbers
 from simulator.base_model import Checked, documented
-from simulator.mixture import Mixture, class_means, mixture_of
+from simulator.mixture import Common, Mixture, Table, block_width, class_means, common_backgrounds, mixture_of
 from simulator.naming import check_known
 from simulator.pixels.views import Pixels
 from simulator.prompts import Prompt, caption
+from simulator.summary import html_table, one_line
 
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import DrawnPairs
@@ -60,6 +63,16 @@ class Attribute(Checked):
 class World(Checked):
     """Everything that a generative world needs; frozen, each field within its declared domain.
 
+    The law of two classes. The label y is 1 or -1 with equal probability. The background a equals y with probability
+    p_spu. Image and caption show the latents
+
+        z = (mu_inv y + sigma_inv e1, mu_spu a + sigma_spu e2),    e1, e2 standard normal,
+
+    as x = D z + xi, where D has orthonormal columns and xi is normal with norm about sigma_xi: each coordinate has
+    variance sigma_xi^2/dim_image in an image, sigma_xi_text^2/dim_text in a caption. A caption mentions the object with
+    probability mention_inv and the background with probability mention_spu. Test images have uniform backgrounds.
+    `simulator.world` has the law of K classes.
+
     Parameters
     ----------
     {fields}
@@ -77,7 +90,7 @@ class World(Checked):
     2
     """
 
-    p_spu: q.SpuriousCorrelation = 0.9
+    p_spu: q.SpuriousCorrelation | None = 0.9
     mu_inv: q.InvariantMean = 1.0
     mu_spu: q.SpuriousMean = 1.0
     sigma_inv: q.InvariantScale = 1.0
@@ -91,6 +104,11 @@ class World(Checked):
     mention_spu: q.SpuriousMention = 1.0
     p_inv: q.InvariantCorrelation = 1.0
     mismatch: q.Mismatch = 0.0
+    table: q.JointTable | None = None
+    common: tuple[tuple[StrictInt, ...], ...] | None = Field(
+        default=None,
+        description="per class, the columns of the table that count as common, from 0; unset: the most frequent ones",
+    )
     attribute: tuple[Attribute, ...] = Field(
         default=(), max_length=MOST_ATTRIBUTES, description="further spurious attributes, 4 at most"
     )
@@ -101,22 +119,38 @@ class World(Checked):
     @model_validator(mode="after")
     def _rules_over_several_fields(self):
         given = {name: getattr(self, name) for name in self.model_fields_set}
-        _check_together(given, self.classes, self.dim_image, self.dim_text, len(self.attribute), self.views)
+        if self.table is not None:
+            vars(self).update(p_spu=None, classes=len(self.table))  # the model is frozen for others
+        elif self.p_spu is None:
+            raise ValueError("p_spu = None has no meaning without a table; give a probability")
+        _check_table(self.table, self.common, given)
+        _check_together(given, self.latents, self.classes, self.dim_image, self.dim_text, self.table, self.views)
         return self
 
     @model_serializer(mode="wrap")
     def _without_meaningless_fields(self, whole: Callable[["World"], dict[str, Any]]) -> dict[str, Any]:
-        fields = whole(self)
-        return fields if self.views is None else {name: fields[name] for name in fields if name not in _GAUSSIAN}
+        fields, without = whole(self), _without(self.table, self.common, self.views)
+        return {name: fields[name] for name in fields if name not in without}
 
     def replace(self, **fields) -> "World":
         """A validated copy of the world with some fields changed."""
         return self.model_copy(update=fields)
 
     @property
+    def background_count(self) -> int:
+        """A, the number of backgrounds; without a table every class has its own."""
+        return self.classes if self.table is None else len(self.table[0])
+
+    @property
     def latents(self) -> int:
-        """l, the length of z: one number per block in the binary world, K per block otherwise."""
-        return latent_count(self.classes, len(self.attribute))
+        """l, the length of z: one number per block of two classes (or backgrounds), K (or A) per block otherwise."""
+        return latent_count(self.classes, len(self.attribute), self.table)
+
+    @property
+    def background_latents(self) -> slice:
+        """The background's place among the latents."""
+        width = block_width(self.classes)
+        return slice(width, width + block_width(self.background_count))
 
     @property
     def nu_image(self) -> float:
@@ -139,23 +173,40 @@ class World(Checked):
         return [(*own, *chances) for own, chances in zip(latent, self.probabilities(), strict=True)]
 
     def probabilities(self) -> list[tuple[float, float]]:
-        """(agreement with the label, mention) of every block, the invariant one first."""
+        """(agreement with the label, mention) of every block, the invariant one first; nan for that of a table."""
         further = [(a.p, a.mention) for a in self.attribute]
-        return [(self.p_inv, self.mention_inv), (self.p_spu, self.mention_spu), *further]
+        agreement = np.nan if self.p_spu is None else self.p_spu
+        return [(self.p_inv, self.mention_inv), (agreement, self.mention_spu), *further]
 
     def test_law(self) -> "World":
         """The test law: every attribute uniform and independent of the label, all else as in training."""
+        if self.table is not None:
+            K, A = self.classes, self.background_count
+            return self.replace(table=np.full((K, A), 1 / (K * A)), common=self.usual_backgrounds())
         chance = 1 / self.classes
         further = tuple(a.model_copy(update={"p": chance}) for a in self.attribute)
         return self.model_copy(update={"p_spu": chance, "attribute": further})
 
-    def background_law(self) -> Float[np.ndarray, "K K"]:
-        """Probability of each class's background given the label in training, one row per label."""
-        K = self.classes
-        law = np.where(np.eye(K), self.p_spu, (1 - self.p_spu) / (K - 1))
+    def joint_law(self) -> Float[np.ndarray, "K A"]:
+        """Joint probability of label and background in training."""
+        return self.background_law() / self.classes if self.table is None else np.array(self.table)
+
+    def background_law(self) -> Float[np.ndarray, "K A"]:
+        """Probability of each background given the label in training, one row per label."""
+        if self.table is not None:
+            return np.array(self.table) / np.sum(self.table, axis=1, keepdims=True)
+        K, (agreement, _) = self.classes, self.probabilities()[1]
+        law = np.where(np.eye(K), agreement, (1 - agreement) / (K - 1))
         if self.views is not None:
             law[~np.isin(np.arange(K), self.views.tied_of(K))] = 1 / K
         return law
+
+    def usual_backgrounds(self) -> Common:
+        """Each class's own background, or its common ones in a table; none for a class of pixels without its own."""
+        if self.table is not None:
+            return common_backgrounds(self.table, self.common)
+        tied = range(self.classes) if self.views is None else self.views.tied_of(self.classes)
+        return tuple((y,) if y in tied else () for y in range(self.classes))
 
     def mixture(self, objects: bool | None = None) -> Mixture:
         """The groups (y, o, a_1, a_2, ...) written out; with objects of other classes if `objects`, or if p_inv < 1."""
@@ -168,6 +219,8 @@ class World(Checked):
         training law the mean prompt. The two give very different accuracies. ValueError for "captions", which no
         single caption represents.
         """
+        if self.table is not None:
+            return _table_prompts(self, prompt)
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
     def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | DrawnPixels":
@@ -190,7 +243,8 @@ class World(Checked):
 
 _HINTS = get_type_hints(World, include_extras=True)
 _DEFAULTS = {name: field.default for name, field in World.model_fields.items()}
-SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", "views"))  # fields that are numbers
+SHARED = ("table", "common", "views")  # fields of all worlds of a grid
+SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", *SHARED))  # fields that are numbers
 _DOMAINS = {name: q.domain_of(_HINTS[name]) for name in SCALARS} | {
     f"attribute {name}": q.domain_of(hint) for name, hint in get_type_hints(Attribute, include_extras=True).items()
 }
@@ -216,15 +270,16 @@ class Worlds:
     Parameters
     ----------
     **fields : numbers or arrays
-        Named like World's fields. `attribute` is a list of Attribute, or of {name: number or array}. `views` is one
-        Pixels for all worlds, or None. An array of sigma_xi_text may hold None, which means sigma_xi.
+        Named like World's fields. `attribute` is a list of Attribute, or of {name: number or array}. `table`,
+        `common` and `views` are those of all worlds, or None. An array of sigma_xi_text may hold None, which
+        means sigma_xi.
 
     Attributes
     ----------
     p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, sigma_xi, sigma_xi_text, dim_image, dim_text, classes
         The given value or World's default; frozen. A number if all worlds share it. Worlds of pixels have no mu, sigma
-        or dim: these names raise ValueError, so closed forms raise it, too.
-    mention_inv, mention_spu, p_inv, mismatch, attribute, views
+        or dim, and worlds with a table no p_spu: these names raise ValueError, so closed forms raise it, too.
+    mention_inv, mention_spu, p_inv, mismatch, table, common, attribute, views
         Likewise.
     shape
         Broadcast shape of all fields.
@@ -256,6 +311,8 @@ class Worlds:
     mention_spu: Numbers
     p_inv: Numbers
     mismatch: Numbers
+    table: Table | None
+    common: Common | None
     attribute: tuple[_Further, ...]
     views: Pixels | None
     shape: tuple[int, ...]
@@ -264,20 +321,26 @@ class Worlds:
         for name in fields:
             check_known("field", name, World.model_fields)
         values = {name: _checked(name, fields[name]) if name in fields else _DEFAULTS[name] for name in SCALARS}
-        further, views = _checked_attributes(fields.get("attribute", ())), fields.get("views")
+        further, table = _checked_attributes(fields.get("attribute", ())), _checked_table(fields.get("table"))
+        common, views = fields.get("common"), fields.get("views")
+        common = None if common is None else tuple(map(tuple, common))
         views = None if views is None else Pixels.model_validate(views)
+        _check_table(table, common, fields)
+        if table is not None:
+            values["classes"] = len(table)
         shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further))}
         try:
             shape = np.broadcast_shapes(*shapes)
         except ValueError:
             raise ValueError(f"fields of shapes {sorted(shapes - {()})} do not broadcast") from None
-        self._set(values, further, views, shape)
-        _check_together(fields, self.classes, values["dim_image"], values["dim_text"], len(further), views)
+        self._set(values, further, {"table": table, "common": common, "views": views}, shape)
+        latents = latent_count(self.classes, len(further), table)
+        _check_together(fields, latents, self.classes, values["dim_image"], values["dim_text"], table, views)
 
-    def _set(self, values, further: tuple[_Further, ...], views: Pixels | None, shape: tuple[int, ...]) -> "Worlds":
+    def _set(self, values, further: tuple[_Further, ...], shared: dict[str, Any], shape: tuple[int, ...]) -> "Worlds":
         """Fill in valid numbers."""
-        if views is not None:  # `__getattr__` refuses the other fields
-            values = {name: value for name, value in values.items() if name not in _GAUSSIAN}
+        without = _without(**shared)  # `__getattr__` refuses these fields
+        values = {name: value for name, value in values.items() if name not in without}
         for value in (*values.values(), *chain.from_iterable(further)):
             _read_only(value)
         K = np.ravel(values["classes"])
@@ -285,20 +348,24 @@ class Worlds:
             values = {**values, "classes": _DEFAULTS["classes"]}
         elif K.min() == K.max():
             values = {**values, "classes": int(K[0])}
-        self.__dict__.update(values, attribute=further, views=views, shape=shape)
+        self.__dict__.update(values, attribute=further, **shared, shape=shape)
         return self
 
     def __getattr__(self, name):
         if name in _GAUSSIAN:
             _check_gaussian(self.views, name)
+        if name == "p_spu":
+            raise ValueError("worlds with a table have no p_spu, and this formula needs it")
         raise AttributeError(f"a Worlds has no {name!r}")
 
     def __setattr__(self, name, value):
         raise AttributeError(f"a Worlds is frozen; .replace({name}=...) makes another")
 
     def __repr__(self) -> str:
-        given = self._not_default() | ({} if self.views is None else {"views": self.views})
-        return f"Worlds(shape={self.shape}, {', '.join(f'{n}={v!r}' for n, v in given.items())})"
+        return one_line(self, shape=self.shape, **self._not_default(), **self._shared())
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], self._scalars().items())
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
@@ -310,8 +377,9 @@ class Worlds:
             raise ValueError("expected at least one world, got none")
         if len(counts := {len(w.attribute) for w in many}) > 1:
             raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
-        if len({w.views for w in many}) > 1:
-            raise ValueError("worlds with different views make no grid")
+        for name in SHARED:
+            if len({getattr(w, name) for w in many}) > 1:
+                raise ValueError(f"worlds that differ in {name} make no grid")
 
         def row(values):
             values = list(values)
@@ -325,11 +393,14 @@ class Worlds:
             for j in range(*counts)
         )
         shape = () if isinstance(worlds, World) else (len(many),)
-        return object.__new__(cls)._set(values, further, many[0].views, shape)
+        return object.__new__(cls)._set(values, further, {name: getattr(many[0], name) for name in SHARED}, shape)
 
     def _scalars(self) -> dict[str, Any]:
-        """The numeric fields; worlds of pixels lack those of Gaussian views."""
+        """The numeric fields that these worlds have."""
         return {name: self.__dict__[name] for name in SCALARS if name in self.__dict__}
+
+    def _shared(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SHARED}
 
     def _not_default(self) -> dict[str, Any]:
         return {name: value for name, value in self._scalars().items() if not np.array_equal(value, _DEFAULTS[name])}
@@ -345,6 +416,11 @@ class Worlds:
         if isinstance(self.classes, int):
             return self.classes
         raise ValueError("a formula takes worlds with one number of classes, and these differ in it")
+
+    @property
+    def background_count(self) -> int:
+        """A, the number of backgrounds; ValueError if worlds differ in it."""
+        return self.class_count if self.table is None else len(self.table[0])
 
     @property
     def ndim(self) -> int:
@@ -368,7 +444,7 @@ class Worlds:
         values = {name: apply(value) for name, value in self._scalars().items()}
         shape = rearrange(np.broadcast_to(0.0, self.shape)).shape
         further = tuple(_Further(*map(apply, a)) for a in self.attribute)
-        return object.__new__(Worlds)._set(values, further, self.views, shape)
+        return object.__new__(Worlds)._set(values, further, self._shared(), shape)
 
     def ravel(self) -> "Worlds":
         """All worlds in one row, in C order."""
@@ -376,7 +452,7 @@ class Worlds:
 
     def replace(self, **fields) -> "Worlds":
         """A validated copy of the worlds with some fields changed."""
-        return Worlds(**{**self._not_default(), "attribute": self.attribute, "views": self.views, **fields})
+        return Worlds(**{**self._not_default(), **self._shared(), "attribute": self.attribute, **fields})
 
     def world(self, index=()) -> World:
         """One world of the grid; ValueError for an index of several."""
@@ -385,7 +461,7 @@ class Worlds:
         at = lambda x: np.asarray(np.broadcast_to(x, self.shape)[index]).item()  # noqa: E731
         values = {name: at(value) for name, value in self._scalars().items()}
         further = tuple(Attribute(**{n: at(x) for n, x in a._asdict().items()}) for a in self.attribute)
-        return World(**values, attribute=further, views=self.views)
+        return World(**values, attribute=further, **self._shared())
 
     def _blocks(self, first: str, second: str, further: str) -> Float[np.ndarray, "*w B"]:
         rows = (getattr(self, first), getattr(self, second), *(getattr(a, further) for a in self.attribute))
@@ -461,15 +537,54 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
     return own[:, None] * class_means(K)[:, None, :] + constant[:, None]
 
 
+def _table_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K l"]:
+    """Latent prompts of a world with a table: for a class's usual background the mean of its common ones."""
+    row, K = caption(prompt), world.classes
+    shown, backgrounds = np.eye(K), np.zeros((K, world.background_count))
+    if row.average:
+        shown = world.mention_inv * np.where(shown, world.p_inv, (1 - world.p_inv) / (K - 1))
+        backgrounds = world.mention_spu * world.background_law()
+    elif row.names_background:
+        for own, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
+            own[list(common)] = 1 / len(common)
+    objects = world.mu_inv * shown @ class_means(K)
+    return np.concatenate([objects, world.mu_spu * backgrounds @ class_means(world.background_count)], axis=1)
+
+
 def view_noise(nu: Numbers, dimension: int = _DEFAULTS["dim_image"]) -> Numbers:
     """The sigma_xi that gives every coordinate of a view noise variance nu: sqrt(nu d)."""
     return np.sqrt(np.asarray(nu) * dimension)
 
 
-def latent_count(classes, attributes: int):
-    """l, by numbers of classes and of further attributes."""
+def latent_count(classes, attributes: int, table: Table | None = None):
+    """l, by numbers of classes and of further attributes; a table has no further ones."""
+    if table is not None:
+        return block_width(len(table)) + block_width(len(table[0]))
     width = np.where(np.equal(classes, 2), 1, classes)
     return (2 + attributes) * (width if np.ndim(classes) else int(width))
+
+
+def _without(table: Table | None, common: Common | None, views: Pixels | None) -> tuple[str, ...]:
+    """Fields that have no meaning beside a table or beside pixels, and those of a table that are unset."""
+    unset = [name for name, value in (("table", table), ("common", common)) if value is None]
+    return (*unset, *(() if table is None else ("p_spu",)), *(() if views is None else _GAUSSIAN))
+
+
+def _check_table(table: Table | None, common: Common | None, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for fields that contradict a table."""
+    if table is None:
+        if common is not None:
+            raise ValueError(f"common = {common} has no meaning without a table; leave it out")
+        return
+    K, A = len(table), len(table[0])
+    if given.get("p_spu") is not None:
+        raise ValueError(f"p_spu = {given['p_spu']!r} has no meaning beside a table, which sets all probabilities")
+    if np.any(np.not_equal(given.get("classes", K), K)):
+        raise ValueError(f"classes = {given['classes']!r} differs from the {K} rows of the table; leave out classes")
+    if given.get("attribute"):
+        raise ValueError("a table describes one attribute, the background; leave out either [[attribute]] or the table")
+    if common is not None and (len(common) != K or not all(own and set(own) <= set(range(A)) for own in common)):
+        raise ValueError(f"common = {common} is not a list of {K} lists, one per class, of columns 0 to {A - 1}")
 
 
 def _check_gaussian(views: Pixels | None, name: str) -> None:
@@ -478,19 +593,19 @@ def _check_gaussian(views: Pixels | None, name: str) -> None:
         raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
 
 
-def _check_together(given: dict[str, Any], classes, dim_image, dim_text, attributes: int, views: Pixels | None) -> None:
+def _check_together(given: dict[str, Any], latents, classes, dim_image, dim_text, table, views: Pixels | None) -> None:
     """Raise ValueError for incompatible fields of one world (numbers) or of a grid (arrays)."""
     if views is not None:
-        if attributes:
+        backgrounds = None if table is None else len(table[0])
+        if given.get("attribute"):
             raise ValueError("pixels show one attribute; leave out either [[attribute]] or [views]")
         for name in _GAUSSIAN:
             if given.get(name) is not None:
                 first = next(iter(np.ravel(given[name]).tolist()), None)
                 raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
         for K in np.unique(classes).tolist():
-            views.check_classes(K)
+            views.check_classes(K, backgrounds)
         return
-    latents = latent_count(classes, attributes)
     for name, dimensions in (("dim_image", dim_image), ("dim_text", dim_text)):
         narrow = np.less(dimensions, latents)
         if narrow.any():
@@ -518,6 +633,13 @@ def _checked(name: str, value: Any) -> Any:
         return q.numbers(value, *_DOMAINS[name])
     except ValueError as fault:
         raise ValueError(f"{name} = {fault}") from None
+
+
+def _checked_table(table: Any) -> Table | None:
+    try:
+        return None if table is None else q.joint_table(table)
+    except ValueError as fault:
+        raise ValueError(f"table = {fault}") from None
 
 
 def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:

@@ -48,10 +48,10 @@ def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generato
     K = world.classes
     y = rng.integers(K, size=shape)
 
-    def block(code, mu, sigma):
-        if K == 2:
+    def block(code, mu, sigma, count=K):
+        if count == 2:
             return (mu * np.where(code == 0, 1.0, -1.0) + sigma * rng.standard_normal(shape))[..., None]
-        return mu * (code[..., None] == np.arange(K)) + sigma * rng.standard_normal((*shape, K))
+        return mu * (code[..., None] == np.arange(count)) + sigma * rng.standard_normal((*shape, count))
 
     def attribute(p):
         shifted = (y + rng.integers(1, K, size=shape)) % K
@@ -60,8 +60,14 @@ def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generato
     def mention(pi):
         return (rng.random(shape) < pi)[..., None]
 
-    a, o = attribute(world.p_spu), attribute(world.p_inv)
-    z = [block(o, world.mu_inv, world.sigma_inv), block(a, world.mu_spu, world.sigma_spu)]
+    A = K
+    if world.table is None:
+        a = attribute(world.p_spu)
+    else:
+        A = len(world.table[0])
+        y, a = np.divmod(rng.choice(K * A, size=shape, p=np.ravel(world.table)), A)
+    o = attribute(world.p_inv)
+    z = [block(o, world.mu_inv, world.sigma_inv), block(a, world.mu_spu, world.sigma_spu, A)]
     kept = [z[0] * mention(world.mention_inv), z[1] * mention(world.mention_spu)]
     for extra in world.attribute:
         z.append(block(attribute(extra.p), extra.mu, extra.sigma))
@@ -147,15 +153,16 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
     """q_y, (K, l): the mean of z_T given y under the training law.
 
     For "name", the mean of z given the object, without the constant background part. For "background", the mean of
-    the group whose object and backgrounds all agree with y.
+    the group whose object and backgrounds all agree with y, or of those with its most frequent backgrounds in a table.
     """
     mixture = world.mixture()
     rows = []
     for y in range(world.classes):
         mine = mixture.labels == y
         if prompt == "background":
-            (group,) = np.flatnonzero(mine & (mixture.objects == y) & (mixture.backgrounds == y).all(axis=1))
-            rows.append(mixture.means[group])
+            usual = [y] if world.table is None else np.flatnonzero(np.isclose(world.table[y], max(world.table[y])))
+            chosen = mine & (mixture.objects == y) & np.isin(mixture.backgrounds, usual).all(axis=1)
+            rows.append(mixture.means[chosen].mean(axis=0))
         elif prompt in ("mean", "scores"):
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
             rows.append(weights @ mixture.means[mine] * mixture.mention[mixture.block])

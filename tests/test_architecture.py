@@ -14,13 +14,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "theory", "experiments")
 # Subpackages of experiments, lowest first. Modules directly in experiments are below all of them.
 LAYERS = ((), ("published",), ("counteranimal",), ("lab",), ("court",), ("page",), ("command", "benchmarks"))
-# What theory may import from the simulator: worlds, their groups, and the exact accuracy of a linear critic.
+# What theory may import from the simulator: worlds, their groups, results as text, the accuracy of a linear critic.
 OPEN_TO_THEORY = {
     "simulator.quantities",
     "simulator.naming",
     "simulator.accuracy",
     "simulator.mixture",
     "simulator.prompts",
+    "simulator.summary",
     "simulator.world",
     "simulator.gaussian.critic",
 }

@@ -6,10 +6,15 @@ Exported names are those of the packages' __init__ files, the types that they re
 import importlib
 import inspect
 from functools import cached_property
-from typing import ClassVar, get_origin
+from typing import ClassVar, get_args, get_origin
 
 import pytest
 from docstring_parser import numpydoc
+
+import experiments
+import simulator
+import theory
+from theory.claims.claim import TOLERANCES, Relation
 
 PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # types that exported functions return, and extension points of README.md
@@ -93,6 +98,15 @@ def test_a_public_name_is_documented(name):
     else:
         known, taken = list(documented(parsed, "param")), own_parameters(value)
         assert known == taken or (not known and len(taken) < 2), f"takes {taken}, Parameters has {known}"
+
+
+def test_help_states_the_law_and_lists_what_a_claim_may_say():
+    assert "mu_spu a + sigma_spu e2" in inspect.getdoc(simulator.World)
+    words = inspect.getdoc(theory.Claim).split("Parameters")[0]
+    assert all(name in words for name in (*TOLERANCES, *get_args(Relation)))
+    assert "*, p_spu=0.9," in str(inspect.signature(simulator.World))
+    for package in (simulator, theory, experiments):
+        assert all(name in package.__doc__ for name in package._HOMES)
 
 
 def test_public_names_are_found():

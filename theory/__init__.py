@@ -15,6 +15,7 @@ _HOMES = {
     "sqrt": "numpy:sqrt",
     "learners": "theory.learners",
 }
+__doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home.replace(':', '.')}`" for home in _HOMES.values())
 
 
 def __getattr__(name: str):

@@ -12,22 +12,22 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_ndtr
 
-from simulator.accuracy import Accuracy, Interval
+from simulator.accuracy import Accuracy
 
 RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
 LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
-def estimate(replicates: Float[np.ndarray, "R 2 *w"]) -> Accuracy:
-    """Mean of independent (common, counter) replicates, with its Student t interval of level LEVEL, within [0, 1]."""
+def estimate(replicates: Float[np.ndarray, "R groups *w"]) -> Accuracy:
+    """Mean of independent replicates of all groups, with its Student t interval of level LEVEL, within [0, 1]."""
     from scipy.special import stdtrit  # start-up time
 
     R = len(replicates)
     mean = replicates.mean(axis=0)
     half = stdtrit(R - 1, (1 + LEVEL) / 2) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
     ends = [(np.maximum(m - h, 0.0), np.minimum(m + h, 1.0)) for m, h in zip(mean, half, strict=True)]
-    return Accuracy(np.asarray(mean[0]), np.asarray(mean[1]), Interval(ends[0], ends[1], LEVEL))
+    return Accuracy.of([*map(np.asarray, mean)], LEVEL, ends)
 
 
 def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:

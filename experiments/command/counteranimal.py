@@ -72,9 +72,6 @@ class Scoring:
     """How a model is loaded and run; options of every verb that runs one."""
 
     prompts: Annotated[str, Parameter(help="simple, openai80, or a file with one template per line")] = "simple"
-    class_names: Annotated[
-        Literal["open_clip", "torchvision"], Parameter(help="which library's names of ImageNet's classes prompts use")
-    ] = "open_clip"
     classes: Classes = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
     batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
@@ -126,7 +123,6 @@ def evaluate(
     reference: Annotated[
         str | None, Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]")
     ] = None,
-    reference_weights: Annotated[Path | None, Parameter(help="weights file of the reference model")] = None,
     scoring: Scoring = Scoring(),
     embeddings: Annotated[
         Path | None,
@@ -153,7 +149,6 @@ def evaluate(
         labels=labels,
         confusing=confusing,
         reference=reference,
-        reference_weights=reference_weights,
         embeddings=embeddings,
         seed=seed,
         output=output,
@@ -211,7 +206,7 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
 
 @app.command
 def compare(
-    *results: Annotated[str, Parameter(help="folders or JSON files of results, published, published:MODEL")],
+    *results: Annotated[str, Parameter(help="folders that evaluate or score wrote, published, published:MODEL")],
     mean: MeanFlag = "macro",
     labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
     prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
@@ -243,16 +238,20 @@ def compare(
 @app.command
 def discover(
     *,
-    data: Annotated[Path, Parameter(help="folder class/background/photos")],
+    data: Data,
     model: Annotated[str, Parameter(help="the model whose accuracies select the backgrounds")],
     weights: Annotated[Path | None, Parameter(help="its weights file")] = None,
     min_photos: Annotated[Whole, Parameter(help="least number of photos of a background")] = 20,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for tree, discovered.csv and .json")] = Path("soberclip-discovered"),
+    output: Annotated[Path, Parameter(help="folder for discovered.csv, .json and -groups.csv")] = Path(
+        "soberclip-discovered"
+    ),
     json: Json = False,
 ) -> None:
     """Build a CounterAnimal of your own photos, with the drop before and after correction for selection.
+
+    Other models are evaluated with --groups discovered-groups.csv.
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """

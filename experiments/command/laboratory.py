@@ -14,12 +14,12 @@ from cyclopts import Group, Parameter
 from rich.console import Group as Screen
 from rich.text import Text
 
-from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given
+from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given, named
 from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
 from experiments.errors import RequestError
 from experiments.lab.words import counted
 from experiments.user_code import kind_of, own_errors
-from simulator.accuracy import PIXEL_GROUPS, WORDS
+from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
 
@@ -30,6 +30,8 @@ FINETUNING = Group(
     "supervised; axes: lr, weight_decay and warmup, chosen by validation.",
     sort_key=2,
 )
+# `experiments.lab.presets` is slow to import.
+DESIGNS = (*sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")), FINETUNED)
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 repeated = partial(Parameter, negative="")  # a list, without a flag that empties it
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
@@ -38,8 +40,8 @@ HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "r
 
 def sweep(
     what: Annotated[
-        str | None,
-        Parameter(help="design (`soberclip designs` lists them) or TOML file of a study; flags override it"),
+        named(DESIGNS, "design (`soberclip designs` lists them) or TOML file of a study; flags override it") | None,
+        Parameter(show_choices=False),
     ] = None,
     /,
     *,
@@ -52,10 +54,11 @@ def sweep(
         ),
     ] = None,
     learner: Annotated[
-        list[str] | None,
+        list[named(names(), "")] | None,
         repeated(
+            show_choices=False,
             help=f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated "
-            "[default: linear]"
+            "[default: linear]",
         ),
     ] = None,
     prompt: Annotated[
@@ -197,7 +200,7 @@ def plot(
     what: Annotated[
         str,
         Parameter(
-            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for pixels also "
+            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for tables unseen, for pixels "
             f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
             "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
             "are equal"
@@ -236,10 +239,11 @@ def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     ranges = document["ranges"]
     keys = [key for key in ("learner", "prompt", "route") if key in ranges[0]]
+    groups = [group for group in GROUPS if group in ranges[0]]
     why: Counter[tuple[str, str]] = Counter()
     rows = []
     for one in ranges:
-        ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in (one["common"], one["counter"])]
+        ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in map(one.get, groups)]
         rows.append([*(one[key] for key in keys), *ends, sum(one["undefined"].values()) or ""])
         reasons = [(one.get("route", ""), one["undefined"])]
         if one.get("route") == ranges[0].get("route"):  # the theory is the same for all routes
@@ -249,7 +253,11 @@ def study_view(document: dict[str, Any]) -> Screen:
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
     output, design = document["output"], document["design"]
     return screen(
-        table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, ">common %", ">counter %", ">undefined"], rows),
+        table(
+            f"{counted(document['cells'], 'cell')}: {sizes}",
+            [*keys, *(f">{group} %" for group in groups), ">undefined"],
+            rows,
+        ),
         *(
             warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
             for (route, sentence), count in why.items()

@@ -11,8 +11,8 @@ import sys
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
-from experiments.progress import counting, say
 from experiments.runtime import keep_memory, sleep_soon
+from simulator.progress import counting, say
 
 app = App(
     name="soberclip",

@@ -4,6 +4,7 @@ The flags follow the declarations: a new field is a new flag. A flag that is not
 or the default applies.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, make_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
+LARGEST_TABLE = 2**24  # bytes of a CSV file
 LARGEST_EXPONENT = 300  # beyond it whole numbers have no float; Decimal needs minutes to print 1e99999999
 
 
@@ -44,8 +46,40 @@ def _decimal(text: str, wanted: str) -> Decimal:
     return number
 
 
-CONVERTERS = {int: whole, float: real}
+def table(_type: Any, tokens: Any) -> Any:
+    """The rows of a CSV file, or the text that names a table, such as compositional(3, 4, 1)."""
+    text = tokens[0].value
+    if "(" in text:
+        return text
+    try:
+        with Path(text).open("rb") as file:
+            content = file.read(LARGEST_TABLE + 1)
+        if len(content) > LARGEST_TABLE:
+            raise ValueError(f"{text} has more than {LARGEST_TABLE:,} bytes, which no table needs")
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise ValueError(f"{text} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{text} is not a text file") from None
+    return [[_cell(cell, text) for cell in line.split(",")] for line in lines if line.strip()]
+
+
+def _cell(cell: str, file: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError(f"{cell!r} in {file} is not a number; a table has one row per class and no header") from None
+
+
+CONVERTERS = {int: whole, float: real, tuple: table}
 Whole = Annotated[int, Parameter(converter=whole)]
+
+
+def named(names: Iterable[str], help: str) -> Any:
+    """The type of a word that is often one of these names: shells complete them, and any other word is read, too."""
+    return Annotated[Literal[tuple(names)] | str, Parameter(show_choices=False, help=help)]
+
+
 Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
 Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, created if necessary")]
 Seed = Annotated[Whole, Parameter(help="root of every random stream")]
@@ -63,10 +97,13 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
         if name in without or name not in model.model_fields:
             continue
         (kind, meaning), field = _declaration(hint), model.model_fields[name]
+        converter = CONVERTERS.get(get_origin(kind) or kind)
+        if converter is table:
+            kind, meaning = Any, f"{meaning}; FILE.csv without a header, or a name such as 'compositional(2, 3, 1)'"
         meaning, default = field.description or meaning, field.default
         shown = f"{default:g}" if isinstance(default, float) else default
         note = meaning + ("" if default is None else f" [default: {shown}]")
-        parameter = Parameter(help=note, group=group, show_default=False, converter=CONVERTERS.get(kind))
+        parameter = Parameter(help=note, group=group, show_default=False, converter=converter)
         fields.append((name, Annotated[kind | None, parameter], None))
     # cyclopts ignores the fields of a class that seems to be a built-in.
     return make_dataclass(f"{model.__name__}Flags", fields, kw_only=True, namespace={"__module__": __name__})
@@ -75,7 +112,7 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
 def _declaration(hint: Any) -> tuple[Any, str]:
     """The type of a field (int, float, str or a Literal) without bounds and None, and its description."""
     meaning = ""
-    while get_origin(hint) not in (None, Literal):  # Annotated, or a union with None
+    while get_origin(hint) not in (None, Literal, tuple):  # Annotated, or a union with None
         parts = get_args(hint)
         meaning = meaning or next(filter(None, (getattr(part, "description", None) for part in parts)), "")
         hint = next(part for part in parts if part is not NoneType)
@@ -83,7 +120,7 @@ def _declaration(hint: Any) -> tuple[Any, str]:
 
 
 _WORLD = Group("World", sort_key=1)
-WorldFlags = flags_of(World, _WORLD, without=("attribute", "views"))  # these are tables of a file
+WorldFlags = flags_of(World, _WORLD, without=("attribute", "common", "views"))  # these need a file
 WorldOptions = Annotated[WorldFlags, Parameter(name="*")]
 WorldFile = Annotated[
     Path | None, Parameter(name="--world", group=_WORLD, help="TOML file with a world's fields; flags override it")

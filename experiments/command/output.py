@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.files import check_writable, output_folder, write_json, write_text
-from experiments.progress import say
+from simulator.progress import end, say
 from simulator.world import World
 
 VERDICT_STYLES = {
@@ -55,6 +55,7 @@ def emit(
         if world is not None:
             write_text(folder / "world.toml", world_toml(world))
         write_json(folder / "result.json", document)
+    end()  # of the progress
     if as_json:
         print(json.dumps(document, allow_nan=False))
     else:

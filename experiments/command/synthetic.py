@@ -21,6 +21,7 @@ from experiments.command.options import (
     WorldFile,
     WorldOptions,
     given,
+    named,
     real,
     whole,
 )
@@ -29,21 +30,22 @@ from experiments.errors import checked_seed
 from experiments.estimators import trainable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
-from experiments.progress import counting, say
 from experiments.user_code import learner_of, own_errors
+from simulator.accuracy import not_converged
+from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words
 from simulator.world import World
 from theory.learners import names
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
-GROUPS = ("common", "counter", "balanced", "drop")
+GROUPS = ("common", "counter", "unseen", "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 PromptFlag = Annotated[
     Prompt | None,
     Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
 ]
-Mitigate = Annotated[str, Parameter(help=f"mitigation of the background, one of {mitigations.described()}")]
+Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
 
 @Parameter(name="*")
@@ -76,7 +78,7 @@ class Question:
 
 def predict(
     *,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(names())}, or FILE.py:CLASS")] = "linear",
+    learner: named(names(), f"what is trained: {', '.join(names())}, or FILE.py:CLASS") = "linear",
     question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import predict as run
@@ -92,7 +94,7 @@ def simulate(
         Literal["exact", "direct"] | None,
         Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
     ] = None,
-    learner: Annotated[str, Parameter(help=f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS")] = "linear",
+    learner: named(trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS") = "linear",
     seed: Seed = 0,
     question: Question = Question(),
 ) -> None:
@@ -134,7 +136,7 @@ def train(
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
     check_output(output, "train", runfolder.FILES)
-    with counting("compiling the step (--no-compile starts sooner) and training" if compile else "training"):
+    with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
         document = run(
             recipe,
             settings,
@@ -147,7 +149,7 @@ def train(
             compile=compile,
             output=output,
             resume=resume,
-            report=say,
+            report=tell,
             until=until,
             share_out=True,
         )
@@ -188,7 +190,8 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
     rows = []
-    for group in dict.fromkeys((*(name for name in intervals if name not in PLACE), *GROUPS)):
+    shown = dict.fromkeys((*(name for name in intervals if name not in PLACE), *GROUPS))
+    for group in filter(document.__contains__, shown):
         ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
         rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
     if simulated:
@@ -223,11 +226,15 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
-    if unseen is not None and unseen["counter"] >= NOTABLE:
+    if "unseen" not in document and unseen is not None and unseen["counter"] >= NOTABLE:
         yield (
             f"{percent(unseen['counter'])} % of the counter images resemble no pair of this run, so towers cannot "
             f"learn them; {unseen['pairs_needed']:.2g} pairs would reduce this to 1 %"
         )
+    if document.get("moved"):
+        means = {p: {group: change[0] for group, change in own.items()} for p, own in document["moved"].items()}
+        if sentence := not_converged(means):
+            yield sentence
     if "arrived" in document:
         steps = document["trace"][-1]["step"]
         state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
@@ -238,15 +245,16 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
-        own, ends = document["world"]["p_spu"], document.get("interval95") or {}
-        yield (
-            f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has {own:g}), "
-            f"{_points(shortfall)} points short"
-        )
+        own, ends = document["world"].get("p_spu"), document.get("interval95") or {}
+        if own is None:  # a table
+            like = f"data in which {percent(correlation)} % of the images are common ones"
+        else:
+            like = f"a world with correlation {correlation:.3f} (yours has {own:g})"
+        yield f"acts like the ideal classifier of {like}, {_points(shortfall)} points short"
         if "shortfall" in ends:
             (low, high), lacking = ends["equivalent_correlation"], map(_points, ends["shortfall"])
             yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {' to '.join(lacking)} points short"
-        if own > 1 / document["world"]["classes"]:
+        if own is not None and own > 1 / document["world"]["classes"]:
             how = "as much of the background as"
             if abs(correlation - own) >= 0.0005:  # three digits are printed
                 how = f"{'less' if correlation < own else 'more'} of the background than"

@@ -13,21 +13,22 @@ from cyclopts import Parameter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from experiments.command.options import Json, Seed
+from experiments.command.options import Json, Seed, named
 from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
+from experiments.court.registry import all_claims, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
-from experiments.progress import tell
+from simulator.progress import tell
 
 VERDICTS = "verdicts.json"
+IDS = [claim.id for claim in all_claims()]
 WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own statement"}
 
 
 def claims(
-    *patterns: Annotated[str, Parameter(help="parts of ids, or patterns such as '*mean*' [default: all claims]")],
+    *patterns: named(IDS, "parts of ids, or patterns such as '*mean*' [default: all claims]"),
     json: Json = False,
 ) -> None:
-    from experiments.court.registry import all_claims, digest_of, matching
     from experiments.verdict import WORDS, words_of
     from theory.claims.catalogue import untried
 
@@ -44,7 +45,7 @@ def claims(
 
 
 def check(
-    *ids: Annotated[str, Parameter(help="claims, families of claims or sentences of papers [default: all]")],
+    *ids: named(IDS, "claims, families of claims or sentences of papers [default: all]"),
     quick: Annotated[
         bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
     ] = False,
@@ -75,7 +76,6 @@ def check(
 ) -> None:
     from experiments.court.certificates import refuse_other_files
     from experiments.court.parallel import run_all
-    from experiments.court.registry import all_claims, claims_of_file, digest_of, select
     from experiments.verdict import REFUSED
 
     if verify is not None:
@@ -130,7 +130,6 @@ def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None
     """Check the certificates of a folder, or have coqc check its theorems. RunError names the files that fail."""
     from experiments.court.certificates import verify_folder
     from experiments.court.kernel import accepted_by_kernel
-    from experiments.court.registry import claims_of_file
     from theory.claims.catalogue import CLAIMS
 
     known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]

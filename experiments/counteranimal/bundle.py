@@ -70,13 +70,17 @@ def read(path: Path) -> dict[str, Any]:
         ".safetensors": _read_safetensors,
         ".csv": _read_csv,
     }
+    kind = path.suffix.lower()
     if not path.exists():
         raise RequestError(f"{str(path)!r} does not exist")
-    if not path.is_dir() and path.suffix.lower() not in readers:
+    if not path.is_dir() and kind not in readers:
         raise RequestError(f"{str(path)!r} is not a folder of .npy files, and not {', '.join(readers)}")
-    reader = _read_folder if path.is_dir() else readers[path.suffix.lower()]
+    if path.is_file() and path.stat().st_size > MOST_BYTES.get(kind, np.inf):
+        raise RequestError(
+            f"{str(path)!r} has more than {MOST_BYTES[kind] / 2**30:.0f} GiB; write .safetensors instead"
+        )
     try:
-        arrays = reader(path)
+        arrays = _read_folder(path) if path.is_dir() else readers[kind](path)
     except OSError as error:
         raise RequestError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
     if not set(arrays) & set(ARRAYS):
@@ -86,25 +90,18 @@ def read(path: Path) -> dict[str, Any]:
 
 def _read_npz(path: Path) -> dict[str, Any]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                _check_header(archive, member)
-            if (total := sum(member.file_size for member in archive.infolist())) > MOST_BYTES[".npz"]:
-                raise ValueError(f"{total / 2**30:.0f} GiB; write .safetensors or a folder of .npy files instead")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in ARRAYS}
-    except (zipfile.BadZipFile, ValueError, EOFError, MemoryError) as error:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive")
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            arrays = {}
+            for name in (name for name in ARRAYS if name in file.files):
+                member = file.zip.getinfo(f"{name}.npy")
+                if member.file_size > MOST_BYTES[".npz"]:  # compressed, it may be far smaller
+                    raise ValueError(f"{name} takes {member.file_size / 2**30:.0f} GiB; write .safetensors instead")
+                arrays[name] = file[name]
+            return arrays
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, MemoryError) as error:
         raise RequestError(f"{str(path)!r} is not a readable .npz file of numbers and names ({error})") from error
-
-
-def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raise ValueError if an array claims more numbers than the member holds: they would be allocated first."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(file)
-    if int(np.prod(shape, dtype=object)) * dtype.itemsize > member.file_size:
-        raise ValueError(f"{member.filename} ends before its last number")
 
 
 def _read_folder(path: Path) -> dict[str, Any]:
@@ -133,10 +130,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_csv(path: Path) -> dict[str, Any]:
     import pandas as pd  # start-up time
 
-    if path.stat().st_size > MOST_BYTES[".csv"]:
-        raise RequestError(
-            f"{str(path)!r} has more than {MOST_BYTES['.csv'] / 2**30:.0f} GiB; write .safetensors instead"
-        )
     try:
         table = pd.read_csv(path, keep_default_na=False, low_memory=False)
         if "array" not in table:
@@ -187,20 +180,21 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
             f"{MOST_DIMENSIONS:,} coordinates"
         )
     N, D = image.shape
-    text = given["text"][:, None] if given["text"].ndim == 2 else given["text"]
-    for name, array, shape in (
-        ("text", text, "K x D or K x T x D"),
-        ("text_background", given.get("text_background"), "A x D"),
-    ):
-        if array is not None and (array.ndim != (3 if name == "text" else 2) or array.shape[-1] != D or not array.size):
+    numbers = {name: given[name] for name in KINDS if name in given}
+    if numbers["text"].ndim == 2:
+        numbers["text"] = numbers["text"][:, None]
+    for name, (dimensions, shape) in {"text": (3, "K x D or K x T x D"), "text_background": (2, "A x D")}.items():
+        array = numbers.get(name)
+        if array is not None and (array.ndim != dimensions or array.shape[-1] != D or not array.size):
             refuse(f"{name} has shape {given[name].shape}; expected {shape} with D = {D}, as image has")
     for name in PER_ROW:
         if name in given and given[name].shape != (N,):
             refuse(f"{name} has shape {given[name].shape}; expected {N} entries, one per row of image")
-    numbers = {"image": image, "text": text, **{n: given[n] for n in ("text_background",) if n in given}}
+    numbers["image"] = image
     for name, array in numbers.items():
         if not isinstance(array, torch.Tensor) and array.dtype.kind not in KINDS[name]:
             refuse(f"{name} holds {array.dtype}; expected floating-point numbers")
+    text = numbers["text"]
     K = len(text)
     if not 2 <= K <= MOST_CLASSES:
         refuse(f"text has {K} classes; expected 2 to {MOST_CLASSES:,}")
@@ -217,6 +211,8 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
         refuse(f"names has {len(names)} entries; expected {K}, one per class of text")
     common, background = _groups(given, label, train, refuse)
     prompts, captions = (None if a is None else _unit(a.astype(float)) for a in (text, given.get("text_background")))
+    if (opposed := np.linalg.norm(prompts.mean(axis=1), axis=1) < UNIT).any():
+        refuse(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
     bundle = Bundle(image, label, common, background, prompts, captions, train, names, off)
     _check_counts(bundle, refuse)
     return bundle

@@ -19,15 +19,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.counteranimal.labels import class_indices, imagenet_index, indexed
+from experiments.counteranimal.labels import class_indices, imagenet_index
 from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
-from experiments.progress import counting
 from experiments.provenance import provenance
 from simulator.naming import suggestion
-from simulator.pixels.composition import Cutout, composite, cut, drawn_place, frame
+from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
+from simulator.progress import counting
 from simulator.streams import numpy_stream
 
 SIDES = (32, 1024)  # pixels
@@ -52,15 +52,6 @@ class Composite(NamedTuple):
     group: str
 
 
-class Plan(NamedTuple):
-    cutouts: list[Source]
-    photos: list[Source]
-    classes: dict[str, int]  # class folder -> ImageNet-1k index
-    common: dict[str, set[str]]  # class folder -> backgrounds
-    composites: list[Composite]
-    strays: list[str]
-
-
 def run(
     *, objects: Path, backgrounds: Path, common: Sequence[str], size: int = 224, seed: int = 0, output: Path
 ) -> dict[str, Any]:
@@ -74,31 +65,46 @@ def run(
     low, high = SIDES
     if not low <= size <= high:
         raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
-    plan = _plan(objects, backgrounds, common, output)
-    images = [*plan.cutouts, *plan.photos]
+    cutouts, other_files = _sources(objects, "--objects", (".png",), output)
+    photos, more_files = _sources(backgrounds, "--backgrounds", SUFFIXES, output)
+    loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
+    if loose is not None:
+        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, like '9 ostrich/{loose}'")
+    classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
+    counts = Counter(photo.kind for photo in photos)
+    if len(counts) < 2:
+        raise RequestError(f"{str(backgrounds)!r} holds one background, {photos[0].kind!r}; at least two are needed")
+    own = _common(common, classes, list(counts))
+    composites = _composites(cutouts, photos, classes, own)
     # Pillow uses 4 bytes per pixel; a cut-out fills at most half a frame.
-    need = 2 * size**2 * (2 * len(plan.photos) + len(plan.cutouts))
+    need = 2 * size**2 * (2 * len(photos) + len(cutouts))
     if need > MOST_BYTES:
         raise RequestError(
-            f"{len(plan.cutouts)} cut-outs and {len(plan.photos)} photos at --size {size} take {need / 2**30:.1f} GiB, "
+            f"{len(cutouts)} cut-outs and {len(photos)} photos at --size {size} take {need / 2**30:.1f} GiB, "
             f"more than {MOST_BYTES / 2**30:.0f}; take fewer of them or a smaller --size"
         )
-    places = {c: drawn_place(numpy_stream(seed, f"place of {c.name}")) for c in plan.cutouts}
-    with counting("decoding", len(images), "images/s") as advance:
-        cutouts = _prepared(plan.cutouts, lambda s: cut(decode(s.path, "RGBA", still=True), places[s], size), advance)
-        photos = _prepared(plan.photos, lambda s: frame(decode(s.path, still=True), size), advance)
+    places = {c: drawn_place(numpy_stream(seed, f"place of {c.name}")) for c in cutouts}
+
+    def prepared(source: Source) -> Any:
+        try:
+            if source in places:
+                return cut(decode(source.path, "RGBA", still=True), places[source], size)
+            return frame(decode(source.path, still=True), size)
+        except ValueError as error:
+            raise RequestError(f"{source.name!r} cannot be used ({error})") from error
+
+    sources = [*cutouts, *photos]
+    images = dict(zip(sources, _in_threads(prepared, sources, "decoding"), strict=True))
     contents = sha256()  # with the other settings it determines every name and pixel
-    for source in images:
+    for source in sources:
         contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
-    groups = {folder: sorted(own) for folder, own in plan.common.items()}
-    counts = Counter(photo.kind for photo in plan.photos)
     document = {
         "verb": "compose",
         "settings": {
             "size": size,
             "seed": seed,
             "pillow": pillow,
-            "common": groups,
+            "common": {folder: sorted(names) for folder, names in own.items()},
             "contents": contents.hexdigest(),
         },
         "objects": str(objects),
@@ -107,51 +113,51 @@ def run(
             {
                 "class_index": index,
                 "folder": folder,
-                "objects": sum(cutout.kind == folder for cutout in plan.cutouts),
-                "common": {b: n for b, n in counts.items() if b in plan.common[folder]},
-                "counter": {b: n for b, n in counts.items() if b not in plan.common[folder]},
+                "objects": sum(cutout.kind == folder for cutout in cutouts),
+                "common": {b: n for b, n in counts.items() if b in own[folder]},
+                "counter": {b: n for b, n in counts.items() if b not in own[folder]},
             }
-            for folder, index in plan.classes.items()
+            for folder, index in classes.items()
         ],
-        "composites": len(plan.composites),
-        "strays": plan.strays,
+        "composites": len(composites),
+        "strays": other_files + more_files,
         "provenance": provenance(),
     }
     _claim(output, document)
-    written = _write(output, plan.composites, cutouts, photos)
+
+    def save(job: Composite) -> None:
+        image = composite(images[job.cutout], images[job.photo])
+        write_atomically(output / job.file, lambda temporary: image.save(temporary, **PNG))
+
+    for folder in dict.fromkeys((output / job.file).parent for job in composites):
+        output_folder(folder)
+    missing = [job for job in composites if not (output / job.file).exists()]
+    _in_threads(save, missing, "composing")
     rows = []
-    for file, cutout, photo, group in plan.composites:
-        names = plan.classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
-        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", cutouts[cutout].x, cutouts[cutout].y))
+    for file, cutout, photo, group in composites:
+        names = classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
+        rows.append((file, *names, group, f"{places[cutout].scale:.6g}", images[cutout].x, images[cutout].y))
     write_table(output / MANIFEST, COLUMNS, rows)
-    return {**document, "output": str(output), "written": written, "kept": len(plan.composites) - written}
+    return {**document, "output": str(output), "written": len(missing), "kept": len(composites) - len(missing)}
 
 
-def _plan(objects: Path, scenes: Path, words: Sequence[str], output: Path) -> Plan:
-    """Every object on every photo, with classes and groups, before anything is decoded."""
-    cutouts, other_files = _sources(objects, "--objects", (".png",), output)
-    photos, more_files = _sources(scenes, "--backgrounds", SUFFIXES, output)
-    loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
-    if loose is not None:
-        raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, like '9 ostrich/{loose}'")
-    classes = class_indices(dict.fromkeys(cutout.kind for cutout in cutouts))
-    backgrounds = list(dict.fromkeys(photo.kind for photo in photos))
-    if len(backgrounds) < 2:
-        raise RequestError(f"{str(scenes)!r} holds one background, {backgrounds[0]!r}; at least two are needed")
-    common = _common(words, classes, backgrounds)
+def _composites(
+    cutouts: Sequence[Source], photos: Sequence[Source], classes: dict[str, int], common: dict[str, set[str]]
+) -> list[Composite]:
+    """Every object on every photo. File names lose suffix, case and the place of " on ", so two pairs may share one."""
     composites: dict[str, Composite] = {}
     for cutout, photo in product(cutouts, photos):
         group = "common" if photo.kind in common[cutout.kind] else "counter"
-        folder = f"{indexed(cutout.kind, classes[cutout.kind])}/{group}-{photo.kind}"
-        file = f"{folder}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
-        # File names lose the suffix, the case and the place of " on ", so two pairs may share one.
+        index = classes[cutout.kind]
+        folder = cutout.kind if cutout.kind.split(" ")[0] == str(index) else f"{index} {cutout.kind}"
+        file = f"{folder}/{group}-{photo.kind}/{Path(cutout.name).stem} on {Path(photo.name).stem}.png"
         twin = composites.setdefault(file.casefold(), Composite(file, cutout, photo, group))
         if (twin.cutout, twin.photo) != (cutout, photo):
             raise RequestError(
                 f"{twin.cutout.name!r} on {twin.photo.name!r} and {cutout.name!r} on {photo.name!r} would both be "
                 f"{file!r}; rename one of these files"
             )
-    return Plan(cutouts, photos, classes, common, list(composites.values()), other_files + more_files)
+    return list(composites.values())
 
 
 def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tuple[list[Source], list[str]]:
@@ -205,23 +211,17 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
     return common
 
 
-def _prepared(
-    sources: Sequence[Source], prepare: Callable[[Source], Any], advance: Callable[[int], None]
-) -> dict[Source, Any]:
-    """The prepared images. Raises RequestError for the first unusable one."""
-
-    def attempt(source: Source) -> Any:
+def _in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
+    """Results of the jobs in order; Pillow decodes and encodes outside the interpreter lock."""
+    results = []
+    with counting(verb, len(jobs), "images/s") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            return prepare(source)
-        except ValueError as error:
-            raise RequestError(f"{source.name!r} cannot be used ({error})") from error
-
-    ready = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside the interpreter lock
-        for source, image in zip(sources, pool.map(attempt, sources), strict=True):
-            advance(1)
-            ready[source] = image
-    return ready
+            for result in pool.map(work, jobs):
+                advance(1)
+                results.append(result)
+        finally:
+            pool.shutdown(cancel_futures=True)  # so that Ctrl-C and the first error act soon
+    return results
 
 
 def _claim(output: Path, document: dict[str, Any]) -> None:
@@ -240,29 +240,3 @@ def _claim(output: Path, document: dict[str, Any]) -> None:
     other = [name for name, setting in document["settings"].items() if kept.get(name) != setting]
     if other:
         raise RequestError(f"output {str(output)!r} holds composites with other {other[0]}; name another folder")
-
-
-def _write(
-    output: Path, composites: Sequence[Composite], cutouts: dict[Source, Cutout], photos: dict[Source, Any]
-) -> int:
-    """Write every missing composite; returns their number."""
-
-    def save(job: Composite) -> None:
-        image = composite(cutouts[job.cutout], photos[job.photo])
-        write_atomically(output / job.file, lambda temporary: image.save(temporary, **PNG))
-
-    for folder in dict.fromkeys((output / job.file).parent for job in composites):
-        output_folder(folder)
-    missing = [job for job in composites if not (output / job.file).exists()]
-    threads = os.cpu_count() or 1
-    step = 16 * threads  # small chunks, so that Ctrl-C acts soon
-    with (
-        counting("composing", len(composites), "images/s") as advance,
-        ThreadPoolExecutor(threads) as pool,  # Pillow encodes outside the interpreter lock
-    ):
-        advance(len(composites) - len(missing))
-        for start in range(0, len(missing), step):
-            chunk = missing[start : start + step]
-            list(pool.map(save, chunk))
-            advance(len(chunk))
-    return len(missing)

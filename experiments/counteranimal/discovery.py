@@ -1,4 +1,4 @@
-"""The selection rule of [W] on the user's own photos, a tree class/background/photos.
+"""The selection rule of [W] on the user's own photos, in any layout with backgrounds.
 
 For each class [W] selects two backgrounds: common has one model's highest accuracy, counter its lowest. On the same
 photos this drop is positive even if backgrounds have no effect, because it compares extremes of noisy accuracies.
@@ -9,8 +9,6 @@ Each class has a test of "the background has no effect", corrected for the numbe
 Letters: B backgrounds of one class, n photos and k correct answers on each, S splits, R permutations.
 """
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,11 @@ from jaxtyping import Int
 from scipy.stats import false_discovery_control
 
 from experiments.counteranimal.evaluation import ModelConfig
-from experiments.counteranimal.labels import indexed
-from experiments.counteranimal.layouts import Files
 from experiments.counteranimal.metrics import REPLICATES, cells
-from experiments.counteranimal.photos import EACH, GROUPS, PhotoSet, read_photos
+from experiments.counteranimal.photos import EACH, GROUPS, read_photos
 from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
-from experiments.errors import RequestError, RunError, checked_seed
+from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import LEVEL, bootstrap_interval, holm, resamples
 from simulator.streams import numpy_stream
@@ -41,19 +37,13 @@ Numbers = Int[np.ndarray, " B"]
 def run(
     *, data: Path, model: ModelConfig, min_photos: int = SMALLEST_CELL, seed: int = 0, output: Path
 ) -> dict[str, Any]:
-    """The document of `discover`; writes tree/, discovered.csv and discovered.json below `output`."""
+    """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv, for --groups."""
     checked_seed(seed)
     if min_photos < 2:
         raise RequestError(
             f"--min-photos {min_photos} is below 2: one photo cannot be halved; the nearest valid value is 2"
         )
     photo_set = read_photos(data, EACH, model.vocabulary)
-    source = photo_set.source
-    if not isinstance(source, Files) or source.parts or not photo_set.root.is_dir():
-        raise RequestError(f"--data {str(data)!r} is not a folder class/background/photos, which links require")
-    target = output / "tree"
-    if target.exists():
-        raise RequestError(f"{str(target)!r} exists already; choose another --output or remove it")
     output_folder(output)
     loaded = model.load()
     scored = model.run(photo_set, loaded)
@@ -62,8 +52,9 @@ def run(
     document["skipped"] = scored.encoded.skipped
     document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
     document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
-    document["links"] = link_tree(photo_set, predictions, document["classes"], target)
     rows = document["classes"]
+    groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
+    write_table(output / "discovered-groups.csv", ("class", "background", "group"), groups)
     write_table(output / "discovered.csv", rows[0].keys(), (row.values() for row in rows))
     write_json(output / "discovered.json", document)
     return document
@@ -73,7 +64,7 @@ def discover(
     predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
     """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
-    table = cells(predictions, ("class_index", "background"))
+    table = cells(predictions, "class_index", "background")
     large = table[table.photos >= smallest]
     usable = [(int(index), part) for index, part in large.groupby("class_index") if len(part) >= 2]
     if not usable:
@@ -171,27 +162,3 @@ def _overall(drops: list[float], seed: int) -> dict[str, Any]:
     drawn = resamples(len(values), REPLICATES, numpy_stream(seed, "class bootstrap")) @ values / len(values)
     interval = bootstrap_interval(drawn, len(values))
     return {"drop": float(values.mean()), "interval": interval and list(interval), "level": LEVEL}
-
-
-def link_tree(photo_set: PhotoSet, predictions: Predictions, classes: list[dict[str, Any]], target: Path) -> int:
-    """Write the selected groups as links in CounterAnimal's layout, atomically; returns the number of links."""
-    places = {}
-    for c, group in ((c, group) for c in classes for group in GROUPS):
-        name = c["folder"] if photo_set.own else indexed(c["folder"], c["class_index"])
-        background = c[f"{group}_background"]
-        places[c["class_index"], background] = Path(name) / f"{group}-{background}"
-    links = 0
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
-        build = Path(scratch) / "tree"
-        try:
-            photos = zip(predictions.path, predictions.class_index.tolist(), predictions.background, strict=True)
-            for path, index, background in photos:
-                if (index, background) in places:
-                    link = build / places[index, background] / Path(path).name
-                    link.parent.mkdir(parents=True, exist_ok=True)
-                    link.symlink_to((photo_set.root / path).resolve())
-                    links += 1
-            os.replace(build, target)
-        except OSError as error:
-            raise RunError(f"{str(target)!r} could not be written: {error.strerror or error}") from error
-    return links

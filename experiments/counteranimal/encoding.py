@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ from experiments.counteranimal.model import LoadedModel, one_line
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.errors import RequestError, RunError
 from experiments.files import output_folder, write_atomically
-from experiments.progress import counting
+from simulator.progress import counting
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -124,7 +125,7 @@ class Encoded:
     unreadable: dict[str, str]  # path -> reason
     passes: int  # photos that went through the model in this run
 
-    @property
+    @cached_property
     def features(self) -> Float[np.ndarray, "N d"]:
         return np.stack(self.rows)
 

@@ -32,7 +32,7 @@ from experiments.counteranimal.models import check_has_features, check_spec, loa
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
-from experiments.counteranimal.summaries import result_folders, summarise, write_result
+from experiments.counteranimal.summaries import result_folders, summarise
 from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable, output_folder, write_atomically
 from experiments.published.tables import checkpoint_spec
@@ -51,7 +51,6 @@ class ModelConfig:
     models: Sequence[str]
     weights: Sequence[Path] | None = None  # a file for each model, "-" for none
     prompts: str = "simple"
-    class_names: str = "open_clip"
     classes: Path | None = None  # the user's own classes instead of ImageNet's
     device: str = "cpu"
     batch_size: int = 64
@@ -97,7 +96,7 @@ class ModelConfig:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return imagenet(self.class_names) if self.classes is None else own_vocabulary(self.classes)
+        return imagenet() if self.classes is None else own_vocabulary(self.classes)
 
     @cached_property
     def templates(self) -> tuple[str, ...]:
@@ -149,7 +148,6 @@ def run(
     labels: Literal["1000", "20", "45", "own"] | None = None,
     confusing: Path | None = None,
     reference: str | None = None,
-    reference_weights: Path | None = None,
     embeddings: Path | None = None,
     seed: int = 0,
     output: Path,
@@ -162,8 +160,8 @@ def run(
     """
     checked_seed(seed)
     vocabulary = models.vocabulary
-    if labels != "20" and (confusing, reference, reference_weights) != (None, None, None):
-        raise RequestError("--confusing, --reference and --reference-weights need --labels 20")
+    if labels != "20" and (confusing, reference) != (None, None):
+        raise RequestError("--confusing and --reference need --labels 20")
     if labels in (("own",) if vocabulary.imagenet else ("1000", "45")):
         raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
@@ -172,8 +170,7 @@ def run(
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
-        weights = None if reference_weights is None else [reference_weights]
-        config = replace(models, models=[reference or REFERENCE], weights=weights, quick_gelu="auto", language=False)
+        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto", language=False)
         space = _confusing(config, photo_set, output_folder(output) / "confusing.json")
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
@@ -195,12 +192,10 @@ def run(
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
-        document = summarise("evaluate", model.spec, model.family, predictions, settings, seed)
-        write_result(folder, document, predictions)
+        documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
             _write_embeddings(embeddings, models, model, scored, photo_set)
         _warn(model, settings, note)
-        documents.append(document)
     if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "
@@ -281,7 +276,7 @@ def evaluate(
     data: Path | str | PhotoSet,
     *,
     prompts: str = "simple",
-    names: str | Vocabulary = "open_clip",
+    vocabulary: Vocabulary | None = None,
     groups: str = PREFIX,
     runtime: Runtime | None = None,
 ) -> Predictions:
@@ -289,7 +284,7 @@ def evaluate(
 
     `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
     """
-    vocabulary = names if isinstance(names, Vocabulary) else imagenet(names)
+    vocabulary = vocabulary or imagenet()
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
     module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
     if tokenizer is None:

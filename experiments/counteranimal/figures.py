@@ -1,4 +1,4 @@
-"""The files of a comparison: a figure in three formats, a page with a sortable table, a CSV, and the document.
+"""The files of a comparison: a figure in three formats, a page, a CSV, and the document.
 
 A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
 """
@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, NullLocator
 
+from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
-from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch, unstretch
+from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
 from experiments.inference import LEVEL
 from experiments.style import styled
@@ -95,7 +95,7 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
         for family, accuracies in lines_of(results).items():
             _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
         for number, result in called:
-            _point(panel, result, number, limits, colours[result.row.family])
+            _point(panel, result, number, axis, limits, colours[result.row.family])
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
     handles = [_mark(colours[family], label=family) for family in families]
@@ -124,16 +124,18 @@ def _caption(results: Sequence[Result]) -> str:
 
 
 def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:
-    """Scale both sides and draw y = x; returns the limits, (common, counter) x (low, high)."""
-    accuracies = np.array([(result.row.common, result.row.counter) for result in results])
-    limits = np.array([_limits(column, axis) for column in accuracies.T])
-    for side, ends in zip((panel.xaxis, panel.yaxis), limits, strict=True):
-        getattr(panel, f"set_{side.axis_name}scale")(
-            "function", functions=(lambda v: stretch(_inside(v, axis), axis), lambda v: unstretch(v, axis))
-        )
-        side.set_major_locator(FixedLocator([tick for tick in TICKS[axis] if ends[0] <= tick <= ends[1]]))
-        side.set_minor_locator(NullLocator())
-        side.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    """Draw y = x; returns the limits in positions on the axis, (common, counter) x (low, high)."""
+    limits = []
+    for name in GROUPS:
+        at = stretch(np.array([getattr(result.row, name) for result in results]), axis)
+        at = at[np.isfinite(at)] if np.isfinite(at).any() else stretch(np.array([0.1, 0.9]), axis)
+        room = 0.09 * max(float(np.ptp(at)), 0.3 if axis == "plain" else 1.0)
+        limits.append((at.min() - room, at.max() + room))
+    limits = np.clip(limits, -0.04, 1.04) if axis == "plain" else np.array(limits)
+    ticks = np.array(TICKS[axis])
+    for side, (low, high) in zip((panel.xaxis, panel.yaxis), limits, strict=True):
+        shown = ticks[(stretch(ticks, axis) >= low) & (stretch(ticks, axis) <= high)]
+        side.set_ticks(stretch(shown, axis), [f"{100 * tick:g}" for tick in shown])
     panel.set(xlim=limits[0], ylim=limits[1], title=f"{axis} axes", xlabel="accuracy on the common group [%]")
     low, high = limits[:, 0].max(), limits[:, 1].min()
     if low < high:
@@ -141,37 +143,29 @@ def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:
     return limits
 
 
-def _limits(accuracies: np.ndarray, axis: Axis) -> np.ndarray:
-    """Ends of an axis with these accuracies and a margin; a stretched axis ignores 0 and 1."""
-    inside = accuracies if axis == "plain" else accuracies[(accuracies > 0) & (accuracies < 1)]
-    positions = stretch(inside if len(inside) else np.array([0.1, 0.9]), axis)
-    room = 0.09 * max(float(np.ptp(positions)), 0.3 if axis == "plain" else 1.0)
-    ends = np.array([positions.min() - room, positions.max() + room])
-    return np.clip(ends, -0.04, 1.04) if axis == "plain" else unstretch(ends, axis)
-
-
-def _inside(accuracies: np.ndarray, axis: Axis) -> np.ndarray:
-    return accuracies if axis == "plain" else np.clip(accuracies, 1e-6, 1 - 1e-6)
-
-
 def _line(
     panel: Axes, x: np.ndarray, y: np.ndarray, axis: Axis, ends: np.ndarray, colour: str, rng: np.random.Generator
 ) -> None:
     grid = np.linspace(x.min(), x.max(), 60)
-    panel.fill_between(grid, *band(x, y, axis, grid, rng, REPLICATES, LEVEL), color=colour, alpha=0.15, linewidth=0)
-    line = fit_line(x, y, axis)
-    panel.plot(grid, line.at(grid), color=colour, linewidth=1.4)
-    for beyond in (np.linspace(ends[0], x.min(), 30), np.linspace(x.max(), ends[1], 30)):
-        panel.plot(beyond, line.at(beyond), color=colour, linewidth=1, linestyle=(0, (4, 4)))
+    low, high = (stretch(end, axis) for end in band(x, y, axis, grid, rng, REPLICATES, LEVEL))
+    panel.fill_between(stretch(grid, axis), low, high, color=colour, alpha=0.15, linewidth=0)
+    line, inside = fit_line(x, y, axis), stretch(grid[[0, -1]], axis)
+    for between, width, style in ((ends, 1, (0, (4, 4))), (inside, 1.4, "-")):
+        panel.plot(between, line.intercept + line.slope * between, color=colour, linewidth=width, linestyle=style)
 
 
-def _point(panel: Axes, result: Result, number: int, limits: np.ndarray, colour: str) -> None:
+def _point(panel: Axes, result: Result, number: int, axis: Axis, limits: np.ndarray, colour: str) -> None:
     """Draw a model with its intervals and number; at infinity it is hollow, on the edge."""
     row = result.row
-    at = np.clip((row.common, row.counter), *limits.T)
-    spans = np.array([row.interval_common or (at[0], at[0]), row.interval_counter or (at[1], at[1])])
-    spans = np.clip(spans, limits[:, :1], limits[:, 1:])
-    arms = np.abs(spans.T - at)[..., None]  # (end, group, 1)
+    spans = [
+        [low, at, high]
+        for at, (low, high) in (
+            (row.common, row.interval_common or (row.common, row.common)),
+            (row.counter, row.interval_counter or (row.counter, row.counter)),
+        )
+    ]
+    low, at, high = np.clip(stretch(np.array(spans), axis), limits[:, :1], limits[:, 1:]).T
+    arms = np.stack([at - low, high - at])[..., None]  # (end, group, 1)
     panel.errorbar(
         *at,
         xerr=arms[:, 0],

@@ -1,7 +1,7 @@
 """Class names and their indices, prompt templates, and label spaces: the labels that compete for a photo.
 
-open_clip's names differ from torchvision's in 362 of 1000 classes, and two names occur twice. So classes are matched
-by index, and every result records the list of names. The user's own classes come from a file.
+ImageNet's names are open_clip's. They differ from torchvision's in 362 of 1000 classes, and two names occur twice. So
+classes are matched by index, and every result records the list of names. The user's own classes come from a file.
 """
 
 import json
@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from experiments.errors import RequestError, unknown
+from experiments.errors import RequestError
 from experiments.files import read_table, write_json
 from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
 SIMPLE = "A photo of {}."
-NAME_LISTS = ("open_clip", "torchvision")
 CONFUSING = 20  # labels of the 1 vs 20 protocol
 
 
@@ -37,21 +36,12 @@ def installed(module: str) -> Any:
         ) from error
 
 
-def library_names(library: str) -> tuple[str, ...]:
-    """ImageNet-1k class names in index order as a library spells them."""
-    if library == "open_clip":
-        return tuple(installed("open_clip").IMAGENET_CLASSNAMES)
-    if library == "torchvision":
-        return tuple(installed("torchvision.models").ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
-    raise unknown("class names", library, NAME_LISTS)
-
-
 @dataclass(frozen=True)
 class Vocabulary:
     """Labels in the order of their indices, and their wording in prompts."""
 
     names: tuple[str, ...]
-    source: str  # open_clip, torchvision, a file
+    source: str  # open_clip, or a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
     words: tuple[tuple[str, ...], ...] | None = None  # words for each label in templates; None: its name
     sentences: tuple[tuple[str, ...], ...] | None = None  # additional prompts of each label
@@ -81,8 +71,10 @@ class Vocabulary:
         return LabelSpace("1000" if self.imagenet else "own")
 
 
-def imagenet(choice: str) -> Vocabulary:
-    return Vocabulary(library_names(choice), choice)
+@cache
+def imagenet() -> Vocabulary:
+    """ImageNet-1k's classes in the order of their indices, as open_clip spells them."""
+    return Vocabulary(tuple(installed("open_clip").IMAGENET_CLASSNAMES), "open_clip")
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
@@ -206,11 +198,6 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
     return LabelSpace(str(CONFUSING), allowed, added, {"reference": document.get("reference")})
 
 
-def indexed(folder: str, index: int) -> str:
-    """A class folder's name with its index in front, so that it is not ambiguous."""
-    return folder if folder.split(" ")[0] == str(index) else f"{index} {folder}"
-
-
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
     """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
     by_index: dict[int, str] = {}
@@ -244,7 +231,7 @@ def imagenet_index(name: str) -> int:
         others = {i for part in (named, *named.split(",")) for i in known.get(_words(part), ())}
         if others and index not in others:
             raise RequestError(
-                f"the class {name!r} is ambiguous: ImageNet's class {index} is {library_names('open_clip')[index]!r}, "
+                f"the class {name!r} is ambiguous: ImageNet's class {index} is {imagenet().names[index]!r}, "
                 f"and {named!r} is class {min(others)}; correct the number or the name"
             )
         return index
@@ -256,7 +243,7 @@ def imagenet_index(name: str) -> int:
             f"{suggestion(words, known, quoted=True)}; classes of your own need --classes FILE"
         )
     if len(indices) > 1:
-        spelled = library_names("open_clip")  # they tell the classes apart
+        spelled = imagenet().names  # they tell the classes apart
         readings = ", ".join(f"{i} ({spelled[i]})" for i in indices)
         raise RequestError(
             f"the class {name!r} may be any of ImageNet's {readings}; put the index before its name, as in "
@@ -270,7 +257,7 @@ def _known_names() -> dict[str, set[int]]:
     """Each open_clip name, WordNet id and synonym -> indices of its classes."""
     info = installed("timm.data").ImageNetInfo()
     by_name: dict[str, set[int]] = {}
-    for names in (library_names("open_clip"), info.label_names(), info.label_descriptions()):
+    for names in (imagenet().names, info.label_names(), info.label_descriptions()):
         for index, name in enumerate(names):
             for part in (name, *name.split(",")):
                 by_name.setdefault(_words(part), set()).add(index)

@@ -15,7 +15,7 @@ import tarfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
@@ -110,8 +110,7 @@ class Saved:
         return decode(Path(stored["path"]))
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """All photos of a layout; `strays` are files and folders without photos."""
 
     entries: list[Entry]
@@ -246,11 +245,11 @@ def _saved(root: Path) -> Listing:
             f"the data set {str(root)!r} has columns {', '.join(data.column_names)}; it needs image, class or label, "
             "and group or background"
         )
-    class_column = "class" if "class" in columns else "label"
+    kind = "class" if "class" in columns else "label"
     try:
-        texts = [_texts(data, name) for name in (class_column, "background", "group", "object")]
+        texts = [_texts(data, name) for name in (kind, "background", "group", "object")]
     except Exception as error:  # damaged Arrow files raise different types
-        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
+        raise _damaged(root, error) from error
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
     return Listing(entries, Saved(root), [])
@@ -267,7 +266,11 @@ def _opened(root: Path) -> Any:
             "python -m pip install -e '.[hf]'"
         ) from error
     except Exception as error:  # damaged Arrow files raise different types
-        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
+        raise _damaged(root, error) from error
+
+
+def _damaged(root: Path, error: Exception) -> RequestError:
+    return RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again")
 
 
 def _texts(data: Any, column: str) -> list[str]:

@@ -6,7 +6,9 @@ common rows have total weight lambda, its counter rows 1 - lambda. Without lambd
 Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covariance of the Gaussian law.
     projection   x - P_A x for the span of the centred captions of backgrounds, or of the groups' means
     LEACE        x - A (A' Sigma^-1 A)^-1 A' Sigma^-1 (x - mean) given the class: no linear classifier of the background
-                 is left, and x changes least (Belrose et al., arXiv 2306.03819, theorem 4.2)
+                 is left, and x changes least (Belrose et al., arXiv 2306.03819, theorem 4.2). The package
+                 concept-erasure 0.2.4, fitted to residuals within classes, gives the same head to 2e-12 for their
+                 plain covariance. It takes no other covariance, so the formula stands here
     retraining   logistic regression at lambda = 1/2: balanced groups (Kirichenko et al., arXiv 2204.02937)
     interpolation of zero-shot and logistic heads of equal spread (Wortsman et al., arXiv 2109.01903)
 """

@@ -7,7 +7,6 @@ Classes without photos in one group are left out of both means, so that the drop
 Letters: N photos, C units (classes or objects), R bootstrap replicates; the last axis holds (common, counter).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -146,16 +145,30 @@ def intervals(
     classes = len(counts.complete.index)
     if classes < 2:
         return dict.fromkeys(QUANTITIES)
-    common, counter = group_accuracies(counts, mean).tolist()
     first, second = photo_bounds(counts, mean)
-    difference = combined(
-        common - counter, (first[0] - counter, first[1] - counter), (common - second[1], common - second[0])
-    )
+    floors = first, second, drop_interval(*group_accuracies(counts, mean).tolist(), first, second)
     drawn = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
     return {
         name: hull(bootstrap_interval(sample, classes), floor)
-        for name, sample, floor in zip(QUANTITIES, drawn, (first, second, difference), strict=True)
+        for name, sample, floor in zip(QUANTITIES, drawn, floors, strict=True)
     }
+
+
+def drop_interval(
+    common: float, counter: float, first: tuple[float, float], second: tuple[float, float]
+) -> tuple[float, float]:
+    """The interval of common - counter from the intervals of both, whose photos are independent."""
+    of_common, of_counter = (first[0] - counter, first[1] - counter), (common - second[1], common - second[0])
+    return combined(common - counter, of_common, of_counter)
+
+
+def worst_cell(correct: Int[np.ndarray, " c"], photos: Int[np.ndarray, " c"]) -> tuple[int, list[float]]:
+    """The cell of lowest accuracy, and an interval of the least true accuracy, which holds for all cells at once.
+
+    The same photos select the cell, so its own interval would lie too low.
+    """
+    low, high = binomial_bounds(correct, photos, (1 - LEVEL) / 2 / len(photos))
+    return int((correct / photos).argmin()), [float(low.min()), float(high.min())]
 
 
 def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
@@ -262,35 +275,28 @@ def _effect(objects: Counts, seed: int, index: int = -1) -> dict[str, Any]:
     }
 
 
-def cells(predictions: Predictions, by: Sequence[str], tests: int = 1) -> pd.DataFrame:
-    """Counts and accuracy in each cell of the columns `by`; Clopper-Pearson's bounds hold for `tests` cells at once."""
+def cells(predictions: Predictions, *by: str) -> pd.DataFrame:
+    """Counts and accuracy in each cell of the columns `by`, with Clopper-Pearson's bounds."""
     table = predictions.table.groupby(list(by)).correct.agg(photos="size", correct="sum").reset_index()
-    low, high = binomial_bounds(table.correct.to_numpy(), table.photos.to_numpy(), (1 - LEVEL) / 2 / tests)
+    low, high = binomial_bounds(table.correct.to_numpy(), table.photos.to_numpy(), (1 - LEVEL) / 2)
     return table.assign(accuracy=table.correct / table.photos, low=low, high=high)
 
 
 def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
     """Accuracy per background, of the worst class and worst group (without groups: background), and top-5 accuracy."""
-    backgrounds = cells(predictions, ("group", "background")).to_dict("records")
+    backgrounds = cells(predictions, "group", "background").to_dict("records")
     return {
-        "backgrounds": [_with_interval(cell) for cell in backgrounds],
+        "backgrounds": [{**cell, "interval": [cell.pop("low"), cell.pop("high")]} for cell in backgrounds],
         "worst_class": _worst(predictions, "class_index"),
         "worst_group": _worst(predictions, "class_index", "group" if predictions.grouped else "background"),
         "top5": _top(predictions),
     }
 
 
-def _with_interval(cell: dict[str, Any]) -> dict[str, Any]:
-    ends = [cell.pop("low"), cell.pop("high")]
-    return {**cell, "interval": ends}
-
-
 def _worst(predictions: Predictions, *by: str) -> dict[str, Any]:
-    """The cell of lowest accuracy. The same photos select it, so its bounds hold for all cells at once."""
-    number = len(predictions.table[list(by)].drop_duplicates())
-    table = cells(predictions, by, tests=number)
-    worst = table.loc[[table.accuracy.idxmin()]].assign(low=table.low.min(), high=table.high.min())
-    return {**_with_interval(worst.to_dict("records")[0]), "of": number}
+    table = cells(predictions, *by).drop(columns=["low", "high"])
+    at, interval = worst_cell(table.correct.to_numpy(), table.photos.to_numpy())
+    return {**table.loc[[at]].to_dict("records")[0], "interval": interval, "of": len(table)}
 
 
 def _top(predictions: Predictions) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ Groups come from folder names or a column (`prefix`) or from a CSV file; with `e
 """
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,12 @@ from experiments.counteranimal.labels import Vocabulary, class_indices
 from experiments.counteranimal.layouts import Entry, Files, Listing, Saved, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
-from experiments.progress import counting
 from experiments.published.tables import published_classes
 from simulator.naming import suggestion
+from simulator.progress import counting
 
 GROUPS = ("common", "counter")
 PREFIX, EACH = "prefix", "each"
-# Entry -> (group, background), None for an entry of neither group.
-GroupRule = Callable[[Entry], tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,9 @@ class PhotoSet:
 
 def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
-    rule, listing = _group_rule(groups), list_photos(root)
-    grouped = {entry: rule(entry) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
+    table = _group_table(groups)
+    listing = list_photos(root)
+    grouped = {entry: _member(entry, groups, table) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
     kept = [entry for entry, membership in grouped.items() if membership]
     if not kept:
         raise RequestError(_without_groups(root, listing, groups))
@@ -74,42 +72,35 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     return PhotoSet(root, tuple(photos), classes, tuple(sorted(map(printable, strays))), listing.source, own)
 
 
-def _group_rule(choice: str) -> GroupRule:
-    if choice == PREFIX:
-        return _by_prefix
-    if choice == EACH:
-        return lambda entry: ("", entry.place)
-    path = Path(choice)
-    if not path.is_file():
+def _group_table(choice: str) -> dict[tuple[str, str], str]:
+    """(class, background) -> group from a CSV file; an empty or missing class means all. Empty for other choices."""
+    groups: dict[tuple[str, str], str] = {}
+    if choice in (PREFIX, EACH):
+        return groups
+    if not Path(choice).is_file():
         raise RequestError(
             f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{suggestion(choice, (PREFIX, EACH))}"
         )
-    return _by_table(path)
+    for line, row in enumerate(read_table(Path(choice), ("background", "group"), "groups"), start=2):
+        key = row.get("class") or "", row["background"]
+        check_group(row["group"], f"line {line} of {choice!r}")
+        if groups.setdefault(key, row["group"]) != row["group"]:
+            raise RequestError(f"background {key[1]!r} is common and counter in {choice!r} (line {line}); keep one")
+    return groups
 
 
-def _by_prefix(entry: Entry) -> tuple[str, str] | None:
-    """The group that an entry states, otherwise the word before the first "-" of its place."""
-    if entry.group:
+def _member(entry: Entry, choice: str, table: dict[tuple[str, str], str]) -> tuple[str, str] | None:
+    """(group, background) of an entry; None if it belongs to neither group."""
+    if choice == EACH:
+        return "", entry.place
+    if choice == PREFIX and entry.group:
         check_group(entry.group, repr(entry.path))
         return entry.group, entry.place
-    group, _, background = entry.place.partition("-")
-    return (group.lower(), background) if group.lower() in GROUPS else None
-
-
-def _by_table(path: Path) -> GroupRule:
-    """A CSV file with the group of each background, for one class, or for all if the class is empty or missing."""
-    groups: dict[tuple[str, str], str] = {}
-    for line, row in enumerate(read_table(path, ("background", "group"), "groups"), start=2):
-        key = row.get("class") or "", row["background"]
-        check_group(row["group"], f"line {line} of {str(path)!r}")
-        if groups.setdefault(key, row["group"]) != row["group"]:
-            raise RequestError(f"background {key[1]!r} is common and counter in {str(path)!r} (line {line}); keep one")
-
-    def group_of(entry: Entry) -> tuple[str, str] | None:
-        group = groups.get((entry.class_name, entry.place)) or groups.get(("", entry.place))
-        return None if group is None else (group, entry.place)
-
-    return group_of
+    if choice == PREFIX:  # the word before the first "-"
+        group, _, background = entry.place.partition("-")
+        return (group.lower(), background) if group.lower() in GROUPS else None
+    group = table.get((entry.class_name, entry.place)) or table.get(("", entry.place))
+    return None if group is None else (group, entry.place)
 
 
 def check_group(group: str, where: str) -> None:
@@ -132,8 +123,19 @@ def _without_groups(root: Path, listing: Listing, groups: str) -> str:
     return f"no background of {str(root)!r} (the first are {examples}) {wanted}"
 
 
-def unreadable(photo_set: PhotoSet, advance: Callable[[int], None] = lambda photos: None) -> dict[str, str]:
-    """path -> reason for every photo that cannot be decoded; `advance` is called after each photo."""
+def inspect(
+    root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
+) -> dict[str, Any]:
+    """Decode every photo at `root` and return its counts, also written to output/inspection.json."""
+    photo_set = read_photos(root, groups, vocabulary)
+    document = inspection_document(photo_set, unreadable(photo_set))
+    if output is not None:
+        write_json(output_folder(output) / "inspection.json", document)
+    return document
+
+
+def unreadable(photo_set: PhotoSet) -> dict[str, str]:
+    """path -> reason for every photo that cannot be decoded."""
 
     def check(photo: Photo) -> str | None:
         try:
@@ -143,45 +145,36 @@ def unreadable(photo_set: PhotoSet, advance: Callable[[int], None] = lambda phot
         return None
 
     bad: dict[str, str] = {}
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
-        for photo, reason in zip(photo_set.photos, pool.map(check, photo_set.photos), strict=True):
+    number = len(photo_set.photos)
+    with counting("decoding", number, "photos/s") as advance, ThreadPoolExecutor() as pool:
+        reasons = pool.map(check, photo_set.photos)  # Pillow decodes outside the interpreter lock
+        for photo, reason in zip(photo_set.photos, reasons, strict=True):
             advance(1)
             if reason is not None:
                 bad[photo.path] = reason
     return bad
 
 
-def inspect(
-    root: Path, output: Path | None = None, groups: str = PREFIX, vocabulary: Vocabulary | None = None
-) -> dict[str, Any]:
-    """Decode every photo at `root` and return its counts, also written to output/inspection.json."""
-    photo_set = read_photos(root, groups, vocabulary)
-    with counting("decoding", len(photo_set.photos), "photos/s") as advance:
-        document = inspection_document(photo_set, unreadable(photo_set, advance))
-    if output is not None:
-        write_json(output_folder(output) / "inspection.json", document)
-    return document
-
-
 def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
     """Counts of the readable photos, with the paper's counts for comparison."""
     published = {c.index: c.photos for c in published_classes()}
     known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)
-    groups = GROUPS if photo_set.grouped else ()
+    groups = GROUPS if photo_set.grouped else ("",)
     classes: list[dict[str, Any]] = []
     for index in sorted(photo_set.classes):
-        photos = [p for p in photo_set.photos if p.class_index == index and p.path not in bad]
-        counts = Counter((p.group, p.background) for p in sorted(photos, key=lambda p: p.background))
+        found = Counter(
+            (p.group, p.background) for p in photo_set.photos if p.class_index == index and p.path not in bad
+        )
+        backgrounds = {group: {b: n for (g, b), n in sorted(found.items()) if g == group} for group in groups}
         printed = published[index] if known else (None, None)
-        by_group = {group: {b: n for (g, b), n in counts.items() if g == group} for group in groups or ("",)}
         classes.append(
             {
                 "class_index": index,
                 "folder": photo_set.classes[index],
-                "n": len(photos),
-                **{f"n_{group}": sum(by_group.get(group, {}).values()) for group in GROUPS},
+                "n": found.total(),
+                **{f"n_{group}": sum(backgrounds.get(group, {}).values()) for group in GROUPS},
                 **{f"published_{group}": n for group, n in zip(GROUPS, printed, strict=True)},
-                "backgrounds": by_group,
+                "backgrounds": backgrounds,
             }
         )
     common, counter = (sum(photos) for photos in zip(*published.values(), strict=True))
@@ -196,7 +189,7 @@ def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, A
         "published_n_counter": counter,
         "missing_classes": [index for index in published if known and index not in photo_set.classes],
         "empty_groups": [
-            {"class_index": c["class_index"], "group": g} for c in classes for g in groups if not c[f"n_{g}"]
+            {"class_index": c["class_index"], "group": g} for c in classes for g in groups if g and not c[f"n_{g}"]
         ],
         "unreadable": [{"path": path, "reason": reason} for path, reason in sorted(bad.items())],
         "strays": list(photo_set.strays),

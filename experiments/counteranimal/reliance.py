@@ -35,11 +35,11 @@ from experiments.counteranimal.gaussian_law import (
 )
 from experiments.counteranimal.law_verdict import assess, errors_of
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
-from experiments.counteranimal.metrics import Counts, intervals
+from experiments.counteranimal.metrics import Counts, drop_interval, intervals, worst_cell
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import NORMAL, Accuracies, Place, accuracies, hull, places
 from experiments.errors import RequestError, checked_seed
-from experiments.inference import LEVEL, binomial_bounds, combined
+from experiments.inference import LEVEL, binomial_bounds
 from experiments.provenance import provenance
 from simulator.streams import numpy_stream
 
@@ -298,8 +298,7 @@ def _described(bundle: Bundle, measured: Accuracies, traced: Int[np.ndarray, " J
             "interval_over_classes": None,
         }
         if bundle.classes >= MANY:
-            correct = np.rint(measured.by_class[:, :, i] * measured.photos).astype(int)
-            counts = Counts(np.arange(bundle.classes), measured.photos, correct)
+            counts = Counts(np.arange(bundle.classes), measured.photos, measured.correct(i))
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
             entry["interval_over_classes"] = {name: list(ends[name]) for name in NUMBERS} | _ends(drawn[i])
         entries.append(entry)
@@ -313,24 +312,22 @@ def _ends(at: Place) -> dict[str, list[float]]:
 def _over_photos(measured: Accuracies, i: int) -> list[list[float]]:
     """Clopper-Pearson intervals of common and counter on the effective number of photos, and of their difference."""
     mean = measured.mean[:, i]
-    low, high = binomial_bounds(mean * measured.worth, measured.worth, (1 - LEVEL) / 2)
-    (c_low, k_low), (c_high, k_high) = low.tolist(), high.tolist()
-    c, k = mean.tolist()
-    return [[c_low, c_high], [k_low, k_high], list(combined(c - k, (c_low - k, c_high - k), (c - k_high, c - k_low)))]
+    bounds = np.array(binomial_bounds(mean * measured.worth, measured.worth, (1 - LEVEL) / 2))
+    ends = [tuple(end) for end in bounds.T.tolist()]
+    return [list(end) for end in (*ends, drop_interval(*mean.tolist(), *ends))]
 
 
 def _worst(bundle: Bundle, measured: Accuracies, i: int) -> dict[str, Any]:
-    """The class and group of lowest accuracy; the interval of the least true accuracy holds for all groups at once."""
-    n, accuracy = measured.photos, measured.by_class[:, :, i]
-    low, high = binomial_bounds(accuracy * n, n, (1 - LEVEL) / 2 / n.size)
-    y, g = np.unravel_index(accuracy.argmin(), accuracy.shape)
+    """The class and group of lowest accuracy."""
+    at, interval = worst_cell(measured.correct(i).ravel(), measured.photos.ravel())
+    y, g = divmod(at, 2)
     return {
-        "class": int(y),
+        "class": y,
         "name": bundle.names[y],
         "group": GROUPS[g],
-        "photos": int(n[y, g]),
-        "accuracy": float(accuracy[y, g]),
-        "interval": [float(low.min()), float(high.min())],
+        "photos": int(measured.photos[y, g]),
+        "accuracy": float(measured.by_class[y, g, i]),
+        "interval": interval,
     }
 
 

@@ -1,7 +1,7 @@
 """Comparison of results: lines of families, effective robustness, pairs of models.
 
-A result is our own evaluation, a published row or a synthetic learner; all are rows of one schema. A family of three
-models or more has a line. Every model is compared with the line of one reference family.
+A result is the predictions of an evaluated model or a published row. A family of three models or more has a line.
+Every model is compared with the line of one reference family.
 """
 
 import json
@@ -24,12 +24,12 @@ from experiments.counteranimal.metrics import (
     photo_bounds,
 )
 from experiments.counteranimal.predictions import LARGEST, read_predictions
-from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY, summary_row
+from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled
-from experiments.errors import RequestError, unknown
+from experiments.errors import RequestError, checked_seed, unknown
 from experiments.inference import LEVEL, bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, published_classes, published_rows
-from experiments.results import Row, row_of
+from experiments.results import Row
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
@@ -55,8 +55,7 @@ class Result:
 def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[Result]:
     """The distinct results that `specs` name; equal model names get their source appended.
 
-    A spec is a folder from evaluate or score, or a JSON file from these or from simulate/train/predict. It may also be
-    "published" (all rows of the protocol) or "published:NAME" (one row).
+    A spec is a folder of evaluate or score, "published" (all rows of the protocol) or "published:NAME" (one row).
     """
     distinct: dict[tuple, Result] = {}
     for result in (result for spec in specs for result in _results(spec, mean, labels, prompt)):
@@ -84,7 +83,7 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
 def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     if spec.split(":")[0] == "published":
         return _published(spec, mean, labels, prompt)
-    return [result for file in _files(Path(spec)) for result in _from_file(file, mean)]
+    return [_own_result(folder, mean) for folder in _folders(Path(spec))]
 
 
 def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
@@ -109,69 +108,46 @@ def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     photos = np.array([c.photos for c in published_classes()])
     accuracy = np.array([figures[i] for i in index])
     counts = Counts(index, photos, np.rint(accuracy * photos).astype(np.int64))
-    return [Result(replace(row, **{f"interval_{k}": ends for k, ends in intervals(counts, mean).items()}), counts)]
+    return [Result(_with_intervals(row, counts, seed=0), counts)]
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+def _folders(path: Path) -> list[Path]:
+    """A folder may hold one model's result and, from another run, subfolders of several models."""
+    folders = [file.parent for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
+    if not folders and path.is_dir():
+        raise RequestError(f"{str(path)!r} holds no {SUMMARY}; name a folder that evaluate or score wrote")
+    if not folders:
         written = sorted(str(file.parent) for file in Path().glob(f"*/{SUMMARY}"))
         raise unknown("result", str(path), ["published", *written])
-    # A folder may hold one model's result and, from another run, subfolders of several models.
-    files = [file for file in (path / SUMMARY, *sorted(path.glob(f"*/{SUMMARY}"))) if file.is_file()]
-    files = files or [file for file in [path / "result.json"] if file.is_file()]
-    if not files:
-        raise RequestError(f"{str(path)!r} holds no {SUMMARY} or result.json; name a folder that evaluate wrote")
-    return files
+    return folders
 
 
-def _from_file(file: Path, mean: Mean) -> list[Result]:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8-sig"))
-        json.dumps([document, str(file)], allow_nan=False, ensure_ascii=False).encode()  # as they will be written
-        return [_result(entry, file, mean) for entry in (document if isinstance(document, list) else [document])]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise RequestError(
-            f"{str(file)!r} is not a result of evaluate, score, simulate, train or predict ({error})"
-        ) from error
-
-
-def _result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
-    if mean in entry:
-        return _own_result(entry, file, mean)
-    if "learner" not in entry and "loss" not in entry:
-        return Result(row_of(entry))
-    learner = entry.get("learner") or entry["loss"]
-    name = f"{learner} ({entry.get('prompt') or 'no prompt'})"
-    ends = {f"interval_{key}": interval for key, interval in (entry.get("interval95") or {}).items()}
-    own = {"model": name, "family": "synthetic", "learner": learner, "source": str(file)}
-    return Result(row_of({**entry, **own, **ends}))
-
-
-def _own_result(entry: dict[str, Any], file: Path, mean: Mean) -> Result:
-    """A result of evaluate or score, with counts from predictions.csv beside it if both give the same accuracies.
-
-    A predictions.csv beside a JSON list or a renamed copy may belong to another model.
-    """
-    if "common" not in entry[mean]:
-        raise RequestError(
-            f"{str(file)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
-        )
-    own = entry.get("class_names_digest") if entry.get("labels") == "own" or entry.get("classes") else None
-    row = replace(summary_row(entry, mean), source=str(file.parent))
-    result = Result(row, vocabulary=own or Result.vocabulary)
-    path = file.parent / PREDICTIONS
-    if not path.is_file():
-        return result
-    predictions = read_predictions(path, LARGEST)
+def _own_result(folder: Path, mean: Mean) -> Result:
+    """A model's result: its name and settings from the summary, every number from its predictions."""
+    predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
-    accuracies = group_accuracies(counts, mean) if len(counts.complete.index) else np.full(2, np.nan)
-    if np.allclose(accuracies, (row.common, row.counter), rtol=0, atol=1e-9):
-        return replace(result, classes=counts)
-    if file.name == SUMMARY:
-        raise RequestError(f"{str(path)!r} does not give the accuracies of the {SUMMARY} beside it; evaluate again")
-    return result
+    if not (predictions.grouped and len(counts.complete.index)):
+        raise RequestError(
+            f"{str(folder)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
+        )
+    common, counter = group_accuracies(counts, mean).tolist()
+    n_common, n_counter = counts.complete.photos.sum(axis=0).tolist()
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8-sig"))
+        json.dumps([summary, str(folder)], ensure_ascii=False).encode()  # as they will be written
+        words = {"prompt": summary.get("prompts"), "labels": summary.get("labels"), "mean": mean}
+        photos = {"n_common": n_common, "n_counter": n_counter}
+        row = Row(str(folder), summary["model"], summary["family"], common, counter, **words, **photos)
+        seed = checked_seed(summary["seed"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})") from error
+    own = summary.get("labels") == "own" or summary.get("classes")
+    vocabulary = str(summary.get("class_names_digest")) if own else Result.vocabulary
+    return Result(_with_intervals(row, counts, seed), counts, vocabulary)
+
+
+def _with_intervals(row: Row, counts: Counts, seed: int) -> Row:
+    return replace(row, **{f"interval_{name}": ends for name, ends in intervals(counts, row.mean, seed).items()})
 
 
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
@@ -276,27 +252,25 @@ def _robustness(result: Result, reference: Reference, seed: int) -> dict[str, An
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
-    """The interval of a model's effective robustness over a fixed line; None without class counts and intervals.
+    """The interval of a model's effective robustness over a fixed line; None without counts of several classes.
 
-    Without class counts the intervals of both accuracies are combined as if independent, which is wider.
+    It is a bootstrap interval over classes, nowhere narrower than that of independent photos.
     """
     row, classes = result.row, result.classes
+    if classes is None or len(classes.complete.index) < 2:
+        return None
 
     def expected(common: np.ndarray) -> np.ndarray:
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
 
-    def independent(common: Span, counter: Span) -> Span:
-        above = row.counter - expected(np.array(common))
-        at_line = row.counter - value
-        return combined(value, (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line))
-
-    if classes is not None and len(classes.complete.index) > 1:
-        drawn = drawn_accuracies(classes, row.mean or "macro", seed, REPLICATES)
-        above = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(classes.complete.index))
-        return hull(above, independent(*photo_bounds(classes, row.mean or "macro")))
-    if row.interval_common is None or row.interval_counter is None:
-        return None
-    return independent(row.interval_common, row.interval_counter)
+    drawn = drawn_accuracies(classes, row.mean or "macro", seed, REPLICATES)
+    over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(classes.complete.index))
+    common, counter = photo_bounds(classes, row.mean or "macro")
+    above, at_line = row.counter - expected(np.array(common)), row.counter - value
+    over_photos = combined(
+        value, (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
+    )
+    return hull(over_classes, over_photos)
 
 
 def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
 from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RequestError, RunError
-from experiments.progress import counting
+from simulator.progress import counting
 
 TEXT_BATCH = 256  # texts per forward pass
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong

@@ -52,6 +52,10 @@ class Accuracies:
     def worth(self) -> Float[np.ndarray, " 2"]:
         return worth(self.photos)
 
+    def correct(self, i: int) -> Int[np.ndarray, "C 2"]:
+        """Right answers of head i."""
+        return np.rint(self.by_class[:, :, i] * self.photos).astype(int)
+
     def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
         """The standard error of head i's lead over head j, with one more lead and one more lag than were seen.
 
@@ -82,6 +86,12 @@ def accuracies(
             within = (answers.T @ answers).astype(float) / n - np.outer(mean, mean)
             covariance[g, :, g, :] += within / (n - 1) / C**2
     return Accuracies(photos, by_class, covariance)
+
+
+def place(mean: Float[np.ndarray, "2 H"], traced: Int[np.ndarray, " J"], i: int) -> tuple[float, float]:
+    """(p', r) of head i against the hull of the traced heads, for these exact accuracies."""
+    regret = _hull(mean[:, traced] - mean[:, [i]]).max(axis=1)
+    return float(_lowest(regret[None])[0]), max(float(regret.min()), 0.0)
 
 
 class Place(NamedTuple):
@@ -128,9 +138,9 @@ def _place(
 ) -> Place:
     lead = _hull(mean[:, traced] - mean[:, [i]])
     s, q = _lead_errors(covariance, traced, i), SIMULTANEOUS
-    regret, best = lead.max(axis=1), lead.argmax(axis=1)
-    p, r = float(_lowest(regret[None])[0]), max(float(regret.min()), 0.0)
-    least = float((regret - q * s[np.arange(len(best)), best]).min())
+    p, r = place(mean, traced, i)
+    best = lead.argmax(axis=1)[:, None]
+    least = float(np.take_along_axis(lead - q * s, best, axis=1).min())
     most = float((lead + q * s).max(axis=1).min())
     places = _lowest(hulls - np.outer(drawn[:, 0], WEIGHTS) - np.outer(drawn[:, 1], 1 - WEIGHTS))
     low, high = np.quantile(places, [TAIL, 1 - TAIL]).tolist()

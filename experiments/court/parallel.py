@@ -14,9 +14,9 @@ from experiments.court.registry import AnyClaim, all_claims, select, try_claim
 from experiments.court.trained import stored_verdicts
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
-from experiments.progress import track
 from experiments.runtime import one_thread_each
 from experiments.verdict import REFUSED, Verdict, words_of
+from simulator.progress import track
 from simulator.signals import block_signals
 from theory.claims import trained
 

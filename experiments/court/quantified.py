@@ -1,13 +1,14 @@
 """Claims that hold somewhere, or on average, rather than in every world of their domain.
 
-Both use one set of worlds, drawn evenly over the domain's axes, each on its own scale. The set depends on the seed and
-on the number of axes alone, so that readings of one sentence are compared on the same worlds.
+Both use the worlds from which the search for a worst point starts (`worst_point.drawn`). So all readings of one
+sentence are tried at the same worlds, which are drawn evenly over the domain's axes, each on its own scale.
 
 somewhere   supported if, at the world of the set where the closed form has most slack, new data show that the claim
             holds by more than tau ("=": to within tau); else undecided, because no set of worlds shows that a claim
             holds nowhere
-on average  about the mean of the quantity over the domain, by the closed form: supported if its violation is bounded
-            below tau, contradicted if above; the interval is about which worlds were drawn
+on average  about the mean of the quantity over the worlds of the domain where it has a value, by the closed form:
+            supported if its violation is bounded below tau, contradicted if above; the interval is about which worlds
+            were drawn
 
 A decision is wrong with probability alpha/2 at most.
 """
@@ -19,15 +20,14 @@ import numpy as np
 from experiments.court.decision import POWER, Decision, Ruling
 from experiments.court.domain import cannot_be_judged, inside, points_at, row, single, true_violation
 from experiments.court.measurement import Evidence, gather, plan_at, support_of
-from experiments.court.worst_point import KEPT, Worst, corners, roundest
+from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
-from simulator.streams import numpy_stream
-from theory.claims.claim import Claim
+from theory.claims.claim import STANDINGS, Claim
 from theory.learners.base import attempt
 
-WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
+WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas, or a world's ideal curve is needed
 CLOSED_FORM = "closed form"
 
 
@@ -41,15 +41,16 @@ class Finding(NamedTuple):
     bounds: tuple[Bounds, ...] = ()
 
 
-def drawn(claim: Claim, seed: int) -> np.ndarray:
-    """Even points of the unit cube. Fewer points are the first of more."""
-    formulas = all(estimator_of(learner).exact for learner in claim.learners)
-    return numpy_stream(seed, "judge/worlds").random((WORLDS if formulas else SLOW_WORLDS, len(claim.axes)))
+def worlds_for(claim: Claim, seed: int) -> np.ndarray:
+    """Points of the unit cube."""
+    on_curve = claim.quantity in STANDINGS and claim.family is None
+    slow = on_curve or not all(estimator_of(learner).exact for learner in claim.learners)
+    return drawn(len(claim.axes), SLOW_WORLDS if slow else WORLDS, seed)
 
 
 def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
     """Measure where the closed form has most slack."""
-    points = points_at(claim, np.concatenate([corners(len(claim.axes)), drawn(claim, seed)]))
+    points = points_at(claim, np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
     v = true_violation(claim, points)
     if not np.isfinite(v).any():
         raise cannot_be_judged(claim, f"{claim.quantity} minus its prediction is defined at none of {v.size} points")
@@ -75,20 +76,21 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
 
 def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     """The mean over the domain, estimated from the drawn worlds by the closed form."""
-    unit = drawn(claim, seed)
+    unit = worlds_for(claim, seed)
     points, worlds = points_at(claim, unit), claim.worlds(unit)
     values, bound = attempt(lambda w: np.asarray(claim.truth(w)), worlds)[0], np.unique(claim.prediction(worlds))
     support = support_of(claim)
     if support is None or len(bound) > 1:
         raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")
-    if not (np.isfinite(values).all() and np.all(inside(claim, points))):
-        raise cannot_be_judged(claim, f"{claim.quantity} is not defined in every world of its domain")
-    sample = Sample(np.clip(values, *support), support=support)
+    defined = np.isfinite(values)
+    if not defined.any() or not np.all(inside(claim, points)):
+        raise cannot_be_judged(claim, f"{claim.quantity} is not defined in the worlds of its domain")
+    sample = Sample(np.clip(values[defined], *support), support=support)
     shown = Evidence({}, sample, claim.n, CLOSED_FORM, float(bound[0]), True, None, claim.relation)
     low, high = shown.bounds(alpha / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
-    searched = Worst({}, mean, len(unit), 0)
-    where = f"over {len(unit)} worlds the violation is {mean:.4g} on average, and over the domain between"
+    searched = Worst({}, mean, len(unit), int((~defined).sum()))
+    where = f"over {defined.sum()} worlds the violation is {mean:.4g} on average, and over the domain between"
     word: Decision = "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
     against = shown if word == "contradicted" else None
     return Finding(

@@ -22,11 +22,10 @@ import numpy as np
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
-from experiments.lab.training import train
-from experiments.progress import tell
 from experiments.provenance import provenance
 from experiments.verdict import Verdict, words_of
 from simulator.accuracy import Accuracy
+from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World, Worlds
 from theory.claims.trained import Case, TrainedClaim
@@ -77,7 +76,8 @@ def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str
 
 def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
     """Train one ensemble; its document has one row per prompt and group, with measured and predicted accuracy."""
-    from simulator.towers.evaluation import default_prompts  # start-up time
+    from experiments.lab.training import train  # start-up time: loads torch
+    from simulator.towers.evaluation import default_prompts
 
     recipe = Recipe(**case.recipe)
     # Default prompts are always evaluated, so claims that differ only in them share one training.
@@ -100,6 +100,8 @@ def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
         predicted = dict(zip(GROUPS, predictions.get(prompt, ()), strict=False))
         measured = document["prompts"][str(prompt or "none")]
         for group in predicted or measured["interval95"]:
+            if group not in measured["replicates"][0]:  # a table without such a group
+                continue
             rows.append(
                 {
                     "prompt": prompt,

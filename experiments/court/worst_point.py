@@ -26,6 +26,7 @@ from experiments.court.domain import (
 )
 from experiments.court.measurement import pilot_violation, pilot_violations
 from experiments.estimators import estimator_of
+from simulator.streams import numpy_stream
 from simulator.world import Worlds
 from theory.accuracy import binary_scores
 from theory.claims.claim import SINGLE, STANDINGS, Claim
@@ -36,8 +37,8 @@ from theory.learners.base import UNDEFINED
 # CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
-PLACED = 128  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
-SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
+PLACED = 128  # for a table, or if the quantity is a place on a curve: half a millisecond per world
+SAMPLED = 32  # for a table or for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
@@ -61,6 +62,14 @@ class Worst(NamedTuple):
 def corners(dimension: int) -> np.ndarray:
     """All corners of the unit cube, (2^dimension, dimension)."""
     return np.array(np.meshgrid(*[[0.0, 1.0]] * dimension)).reshape(dimension, 2**dimension).T
+
+
+def drawn(dimension: int, count: int, seed: int) -> np.ndarray:
+    """Independent even points of the unit cube; fewer points are the first of more.
+
+    They depend on no more than this, so that all readings of one sentence are tried at the same worlds.
+    """
+    return numpy_stream(seed, "judge/worlds").random((count, dimension))
 
 
 def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
@@ -110,12 +119,12 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 def _effort(claim: Claim) -> int:
     """Number of Sobol points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
-    estimators = [estimator_of(learner) for learner in claim.learners]
-    if "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2:
-        return SAMPLED if any(a.exact is None for a in estimators) else QUADRATURE
+    formulas = all(estimator_of(learner).exact for learner in claim.learners)
+    if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
+        return (PLACED if claim.table else QUADRATURE) if formulas else SAMPLED
     if claim.quantity in STANDINGS:
         return PLACED
-    return QUADRATURE if any(a.images for a in estimators) else CLOSED
+    return CLOSED if formulas else QUADRATURE
 
 
 def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
@@ -133,7 +142,7 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
         spent += len(unit)
         return np.asarray(probit_violation(claim, claim.worlds(unit)), float)
 
-    starts = np.concatenate([corners(d), sobol(d, effort, seed)])
+    starts = np.concatenate([corners(d), drawn(d, effort, seed)])
     first = violation(starts)
     candidates = [starts]
     if np.isfinite(first).any():
@@ -151,6 +160,7 @@ def probit_violation(claim: Claim, worlds: Worlds) -> np.ndarray | None:
     """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
     bound_of_one = claim.against is None and claim.quantity in SINGLE and claim.relation in (">=", "<=")
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
+    binary = binary and worlds.table is None
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP) or not binary:
         return None
     z = binary_scores(claim.subject.direction(worlds), worlds)

@@ -11,8 +11,8 @@ from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
-from experiments.progress import track
-from simulator.accuracy import Accuracy, in_words
+from simulator.accuracy import GROUPS, Accuracy, in_words
+from simulator.progress import track
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
@@ -21,7 +21,7 @@ from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_
 from theory.learners import InfoNCE
 from theory.learners.base import UNDEFINED, Learner
 
-GROUPS = ("common", "counter", "balanced", "drop")
+NUMBERS = ("balanced", "drop")  # that follow from the groups
 PLACE = ("equivalent_correlation", "shortfall")
 MANY_PAIRS = 1e6  # a training set of this size leaves `uncovered_share` unseen
 MOST_REPLICATES = 10**7
@@ -33,7 +33,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     given = Setting(world, learner)
     law = known_law(mitigate, given)
     accuracy = population(law)
-    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval[:2]]
+    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval.ends]
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
@@ -41,7 +41,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **numbers,
         "reliance": _reliance(law),
         "uncovered_share": _uncovered(law),
-        "interval95": ends and {**dict(zip(GROUPS[:2], ends, strict=True)), **intervals},
+        "interval95": ends and {**{g: x for g, x in zip(GROUPS, ends, strict=False) if x[0] == x[0]}, **intervals},
     }
 
 
@@ -50,7 +50,7 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
 
     None where the world has no ideal curve, or the accuracies do not determine the correlation.
     """
-    if world.views is not None or world.classes > MOST_CLASSES:
+    if world.views is not None or max(world.classes, world.background_count) > MOST_CLASSES:
         return dict.fromkeys(PLACE), {}
     found = place()
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
@@ -129,65 +129,75 @@ def simulate(
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    method, numbers = _checked_method(setting, method), n * replicates * (world.dim_image + world.dim_text)
+    if estimator_of(setting.learner).fit is None:
+        known = ", ".join(trainable())
+        raise RequestError(f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known}")
+    why = unable(setting, "exact")
+    if method == "exact" and why:
+        raise RequestError(f"{why}; the nearest choice is direct")
+    method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
     if method == "direct" and numbers > LARGEST_DRAW:
-        exact = "--method exact, which costs the same for any n, or " if has_exact_law(learner, world) else ""
+        exact = "" if why else "--method exact, which costs the same for any n, or "
         raise RequestError(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
             f"use {exact}fewer pairs or replicates"
         )
     accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
-    common, counter = accuracy.mean(axis=0)
     numbers, intervals = placed(world, lambda: equivalent_of_draws(world, accuracy))
     return {
         **_who(learner, mitigate, setting),
         "n": n,
         "method": method,
         "seed": seed,
-        **in_groups(Accuracy(common, counter)),
+        **in_groups(Accuracy.of(accuracy.mean(axis=0))),
         **numbers,
-        "replicates": [{"common": float(a), "counter": float(b)} for a, b in accuracy],
-        "interval95": {**{g: interval95(accuracy[:, i]) for i, g in enumerate(GROUPS[:2])}, **intervals},
+        "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
+        "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
         "predicted": predicted(setting),
     }
 
 
-def _checked_method(setting: Setting, method: str | None) -> str:
-    world, learner, sampler = setting.world, setting.learner, setting.sampler
-    if estimator_of(learner).fit is None:
-        raise RequestError(f"--learner = {learner.name} is not fitted to pairs; choose from {', '.join(trainable())}")
-    lawful = has_exact_law(learner, world) and sampler == "drawn"
-    if method == "exact" and not lawful:
-        where = "in worlds of this shape" if estimator_of(learner).exact else "at all"
-        what = f"learner {learner.name!r} {where}" if sampler == "drawn" else f"{sampler} pairs"
-        raise RequestError(f"no exact law is known for {what}; the nearest choice is direct")
-    return method or ("exact" if lawful else "direct")
+def unable(setting: Setting, method: str) -> str | None:
+    """Why a learner cannot be measured at finitely many pairs by a method of `simulate`; None if it can."""
+    learner = setting.learner
+    estimator = estimator_of(learner)
+    if not setting.fitted:
+        return "this mitigation cannot be fitted to drawn pairs"
+    if method == "direct":
+        return None if estimator.fit else f"{learner.name} is not fitted to pairs"
+    if setting.sampler != "drawn":
+        return f"the exact law of {setting.sampler} pairs is not known"
+    if not has_exact_law(learner, setting.world):
+        where = "in worlds of this shape" if estimator.exact else "at all"
+        return f"the exact law of {learner.name} given n pairs is not known {where}"
+    return None
 
 
 def trainings(
-    world: World, learner: Learner, n: int, count: int, method: str, seed: int, sampler: str = "drawn"
+    setting: Setting, n: int, count: int, method: str, seed: int
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    method: "exact" or "direct", see `simulate`; sampler: how drawn pairs are resampled. Raises SeparabilityError
-    if drawn pairs have no solution, ValueError for other requests without one.
+    method: "exact" or "direct", see `simulate`. Raises SeparabilityError if drawn pairs have no solution, ValueError
+    for other requests without one.
     """
     from experiments.finite_samples import learned_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
-    mixture = world.mixture()
+    world, mixture = setting.world, setting.world.mixture()
     route = "exact law" if method == "exact" else "drawn pairs"
-    for i, critic in enumerate(learned_critics(world, learner, n, count, seed, "simulate", route, sampler)):
+    critics = learned_critics(world, setting.learner, n, count, seed, "simulate", route, setting.sampler)
+    for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
-        yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world.classes)
+        yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world)
 
 
 def _accuracies(setting: Setting, n, count, method, seed):
     from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
-        for accuracy, _ in trainings(setting.world, setting.learner, n, count, method, seed, setting.sampler):
+        for accuracy, _ in trainings(setting, n, count, method, seed):
             yield accuracy
     except SeparabilityError as error:
         raise RunError(str(error)) from None
@@ -195,5 +205,15 @@ def _accuracies(setting: Setting, n, count, method, seed):
         raise RequestError(str(error)) from None
 
 
-def in_groups(accuracy: Accuracy) -> dict[str, float]:
-    return {name: float(in_words(name, accuracy)) for name in GROUPS}
+def in_groups(accuracy: Accuracy) -> dict[str, float | None]:
+    """The groups and NUMBERS; None where a table has no such group."""
+    groups = zip(GROUPS, accuracy, strict=False)
+    return {name: _known(x) for name, x in (*groups, *((name, in_words(name, accuracy)) for name in NUMBERS))}
+
+
+def _interval(values: Float[np.ndarray, " R"]) -> list[float] | None:
+    return None if np.isnan(values).any() else interval95(values)
+
+
+def _known(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)

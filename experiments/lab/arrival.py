@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments.errors import RequestError
 from experiments.inference import interval95
+from simulator.accuracy import GROUPS
 from simulator.towers.recipe import Recipe
 
-GROUPS = ("common", "counter")
 LEAST_UNTIL = 0.002  # twice the error of a difference of two evaluations with `--until`
 
 Change = list[float | None]  # mean, low, high; the ends are None for one model
@@ -40,7 +40,11 @@ def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | Non
     last = trace[-1]
     finite = [loss is not None for loss in last["loss"]]
     return {
-        prompt: {group: _change(np.subtract(now[group], half["prompts"][prompt][group])[finite]) for group in GROUPS}
+        prompt: {
+            group: _change(np.subtract(now[group], half["prompts"][prompt][group])[finite])
+            for group in GROUPS
+            if group in now
+        }
         for prompt, now in last["prompts"].items()
     }
 

@@ -3,11 +3,12 @@
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
     NAME=LOW:HIGH:COUNT:one-minus   1 - x logarithmic, both ends below 1
-    NAME=V1,V2,V3                   listed
+    NAME=V1,V2,V3                   listed; a value of table is the text of a named table (`simulator.tables`)
 
 Hyphens equal underscores in a name. Whole-number fields are rounded on logarithmic axes only.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from experiments.lab.config import refusal
 from simulator import quantities as q
 from simulator.naming import suggestion
 from simulator.quantities import Quantity
+from simulator.tables import named
 from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World
 
@@ -31,7 +33,8 @@ SCALES = ("linear", "log", "one-minus")
 _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
-_FIELDS = {**{name: hint for name, hint in _RECIPE.items() if name != "loss"}, **_WORLD, "mitigation": str}
+_FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | {"mitigation": str, "table": str}
+_COMMA = re.compile(r",(?![^(]*\))")  # not inside the brackets of a table
 
 Value = float | int | str
 
@@ -53,6 +56,8 @@ class Axis:
             return q.quantity_of(_WORLD[self.name])
         if self.name == "mitigation":
             return Quantity(r"\mathrm{mitigation}", "mitigation of the background", "")
+        if self.name == "table":
+            return Quantity(r"\mathrm{table}", "joint probabilities of classes and backgrounds", "")
         word = self.name.replace("_", r"\ ")
         return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[self.name].description or self.name, "")
 
@@ -79,7 +84,7 @@ def axis(name: str, values: Any) -> Axis:
     elif isinstance(values, str) and ":" in values:
         values, scale = _spread(field, values)
     elif isinstance(values, str):
-        values = [_value(field, word.strip()) for word in values.split(",")] if values else []
+        values = [_value(field, word.strip()) for word in _COMMA.split(values)] if values else []
     values = np.asarray(values).tolist() if isinstance(values, np.ndarray | np.generic) else values
     values = list(values) if isinstance(values, Sequence) else [values]
     if not 1 <= len(values) <= LONGEST:
@@ -144,6 +149,16 @@ def _kind(field: str) -> Any:
     return annotation
 
 
+def _named_table(value: Any) -> str:
+    if not isinstance(value, str):
+        raise RequestError(f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'")
+    try:
+        named(value)
+    except ValueError as error:
+        raise RequestError(f"axis table: {error}") from None
+    return value.strip()
+
+
 def _checked(field: str, values: Sequence[Any]) -> list[Value]:
     kind = _kind(field)
     for value in values:
@@ -151,6 +166,8 @@ def _checked(field: str, values: Sequence[Any]) -> list[Value]:
             raise RequestError(f"axis {field}: {value!r} is not a number")
         if field == "mitigation" and value not in mitigations.names():
             raise unknown("mitigation", str(value), mitigations.names())
+    if field == "table":
+        return [_named_table(value) for value in values]
     if kind is int:
         values = [int(value) if value == value // 1 else value for value in values]
     try:

@@ -8,16 +8,16 @@ differences between neighbouring cells scatter less than the values.
 from time import perf_counter
 
 import numpy as np
-from jaxtyping import Float
 from scipy.special import stdtrit
 
+from experiments.errors import RequestError
 from experiments.inference import FRACTION, LEVEL, REALS
-from experiments.lab.answers import trainings
+from experiments.lab.answers import trainings, unable
 from experiments.lab.planning import Plan, Region, places
 from experiments.lab.routes.theory import predict_cells
-from experiments.lab.routes.towers import train_cells
 from experiments.lab.schema import Block, quantities
 from experiments.lab.spec import StudySpec
+from simulator.accuracy import GROUPS
 
 METHODS = {"exact": "exact", "drawn": "direct"}  # route -> method of `simulate`
 
@@ -31,6 +31,8 @@ def compute(planned: Plan, number: int) -> Block:
         tail = (r,) if len(study.measured) > 1 else ()
         for k in range(len(study.learners)):
             if route == "trained":
+                from experiments.lab.routes.towers import train_cells  # start-up time: loads torch
+
                 train_cells(study, region, k, block, tail)
             else:
                 _fit_cells(study, region, k, route, block, tail)
@@ -42,25 +44,20 @@ def compute(planned: Plan, number: int) -> Block:
 def _fit_cells(study: StudySpec, region: Region, k: int, route: str, block: Block, tail: tuple[int, ...]) -> None:
     """Fit learner k to n pairs at each place, by the exact law of the fit or on drawn pairs."""
     for place, offset in places(region):
-        why = study.unable(k, route, place)
         for slot, prompt in study.slots(k):
             at, began = (*offset, k, slot, *tail), perf_counter()
-            if why is not None:
-                block.refuse(at, why)
-                continue
             try:
-                block.measure(at, _fitted(study, k, place, prompt, route), perf_counter() - began)
-            except (ValueError, ArithmeticError) as error:  # for example, separable pairs
+                # With the first prompt: a prompt that the learner does not have is another reason, found below.
+                if why := unable(study.setting(k, place, None, towers=False), METHODS[route]):
+                    raise RequestError(why)
+                setting = study.setting(k, place, prompt, towers=False)
+                n, seed = study.n_at(place), study.seed_at(place)
+                parts = trainings(setting, n, study.replicates, METHODS[route], seed)
+                accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
+                values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
+                block.measure(at, values, perf_counter() - began)
+            except (RequestError, ValueError, ArithmeticError) as error:  # for example, separable pairs
                 block.refuse(at, str(error))
-
-
-def _fitted(
-    study: StudySpec, k: int, place: tuple[int, ...], prompt: str | None, route: str
-) -> dict[str, Float[np.ndarray, " R"]]:
-    setting, n, seed = study.setting(k, place, prompt, towers=False), study.n_at(place), study.seed_at(place)
-    parts = trainings(setting.world, setting.learner, n, study.replicates, METHODS[route], seed, setting.sampler)
-    accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return {"common": accuracies[:, 0], "counter": accuracies[:, 1], "reliance": reliances}
 
 
 def _summarise(arrays: dict[str, np.ndarray], name: str) -> None:

@@ -19,9 +19,9 @@ from jaxtyping import Float
 
 from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
-from experiments.lab.answers import GROUPS, PLACE, in_groups, placed, predicted, predicted_by
+from experiments.lab.answers import NUMBERS, PLACE, in_groups, placed, predicted, predicted_by
 from experiments.lab.setting import Setting
-from simulator.accuracy import Accuracy
+from simulator.accuracy import GROUPS, Accuracy
 from simulator.prompts import LINEAR
 from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
@@ -33,7 +33,7 @@ from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
 from simulator.world import World, Worlds
 from theory.coverage import unseen
-from theory.ideal_curve import equivalent_of_draws
+from theory.ideal_curve import Equivalent, equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, named
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
@@ -86,12 +86,15 @@ def result(
         replicates = evaluation.accuracies(ensemble, weights, name, trial)
         own = replace(setting, prompt=name)
         prompts[name] = {
+            **_beside(own, int(state.step)),
             **_measured(world, replicates, going),
             "reliance": _finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
             "predicted": predicted(own),
-            **_beside(own, int(state.step)),
         }
     top = prompts[prompt]
+    numbers = dict.fromkeys(
+        (*GROUPS[:2], *NUMBERS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted")
+    )
     return {
         "world": world.model_dump(),
         "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
@@ -101,7 +104,7 @@ def result(
         "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
-        **{name: top[name] for name in (*GROUPS, *PLACE, *top["interval95"], "replicates", "interval95", "predicted")},
+        **{name: top[name] for name in numbers},
         "prompts": {str(name or "none"): value for name, value in prompts.items()},
         "bridge": bridge(ensemble, weights),
         "diverged": [{"model": int(k), "step": int(diverged[k])} for k in np.flatnonzero(~going)],
@@ -112,10 +115,14 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
-    draws = np.stack([replicates[group][:, going] for group in GROUPS[:2]], axis=2)  # (R, E, 2)
-    numbers, intervals = placed(world, lambda: equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1)))
+
+    def place() -> Equivalent:
+        draws = np.stack([replicates[group][:, going] for group in GROUPS[:2]], axis=2)  # (R, E, 2)
+        return equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1))
+
+    numbers, intervals = placed(world, place)
     return {
-        **in_groups(Accuracy(mean["common"], mean["counter"])),
+        **in_groups(Accuracy(mean["common"], mean.get("counter", np.nan), unseen=mean.get("unseen"))),
         **mean,
         **numbers,
         "replicates": [{group: float(values[k]) for group, values in accuracy.items()} for k in range(len(going))],
@@ -138,9 +145,9 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
 def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
     """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
 
-    "unseen": shares of images that resemble no pair of the run, so that towers cannot learn their score; None if
-    the law has another world than the pairs. "covariances": accuracies of the Gaussian PMI, which towers approach
-    first; None unless the prompt is a single caption.
+    "unseen": shares of images that resemble no pair of the run, so that towers cannot learn their score; None if the
+    law has another world than the pairs. (With a table "unseen" is the accuracy of that group.) "covariances":
+    accuracies of the Gaussian PMI, which towers approach first; None unless the prompt is a single caption.
     """
     law, recipe, shares, gaussian = setting.law(), setting.recipe, None, None
     if law is not None and setting.world.views is None and isinstance(law.learner, InfoNCE):
@@ -161,7 +168,7 @@ def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
     learner = recipe.objective.population_learner.get("linear")
     as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"
     K = world.classes
-    if world.views is None or not recipe.objective.heads or learner is None or not as_drawn:
+    if world.views is None or world.table is not None or not recipe.objective.heads or learner is None or not as_drawn:
         return None
     if len(world.views.tied_of(K)) < K:
         return None

@@ -7,24 +7,20 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import check_writable
-from experiments.lab import store
 from experiments.lab.blocks import compute
 from experiments.lab.planning import Execute, Plan, plan
 from experiments.lab.schema import Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
 from experiments.lab.stopping import keeping
 from experiments.lab.words import amount
-from experiments.progress import counting
 from experiments.runtime import free_bytes
-
-if TYPE_CHECKING:
-    import xarray as xr
+from simulator.progress import counting
 
 WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 
@@ -63,11 +59,13 @@ def run(
     planned: Plan | None = None,
     execute: Execute = map,
     report: Callable[[str], None] = lambda line: None,
-) -> "xr.Dataset":
+) -> xr.Dataset:
     """The Dataset of a study, kept in a store at `path` or computed in memory; `report` gets a line per finding."""
     planned = planned or plan(study)
     if path is None:
         return _in_memory(planned, execute)
+    from experiments.lab import store  # start-up time: loads zarr
+
     path = store.located(path)
     existed = store.begin(path, planned)
     done = store.finished(path, planned)
@@ -101,12 +99,12 @@ def check_memory(planned: Plan) -> None:
 
 
 def _finish(planned: Plan, path: "Path | str", number: int) -> None:
+    from experiments.lab import store  # start-up time: loads zarr
+
     store.write(path, planned, number, compute(planned, number))
 
 
-def _in_memory(planned: Plan, execute: Execute) -> "xr.Dataset":
-    import xarray as xr  # start-up time
-
+def _in_memory(planned: Plan, execute: Execute) -> xr.Dataset:
     check_memory(planned)
     study, length = planned.study, sizes(planned.study)
     declared, sentences = variables(study, planned.estimated), {}

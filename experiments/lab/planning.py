@@ -131,12 +131,13 @@ def _read_pictures(study: StudySpec) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.towers.views import views_of  # start-up time: loads torch
 
-    worlds = study.worlds().ravel()
-    most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
-    try:
-        views_of(most).inputs(most)
-    except ValueError as error:
-        raise RequestError(str(error)) from None
+    for one in study.tables:
+        worlds = one.worlds().ravel()
+        most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
+        try:
+            views_of(most).inputs(most)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
 
 
 def _sampled(study: StudySpec, k: int) -> bool:

@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
 from experiments.provenance import provenance
 from experiments.runtime import device_name
-
-if TYPE_CHECKING:
-    from simulator.towers.ensemble import Ensemble
-    from simulator.towers.training import State
+from simulator.towers import checkpoints
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.training import State
 
 RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
@@ -33,10 +35,8 @@ def specification_hash(specification: dict[str, Any]) -> str:
     return sha256(json.dumps(specification, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def begin(folder: Path, ensemble: "Ensemble") -> None:
+def begin(folder: Path, ensemble: Ensemble) -> None:
     """Create a run folder, unless it holds an unfinished run or one of another specification."""
-    from simulator.towers import checkpoints  # start-up time: loads torch
-
     output_folder(folder)
     wanted = checkpoints.specification(ensemble)
     if (folder / CHECKPOINT).exists():
@@ -58,13 +58,9 @@ def begin(folder: Path, ensemble: "Ensemble") -> None:
 
 @contextmanager
 def _sentences(file: Path) -> Iterator[None]:
-    from safetensors import SafetensorError  # start-up time
-
-    from simulator.towers.checkpoints import AnotherRun
-
     try:
         yield
-    except AnotherRun as error:
+    except checkpoints.AnotherRun as error:
         raise RequestError(f"{file} cannot be used: {error}") from None
     except FileNotFoundError:
         raise RequestError(f"{str(file.parent)!r} holds no {file.name}; start the run without --resume") from None
@@ -72,25 +68,19 @@ def _sentences(file: Path) -> Iterator[None]:
         raise RequestError(f"{file} is damaged: {error}") from None
 
 
-def save_checkpoint(folder: Path, state: "State", ensemble: "Ensemble", trace: list[dict[str, Any]]) -> None:
+def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, trace: list[dict[str, Any]]) -> None:
     """Replace the folder's trace and checkpoint, each atomically. The trace comes first, so that it never lags."""
-    from simulator.towers.checkpoints import save_state  # start-up time: loads torch
-
     write_json(folder / TRACE, trace)
-    write_atomically(folder / CHECKPOINT, lambda path: save_state(path, state, ensemble))
+    write_atomically(folder / CHECKPOINT, lambda path: checkpoints.save_state(path, state, ensemble))
 
 
-def load_checkpoint(folder: Path, ensemble: "Ensemble") -> tuple["State", list[dict[str, Any]]]:
-    from simulator.towers.checkpoints import load_state  # start-up time: loads torch
-
+def load_checkpoint(folder: Path, ensemble: Ensemble) -> tuple[State, list[dict[str, Any]]]:
     with _sentences(folder / CHECKPOINT):
-        state = load_state(folder / CHECKPOINT, ensemble)
+        state = checkpoints.load_state(folder / CHECKPOINT, ensemble)
         trace = json.loads((folder / TRACE).read_text(encoding="utf-8"))
         return state, [row for row in trace if row["step"] <= state.step]
 
 
 def save_weights(folder: Path, parameters: dict[str, Any]) -> None:
-    from safetensors.torch import save_file  # start-up time
-
     tensors = {name: value.contiguous() for name, value in parameters.items()}
     write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))

@@ -3,6 +3,7 @@
 Dimensions are the axes in order, then learner, prompt, route (if several routes measure) and replicate (if any does).
 
 common, counter, reliance            by theory, or measured: one value per replicate
+unseen                               likewise, if a table has cells that training never shows
 predicted_common, ...                by theory, if there are measurements
 rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
 common_se, ...                       standard error of the mean over replicates
@@ -18,23 +19,20 @@ everything but `seconds`.
 import json
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
+import xarray as xr
 
 from experiments.inference import LEVEL
 from experiments.lab.spec import StudySpec
 from experiments.provenance import provenance
-from simulator.accuracy import PIXEL_GROUPS
+from simulator.accuracy import GROUPS, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 FORMAT = 3
-GROUPS = ("common", "counter")
-QUANTITIES = (*GROUPS, "reliance")
+FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
 LOST = "unknown: a file of the store was lost"
 Index = tuple[int | slice, ...]  # of cells of a block
@@ -60,7 +58,9 @@ def sizes(study: StudySpec) -> dict[str, int]:
 
 
 def quantities(study: StudySpec) -> tuple[str, ...]:
-    return QUANTITIES if study.world.views is None else (*QUANTITIES, *PIXEL_GROUPS)
+    """The measured ones; theory has those of FORMULAS."""
+    names = FORMULAS if study.has_unseen else tuple(name for name in FORMULAS if name != "unseen")
+    return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
 def variables(study: StudySpec, estimated: bool) -> dict[str, Variable]:
@@ -68,15 +68,17 @@ def variables(study: StudySpec, estimated: bool) -> dict[str, Variable]:
     dims = tuple(sizes(study))
     cell = tuple(name for name in dims if name != "replicate")
     theory = tuple(name for name in cell if name != "route")
-    names = quantities(study) if study.measured else QUANTITIES
+    whole = quantities(study)
+    formulas = tuple(name for name in whole if name in FORMULAS)
+    names = whole if study.measured else formulas
     declared = {name: Variable(dims, "float64", _attrs(name)) for name in names}
     if study.measured:
-        for name in QUANTITIES:
+        for name in formulas:
             declared[f"predicted_{name}"] = Variable(theory, "float64", _attrs(name, "by theory, at n = infinity"))
         declared["predicted_undefined"] = _code(theory, "number by theory")
         words = "standard error of the mean over replicates"
         declared |= {f"{name}_se": Variable(cell, "float64", _attrs(name, words)) for name in names}
-    for name in names if study.measured else GROUPS if estimated else ():
+    for name in names if study.measured else formulas[:-1] if estimated else ():
         for end in ("low", "high"):
             words = f"{end} end of the interval{' of the mean' if study.measured else ''}"
             declared[f"{name}_{end}"] = Variable(cell, "float64", {**_attrs(name, words), "level": LEVEL})
@@ -148,9 +150,7 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: StudySpec) -> "xr.Dataset":
-    import xarray as xr  # start-up time
-
+def empty_table(study: StudySpec) -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = axis.quantity()
@@ -171,7 +171,7 @@ def empty_table(study: StudySpec) -> "xr.Dataset":
     return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
 
 
-def with_legend(table: "xr.Dataset", sentences: dict[int, str]) -> "xr.Dataset":
+def with_legend(table: xr.Dataset, sentences: dict[int, str]) -> xr.Dataset:
     """The Dataset with codes of reasons replaced by indices of a sorted legend; without reasons no number is read."""
     legend = [""]
     if sentences:

@@ -7,17 +7,18 @@ one), trained (towers). A learner is trained by the objective whose optimum it i
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.estimators import estimator_of, has_exact_law
 from experiments.lab.axes import Axis, of_recipe, of_world
 from experiments.lab.config import recipe_of, refusal, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
+from simulator.tables import named as named_table
 from simulator.world import World, Worlds
 from theory.learners import Learner, named, names
 
@@ -85,11 +86,16 @@ class StudySpec:
         return replace(learner, **given)
 
     def worlds(self, region: tuple[slice, ...] | None = None) -> Worlds:
-        """The worlds of a region, or of all places: a grid with length 1 along axes that do not vary it."""
-        varied = {}
+        """The worlds of a region, or of all places: a grid with length 1 along axes that do not vary it.
+
+        A grid has one table, the first of the region.
+        """
+        varied: dict[str, Any] = {}
         for i, axis in enumerate(self.axes):
-            if of_world(axis.name):
-                values = axis.values if region is None else axis.values[region[i]]
+            values = axis.values if region is None else axis.values[region[i]]
+            if axis.name == "table":
+                varied["table"] = named_table(values[0])
+            elif of_world(axis.name):
                 varied[axis.name] = np.array(values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
 
@@ -104,7 +110,26 @@ class StudySpec:
 
     def world_at(self, place: tuple[int, ...]) -> World:
         varied = {name: value for name, value in self.values_at(place).items() if of_world(name)}
-        return self.world.model_copy(update=varied)
+        table = self.values_at(place).get("table")
+        return (self.world if table is None else self.world.replace(table=named_table(table))).model_copy(update=varied)
+
+    @cached_property
+    def tables(self) -> tuple["StudySpec", ...]:
+        """The study at each value of the axis table; the study itself without such an axis."""
+        if "table" not in self.dims:
+            return (self,)
+        i = self.dims.index("table")
+        each = (
+            (*self.axes[:i], replace(self.axes[i], values=(value,)), *self.axes[i + 1 :])
+            for value in self.axes[i].values
+        )
+        return tuple(replace(self, axes=axes) for axes in each)
+
+    @cached_property
+    def has_unseen(self) -> bool:
+        """Whether a table has a cell that training never shows."""
+        tables = (one.worlds().table for one in self.tables)
+        return any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
 
     def recipe_at(self, place: tuple[int, ...], k: int) -> "Recipe":
         """The recipe that trains learner k at one place. Raises RequestError where its fields contradict each other."""
@@ -125,27 +150,6 @@ class StudySpec:
             embed_dim = self.values_at(place).get("embed_dim", dict(self.recipe).get("embed_dim"))
             plain = Setting(self.world_at(place) if worlds is None else worlds, self.learner(k, prompt, embed_dim))
         return mitigated(self.values_at(place).get("mitigation", NONE), plain)
-
-    def unable(self, k: int, route: str, place: tuple[int, ...]) -> str | None:
-        """Why a route cannot measure learner k at one place, in a sentence; None if it can."""
-        try:
-            setting = self.setting(k, place, None, route == "trained")
-        except RequestError as error:
-            return str(error)
-        if setting.learner is None:
-            return None
-        learner = setting.learner
-        estimator = estimator_of(learner)
-        if not setting.fitted:
-            return "this mitigation cannot be fitted to drawn pairs"
-        if route == "drawn":
-            return None if estimator.fit else f"{learner.name} is not fitted to pairs"
-        if setting.sampler != "drawn":
-            return f"the exact law of {setting.sampler} pairs is not known"
-        if not has_exact_law(learner, self.world_at(place)):
-            where = "in worlds of this shape" if estimator.exact else "at all"
-            return f"the exact law of {learner.name} given n pairs is not known {where}"
-        return None
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

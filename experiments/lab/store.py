@@ -6,7 +6,7 @@ block is computed again. Two processes that share a store write the same numbers
 chunk. The sentence behind each code of a reason is an attribute of a group under "reasons". While a study runs, nothing
 reads consolidated metadata; a finished store has them, for other programs.
 
-A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
+A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr). The module loads zarr.
 """
 
 import json
@@ -18,9 +18,14 @@ from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
 from socket import gethostname
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import fsspec
+import google_crc32c
 import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
@@ -29,10 +34,6 @@ from experiments.lab.schema import FORMAT, LOST, Block, empty_table, sizes, vari
 from experiments.lab.spec import StudySpec
 from experiments.provenance import versions
 from simulator.world import World
-
-if TYPE_CHECKING:
-    import xarray as xr
-    import zarr
 
 LAST = "seconds"  # its chunk marks a block as finished
 REASONS = "reasons"
@@ -93,8 +94,6 @@ def stands(path: Where) -> bool:
 
 
 def _files(path: Where, name: str = ""):
-    import fsspec  # start-up time
-
     try:
         system, root = fsspec.core.url_to_fs(str(located(path)))
     except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
@@ -103,9 +102,7 @@ def _files(path: Where, name: str = ""):
     return system, f"{root}/{name}"
 
 
-def _opened(path: Where, mode: str = "r") -> "zarr.Group":
-    import zarr  # start-up time
-
+def _opened(path: Where, mode: str = "r") -> zarr.Group:
     return zarr.open_group(str(located(path)), mode=mode, zarr_format=3, use_consolidated=False)
 
 
@@ -170,9 +167,6 @@ def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] |
 
 
 def _create(where: str, planned: Plan) -> None:
-    import zarr  # start-up time
-    from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
-
     # On random numbers, where only exponents repeat, this takes half the time of zstd's first level and a fifth less
     # space. zarr keeps Blosc from using threads, which would write its parts in the order in which they finish.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
@@ -202,8 +196,6 @@ def _create(where: str, planned: Plan) -> None:
 
 
 def write(path: Where, planned: Plan, number: int, block: Block) -> None:
-    import zarr  # start-up time
-
     if not stands(path):
         raise RequestError(
             f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
@@ -221,8 +213,6 @@ def write(path: Where, planned: Plan, number: int, block: Block) -> None:
 
 def consolidate(path: Where) -> None:
     """Copy the metadata of a finished store into its root, where `xarray.open_zarr` looks for them."""
-    import zarr  # start-up time
-
     system, meta = _files(path, META)
     with _readable(path):
         known = "consolidated_metadata" in json.loads(system.cat_file(meta))
@@ -246,8 +236,6 @@ def finished(path: Where, planned: Plan) -> np.ndarray:
 
 def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
     """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
-    import google_crc32c  # start-up time
-
     system, root = _files(path)
     axes = len(planned.study.axes)  # a chunk's name is the block's place along the axes, and 0 along all others
     ends = {name: [0] * (len(v.dims) - axes) for name, v in variables(planned.study, planned.estimated).items()}
@@ -260,10 +248,8 @@ def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int,
                 yield number, chunk
 
 
-def read(path: Where) -> "xr.Dataset":
+def read(path: Where) -> xr.Dataset:
     """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet."""
-    import xarray as xr  # start-up time
-
     with _readable(path):
         root = _opened(path)
         attributes = dict(root.attrs)

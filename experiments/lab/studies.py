@@ -13,7 +13,9 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import xarray as xr
 
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
@@ -26,12 +28,10 @@ from experiments.lab.words import amount
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, domain_of
+from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Learner, names
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
@@ -42,9 +42,22 @@ CELL_BYTES = 24  # at least: two accuracies and a reliance
 class Study(StudySpec):
     """A validated study; `study` makes one."""
 
+    def __repr__(self) -> str:
+        sizes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        learners, routes = ", ".join(self.labels), ", ".join(self.routes)
+        return one_line(self, axes=sizes, learners=learners, routes=routes, cells=self.cells)
+
+    def _repr_html_(self) -> str:
+        axes = (
+            (axis.name, f"{len(axis.values)} values from {axis.values[0]} to {axis.values[-1]}") for axis in self.axes
+        )
+        names = {name: ", ".join(getattr(self, name)) for name in ("prompts", "routes")}
+        rows = {"learners": ", ".join(self.labels), **names, "n": self.n, "replicates": self.replicates}
+        return html_table(f"Study of {self.cells:,} cells", ["", ""], (*axes, *rows.items(), ("world", self.world)))
+
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
-    ) -> "xr.Dataset":
+    ) -> xr.Dataset:
         """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
 
         Parameters
@@ -109,7 +122,8 @@ def study(
         least = amount(CELL_BYTES * request.cells)
         raise RequestError(f"this study has {request.cells:.2g} cells, whose numbers take {least} at least")
     try:
-        request.worlds()
+        for one in request.tables:
+            one.worlds()
     except ValueError as error:
         raise RequestError(str(error)) from None
     return request

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from experiments.lab.mitigations import NONE
-from experiments.lab.schema import CODED, GROUPS
+from experiments.lab.schema import CODED
 from experiments.lab.spec import StudySpec
 from experiments.published.tables import coloured_digits
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
+from simulator.accuracy import GROUPS
 
 ROWS, CELLS = 2**16, 2**22  # cells that are read from a store at a time, for a table and for ranges
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
@@ -24,11 +23,11 @@ GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 PRINTED = {"multicolored-mnist": coloured_digits}
 
 
-def columns(table: "xr.Dataset") -> list[str]:
+def columns(table: xr.Dataset) -> list[str]:
     return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
 
 
-def _parts(table: "xr.Dataset", cells: int) -> Iterator["xr.Dataset"]:
+def _parts(table: xr.Dataset, cells: int) -> Iterator[xr.Dataset]:
     """The table, cut along its first dimension into parts of about as many cells as are read from a store at a time."""
     first = table["seconds"].dims[0]
     step = max(1, int(cells * table.sizes[first] / max(1, table["common"].size)))
@@ -36,7 +35,7 @@ def _parts(table: "xr.Dataset", cells: int) -> Iterator["xr.Dataset"]:
         yield table.drop_vars("legend").isel({first: slice(start, start + step)}).load()
 
 
-def frames(table: "xr.Dataset") -> Iterator["pd.DataFrame"]:
+def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
     """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty."""
     dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
     legend = table["legend"].values.astype(object)
@@ -55,7 +54,7 @@ def _mean(values):
     return values.mean("replicate") if "replicate" in values.dims else values
 
 
-def rows(table: "xr.Dataset") -> Iterator[list[Any]]:
+def rows(table: xr.Dataset) -> Iterator[list[Any]]:
     for frame in frames(table):
         yield from frame.astype(object).where(frame.notna(), None).values.tolist()
 
@@ -67,7 +66,7 @@ def check_csv(path: Path) -> None:
     check_writable(path.parent, "sweep", [path.name], MARK)
 
 
-def write_csv(path: Path, table: "xr.Dataset") -> None:
+def write_csv(path: Path, table: xr.Dataset) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(temporary: Path) -> None:
@@ -78,7 +77,7 @@ def write_csv(path: Path, table: "xr.Dataset") -> None:
     write_atomically(path, write)
 
 
-def summary(study: StudySpec, table: "xr.Dataset", path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: StudySpec, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
     return {
         "study": study.document(),
@@ -102,19 +101,20 @@ def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]
                 yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
 
 
-def ranges(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+def ranges(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
     """Per series its cells, how many lack a number for each reason, and the range of its accuracies."""
-    legend, series, coded = table["legend"].values, list(_series(study)), [name for name in CODED if name in table]
+    legend, series = table["legend"].values, list(_series(study))
+    coded, groups = ([name for name in names if name in table] for names in (CODED, GROUPS))
     cells = [0] * len(series)
     counts = {name: np.zeros((len(series), len(legend)), int) for name in coded}
-    ends = {name: np.full((len(series), 2), [np.inf, -np.inf]) for name in GROUPS}
+    ends = {name: np.full((len(series), 2), [np.inf, -np.inf]) for name in groups}
     for part in _parts(table, CELLS):
         for i, (at, _) in enumerate(series):
             own = part.isel(at, missing_dims="ignore")
             cells[i] += int(np.sum(np.isfinite(own["seconds"].values) | (own["undefined"].values > 0)))
             for name in coded:
                 counts[name][i] += np.bincount(own[name].values.ravel(), minlength=len(legend))
-            for name in GROUPS:
+            for name in groups:
                 values = _mean(own[name]).values
                 low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # nan is left out
                 ends[name][i] = np.fmin(ends[name][i, 0], low), np.fmax(ends[name][i, 1], high)
@@ -127,13 +127,13 @@ def ranges(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
                 name: {str(legend[c]): int(counts[name][i, c]) for c in np.flatnonzero(counts[name][i, 1:]) + 1}
                 for name in coded
             },
-            **{name: ends[name][i].tolist() if np.isfinite(ends[name][i]).all() else [] for name in GROUPS},
+            **{name: ends[name][i].tolist() if np.isfinite(ends[name][i]).all() else [] for name in groups},
         }
         for i, (_, who) in enumerate(series)
     ]
 
 
-def gains(study: StudySpec, table: "xr.Dataset") -> list[dict[str, Any]]:
+def gains(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the study lacks "none"."""
     if AXIS not in study.dims or NONE not in table[AXIS].values:
         return []
@@ -163,7 +163,7 @@ def _pairs(study: StudySpec, k: int, place: tuple[int, ...], prompt: str | None,
         return None
 
 
-def beside(table: "xr.Dataset", name: str) -> list[dict[str, Any]]:
+def beside(table: xr.Dataset, name: str) -> list[dict[str, Any]]:
     """Rows of a printed table whose setting the study has, each with the mean and deviation of our trainings."""
     found = []
     for row in PRINTED[name]():

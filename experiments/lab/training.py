@@ -1,30 +1,38 @@
 """`soberclip train`: train an ensemble, measure it at checkpoints, and predict it.
 
-Under torchrun every process runs this; rank 0 alone writes and prints.
+Under torchrun every process runs this; rank 0 alone writes and prints. The module loads torch.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from experiments.errors import Interrupted, RequestError, RunError, checked_seed
+import torch
+
+from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.arrival import arrived, check_until, moved
 from experiments.lab.config import checked_prompt
+from experiments.lab.evaluate import result, trace_line, trace_row
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
-from experiments.lab.stopping import interruption, together
+from experiments.lab.stopping import handling
 from experiments.runtime import checked_device, device_name, free_bytes
+from simulator.progress import say
+from simulator.towers import distributed
+from simulator.towers.ensemble import Ensemble, least_bytes
+from simulator.towers.group_batches import check_groups
+from simulator.towers.last_layer_retraining import with_retrained_head
+from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded, processes_for, run_in
 from simulator.towers.recipe import Recipe
+from simulator.towers.training import State, check_ensemble, compiles, restarted, start
 from simulator.world import World
-
-if TYPE_CHECKING:
-    from simulator.towers.ensemble import Ensemble
-    from simulator.towers.training import State
 
 CHECKPOINTS = 10
 LARGEST_ENSEMBLE = 10**6
@@ -57,14 +65,6 @@ def train(
     until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
     share_out train the models of a long run in as many processes as torch has threads
     """
-    from experiments.lab.evaluate import result  # start-up time: loads torch
-    from simulator.towers import distributed
-    from simulator.towers.ensemble import Ensemble, least_bytes
-    from simulator.towers.group_batches import check_groups
-    from simulator.towers.last_layer_retraining import with_retrained_head
-    from simulator.towers.multiprocess import processes_for
-    from simulator.towers.training import check_ensemble, compiles
-
     if not 1 <= models <= LARGEST_ENSEMBLE:
         near = min(max(models, 1), LARGEST_ENSEMBLE)
         raise RequestError(
@@ -122,18 +122,16 @@ def train(
 
 @dataclass
 class _Run:
-    ensemble: "Ensemble"
+    ensemble: Ensemble
     processes: int
     folder: Path | None
     until: float | None
     report: Callable[[str], None]
-    state: "State | None" = None
+    state: State | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
     compiled: bool = True
 
     def begin(self, resuming: bool) -> None:
-        from simulator.towers.training import start  # start-up time: loads torch
-
         if resuming:
             self.state, self.trace = runfolder.load_checkpoint(self.folder, self.ensemble)
             return
@@ -143,10 +141,6 @@ class _Run:
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train, measure and save at each checkpoint, until the last step, an arrival, or `stop()`."""
-        from experiments.lab.evaluate import trace_line, trace_row  # start-up time: loads torch
-        from simulator.towers import distributed
-        from simulator.towers.multiprocess import run_in
-
         group = self.ensemble.group
         steps, models = self.ensemble.recipe.steps, len(self.ensemble.models)
         due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
@@ -180,12 +174,10 @@ class _Run:
 
     def _uncompiled(self, reason: str) -> None:
         self.compiled = False
-        self.report(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
+        say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
 
     def _save(self) -> None:
         """Save the state; sums of losses that are in the trace already restart at 0."""
-        from simulator.towers.training import restarted  # start-up time: loads torch
-
         measured = bool(self.trace) and self.trace[-1]["step"] == int(self.state.step)
         state = restarted(self.state) if measured else self.state
         runfolder.save_checkpoint(self.folder, state, self.ensemble, self.trace)
@@ -194,10 +186,6 @@ class _Run:
 @contextmanager
 def _as_sentences(device: str, folder: Path | None) -> Iterator[None]:
     """Raise failures of training, and Ctrl-C at once or in the evaluation, with one sentence and their exit status."""
-    import torch  # start-up time
-
-    from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded
-
     try:
         yield
     except (EveryModelDiverged, ProcessEnded) as error:
@@ -214,3 +202,35 @@ def _as_sentences(device: str, folder: Path | None) -> Iterator[None]:
         if folder is None or not (folder / runfolder.CHECKPOINT).exists():
             raise
         raise Interrupted(f"interrupted at once; --resume {folder} resumes from its last checkpoint") from None
+
+
+@contextmanager
+def interruption(group) -> Iterator[Callable[[], bool]]:
+    """A function that returns true after Ctrl-C (or torchrun's SIGTERM), at the same step in all processes."""
+    pressed = False
+
+    def remember(number, frame):
+        nonlocal pressed
+        if pressed:  # the current step may be compiling, which takes a minute
+            raise KeyboardInterrupt
+        pressed = True
+        # In a thread, since the signal may have come while another line was printed.
+        Thread(target=say, args=("soberclip: stopping after the current step; Ctrl-C again stops at once",)).start()
+
+    with handling((signal.SIGINT, signal.SIGTERM), remember):
+        yield lambda: distributed.anywhere(group, pressed)
+
+
+@contextmanager
+def together(group) -> Iterator[None]:
+    """If the block fails in one process, fail in all of them, so that none waits forever."""
+    failure = None
+    try:
+        yield
+    except (SoberclipError, ValueError) as error:
+        failure = error
+    failed = distributed.anywhere(group, failure is not None)
+    if failure is not None:
+        raise failure
+    if failed:
+        raise RequestError("another process refused the request")

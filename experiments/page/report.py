@@ -3,7 +3,6 @@
 Its content policy allows only its own scripts, by their digests. It loads nothing.
 """
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from experiments.court.certificates import file_name
@@ -60,15 +59,21 @@ class Knob(NamedTuple):
 
 
 KNOBS = (
-    Knob("p_spu", "p: share of backgrounds that match the animal", 0.5, 1.0, "one-minus"),
-    Knob("mu_inv", "μ_inv: strength of the animal", 0.2, 3.0),
-    Knob("mu_spu", "μ_spu: strength of the background", 0.0, 4.0),
-    Knob("sigma_inv", "σ_inv: variation of the animal", 0.1, 3.0),
-    Knob("sigma_spu", "σ_spu: variation of the background", 0.1, 3.0),
-    Knob("sigma_xi", "σ_ξ: noise of images and captions", 0.0, 20.0, "cube"),
+    Knob("p_spu", "share of backgrounds that match the animal, p", 0.5, 1.0, "one-minus"),
+    Knob("mu_inv", "strength of the animal, μ_inv", 0.2, 3.0),
+    Knob("mu_spu", "strength of the background, μ_spu", 0.0, 4.0),
+    Knob("sigma_inv", "variation of the animal, σ_inv", 0.1, 3.0),
+    Knob("sigma_spu", "variation of the background, σ_spu", 0.1, 3.0),
+    Knob("sigma_xi", "noise of images and captions, σ_ξ", 0.0, 20.0, "cube"),
     Knob("mention_inv", "share of captions that mention the animal", 0.02, 1.0),
     Knob("mention_spu", "share of captions that mention the background", 0.0, 1.0),
 )
+PRESETS = {
+    "The answer's world": text.WORLD,
+    "Wang's world": World(p_spu=0.99, mu_spu=1.5),  # [W] Theorem 6.2: p near 1, mu_spu >= 1 + sigma_inv^2/2
+    "Xue's world": World(p_spu=0.999, sigma_spu=0.1),  # [X] as [W] quotes it: mu_spu = sigma_inv = 1, sigma_spu near 0
+    "A clean world": text.WORLD.replace(p_spu=0.5),  # the background says nothing about the animal
+}
 
 
 def design_section(design: Design, table: xr.Dataset) -> Section:
@@ -85,7 +90,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"code": _backquoted, "anchor": anchor}
+    environment.filters["anchor"] = anchor
     scripts = [_file(name) for name in SCRIPTS]
     statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
@@ -100,12 +105,15 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         answer=text.answer(),
         answers=text.answers(),
         command=text.COMMAND,
-        setting=text.setting(),
+        world=_file("world.svg"),
+        pair=text.PAIR,
+        equations=text.EQUATIONS,
+        here=text.here(),
+        limit=text.limit(),
         explorer=slider_data(),
         rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
-        percent=lambda x: f"{100 * x:.0f} %",
         style=_file("report.css"),
         scripts=scripts,
         policy=_policy(scripts),
@@ -115,17 +123,11 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
 
 
 def slider_data() -> dict[str, Any]:
-    """The variables of the page's template."""
+    """The variables of the explorer."""
     fields = World.model_fields
     return {
-        "knobs": [
-            {
-                **knob._asdict(),
-                "default": fields[knob.field].default,
-                "start": getattr(text.WORLD, knob.field),
-            }
-            for knob in KNOBS
-        ],
+        "knobs": [{**knob._asdict(), "default": fields[knob.field].default} for knob in KNOBS],
+        "presets": {name: {k.field: getattr(w, k.field) for k in KNOBS} for name, w in PRESETS.items()},
         "prompts": {name: prompt_row(name).words for name in PROMPTS},
         "learners": {name: named(name).words for name in LEARNERS},
         "dimension": fields["dim_image"].default,
@@ -148,8 +150,3 @@ def _policy(scripts: Sequence[str]) -> str:
     digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
-
-
-def _backquoted(words: str) -> Markup:
-    """Escaped words with backquoted parts as <code>."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))

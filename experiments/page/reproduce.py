@@ -11,8 +11,8 @@ from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.progress import track
 from experiments.verdict import REFUSED
+from simulator.progress import track
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
@@ -72,32 +72,25 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
-    from experiments.page import text
     from experiments.page.report import design_section, render
     from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
 
-    sections, tables, drawings = [], {}, {}
+    sections, drawings = [], {}
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):
         study = design(name)
-        tables[name] = study.study(seed=seed).run()
-        write_csv(folder / f"{name}.csv", tables[name])
-        sections.append(design_section(study, tables[name]))
+        table = study.study(seed=seed).run()
+        write_csv(folder / f"{name}.csv", table)
+        sections.append(design_section(study, table))
     figures = [(section, *item) for section in sections for item in section.figures.items()]
     for section, name, figure in track(figures, len(figures), "figures drawn", lambda item: item[1]):
         drawings[name] = figure_svg(figure, section.takeaway)
         write_text(folder / f"{name}.svg", drawings[name])
-    gap = text.leads(tables["supervised"])
-    shares = text.shares_of(gap)
-    write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})
     page = render(
         verdicts=verdicts,
         sections=sections,
         drawings=drawings,
-        at_length=text.at_length(shares),
-        shares=shares,
         proofs=PROOFS,
-        map_region=text.region(tables["supervised"]),
         provenance=provenance(),
         seed=seed,
         seconds=round(perf_counter() - began),

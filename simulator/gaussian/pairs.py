@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 
-from simulator.mixture import block_width, class_means
+from simulator.mixture import class_means
 from simulator.quantities import check_count
 from simulator.streams import Points, Source, independent, numpy_stream
 
@@ -75,11 +75,18 @@ def check_one_shape(worlds: Sequence["World"]) -> None:
         first, *others = dict.fromkeys(getattr(world, field) for world in worlds)
         if others:
             raise ValueError(f"{field} = {others[0]} in one world and {first} in another; an ensemble needs one value")
+    check_one_table(worlds)
+
+
+def check_one_table(worlds: Sequence["World"]) -> None:
+    """Raise ValueError if worlds differ in their table."""
+    if len({world.table for world in worlds}) > 1:
+        raise ValueError("worlds with different tables make no ensemble; give all the same table, or none")
 
 
 def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: str) -> Codes:
     """Codes of one block of every world's pairs, for Gaussian views and for pixels."""
-    E, K, J = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1
+    E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     probabilities = torch.tensor([w.probabilities() for w in worlds], dtype=torch.float64, device=device)  # (E, B, 2)
     agreement, mention = probabilities[:, None, :, 0], probabilities[:, None, :, 1]
@@ -88,12 +95,17 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
         torch.empty(E, size, *shape, dtype=dtype, device=device), field, kind, high
     )
-    y = draw("label", "integer", dtype=torch.int64, high=K)
-    agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
     # Streams with one possible value are not read, which changes no other stream: the other one of two classes, objects
     # if p_inv = 1, and masks if captions mention everything.
     another = lambda field, count: 1 + draw(field, "integer", count, dtype=torch.int64, high=K - 1) if K > 2 else 1  # noqa: E731
-    a = torch.where(agrees, y[..., None], (y[..., None] + another("background", J)) % K)
+    if table is None:
+        y = draw("label", "integer", dtype=torch.int64, high=K)
+        agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
+        a = torch.where(agrees, y[..., None], (y[..., None] + another("background", J)) % K)
+    else:
+        below = torch.tensor(table, dtype=torch.float64, device=device).flatten().cumsum(0)
+        cell = torch.searchsorted(below / below[-1], draw("cell", "uniform", dtype=torch.float64), right=True)
+        y, a = cell // len(table[0]), (cell % len(table[0]))[..., None]
     o = y
     if (agreement[..., 0] < 1).any():
         shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < agreement[..., 0]
@@ -137,14 +149,20 @@ def draw_latents(
 
 def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype):
     """As `draw_latents`, every caption being its image's own."""
-    patterns = torch.as_tensor(class_means(worlds[0].classes), dtype=dtype, device=device)  # (K, width)
+    K, A, B = worlds[0].classes, worlds[0].background_count, 2 + len(worlds[0].attribute)
     numbers = torch.tensor([world.numbers() for world in worlds], dtype=dtype, device=device)  # (E, B, 4)
-    mean, scale = numbers[:, None, :, None, 0], numbers[:, None, :, None, 1]
     y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
-    codes = torch.cat([o[..., None], a], dim=-1)  # (E, size, B)
-    noise = source(torch.empty(*codes.shape, patterns.shape[1], dtype=dtype, device=device), "latent", "normal")
-    z = mean * patterns[codes] + scale * noise  # (E, size, B, width)
-    return y, a, z.flatten(2), (z * mentioned[..., None]).flatten(2)
+    patterns = [torch.as_tensor(class_means(count), dtype=dtype, device=device) for count in (K, *[A] * (B - 1))]
+    widths = torch.tensor([pattern.shape[1] for pattern in patterns], device=device)
+    mean, scale = (
+        numbers[:, None, :, 0].repeat_interleave(widths, 2),
+        numbers[:, None, :, 1].repeat_interleave(widths, 2),
+    )
+    codes = torch.cat([o[..., None], a], dim=-1).unbind(-1)  # B of (E, size)
+    shown = torch.cat([pattern[code] for pattern, code in zip(patterns, codes, strict=True)], dim=-1)
+    noise = source(torch.empty(*shown.shape, dtype=dtype, device=device), "latent", "normal")
+    z = mean * shown + scale * noise  # (E, size, l)
+    return y, a, z, z * mentioned.repeat_interleave(widths, dim=2)
 
 
 def _write_view(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[float], field: str, source: Source):
@@ -210,11 +228,11 @@ def draw_pairs(
 
 
 def contradicted(
-    pairs: Pairs, classes: int, frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
+    pairs: Pairs, world: "World", frame: Float[np.ndarray, "dT l"], seed: int, index: int, *, streams: Sequence[str]
 ) -> Pairs:
-    """The pairs of a block; each caption names a background drawn uniformly from all classes, not its image's.
+    """The pairs of a block; each caption names a background drawn uniformly from all, not its image's.
 
-    The caption's background block is reflected (two classes) or has two coordinates exchanged (K classes), noise
+    The caption's background block is reflected (two backgrounds) or has two coordinates exchanged (more), noise
     included. So captions keep their law given the background that they name, and silent captions stay silent. Let c be
     the probability that another background is named, and R the exchange. At the optimum:
         InfoNCE     p(x, t) becomes (1 - c) p(x, t) + c p(x, R t). R t = t for the name prompt, whose background block
@@ -224,9 +242,9 @@ def contradicted(
                     world with mention_spu = 0 under any prompt.
     """
     shown = pairs.backgrounds[..., 0].cpu()
-    drawn = independent(seed, index, streams)(torch.empty_like(shown), "caption-background", "integer", classes)
-    width = block_width(classes)
-    D = torch.as_tensor(frame[:, width : 2 * width]).to(pairs.texts)  # (d_T, width)
+    source = independent(seed, index, streams)
+    drawn = source(torch.empty_like(shown), "caption-background", "integer", world.background_count)
+    D = torch.as_tensor(frame[:, world.background_latents]).to(pairs.texts)  # (d_T, width)
     named = pairs.texts @ D
     other = _exchanged(named, shown.to(named.device), drawn.to(named.device))
     return pairs._replace(texts=pairs.texts + (other - named) @ D.T)

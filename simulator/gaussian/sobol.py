@@ -41,9 +41,9 @@ _position = Lock()
 def coordinates(world: "World") -> dict[str, slice]:
     """Coordinates of a point for every field of a pair, the most important ones first."""
     J = len(world.attribute) + 1
+    group = {"label": 1, "agreement": J} if world.table is None else {"cell": 1}
     numbers = {
-        "label": 1,
-        "agreement": J,
+        **group,
         "latent": world.latents,
         "image-noise": world.latents,
         "text-noise": world.latents,

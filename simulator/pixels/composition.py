@@ -5,6 +5,7 @@ triangle filter has positive weights, so no edge overshoots. With opacity a and 
 a c + (1 - a) photo, rounded once.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ class Place(NamedTuple):
     down: float
 
 
-class Cutout(NamedTuple):
+@dataclass(frozen=True)
+class Cutout:
     """An object at its final size, and its position."""
 
     object: "Image"

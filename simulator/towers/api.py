@@ -3,33 +3,39 @@
 The command `soberclip train` adds folders, resuming, Ctrl-C and torchrun's processes (experiments.lab.training).
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-from simulator.accuracy import Accuracy, Interval
+from simulator.accuracy import GROUPS, Accuracy, not_converged
+from simulator.progress import counting
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
+from simulator.summary import html_table, one_line
 from simulator.towers.ensemble import Ensemble, step_products
-from simulator.towers.evaluation import accuracies, prompts_of, trial
+from simulator.towers.evaluation import accuracies, default_prompts, prompts_of, trial
 from simulator.towers.group_batches import check_groups
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters
 from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
 from simulator.towers.recipe import Recipe
-from simulator.towers.training import check_ensemble, start
+from simulator.towers.training import State, check_ensemble, start
 from simulator.world import World, Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
+COARSE = (9, 4)  # likewise, for changes of accuracies
+REPORTS = 20  # of the progress
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Towers:
     """A trained ensemble: `models` models of every world, world by world along the leading axis of its parameters.
 
@@ -50,6 +56,18 @@ class Towers:
     diverged: torch.Tensor
     shape: tuple[int, ...]
 
+    def _summary(self) -> dict[str, Any]:
+        recipe, worlds = self.ensemble.recipe, self.ensemble.models.count(0)
+        models, lost = len(self.ensemble.models) // worlds, int((self.diverged >= 0).sum())
+        settings = {"loss": recipe.loss, "towers": recipe.towers, "steps": recipe.steps}
+        return {**settings, "worlds": worlds, "models": models, "diverged": lost}
+
+    def __repr__(self) -> str:
+        return one_line(self, **self._summary())
+
+    def _repr_html_(self) -> str:
+        return html_table("Towers", ["", ""], self._summary().items())
+
     @cached_property
     def _trial(self):
         return trial(self.ensemble, prompts_of(self.ensemble.recipe), *TRIAL)
@@ -61,10 +79,11 @@ class Towers:
         are exact for linear towers, and have an error of about .002 (quasi-Monte Carlo) for others.
         """
         found = self.groups(prompt)
-        return Accuracy(found["common"], found["counter"])
+        absent = np.full_like(found["common"], np.nan)
+        return Accuracy(found["common"], found.get("counter", absent), unseen=found.get("unseen"))
 
     def groups(self, prompt: Prompt | None = None) -> dict[str, Float[np.ndarray, "*w models"]]:
-        """Accuracies as in `each` by group: "common", "counter", and further groups of pixel worlds."""
+        """Accuracies as in `each` by group: "common", "counter", "unseen", "rand" and so on."""
         recipe, known = self.ensemble.recipe, prompts_of(self.ensemble.recipe)
         prompt = known[0] if prompt is None else prompt
         if prompt not in known:
@@ -102,8 +121,7 @@ class Towers:
                 half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
             means.append(mean)
             ends.append((np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)))
-        common, counter = ends
-        return Accuracy(means[0], means[1], None if values.shape[-1] == 1 else Interval(common, counter, LEVEL))
+        return Accuracy.of(means) if np.shape(values)[-1] == 1 else Accuracy.of(means, LEVEL, ends)
 
 
 def train(
@@ -117,7 +135,9 @@ def train(
     compile: bool = False,
     processes: int = 1,
 ) -> Towers:
-    """Train `models` models of every world at once; nothing is printed.
+    """Train `models` models of every world at once, with progress on stderr after three seconds.
+
+    A warning says if the accuracies still changed by more than 5 points in the second half of the steps.
 
     Model k has the same streams and initial weights in every world, so differences between worlds are paired.
 
@@ -170,10 +190,34 @@ def train(
     if ensemble.device.startswith("cpu") and step_products(ensemble) < SHARED_WORK:
         torch.set_num_threads(1)
     try:
-        *_, state = run_in(processes, ensemble, start(ensemble), [])
+        half, state = _trained(ensemble, processes)
+        if half is not None and (sentence := not_converged(_changes(half, state, ensemble))):
+            warnings.warn(sentence, stacklevel=2)
     finally:
         torch.set_num_threads(threads)
     return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
+
+
+def _trained(ensemble: Ensemble, processes: int) -> tuple[State | None, State]:
+    """The states after half of the steps, if there is such a step, and after all."""
+    steps, half = ensemble.recipe.steps, None
+    reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
+    with counting("training", steps, "steps/s") as advance:
+        for state in run_in(processes, ensemble, start(ensemble), sorted(reports - {0})):
+            advance(int(state.step) - advance.done)
+            half = state if int(state.step) == steps // 2 else half
+    return half, state
+
+
+def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[str, float]]:
+    """prompt -> group -> change of the mean accuracy over the models that did not diverge."""
+    prompts, going = default_prompts(ensemble.recipe), (state.diverged < 0).cpu().numpy()
+    coarse = trial(ensemble, prompts, *COARSE)
+    found: dict[str, dict[str, float]] = {}
+    for prompt in prompts:
+        before, after = (accuracies(ensemble, each.eval_parameters, prompt, coarse) for each in (half, state))
+        found[prompt or "none"] = {g: float((after[g] - before[g])[:, going].mean()) for g in GROUPS if g in after}
+    return found
 
 
 def _listed(world: World | Worlds | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:

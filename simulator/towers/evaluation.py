@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
+from simulator.accuracy import GROUPS
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries
 from simulator.pixels import groups
@@ -120,6 +121,8 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     vectors = class_vectors(ensemble, parameters, prompt)
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
+    if "head.bias" in parameters:
+        w = np.concatenate([w, parameters["head.bias"].double().cpu().numpy()[..., None]], axis=2)
     if w.shape[1] == 2:
         w = w[:, :1] - w[:, 1:]
     return LinearCritic.of_vectors(w, D)
@@ -148,15 +151,15 @@ def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) ->
 
 def ensemble_accuracy(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points | None = None
-) -> Float[np.ndarray, "R E 2"]:
-    """(common, counter) of every model under the test law: exact for linear critics (R = 1), else R replicates."""
+) -> Float[np.ndarray, "R E groups"]:
+    """Accuracy of every model by group under the test law: exact for linear critics (R = 1), else R replicates."""
     if not linear_scores(ensemble.recipe, prompt):
         points = standard_points(ensemble) if points is None else points
         return _accuracy_on_points(ensemble, parameters, prompt, points)
-    critics = linear_critics(ensemble, parameters, prompt)
-    rows = []
+    critics, rows = linear_critics(ensemble, parameters, prompt), []
+    intercept = np.broadcast_to(critics.intercept, critics.inside.shape[:2])
     for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
-        critic = LinearCritic(*(part[k : k + 1] for part in critics))
+        critic = LinearCritic(*(part[k : k + 1] for part in (critics.inside, critics.outside, intercept)))
         points = numpy_stream(ensemble.seed, "test points", number)
         rows.append(group_accuracy(critic, world.mixture(), world.nu_image, points))
     return np.stack(rows, axis=1)
@@ -164,7 +167,7 @@ def ensemble_accuracy(
 
 def _accuracy_on_points(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points
-) -> Float[np.ndarray, "R E 2"]:
+) -> Float[np.ndarray, "R E groups"]:
     objects = any(world.p_inv < 1 for world in ensemble.worlds)  # one list of groups for all
     mixtures = [world.mixture(objects) for world in ensemble.worlds]
     vectors = class_vectors(ensemble, parameters, prompt)
@@ -204,11 +207,11 @@ def trial(
 def accuracies(
     ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Points | TestImages | None
 ) -> dict[str, Float[np.ndarray, "R E"]]:
-    """Accuracy of every model by group, on a `trial`: "common", "counter", and further groups of pixel worlds."""
+    """Accuracy of every model on a `trial`, by group: those of `simulator.accuracy.GROUPS` that there are, or more."""
     if isinstance(trial, TestImages):
         return _pixel_accuracies(ensemble, parameters, prompt, trial)
-    common, counter = np.moveaxis(ensemble_accuracy(ensemble, parameters, prompt, trial), -1, 0)
-    return {"common": common, "counter": counter}
+    found = ensemble_accuracy(ensemble, parameters, prompt, trial)
+    return {GROUPS[g]: found[..., g] for g in np.unique(ensemble.worlds[0].mixture().test_groups)}
 
 
 def _pixel_accuracies(

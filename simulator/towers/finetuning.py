@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch.nn import functional as F
@@ -62,26 +63,14 @@ class Pretrained:
         return F.normalize(self.module.encode_text(tokens.to(self.device)), dim=-1)
 
 
-class Head(torch.nn.Linear):
-    """Class scores s I W' + b, zero at first, so that no random number is drawn."""
-
-    def reset_parameters(self) -> None:
-        for values in self.parameters():
-            torch.nn.init.zeros_(values)
-
-
-def contrastive(
-    I: Float[torch.Tensor, "B h"], T: Float[torch.Tensor, "B h"], scale: Float[torch.Tensor, ""]
-) -> Float[torch.Tensor, ""]:
-    """Symmetric InfoNCE of a batch. Equal captions of two pairs are negatives of each other, as in CLIP's loss."""
-    return losses.infonce(I[None], T[None], scale[None])[0]
-
-
-def classified(
-    head: Head, I: Float[torch.Tensor, "B h"], labels: Int[torch.Tensor, " B"], scale: Float[torch.Tensor, ""]
-) -> Float[torch.Tensor, ""]:
-    """Cross-entropy of a head's class scores."""
-    return losses.supervised(head(scale * I)[None], labels[None])[0]
+def zero_head(model: Pretrained, classes: int) -> torch.nn.Linear:
+    """A head on the image tower, zero at first, so that no random number is drawn."""
+    pixels = torch.zeros(1, 3, *np.broadcast_to(model.module.visual.image_size, 2), dtype=torch.uint8)
+    with torch.no_grad():
+        head = torch.nn.utils.skip_init(torch.nn.Linear, model.images(pixels).shape[1], classes, device=model.device)
+        for values in head.parameters():
+            values.zero_()
+    return head
 
 
 def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M L"]:
@@ -91,15 +80,14 @@ def caption_tokens(model: Pretrained, scene: Scenery) -> Int[torch.Tensor, "M M 
     return model.tokenizer(sentences).unflatten(0, (len(classes), len(classes)))
 
 
-@dataclass(frozen=True, eq=False)
 class PairSet:
-    """A fixed training set: scenes, rendered batch by batch, and caption tokens."""
+    """The first n pairs of a world's stream: scenes, rendered batch by batch, and caption tokens."""
 
-    scene: Scenery
-    scenes: Scenes
-    tokens: Int[torch.Tensor, "M M L"]
-    seed: int
-    stream: str
+    def __init__(
+        self, scene: Scenery, tokens: Int[torch.Tensor, "M M L"], world: World, n: int, seed: int, stream: str
+    ):
+        self.scene, self.tokens, self.seed, self.stream = scene, tokens, seed, stream
+        self.scenes = first_scenes(world, n, seed, stream)
 
     def batches(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Yield (images, tokens, labels) without end; the remainder of an epoch is left out."""
@@ -117,14 +105,9 @@ class PairSet:
         return images, self.tokens[picked.captions.unbind(-1)], picked.labels
 
 
-def pair_set(model: Pretrained, scene: Scenery, world: World, n: int, seed: int, stream: str) -> PairSet:
-    """The first n pairs of a world's stream as a training set."""
-    return PairSet(scene, first_scenes(world, n, seed, stream), caption_tokens(model, scene), seed, stream)
-
-
 def finetune(
     model: Pretrained,
-    head: Head | None,
+    head: torch.nn.Linear | None,
     recipe: Recipe,
     pairs: PairSet,
     advance: Callable[[int], None] = lambda steps: None,
@@ -139,10 +122,10 @@ def finetune(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step)
             I = model.images(images)
-            if head is None:
-                loss = contrastive(I, model.texts(tokens), model.scale)
+            if head is None:  # equal captions of two pairs are negatives of each other, as in CLIP's loss
+                loss = losses.infonce(I[None], model.texts(tokens)[None], model.scale[None])[0]
             else:
-                loss = classified(head, I, labels.to(model.device), model.scale)
+                loss = losses.supervised(head(model.scale * I)[None], labels[None].to(model.device))[0]
             step_losses.append(float(loss.detach()))
             if not torch.isfinite(loss):
                 break
@@ -156,19 +139,18 @@ def finetune(
     return step_losses
 
 
-def _adamw(model: Pretrained, head: Head | None, recipe: Recipe) -> torch.optim.AdamW:
+def _adamw(model: Pretrained, head: torch.nn.Linear | None, recipe: Recipe) -> torch.optim.AdamW:
     """The optimiser of both towers without a head, else of the image tower and the head."""
     named = [(name, value) for name, value in model.module.named_parameters() if name not in TEMPERATURE]
     trained = [value for name, value in named if head is None or name.startswith(IMAGE_TOWER)]
     trained += [] if head is None else head.parameters()
-    matrices, others = ([p for p in trained if (p.ndim > 1) is decays] for decays in (True, False))
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.lr)
+    decays = {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay}
+    return torch.optim.AdamW([decays, {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0}], recipe.lr)
 
 
 @torch.no_grad()
 def predicted(
-    model: Pretrained, head: Head | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
+    model: Pretrained, head: torch.nn.Linear | None, tokens: Int[torch.Tensor, "M M L"], tried: Trial
 ) -> Int[torch.Tensor, " N"]:
     """Predicted class per image of a trial: by the nearest caption "a photo of a NAME", or by the head."""
     K = len(tokens) - 1
@@ -179,18 +161,3 @@ def predicted(
         scores = I @ names.mT if head is None else head(model.scale * I)
         found.append(scores.argmax(-1).cpu())
     return torch.cat(found)
-
-
-def _modules(model: Pretrained, head: Head | None) -> torch.nn.ModuleDict:
-    return torch.nn.ModuleDict({"model": model.module} | ({} if head is None else {"head": head}))
-
-
-def state(model: Pretrained, head: Head | None) -> dict[str, torch.Tensor]:
-    """A copy of all weights on the CPU, for `restore`."""
-    weights = _modules(model, head).state_dict()
-    return {name: x.detach().cpu().clone(memory_format=torch.contiguous_format) for name, x in weights.items()}
-
-
-def restore(model: Pretrained, head: Head | None, weights: dict[str, torch.Tensor]) -> None:
-    """Load weights from `state`."""
-    _modules(model, head).load_state_dict(weights)

@@ -34,7 +34,7 @@ def pair_block(ensemble: Ensemble, index: int, over: Pairs | None = None) -> Pai
         return block
     _, D = dictionaries(worlds[0], ensemble.seed)
     streams = [f"train/{k}" for k in ensemble.models]
-    return contradicted(block, worlds[0].classes, D, ensemble.seed, index, streams=streams)
+    return contradicted(block, worlds[0], D, ensemble.seed, index, streams=streams)
 
 
 def _fresh_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
@@ -87,7 +87,7 @@ def _orders(ensemble: Ensemble, held: Pairs, first: int) -> list[Iterator[Int[np
         if groups is not None:
             group_counts(groups, world)  # raises EmptyGroup
             if not sampler.anew:
-                kept = sampler.rows(groups, world.classes**2, numpy_stream(seed, f"{sampler.name}/{model}"))
+                kept = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}"))
         if len(kept) < size:
             least = int(np.ceil(size / sampler.effective(world)))
             raise EmptyGroup(
@@ -108,14 +108,14 @@ def _order(
         if now != epoch:
             epoch = now
             if sampler.anew:
-                order = sampler.rows(groups, world.classes**2, numpy_stream(seed, f"{sampler.name}/{model}", epoch))
+                order = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}", epoch))
             else:
                 order = kept[numpy_stream(seed, f"order/{model}", epoch).permutation(len(kept))]
         yield order[place * size : (place + 1) * size]
 
 
 def _groups(held: Pairs, worlds: Sequence[World]) -> Int[np.ndarray, "E n"]:
-    return group_numbers(held.labels, held.backgrounds, worlds[0].classes).cpu().numpy()
+    return group_numbers(held.labels, held.backgrounds, worlds[0].background_count).cpu().numpy()
 
 
 def check_groups(ensemble: Ensemble) -> None:
@@ -145,6 +145,8 @@ def _shares(ensemble: Ensemble) -> list[Float[np.ndarray, " G"]]:
     return [group_shares(world) for world in worlds]
 
 
-def pair_weights(weights: Float[torch.Tensor, "E G"], batch: Pairs, classes: int) -> Float[torch.Tensor, "E b"]:
+def pair_weights(
+    weights: Float[torch.Tensor, "E G"], batch: Pairs, background_count: int
+) -> Float[torch.Tensor, "E b"]:
     """Weight of every pair of a batch."""
-    return weights.gather(1, group_numbers(batch.labels, batch.backgrounds, classes))
+    return weights.gather(1, group_numbers(batch.labels, batch.backgrounds, background_count))

@@ -37,7 +37,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
         u = torch.linalg.lstsq(z, s, driver="gelsd").solution.mT.numpy()  # (E, K, l)
         if K == 2:
             u = u[:, :1] - u[:, 1:]
-    return reliance(LinearCritic(u, np.empty((len(u), 0, 0))), K)
+    return reliance(LinearCritic(u, np.empty((len(u), 0, 0))), ensemble.worlds[0])
 
 
 def images_of_the_test_law(ensemble: Ensemble) -> tuple[Float[torch.Tensor, "E n dI"], Float[torch.Tensor, "E n l"]]:
@@ -58,7 +58,7 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
     K, size = world.classes, pixels.block_size(world)
-    scene = scenery(world.views, K, ensemble.source)
+    scene = scenery(world, ensemble.source)
     codes, embeddings = [], []
     for index in range(-(-PAIRS // size)):
         scenes = pixels.draw_scenes(

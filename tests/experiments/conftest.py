@@ -10,8 +10,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may use the network
 import numpy as np
 import pytest
 
-from experiments import progress
 from experiments.command.main import main
+from simulator import progress
 
 
 @dataclass

@@ -12,13 +12,14 @@ from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group
 from simulator.world import Attribute, World, Worlds
 
 THREE = World(p_spu=0.8, classes=3, dim_image=9, dim_text=9, attribute=(Attribute(p=0.9),))
+TABLE = World(table=[[0.3, 0.0, 0.2, 0.1], [0.1, 0.1, 0.0, 0.2]], dim_image=9, dim_text=9)
 TIED = World(classes=3, views=Pixels(tied=(0, 1)))  # the third class has no background of its own
 BALANCING = [name for name, sampler in SAMPLERS.items() if sampler.balances]
 
 
 def drawn_groups(world: World, n: int, seed: int = 0) -> np.ndarray:
     pairs = world.draw(n, seed)
-    return group_numbers(pairs.labels, pairs.backgrounds, world.classes).numpy()
+    return group_numbers(pairs.labels, pairs.backgrounds, world.background_count).numpy()
 
 
 def test_a_group_is_a_label_with_the_class_of_the_first_background():
@@ -26,14 +27,14 @@ def test_a_group_is_a_label_with_the_class_of_the_first_background():
     assert group_numbers(labels, backgrounds, 3).tolist() == [0, 7, 5]
 
 
-@pytest.mark.parametrize("world", [World(p_spu=0.9), THREE], ids=["K = 2", "K = 3"])
+@pytest.mark.parametrize("world", [World(p_spu=0.9), THREE, TABLE], ids=["K = 2", "K = 3", "table"])
 def test_shares_are_those_of_drawn_pairs(world):
     """Six standard deviations are exceeded once in 5e8."""
     shares = group_shares(world)
     n = 100_000
     found = np.bincount(drawn_groups(world, n), minlength=len(shares)) / n
     assert shares.sum() == pytest.approx(1, abs=1e-15)
-    assert np.abs((found - shares) / np.sqrt(shares * (1 - shares) / n)).max() < 6
+    assert np.all(np.abs(found - shares) <= 6 * np.sqrt(shares * (1 - shares) / n))
 
 
 WORLD = World(p_spu=0.85, dim_image=2, dim_text=2)
@@ -79,6 +80,7 @@ class TestASetOfPairs:
         ("world", "groups", "missing", "rare", "share"),
         [
             (World(p_spu=0.999), [0, 0, 3, 3, 1], "label 1 and background 0", 2, 0.0005),
+            (TABLE, [0, 2, 3, 4, 7], "label 1 and background 1", 3, 0.1),
             (TIED.replace(p_spu=0.9), [0, 2, 3, 4, 5, 6, 7, 8], "label 0 and background 1", 4, 0.1 / 6),
         ],
     )
@@ -160,3 +162,25 @@ def test_classes_without_a_background_of_their_own_are_balanced_too(name):
         assert group_shares(law.world(place)) == pytest.approx(np.full(G, 1 / G))
     with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
         SAMPLERS[name].law(TIED.replace(p_spu=1.0))
+
+
+@pytest.mark.parametrize("name", BALANCING)
+def test_the_groups_that_a_table_shows_are_balanced(name):
+    """Common stays common; groups that training never shows stay unseen. Sets are balanced in the same way."""
+    sampler, shares = SAMPLERS[name], group_shares(TABLE)
+    for law in (sampler.law(TABLE), sampler.law(Worlds.of(TABLE)).world()):
+        assert group_shares(law) == pytest.approx((shares > 0) / 6, abs=1e-15)
+        assert np.array_equal(law.mixture().test_groups, TABLE.mixture().test_groups)
+    squares = (1 / shares[shares > 0]).mean() / 6
+    known = {"subsampled": 6 * 0.1, "reweighted": 1 / squares, "balanced": 1 / (squares + 1)}[name]
+    assert sampler.effective(TABLE) == pytest.approx(known)
+    groups = drawn_groups(TABLE, 3000)
+    rows, weights = chosen(sampler, groups, TABLE, np.random.default_rng(0))
+    found = np.bincount(groups[rows], weights, minlength=8) / len(rows)
+    assert np.all(np.abs(found - (shares > 0) / 6) <= (6 * np.sqrt(5 / 36 / 3000) if sampler.anew else 1e-12))
+
+
+def test_contradicted_captions_of_a_table_name_all_backgrounds():
+    law = SAMPLERS["contradicted"].captioned(TABLE)
+    assert law.background_law() == pytest.approx(np.full((2, 4), 1 / 4))
+    assert law.joint_law().sum(axis=1) == pytest.approx(TABLE.joint_law().sum(axis=1))

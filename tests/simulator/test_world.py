@@ -11,11 +11,24 @@ from reference import prompt_by_mixture
 
 from simulator.mixture import LARGEST_MIXTURE
 from simulator.quantities import domain_of
-from simulator.strategies import quantity, worlds
-from simulator.world import SCALARS, Attribute, World, Worlds
+from simulator.strategies import quantity, table_worlds, worlds
+from simulator.world import SCALARS, SHARED, Attribute, World, Worlds
 
 NAN, INF = float("nan"), float("inf")
 WRONG = [{"p_spu": NAN}, {"mu_spu": INF}, {"classes": 2.5}, {"p_spu": "0.9"}, {"p_spo": 0.9}, {"attribute": [{}] * 5}]
+TABLE = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2))
+WRONG_TABLES = [
+    ({"table": [[0.5, 0.6], [0.0, 0.1]]}, "table.* 2 x 2 numbers that sum to 1.2;"),
+    ({"table": [[0.5, 0.5], [0.0, 0.0]]}, "table.* 0 in all of row 2;"),
+    ({"table": [[1.5, 0.0], [0.0, 0.0]]}, r"table.* 1.5 lies outside \[0, 1\]"),
+    ({"table": [0.5, 0.5]}, r"table.* \[0.5, 0.5\] is not a list of at least two rows"),
+    ({"table": TABLE, "p_spu": 0.5}, "p_spu = 0.5 has no meaning beside a table"),
+    ({"table": TABLE, "classes": 3}, "classes = 3 differs from the 2 rows"),
+    ({"table": TABLE, "attribute": (Attribute(),)}, "leave out either .*attribute.* or the table"),
+    ({"table": TABLE, "common": [[0], [3]]}, "common = .* one per class, of columns 0 to 2"),
+    ({"table": TABLE, "dim_text": 3}, "dim_text = 3 .* nearest valid value is 4"),
+    ({"common": [[0], [1]]}, "common = .* without a table"),
+]
 NARROW = [({"dim_text": 1}, 2), ({"classes": 5, "dim_text": 9}, 10), ({"dim_image": 2, "attribute": (Attribute(),)}, 3)]
 
 
@@ -29,6 +42,35 @@ def test_wrong_fields_are_refused(fields):
 def test_a_view_too_narrow_for_the_latents_names_the_nearest_width(fields, nearest):
     with pytest.raises(ValidationError, match=f"the nearest valid value is {nearest}"):
         World(**fields)
+
+
+@pytest.mark.parametrize(("fields", "words"), WRONG_TABLES)
+@pytest.mark.parametrize("kind", [World, Worlds])
+def test_wrong_tables_are_refused(kind, fields, words):
+    with pytest.raises(ValueError, match=f"(?s){words}"):
+        kind(**fields)
+
+
+def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
+    world = World(table=np.transpose(TABLE), classes=3, dim_image=4, dim_text=4)
+    assert (world.classes, world.background_count, world.latents) == (3, 2, 4)
+    for dump in (world.model_dump(), world.model_dump(mode="json")):
+        assert "p_spu" not in dump
+        assert World(**dump) == world
+    assert not {"table", "common"} & World().model_dump().keys()
+    with pytest.raises(ValueError, match="p_spu = None"):
+        World(p_spu=None)
+
+
+def test_a_grid_has_one_table():
+    grid = Worlds(table=TABLE, mu_spu=[1.0, 2.0], common=[[0], [0, 1]])
+    assert grid.world(1) == World(table=TABLE, mu_spu=2.0, common=((0,), (0, 1)))
+    assert grid[:1].replace(mu_inv=2.0).world(0) == World(table=TABLE, mu_inv=2.0, common=((0,), (0, 1)))
+    assert (grid.classes, grid.background_count) == (2, 3)
+    with pytest.raises(ValueError, match="have no p_spu"):
+        _ = grid.correlation
+    with pytest.raises(ValueError, match="differ in table"):
+        Worlds.of([World(), World(table=TABLE)])
 
 
 @pytest.mark.parametrize("change", [{"p_spu": 1.5}, {"p_spo": 0.5}, {"dim_image": 1}, {"classes": 40}])
@@ -54,7 +96,7 @@ def test_masks_are_a_law_with_the_stated_marginals(world):
         assert np.ptp(masks[:, mixture.block == b], axis=1).max() == 0
 
 
-@given(worlds(most_attributes=2), st.sampled_from(["name", "mean"]))
+@given(worlds(most_attributes=2) | table_worlds(), st.sampled_from(["name", "mean", "background"]))
 def test_prompts_are_the_stated_means_of_the_mixture(world, prompt):
     assert world.prompts(prompt) == pytest.approx(prompt_by_mixture(world, prompt), abs=1e-11)
 
@@ -139,12 +181,13 @@ def test_noise_is_the_same_alone_and_in_a_grid(sigma):
     assert float(grid[1].nu_text) == world.nu_text
 
 
-@given(worlds(most_attributes=2))
+@given(worlds(most_attributes=2) | table_worlds())
 def test_a_world_is_a_grid_of_one(world):
     grid = Worlds.of(world)
     assert grid.shape == ()
     assert grid.world() == world
-    assert Worlds(**{name: getattr(grid, name) for name in (*SCALARS, "attribute")}).world() == world
+    names = [name for name in (*SCALARS, *SHARED, "attribute") if name != "p_spu" or world.table is None]
+    assert Worlds(**{name: getattr(grid, name) for name in names}).world() == world
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.lists(st.floats(-5, 5), min_size=1, max_size=3))
@@ -237,7 +280,7 @@ FIELDS = [
     (model, name, hint)
     for model in (World, Attribute)
     for name, hint in get_type_hints(model, include_extras=True).items()
-    if name in model.model_fields and name not in ("attribute", "views")
+    if name in model.model_fields and name not in ("attribute", *SHARED)
 ]
 
 

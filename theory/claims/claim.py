@@ -9,14 +9,16 @@ worst point costs microseconds per point. The verdict rests on measurements at t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
+from textwrap import fill
 from types import SimpleNamespace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from simulator import tables
 from simulator.accuracy import WORDS, Numbers, in_words
 from simulator.naming import check_known, suggestion
-from simulator.world import SCALARS, World, Worlds
+from simulator.world import SCALARS, Attribute, World, Worlds
 from theory.accuracy import reliance
 from theory.learners import named
 from theory.learners.base import Learner
@@ -32,7 +34,7 @@ ALONG = ("increasing", "decreasing", "slope")  # relations between points along 
 STANDINGS = {"equivalent-correlation": (1, -1), "shortfall": (-1, -1), "effective-robustness": (1, 1)}
 # Smaller violations do not matter: the paper prints accuracies with two digits of a percent.
 TOLERANCES = {
-    **dict.fromkeys(WORDS, 0.005),
+    **dict.fromkeys((*WORDS, "unseen"), 0.005),
     "reliance": 0.01,
     "operator-error": 0.01,
     "kept-axis": 0.01,
@@ -43,6 +45,8 @@ TOLERANCES = {
 }
 SHARE_TOLERANCE = 0.01  # of a share of trainings
 SINGLE = ("common", "counter", "error-counter")  # quantities that are one group's accuracy
+SECOND = "attribute."  # begins the fields of a second background
+FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # of a domain
 
 
 class Axis(NamedTuple):
@@ -115,6 +119,13 @@ def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
 class Claim:
     """One claim, checked when it is made; see the example in the README.
 
+    The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
+    `prediction(world)` in every world of the domain.
+
+    {quantities}
+
+    {relations}
+
     Parameters
     ----------
     id
@@ -124,24 +135,27 @@ class Claim:
     statement
         One sentence in words.
     quantity
-        A key of TOLERANCES. Three of them place a classifier of two classes on a curve of others, and have no value
-        where that curve does not determine them. "equivalent-correlation" is the correlation of the world whose ideal
-        classifier has the same drop. "shortfall" is the accuracy that the classifier lacks on each group, beside that
-        one. "effective-robustness" is its counter accuracy minus that of the family with the same common accuracy. The
-        family is `against`, trained at every p_spu from 1/2 to 1.
+        One of the quantities above. Three of them place a classifier of two classes on a curve of others, and have no
+        value where that curve does not determine them. "equivalent-correlation" is the correlation of the world whose
+        ideal classifier has the same drop. "shortfall" is the accuracy that the classifier lacks on each group, beside
+        that one. "effective-robustness" is its counter accuracy minus that of the family with the same common accuracy.
+        The family is `against`, trained at every p_spu from 1/2 to 1.
     relation
-        One of Relation: "iff" compares the quantity with `threshold`, those in ALONG follow `along`.
+        One of the relations above. "iff" compares the quantity with `threshold`; "increasing", "decreasing" and "slope"
+        follow `along`.
     domain
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
-        defaults.
+        defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
     prediction
         Worlds -> numbers; for "iff" positive where the claim says quantity > threshold.
     subject, against
         Learners or their names; `against` is subtracted. For "effective-robustness" it makes the family.
     formula
         The statement in LaTeX.
+    table
+        Text that names a table of class and background (`simulator.tables`), such as "compositional(2, 4, 1)".
     along, grid
-        The parameter that the relations in ALONG vary, and the values between which "slope" is fitted.
+        The parameter that these three relations vary, and the values between which "slope" is fitted.
     threshold
         For "iff", a number or Worlds -> numbers.
     quantifier
@@ -154,8 +168,6 @@ class Claim:
     share
         "With probability `share` over the training pairs": the relation holds, to the tolerance, in at least this share
         of trainings of n pairs; None for a statement about their mean.
-    error_rate
-        alpha: a contradiction is wrong with probability at most alpha/2.
     n
         Pairs per training; a large number stands for n = infinity.
     question
@@ -195,6 +207,7 @@ class Claim:
     subject: Learner | str = "linear"
     against: Learner | str | None = None
     formula: str = ""
+    table: str = ""
     along: str | None = None
     grid: tuple[float, ...] = ()
     threshold: float | Callable[[Worlds], Numbers] = 0.0
@@ -202,7 +215,6 @@ class Claim:
     tolerance: float | None = None
     share: float | None = None
     quantifier: Quantifier = "always"
-    error_rate: float = 0.01
     n: int = 10**10
     question: str = ""
     origin: Origin = "own"
@@ -215,7 +227,18 @@ class Claim:
         return super().__new__(cls)
 
     def __post_init__(self):
-        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question", "sentence", "quote"):
+        for name in (
+            "id",
+            "source",
+            "statement",
+            "quantity",
+            "relation",
+            "formula",
+            "table",
+            "question",
+            "sentence",
+            "quote",
+        ):
             text = getattr(self, name)
             if not isinstance(text, str) or (name == "id" and not text):
                 raise ValueError(f"{name} = {text!r} is not text")
@@ -247,7 +270,7 @@ class Claim:
         if self.relation in ALONG and not self.along:
             raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
         if self.along is not None:
-            check_known("along", self.along, (*SCALARS, "n"))
+            check_known("along", self.along, (*FIELDS, "n"))
         varied = None if self.along is None else self.domain.get(self.along)
         if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
             raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis for it in the domain")
@@ -276,7 +299,6 @@ class Claim:
         for name, good, domain, usual in (
             ("tolerance", lambda x: 0 <= x <= 1e6, "[0, 1e6]", TOLERANCES[self.quantity]),
             ("share", lambda x: 0 < x <= 1, "(0, 1]", 0.95),
-            ("error_rate", lambda x: 0 < x < 1, "(0, 1)", 0.01),
             ("n", lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
             ("threshold", lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5),
         ):
@@ -322,7 +344,14 @@ class Claim:
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
-        return Worlds(**self.place(unit))
+        return self.at(self.place(unit))
+
+    def at(self, fields: Mapping[str, Numbers]) -> Worlds:
+        """The worlds with these fields of the domain, and with the claim's table."""
+        second = {name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)}
+        own = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
+        table = {"table": tables.named(self.table)} if self.table else {}
+        return Worlds(**own, **table, attribute=[second] if second else [])
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
         """Whether points, given by the domain's fields, lie in the domain, to rounding.
@@ -398,6 +427,9 @@ class Claim:
         return value + b
 
 
+for _word, _known in (("quantities", TOLERANCES), ("relations", get_args(Relation))):
+    _list = fill(f"{_word.capitalize()}: {', '.join(_known)}.", 112, subsequent_indent="    ")
+    Claim.__doc__ = (Claim.__doc__ or "").replace(f"{{{_word}}}", _list)
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 
@@ -417,7 +449,7 @@ def _check_domain(domain: object) -> None:
     if not isinstance(domain, Mapping) or not domain:
         raise ValueError(f"domain = {domain!r} is not a table of fields of World, {example}")
     for field, given in domain.items():
-        check_known("domain field", field, SCALARS)
+        check_known("domain field", field, FIELDS)
         if not all(callable(end) or isinstance(end, Real) for end in _ends(given)):
             raise ValueError(
                 f"domain: {field} = {given!r} is no Axis, number or function of the fields before it, {example}"

@@ -17,7 +17,7 @@ from functools import partial
 
 from simulator.world import view_noise
 from theory.claims.claim import Axis, Claim
-from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, with_prompt
+from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, NO_MORE, with_prompt
 from theory.claims.common import (
     ANY_CORRELATION,
     BARE,
@@ -29,8 +29,8 @@ from theory.claims.common import (
     LOGISTIC,
     REGIME,
 )
-from theory.claims.related_work import LITTLE
-from theory.claims.sentences import LITTLE_ELSE, NO_EXTRA_ROBUSTNESS
+from theory.claims.related_work import LITTLE, LITTLE_ELSE
+from theory.claims.sentences import reading
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
 NOISY_VIEWS = {
@@ -61,6 +61,9 @@ own = partial(Claim, question="ideal", source="soberclip T10")
 correlation = partial(own, quantity="equivalent-correlation", subject=INFONCE_NAME)
 shortfall = partial(own, quantity="shortfall", relation="<=", subject=INFONCE_NAME)
 lead = partial(Claim, quantity="effective-robustness", question="ideal", against=LEAST_SQUARES)
+place = partial(lead, quantity="equivalent-correlation")
+READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
+IN_REGIME = (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2)))  # InfoNCE needs some view noise
 
 
 def logistic_shortfall(worlds):
@@ -149,37 +152,65 @@ CLAIMS = [
     ),
     *(
         lead(
-            id=f"effective-robustness/none-{learner.name}-{learner.prompt}",
-            source="[W] v2, abstract, in Theorem 6.2's regime; that robustness means effective robustness over "
-            "supervised linear rules is ours",
-            **NO_EXTRA_ROBUSTNESS.reading,
-            statement=f"In the theorem's regime {with_prompt(learner)} has no more counter accuracy than supervised "
-            "linear rules with its common accuracy.",
+            id=f"effective-robustness{suffix}/none-{learner.name}-{learner.prompt}",
+            quantifier=quantifier,
+            **reading(NO_MORE, "Theorem 6.2's regime, and effective robustness over supervised linear rules, are ours"),
+            statement=f"In the theorem's regime {with_prompt(learner)}{words} has no more counter accuracy than "
+            "supervised linear rules with its common accuracy.",
             formula=r"k\leq k_{\mathrm{LS}}(c)",
             relation="<=",
             domain={**MAP_REGIME, "sigma_xi": noise},
             subject=learner,
             tolerance=ONE_POINT if learner == INFONCE_NAME else None,
         )
-        for learner, noise in (
-            *((linear, 0.0) for linear in LINEAR_BOTH),
-            (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2))),
-        )
+        for suffix, quantifier, words in READ_AS
+        for learner, noise in (*((linear, 0.0) for linear in LINEAR_BOTH), IN_REGIME)
     ),
     *(
         lead(
-            id=f"effective-robustness/little-{learner.name}",
-            source="Fang et al. 2022, abstract; the domain, two points and the family are ours",
-            **LITTLE_ELSE.reading,
-            statement=f"To two points, {with_prompt(learner)} has the counter accuracy of supervised linear rules with "
-            "its common accuracy.",
+            id=f"effective-robustness{suffix}/little-{learner.name}",
+            quantifier=quantifier,
+            **reading(LITTLE_ELSE, "the domain, two points and the family are ours"),
+            statement=f"To two points, {with_prompt(learner)}{words} has the counter accuracy of supervised linear "
+            "rules with its common accuracy.",
             formula=r"|k-k_{\mathrm{LS}}(c)|\leq.02",
             relation="=",
             domain={**MAP_DOMAIN, "sigma_xi": noise},
             subject=learner,
             tolerance=LITTLE,
         )
+        for suffix, quantifier, words in READ_AS
         for learner, noise in ((LINEAR_NAME, 0.0), (INFONCE_NAME, 1.0))
+    ),
+    *(
+        place(
+            id=f"beside-supervised{suffix}/no-lower-{learner.name}",
+            quantifier=quantifier,
+            **reading(NO_MORE, "Theorem 6.2's regime, the equivalent correlation and least squares are ours"),
+            statement=f"In the theorem's regime {with_prompt(learner)} acts like the ideal classifier of a world with "
+            f"at least the correlation that least squares acts like{words.rstrip(',')}.",
+            formula=r"p'\geq p'_{\mathrm{LS}}",
+            relation=">=",
+            domain={**MAP_REGIME, "sigma_xi": noise},
+            subject=learner,
+        )
+        for suffix, quantifier, words in READ_AS
+        for learner, noise in ((LINEAR_NAME, 0.0), IN_REGIME)
+    ),
+    *(
+        place(
+            id=f"beside-supervised{suffix}/alike-infonce",
+            quantifier=quantifier,
+            **reading(LITTLE_ELSE, "the domain, the equivalent correlation, .02 and least squares are ours"),
+            statement="To .02, the InfoNCE optimum (name prompt) acts like the ideal classifier of the same "
+            f"correlation as least squares{words.rstrip(',')}.",
+            formula=r"|p'-p'_{\mathrm{LS}}|\leq.02",
+            relation="=",
+            domain={**MAP_DOMAIN, "sigma_xi": 1.0},
+            subject=INFONCE_NAME,
+            tolerance=LITTLE,
+        )
+        for suffix, quantifier, words in READ_AS
     ),
     lead(
         id="effective-robustness/name-none",

@@ -19,6 +19,7 @@ given x rises with x, and the slope d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/n
 monotone curve (`theory.learners.curve`). Otherwise it may have any shape (`theory.learners.contour`).
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ from simulator.accuracy import Accuracy
 from simulator.prompts import Prompt
 from simulator.world import Worlds
 from theory.accuracy import linear_accuracy
-from theory.learners.base import joined
+from theory.learners.base import by_route, world_by_world
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.caption_nodes import (
     SHOWN,
@@ -43,9 +44,10 @@ from theory.learners.caption_nodes import (
     normal,
     turns,
 )
-from theory.learners.contour import Scales, world_accuracy
+from theory.learners.contour import contour_accuracy
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
+from theory.learners.pmi import Scales
 
 LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
@@ -258,11 +260,11 @@ class Pooled(NamedTuple):
         first, second = self.sides(np.zeros(1), np.zeros(1))
         return first.v.shape[-1] * second.v.shape[-1]
 
-    def positive(self, x: Float[np.ndarray, "1 n 1"], y: Float[np.ndarray, "1 1 m"]) -> Bool[np.ndarray, "1 n m"]:
-        """Whether g > 0 where the lines x and y cross."""
+    def positive(self, x: Float[np.ndarray, "1 a b"], y: Float[np.ndarray, "1 c d"]) -> Bool[np.ndarray, "1 n m"]:
+        """Whether g > 0 where lines cross, of which one set lies along the second axis, the other along the third."""
         first, second = self.sides(x.ravel(), y.ravel())
-        rows = [self.pairs_of(first.at(np.s_[i : i + 1]), second)[0] for i in range(x.size)]
-        return np.stack(rows)[None] > 0
+        above = np.stack([self.pairs_of(first.at(np.s_[i : i + 1]), second)[0] for i in range(x.size)]) > 0
+        return (above.T if x.shape[1] == 1 else above)[None]
 
     def scales(self) -> Scales:
         """Where the preference may change fast: images that silent captions resemble."""
@@ -283,25 +285,24 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
     """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
-    absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`). So is
-    a world of masked, noisy captions whose boundary cannot be followed, or takes too many pairs of captions: about
-    two of 25 random worlds, mostly with little noise in images.
+    absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`): so is
+    the mean of scores with mismatched captions, and a world of masked, noisy captions whose boundary cannot be
+    followed, or takes too many pairs of captions: about two of 25 random worlds, mostly with little noise in images.
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
-        lambda part: _by_quadrature(part, prompt, seed, tolerance),
+        lambda part: world_by_world(lambda world: _by_quadrature(world, prompt, seed, tolerance), part),
         lambda part: drawn_captions_accuracy(part, prompt, seed),
     ]
-    row = worlds.ravel()
-    latents = (row.mention == 1).all(axis=-1) & (row.nu_text == 0)
-    route = np.where(latents, 0, np.where(_two_blocks(row), 1, 2))
-    parts = [((route == k).reshape(worlds.shape), routes[k](row[route == k])) for k in np.unique(route)]
-    return joined(parts, worlds.shape)
+    strays = _strays(worlds, prompt)
+    latents = (worlds.mention == 1).all(axis=-1) & (worlds.nu_text == 0) & ~strays
+    route = np.where(latents, 0, np.where(strays | (not _two_blocks(worlds)), 2, 1))
+    return by_route(route, routes, worlds)
 
 
 def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
     """Scores (N, K) with the decisions of all captions: the preference or distances from its curve, or drawn ones."""
-    if not _two_blocks(world):
+    if not _two_blocks(world) or _strays(world, prompt):
         return drawn_captions_scores(world, prompt, image)
     pooled = pooled_preference(world, prompt)
     x, y = (np.where(world.mean < 0, -1.0, 1.0) * image[..., 0] / pooled.unit).T
@@ -325,22 +326,22 @@ def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
     return Pooled(prompt, (first, second), (units[0], units[1]))
 
 
-def _two_blocks(worlds: Worlds) -> np.ndarray | np.bool_:
-    return np.broadcast_to(worlds.classes == 2, worlds.shape) & (worlds.mean.shape[-1] == 2)
+def _two_blocks(worlds: Worlds) -> bool:
+    return worlds.class_count == 2 and worlds.mean.shape[-1] == 2
 
 
-def _by_quadrature(worlds: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
-    """World by world, because each world's scales need their own number of captions."""
-    each = [(np.arange(worlds.size) == w, _of_world(worlds[[w]], prompt, seed, tolerance)) for w in range(worlds.size)]
-    return joined(each, worlds.shape)
+def _strays(worlds: Worlds, prompt: Prompt) -> np.ndarray:
+    """Whether captions of other pairs change decisions."""
+    return np.broadcast_to((np.asarray(worlds.mismatch) > 0) & (prompt == "scores"), worlds.shape)
 
 
-def _of_world(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
-    pooled = pooled_preference(world[0], prompt)
+def _by_quadrature(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
+    """Accuracies in one world, whose scales need their own number of captions."""
+    pooled = pooled_preference(world, prompt)
     shown = region(pooled, tolerance) if pooled.informative else np.full((1, 2), 0.5)
     if shown is None:
         return drawn_captions_accuracy(world, prompt, seed)
-    return Accuracy(*objects_averaged(shown, world.agreement[:, :1]).T)
+    return Accuracy(*objects_averaged(shown[0], world.agreement[0]))
 
 
 class _Spent(Exception):
@@ -376,7 +377,10 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     if not pooled.fuzzy:
         return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
-    try:
-        return world_accuracy(pooled, pooled.scales(), tolerance, SPACINGS, _Limited)
-    except _Spent:
-        return None
+    limited = _Limited(pooled)
+    with suppress(_Spent):
+        for spacing in SPACINGS:
+            accuracy, sound = contour_accuracy(limited, pooled.scales(), tolerance, spacing)
+            if sound.all():
+                return accuracy
+    return None

@@ -12,7 +12,6 @@ the chord's normal find it, from the cubic with the right tangents. It is cut in
 cut lies where the tangents of its ends meet: at corners, which little view noise hardly rounds.
 """
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import Preference, PromptMixture, PromptPreference
+from theory.learners.pmi import Preference, Scales
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
@@ -31,72 +30,50 @@ FAR = 16.0  # and no further than this from the chord, or two branches have been
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
-class Scales(NamedTuple):
-    """The group's means, and per block the centres and the deviation of the narrowest features of the preference."""
+class _Exchanged:
+    """A preference whose blocks are exchanged."""
 
-    mean: Float[np.ndarray, "2 W"]
-    centre: Float[np.ndarray, "2 2 W"]
-    deviation: Float[np.ndarray, "2 W"]
+    def __init__(self, preference: Preference):
+        self.preference = preference
+
+    def of(self, worlds) -> "_Exchanged":
+        return _Exchanged(self.preference.of(worlds))
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        g, along_y, along_x = self.preference(y, x)
+        return g, along_x, along_y
+
+    def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
+        return self.preference.positive(y, x)
 
 
-def contour_accuracy(mixture: PromptMixture, tolerance: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracies of every world, and whether its boundary could be followed."""
-    W = mixture.mean.shape[-1]
+def contour_accuracy(
+    preference: Preference, scales: Scales, tolerance: float, spacing: float
+) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
+    """(common, counter) of images that show the label's object, and whether each boundary could be followed.
+
+    Near the origin the boundary must cross x = 0, the edge of the grid. Otherwise the blocks are exchanged; the counter
+    group, seen as (m_y, -m_x), is then the mirror image of (-m_y, m_x).
+    """
+    W = scales.mean.shape[-1]
+    _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
+    exchange = np.abs(slope_x) > np.abs(slope_y)
     result, sound = np.empty((W, 2)), np.empty(W, bool)
-    swapped = swap_blocks(PromptPreference(mixture), W)
-    for swap in (False, True):
-        chosen = np.flatnonzero(swapped == swap)
-        part = _swapped(mixture.of(chosen)) if swap else mixture.of(chosen)
+    for exchanged in (False, True):
+        chosen = np.flatnonzero(exchange == exchanged)
         for start in range(0, len(chosen), CHUNK):
-            rows, own = chosen[start : start + CHUNK], part.of(slice(start, start + CHUNK))
-            centre = (own.lift[:, 0] + np.array([1, -1])[:, None, None] * own.pull[:, 0]) / (2 * own.curve[:, 0])
-            scales = Scales(own.mean, centre.swapaxes(0, 1), np.sqrt(0.5 / own.curve[:, 0]))
-            result[rows], sound[rows] = region_accuracy(PromptPreference(own), scales, tolerance, spacing)
-        if swap:
-            result[chosen] = swapped_back(result[chosen])
+            rows = chosen[start : start + CHUNK]
+            own, part = preference.of(rows), Scales(*(field[..., rows] for field in scales))
+            if exchanged:
+                own, part = _Exchanged(own), Scales(*(field[::-1] for field in part))
+            result[rows], sound[rows] = region_accuracy(own, part, tolerance, spacing)
+        if exchanged:
+            result[chosen, 1] = 1 - result[chosen, 1]
     return result, sound
 
 
-def swap_blocks(preference: Preference, W: int) -> Bool[np.ndarray, " W"]:
-    """Whether to exchange the blocks: near the origin the boundary must cross x = 0, the edge of the grid."""
-    _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
-    return np.abs(slope_x) > np.abs(slope_y)
-
-
-def _swapped(mixture: PromptMixture) -> PromptMixture:
-    lift, pull, prior, curve, mean = (
-        field[::-1] for field in (mixture.lift, mixture.pull, mixture.prior, mixture.curve, mixture.mean)
-    )
-    log_weight = mixture.log_weight.swapaxes(0, 1)
-    return mixture._replace(log_weight=log_weight, lift=lift, pull=pull, prior=prior, curve=curve, mean=mean)
-
-
-def swapped_back(accuracy: Float[np.ndarray, "W 2"]) -> Float[np.ndarray, "W 2"]:
-    """With exchanged blocks the second group was (m_y, -m_x), the mirror image of (-m_y, m_x)."""
-    return np.stack([accuracy[:, 0], 1 - accuracy[:, 1]], axis=-1)
-
-
-def world_accuracy(
-    preference, scales: Scales, tolerance: float, spacings: Sequence[float], counted: Callable = lambda same: same
-) -> Float[np.ndarray, "1 2"] | None:
-    """Accuracies of one world on the first grid on which its boundary can be followed; None if there is none.
-
-    `preference` has fields `blocks` and `unit`, a pair each. `counted` wraps it after the blocks are exchanged.
-    """
-    swap = swap_blocks(preference, 1).all()
-    if swap:
-        preference = preference._replace(blocks=preference.blocks[::-1], unit=preference.unit[::-1])
-        scales = Scales(*(field[::-1] for field in scales))
-    preference = counted(preference)
-    for spacing in spacings:
-        accuracy, sound = region_accuracy(preference, scales, tolerance, spacing)
-        if sound.all():
-            return swapped_back(accuracy) if swap else accuracy
-    return None
-
-
 def region_accuracy(preference: Preference, scales: Scales, tolerance: float, spacing: float):
-    """(W, 2) accuracies, and whether each boundary could be followed (W,); see `swap_blocks`."""
+    """`contour_accuracy` of worlds whose boundary crosses x = 0 near the origin."""
     reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
     x, y = _lines(scales, 0, reach, spacing), _lines(scales, 1, reach, spacing)
     y = np.concatenate([-y[:, ::-1], y], axis=-1)

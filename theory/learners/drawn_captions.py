@@ -3,7 +3,8 @@
 captions   log E[p(y | t) | x] over captions t drawn given the image (reason: `theory.learners.captions`). They lie
            near the image; captions drawn for a class rarely do.
 scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classes have the same captions, relabelled, so
-           the part that all classes share has no sampling error.
+           the part that all classes share has no sampling error. If a share eps of the captions belongs to other pairs,
+           E_{t|y} log((1 - eps) p(x, t)/(p(x) p(t)) + eps).
 """
 
 from dataclasses import replace
@@ -16,15 +17,17 @@ from simulator.accuracy import Accuracy, Interval
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import Worlds, latent_prompts
+from theory.accuracy import won
 from theory.density import (
     attribute_log_density,
     block_log_density,
-    captions_as_images,
+    caption_block_log_density,
     class_log_density,
     class_patterns,
     log_density,
 )
-from theory.quadrature import REPLICATES, estimate
+from theory.learners.base import world_by_world
+from theory.quadrature import LEVEL, REPLICATES, estimate
 
 IMAGES = 2**9  # per replicate and pattern of classes
 CAPTIONS = 256  # per image, or per class
@@ -46,24 +49,16 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which all captions of a class are "
             "drawn; more are possible with the prompts name, mean and background, and with full captions without noise"
         )
-    shape, seeds = worlds.shape, range(seed * REPLICATES, (seed + 1) * REPLICATES)
-    rows = [[_replicate(worlds[w], prompt, s) for s in seeds] for w in np.ndindex(shape)]
-    if not rows:
-        return Accuracy(np.empty(shape), np.empty(shape))
-    half, whole = np.moveaxis(np.array(rows), [2, 0], [0, -1])  # each (R, 2, worlds)
-    range_ = (whole - half).reshape(*half.shape[:2], *shape)
-    found = estimate(np.clip(whole.reshape(range_.shape) + range_ / 2, 0.0, 1.0))
-    return _widened(found, np.abs(range_.mean(axis=0)) / 2)
+    seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
 
+    def accuracy(world: Worlds) -> Accuracy:
+        half, whole = np.moveaxis([_replicate(world, prompt, s) for s in seeds], 1, 0)
+        found = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0))
+        more, ends = np.abs((whole - half).mean(axis=0)) / 2, np.array(found.interval[:2])  # (group, low or high)
+        common, counter = np.clip(ends + more[:, None] * [-1, 1], 0.0, 1.0)
+        return replace(found, interval=Interval(tuple(common), tuple(counter), LEVEL))
 
-def _widened(accuracy: Accuracy, by: Float[np.ndarray, "group=2 *w"]) -> Accuracy:
-    """Intervals that reach further on either side: (common, counter) of `by`."""
-    assert accuracy.interval is not None
-    ends = [
-        (np.maximum(low - more, 0.0), np.minimum(high + more, 1.0))
-        for (low, high), more in zip(accuracy.interval[:2], by, strict=True)
-    ]
-    return replace(accuracy, interval=Interval(ends[0], ends[1], accuracy.interval.level))
+    return world_by_world(accuracy, worlds)
 
 
 def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
@@ -88,15 +83,10 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> Float[np.ndarray, "2
     codes, weights = codes[weights > 0], weights[weights > 0]
     images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
     halves = _score_halves(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
-    right = np.array([_right(score) for score in (*halves, halves.mean(axis=0))])
+    right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))])
     group = np.stack([codes[:, 1] == 0, codes[:, 1] != 0])
     accuracy = right @ (group * weights).T / [1 / K, 1 - 1 / K]
     return np.stack([accuracy[:2].mean(axis=0), accuracy[2]])
-
-
-def _right(score: Float[np.ndarray, "P N K"]) -> Float[np.ndarray, " P"]:
-    best = score == score.max(axis=-1, keepdims=True)
-    return (best[..., 0] / best.sum(axis=-1)).mean(axis=-1)
 
 
 def _posterior_score(world: Worlds, seed: int):
@@ -117,7 +107,7 @@ def _posterior_score(world: Worlds, seed: int):
             shown = _log_agreement(world.agreement[b], K)[y] + block_log_density(image[:, b], None, world, b)[:, None]
             own = means[_drawn(shown, chance[:, 1 + b]), b]
             text[:, :, b] = np.where(mentioned[:, b], own + shrinkage[b] * (image[:, None, b] - own), 0.0) + noise[:, b]
-        given = np.sum([attribute_log_density(*each) for each in _caption_log_densities(world, text)], axis=0)
+        given = _given_label(world, text)
         posterior = np.exp(given - np.logaddexp.reduce(given, axis=-1, keepdims=True))
         return np.stack([half.mean(axis=1) for half in np.split(posterior, 2, axis=1)])
 
@@ -137,26 +127,22 @@ def _density_score(world: Worlds, seed: int):
     first = np.where(mentioned, np.stack([means[a, b] for b, a in enumerate(own)], axis=1), 0.0)
     first = first + normals * np.where(mentioned, deviation, np.sqrt(world.nu_text))
     texts = np.stack([first, -first] if K == 2 else [np.roll(first, y, axis=-1) for y in range(K)])
+    alone = np.logaddexp.reduce(_given_label(world, first), axis=-1) - np.log(K)  # log p(t), alike for all classes
 
     def score(image: Float[np.ndarray, "N B width"]) -> Float[np.ndarray, "2 N K"]:
         density = log_density(image[:, None, None], texts, world)
+        if world.mismatch > 0:
+            pmi = density - log_density(image, None, world)[:, None, None] - alone
+            density = np.logaddexp(np.log1p(-world.mismatch) + pmi, np.log(world.mismatch))
         return np.stack([half.mean(axis=-1) for half in np.split(density, 2, axis=-1)])
 
     return score
 
 
-def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]):
-    """(log p(t_b | a), agreement) of every block; a mentioned block is like an image with the captions' noise."""
-    mentioned = captions_as_images(world)
-    for b in range(text.shape[-2]):
-        pi, nu, t = world.mention[b], world.nu_text, text[..., b, :]
-        said = block_log_density(t, None, mentioned, b)
-        if pi < 1:
-            square = (t**2).sum(axis=-1, keepdims=True)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                hidden = np.log1p(-pi) - (square / nu + t.shape[-1] * np.log(2 * np.pi * nu)) / 2
-                said = np.logaddexp(np.log(pi) + said, hidden) if nu > 0 else np.where(square == 0, 0.0, said)
-        yield said, world.agreement[b]
+def _given_label(world: Worlds, text: Float[np.ndarray, "... B width"]) -> Float[np.ndarray, "... K"]:
+    """log p(t | y) of captions."""
+    blocks = [caption_block_log_density(text[..., b, :], world, b) for b in range(text.shape[-2])]
+    return sum(attribute_log_density(f, world.agreement[b]) for b, f in enumerate(blocks))
 
 
 def _log_agreement(p: float, K: int) -> Float[np.ndarray, "K K"]:

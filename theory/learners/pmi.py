@@ -40,6 +40,14 @@ LARGEST = 1 - 1e-15  # tanh(g/2) that is resolved
 STEEP = 0.4  # 1 - tanh(g/2)^2 below which slopes are understated, so that Newton steps end in halvings
 
 
+class Scales(NamedTuple):
+    """The group's means, and per block the centres and the deviation of the narrowest features of the preference."""
+
+    mean: Float[np.ndarray, "2 W"]
+    centre: Float[np.ndarray, "2 2 W"]
+    deviation: Float[np.ndarray, "2 W"]
+
+
 class PromptMixture(NamedTuple):
     """The numbers of N by block and state (mentioned, silent), for W worlds.
 
@@ -60,6 +68,11 @@ class PromptMixture(NamedTuple):
     def of(self, worlds) -> "PromptMixture":
         """The worlds `worlds` (an index) alone; an index with None adds an axis of points."""
         return PromptMixture(*(_at(field, worlds) for field in self))
+
+    def scales(self) -> Scales:
+        """Centres and deviations of the exponentials of mentioned blocks."""
+        centre = (self.lift[:, 0] + np.array([1, -1])[:, None, None] * self.pull[:, 0]) / (2 * self.curve[:, 0])
+        return Scales(self.mean, centre.swapaxes(0, 1), np.sqrt(0.5 / self.curve[:, 0]))
 
 
 def prompt_mixture(worlds: Worlds, prompt: Prompt) -> PromptMixture:

@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator import tables
 from simulator.world import World
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import SECOND, Axis, Claim
 from theory.claims.trained import TrainedClaim
 from theory.learners.base import Learner
 from theory.proofs.expression import NotExpressible, constant, digest, variable
@@ -66,8 +67,14 @@ def claim_digest(claim: Claim) -> Digest:
         "grid": claim.grid,
         "prediction": claim.prediction,
         "reference": claim.reference,
-        "domain": {k: v for k, v in claim.domain.items() if callable(v) or v != World.model_fields[k].default},
+        "domain": {
+            k: v
+            for k, v in claim.domain.items()
+            if callable(v) or k not in DEFAULTS or v != World.model_fields[k].default
+        },
     }
+    if claim.table:
+        parts["table"] = tables.named(claim.table)
     if claim.relation == "iff":
         parts["threshold"] = claim.threshold
     return digest_of(parts, world)
@@ -97,11 +104,12 @@ def formula_of(claim: Claim, function: Callable) -> str:
 def _world(claim: Claim) -> Symbols:
     """The claim's world, with a variable for every field that varies."""
     varied = {k: variable(k) if callable(v) or isinstance(v, Axis) else constant(v) for k, v in claim.domain.items()}
-    known = {**DEFAULTS, **varied}
+    known = {**DEFAULTS, **{k: v for k, v in varied.items() if k in DEFAULTS}}
+    second = {k.removeprefix(SECOND): v for k, v in varied.items() if k not in DEFAULTS}
     if known["classes"] is constant(2):
         known["classes"] = 2
     nu = constant(known["sigma_xi"]) ** 2 / known["dim_image"]
-    return Symbols(**known, attribute=(), shape=(), nu_image=nu)
+    return Symbols(**known, attribute=(Symbols(**second),) if second else (), shape=(), nu_image=nu)
 
 
 class _Form:

@@ -10,6 +10,7 @@ result.json          the document that `soberclip sweep --json` prints
 import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -24,18 +25,16 @@ from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
 from experiments.lab.config import read_pictures, world_of
-from experiments.lab.finetuning.spec import FIXED, GRID, LEARNERS, NAME, FineTuning, Point, preset
+from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
 from experiments.lab.stopping import keeping
 from experiments.lab.store import difference
-from experiments.progress import counting
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from simulator.pixels import groups
-from simulator.pixels.coco import instances
-from simulator.pixels.scenery import MOST_HELD
+from simulator.progress import counting
 from simulator.towers import finetuning as tuning
-from simulator.towers.finetuning import Head, PairSet, Pretrained
-from simulator.world import World
+from simulator.towers.finetuning import PairSet, Pretrained
+from simulator.towers.recipe import Recipe
 
 LOADER = "open_clip"
 FORMAT = 1
@@ -62,7 +61,7 @@ def run(
 
     if trainings or tests:
         report(f"{kept()} already")
-    steps = (request.trainings - len(trainings)) * request.recipe.steps
+    steps = (request.trainings - len(trainings)) * request.recipes[0].steps
     with nullcontext() if folder is None else keeping(kept), counting("steps", steps, "steps/s") as advance:
         try:
             for learner, replicate in request.runs():
@@ -115,14 +114,20 @@ def _kept_progress(folder: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None
 
 
-def _objects_found(world: World) -> int:
-    """Number of objects in a folder of COCO, counted before the model is downloaded; 0 for other sources."""
-    if world.views.objects != "coco":
-        return 0
-    try:
-        return len(instances(world.views.root, world.classes, world.views.categories)[1])
-    except ValueError as error:
-        raise RequestError(str(error)) from None
+def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
+    check_spec(request.model, LoadOptions(request.weights))
+    if not request.model.startswith(f"{LOADER}:"):
+        raise RequestError(
+            f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
+        )
+    loaded = load_model(request.model, request.weights)
+    visual = loaded.module.visual
+    height, width = np.broadcast_to(visual.image_size, 2).tolist()
+    if height != width:
+        raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
+    mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
+    loaded.module.to(request.device)
+    return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
 
 
 class _Job:
@@ -130,19 +135,12 @@ class _Job:
 
     def __init__(self, request: FineTuning, folder: Path | None):
         self.request, self.folder = request, folder
-        count = _objects_found(request.world)
-        self.model, side, self.settings = self._pretrained()
-        most = MOST_HELD // (4 * side**2)
-        if count > most:
-            raise RequestError(
-                f"--root has {count:,} objects, and at the model's {side} pixels at most {most:,} fit into memory; use "
-                "an instances.json that names fewer images, such as that of val2017"
-            )
+        self.model, side, self.settings = _pretrained(request)
         views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
         self.world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
         self.scene = read_pictures(self.world)
         self.tokens = tuning.caption_tokens(self.model, self.scene)
-        self.untouched = tuning.state(self.model, None)
+        self.untouched = deepcopy(self.model.module.state_dict())
         specification = json.loads(json.dumps(self._specification()))
         self.progress = {"format": FORMAT, "specification": specification, "trainings": [], "tests": []}
         if folder is not None:
@@ -155,22 +153,6 @@ class _Job:
                     "name another folder"
                 )
 
-    def _pretrained(self) -> tuple[Pretrained, int, dict[str, Any]]:
-        request = self.request
-        check_spec(request.model, LoadOptions(request.weights))
-        if not request.model.startswith(f"{LOADER}:"):
-            raise RequestError(
-                f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
-            )
-        loaded = load_model(request.model, request.weights)
-        visual = loaded.module.visual
-        height, width = np.broadcast_to(visual.image_size, 2).tolist()
-        if height != width:
-            raise RequestError(f"model {request.model!r} reads images of {height} x {width}, expected square images")
-        mean, std = (tuple(map(float, visual.preprocess_cfg[name])) for name in ("mean", "std"))
-        loaded.module.to(request.device)
-        return Pretrained(loaded.module, loaded.tokenizer, mean, std), height, loaded.settings
-
     def _specification(self) -> dict[str, Any]:
         """All that the numbers depend on: the content of the pictures, but not their folder."""
         request, fields = self.request, self.world.model_dump(mode="json")
@@ -182,7 +164,7 @@ class _Job:
             "pictures": self.scene.digest,
             "learners": list(request.learners),
             "grid": request.grid(),
-            "recipe": {name: getattr(request.recipe, name) for name in ("n", *FIXED)},
+            "recipe": {name: getattr(request.recipes[0], name) for name in ("n", *FIXED)},
             "replicates": request.replicates,
             "seed": request.seed,
             "device": torch.device(request.device).type,
@@ -191,40 +173,41 @@ class _Job:
 
     def finish(self, learner: str, replicate: int, advance: Callable[[int], None]) -> None:
         """Train all points of the grid, choose one and test it; finished parts are skipped."""
-        whose = {"learner": learner, "replicate": replicate}
+        whose, request = {"learner": learner, "replicate": replicate}, self.request
         if self._row("tests", whose) is not None:
             return
-        if LEARNERS[learner].loss is None:
-            tuning.restore(self.model, None, self.untouched)
+        loss, mention = LEARNERS[learner]
+        if loss is None:
+            self.model.module.load_state_dict(self.untouched)
             self._add("tests", {**whose, "validation": self._validation(None), "accuracies": self._test(None)})
             return
-        world, stream = self.world.replace(mention_spu=LEARNERS[learner].mention_spu), f"train/{replicate}"
-        pairs = tuning.pair_set(self.model, self.scene, world, self.request.recipe.n, self.request.seed, stream)
+        world, n = self.world.replace(mention_spu=mention), request.recipes[0].n
+        pairs = PairSet(self.scene, self.tokens, world, n, request.seed, f"train/{replicate}")
         rows: list[Row] = []
-        weights: dict[int, dict[str, torch.Tensor]] = {}  # of the best so far, if this run trained it
-        for i, point in enumerate(self.request.grid()):
+        best, weights = None, None  # of the best so far, if this run trained it
+        for i, (recipe, point) in enumerate(zip(request.recipes, request.grid(), strict=True)):
             row = self._row("trainings", {**whose, **point})
             if row is None:
-                began, head = perf_counter(), self._head(learner)
-                losses = self._train(head, learner, point, pairs, advance)
+                began = perf_counter()
+                head, losses = self._trained(loss, recipe, pairs, advance)
                 finite = isfinite(losses[-1])
                 ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
                 row = {**whose, **point, **ends, "validation": self._validation(head) if finite else None}
                 if choose([*(r["validation"] for r in rows), row["validation"]]) == i:
-                    weights = {i: tuning.state(self.model, head)}
+                    best, weights = i, (deepcopy(self.model.module.state_dict()), head)
                 self._add("trainings", {**row, "seconds": perf_counter() - began})
             rows.append(row)
-        best = choose([row["validation"] for row in rows])
-        if best is None:
+        chosen = choose([row["validation"] for row in rows])
+        if chosen is None:
             self._add("tests", {**whose, "validation": None, "accuracies": None})
             return
-        point, head = {name: rows[best][name] for name in GRID}, self._head(learner)
-        if best in weights:
-            tuning.restore(self.model, head, weights[best])
+        if chosen == best:
+            self.model.module.load_state_dict(weights[0])
+            head = weights[1]
         else:  # an earlier run trained it: train again, from the same streams
-            self._train(head, learner, point, pairs, lambda steps: None)
-        found = {"validation": rows[best]["validation"], "accuracies": self._test(head)}
-        self._add("tests", {**whose, **point, **found})
+            head, _ = self._trained(loss, request.recipes[chosen], pairs, lambda steps: None)
+        found = {"validation": rows[chosen]["validation"], "accuracies": self._test(head)}
+        self._add("tests", {**whose, **request.grid()[chosen], **found})
 
     def _row(self, part: str, point: Row) -> Row | None:
         return next((row for row in self.progress[part] if point.items() <= row.items()), None)
@@ -234,27 +217,22 @@ class _Job:
         if self.folder is not None:
             write_json(self.folder / PROGRESS, self.progress)
 
-    def _train(self, head: Head | None, learner: str, point: Point, pairs: PairSet, advance) -> list[float]:
-        tuning.restore(self.model, None, self.untouched)  # each training has a new head
-        recipe = self.request.recipe.model_copy(update={"loss": LEARNERS[learner].loss, **point})
-        return tuning.finetune(self.model, head, recipe, pairs, advance)
+    def _trained(
+        self, loss: str, recipe: Recipe, pairs: PairSet, advance
+    ) -> tuple[torch.nn.Linear | None, list[float]]:
+        """The head, if the loss has one, and the loss of each step; the model is trained in place."""
+        self.model.module.load_state_dict(self.untouched)
+        head = tuning.zero_head(self.model, self.world.classes) if loss == "supervised" else None
+        return head, tuning.finetune(self.model, head, recipe.model_copy(update={"loss": loss}), pairs, advance)
 
-    def _head(self, learner: str) -> Head | None:
-        if LEARNERS[learner].loss != "supervised":
-            return None
-        pixels = torch.zeros(1, 3, *self.scene.objects.pixels.shape[2:], dtype=torch.uint8)
-        with torch.no_grad():
-            features = self.model.images(pixels).shape[1]
-        return Head(features, self.world.classes).to(self.model.device)
-
-    def _accuracies(self, head: Head | None, part: str) -> dict[str, float]:
+    def _accuracies(self, head: torch.nn.Linear | None, part: str) -> dict[str, float]:
         trial = groups.trial(self.world, part, self.request.seed)
         predicted = tuning.predicted(self.model, head, self.tokens, trial).numpy()[None]
         return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, predicted).items()}
 
-    def _validation(self, head: Head | None) -> float:
+    def _validation(self, head: torch.nn.Linear | None) -> float:
         """Accuracy under the training law, on objects of the validation part."""
         return self._accuracies(head, "validation")["trained"]
 
-    def _test(self, head: Head | None) -> dict[str, float]:
+    def _test(self, head: torch.nn.Linear | None) -> dict[str, float]:
         return self._accuracies(head, "test")

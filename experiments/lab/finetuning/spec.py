@@ -51,16 +51,13 @@ class FineTuning:
     model: str
     weights: Path | None
     learners: tuple[str, ...]
-    axes: dict[str, tuple[float, ...]]
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]  # the grid, the last axis fastest
     replicates: int
     seed: int
     device: str
 
     def grid(self) -> list[Point]:
-        """The points of the grid, the last of GRID fastest."""
-        values = [self.axes.get(name, (getattr(self.recipe, name),)) for name in GRID]
-        return [dict(zip(GRID, point, strict=True)) for point in product(*values)]
+        return [{name: getattr(recipe, name) for name in GRID} for recipe in self.recipes]
 
     def runs(self) -> Iterator[tuple[str, int]]:
         """Each learner and replicate; a model that is not trained has one replicate."""
@@ -70,13 +67,13 @@ class FineTuning:
 
     @property
     def trainings(self) -> int:
-        return len(self.grid()) * sum(LEARNERS[learner].loss is not None for learner, _ in self.runs())
+        return len(self.recipes) * sum(LEARNERS[learner].loss is not None for learner, _ in self.runs())
 
     def sentence(self) -> str:
-        trained = [learner for learner in self.learners if LEARNERS[learner].loss]
+        trained, recipe = [learner for learner in self.learners if LEARNERS[learner].loss], self.recipes[0]
         return (
-            f"{counted(self.trainings, 'training')} of {self.recipe.steps:,} steps of {self.recipe.batch_size} pairs: "
-            f"{', '.join(trained) or 'none'} at {counted(len(self.grid()), 'point')} of {', '.join(GRID)}, "
+            f"{counted(self.trainings, 'training')} of {recipe.steps:,} steps of {recipe.batch_size} pairs: "
+            f"{', '.join(trained) or 'none'} at {counted(len(self.recipes), 'point')} of {', '.join(GRID)}, "
             f"{'once' if self.replicates == 1 else f'{self.replicates} times'} each"
         )
 
@@ -118,7 +115,7 @@ def checked(
     if replicates < 1:
         raise RequestError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
     fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
-    axes = {name: axis(name, values).values for name, values in whole["axes"].items()}
+    axes = {name: axis(name, whole["axes"][name]).values for name in GRID if name in whole["axes"]}
     recipes = [recipe_from({**fixed, **dict(zip(axes, point, strict=True))}) for point in product(*axes.values())]
     return FineTuning(
         full=full,
@@ -126,8 +123,7 @@ def checked(
         model=model,
         weights=weights,
         learners=learners,
-        axes=axes,
-        recipe=recipes[-1],
+        recipes=tuple(recipes),
         replicates=replicates,
         seed=checked_seed(whole.get("seed", 0)),
         device=checked_device(device or "cpu"),

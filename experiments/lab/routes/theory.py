@@ -1,7 +1,7 @@
 """The route "theory": accuracies at infinitely many pairs, over a region of places at once."""
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import chain, product
 from time import perf_counter
 
 import numpy as np
@@ -12,13 +12,13 @@ from experiments.lab.planning import Region
 from experiments.lab.schema import Block
 from experiments.lab.setting import Law
 from experiments.lab.spec import StudySpec
-from simulator.accuracy import Numbers
+from simulator.accuracy import GROUPS, Numbers
 from simulator.world import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 NO_LAW = "no closed form is known for this training"
-COLUMNS = ("common", "counter", "reliance", "common_low", "common_high", "counter_low", "counter_high")
+COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
 
 def predict_cells(study: StudySpec, region: Region, block: Block) -> None:
@@ -54,7 +54,7 @@ def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Itera
     """(part of the region, its law or the reason for none); a value that changes more than the world is a part."""
     cuts = [
         _each(slice(0, part.stop - part.start))
-        if study.trained or axis.name in ("embed_dim", "mitigation")
+        if study.trained or axis.name in ("embed_dim", "mitigation", "table")
         else [slice(0, part.stop - part.start)]
         for axis, part in zip(study.axes, region, strict=True)
     ]
@@ -92,10 +92,12 @@ def _attempted(learner: Learner, worlds: Worlds) -> tuple[dict[str, Numbers], di
 
 
 def _columns(learner: Learner, worlds: Worlds) -> dict[str, Numbers]:
+    """The columns of COLUMNS; nan for a group that there is not."""
     accuracy = learner.accuracy(worlds)
-    common, counter, reliance = np.broadcast_arrays(*accuracy, _reliance(learner, worlds))
-    ends = ((common, common), (counter, counter)) if accuracy.interval is None else accuracy.interval[:2]
-    return dict(zip(COLUMNS, (common, counter, reliance, *ends[0], *ends[1]), strict=True))
+    groups = (*accuracy, np.nan)[: len(GROUPS)]
+    ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval.ends, (np.nan, np.nan)]
+    columns = (*groups, *chain.from_iterable(ends[: len(GROUPS)]), _reliance(learner, worlds))
+    return dict(zip(COLUMNS, np.broadcast_arrays(*columns), strict=True))
 
 
 def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:

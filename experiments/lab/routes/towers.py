@@ -1,5 +1,6 @@
 """The route "trained": towers that approach a learner's optimum; cells of one shape train as one ensemble."""
 
+import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
@@ -13,7 +14,13 @@ from experiments.lab.planning import Region, places
 from experiments.lab.schema import Block
 from experiments.lab.spec import StudySpec
 from simulator.samplers import EmptyGroup
+from simulator.towers.api import Towers, train
+from simulator.towers.ensemble import Ensemble, least_bytes
+from simulator.towers.evaluation import prompts_of
+from simulator.towers.multiprocess import EveryModelDiverged
+from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
+from simulator.towers.views import views_of
 from simulator.world import World
 
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
@@ -32,9 +39,6 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    from simulator.towers.ensemble import Ensemble, least_bytes  # start-up time: loads torch
-    from simulator.towers.views import views_of
-
     groups: dict[Any, list[_Cell]] = defaultdict(list)
     for place, offset in places(region):
         slots = {(*offset, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
@@ -46,7 +50,8 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
             for at in slots:
                 block.refuse(at, str(error))
             continue
-        shape = (first.world.classes, *views_of(first.world).inputs(first.world).values())
+        world = first.world
+        shape = (world.classes, world.table, *views_of(world).inputs(world).values())
         cell = _Cell(first.world, {at: (setting.prompt, setting.projected) for at, setting in settings.items()})
         groups[first.recipe, study.seed_at(place), shape].append(cell)
     for (recipe, seed, _), cells in groups.items():
@@ -57,16 +62,14 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
 
 
 def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], block: Block) -> None:
-    from simulator.towers.api import train  # start-up time: loads torch
-    from simulator.towers.evaluation import prompts_of
-    from simulator.towers.multiprocess import EveryModelDiverged
-
     began = perf_counter()
     worlds = list(dict.fromkeys(cell.world for cell in cells))  # cells that differ in their prompt share models
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     known, towers = prompts_of(recipe), None
     try:
-        towers = train(worlds, recipe, models=study.replicates, seed=seed)
+        with warnings.catch_warnings():  # the distance to the theory beside them says how far they are
+            warnings.filterwarnings("ignore", "training has not converged", UserWarning)
+            towers = train(worlds, recipe, models=study.replicates, seed=seed)
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:
@@ -89,13 +92,11 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], bloc
                 block.measure(at, {name: numbers[w] for name, numbers in values[asked].items()}, seconds)
 
 
-def _measured(towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:
+def _measured(towers: Towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:
     """Accuracies by group, and the reliance, of each model; nan for a model that diverged."""
     towers = replace(towers, ensemble=towers.ensemble._replace(projected=projected))
     ensemble, values = towers.ensemble, dict(towers.groups(prompt))
     common = values["common"]
     if ensemble.worlds[0].views is None:
-        from simulator.towers.probes import score_reliance  # start-up time: loads torch
-
         values["reliance"] = score_reliance(ensemble, towers.parameters, prompt).reshape(common.shape)
     return {name: np.where(np.isfinite(common), numbers, np.nan) for name, numbers in values.items()}

@@ -4,7 +4,7 @@
 const room = document.getElementById("explore");
 const knobs = [...room.querySelectorAll("[data-knob]")].map((box) => ({
   field: box.dataset.knob, low: +box.dataset.low, high: +box.dataset.high, scale: box.dataset.scale,
-  usual: +box.dataset.default, start: +box.dataset.start,
+  usual: +box.dataset.default,
   slider: box.querySelector("[type=range]"), number: box.querySelector("[type=number]"),
 }));
 const promptChoice = room.querySelector("select");
@@ -32,21 +32,20 @@ function rounded(x, knob) {
 
 /* ---- the world: controls and command ---- */
 
-const START = { ...Object.fromEntries(knobs.map((k) => [k.field, k.start])), prompt: promptChoice.options[0].value };
+const presets = [...room.querySelectorAll("[data-world]")];
+const START = { ...JSON.parse(presets[0].dataset.world), prompt: promptChoice.options[0].value };
 let chosen = START;
 
 const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
 
-/* The command for this world, which prints a learner's numbers with the learner's flags. */
-function command() {
+/* The command that prints a learner's numbers. */
+function command(learner) {
   const flags = knobs.filter((k) => chosen[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${chosen[k.field]}`);
-  return ["soberclip predict", ...flags].join(" ");
+  const prompted = ["linear", "infonce"].includes(learner) && chosen.prompt !== "name";
+  return ["soberclip predict", ...flags, `--learner ${learner}`, ...(prompted ? [`--prompt ${chosen.prompt}`] : [])].join(" ");
 }
 
-function flagsOf(learner) {
-  const prompted = ["linear", "infonce"].includes(learner) && chosen.prompt !== "name";
-  return `--learner ${learner}` + (prompted ? ` --prompt ${chosen.prompt}` : "");
-}
+const commands = () => switches.filter((one) => one.checked).map((one) => command(one.dataset.line)).join("\n");
 
 function showControls() {
   for (const k of knobs) {
@@ -77,10 +76,10 @@ function fixedDraws(count) {
 
 const DRAWS = fixedDraws(400);
 
-/* Half the length of the axes: an even number beyond all groups. */
+/* Half the length of the axes: a whole number beyond all groups. */
 function reachOf(w) {
   const [s, t] = imageVariance(w).map(Math.sqrt);
-  return 2 * Math.ceil(Math.max(w.mu_inv + 2.5 * s, w.mu_spu + 2.5 * t) / 2);
+  return Math.ceil(Math.max(w.mu_inv + 2.5 * s, w.mu_spu + 2.5 * t));
 }
 
 function pointsOf(w, at) {
@@ -90,6 +89,15 @@ function pointsOf(w, at) {
     const x = at(d.y * w.mu_inv + s * d.inv), y = -at((common ? d.y : -d.y) * w.mu_spu + t * d.spu);
     if (common) return shape("circle", { class: sign, cx: x, cy: y, r: 2.2 });
     return shape("path", { class: `${sign} counter`, d: `M${x - 3.2} ${y - 3.2}l6.4 6.4m0 -6.4l-6.4 6.4` });
+  });
+}
+
+/* An animal on a background, at the mean of each of the four groups. */
+function animalsOf(w, at) {
+  const width = 42, height = width * 44 / 64;
+  return [["polar-snow", 1, 1], ["polar-grass", 1, -1], ["brown-grass", -1, -1], ["brown-snow", -1, 1]].map(([name, y, a]) => {
+    const x = at(y * w.mu_inv) - width / 2, top = -at(a * w.mu_spu) - height / 2;
+    return shape("use", { href: `#${name}`, transform: `translate(${x} ${top}) scale(${width / 64})` });
   });
 }
 
@@ -140,7 +148,7 @@ function drawPicture(w) {
     across.textContent = up.textContent = String(tick).replace("-", "−");
     parts.push(across, up);
   }
-  parts.push(...pointsOf(w, at));
+  parts.push(...pointsOf(w, at), ...animalsOf(w, at));
   for (const { checked, dataset } of switches)
     if (checked) parts.push(shape("path", { class: `rule ${dataset.line}`, d: LINES[dataset.line](w, at, reach) }));
   room.querySelector("svg.sight g").replaceChildren(...parts);
@@ -161,9 +169,8 @@ function redraw() {
     show(".counter", found.counter, points);
     show(".correlation", place.correlation, (p) => p.toFixed(3));
     show(".shortfall", place.shortfall, (r) => (100 * Math.max(r, 0)).toFixed(1));
-    row.querySelector("code").textContent = refused ? `no answer: ${refused}` : flagsOf(name);
+    row.querySelector(".why").textContent = refused ? `no answer: ${refused}` : "";
   }
-  room.querySelector(".command").textContent = command();
   room.querySelector(".nu").textContent = `ν = σ_ξ²/${DIMENSION} = ${+w.nu.toPrecision(4)}`;
 }
 
@@ -179,5 +186,11 @@ for (const k of knobs) {
 }
 promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value }));
 switches.forEach((one) => one.addEventListener("change", redraw));
-room.querySelector("button.reset").addEventListener("click", () => choose(START));
+presets.forEach((one) => one.addEventListener("click", () => choose(JSON.parse(one.dataset.world))));
+room.querySelector(".copy").addEventListener("click", async ({ target }) => {
+  const copied = await navigator.clipboard?.writeText(commands()).then(() => true, () => false);
+  if (!copied) return prompt("Copy this command:", commands());
+  target.textContent = "Copied";
+  setTimeout(() => { target.textContent = "Copy the command"; }, 1500);
+});
 choose({});

@@ -122,7 +122,7 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
 
     Raises RequestError, with the nearest choice, for an unknown quantity or learner.
     """
-    everybody, quantities = everyone(dataset), (*WHAT, *(group for group in PIXEL_GROUPS if group in dataset))
+    everybody, quantities = everyone(dataset), (*WHAT, *(name for name in ("unseen", *PIXEL_GROUPS) if name in dataset))
     if what in quantities:
         return [_quantity(dataset, who, what) for who in everybody]
     if MINUS not in what:
@@ -191,7 +191,7 @@ def _codes(codes: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
 
 
 def _values(part: xr.Dataset, name: str, prefix: str = "", ends: tuple[str, str] = ("", "")) -> xr.DataArray:
-    if name in ("reliance", *PLACES, *PIXEL_GROUPS):
+    if name in ("reliance", "unseen", *PLACES, *PIXEL_GROUPS):
         return part[prefix + name + ends[0]]
     common, counter = (part[f"{prefix}{group}{end}"] for group, end in zip(("common", "counter"), ends, strict=True))
     return xr.apply_ufunc(lambda a, b: in_words(name, Accuracy(a, b)), common, counter)

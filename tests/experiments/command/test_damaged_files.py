@@ -64,10 +64,13 @@ def test_damaged_files(soberclip, tmp_path, monkeypatch, name):
             check_refused(run)
 
 
-@pytest.mark.parametrize("words", ["inspect t.tar", "compare d.json", "predict --world w.toml", "sweep w.toml"])
+@pytest.mark.parametrize("words", ["inspect t.tar", "compare d", "predict --world w.toml", "sweep w.toml"])
 def test_documents_that_are_nested_too_deeply(soberclip, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path, {"t.tar": {"a.png": PNG, "a.json": NESTED.encode()}, "d.json": NESTED, "w.toml": f"p = {NESTED}"})
+    write(
+        tmp_path,
+        {"t.tar": {"a.png": PNG, "a.json": NESTED.encode()}, "d/summary.json": NESTED, "w.toml": f"p = {NESTED}"},
+    )
     place = () if words.split()[0] in ("predict", "sweep") else ("counteranimal",)
     check_refused(soberclip(*place, *words.split()))
 

@@ -11,19 +11,26 @@ ROOT = Path(__file__).parents[3]
 START = "from soberclip import main; raise SystemExit(main())"
 
 
-def run_beside(tmp_path: Path, package: str, code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a folder that holds an empty package of this name."""
+def run_beside(tmp_path: Path, package: str, *python: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder that holds an empty package of this name."""
     other = tmp_path / package / "__init__.py"
     other.parent.mkdir()
     other.touch()
     path = os.pathsep.join(map(str, (tmp_path, ROOT / "experiments/command/entry", ROOT)))
-    command = [sys.executable, "-c", code, "--version"]
+    command = [sys.executable, *python, "--version"]
     return subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("package", ["experiments", "theory", "simulator", "thesis"])
-def test_another_package_with_a_name_of_ours_is_named(tmp_path, package):
-    other, run = tmp_path / package / "__init__.py", run_beside(tmp_path, package, START)
+@pytest.mark.parametrize(
+    ("package", "python"),
+    [
+        *((package, ("-c", START)) for package in ("experiments", "theory", "simulator", "thesis")),
+        ("theory", ("-m", "experiments")),
+        ("thesis", ("-m", "experiments")),
+    ],
+)
+def test_another_package_with_a_name_of_ours_is_named(tmp_path, package, python):
+    other, run = tmp_path / package / "__init__.py", run_beside(tmp_path, package, *python)
     if package == "thesis":
         assert (run.returncode, run.stderr) == (0, "")
     else:
@@ -44,13 +51,13 @@ try:
 except ImportError as error:
     print(error)
 """
-    run = run_beside(tmp_path, "thesis", code)
+    run = run_beside(tmp_path, "thesis", "-c", code)
     assert run.returncode == 0, run.stderr
     assert "wordl" in run.stdout
 
 
 def test_an_import_beside_a_package_that_hides_ours_names_both(tmp_path):
-    run = run_beside(tmp_path, "experiments", "import soberclip\nfrom soberclip import World")
+    run = run_beside(tmp_path, "experiments", "-c", "import soberclip\nfrom soberclip import World")
     last = run.stderr.splitlines()[-1]
     assert run.returncode == 1
     assert repr(str(tmp_path / "experiments/__init__.py")) in last

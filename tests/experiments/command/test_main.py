@@ -332,13 +332,19 @@ def test_help_shows_an_example(soberclip, verb):
         assert f"Example: soberclip {verb}" in run.out
 
 
-def test_bash_completes_a_verb_and_a_flag(tmp_path):
+def test_bash_completes_verbs_flags_and_names(tmp_path):
     (tmp_path / "soberclip").write_text(app.generate_completion(shell="bash"))
     ask = 'source "$0"; COMP_WORDS=(soberclip $1 "$2"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _soberclip; '
     for given, start, full in (
         ("", "repr", "reproduce"),
         ("counteranimal", "ev", "evaluate"),
         ("predict", "--p-s", "--p-spu"),
+        ("predict --learner", "inf", "infonce"),
+        ("predict --prompt", "mea", "mean"),
+        ("simulate --mitigate", "balan", "balance"),
+        ("sweep", "multic", "multicolored-mnist"),
+        ("check", "wang-lemma-d", "wang-lemma-d3"),
+        ("claims", "corrected-law/mean-cou", "corrected-law/mean-counter"),
     ):
         command = ["bash", "-c", ask + 'echo "${COMPREPLY[@]}"', tmp_path / "soberclip", given, start]
         run = subprocess.run(command, capture_output=True, text=True)

@@ -45,7 +45,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     model = load_model(spec)
     words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, (("hand saw",), ("teacup",), ("teapot",)))
     groups = str(tmp_path / "groups.csv")
-    same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, names=words, groups=groups)
+    same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, vocabulary=words, groups=groups)
     table = rows(tmp_path / "out" / "predictions.csv")
     assert [int(row["predicted_index"]) for row in table] == same.predicted.tolist()
     assert {row["background"] for row in table if row["group"] == "counter"} == {"sink", "shed"}

@@ -98,7 +98,7 @@ def test_scores_of_another_number_are_refused(labels, shared_tree):
 def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
     tree = read_photos(shared_tree)
     model = LoadedModel("ImageNet", torch.nn.Identity(), answers, small)
-    scored = score_photos(tree, model, imagenet("open_clip"), (), Runtime())
+    scored = score_photos(tree, model, imagenet(), (), Runtime())
     space = confusing_space(scored)
     assert all(9 in labels for labels in space.allowed.values())
     predict(tree, scored, space)

@@ -309,7 +309,7 @@ def by_hand(rows, key):
 
 @given(ROWS)
 def test_cells_are_those_counted_by_hand(rows):
-    table = cells(answers(rows), ("class_index", "group", "background"))
+    table = cells(answers(rows), "class_index", "group", "background")
     word = {True: "common", False: "counter"}
     listed = {tuple(row[:3]): tuple(row[3:5]) for row in table.itertuples(index=False)}
     assert listed == {(i, word[c], b): n for (i, c, b), n in by_hand(rows, lambda r: r[:3]).items()}

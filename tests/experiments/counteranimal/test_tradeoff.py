@@ -8,23 +8,17 @@ from planted_embeddings import WORLD, zero_shot_accuracy
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from experiments.counteranimal.tradeoff import WEIGHTS, _lead_errors, accuracies, hull, places
+from experiments.counteranimal.tradeoff import WEIGHTS, _lead_errors, accuracies, hull, place, places
 from simulator.world import Worlds
 from theory import equivalent
 from theory.ideal_curve import IdealCurve
-
-
-def alone(mean, traced, i, covariance=None):
-    H = mean.shape[1]
-    V = np.zeros((2, H, 2, H)) if covariance is None else covariance
-    return places(mean, V, np.asarray(traced), np.array([i]), np.random.default_rng(0))[0]
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_the_shortfall_is_what_a_mixture_gains_on_both_groups(seed):
     mean = np.random.default_rng(seed).uniform(0.2, 0.9, size=(2, 7))
     traced, i = np.arange(1, 7), 0
-    at = alone(mean, traced, i)
+    _, r = place(mean, traced, i)
     # maximise r subject to mixture - (c, k) >= r, weights a distribution
     gain = mean[:, traced] - mean[:, [i]]
     result = linprog(
@@ -35,8 +29,8 @@ def test_the_shortfall_is_what_a_mixture_gains_on_both_groups(seed):
         b_eq=[1],
         bounds=[(0, None)] * 6 + [(None, None)],
     )
-    assert at.shortfall == pytest.approx(max(-result.fun, 0), abs=0.02)  # weights lie on a grid
-    assert at.shortfall >= max(-result.fun, 0) - 1e-9
+    assert r == pytest.approx(max(-result.fun, 0), abs=0.02)  # weights lie on a grid
+    assert r >= max(-result.fun, 0) - 1e-9
     assert set(hull(mean, traced)) <= set(traced.tolist())
 
 
@@ -46,10 +40,10 @@ def test_on_the_ideal_curve_the_place_is_the_theorys(reliance):
     lambdas = expit(np.linspace(-8, 8, 400))
     ideal = IdealCurve(Worlds.of(WORLD))
     points = np.array([list(ideal.at(lam)) for lam in lambdas]).T
-    at = alone(np.column_stack([list(found), points]), range(1, 401), 0)
+    p, r = place(np.column_stack([list(found), points]), np.arange(1, 401), 0)
     theory = equivalent(WORLD, found)
-    assert at.correlation == pytest.approx(float(theory.correlation), abs=0.01)
-    assert at.shortfall == pytest.approx(float(theory.shortfall), abs=1e-4)
+    assert p == pytest.approx(float(theory.correlation), abs=0.01)
+    assert r == pytest.approx(float(theory.shortfall), abs=1e-4)
 
 
 def test_errors_are_those_of_counts():
@@ -77,6 +71,8 @@ def test_errors_are_those_of_counts():
 
 def test_intervals_shrink_to_the_place_without_error():
     mean = np.array([[0.8, 0.9, 0.7, 0.85], [0.6, 0.4, 0.8, 0.62]])
-    at = alone(mean, [1, 2, 3], 0)
+    traced = np.array([1, 2, 3])
+    (at,) = places(mean, np.zeros((2, 4, 2, 4)), traced, np.array([0]), np.random.default_rng(0))
+    assert (at.correlation, at.shortfall) == place(mean, traced, 0)
     assert at.correlation_interval == (at.correlation, at.correlation)
     assert at.shortfall_interval == pytest.approx((at.shortfall, at.shortfall))

@@ -5,8 +5,10 @@ import pytest
 
 from experiments.court import quantified
 from experiments.court.trial import judge
+from experiments.court.worst_point import CLOSED, drawn, search
 from experiments.errors import RequestError
 from theory.claims.claim import Axis, Claim
+from theory.learners import LinearCLIP
 
 BOX = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0}
 
@@ -75,8 +77,27 @@ def test_somewhere_needs_a_measured_point_with_slack(grid, relation, level, expe
 
 def test_readings_of_one_domain_share_their_worlds():
     fast, slow = claim("<=", 0.5, "somewhere"), claim("<=", 0.5, "on average", subject="bayes")
-    assert np.array_equal(quantified.drawn(fast, 3)[: quantified.SLOW_WORLDS], quantified.drawn(slow, 3))
-    assert not np.array_equal(quantified.drawn(fast, 3), quantified.drawn(fast, 4))
+    assert np.array_equal(quantified.worlds_for(fast, 3)[: quantified.SLOW_WORLDS], quantified.worlds_for(slow, 3))
+    assert not np.array_equal(quantified.worlds_for(fast, 3), quantified.worlds_for(fast, 4))
+
+
+def test_the_search_for_a_worst_point_starts_at_the_same_worlds():
+    one = claim("<=", 0.5, "always")
+    worst = search(one, 3)
+    value = one.truth(one.worlds(quantified.worlds_for(one, 3)))
+    assert 0 <= worst.violation - (value.max() - 0.5) < 1e-3
+    assert np.array_equal(drawn(2, CLOSED, 3), quantified.worlds_for(one, 3))
+
+
+def test_worlds_without_a_value_are_left_out_of_a_mean():
+    """Where nearly every background matches, a rule with much reliance leaves the family of least squares."""
+    box = {"p_spu": 0.9, "mu_spu": 0.5, "sigma_spu": Axis(0.1, 2.5), "sigma_xi": 0.0}
+    fields = {"quantity": "effective-robustness", "subject": LinearCLIP("mean"), "against": "least-squares"}
+    one = claim("<=", 0.5, "on average", domain=box, **fields)
+    values = one.truth(one.worlds(quantified.worlds_for(one, 0)))
+    found = judge(one)
+    assert found.undefined == np.isnan(values).sum() > 100
+    assert found.measured == pytest.approx(np.nanmean(values), abs=1e-12)
 
 
 def test_a_proof_is_about_every_world():

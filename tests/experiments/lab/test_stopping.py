@@ -10,7 +10,7 @@ import pytest
 
 from experiments.errors import Interrupted
 from experiments.lab import runfolder, training
-from experiments.lab.stopping import interruption
+from experiments.lab.training import interruption
 from simulator.towers import distributed
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -52,7 +52,7 @@ def test_a_run_that_stops_at_once_says_how_to_resume(tmp_path, monkeypatch, chec
 BLOCKED = """
 import os, signal, time
 from simulator.signals import block_signals
-from experiments.progress import counting
+from simulator.progress import counting
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
 when = "meanwhile"
 try:

@@ -7,9 +7,11 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
+from experiments.lab.axes import axis
 from experiments.lab.studies import read, study
 from experiments.lab.tables import columns, rows, summary
 from experiments.page.plot.layout import arrange
+from simulator.tables import named as named_table
 from simulator.world import World
 from theory.learners import named
 
@@ -37,6 +39,9 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"recipe": {"loss": "siglip"}}, ["'loss'", "learners"]),
+        ({"axes": {"table": ["diagonl(1)"]}}, ["axis table", "'diagonl'", "nearest is diagonal"]),
+        ({"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}}, ["axis table", "'compositional(3, 4, 1)'"]),
+        ({"axes": {"table": ["diagonal(0.9)"], "p_spu": [0.5]}}, ["p_spu", "table"]),
     ],
 )
 def test_a_refusal_is_one_line_that_names_the_value(request_, words):
@@ -144,3 +149,27 @@ def test_the_hash_omits_fields_at_their_defaults():
     assert tomllib.loads(sweep.toml())["world"] == {"mu_spu": 2.0}
     assert sweep.document()["world"]["mu_inv"] == 1.0
     assert sweep.hash != study(World()).hash
+
+
+def test_tables_are_an_axis_and_a_base_world():
+    """Each cell is the one-world call, and groups that a table lacks are nan."""
+    names, how = ["compositional(2, 2, 1)", "diagonal(0.9)"], {"learners": "linear", "routes": "exact", "n": 200}
+    sweep = study(World(dim_image=2, dim_text=2), {"table": names, "mu_spu": [1.0, 2.0]}, replicates=2, **how)
+    assert read(sweep.toml()).hash == sweep.hash
+    assert axis("table", ",".join(names)) == sweep.axes[0]
+    table = sweep.run()
+    for name in names:
+        for mu in (1.0, 2.0):
+            world = World(mu_spu=mu, dim_image=2, dim_text=2, table=named_table(name))
+            alone = simulate(world, named("linear"), 200, 2, "exact", 0)["replicates"]
+            cell = table.sel(table=name, mu_spu=mu).squeeze()
+            assert cell.common.values.tolist() == [one["common"] for one in alone]
+    seen = table.unseen.isel(learner=0, prompt=0)
+    assert np.isfinite(seen.sel(table=names[0])).all()
+    assert np.isnan(seen.sel(table=names[1])).all()
+    assert np.isfinite(table.counter.sel(table=names[1])).all()
+    means = seen.sel(table=names[0]).mean("replicate").values
+    base = study(World(table=named_table(names[0])), learners="linear")
+    assert read(base.toml()).world == base.world
+    assert "unseen" not in study(World(table=named_table(names[1])), **how).run()
+    assert summary(sweep, table, None, 0)["ranges"][0]["unseen"] == [means.min(), means.max()]

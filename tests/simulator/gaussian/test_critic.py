@@ -6,7 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from reference import grid_accuracy, many_class_integrals
+from scipy.special import ndtr
 from scipy.stats import multivariate_normal
+from stattest import assert_mean, mean_size
 
 from simulator.gaussian.critic import (
     LinearCritic,
@@ -15,6 +17,7 @@ from simulator.gaussian.critic import (
     reliance,
     two_class_scores,
 )
+from simulator.gaussian.fitting import fit
 from simulator.gaussian.statistics import projected_critics
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
@@ -105,13 +108,55 @@ def test_many_class_symmetries(data, world, scale):
 
 
 def test_reliance_by_hand():
-    assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), 2).tolist() == [0.5]
+    two, three = World(), World(classes=3)
+    assert reliance(LinearCritic(np.array([[[2.0, 1.0]]]), np.zeros((1, 1, 1))), two).tolist() == [0.5]
     own = np.concatenate([2 * np.eye(3), -0.5 * np.eye(3)], axis=1)
     shifted = own + np.arange(6.0)  # the same vector added to every class changes no decision
-    assert reliance(LinearCritic(np.stack([own, shifted]), np.zeros((2, 3, 3))), 3) == pytest.approx(-0.25, abs=1e-14)
+    both = LinearCritic(np.stack([own, shifted]), np.zeros((2, 3, 3)))
+    assert reliance(both, three) == pytest.approx(-0.25, abs=1e-14)
+    assert np.isnan(reliance(both, World(table=np.full((3, 3), 1 / 9)))).all(), "no class has a background of its own"
     nothing, no_object = (LinearCritic(np.array([[u]]), np.zeros((1, 1, 1))) for u in ([0.0, 0.0], [0.0, 1.0]))
-    assert np.isnan(reliance(nothing, 2)).all()
-    assert np.isposinf(reliance(no_object, 2)).all()
+    assert np.isnan(reliance(nothing, two)).all()
+    assert np.isposinf(reliance(no_object, two)).all()
+
+
+def random_table(K: int, A: int, rng: np.random.Generator) -> np.ndarray:
+    """A third of the cells is empty, and every class has a background."""
+    while True:
+        table = rng.random((K, A)) * (rng.random((K, A)) > 1 / 3)
+        if table.any(axis=1).all() and (table == 0).any():
+            return table / table.sum()
+
+
+@pytest.mark.parametrize(
+    ("K", "A", "estimator"), [(2, 2, "least-squares"), (2, 5, "linear"), (3, 2, "logistic"), (6, 4, "linear")]
+)
+def test_accuracies_of_the_cells_of_a_table_are_those_of_drawn_images(K, A, estimator):
+    """Supervised learners have an intercept. There are a million images in all, 23,000 or more per cell."""
+    rng, n = np.random.default_rng(10 * K + A), mean_size(0.05, false_alarm=1e-7)
+    world = World(table=random_table(K, A, rng), mu_spu=1.5, sigma_xi=4.0, dim_image=12, dim_text=12)
+    fitted = fit(estimator, world.draw(2000, seed=1))
+    mixture, critic, D = world.mixture(), fitted.critic("mean" if estimator == "linear" else None), fitted.frames[0]
+    w = fitted.weights.T
+    if estimator == "linear":
+        w = np.vstack([fitted.weights @ fitted.frames[1] @ world.prompts("mean").T, np.zeros(K)])  # (d + 1, K)
+    elif K == 2:
+        w = np.column_stack([w, -w])
+    if K == 2:
+        expected = ndtr(two_class_scores(critic, mixture, world.nu_image)[0])
+    else:
+        expected = many_class_accuracy(critic, mixture, world.nu_image)[0]
+    hits = np.empty((n, K * A))
+    for g, (y, a) in enumerate(zip(mixture.labels, mixture.backgrounds[:, 0], strict=True)):
+        shown = [
+            mu * (np.array([1.0 - 2 * code]) if count == 2 else np.eye(count)[code])
+            for mu, code, count in ((world.mu_inv, y, K), (world.mu_spu, a, A))
+        ]
+        scale = np.repeat([world.sigma_inv, world.sigma_spu], [len(part) for part in shown])
+        z = np.concatenate(shown) + scale * rng.standard_normal((n, len(scale)))
+        images = z @ D.T + np.sqrt(world.nu_image) * rng.standard_normal((n, 12))
+        hits[:, g] = (images @ w[:-1] + w[-1]).argmax(axis=1) == y
+    assert_mean(hits, expected, effect=0.05, what=f"cells of a table, {K} x {A}")
 
 
 @pytest.mark.parametrize("K", [3, 10, 25, 50])

@@ -21,6 +21,7 @@ from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
 
 FURTHER = Attribute(mu=2.0, p=0.9, mention=0.5)
+HOLES = [[0.3, 0.25, 0.0], [0.0, 0.4, 0.05]]
 WORLDS = {
     "paper": World(p_spu=0.8, mu_spu=1.5, dim_image=5, dim_text=3),
     "masks": World(p_spu=0.3, mu_spu=-2.0, mention_inv=0.7, mention_spu=0.4, dim_image=2, dim_text=6),
@@ -30,6 +31,10 @@ WORLDS = {
     "object": World(p_inv=0.7, p_spu=0.8, sigma_xi=2.0, sigma_xi_text=0.3, mention_inv=0.6, dim_image=4, dim_text=3),
     "objects": World(classes=3, p_inv=0.6, p_spu=0.8, mu_spu=1.5, sigma_xi_text=0.0, dim_image=7, dim_text=6),
     "mismatch": World(p_spu=0.9, mismatch=0.4, mention_spu=0.6, mu_spu=2.0, dim_image=4, dim_text=3),
+    "table": World(table=HOLES, mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=6),
+    "table of classes": World(
+        table=np.transpose(HOLES), p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=4, dim_text=5
+    ),
     "classes and attribute": World(classes=3, attribute=(Attribute(p=0.2, sigma=1.5),), dim_image=9, dim_text=11),
 }
 
@@ -171,24 +176,26 @@ def swapped(world: World, n: int, seed: int = 0):
     """(drawn pairs, the same pairs contradicted), latents of their captions."""
     drawn = world.draw(n, seed)
     pairs = Pairs(*(x[None] for x in (drawn.images, drawn.texts, drawn.labels, drawn.backgrounds)))
-    texts = contradicted(pairs, world.classes, drawn.frames[1], seed, 0, streams=("pairs",)).texts[0]
+    texts = contradicted(pairs, world, drawn.frames[1], seed, 0, streams=("pairs",)).texts[0]
     D = torch.as_tensor(drawn.frames[1])
     return drawn, drawn.texts @ D, texts @ D
 
 
-@pytest.mark.parametrize("K", [2, 3])
-def test_the_background_alone_is_exchanged_for_one_by_chance(K):
-    world = World(classes=K, p_spu=0.95, mu_spu=3.0, sigma_spu=0.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
+@pytest.mark.parametrize(
+    ("K", "law"), [(2, {"p_spu": 0.95}), (3, {"classes": 3, "p_spu": 0.95}), (3, {"table": HOLES})]
+)
+def test_the_background_alone_is_exchanged_for_one_by_chance(K, law):
+    world = World(**law, mu_spu=3.0, sigma_spu=0.0, sigma_xi_text=0.0, dim_image=9, dim_text=9)
     drawn, before, after = swapped(world, 4000)
-    width = 1 if K == 2 else K
+    width = 1 if world.classes == 2 else K
     assert torch.allclose(before[:, :width], after[:, :width], atol=1e-12), "the object stays"
     assert torch.allclose(before.sort(dim=1).values, after.sort(dim=1).values, atol=1e-9) or K == 2
-    block = after[:, width : 2 * width]
-    named_class = (block[:, 0] < 0).long() if K == 2 else block.argmax(1)
+    block = after[:, width:]
+    named = (block[:, 0] < 0).long() if K == 2 else block.argmax(1)
     assert torch.allclose(block.abs().sum(1), torch.full((4000,), 3.0, dtype=torch.float64))
-    # Every class is named equally often for any image: six deviations of a share, among all 4000 and those that agree.
-    shares = torch.bincount(named_class, minlength=K) / 4000
-    agree = (named_class == drawn.backgrounds[:, 0]).double().mean()
+    # Each background is named equally often for any image: six deviations of a share, among all and those that agree.
+    shares = torch.bincount(named, minlength=K) / 4000
+    agree = (named == drawn.backgrounds[:, 0]).double().mean()
     assert (shares - 1 / K).abs().max() < 6 * np.sqrt((K - 1) / K**2 / 4000)
     assert abs(agree - 1 / K) < 6 * np.sqrt((K - 1) / K**2 / 4000)
 

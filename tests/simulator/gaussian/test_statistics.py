@@ -46,6 +46,10 @@ WORLDS = {
     "objects": World(classes=3, p_inv=0.7, p_spu=0.8, mention_spu=0.6, sigma_xi_text=0.0, dim_image=7, dim_text=7),
     "mismatch": World(p_spu=0.9, mu_spu=2.0, mismatch=0.4, mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=4),
     "mismatched objects": World(classes=3, mismatch=0.7, p_inv=0.7, p_spu=0.8, dim_image=7, dim_text=7),
+    "table": World(table=[[0.3, 0.25, 0.0], [0.0, 0.4, 0.05]], mention_spu=0.6, sigma_xi=2.0, dim_image=5, dim_text=6),
+    "table of classes": World(
+        table=[[0.3, 0.0], [0.25, 0.4], [0.0, 0.05]], p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=5, dim_text=5
+    ),
     "noise": World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6),
 }
 EFFECT = 0.13  # Kolmogorov distance
@@ -56,7 +60,8 @@ FULL_SIZE = law_size(FULL_EFFECT, false_alarm=5e-8)
 
 
 def joined(critics) -> LinearCritic:
-    return LinearCritic(*(np.concatenate(parts) for parts in zip(*critics, strict=True)))
+    critics = list(critics)
+    return LinearCritic(*(np.concatenate([getattr(c, part) for c in critics]) for part in ("inside", "outside")))
 
 
 def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit: int = 2**21):
@@ -93,6 +98,8 @@ PROJECTED = {
     "objects": (12,),
     "mismatch": (3, 40),
     "mismatched objects": (12,),
+    "table": (3, 40),
+    "table of classes": (12,),
 }
 
 
@@ -118,7 +125,7 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
 
 
 # r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
-FULL = {"masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
+FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
 
 
 @pytest.mark.parametrize("name", ["masks", "classes"])
@@ -198,14 +205,18 @@ def test_projected_scatter_is_that_of_drawn_pairs(name, n):
     assert_same_law(exact[:, rows, cols], drawn[:, rows, cols], effect=EFFECT, what=f"scatter, {name}, {n}")
 
 
-@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5)])
+@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5), ("table", 8)])
 def test_labelled_moments_are_those_of_drawn_images(name, n):
     others = {"two": World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)}
     others["other"] = others["two"].model_copy(update={"p_inv": 0.6, "sigma_xi_text": 3.0})  # label and object differ
+    others["table"] = World(table=WORLDS["table"].table, sigma_xi=2.0, dim_image=4, dim_text=4)
     world = {**WORLDS, **others}[name]
     draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world))
-    second = draws.images.transpose(0, 2, 1) @ draws.images / n
-    first = ((1 - 2 * draws.labels)[..., None] * draws.images).mean(axis=1)
+    images = (
+        draws.images if world.table is None else np.pad(draws.images, [(0, 0), (0, 0), (0, 1)], constant_values=1.0)
+    )
+    second = images.transpose(0, 2, 1) @ images / n
+    first = ((1 - 2 * draws.labels)[..., None] * images).mean(axis=1)
     exact = [np.concatenate(parts) for parts in zip(*labelled_moments(world, n, SIZE, 0), strict=True)]
 
     def columns(second, first):

@@ -11,11 +11,12 @@ from scipy.special import ndtri
 from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
+from simulator.prompts import PROMPTS
 from simulator.world import Attribute, World, Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
 from theory.learners.captions import _by_quadrature, pooled_preference
-from theory.learners.drawn_captions import drawn_captions_accuracy
+from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
 POOLED = ("captions", "scores")
 
@@ -58,9 +59,9 @@ def latents(**edge):
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
     """T9 by quadrature over captions, which does not use the theorem."""
-    assert both(_by_quadrature(world, "captions", 0, 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
+    assert both(_by_quadrature(world[0], "captions", 0, 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
     nearest = linear_accuracy(world.prompt("mean"), world)
-    assert both(_by_quadrature(world, "scores", 0, 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
+    assert both(_by_quadrature(world[0], "scores", 0, 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
 
 
 THREE_CLASSES = {"sigma_xi_text": 0.0, "classes": 3}
@@ -85,24 +86,28 @@ def by_definition(world: World, prompt: str, x: float, y: float, n: int = 1201) 
     """The preference for + at one image, from every density written out on a lattice of captions."""
     mu, p, pi = (world.mu_inv, world.mu_spu), (world.p_inv, world.p_spu), (world.mention_inv, world.mention_spu)
     variance, nu_I, nu_T = (world.sigma_inv**2, world.sigma_spu**2), world.nu_image, world.nu_text
-    nodes, steps, said, seen = [], [], [], []
+    nodes, steps, said, seen, alone = [], [], [], [], []
     for b, image in enumerate((x, y)):
         scale = np.sqrt(nu_T) / 3  # dense near 0, where silent captions lie
         end = np.arcsinh((abs(mu[b]) + 8 * np.sqrt(variance[b] + nu_T)) / scale)
         u = np.linspace(-end, end, n)
         t, S, h = scale * np.sinh(u), variance[b] + nu_I, variance[b] / (variance[b] + nu_I)
         silent = (1 - pi[b]) * normal(t, 0, nu_T)
-        caption, pair = {}, {}
+        caption, pair, shown = {}, {}, {}
         for c in (1, -1):
+            shown[c] = normal(image, c * mu[b], S)
             caption[c] = pi[b] * normal(t, c * mu[b], variance[b] + nu_T) + silent
             given = pi[b] * normal(t, c * mu[b] + h * (image - c * mu[b]), h * nu_I + nu_T) + silent
-            pair[c] = normal(image, c * mu[b], S) * given
+            pair[c] = shown[c] * given
         nodes.append(t)
         steps.append(scale * np.cosh(u) * (u[1] - u[0]))
-        for law, of in ((said, caption), (seen, pair)):
+        for law, of in ((said, caption), (seen, pair), (alone, shown)):
             law.append({label: p[b] * of[label] + (1 - p[b]) * of[-label] for label in (1, -1)})
     label = {k: np.outer(said[0][k], said[1][k]) for k in (1, -1)}
     joint = sum(np.outer(seen[0][k], seen[1][k]) for k in (1, -1))
+    if world.mismatch:
+        apart = sum(alone[0][k] * alone[1][k] for k in (1, -1)) * (label[1] + label[-1]) / 2
+        joint = (1 - world.mismatch) * joint / (apart + 1e-300) + world.mismatch
     with np.errstate(divide="ignore", invalid="ignore"):
         if prompt == "captions":
             guess = np.nan_to_num((label[1] - label[-1]) / (label[1] + label[-1]))
@@ -134,6 +139,31 @@ def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
     for slope, (dx, dy) in zip(slopes, ((1e-5, 0), (0, 1e-5)), strict=True):
         rise = pooled(x + dx, y + dy)[0] - pooled(x - dx, y - dy)[0]
         np.testing.assert_allclose(slope, rise / 2e-5, rtol=1e-4, atol=1e-5)
+
+
+MISMATCHED = (
+    {**EVEN, "mismatch": 0.2},
+    {"p_spu": 0.9, "mu_spu": -2.0, "nu": 1.0, "sigma_xi_text": 4.0, "mention_spu": 0.4, "mismatch": 0.1},
+    {"p_spu": 0.3, "mu_spu": 2.0, "nu": 0.25, "sigma_xi_text": 1.0, "p_inv": 0.9, "mismatch": 0.9},
+)
+
+
+@pytest.mark.parametrize("fields", MISMATCHED)
+def test_drawn_scores_of_mismatched_captions_by_definition(fields):
+    """T11. Sixteen randomisations exceed |t| = 7.3 once in 4e5."""
+    world, images = worlds_with(**fields), np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
+    scores = [drawn_captions_scores(world, "scores", images[..., None], seed) for seed in range(16)]
+    gaps = np.array([score[:, 0] - score[:, 1] for score in scores])
+    expected = np.array([by_definition(world.world(()), "scores", *image) for image in images])
+    assert (np.abs(gaps.mean(axis=0) - expected) < 7.3 * gaps.std(axis=0, ddof=1) / 4).all()
+    assert (gaps.std(axis=0) < 0.2 * np.abs(expected).max()).all()
+
+
+@pytest.mark.parametrize("prompt", [prompt for prompt in PROMPTS if prompt != "scores"])
+def test_no_other_prompt_depends_on_mismatched_captions(prompt):
+    matched, learner = worlds_with(p_spu=0.9, mu_spu=1.5, nu=0.5625), InfoNCE(prompt)
+    for own, other in zip(learner.accuracy(matched), learner.accuracy(matched.replace(mismatch=0.6)), strict=True):
+        assert own == other
 
 
 def test_the_number_of_mentions_may_come_near_one():

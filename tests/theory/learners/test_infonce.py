@@ -15,7 +15,7 @@ from theory.density import log_density
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
-from theory.learners.pmi import prompt_mixture
+from theory.learners.pmi import PromptPreference, prompt_mixture
 
 PROMPTS = ("name", "mean")
 # Decision regions are islands narrower than a standard deviation.
@@ -28,6 +28,11 @@ ISLANDS = {
     "mention_inv": 0.1,
     "mention_spu": 0.1,
 }
+
+
+def followed(worlds, prompt, spacing):
+    mixture = prompt_mixture(worlds, prompt)
+    return contour_accuracy(PromptPreference(mixture), mixture.scales(), 1e-6, spacing)
 
 
 def pair(got) -> tuple[float, float]:
@@ -188,7 +193,7 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
     grid = random_worlds(300, seed=3)
     if nu is not None:
         grid = grid.replace(sigma_xi=8 * np.sqrt(nu))  # in 64 dimensions
-    _, sound = contour_accuracy(prompt_mixture(grid, "mean"), 1e-6, SPACINGS[0])
+    _, sound = followed(grid, "mean", SPACINGS[0])
     assert sound.sum() >= 297
 
 
@@ -201,8 +206,8 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
 )
 def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
     """Three grids agree. Cuts once leapt over a strip, and the search that replaced them took minutes."""
-    mixture = prompt_mixture(Worlds(**{"mention_spu": 0.6, **fields}).ravel(), "background")
-    results = [contour_accuracy(mixture, 1e-6, spacing) for spacing in SPACINGS]
+    world = Worlds(**{"mention_spu": 0.6, **fields}).ravel()
+    results = [followed(world, "background", spacing) for spacing in SPACINGS]
     assert all(sound.all() for _, sound in results)
     np.testing.assert_allclose([accuracy for accuracy, _ in results], results[0][0][None].repeat(3, 0), atol=1e-7)
 

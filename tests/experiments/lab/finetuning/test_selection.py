@@ -155,9 +155,3 @@ def test_a_diverged_training_is_not_chosen(request_of, monkeypatch):
     assert kept["tests"][0]["lr"] != 1e-4
     lost |= set(GRID["lr"])
     assert run(request_of("supervised"))["tests"][0]["accuracies"] is None
-
-
-def test_more_objects_than_are_held_are_refused(request_of, monkeypatch):
-    monkeypatch.setattr(selection, "MOST_HELD", 19 * 4 * 32**2)
-    with pytest.raises(RequestError, match=r"20 objects, .* 32 pixels .* 19 "):
-        run(request_of("supervised"))

@@ -1,0 +1,173 @@
+"""Named tables of joint probabilities, for `World(table=...)`: K classes (rows) by A backgrounds (columns).
+
+>>> compositional(2, 3, 1)
+array([[0.  , 0.25, 0.25],
+       [0.25, 0.  , 0.25]])
+
+In text, a table is its name with arguments: compositional(2, 3, 1), or mixture([diagonal(1), diagonal(0.5)], [3, 1]).
+"""
+
+import ast
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.naming import suggestion
+
+Table = Float[np.ndarray, "K A"]
+
+
+def diagonal(p: float, classes: int = 2) -> Table:
+    """The table of `p_spu`: background y with probability p, given class y, else a uniform one of the others.
+
+    Parameters
+    ----------
+    p : a probability
+    classes : K = A, 2 or more
+
+    Raises
+    ------
+    ValueError
+        For an argument outside its domain.
+    """
+    K = _whole("classes", classes, 2)
+    return np.where(np.eye(K), _within("p", p, 0, 1), (1 - p) / (K - 1)) / K
+
+
+def compositional(classes: int, backgrounds: int, hole: int) -> Table:
+    """Class y is never shown on the `hole` backgrounds y, y + 1, ... (modulo A), and equally often on all others.
+
+    Parameters
+    ----------
+    classes : K, 2 or more
+    backgrounds : A, 2 or more
+    hole : number of empty cells per class, 0 to A - 1
+
+    Raises
+    ------
+    ValueError
+        For an argument outside its domain.
+    """
+    K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
+    shown = (np.arange(A) - np.arange(K)[:, None]) % A >= _whole("hole", hole, 0, A - 1)
+    return shown / shown.sum()
+
+
+def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> Table:
+    """No class is ever shown on one background, and every class equally often on all others.
+
+    Parameters
+    ----------
+    classes : K, 2 or more
+    backgrounds : A, 2 or more
+    domain : index of the absent background, 0 to A - 1
+
+    Raises
+    ------
+    ValueError
+        For an argument outside its domain.
+    """
+    K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
+    shown = np.tile(np.arange(A) != _whole("domain", domain, 0, A - 1), (K, 1))
+    return shown / shown.sum()
+
+
+def long_tail(exponent: float, classes: int, backgrounds: int) -> Table:
+    """The class of rank k, from 1, is as frequent as k^-exponent; backgrounds are uniform and independent of it.
+
+    Parameters
+    ----------
+    exponent : 0 (equal classes) to 10
+    classes : K, 2 or more
+    backgrounds : A, 2 or more
+
+    Raises
+    ------
+    ValueError
+        For an argument outside its domain.
+    """
+    K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
+    rows = np.arange(1.0, K + 1) ** -_within("exponent", exponent, 0, 10)
+    return np.tile(rows[:, None] / (A * rows.sum()), (1, A))
+
+
+def mixture(tables: Sequence[Table], weights: Sequence[float]) -> Table:
+    """Pairs from several sources: the mean of their tables with these weights.
+
+    Parameters
+    ----------
+    tables : of one shape
+    weights : one per table, above 0 in total; only their ratios matter
+
+    Raises
+    ------
+    ValueError
+        For tables of different shapes, or weights that do not fit them.
+    """
+    shapes, w = {np.shape(table) for table in tables}, np.array(weights, float)
+    if len(shapes) != 1:
+        raise ValueError(f"mixture of tables of shapes {sorted(shapes)}; expected tables of one shape")
+    if len(w) != len(tables) or not (w >= 0).all() or not 0 < w.sum() < np.inf:
+        raise ValueError(f"mixture of {len(tables)} tables with weights {list(weights)}; expected one number >= 0 each")
+    return np.tensordot(w / w.sum(), np.array(tables), axes=1)
+
+
+NAMED: dict[str, Callable[..., Table]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (diagonal, compositional, leave_one_domain_out, long_tail, mixture)
+}
+
+
+def named(text: str) -> Table:
+    """The table that a text such as "compositional(3, 4, 1)" names; nothing else in the text is evaluated.
+
+    Parameters
+    ----------
+    text : name and arguments; hyphens equal underscores
+
+    Raises
+    ------
+    ValueError
+        For other texts, and as the named function does.
+    """
+    try:
+        call = ast.parse(re.sub(r"(?<=[a-z])-(?=[a-z])", "_", text.strip()), mode="eval").body
+        if isinstance(call, ast.Call):
+            return _value(call)
+    except (SyntaxError, RecursionError, MemoryError, TypeError):
+        pass
+    raise ValueError(f"{text!r} is not a table such as 'compositional(3, 4, 1)'")
+
+
+def _value(node: ast.expr) -> Any:
+    """The value of a number, a list or a named table. TypeError for other expressions."""
+    match node:
+        case ast.Call(func=ast.Name(id=word)):
+            name = word.replace("_", "-")
+            if name not in NAMED:
+                raise ValueError(f"{name!r} is not one of the tables {', '.join(NAMED)}{suggestion(name, NAMED)}")
+            options = {str(option.arg): _value(option.value) for option in node.keywords}
+            return NAMED[name](*map(_value, node.args), **options)
+        case ast.List():
+            return [_value(element) for element in node.elts]
+        case ast.UnaryOp(op=ast.USub()):
+            return -_value(node.operand)
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return number
+    raise TypeError(node)
+
+
+def _whole(name: str, value: float, low: int, high: float = 1000) -> int:
+    if value != value // 1:
+        raise ValueError(f"{name} = {value!r} is not a whole number")
+    return int(_within(name, value, low, high))
+
+
+def _within(name: str, value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        near = min(max(value, low), high) if value == value else low
+        raise ValueError(f"{name} = {value!r} lies outside [{low:g}, {high:g}]; the nearest valid value is {near:g}")
+    return value
