@@ -51,8 +51,7 @@ def test_drawings_of_one_page_define_each_letter_once(section):
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
     assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
-    others = [formula_svg(claim.formula) for claim in CLAIMS[:20]]
-    both = "".join([drawing, *others])
+    both = drawing + figure_svg(section.figures["sources"])
     defined = {}
     for match in DEFINED.finditer(both):
         assert defined.setdefault(match[2], match[0]) == match[0], "equal ids define equal things"
