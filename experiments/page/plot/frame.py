@@ -1,7 +1,6 @@
 """The frame of a picture: panels with shared axes, title, legend and caption, readable on a phone.
 
-A phone shows a figure about PHONE pixels wide. On a figure of `width` inches letters of s points are then
-s PHONE/(72 width) pixels high: 8 points are 11 pixels on one or two panels, and 7 pixels on three.
+A phone shows a figure of WIDTH inches on its PHONE pixels, so that letters of 8 points are 11 pixels high.
 """
 
 import re
@@ -18,8 +17,8 @@ from simulator.quantities import MEASURED
 
 PHONE = 360  # pixels
 SMALLEST = 8.0  # points
-WIDTHS = {1: 3.75, 2: 3.75, 3: 5.6}  # inches of a figure, by panels per row; 3.75 inches are PHONE CSS pixels
-HEIGHTS = {1: 2.8, 2: 1.9, 3: 1.4}  # inches of a panel, by panels per row
+WIDTH = 3.75  # inches of a figure; as many CSS pixels as PHONE
+HEIGHTS = {1: 2.8, 2: 1.9}  # inches of a panel, by panels per row
 HEAD, LINE = 0.19, 0.14  # inches: a line of a title or label, and one of the caption
 SPACE, BAR_HEIGHT = 0.6, 0.9  # inches: ticks and gaps, and a colour bar with its words
 TICKS_ACROSS = 4
@@ -34,7 +33,7 @@ def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTHS[columns], rows * HEIGHTS[columns]))  # `finished` sets the height
+    figure = Figure(figsize=(WIDTH, rows * HEIGHTS[columns]))  # `finished` sets the height
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for spare in grid.flat[count:]:
         spare.remove()
@@ -51,7 +50,7 @@ def framed(picture: Picture) -> Figure:
             ):
                 if axis is not None:
                     style_axis(side, axis, width if count == 1 else None, most)
-        ax.tick_params(labelsize=9 if columns < 3 else SMALLEST, labelbottom=bottom, labelleft=left)
+        ax.tick_params(labelsize=9, labelbottom=bottom, labelleft=left)
         ax.xaxis.label.set(visible=bottom, fontsize=9)
         ax.yaxis.label.set(visible=left, fontsize=9)
     return figure
