@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import (
+    first_coordinates,
     labelled_moments,
     projected_critics,
     projected_off_background_critics,
@@ -56,8 +57,8 @@ def _linear_law(world, learner: LinearCLIP, n, replicates, seed, stream):
 
 def _least_squares_law(world, learner: LeastSquares, n, replicates, seed, stream):
     for second, label in labelled_moments(world, n, replicates, seed, stream):
-        inside = np.linalg.solve(second, label[..., None])[..., 0][:, None]
-        yield LinearCritic(inside, np.zeros((len(inside), 1, 1)))
+        w = np.linalg.solve(second, label[..., None])[..., 0][:, None]
+        yield LinearCritic.of_vectors(w, first_coordinates(world)[0])
 
 
 _TABLE: dict[type[Learner], Estimator] = {
@@ -92,16 +93,17 @@ def estimator_of(learner: Learner) -> Estimator:
 
 def has_exact_law(learner: Learner, world: World) -> bool:
     """Whether the exact law of the learner given n pairs is known in worlds of this shape."""
-    return estimator_of(learner).exact is not None and _exact_law_applies(
-        learner, world.classes, world.dim_image, world.dim_text, len(world.attribute), world.mismatch > 0
-    )
+    if estimator_of(learner).exact is None:
+        return False
+    shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute), world.mismatch > 0, world.table)
+    return _exact_law_applies(learner, *shape)
 
 
 @lru_cache(maxsize=256)
-def _exact_law_applies(learner: Learner, classes: int, dim_image: int, dim_text: int, attributes: int, mismatch: bool):
+def _exact_law_applies(learner: Learner, classes, dim_image, dim_text, attributes: int, mismatch: bool, table):
     further = tuple(Attribute() for _ in range(attributes))
-    mismatched = 0.5 if mismatch else 0.0
-    world = World(classes=classes, dim_image=dim_image, dim_text=dim_text, attribute=further, mismatch=mismatched)
+    sizes = {"classes": classes, "dim_image": dim_image, "dim_text": dim_text}
+    world = World(**sizes, attribute=further, mismatch=0.5 if mismatch else 0.0, table=table)
     try:
         next(estimator_of(learner).exact(world, learner, 1000, 1, 0, "probe"))
     except ValueError:

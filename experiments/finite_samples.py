@@ -135,7 +135,7 @@ def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sample
     for images, _, labels, _, weights in samples:
         counts = [None] * len(images) if weights is None else weights
         for x, y, w in zip(images, labels, counts, strict=True):
-            yield LinearCritic.of_vectors(score_vectors(name, x, y, world.classes, w), D)
+            yield LinearCritic.of_vectors(score_vectors(name, x, y, world, w), D)
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:
@@ -143,10 +143,22 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
     from simulator.gaussian.pairs import draw_pairs
 
     l = world.latents
+    if world.table is not None:
+        yield from _hits_of_cells(learner, world, group, images, numpy_stream(seed, f"{stream}/{group}"))
+        return
     frames = first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
     for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
         yield _right(learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy())
+
+
+def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    mixture = world.mixture()
+    weights = np.where(mixture.test_groups == group, mixture.test_weights, 0.0)
+    for start in range(0, images, IMAGES):
+        chosen = rng.choice(len(weights), size=min(IMAGES, images - start), p=weights / weights.sum())
+        noise = np.sqrt(mixture.variances + world.nu_image) * rng.standard_normal((len(chosen), world.latents))
+        yield _right(learner.scores(world, mixture.means[chosen] + noise), mixture.labels[chosen])
 
 
 def _right(scores: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -155,9 +167,13 @@ def _right(scores: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> F
 
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
-    """Fractions right on IMAGES / 2 images per group."""
-    half = IMAGES // 2
-    return Accuracy(*(sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) / half for g in (0, 1)))
+    """Fractions right on IMAGES / 2 images per group; nan for a group that a table does not have."""
+    half, known = IMAGES // 2, {0, 1} if world.table is None else set(world.mixture().test_groups.tolist())
+    right = [
+        sum(x.sum() for x in hits(learner, world, g, half, seed, stream)) if g in known else np.nan
+        for g in range(max(known | {1}) + 1)
+    ]
+    return Accuracy.of(np.array(right) / half)
 
 
 def even_accuracies(

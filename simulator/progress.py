@@ -53,7 +53,8 @@ class _Display:
 
     def __init__(self) -> None:
         self.works: list[Work] = []
-        self.began = monotonic()  # of the outermost work, or of the process
+        self.began = 0.0  # of the outermost work, or of the states that a call without one tells
+        self.told = -SILENCE
         self.last: float | None = None  # when a line was last printed
         self.drawn = False
 
@@ -83,8 +84,12 @@ def _erased() -> str:
 
 def tell(state: str) -> None:
     """Set the current item of the innermost work."""
+    now = monotonic()
     if _display.works:
         _display.works[-1].now = state
+    elif now >= _display.told + SILENCE:
+        _display.began, _display.last = now, None
+    _display.told = now
     _show_in_pipe(state)
 
 

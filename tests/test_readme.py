@@ -26,7 +26,7 @@ from experiments.lab import mitigations
 from experiments.page.counts import entries
 from experiments.page.evidence import rigorous
 from experiments.page.front import trained_towers
-from experiments.page.text import COMMAND, EQUATIONS, PAIR, TRIAL, WORLD, answer, answers, at_length, here
+from experiments.page.text import COMMAND, EQUATIONS, PAIR, TRIAL, WORLD, answer, answers, here, limit
 from experiments.verdict import words_of
 from simulator.towers import objectives
 
@@ -76,8 +76,7 @@ def report(tmp_path_factory):
 def test_set_up_is_two_commands_and_ci_runs_the_second():
     (both,) = blocks("bash")
     first, second = both.splitlines()
-    clone = "git clone ADDRESS soberclip && cd soberclip && "
-    assert first == f"{clone}python -m pip install -e . && soberclip reproduce"
+    assert first == "python -m pip install -e . && soberclip reproduce"
     assert second == 'python -m pip install -e ".[test]" && python -m pytest'
     assert second in (ROOT / ".ci" / "run").read_text()
 
@@ -124,14 +123,13 @@ def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_check
 @pytest.mark.deep
 def test_the_readme_has_the_answer_of_the_report(report):
     page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
-    shares = json.loads((report[0] / "maps.json").read_text())["shares"]
-    for words in (answer(), PAIR, *EQUATIONS.values(), here(), *at_length(shares)):
+    for words in (answer(), PAIR, *EQUATIONS.values(), here(), limit()):
         assert words in page
 
 
 def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
     assert answer() in README
-    model = [PAIR, *(f"- *{name}*: {formula}" for name, formula in EQUATIONS.items()), here()]
+    model = [PAIR, *(f"- *{name}*: {formula}" for name, formula in EQUATIONS.items()), here(), limit()]
     assert all(words in README for words in model)
     assert trained_towers(TRIAL)[0].world.nu_image == pytest.approx(WORLD.nu_image)
     for row in answers():

@@ -32,7 +32,7 @@ from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import LEVEL, Bounds
-from experiments.verdict import Verdict, words_of
+from experiments.verdict import ALPHA, Verdict, words_of
 from simulator.progress import tell
 from theory.claims.claim import Claim
 
@@ -62,7 +62,7 @@ def judge(
     quick
         Whether to audit 4 points instead of 32 (the verdict says how many).
     error_rate
-        Overrides the claim's alpha.
+        alpha: a contradiction is wrong with probability at most alpha/2; by default .01.
     prove
         Whether to also prove or refute the closed form over the whole domain; `Verdict.proof` has the result.
     proof_seconds
@@ -98,7 +98,7 @@ def judge(
     >>> judge(mine, quick=True, prove=True).verdict
     'proved'
     """
-    alpha = claim.error_rate if error_rate is None else error_rate
+    alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
     with author_errors(claim):

@@ -3,9 +3,8 @@
 Its content policy allows only its own scripts, by their digests. It loads nothing.
 """
 
-import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from hashlib import sha256
 from importlib.resources import files
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from experiments.court.certificates import file_name
@@ -30,14 +29,10 @@ from theory.learners import named
 
 
 class Section(NamedTuple):
-    """One question. `takeaway` is its answer as a title, `look` describes the figures."""
+    """A design with the drawings of its pictures, SVG by the names of their files."""
 
-    name: str
-    question: str
-    takeaway: str
-    look: str
-    answer: str
-    figures: dict[str, Figure]  # by the names of their files
+    design: Design
+    drawings: dict[str, str]
 
 
 SCRIPTS = ("claims.js", "theory.js", "explorer.js")
@@ -77,25 +72,24 @@ PRESETS = {
 }
 
 
-def design_section(design: Design, table: xr.Dataset) -> Section:
-    """A design with the figures of its results."""
+def figures_of(design: Design, table: xr.Dataset) -> dict[str, Figure]:
+    """The figures of a design's results, by the names of their files."""
     if design.name == front.DESIGN:
-        return Section(design.name, **design.words, figures={design.name: front.front(table)})
+        return {design.name: front.front(table)}
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
     pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
-    return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))
+    return dict(zip(names, pictures, strict=True))
 
 
-def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
-    """The page from verdicts, sections and their drawings (SVG by name); everything but SVG is escaped."""
+def render(*, verdicts: Sequence[dict[str, Any]], **context: Any) -> str:
+    """The page from verdicts and sections; everything but SVG is escaped."""
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"code": _backquoted, "anchor": anchor}
+    environment.filters["anchor"] = anchor
     scripts = [_file(name) for name in SCRIPTS]
     statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
-        drawings={name: Markup(drawing) for name, drawing in drawings.items()},
         formulas={v["claim"]: Markup(formula_svg(v.get("formula", ""))) for v in verdicts},
         questions=[(key, QUESTIONS[key], group) for key, group in by_question(statements)],
         verdicts=verdicts,
@@ -110,11 +104,11 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
         pair=text.PAIR,
         equations=text.EQUATIONS,
         here=text.here(),
+        limit=text.limit(),
         explorer=slider_data(),
         rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
-        percent=lambda x: f"{100 * x:.0f} %",
         style=_file("report.css"),
         scripts=scripts,
         policy=_policy(scripts),
@@ -151,8 +145,3 @@ def _policy(scripts: Sequence[str]) -> str:
     digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
-
-
-def _backquoted(words: str) -> Markup:
-    """Escaped words with backquoted parts as <code>."""
-    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))

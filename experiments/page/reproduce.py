@@ -72,32 +72,23 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
-    from experiments.page import text
-    from experiments.page.report import design_section, render
+    from experiments.page.report import Section, figures_of, render
     from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
 
-    sections, tables, drawings = [], {}, {}
+    sections = []
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):
-        study = design(name)
-        tables[name] = study.study(seed=seed).run()
-        write_csv(folder / f"{name}.csv", tables[name])
-        sections.append(design_section(study, tables[name]))
-    figures = [(section, *item) for section in sections for item in section.figures.items()]
-    for section, name, figure in track(figures, len(figures), "figures drawn", lambda item: item[1]):
-        drawings[name] = figure_svg(figure, section.takeaway)
-        write_text(folder / f"{name}.svg", drawings[name])
-    gap = text.leads(tables["supervised"])
-    shares = text.shares_of(gap)
-    write_json(folder / "maps.json", {"shares": shares, "map": gap.to_dict()})
+        one = design(name)
+        table = one.study(seed=seed).run()
+        write_csv(folder / f"{name}.csv", table)
+        drawings = {file: figure_svg(figure, one.takeaway) for file, figure in figures_of(one, table).items()}
+        for file, drawing in drawings.items():
+            write_text(folder / f"{file}.svg", drawing)
+        sections.append(Section(one, drawings))
     page = render(
         verdicts=verdicts,
         sections=sections,
-        drawings=drawings,
-        at_length=text.at_length(shares),
-        shares=shares,
         proofs=PROOFS,
-        map_region=text.region(tables["supervised"]),
         provenance=provenance(),
         seed=seed,
         seconds=round(perf_counter() - began),

@@ -1,16 +1,12 @@
-"""The numbers in the report's prose: the answer to its title, and the share of a map where either side is ahead."""
+"""The first words of README and report: the world, the answer to the title, and its numbers."""
 
 from functools import cache
-from typing import Any, NamedTuple
-
-import xarray as xr
+from typing import NamedTuple
 
 from experiments.lab.answers import predict
-from experiments.lab.presets import design
-from experiments.lab.studies import read
 from experiments.page.front import trained_towers
 from simulator.world import World
-from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic, named
+from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
 
 # The world of the answer, also as flags of `predict`, which prints each number of the answer.
 WORLD = World(mu_spu=1.5, sigma_xi=6.0)
@@ -35,7 +31,6 @@ ASKED = {  # by what follows --learner
 }
 TRIAL = "trained/headline"  # the stored trial of towers in this world, or one with the same law
 CERTAIN = 0.99999
-TAU = 0.005  # smaller differences of accuracy count as equal
 
 
 class Answer(NamedTuple):
@@ -86,61 +81,17 @@ def here() -> str:
     )
 
 
-def at_length(shares: list[dict[str, Any]]) -> list[str]:
-    """The answer with certain correlation and the mapped worlds; `shares` is from `shares_of`."""
-
-    def share(contrastive: Learner, ahead: str = "contrastive") -> str:
-        rows = [r for r in shares if r["contrastive"] == contrastive.label and r["supervised"] == Logistic.name]
-        return f"{100 * sum(r[f'{ahead}_more_robust'] for r in rows) / len(rows):.0f} %"
-
-    nu = design("supervised").study().world.nu_image
-    p = {row.flags: row.correlation for row in answers()}
-    return [
-        "The prompt, the loss and the certainty of the correlation matter more than the contrastive loss itself. In "
-        f"the world of the answer (`{COMMAND}`), logistic regression (p′ = {p['logistic']}) uses more of the "
-        f"background than linear CLIP ({p['linear']}) and InfoNCE ({p['infonce']}) asked by the class name. It uses "
-        f"less than both asked by the average caption ({p['linear --prompt mean']} and {p['infonce --prompt mean']}).",
+def limit() -> str:
+    """The answer as the correlation becomes certain."""
+    return (
         "As the correlation becomes certain, the limit of the published theorem, logistic regression is right on "
         f"{points(Logistic(), CERTAIN)} % of the common/counter group, and linear CLIP asked by the class name on "
-        f"{points(LinearCLIP('name'), CERTAIN)} % (`--p-spu {CERTAIN}`).",
-        "So the theorem shows that CLIP can be bad, not that it is worse than supervised learning. Neither paper's "
-        f"ranking holds in general. On the counter group of the mapped worlds (ν = {nu:g}, `soberclip reproduce`), "
-        "linear CLIP with the name prompt is ahead of logistic regression in "
-        f"{share(LinearCLIP('name'))} and behind in {share(LinearCLIP('name'), 'supervised')}. The InfoNCE optimum is "
-        f"ahead in {share(InfoNCE('name'))} with the name prompt, and behind in "
-        f"{share(InfoNCE('mean'), 'supervised')} with the average caption.",
-    ]
+        f"{points(LinearCLIP('name'), CERTAIN)} % (p = {CERTAIN}). So the theorem shows that CLIP can be bad, not that "
+        "it is worse than supervised learning."
+    )
 
 
 def points(learner: Learner, p_spu: float) -> str:
     """Common/counter accuracy in percent, as `predict` prints it for the world of the answer."""
     document = predict(WORLD.replace(p_spu=p_spu), learner)
     return f"{100 * document['common']:.2f}/{100 * document['counter']:.2f}"
-
-
-def leads(table: xr.Dataset) -> xr.DataArray:
-    """Counter accuracy in the study "supervised", contrastive (with a prompt) minus supervised learners.
-
-    Dimensions: contrastive, supervised, then the study's axes.
-    """
-    supervised = table.learner.attrs["without_prompt"]
-    theirs = table.counter.sel(learner=supervised, prompt=table.prompt[0]).drop_vars("prompt")
-    ours = table.counter.drop_sel(learner=supervised).stack(contrastive=("learner", "prompt"))
-    labels = [named(learner, prompt=prompt).label for learner, prompt in ours.contrastive.values]
-    ours = ours.drop_vars(["contrastive", "learner", "prompt"]).assign_coords(contrastive=labels)
-    gap = ours - theirs.rename(learner="supervised")
-    return gap.transpose("contrastive", "supervised", ...)
-
-
-def shares_of(gap: xr.DataArray) -> list[dict[str, Any]]:
-    """Per pair of learners and correlation: the shares of the map where either side is ahead by more than TAU."""
-    cells = [name for name in gap.dims if name not in ("contrastive", "supervised", "p_spu")]
-    ahead = {"contrastive_more_robust": (gap > TAU).mean(cells), "supervised_more_robust": (gap < -TAU).mean(cells)}
-    return xr.Dataset(ahead).to_dataframe().reset_index().to_dict("records")
-
-
-def region(table: xr.Dataset) -> str:
-    """The mapped region in words."""
-    study = read(table.attrs["study"])
-    ranges = [f"{axis.name} from {axis.values[0]:g} to {axis.values[-1]:g}" for axis in study.axes]
-    return ", ".join([*ranges, f"view noise ν = {study.world.nu_image:g}"])

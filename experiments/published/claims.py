@@ -25,8 +25,8 @@ from experiments.published.tables import HIGH_QUALITY, published_classes, publis
 from experiments.results import Row
 from experiments.verdict import Verdict, words_of
 from simulator.streams import numpy_stream
-from theory.claims import sentences
 from theory.claims.claim import Origin
+from theory.claims.sentences import reading
 
 ALPHA = 0.01  # default error rate of an interval
 TAU = 0.005  # accuracies closer than this are equal in practice
@@ -69,7 +69,6 @@ class TableClaim:
     """A claim that the tables can decide; `variants` yields the name and the estimate of each variant."""
 
     name: str
-    source: str
     statement: str
     statistic: str  # the meaning of the measured number
     relation: Relation  # to 0
@@ -77,6 +76,7 @@ class TableClaim:
     tau: float = TAU
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
+    source: str = ""
     origin: Origin = "own"
     sentence: str = ""
     quote: str = ""
@@ -310,72 +310,65 @@ CLAIMS = {
     for claim in (
         TableClaim(
             "clip-drops",
-            "[W] section 3, Tables 3 and 11; the statistic is ours",
             "Every CLIP model is less accurate on the counter than on the common group.",
             "smallest drop over the models; Hoeffding interval, Bonferroni over models",
             "above",
             _smallest_drop,
-            **sentences.CLIPS_DROP.reading,
+            **reading("wang-clips-drop", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
             "imagenet-above-clip",
-            "[W] section 3, Figure 2, Tables 3, 4, 11, 12; the statistic is ours",
             "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
             "mean counter accuracy of ImageNet models above the line of the CLIPs",
             "above",
             _imagenet_above_clip,
             replicates=REPLICATES,
-            **sentences.IMAGENET_MORE_ROBUST.reading,
+            **reading("wang-imagenet-more-robust", "by Figure 2 and Tables 3, 4, 11, 12; the statistic is ours"),
         ),
         TableClaim(
             "larger-drops-less",
-            "[W] section 3.3, Tables 3 and 11; the statistic is ours",
             "On the same training data larger backbones drop less.",
             "decrease of the drop per doubling of the image tower, common slope over training sets; t interval",
             "above",
             _sizes,
             exception=_larger_that_drops_more,
-            **sentences.LARGER_HELPS.reading,
+            **reading("wang-larger-models-help", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
             "more-data-same-drop",
-            "[W] section 3.3, Tables 3 and 11; the statistic is ours",
             "At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
             "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
             "not above",
             _more_data,
-            **sentences.MORE_DATA_SAME.reading,
+            **reading("wang-more-data-does-not-help", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
             "curated-data-helps",
-            "[W] section 3.3, Tables 3 and 11; the statistic is ours",
             "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
             "mean counter accuracy of DataComp and DFN models above the line of the others",
             "above",
             _curated,
             replicates=REPLICATES,
-            **sentences.BETTER_DATA_HELPS.reading,
+            **reading("wang-better-data-helps", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
             "prompt-ensembling",
-            "[W] appendix, Table 10; the statistic is ours",
             "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
             "mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
             "above",
             _ensembled,
             replicates=REPLICATES,
-            **sentences.IMAGENET_MORE_ROBUST.reading,
+            **reading("wang-imagenet-more-robust", "by Table 10; the statistic is ours"),
         ),
         TableClaim(
             "labels-similar",
-            "[W] section 3.2, Tables 3, 4, 13, 14; the statistic is ours",
             "Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
             "mean difference of the drops, 20 labels minus 1000; t interval over models",
             "within",
             _label_sets,
             tau=SIMILAR,
             exception=_largest_label_gap,
-            **sentences.LABELS_SIMILAR.reading,
+            **reading("wang-drops-with-20-labels", "by Tables 3, 4, 13, 14; the statistic is ours"),
         ),
     )
 }

@@ -23,18 +23,19 @@ Seed = int | np.random.Generator
 
 
 class LinearCritic(NamedTuple):
-    """Score vectors of R critics: one row (w_+ - w_-) for two classes, K rows otherwise."""
+    """Score vectors of R critics, and their intercepts: one row (w_+ - w_-) for two classes, K rows otherwise."""
 
     inside: Float[np.ndarray, "R P l"]
     outside: Float[np.ndarray, "R P P"]
+    intercept: Float[np.ndarray, "R P"] | float = 0.0
 
     @classmethod
-    def of_vectors(cls, w: Float[np.ndarray, "*R P d"], frame: Float[np.ndarray, "d l"]) -> "LinearCritic":
-        """Critics from their score vectors, split at the image dictionary D."""
-        w = w[None] if w.ndim == 2 else w
-        inside = w @ frame
-        beyond = w - inside @ frame.T
-        return cls(inside, beyond @ beyond.swapaxes(1, 2))
+    def of_vectors(cls, w: Float[np.ndarray, "*R P columns"], frame: Float[np.ndarray, "d l"]) -> "LinearCritic":
+        """Critics from their score vectors, split at the image dictionary D; the column after d is the intercept."""
+        w, d = w[None] if w.ndim == 2 else w, len(frame)
+        inside = w[..., :d] @ frame
+        beyond = w[..., :d] - inside @ frame.T
+        return cls(inside, beyond @ beyond.swapaxes(1, 2), w[..., d] if w.shape[-1] > d else 0.0)
 
 
 def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
@@ -50,7 +51,7 @@ def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float
         raise ValueError(f"{critic.inside.shape[1]} score vectors given; two classes need 1, w_+ - w_-")
     u = critic.inside[:, 0]
     sign = 1 - 2 * mixture.labels
-    gap = sign * (u @ mixture.means.T)
+    gap = sign * (u @ mixture.means.T + critic.intercept)
     variance = (u**2) @ mixture.variances + nu * ((u**2).sum(-1) + critic.outside[:, 0, 0])
     return standardise(gap, np.sqrt(variance)[:, None])
 
@@ -92,7 +93,7 @@ def many_class_accuracy(
     factor = np.concatenate(
         [np.sqrt(mixture.variances + nu)[:, None] * u.transpose(0, 2, 1), np.sqrt(nu) * outside_root], axis=1
     )  # (R, l + K, K)
-    means = np.einsum("gl,rkl->rgk", mixture.means, u)
+    means = np.einsum("gl,rkl->rgk", mixture.means, u) + np.broadcast_to(critic.intercept, u.shape[:2])[:, None]
     accuracy = np.empty((R, len(mixture.labels)))
     nets = [gaussian_nets(K - 1, power, stream) for stream in np.random.default_rng(seed).spawn(R)]
     for y in range(K):

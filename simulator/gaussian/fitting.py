@@ -3,8 +3,8 @@
 Linear CLIP in closed form, M = S/rho (Wang et al., section 6), and supervised learners of labelled images. All are
 linear critics, so their accuracy under the test law needs no test set.
 
-Supervised learners have no intercept: worlds are symmetric under relabelling, so no population optimum has one. Two
-classes give one score vector w for y = +1 (class 0), K classes one vector per class.
+Supervised learners have an intercept if the world has a table. Other worlds are symmetric under relabelling, so no
+population optimum has one. Two classes give one score vector w for y = +1 (class 0), K classes one vector per class.
 """
 
 from contextlib import suppress
@@ -49,8 +49,8 @@ class Fitted:
     frames : (D_I, D_T)
         Dictionaries of the pairs.
     weights : array
-        For "linear" S, (d_I, d_T). For the others score vectors, (P, d_I): one row (w_+ - w_-) for two classes, K rows
-        otherwise.
+        For "linear" S, (d_I, d_T). For the others score vectors, (P, d_I), or (P, d_I + 1) with an intercept: one row
+        (w_+ - w_-) for two classes, K rows otherwise.
     embed_dim : int or None
         Rank to which "linear" truncates S.
     """
@@ -93,7 +93,8 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     ----------
     estimator : str
         "linear": linear CLIP at the minimum of its loss, M = S/rho with S the unbiased sample cross-covariance.
-        "logistic", "least-squares", "max-margin": supervised on images and labels, without intercept.
+        "logistic", "least-squares", "max-margin": supervised on images and labels, with an intercept if the world has
+        a table.
     pairs : DrawnPairs
         From `World.draw` of a Gaussian world.
     embed_dim : int, optional
@@ -106,8 +107,8 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     Raises
     ------
     ValueError
-        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator than "linear", and
-        "linear" on a single pair.
+        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator than "linear",
+        "linear" on a single pair, and "max-margin" with a table.
     SeparabilityError
         For "logistic" on separable pairs and "max-margin" on inseparable ones.
 
@@ -126,7 +127,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
         return Fitted(estimator, pairs.world, pairs.frames, sample_covariance(images, texts), embed_dim)
     if embed_dim is not None:
         raise ValueError(f"embed_dim = {embed_dim} has no meaning for estimator {estimator!r}; leave it out")
-    rule = score_vectors(estimator, images, pairs.labels.cpu().numpy(), pairs.world.classes)
+    rule = score_vectors(estimator, images, pairs.labels.cpu().numpy(), pairs.world)
     return Fitted(estimator, pairs.world, pairs.frames, rule)
 
 
@@ -147,14 +148,18 @@ def score_vectors(
     estimator: str,
     images: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"],
-    classes: int,
+    world: World,
     weights: Float[np.ndarray, " n"] | None = None,
-) -> Float[np.ndarray, "P d"]:
-    """Score vectors of a supervised estimator: (1, d) for two classes, (K, d) otherwise."""
-    if estimator == "max-margin" and (weights is not None or classes > 2):
+) -> Float[np.ndarray, "P columns"]:
+    """Score vectors of a supervised estimator, one for two classes, K otherwise; with a table the intercept is last."""
+    classes = world.classes
+    if estimator == "max-margin" and (weights is not None or classes > 2 or world.table is not None):
         raise ValueError(
-            "max-margin takes two classes and no weights, since it depends on the nearest pairs only; use logistic"
+            "max-margin takes two classes and no weights or table, since it depends on the nearest pairs only and has "
+            "no intercept; use logistic"
         )
+    if world.table is not None:
+        images = np.column_stack([images, np.ones(len(images))])
     w, signed = np.ones(len(images)) if weights is None else weights, (1.0 - 2 * labels)[:, None]
     if estimator == "max-margin":
         return maximum_margin(signed * images)[None]

@@ -57,10 +57,10 @@ def projected_scatter(
 
 def labelled_moments(
     world: World, n: int, replicates: int, seed: int, stream: str = "labelled"
-) -> Iterator[tuple[Float[np.ndarray, "R l l"], Float[np.ndarray, "R l"]]]:
+) -> Iterator[tuple[Float[np.ndarray, "R c c"], Float[np.ndarray, "R c"]]]:
     """(mean of x x', mean of y x) of n labelled images of a two-class world, in blocks of replicates.
 
-    Exact where the dictionary fills the view.
+    Exact where the dictionary fills the view. With a table x has a 1 after its l coordinates, for the intercept.
     """
     mixture, l = replace(world.mixture().seen, mismatch=0.0), world.latents  # labels belong to their images
     if world.classes != 2 or world.dim_image != l:
@@ -73,6 +73,9 @@ def labelled_moments(
         within, counts, means = _subgroup_statistics(mixture, n, count[0], world.nu_image, world.nu_text, rng)
         within, counts, means = within[: count[1], :, :l], counts[: count[1]], means[: count[1], :, :l]
         share = counts / n
+        if world.table is not None:
+            within = np.pad(within, [(0, 0), (0, 0), (0, 1)])
+            means = np.pad(means, [(0, 0), (0, 0), (0, 1)], constant_values=1.0)
         second = within.transpose(0, 2, 1) @ within / n + np.einsum("rs,rsi,rsj->rij", share, means, means)
         yield second, np.einsum("rs,s,rsi->ri", share, sign, means)
 

@@ -35,6 +35,7 @@ def clock(monkeypatch):
     """Seconds that a test may set."""
     now = [0.0]
     monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "_display", progress._Display())
     monkeypatch.setattr(progress, "PATIENCE", 3.0)
     return now
 
@@ -71,6 +72,14 @@ def test_states_of_the_innermost_work_appear_in_a_pipe(clock, capsys):
             clock[0] = seconds
             tell(state)
     assert capsys.readouterr().err.splitlines() == ["measuring, after 5 s", "audit point 5, after 16 s"]
+
+
+def test_a_call_from_python_is_silent_for_three_seconds(clock, capsys):
+    for begin in (0, 100):
+        for seconds in (0, 2, 4, 9, 15):
+            clock[0] = begin + seconds
+            tell(f"audit point {seconds}")
+    assert capsys.readouterr().err.splitlines() == 2 * ["audit point 4", "audit point 15"]
 
 
 def test_a_terminal_shows_the_innermost_work_in_one_line(terminal):

@@ -8,10 +8,11 @@ from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, BAYES, INFONCE_BOTH, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC
-from theory.claims.sentences import NO_EXTRA_ROBUSTNESS
+from theory.claims.sentences import reading
 from theory.learners import InfoNCE
-from theory.published import WANG, WANG_V2
+from theory.published import WANG
 
+NO_MORE = "wang-no-additional-robustness"
 NEAR_ONE = Axis(0.5, 1 - 1e-5, "one-minus")
 # The space of the maps: mu_inv = sigma_inv = 1. Only the InfoNCE optimum has view noise, because it needs some.
 MAP_DOMAIN = {**BARE, "mu_spu": Axis(0.5, 3.0), "sigma_spu": Axis(0.2, 2.5), "p_spu": NEAR_ONE, "sigma_inv": 1.0}
@@ -96,8 +97,7 @@ CLAIMS = [
         supervised(
             id=f"{family}/{ours.name}-{ours.prompt}-vs-{theirs.name}",
             quantifier=quantifier,
-            source=f"{WANG_V2}, abstract; Theorem 6.2's regime, both learners and the counter group are ours",
-            **NO_EXTRA_ROBUSTNESS.reading,
+            **reading(NO_MORE, "Theorem 6.2's regime, both learners and the counter group are ours"),
             statement=f"In the theorem's regime {with_prompt(ours)} is {words} accurate on the counter group "
             f"{than} {with_prompt(theirs)}.",
             formula=r"\mathrm{Acc}_{\mathrm{contrastive}}(a\neq y)\leq \mathrm{Acc}_{\mathrm{supervised}}(a\neq y)",

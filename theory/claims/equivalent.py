@@ -17,7 +17,7 @@ from functools import partial
 
 from simulator.world import view_noise
 from theory.claims.claim import Axis, Claim
-from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, with_prompt
+from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME, MAP_VIEW_NOISE, NO_MORE, with_prompt
 from theory.claims.common import (
     ANY_CORRELATION,
     BARE,
@@ -29,8 +29,8 @@ from theory.claims.common import (
     LOGISTIC,
     REGIME,
 )
-from theory.claims.related_work import LITTLE
-from theory.claims.sentences import FANG, LITTLE_ELSE, NO_EXTRA_ROBUSTNESS
+from theory.claims.related_work import LITTLE, LITTLE_ELSE
+from theory.claims.sentences import reading
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
 NOISY_VIEWS = {
@@ -154,9 +154,7 @@ CLAIMS = [
         lead(
             id=f"effective-robustness{suffix}/none-{learner.name}-{learner.prompt}",
             quantifier=quantifier,
-            source="[W] v2, abstract, in Theorem 6.2's regime; that robustness means effective robustness over "
-            "supervised linear rules is ours",
-            **NO_EXTRA_ROBUSTNESS.reading,
+            **reading(NO_MORE, "Theorem 6.2's regime, and effective robustness over supervised linear rules, are ours"),
             statement=f"In the theorem's regime {with_prompt(learner)}{words} has no more counter accuracy than "
             "supervised linear rules with its common accuracy.",
             formula=r"k\leq k_{\mathrm{LS}}(c)",
@@ -172,8 +170,7 @@ CLAIMS = [
         lead(
             id=f"effective-robustness{suffix}/little-{learner.name}",
             quantifier=quantifier,
-            source=f"{FANG}; the domain, two points and the family are ours",
-            **LITTLE_ELSE.reading,
+            **reading(LITTLE_ELSE, "the domain, two points and the family are ours"),
             statement=f"To two points, {with_prompt(learner)}{words} has the counter accuracy of supervised linear "
             "rules with its common accuracy.",
             formula=r"|k-k_{\mathrm{LS}}(c)|\leq.02",
@@ -189,9 +186,7 @@ CLAIMS = [
         place(
             id=f"beside-supervised{suffix}/no-lower-{learner.name}",
             quantifier=quantifier,
-            source="[W] v2, abstract, in Theorem 6.2's regime; that robustness means a lower equivalent correlation "
-            "than that of least squares is ours",
-            **NO_EXTRA_ROBUSTNESS.reading,
+            **reading(NO_MORE, "Theorem 6.2's regime, the equivalent correlation and least squares are ours"),
             statement=f"In the theorem's regime {with_prompt(learner)} acts like the ideal classifier of a world with "
             f"at least the correlation that least squares acts like{words.rstrip(',')}.",
             formula=r"p'\geq p'_{\mathrm{LS}}",
@@ -206,8 +201,7 @@ CLAIMS = [
         place(
             id=f"beside-supervised{suffix}/alike-infonce",
             quantifier=quantifier,
-            source=f"{FANG}; the domain, .02 and least squares are ours",
-            **LITTLE_ELSE.reading,
+            **reading(LITTLE_ELSE, "the domain, the equivalent correlation, .02 and least squares are ours"),
             statement="To .02, the InfoNCE optimum (name prompt) acts like the ideal classifier of the same "
             f"correlation as least squares{words.rstrip(',')}.",
             formula=r"|p'-p'_{\mathrm{LS}}|\leq.02",

@@ -13,7 +13,7 @@ Other scans change Rev by about .035 (standard error) where object and colour ar
 from typing import Any
 
 from simulator.world import World
-from theory.claims.sentences import CONTRASTIVE_AS_SUPERVISED
+from theory.claims.sentences import reading
 from theory.claims.trained import Case, TrainedClaim
 
 RECIPE = {
@@ -54,14 +54,15 @@ def case(
 
 
 PERFECT = case("perfect-captions", OBJECT)
-TABLE_8 = "[W] section 6, Table 8; the digits, the towers, their training and the margins are ours"
+TABLE_8 = reading(
+    "wang-digits-contrastive-as-supervised", "the digits, the towers, their training and the margins are ours"
+)
 TEXT_TOWER = "soberclip, on [W] section 6"
 
 CLAIMS = [
     TrainedClaim(
         id="pictures/contrastive-as-supervised",
-        source=TABLE_8,
-        **CONTRASTIVE_AS_SUPERVISED.reading,
+        **TABLE_8,
         statement="With perfect captions contrastive learning is within noise of supervised learning on Rand and "
         "Rev of two classes, at every p_inv and p_spu of Table 8.",
         says="alike",
@@ -73,8 +74,7 @@ CLAIMS = [
     *(
         TrainedClaim(
             id=f"pictures/order-decides/{name}",
-            source=TABLE_8,
-            **CONTRASTIVE_AS_SUPERVISED.reading,
+            **TABLE_8,
             statement=f"With {name.replace('-', ' ')}, Rev of contrastive learning is at least half of all higher "
             "where the object tells more about the label than the colour (.9, .75) than where it tells less "
             "(.75, .9).",

@@ -22,23 +22,11 @@ from theory.claims.common import (
     LINEAR_NAME,
     MODERATE,
 )
-from theory.claims.sentences import (
-    DESCRIPTIVE_CAPTIONS,
-    DETRIMENTAL,
-    FANG,
-    LITTLE_ELSE,
-    MAIN_CAUSE,
-    MIXING_DILUTES,
-    MORE_DATA_EXACERBATES,
-    NGUYEN,
-    NOISY_DATA,
-    SANTURKAR,
-    SANYAL,
-)
+from theory.claims.sentences import reading
 from theory.learners import Learner
 from theory.published import WANG
 
-OURS = "the domain is ours"
+LITTLE_ELSE = "fang-other-factors-little"
 LITTLE = 0.02  # difference of accuracies: our reading of "little"
 
 CAPTIONS = {**MODERATE, "p_spu": Axis(0.6, 0.95), "mention_spu": Axis(0.3, 1.0)}
@@ -79,7 +67,6 @@ READ_AS = (
 )
 little = partial(
     Claim,
-    **LITTLE_ELSE.reading,
     quantity="counter",
     relation="=",
     tolerance=LITTLE,
@@ -93,7 +80,7 @@ CLAIMS = [
             id=f"{family}/contrastive-loss",
             question="supervised",
             quantifier=quantifier,
-            source=f"{FANG}: of the contrastive loss; {OURS}, and so are two points",
+            **reading(LITTLE_ELSE, "of the contrastive loss; the domain and two points are ours"),
             statement=f"On the same pairs linear CLIP (name prompt) and least squares on labels are{words} equally "
             "accurate on the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
@@ -106,7 +93,7 @@ CLAIMS = [
             id=f"{family}/language-at-test-time",
             question="prompts",
             quantifier=quantifier,
-            source=f"{FANG}: of language supervision at test time; {OURS}, and so are two points",
+            **reading(LITTLE_ELSE, "of language supervision at test time; the domain and two points are ours"),
             statement=f"With the name prompt and with the mean prompt linear CLIP is{words} equally accurate on the "
             "counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
@@ -117,8 +104,7 @@ CLAIMS = [
     Claim(
         id="data-determine/training-distribution",
         question="mitigations",
-        source=f"{FANG}; diversity is a weaker correlation here, and {OURS}",
-        **MAIN_CAUSE.reading,
+        **reading("fang-main-cause", "that diversity is a weaker correlation, and the domain, are ours"),
         statement="The more diverse the backgrounds of a class, the more accurate is least squares on labels on the "
         "counter group.",
         formula=rf"p\mapsto{COUNTER}\ \mathrm{{decreasing}}",
@@ -132,8 +118,10 @@ CLAIMS = [
         Claim(
             id=f"mixing-dilutes/{learner.prompt}",
             question="mitigations",
-            source=f"{NGUYEN}; {OURS}: sources that differ in correlation alone, as far apart as their mean allows",
-            **MIXING_DILUTES.reading,
+            **reading(
+                "nguyen-mixing-dilutes",
+                "two sources that differ in correlation alone, as far apart as their mean allows, are ours",
+            ),
             statement="Trained on two sources, half and half, linear CLIP is at most as accurate on the counter group "
             f"as trained on the better source alone ({learner.prompt} prompt).",
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
@@ -148,8 +136,7 @@ CLAIMS = [
     Claim(
         id="captions-worth/descriptive",
         question="prompts",
-        source=f"{SANTURKAR}: descriptive captions; {OURS}: captions that mention the object",
-        **DESCRIPTIVE_CAPTIONS.reading,
+        **reading("santurkar-captions-help", "that descriptive captions mention the object, and the domain, are ours"),
         statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
         "prompt); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
@@ -162,8 +149,7 @@ CLAIMS = [
     Claim(
         id="captions-worth/low-variability",
         question="prompts",
-        source=f"{SANTURKAR}: captions with low variability; {OURS}: with little noise of their own",
-        **DESCRIPTIVE_CAPTIONS.reading,
+        **reading("santurkar-captions-help", "that low variability is little noise, and the domain, are ours"),
         statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (name "
         "prompt).",
         formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
@@ -192,16 +178,16 @@ CLAIMS = [
             (
                 "captions-worth",
                 "",
-                {"source": f"soberclip; {SANTURKAR} speaks of some settings, this of all in a domain"},
+                {"source": "soberclip; Santurkar et al. 2022 speaks of some settings, this of all in a domain"},
             ),
             (
                 "captions-worth-somewhere",
                 " there are worlds in which",
                 {
-                    "source": f"{SANTURKAR}; {OURS}: captions mention the object in a fifth of the pairs at most, and "
-                    "always the background",
+                    **reading(
+                        "santurkar-captions-hurt", "captions that mention the object in a fifth of pairs are ours"
+                    ),
                     "quantifier": "somewhere",
-                    **DETRIMENTAL.reading,
                 },
             ),
         )
@@ -223,19 +209,15 @@ CLAIMS = [
         for learner, whose in (
             (
                 LEAST_SQUARES,
-                {
-                    "source": f"{SANYAL}; that learners come to rely on the background is our reading, and {OURS}",
-                    **NOISY_DATA.reading,
-                },
+                reading("sanyal-noisy-data", "that learners rely more on the background, and the domain, are ours"),
             ),
-            (LINEAR_NAME, {"source": f"soberclip; {SANYAL} is about classifiers on labels, not about CLIP"}),
+            (LINEAR_NAME, {"source": "soberclip; Sanyal et al. 2024 is about classifiers on labels, not about CLIP"}),
         )
     ),
     Claim(
         id="wrong-line/more-data",
         question="pairs",
-        source=f"{SANYAL}; {OURS}",
-        **MORE_DATA_EXACERBATES.reading,
+        **reading("sanyal-larger-data-sets", "the learner, the numbers of pairs and the domain are ours"),
         statement="Where least squares is wrong on most of the counter group, it is on average at least as accurate "
         "there after a hundred pairs as after unlimited pairs.",
         formula=rf"\mathbb{{E}}\,{COUNTER}(n=100)\geq{COUNTER}(n=\infty)",

@@ -24,20 +24,9 @@ from theory.claims.common import (
     MODERATE,
     PAPER_WORLD,
 )
-from theory.claims.sentences import (
-    COROLLARY,
-    MISALIGNED_DEGRADE,
-    OMITTED_NOT_LEARNED,
-    PROJECTING_SUFFICES,
-    SUPERIOR_ACCURACY,
-    TARGET_KEPT,
-    WEIGHTS_HELP_SHIFT,
-    WHAC_A_MOLE,
-    WIDER_HELPS,
-)
+from theory.claims.sentences import printed, reading
 from theory.claims.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
-from theory.published import XUE
 
 PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed_dim=1)
 # Two equally strong shortcuts, each less noisy than the object. A single world, because logistic regression is slow.
@@ -48,7 +37,6 @@ TWO_SHORTCUTS = {
 }
 AMPLIFIED = 0.1  # of the reliance: our reading of "amplifies"
 MATCHED_30 = 0.8163  # balanced accuracy on 30 matched pairs: the exact law's mean over 40,000 trainings, to .0003
-CAI = "Cai et al., arXiv 2504.10143 v6, abstract"
 CLEAR_IMAGES = {**BARE, "sigma_xi": 0.01, "p_spu": Axis(0.6, 0.95), "mu_spu": Axis(0.5, 3.0)}
 SPURIOUS = {**MODERATE, "p_spu": Axis(0.6, 0.95)}
 
@@ -66,7 +54,7 @@ def amplified(x, learner: Learner) -> Numbers:
 
 not_learned = partial(
     Claim,
-    **OMITTED_NOT_LEARNED.reading,
+    **reading("cai-omitted-not-learned", "the learner, a drop of two points and the domain are ours"),
     question="prompts",
     quantity="drop",
     relation="<=",
@@ -81,8 +69,7 @@ CLAIMS = [
         Claim(
             id=f"xue-corollary/{quantity}",
             question="supervised",
-            source=f"{XUE}, corollary as [W] quotes it; the limits are within .01 and .999 here",
-            **COROLLARY.printed,
+            **printed("xue-corollary", "limits are sigma_spu up to .01 and p_spu from .999"),
             statement=f"At mu_spu = sigma_inv = 1, as sigma_spu goes to 0 and p_spu to 1, the {quantity} accuracy of "
             f"linear CLIP is {round(100 * limit)} % (name prompt).",
             formula=rf"\mathrm{{Acc}}_{{\mathrm{{{quantity}}}}}\to {limit}",
@@ -96,9 +83,10 @@ CLAIMS = [
     Claim(
         id="more-robust-than-maximum-margin",
         question="supervised",
-        source=f"{XUE} v2, abstract; supervised is the maximum margin in many dimensions, as reviews say; the counter "
-        "group and the conditions' numbers are ours",
-        **SUPERIOR_ACCURACY.reading,
+        **reading(
+            "xue-superior-accuracy",
+            "the maximum margin in many dimensions, the counter group and the conditions' numbers are ours",
+        ),
         statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as the maximum "
         "margin (name prompt).",
         formula=rf"{COUNTER}_{{\mathrm{{CLIP}}}}\geq{COUNTER}_{{\mathrm{{margin}}}}",
@@ -111,8 +99,7 @@ CLAIMS = [
     Claim(
         id="misaligned/few-pairs",
         question="pairs",
-        source="Sun et al., NeurIPS 2025, abstract; linear towers on 30 pairs, balanced accuracy and world are ours",
-        **MISALIGNED_DEGRADE.reading,
+        **reading("sun-misaligned-degrade", "linear towers on 30 pairs, balanced accuracy and the world are ours"),
         statement="If four fifths of the captions belong to other pairs, linear CLIP on 30 pairs is on average less "
         "accurate than without such captions (p_spu = .9, mu_spu = 1, name prompt).",
         formula=r"\mathbb{E}\,\mathrm{Acc}_{.8}(n=30)\leq\mathbb{E}\,\mathrm{Acc}_0(n=30)",
@@ -125,8 +112,7 @@ CLAIMS = [
     Claim(
         id="misaligned/unlimited-pairs",
         question="pairs",
-        source="Sun et al., NeurIPS 2025, abstract; unlimited pairs, a point of accuracy and the domain are ours",
-        **MISALIGNED_DEGRADE.reading,
+        **reading("sun-misaligned-degrade", "unlimited pairs, a point of accuracy and the domain are ours"),
         statement="If at least a fifth of the captions belong to other pairs, linear CLIP loses a point of balanced "
         "accuracy even on unlimited pairs (name prompt).",
         formula=r"\epsilon\geq .2:\ \mathrm{Acc}_\epsilon\leq\mathrm{Acc}_0-.01",
@@ -151,9 +137,7 @@ CLAIMS = [
         Claim(
             id=f"projecting-suffices/{which}",
             question="mitigations",
-            source="Chuang et al., arXiv 2302.00070 v2, abstract; balanced linear towers, the drop and "
-            "the domain are ours",
-            **PROJECTING_SUFFICES.reading,
+            **reading("chuang-projecting-suffices", "balanced linear towers, the drop and the domain are ours"),
             statement="Without the direction of the background's caption in its embeddings, linear CLIP does not drop "
             f"from the common to the counter group, {words}.",
             formula=r"\mathrm{drop}\leq 0",
@@ -187,7 +171,6 @@ CLAIMS = [
     *(
         not_learned(
             id=f"omitted-not-learned/{learner.name}",
-            source=f"{CAI}; {learner.words}, a drop of two points and the domain are ours",
             statement=f"If captions never mention the background and images have little noise, {learner.words} drops "
             "by at most two points from the common to the counter group (name prompt).",
             formula=r"\pi_{\mathrm{spu}}=0:\ \mathrm{drop}\leq .02",
@@ -200,7 +183,6 @@ CLAIMS = [
     # likewise (`simulator.gaussian.pairs.contradicted`).
     not_learned(
         id="misstated-not-learned/infonce",
-        source=f"{CAI}; {INFONCE_NAME.words}, a drop of two points and the domain are ours",
         statement="If captions name a random background and images have little noise, the InfoNCE optimum drops by at "
         "most two points from the common to the counter group (name or mean prompt).",
         formula=r"p(x,t)\to\frac{1}{2}(p(x,t)+p(x,Rt)):\ \mathrm{drop}\leq .02",
@@ -211,9 +193,7 @@ CLAIMS = [
         Claim(
             id=f"wider-relies-less/{learner.prompt}",
             question="background",
-            source="Xue et al. 2023, arXiv 2305.16536 v2, abstract; linear towers on images and captions, reliance "
-            "and the domain are ours",
-            **WIDER_HELPS.reading,
+            **reading("xue-wider-embedding", "linear towers on images and captions, reliance and the domain are ours"),
             statement="Linear CLIP relies no more on the background than its embedding of width 1, which suppresses a "
             f"feature ({learner.prompt} prompt).",
             formula=r"t\leq t_{h=1}",
@@ -229,8 +209,7 @@ CLAIMS = [
         Claim(
             id=f"whac-a-mole/{learner.name}",
             question="mitigations",
-            source="Li et al., CVPR 2023, abstract; balanced data, .1 of the reliance and the world are ours",
-            **WHAC_A_MOLE.reading,
+            **reading("li-whac-a-mole", "balanced data, .1 of the reliance and the world are ours"),
             statement=f"Once training balances one of two equal backgrounds (p = .98), {learner.words} relies more on "
             "the other, by .1 at least.",
             formula=r"t+.1\leq t_{p_2=1/2}",
@@ -244,9 +223,7 @@ CLAIMS = [
     ),
     halfway(
         id="interpolated-weights/shift",
-        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, the counter group and "
-        "the domain are ours",
-        **WEIGHTS_HELP_SHIFT.reading,
+        **reading("wortsman-shift", "linear critics, halfway, the counter group and the domain are ours"),
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the counter accuracy is at least that of the latter (name prompt).",
         formula=rf"{COUNTER}_{{(M_0+M_1)/2}}\geq{COUNTER}_{{M_1}}",
@@ -255,9 +232,7 @@ CLAIMS = [
     ),
     halfway(
         id="interpolated-weights/target",
-        source="Wortsman et al., arXiv 2109.01903 v3, abstract; linear critics, halfway, a point of common accuracy "
-        "and the domain are ours",
-        **TARGET_KEPT.reading,
+        **reading("wortsman-target", "linear critics, halfway, a point of common accuracy and the domain are ours"),
         statement="Halfway between the weights of linear CLIP trained without a correlation and those trained with "
         "one, the common accuracy is at most a point lower than that of the latter (name prompt).",
         formula=r"\mathrm{Acc}(a=y)_{(M_0+M_1)/2}\geq\mathrm{Acc}(a=y)_{M_1}-.01",

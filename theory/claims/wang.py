@@ -11,11 +11,11 @@ import numpy as np
 
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import ANY_CORRELATION, LINEAR_MEAN, PAPER_WORLD, REGIME, m0, papers
-from theory.claims.sentences import LEMMA_D3, THEOREM_62
+from theory.claims.sentences import printed, reading
 from theory.published import WANG, lemma_d3_limit, smallest_mu_spu, theorem_62_bounds, turning_points
 
 BEYOND = f"soberclip, beyond what {WANG} states"
-THEOREM = f"{WANG}, Theorem 6.2"
+THEOREM_62 = "wang-zero-shot-bounds"
 ANY_P = {**REGIME, "p_spu": ANY_CORRELATION}
 # sigma_inv up to 2 keeps the smallest mu_spu at 3, below 4.
 HALF = {
@@ -46,15 +46,11 @@ ACCURACY = ("common", printed_accuracy, "accuracy on the common group", (r"\math
 theorem = partial(Claim, question="theorem", relation=">=", domain=REGIME)
 
 
-# A claim whose source says "beyond" is ours.
 def inequality(which, id: str, statement: str, formula: str = r"%s%s\geq 1-\Phi(%s)", **fields) -> Claim:
     """A claim about ERROR or ACCURACY; `statement` and `formula` name it by "%s"."""
     quantity, bound, words, letters = which
-    text = {"statement": statement.replace("%s", words), "formula": formula % letters}
-    whose = {} if fields.get("source", "").startswith(BEYOND) else THEOREM_62.reading
-    return theorem(
-        **{"id": id, "source": THEOREM, "quantity": quantity, "prediction": bound, **text, **whose, **fields}
-    )
+    text = {"id": id, "statement": statement.replace("%s", words), "formula": formula % letters}
+    return theorem(**{**text, "quantity": quantity, "prediction": bound, **fields})
 
 
 def trainings(which, id: str, n: int, digits: int, **fields) -> Claim:
@@ -78,17 +74,16 @@ mean_prompt = partial(
     inequality,
     statement=f"{REGIME_WORDS}, also under the mean prompt.",
     formula=r"%s_{\mathrm{mean}}%s\geq 1-\Phi(%s)",
-    source=f"{THEOREM}; that p_y = D_T E[z | y] is a mean under the training law is our reading",
+    **reading(THEOREM_62, "that p_y = D_T E[z | y] is a mean under the training law is our reading"),
     subject=LINEAR_MEAN,
 )
-HIGH_PROBABILITY = f"{THEOREM}; 10,000 pairs and 95% are our reading of large n and high probability"
+HIGH_PROBABILITY = reading(THEOREM_62, "10,000 pairs and 95% are our reading of large n and high probability")
 turns = partial(theorem, source="soberclip, on [W] Theorem 6.2", relation="iff", domain=ANY_P)
 
 CLAIMS = [
     theorem(
         id="wang-lemma-d3",
-        source=f"{WANG}, Lemma D.3",
-        **LEMMA_D3.printed,
+        **printed("wang-minimiser-limit"),
         statement="For any mu_spu, the minimiser tends to the printed matrix as n grows.",
         formula=r"\rho D_I^TM^*D_T\to[[1+\sigma_{\mathrm{inv}}^2,\ 2\mu_{\mathrm{spu}}p-1],\ "
         r"[2\mu_{\mathrm{spu}}p-1,\ 1+\sigma_{\mathrm{spu}}^2]]",
@@ -97,12 +92,12 @@ CLAIMS = [
         domain={**PAPER_WORLD, "mu_spu": Axis(1.0, 4.0)},
         reference=lambda x: lemma_d3_limit(*papers(x)),
     ),
-    inequality(ERROR, "wang-theorem-6.2-error", f"{REGIME_WORDS}.", **THEOREM_62.printed),
-    inequality(ACCURACY, "wang-theorem-6.2-accuracy", f"{REGIME_WORDS}.", **THEOREM_62.printed),
+    inequality(ERROR, "wang-theorem-6.2-error", f"{REGIME_WORDS}.", **printed(THEOREM_62)),
+    inequality(ACCURACY, "wang-theorem-6.2-accuracy", f"{REGIME_WORDS}.", **printed(THEOREM_62)),
     mean_prompt(ERROR, "wang-theorem-6.2-mean-prompt/error"),
     mean_prompt(ACCURACY, "wang-theorem-6.2-mean-prompt/accuracy"),
-    trainings(ERROR, "wang-theorem-6.2-high-probability/error", 10_000, 4, source=HIGH_PROBABILITY),
-    trainings(ACCURACY, "wang-theorem-6.2-high-probability/accuracy", 10_000, 4, source=HIGH_PROBABILITY),
+    trainings(ERROR, "wang-theorem-6.2-high-probability/error", 10_000, 4, **HIGH_PROBABILITY),
+    trainings(ACCURACY, "wang-theorem-6.2-high-probability/accuracy", 10_000, 4, **HIGH_PROBABILITY),
     trainings(ERROR, "thousand-pairs-suffice", 1000, 3, source=f"{BEYOND}: Theorem 6.2 at n = 1,000"),
     turns(
         id="theorem-6.2-boundary/error",
@@ -163,8 +158,7 @@ CLAIMS = [
     ),
     theorem(
         id="paper-condition-sufficient-at-one",
-        source=f"{WANG}, condition of Theorem 6.2; that p = 1 and the bound of a half follow from it is our reading",
-        **THEOREM_62.reading,
+        **reading(THEOREM_62, "that p = 1 and the bound of a half follow from its condition is our reading"),
         statement="If mu_spu >= 1 + sigma_inv^2/2, linear CLIP is wrong on most of the counter group at p = 1.",
         formula=rf"p=1,\ {CONDITION}\Rightarrow {ABOVE_HALF}",
         quantity="error-counter",

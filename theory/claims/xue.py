@@ -6,8 +6,8 @@ spurious one that hardly does (sigma_spu small); the correlation strong.
 
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
-from theory.claims.sentences import DATA_MODEL_1, INTRA_CLASS, RICH_CAPTIONS, SUPERIOR_ACCURACY
-from theory.published import XUE, data_model_1_accuracies
+from theory.claims.sentences import printed, reading
+from theory.published import data_model_1_accuracies
 
 # At p_spu = .995 the 1e5 pairs for logistic regression still contain 500 counterexamples.
 CONDITIONS = {
@@ -32,8 +32,7 @@ CLAIMS = [
         Claim(
             id=f"xue-data-model-1/{group}",
             question="theorem",
-            source=f"{XUE}, data model 1 as [W] quotes it; all correlations and variances are tried",
-            **DATA_MODEL_1.printed,
+            **printed("xue-data-model-1", "all correlations and variances are tried"),
             statement=f"At mu_spu = 1, accuracy on the {group} group equals the printed limit.",
             formula=r"\mathrm{Acc}\to 1-\Phi((\mp2p%s-\sigma_{\mathrm{inv}}^2)/R)" % ("" if which == 0 else "-2"),
             quantity=group,
@@ -47,8 +46,7 @@ CLAIMS = [
         Claim(
             id=f"xue-contrastive-more-robust/{subject.prompt}",
             question="supervised",
-            source=f"{XUE} v2, abstract; logistic regression, the counter group and the conditions' numbers are ours",
-            **SUPERIOR_ACCURACY.reading,
+            **reading("xue-superior-accuracy", "logistic regression, the counter group and the numbers are ours"),
             statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as "
             f"logistic regression ({subject.prompt} prompt).",
             formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
@@ -64,8 +62,7 @@ CLAIMS = [
         Claim(
             id=f"xue-intra-class-contrasting/{subject.prompt}",
             question="background",
-            source=f"{XUE} v2, abstract; reliance on the background and the domain are ours",
-            **INTRA_CLASS.reading,
+            **reading("xue-intra-class-contrasting", "reliance on the background and the domain are ours"),
             statement="Linear CLIP relies more on a core feature that varies more within its class: reliance on the "
             f"background falls as sigma_inv grows ({subject.prompt} prompt).",
             formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
@@ -80,8 +77,9 @@ CLAIMS = [
     Claim(
         id="xue-rich-captions",
         question="prompts",
-        source=f"{XUE} v2, abstract; richer captions mention the core feature more often here, and the domain is ours",
-        **RICH_CAPTIONS.reading,
+        **reading(
+            "xue-rich-captions", "that richer captions mention the core feature more often, and the domain, are ours"
+        ),
         statement="Captions that mention the core feature more often raise accuracy on the counter group (mean "
         "prompt).",
         formula=r"\pi_{\mathrm{inv}}\mapsto\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",

@@ -344,7 +344,7 @@ def test_bash_completes_verbs_flags_and_names(tmp_path):
         ("simulate --mitigate", "balan", "balance"),
         ("sweep", "multic", "multicolored-mnist"),
         ("check", "wang-lemma-d", "wang-lemma-d3"),
-        ("claims", "corrected-l", "corrected-law"),
+        ("claims", "corrected-law/mean-cou", "corrected-law/mean-counter"),
     ):
         command = ["bash", "-c", ask + 'echo "${COMPREPLY[@]}"', tmp_path / "soberclip", given, start]
         run = subprocess.run(command, capture_output=True, text=True)

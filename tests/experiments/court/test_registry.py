@@ -77,6 +77,9 @@ def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
         "no-extra-robustness-somewhere",
         "no-extra-robustness-on-average",
         "effective-robustness",
+        "effective-robustness-on-average",
+        "beside-supervised",
+        "beside-supervised-on-average",
     }
     assert matching(["wang-lemma"], ids) == ["wang-lemma-d3"]
     assert matching(["xue*/mean", "wang-lemma"], ids) == [

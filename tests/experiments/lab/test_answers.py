@@ -1,5 +1,7 @@
 """`predict` and `simulate` as functions: learners and their routes."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -7,6 +9,7 @@ from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
 from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator
+from experiments.finite_samples import image_accuracy, learned_critics
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
 from experiments.lab.setting import Setting
@@ -41,6 +44,30 @@ def test_the_exact_law_is_used_if_it_is_known():
         assert abs(document["counter"] - document["predicted"]["counter"]) < 0.2
     with pytest.raises(RequestError, match="in worlds of this shape"):
         simulate(World(), LeastSquares(), 200, 3, "exact", 0)
+
+
+@pytest.mark.parametrize("learner", [LinearCLIP("mean"), LeastSquares()])
+def test_a_table_has_an_unseen_group_in_every_document(learner):
+    """Both methods agree, and rules on drawn images with them; a group that the table lacks is null."""
+    table = [[0.4, 0.2, 0.0], [0.0, 0.3, 0.1]]
+    world = World(table=table, mu_spu=1.5, dim_image=4, dim_text=4)
+    exact, direct = (simulate(world, learner, 4000, 5, method, 0) for method in ("exact", "direct"))
+    critic = next(learned_critics(world, learner, 10**6, 1, 0, "test", "exact law"))
+
+    class Rule(Learner):
+        def scores(self, world, images):
+            pull = images @ critic.inside[0, 0] + np.ravel(critic.intercept)[0]
+            return np.column_stack([pull, -pull])
+
+    drawn = image_accuracy(Rule(), world, 0, "test")
+    for group in ("common", "counter", "unseen"):
+        assert exact[group] == pytest.approx(direct[group], abs=0.015)
+        assert exact[group] == pytest.approx(getattr(drawn, group), abs=0.02)
+        assert all(group in row for row in exact["replicates"])
+    full = simulate(world.replace(table=[[0.5, 0.0], [0.0, 0.5]], dim_image=2, dim_text=2), learner, 100, 2, None, 0)
+    assert full["counter"] is full["drop"] is full["interval95"]["counter"] is None
+    assert full["unseen"] > 0
+    assert "null" in json.dumps(full, allow_nan=False)
 
 
 def test_a_row_is_found_by_class_or_base_class():

@@ -5,7 +5,6 @@ import xml.etree.ElementTree as ElementTree
 from functools import partial
 from html import unescape
 
-import numpy as np
 import pytest
 from legible import smallest_letters
 from markupsafe import escape
@@ -15,25 +14,22 @@ from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
 from experiments.page import report, reproduce
-from experiments.page.report import design_section
+from experiments.page.report import Section, figures_of
 from experiments.page.svg import DEFINED, defined_once, figure_svg, formula_svg
-from experiments.page.text import answer, leads, shares_of
+from experiments.page.text import answer
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
-from theory import learners
 from theory.claims.catalogue import CLAIMS
 
 
 @pytest.fixture(scope="module")
-def table():
-    """A small map of contrastive and supervised learners."""
-    axes = {"p_spu": [0.9, 0.99], "mu_spu": "0.5:3:3", "sigma_spu": [0.5, 2.5]}
-    return design("supervised").study(axes=axes).run()
+def figures():
+    return figures_of(design("sources"), design("sources").study(axes={"p_spu": [0.6, 0.9]}).run())
 
 
 @pytest.fixture(scope="module")
-def section():
+def section(figures):
     found = design("sources")
-    return design_section(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
+    return Section(found, {name: figure_svg(figure, 'more than "one" <takeaway>') for name, figure in figures.items()})
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +50,13 @@ def test_every_formula_can_be_drawn():
         assert float(height) > 8, formula
 
 
-def test_drawings_of_one_page_define_each_letter_once(section):
-    drawing = figure_svg(section.figures["sources"], 'more than "one" <takeaway>')
+def test_drawings_of_one_page_define_each_letter_once(section, figures):
+    drawing = section.drawings["sources"]
     root = ElementTree.fromstring(drawing)
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
     assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
-    others = [formula_svg(claim.formula) for claim in CLAIMS[:20]]
-    both = "".join([drawing, *others])
+    both = drawing + figure_svg(figures["sources"])
     defined = {}
     for match in DEFINED.finditer(both):
         assert defined.setdefault(match[2], match[0]) == match[0], "equal ids define equal things"
@@ -72,7 +67,7 @@ def test_drawings_of_one_page_define_each_letter_once(section):
     ElementTree.fromstring(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink">{page}</svg>')
 
 
-def test_page_is_self_contained_and_complete(page, verdict, section):
+def test_page_is_self_contained_and_complete(page, verdict, section, figures):
     html = page(verdicts=[verdict])
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<link" not in html
@@ -82,16 +77,15 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
         verdict["statement"],
         verdict["route"],
         "supported",
-        section.takeaway,
-        section.look,
+        section.design.takeaway,
+        section.design.look,
         answer(),
     ):
         assert words in text
     assert 'href="sources.svg"' in html
-    assert "<p>at length, run <code>soberclip predict</code> &lt;b&gt;</p>" in html
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= anchors
-    for figure in section.figures.values():
+    for figure in figures.values():
         assert figure.get_figwidth() <= 3.75
         assert smallest_letters(figure) >= 10
 
@@ -139,28 +133,8 @@ def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
     for words, times in (("✗✗", 1), ("✓✓", 2), ("1,234 boxes", 1), ("proved by algebra", 1)):
         assert html.count(words) == times, words
     assert '<a href="proofs/many-classes--name-reliance.proof">' in html
-    assert "(p_spu = 0.5, ν = 0.01562)" in html
+    assert "p_spu = 0.5, ν = 0.01562" in html
     assert "Claim by claim: 1 supported, 1 contradicted." in page(verdicts=[verdict, failing]), "no proof was attempted"
-
-
-def test_leads_are_differences_of_single_predictions(table):
-    gap = leads(table)
-    assert gap.dims == ("contrastive", "supervised", "p_spu", "mu_spu", "sigma_spu")
-    world = design("supervised").study().world
-    for ours, theirs in (("linear", "least-squares"), ("infonce", "bayes")):
-        one, two = learners.named(ours, prompt="mean"), learners.named(theirs)
-        cell = gap.sel(contrastive=one.label, supervised=theirs, p_spu=0.99, sigma_spu=2.5)[1]
-        at = world.model_copy(update={"p_spu": 0.99, "mu_spu": float(cell.mu_spu), "sigma_spu": 2.5})
-        assert float(cell) == pytest.approx(float(one.accuracy(at).counter - two.accuracy(at).counter), abs=1e-5)
-
-
-def test_shares_count_both_sides(table):
-    gap = leads(table)
-    gap = gap.copy(data=np.where(np.arange(gap.size).reshape(gap.shape) % 3 == 0, 0.1, -0.1))
-    rows = shares_of(gap)
-    assert all(r["contrastive_more_robust"] + r["supervised_more_robust"] == pytest.approx(1) for r in rows)
-    assert rows[0]["contrastive_more_robust"] == pytest.approx(1 / 3)
-    assert len(rows) == 4 * 3 * 2
 
 
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from reference import contrastive_loss
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from stattest import assert_mean, assert_same_law, law_size
 
 from simulator.gaussian import pairs as pairs_module
@@ -25,6 +25,7 @@ from simulator.world import World, Worlds
 from theory import learners
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)
+TABLE = World(table=[[0.4, 0.2, 0.0], [0.0, 0.3, 0.1]], mu_spu=1.5, sigma_xi=4.0, dim_image=5, dim_text=5)
 CLASSES = World(classes=3, p_spu=0.8, p_inv=0.9, mu_spu=1.5, dim_image=9, dim_text=8, sigma_xi_text=0.3)
 
 
@@ -64,7 +65,7 @@ def test_closed_form_clip_follows_its_exact_law(world):
     drawn = [fit("linear", world.draw(n, seed=r)).critic("mean") for r in range(size)]
 
     def columns(critics):
-        inside, outside = (np.concatenate(x)[:size] for x in zip(*critics, strict=True))
+        inside, outside = (np.concatenate([getattr(c, part) for c in critics])[:size] for part in ("inside", "outside"))
         return np.concatenate([inside.reshape(size, -1), outside.reshape(size, -1)], axis=1)
 
     assert_same_law(columns(exact), columns(drawn), effect=0.2, what="linear CLIP from drawn pairs")
@@ -174,6 +175,10 @@ for request in (
 # Supervised estimators
 
 
+def of(classes: int) -> World:
+    return World(classes=classes)
+
+
 def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[np.ndarray, np.ndarray]:
     rng = numpy_stream(0, f"test/fit/{name}")
     labels = rng.integers(classes, size=n)
@@ -184,7 +189,7 @@ def labelled(name: str, n: int, d: int, classes: int, distance: float) -> tuple[
 @pytest.mark.parametrize(("n", "d", "classes"), [(50, 1, 2), (200, 3, 2), (2000, 8, 2), (200, 3, 3), (1000, 8, 5)])
 def test_logistic_regression_has_no_gradient_left(n, d, classes):
     images, labels = labelled("logistic", n, d, classes, 0.3)
-    w = score_vectors("logistic", images, labels, classes)
+    w = score_vectors("logistic", images, labels, of(classes))
     w = np.concatenate([w, -w]) / 2 if classes == 2 else w
     gradient = (softmax(images @ w.T, axis=1) - np.eye(classes)[labels]).T @ images / n
     # The loss is strongly convex here: 1e-6 of gradient is about 1e-6/0.05 of weight, far below sampling error.
@@ -197,7 +202,7 @@ def test_maximum_margin_satisfies_kkt(n, d):
     """w is the minimiser: w'(y x) >= 1, and w is a non-negative combination of the rows with equality."""
     images, labels = labelled("margin", n, d, 2, 5.0 if d < n else 0.5)
     signed = (1 - 2 * labels)[:, None] * images
-    (w,) = score_vectors("max-margin", images, labels, 2)
+    (w,) = score_vectors("max-margin", images, labels, World())
     margins = signed @ w
     assert margins.min() == pytest.approx(1, abs=1e-7)
     support = signed[margins < 1 + 1e-6]
@@ -225,42 +230,59 @@ def test_separable_and_inseparable_samples_name_the_learner_that_fits():
         maximum_margin(np.zeros((3, 2)))
     images, labels = labelled("separable", 30, 2, 2, 5.0)
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable.* use max-margin"):
-        score_vectors("logistic", images, labels, 2)
+        score_vectors("logistic", images, labels, World())
     labels[0] = 1 - labels[0]
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are not separable.* use logistic"):
-        score_vectors("max-margin", images, labels, 2)
-    assert np.isfinite(score_vectors("logistic", images, labels, 2)).all()
+        score_vectors("max-margin", images, labels, World())
+    assert np.isfinite(score_vectors("logistic", images, labels, World())).all()
     images, labels = labelled("separable/classes", 30, 4, 4, 10.0)
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable"):
-        score_vectors("logistic", images, labels, 4)
+        score_vectors("logistic", images, labels, of(4))
 
 
 def test_least_squares_satisfies_the_normal_equations():
     images, labels = labelled("least squares", 100, 3, 2, 0.3)
-    (w,) = score_vectors("least-squares", images, labels, 2)
+    (w,) = score_vectors("least-squares", images, labels, World())
     y = 1 - 2 * labels
     assert images.T @ images @ w == pytest.approx(images.T @ y, abs=1e-9)
     images, labels = labelled("least squares", 100, 5, 4, 0.5)
-    w = score_vectors("least-squares", images, labels, 4)
+    w = score_vectors("least-squares", images, labels, of(4))
     assert images.T @ images @ w.T == pytest.approx(images.T @ (np.eye(4)[labels] - 0.25), abs=1e-9)
 
 
-def test_max_margin_takes_neither_classes_nor_weights():
-    for classes, weights in ((3, None), (2, np.ones(20))):
-        with pytest.raises(ValueError, match="two classes and no weights"):
-            score_vectors("max-margin", *labelled("refused", 20, 3, classes, 5.0), classes, weights)
+def test_max_margin_takes_neither_classes_nor_weights_nor_a_table():
+    for world, weights in ((of(3), None), (World(), np.ones(20)), (TABLE, None)):
+        with pytest.raises(ValueError, match="two classes and no weights or table"):
+            score_vectors("max-margin", *labelled("refused", 20, 3, world.classes, 5.0), world, weights)
+
+
+@pytest.mark.parametrize("table", [TABLE.table, np.transpose(TABLE.table)])
+@pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
+def test_an_intercept_is_fitted_for_a_table(estimator, table):
+    """The gradient by the intercept is zero: residuals have mean 0 per class."""
+    world = TABLE.replace(table=table, classes=len(table))
+    drawn = world.draw(3000, seed=0)
+    found, images, labels = fit(estimator, drawn), drawn.images.numpy(), drawn.labels.numpy()
+    w, b = found.weights[:, :-1], found.weights[:, -1]
+    scores, truth = images @ w.T + b, np.eye(world.classes)[labels]
+    if world.classes == 2:
+        residual = expit(scores[:, 0]) - truth[:, 0] if estimator == "logistic" else scores[:, 0] - (1 - 2 * labels)
+    else:
+        residual = (softmax(scores, axis=1) if estimator == "logistic" else scores + 1 / 3) - truth
+    assert residual.mean(axis=0) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(("learner", "classes"), [("logistic", 2), ("logistic", 3), ("least-squares", 3)])
 def test_a_weight_counts_as_copies(learner, classes):
     images, labels = labelled("weights", 300, 3, classes, 0.3)
     copies = numpy_stream(0, "test/fit/copies").integers(4, size=300)
-    weighed = score_vectors(learner, images, labels, classes, copies / copies.mean())
-    repeated = score_vectors(learner, np.repeat(images, copies, axis=0), np.repeat(labels, copies), classes)
+    world = of(classes)
+    weighed = score_vectors(learner, images, labels, world, copies / copies.mean())
+    repeated = score_vectors(learner, np.repeat(images, copies, axis=0), np.repeat(labels, copies), world)
     assert weighed == pytest.approx(repeated, abs=1e-4)  # the softmax minimiser's own tolerance, tighter for others
-    plain = score_vectors(learner, images, labels, classes)
+    plain = score_vectors(learner, images, labels, world)
     assert not np.allclose(weighed, plain, atol=1e-2)
-    assert np.array_equal(plain, score_vectors(learner, images, labels, classes, np.ones(300)))
+    assert np.array_equal(plain, score_vectors(learner, images, labels, world, np.ones(300)))
 
 
 @pytest.mark.parametrize("width", [None, 2])

@@ -60,7 +60,8 @@ FULL_SIZE = law_size(FULL_EFFECT, false_alarm=5e-8)
 
 
 def joined(critics) -> LinearCritic:
-    return LinearCritic(*(np.concatenate(parts) for parts in zip(*critics, strict=True)))
+    critics = list(critics)
+    return LinearCritic(*(np.concatenate([getattr(c, part) for c in critics]) for part in ("inside", "outside")))
 
 
 def drawn_covariances(world: World, n: int, size: int, frames, name: str, limit: int = 2**21):
@@ -204,14 +205,18 @@ def test_projected_scatter_is_that_of_drawn_pairs(name, n):
     assert_same_law(exact[:, rows, cols], drawn[:, rows, cols], effect=EFFECT, what=f"scatter, {name}, {n}")
 
 
-@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5)])
+@pytest.mark.parametrize(("name", "n"), [("fitting", 2), ("fitting", 30), ("two", 5), ("other", 5), ("table", 8)])
 def test_labelled_moments_are_those_of_drawn_images(name, n):
     others = {"two": World(p_spu=0.7, mention_spu=0.5, dim_image=2, dim_text=2)}
     others["other"] = others["two"].model_copy(update={"p_inv": 0.6, "sigma_xi_text": 3.0})  # label and object differ
+    others["table"] = World(table=WORLDS["table"].table, sigma_xi=2.0, dim_image=4, dim_text=4)
     world = {**WORLDS, **others}[name]
     draws = structural_pairs(world, (SIZE, n), numpy_stream(0, f"test/labelled/{name}"), first_coordinates(world))
-    second = draws.images.transpose(0, 2, 1) @ draws.images / n
-    first = ((1 - 2 * draws.labels)[..., None] * draws.images).mean(axis=1)
+    images = (
+        draws.images if world.table is None else np.pad(draws.images, [(0, 0), (0, 0), (0, 1)], constant_values=1.0)
+    )
+    second = images.transpose(0, 2, 1) @ images / n
+    first = ((1 - 2 * draws.labels)[..., None] * images).mean(axis=1)
     exact = [np.concatenate(parts) for parts in zip(*labelled_moments(world, n, SIZE, 0), strict=True)]
 
     def columns(second, first):

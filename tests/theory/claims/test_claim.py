@@ -123,7 +123,6 @@ def test_truth_of_places_on_curves():
     [
         ({"quantity": "precision"}, "'precision' is not one of common, counter"),
         ({"relation": "increasing"}, "needs `along`"),
-        ({"error_rate": 0.0}, r"outside \(0, 1\)"),
         ({"relation": "=>"}, "relation = '=>' is not one of .*; the nearest is >="),
         ({"domain": {"mu_spurious": 2.0}}, "domain field = 'mu_spurious' is not one of .*; the nearest is mu_spu"),
         ({"relation": "increasing", "along": "p_sqr"}, "along = 'p_sqr' is not one of"),
@@ -137,7 +136,6 @@ def test_truth_of_places_on_curves():
         ({"domain": {"mu_spu": Axis(2.0, 1.0)}}, "runs from 2 down to 1"),
         ({"domain": {"mu_spu": Axis(1.0, np.inf)}}, "bounds must be finite"),
         ({"tolerance": -0.01}, r"tolerance = -0.01 lies outside \[0, 1e6\]"),
-        ({"error_rate": None}, r"error_rate = None lies outside"),
         ({"share": "most"}, r"share = 'most' lies outside"),
         ({"n": 2.5}, "n = 2.5 lies outside the whole numbers"),
         ({"threshold": np.nan, "relation": "iff"}, "threshold = nan lies outside"),
