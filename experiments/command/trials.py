@@ -116,8 +116,10 @@ def check(
     if coq is not None:
         from experiments.court.kernel import write_theorems
 
-        proved = {verdict["claim"] for verdict in document if verdict["verdict"] == "proved"}
-        for result in write_theorems(coq, [claim for claim in selected if claim.id in proved]):
+        decided = [verdict for verdict in document if verdict["verdict"] in ("proved", "contradicted")]
+        outcomes = {verdict["claim"]: verdict["proof"]["outcome"] for verdict in decided if verdict.get("proof")}
+        shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
+        for result in write_theorems(coq, shown):
             note(f"{result['claim']}: {coq / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
     if refused:
@@ -216,7 +218,8 @@ def kernel_table(document: list[dict[str, Any]]) -> Group:
     for row in document:
         axioms = f"axioms: {', '.join(row['axioms']) or 'none'}"
         result = row["refused"] or f"theorems {', '.join(row['theorems'])}, in {row['seconds']} s; {axioms}"
-        heading = _heading("refused" if row["refused"] else "proved", row["claim"] or row["file"])
+        outcome = {"proved": "proved", "refuted": "contradicted"}.get(row["shows"], "refused")
+        heading = _heading(outcome, row["claim"] or row["file"])
         lines += [heading, indented(f"{row['file']}: {result}")]
     accepted = sum(not row["refused"] for row in document)
     return screen(*lines, f"Coq's kernel accepts {accepted} of {len(document)} files.")

@@ -18,7 +18,17 @@ RELATIONS = {
     "slope": "slope of log {quantity} = {value}",
     "iff": "{quantity} above {value} exactly where the condition holds",
 }
-FOUND = {"always": "largest", "somewhere": "smallest", "on average": "mean"}
+NUMBERS = {  # field of a verdict: its term in the evidence
+    "route": "route",
+    "n": "n",
+    "replicates": "replicates",
+    "tau": "tolerance τ",
+    "alpha": "error rate α",
+    "search_evaluations": "points searched",
+    "largest_violation_found": "violation by theory",
+    "audits": "points audited",
+    "largest_violation_bounded": "violation there at most",
+}
 POINT = {name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}
 RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
@@ -102,14 +112,14 @@ def how(verdict: Verdict) -> str:
     tried = (
         f"searched, {verdict['audits']} points audited" if verdict["audits"] else "searched, counterexample measured"
     )
+    coq = ", checked by Coq" if checked_by_coq(verdict) else ""
     if rigorous(verdict):
-        return f"{tried}; refuted rigorously"
+        return f"{tried}; refuted rigorously{coq}"
     if verdict["verdict"] != "proved":
         return tried
     proof = verdict["proof"]
-    return (
-        f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
-    )
+    way = "by algebra" if proof["exact"] else f"to within τ on {proof['boxes']:,} boxes"
+    return f"{tried}; proved {way}{coq}"
 
 
 def _trainings(verdict: Verdict) -> str:
@@ -128,6 +138,11 @@ def certified(verdict: Verdict) -> bool:
     return (verdict.get("proof") or {}).get("outcome") in ("proved", "refuted")
 
 
+def checked_by_coq(verdict: Verdict) -> bool:
+    """Whether Coq's kernel has accepted the proof or the rigorous refutation."""
+    return certified(verdict) and verdict["proof"].get("coq", False)
+
+
 def rigorous(verdict: Verdict) -> bool:
     """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
@@ -140,12 +155,15 @@ def headed(verdict: Verdict) -> str:
 
 
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
-    """The number of each verdict; with proofs, also how many contradictions are rigorous."""
+    """The number of each verdict; with proofs, also how many Coq checked and how many refute rigorously."""
     counts = Counter(v["verdict"] for v in verdicts)
     parts = {word: f"{counts[word]} {word}" for word in MARKS if counts[word]}
     if "contradicted" in parts and any(v.get("proof") for v in verdicts):
         certain = sum(map(rigorous, verdicts))
         parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
+    coq = sum(v["verdict"] == "proved" and checked_by_coq(v) for v in verdicts)
+    if coq:
+        parts["proved"] += f" ({coq} of them checked by Coq)"
     return ", ".join(parts.values())
 
 
@@ -153,29 +171,14 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     """The numbers behind a verdict as (term, value) pairs."""
     if verdict.get("reason"):
         yield "why", verdict["reason"]
-    yield "claimed", claimed(verdict)
-    yield "measured", measured(verdict)
     if any(place(verdict)):
         yield place(verdict)
-    if verdict["route"]:
-        replicates = f", {verdict['replicates']} replicates" if verdict["replicates"] else ""
-        yield "route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"
-    if "tau" in verdict:
-        alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
-        nominal = " (α is nominal: t bounds)" if kind_of(verdict) == "trained" else ""
-        yield "design", f"{alpha}τ = {verdict['tau']:g}{nominal}"
-    if kind_of(verdict) == "searched":
-        found, size = FOUND[verdict.get("quantifier", "always")], number(verdict["largest_violation_found"])
-        yield "search", f"{verdict['search_evaluations']} points, {found} violation by theory {size}"
-        if verdict["audits"]:
-            yield (
-                "audits",
-                f"{verdict['audits']}, violation at most {number(verdict['largest_violation_bounded'])} at each",
-            )
+    for field, term in NUMBERS.items():
+        if verdict.get(field) is not None:
+            yield term, number(verdict[field])
     if proof := verdict.get("proof"):
-        where = f" ({point(proof['counterexample'])})" if proof["counterexample"] else ""
         checked = f", checked in {proof['check_seconds']:.2g} s" if certified(verdict) else ""
-        yield "proof", f"{proof['reason']}{where}; {proof['seconds']:.2g} s{checked}"
+        yield "proof", f"{proof['reason']}; {proof['seconds']:.2g} s{checked}"
     for case in verdict.get("cases") or ():
         yield "case", _case(case)
     if verdict.get("stored"):

@@ -131,6 +131,8 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
     if claim.quantifier != "always":
         raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
+    if claim.table:
+        raise NotExpressible("its world has a table, which no recorded formula describes")
     if unknown := claim.domain.keys() - DEFAULTS.keys():
         raise NotExpressible(f"the recorded formulas have no field {min(unknown)!r}")
     if claim.domain.get("p_inv", 1.0) != 1.0:
@@ -208,9 +210,9 @@ def _quantity(claim: Claim, learner: Learner, x: Symbols) -> Expression:
     }[claim.quantity]
 
 
-def slope(claim: Claim, whole: dict[str, float]) -> Expression:
+def slope(claim: Claim, fixed: dict[str, float | Expression]) -> Expression:
     """The log-log slope over the claim's grid."""
-    values = [truth(claim, world(claim, {**whole, claim.along: value}, {})) for value in claim.grid]
+    values = [truth(claim, world(claim, {**fixed, claim.along: value}, {})) for value in claim.grid]
     return constant(log_slope(claim.grid, np.array(values, object)))
 
 
