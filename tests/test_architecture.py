@@ -116,6 +116,7 @@ def test_stubs_name_the_module_of_each_lazy_name(package):
     ("statement", "absent"),
     [
         ("import theory", ["torch", "numpy"]),
+        ("from simulator import Attribute, Accuracy, World, Worlds", ["torch", "scipy.stats"]),
         ("from theory import Claim; import theory.claims.catalogue", ["torch", "scipy.stats", "scipy.optimize"]),
         ("import experiments.command.main", ["numpy", "pydantic", "theory", "torch"]),
         (
