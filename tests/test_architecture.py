@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ OPEN_TO_THEORY = {
 }
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Modules that a file imports, also in function bodies, but not under TYPE_CHECKING."""
     tree, found = ast.parse(path.read_text(encoding="utf-8")), set()

@@ -208,15 +208,14 @@ def test_published_score_and_compare_need_no_extra(tmp_path):
     (tmp_path / "p.csv").write_text("class_index,group,predicted_index\n9,common,9\n9,counter,1\n")
     extras = "'PIL', 'open_clip', 'timm', 'torchvision', 'transformers'"
     block = f"import sys; sys.modules.update(dict.fromkeys([{extras}]));"
-    calls = {
-        "published": ("published",),
-        "score": ("score", tmp_path / "p.csv", "--output", tmp_path / "s"),
-        "compare": ("compare", tmp_path / "s", "published", "--output", tmp_path / "cmp"),
-    }
-    for name, words in calls.items():
-        # matplotlib itself imports Pillow, which is one of its own requirements.
-        done = python((block.replace("'PIL', ", "") if name == "compare" else block) + RUN, *words)
-        assert done.returncode == 0, done.stderr
+    done = python(
+        block + RUN + "; sys.argv[1:] = ['published']; " + RUN, "score", tmp_path / "p.csv", "--output", tmp_path / "s"
+    )
+    assert done.returncode == 0, done.stderr
+    # matplotlib itself imports Pillow, which is one of its own requirements.
+    words = ("compare", tmp_path / "s", "published", "--output", tmp_path / "cmp")
+    done = python(block.replace("'PIL', ", "") + RUN, *words)
+    assert done.returncode == 0, done.stderr
 
 
 def test_models_need_no_library_that_they_do_not_use(photo, tmp_path):
@@ -242,8 +241,8 @@ def test_help_is_light():
 
 
 def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tmp_path):
-    """kill -9 between shards: the second run passes only what is missing and writes the same bytes."""
-    for i in range(400):
+    """kill -9 between shards of 256 photos: the second run passes only what is missing and writes the same bytes."""
+    for i in range(280):
         photo(tree / "9 ostrich, Struthio camelus" / "counter-water" / f"more-{i}.jpg", 1000 + i)
     clip = f"open_clip:local-dir:{tiny_clip}"
 
@@ -266,8 +265,8 @@ def test_killed_and_resumed_equals_uninterrupted(run, tree, photo, tiny_clip, tm
     assert victim.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed-out" / "summary.json").exists()
     resumed, _ = run(*words("killed"))
-    assert whole[0]["image_passes"] == 432
-    assert 0 < resumed[0]["image_passes"] < 432
+    assert whole[0]["image_passes"] == 312
+    assert 0 < resumed[0]["image_passes"] < 312
     for file in ("predictions.csv", "per_class.csv"):
         assert (tmp_path / "whole-out" / file).read_bytes() == (tmp_path / "killed-out" / file).read_bytes()
 
