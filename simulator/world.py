@@ -124,7 +124,7 @@ class World(Checked):
         elif self.p_spu is None:
             raise ValueError("p_spu = None has no meaning without a table; give a probability")
         _check_table(self.table, self.common, given)
-        _check_together(given, self.latents, self.classes, self.dim_image, self.dim_text, self.views)
+        _check_together(given, self.latents, self.classes, self.dim_image, self.dim_text, self.table, self.views)
         return self
 
     @model_serializer(mode="wrap")
@@ -182,7 +182,7 @@ class World(Checked):
         """The test law: every attribute uniform and independent of the label, all else as in training."""
         if self.table is not None:
             K, A = self.classes, self.background_count
-            return self.replace(table=np.full((K, A), 1 / (K * A)), common=common_backgrounds(self.table, self.common))
+            return self.replace(table=np.full((K, A), 1 / (K * A)), common=self.usual_backgrounds())
         chance = 1 / self.classes
         further = tuple(a.model_copy(update={"p": chance}) for a in self.attribute)
         return self.model_copy(update={"p_spu": chance, "attribute": further})
@@ -201,6 +201,13 @@ class World(Checked):
             law[~np.isin(np.arange(K), self.views.tied_of(K))] = 1 / K
         return law
 
+    def usual_backgrounds(self) -> Common:
+        """Each class's own background, or its common ones in a table; none for a class of pixels without its own."""
+        if self.table is not None:
+            return common_backgrounds(self.table, self.common)
+        tied = range(self.classes) if self.views is None else self.views.tied_of(self.classes)
+        return tuple((y,) if y in tied else () for y in range(self.classes))
+
     def mixture(self, objects: bool | None = None) -> Mixture:
         """The groups (y, o, a_1, a_2, ...) written out; with objects of other classes if `objects`, or if p_inv < 1."""
         return mixture_of(self, objects)
@@ -213,7 +220,7 @@ class World(Checked):
         single caption represents.
         """
         if self.table is not None:
-            return _table_prompts(self, self.table, prompt)
+            return _table_prompts(self, prompt)
         return latent_prompts(Worlds.of(self), prompt).reshape(self.classes, -1)
 
     def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | DrawnPixels":
@@ -328,7 +335,7 @@ class Worlds:
             raise ValueError(f"fields of shapes {sorted(shapes - {()})} do not broadcast") from None
         self._set(values, further, {"table": table, "common": common, "views": views}, shape)
         latents = latent_count(self.classes, len(further), table)
-        _check_together(fields, latents, self.classes, values["dim_image"], values["dim_text"], views)
+        _check_together(fields, latents, self.classes, values["dim_image"], values["dim_text"], table, views)
 
     def _set(self, values, further: tuple[_Further, ...], shared: dict[str, Any], shape: tuple[int, ...]) -> "Worlds":
         """Fill in valid numbers."""
@@ -530,7 +537,7 @@ def latent_prompts(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "K B wid
     return own[:, None] * class_means(K)[:, None, :] + constant[:, None]
 
 
-def _table_prompts(world: World, table: Table, prompt: Prompt) -> Float[np.ndarray, "K l"]:
+def _table_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "K l"]:
     """Latent prompts of a world with a table: for a class's usual background the mean of its common ones."""
     row, K = caption(prompt), world.classes
     shown, backgrounds = np.eye(K), np.zeros((K, world.background_count))
@@ -538,7 +545,7 @@ def _table_prompts(world: World, table: Table, prompt: Prompt) -> Float[np.ndarr
         shown = world.mention_inv * np.where(shown, world.p_inv, (1 - world.p_inv) / (K - 1))
         backgrounds = world.mention_spu * world.background_law()
     elif row.names_background:
-        for own, common in zip(backgrounds, common_backgrounds(table, world.common), strict=True):
+        for own, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
             own[list(common)] = 1 / len(common)
     objects = world.mu_inv * shown @ class_means(K)
     return np.concatenate([objects, world.mu_spu * backgrounds @ class_means(world.background_count)], axis=1)
@@ -586,9 +593,10 @@ def _check_gaussian(views: Pixels | None, name: str) -> None:
         raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
 
 
-def _check_together(given: dict[str, Any], latents, classes, dim_image, dim_text, views: Pixels | None) -> None:
+def _check_together(given: dict[str, Any], latents, classes, dim_image, dim_text, table, views: Pixels | None) -> None:
     """Raise ValueError for incompatible fields of one world (numbers) or of a grid (arrays)."""
     if views is not None:
+        backgrounds = None if table is None else len(table[0])
         if given.get("attribute"):
             raise ValueError("pixels show one attribute; leave out either [[attribute]] or [views]")
         for name in _GAUSSIAN:
@@ -596,7 +604,7 @@ def _check_together(given: dict[str, Any], latents, classes, dim_image, dim_text
                 first = next(iter(np.ravel(given[name]).tolist()), None)
                 raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
         for K in np.unique(classes).tolist():
-            views.check_classes(K)
+            views.check_classes(K, backgrounds)
         return
     for name, dimensions in (("dim_image", dim_image), ("dim_text", dim_text)):
         narrow = np.less(dimensions, latents)

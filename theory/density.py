@@ -11,13 +11,16 @@ with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes,
 dictionaries are independent noise and cancel from every decision.
 """
 
+from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from simulator.world import Worlds
+from simulator.world import World, Worlds
+
+TINY = 1e-290  # sums of exponentials below it have lost digits
 
 
 def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.ndarray, "P J"], np.ndarray]:
@@ -55,19 +58,24 @@ def block_log_density(
     return np.logaddexp(*block_parts(image, text, worlds, b))
 
 
+def _shown(worlds: Worlds, b: int) -> int:
+    """Number of classes that a block may show; a table has as many backgrounds as it has columns."""
+    return worlds.class_count if b == 0 else worlds.background_count
+
+
 def block_parts(
     image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: Worlds, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, variance, pi = worlds.mean[..., b], worlds.scale[..., b] ** 2, worlds.mention[..., b]
     nu_I, nu_T = worlds.nu_image, worlds.nu_text
-    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, worlds.class_count)
+    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, _shown(worlds, b))
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
     atom = np.asarray(nu_T == 0)  # a text is then exactly 0 if and only if it is silent
     spoken = (text != 0).any(-1) | (pi == 1)
-    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), worlds.class_count)[0])
+    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), _shown(worlds, b))[0])
     with np.errstate(divide="ignore"):
         hidden = np.where(atom & spoken, -np.inf, np.log1p(-pi) + silence)
         said = np.where(atom & ~spoken, -np.inf, np.log(pi) + base)
@@ -77,7 +85,7 @@ def block_parts(
 def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
     """log p(x_I | a) of one block."""
     S = worlds.scale[..., b] ** 2 + worlds.nu_image
-    base, tilt = _gaussian(image, worlds.mean[..., b], S, worlds.class_count)
+    base, tilt = _gaussian(image, worlds.mean[..., b], S, _shown(worlds, b))
     return base[..., None] + tilt
 
 
@@ -151,6 +159,59 @@ def log_density(
     """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
     given_class = class_log_density(image, text, worlds)
     return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(worlds.classes))
+
+
+def caption_block_log_density(
+    text: Float[np.ndarray, "... width"], worlds: Worlds, b: int
+) -> Float[np.ndarray, "... K"]:
+    """log p(x_T | a) of one block of one world; a mentioned block is like an image with the captions' noise."""
+    pi, nu = worlds.mention[b], worlds.nu_text
+    mentioned = block_log_density(text, None, captions_as_images(worlds), b)
+    if pi == 1:
+        return mentioned
+    square = (text**2).sum(axis=-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        said = np.log(pi) + mentioned
+        if nu == 0:
+            return np.where(square == 0, np.log1p(-pi), said)
+        return np.logaddexp(said, np.log1p(-pi) - (square / nu + text.shape[-1] * np.log(2 * np.pi * nu)) / 2)
+
+
+def table_evidence(f: Float[np.ndarray, "... A"], table) -> Float[np.ndarray, "... K"]:
+    """log sum_a P(y, a) e^f(a), from a table of joint probabilities and f(a) of the background's block."""
+    weights, top = np.asarray(table), f.max(axis=-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    total = np.exp(f - top) @ weights.T
+    with np.errstate(divide="ignore"):
+        result, far = top + np.log(total), (total < TINY).any(axis=-1)
+        if far.any():  # an image that shows a background which training hardly ever shows with the class
+            result[far] = np.logaddexp.reduce(np.log(weights) + f[far][..., None, :], axis=-1)
+    return result
+
+
+def table_log_density(
+    image: Float[np.ndarray, "... l"], text: Float[np.ndarray, "... l"] | None, world: World
+) -> Float[np.ndarray, "... K"]:
+    """log p(x_I, x_T, y), or log p(x_I, y) with text None, in a world with a table."""
+    return _with_label(
+        world,
+        lambda part, b: block_log_density(
+            image[..., part], text if text is None else text[..., part], Worlds.of(world), b
+        ),
+    )
+
+
+def table_caption_log_density(text: Float[np.ndarray, "... l"], world: World) -> Float[np.ndarray, "..."]:
+    """log p(x_T) in a world with a table."""
+    given = _with_label(world, lambda part, b: caption_block_log_density(text[..., part], Worlds.of(world), b))
+    return np.asarray(np.logaddexp.reduce(given, axis=-1))
+
+
+def _with_label(world: World, density: Callable[[slice, int], np.ndarray]) -> Float[np.ndarray, "... K"]:
+    """log p(.., y) from the densities of both blocks, by their latents, given the class that they show."""
+    first = slice(0, world.background_latents.start)
+    objects = attribute_log_density(density(first, 0), world.p_inv)
+    return objects + table_evidence(density(world.background_latents, 1), world.table)
 
 
 class Parts(NamedTuple):

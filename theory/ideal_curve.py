@@ -10,6 +10,11 @@ c* - k* takes the classifier's drop, it does so at p', and
     (c, k) = (c*(p') - r, k*(p') - r).
 A drop beyond those of the ideal curve gives p' = 0 or p' = 1. Because c*' = (1 - lambda) B'' and k*' = -lambda B'', the
 ideal drop and c* rise with lambda, and k* falls.
+
+In a world with a table, lambda weights its groups, and B(lambda) = max sum_g lambda_g a_g over all classifiers' group
+accuracies a. The maximum is that of the Bayes rule of the table in which group g has weight lambda_g, shared by its
+cells as the test law does. R(lambda) = B(lambda) - sum_g lambda_g a_g is convex on the simplex, with the slopes a*_g -
+a_g. Its minimum r is the most by which any classifier could be better on all groups at once.
 """
 
 from collections.abc import Callable
@@ -19,13 +24,15 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import minimize
 from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
-from simulator.accuracy import Accuracy, Interval, Numbers
+from simulator.accuracy import Accuracy, Numbers
+from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World, Worlds
-from theory.learners.bayes import Bayes, Part, many_class_parts, many_class_replicates
+from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, many_class_replicates
 from theory.quadrature import LEVEL
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
@@ -36,6 +43,7 @@ FEW = 8  # worlds with a curve of three classes or more in common; more than the
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
+LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
 
@@ -69,19 +77,26 @@ class Equivalent:
         r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
         world: no classifier has these accuracies.
     interval : EquivalentInterval or None
-        None if the accuracies have none.
+        None if the accuracies have none, or are of three groups.
+    unseen : like `correlation`, or None
+        With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
+        groups. `correlation` is then the weight of common images, and counter images have the rest.
     """
 
     correlation: Numbers
     shortfall: Numbers
     interval: EquivalentInterval | None = None
+    unseen: Numbers | None = None
 
     def __repr__(self) -> str:
-        return numbers_line(self, {"correlation": self.correlation, "shortfall": self.shortfall}, self.interval)
+        return numbers_line(self, self._numbers(), self.interval)
 
     def _repr_html_(self) -> str:
-        numbers = {"correlation": self.correlation, "shortfall": self.shortfall}
-        return numbers_html("acts like the ideal classifier of a world with", numbers, self.interval)
+        return numbers_html("acts like the ideal classifier of a world with", self._numbers(), self.interval)
+
+    def _numbers(self) -> dict[str, Numbers]:
+        unseen = {} if self.unseen is None else {"unseen": self.unseen}
+        return {"correlation": self.correlation, "shortfall": self.shortfall, **unseen}
 
     def __iter__(self):
         """(correlation, shortfall), so that a pair can be unpacked."""
@@ -91,8 +106,8 @@ class Equivalent:
 def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     """Equivalent correlation and shortfall of a classifier, from its group accuracies.
 
-    Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes: the Bayes rule
-    is sampled, and both are right to about 1e-3.
+    Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes, or a table: the
+    Bayes rule is sampled, and both are right to about 1e-3.
 
     Parameters
     ----------
@@ -125,22 +140,13 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     worlds = Worlds.of(world)
     shape = np.broadcast_shapes(worlds.shape, np.shape(accuracy.common))
     if shape != worlds.shape:
-        worlds = worlds.replace(p_spu=np.broadcast_to(worlds.p_spu, shape))
+        worlds = worlds.replace(mu_inv=np.broadcast_to(worlds.mu_inv, shape))
     accuracy = _of_shape(accuracy, shape)
-
-    def place(curve: IdealCurve, some) -> Equivalent:
-        own = accuracy[some]
-        correlation, shortfall = curve.place(*own)
-        if own.interval is None:
-            return Equivalent(correlation, shortfall)
-        ends = (np.clip(x, 0, 1) for pair in own.interval[:2] for x in pair)
-        return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=own.interval.level))
-
-    return _on_curves(worlds, place)
+    return _on_curves(worlds, lambda curve, some: _of_accuracy(curve, accuracy[some]))
 
 
 def equivalent_of_draws(
-    world: World | Worlds, draws: Float[np.ndarray, "R 2 *w"], shared: Float[np.ndarray, "S 2 *w"] | None = None
+    world: World | Worlds, draws: Float[np.ndarray, "R G *w"], shared: Float[np.ndarray, "S G *w"] | None = None
 ) -> Equivalent:
     """Equivalent correlation and shortfall of the mean over replicates, with intervals from their scatter.
 
@@ -153,7 +159,7 @@ def equivalent_of_draws(
     world
         One world, or a grid of any shape.
     draws
-        (common, counter) of independent replicates.
+        (common, counter) of independent replicates, in a world with a table (common, counter, unseen).
     shared
         The same mean by sets of test images that all replicates share, whose error their scatter does not show.
 
@@ -171,7 +177,20 @@ def equivalent_of_draws(
     return _on_curves(Worlds.of(world), lambda curve, some: _of_draws(curve, [x[:, :, *some] for x in sources]))
 
 
-def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ 2 *w"]]) -> Equivalent:
+def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
+    if len(curve.groups) != 2:
+        return curve.of_groups(own)
+    correlation, shortfall = curve.place(*(list(own)[g] for g in curve.groups))
+    if own.interval is None:
+        return Equivalent(correlation, shortfall)
+    ends = (np.clip(x, 0, 1) for g in curve.groups for x in own.interval.ends[g])
+    return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=own.interval.level))
+
+
+def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
+    if len(curve.groups) != 2:
+        return curve.of_groups(Accuracy.of([*sources[0].mean(axis=0)]))
+    sources = [source[:, curve.groups] for source in sources]
     common, counter = sources[0].mean(axis=0)
     correlation, shortfall = curve.place(common, counter)
     if min(map(len, sources)) == 1:
@@ -207,10 +226,10 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     def wide(x: Numbers) -> np.ndarray:
         return np.broadcast_to(np.asarray(x, float), shape)
 
-    ends = accuracy.interval
-    if ends is not None:
-        ends = Interval(*((wide(low), wide(high)) for low, high in ends[:2]), ends.level)
-    return Accuracy(wide(accuracy.common), wide(accuracy.counter), ends)
+    values, ends = map(wide, accuracy), accuracy.interval
+    if ends is None:
+        return Accuracy.of([*values])
+    return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends.ends])
 
 
 def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent]) -> Equivalent:
@@ -219,37 +238,51 @@ def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent
     One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
     """
     curve = IdealCurve(worlds)
-    if curve.two_classes or not worlds.shape:
+    if curve.exact or not worlds.shape:
         return place(curve, ())
-    alike: dict[World, list[int]] = {}
+    alike: dict[World | int, list[int]] = {}
     for i in range(worlds.size):
-        alike.setdefault(curve.worlds.world(i).replace(p_spu=0.5), []).append(i)
-    numbers, level = np.full((6, worlds.size), np.nan), None
+        world = curve.worlds.world(i)
+        alike.setdefault(world.replace(p_spu=0.5) if worlds.table is None else i, []).append(i)
+    numbers, level = np.full((7, worlds.size), np.nan), None
     for some in alike.values():
         found = place(IdealCurve(curve.worlds[some]), np.unravel_index(some, worlds.shape))
         numbers[:2, some] = tuple(found)
+        if found.unseen is not None:
+            numbers[6, some] = found.unseen
         if found.interval is not None:
-            numbers[2:, some], level = np.concatenate(found.interval[:2]), found.interval.level
-    correlation, shortfall, *ends = numbers.reshape(6, *worlds.shape)
+            numbers[2:6, some], level = np.concatenate(found.interval[:2]), found.interval.level
+    correlation, shortfall, *ends, unseen = numbers.reshape(7, *worlds.shape)
     interval = None if level is None else EquivalentInterval(tuple(ends[:2]), tuple(ends[2:]), level)
-    return Equivalent(correlation, shortfall, interval)
+    return Equivalent(correlation, shortfall, interval, unseen if len(curve.groups) == 3 else None)
+
+
+def _check_fractions(accuracy: Numbers) -> None:
+    outside = ~((accuracy >= 0) & (accuracy <= 1))  # nan, too
+    if np.any(outside):
+        raise ValueError(f"an accuracy of {np.asarray(accuracy)[outside].flat[0]:.6g} lies outside [0, 1]")
 
 
 class IdealCurve:
     """c*, k* and their inverses for a grid of worlds with two classes.
 
-    With more classes, worlds may differ in their correlation alone.
+    With more classes, worlds may differ in their correlation alone. There is one world with a table, whose curve runs
+    between the two of its `groups`.
     """
 
     def __init__(self, worlds: Worlds):
         if worlds.views is not None:
             raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
-        if np.any(np.asarray(worlds.classes) > MOST_CLASSES):
-            K = np.max(worlds.classes)
-            raise ValueError(f"classes = {K} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
+        most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
+        if most > MOST_CLASSES:
+            what = "classes" if most == np.max(worlds.classes) else "backgrounds"
+            raise ValueError(f"{what} = {most} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
         self.shape = worlds.shape
         self.worlds = worlds.replace(attribute=()).ravel()
-        self.two_classes = bool(np.all(np.asarray(worlds.classes) == 2))
+        self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
+        self.groups = [COMMON, COUNTER]
+        if worlds.table is not None:
+            self.groups = [*np.unique(cell_groups(worlds.table, worlds.common))]
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -258,12 +291,30 @@ class IdealCurve:
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
         """(p', r) of classifiers; p' is nan where it is undetermined."""
-        for value in (common, counter):
-            outside = ~((value >= 0) & (value <= 1))  # nan, too
-            if np.any(outside):
-                raise ValueError(f"an accuracy of {np.asarray(value)[outside].flat[0]:.6g} lies outside [0, 1]")
+        _check_fractions(common)
+        _check_fractions(counter)
         lam = self.with_drop(common - counter)
         return np.where(self._undetermined(lam, common - counter), np.nan, lam)[()], self.regret(lam, common, counter)
+
+    def of_groups(self, accuracy: Accuracy) -> Equivalent:
+        """The minimum of R over the weights of all groups of a world with a table."""
+        values = np.array([*accuracy])[self.groups].ravel()
+        _check_fractions(values)
+
+        def regret(weights):
+            ideal = self._rules.accuracies(dict(zip(self.groups, np.maximum(weights, LEAST_WEIGHT), strict=True)))
+            return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
+
+        G = len(values)
+        found = minimize(
+            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-9},
+            constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+        )  # fmt: skip
+        weights = dict(zip(self.groups, found.x, strict=True))
+        common = weights[COMMON] if G > 1 else np.nan
+        numbers = (np.full(self.shape, x)[()] for x in (common, found.fun, weights.get(UNSEEN, np.nan)))
+        correlation, shortfall, unseen = numbers
+        return Equivalent(correlation, shortfall, None, unseen if G == 3 else None)
 
     def with_drop(self, drop: Numbers) -> Numbers:
         """The correlation at which the ideal drop takes a value; 0 or 1 if it is beyond all of them."""
@@ -300,7 +351,7 @@ class IdealCurve:
                 lambda h, i, value: rising(self._ideal(expit(h), i.astype(int))) - value,
                 _LOG_ODDS,
                 args=(inside.astype(float), target[inside]),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.two_classes else {"xatol": 1e-4, "fatol": 1e-5},
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.exact else {"xatol": 1e-4, "fatol": 1e-5},
             )
             result[inside] = expit(found.x)
         return result.reshape(self.shape)[()]
@@ -315,13 +366,15 @@ class IdealCurve:
     def _ideal(self, lam: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
         """Accuracies of the Bayes rules of some worlds at the correlations `lam`."""
         lam = np.clip(lam, *expit(_LOG_ODDS))
-        if self.two_classes:
+        if self.exact:
             return Bayes().accuracy(self.worlds[index].replace(p_spu=lam))
         if self.worlds.size > FEW:
             return Accuracy(*self._table(logit(lam)).T)
         return Accuracy(*np.transpose([self._sampled(p) for p in lam]))
 
     def _sampled(self, p: float) -> Float[np.ndarray, " 2"]:
+        if self.worlds.table is not None:
+            return self._rules.accuracies(dict(zip(self.groups, (p, 1 - p), strict=True)))[self.groups]
         return many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0)
 
     @cached_property
@@ -343,3 +396,7 @@ class IdealCurve:
     def _parts(self) -> list[Part]:
         """The points of the one world with three classes or more; they serve every correlation."""
         return list(many_class_parts(self.worlds[0]))
+
+    @cached_property
+    def _rules(self) -> TableRules:
+        return TableRules(self.worlds.world(0))

@@ -14,12 +14,14 @@ The binary C is the covariance of section 6 of Wang et al. with the means kept:
 [[alpha^2 + sigma_inv^2, alpha beta m0], [alpha beta m0, beta^2 + sigma_spu^2]], m0 = 2p - 1.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import Numbers
 from simulator.prompts import Prompt, caption
-from simulator.world import Worlds
+from simulator.world import World, Worlds
 
 ROUNDING = 1e-13  # of the largest number beside it
 
@@ -41,6 +43,25 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
 def latent_cross_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
     """(1 - eps) C diag(pi) = Cov(z_I, z_T) in the space of class differences."""
     return np.asarray(1 - worlds.mismatch)[..., None, None] * (block_covariance(worlds) * worlds.mention[..., None, :])
+
+
+class TableMoments(NamedTuple):
+    """Moments of the latents in a world with a table, which no symmetry simplifies."""
+
+    prior: Float[np.ndarray, " K"]
+    given: Float[np.ndarray, "K l"]  # E[z | y]
+    mean: Float[np.ndarray, " l"]
+    covariance: Float[np.ndarray, "l l"]
+
+
+def table_moments(world: World) -> TableMoments:
+    """Prior of the classes, means and covariance of the latents in training."""
+    groups = world.mixture().seen
+    share = (groups.labels == np.arange(world.classes)[:, None]) * groups.weights  # (K, G)
+    prior, mean = share.sum(axis=1), groups.weights @ groups.means
+    centred = groups.means - mean
+    covariance = (groups.weights * centred.T) @ centred + np.diag(groups.variances)
+    return TableMoments(prior, share @ groups.means / prior[:, None], mean, covariance)
 
 
 def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
@@ -82,12 +103,10 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
     if width < 1:
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
     left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
-    keep, constant = (
-        np.empty_like(values),
-        worlds.scale**2 * worlds.mention * np.asarray(1 - worlds.mismatch)[..., None],
-    )
+    keep = np.empty_like(values)
+    constant = worlds.scale**2 * worlds.mention * np.asarray(1 - worlds.mismatch)[..., None]
     for w in np.ndindex(worlds.shape):
-        keep[w] = _kept_values(values[w], constant[w], worlds.class_count, width)
+        keep[w] = kept_values(values[w], constant[w], worlds.class_count, width)
     return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, worlds.prompt(prompt))
 
 
@@ -114,7 +133,7 @@ def leading_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
     return np.linalg.svd(latent_cross_covariance(worlds))[0][..., 0]
 
 
-def _kept_values(values, constant, classes: int, width: int):
+def kept_values(values, constant, classes: int, width: int):
     """1 for the singular values of class differences that survive a cut after `width` values, else 0."""
     copies = 1 if classes == 2 else classes - 1
     constant = constant if classes > 2 else constant[:0]

@@ -246,15 +246,16 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
-        own, ends = document["world"]["p_spu"], document.get("interval95") or {}
-        yield (
-            f"acts like the ideal classifier of a world with correlation {correlation:.3f} (yours has {own:g}), "
-            f"{_points(shortfall)} points short"
-        )
+        own, ends = document["world"].get("p_spu"), document.get("interval95") or {}
+        if own is None:  # a table
+            like = f"data in which {percent(correlation)} % of the images are common ones"
+        else:
+            like = f"a world with correlation {correlation:.3f} (yours has {own:g})"
+        yield f"acts like the ideal classifier of {like}, {_points(shortfall)} points short"
         if "shortfall" in ends:
             (low, high), lacking = ends["equivalent_correlation"], map(_points, ends["shortfall"])
             yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {' to '.join(lacking)} points short"
-        if own > 1 / document["world"]["classes"]:
+        if own is not None and own > 1 / document["world"]["classes"]:
             how = "as much of the background as"
             if abs(correlation - own) >= 0.0005:  # three digits are printed
                 how = f"{'less' if correlation < own else 'more'} of the background than"

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -124,7 +125,7 @@ class Encoded:
     unreadable: dict[str, str]  # path -> reason
     passes: int  # photos that went through the model in this run
 
-    @property
+    @cached_property
     def features(self) -> Float[np.ndarray, "N d"]:
         return np.stack(self.rows)
 

@@ -32,7 +32,7 @@ from experiments.counteranimal.models import check_has_features, check_spec, loa
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
-from experiments.counteranimal.summaries import result_folders, summarise, write_result
+from experiments.counteranimal.summaries import result_folders, summarise
 from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable, output_folder, write_atomically
 from experiments.published.tables import checkpoint_spec
@@ -192,12 +192,10 @@ def run(
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
-        document = summarise("evaluate", model.spec, model.family, predictions, settings, seed)
-        write_result(folder, document, predictions)
+        documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
             _write_embeddings(embeddings, models, model, scored, photo_set)
         _warn(model, settings, note)
-        documents.append(document)
     if space.name == "20":
         note(
             f"1 vs 20 is an oracle label space; the true label had to be added for {len(space.added)} of "

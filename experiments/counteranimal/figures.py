@@ -1,4 +1,4 @@
-"""The files of a comparison: a figure in three formats, a page with a sortable table, a CSV, and the document.
+"""The files of a comparison: a figure in three formats, a page, a CSV, and the document.
 
 A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
 """

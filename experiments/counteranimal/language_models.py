@@ -53,14 +53,6 @@ class Prompt:
         return f"{self.text}{self.before}{ANSWER.format(name)}"
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Token ids of the answers, from the first token that differs from the bare prompt."""
-
-    ids: tuple[tuple[int, ...], ...]
-    dropped: int  # last tokens of the bare prompt that merge with an answer's first token; nearly always 0
-
-
 def prompt_of(spec: str, processor: Any) -> Prompt:
     """The question in a processor's chat template. Raises RequestError if no template takes a photo."""
     question = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
@@ -88,12 +80,15 @@ def special_tokens(processor: Any, text: str) -> bool:
     return not (first and text.startswith(first))
 
 
-def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> Answers:
-    """The tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text."""
+def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
+    """(tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text; number of merged tokens).
+
+    Last tokens of the bare prompt may merge with an answer's first token; nearly always none does.
+    """
     bare = tokens(processor, prompt.text)
     whole = [tokens(processor, prompt.answered(name)) for name in names]
     same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
-    return Answers(tuple(tuple(ids[same:]) for ids in whole), len(bare) - same)
+    return [tuple(ids[same:]) for ids in whole], len(bare) - same
 
 
 @dataclass(frozen=True)
@@ -164,7 +159,35 @@ def score_labels(
     labels = {index: every if space.allowed is None else space.allowed[index] for index in photo_set.classes}
     distinct = {index: tuple(dict.fromkeys(names[k] for k in row)) for index, row in labels.items()}
     digests = {index: digest(row) for index, row in distinct.items()}
-    losses = _Losses(model, photo_set, distinct, runtime)
+    every_name = list(dict.fromkeys(name for row in distinct.values() for name in row))
+    for name in every_name:  # the model would read <image> in a name as a photo
+        token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
+        if token is not None:
+            raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
+    ids, dropped = answer_tokens(model.processor, model.prompt, every_name)
+    known = dict(zip(every_name, ids, strict=True))
+    width = max(map(len, distinct.values()))
+    compared = False  # with a full pass, once per run: some architectures cannot continue from a cache
+
+    def losses(photo: Photo, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
+        """The loss of each name, then zeros up to the largest number of names."""
+        nonlocal compared
+        answers = {name: known[name] for name in distinct[photo.class_index]}
+        _check_length(model, photo, inputs, answers)
+        try:
+            loss = label_losses(model.module, inputs, list(answers.values()), runtime.batch_size)
+            if not compared and np.isfinite(loss).all():
+                compared = True
+                _check_prefix(model, photo_set.source.image(photo.path), answers, loss, runtime)
+        except (SoberclipError, torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:  # architectures without a cached prefix raise different types
+            raise RunError(
+                f"{model.spec}, a model of type {model.module.config.model_type!r}, fails on the photo {photo.path!r} "
+                f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
+            ) from error
+        return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
+
     keys = [
         (f"{digests[photo.class_index]} {path}", size, time)
         for photo, (path, size, time) in zip(photo_set.photos, photo_keys(photo_set), strict=True)
@@ -174,7 +197,7 @@ def score_labels(
         keys,
         FeatureCache(runtime.folder(cache, f"{model.key} {model.prompt.answered('{}')}")),
         runtime,
-        Inputs(model.processor, model.prompt.text, losses.answers.dropped),
+        Inputs(model.processor, model.prompt.text, dropped),
         lambda: model.place(runtime),
         lambda photos, inputs: losses(photos[0], inputs[0]),
         batch_size=1,
@@ -188,57 +211,32 @@ def score_labels(
     return Scored(encoded, scores, {"score": SCORE})
 
 
-class _Losses:
-    """The losses of a photo on the distinct names that compete for its class."""
+def _check_length(
+    model: LanguageModel, photo: Photo, inputs: dict[str, Any], answers: dict[str, tuple[int, ...]]
+) -> None:
+    length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
+    if model.longest is not None and length > model.longest:
+        raise RunError(
+            f"{model.spec} reads {model.longest} tokens, but the photo {photo.path!r} with the question and the "
+            f"longest label has {length} (finished photos are kept)"
+        )
 
-    def __init__(
-        self, model: LanguageModel, photo_set: PhotoSet, distinct: dict[int, tuple[str, ...]], runtime: Runtime
-    ):
-        self.model, self.photo_set, self.distinct, self.runtime = model, photo_set, distinct, runtime
-        self.names = list(dict.fromkeys(name for row in distinct.values() for name in row))
-        for name in self.names:  # the model would read <image> in a name as a photo
-            token = next((token for token in model.processor.tokenizer.all_special_tokens if token in name), None)
-            if token is not None:
-                raise RequestError(f"the label {name!r} holds {token}, a special token of {model.spec}; rename it")
-        self.answers = answer_tokens(model.processor, model.prompt, self.names)
-        self.ids = dict(zip(self.names, self.answers.ids, strict=True))
-        self.checked = False
 
-    def __call__(self, photo: Photo, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
-        """The loss of each name, then zeros up to the largest number of names."""
-        spec, module = self.model.spec, self.model.module
-        names = self.distinct[photo.class_index]
-        ids = [self.ids[name] for name in names]
-        length = inputs["input_ids"].shape[1] + max(map(len, ids))
-        if self.model.longest is not None and length > self.model.longest:
-            raise RunError(
-                f"{spec} reads {self.model.longest} tokens, but the photo {photo.path!r} with the question and the "
-                f"longest label has {length} (finished photos are kept)"
-            )
-        try:
-            loss = label_losses(module, inputs, ids, self.runtime.batch_size)
-            if not self.checked and np.isfinite(loss).all():
-                self.checked = True
-                self._check_prefix(photo, names, loss)
-        except (SoberclipError, torch.OutOfMemoryError, MemoryError):
-            raise
-        except Exception as error:  # architectures without a cached prefix raise different types
-            raise RunError(
-                f"{spec}, a model of type {module.config.model_type!r}, fails on the photo {photo.path!r} "
-                f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
-            ) from error
-        width = max(map(len, self.distinct.values()))
-        return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
-
-    def _check_prefix(self, photo: Photo, names: Sequence[str], loss: Float[np.ndarray, " T"]) -> None:
-        """Compare the longest label with a full pass, once per run: some architectures cannot continue from a cache."""
-        k = max(range(len(names)), key=lambda k: len(self.ids[names[k]]))
-        plain = plain_loss(self.model, self.photo_set.source.image(photo.path), names[k], self.ids[names[k]])
-        if not abs(plain - loss[k]) <= TOLERANCE[self.runtime.precision] * max(1.0, abs(plain)):
-            raise RunError(
-                f"{self.model.spec} gives {names[k]!r} a loss of {loss[k]:.5g} from a cached prefix, but {plain:.5g} "
-                f"from a full pass; models of type {self.model.module.config.model_type!r} cannot be scored this way"
-            )
+def _check_prefix(
+    model: LanguageModel,
+    image: Any,
+    answers: dict[str, tuple[int, ...]],
+    loss: Float[np.ndarray, " T"],
+    runtime: Runtime,
+) -> None:
+    """Compare the loss of the longest label with that of a full pass."""
+    name = max(answers, key=lambda name: len(answers[name]))
+    cached, plain = loss[list(answers).index(name)], plain_loss(model, image, name, answers[name])
+    if not abs(plain - cached) <= TOLERANCE[runtime.precision] * max(1.0, abs(plain)):
+        raise RunError(
+            f"{model.spec} gives {name!r} a loss of {cached:.5g} from a cached prefix, but {plain:.5g} from a full "
+            f"pass; models of type {model.module.config.model_type!r} cannot be scored this way"
+        )
 
 
 @torch.inference_mode()

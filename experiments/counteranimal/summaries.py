@@ -11,6 +11,7 @@ import pandas as pd
 
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.counteranimal.metrics import (
+    QUANTITIES,
     Counts,
     accuracy_breakdown,
     cells,
@@ -19,7 +20,6 @@ from experiments.counteranimal.metrics import (
     summary,
     with_drop,
 )
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json, write_text
@@ -29,13 +29,22 @@ WORST = 5  # classes that a summary lists
 LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a number may follow
 PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
 SUMMARY = "summary.json"
-CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *GROUPS, "drop")
+CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *QUANTITIES)
 
 
 def summarise(
-    source: str, model: str, family: str, predictions: Predictions, settings: dict[str, Any], seed: int
+    source: str,
+    model: str,
+    family: str,
+    predictions: Predictions,
+    settings: dict[str, Any],
+    seed: int,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
-    """The summary of one model; `settings` holds labels, prompts, data and more. Some class must have both groups."""
+    """The summary of one model, also written into `folder` with its tables; some class must have both groups.
+
+    `settings` holds labels, prompts, data and more.
+    """
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
@@ -43,21 +52,19 @@ def summarise(
     document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
     document |= summary(counts, seed, predictions.grouped) | accuracy_breakdown(predictions)
     if predictions.grouped:
-        drops = pd.DataFrame(with_drop(complete.accuracy), columns=["common", "counter", "drop"])
-        drops.insert(0, "class_index", complete.index)
-        largest = drops.sort_values("drop", ascending=False, kind="stable")
-        document["worst_classes"] = largest.head(WORST).to_dict("records")
+        drops = pd.DataFrame(with_drop(complete.accuracy), columns=QUANTITIES, index=complete.index)
+        largest = drops.sort_values("drop", ascending=False, kind="stable").head(WORST)
+        document["worst_classes"] = largest.rename_axis("class_index").reset_index().to_dict("records")
         if predictions.object is not None:
             document["paired"] = object_effect(predictions, seed)
-    return {**document, "provenance": provenance()}
-
-
-def write_result(folder: Path, document: dict[str, Any], predictions: Predictions) -> None:
-    output_folder(folder)
-    write_predictions(folder / PREDICTIONS, predictions)
-    _write_frame(folder / CLASSES, _class_table(class_counts(predictions), predictions.grouped))
-    _write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
-    write_json(folder / SUMMARY, document)
+    document["provenance"] = provenance()
+    if folder is not None:
+        output_folder(folder)
+        write_predictions(folder / PREDICTIONS, predictions)
+        _write_frame(folder / CLASSES, _class_table(counts, predictions.grouped))
+        _write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
+        write_json(folder / SUMMARY, document)
+    return document
 
 
 def _write_frame(path: Path, table: pd.DataFrame) -> None:
@@ -73,25 +80,20 @@ def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
-    """The output folder for one model; a distinct subfolder per model for several.
+    """The output folder for one model; a subfolder per model for several, numbered if two names agree without case.
 
-    >>> [folder.name for folder in result_folders(Path("o"), ["m", "M", "m-2", ".."])]
-    ['m', 'M-2', 'm-2-2', 'model']
+    >>> [folder.name for folder in result_folders(Path("o"), ["m", "hf:o/m", "M"])]
+    ['m-1', 'hf_o_m-2', 'M-3']
     """
     if len(names) == 1:
         return [output]
-    taken: set[str] = set()  # in lower case: some file systems ignore case
-    folders = []
+    slugs = []
     for name in names:
         slug = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
-        slug = slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model"
-        free, number = slug, 1
-        while free.casefold() in taken:
-            number += 1
-            free = f"{slug}-{number}"
-        taken.add(free.casefold())
-        folders.append(output / free)
-    return folders
+        slugs.append(slug.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(".") or "model")
+    if len({slug.casefold() for slug in slugs}) < len(slugs):  # some file systems ignore case
+        slugs = [f"{slug}-{n}" for n, slug in enumerate(slugs, start=1)]
+    return [output / slug for slug in slugs]
 
 
 def score_files(
@@ -130,9 +132,7 @@ def score_files(
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
         settings = {"labels": own_labels if labels == "45" else labels, "data": str(path), **own}
-        documents.append(summarise(str(path), model, family or model, predictions, settings, seed))
-        if folder is not None:
-            write_result(folder, documents[-1], predictions)
+        documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
     return documents
 
 

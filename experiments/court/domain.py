@@ -17,7 +17,7 @@ import numpy as np
 from experiments.errors import RequestError, SoberclipError
 from simulator.accuracy import Numbers
 from simulator.world import Worlds
-from theory.claims.claim import Axis, Claim, fields_before, in_words_of, log_slope, worlds_of
+from theory.claims.claim import Axis, Claim, fields_before, in_words_of, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
 LATER = "_later"
@@ -84,16 +84,16 @@ def legs(claim: Claim, point: Point) -> list[Leg]:
     """The worlds that the relation compares, the earlier one first."""
     fields = {name: value for name, value in point.items() if not name.endswith(LATER)}
     try:
-        here = worlds_of(fields)
+        here = claim.at(fields)
         if claim.relation in MONOTONE:
-            return [Leg(here, claim.n), Leg(worlds_of(move_along(claim, fields, point[claim.along + LATER])), claim.n)]
+            return [Leg(here, claim.n), Leg(claim.at(move_along(claim, fields, point[claim.along + LATER])), claim.n)]
         if claim.relation != "slope":
             return [Leg(here, claim.n)]
         if claim.along == "n":
             return [Leg(here, int(x)) for x in claim.grid]
         # A grid of worlds keeps its shape: the varied field takes one value everywhere.
         varied = (move_along(claim, fields, np.full(here.shape, x)) for x in claim.grid)
-        return [Leg(worlds_of(each), claim.n) for each in varied]
+        return [Leg(claim.at(each), claim.n) for each in varied]
     except ValueError as error:  # no valid worlds
         raise cannot_be_judged(claim, str(error)) from error
 

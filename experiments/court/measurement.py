@@ -34,17 +34,19 @@ from experiments.finite_samples import (
     learned_critics,
 )
 from experiments.inference import FRACTION, Bounds, Sample
-from simulator.accuracy import WORDS, Accuracy, Numbers, in_words
+from simulator.accuracy import Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.statistics import cross_covariance, projected_scatter
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
-from theory.claims.claim import SINGLE, STANDINGS, Claim, kept_axis, operator_error, threshold_at
+from theory.claims.claim import STANDINGS, Claim, kept_axis, operator_error, threshold_at
 from theory.learners.base import Learner
 from theory.population import block_covariance, latent_cross_covariance
 
 Values = Float[np.ndarray, " R"]
 
+# Means over images, and the groups of images that they need, by their places in GROUPS.
+MEANS = {"common": (0,), "counter": (1,), "error-counter": (1,), "unseen": (2,), "balanced": (0, 1), "drop": (0, 1)}
 DRAWN = 100_000  # drawn pairs that represent n = infinity
 MOST_DRAWN = 2_000_000
 RARE = 500  # with so many pairs of the rarest kind, a mean over the sample is nearly normal
@@ -75,7 +77,7 @@ class Plan:
     @property
     def by_image(self) -> bool:
         """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
-        means = self.claim.quantity in WORDS and self.claim.quantity != "worst" and self.claim.relation != "slope"
+        means = self.claim.quantity in MEANS and self.claim.relation != "slope"
         return means and set(self.routes.values()) == {"drawn images"}
 
     @property
@@ -155,8 +157,13 @@ def narrowest(world: World) -> World:
 
 
 def rarest(worlds: Worlds) -> Numbers:
-    """Smallest positive probability of an agreement, a mention, or their opposites."""
-    p = np.concatenate([worlds.agreement, worlds.mention], axis=-1)
+    """Smallest positive probability of an agreement (with a table, of a cell), a mention, or their opposites."""
+    if worlds.table is None:
+        shown = worlds.agreement
+    else:
+        cells = [np.full(worlds.shape, share) for row in worlds.table for share in row]
+        shown = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
+    p = np.concatenate([shown, worlds.mention], axis=-1)
     chances = np.stack([p, 1 - p])
     return np.where(chances > 0, chances, 1.0).min(axis=(0, -1))
 
@@ -292,7 +299,7 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
 
 def support_of(claim: Claim) -> tuple[float, float] | None:
     """The smallest and the largest possible value, None if there is none."""
-    if claim.relation == "slope" or claim.quantity not in (*WORDS, *STANDINGS, "kept-axis"):
+    if claim.relation == "slope" or claim.quantity not in (*MEANS, "worst", *STANDINGS, "kept-axis"):
         return None
     low, high = (-1.0, 1.0) if claim.quantity in ("drop", "effective-robustness") else (0.0, 1.0)
     for pair in (len(claim.learners) == 2, claim.relation in ("increasing", "decreasing")):
@@ -309,7 +316,7 @@ def _quantity(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> V
         return _minimiser_errors(world, n, size, seed, claim.id)
     if claim.quantity in STANDINGS:
         return values_at(claim, world, _accuracies(plan, learner, leg, size, seed))
-    if claim.quantity in WORDS:
+    if claim.quantity in (*MEANS, "worst"):
         return in_words(claim.quantity, _accuracies(plan, learner, leg, size, seed))
     critics = _fitted(world, learner, n, size, seed, claim.id, route)
     if claim.quantity == "kept-axis":
@@ -321,7 +328,8 @@ def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) ->
     """(size,) accuracies of one learner, one pair per training (for a rule, one per set of images)."""
     world, route, stream = plan.worlds[leg], plan.routes[learner], plan.claim.id
     if route == "drawn images":
-        return Accuracy(*np.transpose([[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]))
+        rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
+        return Accuracy.of(np.transpose(rates))
     if route == "even images":
         blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
         each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
@@ -381,12 +389,13 @@ def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
 def _image_sample(plan: Plan, size: int, seed: int) -> Sample:
     """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
     claim, worlds = plan.claim, [narrowest(world) for world in plan.worlds]
-    groups = (int(claim.quantity != "common"),) if claim.quantity in SINGLE else (0, 1)
+    groups = MEANS[claim.quantity]
     counts = Counter[float]()
     streams = [hits(rule, w, g, size, seed, claim.id) for w, rule, g in product(worlds, claim.learners, groups)]
     for blocks in zip(*streams, strict=True):
         right = np.reshape(blocks, (len(worlds), len(claim.learners), len(groups), -1))  # (leg, learner, group, image)
-        each = in_words(claim.quantity, Accuracy(right[:, :, 0], right[:, :, -1]))  # (leg, learner, image)
+        last = right[:, :, -1]
+        each = in_words(claim.quantity, Accuracy(right[:, :, 0], last, unseen=last))  # (leg, learner, image)
         values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
         for value, count in zip(*np.unique(combine(claim, list(values)), return_counts=True), strict=True):
             counts[float(value)] += int(count)

@@ -24,6 +24,7 @@ QUESTIONS = {  # in the order of the report
     "background": "What makes a contrastive learner rely on the background?",
     "prompts": "Do richer captions and other prompts help?",
     "mitigations": "Do other data help?",
+    "combinations": "Does CLIP combine what it never saw together?",
     "pairs": "What do finitely many pairs and dimensions change?",
     "classes": "What do more classes change?",
     "trained": "Do trained towers do what the formulas say?",

@@ -37,8 +37,8 @@ from theory.learners.base import UNDEFINED
 # CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
 QUADRATURE = 512
-PLACED = 128  # if the quantity is a place on the ideal curve or on a family's: half a millisecond per world
-SAMPLED = 32  # for K >= 3 classes, if the accuracy is sampled: seconds per world
+PLACED = 128  # for a table, or if the quantity is a place on a curve: half a millisecond per world
+SAMPLED = 32  # for a table or for K >= 3 classes, if the accuracy is sampled: seconds per world
 POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
@@ -120,8 +120,8 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 def _effort(claim: Claim) -> int:
     """Number of Sobol points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
     formulas = all(estimator_of(learner).exact for learner in claim.learners)
-    if "classes" in claim.domain and np.max(claim.place(corners(len(claim.axes)))["classes"]) > 2:
-        return QUADRATURE if formulas else SAMPLED
+    if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
+        return (PLACED if claim.table else QUADRATURE) if formulas else SAMPLED
     if claim.quantity in STANDINGS:
         return PLACED
     return CLOSED if formulas else QUADRATURE
@@ -160,6 +160,7 @@ def probit_violation(claim: Claim, worlds: Worlds) -> np.ndarray | None:
     """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
     bound_of_one = claim.against is None and claim.quantity in SINGLE and claim.relation in (">=", "<=")
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
+    binary = binary and worlds.table is None
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP) or not binary:
         return None
     z = binary_scores(claim.subject.direction(worlds), worlds)

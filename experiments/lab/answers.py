@@ -41,7 +41,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **numbers,
         "reliance": _reliance(law),
         "uncovered_share": _uncovered(law),
-        "interval95": ends and {**dict(zip(GROUPS, ends, strict=False)), **intervals},
+        "interval95": ends and {**{g: x for g, x in zip(GROUPS, ends, strict=False) if x[0] == x[0]}, **intervals},
     }
 
 
@@ -50,7 +50,7 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
 
     None where the world has no ideal curve, or the accuracies do not determine the correlation.
     """
-    if world.views is not None or world.table is not None or world.classes > MOST_CLASSES:
+    if world.views is not None or max(world.classes, world.background_count) > MOST_CLASSES:
         return dict.fromkeys(PLACE), {}
     found = place()
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}

@@ -84,7 +84,7 @@ def read_pictures(world: World) -> "Scenery":
     from simulator.pixels.scenery import scenery  # start-up time
 
     try:
-        return scenery(world.views, world.classes)
+        return scenery(world)
     except ValueError as error:
         raise RequestError(str(error)) from None
 

@@ -170,4 +170,6 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> 
 
 def _is_name(grid: Worlds) -> bool:
     """Whether the mean caption of a class is its name; with 3 or more classes it mentions all of them."""
+    if grid.table is not None:
+        return False
     return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))

@@ -18,7 +18,17 @@ RELATIONS = {
     "slope": "slope of log {quantity} = {value}",
     "iff": "{quantity} above {value} exactly where the condition holds",
 }
-FOUND = {"always": "largest", "somewhere": "smallest", "on average": "mean"}
+NUMBERS = {  # field of a verdict: its term in the evidence
+    "route": "route",
+    "n": "n",
+    "replicates": "replicates",
+    "tau": "tolerance τ",
+    "alpha": "error rate α",
+    "search_evaluations": "points searched",
+    "largest_violation_found": "violation by theory",
+    "audits": "points audited",
+    "largest_violation_bounded": "violation there at most",
+}
 POINT = {name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}
 RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
@@ -153,29 +163,14 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     """The numbers behind a verdict as (term, value) pairs."""
     if verdict.get("reason"):
         yield "why", verdict["reason"]
-    yield "claimed", claimed(verdict)
-    yield "measured", measured(verdict)
     if any(place(verdict)):
         yield place(verdict)
-    if verdict["route"]:
-        replicates = f", {verdict['replicates']} replicates" if verdict["replicates"] else ""
-        yield "route", f"{verdict['route']}, n = {verdict['n']:.4g}{replicates}"
-    if "tau" in verdict:
-        alpha = "" if verdict["alpha"] is None else f"α = {verdict['alpha']:g}, "
-        nominal = " (α is nominal: t bounds)" if kind_of(verdict) == "trained" else ""
-        yield "design", f"{alpha}τ = {verdict['tau']:g}{nominal}"
-    if kind_of(verdict) == "searched":
-        found, size = FOUND[verdict.get("quantifier", "always")], number(verdict["largest_violation_found"])
-        yield "search", f"{verdict['search_evaluations']} points, {found} violation by theory {size}"
-        if verdict["audits"]:
-            yield (
-                "audits",
-                f"{verdict['audits']}, violation at most {number(verdict['largest_violation_bounded'])} at each",
-            )
+    for field, term in NUMBERS.items():
+        if verdict.get(field) is not None:
+            yield term, number(verdict[field])
     if proof := verdict.get("proof"):
-        where = f" ({point(proof['counterexample'])})" if proof["counterexample"] else ""
         checked = f", checked in {proof['check_seconds']:.2g} s" if certified(verdict) else ""
-        yield "proof", f"{proof['reason']}{where}; {proof['seconds']:.2g} s{checked}"
+        yield "proof", f"{proof['reason']}; {proof['seconds']:.2g} s{checked}"
     for case in verdict.get("cases") or ():
         yield "case", _case(case)
     if verdict.get("stored"):

@@ -116,7 +116,8 @@ def domain(claim: AnyClaim) -> str:
         return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
     if not isinstance(claim, Claim):
         return "the published tables"
-    return ", ".join(f"{name} {_range(claim, given)}" for name, given in claim.domain.items())
+    table = [f"table {claim.table}"] if claim.table else []
+    return ", ".join([*table, *(f"{name} {_range(claim, given)}" for name, given in claim.domain.items())])
 
 
 def _range(claim: Claim, given: Any) -> str:

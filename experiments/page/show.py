@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from experiments.errors import RequestError
 from experiments.lab.config import read_pictures
-from experiments.page.plot.frame import WIDTHS
+from experiments.page.plot.frame import WIDTH
 from experiments.style import styled
 from simulator.gaussian.pairs import draw_latents
 from simulator.pixels.captions import sentence
@@ -20,8 +21,8 @@ from theory.learners import Learner, LinearCLIP, Logistic
 from theory.learners.base import UNDEFINED
 
 # The groups of the sheet, and the group shown for a class without an attribute of its own.
-SUBSTITUTES = {"common": None, "counter": None, "rand": "rest", "rev": None}
-HEADS = {"common": "common", "counter": "counter", "rand": "Rand", "rev": "Rev"}
+SUBSTITUTES = {"common": None, "counter": None, "unseen": None, "rand": "rest", "rev": None}
+HEADS = {"common": "common", "counter": "counter", "unseen": "unseen", "rand": "Rand", "rev": "Rev"}
 EACH = 2  # images per class and group
 MOST_ROWS = 12
 PAIRS = 600  # in the picture of latents
@@ -83,7 +84,8 @@ def examples(world: World, seed: int) -> list[Example]:
 def sheet(shown: list[Example]) -> Figure:
     """Classes from top to bottom, groups from left to right, captions under the images."""
     labels = list(dict.fromkeys(e.label for e in shown))
-    left = {group: k * (EACH * CELL + GAP) for k, group in enumerate(SUBSTITUTES)}
+    groups = [group for group in SUBSTITUTES if any(e.group == group for e in shown)]
+    left = {group: k * (EACH * CELL + GAP) for k, group in enumerate(groups)}
     captions = {id(e): wrap(e.caption, 17) for e in shown}
     height = CELL + LINE * (max(map(len, captions.values())) + 1)
     width = max(left.values()) + EACH * CELL
@@ -111,11 +113,13 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     With more than two classes, only pairs of the first two are kept. A latent is then the difference of their
     coordinates in a block, with mean mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
     """
+    if world.table is not None:
+        raise RequestError("the latents of a world with a table have no picture; pixels and p_spu have one")
     source = independent(seed, 0, ("figure/latents",))
     y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
     z = z.reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
     z, common = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1], a[:, 0] == y
-    figure = Figure(figsize=(WIDTHS[1], 5.0))
+    figure = Figure(figsize=(WIDTH, 5.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
         for part, marker, size, group in (

@@ -6,12 +6,13 @@ from functools import cache
 
 from markupsafe import escape
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
 
 from experiments.style import styled
 
 MARGIN = 3  # points around a formula
+COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "z"}
 COORDINATES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
 DEFINED = re.compile(r'<(path|clipPath|pattern) id="([^"]+)"(?:[^>]*/>|.*?</\1>)', re.DOTALL)
 
@@ -44,13 +45,17 @@ def formula_svg(latex: str) -> str:
     """A formula as SVG with its LaTeX as description; "" for an empty formula."""
     if not latex:
         return ""
-    formula, points = f"${latex}$", FontProperties(size=12)
-    width, height, descent = text_to_path.get_text_width_height_descent(formula, points, ismath=True)
-    width, height = width + 2 * MARGIN, height + 2 * MARGIN
-    figure = Figure(figsize=(width / 72, height / 72), layout="none")
-    figure.patch.set_visible(False)  # it is part of a line of text
-    figure.text(MARGIN / width, (descent + MARGIN) / height, formula, fontproperties=points)
-    return figure_svg(figure, latex)
+    path = TextPath((0, 0), f"${latex}$", size=12)
+    box = path.get_extents().padded(MARGIN)
+    drawn = "".join(
+        COMMANDS[code] + ("" if code == Path.CLOSEPOLY else " ".join(f"{x:.2f}" for x in points))
+        for points, code in path.iter_segments(simplify=False)
+    )
+    return (
+        f'<svg role="img" aria-label="{escape(latex)}" width="{box.width:.2f}pt" height="{box.height:.2f}pt" '
+        f'viewBox="{box.x0:.2f} {-box.y1:.2f} {box.width:.2f} {box.height:.2f}">'
+        f'<path transform="scale(1 -1)" fill="currentColor" d="{drawn}"/></svg>'
+    )
 
 
 def defined_once(page: str) -> str:

@@ -1,7 +1,7 @@
 """Captions of pixel worlds: one-hot vectors, as in [W], and the same in words.
 
 A caption mentions an object or none, and an attribute or none. So all captions of a world are one table of (K + 1) x
-(K + 1) entries; the last row and column mean "not mentioned". A prompt is a set of entries with weights.
+(A + 1) entries; the last row and column mean "not mentioned". A prompt is a set of entries with weights.
 """
 
 from typing import TYPE_CHECKING
@@ -29,13 +29,14 @@ def sentence(scene: Scenery, an_object: int | None, attribute: int | None) -> st
     return " ".join(words)
 
 
-def table(classes: int, device: torch.device | str = "cpu") -> Float[torch.Tensor, "M M L"]:
+def table(classes: int, attributes: int, device: torch.device | str = "cpu") -> Float[torch.Tensor, "O A L"]:
     """All captions of a world, [object][attribute], as [object | attribute] with zeros for what is not mentioned."""
-    own = torch.eye(classes + 1, device=device)[:, :classes]
-    return torch.cat([own[:, None].expand(-1, classes + 1, -1), own[None].expand(classes + 1, -1, -1)], dim=-1)
+    objects, shown = (torch.eye(count + 1, device=device)[:, :count] for count in (classes, attributes))
+    both = objects[:, None].expand(-1, len(shown), -1), shown[None].expand(len(objects), -1, -1)
+    return torch.cat(both, dim=-1)
 
 
-def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
+def law_of_captions(world: "World") -> Float[np.ndarray, "K O A"]:
     """Probability of each caption given the label under the training law, indexed like `table`."""
     K, own = world.classes, np.eye(world.classes)
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1))
@@ -47,13 +48,13 @@ def law_of_captions(world: "World") -> Float[np.ndarray, "K M M"]:
     return named[:, :, None] * shown[:, None, :]
 
 
-def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K M M"]:
+def prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K O A"]:
     """Weights of the captions of `table` in each class's prompt: one caption, or the class's training captions."""
-    K = world.classes
-    if prompt in ("name", "background"):
-        own = np.arange(K)
-        tied = np.isin(own, world.views.tied_of(K)) & (prompt == "background")
-        weights = np.zeros((K, K + 1, K + 1))
-        weights[own, own, np.where(tied, own, K)] = 1
-        return weights
-    return law_of_captions(world)
+    if prompt not in ("name", "background"):
+        return law_of_captions(world)
+    K, A = world.classes, world.background_count
+    usual = world.usual_backgrounds() if prompt == "background" else [()] * K
+    weights = np.zeros((K, K + 1, A + 1))
+    for y, own in enumerate(usual):
+        weights[y, y, list(own) or [A]] = 1 / max(1, len(own))
+    return weights

@@ -10,6 +10,8 @@ all groups and no label is drawn:
     rest      any attribute, uniformly (classes without an attribute of their own): Rest of [W]
     trained   the training law, all classes, on test objects
 
+With a table: common, counter and unseen (`simulator.mixture`), rand of all classes, and trained.
+
 In every group the object shown is the label's with probability p_inv, as in [W], where no Rest accuracy exceeds p_inv
 by more than its scatter.
 
@@ -27,6 +29,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
+from simulator.accuracy import GROUPS
+from simulator.mixture import cell_groups, cell_shares
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -56,11 +60,11 @@ class Trial:
 
 def trial(world: World, part: str = "test", seed: int = 0, device: str = "cpu") -> Trial:
     """Every object of a part with every attribute, up to LARGEST_TRIAL images."""
-    scene, K = scenery(world.views, world.classes, device), world.classes
+    scene, A = scenery(world, device), world.background_count
     counts, rows = scene.objects.counts(part).tolist(), scene.objects.rows(part)
-    most = max(1, LARGEST_TRIAL // K**2)
+    most = max(1, LARGEST_TRIAL // (world.classes * A))
     kept = torch.cat([own[:most] for own in rows.split(counts)])
-    scans, attributes = kept.repeat_interleave(K), torch.arange(K, device=device).repeat(len(kept))
+    scans, attributes = kept.repeat_interleave(A), torch.arange(A, device=device).repeat(len(kept))
     photos = torch.zeros_like(attributes)
     if scene.photos is not None:
         uniform = torch.from_numpy(numpy_stream(seed, f"{part}/photo").random(len(scans))).to(device)
@@ -73,17 +77,18 @@ def weights(world: World, tried: Trial) -> dict[str, Float[np.ndarray, "K N"]]:
     K, own = world.classes, np.eye(world.classes)
     objects, attributes = tried.objects.cpu().numpy(), tried.attributes.cpu().numpy()
     shown = np.where(own, world.p_inv, (1 - world.p_inv) / (K - 1)) / np.bincount(objects[attributes == 0])
-    found = {}
-    for group, (classes, law) in _laws(world).items():
-        labels = np.isin(np.arange(K), classes) / len(classes)
-        found[group] = labels[:, None] * shown[:, objects] * law[:, attributes]
-    return found
+    return {group: (law[:, attributes] * shown[:, objects]) for group, law in _laws(world).items()}
 
 
-def _laws(world: World) -> dict[str, tuple[tuple[int, ...], Float[np.ndarray, "K K"]]]:
-    """Classes of each group, and the probability of an attribute given the label."""
-    K, own = world.classes, np.eye(world.classes)
-    tied = world.views.tied_of(K)
+def _laws(world: World) -> dict[str, Float[np.ndarray, "K A"]]:
+    """Joint probability of label and attribute in each group."""
+    K, A = world.classes, world.background_count
+    if world.table is not None:
+        cells = cell_groups(world.table, world.common)
+        shares = cell_shares(cells)
+        groups = {name: np.where(cells == g, shares, 0.0) for g, name in enumerate(GROUPS) if (cells == g).any()}
+        return {**groups, "rand": np.full((K, A), 1 / (K * A)), "trained": world.joint_law()}
+    own, tied = np.eye(K), world.views.tied_of(K)
     free = tuple(k for k in range(K) if k not in tied)
     alike, reversed_ = np.full((K, K), 1 / K), np.zeros((K, K))
     reversed_[np.ix_(tied, tied)] = (1 - np.eye(len(tied))) / (len(tied) - 1)
@@ -95,7 +100,11 @@ def _laws(world: World) -> dict[str, tuple[tuple[int, ...], Float[np.ndarray, "K
         "rest": (free, alike),
         "trained": (tuple(range(K)), world.background_law()),
     }
-    return {group: law for group, law in laws.items() if law[0]}
+    return {
+        group: (np.isin(np.arange(K), classes) / len(classes))[:, None] * law
+        for group, (classes, law) in laws.items()
+        if classes
+    }
 
 
 def accuracies(world: World, tried: Trial, predicted: Int[np.ndarray, "*E N"]) -> dict[str, Float[np.ndarray, "*E"]]:

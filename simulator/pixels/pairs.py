@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from jaxtyping import Int, UInt8
 
-from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, draw_codes, mismatched
+from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, check_one_table, draw_codes, mismatched
 from simulator.pixels.captions import table
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.quantities import check_count
@@ -30,7 +30,7 @@ class Scenes(NamedTuple):
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
     attributes: Int[torch.Tensor, "*E n"]
-    captions: Int[torch.Tensor, "*E n 2"]  # object and attribute that the caption names; K stands for none
+    captions: Int[torch.Tensor, "*E n 2"]  # object and attribute that the caption names; K and A stand for none
     scans: Int[torch.Tensor, "*E n"]
     photos: Int[torch.Tensor, "*E n"]  # zeros in worlds without photos
 
@@ -44,8 +44,8 @@ def draw_scenes(
     worlds: Sequence["World"], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Scenes:
     """Scenes of one block of every world's training pairs."""
-    world, K, source = worlds[0], worlds[0].classes, independent(seed, index, streams)
-    scene = scenery(world.views, K, device)
+    check_one_table(worlds)
+    source, scene = independent(seed, index, streams), scenery(worlds[0], device)
     y, o, a, captions = _contents(worlds, size, source, device)
     captions = mismatched(captions, lambda other: _contents(worlds, size, other, device)[3], worlds, source)
 
@@ -59,14 +59,14 @@ def draw_scenes(
 
 def _contents(worlds: Sequence["World"], size: int, source: Source, device: str) -> tuple[torch.Tensor, ...]:
     """(labels, objects, attributes, captions) of one block, every caption being its image's own."""
-    views, K = worlds[0].views, worlds[0].classes
+    views, none = worlds[0].views, torch.tensor([worlds[0].classes, worlds[0].background_count], device=device)
     y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
     a = a[..., 0]
     if views.tied is not None:
         tied = torch.isin(y, torch.tensor(views.tied, device=device))
-        a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", K))
+        a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", worlds[0].classes))
     named = torch.stack([y if views.told == "label" else o, a], dim=-1)
-    return y, o, a, torch.where(mentioned, named, K)
+    return y, o, a, torch.where(mentioned, named, none)
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:
@@ -82,7 +82,7 @@ def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),
-        texts=table(len(scene.objects.names), images.device)[scenes.captions.unbind(-1)],
+        texts=table(len(scene.objects.names), len(scene.shown), images.device)[scenes.captions.unbind(-1)],
         labels=scenes.labels,
         backgrounds=scenes.attributes[..., None],
     )
@@ -93,7 +93,7 @@ def draw_block(
 ) -> Pairs:
     """Block `index` of E pixel worlds' training pairs: images (E, n, 3, S, S) of bytes, captions (E, n, L)."""
     scenes = draw_scenes(worlds, block_size(worlds[0]), seed, index, streams=streams, device=device)
-    return rendered(scenery(worlds[0].views, worlds[0].classes, device), scenes)
+    return rendered(scenery(worlds[0], device), scenes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,5 +119,5 @@ class DrawnPixels:
 def draw(world: "World", n: int, seed: int = 0, *, stream: str = "pairs", device: str = "cpu") -> DrawnPixels:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
     check_count("n", n, 1, LARGEST_DRAW // (3 * world.views.side**2))
-    scene, scenes = scenery(world.views, world.classes, device), first_scenes(world, n, seed, stream, device)
+    scene, scenes = scenery(world, device), first_scenes(world, n, seed, stream, device)
     return DrawnPixels(world, scene, scenes, *rendered(scene, scenes))

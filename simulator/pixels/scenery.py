@@ -33,6 +33,8 @@ from simulator.streams import numpy_stream
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from simulator.world import World
+
 PARTS = ("train", "validation", "test")
 TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
 TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
@@ -87,7 +89,7 @@ class Scenery:
     views: Pixels
     objects: Pictures
     photos: Pictures | None
-    colours: UInt8[torch.Tensor, "K 3"] | None
+    colours: UInt8[torch.Tensor, "A 3"] | None
     bare: UInt8[torch.Tensor, " 3"]
     shown: tuple[str, ...]
 
@@ -131,13 +133,17 @@ class Scenery:
         return (self.colours[attributes] if own else self.bare.expand(len(attributes), 3)).float()[..., None, None]
 
 
-@lru_cache(maxsize=8)  # all digits of MNIST take 50 MB
-def scenery(views: Pixels, classes: int, device: str = "cpu") -> Scenery:
+def scenery(world: "World", device: str = "cpu") -> Scenery:
     """The assets of a world, cached per process."""
+    return assets(world.views, world.classes, world.background_count, device)
+
+
+@lru_cache(maxsize=8)  # all digits of MNIST take 50 MB
+def assets(views: Pixels, classes: int, backgrounds: int, device: str) -> Scenery:
     if device != "cpu":
-        return _moved(scenery(views, classes), device)
-    photos = _photos(views, classes) if views.attribute == "photos" else None
-    colours = tuple(COLOURS)[:classes]
+        return _moved(assets(views, classes, backgrounds, "cpu"), device)
+    photos = _photos(views, backgrounds) if views.attribute == "photos" else None
+    colours = tuple(COLOURS)[:backgrounds]
     return Scenery(
         views=views,
         objects=_SOURCES[views.objects](views, classes),
@@ -230,11 +236,12 @@ def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     return np.moveaxis(np.asarray(whole), -1, 0)
 
 
-def _photos(views: Pixels, classes: int) -> Pictures:
+def _photos(views: Pixels, backgrounds: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return np.moveaxis(np.asarray(frame(decode(path, still=True), views.side)), -1, 0)
 
-    return _divided(*_read_classes(views.photos, classes, PHOTOS, 3, views.side, read), f"the folder {views.photos!r}")
+    found = _read_classes(views.photos, backgrounds, PHOTOS, 3, views.side, read)
+    return _divided(*found, f"the folder {views.photos!r}")
 
 
 _SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
@@ -255,7 +262,7 @@ def _read_classes(
         kinds = sorted(found, key=lambda path: _parts_of(path.name))[:classes]
         if len(kinds) < classes:
             named = f": {', '.join(kind.name for kind in kinds)}" if kinds else ""
-            raise ValueError(f"classes = {classes} are more than the {len(kinds)} subfolders of {root!r}{named}")
+            raise ValueError(f"{root!r} has {len(kinds)} subfolders{named}; {classes} are needed")
         files = [
             (k, path)
             for k, kind in enumerate(kinds)

@@ -139,20 +139,24 @@ class Pixels(Checked):
         """The classes with an attribute of their own, among `classes` classes."""
         return tuple(range(classes)) if self.tied is None else self.tied
 
-    def check_classes(self, classes: int) -> None:
-        """Raise ValueError if there are fewer objects or colours than `classes`, or if a tied class does not exist."""
+    def check_classes(self, classes: int, backgrounds: int | None = None) -> None:
+        """Raise ValueError for more classes than objects or backgrounds than colours, or a tied class out of range.
+
+        `backgrounds` are those of a table.
+        """
         limits = []
         if self.objects in ("digits", "mnist"):
-            limits.append((DIGITS, "digits"))
+            limits.append(("classes", classes, DIGITS, "digits"))
         if self.categories is not None:
-            limits.append((len(self.categories), "categories given"))
+            limits.append(("classes", classes, len(self.categories), "categories given"))
         if self.attribute != "photos":
-            limits.append((len(COLOURS), "colours of the palette"))
-        for most, what in limits:
-            if classes > most:
-                raise ValueError(
-                    f"classes = {classes} are more than the {most} {what}; the nearest valid value is {most}"
-                )
+            shown = ("classes", classes) if backgrounds is None else ("backgrounds", backgrounds)
+            limits.append((*shown, len(COLOURS), "colours of the palette"))
+        for name, count, most, what in limits:
+            if count > most:
+                raise ValueError(f"{name} = {count} are more than the {most} {what}; the nearest valid value is {most}")
+        if backgrounds is not None and self.tied is not None:
+            raise ValueError(f"tied = {list(self.tied)} has no meaning beside a table, which ties every class")
         last = max(self.tied_of(classes))
         if last >= classes:
             raise ValueError(

@@ -121,6 +121,8 @@ def linear_critics(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     vectors = class_vectors(ensemble, parameters, prompt)
     w = torch.bmm(vectors, parameters["image.0.weight"].mT).double().cpu().numpy()  # (E, K, d_I)
+    if "head.bias" in parameters:
+        w = np.concatenate([w, parameters["head.bias"].double().cpu().numpy()[..., None]], axis=2)
     if w.shape[1] == 2:
         w = w[:, :1] - w[:, 1:]
     return LinearCritic.of_vectors(w, D)
@@ -154,10 +156,10 @@ def ensemble_accuracy(
     if not linear_scores(ensemble.recipe, prompt):
         points = standard_points(ensemble) if points is None else points
         return _accuracy_on_points(ensemble, parameters, prompt, points)
-    critics = linear_critics(ensemble, parameters, prompt)
-    rows = []
+    critics, rows = linear_critics(ensemble, parameters, prompt), []
+    intercept = np.broadcast_to(critics.intercept, critics.inside.shape[:2])
     for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
-        critic = LinearCritic(critics.inside[k : k + 1], critics.outside[k : k + 1])
+        critic = LinearCritic(*(part[k : k + 1] for part in (critics.inside, critics.outside, intercept)))
         points = numpy_stream(ensemble.seed, "test points", number)
         rows.append(group_accuracy(critic, world.mixture(), world.nu_image, points))
     return np.stack(rows, axis=1)

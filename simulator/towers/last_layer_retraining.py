@@ -28,7 +28,8 @@ def with_retrained_head(ensemble: Ensemble, parameters: Parameters) -> Parameter
         labels.append(block.labels)
     I, K = torch.cat(embeddings, dim=1).double(), worlds[0].classes
     targets = F.one_hot(torch.cat(labels, dim=1), K).double() - 1 / K
-    offset = ensemble.recipe.towers != "linear"  # the best linear rule has none, see `layers.initialise`
+    # The best linear rule has no intercept without a table, see `layers.initialise`.
+    offset = ensemble.recipe.towers != "linear" or worlds[0].table is not None
     A = torch.cat([I, torch.ones_like(I[..., :1])], dim=-1) if offset else I
     # Embeddings wider than the latents have low rank plus float32 rounding errors, which must not be fitted.
     solution = (torch.linalg.pinv(A.mT @ A, rtol=ROUNDING, hermitian=True) @ (A.mT @ targets)).to(embeddings[0].dtype)

@@ -19,8 +19,10 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional as F
 
+from simulator.samplers import group_shares
 from simulator.streams import numpy_stream
 from simulator.towers.recipe import Recipe
+from simulator.world import World
 
 Parameters = dict[str, torch.Tensor]
 Shape = tuple[int, ...]  # of one view: (d,) of a vector, (3, S, S) of an image
@@ -72,7 +74,7 @@ def check_inputs(recipe: Recipe, views: Mapping[str, Shape]) -> None:
 def initialise(
     recipe: Recipe,
     views: Mapping[str, Shape],
-    classes: int,
+    world: World,
     seed: int,
     models: Sequence[int],
     *,
@@ -89,7 +91,7 @@ def initialise(
         return torch.full((len(models), *shape), value, dtype=torch.float64, device="cpu")
 
     parameters: Parameters = {}
-    objective = recipe.objective
+    objective, classes = recipe.objective, world.classes
     for tower in objective.sides:
         for layer in layers(recipe, tower, views[tower]):
             gain = 2**0.5 if layer.hidden and recipe.activation != "tanh" else 1.0
@@ -99,14 +101,15 @@ def initialise(
                 parameters[f"{layer.name}.bias"] = constant(0.0, layer.outputs)
     for name in objective.heads:
         parameters[f"{name}.weight"] = normal(f"{name}.weight", recipe.embed_dim, classes) / recipe.embed_dim**0.5
-        if recipe.towers != "linear":  # a linear rule needs none: worlds are symmetric in the classes
+        if recipe.towers != "linear" or world.table is not None:  # other worlds are symmetric in the classes
             parameters[f"{name}.bias"] = constant(0.0, classes)
     if objective.cosine and recipe.temperature is None:
         parameters["log_scale"] = constant(objective.scale).log()
     if objective.bias:
         parameters["bias"] = constant(-math.log(recipe.batch_size - 1))
     for name in objective.ascent:
-        parameters[name] = constant(1 / classes**2, classes**2)
+        seen = torch.from_numpy(group_shares(world) > 0)
+        parameters[name] = constant(1 / int(seen.sum()), len(seen)) * seen
     return {name: value.to(device=device, dtype=dtype) for name, value in parameters.items()}
 
 

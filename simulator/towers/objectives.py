@@ -51,6 +51,7 @@ class Embedded(NamedTuple):
     scale: Float[torch.Tensor, " E"] | None
     parameters: Parameters
     recipe: Any  # a Recipe; tools find no import for a forward reference in a NamedTuple
+    background_count: int
     group: Group = ALONE
     weights: Float[torch.Tensor, "E b"] | None = None
     split: bool = False
@@ -275,7 +276,7 @@ class GroupDRO(Objective):
 
     def loss(self, batch: Embedded) -> Loss:
         q = batch.parameters[GROUP_WEIGHTS]
-        groups = group_numbers(batch.labels, batch.backgrounds, round(q.shape[1] ** 0.5))
+        groups = group_numbers(batch.labels, batch.backgrounds, batch.background_count)
         count = torch.zeros_like(q).scatter_add(1, groups, torch.ones_like(groups, dtype=q.dtype))
         each = q / count.clamp(min=1)  # a group without a pair in the batch has loss zero
         return super().loss(batch._replace(weights=each.gather(1, groups) * groups.shape[1]))

@@ -58,7 +58,7 @@ def separation(ensemble: Ensemble, parameters: Parameters) -> Float[np.ndarray, 
     """
     world, streams = ensemble.worlds[0], [f"train/{k}" for k in ensemble.models]
     K, size = world.classes, pixels.block_size(world)
-    scene = scenery(world.views, K, ensemble.source)
+    scene = scenery(world, ensemble.source)
     codes, embeddings = [], []
     for index in range(-(-PAIRS // size)):
         scenes = pixels.draw_scenes(

@@ -116,7 +116,7 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
     with torch.autocast(batch.images.device.type, torch.bfloat16) if rounded else nullcontext():
         I = embed(recipe, parameters, "image", batch.images).to(dtype)
         T = embed(recipe, parameters, "text", batch.texts).to(dtype) if objective.captions else I
-    weights = ensemble.group_weights
+    weights, A = ensemble.group_weights, ensemble.worlds[0].background_count
     embedded = Embedded(
         images=scored(recipe, I),
         texts=scored(recipe, T),
@@ -125,8 +125,9 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         scale=logit_scale(recipe, parameters),
         parameters=parameters,
         recipe=recipe,
+        background_count=A,
         group=group,
-        weights=None if weights is None else pair_weights(weights, batch, ensemble.worlds[0].background_count),
+        weights=None if weights is None else pair_weights(weights, batch, A),
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
     return objective.loss(embedded)
@@ -136,8 +137,8 @@ def start(ensemble: Ensemble) -> State:
     """The state before the first step. Raises ValueError for towers that cannot read the views."""
     recipe, views, device, dtype = ensemble.recipe, ensemble.inputs, ensemble.device, ensemble.dtype
     check_inputs(recipe, views)
-    classes, models = ensemble.worlds[0].classes, ensemble.models
-    parameters = initialise(recipe, views, classes, ensemble.seed, models, device=device, dtype=dtype)
+    world, models = ensemble.worlds[0], ensemble.models
+    parameters = initialise(recipe, views, world, ensemble.seed, models, device=device, dtype=dtype)
     moving = descending(recipe, parameters)
     return State(
         step=torch.zeros((), dtype=torch.int64, device=device),

@@ -4,7 +4,7 @@ inputs      shapes that the towers "image" and "text" read; ValueError for pictu
 block_size  pairs in one block of a stream
 block       block `index` of every model's own stream; `over` is a block that may be overwritten
 prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
-backgrounds one caption per class that shows its background alone, (E, K, d_T)
+backgrounds captions that show one background alone, (E, K or A, d_T)
 identity    data besides its fields that a world must share with a checkpoint
 """
 
@@ -15,6 +15,7 @@ import torch
 
 from simulator.gaussian import pairs as gaussian
 from simulator.gaussian.pairs import Pairs
+from simulator.mixture import class_means
 from simulator.pixels import captions
 from simulator.pixels import pairs as pixels
 from simulator.pixels.scenery import scenery
@@ -46,12 +47,10 @@ class GaussianViews:
         return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
     def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
-        whole, name = (self.prompts(ensemble, ensemble.worlds, prompt) for prompt in ("background", "name"))
         _, D = self._frames(ensemble)
-        background = torch.as_tensor(D[:, ensemble.worlds[0].background_latents]).to(
-            whole
-        )  # not the further attributes
-        return (whole - name) @ background @ background.T
+        worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
+        texts = np.stack([world.mu_spu * patterns @ D[:, world.background_latents].T for world in worlds])
+        return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
     def identity(self, world: World) -> dict[str, Any]:
         return {}
@@ -66,8 +65,9 @@ class PixelViews:
     block_size = staticmethod(pixels.block_size)
 
     def inputs(self, world: World) -> dict[str, Shape]:
-        scenery(world.views, world.classes)
-        return {"image": (3, world.views.side, world.views.side), "text": (2 * world.classes,)}
+        scenery(world)
+        text = world.classes + world.background_count
+        return {"image": (3, world.views.side, world.views.side), "text": (text,)}
 
     def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
         streams = [f"{stream}/{k}" for k in ensemble.models]
@@ -76,21 +76,18 @@ class PixelViews:
         return block._replace(texts=block.texts.to(ensemble.dtype))
 
     def prompts(self, ensemble: "Ensemble", worlds: tuple[World, ...], prompt: Prompt) -> torch.Tensor:
-        K = worlds[0].classes
+        K, A = worlds[0].classes, worlds[0].background_count
         weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
-        texts = torch.as_tensor(weights) @ captions.table(K).double().flatten(0, 1)
+        texts = torch.as_tensor(weights) @ captions.table(K, A).double().flatten(0, 1)
         return texts.to(device=ensemble.device, dtype=ensemble.dtype)
 
     def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
-        K = ensemble.worlds[0].classes
-        return (
-            captions.table(K)[K, :K]
-            .to(device=ensemble.device, dtype=ensemble.dtype)
-            .expand(len(ensemble.models), -1, -1)
-        )
+        K, A = ensemble.worlds[0].classes, ensemble.worlds[0].background_count
+        texts = captions.table(K, A)[K, :A].to(device=ensemble.device, dtype=ensemble.dtype)
+        return texts.expand(len(ensemble.models), -1, -1)
 
     def identity(self, world: World) -> dict[str, Any]:
-        return {"pictures": scenery(world.views, world.classes).digest}
+        return {"pictures": scenery(world).digest}
 
 
 Views = GaussianViews | PixelViews

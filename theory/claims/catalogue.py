@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from theory.claims import (
     clip_vs_supervised,
+    combinations,
     equivalent,
     ours,
     pictures,
@@ -20,7 +21,7 @@ from theory.claims import (
 # The claims of the two papers, about their contradiction, of related work, and our own.
 CLAIMS = [
     claim
-    for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent, remedies)
+    for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent, remedies, combinations)
     for claim in part.CLAIMS
 ]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]

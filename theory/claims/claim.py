@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from simulator import tables
 from simulator.accuracy import WORDS, Numbers, in_words
 from simulator.naming import check_known, suggestion
 from simulator.world import SCALARS, Attribute, World, Worlds
@@ -33,7 +34,7 @@ ALONG = ("increasing", "decreasing", "slope")  # relations between points along 
 STANDINGS = {"equivalent-correlation": (1, -1), "shortfall": (-1, -1), "effective-robustness": (1, 1)}
 # Smaller violations do not matter: the paper prints accuracies with two digits of a percent.
 TOLERANCES = {
-    **dict.fromkeys(WORDS, 0.005),
+    **dict.fromkeys((*WORDS, "unseen"), 0.005),
     "reliance": 0.01,
     "operator-error": 0.01,
     "kept-axis": 0.01,
@@ -151,6 +152,8 @@ class Claim:
         Learners or their names; `against` is subtracted. For "effective-robustness" it makes the family.
     formula
         The statement in LaTeX.
+    table
+        Text that names a table of class and background (`simulator.tables`), such as "compositional(2, 4, 1)".
     along, grid
         The parameter that these three relations vary, and the values between which "slope" is fitted.
     threshold
@@ -204,6 +207,7 @@ class Claim:
     subject: Learner | str = "linear"
     against: Learner | str | None = None
     formula: str = ""
+    table: str = ""
     along: str | None = None
     grid: tuple[float, ...] = ()
     threshold: float | Callable[[Worlds], Numbers] = 0.0
@@ -223,7 +227,18 @@ class Claim:
         return super().__new__(cls)
 
     def __post_init__(self):
-        for name in ("id", "source", "statement", "quantity", "relation", "formula", "question", "sentence", "quote"):
+        for name in (
+            "id",
+            "source",
+            "statement",
+            "quantity",
+            "relation",
+            "formula",
+            "table",
+            "question",
+            "sentence",
+            "quote",
+        ):
             text = getattr(self, name)
             if not isinstance(text, str) or (name == "id" and not text):
                 raise ValueError(f"{name} = {text!r} is not text")
@@ -329,7 +344,14 @@ class Claim:
 
     def worlds(self, unit: np.ndarray) -> Worlds:
         """The worlds at points of the unit cube (..., number of axes)."""
-        return worlds_of(self.place(unit))
+        return self.at(self.place(unit))
+
+    def at(self, fields: Mapping[str, Numbers]) -> Worlds:
+        """The worlds with these fields of the domain, and with the claim's table."""
+        second = {name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)}
+        own = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
+        table = {"table": tables.named(self.table)} if self.table else {}
+        return Worlds(**own, **table, attribute=[second] if second else [])
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
         """Whether points, given by the domain's fields, lie in the domain, to rounding.
@@ -413,13 +435,6 @@ _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 def _ends(given: object) -> tuple:
     return given[:2] if isinstance(given, Axis) else (given,)
-
-
-def worlds_of(fields: Mapping[str, Numbers]) -> Worlds:
-    """The worlds with these fields of a domain."""
-    second = {name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)}
-    own = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
-    return Worlds(**own, attribute=[second] if second else [])
 
 
 def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:

@@ -12,13 +12,17 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, Interval
+from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy
-from theory.quadrature import estimate
+from theory.quadrature import REPLICATES, estimate
 
 LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
+
+# Learners with a law in worlds with a table
+WITH_TABLES = ("linear", "infonce", "logistic", "least-squares", "bayes", "max-margin")
 
 Rule = TypeVar("Rule", bound="Learner")
 Answer = TypeVar("Answer", Accuracy, np.ndarray)
@@ -51,14 +55,15 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
-    whole = [np.empty(shape) for _ in range(6)]
+    groups = max((len([*a]) for _, a in parts), default=2)
+    whole, level = np.empty((*shape, groups, 3)), None  # value, low and high end
     for index, a in parts:
-        interval = a.interval or Interval((a.common, a.common), (a.counter, a.counter), 0.0)
-        for values, part in zip(whole, (*a, *interval.common, *interval.counter), strict=True):
-            values[index] = part
-    common, counter, c_low, c_high, k_low, k_high = whole
-    level = next((a.interval.level for _, a in parts if a.interval is not None), None)
-    return Accuracy(common, counter, None if level is None else Interval((c_low, c_high), (k_low, k_high), level))
+        level = level if a.interval is None else a.interval.level
+        ends = [(x, x) for x in a] if a.interval is None else a.interval.ends
+        rows = np.array([(x, *pair) for x, pair in zip(a, ends, strict=True)])
+        whole[index] = np.moveaxis(rows, (0, 1), (-2, -1))
+    values, low, high = np.moveaxis(whole, (-1, -2), (0, 1))
+    return Accuracy.of([*values], level, [*zip(low, high, strict=True)])
 
 
 def by_route(route: np.ndarray, routes: Sequence[Callable[[Worlds], Accuracy]], worlds: Worlds) -> Accuracy:
@@ -75,6 +80,16 @@ def world_by_world(accuracy: Callable[[Worlds], Accuracy], worlds: Worlds) -> Ac
 def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
     """Estimates over a grid of worlds, with an interval, from independent replicates of each."""
     return world_by_world(lambda world: estimate(np.asarray(replicates(world))), worlds)
+
+
+def latent_critic(u: Float[np.ndarray, "*R K l"], constant: Float[np.ndarray, "*R K"] | float = 0.0) -> LinearCritic:
+    """The critics that score class y by u_y'z plus a constant."""
+    K = u.shape[-2]
+    constant = np.broadcast_to(constant, u.shape[:-1])
+    if K == 2:
+        u, constant = u[..., :1, :] - u[..., 1:, :], constant[..., :1] - constant[..., 1:]
+    u = u.reshape(-1, *u.shape[-2:])
+    return LinearCritic(u, np.zeros((len(u), u.shape[1], u.shape[1])), constant.reshape(len(u), -1))
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,34 @@ class Learner:
         ValueError, ArithmeticError
             Where a world has no answer (`refuses` gives the sentence).
         """
+        if worlds.table is not None:
+            return world_by_world(lambda world: self.on_table(world.world()), worlds)
         return linear_accuracy(self.direction(worlds), worlds)
+
+    def on_table(self, world: World) -> Accuracy:
+        """Group accuracies at n = infinity in a world with a table; exact for linear rules of two classes.
+
+        Raises
+        ------
+        ValueError
+            For a learner without a law in such worlds.
+        """
+        critic = self.critic(world)
+        if world.classes == 2:
+            return Accuracy.of([*group_accuracy(critic, world.mixture(), world.nu_image)[0]])
+        copies = REPLICATES // len(critic.inside)  # each has points of its own
+        critic = LinearCritic(*(np.repeat(part, copies, axis=0) for part in critic))
+        return estimate(group_accuracy(critic, world.mixture(), world.nu_image))
+
+    def critic(self, world: World) -> LinearCritic:
+        """A linear rule in a world with a table, on latents; estimates as replicates.
+
+        Raises
+        ------
+        ValueError
+            For a learner without one.
+        """
+        raise ValueError(f"learner {self.name!r} has no law in worlds with a table; {', '.join(WITH_TABLES)} have one")
 
     def direction(self, worlds: World | Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight of a linear rule on each block, up to a positive factor.
@@ -172,6 +214,10 @@ class Learner:
             Latent images D_I' x_I.
         """
         worlds = Worlds.of(world)
+        if worlds.table is not None:
+            critic = self.critic(worlds.world())
+            gap = images @ critic.inside.mean(axis=0).T + np.mean(critic.intercept, axis=0)
+            return np.concatenate([gap, -gap], axis=1) if worlds.classes == 2 else gap
         u = self.direction(worlds)
         x = images.reshape(len(images), len(u), -1)
         pull = np.einsum("b,nbk->nk", u, x)

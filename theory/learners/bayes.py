@@ -11,7 +11,7 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar, NamedTuple
@@ -22,6 +22,7 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import gaussian_points, standardise
+from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World, Worlds
 from theory.density import (
     attribute_log_density,
@@ -29,10 +30,14 @@ from theory.density import (
     class_log_density,
     class_patterns,
     log_sum_of_others,
+    table_evidence,
+    table_log_density,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.population import image_variance
-from theory.quadrature import RANGE, REPLICATES, gaussian_average
+from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
+
+TERMS = 2**21  # log densities of all replicates in a world with a table
 
 
 def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
@@ -159,14 +164,20 @@ def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
         g = evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
         accuracy = np.zeros(len(signs))
         for shown, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
-            if np.isinf(a):
-                right = (1 + np.sign(shown * odds + g)) / 2
-            else:
-                right = ndtr(standardise(2 * a**2 * shown + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
-            accuracy = accuracy + (weight * right.mean(axis=-1) if weight else 0.0)
+            accuracy = accuracy + (weight * _object_agrees(a, shown, g, odds).mean(axis=-1) if weight else 0.0)
         return [accuracy[signs[:, 0] == 1].mean(), accuracy[signs[:, 0] == -1].mean()]
 
     return np.array([replicate(r) for r in range(REPLICATES)])
+
+
+def _object_agrees(a: float, shown: int, g: Float[np.ndarray, "*s"], odds: float) -> Float[np.ndarray, "*s"]:
+    """Probability that object and g, log odds of the label from the rest, decide for the label, of two classes.
+
+    The object's coordinate has mean a (shown = 1) or -a, in standard deviations.
+    """
+    if np.isinf(a):
+        return (1 + np.sign(shown * odds + g)) / 2
+    return ndtr(standardise(2 * a**2 * shown + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
 
 
 class Part(NamedTuple):
@@ -235,19 +246,22 @@ def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: flo
         if correlation != 1 / K:  # else the background says nothing, to the last bit
             T = T + np.logaddexp(same + part.own, other + part.others)
         lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
-        if part.objects is None:
-            best, ties = lead.max(axis=-1), 1 + (lead == 0).sum(axis=-1)
-            chance = np.where(best > 0, 0.0, 1.0 / ties)
-        else:
-            low, high = _winning_range(part.objects, lead, p_inv, K)
-            chance = np.maximum(ndtr(part.shown - low / a) - ndtr(part.shown - high / a), 0.0)
+        chance = _chance_of_class_0(part.objects, part.shown, lead, a, p_inv)
         total[part.replicate, int(part.counter)] += part.weight * chance.mean()
     return total / [1 / K, 1 - 1 / K]
 
 
+def _chance_of_class_0(objects, shown: float, lead: Float[np.ndarray, "*s Kminus1"], a: float, p_inv: float):
+    """Probability (*s) over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
+    if objects is None:
+        return np.where(lead.max(axis=-1) > 0, 0.0, 1.0 / (1 + (lead == 0).sum(axis=-1)))
+    low, high = _winning_range(objects, lead, p_inv, lead.shape[-1] + 1)
+    return np.maximum(ndtr(shown - low / a) - ndtr(shown - high / a), 0.0)
+
+
 def _winning_range(
-    others: Float[np.ndarray, "N Kminus1"], lead: Float[np.ndarray, "N Kminus1"], p: float, K: int
-) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
+    others: Float[np.ndarray, "*s Kminus1"], lead: Float[np.ndarray, "*s Kminus1"], p: float, K: int
+) -> tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
     """(low, high): class 0 is decided if its own log density f_0 lies between them.
 
     Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R
@@ -257,7 +271,7 @@ def _winning_range(
     lower bound on E_0 or never true, for p < 1/K an upper bound or always true.
     """
     if p == 1:
-        return (others + lead).max(axis=-1), np.full(len(others), np.inf)
+        return (others + lead).max(axis=-1), np.full(lead.shape[:-1], np.inf)
     with np.errstate(divide="ignore"):
         r = (1 - p) / (K - 1)
         L = np.log(p) - np.log(r)
@@ -279,6 +293,64 @@ def _log_gap(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0) + np.log(-np.expm1(-np.abs(x)))
 
 
+class TablePoints(NamedTuple):
+    """Sobol points of a world with a table, in R replicates."""
+
+    own: Float[np.ndarray, "R A N A"]  # the background's log densities f(a), by the background that images show
+    objects: Float[np.ndarray, "R 1 N others"]  # coordinates of all objects but the label's; none for two classes
+
+
+def table_points(world: World, seed: int = 0) -> TablePoints:
+    """Points that serve any table of as many rows and columns."""
+    K, A, worlds = world.classes, world.background_count, Worlds.of(world)
+    S = image_variance(worlds)
+    if S[1] == 0 or (K > 2 and S[0] == 0):
+        raise ValueError("the Bayes rule of a table is estimated from densities, which need sigma^2 + nu > 0")
+    patterns, others = class_means(A), K - 1 if K > 2 else 0
+    power = int(np.clip(np.log2(TERMS / (REPLICATES * A * A * K)), 6, 11))
+    nets = [gaussian_points(others + len(patterns[0]), power, seed * REPLICATES + r) for r in range(REPLICATES)]
+    objects, noise = np.split(np.array(nets), [others], axis=-1)
+    images = world.mu_spu * patterns[:, None] + np.sqrt(S[1]) * noise[:, None]
+    return TablePoints(block_log_density(images, None, worlds, 1), objects[:, None])
+
+
+def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: TablePoints) -> Float[np.ndarray, "R K A"]:
+    """Accuracy of each cell for the Bayes rule of a table, which need not be the world's own."""
+    K, p_inv, S = world.classes, world.p_inv, image_variance(Worlds.of(world))
+    a = float(abs(standardise(world.mu_inv, np.sqrt(S[0]))))
+    rest = table_evidence(points.own, table)  # log p(background's coordinates, y), (R, A, N, K)
+    result = np.zeros((REPLICATES, K, world.background_count))
+    for y, o in product(range(K), repeat=2):
+        weight = p_inv if o == y else (1 - p_inv) / (K - 1)
+        if not weight:
+            continue
+        lead = np.delete(rest, y, axis=-1) - rest[..., [y]]
+        if K == 2:
+            shown = 1 if (o == y) == (p_inv >= 0.5) else -1
+            chance = _object_agrees(a, shown, -lead[..., 0], _log_odds(max(p_inv, 1 - p_inv)))
+        else:
+            objects = a * points.objects
+            if o != y:
+                objects[..., o - (o > y)] += a**2
+            blind = a == 0 or p_inv == 1 / K
+            chance = _chance_of_class_0(None if blind else objects, a * (o == y), lead, a, p_inv)
+        result[:, y] += weight * chance.mean(axis=-1)
+    return result
+
+
+class TableRules:
+    """Bayes rules of the tables that differ from a world's in the weights of its groups alone."""
+
+    def __init__(self, world: World):
+        self.world, self.points, self.groups = world, table_points(world), cell_groups(world.table, world.common)
+
+    def accuracies(self, weights: Mapping[int, float]) -> Float[np.ndarray, " groups"]:
+        """Group accuracies where groups have weights, shared by their cells as the test law does."""
+        table = np.select([self.groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(self.groups)
+        cells = table_replicates(self.world, table, self.points).mean(axis=0)
+        return self.world.mixture(objects=False).group_average(cells.ravel())
+
+
 @dataclass(frozen=True)
 class Bayes(Learner):
     """The Bayes rule of the training law on images."""
@@ -289,9 +361,18 @@ class Bayes(Learner):
     @each_class_count
     def accuracy(self, worlds: Worlds) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
+        if worlds.table is not None:
+            return super().accuracy(worlds)
         return bayes_accuracy(worlds)
 
+    def on_table(self, world: World) -> Accuracy:
+        """Sampled, with an interval."""
+        cells = table_replicates(world, np.array(world.table), table_points(world))
+        return estimate(world.mixture(objects=False).group_average(cells.reshape(len(cells), -1)))
+
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I | y) under the training law, in nats."""
+        """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""
         worlds = Worlds.of(world)
+        if worlds.table is not None:
+            return table_log_density(images, None, worlds.world())
         return class_log_density(images.reshape(len(images), worlds.mean.shape[-1], -1), None, worlds)

@@ -17,10 +17,11 @@ from simulator.accuracy import Accuracy, Interval
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import Worlds, latent_prompts
+from theory.accuracy import won
 from theory.density import (
     attribute_log_density,
     block_log_density,
-    captions_as_images,
+    caption_block_log_density,
     class_log_density,
     class_patterns,
     log_density,
@@ -82,15 +83,10 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> Float[np.ndarray, "2
     codes, weights = codes[weights > 0], weights[weights > 0]
     images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
     halves = _score_halves(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
-    right = np.array([_right(score) for score in (*halves, halves.mean(axis=0))])
+    right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))])
     group = np.stack([codes[:, 1] == 0, codes[:, 1] != 0])
     accuracy = right @ (group * weights).T / [1 / K, 1 - 1 / K]
     return np.stack([accuracy[:2].mean(axis=0), accuracy[2]])
-
-
-def _right(score: Float[np.ndarray, "P N K"]) -> Float[np.ndarray, " P"]:
-    best = score == score.max(axis=-1, keepdims=True)
-    return (best[..., 0] / best.sum(axis=-1)).mean(axis=-1)
 
 
 def _posterior_score(world: Worlds, seed: int):
@@ -111,7 +107,7 @@ def _posterior_score(world: Worlds, seed: int):
             shown = _log_agreement(world.agreement[b], K)[y] + block_log_density(image[:, b], None, world, b)[:, None]
             own = means[_drawn(shown, chance[:, 1 + b]), b]
             text[:, :, b] = np.where(mentioned[:, b], own + shrinkage[b] * (image[:, None, b] - own), 0.0) + noise[:, b]
-        given = np.sum([attribute_log_density(*each) for each in _caption_log_densities(world, text)], axis=0)
+        given = _given_label(world, text)
         posterior = np.exp(given - np.logaddexp.reduce(given, axis=-1, keepdims=True))
         return np.stack([half.mean(axis=1) for half in np.split(posterior, 2, axis=1)])
 
@@ -131,8 +127,7 @@ def _density_score(world: Worlds, seed: int):
     first = np.where(mentioned, np.stack([means[a, b] for b, a in enumerate(own)], axis=1), 0.0)
     first = first + normals * np.where(mentioned, deviation, np.sqrt(world.nu_text))
     texts = np.stack([first, -first] if K == 2 else [np.roll(first, y, axis=-1) for y in range(K)])
-    given = np.sum([attribute_log_density(*each) for each in _caption_log_densities(world, first)], axis=0)
-    alone = np.logaddexp.reduce(given, axis=-1) - np.log(K)  # log p(t), alike for all classes
+    alone = np.logaddexp.reduce(_given_label(world, first), axis=-1) - np.log(K)  # log p(t), alike for all classes
 
     def score(image: Float[np.ndarray, "N B width"]) -> Float[np.ndarray, "2 N K"]:
         density = log_density(image[:, None, None], texts, world)
@@ -144,19 +139,10 @@ def _density_score(world: Worlds, seed: int):
     return score
 
 
-def _caption_log_densities(world: Worlds, text: Float[np.ndarray, "... B width"]):
-    """(log p(t_b | a), agreement) of every block; a mentioned block is like an image with the captions' noise."""
-    mentioned = captions_as_images(world)
-    for b in range(text.shape[-2]):
-        pi, nu, t = world.mention[b], world.nu_text, text[..., b, :]
-        said = block_log_density(t, None, mentioned, b)
-        if pi < 1:
-            square = (t**2).sum(axis=-1, keepdims=True)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                hidden = np.log1p(-pi) - (square / nu + t.shape[-1] * np.log(2 * np.pi * nu)) / 2
-                said = np.log(pi) + said
-                said = np.logaddexp(said, hidden) if nu > 0 else np.where(square == 0, np.log1p(-pi), said)
-        yield said, world.agreement[b]
+def _given_label(world: Worlds, text: Float[np.ndarray, "... B width"]) -> Float[np.ndarray, "... K"]:
+    """log p(t | y) of captions."""
+    blocks = [caption_block_log_density(text[..., b, :], world, b) for b in range(text.shape[-2])]
+    return sum(attribute_log_density(f, world.agreement[b]) for b, f in enumerate(blocks))
 
 
 def _log_agreement(p: float, K: int) -> Float[np.ndarray, "K K"]:

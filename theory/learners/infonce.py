@@ -22,13 +22,14 @@ from itertools import product
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.prompts import Prompt, prompt_row
+from simulator.prompts import PROMPTS, Prompt, prompt_row
 from simulator.world import World, Worlds, latent_prompts
+from theory.accuracy import won
 from theory.density import (
     Parts,
     attribute_log_density,
@@ -36,6 +37,8 @@ from theory.density import (
     class_patterns,
     combine,
     prompt_log_density,
+    table_caption_log_density,
+    table_log_density,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
@@ -43,11 +46,12 @@ from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.pmi import PromptPreference, prompt_mixture
-from theory.quadrature import RANGE, REPLICATES
+from theory.quadrature import RANGE, REPLICATES, estimate
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
+TERMS = 2**21  # densities of a replicate in a world with a table
 SLACK = 1e-9  # of logarithms that may be equal
 
 
@@ -86,11 +90,49 @@ def _refuse(worlds: Worlds, prompt: Prompt) -> None:
         raise ValueError(
             f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-    if not prompt_row(prompt).pool and np.any(silent & (worlds.mention == 0) & (worlds.prompt(prompt) != 0)):
+    if not prompt_row(prompt).pool and np.any(silent & (worlds.mention == 0) & _mentions(worlds, prompt)):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
             "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"
         )
+
+
+def _mentions(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
+    """Whether a prompt mentions a block; with a table, of one world."""
+    if worlds.table is None:
+        return worlds.prompt(prompt) != 0
+    world = worlds.world()
+    objects, backgrounds = np.split(world.prompts(prompt), [world.background_latents.start], axis=1)
+    return np.array([objects.any(), backgrounds.any()])
+
+
+def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.ndarray, "R groups"]:
+    """Group accuracies of argmax_y PMI(x_I, p_y) in a world with a table, on Sobol points.
+
+    Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
+    """
+    _refuse(Worlds.of(world), prompt)
+    if prompt_row(prompt).pool:
+        raise ValueError(
+            f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
+            f"{', '.join(name for name in PROMPTS if not prompt_row(name).pool)}"
+        )
+    mixture, deviation = world.mixture(), np.sqrt(world.mixture().variances + world.nu_image)
+    G, K, A = len(mixture.labels), world.classes, world.background_count
+    power = int(np.clip(np.log2(TERMS / (G * K * K * A)), 5, 13))
+    result = np.empty((REPLICATES, G))
+    for r in range(REPLICATES):
+        noise = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
+        for g, (mean, label) in enumerate(zip(mixture.means, mixture.labels, strict=True)):
+            result[r, g] = won(table_scores(world, prompt, mean + noise), label).mean()
+    return mixture.group_average(result)
+
+
+def table_scores(world: World, prompt: Prompt, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+    """PMI(x_I, p_y) less log p(x_I), in a world with a table."""
+    texts = world.prompts(prompt)
+    joint = table_log_density(images[:, None], np.broadcast_to(texts, (len(images), *texts.shape)), world)
+    return np.logaddexp.reduce(joint, axis=-1) - table_caption_log_density(texts, world)
 
 
 def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
@@ -150,9 +192,7 @@ def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
 
 def _counted(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
     """Whether class 0 is decided."""
-    score = prompt_log_density(image, texts, worlds)  # (N, K)
-    best = score == score.max(axis=-1, keepdims=True)
-    return best[:, 0] / best.sum(axis=-1)
+    return won(prompt_log_density(image, texts, worlds))
 
 
 def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
@@ -224,11 +264,19 @@ class InfoNCE(Learner):
     @each_class_count
     def accuracy(self, worlds: Worlds) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
+        if worlds.table is not None:
+            return super().accuracy(worlds)
         return infonce_accuracy(worlds, self.prompt)
+
+    def on_table(self, world: World) -> Accuracy:
+        """Sampled, with an interval."""
+        return estimate(table_replicates(world, self.prompt))
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """log p(x_I, p_y) in nats, the PMI up to a term without influence; for all captions, their pooled scores."""
         worlds = Worlds.of(world)
+        if worlds.table is not None:
+            return table_scores(worlds.world(), self.prompt, images)
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
         if prompt_row(self.prompt).pool:
             return all_captions_scores(worlds, self.prompt, x)

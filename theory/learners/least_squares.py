@@ -19,9 +19,10 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.world import Worlds
-from theory.learners.base import Learner, each_class_count
-from theory.population import image_variance, kappa, pattern_correlation
+from simulator.gaussian.critic import LinearCritic
+from simulator.world import World, Worlds
+from theory.learners.base import Learner, each_class_count, latent_critic
+from theory.population import image_variance, kappa, pattern_correlation, table_moments
 
 
 def within_class(mean, correlation, S, K):
@@ -57,6 +58,13 @@ class LeastSquares(Learner):
     def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight on each block, exact to rounding."""
         return least_squares_direction(worlds)
+
+    def critic(self, world: World) -> LinearCritic:
+        """Regression of one-hot labels on images and a constant, in a world with a table."""
+        prior, given, mean, covariance = table_moments(world)
+        S = covariance + world.nu_image * np.eye(len(mean))
+        u = np.linalg.lstsq(S, (prior[:, None] * (given - mean)).T, rcond=None)[0].T
+        return latent_critic(u, prior - u @ mean)
 
     def weights(self, x):
         """r/d of both blocks, times both d; see `Learner.weights`."""

@@ -10,14 +10,17 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from simulator.gaussian.critic import LinearCritic
 from simulator.prompts import Prompt
-from simulator.world import Worlds
-from theory.learners.base import Learner, each_class_count
+from simulator.world import World, Worlds
+from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import (
     kappa,
+    kept_values,
     linear_weights,
     pattern_correlation,
     projected_weights,
+    table_moments,
     truncated_weights,
     two_block_weights,
 )
@@ -69,6 +72,19 @@ class LinearCLIP(Learner):
         if self.embed_dim is None:
             return linear_weights(worlds, self.prompt)
         return truncated_weights(worlds, self.prompt, self.embed_dim)
+
+    def critic(self, world: World) -> LinearCritic:
+        """u_y = C diag(pi) q_y; in a world with a table C = Cov(z_I) has no symmetry. See `direction`."""
+        pi = np.repeat(Worlds.of(world).mention, np.diff([0, world.background_latents.start, world.latents]))
+        A, q = table_moments(world).covariance * pi, world.prompts(self.prompt)
+        left, values, right = np.linalg.svd(A)
+        if self.projected:
+            text = np.sqrt(values)[:, None] * right  # W_T
+            shown = text[:, world.background_latents]
+            q[:, world.background_latents] -= (np.linalg.pinv(shown) @ text @ q.T).T
+        if self.embed_dim is not None:
+            A = left * (values * kept_values(values, values[:0], 2, self.embed_dim)) @ right
+        return latent_critic(q @ A.T)
 
     def weights(self, x):
         """u = C diag(pi) q, written out; see `Learner.weights`."""

@@ -15,11 +15,12 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
-from simulator.gaussian.critic import gaussian_points, standardise
-from simulator.world import Worlds
+from simulator.gaussian.critic import LinearCritic, gaussian_points, standardise
+from simulator.mixture import Mixture
+from simulator.world import World, Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, latent_critic, over_worlds
 from theory.learners.least_squares import LeastSquares
 from theory.population import image_variance
 from theory.quadrature import REPLICATES, logistic_moments
@@ -27,6 +28,7 @@ from theory.quadrature import REPLICATES, logistic_moments
 # The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
 # threshold, and the exponents of the loss, about mu^2/(2 S), still leave eleven digits in float64.
 LARGEST_SEPARATION = 1e5
+POINTS = 2**14  # over all groups of a table
 ROUNDING = 1e-13  # of a mean loss: a step that gains less must not be halved
 
 
@@ -194,11 +196,16 @@ def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, "
             H += weight * (np.einsum("nk,nbk,nck->bc", soft, x, x) - average.T @ average) / len(x)
         return loss, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
 
+    return _falling(u, derivatives, len(noise))
+
+
+def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
+    """Minimiser of a convex loss of sampled points by Newton's method with halved steps."""
     loss, gradient, H = derivatives(u)
     for _ in range(100):
         if loss < 1e-6:
             raise ValueError(
-                f"the classes overlap so little (softmax loss {loss:.1e}) that {len(noise)} sampled points hardly "
+                f"the classes overlap so little (softmax loss {loss:.1e}) that {points} sampled points hardly "
                 "contain an error; the softmax minimiser is only computed for worlds with more noise"
             )
         step = -np.linalg.solve(H, gradient)
@@ -209,6 +216,64 @@ def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, "
         if np.abs(step).max() <= 1e-7 * np.abs(u).max():
             return u
     raise ArithmeticError("Newton's method did not settle on the softmax minimiser within 100 steps")
+
+
+def table_minimiser(world: World, moments: Callable) -> LinearCritic:
+    """Minimiser of a convex loss of margins in a world with a table and two classes, over u and a constant.
+
+    The constant is the weight of a feature that is always 1: in `_margin_derivatives` e is y times the group's mean,
+    and n the variance.
+    """
+    groups, S = _noisy_groups(world)
+    n, ones = np.append(S, 0.0)[None], np.ones((len(groups.labels), 1))
+    e, weights = (1 - 2 * groups.labels)[:, None] * np.hstack([groups.means, ones]), groups.weights[None]
+    unit = np.sqrt(n + weights @ e**2)
+    r = _newton(
+        np.zeros(n.shape),
+        unit,
+        lambda r, _: _margin_derivatives(r, n, e[None], weights, np.ones(n.shape, bool), moments),
+    )
+    return LinearCritic(r[:, None, :-1], np.zeros((1, 1, 1)), r[:, -1:])
+
+
+def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
+    """The groups of a world with a table, and the variance of an image's latents in each."""
+    groups = world.mixture().seen
+    S = groups.variances + world.nu_image
+    if np.any(groups.means**2 > LARGEST_SEPARATION * S) or np.any(S == 0):
+        raise ValueError(
+            "images have so little noise that floats cannot tell whether the population is separable; the largest "
+            f"valid distance of a mean from 0 is {np.sqrt(LARGEST_SEPARATION):.4g} standard deviations"
+        )
+    return groups, S
+
+
+def table_softmax_replicates(world: World, seed: int = 0) -> LinearCritic:
+    """Minimisers of the softmax loss in a world with a table and K >= 3 classes, with constants, one per Sobol net."""
+    groups, S = _noisy_groups(world)
+    K, G, l = world.classes, len(groups.labels), len(S)
+    power = int(np.clip(np.log2(POINTS / G), 6, 11))
+    truth = np.repeat(np.eye(K)[groups.labels], 2**power, axis=0)[:, 1:]
+    weights = np.repeat(groups.weights, 2**power)[:, None] / 2**power
+    rows = []
+    for r in range(REPLICATES):
+        noise = gaussian_points(l, power, seed * REPLICATES + r) * np.sqrt(S)
+        x = np.concatenate([groups.means[:, None] + noise, np.ones((G, 2**power, 1))], axis=-1).reshape(-1, l + 1)
+
+        def derivatives(u, x=x):  # the score of class 0 is 0
+            score = x @ u.reshape(K - 1, -1).T
+            total = np.logaddexp(0.0, np.logaddexp.reduce(score, axis=1))
+            soft = np.exp(score - total[:, None])
+            loss = (weights[:, 0] * (total - (score * truth).sum(axis=1))).sum()
+            gradient = (weights * (soft - truth)).T @ x
+            H = np.empty((K - 1, l + 1, K - 1, l + 1))
+            for j, k in product(range(K - 1), repeat=2):
+                H[j, :, k] = (x.T * (weights[:, 0] * soft[:, j] * ((j == k) - soft[:, k]))) @ x
+            return loss, gradient.ravel(), H.reshape(gradient.size, -1)
+
+        rows.append(_falling(np.zeros((K - 1) * (l + 1)), derivatives, len(x)).reshape(K - 1, -1))
+    u = np.concatenate([np.zeros((REPLICATES, 1, l + 1)), rows], axis=1)
+    return latent_critic(u[..., :-1], u[..., -1])
 
 
 class OfMargins(Learner):
@@ -238,6 +303,14 @@ class Logistic(OfMargins):
     @each_class_count
     def accuracy(self, worlds: Worlds) -> Accuracy:
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
+        if worlds.table is not None:
+            return super().accuracy(worlds)
         if worlds.classes == 2:
             return linear_accuracy(logistic_direction(worlds), worlds)
         return over_worlds(lambda w: np.stack(list(linear_accuracy(logistic_replicates(w), w)), axis=-1), worlds)
+
+    def critic(self, world: World) -> LinearCritic:
+        """With a constant, in a world with a table; for K >= 3 the minimisers on several nets of sampled points."""
+        if world.classes == 2:
+            return table_minimiser(world, logistic_moments)
+        return table_softmax_replicates(world)

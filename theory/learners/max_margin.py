@@ -21,10 +21,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import erfcx, ndtr
 
-from simulator.gaussian.critic import standardise
-from simulator.world import Worlds
+from simulator.gaussian.critic import LinearCritic, standardise
+from simulator.world import World, Worlds
 from theory.learners.base import each_class_count
-from theory.learners.logistic import OfMargins, margin_minimiser
+from theory.learners.logistic import OfMargins, margin_minimiser, table_minimiser
 from theory.quadrature import LogisticMoments
 
 
@@ -57,8 +57,15 @@ class MaxMargin(OfMargins):
     @each_class_count
     def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the population's squared hinge; ValueError for more than two classes."""
-        if worlds.classes != 2:
-            raise ValueError(
-                f"the maximum margin of classes = {worlds.classes} has no known limit; two classes have one"
-            )
+        _check_two(worlds.class_count)
         return margin_minimiser(worlds, hinge_moments, _first_guess)
+
+    def critic(self, world: World) -> LinearCritic:
+        """With a constant, in a world with a table."""
+        _check_two(world.classes)
+        return table_minimiser(world, hinge_moments)
+
+
+def _check_two(classes: int) -> None:
+    if classes != 2:
+        raise ValueError(f"the maximum margin of classes = {classes} has no known limit; two classes have one")

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator import tables
 from simulator.world import World
 from theory.claims.claim import SECOND, Axis, Claim
 from theory.claims.trained import TrainedClaim
@@ -72,6 +73,8 @@ def claim_digest(claim: Claim) -> Digest:
             if callable(v) or k not in DEFAULTS or v != World.model_fields[k].default
         },
     }
+    if claim.table:
+        parts["table"] = tables.named(claim.table)
     if claim.relation == "iff":
         parts["threshold"] = claim.threshold
     return digest_of(parts, world)

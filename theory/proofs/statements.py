@@ -131,6 +131,8 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
     if claim.quantifier != "always":
         raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
+    if claim.table:
+        raise NotExpressible("its world has a table, which no recorded formula describes")
     if unknown := claim.domain.keys() - DEFAULTS.keys():
         raise NotExpressible(f"the recorded formulas have no field {min(unknown)!r}")
     if claim.domain.get("p_inv", 1.0) != 1.0:

@@ -51,8 +51,7 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
                 block.refuse(at, str(error))
             continue
         world = first.world
-        unseen = world.table is not None and not np.all(world.table)
-        shape = (world.classes, world.background_count, unseen, *views_of(world).inputs(world).values())
+        shape = (world.classes, world.table, *views_of(world).inputs(world).values())
         cell = _Cell(first.world, {at: (setting.prompt, setting.projected) for at, setting in settings.items()})
         groups[first.recipe, study.seed_at(place), shape].append(cell)
     for (recipe, seed, _), cells in groups.items():

@@ -144,7 +144,8 @@ def readable(value: float | np.integer) -> str:
 def style_axis(side: Axis, axis: PlotAxis, width: int | None = None, most: int = MOST_TICKS) -> None:
     """Give a matplotlib axis the ticks (at most `most`) and the label of a study's axis."""
     if axis.words:
-        side.set_ticks(axis.places, labels=map(literal, axis.values))
+        lines = [literal(word).replace("(", "\n(", 1) for word in axis.values]  # the arguments of a named table
+        side.set_ticks(axis.places, labels=lines)
     else:
         ticks = ticks_of(axis, most)
         side.set_ticks(axis.scale.place(ticks), labels=map(axis.tick, ticks))

@@ -1,7 +1,6 @@
 """The frame of a picture: panels with shared axes, title, legend and caption, readable on a phone.
 
-A phone shows a figure about PHONE pixels wide. On a figure of `width` inches letters of s points are then
-s PHONE/(72 width) pixels high: 8 points are 11 pixels on one or two panels, and 7 pixels on three.
+A phone shows a figure of WIDTH inches on its PHONE pixels, so that letters of 8 points are 11 pixels high.
 """
 
 import re
@@ -18,9 +17,10 @@ from simulator.quantities import MEASURED
 
 PHONE = 360  # pixels
 SMALLEST = 8.0  # points
-WIDTHS = {1: 3.75, 2: 3.75, 3: 5.6}  # inches of a figure, by panels per row; 3.75 inches are PHONE CSS pixels
-HEIGHTS = {1: 2.8, 2: 1.9, 3: 1.4}  # inches of a panel, by panels per row
-BESIDE, LINE = 2.0, 0.15  # inches: at most for title, labels and colour bar; a line of the caption
+WIDTH = 3.75  # inches of a figure; as many CSS pixels as PHONE
+HEIGHTS = {1: 2.8, 2: 1.9}  # inches of a panel, by panels per row
+HEAD, LINE = 0.19, 0.14  # inches: a line of a title or label, and one of the caption
+SPACE, BAR_HEIGHT = 0.6, 0.9  # inches: ticks and gaps, and a colour bar with its words
 TICKS_ACROSS = 4
 WORDS_ACROSS, WORDS_UPWARD = 45, 40  # letters per line of an axis label
 LETTER = 0.6  # mean width of a letter, in font sizes
@@ -33,7 +33,7 @@ def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTHS[columns], rows * HEIGHTS[columns]))  # `finished` adds the rest of the height
+    figure = Figure(figsize=(WIDTH, rows * HEIGHTS[columns]))  # `finished` sets the height
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for spare in grid.flat[count:]:
         spare.remove()
@@ -50,7 +50,7 @@ def framed(picture: Picture) -> Figure:
             ):
                 if axis is not None:
                     style_axis(side, axis, width if count == 1 else None, most)
-        ax.tick_params(labelsize=9 if columns < 3 else SMALLEST, labelbottom=bottom, labelleft=left)
+        ax.tick_params(labelsize=9, labelbottom=bottom, labelleft=left)
         ax.xaxis.label.set(visible=bottom, fontsize=9)
         ax.yaxis.label.set(visible=left, fontsize=9)
     return figure
@@ -62,18 +62,17 @@ def letters(figure: Figure, size: float) -> int:
 
 
 def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]) -> Figure:
-    """The figure with legend and caption below its panels, at a height that keeps the panels at HEIGHTS."""
+    """The figure with legend and caption below its panels, at a height that leaves the panels about HEIGHTS."""
     width = letters(figure, SMALLEST)
     labels = [fold(label, width - 8) for _, label in entries]
-    longest = max(
-        (len(FORMULA.sub("x" * FORMULA_WIDTH, line)) for label in labels for line in label.split("\n")), default=0
-    )
     text = "\n".join(fold(sentence, width) for sentence in caption(picture))
+    lines = [len(FORMULA.sub("x" * FORMULA_WIDTH, line)) for label in labels for line in label.split("\n")]
+    columns = max(1, min(len(labels), width // (max(lines, default=width) + 8)))
     legend = figure.legend(
         [handle for handle, _ in entries],
         labels,
         loc="outside lower left",
-        ncols=int(np.clip(width // (longest + 8), 1, max(len(labels), 1))),
+        ncols=columns,
         fontsize=SMALLEST,
         title=text,
         title_fontsize=SMALLEST,
@@ -81,12 +80,12 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
         borderpad=0.2,
     )
     legend.get_title().set_multialignment("left")
+    heads = [figure.get_suptitle(), figure.axes[0].get_title("left"), figure.axes[0].get_xlabel()]
     rows = -(-len(picture.panels) // picture.columns)
-    lines = sum(part.count("\n") + 1 for part in [text, *labels])
-    figure.set_figheight(figure.get_figheight() + BESIDE + lines * LINE)  # enough, or the layout gives panels no height
-    figure.draw_without_rendering()
-    panel = figure.axes[0].get_window_extent().height / figure.dpi
-    figure.set_figheight(figure.get_figheight() + rows * (HEIGHTS[picture.columns] - panel))
+    above, each, below = (HEAD * (part.count("\n") + 1) if part else 0.0 for part in heads)
+    small = LINE * (text.count("\n") + 1 + len(lines) / columns)
+    around = SPACE + above + rows * each + below + small + (BAR_HEIGHT if picture.kind == "map" else 0.0)
+    figure.set_figheight(rows * HEIGHTS[picture.columns] + around)
     return figure
 
 

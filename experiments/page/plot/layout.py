@@ -49,7 +49,6 @@ class Picture(NamedTuple):
     x: PlotAxis | None  # of a plane: the axis with one mark per value
     y: PlotAxis | None  # of a map
     panels: tuple[Panel, ...]
-    columns: int  # panels per row
     fixed: tuple[str, ...]  # "symbol = value" of the axes that do not vary
     world: tuple[str, ...] | None  # "symbol = value" of STATED fields and of those away from their defaults, or None
     undefined: tuple[tuple[str | None, str], ...]  # (route, reason); no route if the study has only one
@@ -59,6 +58,11 @@ class Picture(NamedTuple):
     def difference(self) -> bool:
         """Whether two learners are compared."""
         return MINUS in self.what
+
+    @property
+    def columns(self) -> int:
+        """Panels per row."""
+        return min(len(self.panels), 2)
 
     @property
     def axes(self) -> list[PlotAxis]:
@@ -137,7 +141,8 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         own = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
         words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
         title = (*words, *(axis.at(held[axis.name]) for axis in facets))
-        boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
+        exact = MINUS in what and len(along) == 2
+        boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if exact else None
         panels.append(Panel(title, held, own, boundary))
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(
@@ -146,7 +151,6 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         x=x,
         y=y,
         panels=tuple(panels),
-        columns=3 if len(groups) == 3 and facets else min(len(panels), 2),
         fixed=tuple(axes[name].at(value) for name, value in fixed.items()),
         world=_world_words(dataset, axes),
         undefined=_reasons(dataset, [s for p in panels for s in p.series]),
@@ -174,7 +178,7 @@ def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None) ->
     if len(pairs) > MOST_PANELS:
         raise RequestError(f"{len(pairs)} learners need as many panels, more than {MOST_PANELS}; keep one learner")
     panels = tuple(Panel((pair[0].who.label,) if len(pairs) > 1 else (), held[0], pair) for pair in pairs)
-    return counter._replace(what=GROUPS, kind="plane", panels=panels, columns=min(len(panels), 2))
+    return counter._replace(what=GROUPS, kind="plane", panels=panels)
 
 
 def _along(varying: dict[str, PlotAxis]) -> list[str]:
@@ -221,8 +225,10 @@ def _world_words(dataset: xr.Dataset, axes: Mapping[str, PlotAxis]) -> tuple[str
     world = study.world
     hints = get_type_hints(World, include_extras=True)
     stated = STATED if world.views is None else ()
-    values = {n: getattr(world, n) for n in SCALARS if n not in axes}
+    tabled = ("p_spu", "classes") if world.table is not None or "table" in axes else ()  # the table says them
+    values = {n: getattr(world, n) for n in SCALARS if n not in (*axes, *tabled)}
     shown = {n: value for n, value in values.items() if n in stated or value != World.model_fields[n].default}
     words = [f"${quantity_of(hints[n]).symbol}$ = {readable(value)}" for n, value in shown.items()]
     further = [f"{len(world.attribute)} further attributes"] if world.attribute else []
+    further += [] if world.table is None else [f"a {world.classes} x {world.background_count} table"]
     return (*words, *further, *([] if world.views is None else [world.views.words]))

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection, QuadMesh
-from matplotlib.colors import Normalize
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -41,7 +41,7 @@ def draw_maps(picture: Picture) -> Figure:
         for kind, mask in _masks(picture, panel).items():
             if mask.any():
                 seen.add(kind)
-                ax.add_collection(_hatched(mask, picture, kind), autolim=False)
+                _hatch(ax, picture, mask, kind)
         if picture.difference:
             for x, y in (line.T for line in panel.boundary):
                 ax.plot(picture.x.scale.place(x), picture.y.scale.place(y), zorder=4, **EQUAL)
@@ -68,14 +68,12 @@ def _numbers(picture: Picture, name: str) -> np.ndarray:
 
 
 def _norm(picture: Picture) -> Normalize:
-    """One colour scale for all panels, with round ends; symmetrical about 0 where the sign matters."""
+    """One colour scale for all panels, symmetrical about 0 where the sign matters."""
     low, high = np.quantile(_numbers(picture, "value"), [BEYOND, 1 - BEYOND])
-    signed = _signed(picture)
-    if signed:
-        high = max(abs(low), abs(high), 1e-4)
+    if _signed(picture):
+        high = max(abs(low), abs(high))
         low = -high
-    ends = MaxNLocator(20, steps=[1, 2, 5, 10], min_n_ticks=2).tick_values(low, max(high, low + 1e-4))[[0, -1]]
-    return Normalize(*(np.clip(ends, 0, 1) if in_percent(picture.what) and not signed else ends))
+    return Normalize(low, max(high, low + 1e-4))
 
 
 def _signed(picture: Picture) -> bool:
@@ -83,11 +81,8 @@ def _signed(picture: Picture) -> bool:
 
 
 def _bar(figure: Figure, mesh: QuadMesh, picture: Picture) -> None:
-    """The colour bar below the panels; an end is pointed if values lie beyond it."""
-    every = np.concatenate([s.numbers("value").ravel() for s in picture.series])
-    ends = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
-    extend = ends[bool((every < mesh.norm.vmin - 1e-12).any()), bool((every > mesh.norm.vmax + 1e-12).any())]
-    bar = figure.colorbar(mesh, ax=figure.axes, location="bottom", extend=extend, aspect=30, shrink=0.9)
+    """The colour bar below the panels. Its ends are pointed, since some values lie beyond them."""
+    bar = figure.colorbar(mesh, ax=figure.axes, location="bottom", extend="both", aspect=30, shrink=0.9)
     bar.ax.tick_params(labelsize=9)
     if picture.difference:
         first, second = both_labels(picture)
@@ -123,16 +118,13 @@ def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
     return {kind: mask.values for kind, mask in masks.items()}
 
 
-def _hatched(mask: np.ndarray, picture: Picture, kind: str) -> PolyCollection:
-    """One rectangle per run of cells along x."""
-    x, y = picture.x.edges, picture.y.edges
-    corners = []
-    for j in np.flatnonzero(mask.any(axis=0)):
-        turns = np.flatnonzero(np.diff(np.pad(mask[:, j].astype(int), 1)))
-        for a, b in turns.reshape(-1, 2):
-            corners.append([(x[a], y[j]), (x[b], y[j]), (x[b], y[j + 1]), (x[a], y[j + 1])])
+def _hatch(ax: Axes, picture: Picture, mask: np.ndarray, kind: str) -> None:
+    """Hatch the cells of a mask."""
     face, hatch, _ = HATCHES[kind]
-    return PolyCollection(corners, facecolor=face, hatch=hatch, edgecolor="0.45", linewidth=0)
+    cells = np.ma.masked_where(~mask, mask).T
+    ax.pcolor(
+        picture.x.edges, picture.y.edges, cells, cmap=ListedColormap([face]), hatch=hatch, edgecolor="0.45", linewidth=0
+    )
 
 
 def _contoured(picture: Picture) -> str:

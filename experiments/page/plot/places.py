@@ -14,14 +14,12 @@ PLACES = ("equivalent-correlation", "shortfall")
 PREFIXES = ("", "predicted_")  # of variables: the study's own numbers, and theory's beside measurements
 FLAT = "the accuracies do not determine it, since mu_spu = 0 or the ideal drop is constant around theirs"
 MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
-CELLS_PER_SECOND, CURVE_SECONDS, MOST_SECONDS = 1500, 2, 300  # of two classes; of a curve with more; of a plot
 
 
 def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
     """The Dataset with `what`, one of PLACES, in each cell, and the reasons why cells have none.
 
-    A cell with replicates has the place of their mean accuracies. Raises RequestError if the ideal curves are unknown,
-    or would take minutes.
+    A cell with replicates has the place of their mean accuracies. Raises RequestError if the ideal curves are unknown.
     """
     if study is None:
         raise RequestError(
@@ -50,7 +48,6 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     worlds = _worlds(dataset, study, like)
     few = np.broadcast_to(worlds.classes, like.size) <= MOST_CLASSES
     known = np.isfinite(draws).any(axis=0).all(axis=0)
-    _check_time(dataset, like, worlds[known & few], what)
 
     found = np.full((3, like.size), np.nan)  # value, low, high
     names = [f"{prefix}{group}_{end}" for group in GROUPS[:2] for end in ("low", "high")]
@@ -92,19 +89,3 @@ def _worlds(dataset: xr.Dataset, study: Study, like: xr.DataArray) -> Worlds:
     axes = [str(d) for d in like.dims if d in World.model_fields]
     varied = {name: dataset[name].broadcast_like(like).transpose(*like.dims).values.ravel() for name in axes}
     return Worlds.of(study.world).replace(**{"p_spu": np.full(like.size, study.world.p_spu), **varied})
-
-
-def _check_time(dataset: xr.Dataset, like: xr.DataArray, worlds: Worlds, what: str) -> None:
-    """Raise RequestError if the ideal curves of these cells take more than MOST_SECONDS."""
-    varied = [str(d) for d in like.dims if d in World.model_fields]
-    if np.all(np.asarray(worlds.classes) == 2):
-        seconds = worlds.size / CELLS_PER_SECOND
-    else:  # one curve serves all p_spu
-        seconds = CURVE_SECONDS * np.prod([like.sizes[name] for name in varied if name != "p_spu"])
-    if seconds > MOST_SECONDS:
-        longest = max(varied, key=lambda name: (name != "p_spu", like.sizes[name]))
-        middle = dataset[longest].values[like.sizes[longest] // 2]
-        raise RequestError(
-            f"--what = {what!r} would take about {seconds / 60:.0f} minutes for {worlds.size:,} cells; fix an axis, "
-            f"such as --at {longest}={middle:.12g}"
-        )

@@ -269,14 +269,12 @@ def test_the_page_escapes_and_needs_no_network():
     document = compare(PUBLISHED + EXTREMES + twice)
     html = page("comparison.html.jinja", document, axes=AXES, drawing="")
     reader = Reader(html)
-    assert [tag for tag, _ in reader.tags].count("script") == 1
+    assert "script" not in [tag for tag, _ in reader.tags]
     assert EVIL in reader.text
     assert not re.search(r"(?:src|href)=\"(?!data:)", html)
     assert "http" not in html.replace("http-equiv", "")
     rows = [tag for tag, attributes in reader.tags if tag == "tr"]
     assert len(rows) == 1 + len(document["rows"]) + 1 + len(document["pairs"])
-    sorting = [a["data-value"] for tag, a in reader.tags if a.get("data-value")]
-    assert float(sorting[0]) == 1
 
 
 def test_marks_on_the_screen_are_explained():

@@ -11,7 +11,7 @@ pytest.importorskip("pycocotools")
 from pycocotools import mask
 
 from simulator.pixels.coco import instances
-from simulator.pixels.scenery import PARTS, scenery
+from simulator.pixels.scenery import PARTS, assets, scenery
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -144,18 +144,18 @@ def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation, sentence
     _, found = instances(coco(spoiled), 2, ("car", "zebra"))
     with pytest.raises(ValueError, match=f"^no mask of 96 x 96 pixels: {sentence}"):
         found[0].cutout()
-    scenery.cache_clear()
+    assets.cache_clear()
     with pytest.raises(ValueError, match=r"1 of 10 pictures of .* cannot be used, the first 'object 9 of .*9\.png'"):
-        scenery(Pixels(**WORLD, root=coco(spoiled)), 2)
+        scenery(World(views=Pixels(**WORLD, root=coco(spoiled))))
 
 
 WORLD = {"objects": "coco", "attribute": "background-colour", "categories": ("car", "zebra"), "size": 32}
 
 
 def test_a_world_of_them_shows_no_photo_in_two_parts(coco):
-    scenery.cache_clear()
+    assets.cache_clear()
     world = World(p_spu=0.8, views=Pixels(**WORLD, root=coco()))
-    objects = scenery(world.views, 2).objects
+    objects = scenery(world).objects
     assert objects.names == ("car", "zebra")
     assert [objects.counts(part).tolist() for part in PARTS] == [[3, 3], [1, 1], [1, 1]]
     opaque = objects.pixels[:, 3] == 255

@@ -16,6 +16,7 @@ from simulator.world import World
 
 WORLD = World(classes=5, p_inv=0.75, p_spu=0.9, views=Pixels(tied=(0, 1)))
 TRIAL = trial(WORLD)
+TABLE = World(table=[[0.3, 0.1, 0.0, 0.1], [0.0, 0.2, 0.2, 0.1]], p_inv=0.75, views=Pixels())
 
 
 def test_weights_are_laws_with_the_stated_marginals():
@@ -52,14 +53,30 @@ def test_rev_shows_the_other_tied_classes_alike():
         assert three[0][label, shown].sum() == pytest.approx(share, abs=1e-12)
 
 
-def test_the_trained_group_is_the_law_of_training_pairs():
+@pytest.mark.parametrize("world", [WORLD, TABLE], ids=["tied", "table"])
+def test_the_trained_group_is_the_law_of_training_pairs(world):
     """Frequencies of (label, object, attribute) among drawn pairs equal the weights of the trial."""
-    found = weights(WORLD, TRIAL)["trained"]
-    cell = TRIAL.objects.numpy() * 5 + TRIAL.attributes.numpy()
-    law = np.stack([np.bincount(cell, row, minlength=25) for row in found]).ravel()
-    scenes = draw(WORLD, 70_000, seed=5).scenes
-    code = (scenes.labels * 25 + scenes.objects * 5 + scenes.attributes).numpy()
-    assert_mean(np.eye(125)[code], law, effect=0.03, share=SHARE)
+    K, A, tried = world.classes, world.background_count, trial(world)
+    found = weights(world, tried)["trained"]
+    cell = tried.objects.numpy() * A + tried.attributes.numpy()
+    law = np.stack([np.bincount(cell, row, minlength=K * A) for row in found]).ravel()
+    scenes = draw(world, 70_000, seed=5).scenes
+    code = (scenes.labels * K * A + scenes.objects * A + scenes.attributes).numpy()
+    assert_mean(np.eye(K * K * A)[code], law, effect=0.03, share=SHARE)
+
+
+def test_groups_of_a_table_are_those_of_the_gaussian_world():
+    """For any rule that sees object and attribute."""
+    right = np.random.default_rng(0).integers(2, size=(2, 4))
+    tried, mixture = trial(TABLE), TABLE.replace(views=None).mixture()
+    found = accuracies(TABLE, tried, right[tried.objects.numpy(), tried.attributes.numpy()][None])
+    assert list(found) == ["common", "counter", "unseen", "rand", "trained"]
+    hits = right[mixture.objects, mixture.backgrounds[:, 0]] == mixture.labels
+    expected = [*mixture.group_average(hits.astype(float)), hits @ mixture.weights]
+    assert [found[g][0] for g in ("common", "counter", "unseen", "trained")] == pytest.approx(expected, abs=1e-12)
+    name, background = prompts(TABLE, "name"), prompts(TABLE, "background")
+    assert name[0, 0, 4] == background[0, 0, 0] == 1
+    assert background[1, 1].tolist() == [0, 0.5, 0.5, 0, 0]  # two backgrounds are equally frequent
 
 
 def test_images_of_a_trial_are_every_object_in_every_colour():

@@ -45,7 +45,7 @@ def test_more_pairs_leave_the_first_ones_as_they_are():
 
 
 def test_training_validation_and_test_share_no_scan():
-    objects = scenery(WORLD.views, 10).objects
+    objects = scenery(WORLD.replace(classes=10)).objects
     rows = [set(objects.rows(part).tolist()) for part in PARTS]
     assert sum(map(len, rows)) == len(objects) == 1797 == len(set.union(*rows))
     distinct = {part: {x.numpy().tobytes() for x in objects.pixels[objects.rows(part)]} for part in PARTS}
@@ -73,12 +73,17 @@ def test_pixels_of_object_and_ground_are_what_the_scan_says(attribute):
     assert torch.equal(pairs.images[none], ground.expand(pairs.images.shape)[none].to(torch.uint8))
 
 
-@pytest.mark.parametrize("told", ["label", "object"])
-def test_captions_say_what_is_shown(told):
-    pairs = draw(WORLD.replace(views=Pixels(told=told)), 300)
+@pytest.mark.parametrize(
+    ("told", "law"),
+    [("label", {"classes": 5}), ("object", {"classes": 5}), ("label", {"table": np.full((5, 3), 1 / 15)})],
+)
+def test_captions_say_what_is_shown(told, law):
+    world = World(**law, p_inv=0.75, mention_inv=0.8, mention_spu=0.4, views=Pixels(told=told))
+    pairs = draw(world, 300)
     code, scenes = pairs.labels if told == "label" else pairs.scenes.objects, pairs.scenes
+    assert pairs.texts.shape[1] == 5 + world.background_count
     for o, a, says, vector in zip(code, scenes.attributes, scenes.captions, pairs.texts, strict=True):
-        says_o, says_a = (says < 5).tolist()
+        says_o, says_a = says[0] < 5, says[1] < world.background_count
         assert vector.nonzero()[:, 0].tolist() == [o] * says_o + [5 + a] * says_a
 
 
@@ -100,7 +105,7 @@ def test_captions_of_other_pairs_name_what_an_image_shows_by_chance():
 
 def test_the_last_of_a_class_is_the_last_that_is_chosen():
     """3 (1 - 2^-53) rounds to 3."""
-    objects = scenery(Pixels(), 3).objects
+    objects = scenery(World(classes=3, views=Pixels())).objects
     rows = objects.rows("test")
     last = objects.chosen("test", torch.tensor([0, 2]), torch.full((2,), 1 - 2.0**-53, dtype=torch.float64))
     assert last.tolist() == [rows[objects.counts("test")[0] - 1], rows[-1]]

@@ -9,7 +9,7 @@ import torch
 
 from simulator.pixels.groups import trial
 from simulator.pixels.pairs import draw
-from simulator.pixels.scenery import PARTS, Scenery, scenery, word
+from simulator.pixels.scenery import PARTS, Scenery, assets, scenery, word
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -35,8 +35,8 @@ def mnist(tmp_path):
 
 
 def read(root, classes: int = 2, **fields) -> Scenery:
-    scenery.cache_clear()  # each test writes its own folder, some of them twice
-    return scenery(Pixels(**{"objects": "mnist", "root": str(root), **fields}), classes)
+    assets.cache_clear()  # each test writes its own folder, some of them twice
+    return scenery(World(classes=classes, views=Pixels(**{"objects": "mnist", "root": str(root), **fields})))
 
 
 def test_mnist_keeps_its_test_set(mnist):
@@ -153,7 +153,7 @@ def test_animated_and_too_many_photos_are_refused(folders, monkeypatch):
 
 
 def test_folders_that_hold_too_little_are_named(folders):
-    with pytest.raises(ValueError, match=r"classes = 3 are more than the 2 subfolders of .*: grass, snow"):
+    with pytest.raises(ValueError, match=r" has 2 subfolders: grass, snow; 3 are needed"):
         cut_outs(folders, classes=3)
     with pytest.raises(ValueError, match=r"folder 'nowhere' cannot be read: No such file or directory"):
         read("nowhere", objects="cutouts", attribute="background-colour")

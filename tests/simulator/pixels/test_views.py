@@ -30,6 +30,7 @@ def test_views_that_show_nothing_are_refused(fields, sentence):
         Pixels(**fields)
 
 
+EVEN = np.full((2, 3), 1 / 6)
 COCO = {"objects": "coco", "root": "r", "attribute": "background-colour"}
 
 
@@ -39,6 +40,8 @@ COCO = {"objects": "coco", "root": "r", "attribute": "background-colour"}
         ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
         ({"views": Pixels(**COCO, categories=("car",))}, "classes = 2 are more than the 1 categories"),
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
+        ({"table": np.full((2, 11), 1 / 22)}, "backgrounds = 11 are more than the 10 colours"),
+        ({"table": EVEN, "views": Pixels(tied=(0, 1))}, r"tied = \[0, 1\] has no meaning beside a table"),
         ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # refused even at its default
         ({"attribute": ({},)}, "pixels show one attribute"),
     ],
@@ -73,7 +76,7 @@ def test_a_grid_shares_its_views():
     assert grid.replace(p_inv=[[0.75], [0.9]]).world((1, 0)).p_inv == 0.9
     assert Worlds.of([grid.world(0), grid.world(1)]).replace(mention_spu=0.5).world(1).mention_spu == 0.5
     assert repr(grid).endswith(f"classes=5, views={views!r})")
-    with pytest.raises(ValueError, match="worlds with different views make no grid"):
+    with pytest.raises(ValueError, match="worlds that differ in views make no grid"):
         Worlds.of([grid.world(0), World(classes=5)])
 
 

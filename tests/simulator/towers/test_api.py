@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import t
 
-from simulator import Recipe, World, Worlds, train
+from simulator import Recipe, World, Worlds, fit, train
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy
 from simulator.towers.training import run, start
@@ -41,6 +41,27 @@ def test_accuracy_is_the_mean_over_models_with_its_t_interval(towers):
             assert accuracy.interval[g] == pytest.approx(np.clip(expected, 0, 1))  # without the clip one ends at 1.26
         assert accuracy.interval.level == 0.95
     assert towers.accuracy().common == towers.accuracy("name").common
+
+
+HOLES = World(table=[[0.3, 0.2, 0.0], [0.0, 0.1, 0.4]], mu_spu=1.5, sigma_xi=1.5, dim_image=4, dim_text=4)
+BRIGHT = World(table=np.array([[1, 2], [3, 0], [1, 1]]) / 8, mu_spu=2.0, sigma_xi=1.5, dim_image=4, dim_text=4)
+
+
+@pytest.mark.parametrize(
+    ("world", "loss", "learner", "prompt"),
+    [
+        (HOLES, "supervised", "logistic", None),
+        (BRIGHT, "supervised", "logistic", None),
+        (BRIGHT, "linear", "linear", "mean"),
+    ],
+)
+def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(world, loss, learner, prompt):
+    """Labels are learned with an intercept; groups of every kind agree to a point."""
+    schedule = {"batch_size": 512, "steps": 300, "lr": 0.03, "points": "sobol", "schedule": "cosine"}
+    found = train(world, Recipe(loss=loss, towers="linear", embed_dim=4, **schedule), models=1).accuracy(prompt)
+    fitted = fit(learner, world.draw(60_000, seed=1)).accuracy(prompt)
+    assert len([*found]) == 3
+    assert [*found] == pytest.approx([*fitted], abs=0.01)
 
 
 def test_several_worlds_share_their_models_streams(towers):

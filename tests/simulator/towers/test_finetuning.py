@@ -38,7 +38,7 @@ def model():
 
 @pytest.fixture
 def pairs(model):
-    scene = scenery(WORLD.views, 3)
+    scene = scenery(WORLD.replace(classes=3))
     return PairSet(scene, tuning.caption_tokens(model, scene), WORLD, 48, 5, "train/0")
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from simulator.towers.layers import STRIDE, check_inputs, convolved, embed, initialise, layers, logit_scale
 from simulator.towers.recipe import Recipe
+from simulator.world import World
 
 VIEWS = {"image": (3, 9, 8), "text": (6,)}
 SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
@@ -15,7 +16,7 @@ SMALL = {"width": 8, "depth": 2, "embed_dim": 5, "activation": "relu"}
 
 def begin(towers: str, models=(0, 1)):
     recipe = Recipe(towers=towers, **SMALL)
-    return recipe, initialise(recipe, VIEWS, 3, 7, models, device="cpu", dtype=torch.float64)
+    return recipe, initialise(recipe, VIEWS, World(classes=3), 7, models, device="cpu", dtype=torch.float64)
 
 
 def views(n: int = 4) -> dict[str, torch.Tensor]:
@@ -57,7 +58,7 @@ def test_convolutions_of_vectors_are_refused():
 def vectors(**fields):
     views = {"image": (30,), "text": (20,)}
     recipe = Recipe(**{"width": 200, "depth": 3, "embed_dim": 16, **fields})
-    return recipe, initialise(recipe, views, 4, 7, (0, 1), device="cpu", dtype=torch.float64)
+    return recipe, initialise(recipe, views, World(classes=4), 7, (0, 1), device="cpu", dtype=torch.float64)
 
 
 def test_activations_keep_their_size_through_depth():

@@ -5,7 +5,7 @@ import torch
 
 from simulator.gaussian.pairs import Pairs
 from simulator.prompts import LINEAR
-from simulator.samplers import EmptyGroup
+from simulator.samplers import EmptyGroup, group_shares
 from simulator.towers import training
 from simulator.towers.api import train
 from simulator.towers.distributed import Group
@@ -164,12 +164,16 @@ def test_the_gradient_by_a_groups_weight_is_its_mean_loss():
 
 
 @pytest.mark.parametrize("loss", ROBUST)
-def test_weights_are_raised_by_their_losses_and_stay_shares(loss):
-    """q_g exp(.01 L_g), normalised; neither the optimiser nor clipping uses their gradient."""
+@pytest.mark.parametrize("table", [None, [[0.5, 0.2, 0.0], [0.0, 0.2, 0.1]]])
+def test_weights_are_raised_by_their_losses_and_stay_shares(loss, table):
+    """q_g exp(.01 L_g), normalised; neither the optimiser nor clipping uses their gradient. Unseen groups have none."""
     one = ensemble(loss, clip=0.5)
+    if table is not None:
+        one = one._replace(worlds=(World(table=table, dim_image=5, dim_text=5),) * len(one.models))
     state, batch = start(one), next(draw_batches(one, 0))
     q = state.parameters[GROUP_WEIGHTS].clone().requires_grad_()
-    assert (q == 0.25).all()
+    assert torch.equal(q > 0, torch.as_tensor(group_shares(one.worlds[0]) > 0).expand_as(q))
+    assert (q[q > 0] == 0.25).all()
     loss = batch_losses(one, {**state.parameters, GROUP_WEIGHTS: q}, batch)
     (losses,) = torch.autograd.grad(loss.sum(), q)
     expected = q.detach() * (0.01 * losses).exp()

@@ -40,7 +40,7 @@ def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
     for k in range(0, 32, 5):
         labels = SETS.allowed[int(predictions.class_index[k])]
         image = decode(tree / predictions.path[k])
-        ids = answer_tokens(one.processor, one.prompt, [NAMES[label] for label in labels]).ids
+        ids, _ = answer_tokens(one.processor, one.prompt, [NAMES[label] for label in labels])
         score = -np.array([plain_loss(one, image, NAMES[i], answer) for i, answer in zip(labels, ids, strict=True)])
         assert predictions.predicted[k] == labels[int(score.argmax())]
         true = score[labels.index(int(predictions.class_index[k]))]
@@ -118,7 +118,7 @@ def test_unreadable_and_refused_photos_are_left_out(score_all, tree, model, phot
 def test_answers_longer_than_the_model_reads_are_refused(score_all, model, image):
     one = model("llava")
     asks = len(one.processor(images=[image(50, 40)], text=[one.prompt.text])["input_ids"][0])
-    longest = asks + max(len(ids) for ids in answer_tokens(one.processor, one.prompt, NAMES).ids)
+    longest = asks + max(map(len, answer_tokens(one.processor, one.prompt, NAMES)[0]))
     assert score_all(one=replace(one, longest=longest))[0].passes == 32
     with pytest.raises(RunError, match=f"reads {longest - 1} tokens"):
         score_all(one=replace(one, longest=longest - 1, key="shorter"))

@@ -21,8 +21,8 @@ def inputs_of(model, image):
 
 
 def losses(model, image, names=NAMES, size=64):
-    answers = answer_tokens(model.processor, model.prompt, names)
-    return label_losses(model.module, inputs_of(model, image), answers.ids, size)
+    answers, _ = answer_tokens(model.processor, model.prompt, names)
+    return label_losses(model.module, inputs_of(model, image), answers, size)
 
 
 def whole_loss(module, inputs, ids):
@@ -80,10 +80,10 @@ def test_photos_before_leave_no_trace(model, image, family):
 def test_answers_that_replace_the_prompts_last_token(model, image):
     one, photo = model("llava"), image(50, 40)
     prompt = Prompt("USER: <image>\nWhat? ASSISTANT: ", "")
-    answers = answer_tokens(one.processor, prompt, NAMES)
-    assert answers.dropped == 1
-    inputs = Inputs(one.processor, prompt.text, answers.dropped)(photo)
-    found = label_losses(one.module, inputs, answers.ids, 64)
+    answers, dropped = answer_tokens(one.processor, prompt, NAMES)
+    assert dropped == 1
+    inputs = Inputs(one.processor, prompt.text, dropped)(photo)
+    found = label_losses(one.module, inputs, answers, 64)
     expected = library_losses(one, photo, "USER: <image>\nWhat? ASSISTANT:", [f" A {name}" for name in NAMES])
     np.testing.assert_allclose(found, expected, **NEAR)
 
@@ -117,7 +117,7 @@ def test_twenty_labels_cost_at_least_five_times_fewer_tokens(model, image, famil
     hook = inputs.register_forward_hook(lambda _, arguments, __: seen.append(arguments[0].numel()))
     losses(one, photo, labels)
     shared = sum(seen)
-    for name, ids in zip(labels, answer_tokens(one.processor, one.prompt, labels).ids, strict=True):
+    for name, ids in zip(labels, answer_tokens(one.processor, one.prompt, labels)[0], strict=True):
         plain_loss(one, photo, name, ids)
     hook.remove()
     assert sum(seen) - shared >= 5 * shared > 0

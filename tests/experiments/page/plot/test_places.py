@@ -7,7 +7,7 @@ from legible import legible, words
 
 from experiments.errors import RequestError
 from experiments.lab.studies import study
-from experiments.page.plot import places, plot
+from experiments.page.plot import plot
 from experiments.page.plot.layout import arrange
 from experiments.page.plot.places import FLAT, MANY, PLACES, placed
 from simulator.accuracy import Accuracy
@@ -107,7 +107,7 @@ def test_the_data_have_a_line_where_their_correlation_is_the_axis(table):
         assert ("as in the data" in words(figure)) == bool(lines)
 
 
-def test_what_has_no_ideal_curve_is_refused_or_undefined(table, monkeypatch):
+def test_what_has_no_ideal_curve_is_refused_or_undefined(table):
     with pytest.raises(RequestError, match="request is missing"):
         placed(table, None, "shortfall")
     pictures = study(World(views=Pixels()), learners=["infonce"], routes=["trained"], n=256)
@@ -116,6 +116,3 @@ def test_what_has_no_ideal_curve_is_refused_or_undefined(table, monkeypatch):
     many = study(World(), {"classes": [2, 12]}, ["linear"]).run()
     picture = arrange(many, "shortfall")
     assert [reason for _, reason in picture.undefined] == [MANY]
-    monkeypatch.setattr(places, "MOST_SECONDS", 0.01)
-    with pytest.raises(RequestError, match=r"0 minutes for 90 cells; fix an axis, such as --at mu_spu=2$"):
-        arrange(table, "shortfall")

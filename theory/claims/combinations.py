@@ -1,0 +1,108 @@
+"""What papers say about backgrounds that training never shows with a class, rare classes, and mixed sources.
+
+A training law is a table of two classes and several backgrounds. A paper's domain (photos, sketches) is a background
+here, so that an object looks the same in every domain. Supervised learners are compared by their laws.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from simulator import tables
+from simulator.accuracy import Numbers
+from theory.claims.claim import Axis, Claim
+from theory.claims.common import BAYES, COUNTER, INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME
+from theory.claims.sentences import reading
+from theory.learners import Learner
+
+LOUD = {"mu_spu": Axis(1.5, 2.5), "sigma_inv": Axis(0.7, 1.2), "sigma_spu": Axis(0.3, 0.7), "sigma_xi": 0.0}
+UNSEEN = r"\mathrm{Acc}(\mathrm{unseen})"
+GAIN = 0.02  # of the accuracy: our reading of "essential"
+# Every class is absent from one of four domains, or all classes are.
+CLASS_ABSENT, DOMAIN_ABSENT = "compositional(2, 4, 1)", "leave-one-domain-out(2, 4)"
+RARE_CLASS, MATCHED = "long-tail(2, 2, 2)", "diagonal(0.95)"
+
+
+def accuracy_on(x, learner: Learner, quantity: str, more: float, **table) -> Numbers:
+    """Accuracy on one group after training on another table, and so much more."""
+    return getattr(learner.accuracy(x.replace(**table)), quantity) + more
+
+
+def better_source(x, learner: Learner) -> Numbers:
+    """Counter accuracy after training on the better of two sources; the second one has no usual backgrounds."""
+    sources = (tables.named(text) for text in (MATCHED, RARE_CLASS))
+    return np.maximum(*(learner.accuracy(x.replace(table=t, common=((0,), (1,)))).counter for t in sources))
+
+
+combined = partial(Claim, question="combinations", quantity="unseen", relation=">=", domain=LOUD, subject=LINEAR_NAME)
+
+CLAIMS = [
+    *(
+        combined(
+            id=f"domain-diversity/{kind}",
+            **reading("kempf-diversity", "linear towers, two classes, two domains or four, and two points are ours"),
+            statement="With four domains rather than two, linear CLIP (name prompt) is at least two points more "
+            f"accurate {words}.",
+            formula=rf"{UNSEEN}_4\geq{UNSEEN}_2+.02",
+            table=table,
+            prediction=partial(
+                accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=GAIN, table=tables.named(fewer)
+            ),
+        )
+        for kind, words, table, fewer in (
+            (
+                "compositional",
+                "on classes in domains that training shows with other classes alone",
+                CLASS_ABSENT,
+                "compositional(2, 2, 1)",
+            ),
+            ("domain", "in a domain that training never shows", DOMAIN_ABSENT, "leave-one-domain-out(2, 2)"),
+        )
+    ),
+    combined(
+        id="combining-is-harder",
+        **reading("kempf-compositional-weaker", "linear towers, two classes, four domains and all worlds are ours"),
+        statement="Linear CLIP (name prompt) is less accurate, by a point at least, on classes in domains that "
+        "training shows with other classes alone than in a domain that it never shows.",
+        formula=rf"{UNSEEN}_{{\mathrm{{class}}}}\leq{UNSEEN}_{{\mathrm{{domain}}}}-.01",
+        relation="<=",
+        table=CLASS_ABSENT,
+        prediction=partial(
+            accuracy_on, learner=LINEAR_NAME, quantity="unseen", more=-0.01, table=tables.named(DOMAIN_ABSENT)
+        ),
+    ),
+    *(
+        combined(
+            id=f"imbalance/{ours.name}-vs-{theirs.name}",
+            **reading("wen-imbalance", "classes of shares .8 and .2, both learners and the mean over classes are ours"),
+            statement=f"With one class four times as frequent as the other, {ours.words} (name prompt) is at least as "
+            f"accurate over classes as {theirs.words}.",
+            formula=r"\mathrm{Acc}_{\mathrm{contrastive}}\geq\mathrm{Acc}_{\mathrm{supervised}}",
+            quantity="common",
+            domain=domain,
+            table=RARE_CLASS,
+            subject=ours,
+            prediction=partial(
+                accuracy_on, learner=theirs, quantity="common", more=0.0, table=tables.named(RARE_CLASS)
+            ),
+        )
+        for ours, theirs, domain in (
+            (LINEAR_NAME, LEAST_SQUARES, LOUD),
+            (INFONCE_NAME, BAYES, {"mu_spu": 1.5, "sigma_xi": 4.0}),  # one world, since each takes half a second
+        )
+    ),
+    combined(
+        id="mixing-kinds-dilutes",
+        **reading(
+            "nguyen-mixing-dilutes",
+            "linear towers, and sources of correlated backgrounds and of rare classes, are ours",
+        ),
+        statement="Trained half and half on a source whose backgrounds match (p = .95) and on one with a rare class, "
+        "linear CLIP is at most as accurate on the counter group as after the better one (name prompt).",
+        formula=rf"{COUNTER}_{{1+2}}\leq\max({COUNTER}_1,{COUNTER}_2)",
+        quantity="counter",
+        relation="<=",
+        table=f"mixture([{MATCHED}, {RARE_CLASS}], [1, 1])",
+        prediction=partial(better_source, learner=LINEAR_NAME),
+    ),
+]
