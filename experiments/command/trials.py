@@ -116,8 +116,10 @@ def check(
     if coq is not None:
         from experiments.court.kernel import write_theorems
 
-        proved = {verdict["claim"] for verdict in document if verdict["verdict"] == "proved"}
-        for result in write_theorems(coq, [claim for claim in selected if claim.id in proved]):
+        decided = [verdict for verdict in document if verdict["verdict"] in ("proved", "contradicted")]
+        outcomes = {verdict["claim"]: verdict["proof"]["outcome"] for verdict in decided if verdict.get("proof")}
+        shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
+        for result in write_theorems(coq, shown):
             note(f"{result['claim']}: {coq / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
     refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
     if refused:
@@ -202,7 +204,7 @@ def _evidence(row: dict[str, Any]) -> list[RenderableType]:
 def checked_table(document: list[dict[str, Any]]) -> Group:
     """One block per certificate or file of theorems."""
     lines: list[RenderableType] = []
-    outcomes = ["refused" if row["refused"] else row.get("shows", "proved") for row in document]
+    outcomes = ["refused" if row["refused"] else row["shows"] for row in document]
     for row, outcome in zip(document, outcomes, strict=True):
         if "theorems" in row:
             passed = f"theorems {', '.join(row['theorems'])}; axioms: {', '.join(row['axioms']) or 'none'}"

@@ -20,6 +20,7 @@ import numpy as np
 
 from experiments.court.decision import Ruling
 from experiments.court.domain import LATER, true_violation
+from experiments.court.kernel import checked_by_coq
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
@@ -66,6 +67,7 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
         "seconds": proof.seconds,
         "check_seconds": round(perf_counter() - began, 3),
         **(left if proof.outcome == "open" else {}),
+        "coq": checked_by_coq(claim, outcome),
     }
 
 
@@ -108,12 +110,14 @@ def apply_proof(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
     """The ruling after the proof, if there is one."""
     if proof is None:
         return ruling
+    coq = "; Coq's kernel accepts it as a theorem" if proof["coq"] else ""
     if proof["outcome"] == "proved" and ruling.decision == "supported":
-        return Ruling("proved", f"{proof['reason']}; the certificate passes the checker, and the audit points agree")
+        checked = f"the certificate passes the checker, and the audit points agree{coq}"
+        return Ruling("proved", f"{proof['reason']}; {checked}")
     if proof["outcome"] == "proved":
         return Ruling(ruling.decision, f"{ruling.reason}; but {proof['reason']}")
     if proof["outcome"] == "refuted" and ruling.decision == "contradicted":
-        return Ruling("contradicted", f"{ruling.reason}; the closed form is refuted: {proof['reason']}")
+        return Ruling("contradicted", f"{ruling.reason}; the closed form is refuted: {proof['reason']}{coq}")
     return Ruling(ruling.decision, f"{ruling.reason}; {proof['reason']}")
 
 

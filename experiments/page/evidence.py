@@ -112,14 +112,14 @@ def how(verdict: Verdict) -> str:
     tried = (
         f"searched, {verdict['audits']} points audited" if verdict["audits"] else "searched, counterexample measured"
     )
+    coq = ", checked by Coq" if checked_by_coq(verdict) else ""
     if rigorous(verdict):
-        return f"{tried}; refuted rigorously"
+        return f"{tried}; refuted rigorously{coq}"
     if verdict["verdict"] != "proved":
         return tried
     proof = verdict["proof"]
-    return (
-        f"{tried}; proved by algebra" if proof["exact"] else f"{tried}; proved to within τ on {proof['boxes']:,} boxes"
-    )
+    way = "by algebra" if proof["exact"] else f"to within τ on {proof['boxes']:,} boxes"
+    return f"{tried}; proved {way}{coq}"
 
 
 def _trainings(verdict: Verdict) -> str:
@@ -138,6 +138,11 @@ def certified(verdict: Verdict) -> bool:
     return (verdict.get("proof") or {}).get("outcome") in ("proved", "refuted")
 
 
+def checked_by_coq(verdict: Verdict) -> bool:
+    """Whether Coq's kernel has accepted the proof or the rigorous refutation."""
+    return certified(verdict) and verdict["proof"].get("coq", False)
+
+
 def rigorous(verdict: Verdict) -> bool:
     """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
     return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
@@ -150,12 +155,15 @@ def headed(verdict: Verdict) -> str:
 
 
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
-    """The number of each verdict; with proofs, also how many contradictions are rigorous."""
+    """The number of each verdict; with proofs, also how many Coq checked and how many refute rigorously."""
     counts = Counter(v["verdict"] for v in verdicts)
     parts = {word: f"{counts[word]} {word}" for word in MARKS if counts[word]}
     if "contradicted" in parts and any(v.get("proof") for v in verdicts):
         certain = sum(map(rigorous, verdicts))
         parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
+    coq = sum(v["verdict"] == "proved" and checked_by_coq(v) for v in verdicts)
+    if coq:
+        parts["proved"] += f" ({coq} of them checked by Coq)"
     return ", ".join(parts.values())
 
 

@@ -1,6 +1,6 @@
 (* soberclip: what the claims' files share: Phi, the normal distribution function, and how to see signs. *)
 From Coq Require Export Reals Lra Psatz.
-From Coquelicot Require Import Coquelicot.
+From Coquelicot Require Export Coquelicot.
 From Interval Require Export Tactic.
 Open Scope R_scope.
 
@@ -11,7 +11,8 @@ Ltac nonneg := first [ lra | lazymatch goal with
   | |- 0 <= _ / _ => apply Rdiv_le_0_compat; [nonneg | positive]
   | |- 0 <= _ ^ 2 => apply pow2_ge_0
   | |- 0 <= _ ^ _ => apply pow_le; nonneg
-  end ]
+  end
+  | match goal with H : ?a <= ?x <= _ |- 0 <= ?x => apply (Rle_trans _ a); [nonneg | apply H] end ]
 with positive := first [ lra | lazymatch goal with
   | |- 0 < _ + _ => first [ apply Rplus_lt_le_0_compat; [positive | nonneg]
                           | apply Rplus_le_lt_0_compat; [nonneg | positive] ]
@@ -19,7 +20,9 @@ with positive := first [ lra | lazymatch goal with
   | |- 0 < _ / _ => apply Rdiv_lt_0_compat; positive
   | |- 0 < _ ^ _ => apply pow_lt; positive
   | |- 0 < sqrt _ => apply sqrt_lt_R0; positive
-  end | nra ].
+  end
+  | match goal with H : ?a <= ?x <= _ |- 0 < ?x => apply (Rlt_le_trans _ a); [positive | apply H] end
+  | nra ].
 
 Ltac nonzero := first [ apply Rgt_not_eq; unfold Rgt; positive | apply Rlt_not_eq; lra ].
 
@@ -27,6 +30,23 @@ Definition phi (x : R) : R := exp (- x ^ 2 / 2) / sqrt (2 * PI).
 
 (* The integral of phi from minus infinity to 0 is 1/2. *)
 Definition Phi (x : R) : R := 1 / 2 + RInt phi 0 x.
+
+(* The papers' laws, with mu_inv = 1 and no noise. [W] Theorem 6.2 prints an error of the counter group of at least
+   Phi(-k1), and an accuracy of the common group of at least Phi(-k2). *)
+Definition k1 (p_spu mu_spu sigma_inv sigma_spu : R) : R :=
+  ((((sigma_inv ^ 2) + 2) - ((2 * mu_spu) * p_spu)) / (sqrt ((((1 + (sigma_inv ^ 2)) ^ 2) * (sigma_inv ^ 2)) + (((((2 * mu_spu) * p_spu) - 1) ^ 2) * (sigma_spu ^ 2))))).
+Definition k2 (p_spu mu_spu sigma_inv sigma_spu : R) : R :=
+  (((((- (2)) * mu_spu) * p_spu) - (sigma_inv ^ 2)) / (sqrt ((((1 + (sigma_inv ^ 2)) ^ 2) * (sigma_inv ^ 2)) + (((((2 * mu_spu) * p_spu) - 1) ^ 2) * (sigma_spu ^ 2))))).
+(* What is true: with the name prompt the error is Phi(-k1_star), the accuracy Phi(-k2_star). *)
+Definition k1_star (p_spu mu_spu sigma_inv sigma_spu : R) : R :=
+  (((1 + (sigma_inv ^ 2)) - ((mu_spu ^ 2) * ((2 * p_spu) - 1))) / (sqrt ((((1 + (sigma_inv ^ 2)) ^ 2) * (sigma_inv ^ 2)) + (((mu_spu ^ 2) * (((2 * p_spu) - 1) ^ 2)) * (sigma_spu ^ 2))))).
+Definition k2_star (p_spu mu_spu sigma_inv sigma_spu : R) : R :=
+  (((- (1)) * ((1 + (sigma_inv ^ 2)) + ((mu_spu ^ 2) * ((2 * p_spu) - 1)))) / (sqrt ((((1 + (sigma_inv ^ 2)) ^ 2) * (sigma_inv ^ 2)) + (((mu_spu ^ 2) * (((2 * p_spu) - 1) ^ 2)) * (sigma_spu ^ 2))))).
+(* Reliance on the background, the ratio of a rule's weights, with the name prompt and with the mean prompt. *)
+Definition t_name (p_spu mu_spu sigma_inv sigma_spu : R) : R :=
+  ((mu_spu * ((2 * p_spu) - 1)) / (1 + (sigma_inv ^ 2))).
+Definition t_mean (p_spu mu_spu sigma_inv sigma_spu : R) : R :=
+  (((mu_spu * ((2 * p_spu) - 1)) * (1 + ((mu_spu ^ 2) + (sigma_spu ^ 2)))) / ((1 + (sigma_inv ^ 2)) + ((mu_spu ^ 2) * (((2 * p_spu) - 1) ^ 2)))).
 
 Lemma phi_continuous x : continuous phi x.
 Proof. apply (@ex_derive_continuous R_AbsRing R_NormedModule). unfold phi. auto_derive. auto. Qed.
@@ -125,8 +145,94 @@ Proof. intros.
 Lemma score_sign n q : 0 < q -> n <= 0 -> n / sqrt q <= 0.
 Proof. intros. assert (0 < / sqrt q) by (apply Rinv_0_lt_compat, sqrt_lt_R0, H). unfold Rdiv. nra. Qed.
 
+Lemma positive_score n q : 0 < q -> - n <= 0 -> 0 <= n / sqrt q.
+Proof. intros. replace (n / sqrt q) with (- (- n / sqrt q)) by (unfold Rdiv; ring). generalize (score_sign (- n) q). lra. Qed.
+
 Lemma same_sign f w : 0 < w -> f / w <= 0 -> f <= 0.
 Proof. intros. replace f with (f / w * w) by (field; lra). nra. Qed.
 
 Lemma quotient_sign n d : 0 <= n -> 0 < d -> - (n / d) <= 0.
 Proof. intros. assert (0 <= n / d) by (apply Rdiv_le_0_compat; assumption). lra. Qed.
+
+Lemma Phi_between y z a b x : a <= Phi y -> Phi z <= b -> y <= x <= z -> a <= Phi x <= b.
+Proof. intros. assert (Phi y <= Phi x <= Phi z) by (split; apply Phi_increasing; lra). lra. Qed.
+
+Lemma phi_even x : phi (- x) = phi x.
+Proof. unfold phi. do 3 f_equal. ring. Qed.
+
+Lemma phi_falls x y : 0 <= x <= y -> phi y <= phi x.
+Proof. intros. unfold phi. apply Rmult_le_compat_r.
+  - apply Rlt_le, Rinv_0_lt_compat, sqrt_lt_R0. generalize PI_RGT_0. lra.
+  - destruct (Req_dec x y) as [-> | n]; [lra | apply Rlt_le, exp_increasing; nra]. Qed.
+
+(* Phi is concave from 0 on, and steeper below 0. *)
+Lemma Phi_balanced x h : 0 <= x -> 0 <= h -> (Phi (x + h) + Phi (x - h)) / 2 <= Phi x.
+Proof. intros. enough (Phi (x + h) - Phi x <= Phi x - Phi (x - h)) by lra. rewrite !Phi_difference.
+  assert (E : RInt phi (x - h) x = RInt (fun u => phi (2 * x - u)) x (x + h)).
+  { replace (RInt (fun u => phi (2 * x - u)) x (x + h)) with (RInt (fun u => scal (-1) (- phi (-1 * u + 2 * x))) x (x + h)).
+    - rewrite (RInt_comp_lin (fun v => - phi v) (-1) (2 * x)).
+      + replace (-1 * x + 2 * x) with x by ring. replace (-1 * (x + h) + 2 * x) with (x - h) by ring.
+        rewrite <- (opp_RInt_swap phi) by apply phi_integrable. symmetry. apply (RInt_opp phi), phi_integrable.
+      + apply (@ex_RInt_opp R_NormedModule). apply phi_integrable.
+    - apply RInt_ext. intros. unfold scal; simpl; unfold mult; simpl. replace (-1 * x0 + 2 * x) with (2 * x - x0) by ring. ring. }
+  rewrite E. apply RInt_le; [lra | apply phi_integrable | | ].
+  - apply (@ex_RInt_continuous R_CompleteNormedModule). intros. apply (continuous_comp (fun u => 2 * x - u) phi).
+    + apply (@ex_derive_continuous R_AbsRing R_NormedModule). auto_derive. auto.
+    + apply phi_continuous.
+  - intros u Hu. destruct (Rle_lt_dec 0 (2 * x - u)) as [l | l].
+    + apply phi_falls. lra.
+    + rewrite <- (phi_even (2 * x - u)). apply phi_falls. lra. Qed.
+
+(* n / sqrt q <= m / sqrt r, in three ways. *)
+Lemma scores_by_squares n q m r : 0 < q -> 0 < r -> 0 <= m -> n ^ 2 * r - m ^ 2 * q <= 0 -> n / sqrt q - m / sqrt r <= 0.
+Proof. intros Hq Hr Hm H. assert (0 < sqrt q) by (apply sqrt_lt_R0; assumption).
+  assert (0 < sqrt r) by (apply sqrt_lt_R0; assumption).
+  enough (n * sqrt r <= m * sqrt q).
+  { replace (n / sqrt q - m / sqrt r) with ((n * sqrt r - m * sqrt q) / (sqrt q * sqrt r)) by (field; lra).
+    assert (0 < / (sqrt q * sqrt r)) by (apply Rinv_0_lt_compat, Rmult_lt_0_compat; assumption). unfold Rdiv. nra. }
+  destruct (Rle_dec n 0) as [l | l]; [assert (0 <= m * sqrt q) by (apply Rmult_le_pos; lra); nra|].
+  apply Rsqr_incr_0_var; [|apply Rmult_le_pos; lra]. unfold Rsqr.
+  replace (n * sqrt r * (n * sqrt r)) with (n ^ 2 * (sqrt r * sqrt r)) by ring.
+  replace (m * sqrt q * (m * sqrt q)) with (m ^ 2 * (sqrt q * sqrt q)) by ring. rewrite !sqrt_sqrt by lra. lra. Qed.
+
+Lemma scores_by_opposites n q m r : 0 < q -> 0 < r -> n <= 0 -> m ^ 2 * q - n ^ 2 * r <= 0 -> n / sqrt q - m / sqrt r <= 0.
+Proof. intros. replace (n / sqrt q - m / sqrt r) with (- m / sqrt r - - n / sqrt q) by (unfold Rdiv; ring).
+  apply scores_by_squares; [assumption | assumption | lra|].
+  replace ((- m) ^ 2 * q - (- n) ^ 2 * r) with (m ^ 2 * q - n ^ 2 * r) by ring. assumption. Qed.
+
+Lemma scores_apart n q m r : 0 < q -> 0 < r -> n <= 0 -> - m <= 0 -> n / sqrt q - m / sqrt r <= 0.
+Proof. intros Hq Hr Hn Hm. generalize (score_sign n q Hq Hn) (score_sign (- m) r Hr Hm). unfold Rdiv. lra. Qed.
+
+Lemma scores_above c n q m r : 0 < c -> 0 < q -> 0 < r -> 0 < n -> n - c * m <= 0 -> c ^ 2 * r - q <= 0 ->
+  n / sqrt q - m / sqrt r <= 0.
+Proof. intros Hc Hq Hr Hn Hm H. assert (0 < sqrt q) by (apply sqrt_lt_R0; assumption).
+  assert (0 < sqrt r) by (apply sqrt_lt_R0; assumption). assert (0 < m) by nra.
+  assert (Hs : c * sqrt r <= sqrt q).
+  { rewrite <- (sqrt_pow2 c) by lra. rewrite <- sqrt_mult_alt by nra. apply sqrt_le_1_alt. lra. }
+  replace (n / sqrt q - m / sqrt r) with ((n * sqrt r - m * sqrt q) / (sqrt q * sqrt r)) by (field; lra).
+  assert (0 < / (sqrt q * sqrt r)) by (apply Rinv_0_lt_compat, Rmult_lt_0_compat; assumption).
+  enough (n * sqrt r <= m * sqrt q) by (unfold Rdiv; nra).
+  apply Rle_trans with (c * m * sqrt r); [apply Rmult_le_compat_r; lra|].
+  replace (c * m * sqrt r) with (m * (c * sqrt r)) by ring. apply Rmult_le_compat_l; lra. Qed.
+
+Lemma scores_below c n q m r : 0 < c -> 0 < q -> 0 < r -> n <= 0 -> n - c * m <= 0 -> q - c ^ 2 * r <= 0 ->
+  n / sqrt q - m / sqrt r <= 0.
+Proof. intros Hc Hq Hr Hn Hm H. destruct (Rle_lt_dec 0 m) as [l | l]; [apply scores_apart; lra|].
+  replace (n / sqrt q - m / sqrt r) with (- m / sqrt r - - n / sqrt q) by (unfold Rdiv; ring).
+  assert (Hi : 0 < / c) by (apply Rinv_0_lt_compat; assumption). assert (E : c * / c = 1) by (field; lra).
+  apply (scores_above (/ c)); try assumption; [lra | nra|].
+  replace ((/ c) ^ 2 * q - r) with ((/ c) ^ 2 * (q - c ^ 2 * r)) by (field; lra).
+  assert (0 < (/ c) ^ 2) by (apply pow_lt; assumption). nra. Qed.
+
+Lemma from_low a b x : a <= x <= b -> exists y, 0 <= y /\ x = a + y.
+Proof. intros. exists (x - a). lra. Qed.
+
+Lemma root q : 0 <= q -> exists s, 0 <= s /\ s ^ 2 = q /\ sqrt q = s.
+Proof. intros. exists (sqrt q). split; [apply sqrt_pos|]. split; [|reflexivity]. simpl. rewrite Rmult_1_r. apply sqrt_sqrt, H. Qed.
+
+Lemma over_root q : 0 < q -> q / sqrt q = sqrt q.
+Proof. intros. assert (0 < sqrt q) by (apply sqrt_lt_R0; assumption). rewrite <- (sqrt_sqrt q) at 1 by lra. field. lra. Qed.
+
+(* Two formulas of roots are equal. *)
+Ltac same := rewrite ?sqrt_1; first [ field; repeat split; nonzero
+                                    | rewrite over_root by positive; field; repeat split; nonzero ].

@@ -210,9 +210,9 @@ def _quantity(claim: Claim, learner: Learner, x: Symbols) -> Expression:
     }[claim.quantity]
 
 
-def slope(claim: Claim, whole: dict[str, float]) -> Expression:
+def slope(claim: Claim, fixed: dict[str, float | Expression]) -> Expression:
     """The log-log slope over the claim's grid."""
-    values = [truth(claim, world(claim, {**whole, claim.along: value}, {})) for value in claim.grid]
+    values = [truth(claim, world(claim, {**fixed, claim.along: value}, {})) for value in claim.grid]
     return constant(log_slope(claim.grid, np.array(values, object)))
 
 

@@ -42,6 +42,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"table": ["diagonl(1)"]}}, ["axis table", "'diagonl'", "nearest is diagonal"]),
         ({"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}}, ["axis table", "'compositional(3, 4, 1)'"]),
         ({"axes": {"table": ["diagonal(0.9)"], "p_spu": [0.5]}}, ["p_spu", "table"]),
+        ({"axes": {"table": ["diagonal(0.9)"]}, "world": World(p_spu=0.7)}, ["p_spu = 0.7", "table"]),
     ],
 )
 def test_a_refusal_is_one_line_that_names_the_value(request_, words):

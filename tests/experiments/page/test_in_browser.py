@@ -7,8 +7,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.court.trained import stored_for
+from experiments.lab.presets import design
 from experiments.page import text
 from experiments.page.report import PRESETS, Section
+from experiments.page.svg import figure_svg
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
 from theory import learners
@@ -23,7 +25,7 @@ def a_section(name: str) -> Section:
     """A figure that holds an image."""
     figure = Figure(figsize=(3.75, 2))
     figure.subplots().pcolormesh(np.eye(5), rasterized=True)
-    return Section(name, "Where?", "There", "Colours.", "", {name: figure})
+    return Section(design(name), {name: figure_svg(figure, "There")})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def file(browser, verdict, tmp_path_factory):
     stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
     refuted |= {"sentence": "another", "quote": "“Another.”"}
     some = {**verdict, "claim": "xue-data-model-1-somewhere/counter", "quantifier": "somewhere"}
-    page = page_of([a_section("map"), a_section("line")], [verdict, refuted, hostile, stored, some])
+    page = page_of([a_section("sources"), a_section("pairs")], [verdict, refuted, hostile, stored, some])
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")
     return path.as_uri()

@@ -1,0 +1,287 @@
+(* soberclip: InfoNCE asked by the class name is more careful with the background than Bayes' rule, at every background. *)
+Require Import Shared.
+
+(* The normal density with mean m and variance v; and that of an image's and a caption's view of one latent, with
+   noise of variance nI and nT. *)
+Definition normal (m v x : R) : R := exp (- (x - m) ^ 2 / (2 * v)) / sqrt (2 * PI * v).
+Definition views (m v nI nT x t : R) : R :=
+  exp (- ((v + nT) * (x - m) ^ 2 - 2 * v * (x - m) * (t - m) + (v + nI) * (t - m) ^ 2)
+         / (2 * ((v + nI) * (v + nT) - v ^ 2))) / (2 * PI * sqrt ((v + nI) * (v + nT) - v ^ 2)).
+
+Section World.
+Variables p_spu p_inv mu_inv mu_spu sigma_inv sigma_spu nu_image nu_text mention_inv mention_spu : R.
+Hypothesis Hp : 1 / 2 <= p_spu <= 1.
+Hypothesis Hi : 1 / 2 < p_inv <= 1.
+Hypothesis Hmu : 0 < mu_inv /\ 0 < mu_spu.
+Hypothesis Hsigma : 0 < sigma_inv /\ 0 <= sigma_spu.
+Hypothesis Hnu : 0 < nu_image /\ 0 < nu_text.
+Hypothesis Hmention : 0 < mention_inv <= 1 /\ 0 <= mention_spu <= 1.
+
+(* One latent with mean m: its view in the image and in the caption, which mentions it with some probability. *)
+Definition latent (mention m sigma x t : R) : R :=
+  mention * views m (sigma ^ 2) nu_image nu_text x t
+  + (1 - mention) * (normal m (sigma ^ 2 + nu_image) x * normal 0 nu_text t).
+Definition object (o x t : R) : R := latent mention_inv (o * mu_inv) sigma_inv x t.
+Definition background (a s u : R) : R := latent mention_spu (a * mu_spu) sigma_spu s u.
+
+(* Object and background agree with this probability, label and object with p_inv, label and background with p_spu. *)
+Definition agree : R := p_spu * p_inv + (1 - p_spu) * (1 - p_inv).
+
+(* The density of an image (x, s) and a caption (t, u): the sum over o, a = 1, -1. *)
+Definition pair (x s t u : R) : R :=
+  object 1 x t * (agree / 2 * background 1 s u + (1 - agree) / 2 * background (-1) s u)
+  + object (-1) x t * ((1 - agree) / 2 * background 1 s u + agree / 2 * background (-1) s u).
+
+(* InfoNCE's optimum compares density ratios. The names (mu_inv, 0) and (-mu_inv, 0) are equally likely captions, so the
+   pairs' densities decide. *)
+Definition infonce (x s : R) : R := pair x s mu_inv 0 - pair x s (- mu_inv) 0.
+
+(* Bayes' rule compares the densities of the image and each label. *)
+Definition animal (o x : R) : R := normal (o * mu_inv) (sigma_inv ^ 2 + nu_image) x.
+Definition scene (a s : R) : R := normal (a * mu_spu) (sigma_spu ^ 2 + nu_image) s.
+Definition bayes (x s : R) : R :=
+  (p_inv * animal 1 x + (1 - p_inv) * animal (-1) x) * (p_spu * scene 1 s + (1 - p_spu) * scene (-1) s)
+  - ((1 - p_inv) * animal 1 x + p_inv * animal (-1) x) * ((1 - p_spu) * scene 1 s + p_spu * scene (-1) s).
+
+Lemma normal_positive m v x : 0 < v -> 0 < normal m v x.
+Proof. intros. unfold normal. apply Rdiv_lt_0_compat; [apply exp_pos|]. apply sqrt_lt_R0. generalize PI_RGT_0. nra. Qed.
+
+Lemma normal_mirror m v x : normal (- m) v (- x) = normal m v x.
+Proof. unfold normal. do 3 f_equal. ring. Qed.
+
+Lemma exp_ratio a b z c : z = a + b -> exp z / c = exp a * (exp b / c).
+Proof. intros ->. rewrite exp_plus. unfold Rdiv. ring. Qed.
+
+Lemma normal_ratio m v x : 0 < v -> normal (- m) v x = exp (- (2 * m * x / v)) * normal m v x.
+Proof. intros. apply exp_ratio. field. lra. Qed.
+
+Lemma exp_le a b : a <= b -> exp a <= exp b.
+Proof. intros [l | ->]; [apply Rlt_le, exp_increasing, l | apply Rle_refl]. Qed.
+
+Lemma views_positive m v x t : 0 <= v -> 0 < views m v nu_image nu_text x t.
+Proof. intros. unfold views. apply Rdiv_lt_0_compat; [apply exp_pos|].
+  apply Rmult_lt_0_compat; [generalize PI_RGT_0; lra|]. apply sqrt_lt_R0.
+  assert (0 < nu_image * nu_text) by (apply Rmult_lt_0_compat; lra). nra. Qed.
+
+Lemma views_mirror m v x t : views (- m) v nu_image nu_text (- x) (- t) = views m v nu_image nu_text x t.
+Proof. unfold views. do 4 f_equal. ring. Qed.
+
+(* What the background adds. *)
+Lemma background_ratio s : 0 <= s -> 0 < background (-1) s 0 <= background 1 s 0 /\ 0 < scene (-1) s <= scene 1 s
+  /\ background 1 s 0 * scene (-1) s <= scene 1 s * background (-1) s 0.
+Proof. intros. unfold background, scene, latent.
+  replace (-1 * mu_spu) with (- mu_spu) by ring. replace (1 * mu_spu) with mu_spu by ring.
+  set (v := sigma_spu ^ 2). assert (0 <= v) by apply pow2_ge_0.
+  set (D := (v + nu_image) * (v + nu_text) - v ^ 2).
+  assert (HnIT : 0 < nu_image * nu_text) by (apply Rmult_lt_0_compat; lra).
+  assert (HD : 0 < D) by (unfold D; nra).
+  set (W := views mu_spu v nu_image nu_text s 0). set (N := normal mu_spu (v + nu_image) s).
+  assert (HW : 0 < W) by (apply views_positive; assumption).
+  assert (HN : 0 < N) by (apply normal_positive; lra).
+  assert (EW : views (- mu_spu) v nu_image nu_text s 0 = exp (- (2 * mu_spu * s * nu_text / D)) * W).
+  { apply exp_ratio. fold D. field. lra. }
+  rewrite EW, normal_ratio by lra. fold N.
+  set (e := exp (- (2 * mu_spu * s * nu_text / D))). set (f := exp (- (2 * mu_spu * s / (v + nu_image)))).
+  assert (He : 0 < e) by apply exp_pos. assert (Hf : 0 < f) by apply exp_pos.
+  assert (Hms : 0 <= 2 * mu_spu * s) by (apply Rmult_le_pos; lra).
+  assert (He1 : e <= 1).
+  { rewrite <- exp_0. apply exp_le.
+    assert (0 <= 2 * mu_spu * s * nu_text / D) by (unfold Rdiv; apply Rmult_le_pos; [apply Rmult_le_pos; lra | apply Rlt_le, Rinv_0_lt_compat, HD]). lra. }
+  assert (Hfe : f <= e).
+  { apply exp_le. apply Ropp_le_contravar.
+    apply (Rmult_le_reg_r (D * (v + nu_image))); [apply Rmult_lt_0_compat; lra|].
+    replace (2 * mu_spu * s * nu_text / D * (D * (v + nu_image))) with (2 * mu_spu * s * (nu_text * (v + nu_image)))
+      by (field; lra).
+    replace (2 * mu_spu * s / (v + nu_image) * (D * (v + nu_image))) with (2 * mu_spu * s * D) by (field; lra).
+    apply Rmult_le_compat_l; [lra|]. unfold D. nra. }
+  set (c := normal 0 nu_text 0). assert (Hc : 0 < c) by (apply normal_positive; lra).
+  destruct Hmention as [_ Hm]. assert (Hnc : 0 < N * c) by (apply Rmult_lt_0_compat; assumption).
+  assert (Hfn : f * N * c <= N * c).
+  { replace (f * N * c) with (f * (N * c)) by ring. rewrite <- (Rmult_1_l (N * c)) at 2.
+    apply Rmult_le_compat_r; lra. }
+  assert (Hew : e * W <= W) by (rewrite <- (Rmult_1_l W) at 2; apply Rmult_le_compat_r; lra).
+  assert (Hfc : 0 < f * N * c) by (replace (f * N * c) with (f * (N * c)) by ring; apply Rmult_lt_0_compat; lra).
+  assert (HeW : 0 < e * W) by (apply Rmult_lt_0_compat; lra).
+  repeat split.
+  - destruct (Req_dec mention_spu 0) as [-> | n]; [lra|].
+    apply Rplus_lt_le_0_compat; [apply Rmult_lt_0_compat; lra | apply Rmult_le_pos; lra].
+  - apply Rplus_le_compat; apply Rmult_le_compat_l; lra.
+  - apply Rmult_lt_0_compat; lra.
+  - rewrite <- (Rmult_1_l N) at 2. apply Rmult_le_compat_r; lra.
+  - enough (0 <= mention_spu * (W * N * (e - f))) by nra.
+    apply Rmult_le_pos; [lra|]. apply Rmult_le_pos; [|lra]. apply Rmult_le_pos; lra. Qed.
+
+(* What the animal adds: the density ratio of the names, of one object. *)
+Definition named (x : R) : R := views mu_inv (sigma_inv ^ 2) nu_image nu_text x mu_inv
+  - views mu_inv (sigma_inv ^ 2) nu_image nu_text x (- mu_inv).
+
+Lemma named_ratio z : 0 <= z -> 0 < named z
+  /\ named (- z) <= exp (- (2 * mu_inv * z / (sigma_inv ^ 2 + nu_image))) * named z.
+Proof. intros Hz. unfold named. set (v := sigma_inv ^ 2).
+  assert (Hv : 0 < v) by (apply pow_lt; lra).
+  set (D := (v + nu_image) * (v + nu_text) - v ^ 2).
+  assert (HnIT : 0 < nu_image * nu_text) by (apply Rmult_lt_0_compat; lra).
+  assert (HD : 0 < D) by (unfold D; nra).
+  assert (E : forall x, views mu_inv v nu_image nu_text x (- mu_inv)
+    = exp (- (2 * mu_inv * (v * x + mu_inv * nu_image) / D)) * views mu_inv v nu_image nu_text x mu_inv).
+  { intros. apply exp_ratio. fold D. unfold D. field. fold D. lra. }
+  assert (F : views mu_inv v nu_image nu_text (- z) mu_inv
+    = exp (- (2 * mu_inv * z * (v + nu_text) / D)) * views mu_inv v nu_image nu_text z mu_inv).
+  { apply exp_ratio. fold D. field. lra. }
+  rewrite !E, F.
+  set (W := views mu_inv v nu_image nu_text z mu_inv). assert (HW : 0 < W) by (apply views_positive; lra).
+  set (q := exp (- (2 * mu_inv * z * (v + nu_text) / D))). set (r := exp (- (2 * mu_inv * z / (v + nu_image)))).
+  set (e := exp (- (2 * mu_inv * (v * z + mu_inv * nu_image) / D))).
+  set (f := exp (- (2 * mu_inv * (v * - z + mu_inv * nu_image) / D))).
+  assert (Hq : 0 < q) by apply exp_pos.
+  assert (Hmz : 0 <= 2 * mu_inv * z) by (apply Rmult_le_pos; lra).
+  assert (Hqr : q <= r).
+  { apply exp_le. apply Ropp_le_contravar.
+    apply (Rmult_le_reg_r (D * (v + nu_image))); [apply Rmult_lt_0_compat; lra|].
+    replace (2 * mu_inv * z * (v + nu_text) / D * (D * (v + nu_image)))
+      with (2 * mu_inv * z * ((v + nu_text) * (v + nu_image))) by (field; lra).
+    replace (2 * mu_inv * z / (v + nu_image) * (D * (v + nu_image))) with (2 * mu_inv * z * D) by (field; lra).
+    apply Rmult_le_compat_l; [lra|]. unfold D. nra. }
+  assert (He : e < 1).
+  { rewrite <- exp_0. apply exp_increasing.
+    assert (0 < 2 * mu_inv * (v * z + mu_inv * nu_image) / D).
+    { apply Rdiv_lt_0_compat; [|lra]. apply Rmult_lt_0_compat; [lra|].
+      apply Rplus_le_lt_0_compat; [apply Rmult_le_pos; lra | apply Rmult_lt_0_compat; lra]. }
+    lra. }
+  assert (Hef : e <= f).
+  { apply exp_le. apply Ropp_le_contravar. unfold Rdiv. apply Rmult_le_compat_r.
+    - apply Rlt_le, Rinv_0_lt_compat, HD.
+    - apply Rmult_le_compat_l; [lra|]. nra. }
+  split.
+  - nra.
+  - replace (q * W - f * (q * W)) with (q * (W * (1 - f))) by ring.
+    replace (r * (W - e * W)) with (r * (W * (1 - e))) by ring.
+    apply Rle_trans with (q * (W * (1 - e))).
+    + apply Rmult_le_compat_l; [lra|]. apply Rmult_le_compat_l; lra.
+    + apply Rmult_le_compat_r; [apply Rmult_le_pos; lra | lra]. Qed.
+
+(* Captions that omit the object cancel. *)
+Lemma infonce_factors x s : infonce x s = mention_inv / 2 *
+  (named x * (agree * background 1 s 0 + (1 - agree) * background (-1) s 0)
+   - named (- x) * ((1 - agree) * background 1 s 0 + agree * background (-1) s 0)).
+Proof. unfold infonce, pair, object, latent at 1 2 3 4, named.
+  replace (-1 * mu_inv) with (- mu_inv) by ring. replace (1 * mu_inv) with mu_inv by ring.
+  assert (Hn : normal 0 nu_text (- mu_inv) = normal 0 nu_text mu_inv).
+  { rewrite <- (normal_mirror 0 nu_text mu_inv). f_equal. ring. }
+  rewrite Hn.
+  rewrite <- (views_mirror mu_inv _ (- x) mu_inv), <- (views_mirror mu_inv _ (- x) (- mu_inv)), !Ropp_involutive.
+  field. Qed.
+
+Lemma agree_at_least_half : 1 / 2 <= agree <= 1.
+Proof. unfold agree. nra. Qed.
+
+Lemma bayes_factors x s : exists c, 0 < c /\ bayes x s = c *
+  (((2 * p_inv - 1) * (scene 1 s + scene (-1) s) + (2 * p_spu - 1) * (scene 1 s - scene (-1) s))
+     * exp (2 * mu_inv * x / (sigma_inv ^ 2 + nu_image))
+   - ((2 * p_inv - 1) * (scene 1 s + scene (-1) s) - (2 * p_spu - 1) * (scene 1 s - scene (-1) s))).
+Proof. unfold bayes, animal.
+  replace (-1 * mu_inv) with (- mu_inv) by ring. replace (1 * mu_inv) with mu_inv by ring.
+  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by (assert (0 <= sigma_inv ^ 2) by nonneg; unfold v; lra).
+  assert (E : normal mu_inv v x = exp (2 * mu_inv * x / v) * normal (- mu_inv) v x).
+  { rewrite <- (Ropp_involutive mu_inv) at 1. rewrite normal_ratio by assumption. do 2 f_equal. field. lra. }
+  exists (normal (- mu_inv) v x / 2). split.
+  - assert (0 < normal (- mu_inv) v x) by (apply normal_positive; assumption). lra.
+  - rewrite E. field. Qed.
+
+(* Where the background says s >= 0, InfoNCE needs no more of the animal's side than 0, and where it lets the background
+   overrule the animal, so does Bayes' rule. *)
+Theorem by_name s : 0 <= s -> (forall x, 0 < x -> 0 < infonce x s)
+  /\ (forall x, x <= 0 -> 0 <= infonce x s -> 0 <= bayes x s).
+Proof. intros Hs. destruct (background_ratio s Hs) as [[HB' HB] [[Hb' Hb] HBb]].
+  assert (Hq := agree_at_least_half).
+  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by (assert (0 <= sigma_inv ^ 2) by nonneg; unfold v; lra).
+  set (B := background 1 s 0) in *. set (B' := background (-1) s 0) in *.
+  set (b := scene 1 s) in *. set (b' := scene (-1) s) in *. set (q := agree) in *.
+  assert (HG' : 0 < (1 - q) * B + q * B') by nra.
+  assert (HG : (1 - q) * B + q * B' <= q * B + (1 - q) * B') by nra.
+  split; intros x Hx.
+  - destruct (named_ratio x) as [Hh Hh']; [lra|]. fold v in Hh'. rewrite infonce_factors. fold B B' q.
+    set (r := exp (- (2 * mu_inv * x / v))) in *.
+    assert (Hr : 0 < r < 1).
+    { split; [apply exp_pos|]. rewrite <- exp_0. apply exp_increasing.
+      assert (0 < 2 * mu_inv * x / v) by (apply Rdiv_lt_0_compat; [apply Rmult_lt_0_compat; lra | assumption]). lra. }
+    set (G := q * B + (1 - q) * B') in *. set (G' := (1 - q) * B + q * B') in *.
+    apply Rmult_lt_0_compat; [lra|].
+    assert (named (- x) * G' <= r * named x * G') by (apply Rmult_le_compat_r; lra).
+    assert (r * named x * G' < named x * G') by (apply Rmult_lt_compat_r; [lra|]; nra).
+    assert (named x * G' <= named x * G) by (apply Rmult_le_compat_l; lra). lra.
+  - intros H. destruct (named_ratio (- x)) as [Hh Hh']; [lra|]. fold v in Hh'. rewrite infonce_factors in H.
+    fold B B' q in H. rewrite Ropp_involutive in Hh'.
+    destruct (bayes_factors x s) as [c [Hc ->]]. fold v b b'.
+    replace (2 * mu_inv * x / v) with (- (2 * mu_inv * - x / v)) by (field; lra).
+    set (r := exp (- (2 * mu_inv * - x / v))) in *. assert (Hr : 0 < r) by apply exp_pos.
+    set (h := named (- x)) in *. set (h' := named x) in *.
+    set (G := q * B + (1 - q) * B') in *. set (G' := (1 - q) * B + q * B') in *.
+    assert (H0 : h * G' <= h' * G) by nra.
+    assert (H1 : G' <= r * G).
+    { apply (Rmult_le_reg_l h); [assumption|]. apply Rle_trans with (h' * G); [assumption|].
+      replace (h * (r * G)) with (r * h * G) by ring. apply Rmult_le_compat_r; lra. }
+    set (g := q * b + (1 - q) * b'). set (g' := (1 - q) * b + q * b').
+    assert (H2 : G * g' <= g * G').
+    { replace (g * G') with (G * g' + (2 * q - 1) * (b * B' - B * b')) by (unfold g, g', G, G'; ring).
+      assert (0 <= (2 * q - 1) * (b * B' - B * b')) by (apply Rmult_le_pos; lra). lra. }
+    assert (H3 : g' <= r * g).
+    { apply (Rmult_le_reg_l G'); [assumption|]. apply Rle_trans with (r * (G * g')).
+      - replace (r * (G * g')) with (r * G * g') by ring. apply Rmult_le_compat_r; [unfold g'; nra | assumption].
+      - replace (G' * (r * g)) with (r * (g * G')) by ring. apply Rmult_le_compat_l; lra. }
+    set (k := 2 * p_inv - 1). set (m := 2 * p_spu - 1).
+    assert (Hqk : 2 * q - 1 = m * k) by (unfold q, agree, m, k; ring).
+    assert (H4 : 0 <= m * k * ((1 + r) * (b - b')) - (1 - r) * (b + b')).
+    { replace (m * k * ((1 + r) * (b - b')) - (1 - r) * (b + b')) with (2 * (r * g - g')) by
+        (unfold g, g'; replace q with ((1 + m * k) / 2) by lra; field). lra. }
+    assert (H5 : 0 <= m * ((1 + r) * (b - b')))
+      by (apply Rmult_le_pos; [unfold m; lra | apply Rmult_le_pos; lra]).
+    apply Rmult_le_pos; [lra|].
+    assert (Hk : 0 < k <= 1) by (unfold k; lra).
+    replace ((k * (b + b') + m * (b - b')) * r - (k * (b + b') - m * (b - b')))
+      with (k * (m * k * ((1 + r) * (b - b')) - (1 - r) * (b + b')) + (1 - k ^ 2) * (m * ((1 + r) * (b - b')))) by ring.
+    apply Rplus_le_le_0_compat; apply Rmult_le_pos; nra. Qed.
+
+Lemma bayes_increasing x y s : 0 <= s -> bayes y s = 0 -> 0 <= bayes x s -> y <= x.
+Proof. intros Hs Hy Hx. destruct (background_ratio s Hs) as [_ [[Hb' Hb] _]].
+  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by (assert (0 <= sigma_inv ^ 2) by nonneg; unfold v; lra).
+  destruct (bayes_factors x s) as [c [Hc Ex]]. destruct (bayes_factors y s) as [d [Hd Ey]]. fold v in Ex, Ey.
+  set (K := (2 * p_inv - 1) * (scene 1 s + scene (-1) s) + (2 * p_spu - 1) * (scene 1 s - scene (-1) s)) in *.
+  set (L := (2 * p_inv - 1) * (scene 1 s + scene (-1) s) - (2 * p_spu - 1) * (scene 1 s - scene (-1) s)) in *.
+  assert (HK : 0 < K).
+  { apply Rplus_lt_le_0_compat; [apply Rmult_lt_0_compat; lra | apply Rmult_le_pos; lra]. }
+  rewrite Ey in Hy. rewrite Ex in Hx. apply Rmult_integral in Hy. destruct Hy as [Hy | Hy]; [lra|].
+  assert (Hx' : 0 <= K * exp (2 * mu_inv * x / v) - L) by (apply (Rmult_le_reg_l c); lra).
+  destruct (Rle_lt_dec y x) as [l | l]; [assumption|]. exfalso.
+  assert (exp (2 * mu_inv * x / v) < exp (2 * mu_inv * y / v)).
+  { apply exp_increasing. unfold Rdiv. apply Rmult_lt_compat_r; [apply Rinv_0_lt_compat; assumption|].
+    apply Rmult_lt_compat_l; lra. }
+  assert (K * exp (2 * mu_inv * x / v) < K * exp (2 * mu_inv * y / v)) by (apply Rmult_lt_compat_l; assumption). lra. Qed.
+
+Lemma infonce_mirror x s : infonce (- x) (- s) = - infonce x s.
+Proof. rewrite !infonce_factors, Ropp_involutive.
+  assert (E : forall a u, background a (- u) 0 = background (- a) u 0).
+  { intros. unfold background, latent. replace (- a * mu_spu) with (- (a * mu_spu)) by ring.
+    rewrite <- (views_mirror (a * mu_spu) _ (- u) 0), <- (normal_mirror (a * mu_spu) _ (- u)), Ropp_involutive.
+    replace (- 0) with 0 by ring. reflexivity. }
+  rewrite !E. replace (- -1) with 1 by ring. replace (Ropp 1) with (-1) by ring. field. Qed.
+
+Lemma bayes_mirror x s : bayes (- x) (- s) = - bayes x s.
+Proof. unfold bayes, animal, scene.
+  rewrite <- (normal_mirror (1 * mu_inv)), <- (normal_mirror (-1 * mu_inv)), <- (normal_mirror (1 * mu_spu)),
+    <- (normal_mirror (-1 * mu_spu)), !Ropp_involutive.
+  replace (- (1 * mu_inv)) with (-1 * mu_inv) by ring. replace (- (-1 * mu_inv)) with (1 * mu_inv) by ring.
+  replace (- (1 * mu_spu)) with (-1 * mu_spu) by ring. replace (- (-1 * mu_spu)) with (1 * mu_spu) by ring. ring. Qed.
+
+(* At every background s, InfoNCE's threshold x has the sign of Bayes' threshold y and at most its size. *)
+Theorem thresholds s x y : infonce x s = 0 -> bayes y s = 0 -> y <= x <= 0 \/ 0 <= x <= y.
+Proof. intros Hx Hy.
+  assert (H : forall s x y, 0 <= s -> infonce x s = 0 -> bayes y s = 0 -> y <= x <= 0).
+  { intros s' x' y' Hs Hx' Hy'. destruct (by_name s' Hs) as [H0 H1].
+    assert (x' <= 0) by (destruct (Rle_lt_dec x' 0) as [l | l]; [lra | apply H0 in l; lra]).
+    split; [|assumption]. apply (bayes_increasing x' y' s' Hs Hy'). apply H1; lra. }
+  destruct (Rle_lt_dec 0 s) as [l | l]; [left; apply (H s); assumption|right].
+  enough (- y <= - x <= 0) by lra. apply (H (- s)); [lra| |].
+  - rewrite infonce_mirror, Hx. ring.
+  - rewrite bayes_mirror, Hy. ring. Qed.
+End World.
