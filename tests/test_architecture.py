@@ -23,6 +23,7 @@ OPEN_TO_THEORY = {
     "simulator.mixture",
     "simulator.prompts",
     "simulator.summary",
+    "simulator.tables",
     "simulator.world",
     "simulator.gaussian.critic",
 }
