@@ -143,7 +143,7 @@ def test_pairs_follow_the_structural_equations(name):
 @pytest.mark.parametrize("points", ["random", "sobol"])
 @pytest.mark.parametrize(("K", "A"), [(2, 2), (3, 5), (6, 4)])
 def test_drawn_cells_are_those_of_the_table(K, A, points):
-    """A third is empty and never drawn. Six deviations of a share; Sobol points err by a pair at each end of a cell."""
+    """Empty cells, a third, are never drawn. Shares within six deviations; for Sobol points, two pairs per cell."""
     rng, n = np.random.default_rng(10 * K + A), 2**18
     weights = rng.random((K, A)) * (np.arange(K * A).reshape(K, A) % 3 > 0)
     world = World(table=weights / weights.sum(), dim_image=10, dim_text=10)
