@@ -195,7 +195,8 @@ def test_every_cell_of_every_learner_is_drawn(table, data):
     try:
         picture = arrange(table, word)
     except RequestError as error:
-        assert re.search("panels, more than|nothing to draw|no computed cell", str(error))
+        if not re.search("panels, more than|nothing to draw|no computed cell", str(error)):
+            raise
         return
     if word in PLAIN:
         axes = [table.sizes[n] for n in table.sizes if n.startswith("x")]
