@@ -194,8 +194,10 @@ CLAIMS = [
             domain={**MAP_REGIME, "sigma_xi": noise},
             subject=learner,
         )
-        for suffix, quantifier, words in READ_AS
-        for learner, noise in ((LINEAR_NAME, 0.0), IN_REGIME)
+        for (suffix, quantifier, words), (learner, noise) in (
+            (READ_AS[0], (LINEAR_NAME, 0.0)),
+            *((read_as, IN_REGIME) for read_as in READ_AS),
+        )
     ),
     *(
         place(
