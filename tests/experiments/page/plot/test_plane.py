@@ -57,15 +57,6 @@ def test_theory_has_open_marks_and_a_panel_per_learner(theory):
     assert all(not filled for ax in figure.axes for *_, filled in marks(ax))
 
 
-def test_the_document_has_both_groups_of_every_learner(measured):
-    document = arrange(measured, "groups").as_json()
-    assert (document["kind"], document["axes"][0]["values"]) == ("plane", SOME)
-    assert [[one["group"] for one in panel["series"]] for panel in document["panels"]] == [["common", "counter"]] * 2
-    common = document["panels"][0]["series"][0]
-    law = measured.predicted_common.sel(learner="linear", prompt="mean").values
-    assert common["predicted"] == [None if value != value else value for value in law]
-
-
 def test_a_plane_needs_one_axis(theory):
     with pytest.raises(RequestError, match=r"--at p_spu=0\.7"):
         plot(theory, "groups")
