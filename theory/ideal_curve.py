@@ -282,7 +282,7 @@ class IdealCurve:
         self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
         self.groups = [COMMON, COUNTER]
         if worlds.table is not None:
-            self.groups = [*np.unique(cell_groups(worlds.table, worlds.common))]
+            self.groups = np.unique(cell_groups(worlds.table, worlds.common)).tolist()
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""

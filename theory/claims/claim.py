@@ -294,6 +294,10 @@ class Claim:
             raise ValueError(f"a function of the domain fails: {in_words_of(error)}") from error
         if self.quantity in ("operator-error", *STANDINGS) and np.max(worlds.classes) > 2:
             raise ValueError(f"quantity {self.quantity!r} is for 2 classes, not {np.max(worlds.classes)}")
+        if self.table and self.quantity not in (*WORDS, "unseen"):
+            raise ValueError(f"quantity {self.quantity!r} beside a table is not one of {', '.join(WORDS)}, unseen")
+        if self.quantity == "unseen" and (worlds.table is None or np.all(worlds.table)):
+            raise ValueError("quantity 'unseen' needs a table with an empty cell, such as 'compositional(2, 3, 1)'")
 
     def _check_numbers(self) -> None:
         for name, good, domain, usual in (

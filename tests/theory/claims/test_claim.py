@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from reference import worlds_with
 
 from simulator.accuracy import in_words
-from simulator.world import Worlds
+from simulator.tables import compositional
+from simulator.world import World, Worlds
 from theory.claims.claim import Axis, Claim, kept_axis, log_slope, operator_error
 from theory.learners import LinearCLIP
 from theory.population import block_covariance
@@ -99,6 +100,18 @@ def test_truth_of_matrices_and_directions():
     assert float(masked.truth(worlds_with(p_spu=0.75, mention_spu=0.5))) == pytest.approx(0.375 / size, rel=1e-12)
 
 
+def test_truth_of_what_training_never_shows():
+    """The diagonal is the law with p_spu = .9; with a hole, one class is never shown on the second background."""
+    domain = {"mu_spu": Axis(0.5, 2.0)}
+    ends = np.array([[0.0], [1.0]])
+    usual, same = (claim(domain=d, table=t) for d, t in (({**domain, "p_spu": 0.9}, ""), (domain, "diagonal(0.9)")))
+    assert same.truth(same.worlds(ends)) == pytest.approx(usual.truth(usual.worlds(ends)), abs=1e-12)
+    hole = claim(quantity="unseen", domain=domain, table="compositional(2, 3, 1)")
+    assert hole.truth(hole.worlds(ends)) == pytest.approx(
+        [float(hole.subject.accuracy(World(table=compositional(2, 3, 1), mu_spu=mu)).unseen) for mu in (0.5, 2.0)]
+    )
+
+
 def test_truth_of_places_on_curves():
     """The headline world and its numbers, the world's own ideal classifier, and points without a value."""
     headline = worlds_with(p_spu=[0.9, 0.7], mu_spu=1.5, nu=0.5625)
@@ -165,6 +178,11 @@ def test_truth_of_places_on_curves():
         ({"relation": "slope", "along": "mu_spu", "grid": (1.0, np.nan)}, "positive numbers, not"),
         ({"domain": {"mu_spu": Axis(0.0, 1.0, "cubic")}}, "scale = 'cubic'"),
         ({"domain": {"classes": Axis(2.4, 2.6, integer=True)}}, "runs from 3 down to 2"),
+        ({"quantity": "unseen"}, "needs a table with an empty cell"),
+        ({"table": "diagonal(0.9)", "quantity": "reliance", "domain": {"mu_spu": 1.0}}, "beside a table is not one of"),
+        ({"table": "diagnal(0.9)"}, "'diagnal' is not one of the tables .*; the nearest is diagonal"),
+        ({"table": "diagonal(0.9)"}, "p_spu = .* has no meaning beside a table"),
+        ({"domain": {"attribute.q": 0.5}}, "domain field = 'attribute.q' is not one of"),
         ({"share": 95.0}, r"share = 95.0 lies outside \(0, 1\]"),
         ({"share": 0.9, "relation": "slope", "along": "n", "grid": (10, 100)}, "'slope' .* needs another relation"),
     ],
