@@ -85,11 +85,11 @@ def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds
 def latent_critic(u: Float[np.ndarray, "*R K l"], constant: Float[np.ndarray, "*R K"] | float = 0.0) -> LinearCritic:
     """The critics that score class y by u_y'z plus a constant."""
     K = u.shape[-2]
-    constant = np.broadcast_to(constant, u.shape[:-1])
+    own = np.broadcast_to(constant, u.shape[:-1])
     if K == 2:
-        u, constant = u[..., :1, :] - u[..., 1:, :], constant[..., :1] - constant[..., 1:]
+        u, own = u[..., :1, :] - u[..., 1:, :], own[..., :1] - own[..., 1:]
     u = u.reshape(-1, *u.shape[-2:])
-    return LinearCritic(u, np.zeros((len(u), u.shape[1], u.shape[1])), constant.reshape(len(u), -1))
+    return LinearCritic(u, np.zeros((len(u), u.shape[1], u.shape[1])), own.reshape(len(u), -1))
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
     return np.array([replicate(r) for r in range(REPLICATES)])
 
 
-def _object_agrees(a: float, shown: int, g: Float[np.ndarray, "*s"], odds: float) -> Float[np.ndarray, "*s"]:
+def _object_agrees(a: float, shown: int, g: Float[np.ndarray, "*s"], odds: Numbers) -> Float[np.ndarray, "*s"]:
     """Probability that object and g, log odds of the label from the rest, decide for the label, of two classes.
 
     The object's coordinate has mean a (shown = 1) or -a, in standard deviations.
@@ -341,6 +341,7 @@ class TableRules:
     """Bayes rules of the tables that differ from a world's in the weights of its groups alone."""
 
     def __init__(self, world: World):
+        assert world.table is not None
         self.world, self.points, self.groups = world, table_points(world), cell_groups(world.table, world.common)
 
     def accuracies(self, weights: Mapping[int, float]) -> Float[np.ndarray, " groups"]:

@@ -52,8 +52,9 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
 
     def accuracy(world: Worlds) -> Accuracy:
-        half, whole = np.moveaxis([_replicate(world, prompt, s) for s in seeds], 1, 0)
+        half, whole = np.moveaxis(np.array([_replicate(world, prompt, s) for s in seeds]), 1, 0)
         found = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0))
+        assert found.interval is not None
         more, ends = np.abs((whole - half).mean(axis=0)) / 2, np.array(found.interval[:2])  # (group, low or high)
         common, counter = np.clip(ends + more[:, None] * [-1, 1], 0.0, 1.0)
         return replace(found, interval=Interval(tuple(common), tuple(counter), LEVEL))
@@ -140,7 +141,7 @@ def _density_score(world: Worlds, seed: int):
 def _given_label(world: Worlds, text: Float[np.ndarray, "... B width"]) -> Float[np.ndarray, "... K"]:
     """log p(t | y) of captions."""
     blocks = [caption_block_log_density(text[..., b, :], world, b) for b in range(text.shape[-2])]
-    return sum(attribute_log_density(f, world.agreement[b]) for b, f in enumerate(blocks))
+    return np.sum([attribute_log_density(f, world.agreement[b]) for b, f in enumerate(blocks)], axis=0)
 
 
 def _log_agreement(p: float, K: int) -> Float[np.ndarray, "K K"]:
