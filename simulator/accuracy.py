@@ -6,6 +6,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
+from scipy.special import stdtrit
 
 from simulator.summary import numbers_html, numbers_line
 
@@ -128,6 +130,30 @@ class Accuracy:
             return Accuracy.of(groups)
         ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval.ends]
         return Accuracy.of(groups, self.interval.level, ends)
+
+
+def mean_interval(
+    values: Float[np.ndarray, "*d R"], level: float, support: tuple[float, float] = (0.0, 1.0)
+) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Mean, standard error, and low and high end of Student's interval, of the finite values along the last axis.
+
+    Parameters
+    ----------
+    values
+        Independent replicates; nan for those without a number.
+    level
+        Coverage of the interval.
+    support
+        The interval that holds all values, and so their mean.
+    """
+    finite = np.isfinite(values)
+    count = finite.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # nan where one replicate is left, or none
+        mean = np.where(finite, values, 0.0).sum(-1) / count
+        squares = (np.where(finite, values - mean[..., None], 0.0) ** 2).sum(-1)
+        error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
+        half = stdtrit(np.maximum(count - 1, 1), (1 + level) / 2) * error
+    return mean, error, np.maximum(mean - half, support[0]), np.minimum(mean + half, support[1])
 
 
 def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:

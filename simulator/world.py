@@ -123,8 +123,7 @@ class World(Checked):
             vars(self).update(p_spu=None, classes=len(self.table))  # the model is frozen for others
         elif self.p_spu is None:
             raise ValueError("p_spu = None has no meaning without a table; give a probability")
-        _check_table(self.table, self.common, given)
-        _check_together(given, self.latents, self.classes, self.dim_image, self.dim_text, self.table, self.views)
+        _check_together(self, given)
         return self
 
     @model_serializer(mode="wrap")
@@ -321,21 +320,21 @@ class Worlds:
         for name in fields:
             check_known("field", name, World.model_fields)
         values = {name: _checked(name, fields[name]) if name in fields else _DEFAULTS[name] for name in SCALARS}
-        further, table = _checked_attributes(fields.get("attribute", ())), _checked_table(fields.get("table"))
-        common, views = fields.get("common"), fields.get("views")
-        common = None if common is None else tuple(map(tuple, common))
-        views = None if views is None else Pixels.model_validate(views)
-        _check_table(table, common, fields)
-        if table is not None:
+        further, shared = _checked_attributes(fields.get("attribute", ())), dict.fromkeys(SHARED)
+        if fields.get("table") is not None:
+            shared["table"] = table = _checked("table", fields["table"])
             values["classes"] = len(table)
+        if fields.get("common") is not None:
+            shared["common"] = tuple(map(tuple, fields["common"]))
+        if fields.get("views") is not None:
+            shared["views"] = Pixels.model_validate(fields["views"])
         shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further))}
         try:
             shape = np.broadcast_shapes(*shapes)
         except ValueError:
             raise ValueError(f"fields of shapes {sorted(shapes - {()})} do not broadcast") from None
-        self._set(values, further, {"table": table, "common": common, "views": views}, shape)
-        latents = latent_count(self.classes, len(further), table)
-        _check_together(fields, latents, self.classes, values["dim_image"], values["dim_text"], table, views)
+        self._set(values, further, shared, shape)
+        _check_together(self, fields)
 
     def _set(self, values, further: tuple[_Further, ...], shared: dict[str, Any], shape: tuple[int, ...]) -> "Worlds":
         """Fill in valid numbers."""
@@ -365,7 +364,8 @@ class Worlds:
         return one_line(self, shape=self.shape, **self._not_default(), **self._shared())
 
     def _repr_html_(self) -> str:
-        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], self._scalars().items())
+        rows = {**self._scalars(), **self._shared()}
+        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], rows.items())
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
@@ -421,6 +421,11 @@ class Worlds:
     def background_count(self) -> int:
         """A, the number of backgrounds; ValueError if worlds differ in it."""
         return self.class_count if self.table is None else len(self.table[0])
+
+    @property
+    def latents(self) -> Any:
+        """l of each world, the length of z; a number if all have the same number of classes."""
+        return latent_count(self.classes, len(self.attribute), self.table)
 
     @property
     def ndim(self) -> int:
@@ -570,6 +575,35 @@ def _without(table: Table | None, common: Common | None, views: Pixels | None) -
     return (*unset, *(() if table is None else ("p_spu",)), *(() if views is None else _GAUSSIAN))
 
 
+def _check_gaussian(views: Pixels | None, name: str) -> None:
+    """Raise ValueError if a pixel world is to give a number that it does not have."""
+    if views is not None:
+        raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
+
+
+def _check_together(worlds: "World | Worlds", given: Mapping[str, Any]) -> None:
+    """Raise ValueError for incompatible fields; `given` are those that the caller set."""
+    _check_table(worlds.table, worlds.common, given)
+    if worlds.views is not None:
+        if given.get("attribute"):
+            raise ValueError("pixels show one attribute; leave out either [[attribute]] or [views]")
+        for name in _GAUSSIAN:
+            if given.get(name) is not None:
+                first = next(iter(np.ravel(given[name]).tolist()), None)
+                raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
+        for K in np.unique(worlds.classes).tolist():
+            worlds.views.check_classes(K, None if worlds.table is None else worlds.background_count)
+        return
+    for name in ("dim_image", "dim_text"):
+        dimensions, latents = np.broadcast_arrays(getattr(worlds, name), worlds.latents)
+        if (narrow := dimensions < latents).any():
+            least = latents[narrow][0]
+            raise ValueError(
+                f"{name} = {dimensions[narrow][0]} is smaller than the {least} latents of this world; "
+                f"the nearest valid value is {least}"
+            )
+
+
 def _check_table(table: Table | None, common: Common | None, given: Mapping[str, Any]) -> None:
     """Raise ValueError for fields that contradict a table."""
     if table is None:
@@ -587,43 +621,16 @@ def _check_table(table: Table | None, common: Common | None, given: Mapping[str,
         raise ValueError(f"common = {common} is not a list of {K} lists, one per class, of columns 0 to {A - 1}")
 
 
-def _check_gaussian(views: Pixels | None, name: str) -> None:
-    """Raise ValueError if a pixel world is to give a number that it does not have."""
-    if views is not None:
-        raise ValueError(f"{name} is a number of Gaussian views; these worlds are pixels, which no formula describes")
-
-
-def _check_together(given: dict[str, Any], latents, classes, dim_image, dim_text, table, views: Pixels | None) -> None:
-    """Raise ValueError for incompatible fields of one world (numbers) or of a grid (arrays)."""
-    if views is not None:
-        backgrounds = None if table is None else len(table[0])
-        if given.get("attribute"):
-            raise ValueError("pixels show one attribute; leave out either [[attribute]] or [views]")
-        for name in _GAUSSIAN:
-            if given.get(name) is not None:
-                first = next(iter(np.ravel(given[name]).tolist()), None)
-                raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
-        for K in np.unique(classes).tolist():
-            views.check_classes(K, backgrounds)
-        return
-    for name, dimensions in (("dim_image", dim_image), ("dim_text", dim_text)):
-        narrow = np.less(dimensions, latents)
-        if narrow.any():
-            dimension, least = (int(np.broadcast_to(x, narrow.shape)[narrow].flat[0]) for x in (dimensions, latents))
-            raise ValueError(
-                f"{name} = {dimension} is smaller than the {least} latents of this world; "
-                f"the nearest valid value is {least}"
-            )
-
-
 def _unset(array: np.ndarray) -> np.ndarray:
     """Where an array of objects holds None."""
     return np.array([x is None for x in array.flat], dtype=bool).reshape(array.shape)
 
 
 def _checked(name: str, value: Any) -> Any:
-    """A field's number or array of numbers; None, alone or in an array, if the field may be unset."""
+    """A field's number or array of numbers, or its table; None, alone or in an array, if the field may be unset."""
     try:
+        if name == "table":
+            return q.joint_table(value)
         if _DEFAULTS.get(name, 0.0) is None and getattr(value, "dtype", np.dtype(object)).kind == "O":
             array = np.array(value, dtype=object)
             unset = _unset(array)
@@ -633,13 +640,6 @@ def _checked(name: str, value: Any) -> Any:
         return q.numbers(value, *_DOMAINS[name])
     except ValueError as fault:
         raise ValueError(f"{name} = {fault}") from None
-
-
-def _checked_table(table: Any) -> Table | None:
-    try:
-        return None if table is None else q.joint_table(table)
-    except ValueError as fault:
-        raise ValueError(f"table = {fault}") from None
 
 
 def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:

@@ -36,7 +36,7 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Accuracy:
     return _two_classes(u, worlds) if worlds.classes == 2 else _many_classes(u, worlds)
 
 
-def won(score: Float[np.ndarray, "*s K"], label: int = 0) -> Float[np.ndarray, "*s"]:
+def won(score: Float[np.ndarray, "*s K"], label: int | np.integer = 0) -> Float[np.ndarray, "*s"]:
     """1 where a class has the largest score, 1/k where k classes share it, else 0."""
     best = score == score.max(axis=-1, keepdims=True)
     return best[..., label] / best.sum(axis=-1)

@@ -180,7 +180,7 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
             f"{MOST_DIMENSIONS:,} coordinates"
         )
     N, D = image.shape
-    numbers = {name: given[name] for name in KINDS if name in given}
+    numbers = {"image": image, **{name: given[name] for name in KINDS if name in given}}
     if numbers["text"].ndim == 2:
         numbers["text"] = numbers["text"][:, None]
     for name, (dimensions, shape) in {"text": (3, "K x D or K x T x D"), "text_background": (2, "A x D")}.items():
@@ -190,7 +190,6 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
     for name in PER_ROW:
         if name in given and given[name].shape != (N,):
             refuse(f"{name} has shape {given[name].shape}; expected {N} entries, one per row of image")
-    numbers["image"] = image
     for name, array in numbers.items():
         if not isinstance(array, torch.Tensor) and array.dtype.kind not in KINDS[name]:
             refuse(f"{name} holds {array.dtype}; expected floating-point numbers")
@@ -210,7 +209,8 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
     if len(names) != K:
         refuse(f"names has {len(names)} entries; expected {K}, one per class of text")
     common, background = _groups(given, label, train, refuse)
-    prompts, captions = (None if a is None else _unit(a.astype(float)) for a in (text, given.get("text_background")))
+    prompts, captions = _unit(text.astype(float)), given.get("text_background")
+    captions = None if captions is None else _unit(captions.astype(float))
     if (opposed := np.linalg.norm(prompts.mean(axis=1), axis=1) < UNIT).any():
         refuse(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
     bundle = Bundle(image, label, common, background, prompts, captions, train, names, off)

@@ -284,9 +284,10 @@ def cells(predictions: Predictions, *by: str) -> pd.DataFrame:
 
 def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
     """Accuracy per background, of the worst class and worst group (without groups: background), and top-5 accuracy."""
-    backgrounds = cells(predictions, "group", "background").to_dict("records")
+    backgrounds = cells(predictions, "group", "background")
+    ends = backgrounds[["low", "high"]].to_numpy().tolist()
     return {
-        "backgrounds": [{**cell, "interval": [cell.pop("low"), cell.pop("high")]} for cell in backgrounds],
+        "backgrounds": backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records"),
         "worst_class": _worst(predictions, "class_index"),
         "worst_group": _worst(predictions, "class_index", "group" if predictions.grouped else "background"),
         "top5": _top(predictions),

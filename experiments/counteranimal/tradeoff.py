@@ -13,7 +13,9 @@ or over classes (drawn from a population). With s_j(lambda) the standard error o
 quantile for both groups' accuracies at once, r lies between
     min over lambda of the best head's lead - q s   and   min over lambda of max_j (lead_j + q s_j).
 The interval of p' holds the percentiles of p' for accuracies drawn from N(found, V). It is taken at a smaller tail than
-r's, since a minimum over a hull scatters more than its draws say.
+r's, since a minimum over a hull scatters more than its draws say. The hull's last head is the one with the highest
+accuracy found on one group. Draws repeat this choice. So an interval that reaches an end also holds all weights whose
+best head may be as accurate on that group as the last one.
 """
 
 from dataclasses import dataclass
@@ -144,7 +146,20 @@ def _place(
     most = float((lead + q * s).max(axis=1).min())
     places = _lowest(hulls - np.outer(drawn[:, 0], WEIGHTS) - np.outer(drawn[:, 1], 1 - WEIGHTS))
     low, high = np.quantile(places, [TAIL, 1 - TAIL]).tolist()
+    if high == 1:
+        low = min(low, _tied(mean[0], covariance[0, :, 0, :], traced[best[:, 0]], -1).min())
+    if low == 0:
+        high = max(high, _tied(mean[1], covariance[1, :, 1, :], traced[best[:, 0]], 0).max())
     return Place(p, r, (min(low, p), max(high, p)), (min(max(least, 0.0), r), max(most, r)))
+
+
+def _tied(
+    accuracy: Float[np.ndarray, " H"], V: Float[np.ndarray, "H H"], best: Int[np.ndarray, " L"], end: int
+) -> np.ndarray:
+    """Weights whose best head is not surely less accurate on one group than the best head at an end."""
+    last = best[end]
+    error = np.sqrt(np.maximum(V[last, last] + V[best, best] - 2 * V[last, best], 0))
+    return WEIGHTS[accuracy[last] - accuracy[best] <= NORMAL * error]
 
 
 def _lowest(regret: Float[np.ndarray, "R L"]) -> Float[np.ndarray, " R"]:

@@ -8,7 +8,6 @@ differences between neighbouring cells scatter less than the values.
 from time import perf_counter
 
 import numpy as np
-from scipy.special import stdtrit
 
 from experiments.errors import RequestError
 from experiments.inference import FRACTION, LEVEL, REALS
@@ -17,7 +16,7 @@ from experiments.lab.planning import Plan, Region, places
 from experiments.lab.routes.theory import predict_cells
 from experiments.lab.schema import Block, quantities
 from experiments.lab.spec import StudySpec
-from simulator.accuracy import GROUPS
+from simulator.accuracy import GROUPS, mean_interval
 
 METHODS = {"exact": "exact", "drawn": "direct"}  # route -> method of `simulate`
 
@@ -37,7 +36,9 @@ def compute(planned: Plan, number: int) -> Block:
             else:
                 _fit_cells(study, region, k, route, block, tail)
     for name in quantities(study) if study.measured else ():
-        _summarise(block.arrays, name)
+        support = REALS if name == "reliance" else FRACTION
+        _, error, low, high = mean_interval(block.arrays[name], LEVEL, support)
+        block.arrays |= {f"{name}_se": error, f"{name}_low": low, f"{name}_high": high}
     return block.encode()
 
 
@@ -58,18 +59,3 @@ def _fit_cells(study: StudySpec, region: Region, k: int, route: str, block: Bloc
                 block.measure(at, values, perf_counter() - began)
             except (RequestError, ValueError, ArithmeticError) as error:  # for example, separable pairs
                 block.refuse(at, str(error))
-
-
-def _summarise(arrays: dict[str, np.ndarray], name: str) -> None:
-    """Fill in standard errors and t intervals of the mean over replicates that have a number."""
-    values = arrays[name]
-    finite = np.isfinite(values)
-    count = finite.sum(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # nan where one replicate is left, or none
-        mean = np.where(finite, values, 0.0).sum(-1) / count
-        squares = (np.where(finite, values - mean[..., None], 0.0) ** 2).sum(-1)
-        error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
-        half = stdtrit(np.maximum(count - 1, 1), (1 + LEVEL) / 2) * error
-    arrays[f"{name}_se"] = error
-    low, high = REALS if name == "reliance" else FRACTION  # of the values, so of their mean
-    arrays[f"{name}_low"], arrays[f"{name}_high"] = np.maximum(mean - half, low), np.minimum(mean + half, high)

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from pydantic import ValidationError
 
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis, axis, of_recipe
-from experiments.lab.config import read_toml, world_of
+from experiments.lab.config import read_toml, refusal, world_of
 from experiments.lab.execution import executor, run
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
@@ -124,6 +125,9 @@ def study(
     try:
         for one in request.tables:
             one.worlds()
+            one.world_at((0,) * len(one.axes))
+    except ValidationError as failure:
+        raise RequestError(refusal(failure)) from None
     except ValueError as error:
         raise RequestError(str(error)) from None
     return request

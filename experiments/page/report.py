@@ -4,7 +4,7 @@ Its content policy allows only its own scripts, by their digests. It loads nothi
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from hashlib import sha256
 from importlib.resources import files
@@ -29,14 +29,10 @@ from theory.learners import named
 
 
 class Section(NamedTuple):
-    """One question. `takeaway` is its answer as a title, `look` describes the figures."""
+    """A design with the drawings of its pictures, SVG by the names of their files."""
 
-    name: str
-    question: str
-    takeaway: str
-    look: str
-    answer: str
-    figures: dict[str, Figure]  # by the names of their files
+    design: Design
+    drawings: dict[str, str]
 
 
 SCRIPTS = ("claims.js", "theory.js", "explorer.js")
@@ -76,17 +72,17 @@ PRESETS = {
 }
 
 
-def design_section(design: Design, table: xr.Dataset) -> Section:
-    """A design with the figures of its results."""
+def figures_of(design: Design, table: xr.Dataset) -> dict[str, Figure]:
+    """The figures of a design's results, by the names of their files."""
     if design.name == front.DESIGN:
-        return Section(design.name, **design.words, figures={design.name: front.front(table)})
+        return {design.name: front.front(table)}
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
     pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
-    return Section(design.name, **design.words, figures=dict(zip(names, pictures, strict=True)))
+    return dict(zip(names, pictures, strict=True))
 
 
-def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], **context: Any) -> str:
-    """The page from verdicts, sections and their drawings (SVG by name); everything but SVG is escaped."""
+def render(*, verdicts: Sequence[dict[str, Any]], **context: Any) -> str:
+    """The page from verdicts and sections; everything but SVG is escaped."""
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -94,7 +90,6 @@ def render(*, verdicts: Sequence[dict[str, Any]], drawings: Mapping[str, str], *
     scripts = [_file(name) for name in SCRIPTS]
     statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
-        drawings={name: Markup(drawing) for name, drawing in drawings.items()},
         formulas={v["claim"]: Markup(formula_svg(v.get("formula", ""))) for v in verdicts},
         questions=[(key, QUESTIONS[key], group) for key, group in by_question(statements)],
         verdicts=verdicts,

@@ -72,24 +72,22 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
-    from experiments.page.report import design_section, render
+    from experiments.page.report import Section, figures_of, render
     from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
 
-    sections, drawings = [], {}
+    sections = []
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):
-        study = design(name)
-        table = study.study(seed=seed).run()
+        one = design(name)
+        table = one.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", table)
-        sections.append(design_section(study, table))
-    figures = [(section, *item) for section in sections for item in section.figures.items()]
-    for section, name, figure in track(figures, len(figures), "figures drawn", lambda item: item[1]):
-        drawings[name] = figure_svg(figure, section.takeaway)
-        write_text(folder / f"{name}.svg", drawings[name])
+        drawings = {file: figure_svg(figure, one.takeaway) for file, figure in figures_of(one, table).items()}
+        for file, drawing in drawings.items():
+            write_text(folder / f"{file}.svg", drawing)
+        sections.append(Section(one, drawings))
     page = render(
         verdicts=verdicts,
         sections=sections,
-        drawings=drawings,
         proofs=PROOFS,
         provenance=provenance(),
         seed=seed,

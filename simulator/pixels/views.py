@@ -140,9 +140,19 @@ class Pixels(Checked):
         return tuple(range(classes)) if self.tied is None else self.tied
 
     def check_classes(self, classes: int, backgrounds: int | None = None) -> None:
-        """Raise ValueError for more classes than objects or backgrounds than colours, or a tied class out of range.
+        """Check that there are enough objects and colours, and that every tied class exists.
 
-        `backgrounds` are those of a table.
+        Parameters
+        ----------
+        classes
+            K.
+        backgrounds
+            A of a table, or None.
+
+        Raises
+        ------
+        ValueError
+            If not, or if classes are tied beside a table.
         """
         limits = []
         if self.objects in ("digits", "mnist"):

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.special import stdtrit
 
-from simulator.accuracy import GROUPS, Accuracy, not_converged
+from simulator.accuracy import GROUPS, Accuracy, mean_interval, not_converged
 from simulator.progress import counting
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -111,17 +110,10 @@ class Towers:
         ValueError
             In the same cases as `each`.
         """
-        ends, means = [], []
-        for values in self.each(prompt):
-            going = np.isfinite(values)
-            n = going.sum(-1)
-            with np.errstate(invalid="ignore", divide="ignore"):  # nan if all models but one diverged, or all
-                mean = np.where(going, values, 0).sum(-1) / n
-                variance = np.where(going, values - mean[..., None], 0) ** 2
-                half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt(variance.sum(-1) / (n - 1) / n)
-            means.append(mean)
-            ends.append((np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)))
-        return Accuracy.of(means) if np.shape(values)[-1] == 1 else Accuracy.of(means, LEVEL, ends)
+        each = tuple(map(np.asarray, self.each(prompt)))
+        means, _, low, high = zip(*(mean_interval(values, LEVEL) for values in each), strict=True)
+        several = each[0].shape[-1] > 1
+        return Accuracy.of(means, LEVEL, zip(low, high, strict=True)) if several else Accuracy.of(means)
 
 
 def train(

@@ -19,7 +19,7 @@ from experiments.errors import RequestError
 from experiments.page.plot.axes import PlotAxis, axis_of, readable
 from experiments.page.plot.boundary import Line, boundary_of, study_of
 from experiments.page.plot.places import PLACES, placed
-from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, computed, load, select, series_of
+from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, load, select, series_of
 from simulator.quantities import quantity_of
 from simulator.world import SCALARS, World
 
@@ -118,12 +118,13 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
     if what == GROUPS:
         return _layout_groups(dataset, at)
     dataset = load(select(dataset, at or {}))
-    done, whole = computed(dataset)
-    if not done:
-        raise RequestError(f"none of the study's {whole} cells is computed yet, so there is nothing to draw")
     if what in PLACES:
         dataset = placed(dataset, study_of(dataset), what)
     series = series_of(dataset, what)
+    whole = sum(s.data.pending.size for s in series)
+    done = whole - sum(int(s.data.pending.sum()) for s in series)
+    if not done:
+        raise RequestError(f"none of the {whole} cells is computed yet, so there is nothing to draw")
     if not any(s.data.value.notnull().any() or (s.data.undefined != 0).any() for s in series):
         raise RequestError(f"--what = {what!r}: no computed cell of the study has a value")
     axes = {str(d): axis_of(dataset[d]) for d in dataset.dims if d not in NOT_AXES}

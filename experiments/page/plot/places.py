@@ -26,7 +26,7 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
             f"--what = {what!r} needs the study's worlds; its request is missing, or names learners not registered here"
         )
     if study.world.table is not None or "table" in study.dims:
-        raise RequestError(f"--what = {what!r} has no value for worlds with a table; --what unseen has one")
+        raise RequestError(f"--what = {what!r} is not drawn for worlds with a table; predict prints it for one world")
     if study.world.views is not None:
         raise RequestError(
             f"--what = {what!r} has no value for worlds of pixels: no formula gives the ideal classifier"

@@ -174,20 +174,15 @@ def part_of(dataset: xr.Dataset, who: Who) -> xr.Dataset:
 def _quantity(dataset: xr.Dataset, who: Who, name: str) -> Series:
     part = part_of(dataset, who)
     value = _values(part, name)
-    mean = _mean(value)
-    data = xr.Dataset({"undefined": _codes(part.get("undefined"), mean), "value": mean, "pending": ~_answered(part)})
+    answered = _mean(part.common).notnull() | _mean(part.counter).notnull() | (part.undefined != 0)
+    data = xr.Dataset({"undefined": part.undefined, "value": _mean(value), "pending": ~answered})
     if f"predicted_{DIFFERENCE}" in part and name not in PIXEL_GROUPS:  # theory does not predict these
         data["predicted"] = _values(part, name, "predicted_")
-        data["predicted_undefined"] = _codes(part.get("predicted_undefined"), data.predicted)
+        data["predicted_undefined"] = part.predicted_undefined
         if not data.value.notnull().any():  # no route measures this learner: only theory has values
             data["undefined"] = data.undefined.where(data.predicted.isnull(), 0)
     ends, level = _interval(part, name, value)
     return Series(who, None, data.assign(ends), level, part[DIFFERENCE].sizes.get("replicate", 0))
-
-
-def _codes(codes: xr.DataArray | None, like: xr.DataArray) -> xr.DataArray:
-    """Indices of reasons; all 0 for a Dataset without reasons."""
-    return xr.zeros_like(like, dtype=int) if codes is None else codes.fillna(0).astype(int)
 
 
 def _values(part: xr.Dataset, name: str, prefix: str = "", ends: tuple[str, str] = ("", "")) -> xr.DataArray:
@@ -239,14 +234,3 @@ def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:
         data["high"] = a.get("high", a.value) - b.get("low", b.value)
         level = 1 - sum(1 - s.level for s in (one, two) if s.level is not None)
     return Series(first, second, data, level, one.replicates)
-
-
-def computed(dataset: xr.Dataset) -> tuple[int, int]:
-    """(cells with an answer or a reason why there is none, all cells)."""
-    answered = [_answered(part_of(dataset, who)) for who in everyone(dataset)]
-    return sum(int(one.sum()) for one in answered), sum(one.size for one in answered)
-
-
-def _answered(part: xr.Dataset) -> xr.DataArray:
-    answered = _mean(part.common).notnull() | _mean(part.counter).notnull()
-    return answered | (part.undefined != 0) if "undefined" in part else answered

@@ -335,6 +335,7 @@ def test_without_groups_cells_are_of_backgrounds(rows):
     counted = by_hand(rows, lambda r: (r[0], r[2]))
     assert found["worst_group"]["accuracy"] == min(k / n for n, k in counted.values())
     assert {b["background"]: (b["photos"], b["correct"]) for b in found["backgrounds"]} == by_hand(rows, lambda r: r[2])
+    assert list(found["backgrounds"][0]) == ["group", "background", "photos", "correct", "accuracy", "interval"]
     first = [row[3] <= TOP for row in rows]
     if all(first):  # perhaps no more than five labels compete
         assert found["top5"] is None

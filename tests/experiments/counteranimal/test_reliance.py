@@ -92,17 +92,18 @@ def check_coverage(hits, trials):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("bend", [0.0, 1.0])
-def test_intervals_cover(bend, monkeypatch):
+@pytest.mark.parametrize(("bend", "weight"), [(0.0, 0.8), (1.0, 1.3)])
+def test_intervals_cover(bend, weight, monkeypatch):
     """100 data sets of 1,000 rows in each of two worlds; in the first the law holds, and 60 are asked for predictions.
 
+    In the second zero-shot lies near the end of the curve, where the best heads are hard to tell apart.
     The fixes' predictions within a data set depend on each other. Each is from the fewest fits that are ever made.
     """
     monkeypatch.setattr(reliance, "REFITS", reliance.FEWER_REFITS)
     trials, hits, inside = 100, Counter(), []
-    fresh = checked(planted(np.random.default_rng(10**6), 12_000, bend=bend))
+    fresh = checked(planted(np.random.default_rng(10**6), 12_000, reliance=weight, bend=bend))
     for seed in range(trials):
-        bundle = checked(planted(np.random.default_rng(seed), 1000, bend=bend))
+        bundle = checked(planted(np.random.default_rng(seed), 1000, reliance=weight, bend=bend))
         folds = reliance.fit_folds(bundle, seed)
         right, rows = reliance._answers(bundle, folds)
         measured = accuracies(right, bundle.label[rows], bundle.common[rows])

@@ -76,3 +76,17 @@ def test_intervals_shrink_to_the_place_without_error():
     assert (at.correlation, at.shortfall) == place(mean, traced, 0)
     assert at.correlation_interval == (at.correlation, at.correlation)
     assert at.shortfall_interval == pytest.approx((at.shortfall, at.shortfall))
+
+
+def test_an_end_of_the_curve_is_not_certain():
+    """Heads 2 and 3 differ by half a standard error on common photos, so head 0's place may be that of head 2."""
+    mean = np.array([[0.93, 0.7, 0.949, 0.95], [0.2, 0.8, 0.5, 0.3]])
+    V = np.zeros((2, 4, 2, 4))
+    V[0, range(4), 0, range(4)] = 1e-6
+    (at,) = places(mean, V, np.array([1, 2, 3]), np.array([0]), np.random.default_rng(0))
+    assert at.correlation == 1
+    low, high = at.correlation_interval
+    leaves = 0.2 / (0.2 + 0.001)  # where head 3 becomes better than head 2
+    assert high == 1
+    assert low < leaves
+    assert place(mean[:, :3], np.array([1, 2]), 0)[0] == 1

@@ -42,6 +42,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"table": ["diagonl(1)"]}}, ["axis table", "'diagonl'", "nearest is diagonal"]),
         ({"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}}, ["axis table", "'compositional(3, 4, 1)'"]),
         ({"axes": {"table": ["diagonal(0.9)"], "p_spu": [0.5]}}, ["p_spu", "table"]),
+        ({"axes": {"table": ["diagonal(0.9)"]}, "world": World(p_spu=0.7)}, ["p_spu = 0.7", "table"]),
     ],
 )
 def test_a_refusal_is_one_line_that_names_the_value(request_, words):
@@ -157,6 +158,7 @@ def test_tables_are_an_axis_and_a_base_world():
     sweep = study(World(dim_image=2, dim_text=2), {"table": names, "mu_spu": [1.0, 2.0]}, replicates=2, **how)
     assert read(sweep.toml()).hash == sweep.hash
     assert axis("table", ",".join(names)) == sweep.axes[0]
+    assert len(axis("table", f"mixture([{names[0]}, {names[1]}], [3, 1]), {names[1]}").values) == 2
     table = sweep.run()
     for name in names:
         for mu in (1.0, 2.0):

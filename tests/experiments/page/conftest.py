@@ -5,7 +5,6 @@ from browsers import FLAGS, chromium
 
 from experiments.court.trial import judge
 from experiments.page.report import render
-from experiments.page.svg import figure_svg
 from theory.claims.catalogue import CLAIMS
 
 PROVEN = {
@@ -31,8 +30,7 @@ def verdict():
 def page_of(sections, verdicts, **given):
     """The page of these sections and verdicts."""
     usual = {"provenance": {"python": "3"}, "proofs": "proofs", "seed": 0, "seconds": 1}
-    drawings = {name: figure_svg(figure, one.takeaway) for one in sections for name, figure in one.figures.items()}
-    return render(sections=sections, verdicts=verdicts, drawings=drawings, **(usual | given))
+    return render(sections=sections, verdicts=verdicts, **(usual | given))
 
 
 @pytest.fixture(scope="session")

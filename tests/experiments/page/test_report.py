@@ -14,7 +14,7 @@ from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
 from experiments.page import report, reproduce
-from experiments.page.report import design_section
+from experiments.page.report import Section, figures_of
 from experiments.page.svg import DEFINED, defined_once, figure_svg, formula_svg
 from experiments.page.text import answer
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
@@ -22,9 +22,14 @@ from theory.claims.catalogue import CLAIMS
 
 
 @pytest.fixture(scope="module")
-def section():
+def figures():
+    return figures_of(design("sources"), design("sources").study(axes={"p_spu": [0.6, 0.9]}).run())
+
+
+@pytest.fixture(scope="module")
+def section(figures):
     found = design("sources")
-    return design_section(found, found.study(axes={"p_spu": [0.6, 0.9]}).run())
+    return Section(found, {name: figure_svg(figure, 'more than "one" <takeaway>') for name, figure in figures.items()})
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +50,13 @@ def test_every_formula_can_be_drawn():
         assert float(height) > 8, formula
 
 
-def test_drawings_of_one_page_define_each_letter_once(section):
-    drawing = figure_svg(section.figures["sources"], 'more than "one" <takeaway>')
+def test_drawings_of_one_page_define_each_letter_once(section, figures):
+    drawing = section.drawings["sources"]
     root = ElementTree.fromstring(drawing)
     assert root.attrib["aria-label"] == 'more than "one" <takeaway>'
     assert root.attrib["role"] == "img"
     assert not re.search(r'd="[^"]*\d\.\d{3}', drawing), "hundredths of a point are enough"
-    both = drawing + figure_svg(section.figures["sources"])
+    both = drawing + figure_svg(figures["sources"])
     defined = {}
     for match in DEFINED.finditer(both):
         assert defined.setdefault(match[2], match[0]) == match[0], "equal ids define equal things"
@@ -62,7 +67,7 @@ def test_drawings_of_one_page_define_each_letter_once(section):
     ElementTree.fromstring(f'<svg xmlns:xlink="http://www.w3.org/1999/xlink">{page}</svg>')
 
 
-def test_page_is_self_contained_and_complete(page, verdict, section):
+def test_page_is_self_contained_and_complete(page, verdict, section, figures):
     html = page(verdicts=[verdict])
     assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
     assert "<link" not in html
@@ -72,15 +77,15 @@ def test_page_is_self_contained_and_complete(page, verdict, section):
         verdict["statement"],
         verdict["route"],
         "supported",
-        section.takeaway,
-        section.look,
+        section.design.takeaway,
+        section.design.look,
         answer(),
     ):
         assert words in text
     assert 'href="sources.svg"' in html
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= anchors
-    for figure in section.figures.values():
+    for figure in figures.values():
         assert figure.get_figwidth() <= 3.75
         assert smallest_letters(figure) >= 10
 

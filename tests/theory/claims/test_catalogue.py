@@ -25,7 +25,7 @@ def named(id: str):
 def cube(claim, count: int = 64) -> np.ndarray:
     """Corners and uniform points of the claim's unit cube."""
     d = len(claim.axes)
-    return np.concatenate([corners(d), np.random.default_rng(0).random((count, d))])
+    return np.concatenate([corners(d), np.random.default_rng(0).random((count if d else 0, d))])
 
 
 def test_ids_are_unique():
