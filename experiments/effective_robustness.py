@@ -45,11 +45,6 @@ class Line(NamedTuple):
         return unstretch(self.intercept[..., None] + self.slope[..., None] * x, self.axis)
 
 
-def usable(common: Float[np.ndarray, " m"], counter: Float[np.ndarray, " m"]) -> np.ndarray:
-    """Models with a finite position on every axis: both accuracies strictly between 0 and 1."""
-    return (common > 0) & (common < 1) & (counter > 0) & (counter < 1)
-
-
 def fit_line(
     common: Float[np.ndarray, " m"],
     counter: Float[np.ndarray, " m"],

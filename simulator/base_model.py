@@ -45,6 +45,8 @@ class Checked(BaseModel):
         usual = {name: (None, field.default) for name, field in type(self).model_fields.items()}
         return [(name, value) for name, value in super().__repr_args__() if value not in usual[str(name)]]
 
+    __str__ = BaseModel.__repr__  # pydantic's own has no class name
+
     def _repr_html_(self) -> str:
         rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())
         return html_table(type(self).__name__, ["field", "value", "meaning"], rows)

@@ -18,9 +18,9 @@ def nearest(value: str, choices: Iterable[str]) -> str | None:
 
 
 def _abbreviates(short: str, word: str) -> bool:
-    """Whether `short` is `word` without some of its letters; the first letter must stay."""
+    """Whether `short` is `word` without at most two thirds of its letters; the first letter must stay."""
     letters = iter(word)
-    return len(short) >= 3 and short[0] == word[:1] and all(letter in letters for letter in short)
+    return 3 <= len(short) >= len(word) / 3 and short[0] == word[:1] and all(letter in letters for letter in short)
 
 
 def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called: str = "the nearest") -> str:

@@ -16,7 +16,6 @@ from rich.text import Text
 from experiments.command.options import Json, Seed, Whole
 from experiments.command.output import (
     VERDICT_STYLES,
-    check_output,
     dim,
     emit,
     interval,
@@ -27,6 +26,7 @@ from experiments.command.output import (
     warning,
 )
 from experiments.errors import RequestError
+from experiments.files import check_writable
 
 # main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext", default_parameter=Parameter(negative=""))
@@ -95,7 +95,7 @@ def inspect(
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.photos import inspect as run
 
-    check_output(output)
+    check_writable(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
     emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
@@ -197,7 +197,7 @@ def published(*, output: Path | None = None, json: Json = False) -> None:
     """
     from experiments.published.export import published_document, write_published
 
-    check_output(output)
+    check_writable(output)
     document = published_document()
     if output is not None:
         write_published(output, document)
@@ -228,7 +228,7 @@ def compare(
     from experiments.counteranimal.robustness import gather
 
     compared = gather(results, mean, labels, prompts)
-    check_output(output)
+    check_writable(output)
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
     emit(document, json, comparison_table)
@@ -310,7 +310,7 @@ def embeddings(
     from experiments.counteranimal.reliance import answer_files
     from experiments.counteranimal.reliance_page import FILES, write_files
 
-    check_output(output, "embeddings", (*FILES, "result.json"))
+    check_writable(output, "embeddings", (*FILES, "result.json"))
     document = answer_files(files, seed, note)
     emit(document, json, reliance_table, output)
     if output is not None:

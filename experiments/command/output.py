@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from experiments.files import check_writable, output_folder, write_json, write_text
+from experiments.files import output_folder, write_json, write_text
 from simulator.progress import end, say
 from simulator.world import World
 
@@ -32,12 +32,6 @@ PIPE_WIDTH = 100  # columns in a pipe
 def note(sentence: str) -> None:
     """Print a sentence that is not part of the result on stderr."""
     say(f"soberclip: {sentence}")
-
-
-def check_output(output: Path | None, verb: str = "", names: Iterable[str] = ()) -> None:
-    """Raise RequestError if the folder cannot be written, or holds files of these names that `verb` did not write."""
-    if output is not None:
-        check_writable(output, verb, names)
 
 
 def emit(

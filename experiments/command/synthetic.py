@@ -25,9 +25,10 @@ from experiments.command.options import (
     real,
     whole,
 )
-from experiments.command.output import check_output, emit, percent, screen, table
+from experiments.command.output import emit, percent, screen, table
 from experiments.errors import checked_seed
 from experiments.estimators import trainable
+from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.user_code import learner_of, own_errors
@@ -70,7 +71,7 @@ class Question:
 
         world = world_from(self.world_file, given(self.world))
         trained, files = learner_of(learner, prompt=self.prompt, embed_dim=self.embed_dim)
-        check_output(self.output, verb, RESULT)
+        check_writable(self.output, verb, RESULT)
         with own_errors(files):
             document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
         emit(document, self.json, accuracy_table, self.output, world)
@@ -135,7 +136,7 @@ def train(
 
     settings = world_from(world_file, given(world))
     recipe = recipe_from(given(training))
-    check_output(output, "train", runfolder.FILES)
+    check_writable(output, "train", runfolder.FILES)
     with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
         document = run(
             recipe,

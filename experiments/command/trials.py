@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, named
-from experiments.command.output import VERDICT_STYLES, check_output, emit, indented, note, screen
+from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
 from experiments.court.registry import all_claims, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
@@ -91,7 +91,7 @@ def check(
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
     selected = select(ids, all_claims() if claims is None else claims_of_file(claims))
-    check_output(output, "check", [VERDICTS])
+    check_writable(output, "check", [VERDICTS])
     if latex is not None:
         check_writable(latex.parent, "check --latex", [latex.name], LATEX_MARK.encode())
         for claim in selected:
@@ -134,7 +134,7 @@ def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None
 
     known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
     document = (accepted_by_kernel if kernel else verify_folder)(folder, known, tell)
-    emit(document, json, kernel_table if kernel else certificate_table)
+    emit(document, json, checked_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:
         raise RunError(f"refused: {', '.join(refused)}; each {'file' if kernel else 'certificate'} has the reason")
@@ -201,28 +201,18 @@ def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     return [heading, indented(row["statement"]), indented("; ".join(filter(None, parts)))]
 
 
-def certificate_table(document: list[dict[str, Any]]) -> Group:
-    """One block per certificate."""
+def checked_table(document: list[dict[str, Any]]) -> Group:
+    """One block per certificate or file of theorems."""
     lines: list[RenderableType] = []
-    outcomes = [row["shows"] if row["refused"] is None else "refused" for row in document]
+    outcomes = ["refused" if row["refused"] else row["shows"] for row in document]
     for row, outcome in zip(document, outcomes, strict=True):
-        checked = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
-        result = row["refused"] or f"{checked}, in {row['seconds']:.2g} s"
+        if "theorems" in row:
+            passed = f"theorems {', '.join(row['theorems'])}; axioms: {', '.join(row['axioms']) or 'none'}"
+        else:
+            passed = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
+        result = row["refused"] or f"{passed}; in {row['seconds']:.2g} s"
         lines += [_heading(outcome, row["claim"] or row["file"]), indented(f"{row['file']}: {result}")]
     return screen(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
-
-
-def kernel_table(document: list[dict[str, Any]]) -> Group:
-    """One block per file of theorems."""
-    lines: list[RenderableType] = []
-    for row in document:
-        axioms = f"axioms: {', '.join(row['axioms']) or 'none'}"
-        result = row["refused"] or f"theorems {', '.join(row['theorems'])}, in {row['seconds']} s; {axioms}"
-        outcome = {"proved": "proved", "refuted": "contradicted"}.get(row["shows"], "refused")
-        heading = _heading(outcome, row["claim"] or row["file"])
-        lines += [heading, indented(f"{row['file']}: {result}")]
-    accepted = sum(not row["refused"] for row in document)
-    return screen(*lines, f"Coq's kernel accepts {accepted} of {len(document)} files.")
 
 
 def _heading(outcome: str, name: str, words: str | None = None) -> Text:

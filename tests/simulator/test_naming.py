@@ -24,7 +24,10 @@ def test_slips_and_abbreviations_are_understood(written, choices, meant):
     assert suggestion(written, choices) == f"; the nearest is {meant}"
 
 
-@pytest.mark.parametrize(("written", "choices"), [("clip", LOSSES), ("--quick", ["--output", "--seed"]), ("x", [])])
+@pytest.mark.parametrize(
+    ("written", "choices"),
+    [("clip", LOSSES), ("--quick", ["--output", "--seed"]), ("x", []), ("nothing", ["no-extra-robustness/long-name"])],
+)
 def test_nothing_is_offered_where_nothing_is_near(written, choices):
     assert nearest(written, choices) is None
     assert suggestion(written, choices, quoted=True) == ""

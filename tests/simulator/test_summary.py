@@ -37,7 +37,7 @@ SHOWN = {  # one line: the result
 @pytest.mark.parametrize("line", SHOWN)
 def test_a_result_shows_itself(line):
     result = SHOWN[line]()
-    assert repr(result) == line
+    assert repr(result) == str(result) == line
     table = result._repr_html_()
     assert table.startswith("<table><caption>")
     assert "<b>" not in table

@@ -170,9 +170,8 @@ def boxed(learner, share: float, seed: int, views) -> Claim:
 QUIET, LOUD = ({"sigma_xi": s, "dim_image": 2, "dim_text": 2} for s in (0.0, 0.5))
 
 
+# The violation is the same for every learner; their costs decide how many points the search may try.
 LEARNERS = [
-    (LinearCLIP("name"), QUIET, 0.002),
-    (LinearCLIP("mean"), QUIET, 0.002),
     (LeastSquares(), QUIET, 0.002),
     (Logistic(), QUIET, 0.002),
     (Bayes(), LOUD, 0.015),
@@ -182,10 +181,10 @@ LEARNERS = [
 
 @pytest.mark.deep
 @pytest.mark.parametrize(("learner", "views", "share"), LEARNERS, ids=lambda x: getattr(x, "name", ""))
-def test_an_interior_box_is_found_in_99_of_100_seeds(learner, views, share):
-    seeds = 40 if learner.name == "logistic" else 100  # a second per seed
-    found = [search(boxed(learner, share, seed, views), seed).violation > 0.009 for seed in range(seeds)]
-    assert sum(found) >= 0.99 * seeds
+def test_an_interior_box_is_found_with_every_seed(learner, views, share):
+    """A search that misses one box in 20 passes with probability .05."""
+    seeds = 40 if learner.name == "logistic" else 60  # a second per seed
+    assert all(search(boxed(learner, share, seed, views), seed).violation > 0.009 for seed in range(seeds))
 
 
 def test_an_interior_box_is_found():

@@ -178,7 +178,9 @@ def test_the_number_of_mentions_may_come_near_one():
 EXACT = (("captions", MASKED[0]), ("scores", MASKED[0]), ("scores", THREE_CLASSES), ("scores", ATTRIBUTE))
 
 
-@pytest.mark.parametrize(("prompt", "fields"), EXACT)
+@pytest.mark.parametrize(
+    ("prompt", "fields"), [*EXACT[:2], *(pytest.param(*case, marks=pytest.mark.deep) for case in EXACT[2:])]
+)
 def test_intervals_of_drawn_captions_cover_their_bias(prompt, fields, monkeypatch):
     """30 seeds; false-alarm rate SHARE for all cases; an interval that covers at most .4 is found with power .99.
 
