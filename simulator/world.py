@@ -322,8 +322,8 @@ class Worlds:
         values = {name: _checked(name, fields[name]) if name in fields else _DEFAULTS[name] for name in SCALARS}
         further, shared = _checked_attributes(fields.get("attribute", ())), dict.fromkeys(SHARED)
         if fields.get("table") is not None:
-            shared["table"] = _checked("table", fields["table"])
-            values["classes"] = len(shared["table"])
+            shared["table"] = table = _checked("table", fields["table"])
+            values["classes"] = len(table)
         if fields.get("common") is not None:
             shared["common"] = tuple(map(tuple, fields["common"]))
         if fields.get("views") is not None:
@@ -364,7 +364,8 @@ class Worlds:
         return one_line(self, shape=self.shape, **self._not_default(), **self._shared())
 
     def _repr_html_(self) -> str:
-        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], self._scalars().items())
+        rows = {**self._scalars(), **self._shared()}
+        return html_table(f"Worlds of shape {self.shape}", ["field", "value"], rows.items())
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":

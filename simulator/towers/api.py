@@ -110,7 +110,7 @@ class Towers:
         ValueError
             In the same cases as `each`.
         """
-        each = tuple(self.each(prompt))
+        each = tuple(map(np.asarray, self.each(prompt)))
         means, _, low, high = zip(*(mean_interval(values, LEVEL) for values in each), strict=True)
         several = each[0].shape[-1] > 1
         return Accuracy.of(means, LEVEL, zip(low, high, strict=True)) if several else Accuracy.of(means)

@@ -29,7 +29,7 @@ from theory.claims.common import (
     LOGISTIC,
     REGIME,
 )
-from theory.claims.related_work import LITTLE, LITTLE_ELSE
+from theory.claims.related_work import LITTLE, LITTLE_ELSE, READ_AS
 from theory.claims.sentences import reading
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
@@ -62,7 +62,6 @@ correlation = partial(own, quantity="equivalent-correlation", subject=INFONCE_NA
 shortfall = partial(own, quantity="shortfall", relation="<=", subject=INFONCE_NAME)
 lead = partial(Claim, quantity="effective-robustness", question="ideal", against=LEAST_SQUARES)
 place = partial(lead, quantity="equivalent-correlation")
-READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
 IN_REGIME = (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2)))  # InfoNCE needs some view noise
 
 

@@ -170,9 +170,8 @@ def boxed(learner, share: float, seed: int, views) -> Claim:
 QUIET, LOUD = ({"sigma_xi": s, "dim_image": 2, "dim_text": 2} for s in (0.0, 0.5))
 
 
+# The violation is the same for every learner; their costs decide how many points the search may try.
 LEARNERS = [
-    (LinearCLIP("name"), QUIET, 0.002),
-    (LinearCLIP("mean"), QUIET, 0.002),
     (LeastSquares(), QUIET, 0.002),
     (Logistic(), QUIET, 0.002),
     (Bayes(), LOUD, 0.015),

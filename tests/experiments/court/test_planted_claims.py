@@ -74,7 +74,7 @@ def bent(rise: float):
 
 
 def by_learner():
-    """Four claims per learner: a bound and an equality, true and false."""
+    """A bound and an equality per learner, true and false; equalities of logistic regression would take a minute."""
     for name, (learner, views) in LEARNERS.items():
         for relation, shift, verdict in (
             (">=", -2.0, "supported"),
@@ -82,6 +82,8 @@ def by_learner():
             ("=", 0.0, "supported"),
             ("=", -1.5, "contradicted"),
         ):
+            if (name, relation) == ("logistic", "="):
+                continue
             fields = {"relation": relation, "domain": {**BOX, **views}, "subject": learner}
             yield verdict, claim(f"{name} {relation} {shift}", prediction=shifted(learner, shift), **fields)
 

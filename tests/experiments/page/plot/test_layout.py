@@ -195,9 +195,9 @@ def test_every_cell_of_every_learner_is_drawn(table, data):
     try:
         picture = arrange(table, word)
     except RequestError as error:
-        if not re.search("panels, more than|nothing to draw|no computed cell", str(error)):
-            raise
-        return
+        if re.search("panels, more than|nothing to draw|no computed cell", str(error)):
+            return
+        raise
     if word in PLAIN:
         axes = [table.sizes[n] for n in table.sizes if n.startswith("x")]
         assert sum(s.data.value.size for s in picture.series) == len(everyone(table)) * int(np.prod(axes, dtype=int))
