@@ -50,6 +50,11 @@ def test_marks_are_the_datasets_numbers(measured):
         assert len({filled for *_, filled in expected}) == 2
 
 
+def test_the_document_names_the_groups(measured):
+    panels = arrange(measured, "groups").as_json()["panels"]
+    assert [[one["group"] for one in panel["series"]] for panel in panels] == [["common", "counter"]] * 2
+
+
 def test_theory_has_open_marks_and_a_panel_per_learner(theory):
     figure = plot(theory, "groups", {"p_spu": "0.9"})
     assert len(figure.axes) == 4
