@@ -117,6 +117,7 @@ HEAVY = ["torch", "scipy.stats", "scipy.optimize", "xarray", "matplotlib"]
 LIGHT = (  # statements in one process, and modules that are still absent after each
     ("import experiments.command.main", ["numpy", "pydantic", "theory", *HEAVY]),
     ("import theory", ["numpy", *HEAVY]),
+    ("from simulator import Attribute, Accuracy, World, Worlds", HEAVY),
     ("from theory import Claim; import theory.claims.catalogue", HEAVY),
     ("from experiments.command import laboratory, synthetic, trials", HEAVY),
     ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),

@@ -307,7 +307,7 @@ class IdealCurve:
 
         G = len(values)
         found = minimize(
-            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-9},
+            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-12},
             constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         )  # fmt: skip
         weights = dict(zip(self.groups, found.x, strict=True))

@@ -191,7 +191,7 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     predicted = (document.get("predicted") if simulated else document) or {}
     intervals = document.get("interval95") or {}
     rows = []
-    shown = dict.fromkeys((*(name for name in intervals if name not in PLACE), *GROUPS))
+    shown = dict.fromkeys((*GROUPS[:3], *(name for name in intervals if name not in PLACE), *GROUPS))
     for group in filter(document.__contains__, shown):
         ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
         rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])

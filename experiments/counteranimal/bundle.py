@@ -209,7 +209,8 @@ def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
     if len(names) != K:
         refuse(f"names has {len(names)} entries; expected {K}, one per class of text")
     common, background = _groups(given, label, train, refuse)
-    prompts, captions = (None if a is None else _unit(a.astype(float)) for a in (text, given.get("text_background")))
+    prompts, captions = _unit(text.astype(float)), given.get("text_background")
+    captions = None if captions is None else _unit(captions.astype(float))
     if (opposed := np.linalg.norm(prompts.mean(axis=1), axis=1) < UNIT).any():
         refuse(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
     bundle = Bundle(image, label, common, background, prompts, captions, train, names, off)

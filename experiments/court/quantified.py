@@ -27,7 +27,8 @@ from experiments.inference import Bounds, Sample
 from theory.claims.claim import STANDINGS, Claim
 from theory.learners.base import attempt
 
-WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas, or a world's ideal curve is needed
+WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
+CURVE_WORLDS = 512  # where each world needs its ideal curve
 CLOSED_FORM = "closed form"
 
 
@@ -43,9 +44,9 @@ class Finding(NamedTuple):
 
 def worlds_for(claim: Claim, seed: int) -> np.ndarray:
     """Points of the unit cube."""
+    formulas = all(estimator_of(learner).exact for learner in claim.learners)
     on_curve = claim.quantity in STANDINGS and claim.family is None
-    slow = on_curve or not all(estimator_of(learner).exact for learner in claim.learners)
-    return drawn(len(claim.axes), SLOW_WORLDS if slow else WORLDS, seed)
+    return drawn(len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed)
 
 
 def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:

@@ -1,6 +1,6 @@
 """The search for the worst point of a claim's domain: where its violation seems largest.
 
-Claims about the population are searched by closed forms: corners and Sobol points, then differential evolution and a
+Claims about the population are searched by closed forms: corners and drawn points, then differential evolution and a
 polish. Bounds on accuracies are searched on the probit scale too, which does not saturate near 0 and 1. Claims about
 finite n are searched by pilot measurements with common random numbers, with fewer candidates and more replicates per
 round.
@@ -33,13 +33,13 @@ from theory.claims.claim import SINGLE, STANDINGS, Claim
 from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
-# Sobol points. A region with share s of the volume is missed with probability of about (1 - s)^points.
+# Drawn points. A region with share s of the volume is missed with probability (1 - s)^points.
 # CLOSED misses .2 % of the volume for 3e-4 of the seeds, QUADRATURE misses 1.5 % for 4e-4.
 CLOSED = 4096
-QUADRATURE = 512
+QUADRATURE = 512  # if an accuracy is no formula, or for K >= 3 classes
 PLACED = 128  # for a table, or if the quantity is a place on a curve: half a millisecond per world
 SAMPLED = 32  # for a table or for K >= 3 classes, if the accuracy is sampled: seconds per world
-POLISHED = 1024  # from this many Sobol points on, a polish follows; without a formula it is slow
+POLISHED = 1024  # from this many drawn points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
 KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded
@@ -118,7 +118,7 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 
 def _effort(claim: Claim) -> int:
-    """Number of Sobol points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
+    """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
     formulas = all(estimator_of(learner).exact for learner in claim.learners)
     if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
         return (PLACED if claim.table else QUADRATURE) if formulas else SAMPLED

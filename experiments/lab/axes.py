@@ -8,7 +8,6 @@
 Hyphens equal underscores in a name. Whole-number fields are rounded on logarithmic axes only.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -34,7 +33,6 @@ _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | {"mitigation": str, "table": str}
-_COMMA = re.compile(r",(?![^(]*\))")  # not inside the brackets of a table
 
 Value = float | int | str
 
@@ -84,7 +82,7 @@ def axis(name: str, values: Any) -> Axis:
     elif isinstance(values, str) and ":" in values:
         values, scale = _spread(field, values)
     elif isinstance(values, str):
-        values = [_value(field, word.strip()) for word in _COMMA.split(values)] if values else []
+        values = [_value(field, word.strip()) for word in _words(values)] if values else []
     values = np.asarray(values).tolist() if isinstance(values, np.ndarray | np.generic) else values
     values = list(values) if isinstance(values, Sequence) else [values]
     if not 1 <= len(values) <= LONGEST:
@@ -94,6 +92,22 @@ def axis(name: str, values: Any) -> Axis:
         ((twice, _),) = Counter(checked).most_common(1)
         raise RequestError(f"axis {field} holds {twice} more than once; its values must differ")
     return Axis(field, tuple(checked), scale)
+
+
+def _words(text: str) -> list[str]:
+    """The parts of a text between commas outside of brackets.
+
+    >>> _words("compositional(2, 3, 1),diagonal(0.9)")
+    ['compositional(2, 3, 1)', 'diagonal(0.9)']
+    """
+    words, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and not depth:
+            words.append("")
+        else:
+            words[-1] += letter
+    return words
 
 
 def parsed(text: str) -> Axis:

@@ -117,7 +117,8 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
 
     def place() -> Equivalent:
-        draws = np.stack([replicates[group][:, going] for group in GROUPS[:2]], axis=2)  # (R, E, 2)
+        names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
+        draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
         return equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1))
 
     numbers, intervals = placed(world, place)

@@ -31,6 +31,10 @@ RULES = {
     "linear CLIP, mean prompt": LinearCLIP("mean"),
     "logistic regression": Logistic(),
 }
+LOOKS = {
+    "common": {"marker": "o", "s": 16, "alpha": 0.35},
+    "counter": {"marker": "X", "s": 42, "edgecolor": "white"},
+}
 CELL, GAP, LINE = 1.0, 0.35, 0.13  # side of an image, space between groups, height of a line of captions
 
 
@@ -122,20 +126,9 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     figure = Figure(figsize=(WIDTH, 5.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
-        for part, marker, size, group in (
-            ((y == label) & common, "o", 16, "common"),
-            ((y == label) & ~common, "X", 42, "counter"),
-        ):
-            look = {"alpha": 0.35} if group == "common" else {"edgecolor": "white"}
-            ax.scatter(
-                *z[part].T,
-                s=size,
-                marker=marker,
-                color=f"C{label}",
-                linewidth=0.5,
-                label=f"y = {name}, {group}",
-                **look,
-            )
+        for group, look in LOOKS.items():
+            part = z[(y == label) & (common == (group == "common"))]
+            ax.scatter(*part.T, color=f"C{label}", linewidth=0.5, label=f"y = {name}, {group}", **look)
     reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
     reach[reach == 0] = 1.0
     rules = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}

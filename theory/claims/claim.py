@@ -7,7 +7,7 @@ worst point costs microseconds per point. The verdict rests on measurements at t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from textwrap import fill
 from types import SimpleNamespace
@@ -135,11 +135,8 @@ class Claim:
     statement
         One sentence in words.
     quantity
-        One of the quantities above. Three of them place a classifier of two classes on a curve of others, and have no
-        value where that curve does not determine them. "equivalent-correlation" is the correlation of the world whose
-        ideal classifier has the same drop. "shortfall" is the accuracy that the classifier lacks on each group, beside
-        that one. "effective-robustness" is its counter accuracy minus that of the family with the same common accuracy.
-        The family is `against`, trained at every p_spu from 1/2 to 1.
+        One of the quantities above. The last three place a classifier of two classes on a curve of others, and have no
+        value where that curve does not determine them; the README of the claims explains them.
     relation
         One of the relations above. "iff" compares the quantity with `threshold`; "increasing", "decreasing" and "slope"
         follow `along`.
@@ -227,18 +224,7 @@ class Claim:
         return super().__new__(cls)
 
     def __post_init__(self):
-        for name in (
-            "id",
-            "source",
-            "statement",
-            "quantity",
-            "relation",
-            "formula",
-            "table",
-            "question",
-            "sentence",
-            "quote",
-        ):
+        for name in (field.name for field in fields(self) if field.type is str):
             text = getattr(self, name)
             if not isinstance(text, str) or (name == "id" and not text):
                 raise ValueError(f"{name} = {text!r} is not text")

@@ -29,7 +29,7 @@ from theory.claims.common import (
     LOGISTIC,
     REGIME,
 )
-from theory.claims.related_work import LITTLE, LITTLE_ELSE
+from theory.claims.related_work import LITTLE, LITTLE_ELSE, READ_AS
 from theory.claims.sentences import reading
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
@@ -62,7 +62,6 @@ correlation = partial(own, quantity="equivalent-correlation", subject=INFONCE_NA
 shortfall = partial(own, quantity="shortfall", relation="<=", subject=INFONCE_NAME)
 lead = partial(Claim, quantity="effective-robustness", question="ideal", against=LEAST_SQUARES)
 place = partial(lead, quantity="equivalent-correlation")
-READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
 IN_REGIME = (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2)))  # InfoNCE needs some view noise
 
 
@@ -194,8 +193,10 @@ CLAIMS = [
             domain={**MAP_REGIME, "sigma_xi": noise},
             subject=learner,
         )
-        for suffix, quantifier, words in READ_AS
-        for learner, noise in ((LINEAR_NAME, 0.0), IN_REGIME)
+        for (suffix, quantifier, words), (learner, noise) in (
+            (READ_AS[0], (LINEAR_NAME, 0.0)),
+            *((read_as, IN_REGIME) for read_as in READ_AS),
+        )
     ),
     *(
         place(

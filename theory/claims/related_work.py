@@ -60,11 +60,8 @@ def best_source(x, learner: Learner) -> Numbers:
     return np.maximum(*(learner.accuracy(source).counter for source in sources))
 
 
-# "Little" may mean little in every world, or little on average.
-READ_AS = (
-    ("data-determine", "always", ""),
-    ("data-determine-on-average", "on average", ", on average over worlds, where gains and losses cancel,"),
-)
+# "Little" may mean little in every world, or little on average, where gains and losses cancel.
+READ_AS = (("", "always", ""), ("-on-average", "on average", ", on average over worlds,"))
 little = partial(
     Claim,
     quantity="counter",
@@ -77,7 +74,7 @@ little = partial(
 CLAIMS = [
     *(
         little(
-            id=f"{family}/contrastive-loss",
+            id=f"data-determine{suffix}/contrastive-loss",
             question="supervised",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "of the contrastive loss; the domain and two points are ours"),
@@ -86,11 +83,11 @@ CLAIMS = [
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
             against=LEAST_SQUARES,
         )
-        for family, quantifier, words in READ_AS
+        for suffix, quantifier, words in READ_AS
     ),
     *(
         little(
-            id=f"{family}/language-at-test-time",
+            id=f"data-determine{suffix}/language-at-test-time",
             question="prompts",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "of language supervision at test time; the domain and two points are ours"),
@@ -99,7 +96,7 @@ CLAIMS = [
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
             against=LINEAR_MEAN,
         )
-        for family, quantifier, words in READ_AS
+        for suffix, quantifier, words in READ_AS
     ),
     Claim(
         id="data-determine/training-distribution",

@@ -6,6 +6,7 @@ learner, a domain, "always". Claims with one sentence id are its readings; they 
 
 import tomllib
 from importlib.resources import files
+from typing import Any
 
 from theory.claims.claim import Origin
 
@@ -13,17 +14,17 @@ _TEXT = (files("theory.claims") / "sentences.toml").read_text(encoding="utf-8")
 _SENTENCES = {entry["id"]: entry for entry in tomllib.loads(_TEXT)["sentence"]}
 
 
-def printed(sentence: str, note: str = "") -> dict[str, str]:
+def printed(sentence: str, note: str = "") -> dict[str, Any]:
     """The fields of a claim that tries a sentence as printed; `note` says what its words leave open."""
     return _fields("printed", sentence, note)
 
 
-def reading(sentence: str, ours: str) -> dict[str, str]:
+def reading(sentence: str, ours: str) -> dict[str, Any]:
     """The fields of a claim that is our reading of a sentence; `ours` says what is ours."""
     return _fields("reading", sentence, ours)
 
 
-def _fields(origin: Origin, sentence: str, note: str) -> dict[str, str]:
+def _fields(origin: Origin, sentence: str, note: str) -> dict[str, Any]:
     entry = _SENTENCES[sentence]
     words, place = entry["words"].strip(), entry["place"]
     source = f"{place}; {note}" if note else place

@@ -260,8 +260,8 @@ def _chance_of_class_0(objects, shown: float, lead: Float[np.ndarray, "*s Kminus
 
 
 def _winning_range(
-    others: Float[np.ndarray, "*s Kminus1"], lead: Float[np.ndarray, "*s Kminus1"], p: float, K: int
-) -> tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
+    others: Float[np.ndarray, "*#s Kminus1"], lead: Float[np.ndarray, "*#s Kminus1"], p: float, K: int
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """(low, high): class 0 is decided if its own log density f_0 lies between them.
 
     Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R

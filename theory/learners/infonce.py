@@ -51,7 +51,7 @@ from theory.quadrature import RANGE, REPLICATES, estimate
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
-TERMS = 2**21  # densities of a replicate in a world with a table
+TERMS = 2**20  # densities of a replicate in a world with a table
 SLACK = 1e-9  # of logarithms that may be equal
 
 

@@ -7,6 +7,7 @@ A picture is drawn in places, equally spaced on paper, and its ticks show values
 Listed values take the scale that spaces them most evenly. Words, such as losses, have the places 0, 1, 2 ...
 """
 
+import re
 import textwrap
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, MaxNLocator, ScalarFormatter
 
 MOST_TICKS = 6  # legible at the width of a phone
+FORMULA = re.compile(r"\$[^$]*\$")
+FORMULA_WIDTH = 4  # letters, about
 UNITS = {"fraction": "%"}  # as ticks show them
 
 
@@ -85,13 +88,9 @@ class PlotAxis(NamedTuple):
         return readable(1 - value if self.scale.name == "one-minus" else value)
 
     def label(self, width: int | None = None) -> str:
-        """Meaning (wrapped at `width` letters; omitted if None), symbol and unit."""
+        """Meaning (in lines of `width` letters; omitted if None), symbol and unit."""
         short = (self.name if self.words else self.shown) + (f" [{self.unit}]" if self.unit else "")
-        if width is None or not self.meaning:
-            return short
-        *lines, last = textwrap.wrap(self.explained, width)
-        fits = len(last) + len(short) // 2 <= width
-        return "\n".join([*lines, last + (", " if fits else ",\n") + short])
+        return short if width is None or not self.meaning else fold(f"{self.explained}, {short}", width)
 
     @property
     def explained(self) -> str:
@@ -124,6 +123,14 @@ def _scale(name: str | None, values: np.ndarray) -> Scale:
     return min(SCALES.values(), key=unevenness)  # linear, the first, wins a tie
 
 
+def fold(text: str, width: int) -> str:
+    """A text in lines of `width` letters; formulas are never broken."""
+    formulas = iter(FORMULA.findall(text))
+    mark = "\ue000" * FORMULA_WIDTH  # a private letter
+    folded = textwrap.fill(FORMULA.sub(mark, text), width, break_long_words=False, break_on_hyphens=False)
+    return re.sub(mark, lambda _: next(formulas), folded)
+
+
 def literal(text: str) -> str:
     """A text in which matplotlib reads no formula."""
     return text.replace("$", r"\$")
@@ -153,14 +160,11 @@ def style_axis(side: Axis, axis: PlotAxis, width: int | None = None, most: int =
 
 
 def ticks_of(axis: PlotAxis, most: int = MOST_TICKS) -> np.ndarray:
-    """At most `most` round values within the range of an axis; its own values if they are few."""
+    """At most `most` round values within the range of an axis."""
     if axis.scale.name == "one-minus":
         mirrored = axis._replace(values=1 - axis.values, scale=SCALES["log"])
         return 1 - ticks_of(mirrored, most)[::-1]
-    values, low, high = axis.values, axis.values.min(), axis.values.max()
-    few = axis.scale.name == "linear" and 1 < len(values) <= most
-    if few and np.diff(np.sort(values)).min() > (high - low) / (2 * MOST_TICKS):
-        return values
+    low, high = axis.values.min(), axis.values.max()
     if axis.scale.name == "linear" or high < 10 * low:
         ticks = MaxNLocator(most - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     else:

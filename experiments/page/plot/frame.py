@@ -3,14 +3,11 @@
 A phone shows a figure of WIDTH inches on its PHONE pixels, so that letters of 8 points are 11 pixels high.
 """
 
-import re
-import textwrap
-
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-from experiments.page.plot.axes import MOST_TICKS, UNITS, literal, style_axis
+from experiments.page.plot.axes import FORMULA, FORMULA_WIDTH, MOST_TICKS, UNITS, fold, literal, style_axis
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import DIFFERENCE
 from simulator.quantities import MEASURED
@@ -24,8 +21,6 @@ SPACE, BAR_HEIGHT = 0.6, 0.9  # inches: ticks and gaps, and a colour bar with it
 TICKS_ACROSS = 4
 WORDS_ACROSS, WORDS_UPWARD = 45, 40  # letters per line of an axis label
 LETTER = 0.6  # mean width of a letter, in font sizes
-FORMULA = re.compile(r"\$[^$]*\$")
-FORMULA_WIDTH = 4  # letters, about
 THEORY = "theory, at infinitely many training pairs"
 
 
@@ -152,11 +147,3 @@ def in_percent(what: str) -> bool:
 def percent(value: float, _=None) -> str:
     """A tick: a fraction in percent."""
     return f"{100 * value:.6g}".replace("-", "−")
-
-
-def fold(text: str, width: int) -> str:
-    """A text in lines of `width` letters; formulas are never broken."""
-    formulas = iter(FORMULA.findall(text))
-    mark = "\ue000" * FORMULA_WIDTH  # a private letter
-    folded = textwrap.fill(FORMULA.sub(mark, text), width, break_long_words=False, break_on_hyphens=False)
-    return re.sub(mark, lambda _: next(formulas), folded)

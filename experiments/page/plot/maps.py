@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from experiments.page.plot.axes import fold
 from experiments.page.plot.boundary import LEVEL
-from experiments.page.plot.frame import SMALLEST, both_labels, finished, fold, framed, in_percent, letters, percent
+from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, letters, percent
 from experiments.page.plot.layout import Panel, Picture
 from experiments.style import styled
 

@@ -1,10 +1,13 @@
 """The bridge from theory to pictures: distances of hand-made embeddings, and the world with these distances."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from experiments.lab.evaluate import LARGEST, bridge
+from experiments.lab.training import train
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.probes import separation
 from simulator.towers.recipe import Recipe
@@ -53,6 +56,25 @@ def test_rand_has_every_background_equally_often():
     found = bridge(ensemble(WORLD.replace(classes=3)), reading({(0, 3, 3): 1.0, (1, 4, 4): -1.0, (2, 3, 5): 0.3}))
     assert found["rand"] == pytest.approx([(found["common"][0] + 2 * found["counter"][0]) / 3])
     assert found["common"][0] > found["counter"][0]
+
+
+@pytest.mark.parametrize(
+    ("table", "views", "groups"),
+    [
+        ([[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], None, {"common", "counter", "unseen"}),
+        ([[0.5, 0.0], [0.0, 0.5]], None, {"common", "unseen"}),
+        ([[0.3, 0.2], [0.1, 0.4]], None, {"common", "counter"}),
+        ([[0.3, 0.2, 0.0], [0.1, 0.0, 0.4]], VIEWS, {"common", "counter", "unseen", "rand", "trained"}),
+    ],
+)
+def test_documents_of_towers_have_the_groups_of_a_table(table, views, groups):
+    sizes = {} if views else {"dim_image": 4, "dim_text": 4}
+    recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0)
+    document = train(recipe, World(table=table, views=views, **sizes), models=2, compile=False)
+    json.dumps(document, allow_nan=False)
+    assert set(document["replicates"][0]) == set(document["trace"][-1]["prompts"]["name"]) == groups
+    assert {name for name, value in document.items() if name in groups and value is not None} == groups
+    assert all(document["prompts"]["mean"][group] is not None for group in groups)
 
 
 def test_no_bridge_without_a_head_or_with_classes_without_colour():

@@ -158,6 +158,7 @@ def test_tables_are_an_axis_and_a_base_world():
     sweep = study(World(dim_image=2, dim_text=2), {"table": names, "mu_spu": [1.0, 2.0]}, replicates=2, **how)
     assert read(sweep.toml()).hash == sweep.hash
     assert axis("table", ",".join(names)) == sweep.axes[0]
+    assert len(axis("table", f"mixture([{names[0]}, {names[1]}], [3, 1]), {names[1]}").values) == 2
     table = sweep.run()
     for name in names:
         for mu in (1.0, 2.0):

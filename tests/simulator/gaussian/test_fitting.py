@@ -1,8 +1,5 @@
 """Learners fitted to drawn pairs, as in a notebook."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -20,6 +17,7 @@ from simulator.gaussian.fitting import (
 )
 from simulator.gaussian.pairs import DrawnPairs, Pairs, block_size, dictionaries, draw, draw_pairs
 from simulator.gaussian.statistics import projected_critics
+from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World, Worlds
 from theory import learners
@@ -143,33 +141,11 @@ def test_wrong_requests_are_refused(request_, words):
         request_(WORLD.draw(10))
 
 
-def test_a_notebook_without_the_shape_checker():
-    """A plain import: `World` loads no torch, and error messages name the count that is not an integer."""
-    script = """
-import sys
-from simulator import Attribute, Accuracy, World, Worlds
-assert not {"torch", "scipy.stats"} & set(sys.modules)
-from simulator import fit
-from simulator.gaussian.statistics import projected_critics
-pairs = World().draw(20, seed=0)
-for request in (
-    lambda: World().draw(2.5),
-    lambda: World().draw(True),
-    lambda: next(projected_critics(World(), "name", 2.5, 1, 0)),
-    lambda: next(projected_critics(World(), "name", 20, 1.5, 0)),
-    lambda: fit("linear", pairs, embed_dim=1.5),
-    lambda: fit("linear", pairs).accuracy("nmae"),
-):
-    try:
-        request()
-        print("accepted")
-    except ValueError as error:
-        print(*str(error).split()[:3])
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    refused = ["n = 2.5", "n = True", "n = 2.5", "replicates = 1.5", "embed_dim = 1.5", "prompt = 'nmae'"]
-    assert run.stdout.splitlines() == refused
+@pytest.mark.parametrize("count", [2.5, True, "3"])
+def test_a_count_that_is_no_integer_is_refused(count):
+    """The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence appears."""
+    with pytest.raises(ValueError, match=f"^n = {count!r} is not an integer$"):
+        check_count("n", count, 1)
 
 
 # Supervised estimators

@@ -14,10 +14,12 @@ from simulator.gaussian.pairs import (
     contradicted,
     dictionaries,
     draw_block,
+    draw_codes,
     draw_pairs,
     orthonormal_dictionary,
 )
-from simulator.streams import numpy_stream
+from simulator.gaussian.sobol import even
+from simulator.streams import independent, numpy_stream
 from simulator.world import Attribute, World
 
 FURTHER = Attribute(mu=2.0, p=0.9, mention=0.5)
@@ -136,6 +138,27 @@ def test_pairs_follow_the_structural_equations(name):
 
     drawn = features(ours.images.numpy(), ours.texts.numpy(), ours.labels.numpy(), ours.backgrounds[:, 0].numpy())
     assert_same_law(drawn, features(*theirs), effect=0.1, what="drawn pairs")
+
+
+@pytest.mark.parametrize("points", ["random", "sobol"])
+@pytest.mark.parametrize(("K", "A"), [(2, 2), (3, 5), (6, 4)])
+def test_drawn_cells_are_those_of_the_table(K, A, points):
+    """Empty cells, a third, are never drawn. Shares within six deviations; for Sobol points, two pairs per cell."""
+    rng, n = np.random.default_rng(10 * K + A), 2**18
+    weights = rng.random((K, A)) * (np.arange(K * A).reshape(K, A) % 3 > 0)
+    world = World(table=weights / weights.sum(), dim_image=10, dim_text=10)
+    if points == "random":
+        source = independent(1, 0, ("pairs",))
+    else:
+        n, frames = 2**14, tuple(map(torch.from_numpy, dictionaries(world, 0)))
+        source = even((world,), frames, n, 1, 0, ("pairs",))
+    codes = draw_codes((world,), n, source, device="cpu")
+    cells = (codes.labels * A + codes.backgrounds[..., 0]).flatten().numpy()
+    law = np.ravel(world.table)
+    counts = np.bincount(cells, minlength=K * A)
+    assert np.array_equal(counts > 0, law > 0)
+    slack = 6 * np.sqrt(n * law * (1 - law)) if points == "random" else 2
+    assert np.all(np.abs(counts - n * law) <= slack)
 
 
 def variants(world: World) -> list[World]:

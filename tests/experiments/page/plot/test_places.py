@@ -69,7 +69,7 @@ def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what
 
 def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
     world = World(mu_spu=2.0, classes=3, sigma_xi=6.0)
-    table = study(world, {"p_spu": [0.6, 0.9]}, ["bayes"]).run()
+    table = study(world, {"p_spu": [0.9]}, ["bayes"]).run()
     series = arrange(table, "shortfall").panels[0].series[0]
     assert (series.data.low <= series.data.value + 1e-3).all()
     assert (series.data.high >= series.data.value - 1e-3).all()

@@ -7,7 +7,6 @@ from legible import legible
 from experiments.errors import RequestError
 from experiments.lab.studies import study
 from experiments.page.plot import plot
-from experiments.page.plot.layout import arrange
 from simulator.world import World
 
 WORLD = World(mu_spu=2.0, dim_image=2, dim_text=2)
@@ -55,15 +54,6 @@ def test_theory_has_open_marks_and_a_panel_per_learner(theory):
     figure = plot(theory, "groups", {"p_spu": "0.9"})
     assert len(figure.axes) == 4
     assert all(not filled for ax in figure.axes for *_, filled in marks(ax))
-
-
-def test_the_document_has_both_groups_of_every_learner(measured):
-    document = arrange(measured, "groups").as_json()
-    assert (document["kind"], document["axes"][0]["values"]) == ("plane", SOME)
-    assert [[one["group"] for one in panel["series"]] for panel in document["panels"]] == [["common", "counter"]] * 2
-    common = document["panels"][0]["series"][0]
-    law = measured.predicted_common.sel(learner="linear", prompt="mean").values
-    assert common["predicted"] == [None if value != value else value for value in law]
 
 
 def test_a_plane_needs_one_axis(theory):

@@ -1,0 +1,228 @@
+"""Laws of learners in worlds with a table, against drawn images, densities written out, and worlds without one."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.special import expit, logsumexp, ndtr, softmax
+from scipy.stats import multivariate_normal
+
+from simulator.accuracy import Accuracy
+from simulator.mixture import COMMON, COUNTER, UNSEEN
+from simulator.world import World, Worlds
+from theory import learners
+from theory.accuracy import won
+from theory.ideal_curve import equivalent
+from theory.learners.bayes import TableRules
+
+FIELDS = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_inv": 0.9, "sigma_spu": 0.6, "sigma_xi": 4.0}
+LINEAR_RULES = ("linear", "least-squares", "logistic", "max-margin")
+
+
+def random_world(K: int, A: int, **fields) -> World:
+    """A third of the cells are empty, but every class and every background occurs."""
+    rng = np.random.default_rng([K, A])
+    table = rng.gamma(1.0, size=(K, A)) * (rng.random((K, A)) > 1 / 3)
+    table += 0.2 * np.eye(K, A)
+    return World(table=(table / table.sum()).tolist(), **{**FIELDS, **fields})
+
+
+def diagonal(K: int, p: float, **fields) -> tuple[World, World]:
+    """A world, and the same one by its table."""
+    table = np.where(np.eye(K), p, (1 - p) / (K - 1)) / K
+    return World(p_spu=p, classes=K, **FIELDS, **fields), World(table=table.tolist(), **FIELDS, **fields)
+
+
+def near(accuracy: Accuracy, expected, spread=0.0) -> None:
+    """Sixteen replicates exceed |t| = 7.3 once in 4e5 (95% is 2.13); `spread` are the expected numbers' own errors."""
+    halves = 1e-12 if accuracy.interval is None else [(high - low) / 4.26 for low, high in accuracy.interval.ends]
+    got = np.stack([*accuracy])
+    assert np.array_equal(np.isnan(got), np.isnan(expected))
+    assert not (np.abs(got - expected) > 7.3 * np.hypot(halves, spread)).any()
+
+
+@pytest.mark.parametrize("name", [*LINEAR_RULES, "bayes", "infonce"])
+@pytest.mark.parametrize(("K", "fields"), [(2, {}), (2, {"p_inv": 0.8, "mention_spu": 0.6}), (3, {"p_inv": 0.9})])
+def test_a_world_and_its_table_have_one_law(K, fields, name):
+    world, tabled = diagonal(K, 0.8, **fields)
+    learner = learners.named(name, prompt="mean" if name in ("linear", "infonce") else None)
+    if K > 2 and name in ("max-margin", "infonce"):  # one refuses, the other is slow
+        return
+    expected, got = learner.accuracy(world), learner.accuracy(tabled)
+    errors = 0.0 if expected.interval is None else [(high - low) / 4.26 for low, high in expected.interval.ends]
+    # Both K >= 3 minimisers of the softmax loss have the O(1/points) bias of sampled losses.
+    bias = 5e-5 if K > 2 and name == "logistic" else 1e-9
+    near(got, np.stack([*expected]), np.hypot(errors, bias))
+
+
+@pytest.mark.parametrize(
+    ("K", "A", "name", "options"),
+    [
+        (2, 3, "linear", {"prompt": "mean"}), (4, 2, "linear", {"embed_dim": 3}), (3, 5, "linear", {"projected": True}),
+        (2, 6, "bayes", {}), (5, 3, "bayes", {}), (4, 3, "logistic", {}), (3, 4, "least-squares", {}),
+        (2, 3, "infonce", {"prompt": "mean"}), (3, 2, "infonce", {"prompt": "background"}),
+    ],
+)  # fmt: skip
+def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options):
+    """6000 images per group: 7.3 standard deviations of theirs and of the law's own error."""
+    world, learner, n = random_world(K, A, p_inv=0.9), learners.named(name, **options), 6000
+    mixture = world.mixture()
+    noise = np.random.default_rng(1).standard_normal((len(mixture.labels), n, world.latents))
+    images = mixture.means[:, None] + noise * np.sqrt(mixture.variances + world.nu_image)
+    score = learner.scores(world, images.reshape(-1, world.latents)).reshape(-1, n, K)
+    right = np.array([won(own, label).mean() for own, label in zip(score, mixture.labels, strict=True)])
+    share = [np.where(mixture.test_groups == group, mixture.test_weights, 0.0) for group in range(3)]
+    spread = [np.sqrt((w**2 * right * (1 - right)).sum() / n) / max(w.sum(), 1e-9) for w in share]
+    expected = mixture.group_average(right)
+    near(learner.accuracy(world), expected, np.maximum(spread[: len(expected)], 1e-6))
+
+
+def written_out(world: World, x: np.ndarray | None, t: np.ndarray | None) -> np.ndarray:
+    """log p(x, t, y), or without one of the views, by summing over groups and masks."""
+    mixture, l, views = world.mixture(), world.latents, [view for view in (x, t) if view is not None]
+    here = np.repeat([x is not None, t is not None], l)
+    total = np.full((len(views[0]), world.classes), -np.inf)
+    for part, g in product(mixture.pairs, range(len(mixture.labels))):
+        if part.weights[g] > 0:
+            s, b, y = np.diag(mixture.variances), np.diag(part.mask), mixture.labels[g]
+            cov = np.block([[s, s @ b], [b @ s, b @ s @ b]]) + np.diag(np.repeat([world.nu_image, world.nu_text], l))
+            law = multivariate_normal(part.means[g, here], cov[np.ix_(here, here)])
+            total[:, y] = np.logaddexp(total[:, y], np.log(part.weights[g]) + law.logpdf(np.hstack(views)))
+    return total
+
+
+@pytest.mark.parametrize(("K", "A"), [(2, 3), (3, 2)])
+def test_scores_are_densities_written_out(K, A):
+    world = random_world(K, A, p_inv=0.8, mention_spu=0.6, sigma_xi_text=2.0)
+    x = np.random.default_rng(0).normal(size=(20, world.latents)) * 2
+    np.testing.assert_allclose(learners.Bayes().scores(world, x), written_out(world, x, None), rtol=0, atol=1e-9)
+    texts = world.prompts("mean")
+    joint = [written_out(world, x, np.broadcast_to(t, x.shape)) for t in texts]
+    expected = logsumexp(joint, axis=2).T - logsumexp(written_out(world, None, texts), axis=1)
+    np.testing.assert_allclose(learners.InfoNCE("mean").scores(world, x), expected, rtol=0, atol=1e-9)
+
+
+def test_linear_clip_takes_the_covariance_of_the_drawn_latents():
+    """1e5 pairs; 5 standard errors of every entry, with a false-alarm rate of 2e-5."""
+    world = random_world(3, 4, p_inv=0.9, mention_spu=0.5, sigma_xi=0.0, dim_image=7, dim_text=7)
+    pairs = world.draw(100_000, seed=0)
+    z, t = (x.double().numpy() @ D for x, D in zip((pairs.images, pairs.texts), pairs.frames, strict=True))
+    z, t = z - z.mean(axis=0), t - t.mean(axis=0)
+    products = np.einsum("ni,nj,yj->nyi", z, t, world.prompts("mean"))
+    expected = learners.LinearCLIP("mean").critic(world).inside[0]
+    assert (np.abs(products.mean(axis=0) - expected) < 5 * products.std(axis=0) / np.sqrt(len(z))).all()
+
+
+@pytest.mark.parametrize(("K", "A"), [(2, 2), (2, 4), (3, 3), (5, 2)])
+@pytest.mark.parametrize("name", ["least-squares", "logistic", "max-margin"])
+def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
+    """4e5 images; each slope is within 5 of its standard errors of 0, with a false-alarm rate of 2e-5."""
+    if K > 2 and name == "max-margin":
+        return
+    world, rng = random_world(K, A), np.random.default_rng(2)
+    mixture = world.mixture()
+    group = rng.choice(len(mixture.labels), 400_000, p=mixture.weights)
+    x = mixture.means[group] + rng.standard_normal((len(group), world.latents)) * np.sqrt(
+        mixture.variances + world.nu_image
+    )
+    y, features = np.eye(K)[mixture.labels[group]], np.column_stack([x, np.ones(len(x))])
+    critic = learners.named(name).critic(world)
+    weights = np.concatenate([critic.inside, critic.intercept[..., None]], axis=-1).mean(axis=0)
+    score = features @ weights.T
+    if K == 2:
+        sign = y[:, :1] - y[:, 1:]
+        slope = {
+            "least-squares": score - sign,
+            "logistic": -sign * expit(-sign * score),
+            "max-margin": -sign * np.maximum(1 - sign * score, 0),
+        }[name]
+    else:
+        slope = score - y if name == "least-squares" else softmax(score, axis=1) - y
+    slopes = slope[:, :, None] * features[:, None]
+    sampled = 1e-4 if K > 2 and name == "logistic" else 1e-9  # the minimiser of sampled losses
+    assert (np.abs(slopes.mean(axis=0)) < 5 * slopes.std(axis=0) / np.sqrt(len(x)) + sampled).all()
+
+
+def test_a_grid_of_worlds_shares_a_table():
+    world = random_world(3, 3)
+    grid = Worlds(table=world.table, **{**FIELDS, "mu_spu": np.array([[0.5], [2.0]]), "sigma_inv": [0.9, 1.5]})
+    whole = learners.Bayes().accuracy(grid)
+    assert whole.unseen.shape == (2, 2)
+    for one, all_ in zip(learners.Bayes().accuracy(world), whole, strict=True):
+        assert one == all_[1, 0]
+
+
+@pytest.mark.parametrize(
+    ("learner", "fields", "reason"),
+    [
+        (learners.GaussianPMI(), {}, "linear, infonce"),
+        (learners.Printed(), {"mu_inv": 1.0}, "no p_spu"),
+        (learners.InfoNCE("captions"), {}, "choose from name, mean, background"),
+        (learners.InfoNCE(), {"sigma_xi": 0.0}, "sigma_xi = 0"),
+        (learners.Logistic(), {"sigma_xi": 0.0, "sigma_spu": 0.0}, "little noise"),
+        (learners.Bayes(), {"sigma_xi": 0.0, "sigma_spu": 0.0}, "need sigma"),
+    ],
+)
+def test_what_has_no_law_is_refused(learner, fields, reason):
+    assert reason in learner.refuses(random_world(2, 3, **{"mu_spu": 2.0, **fields}))
+
+
+# A class that training shows with one background alone, beside a class with two.
+HOLE = World(table=[[0.4, 0.2], [0.4, 0.0]], **FIELDS)
+
+
+def ideal_on_lattice(world: World, weights: np.ndarray) -> np.ndarray:
+    """Group accuracies of the Bayes rule of HOLE's groups with some weights: the object's threshold on a lattice."""
+    a, b = (m / np.hypot(s, world.nu_image**0.5) for m, s, _, _ in world.numbers()[:2])
+    t = np.arange(-2000, 2001) / 200
+    mass = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
+    cells = {(0, 0): (COMMON, 0.5), (0, 1): (COUNTER, 1.0), (1, 0): (COMMON, 0.5), (1, 1): (UNSEEN, 1.0)}
+    found = np.zeros(3)
+    for (y, background), (group, share) in cells.items():
+        s = b * (1 - 2 * background) + t
+        prior = [
+            logsumexp(
+                [np.log(weights[g] * w) + b * (1 - 2 * a_) * s for (k, a_), (g, w) in cells.items() if k == k_], axis=0
+            )
+            for k_ in (0, 1)
+        ]
+        threshold = (prior[1] - prior[0]) / (2 * a)
+        found[group] += share * (ndtr(a + (-threshold if y == 0 else threshold)) @ mass)
+    return found
+
+
+@pytest.mark.parametrize("learner", [learners.LinearCLIP("name"), learners.Logistic(), learners.InfoNCE("mean")])
+def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
+    accuracy = learner.accuracy(HOLE)
+    place, own = equivalent(HOLE, accuracy), np.stack([*accuracy])
+
+    def regret(*weights):
+        return np.array(weights) @ (ideal_on_lattice(HOLE, np.array(weights)) - own)
+
+    found = np.clip([place.correlation, 1 - place.correlation - place.unseen, place.unseen], 1e-12, 1)
+    assert place.shortfall == pytest.approx(regret(*found), abs=2e-4)
+    lattice = [(i / 12, j / 12, 1 - (i + j) / 12) for i in range(1, 12) for j in range(1, 12 - i)]
+    assert min(regret(*weights) for weights in lattice) > place.shortfall - 2e-4
+
+
+@pytest.mark.parametrize(("K", "A", "weights"), [(2, 2, (0.5, 0.3, 0.2)), (3, 4, (0.6, 0.25, 0.15))])
+def test_an_ideal_classifier_has_its_own_weights_and_no_shortfall(K, A, weights):
+    world = HOLE if K == 2 else random_world(K, A)
+    place = equivalent(world, Accuracy.of([*TableRules(world).accuracies(dict(enumerate(weights)))]))
+    assert place.shortfall == pytest.approx(0, abs=1e-5)
+    assert (place.correlation, place.unseen) == pytest.approx((weights[COMMON], weights[UNSEEN]), abs=2e-3)
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_the_place_on_a_diagonal_table_is_that_of_the_world(K):
+    world, tabled = diagonal(K, 0.9)
+    accuracy = Accuracy(0.85, 0.5)
+    assert tuple(equivalent(tabled, accuracy)) == pytest.approx(tuple(equivalent(world, accuracy)), abs=1e-3)
+
+
+def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
+    world = World(table=np.eye(3) / 3, **FIELDS)
+    place = equivalent(world, learners.LinearCLIP().accuracy(world))
+    assert 0.2 < place.correlation < 0.9
+    assert place.unseen is None
+    assert -1e-3 < place.shortfall < 0.05
