@@ -94,7 +94,7 @@ class StudySpec:
         for i, axis in enumerate(self.axes):
             values = axis.values if region is None else axis.values[region[i]]
             if axis.name == "table":
-                varied["table"] = named_table(values[0])
+                varied["table"] = named_table(str(values[0]))
             elif of_world(axis.name):
                 varied[axis.name] = np.array(values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
