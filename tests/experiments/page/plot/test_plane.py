@@ -7,6 +7,7 @@ from legible import legible
 from experiments.errors import RequestError
 from experiments.lab.studies import study
 from experiments.page.plot import plot
+from experiments.page.plot.layout import arrange
 from simulator.world import World
 
 WORLD = World(mu_spu=2.0, dim_image=2, dim_text=2)
