@@ -26,13 +26,13 @@ SLOW = {"infonce", "bayes", "logistic"}
 
 
 def tried_in_the_suite() -> set[str]:
-    """The first claim of every relation and pair of learners, without slow ones; the deep runs try all."""
+    """The first claim of every relation and subject, without slow ones; the deep runs try all."""
     found: dict[tuple, str] = {}
     for claim in CLAIMS:
         names = tuple(rule.name for rule in claim.learners)
         slow = SLOW & set(names) or claim.quantity in STANDINGS
         if not (slow or finite(claim) or "classes" in (*claim.domain, claim.along)):
-            found.setdefault((claim.relation, names), claim.id)
+            found.setdefault((claim.relation, names[0]), claim.id)
     return set(found.values())
 
 
