@@ -164,7 +164,8 @@ def test_pictures_and_pages_exist():
 
 def test_the_first_page_has_the_verdicts_of_its_sentences():
     """Each row names a sentence by its own words; the verdict is that of all claims about the sentence."""
-    claims = [{**words_of(claim), "verdict": RECORD[claim.id]} for claim in all_claims()]
+    tried = [claim for claim in all_claims() if claim.id in RECORD]
+    claims = [{**words_of(claim), "verdict": RECORD[claim.id]} for claim in tried]
     found = re.findall(r"^\| (.*) \| \[[WX]\].* \| (.*) \|$", README, flags=re.MULTILINE)
     assert len(found) > 4
     for words, verdict in found:

@@ -44,6 +44,16 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
     return np.array(codes, dtype=np.int64).reshape(len(codes), len(agreement)), np.array(weights)
 
 
+def image_patterns(world: Worlds) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarray, "2 P"]]:
+    """Patterns of classes that test images of class 0 show, and their shares of common and counter images."""
+    K = world.class_count
+    uniform = np.full(len(world.mean) - 1, 1 / K)  # under the test law; the object keeps its law
+    codes, weights = class_patterns(np.append(world.agreement[0], uniform), K)
+    codes, weights = codes[weights > 0], weights[weights > 0]
+    common = codes[:, 1] == 0
+    return codes, np.stack([common, ~common]) * weights / [[1 / K], [1 - 1 / K]]
+
+
 def block_log_density(
     image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, worlds: Worlds, b: int
 ) -> Float[np.ndarray, "... K"]:

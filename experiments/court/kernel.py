@@ -1,9 +1,10 @@
 """Coq: proved and refuted claims as theorems in a folder, and what Coq's kernel says of them.
 
 `write_theorems` writes one file per claim, and the shared ones. `accepted_by_kernel` compiles copies with coqc. A file
-is accepted if it states what the claim says today, if coqc accepts it, and if its theorems rest on no other axioms
-than those of Coq's classical reals. The claims whose files are accepted are recorded in coq.json. The record of this
-project lies beside the claims: `checked_by_coq` reads it, and a claim that has changed since is not in it.
+is accepted if it states what the claim says today, if coqc accepts it, and if its theorems rest on no other axioms than
+those of Coq's classical reals and, where numbers are computed, of its machine integers and floats. The claims whose
+files are accepted are recorded in coq.json. The record of this project lies beside the claims: `checked_by_coq` reads
+it, and a claim that has changed since is not in it.
 """
 
 import json
@@ -34,8 +35,11 @@ AXIOMS = {  # of the classical reals, in Coq's own library
     "Classical_Prop.classic",
     "FunctionalExtensionality.functional_extensionality_dep",
 }
-# In a proof: the end of a proof, or a command. Commands begin with a capital letter.
-FORBIDDEN = re.compile(r"\(\*|(^|[.{}]\s)\s*[A-Z#]", re.M)
+# Coq's specification of 63-bit integers and floats, with which the tactic `interval` computes.
+MACHINE = re.compile(r"(FloatAxioms|PrimFloat|PrimInt63|Uint63|Sint63|PArray)\.")
+MACHINE_NUMBERS = "machine numbers"
+# In a proof: the end of a proof, or a command. Commands begin with a capital letter, perhaps after bullets and braces.
+FORBIDDEN = re.compile(r"\(\*|(^|\.\s|[{}])[\s{}*+-]*[A-Z#]", re.M)
 
 
 def checked_by_coq(claim: Claim, outcome: str) -> bool:
@@ -48,7 +52,7 @@ def checked_by_coq(claim: Claim, outcome: str) -> bool:
 
 @cache
 def record() -> dict[str, Any]:
-    """The record of this project: coqc's version, and by claim what it shows and the digests of claim and file."""
+    """The record of this project: coqc's version, and by claim what it shows, and the digests of claim and file."""
     return json.loads(files("theory.claims").joinpath(RECORD).read_text(encoding="utf-8"))
 
 
@@ -107,8 +111,12 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
             claim, text = known.get(path.name), path.read_text(encoding="utf-8", errors="replace")
             results.append(_result(coqc, place, path.name, text, claim))
             if claim is not None and not results[-1]["refused"]:
-                shows = {"shows": results[-1]["shows"], "digest": claim_digest(claim).sha256, "file": file_digest(text)}
-                entries[claim.id] = shows
+                entries[claim.id] = {
+                    "shows": results[-1]["shows"],
+                    "machine_numbers": MACHINE_NUMBERS in results[-1]["axioms"],
+                    "digest": claim_digest(claim).sha256,
+                    "file": file_digest(text),
+                }
     write_json(folder / RECORD, {"coq": _version(coqc), "claims": entries})
     return results
 
@@ -130,8 +138,9 @@ def _result(coqc: str, place: str, file: str, text: str, claim: Claim | None) ->
         asked = "".join(f"Print Assumptions {name}.\n" for name in names)
         (Path(place) / file).write_text(f"{text}\n{asked}", encoding="utf-8")
         output, refused = _compiled(coqc, place, file)
-        axioms = sorted(set(re.findall(r"^([\w.]+)\s*:", output, re.M)) - {"Axioms"})
-        other = sorted(set(axioms) - AXIOMS)
+        named = set(re.findall(r"^([\w.]+)\s*:", output, re.M)) - {"Axioms"}
+        axioms = sorted({MACHINE_NUMBERS if MACHINE.match(name) else name for name in named})
+        other = sorted(set(axioms) - AXIOMS - {MACHINE_NUMBERS})
         refused = refused or (f"it rests on {', '.join(other)}" if other else None)
     return {
         "file": file,

@@ -28,7 +28,7 @@ from theory.density import (
     attribute_log_density,
     block_log_density,
     class_log_density,
-    class_patterns,
+    image_patterns,
     log_sum_of_others,
     table_evidence,
     table_log_density,
@@ -190,8 +190,7 @@ class Part(NamedTuple):
     """
 
     replicate: int
-    counter: bool
-    weight: float
+    share: Float[np.ndarray, " 2"]  # of common and counter images
     own: Float[np.ndarray, "N K"]
     others: Float[np.ndarray, "N K"]
     further: Float[np.ndarray, "N K"]
@@ -210,13 +209,13 @@ def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
         raise ValueError(
             "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
         )
-    codes, weights = class_patterns(np.array([world.agreement[0], *[1 / K] * (B - 1)]), K)
+    codes, shares = image_patterns(world)
     a = np.abs(world.mean[0]) / np.sqrt(S[0])
     blind = a == 0 or world.correlation[0] == 0  # the object says nothing about the label
     for r in range(REPLICATES):
         noise = gaussian_points(B * K - 1, 11, seed * REPLICATES + r)
         rest = noise[:, K - 1 :].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
-        for code, weight in zip(codes[weights > 0], weights[weights > 0], strict=True):
+        for code, share in zip(codes, shares.T, strict=True):
             x = rest.copy()
             x[:, np.arange(B - 1), code[1:]] += world.mean[1:]
             own, *further = (block_log_density(x[:, j], None, world, 1 + j) for j in range(B - 1))
@@ -226,8 +225,8 @@ def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
             objects = a * noise[:, : K - 1]
             if code[0] > 0:
                 objects[:, code[0] - 1] += a**2
-            counter, shown = bool(code[1] != 0), a * (code[0] == 0)
-            yield Part(r, counter, weight, own, log_sum_of_others(own), fixed, None if blind else objects, shown)
+            shown = a * (code[0] == 0)
+            yield Part(r, share, own, log_sum_of_others(own), fixed, None if blind else objects, shown)
 
 
 def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
@@ -247,8 +246,8 @@ def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: flo
             T = T + np.logaddexp(same + part.own, other + part.others)
         lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
         chance = _chance_of_class_0(part.objects, part.shown, lead, a, p_inv)
-        total[part.replicate, int(part.counter)] += part.weight * chance.mean()
-    return total / [1 / K, 1 - 1 / K]
+        total[part.replicate] += part.share * chance.mean()
+    return total
 
 
 def _chance_of_class_0(objects, shown: float, lead: Float[np.ndarray, "*s Kminus1"], a: float, p_inv: float):

@@ -23,7 +23,7 @@ from theory.density import (
     block_log_density,
     caption_block_log_density,
     class_log_density,
-    class_patterns,
+    image_patterns,
     log_density,
 )
 from theory.learners.base import world_by_world
@@ -79,13 +79,11 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> Float[np.ndarray, "2
     K, B, width = shown.shape
     noise = gaussian_points(B * width, IMAGES.bit_length() - 1, np.random.default_rng((seed, 0))).reshape(-1, B, width)
     noise = noise * np.sqrt(world.scale**2 + world.nu_image)[:, None]
-    codes, weights = class_patterns(np.append(world.agreement[0], np.full(B - 1, 1 / K)), K)
-    codes, weights = codes[weights > 0], weights[weights > 0]
+    codes, shares = image_patterns(world)
     images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
     halves = _score_halves(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
     right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))])
-    group = np.stack([codes[:, 1] == 0, codes[:, 1] != 0])
-    accuracy = right @ (group * weights).T / [1 / K, 1 - 1 / K]
+    accuracy = right @ shares.T
     return np.stack([accuracy[:2].mean(axis=0), accuracy[2]])
 
 

@@ -34,8 +34,8 @@ from theory.density import (
     Parts,
     attribute_log_density,
     block_log_density,
-    class_patterns,
     combine,
+    image_patterns,
     prompt_log_density,
     table_caption_log_density,
     table_log_density,
@@ -181,13 +181,13 @@ def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     chance = _chance_by_object if by_object else _counted
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
-    codes, weights = class_patterns(np.append(worlds.agreement[0], np.full(B - 1, 1 / K)), K)
     total = np.zeros(2)
-    for code, weight in zip(codes[weights > 0], weights[weights > 0], strict=True):
+    codes, shares = image_patterns(worlds)
+    for code, share in zip(codes, shares.T, strict=True):
         image = noise.copy()
         image[:, np.arange(B), code] += worlds.mean
-        total[int(code[1] != 0)] += weight * chance(worlds, texts, image, code).mean()
-    return list(total / [1 / K, 1 - 1 / K])
+        total += share * chance(worlds, texts, image, code).mean()
+    return list(total)
 
 
 def _counted(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:

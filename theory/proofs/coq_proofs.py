@@ -4,8 +4,7 @@ Phi goes first: it rises, and (Phi(x + h) + Phi(x - h))/2 <= Phi(x) for x, h >= 
     an identity        two sides are equal as rational functions of fields and roots, or n/sqrt(q) = m/sqrt(r) with
                        n = c m and q = c^2 r
     two reliances      T1: a counter score falls in the reliance w/u, so that the sign of w u' - w' u decides
-    a sign             of n/d, of n/sqrt(q), or of n/sqrt(q) - m/sqrt(r): by squares, or by a constant c with n <= c m;
-                       where neither is seen, the domain is halved
+    a sign             of n/d, of n/sqrt(q), or of n/sqrt(q) - m/sqrt(r): by constants c with n <= c m, or by squares
     numbers            on a small domain, Coq's interval arithmetic bounds everything
 With the condition c of an "iff", f = r c, and r has a sign.
 """
@@ -18,12 +17,11 @@ from math import ceil, floor
 import numpy as np
 from scipy.special import ndtr
 
-from theory.proofs.coq_signs import Bounds, Domain, TooLong, Unseen, domain_of, number, plain, polynomial, rooted, text
-from theory.proofs.expression import Expression, NotExpressible, constant, evaluate, in_order
+from theory.proofs.coq_signs import Bounds, Domain, Unseen, domain_of, number, plain, polynomial, rooted, text
+from theory.proofs.expression import Expression, NotExpressible, constant, evaluate, in_order, variables
 from theory.proofs.intervals import RULES, Interval
 from theory.proofs.obligations import NO_ROOTS, ONE, ZERO, root_terms
 
-DEEPEST = 8  # halvings of a domain
 SPARE = 0.001  # of a ratio of roots
 PREMISES = {  # of lemmas of Shared.v, before the conditions
     "scores_by_squares": "positive|positive",
@@ -43,9 +41,8 @@ def proof(v: Expression, tau: Fraction, where: Expression | None, bounds: Bounds
         return "\n".join(_by_signs(v, where, bounds, rules))
     except NotExpressible:
         with suppress(NotExpressible):
-            return "\n".join(
-                by_numbers(v, tau, bounds) or [f"interval with ({', '.join(f'i_bisect {x}' for x in bounds)})."]
-            )
+            halved = ", ".join(f"i_bisect {x}" for x in variables(v))
+            return "\n".join(by_numbers(v, tau, bounds) or [f"interval with ({halved}, i_depth 30)."])
         raise
 
 
@@ -195,47 +192,31 @@ def _not_positive(f: Expression, domain: Domain) -> str:
     if len(scores) > 2:
         raise Unseen("its proof has three roots")
     (n, q), (m, r) = scores
-    pair = n, q, -m, r
-    first = f"replace ({text(f)}) with ({text(n)} / sqrt {text(q)} - {text(-m)} / sqrt {text(r)}) by same.\n"
-    with suppress(Unseen, TooLong):
-        return first + _in_parts(*pair, domain, DEEPEST)
-    squares = ("scores_by_squares", (m, n**2 * r - m**2 * q)), ("scores_by_opposites", (n, m**2 * q - n**2 * r))
+    m = -m  # f = n/sqrt(q) - m/sqrt(r)
+    first = f"replace ({text(f)}) with ({text(n)} / sqrt {text(q)} - {text(m)} / sqrt {text(r)}) by same.\n"
+    with suppress(Unseen):
+        return first + _by_constants(n, q, m, r, domain)
+    squares = ("scores_by_squares", (-m, n**2 * r - m**2 * q)), ("scores_by_opposites", (n, m**2 * q - n**2 * r))
     for lemma, conditions in squares:
         if (domain.values(conditions) <= NEAR).all():
-            with suppress(Unseen, TooLong):
+            with suppress(Unseen):
                 return first + _by_lemma(lemma, conditions, domain)
-    return first + _in_parts(*pair, domain, 0)
+    raise Unseen("it compares two roots, and neither constants nor squares show how")
 
 
-def _in_parts(n, q, m, r, domain: Domain, depth: int) -> str:
-    """The steps that show n/sqrt(q) <= m/sqrt(r) by constants, on parts of a domain."""
-    share, cases = _by_constants(n, q, m, r, domain)
-    if share == 1:
-        with suppress(Unseen):
-            inner = domain.inner()
-            shown = [_by_lemma(*case, inner) for case in cases]
-            sign = f"destruct (Rle_lt_dec {text(n)} 0)."
-            return "\n".join([*inner.steps, sign, *(f"{{ {steps} }}" for steps in shown)])
-    if depth == DEEPEST:
-        raise Unseen("the sign of its formula is not seen on small boxes")
-    name = max(domain.corners, key=lambda x: sum(_by_constants(n, q, m, r, half)[0] for half in domain.halves(x)))
-    lower, upper = (_in_parts(n, q, m, r, half, depth + 1) for half in domain.halves(name))
-    middle = number(sum(domain.corners[name]) / 2)
-    return f"destruct (Rle_lt_dec {name} {middle}).\n{{ {lower} }}\n{{ {upper} }}"
-
-
-def _by_constants(n, q, m, r, domain: Domain) -> tuple[float, list[tuple[str, tuple[Expression, ...]]]]:
-    """The share of points where constants show it, and the lemmas with their conditions where n <= 0 and elsewhere."""
+def _by_constants(n: Expression, q: Expression, m: Expression, r: Expression, domain: Domain) -> str:
+    """The steps that show n/sqrt(q) <= m/sqrt(r), where n <= 0 and elsewhere, each with a constant if it needs one."""
     a, top, b, bottom = domain.values([n, q, m, r])
     ratio = np.sqrt(top / bottom)
     c = constant(1 if ratio.max() <= 1 else Fraction(f"{ratio.max() * (1 + SPARE):.4g}"))
     d = constant(1 if ratio.min() >= 1 else Fraction(f"{ratio.min() * (1 - SPARE):.4g}"))
-    cases = [
-        ("scores_apart", (-m,)) if (b >= 0).all() else (f"(scores_below {number(c.value)})", (n - c * m, q - c**2 * r)),
-        ("", (n,)) if (a <= 0).all() else (f"(scores_above {number(d.value)})", (n - d * m, d**2 * r - q)),
-    ]
-    held = domain.values([e for _, conditions in cases for e in conditions]) <= 0
-    return float(held.all(axis=0).mean()), cases
+    below = (f"(scores_below {number(c.value)})", (n - c * m, q - c**2 * r))
+    above = (f"(scores_above {number(d.value)})", (n - d * m, d**2 * r - q))
+    cases = [("scores_apart", (-m,)) if (b >= 0).all() else below, ("", (n,)) if (a <= 0).all() else above]
+    if (domain.values([e for _, conditions in cases for e in conditions]) > 0).any():
+        raise Unseen("no constant shows it")
+    sign = f"destruct (Rle_lt_dec {text(n)} 0)."
+    return "\n".join([sign, *(f"{{ {_by_lemma(*case, domain)} }}" for case in cases)])
 
 
 def _by_lemma(lemma: str, conditions: Sequence[Expression], domain: Domain) -> str:

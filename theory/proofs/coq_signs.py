@@ -5,7 +5,7 @@ powers of u, of 1 - u, or of both. If a bound holds a root, the field is the low
 negative, and the root is a coordinate s, where s^2 is replaced.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
@@ -39,10 +39,6 @@ Rational = tuple[fmpq_mpoly, fmpq_mpoly]
 
 class Unseen(NotExpressible):
     """A sign is not seen."""
-
-
-class TooLong(NotExpressible):
-    """A polynomial would take Coq minutes."""
 
 
 class Named(dict):
@@ -139,17 +135,15 @@ class Domain:
     places: dict[str, Expression]  # of fields, in the coordinates
     squares: dict[str, Expression]
     steps: list[str]
-    corners: dict[str, tuple[Fraction, Fraction]]  # the part of the first unit cube
 
     def values(self, formulas: Sequence[Expression]) -> np.ndarray:
         """The values of formulas of the fields at some points of the domain."""
         d = len(self.bounds)
         unit = np.vstack([np.array(list(product((0, 1), repeat=d))), np.random.default_rng(0).random((256, d))])
         at: dict[str, Any] = {}
-        for k, (x, ends) in enumerate(self.bounds.items()):
-            a, b = map(float, self.corners.get(f"u{k}", (0, 1)))
+        for column, (x, ends) in zip(unit.T, self.bounds.items(), strict=True):
             low, high = evaluate(list(ends), FLOATS, at)
-            at[x] = low + (high - low) * (a + (b - a) * unit[:, k])
+            at[x] = low + (high - low) * column
         return np.array([np.broadcast_to(value, len(unit)) for value in evaluate(list(formulas), FLOATS, at)])
 
     def vanishes(self, e: Expression) -> bool:
@@ -181,7 +175,7 @@ class Domain:
             return s, number(s * p.leading_coefficient()), "lra."
         here, multiples = self._in_coordinates(p)
         if prod(int(n) + 1 for n in here.degrees()) > MOST_TERMS:
-            raise TooLong("its polynomials have thousands of terms")
+            raise Unseen("its polynomials have thousands of terms")
         for s in (1, -1):
             margins = [fmpq(0)]
             if strict:
@@ -203,43 +197,18 @@ class Domain:
                     return s, words, f"replace {words} with ({total}) by (subst; field). {rest}nonneg."
         raise Unseen("the sign of a polynomial is not seen")
 
-    def halves(self, name: str) -> Iterator["Domain"]:
-        """Both halves of a coordinate's range."""
-        low, high = self.corners[name]
-        for a, b in ((low, (low + high) / 2), ((low + high) / 2, high)):
-            yield replace(self, corners={**self.corners, name: (a, b)})
-
-    def inner(self) -> "Domain":
-        """A part of the unit cube as a unit cube of its own."""
-        places, steps, coordinates = {}, [], {}
-        for name, kind in self.coordinates.items():
-            low, high = self.corners.get(name, (0, 1))
-            if kind != "unit" or (low, high) == (0, 1):
-                coordinates[name] = kind
-                continue
-            new = f"{name}i"
-            coordinates[new] = kind
-            places[name] = constant(low) + constant(high - low) * variable(new)
-            ends = f"{number(low)} {number(high)} {name}"
-            steps.append(f"destruct (in_unit {ends} ltac:(lra)) as [{new} [H{new} E{new}]].")
-        inside = {x: substituted(place, places) for x, place in self.places.items()}
-        return replace(self, coordinates=coordinates, places=inside, steps=steps)
-
 
 def domain_of(bounds: Bounds) -> Domain:
     """The domain of fields within bounds."""
-    domain = Domain(bounds, {}, {}, {}, [], {})
+    domain = Domain(bounds, {}, {}, {}, [])
     for k, (x, (low, high)) in enumerate(bounds.items()):
         before = len(domain.squares)
         domain, low, high = rooted(domain, low, high)
-        kind, name, lemma = (
-            ("unit", f"u{k}", "in_unit") if len(domain.squares) == before else ("ray", f"y{k}", "from_low")
-        )
+        rational = len(domain.squares) == before
+        kind, name, lemma = ("unit", f"u{k}", "in_unit") if rational else ("ray", f"y{k}", "from_low")
         start = substituted(low, domain.places)
         width = substituted(high, domain.places) - start if kind == "unit" else ONE
         domain.coordinates[name], domain.places[x] = kind, start + width * variable(name)
-        if kind == "unit":
-            domain.corners[name] = (Fraction(0), Fraction(1))
         domain.steps.append(f"destruct ({lemma} _ _ _ H{x}) as [{name} [H{name} E{name}]].")
     return domain
 

@@ -6,9 +6,11 @@ zero in the closed cube, so no edge is left out. Common factors cancel only betw
 this is what the condition says (`theory.proofs.obligations`).
 """
 
+from collections.abc import Callable
 from functools import partial
 from math import comb, inf, prod
 from time import perf_counter
+from typing import Any
 
 from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx
 
@@ -40,7 +42,7 @@ class Conditions:
         one = ring.constant(1)
         self.most_products, self.deadline = most_products, deadline
         self.values = {name: (x, one) for name, x in zip(coordinates, ring.gens(), strict=False)}
-        self.rules = {
+        self.rules: dict[str, Callable[..., Any]] = {
             "constant": lambda q: (ring.constant(fmpq(q.numerator, q.denominator)), one),
             "power": self._power,
             "divide": self._divided,

@@ -139,7 +139,7 @@ def _apply(name: str, *args: Expression) -> Expression | bool:
     raise NotExpressible(f"{name} has no rule of proof; use +, -, *, /, powers, {', '.join(UNARY)}")
 
 
-REWRITTEN = {
+REWRITTEN: dict[str, Callable[..., Expression]] = {
     "negative": lambda a: constant(-1) * a,
     "positive": lambda a: a,
     "square": lambda a: _power(a, 2),
@@ -163,7 +163,7 @@ def _binary(name: str, a: Expression, b: Expression) -> Expression:
     if name == "multiply" and a.op == "constant" and b.op == "multiply" and b.args[0].op == "constant":
         return _binary("multiply", constant(a.value * b.args[0].value), b.args[1])
     if name == "subtract" and _is(a, 1) and b.op == "ndtr":  # 1 - Phi(x) = Phi(-x)
-        return _apply("ndtr", -b.args[0])
+        return _node("ndtr", (-b.args[0],))
     return _node(name, (a, b))
 
 
@@ -235,7 +235,7 @@ def total(e: Expression) -> bool:
     return not any(node.op in ("divide", "sqrt", "log") for node in in_order([e]))
 
 
-SLOPES = {  # the derivative of a node y along each argument
+SLOPES: dict[str, Callable[..., tuple[Expression, ...]]] = {  # the derivative of a node y along each argument
     "add": lambda y, a, b: (constant(1), constant(1)),
     "subtract": lambda y, a, b: (constant(1), constant(-1)),
     "multiply": lambda y, a, b: (b, a),

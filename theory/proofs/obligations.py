@@ -97,10 +97,10 @@ class Obligation:
         if len(fs) == len(self.alternatives) == 2 and not strict[1]:
             ways += _opposite(*fs)
         found = [Route(f"way {number}", way) for number, way in enumerate(ways)]
-        return found + (self._by_lemma(gradient) if self.lemma else [])
+        return found + (self._by_lemma(self.lemma, gradient) if self.lemma else [])
 
-    def _by_lemma(self, gradient) -> list[Route]:
-        name, negative, others, instead = self.lemma
+    def _by_lemma(self, lemma: Lemma, gradient) -> list[Route]:
+        name, negative, others, instead = lemma
         premises = _all(*(not_positive(e, strict=True) for e in negative), *(not_positive(e) for e in others))
         rest = replace(self, alternatives=(*self.alternatives[:-1], instead), lemma=None).routes(gradient)
         return [
@@ -113,8 +113,8 @@ class Obligation:
 def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
     """Terms c sqrt(r) with positive radicands have the signs of their coefficients."""
     met: Met = {}
-    terms = [root_terms(e, met) for e in (f, g)]
-    if any(each is None or len(each) != 1 for each in terms):
+    terms = [root_terms(e, met) or {} for e in (f, g)]
+    if any(len(each) != 1 for each in terms):
         return []
     c, d = (coefficient for each in terms for coefficient in each.values())
     return [(*(Condition("negative", -r) for r in met), Condition("not positive", d, c))]

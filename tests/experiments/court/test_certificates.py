@@ -16,7 +16,7 @@ from theory.claims.claim import Axis, Claim
 from theory.proofs.prover import prove
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
-PROOF = {"outcome": "proved", "reason": "shown"}
+PROOF = {"outcome": "proved", "reason": "shown", "coq": False}
 MINE = Claim(
     id="mine",
     source="test",
@@ -39,6 +39,7 @@ def test_only_a_supported_claim_is_proved():
         assert found == (decision, "seen; but shown")
     for outcome in ("refuted", "open", "not provable"):
         assert apply_proof(Ruling("supported", "seen"), {**PROOF, "outcome": outcome}).decision == "supported"
+    assert apply_proof(Ruling("supported", "seen"), {**PROOF, "coq": True}).reason.endswith("accepts it as a theorem")
     assert apply_proof(Ruling("supported", "seen"), None) == ("supported", "seen")
 
 

@@ -7,6 +7,7 @@ from legible import legible
 from experiments.errors import RequestError
 from experiments.lab.studies import study
 from experiments.page.plot import plot
+from experiments.page.plot.layout import arrange
 from simulator.world import World
 
 WORLD = World(mu_spu=2.0, dim_image=2, dim_text=2)
@@ -48,6 +49,11 @@ def test_marks_are_the_datasets_numbers(measured):
         expected = {mark for mark in mean | law if np.isfinite(mark[:2]).all()}
         assert set(marks(ax)) == expected
         assert len({filled for *_, filled in expected}) == 2
+
+
+def test_the_document_names_the_groups(measured):
+    panels = arrange(measured, "groups").as_json()["panels"]
+    assert [[one["group"] for one in panel["series"]] for panel in panels] == [["common", "counter"]] * 2
 
 
 def test_theory_has_open_marks_and_a_panel_per_learner(theory):
