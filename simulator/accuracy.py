@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtrit
 
 from simulator.summary import numbers_html, numbers_line
 
@@ -146,6 +145,8 @@ def mean_interval(
     support
         The interval that holds all values, and so their mean.
     """
+    from scipy.special import stdtrit  # start-up time: --help needs no scipy
+
     finite = np.isfinite(values)
     count = finite.sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):  # nan where one replicate is left, or none
