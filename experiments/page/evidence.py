@@ -201,4 +201,7 @@ def world(fields: dict[str, Any]) -> str:
     """The fields in which worlds of trained claims differ."""
     if fields.get("views"):
         return ", ".join(f"{name} = {fields[name]:.4g}" for name in ("p_inv", "p_spu", "classes", "mention_spu"))
+    if table := fields.get("table"):
+        given = point({name: fields[name] for name in ("mu_spu", "sigma_xi", "dim_image")})
+        return f"a {len(table)} x {len(table[0])} table, {given}"
     return point({name: fields[name] for name in ("p_spu", "mu_spu", "classes", "sigma_xi", "dim_image")})

@@ -1,0 +1,19 @@
+"""The numbers behind a verdict, as pages show them."""
+
+from experiments.court.registry import all_claims
+from experiments.court.trained import stored_for
+from experiments.page.evidence import details
+from theory.claims.trained import TrainedClaim
+
+
+def test_every_stored_trial_shows_its_worlds_and_rows():
+    """Worlds of views, of a correlation and of a table are named by other fields."""
+    stored = {claim.id: stored_for(claim) for claim in all_claims() if isinstance(claim, TrainedClaim)}
+    for name, verdict in stored.items():
+        shown = [] if verdict is None else [value for term, value in details(verdict) if term == "case"]
+        rows = [] if verdict is None else verdict["cases"]
+        assert len(shown) == len(rows), name
+        for text, case in zip(shown, rows, strict=True):
+            table = case["world"].get("table")
+            assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text
+            assert all(f"{row['measured']:.4g}" in text for row in case["rows"]), text
