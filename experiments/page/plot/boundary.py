@@ -3,7 +3,7 @@
 A grid at least as fine as the study's gives the signs of A - B. On every edge of the grid whose ends have opposite
 signs, Chandrupatla's method finds a root of theory's A - B (all edges at once). Marching squares joins the roots.
 Where A - B vanishes over whole cells, there is a plateau and no line. Accuracies that theory samples scatter, so they
-have no line.
+have no line. A single axis gets a second axis without influence; a point is a line's first end.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from experiments.errors import RequestError
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from experiments.lab.studies import Study, read
-from experiments.page.plot.axes import PlotAxis
+from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
 from simulator.world import World, Worlds
@@ -30,14 +30,17 @@ from theory.learners.base import UNDEFINED, attempt
 FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
 PROBES = 8  # most values per axis at which a learner is tested for sampling
+SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # the second axis of a single one
 
 Line = Float[np.ndarray, "_ _"]  # points by axes
 
 
 def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> tuple[Line, ...]:
-    """Lines on which the difference of a map's panel vanishes, in values of the axes."""
-    gap = gap_of(dataset, series.who, series.against, at, axes)
-    return () if gap is None else lines(gap, *axes)
+    """Lines on which a panel's difference vanishes, in values of the axes; with one axis a line is one point."""
+    gap = gap_of(dataset, series.who, series.against, at, axes) if axes else None
+    if gap is None:
+        return ()
+    return crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes)
 
 
 def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
@@ -82,9 +85,15 @@ def _exact(accuracies: Callable[[Worlds], list[Accuracy]], worlds: Worlds) -> bo
     return False
 
 
-def lines(gap: Callable, first: PlotAxis, second: PlotAxis) -> tuple[Line, ...]:
-    """Lines on which A = B."""
-    grids = _finer(first), _finer(second)
+def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
+    """Roots along one axis."""
+    found = lines(lambda x, _: gap(x), axis, SPARE, steps=1)
+    return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in found}))
+
+
+def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -> tuple[Line, ...]:
+    """Lines on which A = B; `steps` is the least number of grid steps along the second axis."""
+    grids = _finer(first, FINE), _finer(second, steps)
     value = np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), (len(grids[0]), len(grids[1])))
     level = np.abs(value) <= LEVEL
     hidden = ~np.isfinite(value) | _plateau(level)
@@ -146,10 +155,10 @@ def _plateau(level: np.ndarray) -> np.ndarray:
     return whole[:-1, :-1] | whole[1:, :-1] | whole[:-1, 1:] | whole[1:, 1:]
 
 
-def _finer(axis: PlotAxis) -> np.ndarray:
+def _finer(axis: PlotAxis, least: int) -> np.ndarray:
     """The values of an axis; if they are few, with further values at equal steps of its scale."""
     values = axis.values.astype(float)
-    steps = int(np.ceil(FINE / (len(values) - 1)))
+    steps = int(np.ceil(least / (len(values) - 1)))
     t = np.interp(np.arange((len(values) - 1) * steps + 1) / steps, np.arange(len(values)), axis.places)
     x = np.clip(axis.scale.value(t), values[0], values[-1])
     x[::steps] = values

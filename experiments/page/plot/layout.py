@@ -142,8 +142,7 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         own = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
         words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
         title = (*words, *(axis.at(held[axis.name]) for axis in facets))
-        exact = MINUS in what and len(along) == 2
-        boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if exact else None
+        boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
         panels.append(Panel(title, held, own, boundary))
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(

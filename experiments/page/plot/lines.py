@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from experiments.page.plot.axes import PlotAxis, literal
+from experiments.page.plot.axes import PlotAxis, literal, readable
 from experiments.page.plot.frame import SMALLEST, both_labels, finished, framed, in_percent, percent
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import MINUS, Series, Who
@@ -33,6 +33,8 @@ def draw_lines(picture: Picture) -> Figure:
         for series in panel.series:
             i, mark = learners.index(series.who.anywhere), MARKERS[routes.index(series.who.route)]
             _draw(ax, picture.x, series, i, mark)
+        for line in panel.boundary or ():
+            ax.plot(picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
         if _has_diagonal(picture):
@@ -109,6 +111,7 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
     sampled = [s.level for s in picture.series if s.level is not None and not s.replicates]
     if sampled:
         entries.append((Patch(color="0.5", alpha=0.3, linewidth=0), f"{sampled[0]:.0%} interval of a sampled value"))
+    entries += _boundary_entries(picture)
     if _has_diagonal(picture):
         entries.append(
             (Line2D([], [], **DIAGONAL), "as in the data; more of the background is learned above, less below")
@@ -121,6 +124,15 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
 def _has_diagonal(picture: Picture) -> bool:
     """Whether p' is drawn against p, so that the data have a line of their own."""
     return picture.what == "equivalent-correlation" and picture.x is not None and picture.x.name == "p_spu"
+
+
+def _boundary_entries(picture: Picture) -> list:
+    found = [line[0, 0] for panel in picture.panels for line in panel.boundary or ()]
+    if picture.x is None or not found:
+        return []
+    few = len(picture.panels) == 1 and len(found) <= 3
+    where = f" at ${picture.x.symbol}$ = {', '.join(map(readable, found))}" if few else ""
+    return [(_mark("o", "black"), f"equally accurate{where} (exact, by theory)")]
 
 
 def _mark(mark: str, colour: str) -> Line2D:

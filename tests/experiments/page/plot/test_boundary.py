@@ -7,7 +7,7 @@ import xarray as xr
 
 from experiments.lab.studies import study
 from experiments.page.plot.axes import SCALES, PlotAxis
-from experiments.page.plot.boundary import FINE, LEVEL, gap_of, lines, study_of
+from experiments.page.plot.boundary import FINE, LEVEL, crossings, gap_of, lines, study_of
 from experiments.page.plot.layout import arrange
 from experiments.page.plot.series import Who
 from simulator.world import World, Worlds
@@ -68,8 +68,17 @@ def test_points_of_a_line_are_joined_in_order():
 
 def test_roots_on_a_logarithmic_axis():
     x = axis("x", 1 - np.geomspace(0.5, 1e-6, 7), "one-minus")
-    (line,) = lines(lambda x, y: np.log10(1 - x) + 3.3 + 0 * y, x, axis("y", np.linspace(0, 1, 5)))
-    assert np.allclose(1 - line[:, 0], 10**-3.3, rtol=1e-9)
+    (root,) = crossings(lambda x: np.log10(1 - x) + 3.3, x)
+    assert np.isclose(1 - root[0, 0], 10**-3.3, rtol=1e-9)
+
+
+def test_a_difference_over_one_axis_has_its_points():
+    table = study(World(), {"mu_spu": "0.2:4:14"}, ["linear", "infonce"], "mean").run()
+    (panel,) = arrange(table, "linear minus infonce").panels
+    (point,) = panel.boundary
+    world = World(mu_spu=point[0, 0])
+    linear, infonce = (learners.named(name, prompt="mean").accuracy(world).counter for name in ("linear", "infonce"))
+    assert abs(linear - infonce) < 1e-6
 
 
 def test_no_line_where_a_and_b_are_equal_without_changing_sides():
