@@ -49,7 +49,7 @@ def learned_critics(
         return estimator.exact(world, learner, n, replicates, seed, stream)
     if estimator.fit is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
-    samples = _samples(world, n, replicates, seed, stream)
+    samples = _samples(world, n, replicates, seed, stream, estimator.captions)
     if sampler != "drawn":
         samples = _sampled(SAMPLERS[sampler], world, samples, seed, stream)
     return (_drawn_linear if estimator.captions else _drawn_supervised)(world, learner, samples, sampler)
@@ -65,7 +65,7 @@ class Sample(NamedTuple):
     weights: Float[np.ndarray, "r n"] | None = None
 
 
-def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[Sample]:
+def _samples(world: World, n: int, replicates: int, seed: int, stream: str, captions: bool = True) -> Iterator[Sample]:
     """Replicates of n drawn pairs in blocks; the dictionaries are the first l coordinates.
 
     All pairs come from one stream, in order. A block has as many replicates as fit into one block of the stream.
@@ -73,7 +73,7 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str) -> I
     from simulator.gaussian.pairs import block_size, draw_pairs
 
     most, blocks = max(1, block_size(world) // n), []
-    for block in draw_pairs(world, first_coordinates(world), n * replicates, seed, stream=stream):
+    for block in draw_pairs(world, first_coordinates(world), n * replicates, seed, stream=stream, captions=captions):
         blocks.append([x.numpy() for x in block])
         if sum(len(images) for images, *_ in blocks) < n * min(most, replicates):
             continue
@@ -97,7 +97,7 @@ def _sampled(sampler: Sampler, world: World, samples: Iterator[Sample], seed: in
         groups = group_numbers(fields[2], fields[3], world.background_count)
         rows, weights = chosen(sampler, groups, world, numpy_stream(seed, f"{stream}/{sampler.name}", r))
         kept = [field[rows][None] for field in fields]
-        if sampler.swaps:
+        if sampler.swaps and fields[1].size:  # labelled images have no captions
             pairs = Pairs(*(torch.from_numpy(field[None]) for field in fields))
             kept[1] = contradicted(pairs, world, frame, seed, r, streams=(stream,)).texts.numpy()
         yield Sample(*kept, None if weights is None else weights[None])
@@ -148,7 +148,7 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
         return
     frames = first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
-    for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}"):
+    for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}", captions=False):
         yield _right(learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy())
 
 

@@ -187,15 +187,20 @@ def draw_block(
     dtype: torch.dtype = torch.float64,
     points: Points = "random",
     over: Pairs | None = None,
+    captions: bool = True,
 ) -> Pairs:
-    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M; the memory of the block `over` may be overwritten."""
+    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M; the memory of the block `over` may be overwritten.
+
+    Without captions the texts have no coordinates, and their noise is not drawn, which changes no other stream.
+    """
     place, size = "cpu" if points == "sobol" else draw_on or device, block_size(worlds[0])
     E, J = len(worlds), len(worlds[0].attribute) + 1
     D_I, D_T = (torch.as_tensor(frame, dtype=dtype, device=place) for frame in frames)
     if over is not None and over.images.device == D_I.device:
         images, texts = over.images, over.texts
     else:
-        images, texts = (torch.empty(E, size, len(D), dtype=dtype, device=place) for D in (D_I, D_T))
+        widths = len(D_I), len(D_T) if captions else 0
+        images, texts = (torch.empty(E, size, width, dtype=dtype, device=place) for width in widths)
     labels = torch.empty(E, size, dtype=torch.int64, device=place)
     backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=place)
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if place == "cpu" else E
@@ -209,7 +214,8 @@ def draw_block(
             source = even(worlds[part], (D_I, D_T), size, seed, index, streams[part])
         labels[part], backgrounds[part], z_I, z_T = draw_latents(worlds[part], size, source, device=place, dtype=dtype)
         _write_view(images[part], z_I, D_I, [world.nu_image for world in worlds[part]], "image-noise", source)
-        _write_view(texts[part], z_T, D_T, [world.nu_text for world in worlds[part]], "text-noise", source)
+        if captions:
+            _write_view(texts[part], z_T, D_T, [world.nu_text for world in worlds[part]], "text-noise", source)
     return Pairs(*(field.to(device) for field in (images, texts, labels, backgrounds)))
 
 

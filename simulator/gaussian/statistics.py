@@ -168,7 +168,7 @@ def cross_covariance(
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
     r = min(2 * l, n - 1)
     # (R, r, 2l), each Gram matrix the scatter of (z_I, z_T)
-    latent = np.array([_triangle(rows)[:r] for rows in _scatter_rows(mixture, n, R, 0.0, 0.0, rng)])
+    latent = _triangles(_scatter_rows(mixture, n, R, 0.0, 0.0, rng))[:, :r]
     image, text = noise[0] * rng.standard_normal((R, r, dI)), noise[1] * rng.standard_normal((R, r, dT))
     image[..., :l] += latent[..., :l]
     text[..., :l] += latent[..., l:]
@@ -293,17 +293,20 @@ def _wishart_like(
     return half.transpose(0, 2, 1) @ half
 
 
-def _triangle(rows: Float[np.ndarray, "N c"]) -> Float[np.ndarray, "c c"]:
-    """R with R'R = rows'rows, the same on every machine.
+def _triangles(rows: Float[np.ndarray, "R N c"]) -> Float[np.ndarray, "R c c"]:
+    """R with R'R = rows'rows per replicate, the same on every machine.
 
     A coordinate that all captions mention is in both latents, so its second column adds no rank. QR would give that
     column a row of rounding errors, which rotates the rows after it. Here it gets none.
     """
-    size = np.abs(np.diag(np.linalg.qr(rows, mode="r")))
-    Q, _ = np.linalg.qr(rows[:, size > 1e-10 * size.max()])
-    triangle = np.zeros((rows.shape[1],) * 2)
-    triangle[: Q.shape[1]] = Q.T @ rows
-    return triangle
+    size = np.abs(np.diagonal(np.linalg.qr(rows, mode="r"), axis1=1, axis2=2))
+    kept = size > 1e-10 * size.max(axis=1, keepdims=True)
+    triangles = np.zeros((len(rows), *[rows.shape[2]] * 2))
+    for columns in np.unique(kept, axis=0):
+        same = (kept == columns).all(axis=1)
+        Q, _ = np.linalg.qr(rows[same][..., columns])
+        triangles[same, : Q.shape[2]] = Q.transpose(0, 2, 1) @ rows[same]
+    return triangles
 
 
 def _noise_products(m: int, R: int, dI: int, dT: int, rng: np.random.Generator) -> Float[np.ndarray, "R dI dT"]:

@@ -161,6 +161,14 @@ def test_drawn_cells_are_those_of_the_table(K, A, points):
     assert np.all(np.abs(counts - n * law) <= slack)
 
 
+def test_images_do_not_depend_on_whether_captions_are_drawn():
+    world, frames = World(), dictionaries(World(), 0)
+    (full,), (images,) = (list(draw_pairs(world, frames, 9, 0, captions=told)) for told in (True, False))
+    assert torch.equal(full.images, images.images)
+    assert torch.equal(full.labels, images.labels)
+    assert images.texts.shape == (9, 0)
+
+
 def variants(world: World) -> list[World]:
     changes = {"p_spu": 0.6, "mu_spu": 3.0, "sigma_inv": 0.2, "mention_spu": 0.3, "p_inv": 0.8, "mismatch": 0.5}
     return [world, world.model_copy(update=changes), world.model_copy(update={"sigma_xi": 0.0})]
