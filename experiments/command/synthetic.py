@@ -192,7 +192,7 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     intervals = document.get("interval95") or {}
     rows = []
     shown = dict.fromkeys((*GROUPS[:3], *(name for name in intervals if name not in PLACE), *GROUPS))
-    for group in filter(document.__contains__, shown):
+    for group in (name for name in shown if document.get(name) is not None):  # a table need not have every group
         ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
         rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
     if simulated:

@@ -84,3 +84,13 @@ def test_accuracies_come_with_their_noise():
     text = words(shown(accuracy_table(document), 80))
     for part in ("ν = 0.25 (images), 0.01562 (texts)", "1.5000", "correlation 0.950", "1.2 points", "30.00 %"):
         assert part in text
+
+
+def test_groups_that_a_table_lacks_have_no_row():
+    numbers = dict.fromkeys(("counter", "balanced", "drop", "equivalent_correlation", "shortfall"))
+    numbers |= {"common": 0.9, "unseen": 0.7}
+    document = {"world": World(table=[[0.5, 0.0], [0.0, 0.5]]).model_dump(), "learner": "linear", "prompt": "name"}
+    text = shown(accuracy_table(document | numbers), 80)
+    assert "90.00" in text
+    assert "unseen" in text
+    assert not any(group in text for group in ("counter", "balanced", "drop"))
