@@ -145,7 +145,7 @@ def test_a_link_opens_every_fold_around_a_reading(opened):
     assert side.locator("thead").inner_text().split() == ["Compared", "always", "somewhere", "on", "average"]
     assert not row.is_visible(), "folded a second time"
     side.locator("a").nth(1).press("Enter")
-    assert row.locator("dl").is_visible()
+    row.locator("dl").wait_for(timeout=10_000)  # a page learns of its new address after the key press ends
 
 
 def test_the_keyboard_reaches_everything_and_focus_is_visible(opened):
