@@ -205,9 +205,10 @@ def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[st
     """prompt -> group -> change of the mean accuracy over the models that did not diverge."""
     prompts, going = default_prompts(ensemble.recipe), (state.diverged < 0).cpu().numpy()
     coarse = trial(ensemble, prompts, *COARSE)
+    both = [with_retrained_head(ensemble, each.eval_parameters) for each in (half, state)]
     found: dict[str, dict[str, float]] = {}
     for prompt in prompts:
-        before, after = (accuracies(ensemble, each.eval_parameters, prompt, coarse) for each in (half, state))
+        before, after = (accuracies(ensemble, parameters, prompt, coarse) for parameters in both)
         found[prompt or "none"] = {g: float((after[g] - before[g])[:, going].mean()) for g in GROUPS if g in after}
     return found
 
