@@ -119,12 +119,12 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 def _effort(claim: Claim) -> int:
     """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
-    formulas = all(estimator_of(learner).exact for learner in claim.learners)
+    estimators = [estimator_of(learner) for learner in claim.learners]
     if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
-        return (PLACED if claim.table else QUADRATURE) if formulas else SAMPLED
+        return (PLACED if claim.table else QUADRATURE) if all(a.exact for a in estimators) else SAMPLED
     if claim.quantity in STANDINGS:
         return PLACED
-    return CLOSED if formulas else QUADRATURE
+    return QUADRATURE if any(a.images for a in estimators) else CLOSED
 
 
 def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
