@@ -27,7 +27,7 @@ from theory.claims.claim import Claim
 
 SECONDS = 120  # of processor time, per file
 MARK = b"(* soberclip"
-RECORD = "coq.json"
+RECORD, RECORD_MARK = "coq.json", b'"coq": "'
 SHARED, THRESHOLDS = "Shared.v", "infonce_by_name.v"
 AXIOMS = {  # of the classical reals, in Coq's own library
     "ClassicalDedekindReals.sig_forall_dec",
@@ -90,7 +90,7 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
     Each result has the theorems and axioms, or why the file is refused. Raises RequestError if coqc is missing, or the
     folder holds no file.
     """
-    from theory.proofs.coq import SHARED as DEFINITIONS
+    from theory.proofs import coq
     from theory.proofs.identity import claim_digest
 
     coqc = shutil.which("coqc")
@@ -99,11 +99,12 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
     paths = [path for path in sorted(folder.glob("*.v")) if path.name != SHARED]
     if not paths:
         raise RequestError(f"{str(folder)!r} holds no theorem (*.v); check --prove NAME --coq FOLDER writes them")
+    check_writable(folder, "check --verify --kernel", [RECORD], RECORD_MARK)
     known = {file_name(claim.id): claim for claim in claims}
     entries, results = {}, []
     with TemporaryDirectory() as place:
         # Our own definitions, whatever the folder's Shared.v says.
-        (Path(place) / SHARED).write_text(DEFINITIONS, encoding="utf-8")
+        (Path(place) / SHARED).write_text(coq.SHARED, encoding="utf-8")
         if (error := _compiled(coqc, place, SHARED)[1]) is not None:
             raise RequestError(f"coqc does not accept {SHARED} ({error}); it needs Coq 8.20 and libcoq-interval")
         for path in paths:
@@ -123,9 +124,9 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
 
 def file_digest(text: str) -> str:
     """SHA-256 of a claim's file and of the definitions that it uses."""
-    from theory.proofs.coq import SHARED as DEFINITIONS
+    from theory.proofs import coq
 
-    return sha256(f"{DEFINITIONS}{text}".encode()).hexdigest()
+    return sha256(f"{coq.SHARED}{text}".encode()).hexdigest()
 
 
 def _result(coqc: str, place: str, file: str, text: str, claim: Claim | None) -> dict[str, Any]:

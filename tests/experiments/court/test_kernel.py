@@ -341,3 +341,15 @@ def test_a_claim_without_a_theorem_has_a_reason(tmp_path):
         "it compares two roots, and neither constants nor squares show how",
     )
     assert {path.name for path in tmp_path.iterdir()} == {"Shared.v", "infonce_by_name.v"}
+
+
+def test_a_record_of_others_is_kept(tmp_path, accepting):
+    """The kernel's own record is replaced."""
+    path, text = tmp_path / kernel.RECORD, texts()["reliance-law/name"]
+    path.write_text('{"mine": 1}')
+    with pytest.raises(RequestError, match="was not written by soberclip check --verify --kernel"):
+        refused(tmp_path, text)
+    assert path.read_text() == '{"mine": 1}'
+    path.write_text('{"coq": "8.19.0", "claims": {}}')
+    assert refused(tmp_path, text) is None
+    assert json.loads(path.read_text())["coq"] == "8.20.1"
