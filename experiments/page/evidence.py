@@ -175,7 +175,8 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield place(verdict)
     for field, term in NUMBERS.items():
         if verdict.get(field) is not None:
-            yield term, number(verdict[field])
+            nominal = " (nominal: t bounds)" if field == "alpha" and kind_of(verdict) == "trained" else ""
+            yield term, number(verdict[field]) + nominal
     if proof := verdict.get("proof"):
         checked = f", checked in {proof['check_seconds']:.2g} s" if certified(verdict) else ""
         yield "proof", f"{proof['reason']}; {proof['seconds']:.2g} s{checked}"
