@@ -27,6 +27,7 @@ from simulator.gaussian.statistics import (
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
 from simulator.world import World
+from theory.accuracy import won
 from theory.learners.base import Learner
 
 Route = Literal["exact law", "drawn pairs", "drawn images", "even images"]
@@ -149,7 +150,7 @@ def hits(learner: Learner, world: World, group: int, images: int, seed: int, str
     frames = first_coordinates(world)
     test = world.test_law().model_copy(update={"p_spu": 1.0 - group})
     for block in draw_pairs(test, frames, images, seed, stream=f"{stream}/{group}", captions=False):
-        yield _right(learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy())
+        yield won(learner.scores(world, block.images.numpy()[:, :l]), block.labels.numpy())
 
 
 def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -158,12 +159,7 @@ def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.rando
     for start in range(0, images, IMAGES):
         chosen = rng.choice(len(weights), size=min(IMAGES, images - start), p=weights / weights.sum())
         noise = np.sqrt(mixture.variances + world.nu_image) * rng.standard_normal((len(chosen), world.latents))
-        yield _right(learner.scores(world, mixture.means[chosen] + noise), mixture.labels[chosen])
-
-
-def _right(scores: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    best = scores == scores.max(axis=1, keepdims=True)
-    return best[np.arange(len(labels)), labels] / best.sum(axis=1)
+        yield won(learner.scores(world, mixture.means[chosen] + noise), mixture.labels[chosen])
 
 
 def image_accuracy(learner: Learner, world: World, seed: int, stream: str) -> Accuracy:
@@ -189,5 +185,5 @@ def even_accuracies(
     normal = ndtri(np.maximum((cells + uniform) / EVEN, 2.0**-65)).reshape(len(replicates), -1, 2)
     images = mixture.means[:, None, None] + np.sqrt(mixture.variances + world.nu_image) * normal  # (G, R, N, l)
     labels = np.repeat(mixture.labels, normal[..., 0].size)
-    right = _right(learner.scores(world, images.reshape(-1, 2)), labels)
+    right = won(learner.scores(world, images.reshape(-1, 2)), labels)
     return mixture.group_average(right.reshape(images.shape[:-1]).mean(axis=-1).T)

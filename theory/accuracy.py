@@ -12,7 +12,7 @@ independent Gaussians of variance s^2 (K classes), or one Gaussian (two classes)
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import log_ndtr, ndtr
 
 from simulator.accuracy import Accuracy, Numbers
@@ -36,10 +36,13 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Accuracy:
     return _two_classes(u, worlds) if worlds.classes == 2 else _many_classes(u, worlds)
 
 
-def won(score: Float[np.ndarray, "*s K"], label: int | np.integer = 0) -> Float[np.ndarray, "*s"]:
-    """1 where a class has the largest score, 1/k where k classes share it, else 0."""
+def won(
+    score: Float[np.ndarray, "*s K"], label: int | np.integer | Int[np.ndarray, "*#s"] = 0
+) -> Float[np.ndarray, "*s"]:
+    """1 where the label has the largest score, 1/k where k classes share it, else 0."""
     best = score == score.max(axis=-1, keepdims=True)
-    return best[..., label] / best.sum(axis=-1)
+    own = np.take_along_axis(best, np.broadcast_to(label, best.shape[:-1])[..., None], axis=-1)[..., 0]
+    return own / best.sum(axis=-1)
 
 
 def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:

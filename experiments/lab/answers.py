@@ -34,6 +34,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     law = known_law(mitigate, given)
     accuracy = population(law)
     ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval.ends]
+    known = {group: pair for group, pair in zip(GROUPS, ends or (), strict=False) if not np.isnan(pair[0])}
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
@@ -41,7 +42,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **numbers,
         "reliance": _reliance(law),
         "uncovered_share": _uncovered(law),
-        "interval95": ends and {**{g: x for g, x in zip(GROUPS, ends, strict=False) if x[0] == x[0]}, **intervals},
+        "interval95": ends and {**known, **intervals},
     }
 
 

@@ -75,8 +75,8 @@ class LinearCLIP(Learner):
 
     def critic(self, world: World) -> LinearCritic:
         """u_y = C diag(pi) q_y; in a world with a table C = Cov(z_I) has no symmetry. See `direction`."""
-        pi = np.repeat(Worlds.of(world).mention, np.diff([0, world.background_latents.start, world.latents]))
-        A, q = table_moments(world).covariance * pi, world.prompts(self.prompt)
+        mixture = world.mixture()
+        A, q = table_moments(world).covariance * mixture.mention[mixture.block], world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
         if self.projected:
             text = np.sqrt(values)[:, None] * right  # W_T

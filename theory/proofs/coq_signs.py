@@ -31,7 +31,8 @@ from theory.proofs.obligations import ONE, ZERO
 
 MOST_TERMS = 1000  # of a polynomial in the coordinates
 # The formula of each operation on formulas.
-REBUILT = {op: getattr(np, op) for op in (*BINARY, "power", "sqrt", "exp", "log")} | {"ndtr": ndtr}
+REBUILT = {op: getattr(np, op) for op in (*BINARY, "power", "sqrt", "exp", "log")}
+REBUILT |= {"ndtr": ndtr, "constant": constant}
 
 Bounds = dict[str, tuple[Expression, Expression]]  # of fields
 Rational = tuple[fmpq_mpoly, fmpq_mpoly]
@@ -50,7 +51,7 @@ class Named(dict):
 
 def substituted(e: Expression, values: dict[str, Expression]) -> Expression:
     """e with formulas in place of variables."""
-    return evaluate([e], {**REBUILT, "constant": constant}, Named(values))[0]
+    return evaluate([e], REBUILT, Named(values))[0]
 
 
 # Text.
@@ -223,7 +224,7 @@ def rooted(domain: Domain, *formulas: Expression) -> tuple[Any, ...]:
             named[q], squares[name], coordinates[name] = variable(name), q, "root"
             known = f"[{name} [H{name} [E{name} R{name}]]]"
             steps.append(f"destruct (root {text(q)} ltac:(nonneg)) as {known}. rewrite R{name} in *.")
-    rules = {**REBUILT, "constant": constant, "sqrt": lambda q: named.get(q, np.sqrt(q))}
+    rules = {**REBUILT, "sqrt": lambda q: named.get(q, np.sqrt(q))}
     found = evaluate(list(formulas), rules, Named())
     return replace(domain, squares=squares, coordinates=coordinates, steps=steps), *found
 
