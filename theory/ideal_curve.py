@@ -318,13 +318,13 @@ class IdealCurve:
         norm for an ellipsoid, their sum (norm = 1) for a box. Both are exact where the numbers are linear.
         """
         G = len(values)
-        weights, shortfall = self._least_regret(values, np.full(G, 1 / G))
+        weights, shortfall = self._least_regret(values)
         correlation = weights[0] if self.groups[0] == COMMON and G > 1 else np.nan
         unseen = weights[-1] if G == 3 else None
         wide = lambda x: np.full(self.shape, x)[()]  # noqa: E731
         interval = None
         if axes is not None:
-            moved = [self._least_regret(np.clip(values + axis, 0, 1), weights) for axis in (*axes, *-axes)]
+            moved = [self._least_regret(np.clip(values + axis, 0, 1)) for axis in (*axes, *-axes)]
             change = np.array([(w[0] - weights[0], r - shortfall) for w, r in moved]).reshape(2, -1, 2)
             up, down = (np.linalg.norm(np.maximum(sign * change, 0).max(axis=0), norm, axis=0) for sign in (1, -1))
             ends = [wide(np.clip(correlation + x, 0, 1)) for x in (-down[0], up[0])]
@@ -332,16 +332,17 @@ class IdealCurve:
             interval = EquivalentInterval((ends[0], ends[1]), r, level)
         return Equivalent(wide(correlation), wide(shortfall), interval, None if unseen is None else wide(unseen))
 
-    def _least_regret(self, values: Float[np.ndarray, " G"], start: np.ndarray) -> tuple[np.ndarray, float]:
-        """The weights of groups that minimise R, and its minimum."""
+    def _least_regret(self, values: Float[np.ndarray, " G"]) -> tuple[np.ndarray, float]:
+        """The weights of groups that minimise R, and its minimum. From a nearby start SLSQP would stop too early."""
         _check_fractions(values)
+        G = len(values)
 
         def regret(weights):
             ideal = self._rules.accuracies(dict(zip(self.groups, np.maximum(weights, LEAST_WEIGHT), strict=True)))
             return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
 
         found = minimize(
-            regret, start, jac=True, method="SLSQP", bounds=[(0, 1)] * len(values), options={"ftol": 1e-12},
+            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-12},
             constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         )  # fmt: skip
         return found.x, found.fun

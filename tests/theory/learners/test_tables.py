@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.special import expit, logsumexp, ndtr, softmax
+from scipy.special import expit, logsumexp, ndtr, softmax, stdtrit
 from scipy.stats import multivariate_normal
 
 from simulator.accuracy import Accuracy
@@ -12,7 +12,8 @@ from simulator.mixture import COMMON, COUNTER, UNSEEN
 from simulator.world import World, Worlds
 from theory import learners
 from theory.accuracy import won
-from theory.ideal_curve import equivalent
+from theory.ideal_curve import equivalent, equivalent_of_draws
+from theory.learners import bayes
 from theory.learners.bayes import TableRules
 
 FIELDS = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_inv": 0.9, "sigma_spu": 0.6, "sigma_xi": 4.0}
@@ -229,6 +230,35 @@ def test_an_ideal_classifier_has_its_own_weights_and_no_shortfall(K, A, weights)
     place = equivalent(world, Accuracy.of([*TableRules(world).accuracies(dict(enumerate(weights)))]))
     assert place.shortfall == pytest.approx(0, abs=1e-5)
     assert (place.correlation, place.unseen) == pytest.approx((weights[COMMON], weights[UNSEEN]), abs=2e-3)
+
+
+@pytest.mark.parametrize("level", [None, 0.9])
+def test_the_interval_of_three_groups_follows_the_curvature(monkeypatch, level):
+    """Where a minimiser lies inside the simplex, d lambda = H^+ d a, and d r = -lambda d a; here at small changes."""
+    monkeypatch.setattr(bayes, "TERMS", 2**12)
+    world = World(table=[[0.3, 0.2, 0.1], [0.0, 0.1, 0.3]], **FIELDS)
+    values, rules = np.array([0.93, 0.82, 0.75]), TableRules(world)
+    e = equivalent(world, Accuracy(*values[:2], unseen=values[2]))
+    weights = np.array([e.correlation, 1 - e.correlation - e.unseen, e.unseen])
+    assert weights.min() > 0.05
+    moves = 1e-3 * (np.eye(3) - 1 / 3)
+    H = np.array(
+        [rules.accuracies(dict(enumerate(weights + m))) - rules.accuracies(dict(enumerate(weights - m))) for m in moves]
+    ).T
+    slopes = np.stack([np.linalg.pinv((np.eye(3) - 1 / 3) @ H / 2e-3)[0], -weights])
+    if level is None:
+        draws = values + 1e-4 * np.random.default_rng(0).standard_normal((6, 3)) @ [[1, 0, 0], [2, 1, 0], [-1, 1, 1]]
+        found, values = equivalent_of_draws(world, draws).interval, draws.mean(axis=0)
+        half = stdtrit(5, 0.975) * np.sqrt(np.diag(slopes @ np.cov(draws.T) @ slopes.T) / 6)
+    else:
+        sizes = np.array([1e-4, 2e-4, 1e-4])
+        found = equivalent(
+            world, Accuracy.of([*values], level, [*zip(values - sizes, values + sizes, strict=True)])
+        ).interval
+        half = np.abs(slopes) @ sizes
+    assert found.level == (level or 0.95)
+    for (low, high), own in zip(found[:2], half, strict=True):
+        assert (high - low) / 2 == pytest.approx(own, rel=0.05)
 
 
 @pytest.mark.parametrize("K", [2, 3])
