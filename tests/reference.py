@@ -11,7 +11,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 
 def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> Worlds:

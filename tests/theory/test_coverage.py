@@ -7,7 +7,9 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from simulator.world import Attribute, World, Worlds, latent_prompts
+from simulator.prompts import latent_prompts
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import coverage as module
 from theory.coverage import unseen
 

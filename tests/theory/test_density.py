@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.density import attribute_log_density, class_log_density, class_patterns, log_density, prompt_log_density
 
 WORLDS = [
