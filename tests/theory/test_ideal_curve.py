@@ -10,7 +10,8 @@ from stattest import SHARE, spend
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.pixels.views import Pixels
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.ideal_curve import LEVEL, IdealCurve, equivalent, equivalent_of_draws
 

@@ -8,7 +8,8 @@ import pytest
 from reference import worlds_with
 
 from simulator.accuracy import Accuracy
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.learners.base import Learner, attempt
 

@@ -7,7 +7,9 @@ import pytest
 from reference import worlds_with
 from scipy.special import ndtr, ndtri
 
-from simulator.world import Attribute, World, Worlds, latent_prompts
+from simulator.prompts import latent_prompts
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.learners.contour import contour_accuracy

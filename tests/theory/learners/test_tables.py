@@ -7,7 +7,8 @@ from scipy.special import expit, logsumexp, ndtr, softmax
 
 from simulator.accuracy import Accuracy
 from simulator.mixture import COMMON, COUNTER, UNSEEN
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.accuracy import won
 from theory.ideal_curve import equivalent
