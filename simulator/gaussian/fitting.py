@@ -9,6 +9,7 @@ population optimum has one. Two classes give one score vector w for y = +1 (clas
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,10 +18,8 @@ from scipy.special import expit, logsumexp
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import check_known
-from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import check_count
 from simulator.summary import html_table, one_line
@@ -86,7 +85,7 @@ class Fitted:
         return Accuracy.of(groups.tolist())
 
 
-def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:
+def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
     """Fit a linear learner to drawn pairs.
 
     Parameters
@@ -96,7 +95,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
         "logistic", "least-squares", "max-margin": supervised on images and labels, with an intercept if the world has
         a table.
     pairs : DrawnPairs
-        From `World.draw` of a Gaussian world.
+        From `World.draw` of a Gaussian world; other pairs are refused.
     embed_dim : int, optional
         Embedding width of "linear": the rank to which S is truncated; None: untruncated.
 
@@ -118,8 +117,9 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     True
     """
     check_known("estimator", estimator, ESTIMATORS)
-    if isinstance(pairs, DrawnPixels):
-        raise ValueError("the accuracy of linear critics has no formula for pairs of pixels; use simulator.train")
+    if pairs.world.views is not None:
+        kind = pairs.world.views.name
+        raise ValueError(f"the accuracy of linear critics has no formula for pairs of {kind}; use simulator.train")
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     if estimator == "linear":
         if embed_dim is not None:

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, gaussian_points, standardise
 from simulator.mixture import Mixture
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, latent_critic, over_worlds
