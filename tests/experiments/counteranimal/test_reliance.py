@@ -68,16 +68,6 @@ def test_fixes_remove_the_background():
     assert drops == sorted(drops, reverse=True)
 
 
-def test_nonlinear_rules_are_missed_and_the_bound_stays_a_bound():
-    """Where squares and products carry information, r is at least what linear heads and the law's rules show."""
-    result = embeddings(**planted(np.random.default_rng(2), 8000, bend=1.0))
-    assert all(head["shortfall"] >= 0 for head in result["heads"])
-    assert result["gaussian_law"]["verdict"] in ("supported", "undecided", "contradicted")
-    curve = np.array([[point[group] for group in GROUPS] for point in result["curve"]])
-    assert (np.diff(curve[:, 0]) > 0).all()
-    assert (np.diff(curve[:, 1]) < 0).all()
-
-
 def truth(folds, fresh):
     """Accuracies of fitted heads on many even rows, averaged over the folds."""
     every = np.arange(len(fresh.label))
