@@ -223,6 +223,17 @@ def test_heads_have_not_seen_what_they_answer(monkeypatch):
     ]
 
 
+def test_a_small_group_survives_the_limits(monkeypatch):
+    """Class 2 has 8 counter photos among 3,608; at random 400 of them would leave none to measure."""
+    monkeypatch.setattr(reliance, "FIT_ROWS", 400)
+    monkeypatch.setattr(reliance, "LAW_ROWS", 400)
+    label = np.repeat([0, 1, 2], [1200, 1200, 1208])
+    group = np.repeat(["common", "counter", "common", "counter", "common", "counter"], [600, 600, 600, 600, 1200, 8])
+    image = np.random.default_rng(0).normal(size=(len(label), 6)) + np.eye(6)[label]
+    result = embeddings(image=image, label=label, group=group, text=np.eye(3, 6))
+    assert all(np.isfinite(fix["prediction"][g]["found"]) for fix in result["fixes"] for g in GROUPS)
+
+
 def test_tensors_and_the_seed():
     arrays = planted(np.random.default_rng(6), 600)
     first = embeddings(**arrays)
