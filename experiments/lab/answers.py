@@ -33,8 +33,8 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     given = Setting(world, learner)
     law = known_law(mitigate, given)
     accuracy = population(law)
-    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval.ends]
-    known = {group: pair for group, pair in zip(GROUPS, ends or (), strict=False) if not np.isnan(pair[0])}
+    ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
+    known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
@@ -57,7 +57,7 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
     if found.interval is None:
         return numbers, {}
-    ends = zip(PLACE, found.interval[:2], strict=True)
+    ends = zip(PLACE, found.interval, strict=True)
     return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
 
 
