@@ -182,6 +182,7 @@ def logistic_regression(
             w = logistic_regression(signed[::COARSE], weights[::COARSE])
     size = np.abs(signed).mean() + np.finfo(float).tiny
     margins = signed @ w
+    loss = _logistic_loss(margins, weights)
     for _ in range(200):
         wrong = expit(-margins)
         gradient = -((weights * wrong) @ signed) / n
@@ -189,9 +190,13 @@ def logistic_regression(
             break
         curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        w, margins, moved = _downhill(w, step, margins, signed, gradient @ step, weights)
-        if not moved:
+        along, slope = signed @ step, gradient @ step
+        for t in 0.5 ** np.arange(30):  # the longest of step, step/2, step/4, ... that lowers the loss
+            if (lower := _logistic_loss(margins + t * along, weights)) <= loss + 1e-4 * t * slope:
+                break
+        else:
             break  # the remaining gradient is rounding
+        w, margins, loss = w + t * step, margins + t * along, lower
     if margins.min() > 0:
         raise SeparabilityError(
             f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
@@ -199,14 +204,9 @@ def logistic_regression(
     return w
 
 
-def _downhill(w, step, margins, signed, slope, weights):
-    """(w, margins, whether the loss fell) after the longest of step, step/2, step/4, ... that lowers the loss."""
-    loss, along = (weights * np.logaddexp(0, -margins)).mean(), signed @ step
-    for halvings in range(30):
-        t = 0.5**halvings
-        if (weights * np.logaddexp(0, -margins - t * along)).mean() <= loss + 1e-4 * t * slope:
-            return w + t * step, margins + t * along, True
-    return w, margins, False
+def _logistic_loss(margins: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]) -> float:
+    """Mean of log(1 + e^-margin), in half the time of numpy's logaddexp."""
+    return (weights * (np.log1p(np.exp(-np.abs(margins))) + np.maximum(-margins, 0))).mean()
 
 
 def softmax_regression(

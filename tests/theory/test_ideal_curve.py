@@ -166,16 +166,6 @@ def test_three_classes_share_an_interpolated_curve_over_the_correlation():
             assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
 
 
-def test_grids_and_single_worlds_agree():
-    grid = Worlds(mu_spu=[[0.5], [1.5]], classes=[2, 2, 3], p_spu=0.8)
-    accuracy = Accuracy(np.full((2, 3), 0.9), np.linspace(0.4, 0.85, 6).reshape(2, 3))
-    place = equivalent(grid, accuracy)
-    for index in np.ndindex(2, 3):
-        single = equivalent(grid.world(index), accuracy[index])
-        precision = 1e-9 if index[1] < 2 else 1e-3  # three classes are sampled
-        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=precision)
-
-
 def test_one_pair_with_an_interval_serves_a_grid():
     """It raised IndexError where a grid has three classes."""
     accuracy = Accuracy.of((0.8, 0.5), 0.95, [(0.79, 0.81), (0.49, 0.51)])

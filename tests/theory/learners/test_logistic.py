@@ -85,14 +85,6 @@ def test_object_and_background_may_be_swapped(p_inv, p_spu, mu_inv, mu_spu, sigm
     np.testing.assert_allclose(denied, u, rtol=1e-6, atol=1e-9 * np.abs(u).max())
 
 
-def test_a_grid_with_and_without_disagreement_equals_its_worlds():
-    blocks = worlds_with(p_spu=[0.6, 0.9, 1.0], mu_spu=1.5, p_inv=[[1.0], [0.9], [0.3]])
-    u = logistic_direction(blocks)
-    assert u.shape == (3, 3, 2)
-    for w in np.ndindex(3, 3):
-        np.testing.assert_allclose(u[w], logistic_direction(blocks[w]), rtol=1e-10, atol=1e-12)
-
-
 @pytest.mark.parametrize("sigma_inv", [0.0, 0.02, 1.0, 20.0])
 @pytest.mark.parametrize("gap", [0.4, 1e-2, 1e-5, 1e-9])
 def test_newton_converges_in_extreme_worlds(sigma_inv, gap):
