@@ -10,7 +10,8 @@ from experiments.lab.studies import Study
 from simulator.accuracy import GROUPS, Accuracy
 from simulator.mixture import cell_groups
 from simulator.tables import named
-from simulator.world import SCALARS, Worlds
+from simulator.world import SCALARS
+from simulator.worlds import Worlds
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
 from theory.quadrature import LEVEL
 
@@ -87,7 +88,8 @@ def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, numbe
         mean = np.divide(np.nansum(draws, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
         found = equivalent(worlds, Accuracy.of([*mean], *((LEVEL, [*map(tuple, ends)]) if kind == "ends" else ())))
     value = tuple(found)[number]
-    return np.array([value, *(found.interval[number] if found.interval else np.full((2, *value.shape), np.nan))])
+    missing = np.full((2, *value.shape), np.nan)
+    return np.array([value, *([*found.interval][number] if found.interval else missing)])
 
 
 def _flat(dataset: xr.Dataset, name: str, like: xr.DataArray, otherwise: float) -> np.ndarray:

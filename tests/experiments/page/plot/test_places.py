@@ -67,7 +67,7 @@ def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what
         if i == 3:
             assert np.isnan(ends).all()
         else:
-            assert ends == pytest.approx(equivalent_of_draws(world, draws).interval[number], abs=1e-9)
+            assert ends == pytest.approx([*equivalent_of_draws(world, draws).interval][number], abs=1e-9)
 
 
 def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
@@ -107,7 +107,7 @@ def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
         place = equivalent_of_draws(world, draws)
         ends = here["equivalent-correlation_low"], here["equivalent-correlation_high"]
         assert here["equivalent-correlation"].item() == pytest.approx(place.correlation, abs=1e-9)
-        assert tuple(map(float, ends)) == pytest.approx(place.interval.correlation, abs=1e-9)
+        assert tuple(map(float, ends)) == pytest.approx(place.interval.ends["correlation"], abs=1e-9)
         own = equivalent(world, learners.LinearCLIP().accuracy(world))
         assert found["predicted_equivalent-correlation"].sel(table=name).item() == pytest.approx(own.correlation)
     monkeypatch.setattr(places, "MOST_OF_TABLE", 0)
