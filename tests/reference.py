@@ -13,7 +13,8 @@ from scipy.special import ndtri
 from scipy.stats import multivariate_normal
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 
 def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> Worlds:

@@ -5,7 +5,9 @@ import pytest
 from reference import log_densities
 from scipy.special import logsumexp
 
-from simulator.world import Attribute, World, Worlds, latent_prompts
+from simulator.prompts import latent_prompts
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import coverage as module
 from theory.coverage import unseen
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from reference import log_densities
 from scipy.special import logsumexp
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.density import attribute_log_density, class_log_density, class_patterns, log_density, prompt_log_density
 
 WORLDS = [

@@ -10,7 +10,8 @@ from experiments.court.domain import points_at, true_violation
 from experiments.court.worst_point import corners
 from experiments.lab.mitigations import known_law
 from experiments.lab.setting import Setting
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims import combinations, remedies
 from theory.claims.claim import Claim
 from theory.learners import InfoNCE

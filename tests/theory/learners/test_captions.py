@@ -12,7 +12,8 @@ from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from simulator.prompts import PROMPTS
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
 from theory.learners.captions import _by_quadrature, pooled_preference
@@ -74,7 +75,7 @@ def test_drawn_captions_that_are_latents_make_bayes_rule(fields):
     """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = worlds_with(nu=0.5, p_spu=0.8, mu_spu=1.5, **fields)
     exact, got = Bayes().accuracy(world), drawn_captions_accuracy(world, "captions", seed=1)
-    for a, b, (low, high) in zip(both(exact), both(got), got.interval[:2], strict=True):
+    for a, b, (low, high) in zip(both(exact), both(got), got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2
 
 
@@ -213,7 +214,7 @@ def test_intervals_of_drawn_captions_cover_their_bias(prompt, fields, monkeypatc
     truth = both(InfoNCE(prompt).accuracy(world))
     for seed in range(seeds):
         found = drawn_captions_accuracy(world, prompt, seed)
-        low, high = np.reshape(found.interval.counter, 2)
+        low, high = np.reshape(found.interval.ends["counter"], 2)
         if low > 0:  # as far to both sides, where nothing is clipped
             assert (low + high) / 2 == pytest.approx(float(found.counter), abs=1e-12)
             unclipped += 1

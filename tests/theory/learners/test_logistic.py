@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from reference import worlds_with
 from stattest import SHARE, assert_mean, mean_size
 
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.logistic import Logistic, logistic_direction, logistic_replicates
 from theory.population import image_variance
 from theory.quadrature import REPLICATES

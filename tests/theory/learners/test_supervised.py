@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import worlds_with
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.least_squares import least_squares_direction
