@@ -22,7 +22,8 @@ from experiments.court.measurement import (
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
@@ -120,6 +121,13 @@ FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text":
 def shared(share: float, bound: float, **fields) -> Claim:
     """A claim: at least this share of trainings on 100 pairs has a counter accuracy above the bound."""
     return claim(domain=FEW, share=share, prediction=lambda w: bound, n=100, **fields)
+
+
+def test_a_value_of_a_rule_is_the_worst_group_of_one_set_of_images():
+    plan = plan_at(claim(domain=FEW, quantity="worst", subject="bayes"), FEW)
+    values, truth = measure(plan, 8, 0).values, float(Bayes().accuracy(Worlds(**FEW)).counter)
+    assert len(set(values)) == 8
+    assert values.mean() == pytest.approx(truth, abs=5 * np.sqrt(truth * (1 - truth) / 80_000))  # 10,000 images each
 
 
 def test_a_share_counts_trainings():
