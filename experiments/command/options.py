@@ -80,7 +80,7 @@ def named(names: Iterable[str], help: str) -> Any:
     return Annotated[Literal[tuple(names)] | str, Parameter(show_choices=False, help=help)]
 
 
-Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
+Json = Annotated[bool, Parameter(help="print one JSON document on stdout")]
 Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, created if necessary")]
 Seed = Annotated[Whole, Parameter(help="root of every random stream")]
 
