@@ -5,4 +5,4 @@ from simulator.towers.api import train as train
 from simulator.towers.recipe import Recipe as Recipe
 from simulator.world import Attribute as Attribute
 from simulator.world import World as World
-from simulator.world import Worlds as Worlds
+from simulator.worlds import Worlds as Worlds

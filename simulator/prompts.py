@@ -13,10 +13,18 @@ factor only, so they have no log-mean-exp.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Float
 
 from simulator.accuracy import Numbers
+from simulator.mixture import class_means
 from simulator.naming import check_known
+
+if TYPE_CHECKING:
+    from simulator.world import World
+    from simulator.worlds import Worlds
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
@@ -69,3 +77,53 @@ def caption(prompt: Prompt) -> PromptRow:
 def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
     """Prompts with their meanings, for readers."""
     return ", ".join(f"{name} ({_TABLE[name].words})" for name in prompts)
+
+
+def correlation(agreement: Numbers, classes: Numbers) -> Numbers:
+    """D = p - (1 - p)/(K - 1) of a block that agrees with the label with probability p."""
+    # This form is 0 at p = 1/K. p - (1 - p)/(K - 1) is a rounding error there, and decides where nothing else does.
+    return (classes * agreement - 1) / (classes - 1)
+
+
+def coefficients(
+    prompt: Prompt, mean: Float[np.ndarray, "*w B"], D: Float[np.ndarray, "*w B"], mention: Float[np.ndarray, "*w B"]
+) -> Float[np.ndarray, "*w B"]:
+    """Coefficient of a class's own pattern in its prompt, block by block."""
+    coefficient, own = caption(prompt).coefficient, np.empty_like(mean)
+    for b in range(own.shape[-1]):
+        own[..., b] = coefficient(mean[..., b], D[..., b], mention[..., b], b == 0)
+    return own
+
+
+def latent_prompts(worlds: "Worlds", prompt: Prompt) -> Float[np.ndarray, "K B width"]:
+    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`."""
+    return _patterned(prompt, worlds.class_count, worlds.mean, worlds.agreement, worlds.mention)
+
+
+def prompts_of_classes(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
+    """Latent prompts of a world without a table."""
+    mean, _, agreement, mention = np.array(world.numbers()).T
+    return _patterned(prompt, world.classes, mean, agreement, mention).reshape(world.classes, -1)
+
+
+def _patterned(prompt: Prompt, K: int, mean, agreement: np.ndarray, mention) -> Float[np.ndarray, "K B width"]:
+    own = coefficients(prompt, mean, np.asarray(correlation(agreement, K)), mention)
+    # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
+    constant = np.zeros_like(own)
+    if caption(prompt).average and K > 2:
+        constant = mention * mean * (1 - agreement) / (K - 1)
+    return own[:, None] * class_means(K)[:, None, :] + constant[:, None]
+
+
+def prompts_on_table(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
+    """Latent prompts of a world with a table: for a class's usual background the mean of its common ones."""
+    row, K = caption(prompt), world.classes
+    shown, backgrounds = np.eye(K), np.zeros((K, world.background_count))
+    if row.average:
+        shown = world.mention_inv * np.where(shown, world.p_inv, (1 - world.p_inv) / (K - 1))
+        backgrounds = world.mention_spu * world.background_law()
+    elif row.names_background:
+        for own, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
+            own[list(common)] = 1 / len(common)
+    objects = world.mu_inv * shown @ class_means(K)
+    return np.concatenate([objects, world.mu_spu * backgrounds @ class_means(world.background_count)], axis=1)

@@ -25,7 +25,8 @@ from simulator.accuracy import Numbers
 from simulator.mixture import Table, common_backgrounds
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 Groups = Int[np.ndarray, " n"]
 CERTAINTY = 0.99  # messages name a set size that has a pair of every group with this probability
@@ -100,7 +101,9 @@ class Sampler:
         else:
             p, K = np.asarray(worlds.p_spu), np.asarray(worlds.classes)
             least = K * np.minimum(p, (1 - p) / (K - 1))
-            tied = 1.0 if worlds.views is None or worlds.views.tied is None else len(worlds.views.tied) / K
+            tied: Numbers = 1.0
+            if worlds.views is not None:
+                tied = np.reshape([len(worlds.views.tied_of(int(k))) / k for k in K.flat], K.shape)
             squares = tied * (1 / p + (K - 1) ** 2 / (1 - p)) / K**2 + 1 - tied
         if self.rows is not None and (not self.anew or np.isinf(passes)):
             return least

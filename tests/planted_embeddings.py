@@ -6,6 +6,8 @@ constant coordinate keeps the unit vectors almost linear in the others, as a mod
 
 import numpy as np
 from scipy.special import ndtr
+from scipy.stats import norm as normal
+from scipy.stats.qmc import Sobol
 
 from simulator.accuracy import Accuracy
 from simulator.world import World
@@ -23,12 +25,23 @@ def planted(rng, n, dimensions=10, reliance=0.8, bend=0.0, common=0.5):
     """
     label = rng.integers(2, size=n)
     background = np.where(rng.random(n) < common, label, 1 - label)
-    z = rng.normal(size=(n, dimensions))
+    return _arrays(label, background, rng.normal(size=(n, dimensions)), reliance, bend)
+
+
+def evenly_planted(n, dimensions=10, reliance=0.8, bend=0.0):
+    """The same law on n Sobol points, a power of two, for each class and background: their means are nearly exact."""
+    z = normal.ppf(Sobol(dimensions, rng=np.random.default_rng(0)).random(n))
+    label, background = np.repeat([0, 0, 1, 1], n), np.repeat([0, 1, 0, 1], n)
+    return _arrays(label, background, np.tile(z, (4, 1)), reliance, bend)
+
+
+def _arrays(label, background, z, reliance, bend):
     z[:, 0] += 2 * label - 1
     z[:, 1] += BACKGROUND * (2 * background - 1)
     if bend:
         z[:, 2] += bend * (2 * label - 1) * (2 * background - 1)
         z[:, 3] += bend * (z[:, 0] ** 2 - 2)
+    n, dimensions = z.shape
     text = np.zeros((2, dimensions + 1))
     text[1, :2] = 1, reliance
     captions = np.zeros((2, dimensions + 1))

@@ -4,14 +4,17 @@ They use only `World` and its `Mixture`, a plain list of groups; `structural_pai
 Letters as in simulator.world.
 """
 
+from itertools import product
 from typing import NamedTuple
 
 import mpmath
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import multivariate_normal
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 
 def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> Worlds:
@@ -136,6 +139,20 @@ def joint_covariance(world: World) -> np.ndarray:
 def latent_cross_covariance(world: World) -> np.ndarray:
     """Cov(z_I, z_T), (l, l)."""
     return joint_covariance(world)[: world.latents, world.latents :]
+
+
+def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> np.ndarray:
+    """log p(x, t, y), (N, K), or without one of the views (None), by summing over groups and masks."""
+    mixture, l, views = world.mixture(), world.latents, [view for view in (x, t) if view is not None]
+    here = np.repeat([x is not None, t is not None], l)
+    total = np.full((len(views[0]), world.classes), -np.inf)
+    for part, g in product(mixture.pairs, range(len(mixture.labels))):
+        if part.weights[g] > 0:
+            s, b, y = np.diag(mixture.variances), np.diag(part.mask), mixture.labels[g]
+            cov = np.block([[s, s @ b], [b @ s, b @ s @ b]]) + np.diag(np.repeat([world.nu_image, world.nu_text], l))
+            law = multivariate_normal(part.means[g, here], cov[np.ix_(here, here)])
+            total[:, y] = np.logaddexp(total[:, y], np.log(part.weights[g]) + law.logpdf(np.hstack(views)))
+    return total
 
 
 def per_block(W: np.ndarray, classes: int) -> np.ndarray:

@@ -24,6 +24,7 @@ OPEN_TO_THEORY = {
     "simulator.summary",
     "simulator.tables",
     "simulator.world",
+    "simulator.worlds",
     "simulator.gaussian.critic",
 }
 

@@ -17,7 +17,7 @@ from scipy.special import log_ndtr, ndtr
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import standardise
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.density import class_patterns
 
 Phi = ndtr  # its name in predictions of claims

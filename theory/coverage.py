@@ -17,8 +17,9 @@ from jaxtyping import Float
 
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import class_means
-from simulator.prompts import Prompt, prompt_row
-from simulator.world import World, Worlds, latent_prompts
+from simulator.prompts import Prompt, latent_prompts, prompt_row
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.density import captions_as_images, log_density
 
 POWER = 12  # 2^12 Sobol points per group

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 TINY = 1e-290  # sums of exponentials below it have lost digits
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize.elementwise import find_root
 
 from simulator.accuracy import Numbers
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.learners.base import Learner, attempt
 
 NODES = 65  # of the curve; between them c_F is taken to be monotone

@@ -31,7 +31,8 @@ from scipy.special import expit, logit, stdtrit
 from simulator.accuracy import Accuracy, Numbers
 from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups
 from simulator.summary import numbers_html, numbers_line
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, many_class_replicates
 from theory.quadrature import LEVEL
 

@@ -21,7 +21,8 @@ from jaxtyping import Float
 
 from simulator.accuracy import Numbers
 from simulator.prompts import Prompt, caption
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 ROUNDING = 1e-13  # of the largest number beside it
 

@@ -100,26 +100,28 @@ _T = np.arange(-44, 45) / 4
 # Wide rule: trapezoid in the logistic variable x, whose density sigma'(x) has poles at distance pi: e^-39 again. The
 # Gaussian factor, of width sqrt(V) >= 2, adds an error of exp(-2 pi^2 V/h^2) = e^-315.
 _X = np.arange(-160, 161) / 2
+# At distance x from their peaks both integrands have fallen by exp(-x^2/(2 V)) or more: by e^-40 at 40 for these V.
+_SHORT_V, _SHORT_X = 20, _X[80:-80]
 
 
 def logistic_moments(m: Float[np.ndarray, "*s"], V: Float[np.ndarray, "*s"]) -> LogisticMoments:
     """E sigma(-s) and E sigma'(s) t^k for s = m + sqrt(V) t, t ~ N(0, 1); sigma(x) = 1/(1 + e^-x).
 
     sqrt(V) <= 2: trapezoid in t. Otherwise, integrated by parts, E sigma(-s) = int sigma'(x) Phi((-x - m)/sqrt V) dx,
-    and E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V. Both integrands are negligible
-    forty units away from their peak. Relative precision 1e-12, unless |m| is within a fifth of V > 150; no minimiser of
-    the logistic loss comes near that.
+    and E sigma'(s) t^k = int sigma'(x) t^k phi(t)/sqrt V dx with t = (x - m)/sqrt V. Relative precision 1e-12, unless
+    |m| is within a fifth of V > 150; no minimiser of the logistic loss comes near that.
     """
     shape = np.shape(m)
     m, V = np.ravel(m), np.ravel(V)
     log_scale, tail, curvature = np.empty(m.shape), np.empty(m.shape), np.empty((3, *m.shape))
-    for rule, part in ((_narrow, V <= 4), (_wide, V > 4)):
-        if part.any():
-            t, log_tail, log_curve = rule(m[part, None], V[part, None])
-            peak = np.maximum(log_tail.max(axis=-1), log_curve.max(axis=-1))[:, None]
-            weight = np.exp(log_curve - peak)
-            log_scale[part], tail[part] = peak[:, 0], np.exp(log_tail - peak).sum(axis=-1)
-            curvature[:, part] = [weight.sum(-1), (weight * t).sum(-1), (weight * t * t).sum(-1)]
+    kind = np.where(V <= 4, 0, np.where(V <= _SHORT_V, 1, 3) + (np.abs(m) > V))
+    for k in np.unique(kind):
+        part = kind == k
+        t, log_tail, log_curve = (_wide if k else _narrow)(m[part, None], V[part, None])
+        peak = np.maximum(log_tail.max(axis=-1), log_curve.max(axis=-1))[:, None]
+        weight = np.exp(log_curve - peak)
+        log_scale[part], tail[part] = peak[:, 0], np.exp(log_tail - peak).sum(axis=-1)
+        curvature[:, part] = [weight.sum(-1), (weight * t).sum(-1), (weight * t * t).sum(-1)]
     return LogisticMoments(log_scale.reshape(shape), tail.reshape(shape), curvature.reshape(3, *shape))
 
 
@@ -132,8 +134,8 @@ def _narrow(m: np.ndarray, V: np.ndarray):
 def _wide(m: np.ndarray, V: np.ndarray):
     root = np.sqrt(V)
     # Where the integrand of sigma' e^(...) peaks: 0 if the Gaussian reaches it (|m| < V), else |m| - V.
-    s = np.sign(m) * np.maximum(np.abs(m) - V, 0) + _X
-    x = -np.maximum(m - V, 0) + _X
+    peak, nodes = np.sign(m) * np.maximum(np.abs(m) - V, 0), _SHORT_X if V.max() <= _SHORT_V else _X
+    s, x = (peak + nodes, np.minimum(-peak, 0) + nodes) if peak.any() else (nodes, nodes)
     t = (s - m) / root
     log_step = np.log(1 / 2)
     log_curve = _log_slope(s) - t**2 / 2 - np.log(np.sqrt(2 * np.pi) * root) + log_step

@@ -10,7 +10,8 @@ from experiments.finite_samples import learned_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.catalogue import CLAIMS
 from theory.learners import InfoNCE, LinearCLIP
 from theory.proofs.checker import check

@@ -25,7 +25,8 @@ from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768), (262_144, 512))}  # batch, width
 STEP = (512, 64, 128)  # batch, dimension, width

@@ -280,11 +280,10 @@ def _points(fraction: float) -> str:
 
 def _views(world: dict[str, Any]) -> str:
     """The view noise per coordinate, or the pixels in words."""
-    if world.get("views"):
-        from simulator.pixels.views import Pixels
-
-        return Pixels(**world["views"]).words
-    image, text = (float(nu) for nu in (World(**world).nu_image, World(**world).nu_text))
+    own = World(**world)
+    if own.views is not None:
+        return own.views.words
+    image, text = own.nu_image, own.nu_text
     return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
 
 

@@ -9,8 +9,8 @@ m_y is the mean of class y, a_b the effect of background b in every class, Sigma
 a scaled gap. For more it is an orthant probability, estimated with scrambled Sobol points. The Bayes rule at group
 weight lambda compares lambda p(x | y, common) + (1 - lambda) p(x | y, counter), with the densities of this law.
 
-Letters: N photos, K labels, k = K - 1, G cells (class, background) with photos, p parameters per score, R scrambles
-of M points, L group weights.
+Letters: N photos, K labels, k = K - 1, G cells (class, background) with photos, R scrambles of M points, L group
+weights.
 """
 
 from dataclasses import dataclass, fields
@@ -54,12 +54,16 @@ class Law:
 
     cells: Int[np.ndarray, "G 2"]  # (truth, background)
     where: Int[np.ndarray, " N"]  # cell of each photo that was fitted
-    design: Float[np.ndarray, "G p"]
+    hat: Float[np.ndarray, "G G"]  # sums of the cells' photos -> means
     means: Float[np.ndarray, "G k"]
-    error: Float[np.ndarray, " G"]  # variance of a cell's mean in units of Sigma
     covariance: Float[np.ndarray, "k k"]
     residuals: Float[np.ndarray, "N k"]
     freedom: int  # degrees of freedom of the residuals
+
+    @property
+    def error(self) -> Float[np.ndarray, " G"]:
+        """The variance of each cell's mean in units of Sigma."""
+        return np.clip(np.diag(self.hat), 0, 1)
 
 
 def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
@@ -76,36 +80,32 @@ def fit_rows(cell: Int[np.ndarray, "N 2"], y: Float[np.ndarray, "N k"]) -> Law:
     """The law of rows with these classes and backgrounds."""
     cells, where = np.unique(cell, axis=0, return_inverse=True)
     design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
-    return _least_squares(cells, where, design, y)
+    freedom = len(y) - int(np.linalg.matrix_rank(design))
+    if freedom < 1:
+        raise ValueError(f"{len(y)} photos leave no degree of freedom for {len(cells)} cells of class and background")
+    gram = design.T @ (np.bincount(where).astype(float)[:, None] * design)
+    return _fitted(cells, where, design @ np.linalg.pinv(gram, hermitian=True) @ design.T, freedom, y)
 
 
 def redrawn(law: Law, rng: np.random.Generator) -> Law:
     """A bootstrap fit: every residual is replaced by that of a random photo."""
     left = law.residuals * np.sqrt(len(law.residuals) / law.freedom)
-    return _least_squares(
-        law.cells, law.where, law.design, law.means[law.where] + left[rng.integers(len(left), size=len(left))]
-    )
+    y = law.means[law.where] + left[rng.integers(len(left), size=len(left))]
+    return _fitted(law.cells, law.where, law.hat, law.freedom, y)
 
 
-def _least_squares(cells: np.ndarray, where: np.ndarray, design: np.ndarray, y: np.ndarray) -> Law:
+def _fitted(cells: np.ndarray, where: np.ndarray, hat: np.ndarray, freedom: int, y: np.ndarray) -> Law:
     from sklearn.covariance import ledoit_wolf  # an optional extra
 
-    counts = np.bincount(where).astype(float)
     order = np.argsort(where, kind="stable")
     totals = np.add.reduceat(y[order], np.searchsorted(where[order], np.arange(len(cells))), axis=0, dtype=float)
-    inverse = np.linalg.pinv(design.T @ (counts[:, None] * design), hermitian=True)
-    means = design @ inverse @ design.T @ totals
-    leverage = ((design @ inverse) * design).sum(axis=1)
-    freedom = len(y) - int(np.linalg.matrix_rank(design))
-    if freedom < 1:
-        raise ValueError(f"{len(y)} photos leave no degree of freedom for {len(cells)} cells of class and background")
+    means = hat @ totals
     residuals = y - means.astype(y.dtype)[where]
     if residuals.shape[1] == 1:  # nothing to shrink, and scikit-learn's checks would take most of the time
         covariance = residuals.T @ residuals / len(residuals)
     else:
         covariance = ledoit_wolf(residuals, assume_centered=True)[0]
-    covariance = covariance * len(residuals) / freedom
-    return Law(cells, where, design, means, np.clip(leverage, 0, 1), covariance, residuals, freedom)
+    return Law(cells, where, hat, means, covariance * len(residuals) / freedom, residuals, freedom)
 
 
 def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:

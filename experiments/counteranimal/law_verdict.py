@@ -13,11 +13,11 @@ undecided     neither: more photos are needed
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
-from experiments.counteranimal.gaussian_law import Law, Scores, fit, halves, normals, probabilities, redrawn
+from experiments.counteranimal.gaussian_law import Scores, fit, halves, normals, probabilities, redrawn
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import worth
 from experiments.inference import binomial_bounds, combined
@@ -49,7 +49,7 @@ class Errors(NamedTuple):
 def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
     """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured."""
     first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
-    errors = errors_of(photos, first, seed, redraws)
+    errors = errors_of(photos, first, points_of(photos, seed), seed, redraws)
     measured = int(errors.photos.sum())
     return {
         "photos_fitted": int(first.sum()),
@@ -59,17 +59,20 @@ def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRA
     }
 
 
-def errors_of(photos: Scores, first: np.ndarray, seed: int, redraws: int) -> Errors:
-    """Errors on the other photos of the law that is fitted to the first.
+def points_of(photos: Scores, seed: int) -> Float[np.ndarray, "R M k"]:
+    """The points on which the law's probabilities of these labels are estimated."""
+    return normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
 
-    Equal photos, seeds and redraws give paired bootstrap fits, so errors of two heads can be subtracted.
+
+def errors_of(
+    photos: Scores, first: Bool[np.ndarray, " N"], points: Float[np.ndarray, "R M k"], seed: int, redraws: int
+) -> Errors:
+    """Errors on the other photos of the law that is fitted to the first, by classes with photos in both groups.
+
+    Photos of cells without a fit are left out. Equal photos, points, seeds and redraws give paired bootstrap fits, so
+    errors of two heads can be subtracted.
     """
-    points = normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
-    return _measure(fit(photos[first]), photos[~first], points, numpy_stream(seed, "law law"), redraws)
-
-
-def _measure(law: Law, others: Scores, points: np.ndarray, rng: np.random.Generator, redraws: int) -> Errors:
-    """Errors of each class with photos in both groups; photos of cells without a fit are left out."""
+    law, others, rng = fit(photos[first]), photos[~first], numpy_stream(seed, "law law")
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
     known = where >= 0

@@ -33,7 +33,7 @@ from experiments.counteranimal.gaussian_law import (
     halves,
     ideal_curve,
 )
-from experiments.counteranimal.law_verdict import assess, errors_of
+from experiments.counteranimal.law_verdict import assess, errors_of, points_of
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
 from experiments.counteranimal.metrics import Counts, drop_interval, intervals, worst_cell
 from experiments.counteranimal.photos import GROUPS
@@ -361,12 +361,12 @@ def _predictions(
     """The gain of each fix that the law predicts from half of some answered rows, and the gain on the other half."""
     zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
     first = halves(zero.cell, zero.common, numpy_stream(seed, "embeddings law split"))
-    refits = _refits(bundle)
-    base, result = errors_of(zero, first, seed, refits), {}
+    refits, points = _refits(bundle), points_of(zero, seed)
+    base, result = errors_of(zero, first, points, seed, refits), {}
     right = np.column_stack([zero.right, zero.right])
     for name, head in fold.fixes.items():
         scores = _scores(bundle, head, chosen, rows)
-        errors = errors_of(scores, first, seed, refits)
+        errors = errors_of(scores, first, points, seed, refits)
         right[:, 1] = scores.right
         pair = accuracies(right[~first], zero.truth[~first], zero.common[~first])
         result[name] = {"photos_fitted": int(first.sum()), "photos_measured": int((~first).sum())}

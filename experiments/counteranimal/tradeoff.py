@@ -28,6 +28,7 @@ from scipy.special import chdtri, expit, ndtri, stdtrit
 from experiments.inference import LEVEL
 
 WEIGHTS = np.concatenate([[0.0], expit(np.linspace(-8, 8, 321)), [1.0]])
+SIDES = np.stack([WEIGHTS, 1 - WEIGHTS])  # of common and counter accuracy
 NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
 SIMULTANEOUS = float(np.sqrt(chdtri(2, 1 - LEVEL)))  # the same for both groups' accuracies at once
 DRAWS, TAIL = 400, 0.01  # of p'
@@ -114,7 +115,7 @@ def places(
 ) -> list[Place]:
     """Where each of these heads stands against the hull of the traced heads."""
     drawn = _drawn(mean, covariance, rng)
-    hulls = np.array([_hull(one[:, traced]).max(axis=1) for one in drawn])  # (R, L)
+    hulls = np.array([(one.T @ SIDES).max(axis=0) for one in drawn[:, :, traced]])  # (R, L)
     return [_place(mean, covariance, traced, i, drawn[:, :, i], hulls) for i in heads.tolist()]
 
 
@@ -127,7 +128,7 @@ def _drawn(mean: np.ndarray, covariance: np.ndarray, rng: np.random.Generator) -
 
 def _hull(points: Float[np.ndarray, "2 J"]) -> Float[np.ndarray, "L J"]:
     """lambda c + (1 - lambda) k of each point at all weights."""
-    return np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])
+    return SIDES.T @ points
 
 
 def _place(
@@ -144,7 +145,7 @@ def _place(
     best = lead.argmax(axis=1)[:, None]
     least = float(np.take_along_axis(lead - q * s, best, axis=1).min())
     most = float((lead + q * s).max(axis=1).min())
-    places = _lowest(hulls - np.outer(drawn[:, 0], WEIGHTS) - np.outer(drawn[:, 1], 1 - WEIGHTS))
+    places = _lowest(hulls - drawn @ SIDES)
     low, high = np.quantile(places, [TAIL, 1 - TAIL]).tolist()
     if high == 1:
         low = min(low, _tied(mean[0], covariance[0, :, 0, :], traced[best[:, 0]], -1).min())

@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments.errors import RequestError, SoberclipError
 from simulator.accuracy import Numbers
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.claims.claim import Axis, Claim, fields_before, in_words_of, log_slope
 from theory.learners.base import UNDEFINED, attempt
 

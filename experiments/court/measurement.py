@@ -38,7 +38,8 @@ from simulator.accuracy import Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.statistics import cross_covariance, projected_scatter
 from simulator.streams import numpy_stream
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.claim import STANDINGS, Claim, kept_axis, operator_error, threshold_at
 from theory.learners.base import Learner
 from theory.population import block_covariance, latent_cross_covariance

@@ -16,7 +16,8 @@ from experiments.court.decision import size_needed
 from experiments.finite_samples import EVEN
 from experiments.inference import FRACTION, Bounds, Sample
 from simulator.accuracy import Accuracy, Numbers
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.claim import STANDINGS, Claim
 from theory.claims.standing import standing
 

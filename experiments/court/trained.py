@@ -27,7 +27,8 @@ from experiments.verdict import Verdict, words_of
 from simulator.accuracy import Accuracy
 from simulator.progress import tell
 from simulator.towers.recipe import Recipe
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.trained import Case, TrainedClaim
 from theory.ideal_curve import equivalent
 

@@ -27,7 +27,7 @@ from experiments.court.domain import (
 from experiments.court.measurement import pilot_violation, pilot_violations
 from experiments.estimators import estimator_of
 from simulator.streams import numpy_stream
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.accuracy import binary_scores
 from theory.claims.claim import SINGLE, STANDINGS, Claim
 from theory.learners import LinearCLIP

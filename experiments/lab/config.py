@@ -14,13 +14,13 @@ from experiments.errors import RequestError
 from simulator.naming import suggestion
 from simulator.pixels.views import Pixels
 from simulator.towers.recipe import Recipe
+from simulator.views import KINDS
 from simulator.world import Attribute, World
 
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
-_TABLES = {"attribute": Attribute, "views": Pixels}  # of a world file
 
 
 def read_toml(file: Path, kind: str) -> dict[str, Any]:
@@ -43,7 +43,9 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     if error["type"] == "value_error":  # a validator of one field begins with the value
         return f"{name} = {message}"
     if error["type"] == "extra_forbidden":
-        fields = _TABLES[location[0]].model_fields if len(location) > 1 else World.model_fields
+        tables = {"attribute": [Attribute], "views": KINDS.values()}
+        models = tables[location[0]] if len(location) > 1 else [World]
+        fields = {field for model in models for field in model.model_fields}
         return f"{name} is not a field of a world{suggestion(str(location[-1]), fields, quoted=True)}"
     for bound, words in _BOUNDS.items():
         if bound in limits:
@@ -83,6 +85,8 @@ def world_toml(world: World) -> str:
 def read_pictures(world: World) -> "Scenery":
     from simulator.pixels.scenery import scenery  # start-up time
 
+    if not isinstance(world.views, Pixels):
+        raise RequestError(f"this needs a world of pixels, and these views are {world.views.name}")
     try:
         return scenery(world)
     except ValueError as error:

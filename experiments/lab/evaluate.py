@@ -22,6 +22,7 @@ from experiments.lab import runfolder
 from experiments.lab.answers import NUMBERS, PLACE, in_groups, placed, predicted, predicted_by
 from experiments.lab.setting import Setting
 from simulator.accuracy import GROUPS, Accuracy
+from simulator.pixels.views import Pixels
 from simulator.prompts import LINEAR
 from simulator.towers import evaluation
 from simulator.towers.checkpoints import specification
@@ -31,7 +32,8 @@ from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.coverage import unseen
 from theory.ideal_curve import Equivalent, equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, named
@@ -169,9 +171,8 @@ def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
     learner = recipe.objective.population_learner.get("linear")
     as_drawn = recipe.objective.sampler == recipe.sampler == "drawn" and recipe.last_layer == "trained"
     K = world.classes
-    if world.views is None or world.table is not None or not recipe.objective.heads or learner is None or not as_drawn:
-        return None
-    if len(world.views.tied_of(K)) < K:
+    coloured = isinstance(world.views, Pixels) and world.table is None and len(world.views.tied_of(K)) == K
+    if not coloured or not recipe.objective.heads or learner is None or not as_drawn:
         return None
     mu_inv, mu_spu = np.minimum(separation(ensemble, parameters), LARGEST).T
     shared = {"classes": K, "p_inv": world.p_inv, "p_spu": world.p_spu}

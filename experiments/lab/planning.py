@@ -129,13 +129,13 @@ def _unravel(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _read_pictures(study: StudySpec) -> None:
     """Read the pictures of the most classes, which include all others."""
-    from simulator.towers.views import views_of  # start-up time: loads torch
+    from simulator.views import shown  # start-up time
 
     for one in study.tables:
         worlds = one.worlds().ravel()
         most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
         try:
-            views_of(most).inputs(most)
+            shown(most).inputs(most)
         except ValueError as error:
             raise RequestError(str(error)) from None
 

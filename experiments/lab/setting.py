@@ -15,7 +15,8 @@ from experiments.lab.config import checked_prompt, refusal
 from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from simulator.samplers import SAMPLERS, Sampler
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners import InfoNCE, Learner, LinearCLIP, named
 
 if TYPE_CHECKING:

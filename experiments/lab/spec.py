@@ -19,7 +19,8 @@ from experiments.lab.config import recipe_of, refusal, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from simulator.tables import named as named_table
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from experiments.court.trained import stored_verdicts
 from experiments.page.plot.boundary import study_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.ideal_curve import equivalent_of_draws
 
 DESIGN, TRIAL = "equivalent", "trained/noise-levels"

@@ -9,6 +9,7 @@ population optimum has one. Two classes give one score vector w for y = +1 (clas
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,10 +18,8 @@ from scipy.special import expit, logsumexp
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.pairs import DrawnPairs
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import check_known
-from simulator.pixels.pairs import DrawnPixels
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import check_count
 from simulator.summary import html_table, one_line
@@ -86,7 +85,7 @@ class Fitted:
         return Accuracy.of(groups.tolist())
 
 
-def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | None = None) -> Fitted:
+def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
     """Fit a linear learner to drawn pairs.
 
     Parameters
@@ -96,7 +95,7 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
         "logistic", "least-squares", "max-margin": supervised on images and labels, with an intercept if the world has
         a table.
     pairs : DrawnPairs
-        From `World.draw` of a Gaussian world.
+        From `World.draw` of a Gaussian world; other pairs are refused.
     embed_dim : int, optional
         Embedding width of "linear": the rank to which S is truncated; None: untruncated.
 
@@ -118,8 +117,9 @@ def fit(estimator: str, pairs: DrawnPairs | DrawnPixels, *, embed_dim: int | Non
     True
     """
     check_known("estimator", estimator, ESTIMATORS)
-    if isinstance(pairs, DrawnPixels):
-        raise ValueError("the accuracy of linear critics has no formula for pairs of pixels; use simulator.train")
+    if pairs.world.views is not None:
+        kind = pairs.world.views.name
+        raise ValueError(f"the accuracy of linear critics has no formula for pairs of {kind}; use simulator.train")
     images, texts = (x.double().cpu().numpy() for x in (pairs.images, pairs.texts))
     if estimator == "linear":
         if embed_dim is not None:
@@ -182,6 +182,7 @@ def logistic_regression(
             w = logistic_regression(signed[::COARSE], weights[::COARSE])
     size = np.abs(signed).mean() + np.finfo(float).tiny
     margins = signed @ w
+    loss = _logistic_loss(margins, weights)
     for _ in range(200):
         wrong = expit(-margins)
         gradient = -((weights * wrong) @ signed) / n
@@ -189,9 +190,13 @@ def logistic_regression(
             break
         curvature = (signed.T * (weights * wrong * (1 - wrong))) @ signed / n
         step = -np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        w, margins, moved = _downhill(w, step, margins, signed, gradient @ step, weights)
-        if not moved:
+        along, slope = signed @ step, gradient @ step
+        for t in 0.5 ** np.arange(30):  # the longest of step, step/2, step/4, ... that lowers the loss
+            if (lower := _logistic_loss(margins + t * along, weights)) <= loss + 1e-4 * t * slope:
+                break
+        else:
             break  # the remaining gradient is rounding
+        w, margins, loss = w + t * step, margins + t * along, lower
     if margins.min() > 0:
         raise SeparabilityError(
             f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
@@ -199,14 +204,9 @@ def logistic_regression(
     return w
 
 
-def _downhill(w, step, margins, signed, slope, weights):
-    """(w, margins, whether the loss fell) after the longest of step, step/2, step/4, ... that lowers the loss."""
-    loss, along = (weights * np.logaddexp(0, -margins)).mean(), signed @ step
-    for halvings in range(30):
-        t = 0.5**halvings
-        if (weights * np.logaddexp(0, -margins - t * along)).mean() <= loss + 1e-4 * t * slope:
-            return w + t * step, margins + t * along, True
-    return w, margins, False
+def _logistic_loss(margins: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]) -> float:
+    """Mean of log(1 + e^-margin), in half the time of numpy's logaddexp."""
+    return (weights * (np.log1p(np.exp(-np.abs(margins))) + np.maximum(-margins, 0))).mean()
 
 
 def softmax_regression(

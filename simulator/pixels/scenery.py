@@ -27,18 +27,18 @@ from jaxtyping import Float, Int, UInt8
 from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
-from simulator.pixels.views import COLOURS, DIGITS, Pixels, rgb
+from simulator.pixels.palette import COLOURS, DIGIT_NAMES, rgb
 from simulator.streams import numpy_stream
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from simulator.pixels.views import Pixels
     from simulator.world import World
 
 PARTS = ("train", "validation", "test")
 TURN = (0, 0, 0, 1, 2)  # part of every first, second, ... picture of a class
 TURN_BESIDE_A_TEST = (0, 0, 0, 0, 0, 1)
-DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")[:DIGITS]
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MOST_HELD = 2**31  # bytes of a world's pictures
 MOST_MNIST = 2**27  # bytes of one file; MNIST's largest has 47 million
@@ -86,7 +86,7 @@ class Pictures:
 class Scenery:
     """The assets from which pairs of a pixel world are rendered."""
 
-    views: Pixels
+    views: "Pixels"
     objects: Pictures
     photos: Pictures | None
     colours: UInt8[torch.Tensor, "A 3"] | None
@@ -139,7 +139,7 @@ def scenery(world: "World", device: str = "cpu") -> Scenery:
 
 
 @lru_cache(maxsize=8)  # all digits of MNIST take 50 MB
-def assets(views: Pixels, classes: int, backgrounds: int, device: str) -> Scenery:
+def assets(views: "Pixels", classes: int, backgrounds: int, device: str) -> Scenery:
     if device != "cpu":
         return _moved(assets(views, classes, backgrounds, "cpu"), device)
     photos = _photos(views, backgrounds) if views.attribute == "photos" else None
@@ -160,7 +160,7 @@ def _moved(assets: Any, device: str) -> Any:
     return replace(assets, **{n: x.to(device) if isinstance(x, torch.Tensor) else x for n, x in found.items()})
 
 
-def _digits(views: Pixels, classes: int) -> Pictures:
+def _digits(views: "Pixels", classes: int) -> Pictures:
     try:
         from sklearn.datasets import load_digits  # an optional extra
     except ImportError:
@@ -173,14 +173,14 @@ def _digits(views: Pixels, classes: int) -> Pictures:
     return _divided(_resized(coverage, views.side), scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
 
 
-def _mnist(views: Pixels, classes: int) -> Pictures:
+def _mnist(views: "Pixels", classes: int) -> Pictures:
     sets, raw = [], Path(views.root).expanduser() / "MNIST" / "raw"
     for part, file, turn in (("train", "train", TURN_BESIDE_A_TEST), ("test", "t10k", (PARTS.index("test"),))):
         scans, labels = _idx(raw / f"{file}-images-idx3-ubyte", 3), _idx(raw / f"{file}-labels-idx1-ubyte", 1)
-        if len(scans) != len(labels) or labels.max(initial=0) >= DIGITS:
+        if len(scans) != len(labels) or labels.max(initial=0) >= len(DIGIT_NAMES):
             raise ValueError(
                 f"{raw} holds {len(scans)} scans and {len(labels)} labels up to {labels.max(initial=0)} in its {part} "
-                f"set; expected as many labels as scans, below {DIGITS}"
+                f"set; expected as many labels as scans, below {len(DIGIT_NAMES)}"
             )
         names, what = DIGIT_NAMES[:classes], f"MNIST's {part} set"
         sets.append(_divided(_resized(scans, views.side), labels.astype(np.int64), names, what, turn))
@@ -211,14 +211,14 @@ def _idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "N ..."]:
     return numbers
 
 
-def _cutouts(views: Pixels, classes: int) -> Pictures:
+def _cutouts(views: "Pixels", classes: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return placed(decode(path, "RGBA", still=True), f"{path.parent.name}/{path.name}", views.side)
 
     return _divided(*_read_classes(views.root, classes, (".png",), 4, views.side, read), f"the folder {views.root!r}")
 
 
-def _coco(views: Pixels, classes: int) -> Pictures:
+def _coco(views: "Pixels", classes: int) -> Pictures:
     names, found = instances(views.root, classes, views.categories)
     named = {one.name: one for one in found}
     pixels = _read_all(views.root, named, 4, views.side, lambda one: placed(one.cutout(), one.name, views.side))
@@ -236,7 +236,7 @@ def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     return np.moveaxis(np.asarray(whole), -1, 0)
 
 
-def _photos(views: Pixels, backgrounds: int) -> Pictures:
+def _photos(views: "Pixels", backgrounds: int) -> Pictures:
     def read(path: Path) -> np.ndarray:
         return np.moveaxis(np.asarray(frame(decode(path, still=True), views.side)), -1, 0)
 
@@ -244,7 +244,7 @@ def _photos(views: Pixels, backgrounds: int) -> Pictures:
     return _divided(*found, f"the folder {views.photos!r}")
 
 
-_SOURCES: dict[str, Callable[[Pixels, int], Pictures]] = {
+_SOURCES: dict[str, Callable[["Pixels", int], Pictures]] = {
     "digits": _digits,
     "mnist": _mnist,
     "cutouts": _cutouts,

@@ -6,21 +6,20 @@ attributes (our reading of MultiColoredMNIST, Wang et al., arXiv 2403.11497, app
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-from jaxtyping import UInt8
 from pydantic import Field, StrictInt, model_validator
 
 from simulator import quantities as q
-from simulator.base_model import Checked, documented
+from simulator.base_model import documented
+from simulator.pixels.palette import COLOURS, DIGIT_NAMES
+from simulator.views import Views, register
 
 Source = Literal["digits", "mnist", "cutouts", "coco"]
 Shown = Literal["object-colour", "background-colour", "photos"]
 
 # Default side of the images: the scans' own, or large enough to recognise animals.
 SIDES: dict[Source, int] = {"digits": 8, "mnist": 28, "cutouts": 64, "coco": 64}
-DIGITS = 10  # classes of the two sources of digits
 
 # Required contents of a root, for error messages.
 ROOTS: dict[Source, str] = {
@@ -29,30 +28,10 @@ ROOTS: dict[Source, str] = {
     "coco": "a folder with instances.json and the images that it names",
 }
 
-# In class order. CIELAB distances are at least 36 between two colours, and 44 from white and black.
-COLOURS = {
-    "red": (230, 25, 45),
-    "green": (40, 160, 50),
-    "blue": (40, 80, 230),
-    "yellow": (255, 220, 40),
-    "purple": (150, 30, 180),
-    "cyan": (60, 210, 230),
-    "orange": (245, 130, 40),
-    "pink": (250, 140, 200),
-    "brown": (130, 80, 40),
-    "lime": (170, 240, 60),
-}
-# White objects on coloured backgrounds, a black ground behind coloured objects.
-BARE = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
-
-def rgb(*colours: str) -> UInt8[np.ndarray, "C 3"]:
-    """Red, green and blue of colours by name."""
-    return np.array([(COLOURS | BARE)[colour] for colour in colours], dtype=np.uint8).reshape(-1, 3)
-
-
+@register
 @documented
-class Pixels(Checked):
+class Pixels(Views):
     """How the objects and the attribute of a world are shown; in TOML the table [views].
 
     Parameters
@@ -65,6 +44,8 @@ class Pixels(Checked):
         For a value outside its domain, a missing or superfluous root or photos, fewer than two tied classes, a class
         tied twice, and attribute "object-colour" for objects with colours of their own.
     """
+
+    name: ClassVar[str] = "pixels"
 
     objects: Source = Field(
         default="digits",
@@ -135,6 +116,12 @@ class Pixels(Checked):
         tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"
         return f"{self.objects} of {self.side} x {self.side} pixels, the attribute{tied} is {self.attribute}"
 
+    def shown(self) -> Any:
+        """The pictures and captions of pixel worlds."""
+        from simulator.pixels.shown import PixelViews  # start-up time: loads torch
+
+        return PixelViews()
+
     def tied_of(self, classes: int) -> tuple[int, ...]:
         """The classes with an attribute of their own, among `classes` classes."""
         return tuple(range(classes)) if self.tied is None else self.tied
@@ -156,7 +143,7 @@ class Pixels(Checked):
         """
         limits = []
         if self.objects in ("digits", "mnist"):
-            limits.append(("classes", classes, DIGITS, "digits"))
+            limits.append(("classes", classes, len(DIGIT_NAMES), "digits"))
         if self.categories is not None:
             limits.append(("classes", classes, len(self.categories), "categories given"))
         if self.attribute != "photos":

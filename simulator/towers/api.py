@@ -26,7 +26,8 @@ from simulator.towers.layers import Parameters
 from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import State, check_ensemble, start
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 LEVEL = 0.95  # of the interval of a mean over models
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates

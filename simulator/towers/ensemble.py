@@ -1,7 +1,7 @@
 """The ensemble to train: recipe, world and number of every model, with seed and device."""
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from simulator.samplers import SAMPLERS, Sampler
 from simulator.towers.distributed import ALONE, Group
 from simulator.towers.layers import Layer, Shape, layers
 from simulator.towers.recipe import Recipe
-from simulator.towers.views import Views, views_of
+from simulator.views import shown
 from simulator.world import World
 
 
@@ -34,9 +34,9 @@ class Ensemble(NamedTuple):
         return SAMPLERS[self.recipe.sampler]
 
     @property
-    def views(self) -> Views:
+    def views(self) -> Any:
         """The worlds' pairs, prompts and identity for training."""
-        return views_of(self.worlds[0])
+        return shown(self.worlds[0])
 
     @property
     def inputs(self) -> dict[str, Shape]:

@@ -7,7 +7,7 @@ have a finite set of test images.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from jaxtyping import Float, Shaped
 from simulator.accuracy import GROUPS
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries
-from simulator.pixels import groups
-from simulator.pixels.groups import Trial as TestImages
 from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
 from simulator.streams import numpy_stream
 from simulator.towers.ensemble import Ensemble
@@ -193,29 +191,27 @@ def _accuracy_on_points(
     return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)
 
 
-def trial(
-    ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int
-) -> Points | TestImages | None:
-    """Test images for these prompts: points of Gaussian worlds, pictures, or None if all accuracies are exact."""
+def trial(ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int) -> Any:
+    """Test images for these prompts: `Points`, those of other views, or None if all accuracies are exact."""
     world = ensemble.worlds[0]
     if world.views is not None:
-        return groups.trial(world, seed=ensemble.seed, device=ensemble.device)
+        return ensemble.views.trial(world, seed=ensemble.seed, device=ensemble.device)
     exact = all(linear_scores(ensemble.recipe, prompt) for prompt in prompts)
     return None if exact else standard_points(ensemble, power, replicates)
 
 
 def accuracies(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Points | TestImages | None
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Any
 ) -> dict[str, Float[np.ndarray, "R E"]]:
     """Accuracy of every model on a `trial`, by group: those of `simulator.accuracy.GROUPS` that there are, or more."""
-    if isinstance(trial, TestImages):
-        return _pixel_accuracies(ensemble, parameters, prompt, trial)
+    if ensemble.worlds[0].views is not None:
+        return _accuracies_on_images(ensemble, parameters, prompt, trial)
     found = ensemble_accuracy(ensemble, parameters, prompt, trial)
     return {GROUPS[g]: found[..., g] for g in np.unique(ensemble.worlds[0].mixture().test_groups)}
 
 
-def _pixel_accuracies(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: TestImages
+def _accuracies_on_images(
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Any
 ) -> dict[str, Float[np.ndarray, "R E"]]:
     vectors, E = class_vectors(ensemble, parameters, prompt), len(ensemble.models)
     each = max(1, PIXELS // (E * trial.images(slice(1)).numel()))
@@ -224,5 +220,5 @@ def _pixel_accuracies(
         images = trial.images(slice(first, first + each))
         found.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
     predicted = torch.cat(found, dim=1).cpu().numpy()  # (E, N)
-    found = [groups.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
+    found = [ensemble.views.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
     return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}

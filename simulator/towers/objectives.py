@@ -24,7 +24,8 @@ from simulator.samplers import SAMPLERS, group_numbers
 from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
 from simulator.towers.distributed import ALONE, Group, gather
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe

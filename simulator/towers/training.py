@@ -255,8 +255,8 @@ def check_ensemble(ensemble: Ensemble) -> None:
         ):
             if wrong:
                 raise ValueError(
-                    f"{name} = {getattr(recipe, name)!r} needs views that are vectors, not pixels; the nearest valid "
-                    f"choice is {name} = {near!r}"
+                    f"{name} = {getattr(recipe, name)!r} needs Gaussian views, not {worlds[0].views.name}; the nearest "
+                    f"valid choice is {name} = {near!r}"
                 )
     for world in worlds:
         check_mismatch(ensemble.sampler, world)

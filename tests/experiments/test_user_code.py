@@ -4,7 +4,7 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.user_code import learner_of, own_errors
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory import learners
 
 FILE = """

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups
 from simulator.strategies import quantity, table_worlds, tables, worlds
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 
 ANY = worlds(most_attributes=2)
 SURE = ANY.map(lambda world: world.model_copy(update={"p_inv": 1.0}))

@@ -7,7 +7,7 @@ from reference import prompt_by_mixture
 
 from simulator.prompts import LINEAR, caption
 from simulator.strategies import worlds
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 
 
 @pytest.mark.parametrize("prompt", LINEAR)

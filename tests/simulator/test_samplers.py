@@ -9,7 +9,8 @@ from stattest import assert_mean
 
 from simulator.pixels.views import Pixels
 from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers, group_shares
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 
 THREE = World(p_spu=0.8, classes=3, dim_image=9, dim_text=9, attribute=(Attribute(p=0.9),))
 TABLE = World(table=[[0.3, 0.0, 0.2, 0.1], [0.1, 0.1, 0.0, 0.2]], dim_image=9, dim_text=9)

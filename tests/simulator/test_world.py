@@ -12,7 +12,8 @@ from reference import prompt_by_mixture
 from simulator.mixture import LARGEST_MIXTURE
 from simulator.quantities import domain_of
 from simulator.strategies import quantity, table_worlds, worlds
-from simulator.world import SCALARS, SHARED, Attribute, World, Worlds
+from simulator.world import SCALARS, SHARED, Attribute, World
+from simulator.worlds import Worlds
 
 NAN, INF = float("nan"), float("inf")
 WRONG = [{"p_spu": NAN}, {"mu_spu": INF}, {"classes": 2.5}, {"p_spu": "0.9"}, {"p_spo": 0.9}, {"attribute": [{}] * 5}]

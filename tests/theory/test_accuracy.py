@@ -10,7 +10,8 @@ from scipy.special import ndtr
 from simulator.gaussian.critic import group_accuracy
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
 from theory.learners import LinearCLIP
 from theory.population import linear_weights

@@ -1,13 +1,13 @@
 """The share of images without similar pairs in a run of n, against densities summed over groups."""
 
-from itertools import product
-
 import numpy as np
 import pytest
+from reference import log_densities
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
 
-from simulator.world import Attribute, World, Worlds, latent_prompts
+from simulator.prompts import latent_prompts
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import coverage as module
 from theory.coverage import unseen
 
@@ -18,24 +18,16 @@ def test_shares_and_pairs_are_those_of_explicit_densities():
     world = HARD.model_copy(update={"sigma_xi_text": 0.9})
     rng = np.random.default_rng(0)
     deviation = np.sqrt([world.sigma_inv**2 + world.nu_image, world.sigma_spu**2 + world.nu_image])
-    variances = np.array([world.sigma_inv, world.sigma_spu]) ** 2
-    groups = [
-        (0.5 * (world.p_spu if y == a else 1 - world.p_spu), np.array([y * world.mu_inv, a * world.mu_spu]))
-        for y, a in product((1, -1), repeat=2)
-    ]
 
-    def density(points, *noises):
-        mean_of = lambda m: np.tile(m, len(noises))  # noqa: E731
-        covariance = np.kron(np.ones((len(noises), len(noises))), np.diag(variances))
-        covariance = covariance + np.diag(np.repeat(noises, 2))
-        return logsumexp([np.log(p) + multivariate_normal(mean_of(m), covariance).logpdf(points) for p, m in groups], 0)
+    def density(*views):
+        return logsumexp(log_densities(world, *views), axis=1)
 
     q = latent_prompts(Worlds.of(world), "mean")[:, :, 0]
     found = unseen(world, "mean", 1e4)
     for sign, share in ((1, found.common), (-1, found.counter)):
         x = np.array([world.mu_inv, sign * world.mu_spu]) + deviation * rng.standard_normal((20_000, 2))
-        joint = [density(np.hstack([x, np.tile(t, (len(x), 1))]), world.nu_image, world.nu_text) for t in q]
-        pmi = np.max(joint, 0) - density(x, world.nu_image) - density(q[:1], world.nu_text)
+        joint = [density(x, np.tile(t, (len(x), 1))) for t in q]
+        pmi = np.max(joint, 0) - density(x, None) - density(None, q[:1])
         assert share == pytest.approx(np.mean(pmi < -np.log(1e4)), abs=0.006)  # three standard errors of 20,000 images
         if sign == -1:
             assert np.log(found.pairs_needed) == pytest.approx(-np.quantile(pmi, 0.01), abs=0.5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.frontier import correlation, frontier
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic

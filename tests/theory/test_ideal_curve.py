@@ -10,7 +10,8 @@ from stattest import SHARE, spend
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.pixels.views import Pixels
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.ideal_curve import LEVEL, IdealCurve, equivalent, equivalent_of_draws
 
@@ -163,16 +164,6 @@ def test_three_classes_share_an_interpolated_curve_over_the_correlation():
         assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
         for ends, alone in zip(place.interval[:2], single.interval[:2], strict=True):
             assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
-
-
-def test_grids_and_single_worlds_agree():
-    grid = Worlds(mu_spu=[[0.5], [1.5]], classes=[2, 2, 3], p_spu=0.8)
-    accuracy = Accuracy(np.full((2, 3), 0.9), np.linspace(0.4, 0.85, 6).reshape(2, 3))
-    place = equivalent(grid, accuracy)
-    for index in np.ndindex(2, 3):
-        single = equivalent(grid.world(index), accuracy[index])
-        precision = 1e-9 if index[1] < 2 else 1e-3  # three classes are sampled
-        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=precision)
 
 
 def test_one_pair_with_an_interval_serves_a_grid():

@@ -8,7 +8,8 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.population import (
     block_covariance,
     leading_direction,

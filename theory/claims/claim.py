@@ -18,7 +18,8 @@ import numpy as np
 from simulator import tables
 from simulator.accuracy import WORDS, Numbers, in_words
 from simulator.naming import check_known, suggestion
-from simulator.world import SCALARS, Attribute, World, Worlds
+from simulator.world import SCALARS, Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import reliance
 from theory.learners import named
 from theory.learners.base import Learner

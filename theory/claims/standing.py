@@ -7,7 +7,7 @@ effective-robustness                  k - f(c), over the frontier f of a family 
 import numpy as np
 
 from simulator.accuracy import Accuracy, Numbers
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.frontier import frontier
 from theory.ideal_curve import equivalent
 from theory.learners.base import Learner

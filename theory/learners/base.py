@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.quadrature import REPLICATES, estimate
 

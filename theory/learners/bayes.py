@@ -23,7 +23,8 @@ from scipy.special import ndtr
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.density import (
     attribute_log_density,
     block_log_density,

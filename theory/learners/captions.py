@@ -28,7 +28,7 @@ from numpy.polynomial.chebyshev import chebvander
 
 from simulator.accuracy import Accuracy
 from simulator.prompts import Prompt
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.base import by_route, world_by_world
 from theory.learners.bayes import bayes_accuracy

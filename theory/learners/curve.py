@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
 from simulator.prompts import Prompt
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 from theory.quadrature import RANGE, gaussian_average
 

@@ -15,8 +15,8 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy, Interval
 from simulator.gaussian.critic import gaussian_points
-from simulator.prompts import Prompt
-from simulator.world import Worlds, latent_prompts
+from simulator.prompts import Prompt, latent_prompts
+from simulator.worlds import Worlds
 from theory.accuracy import won
 from theory.density import (
     attribute_log_density,

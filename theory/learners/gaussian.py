@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.prompts import LINEAR, Prompt, prompt_row
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.learners.base import Learner, each_class_count
 from theory.population import block_covariance
 

@@ -27,8 +27,9 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.prompts import PROMPTS, Prompt, prompt_row
-from simulator.world import World, Worlds, latent_prompts
+from simulator.prompts import PROMPTS, Prompt, latent_prompts, prompt_row
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.accuracy import won
 from theory.density import (
     Parts,

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import image_variance, kappa, pattern_correlation, table_moments
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.special import ndtr
 
 from simulator.prompts import Prompt
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.density import Parts, distinct_together, prompt_parts
 from theory.population import linear_weights
 from theory.quadrature import RANGE, gaussian_average

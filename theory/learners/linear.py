@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.prompts import Prompt
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import (
     kappa,

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, gaussian_points, standardise
 from simulator.mixture import Mixture
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, latent_critic, over_worlds
@@ -127,6 +128,13 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
     # step gains about 1 in the log odds.
     for _ in range(2000):
         step = -np.linalg.solve(H, gradient[..., None])[..., 0]
+        # Newton's method converges quadratically: after a step of relative size 1e-7 only rounding is left.
+        scale = unit[active]
+        going = np.abs(scale * step).max(-1) > 1e-7 * np.abs(scale * (r[active] + step)).max(-1)
+        r[active[~going]] += step[~going]
+        active, step, top, gradient, H = (x[going] for x in (active, step, top, gradient, H))
+        if not len(active):
+            return r
         slope = (gradient * step).sum(-1)
         t, new = np.ones(len(active)), [top.copy(), gradient.copy(), H.copy()]
         trying = np.arange(len(active))
@@ -141,13 +149,7 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
             t[trying] /= 2
             trying = trying[t[trying] > 1e-12]
         r[active] += t[:, None] * step
-        # Newton's method converges quadratically: after a step of relative size 1e-7 only rounding is left.
-        scale = unit[active]
-        going = np.abs(scale * step).max(-1) > 1e-7 * np.abs(scale * r[active]).max(-1)
-        active = active[going]
-        top, gradient, H = (x[going] for x in new)
-        if not len(active):
-            return r
+        top, gradient, H = new
     raise ArithmeticError(f"Newton's method did not settle on the minimiser in {len(active)} worlds")
 
 

@@ -22,7 +22,8 @@ from jaxtyping import Float
 from scipy.special import erfcx, ndtr
 
 from simulator.gaussian.critic import LinearCritic, standardise
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.base import each_class_count
 from theory.learners.logistic import OfMargins, margin_minimiser, table_minimiser
 from theory.quadrature import LogisticMoments

@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from simulator.prompts import Prompt
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 
 # Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0

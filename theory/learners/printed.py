@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from simulator.accuracy import Accuracy
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.base import Learner
 from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
 

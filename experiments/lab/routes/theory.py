@@ -13,7 +13,7 @@ from experiments.lab.schema import Block
 from experiments.lab.setting import Law
 from experiments.lab.spec import StudySpec
 from simulator.accuracy import GROUPS, Numbers
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 

@@ -20,7 +20,7 @@ from simulator.towers.evaluation import prompts_of
 from simulator.towers.multiprocess import EveryModelDiverged
 from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
-from simulator.towers.views import views_of
+from simulator.views import shown
 from simulator.world import World
 
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
@@ -51,7 +51,7 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
                 block.refuse(at, str(error))
             continue
         world = first.world
-        shape = (world.classes, world.table, *views_of(world).inputs(world).values())
+        shape = (world.classes, world.table, *shown(world).inputs(world).values())
         cell = _Cell(first.world, {at: (setting.prompt, setting.projected) for at, setting in settings.items()})
         groups[first.recipe, study.seed_at(place), shape].append(cell)
     for (recipe, seed, _), cells in groups.items():

@@ -24,7 +24,8 @@ from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.base import UNDEFINED, attempt
 
 FINE = 12  # at least so many steps of the grid along an axis

@@ -6,7 +6,8 @@ import xarray as xr
 from experiments.errors import RequestError
 from experiments.lab.studies import Study
 from simulator.accuracy import GROUPS, Accuracy, Interval
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
 from theory.quadrature import LEVEL
 

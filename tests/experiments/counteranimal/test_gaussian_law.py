@@ -36,9 +36,8 @@ def law_of(mean, covariance, truth, error=0.0):
     return Law(
         np.array([[truth, 0]]),
         np.zeros(1, dtype=np.int64),
-        np.eye(1),
+        np.array([[error]]),
         mean[None] @ turn.T,
-        np.array([error]),
         turn @ covariance @ turn.T,
         np.zeros((1, len(mean) - 1)),
         1,

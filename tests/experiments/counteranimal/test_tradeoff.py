@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 from scipy.special import expit
 
 from experiments.counteranimal.tradeoff import WEIGHTS, _lead_errors, accuracies, hull, place, places
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory import equivalent
 from theory.ideal_curve import IdealCurve
 

@@ -72,18 +72,9 @@ def test_coverage_of_every_relation(relation, designs):
         most = stats.binom.isf(SHARE / 2, designs, tail)
         assert (low > truth + 1e-15).sum() <= most
         assert (high < truth - 1e-15).sum() <= most
-
-
-@pytest.mark.parametrize("relation", ["=", "<="])
-@pytest.mark.parametrize("side", ["contradicted", "supported"])
-def test_error_rate_at_the_edge(relation, side):
-    """At v = tau both verdicts are false; over 400 runs each has a rate below alpha/2 (here .025)."""
-    rng, alpha, runs = np.random.default_rng(7), 0.05, 400
-    low, high = bounds_of(relation, rng.normal(0.5 + TAU, 0.002, (runs, 8)), alpha / 2)
-    false = int((low > TAU).sum() if side == "contradicted" else (high < TAU).sum())
-    spend(SHARE)
-    assert false <= stats.binom.isf(SHARE, runs, alpha / 2)
-    assert false > 0, "bounds that never err are too wide for alpha/2"
+        if mean > target:  # neither bound is at 0 there
+            assert (low > truth).any(), "bounds that never err are too wide"
+            assert (high < truth).any()
 
 
 def hits_enough(hits: np.ndarray, power: float) -> None:

@@ -22,7 +22,8 @@ from experiments.court.measurement import (
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from experiments.court.certificates import mismatch, proof_of
 from experiments.court.trial import judge
 from experiments.errors import RequestError
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory import Axis, Claim, Phi, exp, learners, sqrt
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.expression import Expression, NotExpressible

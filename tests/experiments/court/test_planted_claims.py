@@ -9,7 +9,7 @@ import pytest
 
 from experiments.court.trial import judge
 from experiments.errors import RequestError
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.claims.claim import Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 

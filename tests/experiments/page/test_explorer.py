@@ -11,7 +11,8 @@ from browsers import node
 
 from experiments.page.report import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
 from simulator.accuracy import Accuracy
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.ideal_curve import IdealCurve, equivalent
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.page.show import EACH, examples, picture_of, sheet
-from simulator.pixels.views import Pixels, rgb
+from simulator.pixels.palette import rgb
+from simulator.pixels.views import Pixels
 from simulator.world import World
 
 FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"

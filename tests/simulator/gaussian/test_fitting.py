@@ -19,7 +19,8 @@ from simulator.gaussian.pairs import DrawnPairs, Pairs, block_size, dictionaries
 from simulator.gaussian.statistics import projected_critics
 from simulator.quantities import check_count
 from simulator.streams import numpy_stream
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory import learners
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)

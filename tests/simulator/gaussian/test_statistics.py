@@ -28,7 +28,8 @@ from simulator.gaussian.statistics import (
     truncated_critics,
 )
 from simulator.streams import numpy_stream
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.population import projected_weights
 
 WORLDS = {

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from simulator.gaussian.fitting import fit
 from simulator.pixels.views import Pixels
 from simulator.samplers import group_shares
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners import LinearCLIP, named, names
 
 

@@ -235,7 +235,7 @@ def test_impossible_sobol_points_are_refused():
     with pytest.raises(ValueError, match="4294967328"):
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, steps=2**27 + 1)))
     for fields in ({"points": "sobol"}, {"sampler": "contradicted"}):
-        with pytest.raises(ValueError, match="needs views that are vectors, not pixels"):
+        with pytest.raises(ValueError, match="needs Gaussian views, not pixels"):
             training.check_ensemble(Ensemble(Recipe(towers="conv", **fields), (World(views=Pixels()),), (0,), seed=0))
 
 

@@ -10,7 +10,8 @@ from reference import worlds_with
 
 from simulator.accuracy import in_words
 from simulator.tables import compositional
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.claims.claim import Axis, Claim, kept_axis, log_slope, operator_error
 from theory.learners import LinearCLIP
 from theory.population import block_covariance

@@ -8,7 +8,8 @@ import pytest
 from reference import worlds_with
 
 from simulator.accuracy import Accuracy
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.learners.base import Learner, attempt
 
@@ -38,7 +39,7 @@ def test_a_wrong_name_or_option_is_one_sentence(name, options, message):
 @pytest.mark.parametrize("name", ["linear", "infonce", "logistic", "least-squares", "bayes"])
 def test_a_world_and_a_row_and_a_grid_agree(name):
     learner = learners.named(name)
-    grid = worlds_with(p_spu=[[0.7], [0.9]], mu_spu=[1.0, 2.0, 3.0], nu=0.3)
+    grid = worlds_with(p_spu=[[0.7], [0.9]], mu_spu=[1.0, 2.0, 3.0], p_inv=[1.0, 0.9, 0.3], nu=0.3)
     whole = learner.accuracy(grid)
     assert whole.common.shape == whole.counter.shape == (2, 3)
     for i, j in np.ndindex(2, 3):

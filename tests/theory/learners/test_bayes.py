@@ -9,7 +9,8 @@ from scipy import stats
 from scipy.special import ndtr
 from stattest import SHARE, assert_mean, mean_size, spend
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.learners import Bayes, Logistic
 from theory.learners.bayes import bayes_accuracy
 from theory.population import image_variance

@@ -12,7 +12,8 @@ from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from simulator.prompts import PROMPTS
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
 from theory.learners.captions import _by_quadrature, pooled_preference

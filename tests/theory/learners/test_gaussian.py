@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import joint_covariance, per_block, prompt_by_mixture, worlds_with
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.learners import GaussianPMI, LinearCLIP
 from theory.learners.gaussian import gaussian_direction
 

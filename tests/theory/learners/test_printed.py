@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from reference import worlds_with
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.learners import Printed
 from theory.published import theorem_62_bounds
 

@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import worlds_with
 
-from simulator.world import Attribute, World, Worlds
+from simulator.world import Attribute, World
+from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.least_squares import least_squares_direction
@@ -54,28 +55,6 @@ def test_at_full_correlation_logistic_is_twice_lda(blocks):
     blocks = relabelled(blocks) if blocks.agreement[1] == 0 else blocks
     margin = 2 * blocks.mean**2 / image_variance(blocks)
     np.testing.assert_allclose(u * blocks.mean, margin, rtol=0, atol=1e-9 * margin.max())
-
-
-@given(binary_worlds(probabilities.map(lambda p: 1 - (1 - p))))  # so that swapping the names twice gives p again
-@example(worlds_with(p_spu=0.5, mu_spu=2.0))
-@example(worlds_with(p_spu=1 - 1e-9, mu_spu=3.0, sigma_spu=0.1))
-def test_relabelling_the_background_changes_no_rule(blocks):
-    for direction in (logistic_direction, least_squares_direction):
-        u, v = direction(blocks), direction(relabelled(blocks))
-        # The law of the images is the same, and so is the rule.
-        np.testing.assert_allclose(v, u, rtol=1e-6, atol=1e-9 * np.abs(u).max())
-    a, b = bayes_accuracy(blocks), bayes_accuracy(relabelled(blocks))
-    assert float(a.common) == pytest.approx(float(b.counter), abs=2e-6)
-    assert float(a.counter) == pytest.approx(float(b.common), abs=2e-6)
-
-
-@given(binary_worlds(), st.floats(0.1, 10))
-def test_units_do_not_matter(blocks, c):
-    names = ("mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi")
-    scaled = blocks.replace(**{name: c * getattr(blocks, name) for name in names})
-    for direction in (logistic_direction, least_squares_direction):
-        u = direction(blocks)
-        np.testing.assert_allclose(c * direction(scaled), u, rtol=1e-8, atol=1e-9 * np.abs(u).max())
 
 
 @given(binary_worlds(p=st.just(0.5)))

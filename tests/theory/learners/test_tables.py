@@ -1,15 +1,14 @@
 """Laws of learners in worlds with a table, against drawn images, densities written out, and worlds without one."""
 
-from itertools import product
-
 import numpy as np
 import pytest
+from reference import log_densities
 from scipy.special import expit, logsumexp, ndtr, softmax
-from scipy.stats import multivariate_normal
 
 from simulator.accuracy import Accuracy
 from simulator.mixture import COMMON, COUNTER, UNSEEN
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.accuracy import won
 from theory.ideal_curve import equivalent
@@ -77,28 +76,14 @@ def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options)
     near(learner.accuracy(world), expected, np.maximum(spread[: len(expected)], 1e-6))
 
 
-def written_out(world: World, x: np.ndarray | None, t: np.ndarray | None) -> np.ndarray:
-    """log p(x, t, y), or without one of the views, by summing over groups and masks."""
-    mixture, l, views = world.mixture(), world.latents, [view for view in (x, t) if view is not None]
-    here = np.repeat([x is not None, t is not None], l)
-    total = np.full((len(views[0]), world.classes), -np.inf)
-    for part, g in product(mixture.pairs, range(len(mixture.labels))):
-        if part.weights[g] > 0:
-            s, b, y = np.diag(mixture.variances), np.diag(part.mask), mixture.labels[g]
-            cov = np.block([[s, s @ b], [b @ s, b @ s @ b]]) + np.diag(np.repeat([world.nu_image, world.nu_text], l))
-            law = multivariate_normal(part.means[g, here], cov[np.ix_(here, here)])
-            total[:, y] = np.logaddexp(total[:, y], np.log(part.weights[g]) + law.logpdf(np.hstack(views)))
-    return total
-
-
 @pytest.mark.parametrize(("K", "A"), [(2, 3), (3, 2)])
-def test_scores_are_densities_written_out(K, A):
+def test_scores_are_densities_log_densities(K, A):
     world = random_world(K, A, p_inv=0.8, mention_spu=0.6, sigma_xi_text=2.0)
     x = np.random.default_rng(0).normal(size=(20, world.latents)) * 2
-    np.testing.assert_allclose(learners.Bayes().scores(world, x), written_out(world, x, None), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(learners.Bayes().scores(world, x), log_densities(world, x, None), rtol=0, atol=1e-9)
     texts = world.prompts("mean")
-    joint = [written_out(world, x, np.broadcast_to(t, x.shape)) for t in texts]
-    expected = logsumexp(joint, axis=2).T - logsumexp(written_out(world, None, texts), axis=1)
+    joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
+    expected = logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1)
     np.testing.assert_allclose(learners.InfoNCE("mean").scores(world, x), expected, rtol=0, atol=1e-9)
 
 

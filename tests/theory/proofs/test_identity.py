@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory import Phi
 from theory.claims.catalogue import CLAIMS, TRAINED
 from theory.claims.claim import Axis, Claim

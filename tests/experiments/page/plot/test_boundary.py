@@ -10,7 +10,8 @@ from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.boundary import FINE, LEVEL, crossings, gap_of, lines, study_of
 from experiments.page.plot.layout import arrange
 from experiments.page.plot.series import Who
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory import learners
 from theory.published import turning_points
 

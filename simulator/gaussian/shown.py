@@ -1,0 +1,57 @@
+"""What training asks of a kind of views, for Gaussian vectors.
+
+inputs      shapes that the towers "image" and "text" read; ValueError for pictures that cannot be read
+draw        the first n pairs of a stream
+block_size  pairs in one block of a stream
+block       block `index` of every model's own stream; `over` is a block that may be overwritten
+prompts     one caption per class, (E, K, d_T), if captions have the law of `worlds`
+backgrounds captions that show one background alone, (E, K or A, d_T)
+identity    data besides its fields that a world must share with a checkpoint
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from simulator.gaussian import pairs
+from simulator.mixture import class_means
+from simulator.prompts import Prompt
+
+if TYPE_CHECKING:
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.layers import Shape
+    from simulator.world import World
+
+
+class GaussianViews:
+    """Vectors of images and captions."""
+
+    draw = staticmethod(pairs.draw)
+    block_size = staticmethod(pairs.block_size)
+
+    def inputs(self, world: "World") -> "dict[str, Shape]":
+        return {"image": (world.dim_image,), "text": (world.dim_text,)}
+
+    def block(self, ensemble: "Ensemble", stream: str, index: int, over: pairs.Pairs | None = None) -> pairs.Pairs:
+        frames, streams = self._frames(ensemble), [f"{stream}/{k}" for k in ensemble.models]
+        where: dict[str, Any] = {"device": ensemble.device, "draw_on": ensemble.draw_on, "dtype": ensemble.dtype}
+        how: dict[str, Any] = {"streams": streams, "points": ensemble.recipe.points, "over": over, **where}
+        return pairs.draw_block(ensemble.worlds, frames, ensemble.seed, index, **how)
+
+    def prompts(self, ensemble: "Ensemble", worlds: "tuple[World, ...]", prompt: Prompt) -> torch.Tensor:
+        _, D = self._frames(ensemble)
+        texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
+        return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
+
+    def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
+        _, D = self._frames(ensemble)
+        worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
+        texts = np.stack([world.mu_spu * patterns @ D[:, world.background_latents].T for world in worlds])
+        return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
+
+    def identity(self, world: "World") -> dict[str, Any]:
+        return {}
+
+    def _frames(self, ensemble: "Ensemble") -> pairs.Frames:
+        return pairs.dictionaries(ensemble.worlds[0], ensemble.seed)

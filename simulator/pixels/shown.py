@@ -1,0 +1,56 @@
+"""What training and evaluation ask of pixels: bytes of images, captions as vectors, and a finite set of test images.
+
+See `simulator.gaussian.shown`. Test images besides:
+
+trial       test images for one world, with a length and `images(rows)`
+accuracies  accuracy by group of predicted classes (E, N) of a trial's images
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from simulator.gaussian.pairs import Pairs
+from simulator.pixels import captions, groups, pairs
+from simulator.pixels.scenery import scenery
+from simulator.prompts import Prompt
+
+if TYPE_CHECKING:
+    from simulator.towers.ensemble import Ensemble
+    from simulator.towers.layers import Shape
+    from simulator.world import World
+
+
+class PixelViews:
+    """Pictures and captions of pixel worlds."""
+
+    draw = staticmethod(pairs.draw)
+    block_size = staticmethod(pairs.block_size)
+    trial = staticmethod(groups.trial)
+    accuracies = staticmethod(groups.accuracies)
+
+    def inputs(self, world: "World") -> "dict[str, Shape]":
+        scenery(world)
+        text = world.classes + world.background_count
+        return {"image": (3, world.views.side, world.views.side), "text": (text,)}
+
+    def block(self, ensemble: "Ensemble", stream: str, index: int, over: Pairs | None = None) -> Pairs:
+        streams = [f"{stream}/{k}" for k in ensemble.models]
+        block = pairs.draw_block(ensemble.worlds, ensemble.seed, index, streams=streams, device=ensemble.source)
+        block = Pairs(*(field.to(ensemble.device) for field in block))
+        return block._replace(texts=block.texts.to(ensemble.dtype))
+
+    def prompts(self, ensemble: "Ensemble", worlds: "tuple[World, ...]", prompt: Prompt) -> torch.Tensor:
+        K, A = worlds[0].classes, worlds[0].background_count
+        weights = np.stack([captions.prompts(own, prompt).reshape(K, -1) for own in worlds])
+        texts = torch.as_tensor(weights) @ captions.table(K, A).double().flatten(0, 1)
+        return texts.to(device=ensemble.device, dtype=ensemble.dtype)
+
+    def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
+        K, A = ensemble.worlds[0].classes, ensemble.worlds[0].background_count
+        texts = captions.table(K, A)[K, :A].to(device=ensemble.device, dtype=ensemble.dtype)
+        return texts.expand(len(ensemble.models), -1, -1)
+
+    def identity(self, world: "World") -> dict[str, Any]:
+        return {"pictures": scenery(world).digest}

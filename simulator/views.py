@@ -1,0 +1,103 @@
+"""Kinds of views: how a world shows its labels, objects, backgrounds and mentions; the field `World.views`.
+
+None means the Gaussian views of the papers (`simulator.gaussian.shown`). Any other kind is one file with one class:
+
+    @register
+    class Symbols(Views):
+        name = "symbols"
+        length: int = 8
+
+It has the methods of `simulator.gaussian.shown.GaussianViews`, and two for test images (`simulator.pixels.shown`). Its
+name is then a value of `kind` in a world's table [views], where no kind means pixels.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, SerializeAsAny, model_serializer
+
+from simulator.base_model import Checked
+from simulator.naming import add_row, check_known
+
+USUAL = "pixels"  # the kind of a table [views] that names none
+
+
+class Views(Checked):
+    """A kind of views, whose fields are those of the table [views]. `register` adds a subclass.
+
+    Attributes
+    ----------
+    name
+        The value of `kind` in the table [views], and in messages.
+    """
+
+    name: ClassVar[str]
+
+    @model_serializer(mode="wrap")
+    def _with_kind(self, whole: Callable[["Views"], dict[str, Any]]) -> dict[str, Any]:
+        return {**({} if self.name == USUAL else {"kind": self.name}), **whole(self)}
+
+    @property
+    def words(self) -> str:
+        """A description for readers."""
+        return f"views are {self.name}"
+
+    def tied_of(self, classes: int) -> tuple[int, ...]:
+        """The classes with a background of their own, among `classes` classes; others show any, uniformly."""
+        return tuple(range(classes))
+
+    def check_classes(self, classes: int, backgrounds: int | None = None) -> None:
+        """Raise ValueError if so many classes cannot be shown.
+
+        Parameters
+        ----------
+        classes
+            K.
+        backgrounds
+            A of a table, or None.
+        """
+
+    def shown(self) -> Any:
+        """The object that draws pairs, prompts and test images: this one, or one whose module loads torch."""
+        return self
+
+
+KINDS: dict[str, type[Views]] = {}
+
+
+def register(kind: type[Views]) -> type[Views]:
+    """Add a kind of views under its name; a class decorator.
+
+    Parameters
+    ----------
+    kind
+        A subclass of `Views`.
+
+    Raises
+    ------
+    ValueError
+        For a name in use.
+    """
+    return add_row(KINDS, kind, "a kind of views")
+
+
+def declared(value: Any) -> Any:
+    """The views of a table's fields; any other value as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    fields = dict(value)
+    kind = str(fields.pop("kind", USUAL))
+    check_known("kind of views", kind, KINDS)
+    return KINDS[kind].model_validate(fields)
+
+
+AnyViews = Annotated[SerializeAsAny[Views], BeforeValidator(declared)]
+
+
+def shown(world: Any) -> Any:
+    """What draws the pairs, prompts and test images of a world, by its kind of views."""
+    if world.views is not None:
+        return world.views.shown()
+    from simulator.gaussian.shown import GaussianViews  # start-up time: loads torch
+
+    return GaussianViews()

@@ -1,0 +1,102 @@
+"""A kind of views of one's own: one class, tried by adding it and taking it away again."""
+
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from experiments.errors import RequestError
+from experiments.lab.config import read_pictures
+from simulator.gaussian.pairs import Pairs, draw_codes
+from simulator.streams import independent
+from simulator.towers.api import train
+from simulator.towers.recipe import Recipe
+from simulator.views import KINDS, Views, register
+from simulator.world import World
+
+
+class Letters(Views):
+    """Images and captions are one-hot codes of what they show; a test image is a pair of object and background."""
+
+    name: ClassVar[str] = "letters"
+    loud: float = 1.0
+
+    def inputs(self, world):
+        return dict.fromkeys(("image", "text"), (world.classes + world.background_count,))
+
+    def block_size(self, world):
+        return 64
+
+    def _written(self, world, objects, backgrounds):
+        codes = torch.eye(world.classes)[objects], self.loud * torch.eye(world.background_count)[backgrounds]
+        return torch.cat(codes, dim=-1)
+
+    def _block(self, worlds, seed, index, streams):
+        y, o, a, _ = draw_codes(worlds, 64, independent(seed, index, streams), device="cpu")
+        shown = self._written(worlds[0], o, a[..., 0])
+        return Pairs(shown, shown, y, a)
+
+    def block(self, ensemble, stream, index, over=None):
+        return self._block(ensemble.worlds, ensemble.seed, index, [f"{stream}/{k}" for k in ensemble.models])
+
+    def draw(self, world, n, seed=0):
+        first = self._block((world,), seed, 0, ("pairs",))
+        return SimpleNamespace(world=world, images=first.images[0, :n], labels=first.labels[0, :n])
+
+    def identity(self, world):
+        return {}
+
+    def trial(self, world, seed, device):
+        pairs = torch.cartesian_prod(torch.arange(world.classes), torch.arange(world.background_count))
+        return Letters.Trial(pairs, self._written(world, *pairs.T))
+
+    class Trial(torch.nn.Module):
+        """All pairs."""
+
+        def __init__(self, pairs, written):
+            super().__init__()
+            self.pairs, self.written = pairs.numpy(), written
+
+        def __len__(self):
+            return len(self.written)
+
+        def images(self, rows):
+            return self.written[rows]
+
+    def accuracies(self, world, trial, predicted):
+        right, common = predicted == trial.pairs[:, 0], trial.pairs[:, 0] == trial.pairs[:, 1]
+        return {"common": right[:, common].mean(1), "counter": right[:, ~common].mean(1)}
+
+
+@pytest.fixture
+def letters():
+    yield register(Letters)
+    del KINDS["letters"]
+
+
+def test_a_kind_of_views_is_one_class(letters):
+    world = World(p_spu=0.75, views={"kind": "letters", "loud": 0.5})
+    assert world.views == Letters(loud=0.5)
+    assert world.model_dump()["views"] == {"kind": "letters", "loud": 0.5}
+    assert World(**world.model_dump(mode="json")) == world
+    assert len(world.draw(10).images) == 10
+    recipe = Recipe(loss="supervised", towers="linear", embed_dim=4, steps=200, batch_size=64, lr=0.05)
+    found = train(world, recipe, models=2).accuracy()
+    assert (float(found.common), float(found.counter)) == (1.0, 1.0)  # objects decide without noise
+    with pytest.raises(ValueError, match="worlds are letters, which no formula describes"):
+        world.prompts("name")
+    with pytest.raises(ValueError, match="needs Gaussian views, not letters"):
+        train(world, recipe.model_copy(update={"points": "sobol"}))
+    with pytest.raises(RequestError, match="these views are letters"):
+        read_pictures(world)
+
+
+def test_names_of_kinds_are_unique_and_unknown_ones_are_refused(letters):
+    with pytest.raises(ValueError, match="named 'letters' is in the table already"):
+        register(type("Other", (Letters,), {}))
+    with pytest.raises(ValidationError, match=r"kind of views = 'letter' is not one of pixels, letters; .* letters"):
+        World(views={"kind": "letter"})
+    with pytest.raises(ValidationError, match=r"views\.loud"):
+        World(views={"kind": "letters", "loud": "very"})
