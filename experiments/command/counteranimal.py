@@ -585,7 +585,7 @@ def _reliance(model: Document) -> list[Any]:
         "{interval[equivalent_correlation][1]:.3f})",
         ">r, points": "{shortfall:%} ({interval[shortfall]:to})",
     }
-    gains = {f">{g} gain": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}
+    gains = {"fix": "{fix}", **{f">{g}": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}}
     gains |= {
         f">{g}, predicted": f"{{prediction[{g}][predicted]:+%}} ({{prediction[{g}][interval]:to}})" for g in GROUPS
     }
@@ -595,8 +595,7 @@ def _reliance(model: Document) -> list[Any]:
         _listed(model["model"], columns, model["heads"]),
         _fill(known + "{rows_measured[counter]} counter photos measured", **model),
         None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
-        _listed("fixes of zero-shot", {"fix": "{fix}", **dict(list(columns.items())[1:])}, model["fixes"]),
-        _listed("their gains, points", {"fix": "{fix}", **gains}, model["fixes"]),
+        _listed("gains of fixes over zero-shot, in points", gains, model["fixes"]),
         _fill("{inside} of {of} gains on other photos lie in the predicted intervals", **model["predictions_inside"]),
         f"the Gaussian law of zero-shot scores is {law['verdict']}: {law['reason']}",
     ]

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from experiments.inference import LEVEL
 from experiments.verdict import REFUSED, Kind
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 Verdict = dict[str, Any]
-LEVEL = 0.95  # of a verdict's interval, unless it has another
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
 SIGNS = {"differs from": "≠", ">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
 RELATIONS = {

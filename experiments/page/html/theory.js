@@ -108,16 +108,6 @@ function evidence(h, p) {
   return Math.sign(h) * (Math.log(p + q * e) - Math.log(q + p * e));
 }
 
-/* Quadrature over the background's coordinate; the animal's is integrated exactly. */
-function bayes(w) {
-  const [S, T] = imageVariance(w), a = w.mu_inv / Math.sqrt(S), b = w.mu_spu / Math.sqrt(T);
-  const right = (t, sign) => {
-    const h = 2 * b * (b * sign + t), odds = w.p_spu === 1 ? h : evidence(h, w.p_spu);
-    return Phi(a + odds / (2 * a)) * density(t);
-  };
-  return average((t) => [right(t, 1), right(t, -1)], 1e-9, 8);
-}
-
 /* The boundary of the Bayes rule: x_inv at a given x_spu. */
 function bayesLine(w, x) {
   const [S, T] = imageVariance(w), h = 2 * w.mu_spu * x / T;
@@ -282,5 +272,5 @@ const LEARNERS = {
   linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
   infonce,
   "least-squares": (w) => ofDirection(w, leastSquaresDirection(w)),
-  bayes,
+  bayes: (w) => idealCurve(w)(w.p_spu === 1 ? 1e4 : halfLogOdds(w.p_spu)),  // 1e4 is beyond every u of the curve
 };
