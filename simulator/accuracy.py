@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from simulator.summary import numbers_html, numbers_line
+from simulator.summary import numbers_html, numbers_line, present
 
 if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
@@ -18,31 +18,28 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
 
 Ends = tuple[Numbers, Numbers]  # (low, high)
 GROUPS = ("common", "counter", "unseen")
+LEVEL = 0.95  # of the intervals of accuracies on which no decision depends
 MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
 
 
-class Interval(NamedTuple):
-    """Two-sided confidence intervals of the accuracies, and their coverage.
+@dataclass(frozen=True)
+class Interval:
+    """Two-sided confidence intervals of some numbers, and their coverage.
 
     Attributes
     ----------
-    common, counter
-        (low, high) of each accuracy.
+    ends
+        (low, high) of each number, by the name that it has where the interval belongs.
     level
         Coverage, a probability.
-    unseen
-        (low, high), or None without such a group.
     """
 
-    common: Ends
-    counter: Ends
+    ends: dict[str, Ends]
     level: float
-    unseen: Ends | None = None
 
-    @property
-    def ends(self) -> tuple[Ends, ...]:
-        """Ends (low, high) of every group that there is."""
-        return (self.common, self.counter, *(() if self.unseen is None else (self.unseen,)))
+    def __iter__(self) -> Iterator[Ends]:
+        """(low, high) of each number, in the order of their names."""
+        return iter(self.ends.values())
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +82,7 @@ class Accuracy:
         level, ends
             Coverage of the intervals, and (low, high) of each group; None and nothing for exact numbers.
         """
-        interval = None if level is None else Interval(**dict(zip(GROUPS, ends, strict=False)), level=level)
+        interval = None if level is None else Interval(dict(zip(GROUPS, ends, strict=False)), level)
         return cls(**dict(zip(GROUPS, groups, strict=False)), interval=interval)
 
     def __iter__(self) -> Iterator[Numbers]:
@@ -93,10 +90,10 @@ class Accuracy:
         return iter((self.common, self.counter) if self.unseen is None else (self.common, self.counter, self.unseen))
 
     def __repr__(self) -> str:
-        return numbers_line(self, self._groups(), self.interval)
+        return numbers_line(self, present(self._groups()), self.interval)
 
     def _repr_html_(self) -> str:
-        numbers = {**self._groups(), "balanced": self.balanced, "drop": self.drop}
+        numbers = present({**self._groups(), "balanced": self.balanced, "drop": self.drop})
         return numbers_html("Accuracy, fractions", numbers, self.interval)
 
     def _groups(self) -> dict[str, Numbers]:
@@ -127,13 +124,13 @@ class Accuracy:
         groups = [np.asarray(x)[index] for x in self]
         if self.interval is None:
             return Accuracy.of(groups)
-        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval.ends]
+        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval]
         return Accuracy.of(groups, self.interval.level, ends)
 
 
 def mean_interval(
-    values: Float[np.ndarray, "*d R"], level: float, support: tuple[float, float] = (0.0, 1.0)
-) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    values: Float[np.ndarray, "*d R"], level: float = LEVEL, support: tuple[float, float] = (0.0, 1.0)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean, standard error, and low and high end of Student's interval, of the finite values along the last axis.
 
     Parameters

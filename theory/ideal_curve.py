@@ -20,7 +20,6 @@ a_g. Its minimum r is the most by which any classifier could be better on all gr
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -28,13 +27,12 @@ from scipy.optimize import minimize
 from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
-from simulator.accuracy import Accuracy, Numbers
+from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
 from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, many_class_replicates
-from theory.quadrature import LEVEL
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 1e-8  # of the ideal drop, which is known to about 1e-9
@@ -46,22 +44,6 @@ NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
 LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
-
-
-class EquivalentInterval(NamedTuple):
-    """Confidence intervals of both numbers, and their coverage.
-
-    Attributes
-    ----------
-    correlation, shortfall
-        (low, high) of each. A shortfall below 0 throughout contradicts the world: no classifier has these accuracies.
-    level
-        Coverage, a probability.
-    """
-
-    correlation: tuple[Numbers, Numbers]
-    shortfall: tuple[Numbers, Numbers]
-    level: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,8 +59,9 @@ class Equivalent:
     shortfall : like `correlation`
         r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
         world: no classifier has these accuracies.
-    interval : EquivalentInterval or None
-        None if the accuracies have none, or are of three groups.
+    interval : Interval or None
+        Of both; None if the accuracies have none, or are of three groups. A shortfall below 0 throughout contradicts
+        the world.
     unseen : like `correlation`, or None
         With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
         groups. `correlation` is then the weight of common images, and counter images have the rest.
@@ -86,7 +69,7 @@ class Equivalent:
 
     correlation: Numbers
     shortfall: Numbers
-    interval: EquivalentInterval | None = None
+    interval: Interval | None = None
     unseen: Numbers | None = None
 
     def __repr__(self) -> str:
@@ -184,7 +167,7 @@ def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
     correlation, shortfall = curve.place(*(list(own)[g] for g in curve.groups))
     if own.interval is None:
         return Equivalent(correlation, shortfall)
-    ends = (np.clip(x, 0, 1) for g in curve.groups for x in own.interval.ends[g])
+    ends = (np.clip(x, 0, 1) for g in curve.groups for x in own.interval.ends[GROUPS[g]])
     return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=own.interval.level))
 
 
@@ -206,7 +189,11 @@ def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -
         V = lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C
         margin = t * np.sqrt(np.maximum(V, 0.0))
         low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
-    return Equivalent(correlation, shortfall, EquivalentInterval(ends, _possible(low, high), LEVEL))
+    return Equivalent(correlation, shortfall, _both(ends, _possible(low, high), LEVEL))
+
+
+def _both(correlation: Ends, shortfall: Ends, level: float) -> Interval:
+    return Interval({"correlation": correlation, "shortfall": shortfall}, level)
 
 
 def _possible(low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
@@ -230,7 +217,7 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     values, ends = map(wide, accuracy), accuracy.interval
     if ends is None:
         return Accuracy.of([*values])
-    return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends.ends])
+    return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
 
 
 def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent]) -> Equivalent:
@@ -252,9 +239,9 @@ def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent
         if found.unseen is not None:
             numbers[6, some] = found.unseen
         if found.interval is not None:
-            numbers[2:6, some], level = np.concatenate(found.interval[:2]), found.interval.level
+            numbers[2:6, some], level = np.concatenate([*found.interval]), found.interval.level
     correlation, shortfall, *ends, unseen = numbers.reshape(7, *worlds.shape)
-    interval = None if level is None else EquivalentInterval(tuple(ends[:2]), tuple(ends[2:]), level)
+    interval = None if level is None else _both(tuple(ends[:2]), tuple(ends[2:]), level)
     return Equivalent(correlation, shortfall, interval, unseen if len(curve.groups) == 3 else None)
 
 
@@ -326,7 +313,7 @@ class IdealCurve:
         ideal = self.at(lam)
         return lam * (ideal.common - common) + (1 - lam) * (ideal.counter - counter)
 
-    def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> EquivalentInterval:
+    def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies.
 
         p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
@@ -334,7 +321,7 @@ class IdealCurve:
         low = np.maximum(self.with_drop(c_L - k_U), self._inverse(lambda ideal: ideal.common, c_L))
         high = np.minimum(self.with_drop(c_U - k_L), self._inverse(lambda ideal: -ideal.counter, -k_L))
         least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return EquivalentInterval((low, high), _possible(least, most), level)
+        return _both((low, high), _possible(least, most), level)
 
     @cached_property
     def _ends(self) -> list[Accuracy]:

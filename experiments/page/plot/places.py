@@ -5,7 +5,7 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.lab.studies import Study
-from simulator.accuracy import GROUPS, Accuracy, Interval
+from simulator.accuracy import GROUPS, Accuracy
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
@@ -74,10 +74,11 @@ def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, numbe
     if kind == "draws":
         found = equivalent_of_draws(worlds, draws)
     else:
-        interval = Interval((ends[0], ends[1]), (ends[2], ends[3]), LEVEL) if kind == "ends" else None
-        found = equivalent(worlds, Accuracy(*np.nanmean(draws, axis=0), interval))
+        level, pairs = (LEVEL, zip(ends[::2], ends[1::2], strict=True)) if kind == "ends" else (None, ())
+        found = equivalent(worlds, Accuracy.of(np.nanmean(draws, axis=0), level, pairs))
     value = tuple(found)[number]
-    return np.array([value, *(found.interval[number] if found.interval else np.full((2, *value.shape), np.nan))])
+    missing = np.full((2, *value.shape), np.nan)
+    return np.array([value, *([*found.interval][number] if found.interval else missing)])
 
 
 def _flat(dataset: xr.Dataset, name: str, like: xr.DataArray, otherwise: float) -> np.ndarray:

@@ -112,7 +112,7 @@ WRONG = {  # request: words of its error message
     "train --loss clip": "'clip'",
     "train --temperature 0": "temperature = 0",
     "simulate --n 1e13": "--n",
-    "simulate --replicates 1e8": "[1, 1e7]; the nearest valid value is 10000000",
+    "simulate --replicates 1e8": "[1, 1e+07]; the nearest valid value is 10000000",
     "simulate --n 1e400": "outside every domain here",
     "simulate --learner logistic --n 1e12": "use fewer pairs or replicates",
     "simulate --seed -1": "-1",

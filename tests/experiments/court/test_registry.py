@@ -35,12 +35,13 @@ def mine(*predictions) -> list[Claim]:
 
 
 def tried(claims: list[Claim], output: Path | None = None) -> list[dict]:
-    return run_all(claims, output, own=True, seed=0, quick=True, error_rate=None)
+    return run_all(claims, output, own=True, seed=0, quick=True, error_rate=0.2)
 
 
 def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
     verdicts = tried(mine(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
     assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
+    assert verdicts[0]["alpha"] == 0.2
     assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
     assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
 

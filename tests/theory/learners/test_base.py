@@ -59,7 +59,7 @@ def test_a_grid_may_hold_several_class_counts():
             assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
         assert learner.direction(grid).shape == (4, 2)
     # K = 3 is sampled, so its interval has a width; K = 2 is exact.
-    low, high = learners.named("logistic").accuracy(grid).interval.counter
+    low, high = learners.named("logistic").accuracy(grid).interval.ends["counter"]
     assert ((high - low) > 0).tolist() == [False, True, True, False]
 
 

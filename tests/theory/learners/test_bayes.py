@@ -26,7 +26,9 @@ def test_the_interval_measures_the_scatter_over_seeds(world):
     for group in (0, 1):
         spend(SHARE)
         estimates = np.array([(run.common, run.counter)[group] for run in runs])
-        error = np.array([np.diff(run.interval[group])[0] for run in runs]) / (2 * stats.t.ppf(0.975, REPLICATES - 1))
+        error = np.array([np.diff([*run.interval][group])[0] for run in runs]) / (
+            2 * stats.t.ppf(0.975, REPLICATES - 1)
+        )
         ratio = estimates.var(ddof=1) / (error**2).mean()
         law = stats.f(seeds - 1, seeds * (REPLICATES - 1))
         assert law.ppf(SHARE / 2) < ratio < law.isf(SHARE / 2), (group, ratio)
@@ -170,7 +172,7 @@ def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
     blocks, n = Worlds.of(world).replace(p_inv=p_inv), mean_size(0.03)
     got, rng = bayes_accuracy(blocks, seed=3), np.random.default_rng(8)
     for group in (0, 1):
-        assert np.diff(got.interval[group])[0] < 4.26 * 0.0004
+        assert np.diff([*got.interval][group])[0] < 4.26 * 0.0004
         right = drawn_decisions(blocks, group, n, rng)
         assert_mean(
             right,
@@ -191,7 +193,7 @@ def test_a_sampled_grid_equals_its_worlds(classes, extra):
     for w in np.ndindex(2, 3):
         one = bayes_accuracy(blocks[w], seed=1)
         assert (whole.common[w], whole.counter[w]) == (one.common, one.counter)
-        for ends, alone in zip(whole.interval[:2], one.interval[:2], strict=True):
+        for ends, alone in zip(whole.interval, one.interval, strict=True):
             assert [end[w] for end in ends] == list(alone)
 
 

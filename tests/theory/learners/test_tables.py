@@ -34,7 +34,7 @@ def diagonal(K: int, p: float, **fields) -> tuple[World, World]:
 
 def near(accuracy: Accuracy, expected, spread=0.0) -> None:
     """Sixteen replicates exceed |t| = 7.3 once in 4e5 (95% is 2.13); `spread` are the expected numbers' own errors."""
-    halves = 1e-12 if accuracy.interval is None else [(high - low) / 4.26 for low, high in accuracy.interval.ends]
+    halves = 1e-12 if accuracy.interval is None else [(high - low) / 4.26 for low, high in accuracy.interval]
     got = np.stack([*accuracy])
     assert np.array_equal(np.isnan(got), np.isnan(expected))
     assert not (np.abs(got - expected) > 7.3 * np.hypot(halves, spread)).any()
@@ -48,7 +48,7 @@ def test_a_world_and_its_table_have_one_law(K, fields, name):
     if K > 2 and name in ("max-margin", "infonce"):  # one refuses, the other is slow
         return
     expected, got = learner.accuracy(world), learner.accuracy(tabled)
-    errors = 0.0 if expected.interval is None else [(high - low) / 4.26 for low, high in expected.interval.ends]
+    errors = 0.0 if expected.interval is None else [(high - low) / 4.26 for low, high in expected.interval]
     # Both K >= 3 minimisers of the softmax loss have the O(1/points) bias of sampled losses.
     bias = 5e-5 if K > 2 and name == "logistic" else 1e-9
     near(got, np.stack([*expected]), np.hypot(errors, bias))

@@ -64,7 +64,7 @@ def test_measurements_have_the_place_of_their_mean_with_its_interval(table, what
         if i == 3:
             assert np.isnan(ends).all()
         else:
-            assert ends == pytest.approx(equivalent_of_draws(world, draws).interval[number], abs=1e-9)
+            assert ends == pytest.approx([*equivalent_of_draws(world, draws).interval][number], abs=1e-9)
 
 
 def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
