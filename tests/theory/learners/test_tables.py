@@ -81,7 +81,7 @@ def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options)
 
 
 @pytest.mark.parametrize(("K", "A"), [(2, 3), (3, 2)])
-def test_scores_are_densities_log_densities(K, A):
+def test_scores_are_densities_written_out(K, A):
     world = random_world(K, A, p_inv=0.8, mention_spu=0.6, sigma_xi_text=2.0)
     x = np.random.default_rng(0).normal(size=(20, world.latents)) * 2
     np.testing.assert_allclose(learners.Bayes().scores(world, x), log_densities(world, x, None), rtol=0, atol=1e-9)
