@@ -11,7 +11,7 @@ from stattest import SHARE, assert_mean, mean_size
 
 from simulator.world import World
 from simulator.worlds import Worlds
-from theory.learners.logistic import Logistic, softmax_loss, sampled_minimisers
+from theory.learners.logistic import Logistic, sampled_minimisers, softmax_loss
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
 
