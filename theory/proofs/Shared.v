@@ -235,6 +235,25 @@ Proof. intros Hc Hq Hr Hn Hm H. destruct (Rle_lt_dec 0 m) as [l | l]; [apply sco
 
 Lemma ln_apart a b r : 0 < r -> 0 < b -> a = r * b -> ln a = ln r + ln b.
 Proof. intros ? ? ->. apply ln_mult; assumption. Qed.
+(* The rule's common score (u a + w b)/sqrt(u^2 S + w^2 T). More reliance does not lower it if T <= S, and (u', w') lies
+   as close to (a, b), in angle, as (u, w) does: where T = S, the score is a multiple of that angle's cosine. *)
+Lemma T1_common a b S T u w u' w' : 0 <= a -> 0 <= b -> 0 < S -> 0 <= T -> 0 < u -> 0 < u' -> 0 <= w -> 0 <= w' ->
+  w * u' - w' * u <= 0 -> T - S <= 0 ->
+  (a ^ 2 - b ^ 2) * (w * u' + w' * u) + 2 * a * b * (w * w' - u * u') <= 0 ->
+  (u * a + w * b) / sqrt (u ^ 2 * S + w ^ 2 * T) - (u' * a + w' * b) / sqrt (u' ^ 2 * S + w' ^ 2 * T) <= 0.
+Proof. intros Ha Hb HS HT Hu Hu' Hw Hw' Ht HTS H. apply scores_by_squares; [positive | positive | nonneg|].
+  replace ((u * a + w * b) ^ 2 * (u' ^ 2 * S + w' ^ 2 * T) - (u' * a + w' * b) ^ 2 * (u ^ 2 * S + w ^ 2 * T)) with
+    (- ((w' * u - w * u') * ((S - T) * (a ^ 2 * (w * u' + w' * u) + 2 * a * b * (w * w'))
+      + S * - ((a ^ 2 - b ^ 2) * (w * u' + w' * u) + 2 * a * b * (w * w' - u * u'))))) by ring.
+  enough (0 <= (w' * u - w * u') * ((S - T) * (a ^ 2 * (w * u' + w' * u) + 2 * a * b * (w * w'))
+    + S * - ((a ^ 2 - b ^ 2) * (w * u' + w' * u) + 2 * a * b * (w * w' - u * u')))) by lra.
+  nonneg. Qed.
+
+Lemma wider c a x b : c - a <= 0 -> a <= x <= b -> c <= x <= b.
+Proof. lra. Qed.
+
+Lemma through x z y : x - z <= 0 -> z - y <= 0 -> x - y <= 0.
+Proof. lra. Qed.
 
 Lemma from_low a b x : a <= x <= b -> exists y, 0 <= y /\ x = a + y.
 Proof. intros. exists (x - a). lra. Qed.

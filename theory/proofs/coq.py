@@ -14,6 +14,7 @@ from importlib.resources import files
 import numpy as np
 
 from theory.claims.claim import Axis, Claim, axis_or_number
+from theory.claims.common import LINEAR_MEAN, LINEAR_NAME
 from theory.learners.base import Learner
 from theory.proofs.coq_proofs import Rule, by_numbers, proof
 from theory.proofs.coq_signs import REBUILT, Bounds, Named, number, text
@@ -47,7 +48,7 @@ class Theorem:
     where: Expression | None
     v: Expression
     tau: Fraction
-    rules: tuple[Rule, ...] = ()  # of each linear rule in it
+    rules: tuple[Rule, ...] = ()  # of each linear rule in it, or beside it
     laws: dict[Expression, str] = field(default_factory=dict)
     point: Mapping[str, Fraction] | None = None  # where it is refuted
 
@@ -105,7 +106,9 @@ def _theorems(claim: Claim, number_: int, whole: dict[str, int]) -> list[Theorem
     else:
         value = slope(claim, {**whole, **named}) if claim.relation == "slope" else truth(claim, worlds[0])
         sides = [(v.v, None if v.where is ONE else v.where) for v, _ in pointwise(claim, worlds[0], value)]
-    rules = [_rule(learner, x) for learner in claim.learners for x in worlds if claim.quantity in FALLING]
+    # A claim about the mean prompt may be shown through the name prompt, which relies less on the background.
+    learners = [*claim.learners, *([LINEAR_NAME] if claim.learners == (LINEAR_MEAN,) else [])]
+    rules = [_rule(learner, x) for learner in learners for x in worlds if claim.quantity in (*FALLING, "common")]
     laws = {node: words for x in worlds for node, words in _laws(x).items()}
     ends = {name: (decimal(low), decimal(high)) for name, (low, high) in bounds.items()}
     tau = decimal(constant(claim.tau)).value

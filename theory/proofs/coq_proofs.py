@@ -3,9 +3,11 @@
 Phi goes first: it rises, and (Phi(x + h) + Phi(x - h))/2 <= Phi(x) for x, h >= 0. What is left is one of
     an identity        two sides are equal as rational functions of fields and roots, or n/sqrt(q) = m/sqrt(r) with
                        n = c m and q = c^2 r
-    two reliances      T1: a counter score falls in the reliance w/u, so that the sign of w u' - w' u decides
+    two reliances      T1: a counter score falls in the reliance w/u, so that the sign of w u' - w' u decides; a common
+                       score rises, unless the larger reliance lies further from mu_spu/mu_inv, in angle
     a sign             of n/d, of n/sqrt(q), or of n/sqrt(q) - m/sqrt(r): by constants c with n <= c m, or by squares
     numbers            on a small domain, Coq's interval arithmetic bounds everything
+A bound that holds of the name prompt also holds of the mean prompt, which relies more, by T1.
 With the condition c of an "iff", f = r c, and r has a sign.
 """
 
@@ -29,6 +31,8 @@ PREMISES = {  # of lemmas of Shared.v, before the conditions
     "scores_apart": "positive|positive|assumption",
     "scores_above": "lra|positive|positive|assumption",
     "scores_below": "lra|positive|positive|assumption",
+    "T1": (signs := "nonneg|nonneg|positive|nonneg|positive|positive|nonneg|nonneg"),
+    "T1_common": signs,
 }
 NEAR = 1e-9  # of rounding, where a condition is an equation
 Rule = tuple[Expression, ...]  # (mu_inv, mu_spu, S, T, u, w), see `theory.proofs.coq`
@@ -52,7 +56,8 @@ def _by_signs(v: Expression, where: Expression | None, bounds: Bounds, rules: Se
         if (same := _same_scores(*f.args, names)) is not None:
             return [*steps, same]
         if (compared := _by_reliance(rules, *f.args, names)) is not None:
-            steps, f = [*steps, compared[0]], compared[1]
+            replaced, lemma, (f,) = compared
+            steps += [*replaced, f"apply {lemma}; [{_premises(lemma)}|]."]
     steps.append(f"enough ({text(f)} <= 0) by lra.")
     if where is not None:
         steps.append("apply (same_sign _ _ Hw).")
@@ -62,7 +67,12 @@ def _by_signs(v: Expression, where: Expression | None, bounds: Bounds, rules: Se
     if named.vanishes(given):
         squares = f" [{' '.join(f'E{name}' for name in named.squares)}]" if named.squares else ""
         return [*steps, *named.steps, f"apply Req_le. field{squares}. repeat split; nonzero."]
-    return [*steps, *domain.steps, _not_positive(f, domain)]
+    try:
+        return [*steps, *domain.steps, _not_positive(f, domain)]
+    except Unseen:
+        if (through := _through_less(rules, f, domain)) is None:
+            raise
+        return [*steps, *through]
 
 
 def _argument(e: Expression) -> Expression | None:
@@ -129,27 +139,68 @@ def _zero(e: Expression, names: list[str]) -> bool:
 
 def _by_reliance(
     rules: Sequence[Rule], plus: Expression, minus: Expression, names: list[str]
-) -> tuple[str, Expression] | None:
-    """(the step that leaves w u' <= w' u, w u' - w' u), by T1; None if they are no scores of rules."""
-    found = []
-    for z in (plus, minus):
-        n, q = _score(z)
-        for a, b, S, T, u, w in rules:
-            if _zero(n - (u * a - w * b), names) and _zero(q - (u**2 * S + w**2 * T), names):
-                found.append((a, b, S, T, u, w))
-                break
-    if len(found) != 2 or found[0][:4] != found[1][:4]:
+) -> tuple[list[str], str, list[Expression]] | None:
+    """(steps, lemma, its conditions) that show plus <= minus by T1; None if they are no scores of rules."""
+    scores = _score(plus), _score(minus)
+    for lemma, sign in (("T1", -1), ("T1_common", 1)):
+        found = []
+        for n, q in scores:
+            for a, b, S, T, u, w in rules:
+                if _zero(n - (u * a + sign * w * b), names) and _zero(q - (u**2 * S + w**2 * T), names):
+                    found.append((a, b, S, T, u, w))
+                    break
+        if len(found) != 2 or found[0][:4] != found[1][:4]:
+            continue
+        steps = []
+        for z, rule in zip((plus, minus), found, strict=True):
+            a, b, S, T, u, w = map(text, rule)
+            score = f"({u} * {a} {'+' if sign > 0 else '-'} {w} * {b}) / sqrt ({u} ^ 2 * {S} + {w} ^ 2 * {T})"
+            steps.append(f"replace {text(z)} with ({score}) by (f_equal; first [ring|f_equal; ring]).")
+        (a, b, S, T, u, w), (*_, v, x) = found[::sign]  # (v, x) relies more
+        conditions = [w * v - x * u]
+        if sign > 0:
+            conditions += [T - S, (a**2 - b**2) * (w * v + x * u) + 2 * a * b * (w * x - u * v)]
+        return steps, f"({lemma} {' '.join(map(text, (a, b, S, T, u, w, v, x)))})", conditions
+    return None
+
+
+def _through_less(rules: Sequence[Rule], f: Expression, domain: Domain) -> list[str] | None:
+    """The steps that show x - y <= 0 by x <= z <= y, by T1; None if they are not seen.
+
+    z is a score of the last rule, and y one of a rule that relies more on the background.
+    """
+    if f.op != "subtract" or not rules:
         return None
-    steps = []
-    for z, rule in zip((plus, minus), found, strict=True):
-        a, b, S, T, u, w = map(text, rule)
-        score = f"({u} * {a} - {w} * {b}) / sqrt ({u} ^ 2 * {S} + {w} ^ 2 * {T})"
-        steps.append(f"replace {text(z)} with ({score}) by (f_equal; first [ring|f_equal; ring]).")
-    more, less = ([text(e) for e in rule] for rule in found)
-    signs = "nonneg|nonneg|positive|nonneg|positive|positive|nonneg|nonneg|"
-    steps.append(f"apply (T1 {' '.join([*less, more[4], more[5]])}); [{signs}].")
-    (*_, u, w), (*_, v, x) = found
-    return "\n".join(steps), x * u - w * v
+    (x, y), (a, b, S, T, u, w) = f.args, rules[-1]
+    counter, common = ((u * a + sign * w * b) / np.sqrt(u**2 * S + w**2 * T) for sign in (-1, 1))
+    for z, (plus, minus) in ((-counter, (-y, counter)), (common, (common, y))):  # plus - minus = z - y
+        seen = (domain.values([x - z, z - y]) <= NEAR).all()
+        if seen and (compared := _by_reliance(rules, plus, minus, list(domain.bounds))) is not None:
+            replaced, lemma, conditions = compared
+            wide, widened = _wider(domain)
+            return [
+                f"apply (through _ {text(z)} _).",
+                *("{", *domain.steps, _not_positive(x - z, domain), "}"),
+                f"enough ({text(plus - minus)} <= 0) by lra.",
+                *(*replaced, *widened, _by_lemma(lemma, conditions, wide)),
+            ]
+    return None
+
+
+def _wider(domain: Domain) -> tuple[Domain, list[str]]:
+    """A domain with whole numbers in place of lower bounds that are formulas, and the steps to it.
+
+    Its polynomials have fewer terms.
+    """
+    bounds, steps = dict(domain.bounds), []
+    for x, (low, high) in domain.bounds.items():
+        if low.op != "constant":
+            least = constant(floor(domain.values([low]).min()))
+            bounds[x] = least, high
+            shown = "\n".join([*domain.steps, _quotient(least - low, domain)])
+            steps.append(f"apply (wider {number(least.value)}) in H{x}. 2: {{ {shown} }}")
+    wide = domain_of(bounds)
+    return wide, [*steps, *wide.steps]
 
 
 def _same_scores(plus: Expression, minus: Expression, names: list[str]) -> str | None:
@@ -218,12 +269,16 @@ def _by_constants(n: Expression, q: Expression, m: Expression, r: Expression, do
     return "\n".join([sign, *(f"{{ {_by_lemma(*case, domain)} }}" for case in cases)])
 
 
+def _premises(lemma: str) -> str:
+    return PREMISES[lemma.strip("(").split()[0]]
+
+
 def _by_lemma(lemma: str, conditions: Sequence[Expression], domain: Domain) -> str:
     """The steps that apply a lemma of Shared.v, and show that its conditions are not positive."""
     shown = [f"enough ({text(e)} <= 0) by lra. {_quotient(e, domain)}" for e in conditions]
     if not lemma:
         return f"exfalso. {shown[0]}"
-    return "\n".join([f"apply {lemma}; [{PREMISES[lemma.strip('(').split()[0]]}|..].", *(f"{{ {s} }}" for s in shown)])
+    return "\n".join([f"apply {lemma}; [{_premises(lemma)}|..].", *(f"{{ {s} }}" for s in shown)])
 
 
 def _quotient(f: Expression, domain: Domain) -> str:

@@ -38,7 +38,7 @@ KINDS = {
     "counter-majority-wrong": "proved",  # a condition
     "data-determine/training-distribution": "proved",  # T1, monotone
     "supervised-beats-clip-at-full-correlation/name-vs-logistic": "proved",  # a bound with a root
-    "wang-theorem-6.2-accuracy": "proved",  # two scores, by constants
+    "wang-theorem-6.2-mean-prompt/error": "proved",  # two scores, by constants, and T1
     "one-number-decides/common": "proved",  # two scores, by squares
     "one-number-decides/balanced": "proved",  # the mean of two Phi
     "xue-corollary/balanced": "proved",  # numbers
@@ -344,7 +344,7 @@ def test_without_coqc_the_packages_are_named(tmp_path, monkeypatch):
 
 
 def test_a_claim_without_a_theorem_has_a_reason(tmp_path):
-    (found,) = write_theorems(tmp_path, [(BY_ID["wang-theorem-6.2-mean-prompt/accuracy"], "proved")])
+    (found,) = write_theorems(tmp_path, [(BY_ID["wang-half-correlation/accuracy"], "proved")])
     assert (found["file"], found["reason"]) == (
         None,
         "it compares two roots, and neither constants nor squares show how",
