@@ -73,16 +73,17 @@ def _samples(world: World, n: int, replicates: int, seed: int, stream: str, capt
     """
     from simulator.gaussian.pairs import block_size, draw_pairs
 
-    most, blocks = max(1, block_size(world) // n), []
+    most, blocks, held = max(1, block_size(world) // n), [], 0
     for block in draw_pairs(world, first_coordinates(world), n * replicates, seed, stream=stream, captions=captions):
         blocks.append([x.numpy() for x in block])
-        if sum(len(images) for images, *_ in blocks) < n * min(most, replicates):
+        held += len(block.labels)
+        if held < n * min(most, replicates):
             continue
         kept = [np.concatenate(fields) for fields in zip(*blocks, strict=True)]
-        while replicates and len(kept[0]) >= n * min(most, replicates):
+        while replicates and held >= n * min(most, replicates):
             whole = min(most, replicates)
             yield Sample(*(x[: n * whole].reshape(whole, n, *x.shape[1:]) for x in kept))
-            kept, replicates = [x[n * whole :] for x in kept], replicates - whole
+            kept, replicates, held = [x[n * whole :] for x in kept], replicates - whole, held - n * whole
         blocks = [kept]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from simulator.summary import numbers_html, numbers_line
+from simulator.summary import numbers_html, numbers_line, present
 
 if TYPE_CHECKING:  # numpy's own annotations accept only these operands
     Numbers = np.ndarray | float
@@ -93,10 +93,10 @@ class Accuracy:
         return iter((self.common, self.counter) if self.unseen is None else (self.common, self.counter, self.unseen))
 
     def __repr__(self) -> str:
-        return numbers_line(self, self._groups(), self.interval)
+        return numbers_line(self, present(self._groups()), self.interval)
 
     def _repr_html_(self) -> str:
-        numbers = {**self._groups(), "balanced": self.balanced, "drop": self.drop}
+        numbers = present({**self._groups(), "balanced": self.balanced, "drop": self.drop})
         return numbers_html("Accuracy, fractions", numbers, self.interval)
 
     def _groups(self) -> dict[str, Numbers]:

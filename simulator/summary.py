@@ -62,6 +62,11 @@ def numbers_html(title: str, numbers: Mapping[str, Any], interval: Any = None) -
     return html_table(title, ["", "", f"{interval.level:.0%} interval"], rows)
 
 
+def present(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The numbers without those that are nan everywhere, unless all are: a table need not have every group."""
+    return {name: value for name, value in numbers.items() if short(value) != "nan"} or numbers
+
+
 def _ends(numbers: Mapping[str, Any], interval: Any) -> dict[str, str]:
     """The ends of the intervals that are known, by name; `interval` has them as attributes."""
     pairs = {name: getattr(interval, name) for name in numbers if hasattr(interval, name)}

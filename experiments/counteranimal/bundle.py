@@ -105,15 +105,13 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _read_folder(path: Path) -> dict[str, Any]:
+    files = {name: path / f"{name}.npy" for name in ARRAYS if (path / f"{name}.npy").exists()}
     arrays = {}
-    for name in ARRAYS:
-        if (file := path / f"{name}.npy").exists():
-            try:
-                arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-            except (ValueError, EOFError) as error:
-                raise RequestError(
-                    f"{str(file)!r} is not a readable .npy file of numbers or names ({error})"
-                ) from error
+    for name, file in files.items():
+        try:
+            arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise RequestError(f"{str(file)!r} is not a readable .npy file of numbers or names ({error})") from error
     return arrays
 
 
@@ -130,150 +128,154 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_csv(path: Path) -> dict[str, Any]:
     import pandas as pd  # start-up time
 
+    words = ("array", *PER_ROW)
     try:
-        table = pd.read_csv(path, keep_default_na=False, low_memory=False)
-        if "array" not in table:
-            raise ValueError("it has no column 'array', which says image, text or text_background")
-        coordinates = [column for column in table if column not in ("array", *PER_ROW)]
-        numbers = table[coordinates].astype(float).to_numpy()
-        arrays: dict[str, Any] = {name: numbers[table["array"] == name] for name in KINDS}
-        arrays = {name: rows for name, rows in arrays.items() if len(rows)}
-        photos, prompts = (table[table["array"] == name] for name in ("image", "text"))
-        arrays |= {
-            name: photos[name].to_numpy(dtype=str) for name in PER_ROW if name in table and (photos[name] != "").any()
-        }
+        table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=[""])
+        kinds = set(table.get("array", ()))
+        if strange := sorted(map(str, kinds - set(KINDS))) or ([] if kinds else ["nothing"]):
+            raise ValueError(f"its column 'array' holds {strange[0]}; expected {', '.join(KINDS)}")
+        numbers = table[[column for column in table if column not in words]].astype(float).to_numpy()
+        arrays: dict[str, Any] = {kind: numbers[table["array"] == kind] for kind in KINDS if kind in kinds}
+        photos, prompts = (table[table["array"] == kind] for kind in ("image", "text"))
+        given = [name for name in PER_ROW if name in table and photos[name].notna().any()]
+        arrays |= {name: photos[name].fillna("").to_numpy(dtype=str) for name in given}
         if "label" in arrays and len(prompts):
-            arrays["label"] = arrays["label"].astype(float).astype(int)
-            arrays["text"] = _stacked(arrays["text"], prompts["label"].astype(float).astype(int).to_numpy())
-    except (ValueError, KeyError, UnicodeDecodeError, pd.errors.ParserError) as error:
+            arrays["label"] = _whole(photos["label"])
+            label = _whole(prompts["label"])
+            counts = np.bincount(label)
+            if len(set(counts.tolist())) != 1:
+                raise ValueError("its classes have different numbers of text rows, or class 0 has none")
+            arrays["text"] = arrays["text"][np.argsort(label, kind="stable")].reshape(len(counts), counts[0], -1)
+    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise RequestError(f"{str(path)!r} is not a readable CSV file of embeddings ({error})") from error
     return arrays
 
 
-def _stacked(rows: Float[np.ndarray, "n D"], label: Int[np.ndarray, " n"]) -> Float[np.ndarray, "K T D"]:
-    """Prompts by class."""
-    counts = np.bincount(label)
-    if len(set(counts.tolist())) != 1:
-        raise ValueError("its classes have different numbers of text rows, or class 0 has none")
-    return rows[np.argsort(label, kind="stable")].reshape(len(counts), counts[0], -1)
+def _whole(labels: Any) -> Int[np.ndarray, " n"]:
+    numbers = labels.astype(float).to_numpy()
+    if (wrong := numbers % 1 != 0).any():
+        raise ValueError(f"a label is {numbers[wrong][0]:g}; expected integers from 0")
+    return numbers.astype(int)
 
 
 def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
     """The bundle of these arrays. Raises RequestError, one sentence, for arrays that contradict each other."""
+    try:
+        return _checked(arrays)
+    except RequestError as error:
+        raise RequestError(f"{what}: {error}") from error
 
-    def refuse(sentence: str) -> None:
-        raise RequestError(f"{what}: {sentence}")
 
+def _checked(arrays: dict[str, Any]) -> Bundle:
     for name in arrays:
         if name not in ARRAYS:
-            refuse(f"array {name!r} is not one of {', '.join(ARRAYS)}{suggestion(name, ARRAYS)}")
+            raise RequestError(f"array {name!r} is not one of {', '.join(ARRAYS)}{suggestion(name, ARRAYS)}")
     for name in REQUIRED:
         if arrays.get(name) is None:
-            refuse(f"the array {name!r} is missing; it needs {', '.join(REQUIRED)} and group or background")
-    given = {name: array for name, array in arrays.items() if array is not None}
-    image = given.pop("image")
-    image = image if isinstance(image, torch.Tensor) else np.asanyarray(image)
-    given = {name: _numpy(array) for name, array in given.items()}
+            raise RequestError(f"the array {name!r} is missing; it needs {', '.join(REQUIRED)} and group or background")
+    image = arrays["image"] if isinstance(arrays["image"], torch.Tensor) else np.asanyarray(arrays["image"])
+    given = {name: _numpy(array) for name, array in arrays.items() if name != "image" and array is not None}
     if image.ndim != 2 or not 1 <= len(image) <= MOST_ROWS or not 2 <= image.shape[1] <= MOST_DIMENSIONS:
-        refuse(
+        raise RequestError(
             f"image has shape {tuple(image.shape)}; expected N x D with at most {MOST_ROWS:,} rows of 2 to "
             f"{MOST_DIMENSIONS:,} coordinates"
         )
     N, D = image.shape
-    numbers = {"image": image, **{name: given[name] for name in KINDS if name in given}}
-    if numbers["text"].ndim == 2:
-        numbers["text"] = numbers["text"][:, None]
-    for name, (dimensions, shape) in {"text": (3, "K x D or K x T x D"), "text_background": (2, "A x D")}.items():
-        array = numbers.get(name)
-        if array is not None and (array.ndim != dimensions or array.shape[-1] != D or not array.size):
-            refuse(f"{name} has shape {given[name].shape}; expected {shape} with D = {D}, as image has")
+    text, captions = given["text"], given.get("text_background")
+    if text.ndim not in (2, 3) or text.shape[-1] != D or not text.size:
+        raise RequestError(f"text has shape {text.shape}; expected K x D or K x T x D with D = {D}, as image has")
+    if captions is not None and (captions.ndim != 2 or captions.shape[1] != D or len(captions) < 2):
+        raise RequestError(
+            f"text_background has shape {captions.shape}; expected A x D with D = {D}, as image has, and 2 rows or more"
+        )
     for name in PER_ROW:
         if name in given and given[name].shape != (N,):
-            refuse(f"{name} has shape {given[name].shape}; expected {N} entries, one per row of image")
+            raise RequestError(f"{name} has shape {given[name].shape}; expected {N} entries, one per row of image")
+    numbers = {"image": image, "text": text} | ({} if captions is None else {"text_background": captions})
     for name, array in numbers.items():
         if not isinstance(array, torch.Tensor) and array.dtype.kind not in KINDS[name]:
-            refuse(f"{name} holds {array.dtype}; expected floating-point numbers")
-    text = numbers["text"]
-    K = len(text)
+            raise RequestError(f"{name} holds {array.dtype}; expected floating-point numbers")
+    K, label = len(text), given["label"]
     if not 2 <= K <= MOST_CLASSES:
-        refuse(f"text has {K} classes; expected 2 to {MOST_CLASSES:,}")
-    label = given["label"]
+        raise RequestError(f"text has {K} classes; expected 2 to {MOST_CLASSES:,}")
     if label.dtype.kind not in "iu" or label.min() < 0:
-        refuse(f"label holds {label.dtype if label.dtype.kind not in 'iu' else label.min()}; expected integers from 0")
+        wrong = label.min() if label.dtype.kind in "iu" else label.dtype
+        raise RequestError(f"label holds {wrong}; expected integers from 0")
     label = label.astype(np.int64)
     if label.max() >= K:
-        refuse(f"label goes up to {label.max()}, so text needs {label.max() + 1} classes and has {K}")
-    off = _check_numbers(numbers, refuse)
-    train = None if "split" not in given else _coded(given["split"], SPLITS, "split", refuse) == 0
-    names = tuple(map(str, given["names"])) if "names" in given else tuple(map(str, range(K)))
+        raise RequestError(f"label goes up to {label.max()}, so text needs {label.max() + 1} classes and has {K}")
+    notes = _check_numbers(numbers)
+    train = None if "split" not in given else _coded(given["split"], SPLITS, "split") == 0
+    names = tuple(map(str, given.get("names", range(K))))
     if len(names) != K:
-        refuse(f"names has {len(names)} entries; expected {K}, one per class of text")
-    common, background = _groups(given, label, train, refuse)
-    prompts, captions = _unit(text.astype(float)), given.get("text_background")
-    captions = None if captions is None else _unit(captions.astype(float))
+        raise RequestError(f"names has {len(names)} entries; expected {K}, one per class of text")
+    common, background = _groups(given, label, train)
+    prompts = _unit(text.astype(float).reshape(K, -1, D))
     if (opposed := np.linalg.norm(prompts.mean(axis=1), axis=1) < UNIT).any():
-        refuse(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
-    bundle = Bundle(image, label, common, background, prompts, captions, train, names, off)
-    _check_counts(bundle, refuse)
+        raise RequestError(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
+    captions = None if captions is None else _unit(captions.astype(float))
+    bundle = Bundle(image, label, common, background, prompts, captions, train, names, notes)
+    _check_counts(bundle)
     return bundle
 
 
-def _check_numbers(numbers: dict[str, Any], refuse: Callable[[str], None]) -> tuple[str, ...]:
+def _check_numbers(numbers: dict[str, Any]) -> tuple[str, ...]:
     """Notes on rows that are not unit vectors; refuses rows that are not finite or have equal coordinates."""
     notes = []
     for name, array in numbers.items():
         flat = array if name == "image" else array.reshape(-1, array.shape[-1])
-        off, first, varies = 0, None, False
+        off, first, varies = 0, _floats(flat[:1]), False
         for start in range(0, len(flat), BLOCK):
             rows = _floats(flat[start : start + BLOCK])
-            first = rows[0] if first is None else first
-            finite = np.isfinite(rows).all(axis=1)
-            if not finite.all():
-                refuse(f"row {start + int(finite.argmin())} of {name} is not finite")
-            constant = np.ptp(rows, axis=1) == 0
-            if constant.any():
-                refuse(f"row {start + int(constant.argmax())} of {name} is constant, so it has no direction")
-            off += int((np.abs(np.linalg.norm(rows.astype(float), axis=1) - 1) > UNIT).sum())
+            length = np.linalg.norm(rows.astype(float), axis=1)
+            for wrong, words in (
+                (~np.isfinite(length), "not finite"),
+                ((rows == rows[:, :1]).all(axis=1) | (length == 0), "constant, so it has no direction"),
+            ):
+                if wrong.any():
+                    raise RequestError(f"row {start + int(wrong.argmax())} of {name} is {words}")
+            off += int((np.abs(length - 1) > UNIT).sum())
             varies |= bool((rows != first).any())
         if len(flat) > 1 and not varies:
-            refuse(f"all rows of {name} are equal")
+            raise RequestError(f"all rows of {name} are equal")
         if off:
             notes.append(f"{off:,} of {len(flat):,} rows of {name} are not unit vectors and are normalised")
     return tuple(notes)
 
 
-def _groups(given: dict[str, np.ndarray], label: np.ndarray, train: np.ndarray | None, refuse: Callable[[str], None]):
+def _groups(
+    given: dict[str, np.ndarray], label: Int[np.ndarray, " N"], train: Bool[np.ndarray, " N"] | None
+) -> tuple[Bool[np.ndarray, " N"], Int[np.ndarray, " N"]]:
     """(common, background) of each row."""
     if "group" not in given and "background" not in given:
-        refuse("neither group nor background is given; one of them must say which rows are common")
-    if "background" in given:
-        background = np.unique(given["background"], return_inverse=True)[1].astype(np.int64)
-        cells = np.unique(np.column_stack([label, background]), axis=0, return_inverse=True)
-    if "group" in given:
-        common = _coded(given["group"], GROUPS, "group", refuse) == 0
-        if "background" not in given:
-            return common, 2 * label + ~common
-        n, k = np.bincount(cells[1]), np.bincount(cells[1], weights=common).astype(int)
-        if (mixed := (k > 0) & (k < n)).any():
-            at = int(mixed.argmax())
-            y, b = cells[0][at]
-            shown = np.unique(given["background"])[b]
-            refuse(
-                f"group contradicts background: class {y} on background {shown!s} is common in {k[at]} rows and "
-                f"counter in {n[at] - k[at]}"
-            )
-    else:
-        counts = np.zeros((label.max() + 1, background.max() + 1), dtype=int)
+        raise RequestError("neither group nor background is given; one of them must say which rows are common")
+    group = None if "group" not in given else _coded(given["group"], GROUPS, "group") == 0
+    if "background" not in given:
+        return group, 2 * label + ~group
+    if given["background"].dtype.kind not in "USiub":
+        raise RequestError(f"background holds {given['background'].dtype}; expected integers or names")
+    called, background = np.unique(given["background"], return_inverse=True)
+    cells, cell = np.unique(np.column_stack([label, background]), axis=0, return_inverse=True)
+    if group is None:
+        counts = np.zeros((label.max() + 1, len(called)), dtype=int)
         counted = slice(None) if train is None else train
         np.add.at(counts, (label[counted], background[counted]), 1)
-        common = counts[label, background] == counts.max(axis=1)[label]
+        group = counts[label, background] == counts.max(axis=1)[label]
+    n, k = np.bincount(cell), np.bincount(cell, weights=group).astype(int)
+    if (mixed := (k > 0) & (k < n)).any():
+        at = int(mixed.argmax())
+        y, b = cells[at]
+        raise RequestError(
+            f"group contradicts background: class {y} on background {called[b]!s} is common in {k[at]} rows and "
+            f"counter in {n[at] - k[at]}"
+        )
     # Heads and law are fitted to halves of halves, so rare backgrounds of a class and group are taken together.
     answered = np.ones(len(label), bool) if train is None else ~train
-    rare = np.bincount(cells[1], weights=answered)[cells[1]] < FEWEST
-    return common, np.where(rare, background.max() + 1 + 2 * label + ~common, background)
+    rare = np.bincount(cell, weights=answered)[cell] < FEWEST
+    return group, np.where(rare, len(called) + 2 * label + ~group, background)
 
 
-def _check_counts(bundle: Bundle, refuse: Callable[[str], None]) -> None:
+def _check_counts(bundle: Bundle) -> None:
     """Refuse a class with too few rows in a group, among those that are fitted or those that are scored."""
     parts = {"": np.ones(len(bundle.label), bool)}
     if bundle.train is not None:
@@ -282,20 +284,21 @@ def _check_counts(bundle: Bundle, refuse: Callable[[str], None]) -> None:
         for group, member in zip(GROUPS, (bundle.common, ~bundle.common), strict=True):
             n = np.bincount(bundle.label[chosen & member], minlength=bundle.classes)
             least = 2 if words == "train " else FEWEST
-            if (n < least).any():
-                y = int((n < least).argmax())
-                found = f"{n[y]} {words}rows in the {group} group" if n[y] else f"no {words}rows in the {group} group"
-                refuse(f"class {y} has {found}; expected {least} or more")
+            if (few := n < least).any():
+                y = int(few.argmax())
+                raise RequestError(
+                    f"class {y} has {n[y] or 'no'} {words}rows in the {group} group; expected {least} or more"
+                )
 
 
-def _coded(values: np.ndarray, words: tuple[str, str], name: str, refuse: Callable[[str], None]) -> np.ndarray:
+def _coded(values: np.ndarray, words: tuple[str, str], name: str) -> Int[np.ndarray, " N"]:
     """0 or 1 for two words, or for the numbers 0 and 1."""
-    text = np.char.strip(values.astype(str)) if values.dtype.kind in "USiu" else np.array(["?"])
-    codes = {words[0]: 0, words[1]: 1, "0": 0, "1": 1}
-    if strange := sorted(set(np.unique(text).tolist()) - set(codes)):
-        refuse(f"{name} holds {strange[0]!r}; expected {words[0]} or {words[1]}")
-    found, where = np.unique(text, return_inverse=True)
-    return np.array([codes[word] for word in found.tolist()])[where]
+    text = np.char.strip(values.astype(str)) if values.dtype.kind in "Uiu" else np.array([f"{values.dtype} numbers"])
+    code = np.select([np.isin(text, (words[i], str(i))) for i in (0, 1)], [0, 1], default=-1)
+    if (strange := code < 0).any():
+        found = str(text[strange.argmax()])
+        raise RequestError(f"{name} holds {found!r}; expected {words[0]} or {words[1]}, or the integers 0 and 1")
+    return code
 
 
 def _numpy(array: Any) -> np.ndarray:

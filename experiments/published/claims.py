@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from scipy.special import stdtrit
 
 from experiments.effective_robustness import Axis, offset
@@ -294,12 +293,11 @@ def _slope(x: np.ndarray, y: list[float], strata: list[str], alpha: float = ALPH
 
     y_i = a_{stratum(i)} + b x_i + noise; a stratum of one observation, or of one size, drops out.
     """
-    data = pd.DataFrame({"x": x, "y": y})
-    kept = data.groupby(strata).x.transform(np.ptp) > 0
-    groups = pd.Series(strata)[kept]
-    u, v = (data[kept] - data[kept].groupby(groups).transform("mean")).to_numpy().T
+    members = [np.array(strata) == stratum for stratum in dict.fromkeys(strata)]
+    parts = [np.array([x, y])[:, own] for own in members if np.ptp(x[own]) > 0]
+    u, v = np.hstack([part - part.mean(axis=1, keepdims=True) for part in parts])
     slope = float(u @ v / (u @ u))
-    freedom = len(u) - groups.nunique() - 1
+    freedom = len(u) - len(parts) - 1
     error = math.sqrt(float(((v - slope * u) ** 2).sum()) / freedom / float(u @ u))
     radius = float(stdtrit(freedom, 1 - alpha / 2)) * error
     return slope, (slope - radius, slope + radius), len(u)

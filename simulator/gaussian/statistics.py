@@ -24,6 +24,7 @@ from simulator.streams import numpy_stream
 from simulator.world import World
 
 ROUNDING = 1e-13  # of the largest score that a prompt and S allow
+FIRST_BLOCK, LARGEST_BLOCK = 64, 1024  # replicates that are drawn at once
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
 
 
@@ -35,14 +36,14 @@ def projected_critics(
     Replicate r does not depend on the number of replicates. Scores are scaled by rho, which changes no decision.
     """
     mixture, q = world.mixture().seen, decision_prompts(world, prompt)
-    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
-        rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)
+    for rng, size, used in _replicate_blocks(mixture, n, replicates, seed, stream):
+        rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)
         V = rows.transpose(0, 2, 1) @ rows / (n - 1)
         l = len(mixture.variances)
         inside = q @ V[:, :l, l:].transpose(0, 2, 1)  # (R, P, l): u = V_IT q
         outside = world.nu_image * q @ V[:, l:, l:] @ q.T / (n - 1)
         outside = _wishart_like(outside, world.dim_image - l, rng)
-        yield LinearCritic(inside[: count[1]], outside[: count[1]])
+        yield LinearCritic(inside[:used], outside[:used])
 
 
 def projected_scatter(
@@ -50,8 +51,8 @@ def projected_scatter(
 ) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
     """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
     mixture = world.mixture().seen
-    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
-        rows = _scatter_rows(mixture, n, count[0], world.nu_image, world.nu_text, rng)[: count[1]]
+    for rng, size, used in _replicate_blocks(mixture, n, replicates, seed, stream):
+        rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)[:used]
         yield rows.transpose(0, 2, 1) @ rows / (n - 1)
 
 
@@ -69,9 +70,9 @@ def labelled_moments(
             f"dim_image = {l}, the number of latents"
         )
     sign = np.repeat(1 - 2 * mixture.labels, len(mixture.pairs))
-    for rng, count in _replicate_blocks(mixture, n, replicates, seed, stream):
-        within, counts, means = _subgroup_statistics(mixture, n, count[0], world.nu_image, world.nu_text, rng)
-        within, counts, means = within[: count[1], :, :l], counts[: count[1]], means[: count[1], :, :l]
+    for rng, size, used in _replicate_blocks(mixture, n, replicates, seed, stream):
+        within, counts, means = _subgroup_statistics(mixture, n, size, world.nu_image, world.nu_text, rng)
+        within, counts, means = within[:used, :, :l], counts[:used], means[:used, :, :l]
         share = counts / n
         if world.table is not None:
             within = np.pad(within, [(0, 0), (0, 0), (0, 1)])
@@ -190,12 +191,17 @@ def _check_request(n: int, replicates: int) -> None:
 
 
 def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
-    """Yield (generator, (block size, replicates used)); the size depends on the mixture alone."""
+    """Yield (generator, block size, replicates used); the sizes depend on the mixture alone.
+
+    The first block is small, for pilots; each later one doubles what there is, up to LARGEST_BLOCK.
+    """
     _check_request(n, replicates)
-    cells = sum(part.means.size for part in mixture.pairs)
-    size = max(1, min(1024, 2**18 // cells))
-    for block in range(-(-replicates // size)):
-        yield numpy_stream(seed, stream, block), (size, min(size, replicates - block * size))
+    largest = max(1, min(LARGEST_BLOCK, 2**18 // sum(part.means.size for part in mixture.pairs)))
+    done, block, size = 0, 0, min(FIRST_BLOCK, largest)
+    while done < replicates:
+        yield numpy_stream(seed, stream, block), size, min(size, replicates - done)
+        done, block = done + size, block + 1
+        size = min(done, largest)
 
 
 def _scatter_rows(

@@ -20,6 +20,7 @@ SHOWN = {  # one line: the result
         0.9, 0.5, Interval((0.8, 1.0), (0.0, 1.0), 0.95)
     ),
     "Accuracy(shape=(2,), common=0.9, counter=0.25)": lambda: Accuracy(0.9, np.array([0.25, np.nan])),
+    "Accuracy(common=0.9, unseen=0.6)": lambda: Accuracy(0.9, np.nan, unseen=0.6),
     "Equivalent(correlation=0.621, shortfall=0)": lambda: Equivalent(0.621, -1e-9),
     "Verdict(claim='<b>', verdict='supported', measured=0.4301)": lambda: Verdict(
         claim="<b>", source="me", statement="<b>", verdict="supported", measured=0.43012, seconds=1.0

@@ -131,6 +131,8 @@ def put(**values):
         (put(image=lambda a: a["image"][0]), r"image has shape \(5,\); expected N x D"),
         (put(text=lambda a: a["text"][:, :3]), r"text has shape \(2, 3\); expected K x D or K x T x D with D = 5"),
         (put(text_background=lambda a: np.eye(3)), r"text_background has shape \(3, 3\); expected A x D"),
+        (put(text_background=lambda a: np.eye(1, 5)), r"text_background has shape \(1, 5\); .* 2 rows or more"),
+        (put(background=lambda a: a["background"] * np.nan), "background holds float64; expected integers or names"),
         (put(label=lambda a: a["label"][:-1]), rf"label has shape \({N - 1},\); expected {N} entries"),
         (put(label=lambda a: a["label"] / 1.0), "label holds float64; expected integers from 0"),
         (put(label=lambda a: a["label"] - 1), "label holds -1; expected integers from 0"),
@@ -145,6 +147,10 @@ def put(**values):
             "group contradicts background: class 0 on background 0 is common",
         ),
         (put(group=lambda a: np.array(["usual"] * N)), "group holds 'usual'; expected common or counter"),
+        (
+            put(group=lambda a: a["label"] > 0),
+            "group holds 'bool numbers'; expected common or counter",
+        ),
         (put(split=lambda a: np.array(["train"] * N)), "class 0 has no test rows in the common group"),
         (put(names=lambda a: ["owl"]), "names has 1 entries; expected 2"),
         (put(text=lambda a: None), "the array 'text' is missing"),
@@ -157,6 +163,25 @@ def test_contradictions_are_refused(change, sentence, arrays):
     change(arrays)
     with pytest.raises(RequestError, match=sentence):
         checked(arrays)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("text_background,", "tb,", "its column 'array' holds tb; expected image, text, text_background"),
+        ("image,0.0,", "image,0.5,", "a label is 0.5; expected integers from 0"),
+        ("image,1.0,", "image,,", "a label is nan; expected integers from 0"),
+        ("text,0.0", "text,1", "different numbers of text rows, or class 0 has none"),
+        ("array,", "kind,", "its column 'array' holds nothing; expected image"),
+    ],
+)
+def test_wrong_tables_are_refused(old, new, sentence, arrays, tmp_path):
+    file = as_csv(tmp_path, arrays)
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(RequestError, match=sentence):
+        read(file)
 
 
 def test_few_rows_are_refused(arrays):
@@ -185,7 +210,7 @@ def test_files_never_execute_and_never_claim_more_than_they_hold(arrays, tmp_pat
         "large.npz": "not a readable .npz file",
         "damaged.npz": "not a readable .npz file",
         "damaged.safetensors": "not a readable .safetensors file",
-        "plain.csv": "no column 'array'",
+        "plain.csv": "its column 'array' holds nothing",
         "image.pt": "not a folder of .npy files, and not .npz",
         "none.npz": "does not exist",
     }.items():
