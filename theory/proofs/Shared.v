@@ -233,8 +233,6 @@ Proof. intros Hc Hq Hr Hn Hm H. destruct (Rle_lt_dec 0 m) as [l | l]; [apply sco
   replace ((/ c) ^ 2 * q - r) with ((/ c) ^ 2 * (q - c ^ 2 * r)) by (field; lra).
   assert (0 < (/ c) ^ 2) by (apply pow_lt; assumption). nra. Qed.
 
-Lemma ln_apart a b r : 0 < r -> 0 < b -> a = r * b -> ln a = ln r + ln b.
-Proof. intros ? ? ->. apply ln_mult; assumption. Qed.
 (* The rule's common score (u a + w b)/sqrt(u^2 S + w^2 T). More reliance does not lower it if T <= S, and (u', w') lies
    as close to (a, b), in angle, as (u, w) does: where T = S, the score is a multiple of that angle's cosine. *)
 Lemma T1_common a b S T u w u' w' : 0 <= a -> 0 <= b -> 0 < S -> 0 <= T -> 0 < u -> 0 < u' -> 0 <= w -> 0 <= w' ->
@@ -254,6 +252,9 @@ Proof. lra. Qed.
 
 Lemma through x z y : x - z <= 0 -> z - y <= 0 -> x - y <= 0.
 Proof. lra. Qed.
+
+Lemma ln_apart a b r : 0 < r -> 0 < b -> a = r * b -> ln a = ln r + ln b.
+Proof. intros ? ? ->. apply ln_mult; assumption. Qed.
 
 Lemma from_low a b x : a <= x <= b -> exists y, 0 <= y /\ x = a + y.
 Proof. intros. exists (x - a). lra. Qed.
