@@ -36,6 +36,13 @@ def checked_seed(seed: int) -> int:
     return seed
 
 
+def check_within(name: str, value: int, low: float, high: float, where: str = "") -> None:
+    """Raise RequestError for a count outside its domain, naming the nearest."""
+    if not low <= value <= high:
+        near = f"the nearest valid value is {min(max(value, low), high)}"
+        raise RequestError(f"{name} = {value} lies outside [{low:g}, {high:g}]{where}; {near}")
+
+
 def unknown(kind: str, value: str, choices: Iterable[str]) -> RequestError:
     """RequestError for a value that is not in a list of names."""
     choices = list(choices)

@@ -13,10 +13,9 @@ import numpy as np
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import (
     first_coordinates,
+    full_critics,
     labelled_moments,
     projected_critics,
-    projected_off_background_critics,
-    truncated_critics,
 )
 from simulator.world import Attribute, World
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin, Printed
@@ -48,11 +47,10 @@ class Estimator(NamedTuple):
 
 
 def _linear_law(world, learner: LinearCLIP, n, replicates, seed, stream):
-    if learner.projected:
-        return projected_off_background_critics(world, learner.prompt, n, replicates, seed, stream)
-    if learner.embed_dim is None:
-        return projected_critics(world, learner.prompt, n, replicates, seed, stream)
-    return truncated_critics(world, learner.prompt, n, replicates, seed, learner.embed_dim, stream)
+    how = world, learner.prompt, n, replicates, seed, stream
+    if learner.projected or learner.embed_dim is not None:
+        return full_critics(*how, width=None if learner.projected else learner.embed_dim, projected=learner.projected)
+    return projected_critics(*how)
 
 
 def _least_squares_law(world, learner: LeastSquares, n, replicates, seed, stream):

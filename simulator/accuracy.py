@@ -1,9 +1,9 @@
 """Accuracy by group: one type for closed forms, trained towers and real photos."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -18,31 +18,27 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
 
 Ends = tuple[Numbers, Numbers]  # (low, high)
 GROUPS = ("common", "counter", "unseen")
-MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
+LEVEL = 0.95  # of the intervals of accuracies on which no decision depends
 
 
-class Interval(NamedTuple):
-    """Two-sided confidence intervals of the accuracies, and their coverage.
+@dataclass(frozen=True)
+class Interval:
+    """Two-sided confidence intervals of some numbers, and their coverage.
 
     Attributes
     ----------
-    common, counter
-        (low, high) of each accuracy.
+    ends
+        (low, high) of each number, by the name that it has where the interval belongs.
     level
         Coverage, a probability.
-    unseen
-        (low, high), or None without such a group.
     """
 
-    common: Ends
-    counter: Ends
+    ends: dict[str, Ends]
     level: float
-    unseen: Ends | None = None
 
-    @property
-    def ends(self) -> tuple[Ends, ...]:
-        """Ends (low, high) of every group that there is."""
-        return (self.common, self.counter, *(() if self.unseen is None else (self.unseen,)))
+    def __iter__(self) -> Iterator[Ends]:
+        """(low, high) of each number, in the order of their names."""
+        return iter(self.ends.values())
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +81,7 @@ class Accuracy:
         level, ends
             Coverage of the intervals, and (low, high) of each group; None and nothing for exact numbers.
         """
-        interval = None if level is None else Interval(**dict(zip(GROUPS, ends, strict=False)), level=level)
+        interval = None if level is None else Interval(dict(zip(GROUPS, ends, strict=False)), level)
         return cls(**dict(zip(GROUPS, groups, strict=False)), interval=interval)
 
     def __iter__(self) -> Iterator[Numbers]:
@@ -127,12 +123,12 @@ class Accuracy:
         groups = [np.asarray(x)[index] for x in self]
         if self.interval is None:
             return Accuracy.of(groups)
-        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval.ends]
+        ends = [(np.asarray(low)[index], np.asarray(high)[index]) for low, high in self.interval]
         return Accuracy.of(groups, self.interval.level, ends)
 
 
 def mean_interval(
-    values: Float[np.ndarray, "*d R"], level: float, support: tuple[float, float] = (0.0, 1.0)
+    values: Float[np.ndarray, "*d R"], level: float = LEVEL, support: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Mean, standard error, and low and high end of Student's interval, of the finite values along the last axis.
 
@@ -155,20 +151,6 @@ def mean_interval(
         error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
         half = stdtrit(np.maximum(count - 1, 1), (1 + level) / 2) * error
     return mean, error, np.maximum(mean - half, support[0]), np.minimum(mean + half, support[1])
-
-
-def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
-    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
-    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
-    group, prompt = max(every, key=lambda key: abs(every[key]))
-    change = every[group, prompt]
-    if abs(change) <= MOVED:
-        return None
-    asked = "" if prompt == "none" else f" by {prompt}"
-    return (
-        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
-        "of the steps; train longer"
-    )
 
 
 # Words for the properties of an Accuracy, with hyphens as on the command line.

@@ -23,10 +23,10 @@ def _abbreviates(short: str, word: str) -> bool:
     return 3 <= len(short) >= len(word) / 3 and short[0] == word[:1] and all(letter in letters for letter in short)
 
 
-def suggestion(value: str, choices: Iterable[str], quoted: bool = False, called: str = "the nearest") -> str:
+def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
     """The end of an error message about `value`: "; the nearest is ..." or nothing."""
     near = nearest(value, choices)
-    return "" if near is None else f"; {called} is {near!r}" if quoted else f"; {called} is {near}"
+    return "" if near is None else f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
 
 
 def check_known(what: str, value: str, known: Collection[str]) -> None:

@@ -37,28 +37,33 @@ def numpy_stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
     return np.random.default_rng(_sequence(seed, name, index))
 
 
-def independent(seed: int, index: int, streams: Sequence[str]) -> Source:
-    """Independent numbers for one block of several worlds. Each world reads the same streams as it would alone."""
+def independent(seed: int, index: int | Sequence[int], streams: Sequence[str]) -> Source:
+    """Independent numbers for a block of several worlds, or for one block of each.
+
+    Each world reads the same streams as it would alone.
+    """
     return lambda rows, field, law, high=0: fill_rows(
         rows, seed, [f"{stream}/{field}" for stream in streams], index, law=law, high=high
     )
 
 
 def fill_rows(
-    rows: "torch.Tensor", seed: int, names: Sequence[str], index: int, *, law: Law, high: int = 0
+    rows: "torch.Tensor", seed: int, names: Sequence[str], index: int | Sequence[int], *, law: Law, high: int = 0
 ) -> "torch.Tensor":
-    """Fill each row in place from its own stream, on its own device, and return the rows.
+    """Fill each row in place from its own stream, on its own device, and return the rows; they may share an index.
 
     Equal in law, not in bits, across devices and precisions. On a CPU torch's threads turn the random words of all rows
     into float32 normals at once. (Python threads would wait for the interpreter lock.)
     """
     import torch  # here for start-up time: most readers of streams need no torch
 
+    indices = np.broadcast_to(index, len(names)).tolist()
+    sequences = [_sequence(seed, *place) for place in zip(names, indices, strict=True)]
     if rows.device.type != "cpu":
-        for row, name in zip(rows, names, strict=True):
-            _fill_on_device(row, _sequence(seed, name, index), law, high)
+        for row, sequence in zip(rows, sequences, strict=True):
+            _fill_on_device(row, sequence, law, high)
         return rows
-    streams = [numpy_stream(seed, name, index) for name in names]
+    streams = [np.random.default_rng(sequence) for sequence in sequences]
     shared = rows.numel() >= SHARED_NUMBERS and min(len(rows), torch.get_num_threads()) > 1
     if shared and law == "normal" and rows.dtype == torch.float32:
         words = torch.empty(len(rows), rows[0].numel(), dtype=torch.int32, device=rows.device)

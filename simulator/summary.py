@@ -41,7 +41,7 @@ def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 def numbers_line(thing: object, numbers: Mapping[str, Any], interval: Any = None) -> str:
     """Class(name=value, ...), with the interval behind each value of one world."""
-    shape, ends = np.broadcast_shapes(*map(np.shape, numbers.values())), _ends(numbers, interval)
+    shape, ends = np.broadcast_shapes(*map(np.shape, numbers.values())), _ends(interval)
     parts = [f"shape={shape}"] if shape else []
     for name, value in numbers.items():
         parts.append(f"{name}={short(_rounded(value))}" + (f" ({ends[name]})" if not shape and name in ends else ""))
@@ -57,7 +57,7 @@ def numbers_html(title: str, numbers: Mapping[str, Any], interval: Any = None) -
         return html_table(title, ["world", *numbers], rows)
     if interval is None:
         return html_table(title, ["", ""], ((name, _rounded(value)) for name, value in numbers.items()))
-    ends = _ends(numbers, interval)
+    ends = _ends(interval)
     rows = ([name, _rounded(value), ends.get(name, "")] for name, value in numbers.items())
     return html_table(title, ["", "", f"{interval.level:.0%} interval"], rows)
 
@@ -67,10 +67,10 @@ def present(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in numbers.items() if short(value) != "nan"} or numbers
 
 
-def _ends(numbers: Mapping[str, Any], interval: Any) -> dict[str, str]:
-    """The ends of the intervals that are known, by name; `interval` has them as attributes."""
-    pairs = {name: getattr(interval, name) for name in numbers if hasattr(interval, name)}
-    return {name: f"{short(_rounded(low))} to {short(_rounded(high))}" for name, (low, high) in pairs.items()}
+def _ends(interval: Any) -> dict[str, str]:
+    """The ends of the intervals that are known, by name."""
+    known = {} if interval is None else interval.ends
+    return {name: f"{short(_rounded(low))} to {short(_rounded(high))}" for name, (low, high) in known.items()}
 
 
 def _rounded(value: Any) -> Any:

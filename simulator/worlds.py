@@ -46,8 +46,7 @@ class Worlds:
     ----------
     **fields : numbers or arrays
         Named like World's fields. `attribute` is a list of Attribute, or of {name: number or array}. `table`,
-        `common` and `views` are those of all worlds, or None. An array of sigma_xi_text may hold None, which
-        means sigma_xi.
+        `common` and `views` are those of all worlds, or None.
 
     Attributes
     ----------
@@ -96,14 +95,15 @@ class Worlds:
         for name in fields:
             check_known("field", name, World.model_fields)
         values = {name: _checked(name, fields[name]) if name in fields else _DEFAULTS[name] for name in SCALARS}
-        further, shared = _checked_attributes(fields.get("attribute", ())), dict.fromkeys(SHARED)
-        if fields.get("table") is not None:
-            shared["table"] = table = _checked("table", fields["table"])
+        further = _checked_attributes(fields.get("attribute", ()))
+        table, common = _checked("table", fields.get("table")), fields.get("common")
+        shared = {
+            "table": table,
+            "common": common and tuple(map(tuple, common)),
+            "views": declared(fields.get("views")),
+        }
+        if table is not None:
             values["classes"] = len(table)
-        if fields.get("common") is not None:
-            shared["common"] = tuple(map(tuple, fields["common"]))
-        if fields.get("views") is not None:
-            shared["views"] = declared(fields["views"])
         shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further))}
         try:
             shape = np.broadcast_shapes(*shapes)
@@ -145,7 +145,10 @@ class Worlds:
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
-        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged."""
+        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged.
+
+        If some of the worlds have a sigma_xi_text of their own, that of the others is their sigma_xi.
+        """
         if isinstance(worlds, Worlds):
             return worlds
         many = [worlds] if isinstance(worlds, World) else list(worlds)
@@ -162,8 +165,11 @@ class Worlds:
             return values[0] if isinstance(worlds, World) else np.array(values)
 
         values = {name: row(getattr(w, name) for w in many) for name in SCALARS}
-        if all(w.sigma_xi_text is None for w in many):
-            values["sigma_xi_text"] = None
+        own = [w.sigma_xi_text for w in many]
+        unset = own.count(None) == len(own)
+        values["sigma_xi_text"] = (
+            None if unset else row(w.sigma_xi if x is None else x for w, x in zip(many, own, strict=True))
+        )
         further = tuple(
             _Further(*(row(getattr(w.attribute[j], name) for w in many) for name in _Further._fields))
             for j in range(*counts)
@@ -281,10 +287,7 @@ class Worlds:
     @cached_property
     def text_noise(self) -> Numbers:
         """sigma_xi_text, or sigma_xi where that is unset."""
-        own = np.asarray(self.sigma_xi_text)
-        if own.dtype == object:
-            own = np.where(_unset(own), self.sigma_xi, own).astype(float)
-        return _read_only(own)
+        return _read_only(np.asarray(self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text))
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
@@ -303,23 +306,12 @@ def _read_only(value: Any) -> Any:
     return value
 
 
-def _unset(array: np.ndarray) -> np.ndarray:
-    """Where an array of objects holds None."""
-    return np.array([x is None for x in array.flat], dtype=bool).reshape(array.shape)
-
-
 def _checked(name: str, value: Any) -> Any:
-    """A field's number or array of numbers, or its table; None, alone or in an array, if the field may be unset."""
+    """A field's number or array of numbers, or its table; None if the field may be unset."""
+    if value is None and _DEFAULTS.get(name, 0.0) is None:
+        return None
     try:
-        if name == "table":
-            return q.joint_table(value)
-        if _DEFAULTS.get(name, 0.0) is None and getattr(value, "dtype", np.dtype(object)).kind == "O":
-            array = np.array(value, dtype=object)
-            unset = _unset(array)
-            if unset.any():
-                array[~unset] = q.numbers(array[~unset], *_DOMAINS[name])
-                return array if array.ndim else None
-        return q.numbers(value, *_DOMAINS[name])
+        return q.joint_table(value) if name == "table" else q.numbers(value, *_DOMAINS[name])
     except ValueError as fault:
         raise ValueError(f"{name} = {fault}") from None
 
@@ -331,12 +323,10 @@ def _checked_attributes(attributes: Any) -> tuple[_Further, ...]:
         raise ValueError(f"{len(attributes)} attributes given; the nearest valid number is {MOST_ATTRIBUTES}")
     found = []
     for given in attributes:
-        if isinstance(given, _Further):
-            given = given._asdict()
-        elif isinstance(given, Attribute):
-            given = given.model_dump()
-        elif not isinstance(given, Mapping):
+        given = given._asdict() if isinstance(given, _Further) else given
+        if not isinstance(given, Mapping | Attribute):
             raise ValueError(f"attribute = {given!r} is not an Attribute")
+        given = dict(given)
         for name in given:
             check_known("attribute field", name, Attribute.model_fields)
         found.append(_Further(**{n: _checked(f"attribute {n}", v) for n, v in (_USUAL_ATTRIBUTE | given).items()}))

@@ -23,6 +23,8 @@ RETURNED = (  # types that exported functions return, and extension points of RE
     "simulator.towers.api.Towers",
     "simulator.towers.objectives.Objective",
     "simulator.towers.objectives.register",
+    "simulator.views.Views",
+    "simulator.views.register",
     "experiments.estimators.Estimator",
     "experiments.estimators.register_estimator",
     "experiments.verdict.Verdict",

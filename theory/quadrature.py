@@ -12,22 +12,16 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_ndtr
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import LEVEL, Accuracy, mean_interval
 
 RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
-LEVEL = 0.95  # of the intervals of sampled accuracies
 
 
 def estimate(replicates: Float[np.ndarray, "R groups *w"]) -> Accuracy:
     """Mean of independent replicates of all groups, with its Student t interval of level LEVEL, within [0, 1]."""
-    from scipy.special import stdtrit  # start-up time
-
-    R = len(replicates)
-    mean = replicates.mean(axis=0)
-    half = stdtrit(R - 1, (1 + LEVEL) / 2) * replicates.std(axis=0, ddof=1) / np.sqrt(R)
-    ends = [(np.maximum(m - h, 0.0), np.minimum(m + h, 1.0)) for m, h in zip(mean, half, strict=True)]
-    return Accuracy.of([*map(np.asarray, mean)], LEVEL, ends)
+    mean, _, low, high = map(np.asarray, mean_interval(np.moveaxis(replicates, 0, -1)))
+    return Accuracy.of([*map(np.asarray, mean)], LEVEL, zip(low, high, strict=True))
 
 
 def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:

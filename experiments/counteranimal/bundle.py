@@ -213,6 +213,8 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
     prompts = _unit(text.astype(float).reshape(K, -1, D))
     if (opposed := np.linalg.norm(prompts.mean(axis=1), axis=1) < UNIT).any():
         raise RequestError(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
+    if np.ptp(_unit(prompts.mean(axis=1)), axis=0).max() < UNIT**2:
+        raise RequestError("the prompts of all classes have one mean, so they tell no class from another")
     captions = None if captions is None else _unit(captions.astype(float))
     bundle = Bundle(image, label, common, background, prompts, captions, train, names, notes)
     _check_counts(bundle)

@@ -208,8 +208,21 @@ def halves(
 ) -> Bool[np.ndarray, " N"]:
     """Half of each class and group, and of each cell in it up to one photo."""
     group, background = 2 * cell[:, 0] + common, cell[:, 1]
-    order = np.lexsort((rng.random(len(cell)), background, group))
-    first = np.searchsorted(group[order], group[order])  # where each one's class and group begin
-    chosen = np.zeros(len(cell), dtype=bool)
-    chosen[order] = (np.arange(len(cell)) - first) % 2 == 0
-    return chosen
+    return _ranks(group, np.lexsort((rng.random(len(cell)), background))) % 2 == 0
+
+
+def sample(cell: Int[np.ndarray, "N 2"], most: int, least: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
+    """Indices of at most so many photos, in order: at least so many of each cell if it has them, others at random."""
+    if len(cell) <= most:
+        return np.arange(len(cell))
+    order = rng.permutation(len(cell))
+    first = _ranks(np.unique(cell, axis=0, return_inverse=True)[1], order) < least
+    return np.sort(order[np.argsort(~first[order], kind="stable")[:most]])
+
+
+def _ranks(stratum: Int[np.ndarray, " N"], order: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """The place of each photo among those of its stratum, in this order."""
+    order = order[np.argsort(stratum[order], kind="stable")]
+    ranks = np.empty(len(stratum), dtype=int)
+    ranks[order] = np.arange(len(order)) - np.searchsorted(stratum[order], stratum[order])
+    return ranks

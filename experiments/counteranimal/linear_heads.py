@@ -14,10 +14,12 @@ Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covari
 """
 
 import warnings
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from experiments.counteranimal.bundle import Bundle
 from experiments.counteranimal.gaussian_law import Law
@@ -28,8 +30,6 @@ RIDGE = 1e-3  # of least squares, in units of the mean variance
 TRACED = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # group weights of logistic regression on the curve
 INTERPOLATED = (0.25, 0.5, 0.75)  # share of the fitted head
 PROMPT_ROWS = 20_000  # on which single prompts are compared
-
-SUPERVISED = ("logistic regression", "least squares", "nearest class mean")
 
 
 class Head(NamedTuple):
@@ -42,13 +42,27 @@ class Head(NamedTuple):
         return rows @ self.weights + self.bias
 
 
-class Fit(NamedTuple):
+@dataclass(frozen=True)
+class Fit:
     """Rows that heads are fitted on, and the Gaussian law of their embeddings."""
 
     rows: Float[np.ndarray, "n D"]
     label: Int[np.ndarray, " n"]
-    common: np.ndarray
+    common: Bool[np.ndarray, " n"]
     law: Law
+
+    @cached_property
+    def mean(self) -> Float[np.ndarray, " D"]:
+        return self.rows.mean(axis=0)
+
+    @cached_property
+    def centred(self) -> Float[np.ndarray, "n D"]:
+        return self.rows - self.mean
+
+    @cached_property
+    def target(self) -> Float[np.ndarray, "n K"]:
+        """1 for a row's class, 0 for the others."""
+        return np.eye(self.label.max() + 1, dtype=np.float32)[self.label]
 
 
 def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
@@ -59,8 +73,12 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
 
 def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
     """Zero-shot and the supervised heads, each row with the same weight."""
-    heads = (_logistic(fit, None), _least_squares(fit, bundle.classes), _class_means(fit, bundle.classes))
-    return {"zero-shot": zero_shot(bundle.text), **dict(zip(SUPERVISED, heads, strict=True))}
+    return {
+        "zero-shot": zero_shot(bundle.text),
+        "logistic regression": _logistic(fit, None),
+        "least squares": _least_squares(fit),
+        "nearest class mean": _class_means(fit),
+    }
 
 
 def traced_heads(fit: Fit) -> dict[str, Head]:
@@ -92,16 +110,15 @@ def _logistic(fit: Fit, weight: float | None) -> Head:
     from sklearn.exceptions import ConvergenceWarning  # an optional extra
     from sklearn.linear_model import LogisticRegression
 
-    mean = fit.rows.mean(axis=0)
-    scale = float(np.sqrt(((fit.rows - mean) ** 2).mean()))
+    scale = float(np.sqrt((fit.centred**2).mean()))
     model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=GRADIENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a head that has not converged is a head
-        model.fit((fit.rows - mean) / scale, fit.label, None if weight is None else row_weights(fit, weight))
+        model.fit(fit.centred / scale, fit.label, None if weight is None else row_weights(fit, weight))
     weights, bias = model.coef_.T.astype(float) / scale, model.intercept_.astype(float)
     if weights.shape[1] == 1:  # two classes have one score
         weights, bias = np.hstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-    return Head(weights, bias - mean @ weights)
+    return Head(weights, bias - fit.mean @ weights)
 
 
 def row_weights(fit: Fit, weight: float) -> Float[np.ndarray, " n"]:
@@ -113,18 +130,15 @@ def row_weights(fit: Fit, weight: float) -> Float[np.ndarray, " n"]:
     return w / w.mean()
 
 
-def _least_squares(fit: Fit, classes: int) -> Head:
-    mean = fit.rows.mean(axis=0)
-    centred, target = fit.rows - mean, np.eye(classes, dtype=np.float32)[fit.label]
-    gram = (centred.T @ centred).astype(float)
+def _least_squares(fit: Fit) -> Head:
+    gram = (fit.centred.T @ fit.centred).astype(float)
     gram[np.diag_indices_from(gram)] += RIDGE * gram.trace() / len(gram)
-    weights = np.linalg.solve(gram, (centred.T @ target).astype(float))
-    return Head(weights, target.mean(axis=0) - mean @ weights)
+    weights = np.linalg.solve(gram, (fit.centred.T @ fit.target).astype(float))
+    return Head(weights, fit.target.mean(axis=0) - fit.mean @ weights)
 
 
-def _class_means(fit: Fit, classes: int) -> Head:
-    target = np.eye(classes, dtype=np.float32)[fit.label]
-    means = (fit.rows.T @ target).astype(float) / target.sum(axis=0)
+def _class_means(fit: Fit) -> Head:
+    means = (fit.rows.T @ fit.target).astype(float) / fit.target.sum(axis=0)
     return Head(means, -(means**2).sum(axis=0) / 2)
 
 
@@ -150,7 +164,7 @@ def _leace(head: Head, effects: Float[np.ndarray, "B D"], fit: Fit) -> Head:
     A = _basis(effects)
     solved = np.linalg.solve(fit.law.covariance, A)
     change = solved @ np.linalg.solve(A.T @ solved, A.T @ head.weights)
-    return Head(head.weights - change, head.bias + fit.rows.mean(axis=0) @ change)
+    return Head(head.weights - change, head.bias + fit.mean @ change)
 
 
 def _best_prompt(text: Float[np.ndarray, "K T D"], fit: Fit) -> Head:

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.linalg import eigh
 from scipy.special import expit, stdtrit
 
-from experiments.counteranimal.bundle import BLOCK, Bundle, checked, read
+from experiments.counteranimal.bundle import BLOCK, FEWEST, Bundle, checked, read
 from experiments.counteranimal.gaussian_law import (
     BayesRules,
     Law,
@@ -32,6 +32,7 @@ from experiments.counteranimal.gaussian_law import (
     fit_rows,
     halves,
     ideal_curve,
+    sample,
 )
 from experiments.counteranimal.law_verdict import assess, errors_of, points_of
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
@@ -185,10 +186,10 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     known = len(plain) + len(fixes)
     traced = np.arange(known, len(names))
     described = _described(bundle, measured, traced, seed)
-    chosen = _some(folds[0].answered, LAW_ROWS, seed, "embeddings law")
+    chosen = _some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law")
     first_rows = bundle.rows(chosen)
     predictions = _predictions(bundle, folds[0], chosen, first_rows, seed)
-    law_rows = _some(rows, LAW_ROWS, seed, "embeddings law")
+    law_rows = _some(bundle, rows, LAW_ROWS, seed, "embeddings law")
     zero = _scores(bundle, folds[0].plain["zero-shot"], law_rows, bundle.rows(law_rows))
     inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
     return {
@@ -241,15 +242,14 @@ def _halves(bundle: Bundle, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.flatnonzero(first), np.flatnonzero(~first)), (np.flatnonzero(~first), np.flatnonzero(first))]
 
 
-def _some(rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
-    """At most so many of the rows, in order."""
-    if len(rows) <= most:
-        return rows
-    return np.sort(numpy_stream(seed, stream).choice(rows, most, replace=False))
+def _some(bundle: Bundle, rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
+    """At most so many of the rows, in order. Each class and group stays large enough to be halved."""
+    cell = np.column_stack([bundle.label[rows], bundle.background[rows]])
+    return rows[sample(cell, most, FEWEST // 2, numpy_stream(seed, stream))]
 
 
 def _fold(bundle: Bundle, fitted: Int[np.ndarray, " n"], answered: Int[np.ndarray, " m"], seed: int) -> Fold:
-    chosen = _some(fitted, FIT_ROWS, seed, "embeddings fit")
+    chosen = _some(bundle, fitted, FIT_ROWS, seed, "embeddings fit")
     rows, label, common = bundle.rows(chosen), bundle.label[chosen], bundle.common[chosen]
     try:
         law = fit_rows(np.column_stack([label, bundle.background[chosen]]), rows)

@@ -5,23 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.counteranimal.figures import UNDATED, embedded, page
 from experiments.counteranimal.photos import GROUPS
-from experiments.files import write_table, write_text
+from experiments.counteranimal.summaries import write_frame
+from experiments.files import write_text
 from experiments.style import styled
 
 FILES = ("embeddings.html", "embeddings.csv")
 NUMBERS = ("common", "counter", "drop", "equivalent_correlation", "shortfall")
 MARGIN = 4.0  # points around the heads; the curves go on beyond
-GAINS = ("found", "found_low", "found_high", "predicted", "predicted_low", "predicted_high")
-COLUMNS = (
-    *("model", "kind", "name"),
-    *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
-    *("worst_group", "worst_group_low", "worst_group_high", "worst_group_class", "worst_group_group"),
-    *(f"gain_{group}_{name}" for group in GROUPS for name in GAINS),
-)
 
 
 def write_files(folder: Path, document: dict[str, Any]) -> None:
@@ -30,8 +25,8 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
     best = [max(model["fixes"], key=lambda fix: min(fix[group] for group in GROUPS)) for model in document["models"]]
     html = page("reliance.html.jinja", document, drawings=drawings, groups=GROUPS, best_fixes=best)
     write_text(folder / FILES[0], html)
-    rows = (_row(model, kind, entry) for model in document["models"] for kind, entry in entries(model))
-    write_table(folder / FILES[1], COLUMNS, rows)
+    rows = [_row(model["model"], kind, entry) for model in document["models"] for kind, entry in entries(model)]
+    write_frame(folder / FILES[1], pd.DataFrame(rows))
 
 
 def entries(model: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -39,24 +34,22 @@ def entries(model: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [("head", entry) for entry in model["heads"]] + [("fix", entry) for entry in model["fixes"]]
 
 
-def _row(model: dict[str, Any], kind: str, entry: dict[str, Any]) -> list[Any]:
-    row = [model["model"], kind, entry[kind]]
-    for name in NUMBERS:
-        row += [entry[name], *entry["interval"][name]]
+def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     worst = entry["worst_group"]
-    row += [worst["accuracy"], *worst["interval"], worst["name"], worst["group"]]
-    for group in GROUPS:
-        if kind == "head":
-            row += [""] * len(GAINS)
-        else:
-            predicted = entry["prediction"][group]
-            row += [
-                entry["gain"][group],
-                *entry["gain_interval"][group],
-                predicted["predicted"],
-                *predicted["interval"],
-            ]
+    row = {"model": model, "kind": kind, "name": entry[kind]}
+    for name in NUMBERS:
+        row |= _spread(name, entry[name], entry["interval"][name])
+    row |= _spread("worst_group", worst["accuracy"], worst["interval"])
+    row |= {"worst_group_class": worst["name"], "worst_group_group": worst["group"]}
+    for group in GROUPS if kind == "fix" else ():
+        predicted = entry["prediction"][group]
+        row |= _spread(f"gain_{group}_found", entry["gain"][group], entry["gain_interval"][group])
+        row |= _spread(f"gain_{group}_predicted", predicted["predicted"], predicted["interval"])
     return row
+
+
+def _spread(name: str, value: float, interval: list[float]) -> dict[str, float]:
+    return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
 @styled

@@ -61,13 +61,13 @@ def summarise(
     if folder is not None:
         output_folder(folder)
         write_predictions(folder / PREDICTIONS, predictions)
-        _write_frame(folder / CLASSES, _class_table(counts, predictions.grouped))
-        _write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
+        write_frame(folder / CLASSES, _class_table(counts, predictions.grouped))
+        write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
         write_json(folder / SUMMARY, document)
     return document
 
 
-def _write_frame(path: Path, table: pd.DataFrame) -> None:
+def write_frame(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 

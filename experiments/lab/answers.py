@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.errors import RequestError, RunError, checked_seed
+from experiments.errors import RequestError, RunError, check_within, checked_seed
 from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
 from simulator.accuracy import GROUPS, Accuracy, in_words
 from simulator.progress import track
+from simulator.quantities import PairCount, domain_of
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
@@ -33,8 +34,8 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     given = Setting(world, learner)
     law = known_law(mitigate, given)
     accuracy = population(law)
-    ends = accuracy.interval and [list(map(float, pair)) for pair in accuracy.interval.ends]
-    known = {group: pair for group, pair in zip(GROUPS, ends or (), strict=False) if not np.isnan(pair[0])}
+    ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
+    known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
     return {
         **_who(learner, mitigate, mitigated(mitigate, given)),
@@ -57,7 +58,7 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
     if found.interval is None:
         return numbers, {}
-    ends = zip(PLACE, found.interval[:2], strict=True)
+    ends = zip(PLACE, found.interval, strict=True)
     return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
 
 
@@ -121,11 +122,8 @@ def simulate(
     method: "exact" (the exact law of the trained rule), "direct" (pairs drawn one by one), or None for exact if the law
     is known. interval95 is the t interval of the mean over replicates, None for one replicate.
     """
-    if not 2 <= n <= 10**12:
-        raise RequestError(f"--n = {n} lies outside [2, 1e12]; the nearest valid value is {min(max(n, 2), 10**12)}")
-    if not 1 <= replicates <= MOST_REPLICATES:
-        near = min(max(replicates, 1), MOST_REPLICATES)
-        raise RequestError(f"--replicates = {replicates} lies outside [1, 1e7]; the nearest valid value is {near}")
+    check_within("--n", n, *domain_of(PairCount))
+    check_within("--replicates", replicates, 1, MOST_REPLICATES)
     checked_seed(seed)
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from experiments.errors import RequestError
+from experiments.errors import RequestError, check_within
 from experiments.files import check_writable
 from experiments.lab.blocks import compute
 from experiments.lab.planning import Execute, Plan, plan
@@ -36,11 +36,8 @@ def executor(
     if workers is not None and scheduler is not None:
         raise RequestError(f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of them out")
     most = WORKERS_PER_CORE * (os.cpu_count() or 1)
-    if workers is not None and not 1 <= workers <= most:
-        near = min(max(workers, 1), most)
-        raise RequestError(
-            f"workers = {workers} lies outside [1, {most}] on this machine; the nearest valid value is {near}"
-        )
+    if workers is not None:
+        check_within("workers", workers, 1, most, " on this machine")
     if find_spec("distributed") is None:
         report(
             "dask is not installed, so this process computes alone; in the checkout run: "

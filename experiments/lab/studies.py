@@ -18,7 +18,7 @@ from typing import Any
 import xarray as xr
 from pydantic import ValidationError
 
-from experiments.errors import RequestError, checked_seed, unknown
+from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis, axis, of_recipe
@@ -180,13 +180,9 @@ def _check_names(request: Study) -> None:
 
 
 def _check_counts(request: Study) -> None:
-    for name, value, (low, high) in (
-        ("replicates", request.replicates, (1, MOST_REPLICATES)),
-        ("n", request.n, domain_of(PairCount)),
-    ):
-        if value is not None and not low <= value <= high:
-            near = min(max(value, low), high)
-            raise RequestError(f"{name} = {value} lies outside [{low:g}, {high:g}]; the nearest valid value is {near}")
+    check_within("replicates", request.replicates, 1, MOST_REPLICATES)
+    if request.n is not None:
+        check_within("n", request.n, *domain_of(PairCount))
     if request.n is not None and "n" in request.dims:
         raise RequestError(f"n = {request.n} is set and an axis as well; leave one of them out")
     used = {"n": request.n or "n" in request.dims, "replicates": request.replicates > 1, "seed": "seed" in request.dims}

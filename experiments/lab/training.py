@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, checked_seed
+from experiments.errors import Interrupted, RequestError, RunError, SoberclipError, check_within, checked_seed
 from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.arrival import arrived, check_until, moved
@@ -65,11 +65,7 @@ def train(
     until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
     share_out train the models of a long run in as many processes as torch has threads
     """
-    if not 1 <= models <= LARGEST_ENSEMBLE:
-        near = min(max(models, 1), LARGEST_ENSEMBLE)
-        raise RequestError(
-            f"--ensemble = {models} lies outside [1, {LARGEST_ENSEMBLE}]; the nearest valid value is {near}"
-        )
+    check_within("--ensemble", models, 1, LARGEST_ENSEMBLE)
     if resume is not None and output not in (None, resume):
         raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))

@@ -36,6 +36,7 @@ MEANS, SUBSETS = ("macro", "micro"), ("all", "unselected")
 AXES: tuple[Axis, ...] = ("plain", "logit")
 
 Estimate = tuple[float, tuple[float, float], int]  # value, interval, number of models
+Variants = Iterable[tuple[str, Estimate]]
 Word = Literal["supported", "contradicted", "undecided"]
 Relation = Literal["above", "not above", "within"]
 
@@ -56,14 +57,6 @@ TOWER_MILLIONS = {
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Error rate of the intervals and seed of the bootstraps."""
-
-    alpha: float = ALPHA
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class TableClaim:
     """A claim that the tables can decide; `variants` yields the name and the estimate of each variant."""
 
@@ -71,7 +64,7 @@ class TableClaim:
     statement: str
     statistic: str  # the meaning of the measured number
     relation: Relation  # to 0
-    variants: Callable[[Terms], Iterable[tuple[str, Estimate]]]
+    variants: Callable[[float, int], Variants]  # of the error rate of intervals and the seed of bootstraps
     tau: float = TAU
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
@@ -85,14 +78,14 @@ class TableClaim:
         """The claim's id among all claims on trial."""
         return f"counteranimal/{self.name}"
 
-    def judge(self, terms: Terms = Terms()) -> "Judgement":
+    def judge(self, alpha: float = ALPHA, seed: int = 0) -> "Judgement":
         """The judgement of all variants."""
         start = perf_counter()
         variants = tuple(
             Variant(name, value, interval, n, decide(interval, self.relation, self.tau))
-            for name, (value, interval, n) in self.variants(terms)
+            for name, (value, interval, n) in self.variants(alpha, seed)
         )
-        return Judgement(self, terms.alpha, variants, self.exception(), round(perf_counter() - start, 3))
+        return Judgement(self, alpha, variants, self.exception(), round(perf_counter() - start, 3))
 
 
 @dataclass(frozen=True)
@@ -176,10 +169,10 @@ def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Wor
 
 def published_verdict(claim: str, error_rate: float | None = None, seed: int = 0) -> dict[str, Any]:
     """The record of one claim, by its name in `CLAIMS`, at this error rate (ALPHA if None) and seed."""
-    return CLAIMS[claim].judge(Terms(ALPHA if error_rate is None else error_rate, seed)).record()
+    return CLAIMS[claim].judge(ALPHA if error_rate is None else error_rate, seed).record()
 
 
-def _smallest_drop(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _smallest_drop(alpha: float, seed: int) -> Variants:
     """Classes are fixed, photos are drawn. Hoeffding's bound needs no class accuracies, which the paper omits."""
     photos = np.array([c.photos for c in published_classes()], dtype=float)
     spread = {
@@ -188,43 +181,42 @@ def _smallest_drop(terms: Terms) -> Iterable[tuple[str, Estimate]]:
     }
     for mean in MEANS:
         rows = _models("CLIP", mean)
-        radius = math.sqrt(math.log(2 * len(rows) / terms.alpha) / 2 * spread[mean])
+        radius = math.sqrt(math.log(2 * len(rows) / alpha) / 2 * spread[mean])
         least = min(row.drop for row in rows)
         yield f"{mean} mean", (least, (least - radius, least + radius), len(rows))
 
 
-def _imagenet_above_clip(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _imagenet_above_clip(alpha: float, seed: int) -> Variants:
     for mean, axis, subset in product(MEANS, AXES, SUBSETS):
-        name = f"{axis} axes, {mean} mean, {subset} models"
-        clips = _models("CLIP", mean, subset)
-        yield name, _offset(terms, clips, _models("ImageNet", mean), axis, f"imagenet-above-clip {name}")
+        name, clips = f"{axis} axes, {mean} mean, {subset} models", _models("CLIP", mean, subset)
+        stream = numpy_stream(seed, f"imagenet-above-clip {name}")
+        yield name, _offset(clips, _models("ImageNet", mean), axis, stream, alpha)
 
 
-def _curated(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _curated(alpha: float, seed: int) -> Variants:
     for mean, axis, subset in product(MEANS, AXES, SUBSETS):
-        name = f"{axis} axes, {mean} mean, {subset} models"
-        rows = _models("CLIP", mean, subset)
+        name, rows = f"{axis} axes, {mean} mean, {subset} models", _models("CLIP", mean, subset)
         curated = [row for row in rows if _data(row).startswith(HIGH_QUALITY)]
         others = [row for row in rows if row not in curated]
-        yield name, _offset(terms, others, curated, axis, f"curated-data-helps {name}")
+        yield name, _offset(others, curated, axis, numpy_stream(seed, f"curated-data-helps {name}"), alpha)
 
 
-def _ensembled(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _ensembled(alpha: float, seed: int) -> Variants:
     every = _models("CLIP", prompt="openai80")
     damaged = ("CLIP-OpenAI-RN50x16", "CLIP-LAION2B-ViT/bigG/14")  # the audit finds an outlier and a copy of Table 3
     sound = [r for r in every if r.model not in damaged]
     for (name, rows), axis in product((("all rows", every), ("sound rows", sound)), AXES):
-        estimate = _offset(terms, rows, _models("ImageNet"), axis, f"prompt-ensembling {name} {axis}")
-        yield f"{axis} axes, {name}", estimate
+        stream = numpy_stream(seed, f"prompt-ensembling {name} {axis}")
+        yield f"{axis} axes, {name}", _offset(rows, _models("ImageNet"), axis, stream, alpha)
 
 
-def _sizes(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _sizes(alpha: float, seed: int) -> Variants:
     for mean, subset in product(MEANS, SUBSETS):
         rows = [r for r in _models("CLIP", mean, subset) if _backbone(r) in TOWER_MILLIONS]
         # One stratum per training set and kind of tower; a stratum with one size has no information about size.
         strata = [f"{_data(r)} {'ViT' if 'ViT' in _backbone(r) else 'RN'}" for r in rows]
         size = np.log2([TOWER_MILLIONS[_backbone(r)] for r in rows])
-        yield f"{mean} mean, {subset} models", _slope(size, [-r.drop for r in rows], strata, terms.alpha)
+        yield f"{mean} mean, {subset} models", _slope(size, [-r.drop for r in rows], strata, alpha)
 
 
 def _larger_that_drops_more() -> str | None:
@@ -233,12 +225,12 @@ def _larger_that_drops_more() -> str | None:
     return f"OpenAI RN50x4 drops {large:.4f}, the smaller RN101 {small:.4f}" if large > small else None
 
 
-def _more_data(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _more_data(alpha: float, seed: int) -> Variants:
     sets = (("ViT/B/16", "ViT/L/14"), ("ViT/B/16", "ViT/B/32", "ViT/L/14"))
     for mean, backbones in product(MEANS, sets):
         drops = {r.model: r.drop for r in _models("CLIP", mean)}
         gain = [drops[f"CLIP-LAION400M-{b}"] - drops[f"CLIP-LAION2B-{b}"] for b in backbones]
-        yield f"{mean} mean, {', '.join(backbones)}", _mean_interval(gain, terms.alpha)
+        yield f"{mean} mean, {', '.join(backbones)}", _mean_interval(gain, alpha)
 
 
 def _label_gaps() -> dict[Row, float]:
@@ -247,10 +239,10 @@ def _label_gaps() -> dict[Row, float]:
     return {r: twenty[r.model] - r.drop for r in published_rows()}
 
 
-def _label_sets(terms: Terms) -> Iterable[tuple[str, Estimate]]:
+def _label_sets(alpha: float, seed: int) -> Variants:
     for family in ("CLIP", "ImageNet"):
         gaps = [gap for row, gap in _label_gaps().items() if row.family == family]
-        yield f"{family} models", _mean_interval(gaps, terms.alpha)
+        yield f"{family} models", _mean_interval(gaps, alpha)
 
 
 def _largest_label_gap() -> str:
@@ -274,12 +266,13 @@ def _backbone(row: Row) -> str:
     return row.model.split("-", 2)[2]
 
 
-def _offset(terms: Terms, family: list[Row], others: list[Row], axis: Axis, stream: str) -> Estimate:
+def _offset(family: list[Row], others: list[Row], axis: Axis, rng: np.random.Generator, alpha: float) -> Estimate:
     """Mean counter accuracy of the others above the line of the family."""
-    line, above = (
-        (np.array([r.common for r in rows]), np.array([r.counter for r in rows])) for rows in (family, others)
-    )
-    return offset(line, above, axis, numpy_stream(terms.seed, stream), REPLICATES, 1 - terms.alpha)
+
+    def accuracies(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([row.common for row in rows]), np.array([row.counter for row in rows])
+
+    return offset(accuracies(family), accuracies(others), axis, rng, REPLICATES, 1 - alpha)
 
 
 def _mean_interval(values: list[float], alpha: float) -> Estimate:

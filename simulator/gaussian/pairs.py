@@ -27,6 +27,7 @@ LARGEST_BLOCK = 4096
 # Numbers of one view that a CPU draws at a time: 16 MB in float32, and 16 MB of random words. They stay near the cache
 # and hold enough worlds for several threads.
 CHUNK_NUMBERS = 2**22
+TOGETHER = 2**17  # numbers in the views of the blocks that `draw_pairs` makes at once: 1 MB, which stays in the cache
 LARGEST_DRAW = 2**28  # numbers in the views that `draw` holds at once: 2 GiB in float64
 
 Frames = tuple[np.ndarray, np.ndarray]  # dictionaries (D_I, D_T)
@@ -161,7 +162,7 @@ def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, de
     codes = torch.cat([o[..., None], a], dim=-1).unbind(-1)  # B of (E, size)
     shown = torch.cat([pattern[code] for pattern, code in zip(patterns, codes, strict=True)], dim=-1)
     noise = source(torch.empty(*shown.shape, dtype=dtype, device=device), "latent", "normal")
-    z = mean * shown + scale * noise  # (E, size, l)
+    z = noise.mul_(scale).add_(shown.mul_(mean))  # mean * shown + scale * noise (E, size, l), without new arrays
     return y, a, z, z * mentioned.repeat_interleave(widths, dim=2)
 
 
@@ -179,7 +180,7 @@ def draw_block(
     worlds: Sequence["World"],
     frames: Frames,
     seed: int,
-    index: int,
+    index: int | Sequence[int],
     *,
     streams: Sequence[str],
     device: str = "cpu",
@@ -189,7 +190,9 @@ def draw_block(
     over: Pairs | None = None,
     captions: bool = True,
 ) -> Pairs:
-    """Block `index` of E worlds' pairs, x_M = D_M mu_M(z) + xi_M; the memory of the block `over` may be overwritten.
+    """A block of E worlds' pairs, x_M = D_M mu_M(z) + xi_M; the memory of the block `over` may be overwritten.
+
+    `index` is the block's number in every stream, or one number per world.
 
     Without captions the texts have no coordinates, and their noise is not drawn, which changes no other stream.
     """
@@ -204,14 +207,15 @@ def draw_block(
     labels = torch.empty(E, size, dtype=torch.int64, device=place)
     backgrounds = torch.empty(E, size, J, dtype=torch.int64, device=place)
     together = max(1, CHUNK_NUMBERS // (size * max(map(len, frames)))) if place == "cpu" else E
+    places = np.broadcast_to(index, E).tolist()
     for k in range(0, E, together):
         part = slice(k, k + together)
         if points == "random":
-            source = independent(seed, index, streams[part])
+            source = independent(seed, places[part], streams[part])
         else:
             from simulator.gaussian.sobol import even  # here for start-up time: scipy.stats takes a second
 
-            source = even(worlds[part], (D_I, D_T), size, seed, index, streams[part])
+            source = even(worlds[part], (D_I, D_T), size, seed, places[part], streams[part])
         labels[part], backgrounds[part], z_I, z_T = draw_latents(worlds[part], size, source, device=place, dtype=dtype)
         _write_view(images[part], z_I, D_I, [world.nu_image for world in worlds[part]], "image-noise", source)
         if captions:
@@ -222,12 +226,15 @@ def draw_block(
 def draw_pairs(
     world: "World", frames: Frames, n: int, seed: int, *, stream: str = "pairs", **options
 ) -> Iterator[Pairs]:
-    """The first n pairs of a stream, block by block."""
+    """The first n pairs of a stream, a few blocks at a time."""
     check_count("n", n, 1)
     size = block_size(world)
-    for index in range(-(-n // size)):
-        block = draw_block((world,), frames, seed, index, streams=(stream,), **options)
-        yield Pairs(*(field[0, : n - index * size] for field in block))
+    blocks, together = -(-n // size), max(1, TOGETHER // (size * max(map(len, frames))))
+    for start in range(0, blocks, together):
+        indices = range(start, min(start + together, blocks))
+        E = len(indices)
+        pairs = draw_block((world,) * E, frames, seed, indices, streams=(stream,) * E, **options)
+        yield Pairs(*(field.flatten(0, 1)[: n - start * size] for field in pairs))
 
 
 # Captions that contradict their image

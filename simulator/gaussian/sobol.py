@@ -100,12 +100,13 @@ def even(
     frames: tuple[torch.Tensor, torch.Tensor],
     size: int,
     seed: int,
-    index: int,
+    index: int | Sequence[int],
     streams: Sequence[str],
 ) -> Source:
-    """A source of numbers for one block of every world's pairs, on the CPU."""
+    """A source of numbers for one block of every world's pairs, on the CPU; see `independent`."""
     places, rest = coordinates(worlds[0]), independent(seed, index, streams)
-    u = np.stack([points(world, size, seed, stream, index) for world, stream in zip(worlds, streams, strict=True)])
+    each = zip(worlds, streams, np.broadcast_to(index, len(worlds)).tolist(), strict=True)
+    u = np.stack([points(world, size, seed, stream, place) for world, stream, place in each])
     along = dict(zip(("image-noise", "text-noise"), frames, strict=True))
     return lambda rows, field, law, high=0: (
         _along(along[field], u[..., places[field]], rest(rows, field, law))

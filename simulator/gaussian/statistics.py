@@ -81,31 +81,28 @@ def labelled_moments(
         yield second, np.einsum("rs,s,rsi->ri", share, sign, means)
 
 
-def truncated_critics(
-    world: World, prompt: Prompt, n: int, replicates: int, seed: int, width: int, stream: str = "full"
+def full_critics(
+    world: World,
+    prompt: Prompt,
+    n: int,
+    replicates: int,
+    seed: int,
+    stream: str = "full",
+    *,
+    width: int | None = None,
+    projected: bool = False,
 ) -> Iterator[LinearCritic]:
-    """Critics of `projected_critics` for embeddings narrower than the views: M is the rank-`width` part of S.
+    """Critics of `projected_critics` that need all of S: each replicate costs O(d^3).
 
-    Each replicate costs O(d^3). The dictionaries are the first l coordinates: the noise is isotropic, so the law of the
-    accuracies does not depend on them.
+    Embeddings of `width` coordinates have the rank-`width` part of S. If `projected`, those of balanced towers lose the
+    directions of captions of backgrounds alone. The dictionaries are the first l coordinates: the noise is isotropic,
+    so the law of the accuracies does not depend on them.
     """
-    _check_request(n, replicates)
-    mixture, q = world.mixture().seen, decision_prompts(world, prompt)
-    frames = first_coordinates(world)
-    for r in range(replicates):
-        (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
-        yield covariance_critic(S, q, frames, width)
-
-
-def projected_off_background_critics(
-    world: World, prompt: Prompt, n: int, replicates: int, seed: int, stream: str = "full"
-) -> Iterator[LinearCritic]:
-    """Critics of balanced towers whose embeddings lose the directions of captions of backgrounds alone; O(d^3) each."""
     _check_request(n, replicates)
     mixture, q, frames = world.mixture().seen, decision_prompts(world, prompt), first_coordinates(world)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
-        yield covariance_critic(S, without_background(S, q, frames[1], world), frames)
+        yield covariance_critic(S, without_background(S, q, frames[1], world) if projected else q, frames, width)
 
 
 def without_background(

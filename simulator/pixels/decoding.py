@@ -27,10 +27,10 @@ def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
     return _decoded(path, mode, still)
 
 
-def decode_bytes(data: bytes, mode: str = "RGB") -> "Image":
+def decode_bytes(data: bytes) -> "Image":
     """The image in the bytes of a file; otherwise like `decode`."""
     _check_size(len(data))
-    return _decoded(io.BytesIO(data), mode, still=False)
+    return _decoded(io.BytesIO(data), "RGB", still=False)
 
 
 def _check_size(size: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from simulator.accuracy import GROUPS, Accuracy, mean_interval, not_converged
+from simulator.accuracy import GROUPS, LEVEL, Accuracy, mean_interval
 from simulator.progress import counting
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -24,12 +24,11 @@ from simulator.towers.group_batches import check_groups
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters
 from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
-from simulator.towers.recipe import Recipe
+from simulator.towers.recipe import Recipe, not_converged
 from simulator.towers.training import State, check_ensemble, start
 from simulator.world import World
 from simulator.worlds import Worlds
 
-LEVEL = 0.95  # of the interval of a mean over models
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
 COARSE = (9, 4)  # likewise, for changes of accuracies
 REPORTS = 20  # of the progress
@@ -112,7 +111,7 @@ class Towers:
             In the same cases as `each`.
         """
         each = tuple(map(np.asarray, self.each(prompt)))
-        means, _, low, high = zip(*(mean_interval(values, LEVEL) for values in each), strict=True)
+        means, _, low, high = zip(*(mean_interval(values) for values in each), strict=True)
         several = each[0].shape[-1] > 1
         return Accuracy.of(means, LEVEL, zip(low, high, strict=True)) if several else Accuracy.of(means)
 

@@ -48,9 +48,6 @@ def test_streams_are_uncorrelated():
     assert_mean((draws[i] * draws[j]).T, 0.0, effect=0.06, what="torch streams")
 
 
-FIELDS = ("label", "agreement", "background", "latent", "mention", "image-noise", "text-noise")
-
-
 def test_streams_are_wider_than_32_bits():
     """The seeds of these two streams agree in their low 32 bits; torch's CPU generator keeps no others."""
     first, second = torch_normals((0, "train/13/latent", 43), 8), torch_normals((0, "train/47/latent", 335), 8)

@@ -154,8 +154,11 @@ def test_worlds_of_a_list_are_its_worlds(many, sigma):
     """Round trip, properties world by world, slices, shapes and changes; several class counts in one grid."""
     grid = Worlds.of(many)
     assert (grid.shape, grid.size, grid.ndim) == ((len(many),), len(many), 1)
-    changed = grid.replace(sigma_xi=sigma)  # captions follow only where they have no noise of their own
+    changed = grid.replace(sigma_xi=sigma)  # captions follow only where none has noise of its own
+    mixed = any(world.sigma_xi_text is not None for world in many)
     for i, world in enumerate(many):
+        if mixed and world.sigma_xi_text is None:
+            world = world.replace(sigma_xi_text=world.sigma_xi)
         assert grid.world(i) == world
         assert changed.world(i) == world.replace(sigma_xi=sigma)
         assert changed.nu_text[i] == world.replace(sigma_xi=sigma).nu_text
@@ -228,6 +231,7 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
     with pytest.raises(AttributeError):
         grid.p_spu = 0.5
     mixed = Worlds.of([World(), World(sigma_xi_text=0.5)])
+    assert mixed.text_noise.tolist() == [1.0, 0.5]
     for array in (grid.p_spu, grid[:1].p_spu, mixed.mu_spu, mixed.mean, mixed.correlation, mixed.text_noise):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.1

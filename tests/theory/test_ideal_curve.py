@@ -8,7 +8,7 @@ from scipy.special import expit, ndtr
 from scipy.stats import binom
 from stattest import SHARE, spend
 
-from simulator.accuracy import Accuracy, Interval
+from simulator.accuracy import Accuracy
 from simulator.pixels.views import Pixels
 from simulator.world import Attribute, World
 from simulator.worlds import Worlds
@@ -162,18 +162,18 @@ def test_three_classes_share_an_interpolated_curve_over_the_correlation():
     for index in ((0, 1), (1, 4)):
         single = equivalent_of_draws(grid.world(index), draws[:, :, *index])
         assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
-        for ends, alone in zip(place.interval[:2], single.interval[:2], strict=True):
+        for ends, alone in zip(place.interval, single.interval, strict=True):
             assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
 
 
 def test_one_pair_with_an_interval_serves_a_grid():
     """It raised IndexError where a grid has three classes."""
-    accuracy = Accuracy(0.8, 0.5, Interval((0.79, 0.81), (0.49, 0.51), 0.95))
+    accuracy = Accuracy.of((0.8, 0.5), 0.95, [(0.79, 0.81), (0.49, 0.51)])
     grid = Worlds(classes=[2, 3], mu_inv=2.0, mu_spu=2.0)
     found = equivalent(grid, accuracy)
     for k in (0, 1):
         single = equivalent(grid.world(k), accuracy)
-        for ends, own in zip(found.interval[:2], single.interval[:2], strict=True):
+        for ends, own in zip(found.interval, single.interval, strict=True):
             assert (ends[0][k], ends[1][k]) == pytest.approx(own, abs=1e-9)
 
 
@@ -204,13 +204,13 @@ def test_many_classes_meet_the_rule_that_counts_drawn_images(K):
 @settings(max_examples=3)
 def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, counter, half):
     sides = (common - half, common + half), (counter - half, counter + half)
-    interval = equivalent(worlds, Accuracy(common, counter, Interval(*sides, 0.9))).interval
+    interval = equivalent(worlds, Accuracy.of((common, counter), 0.9, sides)).interval
     assert interval.level == 0.9
     for c in np.linspace(*sides[0], 3):
         for k in np.linspace(*sides[1], 3):
             place = equivalent(worlds, Accuracy(c, k))
             known = (place.shortfall >= 0) & ~np.isnan(place.correlation)  # a world allows these accuracies
-            for value, (low, high) in zip(place, interval[:2], strict=True):
+            for value, (low, high) in zip(place, interval, strict=True):
                 assert np.all((low - 1e-6 <= value)[known])
                 assert np.all((value <= high + 1e-6)[known])
 
@@ -223,7 +223,7 @@ def test_intervals_of_draws_cover(prompt):
     rng = np.random.default_rng(1)
     draws = np.stack([rng.binomial(1000, x, (8, runs)) / 1000 for x in truth], axis=1)
     interval = equivalent_of_draws(Worlds(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
-    for (low, high), value in zip(interval[:2], exact, strict=True):
+    for (low, high), value in zip(interval, exact, strict=True):
         spend(SHARE)
         covered = ((low <= value) & (value <= high)).sum()
         assert covered >= binom(runs, LEVEL).ppf(SHARE)
@@ -231,9 +231,13 @@ def test_intervals_of_draws_cover(prompt):
 
 def test_accuracies_that_no_classifier_has_get_a_negative_interval():
     """It was empty, (0, -.03)."""
-    low, high = equivalent(HEADLINE, Accuracy(0.96, 0.6, Interval((0.95, 0.97), (0.59, 0.61), 0.95))).interval.shortfall
+    low, high = equivalent(HEADLINE, Accuracy.of((0.96, 0.6), 0.95, [(0.95, 0.97), (0.59, 0.61)])).interval.ends[
+        "shortfall"
+    ]
     assert low < high < 0
-    low, high = equivalent_of_draws(HEADLINE, np.array([[0.96, 0.6], [0.961, 0.601], [0.96, 0.601]])).interval.shortfall
+    low, high = equivalent_of_draws(HEADLINE, np.array([[0.96, 0.6], [0.961, 0.601], [0.96, 0.601]])).interval.ends[
+        "shortfall"
+    ]
     assert low < high < 0
 
 

@@ -74,6 +74,10 @@ def test_corrected_kappas_are_the_population_accuracies(p, mu, si, ss):
     assert (float(ndtr(-k2)), float(ndtr(k1))) == pytest.approx((float(got.common), float(got.counter)), abs=1e-11)
 
 
+def test_without_noise_corrected_kappas_are_infinite():
+    assert corrected_kappas(0.9, 2.0, 0.0, 0.0) == (-np.inf, -np.inf)
+
+
 @given(st.floats(0.5, 1), st.floats(1, 10), st.floats(0.1, 3), st.floats(0, 3))
 def test_fact_vi_the_difference_of_the_numerators(p, mu, si, ss):
     m0 = 2 * p - 1

@@ -70,6 +70,8 @@ def test_an_average_of_noise_ends_in_a_sentence():
 def test_interval_is_students():
     got = estimate(np.array([[0.5, 0.2], [0.7, 0.2], [0.6, 0.2]]))
     # t_{.975, 2} = 4.30265, standard deviation .1
-    np.testing.assert_allclose(got.interval[0], 0.6 + np.array([-1, 1]) * 4.30265 * 0.1 / np.sqrt(3), atol=1e-5)
-    np.testing.assert_allclose(got.interval[1], [0.2, 0.2], atol=1e-15)
+    np.testing.assert_allclose(
+        got.interval.ends["common"], 0.6 + np.array([-1, 1]) * 4.30265 * 0.1 / np.sqrt(3), atol=1e-5
+    )
+    np.testing.assert_allclose(got.interval.ends["counter"], [0.2, 0.2], atol=1e-15)
     assert (float(got.common), float(got.counter)) == pytest.approx((0.6, 0.2))

@@ -60,7 +60,7 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
     whole, level = np.empty((*shape, groups, 3)), None  # value, low and high end
     for index, a in parts:
         level = level if a.interval is None else a.interval.level
-        ends = [(x, x) for x in a] if a.interval is None else a.interval.ends
+        ends = [(x, x) for x in a] if a.interval is None else a.interval
         rows = np.array([(x, *pair) for x, pair in zip(a, ends, strict=True)])
         whole[index] = np.moveaxis(rows, (0, 1), (-2, -1))
     values, low, high = np.moveaxis(whole, (-1, -2), (0, 1))

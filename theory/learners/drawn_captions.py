@@ -7,13 +7,11 @@ scores     E_{t|y} log p(x, t) over captions drawn for class 0. The other classe
            E_{t|y} log((1 - eps) p(x, t)/(p(x) p(t)) + eps).
 """
 
-from dataclasses import replace
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy, Interval
+from simulator.accuracy import LEVEL, Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, latent_prompts
 from simulator.worlds import Worlds
@@ -27,7 +25,7 @@ from theory.density import (
     log_density,
 )
 from theory.learners.base import world_by_world
-from theory.quadrature import LEVEL, REPLICATES, estimate
+from theory.quadrature import REPLICATES, estimate
 
 IMAGES = 2**9  # per replicate and pattern of classes
 CAPTIONS = 256  # per image, or per class
@@ -55,9 +53,9 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
         half, whole = np.moveaxis(np.array([_replicate(world, prompt, s) for s in seeds]), 1, 0)
         found = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0))
         assert found.interval is not None
-        more, ends = np.abs((whole - half).mean(axis=0)) / 2, np.array(found.interval[:2])  # (group, low or high)
-        common, counter = np.clip(ends + more[:, None] * [-1, 1], 0.0, 1.0)
-        return replace(found, interval=Interval(tuple(common), tuple(counter), LEVEL))
+        more, ends = np.abs((whole - half).mean(axis=0)) / 2, np.array([*found.interval])
+        ends = np.clip(ends + more[:, None] * [-1, 1], 0.0, 1.0)  # (group, low or high)
+        return Accuracy.of([*found], LEVEL, map(tuple, ends))
 
     return world_by_world(accuracy, worlds)
 

@@ -13,7 +13,7 @@ which f exceeds its limit is reached early.
 from collections.abc import Callable
 from functools import reduce
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,23 +42,19 @@ class Open(NamedTuple):
 
 
 class Cover(NamedTuple):
-    """The tree in the order of its levels, None if boxes are open; the open boxes; how many were bounded."""
+    """The tree in the order of its levels, None if boxes are open; the open boxes; how many were bounded; what `refute`
+    found."""
 
     tree: np.ndarray | None
     open: Open
     bounded: int
+    refuted: Any
 
 
-def cover(
-    obligation: Obligation,
-    *,
-    budget: int = 2_000_000,
-    seconds: float = 60.0,
-    refuted_near: Callable[[np.ndarray], bool] = lambda point: False,
-) -> Cover:
+def cover(obligation: Obligation, budget: int, seconds: float, refute: Callable[[np.ndarray], Any]) -> Cover:
     """A tree of boxes that shows the obligation.
 
-    `refuted_near` is called now and then with a point where the last f exceeds its limit; True ends the search.
+    `refute` is called now and then with a point where the last f exceeds its limit; what it finds ends the search.
     """
     deadline, names = perf_counter() + seconds, obligation.coordinates
     bounds = [_Bound(each, names) for each in obligation.alternatives]
@@ -67,7 +63,7 @@ def cover(
     most = max(1, BLOCK // max(1, slow))
     cube = np.zeros((len(names), 1)), np.ones((len(names), 1))
     left, stuck = Open(np.zeros(1, int), *cube, np.ones(1), np.full(1, np.inf)), []
-    made, bounded, rounds = 1, 0, 0
+    made, bounded, rounds, refuted = 1, 0, 0, None
     settled: list[tuple[np.ndarray, ...]] = []  # (node, code, first child)
     while left.node.size and bounded < budget and perf_counter() < deadline:
         order = np.argsort(-left.bound, kind="stable")
@@ -80,9 +76,11 @@ def cover(
             found = bound(block.low, block.high, second)
             code[(code < 0) & (found.high <= bound.limit)] = number + SECOND * second
         worst = int(np.argmax(np.nan_to_num(found.value, nan=-np.inf)))
-        if rounds & (rounds - 1) == 0 and found.value[worst] > bound.limit and refuted_near(found.centre[:, worst]):
-            left = _joined([left, block])
-            break
+        if rounds & (rounds - 1) == 0 and found.value[worst] > bound.limit:
+            refuted = refute(found.centre[:, worst])
+            if refuted is not None:
+                left = _joined([left, block])
+                break
         at = (found.axis, np.arange(size)) if names else (slice(0), ...)
         cut = (block.low[at] + block.high[at]) / 2
         halved = (code < 0) & (cut > block.low[at]) & (cut < block.high[at])
@@ -98,7 +96,7 @@ def cover(
         left = _joined([left, lower, upper])
     left = _joined([left, *stuck])
     tree = None if left.node.size else _by_level(made, *map(np.concatenate, zip(*settled, strict=True)))
-    return Cover(tree, left, bounded)
+    return Cover(tree, left, bounded, refuted)
 
 
 def _joined(parts: list[Open]) -> Open:

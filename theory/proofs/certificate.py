@@ -1,9 +1,9 @@
 """Certificates: the format of proofs. Anyone can check them, and the reader does not trust them.
 
 soberclip proof 3                                   one line
-{"claim", "tau", "domain", "versions", "cases"}     one line of JSON. A case has its "formula" (`Statement.digest`) and
+{"claim", "tau", "cases", "counterexample"}         one line of JSON. A case has its "formula" (`Statement.digest`) and
                                                     "by": for each obligation the name of a route, or the size of a
-                                                    tree of boxes. A refutation has "counterexample" instead: its case,
+                                                    tree of boxes. A refutation has a counterexample: its case,
                                                     violation and coordinates in 2^-64
 trees, packed by zlib                               for each obligation with boxes: one byte per box
 
@@ -14,12 +14,10 @@ A tree begins with the unit cube; its boxes stand level by level. A box's byte s
 
 import json
 import zlib
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
-from theory.claims.claim import Axis, Claim
+from theory.claims.claim import Claim
 from theory.proofs.statements import Statement
 
 MARK, VERSION = b"soberclip proof ", b"3"
@@ -47,8 +45,6 @@ def encode(
     header = {
         "claim": claim.id,
         "tau": claim.tau,
-        "domain": {name: _words(given) for name, given in claim.domain.items()},
-        "versions": {name: version(name) for name in ("numpy", "python-flint")},
         "cases": entries,
         "counterexample": counterexample,
     }
@@ -103,10 +99,3 @@ def _opened(data: bytes) -> tuple[dict, bytes]:
         return {"claim": str(header["claim"]), "cases": cases, "counterexample": header["counterexample"]}, packed
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Refused("it is not a certificate of this program, or its header is damaged") from None
-
-
-def _words(given: Any) -> Any:
-    """A field of the domain in words."""
-    if isinstance(given, Axis):
-        return [_words(end) for end in given[:2]]
-    return "a formula of fields before it" if callable(given) else given

@@ -8,7 +8,7 @@ and branch and bound proves the rest.
 from dataclasses import dataclass
 from fractions import Fraction
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -89,14 +89,17 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
             for obligation in statement.obligations:
                 by: str | np.ndarray | None = exact_route(obligation, began + seconds / 2)
                 if by is None:
-                    left = seconds - (perf_counter() - began)
-                    search = Search(statement, obligation)
-                    by, unknown, spent = cover(obligation, budget=budget, seconds=left, refuted_near=search)
+                    left, names = seconds - (perf_counter() - began), obligation.coordinates
+
+                    def refute(point: np.ndarray, statement=statement, names=names) -> Counterexample | None:
+                        return counterexample(statement, dict(zip(names, point.tolist(), strict=True)))
+
+                    by, unknown, spent, found = cover(obligation, budget, left, refute)
                     bounded += spent
-                    if search.found is not None:
-                        return refuted(number, search.found)
+                    if found is not None:
+                        return refuted(number, found)
                     if by is None:
-                        return proof("open", _left(obligation, unknown, spent), **_open(statement, obligation, unknown))
+                        return proof("open", **_undecided(statement, obligation, unknown, spent))
                 settled[-1].append(by)
     except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
@@ -108,41 +111,22 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     return proof("proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled))
 
 
-class Search:
-    """Looks for a counterexample near points where an obligation seems false; `found` is the first."""
-
-    def __init__(self, statement: Statement, obligation: Obligation):
-        self.statement, self.names, self.found = statement, obligation.coordinates, None
-
-    def __call__(self, point: np.ndarray) -> bool:
-        self.found = counterexample(self.statement, dict(zip(self.names, point.tolist(), strict=True)))
-        return self.found is not None
-
-
-def _left(obligation: Obligation, unknown: Open, bounded: int) -> str:
-    """One sentence: what is undecided, and where."""
-    widest = int(np.argmax(unknown.volume))
-    ends = zip(obligation.coordinates, unknown.low[:, widest], unknown.high[:, widest], strict=True)
-    ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
-    return (
-        f"after {bounded} boxes it is undecided on {100 * _share(unknown):.3g} % of the domain whether "
-        f"{obligation.words}, for example (as fractions of each range) {ranges}"
-    )
-
-
-def _open(statement: Statement, obligation: Obligation, unknown: Open) -> dict[str, float | None]:
-    """The share of the domain without a bound within tau, and the largest bound there.
+def _undecided(statement: Statement, obligation: Obligation, unknown: Open, bounded: int) -> dict[str, Any]:
+    """What is undecided, and where; the share of the domain without a bound within tau, and the largest bound there.
 
     A bound on the scale of scores is divided by its factor; no bound follows from the sign of a derivative.
     """
+    share, widest = min(1.0, float(unknown.volume.sum())), int(np.argmax(unknown.volume))
+    ends = zip(obligation.coordinates, unknown.low[:, widest], unknown.high[:, widest], strict=True)
+    ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
+    reason = (
+        f"after {bounded} boxes it is undecided on {100 * share:.3g} % of the domain whether "
+        f"{obligation.words}, for example (as fractions of each range) {ranges}"
+    )
     last, most = obligation.alternatives[-1], float(unknown.bound.max())
     known = last.limit > 0 and last.along is None and np.isfinite(most)
     largest = most * float(statement.tau / last.limit) if known else None
-    return {"unbounded_share": _share(unknown), "largest_bound": largest}
-
-
-def _share(unknown: Open) -> float:
-    return min(1.0, float(unknown.volume.sum()))
+    return {"reason": reason, "unbounded_share": share, "largest_bound": largest}
 
 
 def exact_route(obligation: Obligation, deadline: float) -> str | None:

@@ -95,7 +95,7 @@ def _columns(learner: Learner, worlds: Worlds) -> dict[str, Numbers]:
     """The columns of COLUMNS; nan for a group that there is not."""
     accuracy = learner.accuracy(worlds)
     groups = (*accuracy, np.nan)[: len(GROUPS)]
-    ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval.ends, (np.nan, np.nan)]
+    ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
     columns = (*groups, *chain.from_iterable(ends[: len(GROUPS)]), _reliance(learner, worlds))
     return dict(zip(COLUMNS, np.broadcast_arrays(*columns), strict=True))
 

@@ -77,21 +77,6 @@ def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
     assert len(rows(tmp_path / "cmp" / "comparison.csv")) == 45
 
 
-def test_one_against_twenty_saves_and_reuses_its_sets(run, shared_tree, tiny_clip, tmp_path):
-    clip = f"open_clip:local-dir:{tiny_clip}"
-    common = ("evaluate", "--data", shared_tree, "--cache", tmp_path / "c", "--workers", 0)
-    common += ("--model", clip, "--labels", 20)
-    computed, said = run(*common, "--reference", clip, "--output", tmp_path / "a", "--json")
-    assert "oracle" in said
-    sets = tmp_path / "a" / "confusing.json"
-    loaded, _ = run(*common, "--confusing", sets, "--output", tmp_path / "b", "--json")
-    assert loaded[0]["macro"] == computed[0]["macro"]
-    assert (tmp_path / "a" / "predictions.csv").read_bytes() == (tmp_path / "b" / "predictions.csv").read_bytes()
-    added = set(computed[0]["label_sets"]["truth_added"])
-    allowed = json.loads(sets.read_text())["labels"]
-    assert all(len(labels) == 20 + (int(index) in added) for index, labels in allowed.items())
-
-
 def test_published_is_complete(run, tmp_path):
     document, _ = run("published", "--json", "--output", tmp_path)
     assert len(document["table"]) == len(rows(tmp_path / "table.csv")) > 1500

@@ -155,6 +155,7 @@ def put(**values):
         (put(names=lambda a: ["owl"]), "names has 1 entries; expected 2"),
         (put(text=lambda a: None), "the array 'text' is missing"),
         (put(text=lambda a: np.stack([a["text"], -a["text"]], axis=1)), "the prompts of class 0 cancel"),
+        (put(text=lambda a: np.stack([a["text"], a["text"][::-1]], axis=1) + np.eye(5)[2]), "have one mean"),
         (put(txet=lambda a: a["text"]), "array 'txet' is not one of .*; the nearest is text"),
         (put(image=lambda a: a["image"].astype(str)), "image holds <U.*; expected floating-point numbers"),
     ],

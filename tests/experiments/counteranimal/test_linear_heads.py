@@ -77,9 +77,9 @@ def test_other_heads_are_what_they_are_called(world):
     bundle, fit = world
     means = np.array([fit.rows[fit.label == y].mean(axis=0) for y in (0, 1)])
     nearest = ((fit.rows[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
-    assert (heads._class_means(fit, 2).scores(fit.rows).argmax(axis=1) == nearest).mean() > 0.999
+    assert (heads._class_means(fit).scores(fit.rows).argmax(axis=1) == nearest).mean() > 0.999
     design = np.column_stack([fit.rows, np.ones(len(fit.rows))])
     fitted = design @ np.linalg.lstsq(design, np.eye(2)[fit.label], rcond=None)[0]
-    assert heads._least_squares(fit, 2).scores(fit.rows) == pytest.approx(fitted, abs=0.01)  # a ridge of RIDGE
+    assert heads._least_squares(fit).scores(fit.rows) == pytest.approx(fitted, abs=0.01)  # a ridge of RIDGE
     prompts = np.stack([bundle.text, -bundle.text], axis=2)[:, 0]  # (K, 2, D): one right, one upside down
     assert heads._best_prompt(prompts, fit).weights == pytest.approx(heads.zero_shot(bundle.text).weights)

@@ -14,7 +14,6 @@ from PIL import Image
 from experiments.counteranimal.labels import imagenet, imagenet_index, own_vocabulary, templates
 from experiments.counteranimal.photos import inspect, inspection_document, read_photos, unreadable
 from experiments.errors import RequestError
-from experiments.published.tables import published_classes
 
 CELLS = [("9 ostrich", "common", "sand", 2), ("9 ostrich", "counter", "sea", 3), ("16 bulbul", "common", "2x", 1)]
 from tests.experiments.conftest import group_counts
@@ -319,11 +318,6 @@ def test_own_prompts(tmp_path):
         file.write_text(text)
         with pytest.raises(RequestError, match=named):
             own_vocabulary(file)
-
-
-def test_every_published_class_resolves_by_its_first_name(tmp_path):
-    tree = read_photos(names(tmp_path, *(c.name.split(",")[0] for c in published_classes())))
-    assert sorted(tree.classes) == sorted(c.index for c in published_classes())
 
 
 def test_strays_are_listed_and_not_counted(tree):

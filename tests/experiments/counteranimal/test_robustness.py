@@ -3,11 +3,11 @@
 import io
 import json
 import re
-from html.parser import HTMLParser
 from itertools import product
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from matplotlib.text import Annotation
 from rich.console import Console
 
@@ -179,13 +179,6 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     assert flagged == [False, True]
 
 
-def test_models_of_equal_common_accuracy_give_no_nan():
-    rows = [Result(Row("x", f"m{i}", "own", c, d)) for i, (c, d) in enumerate([(0.5, 0.3), (0.5, 0.4), (0.7, 0.5)])]
-    json.dumps(compare(rows), allow_nan=False)
-    comparison_figure(rows)
-    comparison_figure(rows[:1])
-
-
 FIRST = Counts(np.array([1, 2, 5]), np.array([[90, 10], [10, 10], [10, 80]]), np.array([[81, 2], [5, 5], [2, 40]]))
 SECOND = Counts(np.array([1, 2, 9]), np.array([[90, 10], [10, 10], [10, 10]]), np.array([[90, 1], [5, 7], [1, 1]]))
 
@@ -245,36 +238,15 @@ def test_accuracies_of_0_and_1_are_drawn_on_the_edge():
     assert "Hollow" in figure.get_suptitle()
 
 
-class Reader(HTMLParser):
-    """Tags with attributes, and all text outside style and script."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text, self.inside = [], "", None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.inside = tag
-
-    def handle_endtag(self, tag):
-        self.inside = None
-
-    def handle_data(self, data):
-        self.text += "" if self.inside in ("style", "script") else data
-
-
 def test_the_page_escapes_and_needs_no_network():
     twice = [Result(Row("mine", f"{EVIL} {k}", "own", 0.8, 0.4), FIRST) for k in range(2)]
     document = compare(PUBLISHED + EXTREMES + twice)
     html = page("comparison.html.jinja", document, axes=AXES, drawing="")
-    reader = Reader(html)
-    assert "script" not in [tag for tag, _ in reader.tags]
-    assert EVIL in reader.text
+    assert "<script" not in html
+    assert str(escape(EVIL)) in html
     assert not re.search(r"(?:src|href)=\"(?!data:)", html)
     assert "http" not in html.replace("http-equiv", "")
-    rows = [tag for tag, attributes in reader.tags if tag == "tr"]
-    assert len(rows) == 1 + len(document["rows"]) + 1 + len(document["pairs"])
+    assert html.count("<tr>") == 1 + len(document["rows"]) + 1 + len(document["pairs"])
 
 
 def test_marks_on_the_screen_are_explained():
@@ -287,20 +259,12 @@ def test_marks_on_the_screen_are_explained():
 
 
 def test_files_of_a_comparison(tmp_path):
-    results = PUBLISHED[::4] + EXTREMES
+    results = PUBLISHED[::9] + EXTREMES
     for name in ("a", "b"):
         write_comparison(tmp_path / name, results, compare(results))
     first, second = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in "ab")
     assert first == second
-    starts = {
-        "svg": b"<?xml",
-        "pdf": b"%PDF",
-        "png": b"\x89PNG",
-        "html": b"<!doctype html>",
-        "json": b"{",
-        "csv": b"number",
-    }
+    starts = {"svg": "<?xml", "pdf": "%PDF", "png": "\x89PNG", "html": "<!doctype", "json": "{", "csv": "number"}
     assert first.keys() == {f"comparison.{suffix}" for suffix in starts}
-    for suffix, start in starts.items():
-        assert first[f"comparison.{suffix}"].lstrip().startswith(start), suffix
+    assert all(first[f"comparison.{suffix}"].startswith(start.encode("latin-1")) for suffix, start in starts.items())
     assert len(first["comparison.csv"].decode().splitlines()) == 1 + len(results)

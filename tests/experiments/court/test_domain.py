@@ -123,6 +123,13 @@ def shared(share: float, bound: float, **fields) -> Claim:
     return claim(domain=FEW, share=share, prediction=lambda w: bound, n=100, **fields)
 
 
+def test_a_value_of_a_rule_is_the_worst_group_of_one_set_of_images():
+    plan = plan_at(claim(domain=FEW, quantity="worst", subject="bayes"), FEW)
+    values, truth = measure(plan, 8, 0).values, float(Bayes().accuracy(Worlds(**FEW)).counter)
+    assert len(set(values)) == 8
+    assert values.mean() == pytest.approx(truth, abs=5 * np.sqrt(truth * (1 - truth) / 80_000))  # 10,000 images each
+
+
 def test_a_share_counts_trainings():
     def values(one: Claim, seed: int, drawn: bool = False):
         return measure(plan_at(one, FEW, drawn), 4000, seed)

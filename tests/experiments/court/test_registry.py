@@ -35,12 +35,13 @@ def mine(*predictions) -> list[Claim]:
 
 
 def tried(claims: list[Claim], output: Path | None = None) -> list[dict]:
-    return run_all(claims, output, own=True, seed=0, quick=True, error_rate=None)
+    return run_all(claims, output, own=True, seed=0, quick=True, error_rate=0.2)
 
 
 def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
     verdicts = tried(mine(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
     assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
+    assert verdicts[0]["alpha"] == 0.2
     assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
     assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
 
@@ -128,7 +129,7 @@ def test_contradictions_are_corrected_by_holm():
     assert found["adjusted_p"] == pytest.approx({"far": 3e-9, "near": 0.008})
     assert found["standing"] == ["far", "near"]
     assert family(verdicts, alpha=0.005)["standing"] == ["far"]
-    assert family_sentence(verdicts).startswith("2 of 2 contradictions stand at family-wise error rate 0.01")
+    assert family_sentence(verdicts).startswith("2 of 2 contradictions stand at a family-wise error rate of 0.01")
     assert family_sentence(verdicts[2:]) is None
 
 

@@ -55,7 +55,7 @@ def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
 def test_the_reported_variant_is_the_least_favourable():
     def worst(relation, *variants):
         made = tuple(claims.Variant(str(x), x, (x, x), 3, word) for x, word in variants)
-        claim = claims.TableClaim("c", "t", "u", relation, lambda terms: ())
+        claim = claims.TableClaim("c", "t", "u", relation, lambda alpha, seed: ())
         return claims.Judgement(claim, 0.01, made, None, 0.0).worst.measured
 
     assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1

@@ -21,11 +21,10 @@ from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import (
     cross_covariance,
     decision_prompts,
+    full_critics,
     labelled_moments,
     projected_critics,
-    projected_off_background_critics,
     projected_scatter,
-    truncated_critics,
 )
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
@@ -132,9 +131,9 @@ FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 
 @pytest.mark.parametrize("name", ["masks", "classes"])
 def test_projecting_off_the_background_tends_to_its_population(name):
     """At 1e10 pairs weights deviate by 1e-5; each replicate's critic is that of its own factors."""
-    world = WORLDS[name]
+    world = WORLDS[name].model_copy(update={"dim_image": 6, "dim_text": 8})
     u = projected_weights(Worlds.of(world), "name")
-    for critic in projected_off_background_critics(world, "name", 10**10, 3, 0):
+    for critic in full_critics(world, "name", 10**10, 3, 0, projected=True):
         found = critic.inside[0]
         if world.classes == 2:
             assert found[0, 1] / found[0, 0] == pytest.approx(u[1] / u[0], abs=1e-3)
@@ -164,7 +163,7 @@ def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
     left, values, right = np.linalg.svd(drawn_covariances(world, n, FULL_SIZE, frames, f"truncated/{name}/{n}"))
     M = (left[:, :, :width] * values[:, None, :width]) @ right[:, :width]
     for prompt in ("name", "mean"):
-        exact = joined(truncated_critics(world, prompt, n, FULL_SIZE, 0, width))
+        exact = joined(full_critics(world, prompt, n, FULL_SIZE, 0, width=width))
         drawn = critic_of(M, decision_prompts(world, prompt), frames)
         assert_same_law(
             features(exact, world), features(drawn, world), effect=FULL_EFFECT, what=f"{name}, {n}, {prompt}"
@@ -173,7 +172,7 @@ def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
 
 def test_truncation_beyond_the_views_changes_nothing():
     world = WORLDS["paper"]
-    wide = joined(truncated_critics(world, "name", 12, 5, 0, 6))
+    wide = joined(full_critics(world, "name", 12, 5, 0, width=6))
     S = np.concatenate([cross_covariance(world, 12, 1, numpy_stream(0, "full", r)) for r in range(5)])
     whole = critic_of(S, decision_prompts(world, "name"), first_coordinates(world))
     assert wide.inside == pytest.approx(whole.inside, abs=1e-12)
@@ -239,7 +238,7 @@ def test_a_replicate_does_not_depend_on_their_number(name):
     routes = (  # blocks hold at most 1024 replicates, those of all of S one
         (lambda R: (critic[:2] for critic in projected_critics(world, "mean", 20, R, 3)), 1100, 1025),
         (lambda R: ((x,) for x in projected_scatter(world, 20, R, 3)), 1100, 1025),
-        (lambda R: (critic[:2] for critic in truncated_critics(world, "mean", 20, R, 3, 2)), 12, 5),
+        (lambda R: (critic[:2] for critic in full_critics(world, "mean", 20, R, 3, width=2)), 12, 5),
     )
     for route, most, some in routes:
         whole = [np.concatenate(x) for x in zip(*route(most), strict=True)]
@@ -280,7 +279,7 @@ def test_numbers_of_pairs_outside_the_domain(n, nearest):
     for route in (
         projected_critics(World(), "name", n, 1, 0),
         projected_scatter(World(), n, 1, 0),
-        truncated_critics(World(), "name", n, 1, 0, 1),
+        full_critics(World(), "name", n, 1, 0, width=1),
     ):
         with pytest.raises(ValueError, match=rf"n = {n} .* {nearest}$"):
             next(route)

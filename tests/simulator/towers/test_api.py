@@ -38,7 +38,9 @@ def test_accuracy_is_the_mean_over_models_with_its_t_interval(towers):
         assert accuracy.drop == pytest.approx((own[:, 0] - own[:, 1]).mean())
         for g in (0, 1):
             expected = t.interval(0.95, 2, own[:, g].mean(), own[:, g].std(ddof=1) / 3**0.5)
-            assert accuracy.interval[g] == pytest.approx(np.clip(expected, 0, 1))  # without the clip one ends at 1.26
+            assert [*accuracy.interval][g] == pytest.approx(
+                np.clip(expected, 0, 1)
+            )  # without the clip one ends at 1.26
         assert accuracy.interval.level == 0.95
     assert towers.accuracy().common == towers.accuracy("name").common
 
@@ -70,8 +72,8 @@ def test_several_worlds_share_their_models_streams(towers):
     assert both.ensemble == train([grid.world(0), WORLD], SMALL, models=3, seed=4).ensemble
     accuracy = both.accuracy("name")
     assert accuracy.common.shape == (2,)
-    assert (accuracy.interval.common[0] < accuracy.common).all()
-    assert accuracy[1].interval.counter[1] == accuracy.interval.counter[1][1]
+    assert (accuracy.interval.ends["common"][0] < accuracy.common).all()
+    assert accuracy[1].interval.ends["counter"][1] == accuracy.interval.ends["counter"][1][1]
     assert both.each().counter.shape == (2, 3)
     for name, value in towers.parameters.items():
         assert torch.allclose(both.parameters[name][3:], value, rtol=1e-4, atol=1e-6)

@@ -75,7 +75,7 @@ def test_drawn_captions_that_are_latents_make_bayes_rule(fields):
     """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = worlds_with(nu=0.5, p_spu=0.8, mu_spu=1.5, **fields)
     exact, got = Bayes().accuracy(world), drawn_captions_accuracy(world, "captions", seed=1)
-    for a, b, (low, high) in zip(both(exact), both(got), got.interval[:2], strict=True):
+    for a, b, (low, high) in zip(both(exact), both(got), got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2
 
 
@@ -142,6 +142,22 @@ def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
         np.testing.assert_allclose(slope, rise / 2e-5, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("prompt", POOLED)
+def test_the_scales_are_those_of_images_that_silent_captions_resemble(prompt):
+    """The centre and deviation in x of p(t = 0 | x) for all captions, and of p(x | t = 0) for the mean of scores."""
+    world = worlds_with(**MASKED[0])
+    pooled = pooled_preference(world, prompt)
+    scales = pooled.scales()
+    for b, (mu, v) in enumerate(zip(world.mean, world.scale**2, strict=True)):
+        (S, _), (_, T) = cov = np.array([[v + world.nu_image, v], [v, v + world.nu_text]]).astype(float)
+        slope = v / S if prompt == "captions" else T / v  # of t in x
+        deviation = np.sqrt(np.linalg.det(cov) / (S if prompt == "captions" else T)) / (
+            slope if prompt == "captions" else 1
+        )
+        assert scales.deviation[b, 0] * abs(pooled.unit[b]) == pytest.approx(deviation, rel=1e-12)
+        assert np.abs(scales.centre[b, :, 0] * pooled.unit[b]) == pytest.approx(abs(mu - mu / slope), rel=1e-12)
+
+
 MISMATCHED = (
     {**EVEN, "mismatch": 0.2},
     {"p_spu": 0.9, "mu_spu": -2.0, "nu": 1.0, "sigma_xi_text": 4.0, "mention_spu": 0.4, "mismatch": 0.1},
@@ -192,14 +208,19 @@ def test_intervals_of_drawn_captions_cover_their_bias(prompt, fields, monkeypatc
     monkeypatch.setattr(drawn_captions, "CAPTIONS", 16)
     share = SHARE / len(EXACT)
     spend(share)
-    world, seeds, misses = worlds_with(**{"nu": 0.3, **fields}), 30, 0
+    world, seeds, misses, unclipped = worlds_with(**{"nu": 0.3, **fields}), 30, 0, 0
     most = binom.isf(share, seeds, 0.05)
     assert binom.sf(most, seeds, 0.6) > POWER
     truth = both(InfoNCE(prompt).accuracy(world))
     for seed in range(seeds):
-        low, high = np.reshape(drawn_captions_accuracy(world, prompt, seed).interval.counter, 2)
+        found = drawn_captions_accuracy(world, prompt, seed)
+        low, high = np.reshape(found.interval.ends["counter"], 2)
+        if low > 0:  # as far to both sides, where nothing is clipped
+            assert (low + high) / 2 == pytest.approx(float(found.counter), abs=1e-12)
+            unclipped += 1
         misses += not low <= truth[1] <= high
     assert misses <= most
+    assert unclipped
 
 
 @pytest.mark.parametrize("prompt", POOLED)

@@ -8,7 +8,8 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 
 from simulator.world import World
-from theory.learners.curve import accuracy_along
+from simulator.worlds import Worlds
+from theory.learners.curve import accuracy_along, agree
 from theory.learners.infonce import InfoNCE
 
 
@@ -29,6 +30,11 @@ def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
         plus, minus = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
         expected = right(eta, plus, minus, turn), right(eta, minus, plus, turn)
         assert each == pytest.approx(expected, abs=tolerance)
+
+
+def test_blocks_agree_world_by_world():
+    """Two blocks of the background prompt stand for different labels in the first two worlds."""
+    assert agree(Worlds(p_spu=[0.2, 0.3, 0.9]), "background").tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("p_inv", [1.0, 0.83])

@@ -12,7 +12,8 @@ from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.checker import check
-from theory.proofs.prover import prove
+from theory.proofs.prover import exact_route, prove
+from theory.proofs.statements import statements
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
@@ -62,6 +63,12 @@ def test_a_proof_is_complete_and_passes_the_checker(id):
 def test_t1_is_not_proved_by_t1(id):
     header = json.loads(prove(BY_ID[id]).certificate.split(b"\n", 2)[1])
     assert all(by.startswith("way") for case in header["cases"] for by in case["by"])
+
+
+def test_no_exact_route_is_taken_after_the_deadline():
+    obligation = statements(BY_ID["reliance-law/name"])[0].obligations[0]
+    assert exact_route(obligation, np.inf) is not None
+    assert exact_route(obligation, 0.0) is None
 
 
 def points(claim) -> dict[str, np.ndarray]:

@@ -49,30 +49,6 @@ def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
         assert predictions.margin[k] == pytest.approx(true - others, abs=1e-5)
 
 
-def test_a_killed_run_resumes_to_the_same_numbers(score_all, monkeypatch, tmp_path):
-    scores, calls = language_models.label_losses, []
-
-    def killed(*arguments):
-        calls.append(1)
-        if len(calls) == 11:
-            raise KeyboardInterrupt
-        return scores(*arguments)
-
-    monkeypatch.setattr(language_models, "SHARD_ROWS", 4)
-    monkeypatch.setattr(language_models, "label_losses", killed)
-    with pytest.raises(KeyboardInterrupt):
-        score_all()
-    encoded, predictions, *_ = score_all()
-    assert encoded.passes == 32 - 10
-    assert score_all()[0].passes == 0
-    for shard in (tmp_path / "cache").rglob("*.safetensors"):
-        shard.unlink()
-    whole, again, *_ = score_all()
-    assert whole.passes == 32
-    np.testing.assert_array_equal(predictions.predicted, again.predicted)
-    np.testing.assert_array_equal(predictions.margin, again.margin)
-
-
 def test_the_cache_depends_on_labels_photo_question_model_and_precision(model, score_all, tree, monkeypatch):
     score_all()
     assert score_all(LabelSpace("20", {**SETS.allowed, 16: (16, 10)}))[0].passes == 11  # only photos of class 16
