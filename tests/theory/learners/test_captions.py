@@ -264,6 +264,15 @@ def test_scores_have_the_accuracy(fields, n, error, prompt):
         assert (score[:, 0] > score[:, 1]).mean() == pytest.approx(accuracy, abs=error)
 
 
+@pytest.mark.parametrize("prompt", POOLED)
+def test_scores_of_full_captions_are_distances_from_the_boundary(prompt):
+    """An image that is moved by its score lies on the boundary, to the precision of a spline of 65 nodes."""
+    world, images = worlds_with(nu=0.4, p_spu=0.8, mu_spu=1.5), 3 * np.random.default_rng(0).normal(size=(200, 2))
+    pooled, score = pooled_preference(world, prompt), InfoNCE(prompt).scores(world, images)[:, 0]
+    g, along_x, along_y = pooled(*((images / pooled.unit).T - score / np.sqrt(2)))
+    assert np.abs(g / (along_x + along_y)).max() < 1e-5
+
+
 def test_the_mean_of_linear_scores_is_the_mean_prompt():
     grid = worlds_with(p_spu=[0.6, 0.9], mu_spu=[[1.0], [2.0]], nu=0.3, mention_spu=0.5)
     for dim in (None, 1):
