@@ -32,9 +32,9 @@ from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.user_code import learner_of, own_errors
-from simulator.accuracy import not_converged
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words
+from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory.learners import names
 
@@ -44,7 +44,7 @@ NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 PromptFlag = Annotated[
     Prompt | None,
-    Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
+    Parameter(help=f"class prompt: {in_words()} [default: name]", show_choices=False),
 ]
 Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
@@ -122,7 +122,9 @@ def train(
     draw_on: Annotated[
         str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
     ] = None,
-    compile: Annotated[bool, Parameter(help="compile the step; --no-compile starts sooner")] = True,
+    compile: Annotated[
+        bool, Parameter(negative="--no-compile", help="compile the step; without, training starts sooner")
+    ] = True,
     resume: Annotated[Path | None, Parameter(help="folder of an interrupted run of the same settings")] = None,
     seed: Seed = 0,
     world_file: WorldFile = None,
@@ -173,11 +175,12 @@ def show(
 ) -> None:
     from experiments.lab.config import world_from
     from experiments.page.plot.save import check_target, save_figure
-    from experiments.page.show import picture_of
 
     settings = world_from(world_file, given(world))
     default = Path("world.png") if world_file is None else world_file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
+    from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for
+
     figure, document = picture_of(settings, checked_seed(seed))
     save_figure(figure, path, "show")
     emit({"verb": "show", "output": str(path), **document}, json, shown)

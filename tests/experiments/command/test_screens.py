@@ -64,7 +64,7 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     assert lines[0].startswith("holds: Paraphrase: the accuracies of contrastive learning in data model 1")
     heads = [line.split() for line in lines if line.startswith("supported")]
     assert heads == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
-    assert "Of 1 published statement 1 holds: 1 was tried in this run." in lines
+    assert "Of 1 published statement 1 holds (1 tried in this run)." in lines
     assert "Claim by claim: 2 supported." in lines
     assert 80 < max(map(len, lines)) <= 100
 
@@ -72,7 +72,7 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
 def test_stored_and_table_claims_are_counted_separately():
     each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
     text = words(shown(verdict_table(each), 80))
-    assert "2 were tried in this run, 1 was shown from stored trials and 1 was judged from the papers' tables" in text
+    assert "(2 tried in this run, 1 shown from stored trials, 1 judged from the papers' tables)" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
         assert part in text
 
