@@ -108,7 +108,7 @@ WRONG = {  # request: words of its error message
     "simulate --n": "--n",
     "counteranimal compose": "--objects",
     "--bogus": "--bogus",
-    "predct": "predict",
+    "predct": "'predct' is not a verb of soberclip; the nearest is predict; soberclip --help lists them",
     "train --loss clip": "'clip'",
     "train --temperature 0": "temperature = 0",
     "simulate --n 1e13": "--n",
