@@ -281,7 +281,7 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
 @pytest.mark.parametrize(
     "world",
     [
-        World(classes=3, p_spu=0.8, mu_spu=1.5, sigma_xi=4.0, mention_spu=0.6),
+        World(classes=3, p_spu=0.9, mu_spu=2.0, sigma_xi=4.0, mention_inv=0.3, mention_spu=0.3),
         World(p_spu=0.7, mu_spu=1.5, sigma_xi=4.0, attribute=(Attribute(p=0.8, mention=0.5, mu=1.2),)),
         pytest.param(
             World(p_inv=0.8, p_spu=0.7, sigma_xi=4.0, sigma_xi_text=2.0, attribute=(Attribute(p=0.8),)),
