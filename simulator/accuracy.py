@@ -1,6 +1,6 @@
 """Accuracy by group: one type for closed forms, trained towers and real photos."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
 Ends = tuple[Numbers, Numbers]  # (low, high)
 GROUPS = ("common", "counter", "unseen")
 LEVEL = 0.95  # of the intervals of accuracies on which no decision depends
-MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Accuracy:
 
 def mean_interval(
     values: Float[np.ndarray, "*d R"], level: float = LEVEL, support: tuple[float, float] = (0.0, 1.0)
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Mean, standard error, and low and high end of Student's interval, of the finite values along the last axis.
 
     Parameters
@@ -152,20 +151,6 @@ def mean_interval(
         error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
         half = stdtrit(np.maximum(count - 1, 1), (1 + level) / 2) * error
     return mean, error, np.maximum(mean - half, support[0]), np.minimum(mean + half, support[1])
-
-
-def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
-    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
-    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
-    group, prompt = max(every, key=lambda key: abs(every[key]))
-    change = every[group, prompt]
-    if abs(change) <= MOVED:
-        return None
-    asked = "" if prompt == "none" else f" by {prompt}"
-    return (
-        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
-        "of the steps; train longer"
-    )
 
 
 # Words for the properties of an Accuracy, with hyphens as on the command line.

@@ -32,9 +32,9 @@ from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.user_code import learner_of, own_errors
-from simulator.accuracy import not_converged
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words
+from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory.learners import names
 

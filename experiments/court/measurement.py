@@ -56,7 +56,7 @@ MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
 PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
 FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
-BLOCK = 64  # minimisers that are drawn at once; a value does not depend on the number of values
+BLOCK = 4  # minimisers that are drawn at once, as few as in a pilot; a value does not depend on the number of values
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from simulator.accuracy import GROUPS, LEVEL, Accuracy, mean_interval, not_converged
+from simulator.accuracy import GROUPS, LEVEL, Accuracy, mean_interval
 from simulator.progress import counting
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -24,7 +24,7 @@ from simulator.towers.group_batches import check_groups
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters
 from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
-from simulator.towers.recipe import Recipe
+from simulator.towers.recipe import Recipe, not_converged
 from simulator.towers.training import State, check_ensemble, start
 from simulator.world import World
 from simulator.worlds import Worlds

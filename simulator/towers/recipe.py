@@ -7,7 +7,7 @@ three times as many independent pairs. Width 32 with 16 coordinates has the gap 
 gelu is better than tanh, with two classes tanh is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -18,6 +18,7 @@ from simulator.naming import suggestion
 from simulator.samplers import SAMPLERS
 from simulator.streams import Points
 
+MOVED = 0.05  # largest change of a mean accuracy that counts as convergence; short ensembles scatter by .03
 Count = Annotated[int, Ge(1), Le(10**9), Field(strict=True)]
 Rate = Annotated[float, Gt(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
 Weight = Annotated[float, Ge(0.0), Le(1e6), Field(strict=True, allow_inf_nan=False)]
@@ -151,3 +152,17 @@ class Recipe(BaseModel):
             yield f"{named} changes captions, which {loss} does not read; leave it out"
         if self.n is not None and self.batch_size > self.n:
             yield f"batch_size = {self.batch_size} is larger than n = {self.n}; the nearest valid value is {self.n}"
+
+
+def not_converged(changes: Mapping[str, Mapping[str, float]]) -> str | None:
+    """A sentence if an accuracy changed by more than MOVED in the second half of the steps, from prompt -> group."""
+    every = {(group, prompt): change for prompt, groups in changes.items() for group, change in groups.items()}
+    group, prompt = max(every, key=lambda key: abs(every[key]))
+    change = every[group, prompt]
+    if abs(change) <= MOVED:
+        return None
+    asked = "" if prompt == "none" else f" by {prompt}"
+    return (
+        f"training has not converged: {group} accuracy{asked} changed by {100 * change:+.1f} points in the second half "
+        "of the steps; train longer"
+    )

@@ -9,7 +9,6 @@ worst point costs microseconds per point. The verdict rests on measurements at t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from textwrap import fill
 from types import SimpleNamespace
 from typing import Literal, NamedTuple, get_args
 
@@ -123,9 +122,10 @@ class Claim:
     The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
     `prediction(world)` in every world of the domain.
 
-    {quantities}
+    Quantities: common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error, kept-axis,
+    minimiser-rate, equivalent-correlation, shortfall, effective-robustness.
 
-    {relations}
+    Relations: >=, <=, =, iff, increasing, decreasing, slope.
 
     Parameters
     ----------
@@ -418,9 +418,6 @@ class Claim:
         return value + b
 
 
-for _word, _known in (("quantities", TOLERANCES), ("relations", get_args(Relation))):
-    _list = fill(f"{_word.capitalize()}: {', '.join(_known)}.", 112, subsequent_indent="    ")
-    Claim.__doc__ = (Claim.__doc__ or "").replace(f"{{{_word}}}", _list)
 _DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 

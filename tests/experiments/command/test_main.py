@@ -117,7 +117,6 @@ WRONG = {  # request: words of its error message
     "simulate --seed -1": "-1",
     "simulate --method direct --n 1e12": "exact",
     "simulate --learner logistic --method exact": "direct",
-    "simulate --learner max-margin --classes 3": "max-margin",
     "check wang-lemma": "'wang-lemma-d3'",
     "check --error-rate 2": "--error-rate = 2",
 }
