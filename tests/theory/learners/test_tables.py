@@ -70,7 +70,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("K", "A", "name", "options", "draws"),
     [
-        *((*CASES[i], 10**5) for i in (0, 1, 2, 4, 6, 10, 12, 14)),
+        *((*CASES[i], 40_000) for i in (0, 1, 2, 4, 6, 10, 12, 14)),
         *(pytest.param(*case, 10**6, marks=pytest.mark.deep) for case in CASES),
     ],
 )
@@ -184,10 +184,10 @@ def lifted(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("K", "A"), [(2, 2), (2, 4), (3, 3), (5, 2)])
 @pytest.mark.parametrize("name", ["least-squares", "logistic", "max-margin"])
 def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
-    """4e5 images; each slope is within 5 of its standard errors of 0, with a false-alarm rate of 2e-5."""
+    """1e5 images or more; each slope is within 5 of its standard errors of 0, with a false-alarm rate of 2e-5."""
     world, rng = random_world(K, A), np.random.default_rng(2)
     mixture = world.mixture()
-    group = rng.choice(len(mixture.labels), 400_000, p=mixture.weights)
+    group = rng.choice(len(mixture.labels), 400_000 if K == 2 else 100_000, p=mixture.weights)
     x = mixture.means[group] + rng.standard_normal((len(group), world.latents)) * np.sqrt(
         mixture.variances + world.nu_image
     )
@@ -261,7 +261,7 @@ def ideal_on_lattice(world: World, weights: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("learner", [learners.LinearCLIP("name"), learners.Logistic(), learners.InfoNCE("mean")])
 def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
-    accuracy = learner.accuracy(HOLE)
+    accuracy = Accuracy.of([*learner.accuracy(HOLE)])
     place, own = equivalent(HOLE, accuracy), np.stack([*accuracy])
 
     def regret(*weights):
