@@ -288,19 +288,24 @@ def table_prompt_scores(
         d_y/p(p_y) - c (e^m - e^l_y),
     and -inf below 0. Where all prompts are alike, as in symmetric tables, d_y decides, however small it is beside c.
     """
-    worlds, parts, seen, hidden = Worlds.of(world), [], np.zeros(()), np.zeros(len(texts))
+    worlds, prior = Worlds.of(world), table_caption_log_density(texts, world)
+    if np.all(worlds.mention == 1):  # no caption is silent
+        pairs = ((b, image[:, None, part], texts[:, part], summed) for b, (part, summed) in enumerate(_blocks(world)))
+        first, second = (summed(block_parts(x, text, worlds, b)[1]) for b, x, text, summed in pairs)
+        return np.logaddexp.reduce(first + second, axis=-1) - prior
+    parts, seen, hidden = [], np.zeros(()), np.zeros(len(texts))
     for b, (part, summed) in enumerate(_blocks(world)):
         text = texts[:, part]
         silent, mentioned = block_parts(image[:, None, part], text, worlds, b)
         if (text != text[0]).any():
-            parts.append(Parts(summed(mentioned), summed(silent)))
+            said = summed(mentioned)
+            parts.append(Parts(said, summed(silent) if worlds.mention[b] < 1 else np.full_like(said, -np.inf)))
             seen = seen + summed(block_log_density(image[:, part], None, worlds, b))
             hidden = hidden + _log_silence(text, worlds, b)
         else:
             either = summed(np.logaddexp(silent, mentioned))
             parts.append(Parts(np.full_like(either, -np.inf), either))
             seen = seen + either[:, 0]
-    prior = table_caption_log_density(texts, world)
     distinct = np.logaddexp.reduce(distinct_together(*parts), axis=-1) - prior
     lead = hidden - prior
     if lead.max() == -np.inf:
