@@ -131,11 +131,13 @@ def main(arguments: list[str] | None = None) -> int:
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return 0
-    except (UnknownCommandError, UnusedCliTokensError) as error:
+    except UnknownCommandError as error:
         place, word = " ".join(("soberclip", *(error.command_chain or ()))), error.unused_tokens[0]
-        what = "options" if isinstance(error, UnusedCliTokensError) else "verbs"
         near = suggestion(word, error.app or ())
-        return _complain(f"{place} has no use for {word!r}{near}; {place} --help lists its {what}", 2)
+        return _complain(f"{word!r} is not a verb of {place}{near}; {place} --help lists them", 2)
+    except UnusedCliTokensError as error:
+        place = " ".join(("soberclip", *error.command_chain))
+        return _complain(f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options", 2)
     except CycloptsError as error:
         return _complain(" ".join(str(error).split()).rstrip("., "), RequestError.status)
     except SoberclipError as error:

@@ -61,14 +61,10 @@ def table(_type: Any, tokens: Any) -> Any:
         raise ValueError(f"{text} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{text} is not a text file") from None
-    return [[_cell(cell, text) for cell in line.split(",")] for line in lines if line.strip()]
-
-
-def _cell(cell: str, file: str) -> float:
     try:
-        return float(cell)
-    except ValueError:
-        raise ValueError(f"{cell!r} in {file} is not a number; a table has one row per class and no header") from None
+        return [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
+    except ValueError as error:  # it names the cell
+        raise ValueError(f"{text}: {error}; a table has one row of numbers per class and no header") from None
 
 
 CONVERTERS = {int: whole, float: real, tuple: table}

@@ -219,7 +219,7 @@ def _title(document: dict[str, Any]) -> str:
     if "mitigation" in document:
         parts.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
     if "replicates" in document:
-        parts += [f"n = {document['n']:.3g}", counted(len(document["replicates"]), "replicate"), document["method"]]
+        parts += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]
     return ", ".join(parts)
 
 
@@ -255,14 +255,17 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         else:
             like = f"a world with correlation {correlation:.3f} (yours has {own:g})"
         yield f"acts like the ideal classifier of {like}, {_points(shortfall)} points short"
+        low, high = ends.get("equivalent_correlation", (correlation, correlation))
         if "shortfall" in ends:
-            (low, high), lacking = ends["equivalent_correlation"], map(_points, ends["shortfall"])
-            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {' to '.join(lacking)} points short"
+            lacking = " to ".join(map(_points, ends["shortfall"]))
+            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
         if own is not None and own > 1 / document["world"]["classes"]:
-            how = "as much of the background as"
-            if abs(correlation - own) >= 0.0005:  # three digits are printed
-                how = f"{'less' if correlation < own else 'more'} of the background than"
-            yield f"so it uses {how} the data offer"
+            if low < own < high:
+                yield "so it may use less or more of the background than the data offer"
+            elif abs(correlation - own) < 0.0005:  # three digits are printed
+                yield "so it uses as much of the background as the data offer"
+            else:
+                yield f"so it uses {'less' if correlation < own else 'more'} of the background than the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     shares = document.get("uncovered_share")

@@ -184,11 +184,11 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
 
 def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     """A verdict in three lines; --json has the rest."""
-    from experiments.page.evidence import claimed, headed, how, measured, place
+    from experiments.page.evidence import claimed, headed, how, measured, number, place
 
     term, where = place(row)
     parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
-    parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
+    parts.append(f"{row['route']}, n = {number(row['n'])}; {how(row)}" if row["route"] else how(row))
     words = headed(row)
     if words in ("undecided", REFUSED) or words != row["verdict"]:  # of the others, `how` gives the reason
         parts = [row.get("reason", ""), *(parts if row["route"] else [])]  # published tables give no reason

@@ -43,7 +43,9 @@ def kind_of(verdict: Verdict) -> Kind:
 
 
 def number(value: Any) -> str:
-    """Four digits; "" for None."""
+    """Four digits, and all those of a count below ten million; "" for None."""
+    if isinstance(value, int) and abs(value) < 10**7:
+        return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
 
 

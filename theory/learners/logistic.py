@@ -159,7 +159,7 @@ def softmax_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"])
     return PointLoss(total - score[each, labels], slope, soft, 1.0)
 
 
-def symmetric_replicates(worlds: Worlds, loss: Loss, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+def sampled_minimisers(worlds: Worlds, loss: Loss, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
     """Minimisers of a loss of scores in one world of K >= 3 classes, one row per randomised Sobol net.
 
     By symmetry the score of class k is sum_b u_b x_{b,k}, and the loss is convex in u. Groups are summed exactly; only
@@ -243,7 +243,7 @@ def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
     return groups, S
 
 
-def table_replicates(world: World, loss: Loss, seed: int = 0) -> LinearCritic:
+def sampled_table_critic(world: World, loss: Loss, seed: int = 0) -> LinearCritic:
     """Minimisers of a loss of scores, with constants, in a world with a table and K >= 3 classes, one per Sobol net."""
     groups, S = _noisy_groups(world)
     K, G, l = world.classes, len(groups.labels), len(S)
@@ -273,7 +273,7 @@ class OfMargins(Learner):
     Attributes
     ----------
     loss, moments, first_guess
-        As for `table_replicates` and `margin_minimiser`.
+        As for `sampled_table_critic` and `margin_minimiser`.
     """
 
     loss: ClassVar[Loss]
@@ -287,7 +287,7 @@ class OfMargins(Learner):
             return margin_minimiser(worlds, self.moments, self.first_guess)
         result = np.empty((*worlds.shape, worlds.mean.shape[-1]))
         for w in np.ndindex(worlds.shape):
-            result[w] = symmetric_replicates(worlds[w], self.loss).mean(axis=0)
+            result[w] = sampled_minimisers(worlds[w], self.loss).mean(axis=0)
         return result
 
     @each_class_count
@@ -295,14 +295,14 @@ class OfMargins(Learner):
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
         if worlds.table is not None or worlds.classes == 2:
             return super().accuracy(worlds)
-        rules = lambda w: symmetric_replicates(w, self.loss)  # noqa: E731
+        rules = lambda w: sampled_minimisers(w, self.loss)  # noqa: E731
         return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)
 
     def critic(self, world: World) -> LinearCritic:
         """With a constant, in a world with a table; for K >= 3 the minimisers on several nets of sampled points."""
         if world.classes == 2:
             return table_minimiser(world, self.moments)
-        return table_replicates(world, self.loss)
+        return sampled_table_critic(world, self.loss)
 
     def weights(self, x):
         """LDA's if the background always agrees with the label, up to a factor (T4). Otherwise no formula."""

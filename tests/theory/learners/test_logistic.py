@@ -11,7 +11,7 @@ from stattest import SHARE, assert_mean, mean_size
 
 from simulator.world import World
 from simulator.worlds import Worlds
-from theory.learners.logistic import Logistic, softmax_loss, symmetric_replicates
+from theory.learners.logistic import Logistic, sampled_minimisers, softmax_loss
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
 
@@ -97,7 +97,7 @@ def test_softmax_minimiser_is_stationary_where_objects_disagree():
     """The mean score of drawn images is 0; the minimiser's own error is a tenth of the standard error."""
     blocks = Worlds.of(World(classes=3, p_inv=0.7, p_spu=0.8, mu_spu=1.5))
     n, rng = mean_size(0.03, false_alarm=SHARE / 2), np.random.default_rng(4)
-    rows = symmetric_replicates(blocks, softmax_loss)
+    rows = sampled_minimisers(blocks, softmax_loss)
     u = rows.mean(0)
 
     def shown(p):
