@@ -219,8 +219,10 @@ def table_caption_log_density(text: Float[np.ndarray, "... l"], world: World) ->
 
 def _with_label(view: Float[np.ndarray, "... l"], world: World, density: Callable) -> Float[np.ndarray, "... K"]:
     """log p(view, y) from the densities of both blocks given the class that they show."""
-    worlds = Worlds.of(world)
-    return sum(summed(density(view[..., part], worlds, b)) for b, (part, summed) in enumerate(_blocks(world)))
+    worlds, total = Worlds.of(world), np.zeros(())
+    for b, (part, summed) in enumerate(_blocks(world)):
+        total = total + summed(density(view[..., part], worlds, b))
+    return total
 
 
 def _blocks(world: World) -> list[tuple[slice, Callable[[np.ndarray], np.ndarray]]]:

@@ -267,27 +267,27 @@ def sampled_table_critic(world: World, loss: Loss, seed: int = 0) -> LinearCriti
     return latent_critic(u[..., :-1], u[..., -1])
 
 
+class LabelLoss(NamedTuple):
+    """A loss of scores and labels; for two classes as `margin_minimiser` takes it."""
+
+    of_scores: Loss
+    moments: Callable
+    first_guess: Callable
+
+
 class OfMargins(Learner):
-    """A minimiser of a convex loss on labelled images, from the loss itself and its moments in worlds of two classes.
+    """A minimiser of a convex loss on labelled images."""
 
-    Attributes
-    ----------
-    loss, moments, first_guess
-        As for `sampled_table_critic` and `margin_minimiser`.
-    """
-
-    loss: ClassVar[Loss]
-    moments: ClassVar[Callable]
-    first_guess: ClassVar[Callable]
+    loss: ClassVar[LabelLoss]
 
     @each_class_count
     def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the minimiser; for K >= 3 the mean over sampled ones."""
         if worlds.classes == 2:
-            return margin_minimiser(worlds, self.moments, self.first_guess)
+            return margin_minimiser(worlds, self.loss.moments, self.loss.first_guess)
         result = np.empty((*worlds.shape, worlds.mean.shape[-1]))
         for w in np.ndindex(worlds.shape):
-            result[w] = sampled_minimisers(worlds[w], self.loss).mean(axis=0)
+            result[w] = sampled_minimisers(worlds[w], self.loss.of_scores).mean(axis=0)
         return result
 
     @each_class_count
@@ -295,14 +295,14 @@ class OfMargins(Learner):
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
         if worlds.table is not None or worlds.classes == 2:
             return super().accuracy(worlds)
-        rules = lambda w: sampled_minimisers(w, self.loss)  # noqa: E731
+        rules = lambda w: sampled_minimisers(w, self.loss.of_scores)  # noqa: E731
         return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)
 
     def critic(self, world: World) -> LinearCritic:
         """With a constant, in a world with a table; for K >= 3 the minimisers on several nets of sampled points."""
         if world.classes == 2:
-            return table_minimiser(world, self.moments)
-        return sampled_table_critic(world, self.loss)
+            return table_minimiser(world, self.loss.moments)
+        return sampled_table_critic(world, self.loss.of_scores)
 
     def weights(self, x):
         """LDA's if the background always agrees with the label, up to a factor (T4). Otherwise no formula."""
@@ -319,6 +319,4 @@ class Logistic(OfMargins):
 
     name: ClassVar[str] = "logistic"
     words: ClassVar[str] = "logistic regression"
-    loss = staticmethod(softmax_loss)
-    moments = staticmethod(logistic_moments)
-    first_guess = staticmethod(_first_guess)
+    loss: ClassVar[LabelLoss] = LabelLoss(softmax_loss, logistic_moments, _first_guess)

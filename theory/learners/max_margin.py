@@ -29,7 +29,7 @@ from jaxtyping import Float, Int
 from scipy.special import erfcx, ndtr
 
 from simulator.gaussian.critic import standardise
-from theory.learners.logistic import OfMargins, PointLoss
+from theory.learners.logistic import LabelLoss, OfMargins, PointLoss
 from theory.quadrature import LogisticMoments
 
 
@@ -73,6 +73,4 @@ class MaxMargin(OfMargins):
 
     name: ClassVar[str] = "max-margin"
     words: ClassVar[str] = "the maximum margin"
-    loss = staticmethod(hinge_loss)
-    moments = staticmethod(hinge_moments)
-    first_guess = staticmethod(_first_guess)
+    loss: ClassVar[LabelLoss] = LabelLoss(hinge_loss, hinge_moments, _first_guess)

@@ -75,8 +75,8 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     made = {prefix + what: found[0], f"{prefix}undefined": codes}
     if np.isfinite(found[1]).any():
         made |= {f"{prefix}{what}_low": found[1], f"{prefix}{what}_high": found[2]}
-    cells = {name: numbers.reshape(like.shape) for name, numbers in made.items()}
-    return {name: xr.DataArray(numbers, dims=like.dims, attrs={"level": LEVEL}) for name, numbers in cells.items()}
+    attrs = {"level": LEVEL}
+    return {name: xr.DataArray(x.reshape(like.shape), dims=like.dims, attrs=attrs) for name, x in made.items()}
 
 
 def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, number: int) -> np.ndarray:
