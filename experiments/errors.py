@@ -36,7 +36,7 @@ def checked_seed(seed: int) -> int:
     return seed
 
 
-def check_within(name: str, value: int, low: int, high: int, where: str = "") -> None:
+def check_within(name: str, value: int, low: float, high: float, where: str = "") -> None:
     """Raise RequestError for a count outside its domain, naming the nearest."""
     if not low <= value <= high:
         near = f"the nearest valid value is {min(max(value, low), high)}"

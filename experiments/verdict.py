@@ -155,7 +155,7 @@ def rate_sentence(alpha: float = ALPHA) -> str:
     rate = f"{alpha / 2:g}".removeprefix("0")
     return (
         f"A contradiction is wrong with probability at most {rate} per claim. For trained towers this rate is nominal: "
-        "t bounds from as few as eight models."
+        "it comes from t bounds of as few as eight models."
     )
 
 
@@ -165,6 +165,6 @@ def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:
     if not found["contradicted"]:
         return None
     return (
-        f"{len(found['standing'])} of {found['contradicted']} contradictions stand at family-wise error rate "
-        f"{found['alpha']:g} (Holm over {found['tested']} claims tested); supported claims carry no error rate"
+        f"{len(found['standing'])} of {found['contradicted']} contradictions stand at a family-wise error rate of "
+        f"{found['alpha']:g} (Holm's correction over {found['tested']} tested claims)"
     )

@@ -129,7 +129,7 @@ class Accuracy:
 
 def mean_interval(
     values: Float[np.ndarray, "*d R"], level: float = LEVEL, support: tuple[float, float] = (0.0, 1.0)
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Mean, standard error, and low and high end of Student's interval, of the finite values along the last axis.
 
     Parameters

@@ -162,10 +162,12 @@ MEASURED = {
     "error-counter": Quantity(r"\mathrm{Err}(a \neq y)", "error on the counter group", "fraction"),
     "worst": Quantity(r"\min", "smaller of the two group accuracies", "fraction"),
     "equivalent-correlation": Quantity(
-        r"p'", "equivalent correlation, that of the world whose ideal classifier has this drop", "probability"
+        r"p'",
+        "equivalent correlation, the share of common images whose ideal classifier has the same gaps",
+        "probability",
     ),
     "shortfall": Quantity(
-        r"r", "shortfall, the accuracy that both groups lack against the ideal classifier of this drop", "fraction"
+        r"r", "shortfall, the accuracy that all groups lack against the ideal classifier of the same gaps", "fraction"
     ),
     "reliance": Quantity(r"t", "weight on the spurious over weight on the invariant latent", "ratio"),
 }

@@ -17,10 +17,10 @@ from jaxtyping import Float
 
 from simulator.naming import suggestion
 
-Table = Float[np.ndarray, "K A"]
+JointLaw = Float[np.ndarray, "K A"]
 
 
-def diagonal(p: float, classes: int = 2) -> Table:
+def diagonal(p: float, classes: int = 2) -> JointLaw:
     """The table of `p_spu`: background y with probability p, given class y, else a uniform one of the others.
 
     Parameters
@@ -37,7 +37,7 @@ def diagonal(p: float, classes: int = 2) -> Table:
     return np.where(np.eye(K), _within("p", p, 0, 1), (1 - p) / (K - 1)) / K
 
 
-def compositional(classes: int, backgrounds: int, hole: int) -> Table:
+def compositional(classes: int, backgrounds: int, hole: int) -> JointLaw:
     """Class y is never shown on the `hole` backgrounds y, y + 1, ... (modulo A), and equally often on all others.
 
     Parameters
@@ -56,7 +56,7 @@ def compositional(classes: int, backgrounds: int, hole: int) -> Table:
     return shown / shown.sum()
 
 
-def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> Table:
+def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> JointLaw:
     """No class is ever shown on one background, and every class equally often on all others.
 
     Parameters
@@ -75,7 +75,7 @@ def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> Tab
     return shown / shown.sum()
 
 
-def long_tail(exponent: float, classes: int, backgrounds: int) -> Table:
+def long_tail(exponent: float, classes: int, backgrounds: int) -> JointLaw:
     """The class of rank k, from 1, is as frequent as k^-exponent; backgrounds are uniform and independent of it.
 
     Parameters
@@ -94,7 +94,7 @@ def long_tail(exponent: float, classes: int, backgrounds: int) -> Table:
     return np.tile(rows[:, None] / (A * rows.sum()), (1, A))
 
 
-def mixture(tables: Sequence[Table], weights: Sequence[float]) -> Table:
+def mixture(tables: Sequence[JointLaw], weights: Sequence[float]) -> JointLaw:
     """Pairs from several sources: the mean of their tables with these weights.
 
     Parameters
@@ -115,13 +115,13 @@ def mixture(tables: Sequence[Table], weights: Sequence[float]) -> Table:
     return np.tensordot(w / w.sum(), np.array(tables), axes=1)
 
 
-NAMED: dict[str, Callable[..., Table]] = {
+NAMED: dict[str, Callable[..., JointLaw]] = {
     function.__name__.replace("_", "-"): function
     for function in (diagonal, compositional, leave_one_domain_out, long_tail, mixture)
 }
 
 
-def named(text: str) -> Table:
+def named(text: str) -> JointLaw:
     """The table that a text such as "compositional(3, 4, 1)" names; nothing else in the text is evaluated.
 
     Parameters

@@ -109,7 +109,7 @@ class World(Checked):
         default=(), max_length=MOST_ATTRIBUTES, description="further spurious attributes, 4 at most"
     )
     views: AnyViews | None = Field(
-        default=None, description="how a world of pixels is shown; None: Gaussian views as in the paper"
+        default=None, description="how the world is shown: pixels, or another kind of views; None: as in the paper"
     )
 
     @model_validator(mode="after")

@@ -95,14 +95,15 @@ class Worlds:
         for name in fields:
             check_known("field", name, World.model_fields)
         values = {name: _checked(name, fields[name]) if name in fields else _DEFAULTS[name] for name in SCALARS}
-        further, shared = _checked_attributes(fields.get("attribute", ())), dict.fromkeys(SHARED)
-        if fields.get("table") is not None:
-            shared["table"] = table = _checked("table", fields["table"])
+        further = _checked_attributes(fields.get("attribute", ()))
+        table, common = _checked("table", fields.get("table")), fields.get("common")
+        shared = {
+            "table": table,
+            "common": common and tuple(map(tuple, common)),
+            "views": declared(fields.get("views")),
+        }
+        if table is not None:
             values["classes"] = len(table)
-        if fields.get("common") is not None:
-            shared["common"] = tuple(map(tuple, fields["common"]))
-        if fields.get("views") is not None:
-            shared["views"] = declared(fields["views"])
         shapes = {np.shape(v) for v in (*values.values(), *chain.from_iterable(further))}
         try:
             shape = np.broadcast_shapes(*shapes)

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from simulator.world import World
 from simulator.worlds import Worlds
 
+SAME = 1e-9  # difference of logarithms that would be equal without rounding
 TINY = 1e-290  # sums of exponentials below it have lost digits
 
 
@@ -84,13 +85,19 @@ def block_parts(
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
-    atom = np.asarray(nu_T == 0)  # a text is then exactly 0 if and only if it is silent
-    spoken = (text != 0).any(-1) | (pi == 1)
+    silent = np.asarray(nu_T == 0) & (text == 0).all(-1) & (pi < 1)
+    with np.errstate(divide="ignore"):
+        said = np.where(silent, -np.inf, np.log(pi) + base)
+    return _log_silence(text, worlds, b)[..., None] + _imaged(image, worlds, b), said[..., None] + tilt
+
+
+def _log_silence(text: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
+    """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
+    mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
+    atom = np.asarray(nu_T == 0)
     silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), _shown(worlds, b))[0])
     with np.errstate(divide="ignore"):
-        hidden = np.where(atom & spoken, -np.inf, np.log1p(-pi) + silence)
-        said = np.where(atom & ~spoken, -np.inf, np.log(pi) + base)
-    return hidden[..., None] + _imaged(image, worlds, b), said[..., None] + tilt
+        return np.where(atom & ((text != 0).any(-1) | (pi == 1)), -np.inf, np.log1p(-pi) + silence)
 
 
 def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
@@ -200,29 +207,31 @@ def table_evidence(f: Float[np.ndarray, "... A"], table) -> Float[np.ndarray, ".
     return result
 
 
-def table_log_density(
-    image: Float[np.ndarray, "... l"], text: Float[np.ndarray, "... l"] | None, world: World
-) -> Float[np.ndarray, "... K"]:
-    """log p(x_I, x_T, y), or log p(x_I, y) with text None, in a world with a table."""
-    return _with_label(
-        world,
-        lambda part, b: block_log_density(
-            image[..., part], text if text is None else text[..., part], Worlds.of(world), b
-        ),
-    )
+def table_log_density(image: Float[np.ndarray, "... l"], world: World) -> Float[np.ndarray, "... K"]:
+    """log p(x_I, y) in a world with a table."""
+    return _with_label(image, world, lambda x, worlds, b: block_log_density(x, None, worlds, b))
 
 
 def table_caption_log_density(text: Float[np.ndarray, "... l"], world: World) -> Float[np.ndarray, "..."]:
     """log p(x_T) in a world with a table."""
-    given = _with_label(world, lambda part, b: caption_block_log_density(text[..., part], Worlds.of(world), b))
-    return np.asarray(np.logaddexp.reduce(given, axis=-1))
+    return np.asarray(np.logaddexp.reduce(_with_label(text, world, caption_block_log_density), axis=-1))
 
 
-def _with_label(world: World, density: Callable[[slice, int], np.ndarray]) -> Float[np.ndarray, "... K"]:
-    """log p(.., y) from the densities of both blocks, by their latents, given the class that they show."""
-    first = slice(0, world.background_latents.start)
-    objects = attribute_log_density(density(first, 0), world.p_inv)
-    return objects + table_evidence(density(world.background_latents, 1), world.table)
+def _with_label(view: Float[np.ndarray, "... l"], world: World, density: Callable) -> Float[np.ndarray, "... K"]:
+    """log p(view, y) from the densities of both blocks given the class that they show."""
+    worlds, total = Worlds.of(world), np.zeros(())
+    for b, (part, summed) in enumerate(_blocks(world)):
+        total = total + summed(density(view[..., part], worlds, b))
+    return total
+
+
+def _blocks(world: World) -> list[tuple[slice, Callable[[np.ndarray], np.ndarray]]]:
+    """The latents of object and background, and how their classes are summed out given the label, with a table."""
+    background = world.background_latents
+    return [
+        (slice(0, background.start), lambda f: attribute_log_density(f, world.p_inv)),
+        (background, lambda f: table_evidence(f, world.table)),
+    ]
 
 
 class Parts(NamedTuple):
@@ -267,3 +276,39 @@ def prompt_log_density(
     differs = (texts != texts[:1]).any(axis=(0, 2))
     parts = [prompt_parts(image[..., None, b, :], texts[:, b], worlds, b, differs[b]) for b in range(texts.shape[1])]
     return np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1) - np.log(worlds.classes)
+
+
+def table_prompt_scores(
+    image: Float[np.ndarray, "N l"], texts: Float[np.ndarray, "P l"], world: World
+) -> Float[np.ndarray, "N P"]:
+    """Scores in the order of log p(x_I, p_y)/p(p_y), in a world with a table, kept where rounding would lose it.
+
+    Captions that are silent wherever prompts differ contribute c(x_I) e^h_y, and all others d_y(x_I). Let l_y = h_y -
+    log p(p_y), with the maximum m. The score is the logarithm of
+        d_y/p(p_y) - c (e^m - e^l_y),
+    and -inf below 0. Where all prompts are alike, as in symmetric tables, d_y decides, however small it is beside c.
+    """
+    worlds, parts, seen, hidden = Worlds.of(world), [], np.zeros(()), np.zeros(len(texts))
+    for b, (part, summed) in enumerate(_blocks(world)):
+        text = texts[:, part]
+        silent, mentioned = block_parts(image[:, None, part], text, worlds, b)
+        if (text != text[0]).any():
+            parts.append(Parts(summed(mentioned), summed(silent)))
+            seen = seen + summed(block_log_density(image[:, part], None, worlds, b))
+            hidden = hidden + _log_silence(text, worlds, b)
+        else:
+            either = summed(np.logaddexp(silent, mentioned))
+            parts.append(Parts(np.full_like(either, -np.inf), either))
+            seen = seen + either[:, 0]
+    prior = table_caption_log_density(texts, world)
+    distinct = np.logaddexp.reduce(distinct_together(*parts), axis=-1) - prior
+    lead = hidden - prior
+    if lead.max() == -np.inf:
+        return distinct
+    behind = np.where(lead > lead.max() - SAME, 0.0, np.expm1(lead - lead.max()))
+    top = distinct.max(axis=1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    common = np.exp(np.minimum(np.logaddexp.reduce(seen, axis=-1)[:, None] + lead.max() - top, 700))
+    with np.errstate(divide="ignore"):
+        rest = np.log(np.maximum(np.exp(distinct - top) + behind * common, 0)) + top
+    return np.where(behind == 0, distinct, rest)

@@ -28,7 +28,7 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
-from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups
+from simulator.mixture import COMMON, COUNTER, cell_groups
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -60,8 +60,8 @@ class Equivalent:
         r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
         world: no classifier has these accuracies.
     interval : Interval or None
-        Of both; None if the accuracies have none, or are of three groups. A shortfall below 0 throughout contradicts
-        the world.
+        Of both; None if the accuracies have none. That of three groups is approximate. A shortfall below 0 throughout
+        contradicts the world.
     unseen : like `correlation`, or None
         With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
         groups. `correlation` is then the weight of common images, and counter images have the rest.
@@ -99,7 +99,8 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
         One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
     accuracy
         Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
-        interval at the same level: every pair of accuracies within it has its p' and r within the result's.
+        interval at the same level: every pair of accuracies within it has its p' and r within the result's. For three
+        groups that holds as far as both numbers are linear in the accuracies.
 
     Returns
     -------
@@ -163,7 +164,13 @@ def equivalent_of_draws(
 
 def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
     if len(curve.groups) != 2:
-        return curve.of_groups(own)
+        values = np.array([*own])[curve.groups].ravel()
+        if own.interval is None:
+            return curve.of_groups(values)
+        halves = np.diag(
+            [(high - low).item() / 2 for low, high in (own.interval.ends[GROUPS[g]] for g in curve.groups)]
+        )
+        return curve.of_groups(values, halves, 1, own.interval.level)
     correlation, shortfall = curve.place(*(list(own)[g] for g in curve.groups))
     if own.interval is None:
         return Equivalent(correlation, shortfall)
@@ -172,15 +179,23 @@ def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
 
 
 def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
-    if len(curve.groups) != 2:
-        return curve.of_groups(Accuracy.of([*sources[0].mean(axis=0)]))
     sources = [source[:, curve.groups] for source in sources]
-    common, counter = sources[0].mean(axis=0)
+    R, mean = min(map(len, sources)), sources[0].mean(axis=0)
+    t = stdtrit(R - 1, (1 + LEVEL) / 2) if R > 1 else np.nan
+    if len(curve.groups) != 2:
+        values = mean.ravel()
+        if R == 1:
+            return curve.of_groups(values)
+        V = np.sum(
+            [np.atleast_2d(np.cov(source.reshape(len(source), -1).T)) / len(source) for source in sources], axis=0
+        )
+        scales, directions = np.linalg.eigh(V)
+        return curve.of_groups(values, t * (np.sqrt(np.maximum(scales, 0)) * directions).T, 2, LEVEL)
+    common, counter = mean
     correlation, shortfall = curve.place(common, counter)
-    if min(map(len, sources)) == 1:
+    if R == 1:
         return Equivalent(correlation, shortfall)
     V_c, V_k, C = np.sum([_covariance_of_mean(source) for source in sources], axis=0)
-    t = stdtrit(min(map(len, sources)) - 1, (1 + LEVEL) / 2)
     margin = t * np.sqrt(np.maximum(V_c + V_k - 2 * C, 0.0))
     ends = tuple(curve.with_drop(common - counter + sign * margin) for sign in (-1, 1))
     low = high = np.full(curve.shape, np.inf)
@@ -284,25 +299,43 @@ class IdealCurve:
         lam = self.with_drop(common - counter)
         return np.where(self._undetermined(lam, common - counter), np.nan, lam)[()], self.regret(lam, common, counter)
 
-    def of_groups(self, accuracy: Accuracy) -> Equivalent:
-        """The minimum of R over the weights of all groups of a world with a table."""
-        values = np.array([*accuracy])[self.groups].ravel()
+    def of_groups(
+        self, values: Float[np.ndarray, " G"], axes: Float[np.ndarray, "A G"] | None = None, norm=2, level=LEVEL
+    ) -> Equivalent:
+        """The minimum of R over the weights of all groups of a world with a table.
+
+        The interval joins the changes of both numbers along the half axes of a region of accuracies: their Euclidean
+        norm for an ellipsoid, their sum (norm = 1) for a box. Both are exact where the numbers are linear.
+        """
+        G = len(values)
+        weights, shortfall = self._least_regret(values)
+        correlation = weights[0] if self.groups[0] == COMMON and G > 1 else np.nan
+        unseen = weights[-1] if G == 3 else None
+        wide = lambda x: np.full(self.shape, x)[()]  # noqa: E731
+        interval = None
+        if axes is not None:
+            moved = [self._least_regret(np.clip(values + axis, 0, 1)) for axis in (*axes, *-axes)]
+            change = np.array([(w[0] - weights[0], r - shortfall) for w, r in moved]).reshape(2, -1, 2)
+            up, down = (np.linalg.norm(np.maximum(sign * change, 0).max(axis=0), norm, axis=0) for sign in (1, -1))
+            ends = [wide(np.clip(correlation + x, 0, 1)) for x in (-down[0], up[0])]
+            r = _possible(wide(shortfall - down[1]), wide(shortfall + up[1]))
+            interval = _both((ends[0], ends[1]), r, level)
+        return Equivalent(wide(correlation), wide(shortfall), interval, None if unseen is None else wide(unseen))
+
+    def _least_regret(self, values: Float[np.ndarray, " G"]) -> tuple[np.ndarray, float]:
+        """The weights of groups that minimise R, and its minimum. From a nearby start SLSQP would stop too early."""
         _check_fractions(values)
+        G = len(values)
 
         def regret(weights):
             ideal = self._rules.accuracies(dict(zip(self.groups, np.maximum(weights, LEAST_WEIGHT), strict=True)))
             return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
 
-        G = len(values)
         found = minimize(
             regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-12},
             constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         )  # fmt: skip
-        weights = dict(zip(self.groups, found.x, strict=True))
-        common = weights[COMMON] if G > 1 else np.nan
-        numbers = (np.full(self.shape, x)[()] for x in (common, found.fun, weights.get(UNSEEN, np.nan)))
-        correlation, shortfall, unseen = numbers
-        return Equivalent(correlation, shortfall, None, unseen if G == 3 else None)
+        return found.x, found.fun
 
     def with_drop(self, drop: Numbers) -> Numbers:
         """The correlation at which the ideal drop takes a value; 0 or 1 if it is beyond all of them."""

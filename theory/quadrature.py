@@ -20,7 +20,7 @@ REPLICATES = 16  # randomisations behind an interval
 
 def estimate(replicates: Float[np.ndarray, "R groups *w"]) -> Accuracy:
     """Mean of independent replicates of all groups, with its Student t interval of level LEVEL, within [0, 1]."""
-    mean, _, low, high = mean_interval(np.moveaxis(replicates, 0, -1))
+    mean, _, low, high = map(np.asarray, mean_interval(np.moveaxis(replicates, 0, -1)))
     return Accuracy.of([*map(np.asarray, mean)], LEVEL, zip(low, high, strict=True))
 
 

@@ -29,7 +29,7 @@ from experiments.errors import RequestError
 from experiments.files import check_writable
 
 # main.py has its help text.
-app = App(name="counteranimal", help_format="plaintext", default_parameter=Parameter(negative=""))
+app = App(name="counteranimal", help_format="plaintext")
 
 Data = Annotated[
     Path,
@@ -50,6 +50,7 @@ Classes = Annotated[
     Parameter(help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"),
 ]
 Labels = Literal["1000", "20", "45", "own"]
+Folder = Annotated[Path | None, Parameter(help="folder for the full result, created if necessary")]
 MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
 Model = Annotated[
     list[str],
@@ -86,7 +87,7 @@ class Scoring:
 
 @app.command
 def inspect(
-    data: Data, /, *, groups: Groups = "prefix", classes: Classes = None, output: Path | None = None, json: Json = False
+    data: Data, /, *, groups: Groups = "prefix", classes: Classes = None, output: Folder = None, json: Json = False
 ) -> None:
     """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
@@ -119,9 +120,9 @@ def evaluate(
             "data (CounterAnimal has 45), own (all in --classes) [default: 1000, or own]"
         ),
     ] = None,
-    confusing: Annotated[Path | None, Parameter(help="1 vs 20: sets saved by an earlier run")] = None,
+    confusing: Annotated[Path | None, Parameter(help="with --labels 20: sets saved by an earlier run")] = None,
     reference: Annotated[
-        str | None, Parameter(help="1 vs 20: model whose confusions make the sets [default: the paper's]")
+        str | None, Parameter(help="with --labels 20: model whose confusions make the sets [default: the paper's]")
     ] = None,
     scoring: Scoring = Scoring(),
     embeddings: Annotated[
@@ -167,7 +168,7 @@ def score(
     labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
     classes: Classes = None,
     seed: Seed = 0,
-    output: Path | None = None,
+    output: Folder = None,
     json: Json = False,
 ) -> None:
     """Metrics and intervals for predictions made elsewhere.
@@ -190,7 +191,7 @@ def score(
 
 
 @app.command
-def published(*, output: Path | None = None, json: Json = False) -> None:
+def published(*, output: Folder = None, json: Json = False) -> None:
     """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
 
     Example: soberclip counteranimal published
@@ -584,7 +585,7 @@ def _reliance(model: Document) -> list[Any]:
         "{interval[equivalent_correlation][1]:.3f})",
         ">r, points": "{shortfall:%} ({interval[shortfall]:to})",
     }
-    gains = {f">{g} gain": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}
+    gains = {"fix": "{fix}", **{f">{g}": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}}
     gains |= {
         f">{g}, predicted": f"{{prediction[{g}][predicted]:+%}} ({{prediction[{g}][interval]:to}})" for g in GROUPS
     }
@@ -594,8 +595,7 @@ def _reliance(model: Document) -> list[Any]:
         _listed(model["model"], columns, model["heads"]),
         _fill(known + "{rows_measured[counter]} counter photos measured", **model),
         None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
-        _listed("fixes of zero-shot", {"fix": "{fix}", **dict(list(columns.items())[1:])}, model["fixes"]),
-        _listed("their gains, points", {"fix": "{fix}", **gains}, model["fixes"]),
+        _listed("gains of fixes over zero-shot, in points", gains, model["fixes"]),
         _fill("{inside} of {of} gains on other photos lie in the predicted intervals", **model["predictions_inside"]),
         f"the Gaussian law of zero-shot scores is {law['verdict']}: {law['reason']}",
     ]

@@ -5,7 +5,6 @@ Functions import what they need when they run, for start-up time.
 
 import shlex
 from collections import Counter
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +32,6 @@ FINETUNING = Group(
 # `experiments.lab.presets` is slow to import.
 DESIGNS = (*sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")), FINETUNED)
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
-repeated = partial(Parameter, negative="")  # a list, without a flag that empties it
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
 HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "rest": ">Rest %"}
 
@@ -45,30 +43,32 @@ def sweep(
     ] = None,
     /,
     *,
-    full: Annotated[bool, Parameter(negative="", help="a design in its full size rather than the quick one")] = False,
+    full: Annotated[bool, Parameter(help="a design in its full size rather than the quick one")] = False,
     axis: Annotated[
         list[str] | None,
-        repeated(
+        Parameter(
             help="NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3; a field of the world, of "
             "training, n or seed; may be repeated"
         ),
     ] = None,
     learner: Annotated[
         list[named(names(), "")] | None,
-        repeated(
+        Parameter(
             show_choices=False,
             help=f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated "
             "[default: linear]",
         ),
     ] = None,
     prompt: Annotated[
-        list[Prompt] | None, repeated(help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]")
+        list[Prompt] | None,
+        Parameter(help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]", show_choices=False),
     ] = None,
     route: Annotated[
         list[Literal["theory", "exact", "drawn", "trained"]] | None,
-        repeated(
+        Parameter(
             help="theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
-            "(towers); may be repeated; the theory is always included [default: theory]"
+            "(towers); may be repeated; the theory is always included [default: theory]",
+            show_choices=False,
         ),
     ] = None,
     n: Annotated[Whole | None, Parameter(help="pairs to train on, 2 to 1e12")] = None,
@@ -101,7 +101,7 @@ def sweep(
         Path | None, Parameter(group=FINETUNING, help="file of its weights, instead of a tag's own")
     ] = None,
     device: Annotated[str | None, Parameter(group=FINETUNING, help="device of the training [default: cpu]")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="print the size, and stop")] = False,
+    dry_run: Annotated[bool, Parameter(help="print the size, and stop")] = False,
     json: Json = False,
 ) -> None:
     kinds, files = zip(*map(kind_of, learner or ["linear"]), strict=True)
@@ -208,7 +208,7 @@ def plot(
     ] = "counter",
     at: Annotated[
         list[str] | None,
-        repeated(help="NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated"),
+        Parameter(help="NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated"),
     ] = None,
     output: Annotated[
         Path | None,

@@ -8,10 +8,11 @@ A verb is imported when it is used, and imports what it needs when it runs. So -
 import os
 import sys
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
 from experiments.runtime import keep_memory, sleep_soon
+from simulator.naming import suggestion
 from simulator.progress import counting, say
 
 app = App(
@@ -19,6 +20,8 @@ app = App(
     help="Does a CLIP-style objective learn the animal or the background? Worlds, theory, training and a judge.",
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # main() says what was kept
+    # Flags have no --no-flag, and lists no flag that empties them. That a flag is off goes without saying.
+    default_parameter=Parameter(negative="", show_default=lambda value: None if value is False else value),
 )
 
 
@@ -128,6 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return 0
+    except UnknownCommandError as error:
+        place, word = " ".join(("soberclip", *(error.command_chain or ()))), error.unused_tokens[0]
+        near = suggestion(word, error.app or ())
+        return _complain(f"{word!r} is not a verb of {place}{near}; {place} --help lists them", 2)
     except UnusedCliTokensError as error:
         place = " ".join(("soberclip", *error.command_chain))
         return _complain(f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options", 2)

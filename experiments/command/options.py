@@ -61,14 +61,10 @@ def table(_type: Any, tokens: Any) -> Any:
         raise ValueError(f"{text} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{text} is not a text file") from None
-    return [[_cell(cell, text) for cell in line.split(",")] for line in lines if line.strip()]
-
-
-def _cell(cell: str, file: str) -> float:
     try:
-        return float(cell)
-    except ValueError:
-        raise ValueError(f"{cell!r} in {file} is not a number; a table has one row per class and no header") from None
+        return [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
+    except ValueError as error:  # it names the cell
+        raise ValueError(f"{text}: {error}; a table has one row of numbers per class and no header") from None
 
 
 CONVERTERS = {int: whole, float: real, tuple: table}
@@ -80,7 +76,7 @@ def named(names: Iterable[str], help: str) -> Any:
     return Annotated[Literal[tuple(names)] | str, Parameter(show_choices=False, help=help)]
 
 
-Json = Annotated[bool, Parameter(negative="", help="print one JSON document on stdout")]
+Json = Annotated[bool, Parameter(help="print one JSON document on stdout")]
 Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, created if necessary")]
 Seed = Annotated[Whole, Parameter(help="root of every random stream")]
 
@@ -120,14 +116,15 @@ def _declaration(hint: Any) -> tuple[Any, str]:
 
 
 _WORLD = Group("World", sort_key=1)
-WorldFlags = flags_of(World, _WORLD, without=("attribute", "common", "views"))  # these need a file
-WorldOptions = Annotated[WorldFlags, Parameter(name="*")]
+WorldOptions = Annotated[  # the fields left out need a file
+    flags_of(World, _WORLD, without=("attribute", "common", "views")), Parameter(name="*")
+]
 WorldFile = Annotated[
     Path | None, Parameter(name="--world", group=_WORLD, help="TOML file with a world's fields; flags override it")
 ]
 
 _TRAINING = Group("Training", sort_key=0)
-TrainingFlags = flags_of(Recipe, _TRAINING)
-TrainingOptions = Annotated[TrainingFlags, Parameter(name="*")]
-RecipeFlags = flags_of(Recipe, _TRAINING, without=("loss", "n"))  # a study has learners and its own n
-RecipeOptions = Annotated[RecipeFlags, Parameter(name="*")]
+TrainingOptions = Annotated[flags_of(Recipe, _TRAINING), Parameter(name="*")]
+RecipeOptions = Annotated[  # a study has learners and its own n
+    flags_of(Recipe, _TRAINING, without=("loss", "n")), Parameter(name="*")
+]

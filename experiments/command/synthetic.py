@@ -44,7 +44,7 @@ NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 PromptFlag = Annotated[
     Prompt | None,
-    Parameter(help=f"class prompt: {in_words()} [default: name]", show_default=False),
+    Parameter(help=f"class prompt: {in_words()} [default: name]", show_choices=False),
 ]
 Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
@@ -122,7 +122,9 @@ def train(
     draw_on: Annotated[
         str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
     ] = None,
-    compile: Annotated[bool, Parameter(help="compile the step; --no-compile starts sooner")] = True,
+    compile: Annotated[
+        bool, Parameter(negative="--no-compile", help="compile the step; without, training starts sooner")
+    ] = True,
     resume: Annotated[Path | None, Parameter(help="folder of an interrupted run of the same settings")] = None,
     seed: Seed = 0,
     world_file: WorldFile = None,
@@ -173,11 +175,12 @@ def show(
 ) -> None:
     from experiments.lab.config import world_from
     from experiments.page.plot.save import check_target, save_figure
-    from experiments.page.show import picture_of
 
     settings = world_from(world_file, given(world))
     default = Path("world.png") if world_file is None else world_file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
+    from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for
+
     figure, document = picture_of(settings, checked_seed(seed))
     save_figure(figure, path, "show")
     emit({"verb": "show", "output": str(path), **document}, json, shown)
@@ -216,7 +219,7 @@ def _title(document: dict[str, Any]) -> str:
     if "mitigation" in document:
         parts.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
     if "replicates" in document:
-        parts += [f"n = {document['n']:.3g}", counted(len(document["replicates"]), "replicate"), document["method"]]
+        parts += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]
     return ", ".join(parts)
 
 
@@ -252,14 +255,17 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         else:
             like = f"a world with correlation {correlation:.3f} (yours has {own:g})"
         yield f"acts like the ideal classifier of {like}, {_points(shortfall)} points short"
+        low, high = ends.get("equivalent_correlation", (correlation, correlation))
         if "shortfall" in ends:
-            (low, high), lacking = ends["equivalent_correlation"], map(_points, ends["shortfall"])
-            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {' to '.join(lacking)} points short"
+            lacking = " to ".join(map(_points, ends["shortfall"]))
+            yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
         if own is not None and own > 1 / document["world"]["classes"]:
-            how = "as much of the background as"
-            if abs(correlation - own) >= 0.0005:  # three digits are printed
-                how = f"{'less' if correlation < own else 'more'} of the background than"
-            yield f"so it uses {how} the data offer"
+            if low < own < high:
+                yield "so it may use less or more of the background than the data offer"
+            elif abs(correlation - own) < 0.0005:  # three digits are printed
+                yield "so it uses as much of the background as the data offer"
+            else:
+                yield f"so it uses {'less' if correlation < own else 'more'} of the background than the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     shares = document.get("uncovered_share")

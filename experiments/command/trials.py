@@ -18,7 +18,9 @@ from experiments.command.output import VERDICT_STYLES, emit, indented, note, scr
 from experiments.court.registry import all_claims, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
+from experiments.verdict import REFUSED, WORDS, words_of
 from simulator.progress import tell
+from theory.claims.catalogue import CLAIMS, untried
 
 VERDICTS = "verdicts.json"
 IDS = [claim.id for claim in all_claims()]
@@ -29,9 +31,6 @@ def claims(
     *patterns: named(IDS, "parts of ids, or patterns such as '*mean*' [default: all claims]"),
     json: Json = False,
 ) -> None:
-    from experiments.verdict import WORDS, words_of
-    from theory.claims.catalogue import untried
-
     every, others = all_claims(), untried()
     shown = set(matching(patterns, [one.id for one in (*every, *others)]))
     rows = []
@@ -47,16 +46,14 @@ def claims(
 def check(
     *ids: named(IDS, "claims, families of claims or sentences of papers [default: all]"),
     quick: Annotated[
-        bool, Parameter(negative="", help="audit 4 points instead of 32; show stored verdicts on long trainings")
+        bool, Parameter(help="audit 4 points instead of 32; show stored verdicts on long trainings")
     ] = False,
     error_rate: Annotated[
         float | None,
-        Parameter(help="twice the probability of a false contradiction [default: the claim's own, .01, so .005]"),
+        Parameter(help="a contradiction is wrong with at most half this probability [default: the claim's own, .01]"),
     ] = None,
     claims: Annotated[Path | None, Parameter(help="Python file with claims of your own; it is executed")] = None,
-    prove: Annotated[
-        bool, Parameter(negative="", help="also prove or refute the closed forms over their whole domains")
-    ] = False,
+    prove: Annotated[bool, Parameter(help="also prove or refute the closed forms over their whole domains")] = False,
     verify: Annotated[
         Path | None, Parameter(help="only check the certificates (*.proof) of this folder, without a trial")
     ] = None,
@@ -64,7 +61,7 @@ def check(
         Path | None, Parameter(help="with --prove: folder for theorems in Coq (*.v), one file per proved claim")
     ] = None,
     kernel: Annotated[
-        bool, Parameter(negative="", help="with --verify: have coqc check the theorems (*.v) of the folder instead")
+        bool, Parameter(help="with --verify: have coqc check the theorems (*.v) of the folder instead")
     ] = False,
     seed: Seed = 0,
     output: Annotated[
@@ -76,7 +73,6 @@ def check(
 ) -> None:
     from experiments.court.certificates import refuse_other_files
     from experiments.court.parallel import run_all
-    from experiments.verdict import REFUSED
 
     if verify is not None:
         if ids or quick or prove or error_rate is not None or any(path is not None for path in (coq, output, latex)):
@@ -130,7 +126,6 @@ def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None
     """Check the certificates of a folder, or have coqc check its theorems. RunError names the files that fail."""
     from experiments.court.certificates import verify_folder
     from experiments.court.kernel import accepted_by_kernel
-    from theory.claims.catalogue import CLAIMS
 
     known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
     document = (accepted_by_kernel if kernel else verify_folder)(folder, known, tell)
@@ -148,7 +143,7 @@ def reproduce(
     ] = Path("soberclip-report"),
     full: Annotated[
         bool,
-        Parameter(negative="", help="full trials as in check, with trainings: more than an hour"),
+        Parameter(help="full trials as in check, with trainings: more than an hour"),
     ] = False,
     seed: Seed = 0,
     json: Json = False,
@@ -189,15 +184,15 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
 
 def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     """A verdict in three lines; --json has the rest."""
-    from experiments.page.evidence import claimed, headed, how, measured, place
+    from experiments.page.evidence import claimed, headed, how, measured, number, place
 
     term, where = place(row)
     parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
-    parts.append(f"{row['route']}, n = {row['n']:.4g}; {how(row)}" if row["route"] else how(row))
-    if row["verdict"] not in ("supported", "contradicted") or row.get("proof"):
-        why = row.get("reason", "")  # verdicts from the published tables have none
-        parts = [why] if row["route"] is None else [why, *parts]
-    heading = _heading(row["verdict"], row["claim"], headed(row))
+    parts.append(f"{row['route']}, n = {number(row['n'])}; {how(row)}" if row["route"] else how(row))
+    words = headed(row)
+    if words in ("undecided", REFUSED) or words != row["verdict"]:  # of the others, `how` gives the reason
+        parts = [row.get("reason", ""), *(parts if row["route"] else [])]  # published tables give no reason
+    heading = _heading(row["verdict"], row["claim"], words)
     return [heading, indented(row["statement"]), indented("; ".join(filter(None, parts)))]
 
 

@@ -251,30 +251,31 @@ def _groups(
     """(common, background) of each row."""
     if "group" not in given and "background" not in given:
         raise RequestError("neither group nor background is given; one of them must say which rows are common")
-    group = None if "group" not in given else _coded(given["group"], GROUPS, "group") == 0
     if "background" not in given:
-        return group, 2 * label + ~group
+        common = _coded(given["group"], GROUPS, "group") == 0
+        return common, 2 * label + ~common
     if given["background"].dtype.kind not in "USiub":
         raise RequestError(f"background holds {given['background'].dtype}; expected integers or names")
     called, background = np.unique(given["background"], return_inverse=True)
     cells, cell = np.unique(np.column_stack([label, background]), axis=0, return_inverse=True)
-    if group is None:
-        counts = np.zeros((label.max() + 1, len(called)), dtype=int)
-        counted = slice(None) if train is None else train
-        np.add.at(counts, (label[counted], background[counted]), 1)
-        group = counts[label, background] == counts.max(axis=1)[label]
-    n, k = np.bincount(cell), np.bincount(cell, weights=group).astype(int)
-    if (mixed := (k > 0) & (k < n)).any():
-        at = int(mixed.argmax())
-        y, b = cells[at]
-        raise RequestError(
-            f"group contradicts background: class {y} on background {called[b]!s} is common in {k[at]} rows and "
-            f"counter in {n[at] - k[at]}"
-        )
+    if "group" in given:
+        common = _coded(given["group"], GROUPS, "group") == 0
+        n, k = np.bincount(cell), np.bincount(cell, weights=common).astype(int)
+        if (mixed := (k > 0) & (k < n)).any():
+            at = int(mixed.argmax())
+            y, b = cells[at]
+            raise RequestError(
+                f"group contradicts background: class {y} on background {called[b]!s} is common in {k[at]} rows and "
+                f"counter in {n[at] - k[at]}"
+            )
+    else:
+        counted, most = np.bincount(cell, weights=train), np.zeros(label.max() + 1)
+        np.maximum.at(most, cells[:, 0], counted)
+        common = counted[cell] == most[label]
     # Heads and law are fitted to halves of halves, so rare backgrounds of a class and group are taken together.
     answered = np.ones(len(label), bool) if train is None else ~train
     rare = np.bincount(cell, weights=answered)[cell] < FEWEST
-    return group, np.where(rare, len(called) + 2 * label + ~group, background)
+    return common, np.where(rare, len(called) + 2 * label + ~common, background)
 
 
 def _check_counts(bundle: Bundle) -> None:

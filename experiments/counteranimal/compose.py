@@ -10,24 +10,21 @@ The user names the common backgrounds of each class; the others are counter. An 
 every background, so its composites differ by the background alone.
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.counteranimal.labels import class_indices, imagenet_index
-from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, printable
+from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, in_threads, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.provenance import provenance
 from simulator.naming import suggestion
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
-from simulator.progress import counting
 from simulator.streams import numpy_stream
 
 SIDES = (32, 1024)  # pixels
@@ -94,7 +91,7 @@ def run(
             raise RequestError(f"{source.name!r} cannot be used ({error})") from error
 
     sources = [*cutouts, *photos]
-    images = dict(zip(sources, _in_threads(prepared, sources, "decoding"), strict=True))
+    images = dict(zip(sources, in_threads(prepared, sources, "decoding"), strict=True))
     contents = sha256()  # with the other settings it determines every name and pixel
     for source in sources:
         contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
@@ -132,7 +129,7 @@ def run(
     for folder in dict.fromkeys((output / job.file).parent for job in composites):
         output_folder(folder)
     missing = [job for job in composites if not (output / job.file).exists()]
-    _in_threads(save, missing, "composing")
+    in_threads(save, missing, "composing")
     rows = []
     for file, cutout, photo, group in composites:
         names = classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
@@ -209,19 +206,6 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
                 f"'{folder}=BACKGROUND' for some but not all of {', '.join(backgrounds)}"
             )
     return common
-
-
-def _in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
-    """Results of the jobs in order; Pillow decodes and encodes outside the interpreter lock."""
-    results = []
-    with counting(verb, len(jobs), "images/s") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for result in pool.map(work, jobs):
-                advance(1)
-                results.append(result)
-        finally:
-            pool.shutdown(cancel_futures=True)  # so that Ctrl-C and the first error act soon
-    return results
 
 
 def _claim(output: Path, document: dict[str, Any]) -> None:

@@ -251,13 +251,13 @@ def _write_embeddings(
         "text": text,
         "names": np.array([photo_set.classes[index] for index in classes]),
     }
+
+    def save(path: Path) -> None:
+        with path.open("wb") as handle:  # by name numpy would add a suffix
+            np.savez(handle, **arrays)
+
     output_folder(file.parent)
-    write_atomically(file, lambda temporary: _save(temporary, arrays))
-
-
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as handle:  # by name numpy would add a suffix
-        np.savez(handle, **arrays)
+    write_atomically(file, save)
 
 
 def _warn(model: LoadedModel | LanguageModel, settings: dict[str, Any], note: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ undecided     neither: more photos are needed
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
@@ -24,13 +24,11 @@ from experiments.inference import binomial_bounds, combined
 from simulator.streams import numpy_stream
 
 ALPHA = 0.01
-REDRAWN = 60  # bootstrap fits; their spread is the error of a prediction
 
 
 class Errors(NamedTuple):
     """Predicted and measured accuracies of each class and group, and their errors."""
 
-    truth: Int[np.ndarray, " C"]  # label of each class
     photos: Float[np.ndarray, "C 2"]
     predicted: Float[np.ndarray, "C 2"]
     measured: Float[np.ndarray, "C 2"]
@@ -46,8 +44,11 @@ class Errors(NamedTuple):
         return self.fit_error.var(axis=0, ddof=1) + self.photo_error + simulated
 
 
-def assess(photos: Scores, tolerance: float, seed: int = 0, redraws: int = REDRAWN) -> dict[str, Any]:
-    """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured."""
+def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[str, Any]:
+    """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured.
+
+    The spread of `redraws` bootstrap fits is the error of a prediction.
+    """
     first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
     errors = errors_of(photos, first, points_of(photos, seed), seed, redraws)
     measured = int(errors.photos.sum())
@@ -95,7 +96,6 @@ def errors_of(
     again = np.array([probabilities(redrawn(law, rng), few).mean(axis=0) for _ in range(redraws)])
     grouped = np.einsum("bj,cgj->bcg", again, share)
     return Errors(
-        truth,
         n,
         share @ chance,
         right / n,

@@ -12,6 +12,8 @@ Saved data set: a folder from save_to_disk of `datasets`, with columns image, la
 import json
 import os
 import tarfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,7 @@ from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
 from simulator.pixels.decoding import MOST_BYTES, decode, decode_bytes
+from simulator.progress import counting
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,6 +51,19 @@ class Entry:
 def printable(path: str) -> str:
     """A path in which bytes that are not UTF-8 are written as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
+    """Results of the jobs in order; Pillow decodes and encodes outside the interpreter lock."""
+    results = []
+    with counting(verb, len(jobs), "images/s") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            for result in pool.map(work, jobs):
+                advance(1)
+                results.append(result)
+        finally:
+            pool.shutdown(cancel_futures=True)  # so that Ctrl-C and the first error act soon
+    return results
 
 
 def hidden(path: str) -> bool:

@@ -197,13 +197,7 @@ def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
     return dict(zip(QUANTITIES, with_drop(groups).tolist(), strict=True)) if grouped else {"accuracy": float(groups[0])}
 
 
-def paired(
-    first: Counts,
-    second: Counts,
-    seed: int = 0,
-    mean: Mean = "macro",
-    replicates: int = REPLICATES,
-) -> dict[str, Any] | None:
+def paired(first: Counts, second: Counts, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
     """Second model minus first on the classes that are complete for both; None if there are none.
 
     Differences of means, their bootstrap intervals (the same classes drawn for both models), and exact sign tests over
@@ -214,7 +208,7 @@ def paired(
     if not len(shared):
         return None
     a, b = a[mine], b[others]
-    weights = resamples(len(shared), replicates, numpy_stream(seed, "paired bootstrap"))
+    weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
     differences = settled(with_drop(b.accuracy - a.accuracy)).T
     value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
     drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T

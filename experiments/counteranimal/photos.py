@@ -4,18 +4,16 @@ Groups come from folder names or a column (`prefix`) or from a CSV file; with `e
 """
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal.labels import Vocabulary, class_indices
-from experiments.counteranimal.layouts import Entry, Files, Listing, Saved, list_photos, printable
+from experiments.counteranimal.layouts import Entry, Files, Listing, Saved, in_threads, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.published.tables import published_classes
 from simulator.naming import suggestion
-from simulator.progress import counting
 
 GROUPS = ("common", "counter")
 PREFIX, EACH = "prefix", "each"
@@ -144,15 +142,8 @@ def unreadable(photo_set: PhotoSet) -> dict[str, str]:
             return str(error)
         return None
 
-    bad: dict[str, str] = {}
-    number = len(photo_set.photos)
-    with counting("decoding", number, "photos/s") as advance, ThreadPoolExecutor() as pool:
-        reasons = pool.map(check, photo_set.photos)  # Pillow decodes outside the interpreter lock
-        for photo, reason in zip(photo_set.photos, reasons, strict=True):
-            advance(1)
-            if reason is not None:
-                bad[photo.path] = reason
-    return bad
+    reasons = in_threads(check, photo_set.photos, "decoding")
+    return {photo.path: reason for photo, reason in zip(photo_set.photos, reasons, strict=True) if reason is not None}
 
 
 def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def accuracies(
 
 def place(mean: Float[np.ndarray, "2 H"], traced: Int[np.ndarray, " J"], i: int) -> tuple[float, float]:
     """(p', r) of head i against the hull of the traced heads, for these exact accuracies."""
-    regret = _hull(mean[:, traced] - mean[:, [i]]).max(axis=1)
+    regret = (SIDES.T @ (mean[:, traced] - mean[:, [i]])).max(axis=1)
     return float(_lowest(regret[None])[0]), max(float(regret.min()), 0.0)
 
 
@@ -114,21 +114,11 @@ def places(
     rng: np.random.Generator,
 ) -> list[Place]:
     """Where each of these heads stands against the hull of the traced heads."""
-    drawn = _drawn(mean, covariance, rng)
-    hulls = np.array([(one.T @ SIDES).max(axis=0) for one in drawn[:, :, traced]])  # (R, L)
-    return [_place(mean, covariance, traced, i, drawn[:, :, i], hulls) for i in heads.tolist()]
-
-
-def _drawn(mean: np.ndarray, covariance: np.ndarray, rng: np.random.Generator) -> Float[np.ndarray, "R 2 H"]:
-    """Accuracies drawn from N(mean, covariance)."""
     values, vectors = np.linalg.eigh(covariance.reshape(mean.size, -1))
     root = vectors * np.sqrt(np.maximum(values, 0))
-    return mean + (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
-
-
-def _hull(points: Float[np.ndarray, "2 J"]) -> Float[np.ndarray, "L J"]:
-    """lambda c + (1 - lambda) k of each point at all weights."""
-    return SIDES.T @ points
+    drawn = mean + (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
+    hulls = np.array([(one.T @ SIDES).max(axis=0) for one in drawn[:, :, traced]])  # (R, L)
+    return [_place(mean, covariance, traced, i, drawn[:, :, i], hulls) for i in heads.tolist()]
 
 
 def _place(
@@ -139,7 +129,7 @@ def _place(
     drawn: Float[np.ndarray, "R 2"],
     hulls: Float[np.ndarray, "R L"],
 ) -> Place:
-    lead = _hull(mean[:, traced] - mean[:, [i]])
+    lead = SIDES.T @ (mean[:, traced] - mean[:, [i]])
     s, q = _lead_errors(covariance, traced, i), SIMULTANEOUS
     p, r = place(mean, traced, i)
     best = lead.argmax(axis=1)[:, None]
@@ -181,4 +171,4 @@ def _lead_errors(covariance: np.ndarray, traced: np.ndarray, i: int) -> Float[np
 
 def hull(mean: Float[np.ndarray, "2 H"], traced: Int[np.ndarray, " J"]) -> list[int]:
     """Traced heads on their concave hull, from the highest counter accuracy to the highest common accuracy."""
-    return list(dict.fromkeys(traced[_hull(mean[:, traced]).argmax(axis=1)].tolist()))
+    return list(dict.fromkeys(traced[(SIDES.T @ mean[:, traced]).argmax(axis=1)].tolist()))

@@ -2,9 +2,8 @@
 
 `write_theorems` writes one file per claim, and the shared ones. `accepted_by_kernel` compiles copies with coqc. A file
 is accepted if it states what the claim says today, if coqc accepts it, and if its theorems rest on no other axioms than
-those of Coq's classical reals and, where numbers are computed, of its machine integers and floats. The claims whose
-files are accepted are recorded in coq.json. The record of this project lies beside the claims: `checked_by_coq` reads
-it, and a claim that has changed since is not in it.
+those of Coq's classical reals. The claims whose files are accepted are recorded in coq.json. The record of this project
+lies beside the claims: `checked_by_coq` reads it, and a claim that has changed since is not in it.
 """
 
 import json
@@ -35,9 +34,6 @@ AXIOMS = {  # of the classical reals, in Coq's own library
     "Classical_Prop.classic",
     "FunctionalExtensionality.functional_extensionality_dep",
 }
-# Coq's specification of 63-bit integers and floats, with which the tactic `interval` computes.
-MACHINE = re.compile(r"(FloatAxioms|PrimFloat|PrimInt63|Uint63|Sint63|PArray)\.")
-MACHINE_NUMBERS = "machine numbers"
 # In a proof: the end of a proof, or a command. Commands begin with a capital letter, perhaps after bullets and braces.
 FORBIDDEN = re.compile(r"\(\*|(^|\.\s|[{}])[\s{}*+-]*[A-Z#]", re.M)
 
@@ -114,7 +110,6 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
             if claim is not None and not results[-1]["refused"]:
                 entries[claim.id] = {
                     "shows": results[-1]["shows"],
-                    "machine_numbers": MACHINE_NUMBERS in results[-1]["axioms"],
                     "digest": claim_digest(claim).sha256,
                     "file": file_digest(text),
                 }
@@ -139,10 +134,10 @@ def _result(coqc: str, place: str, file: str, text: str, claim: Claim | None) ->
         asked = "".join(f"Print Assumptions {name}.\n" for name in names)
         (Path(place) / file).write_text(f"{text}\n{asked}", encoding="utf-8")
         output, refused = _compiled(coqc, place, file)
-        named = set(re.findall(r"^([\w.]+)\s*:", output, re.M)) - {"Axioms"}
-        axioms = sorted({MACHINE_NUMBERS if MACHINE.match(name) else name for name in named})
-        other = sorted(set(axioms) - AXIOMS - {MACHINE_NUMBERS})
-        refused = refused or (f"it rests on {', '.join(other)}" if other else None)
+        axioms = sorted(set(re.findall(r"^([\w.]+)\s*:", output, re.M)) - {"Axioms"})
+        other = sorted(set(axioms) - AXIOMS)
+        more = f" and {len(other) - 3} more axioms" if len(other) > 3 else ""
+        refused = refused or (f"it rests on {', '.join(other[:3])}{more}" if other else None)
     return {
         "file": file,
         "claim": claim and claim.id,

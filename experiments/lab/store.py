@@ -168,7 +168,7 @@ def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] |
 
 def _create(where: str, planned: Plan) -> None:
     # On random numbers, where only exponents repeat, this takes half the time of zstd's first level and a fifth less
-    # space. zarr keeps Blosc from using threads, which would write its parts in the order in which they finish.
+    # space.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
     study, table = planned.study, empty_table(planned.study)
     root = zarr.open_group(where, mode="w", zarr_format=3)

@@ -77,8 +77,8 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
     """A sentence on the published statements and one on our own; `provenance` adds how many this run tried."""
     every = entries(verdicts)
     kinds = {
-        "published statement": [e for e in every if e.quote],
-        "own statement": [e for e in every if not e.quote],
+        "published statement{s}": [e for e in every if e.quote],
+        "statement{s} of our own": [e for e in every if not e.quote],
     }
     return [_sentence(kind, group, provenance) for kind, group in kinds.items() if group]
 
@@ -93,15 +93,11 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
 def _sentence(kind: str, group: list[Entry], provenance: bool) -> str:
     found = Counter(entry.outcome for entry in group)
     parts = [f"{found[word]} {forms[found[word] > 1]}" for word, forms in OUTCOMES.items() if found[word]]
-    named = kind.replace("statement", "statement" if len(group) == 1 else "statements")
-    words = f"Of {len(group)} {named} {_listed(parts)}"
-    if provenance:
-        places = Counter(entry.shown_from for entry in group)
-        words += ": " + _listed([f"{n} {'was' if n == 1 else 'were'} {place}" for place, n in places.most_common()])
-    partly = sum(bool(entry.part) for entry in group)
-    return f"{words}." + (f" Of {partly} only some claims were tried." if partly else "")
-
-
-def _listed(parts: Sequence[str]) -> str:
     *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
+    words = f"Of {len(group)} {kind.format(s='s' if len(group) > 1 else '')} "
+    words += f"{', '.join(first)} and {last}" if first else last
+    if provenance:
+        places = Counter(entry.shown_from for entry in group).most_common()
+        words += f" ({', '.join(f'{n} {place}' for place, n in places)})"
+    partly = sum(bool(entry.part) for entry in group)
+    return f"{words}." + (f" For {partly} of them only some claims were tried." if partly else "")

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from experiments.inference import LEVEL
 from experiments.verdict import REFUSED, Kind
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 Verdict = dict[str, Any]
-LEVEL = 0.95  # of a verdict's interval, unless it has another
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
 SIGNS = {"differs from": "≠", ">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
 RELATIONS = {
@@ -23,7 +23,7 @@ NUMBERS = {  # field of a verdict: its term in the evidence
     "n": "n",
     "replicates": "replicates",
     "tau": "tolerance τ",
-    "alpha": "error rate α",
+    "alpha": "error rate α/2",
     "search_evaluations": "points searched",
     "largest_violation_found": "violation by theory",
     "audits": "points audited",
@@ -43,7 +43,9 @@ def kind_of(verdict: Verdict) -> Kind:
 
 
 def number(value: Any) -> str:
-    """Four digits; "" for None."""
+    """Four digits, and all those of a count below ten million; "" for None."""
+    if isinstance(value, int) and abs(value) < 10**7:
+        return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float | int) else "" if value is None else str(value)
 
 
@@ -174,12 +176,15 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if any(place(verdict)):
         yield place(verdict)
     for field, term in NUMBERS.items():
-        if verdict.get(field) is not None:
-            nominal = " (nominal: t bounds)" if field == "alpha" and kind_of(verdict) == "trained" else ""
-            yield term, number(verdict[field]) + nominal
+        if field == "alpha" and verdict.get(field) is not None:
+            nominal = " (nominal: t bounds)" if kind_of(verdict) == "trained" else ""
+            yield term, number(verdict[field] / 2) + nominal
+        elif verdict.get(field) is not None:
+            yield term, number(verdict[field])
     if proof := verdict.get("proof"):
         checked = f", checked in {proof['check_seconds']:.2g} s" if certified(verdict) else ""
-        yield "proof", f"{proof['reason']}; {proof['seconds']:.2g} s{checked}"
+        why = "" if proof["reason"] in (verdict.get("reason") or "") else f"{proof['reason']}; "
+        yield "proof", f"{why}{proof['seconds']:.2g} s{checked}"
     for case in verdict.get("cases") or ():
         yield "case", _case(case)
     if verdict.get("stored"):

@@ -47,7 +47,12 @@ CLASS_TABLES = (
     Table("classwise_datasets.csv", 16, "CLIP", mean=None),
 )
 TABLE_OF = {table.number: table for table in GROUP_TABLES + CLASS_TABLES}
+QUANTITIES = ("common", "counter", "drop")
 COCO, MNIST = "colored_coco.csv", "multicolored_mnist.csv"  # Tables 7 and 8: other data sets
+OTHERS = (  # with the columns that say which setting
+    (7, COCO, ("backbone", "pretrain_dataset", "approach")),
+    (8, MNIST, ("n_classes", "n_samples", "p_inv", "p_spu", "train_method")),
+)
 CLASSES, STATED, CHECKPOINTS = "classes.csv", "stated.csv", "clip_checkpoints.csv"
 MAP, SINCE = "open_clip_map.csv", "since.csv"
 PRINTED = {"printed": "mean", "printed_deviation": "std"}
@@ -239,42 +244,32 @@ def tidy(raw: Raw) -> list[dict[str, Any]]:
     Keys: table (number), file, row (from 1), model, family, labels, prompt, mean, class_id, setting (what else
     distinguishes the row), quantity, printed (the digits), value (fraction where the cell is a percentage).
     """
-    records: list[dict[str, Any]] = []
-    unknown = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id", "setting"))
-
-    def add(number: int, file: str, row: int, printed: dict[str, str], unit: int, **given) -> None:
-        base = {"table": number, "file": file, "row": row, **unknown, **given}
-        records.extend(
-            {**base, "quantity": name, "printed": text, "value": float(text) / unit}
-            for name, text in printed.items()
-            if text != ""
-        )
-
+    rows: list[tuple[int, str, int, dict[str, str], dict[str, Any]]] = []  # table, file, row, printed cells, the rest
     for table in GROUP_TABLES + CLASS_TABLES:
         for row, cells in enumerate(raw[table.file], start=1):
             name = model_name(table, cells)
-            add(
-                table.number,
-                table.file,
-                row,
-                {quantity: cells[quantity] for quantity in ("common", "counter", "drop")},
-                unit=100,
-                model=name,
-                family=family_of(name),
-                labels=table.labels,
-                prompt=table.prompt if family_of(name) != "ImageNet" else None,
-                mean=table.mean,
-                class_id=int(cells["class_id"]) if "class_id" in cells else None,
-                setting=cells.get("checkpoint"),
-            )
-    for file, number, keys in (
-        (COCO, 7, ("backbone", "pretrain_dataset", "approach")),
-        (MNIST, 8, ("n_classes", "n_samples", "p_inv", "p_spu", "train_method")),
-    ):
+            known = {
+                "model": name,
+                "family": family_of(name),
+                "labels": table.labels,
+                "prompt": table.prompt if family_of(name) != "ImageNet" else None,
+                "mean": table.mean,
+                "class_id": int(cells["class_id"]) if "class_id" in cells else None,
+                "setting": cells.get("checkpoint"),
+            }
+            rows.append((table.number, table.file, row, {name: cells[name] for name in QUANTITIES}, known))
+    for number, file, keys in OTHERS:
         for row, cells in enumerate(raw[file], start=1):
-            printed = {quantity: text for quantity, text in cells.items() if quantity not in keys}
-            add(number, file, row, printed, unit=100, setting=", ".join(f"{key} {cells[key]}" for key in keys))
+            printed = {name: text for name, text in cells.items() if name not in keys}
+            rows.append((number, file, row, printed, {"setting": ", ".join(f"{key} {cells[key]}" for key in keys)}))
     for row, cells in enumerate(raw[CLASSES], start=1):
-        printed = {quantity: cells[quantity] for quantity in ("n_common", "n_counter")}
-        add(2, CLASSES, row, printed, unit=1, class_id=int(cells["class_id"]), setting=cells["name"])
-    return records
+        printed = {name: cells[name] for name in ("n_common", "n_counter")}
+        rows.append((2, CLASSES, row, printed, {"class_id": int(cells["class_id"]), "setting": cells["name"]}))
+    unknown = dict.fromkeys(("model", "family", "labels", "prompt", "mean", "class_id", "setting"))
+    return [
+        {"table": number, "file": file, "row": row, **unknown, **known}
+        | {"quantity": name, "printed": text, "value": float(text) / (1 if file == CLASSES else 100)}
+        for number, file, row, printed, known in rows
+        for name, text in printed.items()
+        if text != ""
+    ]

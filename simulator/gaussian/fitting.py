@@ -28,6 +28,8 @@ from simulator.world import World
 ESTIMATORS = ("linear", "logistic", "max-margin", "least-squares")
 COARSE = 16  # logistic regression starts from every 16th row: Newton then needs 4 steps on all rows, not 11
 LEAST_COARSE = 2000  # least rows of that first sample
+CONDITIONS = 200  # of the maximum margin that are added at a time
+REACH, STEPS = 100.0, 60  # of proximal steps for free constants: each makes the error of b about REACH^2 times smaller
 _TIGHT = {"gtol": 1e-9, "ftol": 1e-15, "maxiter": 2000, "maxfun": 4000}
 
 
@@ -106,10 +108,10 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
     Raises
     ------
     ValueError
-        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator than "linear",
-        "linear" on a single pair, and "max-margin" with a table.
+        For an unknown estimator, pairs of pixels, embed_dim below 1 or beside another estimator than "linear", and
+        "linear" on a single pair.
     SeparabilityError
-        For "logistic" on separable pairs and "max-margin" on inseparable ones.
+        For "logistic" on separable pairs, "max-margin" on inseparable ones, and on pairs that lack a class of a table.
 
     >>> world = World(p_spu=0.95, mu_spu=2.0, dim_image=8, dim_text=8)
     >>> found = fit("linear", world.draw(1000, seed=0))
@@ -153,16 +155,13 @@ def score_vectors(
 ) -> Float[np.ndarray, "P columns"]:
     """Score vectors of a supervised estimator, one for two classes, K otherwise; with a table the intercept is last."""
     classes = world.classes
-    if estimator == "max-margin" and (weights is not None or classes > 2 or world.table is not None):
-        raise ValueError(
-            "max-margin takes two classes and no weights or table, since it depends on the nearest pairs only and has "
-            "no intercept; use logistic"
-        )
+    if estimator == "max-margin":
+        if weights is not None:
+            raise ValueError("max-margin takes no weights, since it depends on the nearest pairs only; use logistic")
+        return margin_vectors(images, labels, classes, world.table is not None)
     if world.table is not None:
         images = np.column_stack([images, np.ones(len(images))])
     w, signed = np.ones(len(images)) if weights is None else weights, (1.0 - 2 * labels)[:, None]
-    if estimator == "max-margin":
-        return maximum_margin(signed * images)[None]
     if estimator == "least-squares":
         targets, root = signed if classes == 2 else np.eye(classes)[labels] - 1 / classes, np.sqrt(w)[:, None]
         return np.linalg.lstsq(root * images, root * targets, rcond=None)[0].T
@@ -231,33 +230,71 @@ def softmax_regression(
     others = np.where(truth == 1, -np.inf, scores).max(axis=1)
     if (scores[np.arange(n), labels] - others).min() > 0:
         raise SeparabilityError(
-            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; draw more"
+            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
         )
     return w
 
 
-def maximum_margin(signed: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
-    """argmin ||w|| subject to w'(y x) >= 1 for every row y x, exactly.
+def margin_vectors(
+    images: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], classes: int, constant: bool
+) -> Float[np.ndarray, "P columns"]:
+    """Score vectors of least norm such that each image's class leads every other class by 1 or more; exact.
 
-    Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23): with E stacking the
-    transposed rows over a row of ones and f the last unit vector, the residual r = E u - f of the non-negative least
-    squares solution u is (w, -1)/(1 + ||w||^2); r = 0 proves that no w separates. Rows are first divided by the largest
-    norm, so that units do not matter.
+    `constant`: each score has a free constant, in the last column. Two classes: one vector, of class 0 less class 1.
+    Few of the n (K - 1) conditions decide, so they are added as they are found to fail.
     """
-    n, d = signed.shape
-    longest = np.linalg.norm(signed, axis=1).max()
+    (n, d), own = images.shape, labels[:, None] == np.arange(classes)
+    if constant and not own.any(axis=0).all():
+        lacking = own.any(axis=0).argmin()
+        raise SeparabilityError(f"none of the {n} drawn pairs is of class {lacking}, so no margin limits it; draw more")
+    pattern = np.array([[0.5], [-0.5]]) if classes == 2 else np.eye(classes)  # scores are (x W' + b) pattern'
+    P = pattern.shape[1]
+    rank = np.cumsum(own, axis=0)[own]  # of an image among those of its class
+    used = ~own & (rank <= CONDITIONS // classes)[:, None]
+    while True:
+        i, k = np.nonzero(used)
+        contrast = pattern[labels[i]] - pattern[k]
+        rows = (contrast[:, :, None] * images[i][:, None]).reshape(-1, P * d)
+        solution = maximum_margin(rows, contrast if constant else contrast[:, :0])
+        if solution is None:
+            words = f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic"
+            raise SeparabilityError(words)
+        W, b = solution[: P * d].reshape(P, d), solution[P * d :] if constant else np.zeros(P)
+        score = (images @ W.T + b) @ pattern.T
+        lead = np.where(own | used, np.inf, score[own][:, None] - score).ravel()
+        if lead.min() >= 1 - 1e-9:
+            return np.column_stack([W, b]) if constant else W
+        worst = np.argsort(lead)[:CONDITIONS]
+        used.flat[worst[lead[worst] < 1]] = True
+
+
+def maximum_margin(
+    rows: Float[np.ndarray, "m d"], constants: Float[np.ndarray, "m c"]
+) -> Float[np.ndarray, " columns"] | None:
+    """(w, b) with the least ||w|| such that rows w + constants b >= 1, exactly; None if there is none.
+
+    Least distance programming (Lawson and Hanson, Solving Least Squares Problems, chapter 23) for min ||w|| subject to
+    G w >= h: with E stacking G' over the row h' and f the last unit vector, the residual r = E u - f of the
+    non-negative least squares solution u is proportional to (w, -1); r = 0 proves that no w is feasible. Rows are first
+    divided by the largest norm, so that units do not matter.
+
+    b costs nothing: proximal steps minimise ||w||^2 + ||b - b_0||^2/REACH^2, with b_0 the last b, until b stays.
+    """
+    (m, d), longest = rows.shape, np.linalg.norm(rows, axis=1).max()
     if longest == 0:
-        raise _inseparable(n)
-    rows = signed / longest
-    E = np.vstack([rows.T, np.ones(n)])
-    u, distance = nnls(E, np.append(np.zeros(d), 1.0), maxiter=30 * n)
-    # Rows with u > 0 are the support. Solving on it keeps digits that -r/r_{d+1} loses if margins are narrow.
-    w = np.linalg.lstsq(rows[u > 0], np.ones(np.count_nonzero(u)), rcond=None)[0]
-    narrowest = (rows @ w).min()
-    if distance < 1e-9 or narrowest <= 0:
-        raise _inseparable(n)
-    return w / narrowest / longest
-
-
-def _inseparable(n: int) -> SeparabilityError:
-    return SeparabilityError(f"the {n} drawn pairs are not separable, so there is no maximum margin; use logistic")
+        return None
+    G, b = np.hstack([rows / longest, REACH * constants]), np.zeros(constants.shape[1])
+    for _ in range(STEPS):
+        h = 1 - constants @ b
+        u, distance = nnls(np.vstack([G.T, h]), np.append(np.zeros(G.shape[1]), 1.0), maxiter=30 * m)
+        # Rows with u > 0 are the support. Solving on it keeps digits that -r/r_{d+1} loses if margins are narrow.
+        w = np.linalg.lstsq(G[u > 0], h[u > 0], rcond=None)[0]
+        narrowest = 1 + (G @ w - h).min()
+        if distance < 1e-9 or narrowest <= 0:
+            return None
+        b = b + REACH * w[d:]
+        if REACH * np.abs(w[d:]).max(initial=0.0) <= 1e-10 * np.linalg.norm(w):  # the next step is 1e4 times shorter
+            break
+    else:
+        raise ArithmeticError(f"the constants of the maximum margin of {m} conditions did not settle in {STEPS} steps")
+    return np.append(w[:d] / longest, b) / narrowest

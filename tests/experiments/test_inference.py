@@ -135,6 +135,8 @@ def test_equal_values_are_counted():
     assert betting_bounds(values, 0.01, (-1, 1), counts) == pytest.approx(
         betting_bounds(np.repeat(values, counts), 0.01, (-1, 1)), abs=1e-12
     )
+    without = betting_bounds(values, 0.01, (-1, 1), np.array([0, 90, 12]))
+    assert without == pytest.approx(betting_bounds(values[1:], 0.01, (-1, 1), np.array([90, 12])), abs=1e-12)
     with pytest.raises(ValueError, match="lie outside the support"):
         betting_bounds(values, 0.01)
 

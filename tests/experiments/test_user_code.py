@@ -98,15 +98,10 @@ def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
     assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
 
 
-def test_a_missing_or_broken_file_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
+    """Broken files are tried in test_main.py, as files of claims."""
     with pytest.raises(RequestError, match="does not exist"):
         learner_of(f"{tmp_path / 'none.py'}:Twice")
-    (tmp_path / "broken.py").write_text("x = 1\ny = (\n")
-    with pytest.raises(RequestError, match="line 2: SyntaxError"):
-        learner_of(f"{tmp_path / 'broken.py'}:Twice")
-    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(3)\n")
-    with pytest.raises(RequestError, match="line 2: SystemExit: 3"):
-        learner_of(f"{tmp_path / 'leaving.py'}:Twice")
 
 
 def test_only_errors_that_pass_through_the_file_are_the_users(file):

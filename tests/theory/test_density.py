@@ -9,7 +9,14 @@ from scipy.special import logsumexp
 
 from simulator.world import Attribute, World
 from simulator.worlds import Worlds
-from theory.density import attribute_log_density, class_log_density, class_patterns, log_density, prompt_log_density
+from theory.density import (
+    attribute_log_density,
+    class_log_density,
+    class_patterns,
+    log_density,
+    prompt_log_density,
+    table_evidence,
+)
 
 WORLDS = [
     World(p_spu=0.8, mu_spu=1.7, mention_inv=0.6, mention_spu=0.3, sigma_xi=5, dim_text=30),
@@ -45,6 +52,12 @@ def test_attribute_is_summed_out_without_cancellation(values, p):
         with np.errstate(divide="ignore"):
             terms = [np.log(p) + f[y]] + [np.log1p(-p) - np.log(K - 1) + f[a] for a in range(K) if a != y]
         assert got[y] == pytest.approx(np.logaddexp.reduce(terms), rel=1e-13, abs=1e-13)
+
+
+def test_evidence_of_a_table_does_not_underflow():
+    f, table = 1e3 * np.random.default_rng(0).normal(size=(4, 5, 3)), [[0.6, 0.0, 0.1], [0.0, 0.3, 0.0]]
+    expected = np.stack([logsumexp(f, b=row, axis=-1) for row in table], axis=-1)
+    np.testing.assert_allclose(table_evidence(f, table), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize(("agreement", "K"), [([0.7], 3), ([0.9, 0.6, 0.2], 2), ([0.7, 0.5, 0.2], 4), ([1.0, 0.0], 3)])

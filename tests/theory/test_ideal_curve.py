@@ -210,7 +210,7 @@ def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, cou
         for k in np.linspace(*sides[1], 3):
             place = equivalent(worlds, Accuracy(c, k))
             known = (place.shortfall >= 0) & ~np.isnan(place.correlation)  # a world allows these accuracies
-            for value, (low, high) in zip(place, interval[:2], strict=True):
+            for value, (low, high) in zip(place, interval, strict=True):
                 assert np.all((low - 1e-6 <= value)[known])
                 assert np.all((value <= high + 1e-6)[known])
 
@@ -223,7 +223,7 @@ def test_intervals_of_draws_cover(prompt):
     rng = np.random.default_rng(1)
     draws = np.stack([rng.binomial(1000, x, (8, runs)) / 1000 for x in truth], axis=1)
     interval = equivalent_of_draws(Worlds(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
-    for (low, high), value in zip(interval[:2], exact, strict=True):
+    for (low, high), value in zip(interval, exact, strict=True):
         spend(SHARE)
         covered = ((low <= value) & (value <= high)).sum()
         assert covered >= binom(runs, LEVEL).ppf(SHARE)

@@ -375,5 +375,5 @@ class Bayes(Learner):
         """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""
         worlds = Worlds.of(world)
         if worlds.table is not None:
-            return table_log_density(images, None, worlds.world())
+            return table_log_density(images, worlds.world())
         return class_log_density(images.reshape(len(images), worlds.mean.shape[-1], -1), None, worlds)

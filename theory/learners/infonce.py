@@ -38,8 +38,7 @@ from theory.density import (
     combine,
     image_patterns,
     prompt_log_density,
-    table_caption_log_density,
-    table_log_density,
+    table_prompt_scores,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
@@ -125,15 +124,8 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
     for r in range(REPLICATES):
         noise = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
         for g, (mean, label) in enumerate(zip(mixture.means, mixture.labels, strict=True)):
-            result[r, g] = won(table_scores(world, prompt, mean + noise), label).mean()
+            result[r, g] = won(table_prompt_scores(mean + noise, world.prompts(prompt), world), label).mean()
     return mixture.group_average(result)
-
-
-def table_scores(world: World, prompt: Prompt, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-    """PMI(x_I, p_y) less log p(x_I), in a world with a table."""
-    texts = world.prompts(prompt)
-    joint = table_log_density(images[:, None], np.broadcast_to(texts, (len(images), *texts.shape)), world)
-    return np.logaddexp.reduce(joint, axis=-1) - table_caption_log_density(texts, world)
 
 
 def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
@@ -274,10 +266,10 @@ class InfoNCE(Learner):
         return estimate(table_replicates(world, self.prompt))
 
     def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
-        """log p(x_I, p_y) in nats, the PMI up to a term without influence; for all captions, their pooled scores."""
+        """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
         worlds = Worlds.of(world)
         if worlds.table is not None:
-            return table_scores(worlds.world(), self.prompt, images)
+            return table_prompt_scores(images, worlds.world().prompts(self.prompt), worlds.world())
         x = images.reshape(len(images), worlds.mean.shape[-1], -1)
         if prompt_row(self.prompt).pool:
             return all_captions_scores(worlds, self.prompt, x)

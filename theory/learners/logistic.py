@@ -9,10 +9,10 @@ scores class k by sum_b u_b x_{b,k} (K classes), or y = +1 by sum_b u_b x_b (two
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, gaussian_points, standardise
@@ -31,21 +31,6 @@ from theory.quadrature import REPLICATES, logistic_moments
 LARGEST_SEPARATION = 1e5
 POINTS = 2**14  # over all groups of a table
 ROUNDING = 1e-13  # of a mean loss: a step that gains less must not be halved
-
-
-def logistic_direction(worlds: Worlds, seed: int = 0) -> Float[np.ndarray, "*w B"]:
-    """Minimiser of the population's logistic loss (softmax loss for K >= 3), without intercept.
-
-    Two classes: Newton's method on exact moments, relative precision 1e-9 or better. K >= 3: mean over the replicates
-    of `logistic_replicates`, world by world.
-    """
-    if worlds.classes == 2:
-        return margin_minimiser(worlds, logistic_moments, _first_guess)
-    shape = worlds.shape
-    result = np.empty((*shape, worlds.mean.shape[-1]))
-    for w in np.ndindex(shape):
-        result[w] = logistic_replicates(worlds[w], seed).mean(axis=0)
-    return result
 
 
 def _check_separable(worlds: Worlds, S: np.ndarray) -> None:
@@ -153,52 +138,60 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
     raise ArithmeticError(f"Newton's method did not settle on the minimiser in {len(active)} worlds")
 
 
-def logistic_replicates(worlds: Worlds, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
-    """Minimisers of the softmax loss of one world of K >= 3 classes, one row per randomised Sobol net.
+class PointLoss(NamedTuple):
+    """A convex loss of K scores at N points, with its slope, and the curvature scale (diag(q) - q q'/sum q)."""
+
+    value: Float[np.ndarray, " N"]
+    slope: Float[np.ndarray, "N K"]
+    q: Float[np.ndarray, "N K"]
+    scale: float
+
+
+Loss = Callable[[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]], PointLoss]  # of scores and labels
+
+
+def softmax_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> PointLoss:
+    """LSE_k s_k - s_y."""
+    total, each = np.logaddexp.reduce(score, axis=1), np.arange(len(score))
+    soft = np.exp(score - total[:, None])
+    slope = soft.copy()
+    slope[each, labels] -= 1
+    return PointLoss(total - score[each, labels], slope, soft, 1.0)
+
+
+def sampled_minimisers(worlds: Worlds, loss: Loss, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+    """Minimisers of a loss of scores in one world of K >= 3 classes, one row per randomised Sobol net.
 
     By symmetry the score of class k is sum_b u_b x_{b,k}, and the loss is convex in u. Groups are summed exactly; only
     the noise, B K normals, is sampled at 2^power points. The spread of the rows measures the error of their mean.
     """
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
-        raise ValueError(f"classes = {K}: the softmax minimiser is sampled for at most {LARGEST_CLASSES} classes")
+        raise ValueError(f"classes = {K}: the minimiser of a loss is sampled for at most {LARGEST_CLASSES} classes")
     S = image_variance(worlds)
     _check_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)
     codes, weights = codes[weights > 0], weights[weights > 0]
     live = (worlds.mean != 0) & (worlds.correlation != 0)  # a block that says nothing has weight 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.abs(np.log(worlds.agreement * (K - 1) / (1 - worlds.agreement)))
-        start = np.sign(worlds.correlation) * np.minimum(worlds.mean**2 / S, odds)
-        start = np.where(live, start / worlds.mean, 0.0)
-    rows = []
+    each_block, labels, rows = np.arange(B), np.zeros(2**power, int), []
     for r in range(REPLICATES):
         noise = gaussian_points(B * K, power, seed * REPLICATES + r).reshape(-1, B, K) * np.sqrt(S)[:, None]
-        rows.append(_softmax_newton(start, noise, codes, weights, worlds.mean, live))
+
+        def derivatives(u, noise=noise):
+            total, gradient, H = 0.0, np.zeros(B), np.zeros((B, B))
+            for code, weight in zip(codes, weights, strict=True):
+                x = noise.copy()
+                x[:, each_block, code] += worlds.mean
+                x -= x[:, :, :1]  # relative to the true class, whose score is then zero
+                value, slope, q, scale = loss(np.einsum("b,nbk->nk", u, x), labels)
+                average = np.einsum("nk,nbk->nb", q, x) / np.sqrt(q.sum(axis=1, keepdims=True))
+                total += weight * value.mean()
+                gradient += weight * np.einsum("nk,nbk->b", slope, x) / len(x)
+                H += weight * scale * (np.einsum("nk,nbk,nck->bc", q, x, x) - average.T @ average) / len(x)
+            return total, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
+
+        rows.append(_falling(np.zeros(B), derivatives, len(noise)))
     return np.array(rows)
-
-
-def _softmax_newton(u, noise, codes, weights, mean, live) -> Float[np.ndarray, " B"]:
-    """Minimiser of the mean of LSE_k(u'x_k) - u'x_0 over noise and groups, by Newton's method with halved steps."""
-    B = len(mean)
-    each_block = np.arange(B)
-
-    def derivatives(u):
-        loss, gradient, H = 0.0, np.zeros(B), np.diag((~live).astype(float))
-        for code, weight in zip(codes, weights, strict=True):
-            x = noise.copy()
-            x[:, each_block, code] += mean
-            x -= x[:, :, :1]  # relative to the true class, whose score is then zero
-            score = np.einsum("b,nbk->nk", u, x)
-            total = np.logaddexp.reduce(score, axis=-1)
-            soft = np.exp(score - total[:, None])
-            average = np.einsum("nk,nbk->nb", soft, x)
-            loss += weight * total.mean()
-            gradient += weight * average.mean(axis=0)
-            H += weight * (np.einsum("nk,nbk,nck->bc", soft, x, x) - average.T @ average) / len(x)
-        return loss, np.where(live, gradient, 0.0), np.where(live[:, None] & live, H, np.eye(B))
-
-    return _falling(u, derivatives, len(noise))
 
 
 def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
@@ -207,8 +200,8 @@ def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
     for _ in range(100):
         if loss < 1e-6:
             raise ValueError(
-                f"the classes overlap so little (softmax loss {loss:.1e}) that {points} sampled points hardly "
-                "contain an error; the softmax minimiser is only computed for worlds with more noise"
+                f"the classes overlap so little (loss {loss:.1e}) that {points} sampled points hardly contain an "
+                "error; the minimiser for three classes or more is only computed for worlds with more noise"
             )
         step = -np.linalg.solve(H, gradient)
         t = 1.0
@@ -217,7 +210,7 @@ def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
         u, (loss, gradient, H) = u + t * step, fresh
         if np.abs(step).max() <= 1e-7 * np.abs(u).max():
             return u
-    raise ArithmeticError("Newton's method did not settle on the softmax minimiser within 100 steps")
+    raise ArithmeticError("Newton's method did not settle on the minimiser of sampled points within 100 steps")
 
 
 def table_minimiser(world: World, moments: Callable) -> LinearCritic:
@@ -250,36 +243,66 @@ def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
     return groups, S
 
 
-def table_softmax_replicates(world: World, seed: int = 0) -> LinearCritic:
-    """Minimisers of the softmax loss in a world with a table and K >= 3 classes, with constants, one per Sobol net."""
+def sampled_table_critic(world: World, loss: Loss, seed: int = 0) -> LinearCritic:
+    """Minimisers of a loss of scores, with constants, in a world with a table and K >= 3 classes, one per Sobol net."""
     groups, S = _noisy_groups(world)
     K, G, l = world.classes, len(groups.labels), len(S)
     power = int(np.clip(np.log2(POINTS / G), 6, 11))
-    truth = np.repeat(np.eye(K)[groups.labels], 2**power, axis=0)[:, 1:]
-    weights = np.repeat(groups.weights, 2**power)[:, None] / 2**power
+    labels, weights = np.repeat(groups.labels, 2**power), np.repeat(groups.weights, 2**power) / 2**power
     rows = []
     for r in range(REPLICATES):
         noise = gaussian_points(l, power, seed * REPLICATES + r) * np.sqrt(S)
         x = np.concatenate([groups.means[:, None] + noise, np.ones((G, 2**power, 1))], axis=-1).reshape(-1, l + 1)
 
         def derivatives(u, x=x):  # the score of class 0 is 0
-            score = x @ u.reshape(K - 1, -1).T
-            total = np.logaddexp(0.0, np.logaddexp.reduce(score, axis=1))
-            soft = np.exp(score - total[:, None])
-            loss = (weights[:, 0] * (total - (score * truth).sum(axis=1))).sum()
-            gradient = (weights * (soft - truth)).T @ x
-            H = np.empty((K - 1, l + 1, K - 1, l + 1))
-            for j, k in product(range(K - 1), repeat=2):
-                H[j, :, k] = (x.T * (weights[:, 0] * soft[:, j] * ((j == k) - soft[:, k]))) @ x
-            return loss, gradient.ravel(), H.reshape(gradient.size, -1)
+            value, slope, q, scale = loss(np.pad(x @ u.reshape(K - 1, -1).T, [(0, 0), (1, 0)]), labels)
+            gradient = (weights[:, None] * slope[:, 1:]).T @ x
+            H, share = np.empty((K - 1, l + 1, K - 1, l + 1)), q / q.sum(axis=1, keepdims=True)
+            for j, k in product(range(1, K), repeat=2):
+                H[j - 1, :, k - 1] = (x.T * (weights * scale * q[:, j] * ((j == k) - share[:, k]))) @ x
+            return (weights * value).sum(), gradient.ravel(), H.reshape(gradient.size, -1)
 
         rows.append(_falling(np.zeros((K - 1) * (l + 1)), derivatives, len(x)).reshape(K - 1, -1))
     u = np.concatenate([np.zeros((REPLICATES, 1, l + 1)), rows], axis=1)
     return latent_critic(u[..., :-1], u[..., -1])
 
 
+class LabelLoss(NamedTuple):
+    """A loss of scores and labels; for two classes as `margin_minimiser` takes it."""
+
+    of_scores: Loss
+    moments: Callable
+    first_guess: Callable
+
+
 class OfMargins(Learner):
-    """A minimiser of a loss of margins on labelled images."""
+    """A minimiser of a convex loss on labelled images."""
+
+    loss: ClassVar[LabelLoss]
+
+    @each_class_count
+    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+        """Weight on each block of the minimiser; for K >= 3 the mean over sampled ones."""
+        if worlds.classes == 2:
+            return margin_minimiser(worlds, self.loss.moments, self.loss.first_guess)
+        result = np.empty((*worlds.shape, worlds.mean.shape[-1]))
+        for w in np.ndindex(worlds.shape):
+            result[w] = sampled_minimisers(worlds[w], self.loss.of_scores).mean(axis=0)
+        return result
+
+    @each_class_count
+    def accuracy(self, worlds: Worlds) -> Accuracy:
+        """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
+        if worlds.table is not None or worlds.classes == 2:
+            return super().accuracy(worlds)
+        rules = lambda w: sampled_minimisers(w, self.loss.of_scores)  # noqa: E731
+        return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)
+
+    def critic(self, world: World) -> LinearCritic:
+        """With a constant, in a world with a table; for K >= 3 the minimisers on several nets of sampled points."""
+        if world.classes == 2:
+            return table_minimiser(world, self.loss.moments)
+        return sampled_table_critic(world, self.loss.of_scores)
 
     def weights(self, x):
         """LDA's if the background always agrees with the label, up to a factor (T4). Otherwise no formula."""
@@ -296,23 +319,4 @@ class Logistic(OfMargins):
 
     name: ClassVar[str] = "logistic"
     words: ClassVar[str] = "logistic regression"
-
-    @each_class_count
-    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
-        """Weight on each block of the minimiser."""
-        return logistic_direction(worlds)
-
-    @each_class_count
-    def accuracy(self, worlds: Worlds) -> Accuracy:
-        """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
-        if worlds.table is not None:
-            return super().accuracy(worlds)
-        if worlds.classes == 2:
-            return linear_accuracy(logistic_direction(worlds), worlds)
-        return over_worlds(lambda w: np.stack(list(linear_accuracy(logistic_replicates(w), w)), axis=-1), worlds)
-
-    def critic(self, world: World) -> LinearCritic:
-        """With a constant, in a world with a table; for K >= 3 the minimisers on several nets of sampled points."""
-        if world.classes == 2:
-            return table_minimiser(world, logistic_moments)
-        return table_softmax_replicates(world)
+    loss: ClassVar[LabelLoss] = LabelLoss(softmax_loss, logistic_moments, _first_guess)

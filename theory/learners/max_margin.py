@@ -11,21 +11,25 @@ t = (s - m)/sqrt V:
     E(1 - s)_+ = sqrt V (z Phi(z) + phi(z)),   E[1(s < 1) t^k] = Phi(z), -phi(z), Phi(z) - z phi(z).
 As d grows at fixed sigma_xi, nu falls to 0. Here nu is the world's own, as for other learners.
 
-Logistic regression tends to the maximum margin on separable samples (Soudry et al. 2018).
+K classes: score vectors w_k with the least sum |w_k|^2 such that each image's own class leads every other by 1, and
+free constants. Logistic regression tends to their direction on separable samples (Soudry et al. 2018). The noise of an
+image of class y now adds c_k to its scores s_k, at the price sum_k c_k^2/sigma_xi^2. Let g_k = s_k + 1 for k other than
+y, and g_y = s_y. The cheapest c makes g equal over a set A, of y and the classes with g_k above the mean of A, and is 0
+elsewhere. It costs the loss
+    sum_{k in A} (g_k - mean_A g)^2,
+half of (1 - s)_+^2 for two classes. u and the constants minimise its population mean. A world with a table has
+constants, too, if it has two classes.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import erfcx, ndtr
 
-from simulator.gaussian.critic import LinearCritic, standardise
-from simulator.world import World
-from simulator.worlds import Worlds
-from theory.learners.base import each_class_count
-from theory.learners.logistic import OfMargins, margin_minimiser, table_minimiser
+from simulator.gaussian.critic import standardise
+from theory.learners.logistic import LabelLoss, OfMargins, PointLoss
 from theory.quadrature import LogisticMoments
 
 
@@ -45,28 +49,28 @@ def _first_guess(n, p, D):
     return D / (2 * (n + 1 - D**2))
 
 
+def hinge_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> PointLoss:
+    """The squared hinge of K classes: the scatter of g over the set A of the module's docstring."""
+    n, K = score.shape
+    own, each = labels[:, None] == np.arange(K), np.arange(n)
+    g = score + ~own
+    order = np.argsort(np.where(own, -np.inf, -g), axis=1)  # the label first, the others falling
+    falling = np.take_along_axis(g, order, axis=1)
+    mean = np.cumsum(falling, axis=1) / np.arange(1, K + 1)
+    size = 1 + np.cumprod(falling[:, 1:] > mean[:, :-1], axis=1).sum(axis=1)
+    centre = mean[each, size - 1][:, None]
+    active = own | (g > centre)
+    off = np.where(active, g - centre, 0.0)
+    return PointLoss((off**2).sum(axis=1), 2 * off, active.astype(float), 2.0)
+
+
 @dataclass(frozen=True)
 class MaxMargin(OfMargins):
-    """Maximum-margin classifier of labelled images, in the limit of d/n and then n, to infinity; two classes.
+    """Maximum-margin classifier of labelled images, in the limit of d/n, and then n, to infinity.
 
     Below that limit samples need not be separable. `simulate` fits it to n images in d dimensions.
     """
 
     name: ClassVar[str] = "max-margin"
     words: ClassVar[str] = "the maximum margin"
-
-    @each_class_count
-    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
-        """Weight on each block of the population's squared hinge; ValueError for more than two classes."""
-        _check_two(worlds.class_count)
-        return margin_minimiser(worlds, hinge_moments, _first_guess)
-
-    def critic(self, world: World) -> LinearCritic:
-        """With a constant, in a world with a table."""
-        _check_two(world.classes)
-        return table_minimiser(world, hinge_moments)
-
-
-def _check_two(classes: int) -> None:
-    if classes != 2:
-        raise ValueError(f"the maximum margin of classes = {classes} has no known limit; two classes have one")
+    loss: ClassVar[LabelLoss] = LabelLoss(hinge_loss, hinge_moments, _first_guess)

@@ -1,8 +1,17 @@
 (* soberclip: what the claims' files share: Phi, the normal distribution function, and how to see signs. *)
 From Coq Require Export Reals Lra Psatz.
 From Coquelicot Require Export Coquelicot.
+From Interval Require Import Specific_ops Specific_stdz.
 From Interval Require Export Tactic.
 Open Scope R_scope.
+
+(* The tactics `interval` and `integral` on numbers m 2^e with m and e in Z. They add no axiom if i_prec is given;
+   without it they use the machine's floats. *)
+Module Binary := SpecificFloat StdZRadix2.
+Module Intervals := IntervalTactic Binary.
+Export Intervals.
+Ltac bounded := interval with (i_prec 40).
+Ltac bounded_integral := integral with (i_prec 40).
 
 Ltac nonneg := first [ lra | lazymatch goal with
   | H : 0 <= ?a |- 0 <= ?a => exact H
@@ -62,7 +71,7 @@ Proof. unfold phi.
   assert (0 < exp (- x ^ 2 / 2) <= 1).
   { split. apply exp_pos. rewrite <- exp_0. assert (- x ^ 2 / 2 <= 0) by nra.
     destruct (Rle_lt_or_eq_dec _ _ H) as [l | ->]; [apply Rlt_le, exp_increasing, l | apply Rle_refl]. }
-  assert (5 / 2 <= sqrt (2 * PI)) by interval.
+  assert (5 / 2 <= sqrt (2 * PI)) by bounded.
   assert (0 < / sqrt (2 * PI) <= 2 / 5).
   { split. apply Rinv_0_lt_compat; lra. replace (2 / 5) with (/ (5 / 2)) by field. apply Rinv_le_contravar; lra. }
   unfold Rdiv. nra. Qed.
@@ -243,6 +252,9 @@ Proof. lra. Qed.
 
 Lemma through x z y : x - z <= 0 -> z - y <= 0 -> x - y <= 0.
 Proof. lra. Qed.
+
+Lemma ln_apart a b r : 0 < r -> 0 < b -> a = r * b -> ln a = ln r + ln b.
+Proof. intros ? ? ->. apply ln_mult; assumption. Qed.
 
 Lemma from_low a b x : a <= x <= b -> exists y, 0 <= y /\ x = a + y.
 Proof. intros. exists (x - a). lra. Qed.

@@ -69,25 +69,14 @@ class Theorem:
         nodes = set(in_order([self.v, *([] if self.where is None else [self.where])]))
         used = [call for node, call in self.laws.items() if node in nodes]
         unfold = f"unfold {', '.join(dict.fromkeys(call.split()[0].strip('(') for call in used))}. " if used else ""
-        hypotheses = [*self.bounds, *(f"H{x}" for x in self.bounds)]
         if self.point is None:
-            hypotheses += [] if self.where is None else ["Hw"]
-            return (
-                f"{unfold}intros {' '.join(hypotheses)}. {proof(self.v, self.tau, self.where, self.bounds, self.rules)}"
-            )
-        here = {x: (constant(self.point[x]),) * 2 for x in self.bounds}
-        ends = " -> ".join(f"{number(q)} <= {x} <= {number(q)}" for x, q in self.point.items())
-        conclusion = self.statement.partition(" : R, ")[2]
-        numbers = "\n".join(by_numbers(self.v, self.tau, here) or ["interval."])
-        equal = " ".join(f"assert (E{x} : {x} = {number(q)}) by lra." for x, q in self.point.items())
-        within = f"do {len(self.bounds)} (split; [split; subst; first [lra | interval]|])."
-        within += "" if self.where is None else " split; [interval|]."
-        return (
-            f"exists {', '.join(map(number, self.point.values()))}.\n"
-            f"assert (H : forall {' '.join(self.bounds)} : R, {ends} -> {conclusion}).\n"
-            f"{{ {unfold}intros {' '.join(hypotheses)}. {equal} {within}\n{numbers} }}\n"
-            "apply H; lra."
-        )
+            hypotheses = [*self.bounds, *(f"H{x}" for x in self.bounds), *([] if self.where is None else ["Hw"])]
+            shown = proof(self.v, self.tau, self.where, self.bounds, self.rules)
+            return f"{unfold}intros {' '.join(hypotheses)}. {shown}"
+        within = f"do {len(self.bounds)} (split; [split; first [lra | bounded]|])."
+        within += "" if self.where is None else " split; [bounded|]."
+        numbers = "\n".join(by_numbers(self.v, self.tau, self.bounds, self.point) or ["bounded."])
+        return f"exists {', '.join(map(number, self.point.values()))}.\n{unfold}{within}\n{numbers}"
 
 
 def file_of(claim: Claim, refuted: bool = False) -> str:

@@ -11,7 +11,7 @@ A bound that holds of the name prompt also holds of the mean prompt, which relie
 With the condition c of an "iff", f = r c, and r has a sign.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from math import ceil, floor
@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from theory.proofs.coq_signs import Bounds, Domain, Unseen, domain_of, number, plain, polynomial, rooted, text
-from theory.proofs.expression import Expression, NotExpressible, constant, evaluate, in_order, variables
+from theory.proofs.expression import Expression, NotExpressible, constant, evaluate, in_order, variable, variables
 from theory.proofs.intervals import RULES, Interval
 from theory.proofs.obligations import NO_ROOTS, ONE, ZERO, root_terms
 
@@ -45,8 +45,7 @@ def proof(v: Expression, tau: Fraction, where: Expression | None, bounds: Bounds
         return "\n".join(_by_signs(v, where, bounds, rules))
     except NotExpressible:
         with suppress(NotExpressible):
-            halved = ", ".join(f"i_bisect {x}" for x in variables(v))
-            return "\n".join(by_numbers(v, tau, bounds) or [f"interval with ({halved}, i_depth 30)."])
+            return "\n".join(by_numbers(v, tau, bounds) or _by_boxes(v, bounds))
         raise
 
 
@@ -314,11 +313,15 @@ def _quotient(f: Expression, domain: Domain) -> str:
 # Numbers.
 
 
-def by_numbers(v: Expression, tau: Fraction, bounds: Bounds) -> list[str]:
-    """The steps that show an inequality of v by Coq's interval arithmetic, Phi by the ends of its argument."""
+def by_numbers(v: Expression, tau: Fraction, bounds: Bounds, point: Mapping[str, Fraction] | None = None) -> list[str]:
+    """The steps that bound v against tau by Coq's interval arithmetic, within bounds or at a point.
+
+    Phi is bounded by the ends of its argument. No steps if v has no Phi.
+    """
+    names = {variable(x): number(q) for x, q in (point or {}).items()}
     ranges: dict[str, Interval] = {}
     for name, ends in bounds.items():
-        low, high = evaluate(list(ends), RULES, ranges)
+        low, high = evaluate([constant(point[name])] * 2 if point else list(ends), RULES, ranges)
         ranges[name] = Interval(low.low, high.high)
     arguments = dict.fromkeys(node.args[0] for node in in_order([v]) if node.op == "ndtr")
     steps = []
@@ -327,12 +330,33 @@ def by_numbers(v: Expression, tau: Fraction, bounds: Bounds) -> list[str]:
             raise Unseen("its score has no bounds on the domain")
         y, x = _near(float(low), floor), _near(float(high), ceil)
         least, most = _near(float(ndtr(float(y))), floor), _near(float(ndtr(float(x))), ceil)
-        how = f"apply (Phi_between {number(y)} {number(x)}); [unfold Phi, phi; integral..|split; interval]."
-        steps.append(f"assert (P{k} : {number(least)} <= Phi {text(z)} <= {number(most)}). {{ {how} }}")
+        how = f"apply (Phi_between {number(y)} {number(x)}); [unfold Phi, phi; bounded_integral..|split; bounded]."
+        steps.append(f"assert (P{k} : {number(least)} <= Phi {text(z, names)} <= {number(most)}). {{ {how} }}")
     (whole,) = evaluate([v], RULES, ranges)
     if steps and not (whole.high <= tau or whole.low > tau):
         raise Unseen("its numbers vary too much on the domain")
     return [*steps, "lra."] if steps else []
+
+
+def _by_boxes(v: Expression, bounds: Bounds) -> list[str]:
+    """The steps that show an inequality of v by Coq's interval arithmetic on halves of halves of the domain.
+
+    Each logarithm but the last is ln(ratio) + the last, because in a slope the weights of the logarithms sum to 0.
+    """
+    *others, last = [node.args[0] for node in in_order([v]) if node.op == "log"] or [None]
+    steps, options, left = [], ["i_prec 40", "i_depth 30"], [v]
+    if others:
+        left = []
+        for e in others:
+            n, d = plain(e / last, list(bounds))
+            left.append(polynomial(n) / polynomial(d))
+            how = "[|positive|positive|field; repeat split; nonzero]"
+            steps.append(f"rewrite (ln_apart {text(e)} {text(last)} {text(left[-1])}); {how}.")
+        words = text(np.log(last))
+        steps.append(f"interval_intro {words} with (i_prec 40) as H. revert H. generalize {words}. intros l Hl.")
+        options.append("i_autodiff l")
+    options += [f"i_bisect {x}" for x in variables(*left)]
+    return [*steps, f"interval with ({', '.join(options)})."]
 
 
 def _near(x: float, rounded: Callable[[float], int]) -> Fraction:

@@ -3,7 +3,7 @@
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (!target?.matches("tr")) return;
+  if (!target?.matches("tbody")) return;
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   target.querySelector("details").open = true;
   target.scrollIntoView();

@@ -102,26 +102,18 @@ function leastSquaresDirection(w) {
 
 /* ---- the Bayes rule on images ---- */
 
-/* Log odds of the label given a block whose own log odds are h: log (p e^h + q)/(q e^h + p). */
-function evidence(h, p) {
-  const e = Math.exp(-Math.abs(h)), q = 1 - p;
-  return Math.sign(h) * (Math.log(p + q * e) - Math.log(q + p * e));
-}
+const HALF_LOG_ODDS = 18;  // of the correlation, which is then 0 or 1 to 2e-16
+const halfLogOdds = (p) => Math.max(-HALF_LOG_ODDS, Math.min(HALF_LOG_ODDS, Math.log(p / (1 - p)) / 2));
+const bayesHalf = (w) => (w.p_spu === 1 ? 1e4 : halfLogOdds(w.p_spu));  // at p = 1 beyond every u
+const logCosh = (x) => Math.abs(x) + Math.log1p(Math.exp(-2 * Math.abs(x))) - Math.LN2;
 
-/* Quadrature over the background's coordinate; the animal's is integrated exactly. */
-function bayes(w) {
-  const [S, T] = imageVariance(w), a = w.mu_inv / Math.sqrt(S), b = w.mu_spu / Math.sqrt(T);
-  const right = (t, sign) => {
-    const h = 2 * b * (b * sign + t), odds = w.p_spu === 1 ? h : evidence(h, w.p_spu);
-    return Phi(a + odds / (2 * a)) * density(t);
-  };
-  return average((t) => [right(t, 1), right(t, -1)], 1e-9, 8);
-}
+/* Log odds of the label given a background with log odds 2 u; h is half the log odds of the correlation. */
+const labelOdds = (u, h) => logCosh(u + h) - logCosh(u - h);
 
 /* The boundary of the Bayes rule: x_inv at a given x_spu. */
 function bayesLine(w, x) {
-  const [S, T] = imageVariance(w), h = 2 * w.mu_spu * x / T;
-  return -S / (2 * w.mu_inv) * (w.p_spu === 1 ? h : evidence(h, w.p_spu));
+  const [S, T] = imageVariance(w);
+  return -S / (2 * w.mu_inv) * labelOdds(w.mu_spu * x / T, bayesHalf(w));
 }
 
 /* ---- the optimum of InfoNCE ---- */
@@ -240,11 +232,10 @@ function infonce(w, prompt) {
 
 /* ---- the equivalent correlation and the shortfall ---- */
 
-const HALF_LOG_ODDS = 18;  // of the correlation, which is then 0 or 1 to 2e-16
 const NEIGHBOURHOOD = 0.005, SMALLEST_CHANGE = 1e-8;  // as in theory/ideal_curve.py
 
 /* The ideal curve as a function of h = log(lambda/(1 - lambda))/2: the accuracies of the Bayes rule of the world whose
- * correlation is lambda. With t normal, u = b (b + t) and tau = atanh(tanh h tanh u)/a, they are the means of
+ * correlation is lambda. With t normal, u = b (b + t) and tau = labelOdds(u, h)/(2 a), they are the means of
  * Phi(a + tau) and Phi(a - tau). The trapezoid rule needs no more than its step. */
 function idealCurve(w) {
   const [S, T] = imageVariance(w), a = w.mu_inv / Math.sqrt(S), b = w.mu_spu / Math.sqrt(T);
@@ -254,16 +245,13 @@ function idealCurve(w) {
   return (h) => {
     let common = 0, counter = 0;
     places.forEach((t, k) => {
-      const tau = (logCosh(b * (b + t) + h) - logCosh(b * (b + t) - h)) / (2 * a);
+      const tau = labelOdds(b * (b + t), h) / (2 * a);
       common += weights[k] * Phi(a + tau);
       counter += weights[k] * Phi(a - tau);
     });
     return { common, counter, drop: common - counter };
   };
 }
-
-const logCosh = (x) => Math.abs(x) + Math.log1p(Math.exp(-2 * Math.abs(x))) - Math.LN2;
-const halfLogOdds = (p) => Math.max(-HALF_LOG_ODDS, Math.min(HALF_LOG_ODDS, Math.log(p / (1 - p)) / 2));
 
 /* {correlation, shortfall} of a classifier's accuracies; the correlation is NaN where they do not determine it. */
 function equivalent(w, { common, counter }) {
@@ -282,5 +270,5 @@ const LEARNERS = {
   linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
   infonce,
   "least-squares": (w) => ofDirection(w, leastSquaresDirection(w)),
-  bayes,
+  bayes: (w) => idealCurve(w)(bayesHalf(w)),
 };

@@ -1,18 +1,23 @@
 """Equivalent correlation and shortfall of every cell of a study. They are computed on request and never stored."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.lab.studies import Study
 from simulator.accuracy import GROUPS, Accuracy
-from simulator.world import World
+from simulator.mixture import cell_groups
+from simulator.tables import named
+from simulator.world import SCALARS
 from simulator.worlds import Worlds
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
 from theory.quadrature import LEVEL
 
 PLACES = ("equivalent-correlation", "shortfall")
 PREFIXES = ("", "predicted_")  # of variables: the study's own numbers, and theory's beside measurements
+MOST_OF_TABLE = 50  # cells of one table: each takes .2 to 3 seconds
 FLAT = "the accuracies do not determine it, since mu_spu = 0 or the ideal drop is constant around theirs"
 MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
 
@@ -26,8 +31,6 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
         raise RequestError(
             f"--what = {what!r} needs the study's worlds; its request is missing, or names learners not registered here"
         )
-    if study.world.table is not None or "table" in study.dims:
-        raise RequestError(f"--what = {what!r} is not drawn for worlds with a table; predict prints it for one world")
     if study.world.views is not None:
         raise RequestError(
             f"--what = {what!r} has no value for worlds of pixels: no formula gives the ideal classifier"
@@ -43,39 +46,47 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
 
 def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
     """The number of each cell, its interval, and why there is none: `reason` is FLAT's place in the legend."""
-    rows = [dataset[prefix + group].transpose("replicate", ..., missing_dims="ignore") for group in GROUPS[:2]]
+    groups = [group for group in GROUPS if prefix + group in dataset]
+    rows = [dataset[prefix + group].transpose("replicate", ..., missing_dims="ignore") for group in groups]
     like = rows[0].isel(replicate=0, drop=True) if "replicate" in rows[0].dims else rows[0]
     draws = np.stack([row.values.reshape(-1, like.size) for row in rows], axis=1)  # (replicate, group, cell)
-    worlds = _worlds(dataset, study, like)
-    few = np.broadcast_to(worlds.classes, like.size) <= MOST_CLASSES
-    known = np.isfinite(draws).any(axis=0).all(axis=0)
+    ends = np.stack([[_flat(dataset, f"{prefix}{g}_{end}", like, np.nan) for end in ("low", "high")] for g in groups])
+    found, codes = np.full((3, like.size), np.nan), _flat(dataset, f"{prefix}undefined", like, 0)  # value, low, high
+    for part, worlds in _worlds(dataset, study, like):
+        columns = 0 if worlds.table is None else worlds.background_count
+        few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
+        finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
+        shown = [0, 1] if worlds.table is None else np.unique(cell_groups(worlds.table, worlds.common)).tolist()
+        known = finite[:, shown].any(axis=0).all(axis=0)
+        replicated = finite[:, shown].all(axis=(0, 1)) & (len(draws) > 1)
+        bounded = bounds[shown].all(axis=(0, 1)) & ~replicated
+        if worlds.table is not None and (count := np.count_nonzero(known & few)) > MOST_OF_TABLE:
+            raise RequestError(
+                f"--what = {what!r} takes seconds per cell of a table, and {count} cells are more than "
+                f"{MOST_OF_TABLE}; fix an axis with --at"
+            )
+        for chosen, kind in ((replicated, "draws"), (bounded, "ends"), (~replicated & ~bounded, "mean")):
+            some = np.flatnonzero(chosen & known & few)
+            if len(some):
+                cells = part[some]
+                found[:, cells] = _place(kind, worlds[some], draws[..., cells], ends[..., cells], PLACES.index(what))
+        codes[part] = np.where(known & np.isnan(found[0, part]), np.where(few, reason, reason + 1), codes[part])
 
-    found = np.full((3, like.size), np.nan)  # value, low, high
-    names = [f"{prefix}{group}_{end}" for group in GROUPS[:2] for end in ("low", "high")]
-    ends = np.stack([_flat(dataset, name, like, np.nan) for name in names])
-    replicated = np.isfinite(draws).all(axis=(0, 1)) & (len(draws) > 1)
-    bounded = np.isfinite(ends).all(axis=0) & ~replicated
-    for cells, kind in ((replicated, "draws"), (bounded, "ends"), (~replicated & ~bounded, "mean")):
-        cells = np.flatnonzero(cells & known & few)
-        if len(cells):
-            found[:, cells] = _place(kind, worlds[cells], draws[..., cells], ends[:, cells], PLACES.index(what))
-
-    codes = _flat(dataset, f"{prefix}undefined", like, 0)
-    codes = np.where(known & np.isnan(found[0]), np.where(few, reason, reason + 1), codes)
     made = {prefix + what: found[0], f"{prefix}undefined": codes}
     if np.isfinite(found[1]).any():
         made |= {f"{prefix}{what}_low": found[1], f"{prefix}{what}_high": found[2]}
-    cells = {name: numbers.reshape(like.shape) for name, numbers in made.items()}
-    return {name: xr.DataArray(numbers, dims=like.dims, attrs={"level": LEVEL}) for name, numbers in cells.items()}
+    attrs = {"level": LEVEL}
+    return {name: xr.DataArray(x.reshape(like.shape), dims=like.dims, attrs=attrs) for name, x in made.items()}
 
 
 def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, number: int) -> np.ndarray:
-    """(value, low, high) of some cells; draws have axes (replicate, group, cell), ends (end, cell)."""
+    """(value, low, high) of some cells; draws have axes (replicate, group, cell), ends (group, end, cell)."""
     if kind == "draws":
         found = equivalent_of_draws(worlds, draws)
     else:
-        level, pairs = (LEVEL, zip(ends[::2], ends[1::2], strict=True)) if kind == "ends" else (None, ())
-        found = equivalent(worlds, Accuracy.of(np.nanmean(draws, axis=0), level, pairs))
+        count = np.isfinite(draws).sum(axis=0)
+        mean = np.divide(np.nansum(draws, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
+        found = equivalent(worlds, Accuracy.of([*mean], *((LEVEL, [*map(tuple, ends)]) if kind == "ends" else ())))
     value = tuple(found)[number]
     missing = np.full((2, *value.shape), np.nan)
     return np.array([value, *([*found.interval][number] if found.interval else missing)])
@@ -86,8 +97,16 @@ def _flat(dataset: xr.Dataset, name: str, like: xr.DataArray, otherwise: float) 
     return dataset[name].transpose(*like.dims).values.ravel() if name in dataset else np.full(like.size, otherwise)
 
 
-def _worlds(dataset: xr.Dataset, study: Study, like: xr.DataArray) -> Worlds:
-    """The world of each cell, in one row."""
-    axes = [str(d) for d in like.dims if d in World.model_fields]
-    varied = {name: dataset[name].broadcast_like(like).transpose(*like.dims).values.ravel() for name in axes}
-    return Worlds.of(study.world).replace(**{"p_spu": np.full(like.size, study.world.p_spu), **varied})
+def _worlds(dataset: xr.Dataset, study: Study, like: xr.DataArray) -> Iterator[tuple[np.ndarray, Worlds]]:
+    """The cells of each table (all cells without one), and their worlds in a row."""
+
+    def varied(name: str) -> np.ndarray:
+        return dataset[name].broadcast_like(like).transpose(*like.dims).values.ravel()
+
+    tables = varied("table") if "table" in like.dims else np.full(like.size, "")
+    fields = {str(d): varied(str(d)) for d in like.dims if d in SCALARS}
+    fields = {"mu_inv": np.full(like.size, study.world.mu_inv), **fields}  # one number per cell
+    for table in np.unique(tables):
+        part = np.flatnonzero(tables == table)
+        own = {"table": named(table)} if table else {}
+        yield part, Worlds.of(study.world).replace(**own, **{name: values[part] for name, values in fields.items()})

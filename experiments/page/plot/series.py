@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError, RunError
-from experiments.inference import FRACTION, LEVEL, REALS, t_bounds
+from experiments.inference import FRACTION, LEVEL, REALS
 from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
-from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words
+from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
 from simulator.naming import suggestion
 
 WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
@@ -212,9 +212,9 @@ def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[st
 
 
 def _of_replicates(value: xr.DataArray, support: tuple[float, float]) -> tuple[dict[str, xr.DataArray], float]:
-    bounds = t_bounds(value.transpose(..., "replicate").values, (1 - LEVEL) / 2, support)
+    _, _, low, high = mean_interval(value.transpose(..., "replicate").values, LEVEL, support)
     like = value.isel(replicate=0, drop=True)
-    return {"low": like.copy(data=bounds.low), "high": like.copy(data=bounds.high)}, LEVEL
+    return {"low": like.copy(data=low), "high": like.copy(data=high)}, LEVEL
 
 
 def _difference(dataset: xr.Dataset, first: Who, second: Who) -> Series:

@@ -108,20 +108,17 @@ WRONG = {  # request: words of its error message
     "simulate --n": "--n",
     "counteranimal compose": "--objects",
     "--bogus": "--bogus",
-    "predct": "predict",
+    "predct": "'predct' is not a verb of soberclip; the nearest is predict; soberclip --help lists them",
     "train --loss clip": "'clip'",
     "train --temperature 0": "temperature = 0",
     "simulate --n 1e13": "--n",
     "simulate --replicates 1e8": "[1, 1e+07]; the nearest valid value is 10000000",
-    "simulate --n 1e400": "outside every domain here",
     "simulate --learner logistic --n 1e12": "use fewer pairs or replicates",
     "simulate --seed -1": "-1",
     "simulate --method direct --n 1e12": "exact",
     "simulate --learner logistic --method exact": "direct",
-    "simulate --learner max-margin --classes 3": "max-margin",
     "check wang-lemma": "'wang-lemma-d3'",
     "check --error-rate 2": "--error-rate = 2",
-    "check --claims missing.py": "missing.py",
 }
 
 

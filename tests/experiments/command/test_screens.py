@@ -64,7 +64,7 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
     assert lines[0].startswith("holds: Paraphrase: the accuracies of contrastive learning in data model 1")
     heads = [line.split() for line in lines if line.startswith("supported")]
     assert heads == [["supported", f"xue-data-model-1/{group}"] for group in ("common", "counter")]
-    assert "Of 1 published statement 1 holds: 1 was tried in this run." in lines
+    assert "Of 1 published statement 1 holds (1 tried in this run)." in lines
     assert "Claim by claim: 2 supported." in lines
     assert 80 < max(map(len, lines)) <= 100
 
@@ -72,7 +72,7 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
 def test_stored_and_table_claims_are_counted_separately():
     each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
     text = words(shown(verdict_table(each), 80))
-    assert "2 were tried in this run, 1 was shown from stored trials and 1 was judged from the papers' tables" in text
+    assert "(2 tried in this run, 1 shown from stored trials, 1 judged from the papers' tables)" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
         assert part in text
 
@@ -84,6 +84,10 @@ def test_accuracies_come_with_their_noise():
     text = words(shown(accuracy_table(document), 80))
     for part in ("ν = 0.25 (images), 0.01562 (texts)", "1.5000", "correlation 0.950", "1.2 points", "30.00 %"):
         assert part in text
+    assert "so it uses more of the background than the data offer" in text
+    wide = {"common": [0.8, 1.0], "counter": [0.1, 0.5], "equivalent_correlation": [0.7, 1.0], "shortfall": [0.0, 0.1]}
+    text = words(shown(accuracy_table(document | {"interval95": wide}), 80))
+    assert "so it may use less or more of the background than the data offer" in text
 
 
 def test_groups_that_a_table_lacks_have_no_row():

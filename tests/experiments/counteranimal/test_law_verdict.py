@@ -23,7 +23,7 @@ def world(seed, K=6, n=100, B=3, d=12, interaction=0.0, modes=0.0):
 
 
 def test_photos_of_a_gaussian_are_predicted_within_the_bounds():
-    law = assess(world(0, n=2500), 0.03, redraws=30)
+    law = assess(world(0, n=2500), 0.03, 0, 30)
     assert law["verdict"] == "supported"
     for name in ("common", "counter"):
         low, high = law[name]["bounds"]
@@ -35,7 +35,7 @@ def test_photos_of_a_gaussian_are_predicted_within_the_bounds():
 @pytest.mark.parametrize("broken", [{"interaction": 1.0}, {"modes": 2.5}])
 def test_a_false_law_is_contradicted(broken):
     """Backgrounds that act on classes differently, and scores that are not Gaussian."""
-    assert assess(world(3, n=600, **broken), 0.03, redraws=30)["verdict"] == "contradicted"
+    assert assess(world(3, n=600, **broken), 0.03, 0, 30)["verdict"] == "contradicted"
 
 
 @pytest.mark.deep
@@ -70,7 +70,7 @@ def test_few_photos_that_are_all_right_show_little():
     y = np.repeat([0, 1, 2], 40)
     b, common = np.where(np.arange(120) % 2, y, (y + 1) % 3), np.arange(120) % 2 == 1
     scores = 100.0 * np.eye(3)[y] + np.random.default_rng(0).normal(size=(120, 3))
-    law = assess(Scores(scores, y, b, common), 0.03, redraws=10)
+    law = assess(Scores(scores, y, b, common), 0.03, 0, 10)
     assert law["verdict"] == "undecided"
     assert law["rms"]["value"] == 0
     assert law["rms"]["bounds"][1] > 0.03
@@ -79,4 +79,4 @@ def test_few_photos_that_are_all_right_show_little():
 def test_photos_without_a_second_group_are_refused():
     photos = world(0, n=5)
     with pytest.raises(ValueError, match="no class has photos left to measure in both groups"):
-        assess(photos[photos.common], 0.03)
+        assess(photos[photos.common], 0.03, 0, 10)

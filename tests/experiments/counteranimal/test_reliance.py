@@ -79,18 +79,18 @@ TRIALS = 200
 
 
 def check_coverage(hits):
-    """Misses are those of 95 % intervals, at most 7 % of them."""
+    """Misses are those of 95 % intervals, at most 7 % of them; a coverage of 78 % fails with probability .97."""
     spend(len(hits) * SHARE)
     assert min(hits.values()) >= TRIALS - binom.ppf(1 - SHARE, TRIALS, 0.07), hits
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("bend", "weight", "sets"), [(0.0, 0.8, 1), (1.0, 1.3, 4)])
+@pytest.mark.parametrize(("bend", "weight", "sets"), [(0.0, 0.8, 1), (1.0, 1.0, 4)])
 def test_intervals_cover(bend, weight, sets, monkeypatch):
     """200 data sets of 1,000 rows in each of two worlds: cross-fitted, and four sets for each fit to 500 other rows.
 
-    In the first the Gaussian law holds. In the second zero-shot lies near the end of the curve, where the best heads
-    are hard to tell apart. A fit's intervals are to cover on the data sets of that fit, so hits are binomial.
+    In the first the Gaussian law holds. In the second zero-shot has p' from .95 to 1, where the best heads are hard to
+    tell apart. A fit's intervals are to cover on the data sets of that fit, so hits are binomial.
     Predictions of one data set depend on each other, so data sets are compared. Each is from the fewest fits that are
     ever made.
     """

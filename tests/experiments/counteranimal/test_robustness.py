@@ -259,7 +259,7 @@ def test_marks_on_the_screen_are_explained():
 
 
 def test_files_of_a_comparison(tmp_path):
-    results = PUBLISHED[::4] + EXTREMES
+    results = PUBLISHED[::9] + EXTREMES
     for name in ("a", "b"):
         write_comparison(tmp_path / name, results, compare(results))
     first, second = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in "ab")

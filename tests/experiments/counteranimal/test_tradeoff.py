@@ -34,7 +34,7 @@ def test_the_shortfall_is_what_a_mixture_gains_on_both_groups(seed):
     assert set(hull(mean, traced)) <= set(traced.tolist())
 
 
-@pytest.mark.parametrize("reliance", [0.2, 0.8, 3.0])
+@pytest.mark.parametrize("reliance", [0.2, 3.0])
 def test_on_the_ideal_curve_the_place_is_the_theorys(reliance):
     found = zero_shot_accuracy(reliance)
     lambdas = expit(np.linspace(-8, 8, 400))

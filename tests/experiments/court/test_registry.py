@@ -129,7 +129,7 @@ def test_contradictions_are_corrected_by_holm():
     assert found["adjusted_p"] == pytest.approx({"far": 3e-9, "near": 0.008})
     assert found["standing"] == ["far", "near"]
     assert family(verdicts, alpha=0.005)["standing"] == ["far"]
-    assert family_sentence(verdicts).startswith("2 of 2 contradictions stand at family-wise error rate 0.01")
+    assert family_sentence(verdicts).startswith("2 of 2 contradictions stand at a family-wise error rate of 0.01")
     assert family_sentence(verdicts[2:]) is None
 
 

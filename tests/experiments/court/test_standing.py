@@ -10,7 +10,7 @@ from experiments.court.measurement import measure, plan_at
 from experiments.court.standing import StandingSample, Term, even_sample, values_at
 from experiments.court.trial import judge
 from experiments.finite_samples import EVEN, even_accuracies
-from experiments.inference import Sample
+from experiments.inference import Sample, binomial_bounds
 from simulator.accuracy import Accuracy
 from simulator.world import World
 from theory.claims.claim import STANDINGS, Axis, Claim
@@ -97,6 +97,11 @@ def test_even_images_have_the_accuracies_of_the_closed_form(p_inv):
         spend(SHARE)
         assert np.abs(off).max() < stats.t.isf(SHARE / 8, 63)
         assert replicates.std(axis=0).max() < 0.006 < np.sqrt(0.7 * 0.3) / EVEN / 2  # less than half of drawn images
+
+
+def test_where_misses_are_rare_all_even_images_are_counted():
+    found, images = even_sample(np.array([1.0, 1.0, 1 - 2 / EVEN**2])), 3 * EVEN**2
+    assert found.bounds(0.01) == pytest.approx(binomial_bounds(images - 2, images, 0.01))
 
 
 @pytest.mark.deep

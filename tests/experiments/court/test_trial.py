@@ -103,6 +103,21 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
     assert len({seed for _, seed in calls}) == len(calls), "every measurement has its own stream"
 
 
+def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(monkeypatch):
+    tails, bounds = [], measurement.Evidence.bounds
+
+    def spy(evidence, tail):
+        tails.append(tail)
+        return bounds(evidence, tail)
+
+    monkeypatch.setattr(measurement.Evidence, "bounds", spy)
+    judge(CATALOGUE["wang-lemma-d3"], quick=True, error_rate=0.04)
+    assert tails[0] == 0.02
+    tails.clear()
+    judge(CATALOGUE["corrected-law/name-counter"], quick=True, error_rate=0.04)
+    assert tails == pytest.approx([0.02 / len(tails)] * len(tails))
+
+
 def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
     """If drawn pairs disagree with the counterexample of theory, there is no contradiction."""
 

@@ -40,3 +40,13 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
     assert found.undefined == undefined.count(0)
     assert undefined.count(0) > 50
     assert not undefined.count(2), "the last round's candidates are children of the best"
+
+
+def test_the_search_stays_among_the_allowed_points():
+    """Counter accuracy falls with the correlation."""
+    domain = {"p_spu": Axis(0.5, 1.0), "sigma_xi": 0.0}
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    claim = Claim(**fields, domain=domain, prediction=lambda w: 1.0)
+    assert search(claim, seed=0).point == {**domain, "p_spu": 1.0}
+    found = search(claim, seed=0, allowed=lambda points: points["p_spu"] <= 0.7)
+    assert found.point["p_spu"] == pytest.approx(0.7, abs=1e-3)

@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -103,21 +101,6 @@ def test_a_store_resumes_after_a_kill_at_any_moment(aftermath, exact, undisturbe
     folder, statuses = aftermath
     assert -9 in statuses["killed"]
     same(exact.run(folder / "killed"), undisturbed)
-
-
-def test_every_thread_writes_chunks_with_the_same_bytes(tmp_path):
-    """Chunks are so large that Blosc splits them; its own threads would order the parts at random."""
-    many = study(axes={"p_spu": [0.5, 0.9]}, learners=["linear"], routes=["exact"], n=10**9, replicates=50_000)
-    planned = plan(many)
-    numbers = compute(planned, 0)
-    for name, runner in (("here", None), ("there", ThreadPoolExecutor(1))):
-        store.begin(tmp_path / name, planned)
-        task = partial(store.write, tmp_path / name, planned, 0, numbers)
-        task() if runner is None else runner.submit(task).result()
-    chunks = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").glob("*/*.0.*")]
-    assert len(chunks) == len(numbers.arrays)
-    for chunk in chunks:
-        assert (tmp_path / "here" / chunk).read_bytes() == (tmp_path / "there" / chunk).read_bytes()
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])

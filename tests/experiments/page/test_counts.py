@@ -4,7 +4,6 @@ import pytest
 
 from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
-from experiments.court.trial import judge
 from experiments.page.counts import counts, entries, side_by_side, summary
 from experiments.verdict import rate_sentence, words_of
 from tests.test_readme import CLAIMS as CLAIMS_PAGE
@@ -39,12 +38,12 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
     own = [*verdicts("proved", sentence=""), *verdicts("contradicted", sentence="", claim="yours")]
     published, ours = counts([*verdicts("supported", "contradicted"), *stored, *own])
     assert published == (
-        "Of 2 published statements 1 holds and 1 depends on how it is read: 1 was tried in this run and 1 was shown "
-        "from stored trials."
+        "Of 2 published statements 1 holds and 1 depends on how it is read (1 tried in this run, 1 shown from stored "
+        "trials)."
     )
-    assert ours == "Of 2 own statements 1 holds and 1 fails: 2 were tried in this run."
-    assert counts(own, provenance=False) == ["Of 2 own statements 1 holds and 1 fails."]
-    assert counts(verdicts("supported")) == ["Of 1 published statement 1 holds: 1 was tried in this run."]
+    assert ours == "Of 2 statements of our own 1 holds and 1 fails (2 tried in this run)."
+    assert counts(own, provenance=False) == ["Of 2 statements of our own 1 holds and 1 fails."]
+    assert counts(verdicts("supported")) == ["Of 1 published statement 1 holds (1 tried in this run)."]
 
 
 def test_a_part_of_the_claims_about_a_sentence_is_said_to_be_one():
@@ -53,7 +52,7 @@ def test_a_part_of_the_claims_about_a_sentence_is_said_to_be_one():
     whole, part = ({**words_of(claim), "verdict": "supported", "search_evaluations": 1} for claim in (lemma, first))
     assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 3 claims"]
     (sentence,) = counts([whole, part])
-    assert sentence.endswith("tried in this run. Of 1 only some claims were tried.")
+    assert sentence.endswith("tried in this run). For 1 of them only some claims were tried.")
 
 
 def test_readings_stand_side_by_side():
@@ -69,12 +68,12 @@ def test_readings_stand_side_by_side():
 
 
 def test_contradictions_stand_with_their_error_rates():
-    tried = {c.id: c for c in CLAIMS}
-    found = [judge(tried[id], quick=True).as_json() for id in ("view-noise", "xue-data-model-1/common")]
+    tested = {"alpha": 0.01, "p_value": 1e-9}
+    found = [*verdicts("supported", **tested), *verdicts("contradicted", claim="yours", **tested)]
     *_, each, last = summary(found)
     assert each == "Claim by claim: 1 supported, 1 contradicted."
     assert last.startswith("A contradiction is wrong with probability at most .005 per claim. For trained towers")
-    assert "1 of 1 contradictions stand at family-wise error rate 0.01" in last
+    assert "1 of 1 contradictions stand at a family-wise error rate of 0.01" in last
 
 
 def test_the_readme_has_the_counts_of_the_record():

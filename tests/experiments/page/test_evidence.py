@@ -13,7 +13,7 @@ def test_every_stored_trial_shows_its_worlds_and_rows():
         shown = [] if verdict is None else [value for term, value in details(verdict) if term == "case"]
         rows = [] if verdict is None else verdict["cases"]
         assert len(shown) == len(rows), name
-        assert verdict is None or dict(details(verdict))["error rate α"] == "0.01 (nominal: t bounds)"
+        assert verdict is None or dict(details(verdict))["error rate α/2"] == "0.005 (nominal: t bounds)"
         for text, case in zip(shown, rows, strict=True):
             table = case["world"].get("table")
             assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text

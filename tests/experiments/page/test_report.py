@@ -40,7 +40,7 @@ def page(section):
 
 def rows_of(html: str) -> dict[str, str]:
     """Rows of the tables of verdicts by their anchors."""
-    return dict(re.findall(r'<tr role="row" id="([^"]+)">(.*?)</tr>', html, flags=re.DOTALL))
+    return dict(re.findall(r'<tbody role="rowgroup" id="([^"]+)">(.*?)</tbody>', html, flags=re.DOTALL))
 
 
 def test_every_formula_can_be_drawn():

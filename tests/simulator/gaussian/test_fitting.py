@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from reference import contrastive_loss
+from scipy.optimize import nnls
 from scipy.special import expit, softmax
 from stattest import assert_mean, assert_same_law, law_size
 
@@ -11,6 +12,7 @@ from simulator.gaussian import pairs as pairs_module
 from simulator.gaussian.fitting import (
     SeparabilityError,
     fit,
+    margin_vectors,
     maximum_margin,
     sample_covariance,
     score_vectors,
@@ -174,37 +176,43 @@ def test_logistic_regression_has_no_gradient_left(n, d, classes):
     assert w.sum(axis=0) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("n", "d"), [(20, 3), (200, 3), (30, 60), (2, 5), (500, 2)])
-def test_maximum_margin_satisfies_kkt(n, d):
-    """w is the minimiser: w'(y x) >= 1, and w is a non-negative combination of the rows with equality."""
-    images, labels = labelled("margin", n, d, 2, 5.0 if d < n else 0.5)
-    signed = (1 - 2 * labels)[:, None] * images
-    (w,) = score_vectors("max-margin", images, labels, World())
-    margins = signed @ w
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize(
+    ("n", "d", "classes"), [(20, 3, 2), (200, 3, 2), (30, 60, 2), (4, 5, 2), (900, 2, 2), (90, 4, 3), (600, 7, 6)]
+)
+def test_maximum_margin_satisfies_kkt(n, d, classes, constant):
+    """Every class leads by 1, and the solution is a non-negative combination of the conditions that hold exactly."""
+    images, labels = labelled("margin", n, d, classes, 5.0 if d < n else 0.5)
+    images, every, own = images + 3.0 * constant, np.eye(classes), labels[:, None] == np.arange(classes)
+    found = margin_vectors(images, labels, classes, constant)
+    x = np.column_stack([images, np.ones(n)]) if constant else images
+    if classes == 2:
+        rows = (1.0 - 2 * labels)[:, None] * x
+    else:
+        contrast = (every[labels][:, None] - every)[~own]
+        rows = (contrast[:, :, None] * np.repeat(x, classes - 1, axis=0)[:, None]).reshape(len(contrast), -1)
+    margins = rows @ found.ravel()
     assert margins.min() == pytest.approx(1, abs=1e-7)
-    support = signed[margins < 1 + 1e-6]
-    multipliers = np.linalg.lstsq(support.T, w, rcond=None)[0]
-    assert support.T @ multipliers == pytest.approx(w, abs=1e-7 * np.abs(w).max())
-    assert multipliers.min() > -1e-7
+    slope = np.pad(found[:, :d], [(0, 0), (0, constant)]).ravel()  # constants cost nothing
+    assert nnls(rows[margins < 1 + 1e-6].T, slope)[1] < 1e-7 * np.abs(slope).max()
 
 
 @pytest.mark.parametrize("unit", [1e-150, 1e-9, 1e-3, 1e9])
 def test_maximum_margin_does_not_depend_on_units(unit):
     images, labels = labelled("units", 60, 4, 2, 4.0)
-    signed = (1 - 2 * labels)[:, None] * images
-    assert unit * maximum_margin(unit * signed) == pytest.approx(maximum_margin(signed), rel=1e-12)
+    whole = margin_vectors(images, labels, 2, True) / ([unit] * 4 + [1])
+    assert margin_vectors(unit * images, labels, 2, True) == pytest.approx(whole, rel=1e-9)
 
 
 @pytest.mark.parametrize("gap", [1.0, 1e-3, 1e-6, 1e-8])
 def test_maximum_margin_however_narrow(gap):
     """Two nearly opposite rows determine (1/gap, 0); the third has a larger margin."""
     signed = np.array([[gap, 1.0], [gap, -1.0], [5 * gap, 0.3]])
-    assert gap * maximum_margin(signed) == pytest.approx([1, 0], abs=1e-9)
+    assert gap * maximum_margin(signed, np.zeros((3, 0))) == pytest.approx([1, 0], abs=1e-9)
 
 
 def test_separable_and_inseparable_samples_name_the_learner_that_fits():
-    with pytest.raises(SeparabilityError):
-        maximum_margin(np.zeros((3, 2)))
+    assert maximum_margin(np.zeros((3, 2)), np.ones((3, 1))) is None
     images, labels = labelled("separable", 30, 2, 2, 5.0)
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable.* use max-margin"):
         score_vectors("logistic", images, labels, World())
@@ -215,6 +223,8 @@ def test_separable_and_inseparable_samples_name_the_learner_that_fits():
     images, labels = labelled("separable/classes", 30, 4, 4, 10.0)
     with pytest.raises(SeparabilityError, match=r"30 drawn pairs are separable"):
         score_vectors("logistic", images, labels, of(4))
+    with pytest.raises(SeparabilityError, match=r"none of the 30 drawn pairs is of class 4"):
+        margin_vectors(images, labels, 5, True)
 
 
 def test_least_squares_satisfies_the_normal_equations():
@@ -227,10 +237,9 @@ def test_least_squares_satisfies_the_normal_equations():
     assert images.T @ images @ w.T == pytest.approx(images.T @ (np.eye(4)[labels] - 0.25), abs=1e-9)
 
 
-def test_max_margin_takes_neither_classes_nor_weights_nor_a_table():
-    for world, weights in ((of(3), None), (World(), np.ones(20)), (TABLE, None)):
-        with pytest.raises(ValueError, match="two classes and no weights or table"):
-            score_vectors("max-margin", *labelled("refused", 20, 3, world.classes, 5.0), world, weights)
+def test_max_margin_takes_no_weights():
+    with pytest.raises(ValueError, match="takes no weights"):
+        score_vectors("max-margin", *labelled("refused", 20, 3, 2, 5.0), World(), np.ones(20))
 
 
 @pytest.mark.parametrize("table", [TABLE.table, np.transpose(TABLE.table)])

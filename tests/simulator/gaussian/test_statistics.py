@@ -131,7 +131,7 @@ FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 
 @pytest.mark.parametrize("name", ["masks", "classes"])
 def test_projecting_off_the_background_tends_to_its_population(name):
     """At 1e10 pairs weights deviate by 1e-5; each replicate's critic is that of its own factors."""
-    world = WORLDS[name]
+    world = WORLDS[name].model_copy(update={"dim_image": 6, "dim_text": 8})
     u = projected_weights(Worlds.of(world), "name")
     for critic in full_critics(world, "name", 10**10, 3, 0, projected=True):
         found = critic.inside[0]

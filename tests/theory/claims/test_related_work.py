@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.world import Worlds
+from simulator.worlds import Worlds
 from theory.claims.related_work import best_source
 from theory.learners import LinearCLIP
 

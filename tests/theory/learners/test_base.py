@@ -51,7 +51,7 @@ def test_a_world_and_a_row_and_a_grid_agree(name):
 
 def test_a_grid_may_hold_several_class_counts():
     grid = Worlds(classes=[2, 3, 3, 2], p_spu=[0.6, 0.7, 0.8, 0.9], sigma_xi=1.0)
-    for name in ("linear", "logistic"):
+    for name in ("linear", "max-margin"):
         learner = learners.named(name)
         whole = learner.accuracy(grid)
         for i in range(4):
@@ -59,14 +59,13 @@ def test_a_grid_may_hold_several_class_counts():
             assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
         assert learner.direction(grid).shape == (4, 2)
     # K = 3 is sampled, so its interval has a width; K = 2 is exact.
-    low, high = learners.named("logistic").accuracy(grid).interval.ends["counter"]
+    low, high = learners.named("max-margin").accuracy(grid).interval.ends["counter"]
     assert ((high - low) > 0).tolist() == [False, True, True, False]
 
 
 def test_a_learner_gives_a_reason_if_it_has_no_answer():
     assert "sigma_xi = 0" in learners.named("infonce").refuses(World(sigma_xi=0.0))
     assert learners.named("infonce").refuses(World()) is None
-    assert "maximum margin" in learners.named("max-margin").refuses(World(classes=3))
     for name in ("infonce", "bayes"):
         with pytest.raises(ValueError, match="not a linear rule"):
             learners.named(name).direction(World())

@@ -159,15 +159,12 @@ def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
     return (score.argmax(-1) == 0).astype(float)
 
 
-@pytest.mark.parametrize("p_inv", [0.0, 0.2, 1 / 3, 0.9, 1.0])
-@pytest.mark.parametrize(
-    "world",
-    [
-        World(classes=3, p_spu=0.8, mu_spu=1.5, mu_inv=1.8),  # a signal whose square is not itself
-        World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),)),
-    ],
-)
-def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
+# A signal whose square is not itself.
+THREE = [(World(classes=3, p_spu=0.8, mu_spu=1.5, mu_inv=1.8), p_inv) for p_inv in (0.0, 0.2, 1 / 3, 0.9, 1.0)]
+
+
+@pytest.mark.parametrize(("world", "p_inv"), [*THREE, (World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),)), 0.9)])
+def test_sampled_bayes_where_objects_may_disagree(world, p_inv):
     """The estimates' standard errors (interval/4.26 < .0004) are below a fifth of those of the drawn means."""
     blocks, n = Worlds.of(world).replace(p_inv=p_inv), mean_size(0.03)
     got, rng = bayes_accuracy(blocks, seed=3), np.random.default_rng(8)
@@ -180,6 +177,15 @@ def test_sampled_bayes_where_objects_may_disagree(p_inv, world):
             effect=0.03,
             what=f"Bayes, K = {blocks.classes}, p_inv = {p_inv}, group {group}",
         )
+
+
+@pytest.mark.parametrize("p_inv", [0.0, 0.2, 0.9, 1.0])
+def test_an_attribute_that_tells_nothing_leaves_the_exact_accuracies(p_inv):
+    """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
+    world = World(p_spu=0.9, mu_spu=1.5, sigma_xi=4.0, p_inv=p_inv)
+    exact, got = (Bayes().accuracy(w) for w in (world, world.replace(attribute=(Attribute(p=0.5),))))
+    for a, b, (low, high) in zip(exact, got, got.interval, strict=True):
+        assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
 
 
 @pytest.mark.parametrize(("classes", "extra"), [(2, 1), (3, 0)])

@@ -7,7 +7,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from simulator.world import World, Worlds
+from simulator.world import World
+from simulator.worlds import Worlds
 from theory.learners.curve import accuracy_along, agree
 from theory.learners.infonce import InfoNCE
 

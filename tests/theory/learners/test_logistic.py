@@ -11,7 +11,7 @@ from stattest import SHARE, assert_mean, mean_size
 
 from simulator.world import World
 from simulator.worlds import Worlds
-from theory.learners.logistic import Logistic, logistic_direction, logistic_replicates
+from theory.learners.logistic import Logistic, sampled_minimisers, softmax_loss
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
 
@@ -50,7 +50,7 @@ def gradient_by_definition(u, blocks: Worlds) -> np.ndarray:
 )
 def test_the_gradient_vanishes(p_inv, world):
     blocks = worlds_with(**world, p_inv=p_inv)
-    u = logistic_direction(blocks)
+    u = Logistic().direction(blocks)
     # A relative error of 1e-9 in u moves the gradient by the Hessian, of order one.
     np.testing.assert_allclose(gradient_by_definition(u, blocks), 0, atol=1e-8)
     assert np.abs(gradient_by_definition(u * [1.0, 1.001], blocks)).max() > 1e-5  # a wrong answer is detected
@@ -64,7 +64,7 @@ def test_without_noise_weights_are_log_odds(K):
         p_inv=p[0], p_spu=p[1], mu_inv=mean[0], mu_spu=mean[1], sigma_inv=0.0, sigma_spu=0.0, classes=K
     )
     expected = np.log(p * (K - 1) / (1 - p)) / mean
-    np.testing.assert_allclose(logistic_direction(blocks), expected, rtol=1e-9)
+    np.testing.assert_allclose(Logistic().direction(blocks), expected, rtol=1e-9)
 
 
 @given(st.floats(0.5, 1), st.floats(0.5, 1), *[st.floats(0.1, 3)] * 4)
@@ -75,7 +75,7 @@ def test_object_and_background_may_be_swapped(p_inv, p_spu, mu_inv, mu_spu, sigm
 
     def direction(p, q, alpha, beta, s, e):
         blocks = worlds_with(p_spu=q, mu_inv=alpha, mu_spu=beta, sigma_inv=s, sigma_spu=e)
-        return logistic_direction(blocks.replace(p_inv=p))
+        return Logistic().direction(blocks.replace(p_inv=p))
 
     u = direction(p_inv, p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu)
     swapped = direction(p_spu, p_inv, mu_spu, mu_inv, sigma_spu, sigma_inv)
@@ -90,14 +90,14 @@ def test_object_and_background_may_be_swapped(p_inv, p_spu, mu_inv, mu_spu, sigm
 def test_newton_converges_in_extreme_worlds(sigma_inv, gap):
     p = 1 - np.array([0.4, 1e-2, 1e-9])[:, None]
     blocks = worlds_with(p_spu=p, sigma_inv=sigma_inv, sigma_spu=[0.0, 0.01, 0.3, 20.0], p_inv=1 - gap)
-    assert np.all(logistic_direction(blocks) > 0)
+    assert np.all(Logistic().direction(blocks) > 0)
 
 
 def test_softmax_minimiser_is_stationary_where_objects_disagree():
     """The mean score of drawn images is 0; the minimiser's own error is a tenth of the standard error."""
     blocks = Worlds.of(World(classes=3, p_inv=0.7, p_spu=0.8, mu_spu=1.5))
     n, rng = mean_size(0.03, false_alarm=SHARE / 2), np.random.default_rng(4)
-    rows = logistic_replicates(blocks)
+    rows = sampled_minimisers(blocks, softmax_loss)
     u = rows.mean(0)
 
     def shown(p):
@@ -120,23 +120,23 @@ def test_softmax_minimiser_is_stationary_where_objects_disagree():
 
 def test_separable_populations_are_refused():
     with pytest.raises(ValueError, match="separable"):
-        logistic_direction(worlds_with(sigma_inv=0.0, p_inv=0.0))  # an object that always disagrees with its label
+        Logistic().direction(worlds_with(sigma_inv=0.0, p_inv=0.0))  # an object that always disagrees with its label
     with pytest.raises(ValueError, match="separable"):
-        logistic_direction(worlds_with(p_spu=1.0, sigma_spu=0.0, p_inv=0.8))
-    assert np.all(np.isfinite(logistic_direction(worlds_with(sigma_inv=0.0, p_inv=1 - 1e-6))))
+        Logistic().direction(worlds_with(p_spu=1.0, sigma_spu=0.0, p_inv=0.8))
+    assert np.all(np.isfinite(Logistic().direction(worlds_with(sigma_inv=0.0, p_inv=1 - 1e-6))))
 
 
 def test_very_rare_disagreements_have_no_effect():
     """Newton moves by one log odds per step here; a limit of a hundred steps was once too low."""
     far = {"p_spu": 0.0, "mu_inv": 4.0, "sigma_inv": 0.109375, "sigma_spu": 1.0}
-    never = logistic_direction(worlds_with(**far, p_inv=0.0))
-    hardly = logistic_direction(worlds_with(**far, p_inv=[1e-300, 5e-324]))
+    never = Logistic().direction(worlds_with(**far, p_inv=0.0))
+    hardly = Logistic().direction(worlds_with(**far, p_inv=[1e-300, 5e-324]))
     assert hardly[0] == pytest.approx(never, rel=1e-4)
     assert hardly[1] == pytest.approx(never, rel=1e-9)
 
 
 def test_a_block_with_mean_zero_gets_no_weight():
-    u = logistic_direction(worlds_with(mu_spu=[0.0, 1.0], p_spu=0.9, nu=0.1))
+    u = Logistic().direction(worlds_with(mu_spu=[0.0, 1.0], p_spu=0.9, nu=0.1))
     assert u[0, 1] == 0
     assert np.all(u[:, 0] > 0)
     assert u[1, 1] > 0

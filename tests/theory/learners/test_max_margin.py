@@ -10,9 +10,10 @@ from reference import worlds_with
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
-from simulator.gaussian.fitting import maximum_margin
+from simulator.gaussian.fitting import margin_vectors
 from simulator.world import World
 from theory.learners import LeastSquares, MaxMargin
+from theory.learners.max_margin import hinge_loss
 from theory.population import image_variance
 
 worlds = st.builds(
@@ -61,19 +62,25 @@ def test_known_answer_and_lda_at_full_correlation():
     np.testing.assert_allclose(u[:, 1] / u[:, 0], lda[:, 1] / lda[:, 0], rtol=1e-7)
 
 
-def test_a_hard_margin_in_many_dimensions_is_a_squared_hinge_on_the_latents():
-    """40 images in 40,000 dimensions: noise vectors are orthogonal to one part in sqrt(40,000/40) = 32."""
-    world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=1.5, dim_image=40_000, dim_text=2)
-    pairs = world.draw(40, seed=3)
-    y = 1.0 - 2 * pairs.labels.numpy()
-    signed, D = y[:, None] * pairs.images.numpy(), pairs.frames[0]
-    z = signed @ D
-    found = maximum_margin(signed) @ D
-    ridge = minimize(lambda u: (np.maximum(1 - z @ u, 0) ** 2).sum() + world.sigma_xi**2 * (u @ u), np.zeros(2)).x
-    assert found == pytest.approx(ridge, rel=0.06)
-    alone = minimize(lambda u: (np.maximum(1 - z @ u, 0) ** 2).sum(), np.zeros(2)).x
-    assert abs(alone[1] - ridge[1]) > 0.1 * ridge[1], "the penalty matters here"
+@pytest.mark.parametrize("K", [2, 3, 5])
+def test_a_hard_margin_with_orthogonal_noise_is_a_penalised_loss_on_the_latents(K):
+    """Noise vectors of length sigma along axes of their own, as in infinitely many dimensions; no approximation."""
+    rng, n, l, sigma = np.random.default_rng(K), 40, K + 1, 1.5
+    labels = np.arange(n) % K
+    z = np.eye(K, l)[labels] + rng.standard_normal((n, l))
+    for constant in (False, True):
+        images = np.hstack([z, sigma * np.eye(n)])
+        found = margin_vectors(images, labels, K, constant)
+        found = np.concatenate([found, -found]) / 2 if K == 2 else found
 
+        def objective(flat, constant=constant, K=K):
+            u, b = flat.reshape(K, l + 1)[:, :l], flat.reshape(K, l + 1)[:, l] * constant
+            value, slope, *_ = hinge_loss(z @ u.T + b, labels)
+            gradient = np.column_stack([slope.T @ z + 2 * sigma**2 * u, slope.sum(axis=0) * constant])
+            return value.sum() + sigma**2 * (u**2).sum(), gradient.ravel()
 
-def test_three_classes_are_refused():
-    assert "classes = 3 has no known limit" in MaxMargin().refuses(World(classes=3))
+        ridge = minimize(objective, np.zeros(K * (l + 1)), jac=True, method="BFGS", options={"gtol": 1e-9}).x
+        ridge = ridge.reshape(K, l + 1)
+        assert found[:, :l] == pytest.approx(ridge[:, :l], abs=1e-5)
+        if constant:
+            assert np.diff(found[:, -1]) == pytest.approx(np.diff(ridge[:, -1]), abs=1e-5)

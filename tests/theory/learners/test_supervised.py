@@ -11,7 +11,7 @@ from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.least_squares import least_squares_direction
-from theory.learners.logistic import logistic_direction
+from theory.learners.logistic import Logistic
 from theory.population import image_variance
 
 means = st.floats(-5, 5).filter(lambda x: abs(x) > 0.05)
@@ -36,11 +36,11 @@ def relabelled(blocks: Worlds) -> Worlds:
     return blocks.replace(mu_spu=-blocks.mu_spu, p_spu=1 - blocks.p_spu)
 
 
-def test_logistic_direction_is_the_limit_of_samples():
+def test_logistic_regression_is_the_limit_of_samples():
     """Sample size 4e6, error rate 1e-6: |z| of each coordinate by the sandwich variance stays below 4.9."""
     world = World(p_spu=0.85, mu_spu=1.5, attribute=(Attribute(p=0.7, mu=0.8),))
     blocks, n = Worlds.of(world), 4_000_000
-    u = logistic_direction(blocks)
+    u = Logistic().direction(blocks)
     rng = np.random.default_rng(11)
     agree = np.where(rng.random((n, 3)) < blocks.agreement, 1, -1)
     yx = agree * blocks.mean + np.sqrt(image_variance(blocks)) * rng.standard_normal((n, 3))
@@ -51,7 +51,7 @@ def test_logistic_direction_is_the_limit_of_samples():
 
 @given(binary_worlds(p=st.sampled_from([0.0, 1.0])))
 def test_at_full_correlation_logistic_is_twice_lda(blocks):
-    u = logistic_direction(relabelled(blocks) if blocks.agreement[1] == 0 else blocks)
+    u = Logistic().direction(relabelled(blocks) if blocks.agreement[1] == 0 else blocks)
     blocks = relabelled(blocks) if blocks.agreement[1] == 0 else blocks
     margin = 2 * blocks.mean**2 / image_variance(blocks)
     np.testing.assert_allclose(u * blocks.mean, margin, rtol=0, atol=1e-9 * margin.max())
@@ -62,7 +62,7 @@ def test_an_uninformative_background_is_ignored(blocks):
     got = bayes_accuracy(blocks)
     name = accuracy_of(np.array([1.0, 0.0]) * blocks.mean, blocks)
     assert (got.common, got.counter) == pytest.approx(name, abs=1e-6)
-    for direction in (logistic_direction, least_squares_direction):
+    for direction in (Logistic().direction, least_squares_direction):
         u = direction(blocks)
         assert abs(u[1] * blocks.mean[1]) <= 1e-12 * abs(u[0] * blocks.mean[0])
 
@@ -73,7 +73,7 @@ def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
     blocks = blocks.replace(p_inv=p_inv)
     p, bayes = float(blocks.p_spu), bayes_accuracy(blocks)
     best = p * bayes.common + (1 - p) * bayes.counter
-    for direction in (logistic_direction, least_squares_direction):
+    for direction in (Logistic().direction, least_squares_direction):
         rival = accuracy_of(direction(blocks), blocks)
         assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
 
@@ -81,16 +81,16 @@ def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
 def test_separable_populations_are_refused():
     for world in ({"sigma_inv": 0.0}, {"p_spu": 1.0, "sigma_spu": 0.0}, {"p_spu": 0.0, "sigma_spu": 0.0}):
         with pytest.raises(ValueError, match="separable"):
-            logistic_direction(worlds_with(**world))
+            Logistic().direction(worlds_with(**world))
     # A noiseless background that errs sometimes does not separate.
     # Its log odds are finite, and the model is well specified: u = (2 alpha/S_i, log(p/(1 - p))/beta).
-    u = logistic_direction(worlds_with(p_spu=0.9, sigma_spu=0.0))
+    u = Logistic().direction(worlds_with(p_spu=0.9, sigma_spu=0.0))
     np.testing.assert_allclose(u, [2.0, np.log(9)], rtol=1e-9)
 
 
 def test_out_of_domain_is_refused():
     many = Worlds.of(World(classes=51, dim_image=200, dim_text=200))
     with pytest.raises(ValueError, match="classes = 51"):
-        logistic_direction(many)
+        Logistic().direction(many)
     with pytest.raises(ValueError, match="hardly contain an error"):
-        logistic_direction(Worlds.of(World(classes=3, mu_inv=30.0)))
+        Logistic().direction(Worlds.of(World(classes=3, mu_inv=30.0)))

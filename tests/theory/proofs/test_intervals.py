@@ -128,3 +128,9 @@ def test_intervals_are_tight():
     for name in ("exp", "log", "ndtr", "density", "sqrt"):
         low, high = RULES[name](x)
         assert high - low <= 8 * np.spacing(np.abs(high)), name
+    for each in (x, RULES["subtract"](constant(Fraction(0)), x)):
+        for low, high in (*(intervals.power(each, n) for n in (2, 3)), intervals.multiply(each, x)):
+            assert high - low <= 1e-14 * np.abs(high)
+    for name in ("add", "divide"):
+        low, high = RULES[name](x, x)
+        assert high - low <= 1e-14 * high, name

@@ -1,5 +1,7 @@
 """Every way to clear roots is sound: where its conditions hold, the expression is not positive."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,21 +60,29 @@ def test_opposite_signs_settle_a_choice():
     assert found.conditions[1].top is not constant(0)
 
 
+TWO_RULES = Claim(
+    id="two-rules",
+    source="test",
+    statement="",
+    quantity="counter",
+    relation="<=",
+    domain={"sigma_xi": 0.0, "p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 4.0), "sigma_spu": Axis(0.1, 3.0)},
+    subject=LinearCLIP("mean"),
+    against=LeastSquares(),
+)
+
+
+@pytest.mark.parametrize("fields", [{"prediction": lambda w: -0.1}, {"against": None}])
+def test_t1_compares_two_rules_and_nothing_else(fields):
+    (statement,) = statements(replace(TWO_RULES, **fields))
+    assert [obligation.lemma for obligation in statement.obligations] == [None] * len(statement.obligations)
+
+
 @pytest.mark.parametrize("relation", ["<=", ">="])
 @pytest.mark.parametrize("quantity", ["counter", "error-counter"])
 def test_t1_as_a_lemma_is_sound_at_every_point(quantity, relation):
     """If the premises and the inequality of reliances hold, the inequality of accuracies holds."""
-    claim = Claim(
-        id="two-rules",
-        source="test",
-        statement="",
-        quantity=quantity,
-        relation=relation,
-        domain={"sigma_xi": 0.0, "p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 4.0), "sigma_spu": Axis(0.1, 3.0)},
-        subject=LinearCLIP("mean"),
-        against=LeastSquares(),
-    )
-    (statement,) = statements(claim)
+    (statement,) = statements(replace(TWO_RULES, quantity=quantity, relation=relation))
     obligation = statement.obligations[0]
     lemma, (alternative,) = obligation.lemma, obligation.alternatives
     draw = np.random.default_rng(1)

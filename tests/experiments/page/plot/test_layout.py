@@ -86,6 +86,18 @@ def test_measured_words_have_theory_beside_them(counted, word):
     assert "predicted" in theory.panels[0].series[0].data
 
 
+def test_a_diverged_model_takes_no_interval_from_the_others(counted):
+    """As in the intervals that a store holds."""
+    lost = counted.copy()
+    for group in ("common", "counter"):
+        lost[group] = counted[group].where(counted.replicate != 0)
+    (panel,) = arrange(lost, "drop", {"mu_spu": "4", "sigma_spu": "1"}).panels
+    at = counted.sel(mu_spu=4, sigma_spu=1, learner="linear", prompt="name")
+    ends = t_bounds((at.common - at.counter).values[..., 1:], 0.025, (-1, 1))
+    assert np.allclose(panel.series[0].data.low, ends.low)
+    assert np.allclose(panel.series[0].data.high, ends.high)
+
+
 def test_differences_pair_replicates(counted):
     (panel,) = arrange(counted, "linear:mean minus bayes", {"mu_spu": "4", "sigma_spu": "1"}).panels
     at = counted.counter.sel(mu_spu=4, sigma_spu=1)

@@ -7,13 +7,16 @@ from legible import legible, words
 
 from experiments.errors import RequestError
 from experiments.lab.studies import study
-from experiments.page.plot import plot
+from experiments.page.plot import places, plot
 from experiments.page.plot.layout import arrange
 from experiments.page.plot.places import FLAT, MANY, PLACES, placed
 from simulator.accuracy import Accuracy
 from simulator.pixels.views import Pixels
+from simulator.tables import named
 from simulator.world import World
+from theory import learners
 from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
+from theory.learners import bayes
 
 P, MU = np.linspace(0.5, 1.0, 6), np.linspace(0.0, 4.0, 5)
 
@@ -88,6 +91,28 @@ def test_worlds_that_differ_in_p_alone_share_a_curve(monkeypatch):
         cell, world = table.sel(at), World(p_spu=p, mu_spu=mu, classes=3, sigma_xi=6.0)
         one = equivalent(world, Accuracy(cell.common.item(), cell.counter.item()))
         assert correlation["equivalent-correlation"].sel(at).item() == pytest.approx(one.correlation, abs=1e-3)
+
+
+def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
+    """Two groups of images in one table, three in the other; few points, since both sides share them."""
+    monkeypatch.setattr(bayes, "TERMS", 2**12)
+    names = ["compositional(2, 3, 1)", "mixture([compositional(2, 3, 1), compositional(2, 3, 2)], [1, 1])"]
+    request = study(World(), {"table": names}, ["linear"], routes=["exact"], n=60, replicates=3)
+    data = request.run()
+    found = placed(data, request, "equivalent-correlation").squeeze("prompt")
+    for name in names:
+        world, at = World(table=named(name)), {"table": name, "learner": "linear"}
+        cell, here = data.squeeze("prompt").sel(at), found.sel(at)
+        draws = np.stack([cell[group] for group in ("common", "counter", "unseen")], axis=1)
+        place = equivalent_of_draws(world, draws)
+        ends = here["equivalent-correlation_low"], here["equivalent-correlation_high"]
+        assert here["equivalent-correlation"].item() == pytest.approx(place.correlation, abs=1e-9)
+        assert tuple(map(float, ends)) == pytest.approx(place.interval.ends["correlation"], abs=1e-9)
+        own = equivalent(world, learners.LinearCLIP().accuracy(world))
+        assert found["predicted_equivalent-correlation"].sel(table=name).item() == pytest.approx(own.correlation)
+    monkeypatch.setattr(places, "MOST_OF_TABLE", 0)
+    with pytest.raises(RequestError, match="1 cells are more than 0"):
+        placed(data, request, "shortfall")
 
 
 def test_the_data_have_a_line_where_their_correlation_is_the_axis(table):
