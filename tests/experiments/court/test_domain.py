@@ -261,7 +261,7 @@ class Misspelt(LinearCLIP):
             "must depend on its world only",
         ),
         ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
-        ({"subject": Mute()}, "TypeError"),
+        ({"subject": Mute()}, "Type"),  # TypeError, or the tests' type checker's
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),
         ({"subject": "infonce"}, "sigma_xi = 0"),
         ({"subject": "infonce", "quantity": "reliance"}, "not a linear rule"),
@@ -269,7 +269,9 @@ class Misspelt(LinearCLIP):
         ({"prediction": lambda w: w["mu_spu"]}, "IndexError"),
     ],
 )
-def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence):
+def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence, monkeypatch):
+    # Where a prediction fails, each world is tried alone.
+    monkeypatch.setattr("experiments.court.worst_point.CLOSED", 64)
     with pytest.raises(RequestError, match="cannot be judged") as caught:
         judge(claim(**{"domain": {"p_spu": Axis(0.5, 1.0), **QUIET}, **fields}), quick=True)
     assert sentence in str(caught.value)

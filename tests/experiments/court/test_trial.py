@@ -154,7 +154,7 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         claim = Claim(**NAMELESS, quantity=group, relation="=", domain={"p_spu": 0.9}, subject=subject, n=400)
-        exact = measure(plan_at(claim, point), 1500, 11).values
-        drawn = measure(plan_at(claim, point, drawn=True), 300, 12).values
+        exact = measure(plan_at(claim, point), 640, 11).values
+        drawn = measure(plan_at(claim, point, drawn=True), 420, 12).values
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
