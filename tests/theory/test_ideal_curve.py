@@ -126,6 +126,8 @@ def test_infonce_asked_by_name_has_a_correlation_between_chance_and_the_worlds(w
         (World(sigma_inv=0.0, sigma_xi=0.0), (0.8, 0.8), np.nan, 0.2),
         (World(sigma_spu=0.0, sigma_xi=0.0, p_inv=0.8), (1.0, 0.0), np.nan, 0.0),  # flat beyond p_inv
         (World(sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0), (0.9, 0.8), 1.0, 0.1),
+        # An error of 2e-8, as InfoNCE's accuracies may have, where all correlations from .05 to .95 have one drop.
+        (World(mu_inv=2.6, mu_spu=0.54, sigma_inv=0.1, sigma_spu=0.54, p_inv=0.95), (0.95 - 2e-8, 0.95), np.nan, 2e-8),
     ],
 )
 def test_ends_and_places_that_are_undetermined(world, accuracy, correlation, shortfall):
