@@ -232,7 +232,7 @@ function infonce(w, prompt) {
 
 /* ---- the equivalent correlation and the shortfall ---- */
 
-const NEIGHBOURHOOD = 0.005, SMALLEST_CHANGE = 1e-8;  // as in theory/ideal_curve.py
+const NEIGHBOURHOOD = 0.005, SMALLEST_CHANGE = 2e-6;  // as in theory/ideal_curve.py
 
 /* The ideal curve as a function of h = log(lambda/(1 - lambda))/2: the accuracies of the Bayes rule of the world whose
  * correlation is lambda. With t normal, u = b (b + t) and tau = labelOdds(u, h)/(2 a), they are the means of
