@@ -81,9 +81,10 @@ def cover(obligation: Obligation, budget: int, seconds: float, refute: Callable[
             if refuted is not None:
                 left = _joined([left, block])
                 break
-        at = (found.axis, np.arange(size)) if names else (slice(0), ...)
-        cut = (block.low[at] + block.high[at]) / 2
-        halved = (code < 0) & (cut > block.low[at]) & (cut < block.high[at])
+        # A constant has one box, which cannot be halved.
+        low, high = (x[found.axis, np.arange(size)] if names else np.zeros(size) for x in (block.low, block.high))
+        cut = (low + high) / 2
+        halved = (code < 0) & (cut > low) & (cut < high)
         code[halved] = HALVES + found.axis[halved]
         first = made + 2 * (np.cumsum(halved) - halved)
         made += 2 * int(halved.sum())

@@ -11,7 +11,10 @@ from experiments.court.domain import points_at, row, true_violation
 from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
+from theory.proofs.boxes import cover
 from theory.proofs.checker import check
+from theory.proofs.expression import constant
+from theory.proofs.obligations import Inequality, Obligation
 from theory.proofs.prover import exact_route, prove
 from theory.proofs.statements import statements
 
@@ -161,3 +164,10 @@ def test_an_open_proof_says_how_much_is_left_and_how_bad_it_may_be():
     assert (few.outcome, more.outcome) == ("open", "open")
     assert 0 < more.unbounded_share < few.unbounded_share <= 1
     assert 0.005 < more.largest_bound < few.largest_bound < 1
+
+
+def test_a_constant_is_one_box_that_cannot_be_halved():
+    """Without time for algebra a constant once raised IndexError."""
+    true, false = (Obligation("", (Inequality(constant(value), strict=True),)) for value in (-1, 1))
+    assert len(cover(true, 10, 9, lambda point: None).tree) == 1
+    assert cover(false, 10, 9, lambda point: None).tree is None
