@@ -165,7 +165,7 @@ def by_verdict(verdicts: Sequence[Verdict]) -> str:
         parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
     coq = sum(v["verdict"] == "proved" and checked_by_coq(v) for v in verdicts)
     if coq:
-        parts["proved"] += f" ({coq} of them checked by Coq)"
+        parts["proved"] += f" ({'all' if coq == counts['proved'] else f'{coq} of them'} checked by Coq)"
     return ", ".join(parts.values())
 
 
