@@ -208,13 +208,12 @@ def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, cou
     sides = (common - half, common + half), (counter - half, counter + half)
     interval = equivalent(worlds, Accuracy.of((common, counter), 0.9, sides)).interval
     assert interval.level == 0.9
-    for c in np.linspace(*sides[0], 3):
-        for k in np.linspace(*sides[1], 3):
-            place = equivalent(worlds, Accuracy(c, k))
-            known = (place.shortfall >= 0) & ~np.isnan(place.correlation)  # a world allows these accuracies
-            for value, (low, high) in zip(place, interval, strict=True):
-                assert np.all((low - 1e-6 <= value)[known])
-                assert np.all((value <= high + 1e-6)[known])
+    grid = np.meshgrid(*(np.linspace(*side, 3) for side in sides))
+    place = equivalent(worlds, Accuracy(*(x.reshape(-1, 1) for x in grid)))
+    known = (place.shortfall >= 0) & ~np.isnan(place.correlation)  # a world allows these accuracies
+    for value, (low, high) in zip(place, interval, strict=True):
+        assert np.all((low - 1e-6 <= value)[known])
+        assert np.all((value <= high + 1e-6)[known])
 
 
 @pytest.mark.parametrize("prompt", ["name", "mean"])
