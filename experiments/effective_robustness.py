@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit, ndtr, ndtri
 
-from experiments.inference import LEVEL, resamples
+from experiments.inference import resamples
+from simulator.accuracy import LEVEL
 
 Axis = Literal["plain", "logit", "probit"]
 AXES: tuple[Axis, ...] = ("plain", "logit", "probit")

@@ -23,10 +23,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import betainccinv, betaincinv, ndtr, stdtrit
 
+from simulator.accuracy import LEVEL
 from simulator.exact_counts import multinomial
 
 Numbers = np.ndarray | float
-LEVEL = 0.95  # of every interval on which no decision depends
 FRACTION = (0.0, 1.0)  # the support of an accuracy
 REALS = (-np.inf, np.inf)
 

@@ -18,7 +18,7 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
 
 Ends = tuple[Numbers, Numbers]  # (low, high)
 GROUPS = ("common", "counter", "unseen")
-LEVEL = 0.95  # of the intervals of accuracies on which no decision depends
+LEVEL = 0.95  # of every interval on which no decision depends
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,11 @@ def cell_groups(table: Table, common: Common | None = None) -> Int[np.ndarray, "
     return groups
 
 
+def groups_of(table: Table | None, common: Common | None = None) -> list[int]:
+    """The groups that a world's test images have; common and counter ones without a table."""
+    return [COMMON, COUNTER] if table is None else np.unique(cell_groups(table, common)).tolist()
+
+
 def cell_shares(groups: Int[np.ndarray, "K A"]) -> Float[np.ndarray, "K A"]:
     """Share of each cell in its group: one over the classes that have such cells, then over the class's cells."""
     shares = np.zeros(groups.shape)

@@ -28,7 +28,7 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
-from simulator.mixture import COMMON, COUNTER, cell_groups
+from simulator.mixture import COMMON, groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -181,21 +181,19 @@ def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
 def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
     sources = [source[:, curve.groups] for source in sources]
     R, mean = min(map(len, sources)), sources[0].mean(axis=0)
-    t = stdtrit(R - 1, (1 + LEVEL) / 2) if R > 1 else np.nan
+    if R > 1:
+        t, V = stdtrit(R - 1, (1 + LEVEL) / 2), np.sum([_covariance_of_mean(source) for source in sources], axis=0)
     if len(curve.groups) != 2:
         values = mean.ravel()
         if R == 1:
             return curve.of_groups(values)
-        V = np.sum(
-            [np.atleast_2d(np.cov(source.reshape(len(source), -1).T)) / len(source) for source in sources], axis=0
-        )
-        scales, directions = np.linalg.eigh(V)
+        scales, directions = np.linalg.eigh(V.reshape(len(values), -1))
         return curve.of_groups(values, t * (np.sqrt(np.maximum(scales, 0)) * directions).T, 2, LEVEL)
     common, counter = mean
     correlation, shortfall = curve.place(common, counter)
     if R == 1:
         return Equivalent(correlation, shortfall)
-    V_c, V_k, C = np.sum([_covariance_of_mean(source) for source in sources], axis=0)
+    V_c, V_k, C = V[0, 0], V[1, 1], V[0, 1]
     margin = t * np.sqrt(np.maximum(V_c + V_k - 2 * C, 0.0))
     ends = tuple(curve.with_drop(common - counter + sign * margin) for sign in (-1, 1))
     low = high = np.full(curve.shape, np.inf)
@@ -216,11 +214,10 @@ def _possible(low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
     return np.where(high < 0, low, np.maximum(low, 0.0))[()], high
 
 
-def _covariance_of_mean(draws: Float[np.ndarray, "R 2 *w"]) -> np.ndarray:
-    """(V_c, V_k, C): variances and covariance of the mean of independent draws."""
-    c, k = np.moveaxis(draws - draws.mean(axis=0), 1, 0)
-    R = len(draws)
-    return np.array([(x * y).sum(axis=0) / (R * (R - 1)) for x, y in ((c, c), (k, k), (c, k))])
+def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray, "G G *w"]:
+    """Covariance matrix of the mean of independent draws."""
+    off, R = draws - draws.mean(axis=0), len(draws)
+    return (off[:, :, None] * off[:, None]).sum(axis=0) / (R * (R - 1))
 
 
 def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
@@ -283,9 +280,7 @@ class IdealCurve:
         self.shape = worlds.shape
         self.worlds = worlds.replace(attribute=()).ravel()
         self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
-        self.groups = [COMMON, COUNTER]
-        if worlds.table is not None:
-            self.groups = np.unique(cell_groups(worlds.table, worlds.common)).tolist()
+        self.groups = groups_of(worlds.table, worlds.common)
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""

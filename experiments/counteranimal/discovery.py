@@ -24,7 +24,8 @@ from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
-from experiments.inference import LEVEL, bootstrap_interval, holm, resamples
+from experiments.inference import bootstrap_interval, holm, resamples
+from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
 ALPHA = 0.05  # level at which a class's background has an effect, after Holm's correction

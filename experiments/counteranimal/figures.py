@@ -18,8 +18,8 @@ from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
-from experiments.inference import LEVEL
 from experiments.style import styled
+from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
 UNDATED: dict[str, dict[str, Any]] = {  # without dates, so that equal figures give equal files

@@ -17,7 +17,6 @@ from scipy.special import stdtrit
 
 from experiments.counteranimal.predictions import Predictions
 from experiments.inference import (
-    LEVEL,
     binomial_bounds,
     bootstrap_interval,
     combined,
@@ -28,6 +27,7 @@ from experiments.inference import (
     resamples,
     sign_test,
 )
+from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
 Mean = Literal["macro", "micro"]

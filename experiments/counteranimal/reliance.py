@@ -40,8 +40,9 @@ from experiments.counteranimal.metrics import Counts, drop_interval, intervals, 
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import NORMAL, Accuracies, Place, accuracies, hull, places
 from experiments.errors import RequestError, checked_seed
-from experiments.inference import LEVEL, binomial_bounds
+from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
+from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
 FIT_ROWS = 200_000  # heads are fitted on at most so many

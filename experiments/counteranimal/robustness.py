@@ -27,9 +27,10 @@ from experiments.counteranimal.predictions import LARGEST, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
-from experiments.inference import LEVEL, bootstrap_interval, combined, hull
+from experiments.inference import bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row
+from simulator.accuracy import LEVEL
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 

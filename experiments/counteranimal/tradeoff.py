@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import chdtri, expit, ndtri, stdtrit
 
-from experiments.inference import LEVEL
+from simulator.accuracy import LEVEL
 
 WEIGHTS = np.concatenate([[0.0], expit(np.linspace(-8, 8, 321)), [1.0]])
 SIDES = np.stack([WEIGHTS, 1 - WEIGHTS])  # of common and counter accuracy

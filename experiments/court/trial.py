@@ -31,8 +31,9 @@ from experiments.court.worst_point import KEPT, Worst, corners, roundest, search
 from experiments.errors import RequestError
 from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
-from experiments.inference import LEVEL, Bounds
+from experiments.inference import Bounds
 from experiments.verdict import ALPHA, Verdict, words_of
+from simulator.accuracy import LEVEL
 from simulator.progress import tell
 from theory.claims.claim import Claim
 

@@ -10,13 +10,13 @@ from time import perf_counter
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.inference import FRACTION, LEVEL, REALS
+from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.planning import Plan, Region, places
 from experiments.lab.routes.theory import predict_cells
 from experiments.lab.schema import Block, quantities
 from experiments.lab.spec import StudySpec
-from simulator.accuracy import GROUPS, mean_interval
+from simulator.accuracy import GROUPS, LEVEL, mean_interval
 
 METHODS = {"exact": "exact", "drawn": "direct"}  # route -> method of `simulate`
 

@@ -25,10 +25,9 @@ from zlib import crc32
 import numpy as np
 import xarray as xr
 
-from experiments.inference import LEVEL
 from experiments.lab.spec import StudySpec
 from experiments.provenance import provenance
-from simulator.accuracy import GROUPS, PIXEL_GROUPS
+from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 
 FORMAT = 3

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experiments.inference import LEVEL
 from experiments.verdict import REFUSED, Kind
+from simulator.accuracy import LEVEL
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -176,11 +176,12 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if any(place(verdict)):
         yield place(verdict)
     for field, term in NUMBERS.items():
-        if field == "alpha" and verdict.get(field) is not None:
-            nominal = " (nominal: t bounds)" if kind_of(verdict) == "trained" else ""
-            yield term, number(verdict[field] / 2) + nominal
-        elif verdict.get(field) is not None:
-            yield term, number(verdict[field])
+        if (value := verdict.get(field)) is None:
+            continue
+        if field == "alpha":
+            yield term, number(value / 2) + (" (nominal: t bounds)" if kind_of(verdict) == "trained" else "")
+        else:
+            yield term, number(value)
     if proof := verdict.get("proof"):
         checked = f", checked in {proof['check_seconds']:.2g} s" if certified(verdict) else ""
         why = "" if proof["reason"] in (verdict.get("reason") or "") else f"{proof['reason']}; "

@@ -124,7 +124,7 @@ class Pixels(Views):
 
     def tied_of(self, classes: int) -> tuple[int, ...]:
         """The classes with an attribute of their own, among `classes` classes."""
-        return tuple(range(classes)) if self.tied is None else self.tied
+        return super().tied_of(classes) if self.tied is None else self.tied
 
     def check_classes(self, classes: int, backgrounds: int | None = None) -> None:
         """Check that there are enough objects and colours, and that every tied class exists.

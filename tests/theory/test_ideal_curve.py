@@ -8,12 +8,12 @@ from scipy.special import expit, ndtr
 from scipy.stats import binom
 from stattest import SHARE, spend
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import LEVEL, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.world import Attribute, World
 from simulator.worlds import Worlds
 from theory import learners
-from theory.ideal_curve import LEVEL, IdealCurve, equivalent, equivalent_of_draws
+from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
 
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
 

@@ -7,13 +7,12 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.lab.studies import Study
-from simulator.accuracy import GROUPS, Accuracy
-from simulator.mixture import cell_groups
+from simulator.accuracy import GROUPS, LEVEL, Accuracy
+from simulator.mixture import groups_of
 from simulator.tables import named
 from simulator.world import SCALARS
 from simulator.worlds import Worlds
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
-from theory.quadrature import LEVEL
 
 PLACES = ("equivalent-correlation", "shortfall")
 PREFIXES = ("", "predicted_")  # of variables: the study's own numbers, and theory's beside measurements
@@ -56,7 +55,7 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
         columns = 0 if worlds.table is None else worlds.background_count
         few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
         finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
-        shown = [0, 1] if worlds.table is None else np.unique(cell_groups(worlds.table, worlds.common)).tolist()
+        shown = groups_of(worlds.table, worlds.common)
         known = finite[:, shown].any(axis=0).all(axis=0)
         replicated = finite[:, shown].all(axis=(0, 1)) & (len(draws) > 1)
         bounded = bounds[shown].all(axis=(0, 1)) & ~replicated
@@ -86,7 +85,8 @@ def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, numbe
     else:
         count = np.isfinite(draws).sum(axis=0)
         mean = np.divide(np.nansum(draws, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
-        found = equivalent(worlds, Accuracy.of([*mean], *((LEVEL, [*map(tuple, ends)]) if kind == "ends" else ())))
+        level, bounds = (LEVEL, [*map(tuple, ends)]) if kind == "ends" else (None, ())
+        found = equivalent(worlds, Accuracy.of([*mean], level, bounds))
     value = tuple(found)[number]
     missing = np.full((2, *value.shape), np.nan)
     return np.array([value, *([*found.interval][number] if found.interval else missing)])

@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError, RunError
-from experiments.inference import FRACTION, LEVEL, REALS
+from experiments.inference import FRACTION, REALS
 from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
-from simulator.accuracy import PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
+from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
 from simulator.naming import suggestion
 
 WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
