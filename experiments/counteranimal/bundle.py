@@ -58,6 +58,19 @@ class Bundle:
     def classes(self) -> int:
         return len(self.text)
 
+    @property
+    def cell(self) -> Int[np.ndarray, "N 2"]:
+        """(class, background) of each row."""
+        return np.column_stack([self.label, self.background])
+
+    @property
+    def train_correlation(self) -> float | None:
+        """The share of common rows among those marked train, mean over classes."""
+        if self.train is None:
+            return None
+        label, common = self.label[self.train], self.common[self.train]
+        return float((np.bincount(label, common) / np.bincount(label)).mean())
+
     def rows(self, chosen: slice | Int[np.ndarray, " n"]) -> Float[np.ndarray, "n D"]:
         """Unit image embeddings, float32."""
         return _unit(_floats(self.image[chosen])).astype(np.float32, copy=False)

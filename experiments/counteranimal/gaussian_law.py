@@ -71,13 +71,8 @@ def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
     return scores @ helmert(scores.shape[1]).T
 
 
-def fit(photos: Scores) -> Law:
+def fit(cell: Int[np.ndarray, "N 2"], y: Float[np.ndarray, "N k"]) -> Law:
     """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
-    return fit_rows(photos.cell, rotated(photos.scores))
-
-
-def fit_rows(cell: Int[np.ndarray, "N 2"], y: Float[np.ndarray, "N k"]) -> Law:
-    """The law of rows with these classes and backgrounds."""
     cells, where = np.unique(cell, axis=0, return_inverse=True)
     design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
     freedom = len(y) - int(np.linalg.matrix_rank(design))

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
-from experiments.counteranimal.gaussian_law import Scores, fit, halves, normals, probabilities, redrawn
+from experiments.counteranimal.gaussian_law import Scores, fit, halves, normals, probabilities, redrawn, rotated
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import worth
 from experiments.inference import binomial_bounds, combined
@@ -50,7 +50,7 @@ def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[st
     The spread of `redraws` bootstrap fits is the error of a prediction.
     """
     first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
-    errors = errors_of(photos, first, points_of(photos, seed), seed, redraws)
+    errors = errors_of(photos, first, seed, redraws)
     measured = int(errors.photos.sum())
     return {
         "photos_fitted": int(first.sum()),
@@ -60,20 +60,14 @@ def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[st
     }
 
 
-def points_of(photos: Scores, seed: int) -> Float[np.ndarray, "R M k"]:
-    """The points on which the law's probabilities of these labels are estimated."""
-    return normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
-
-
-def errors_of(
-    photos: Scores, first: Bool[np.ndarray, " N"], points: Float[np.ndarray, "R M k"], seed: int, redraws: int
-) -> Errors:
+def errors_of(photos: Scores, first: Bool[np.ndarray, " N"], seed: int, redraws: int) -> Errors:
     """Errors on the other photos of the law that is fitted to the first, by classes with photos in both groups.
 
-    Photos of cells without a fit are left out. Equal photos, points, seeds and redraws give paired bootstrap fits, so
-    errors of two heads can be subtracted.
+    Photos of cells without a fit are left out. Equal photos, seeds and redraws give the same points and paired
+    bootstrap fits, so errors of two heads can be subtracted.
     """
-    law, others, rng = fit(photos[first]), photos[~first], numpy_stream(seed, "law law")
+    law, others = fit(photos.cell[first], rotated(photos.scores[first])), photos[~first]
+    rng, points = numpy_stream(seed, "law law"), normals(law.means.shape[1], numpy_stream(seed, "law points"))
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
     known = where >= 0
@@ -132,14 +126,17 @@ def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
     Clopper-Pearson on the effective number of photos, and Student's t for the fit, whose error is estimated from the
     bootstrap fits.
     """
-    repeats = len(errors.fit_error)
-    simulated = errors.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(errors.simulation)
-    fit_error = np.sqrt(errors.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
+    variance = prediction_variance(errors.fit_error[:, :, g], errors.simulation[:, :, g])
     photos = float(worth(errors.photos[:, g]))
     predicted, measured = float(errors.predicted[:, g].mean()), float(errors.measured[:, g].mean())
     low, high = (float(end) for end in binomial_bounds(measured * photos, photos, tail))
-    value, reach = predicted - measured, float(-stdtrit(repeats - 1, tail) * fit_error)
+    value, reach = predicted - measured, float(-stdtrit(len(errors.fit_error) - 1, tail) * np.sqrt(variance))
     return combined(value, (value - reach, value + reach), (predicted - high, predicted - low))
+
+
+def prediction_variance(fit_error: Float[np.ndarray, "B C"], simulation: Float[np.ndarray, "R C"]) -> float:
+    """The variance of a predicted mean over classes."""
+    return fit_error.mean(axis=1).var(ddof=1) + simulation.mean(axis=1).var(ddof=1) / len(simulation)
 
 
 def _floor(errors: Errors) -> Float[np.ndarray, "C 2"]:

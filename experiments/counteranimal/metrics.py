@@ -64,7 +64,8 @@ class Counts:
 
 def class_counts(predictions: pd.DataFrame, within: int = 1) -> Counts:
     """Photos per class, and those whose label is in the first `within` answers. Without groups, columns are equal."""
-    return _counts(predictions, ["class_index"], right(predictions) if within == 1 else predictions["rank"] <= within)
+    correct = right(predictions) if within == 1 else (predictions["rank"] <= within).to_numpy()
+    return _counts(predictions, ["class_index"], correct)
 
 
 def object_counts(predictions: pd.DataFrame) -> Counts:
