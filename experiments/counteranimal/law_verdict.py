@@ -107,17 +107,24 @@ def _verdict(errors: Errors, tolerance: float) -> dict[str, Any]:
         name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(errors, g, tail / 2))}
         for g, name in enumerate(GROUPS)
     }
-    low, high = square_bounds(off, errors.variance, tail, float(errors.fourth.sum()), _floor(errors))
+    bounds = square_bounds(off, errors.variance, tail, float(errors.fourth.sum()), _floor(errors))
     beyond = float((off**2 - errors.variance).mean())
-    numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": [low, high]}
-    ends = [number["bounds"] for number in numbers.values()]
-    least = max(max(0.0, low, -high) for low, high in ends)
-    most = max(max(-low, high) for low, high in ends)
-    verdict = "contradicted" if least > tolerance else "supported" if most < tolerance else "undecided"
+    numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": list(bounds)}
+    words = dict(zip(numbers, ("common accuracy", "counter accuracy", "accuracy of a class and group"), strict=True))
+    ends = {words[name]: number["bounds"] for name, number in numbers.items()}
+    off_by = [name for name, (low, high) in ends.items() if max(low, -high) > tolerance]
+    wide = [name for name, (low, high) in ends.items() if max(-low, high) >= tolerance]
+    points = f"{100 * tolerance:g} points"
+    if off_by:
+        verdict, reason = "contradicted", f"the predicted {off_by[0]} is off by more than {points}"
+    elif wide:
+        verdict, reason = "undecided", f"too few photos to decide whether the {wide[0]} is off by {points}"
+    else:
+        verdict, reason = "supported", f"all three errors are below {points}"
     means = {"predicted": errors.predicted.mean(axis=0).tolist(), "measured": errors.measured.mean(axis=0).tolist()}
     groups = {name: {key: mean[g] for key, mean in means.items()} for g, name in enumerate(GROUPS)}
-    law = {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
-    return law | {"reason": _reason(law)}
+    known = {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA}
+    return {**known, **numbers, "groups": groups, "reason": reason}
 
 
 def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
@@ -173,16 +180,3 @@ def square_bounds(
     least = max(total, float(wide.sum()))
     high = 0.0 if least == 0 else brentq(lambda true: below(true, least, wide) - tail, 0, far)
     return float(np.sqrt(low / n)), float(np.sqrt(high / n))
-
-
-def _reason(law: dict[str, Any]) -> str:
-    tolerance, points = law["tolerance"], f"{100 * law['tolerance']:g} points"
-    names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
-    ends = {words: law[name]["bounds"] for name, words in names.items()}
-    if law["verdict"] == "supported":
-        return f"all three errors are below {points}"
-    if law["verdict"] == "undecided":
-        wide = next(words for words, (low, high) in ends.items() if max(-low, high) >= tolerance)
-        return f"too few photos to decide whether the {wide} is off by {points}"
-    off = next(words for words, (low, high) in ends.items() if max(low, -high) > tolerance)
-    return f"the predicted {off} is off by more than {points}"
