@@ -46,6 +46,7 @@ class Runtime:
     precision: Precision = "fp32"
     batch_size: int = 64
     workers: int = 0
+    cache: Path | None = None  # folder of all features; None: they are not cached
 
     def __post_init__(self):
         if self.batch_size < 1 or self.workers < 0:
@@ -68,15 +69,14 @@ class Runtime:
         """Automatic mixed precision, as in the models' own evaluation code."""
         return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
 
-    def folder(self, cache: Path | None, key: str | None) -> Path | None:
-        """The folder of one model's features; None if they are not cached.
+    def features(self, key: str | None) -> "FeatureCache":
+        """The cached features of the model with this key; those of a model without a key are not cached.
 
-        The batch size is not in its name: it changes features by rounding only.
+        The batch size is not in the folder's name: it changes features by rounding only.
         """
-        if cache is None or key is None:
-            return None
         identity = {"model": key, "precision": self.precision, "device": self.kind}
-        return cache / sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        return FeatureCache(None if self.cache is None or key is None else self.cache / name)
 
 
 class FeatureCache:
@@ -135,14 +135,12 @@ class Encoded:
         return [{"path": path, "reason": reason} for path, reason in self.unreadable.items()]
 
 
-def encode_photos(
-    photo_set: PhotoSet, model: LoadedModel, cache: Path | None, runtime: Runtime, labels: int = CLASS_COUNT
-) -> Encoded:
+def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, labels: int = CLASS_COUNT) -> Encoded:
     """Features of every readable photo; a classifier's are its scores of the `labels`."""
     return encode(
         photo_set,
         photo_keys(photo_set),
-        FeatureCache(runtime.folder(cache, model.key)),
+        runtime.features(model.key),
         runtime,
         model.preprocess,
         lambda: model.module.to(runtime.device),

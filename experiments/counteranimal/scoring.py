@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos, failures
+from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos, failures
 from experiments.counteranimal.labels import CONFUSING, LabelSpace, Vocabulary
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
@@ -45,7 +44,6 @@ def score_photos(
     vocabulary: Vocabulary,
     prompts: Sequence[str],
     runtime: Runtime,
-    cache: Path | None = None,
     space: LabelSpace | None = None,
 ) -> Scored:
     """Scores of the labels of a vocabulary, 0 for those that do not compete; a classifier ignores the templates.
@@ -53,13 +51,13 @@ def score_photos(
     Labels with the same phrases share one text embedding and one column of the product, so they tie exactly. Computed
     separately they would differ by rounding, and the winner would depend on the processor.
     """
-    encoded = encode_photos(photo_set, model, cache, runtime, len(vocabulary.names))
+    encoded = encode_photos(photo_set, model, runtime, len(vocabulary.names))
     if model.family != "CLIP":
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = vocabulary.phrases(prompts)
     labels = (space or vocabulary.every_label).union(len(phrases))
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
-    text, truncated = text_features(model, list(distinct), runtime, cache)
+    text, truncated = text_features(model, list(distinct), runtime)
     if text.shape[1] != encoded.features.shape[1]:
         raise RequestError(
             f"{model.spec or 'the model'} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
@@ -72,7 +70,7 @@ def score_photos(
 
 
 def text_features(
-    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime, cache: Path | None = None
+    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime
 ) -> tuple[Float[np.ndarray, "U d"], int]:
     """(unit text embedding of each label, number of truncated phrases).
 
@@ -82,7 +80,7 @@ def text_features(
     tokens = [model.tokenizer(list(label)) for label in phrases]
     truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
     keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
-    store = FeatureCache(runtime.folder(cache, model.key))
+    store = runtime.features(model.key)
     with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
         model.module.to(runtime.device)
         missing = [k for k, key in enumerate(keys) if key not in store.rows]
