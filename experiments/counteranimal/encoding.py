@@ -70,10 +70,8 @@ class Runtime:
         return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
 
     def features(self, key: str | None) -> "FeatureCache":
-        """The cached features of the model with this key; those of a model without a key are not cached.
-
-        The batch size is not in the folder's name: it changes features by rounding only.
-        """
+        """The cached features of the model with this key; without a key they are not cached."""
+        # The batch size changes features by rounding only.
         identity = {"model": key, "precision": self.precision, "device": self.kind}
         name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         return FeatureCache(None if self.cache is None or key is None else self.cache / name)
@@ -94,11 +92,7 @@ class FeatureCache:
                 continue
 
     def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
-        """Keep features; the finite ones are also written, as one shard.
-
-        Features that are not finite are never written: another precision or device may give finite ones. Raises
-        RunError (for instance for a full disk); all earlier shards stay intact.
-        """
+        """Keep features, and write the finite ones as one shard: another run may make the others finite."""
         finite = np.isfinite(features).all(axis=1)
         if self.folder is not None and finite.any():
             listed = json.dumps([key for key, good in zip(keys, finite, strict=True) if good])
@@ -143,7 +137,6 @@ def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, lab
         runtime.features(model.key),
         runtime,
         model.preprocess,
-        lambda: model.module.to(runtime.device),
         lambda photos, pixels: forward(model, pixels, runtime, labels),
     )
 
@@ -153,6 +146,7 @@ def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLA
     name = model.spec or "the model"
     if not isinstance(pixels, torch.Tensor):
         raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
+    model.module.to(runtime.device)
     pixels = pixels.to(runtime.device, non_blocking=True)
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
@@ -187,14 +181,13 @@ def encode(
     store: FeatureCache,
     runtime: Runtime,
     preprocess: Callable[[Any], Any],
-    prepare: Callable[[], Any],
     forward: Callable[[list[Photo], Any], torch.Tensor],
     batch_size: int | None = None,
     shard_rows: int | None = None,
 ) -> Encoded:
     """One row per readable photo, from the cache or from forward(photos of a batch, their preprocessed inputs).
 
-    `prepare` is called before the first batch. Finished photos stay cached if the run fails.
+    Finished photos stay cached if the run fails.
     """
     size = batch_size or runtime.batch_size
     blocks: dict[int, list[int]] = {}
@@ -214,8 +207,6 @@ def encode(
 
     with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
         advance(len(keys) - sum(map(len, blocks.values())))
-        if blocks:
-            prepare()
         try:
             for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
                 unreadable |= {photo_set.photos[i].path: reason for i, reason in failed}

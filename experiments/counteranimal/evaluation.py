@@ -43,10 +43,7 @@ NONE = Path("-")  # stands for a model without a weights file
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Specifications of models and how they run, checked before any model is loaded.
-
-    `models` holds specifications (see models.py), or published:MODEL for the checkpoint of a row of Table 3.
-    """
+    """Models, as models.py specifies them or published:MODEL, and how they run; checked before any model is loaded."""
 
     models: Sequence[str]
     weights: Sequence[Path] | None = None  # a file for each model, "-" for none
@@ -149,11 +146,7 @@ def run(
     output: Path,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> list[dict[str, Any]]:
-    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings.
-
-    All labels compete by default. Raises RequestError for a wrong request, before anything is written, and RunError if
-    the run fails.
-    """
+    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
     checked_seed(seed)
     vocabulary = models.vocabulary
     if labels != "20" and (confusing, reference) != (None, None):

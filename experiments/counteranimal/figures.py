@@ -33,6 +33,12 @@ WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
 OVER = ("effective_robustness", "low", "high", "extrapolated")
 HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER)]
+CAPTION = (
+    f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
+    f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
+    "Squares: your results."
+)
+AT_EDGE = "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
 LETTERS = 7.0  # points, for numbers and key
 
 
@@ -98,7 +104,8 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     first.set_ylabel("accuracy on the counter group [%]")
     handles = [_mark(colours[family], label=family) for family in families]
     first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left")
-    figure.suptitle(_caption(results), fontsize=8, x=0.01, ha="left")
+    edge = any(result.at_edge for result in results)
+    figure.suptitle(CAPTION + (AT_EDGE if edge else ""), fontsize=8, x=0.01, ha="left")
     marks = [_mark(colours[result.row.family], markersize=4) for _, result in called]
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
@@ -108,17 +115,6 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
 
 def _mark(colour: str, **more: Any) -> Line2D:
     return Line2D([], [], color=colour, marker="o", linestyle="none", **more)
-
-
-def _caption(results: Sequence[Result]) -> str:
-    words = (
-        f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
-        f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
-        "Squares: your results."
-    )
-    if any(result.at_edge for result in results):
-        words += "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
-    return words
 
 
 def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:

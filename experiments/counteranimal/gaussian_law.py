@@ -112,8 +112,7 @@ def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M
 def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndarray, "R G"]:
     """P(right) in each cell, estimated with each scramble; exact for two labels.
 
-    A cell's mean has an error of N(0, error Sigma). With covariance (1 - error) Sigma for a photo, the expected result
-    is the probability at the true mean.
+    A cell's mean errs by N(0, error Sigma), so the covariance (1 - error) Sigma makes the expected result right.
     """
     k = law.means.shape[1]
     back = helmert(k + 1)  # (k, K)

@@ -77,11 +77,7 @@ def imagenet() -> Vocabulary:
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
-    """The user's own classes: a text file with one class per line, or a CSV file.
-
-    Columns are class, as in the data, and optionally name, the word in prompts, and prompt, a sentence that replaces
-    the templates. A class may have several rows; the embeddings of all its prompts are averaged.
-    """
+    """The user's own classes: a text file with one per line, or a CSV file (class, optionally name and prompt)."""
     if path.suffix.lower() == ".csv":
         rows = read_table(path, ("class",), "classes")
     else:
@@ -211,11 +207,7 @@ def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) ->
 
 
 def imagenet_index(name: str) -> int:
-    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name.
-
-    Raises RequestError for an unknown class, for a name of several classes, and for the name of another class than
-    that of the number; a name that ImageNet does not have may follow a number.
-    """
+    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name."""
     known = _known_names()
     if number := re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name):
         index, named = int(number[1]), number[2] or ""

@@ -80,10 +80,7 @@ def special_tokens(processor: Any, text: str) -> bool:
 
 
 def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
-    """(tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text; number of merged tokens).
-
-    Last tokens of the bare prompt may merge with an answer's first token; nearly always none does.
-    """
+    """(tokens of "A <label>" for each name, from prompt and answer tokenised as one text; number of merged tokens)."""
     bare = tokens(processor, prompt.text)
     whole = [tokens(processor, prompt.answered(name)) for name in names]
     same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
@@ -104,10 +101,8 @@ class LanguageModel:
     family: str = "LVLM"
 
     def place(self, runtime: Runtime) -> None:
-        """Move the module to the device, with weights in the given precision; autocast would keep them in fp32.
-
-        Computed buffers keep their precision: half-precision rotary frequencies would shift late positions.
-        """
+        """Move the module to the device, with weights in the given precision; autocast would keep them in fp32."""
+        # Computed buffers keep theirs: half-precision rotary frequencies would shift late positions.
         for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
                 value.data = value.data.to(DTYPES[runtime.precision])
@@ -178,6 +173,7 @@ def score_labels(
                 f"longest label has {length} (finished photos are kept)"
             )
         try:
+            model.place(runtime)
             loss = label_losses(model.module, inputs, list(answers.values()), runtime.batch_size)
             if not compared and np.isfinite(loss).all():
                 compared = True
@@ -202,7 +198,6 @@ def score_labels(
         runtime.features(f"{model.key} {model.prompt.answered('{}')}"),
         runtime,
         Inputs(model.processor, model.prompt.text, dropped),
-        lambda: model.place(runtime),
         lambda photos, inputs: losses(photos[0], inputs[0]),
         batch_size=1,
         shard_rows=SHARD_ROWS,

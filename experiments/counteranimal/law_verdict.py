@@ -45,10 +45,7 @@ class Errors(NamedTuple):
 
 
 def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[str, Any]:
-    """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured.
-
-    The spread of `redraws` bootstrap fits is the error of a prediction.
-    """
+    """The verdict and its numbers, plain JSON; one half of the photos is fitted `redraws` times, the other measured."""
     first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
     errors = errors_of(photos, first, seed, redraws)
     measured = int(errors.photos.sum())
@@ -63,8 +60,7 @@ def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[st
 def errors_of(photos: Scores, first: Bool[np.ndarray, " N"], seed: int, redraws: int) -> Errors:
     """Errors on the other photos of the law that is fitted to the first, by classes with photos in both groups.
 
-    Photos of cells without a fit are left out. Equal photos, seeds and redraws give the same points and paired
-    bootstrap fits, so errors of two heads can be subtracted.
+    Equal photos, seeds and redraws give the same points and paired fits, so errors of two heads can be subtracted.
     """
     law, others = fit(photos.cell[first], rotated(photos.scores[first])), photos[~first]
     rng, points = numpy_stream(seed, "law law"), normals(law.means.shape[1], numpy_stream(seed, "law points"))
@@ -128,11 +124,7 @@ def _verdict(errors: Errors, tolerance: float) -> dict[str, Any]:
 
 
 def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
-    """Bounds of the mean over classes of predicted - measured in a group.
-
-    Clopper-Pearson on the effective number of photos, and Student's t for the fit, whose error is estimated from the
-    bootstrap fits.
-    """
+    """Bounds of a group's mean of predicted - measured: Clopper-Pearson for the photos, Student's t for the fit."""
     variance = prediction_variance(errors.fit_error[:, :, g], errors.simulation[:, :, g])
     photos = float(worth(errors.photos[:, g]))
     predicted, measured = float(errors.predicted[:, g].mean()), float(errors.measured[:, g].mean())
@@ -161,8 +153,7 @@ def square_bounds(
 ) -> tuple[float, float]:
     """Bounds of the RMS of true errors, each at level `tail`, from errors with noise of known variance.
 
-    The sum of squares follows approximately a multiple of a chi-square distribution with its mean and variance
-    (Satterthwaite). At each bound's true sum, the observed sum is at quantile `tail` or 1 - `tail`.
+    The sum of squares is taken as a multiple of chi-square with its mean and variance (Satterthwaite).
     """
     total, v, n = float((off**2).sum()), variance.ravel(), off.size
     wide = v if floor is None else np.maximum(v, floor.ravel())

@@ -365,7 +365,7 @@ def _predictions(
 def _gaussian_curve(
     bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
 ) -> list[dict[str, float]]:
-    """The ideal curve of the law, fitted to some answered rows within the span of the means that other rows have.
+    """The ideal curve of the law of some answered rows, within the span of the means that other rows have.
 
     In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
     """

@@ -150,9 +150,7 @@ def _with_intervals(row: Row, counts: Counts, seed: int) -> Row:
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
     """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
 
-    The reference defaults to ImageNet models, otherwise to the first family with a line. A model of that family is
-    measured from the line of the others, because it would pull a line of its own towards itself. A model with an
-    accuracy of 0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines.
+    The reference defaults to ImageNet models, otherwise to the first family with a line.
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
@@ -198,10 +196,7 @@ def _has_line(common: np.ndarray, counter: np.ndarray) -> bool:
 
 
 def _robustness(result: Result, members: Sequence[Result], seed: int) -> dict[str, Any] | None:
-    """Counter accuracy above the line of the other members, on each axis, with intervals of line, model and both.
-
-    None where these have no line or the model's common accuracy is at infinity on stretched axes.
-    """
+    """Counter accuracy above the line of the other members on each axis; None if they have no line."""
     row, common = result.row, np.array([result.row.common])
     others = [member for member in members if member is not result]
     x, y = _accuracies(others)
@@ -228,10 +223,7 @@ def _robustness(result: Result, members: Sequence[Result], seed: int) -> dict[st
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
-    """The interval of a model's effective robustness over a fixed line; None without counts of several classes.
-
-    It is a bootstrap interval over classes, nowhere narrower than that of independent photos.
-    """
+    """The interval of a model's effective robustness over a fixed line; None without counts of several classes."""
     classes, mean = result.classes, result.row.mean or "macro"
     if classes is None or len(classes.complete.index) < 2:
         return None

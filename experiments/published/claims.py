@@ -113,11 +113,7 @@ def worst(variants: list[dict[str, Any]], relation: Relation) -> dict[str, Any]:
 
 
 def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Word:
-    """The verdict on a statistic from its interval.
-
-    above: supported iff all of it is above 0, contradicted iff all below. not above: supported iff all of it is
-    below tau, contradicted iff all above tau. within: supported iff inside (-tau, tau), contradicted iff outside.
-    """
+    """The verdict on a statistic from its interval: supported or contradicted only if all of the interval says so."""
     low, high = interval
     yes, no = {
         "above": (low > 0, high < 0),
@@ -264,10 +260,7 @@ def _mean_interval(values: list[float], alpha: float) -> Estimate:
 
 
 def _slope(x: np.ndarray, y: list[float], strata: list[str], alpha: float = ALPHA) -> Estimate:
-    """Common least-squares slope within strata, its t interval, number of observations used.
-
-    y_i = a_{stratum(i)} + b x_i + noise; a stratum of one observation, or of one size, drops out.
-    """
+    """Common least-squares slope within strata, its t interval, number of observations; strata of one size drop out."""
     members = [np.array(strata) == stratum for stratum in dict.fromkeys(strata)]
     parts = [np.array([x, y])[:, own] for own in members if np.ptp(x[own]) > 0]
     u, v = np.hstack([part - part.mean(axis=1, keepdims=True) for part in parts])
