@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 
+from experiments.counteranimal.gaussian_law import Photos
 from experiments.counteranimal.photos import GROUPS
 from experiments.errors import RequestError
 from simulator.naming import suggestion
@@ -71,6 +72,10 @@ class Bundle:
             return None
         label, common = self.label[self.train], self.common[self.train]
         return float((np.bincount(label, common) / np.bincount(label)).mean())
+
+    def photos(self, chosen: Int[np.ndarray, " n"]) -> Photos:
+        """Unit embeddings of these rows."""
+        return Photos(self.rows(chosen), self.label[chosen], self.background[chosen], self.common[chosen])
 
     def rows(self, chosen: slice | Int[np.ndarray, " n"]) -> Float[np.ndarray, "n D"]:
         """Unit image embeddings, float32."""
