@@ -73,11 +73,10 @@ def errors_of(photos: Photos, first: Bool[np.ndarray, " N"], seed: int, redraws:
     known &= np.isin(others.label, truth)
     others, where = others[known], where[known]
     row, column = np.searchsorted(truth, others.label), np.where(others.common, 0, 1)
-    n, right = np.zeros((2, len(truth), 2))
-    np.add.at(n, (row, column), 1)
-    np.add.at(right, (row, column), others.right.astype(float))
-    share = np.zeros((*n.shape, len(law.cells)))  # fraction of each class and group's photos per cell
+    share = np.zeros((len(truth), 2, len(law.cells)))  # of each class and group's photos per cell
     np.add.at(share, (row, column, where), 1)
+    n, right = share.sum(axis=2), np.zeros((len(truth), 2))
+    np.add.at(right, (row, column), others.right.astype(float))
     share /= n[..., None]
     each = probabilities(law, points)
     chance = each.mean(axis=0)
