@@ -36,8 +36,6 @@ Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over 
 
 
 class Plan(NamedTuple):
-    """A study before it runs."""
-
     study: StudySpec
     estimated: bool  # whether the theory of a learner is sampled, and so has an interval
     chunk: tuple[int, ...]  # places of a block along each axis

@@ -99,7 +99,6 @@ def scores(
     vectors: Float[torch.Tensor, "E K *captions h"],
     x: Shaped[torch.Tensor, "E N *d"],
 ) -> Float[torch.Tensor, "E N K"]:
-    """Score of every class for images x."""
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     if "head.weight" in parameters:
         return class_logits(parameters, I)

@@ -69,7 +69,6 @@ def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
 
 
 def fixed_set(ensemble: Ensemble) -> Pairs:
-    """The first n pairs of every model's stream."""
     n, size = ensemble.recipe.n, ensemble.views.block_size(ensemble.worlds[0])
     blocks = [pair_block(ensemble, index) for index in range(-(-n // size))]
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))

@@ -30,8 +30,6 @@ Point = dict[str, float | int]  # of the grid
 
 
 class Learner(NamedTuple):
-    """How a pretrained model is trained further."""
-
     loss: str | None  # None: not at all
     mention_spu: float = 0.0  # how often captions mention the background
 
