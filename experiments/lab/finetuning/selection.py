@@ -24,7 +24,7 @@ from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
-from experiments.lab.config import difference, read_pictures, world_of
+from experiments.lab.config import difference, read_pictures, world_from
 from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
 from experiments.lab.stopping import keeping
 from experiments.provenance import provenance, versions
@@ -136,7 +136,7 @@ class _Job:
         self.request, self.folder = request, folder
         self.model, side, self.settings = _pretrained(request)
         views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
-        self.world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
+        self.world = world_from(None, {**request.world.model_dump(exclude_unset=True), "views": views})
         self.scene = read_pictures(self.world)
         self.tokens = tuning.caption_tokens(self.model, self.scene)
         self.untouched = deepcopy(self.model.module.state_dict())
