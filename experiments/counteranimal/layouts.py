@@ -24,7 +24,7 @@ from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
-from simulator.pixels.decoding import MOST_BYTES, decode, decode_bytes
+from simulator.pixels.decoding import MOST_BYTES, decode
 from simulator.progress import counting
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -104,10 +104,10 @@ class Files:
         try:
             with open(self.root / name, "rb") as file:
                 file.seek(offset)
-                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
+                data = file.read(min(size, MOST_BYTES + 1))  # decode refuses more
         except OSError as error:
             raise ValueError(error.strerror or "cannot be read") from error
-        return decode_bytes(data)
+        return decode(data)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Saved:
         """The photo decoded from its stored bytes, or from the file that its row names."""
         stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
         if stored["bytes"] is not None:
-            return decode_bytes(stored["bytes"])
+            return decode(stored["bytes"])
         if stored["path"] is None:
             raise ValueError("no image in this row")
         return decode(Path(stored["path"]))
