@@ -323,3 +323,18 @@ def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
     assert 0.2 < place.correlation < 0.9
     assert place.unseen is None
     assert -1e-3 < place.shortfall < 0.05
+
+
+def test_a_flat_curve_ends_within_its_budget(monkeypatch):
+    """The three groups differ by sampling errors alone; 502 rules were tried."""
+    evaluate, tried = TableRules.accuracies, []
+    monkeypatch.setattr(TableRules, "accuracies", lambda *given: tried.append(given) or evaluate(*given))
+    table = [
+        [0.0003318786478238689, 0.0, 0.0, 0.0006503047550813365],
+        [0.6717832991242552, 0.002488421849329416, 0.00016974530157504362, 0.3245763503219352],
+    ]
+    blocks = {"mu_inv": -6.250738363247284e-11, "mu_spu": 0.001564552126646461, "sigma_inv": 806.2470692814895}
+    noise = {"sigma_spu": 0.006112822916758997, "sigma_xi": 32.119837501617134, "dim_image": 8}
+    world = World(**blocks, **noise, table=table)
+    equivalent(world, Accuracy(0.5000038146972656, 0.4999961853027344, unseen=0.4999580383300781))
+    assert len(tried) < 120
