@@ -13,7 +13,6 @@ from simulator.gaussian.pairs import dictionaries as draw_dictionaries
 from simulator.gaussian.pairs import draw_pairs
 from simulator.pixels.views import Pixels
 from simulator.towers import training
-from simulator.towers.checkpoints import AnotherRun, load_state, save_state
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import learning_rate, run, start
@@ -115,24 +114,26 @@ def test_a_frozen_tower_stays_as_it_was_drawn(averaging):
 
 
 @named
-def test_resume_equals_uninterrupted(recipe, tmp_path):
-    resumes_identically(ensemble(recipe), tmp_path)
+def test_resume_equals_uninterrupted(recipe):
+    resumes_identically(ensemble(recipe))
 
 
 @pytest.mark.deep
-def test_a_compiled_run_resumes_identically_too(tmp_path):
-    resumes_identically(ensemble(RECIPES[0], compile=True), tmp_path)
+def test_a_compiled_run_resumes_identically_too():
+    resumes_identically(ensemble(RECIPES[0], compile=True))
 
 
-def resumes_identically(halves: Ensemble, tmp_path):
+def resumes_identically(halves: Ensemble):
+    """From tensors in the order of their names, as a checkpoint returns them."""
     whole = finish(halves)
     stop = iter([False, False, False, True, True])  # read after steps 1, 2, ...
     half = list(run(halves, start(halves), [], stop=lambda: next(stop)))[-1]
     assert half.step == 4
-    save_state(tmp_path / "state.safetensors", half, halves)
-    resumed = list(run(halves, load_state(tmp_path / "state.safetensors", halves), []))[-1]
+    parts = ("parameters", "moments", "averages")
+    half = half._replace(**{part: dict(sorted(getattr(half, part).items())) for part in parts})
+    resumed = list(run(halves, half, []))[-1]
     assert resumed.step == whole.step
-    for part in ("parameters", "moments", "averages"):
+    for part in parts:
         for name, value in getattr(whole, part).items():
             assert torch.equal(value, getattr(resumed, part)[name]), name
 
@@ -211,21 +212,6 @@ def test_towers_of_the_linearised_loss_reach_the_scaled_covariance(n, embed_dim,
     # The slowest direction shrinks like exp(-lr gap t): its own singular value, or its distance from the top one.
     slowest = s[5] if embed_dim == 6 else s[0] - s[1]
     assert torch.linalg.matrix_norm(M - target, ord=2) < 3 * torch.exp(-lr * slowest * steps) + 1e-10
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"recipe": RECIPES[0].model_copy(update={"lr": 0.5})}, r"lr is 0\.005 .* 0\.5"),
-        ({"worlds": (WORLD.replace(mu_spu=3.0), OTHER, WORLD)}, r"mu_spu is .* 3\.0"),
-        ({"worlds": (WORLD, OTHER), "models": (0, 1)}, r"ensemble is 3 .* 2"),
-    ],
-)
-def test_a_checkpoint_of_another_run_is_refused(changes, words, tmp_path):
-    first = ensemble(RECIPES[0])
-    save_state(tmp_path / "state.safetensors", start(first), first)
-    with pytest.raises(AnotherRun, match=words):
-        load_state(tmp_path / "state.safetensors", first._replace(**changes))
 
 
 def test_impossible_sobol_points_are_refused():
