@@ -366,9 +366,5 @@ def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> list
 
 def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:
     fitted = int(bundle.train.sum()) if bundle.train is not None else len(rows) // 2
-    notes = []
-    if fitted > FIT_ROWS:
-        notes.append(f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed")
-    if len(rows) > LAW_ROWS:
-        notes.append(f"the Gaussian law is tested on {LAW_ROWS:,} of {len(rows):,} rows, drawn with the seed")
-    return notes
+    limits = (("heads are fitted on", FIT_ROWS, fitted), ("the Gaussian law is tested on", LAW_ROWS, len(rows)))
+    return [f"{words} {most:,} of {n:,} rows, drawn with the seed" for words, most, n in limits if n > most]
