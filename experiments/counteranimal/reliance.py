@@ -184,8 +184,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     right, rows = _answers(bundle, folds)
     measured = accuracies(right, bundle.label[rows], bundle.common[rows])
     plain, fixes, names = list(folds[0].plain), list(folds[0].fixes), folds[0].names
-    known = len(plain) + len(fixes)
-    traced = np.arange(known, len(names))
+    traced = np.arange(len(plain) + len(fixes), len(names))
     described = _described(bundle, measured, traced, seed)
     first = bundle.photos(_some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law"))
     every = bundle.photos(_some(bundle, rows, LAW_ROWS, seed, "embeddings law"))
