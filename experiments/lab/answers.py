@@ -33,7 +33,10 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
     given = Setting(world, learner)
     law = known_law(mitigate, given)
-    accuracy = population(law)
+    try:
+        accuracy = law.learner.accuracy(law.world)
+    except UNDEFINED as error:
+        raise RequestError(f"{law.learner.name}: {error}") from None
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
@@ -70,28 +73,12 @@ def _uncovered(law: Law) -> dict[str, float] | None:
     return shares and {"common": shares.common, "counter": shares.counter}
 
 
-def population(law: Law) -> Accuracy:
-    """Group accuracies of a law. Raises RequestError if the theory has no answer."""
+def predicted(find_law: Callable[[], Law | None]) -> dict[str, float] | None:
+    """Group accuracies of a law; None if none is known, or it has no answer: ties, separable laws, an empty group."""
     try:
-        return law.learner.accuracy(law.world)
-    except UNDEFINED as error:
-        raise RequestError(f"{law.learner.name}: {error}") from None
-
-
-def predicted(setting: Setting) -> dict[str, float] | None:
-    """Group accuracies of a setting at n = infinity; None if no closed form is known, or it has no answer."""
-    try:
-        law = setting.law()
-    except ValueError:  # groups are balanced, and one is empty
-        return None
-    return None if law is None else predicted_by(law)
-
-
-def predicted_by(law: Law) -> dict[str, float] | None:
-    """Group accuracies of a law; None where it has no answer: ties, separable laws, no view noise."""
-    try:
-        return in_groups(population(law))
-    except RequestError:
+        law = find_law()
+        return None if law is None else in_groups(law.learner.accuracy(law.world))
+    except UNDEFINED:
         return None
 
 
@@ -152,7 +139,7 @@ def simulate(
         **numbers,
         "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(setting),
+        "predicted": predicted(setting.law),
     }
 
 

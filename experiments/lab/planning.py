@@ -24,7 +24,7 @@ SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and 
 MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
 MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
 
-# Seconds per cell, right within a factor of a few. They decide only the size of blocks.
+# Seconds per cell, right within a factor of a few; they decide only the size of blocks.
 CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
 EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by the thousand
 DRAWN_NUMBER = 1e-8

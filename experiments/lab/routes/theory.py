@@ -59,14 +59,11 @@ def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Itera
         for axis, part in zip(study.axes, region, strict=True)
     ]
     for part in product(*cuts):
-        try:
-            yield part, _law(study, region, part, k, prompt)
-        except (RequestError, *UNDEFINED):
-            for place in product(*map(_each, part)):  # some places may have a law
-                try:
-                    yield place, _law(study, region, place, k, prompt)
-                except (RequestError, *UNDEFINED) as error:
-                    yield place, str(error)
+        law = _law(study, region, part, k, prompt)
+        if isinstance(law, Law) or law == NO_LAW:
+            yield part, law
+        else:  # some places may have a law
+            yield from ((place, _law(study, region, place, k, prompt)) for place in product(*map(_each, part)))
 
 
 def _each(part: slice) -> list[slice]:
@@ -76,8 +73,11 @@ def _each(part: slice) -> list[slice]:
 def _law(study: StudySpec, region: Region, part: Region, k: int, prompt: str | None) -> Law | str:
     whole = tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
     first = tuple(each.start for each in whole)
-    worlds = None if study.trained else study.worlds(whole)
-    return study.setting(k, first, prompt, study.trained, worlds).law() or NO_LAW
+    try:
+        worlds = None if study.trained else study.worlds(whole)
+        return study.setting(k, first, prompt, study.trained, worlds).law() or NO_LAW
+    except (RequestError, *UNDEFINED) as error:
+        return str(error)
 
 
 def _attempted(learner: Learner, worlds: Worlds) -> tuple[dict[str, Numbers], dict[tuple[int, ...], str]]:
