@@ -61,6 +61,7 @@ def check(path: Where, study: StudySpec) -> bool:
 
 
 def begin(path: Where, planned: Plan) -> bool:
+    """Create the store unless it exists; whether it did."""
     if check(path, planned.study):
         return True
     target = located(path)

@@ -22,7 +22,7 @@ from simulator.samplers import check_mismatch, group_numbers
 from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches, weighed
-from simulator.towers.layers import Parameters, check_inputs, embed, initialise, logit_scale, scored
+from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
 from simulator.towers.recipe import Recipe
@@ -136,9 +136,7 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
 
 
 def start(ensemble: Ensemble) -> State:
-    """The state before the first step. Raises ValueError for towers that cannot read the views."""
     recipe, views, device, dtype = ensemble.recipe, ensemble.inputs, ensemble.device, ensemble.dtype
-    check_inputs(recipe, views)
     world, models = ensemble.worlds[0], ensemble.models
     parameters = initialise(recipe, views, world, ensemble.seed, models, device=device, dtype=dtype)
     moving = descending(recipe, parameters)
@@ -247,7 +245,8 @@ def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
 def check_ensemble(ensemble: Ensemble) -> None:
     """Raise ValueError for an ensemble that cannot be trained, before any work."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    check_inputs(recipe, ensemble.inputs)
+    if recipe.towers == "conv" and len(ensemble.inputs["image"]) < 3:
+        raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
         raise ValueError("the worlds of an ensemble need the same views and, with pixels, the same number of classes")
     if worlds[0].views is not None:
