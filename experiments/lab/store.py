@@ -153,8 +153,7 @@ def _check_format(path: Where, attributes: dict[str, Any]) -> None:
 
 
 def _create(where: str, planned: Plan) -> None:
-    # On random numbers, where only exponents repeat, this takes half the time of zstd's first level and a fifth less
-    # space.
+    # On random numbers this takes half the time of zstd's first level and a fifth less space.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
     study, table = planned.study, empty_table(planned.study)
     root = zarr.open_group(where, mode="w", zarr_format=3)

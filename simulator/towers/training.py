@@ -30,8 +30,7 @@ from simulator.towers.recipe import Recipe
 Stop = Callable[[], bool]
 Refused = Callable[[str], None]  # called with the reason if compilation fails; the step then runs uncompiled
 
-# Larger batches never store B x B logits. For smaller ones one batched product per ensemble is faster than a loop over
-# models. The choice depends on B alone, so that a model's weights do not depend on the ensemble's size.
+# Larger batches are tiled. The choice depends on B alone, so that weights do not depend on the ensemble's size.
 LARGEST_DENSE_BATCH = 1024
 
 

@@ -55,11 +55,6 @@ def test_what_a_pixel_world_cannot_have_is_refused(kind, fields, sentence):
         kind(**{"views": Pixels(), **fields})
 
 
-def test_a_grid_shows_its_tied_classes_everywhere():
-    with pytest.raises(ValueError, match=r"tied = \[0, 5\] names class 5; the classes are 0 to 1"):
-        Worlds(classes=[2, 10], views=Pixels(tied=(0, 5)))
-
-
 def test_a_pixel_world_is_written_as_it_may_be_read():
     world = World(p_spu=0.8, views=Pixels(tied=(0, 1)))
     written = world.replace(classes=3).model_dump()
