@@ -33,10 +33,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
     given = Setting(world, learner)
     law = known_law(mitigate, given)
-    try:
-        accuracy = law.learner.accuracy(law.world)
-    except UNDEFINED as error:
-        raise RequestError(f"{law.learner.name}: {error}") from None
+    accuracy = population(law)
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
@@ -73,12 +70,23 @@ def _uncovered(law: Law) -> dict[str, float] | None:
     return shares and {"common": shares.common, "counter": shares.counter}
 
 
+def population(law: Law) -> Accuracy:
+    """Group accuracies of a law. Raises RequestError if the theory has no answer."""
+    try:
+        accuracy = law.learner.accuracy(law.world)
+    except UNDEFINED as error:
+        raise RequestError(f"{law.learner.name}: {error}") from None
+    if law.world.table is None and not all(0 <= group <= 1 for group in accuracy):  # of a user's learner
+        raise RequestError(f"{law.learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
+    return accuracy
+
+
 def predicted(find_law: Callable[[], Law | None]) -> dict[str, float] | None:
     """Group accuracies of a law; None if none is known, or it has no answer: ties, separable laws, an empty group."""
     try:
         law = find_law()
-        return None if law is None else in_groups(law.learner.accuracy(law.world))
-    except UNDEFINED:
+        return None if law is None else in_groups(population(law))
+    except (RequestError, ValueError):
         return None
 
 
