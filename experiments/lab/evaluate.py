@@ -10,6 +10,7 @@ where classes lie many deviations apart, as in trained towers, the prediction ha
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from simulator.towers.training import State
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory.coverage import unseen
-from theory.ideal_curve import Equivalent, equivalent_of_draws
+from theory.ideal_curve import equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, named
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
@@ -114,12 +115,9 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
-
-    def place() -> Equivalent:
-        names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
-        draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
-        return equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1))
-
+    names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
+    draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
+    place = partial(equivalent_of_draws, world, draws.mean(axis=0), draws.mean(axis=1))
     numbers, intervals = placed(world, place)
     return {
         **in_groups(Accuracy(mean["common"], mean.get("counter", np.nan), unseen=mean.get("unseen"))),
