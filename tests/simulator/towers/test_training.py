@@ -214,7 +214,7 @@ def test_towers_of_the_linearised_loss_reach_the_scaled_covariance(n, embed_dim,
     assert torch.linalg.matrix_norm(M - target, ord=2) < 3 * torch.exp(-lr * slowest * steps) + 1e-10
 
 
-def test_impossible_sobol_points_are_refused():
+def test_views_that_cannot_be_trained_on_are_refused():
     """A sequence has 2^32 points, which must be vectors. For a fixed set n counts, not the number of steps."""
     for fields in ({"steps": 2**27}, {"steps": 2**27 + 1, "n": 64}):
         training.check_ensemble(ensemble(Recipe(points="sobol", batch_size=32, **fields)))
@@ -223,6 +223,8 @@ def test_impossible_sobol_points_are_refused():
     for fields in ({"points": "sobol"}, {"sampler": "contradicted"}):
         with pytest.raises(ValueError, match="needs Gaussian views, not pixels"):
             training.check_ensemble(Ensemble(Recipe(towers="conv", **fields), (World(views=Pixels()),), (0,), seed=0))
+    with pytest.raises(ValueError, match=r"^towers = 'conv' .* linear or mlp"):
+        training.check_ensemble(ensemble(Recipe(towers="conv")))
 
 
 @pytest.mark.deep
