@@ -211,16 +211,13 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
 
 
 @pytest.mark.deep
-def test_a_trial_can_go_either_way(monkeypatch):
-    """Linear towers reach S/rho in seconds, but not the InfoNCE optimum."""
-    claim = dataclasses.replace(CLAIMS["trained/linear"], cases=CLAIMS["trained/linear"].cases[1:])
-    case = claim.cases[0]
-    bad = dataclasses.replace(case, subjects=CLAIMS["trained/infonce"].cases[0].subjects)
-    lines = []
+def test_a_trial_can_go_the_other_way(monkeypatch):
+    """Linear towers reach S/rho, as the report shows, but not the InfoNCE optimum."""
+    claim, lines = CLAIMS["trained/linear"], []
+    bad = dataclasses.replace(claim.cases[1], subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     monkeypatch.setattr(trained, "tell", lines.append)
-    assert judge_trained(claim)["verdict"] == "supported"
-    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
+    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
 
 
 class TestStored:
