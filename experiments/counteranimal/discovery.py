@@ -20,7 +20,6 @@ from scipy.stats import false_discovery_control
 from experiments.counteranimal.evaluation import ModelConfig
 from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.photos import EACH, GROUPS, read_photos
-from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
@@ -48,10 +47,10 @@ def run(
     output_folder(output)
     loaded = model.load()
     scored = model.run(photo_set, loaded)
-    predictions = predict(photo_set, scored, model.vocabulary.every_label)
+    predictions = predict(scored, model.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
     document["skipped"] = scored.encoded.skipped
-    document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
+    document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
     document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
     rows = document["classes"]
     groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
@@ -62,7 +61,7 @@ def run(
 
 
 def discover(
-    predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
+    predictions: pd.DataFrame, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
     """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
     table = cells(predictions, "class_index", "background")

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 
 from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
@@ -30,7 +31,6 @@ from experiments.counteranimal.language_models import LanguageModel, score_label
 from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
 from experiments.counteranimal.models import check_has_features, check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
-from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
 from experiments.counteranimal.summaries import result_folders, summarise
 from experiments.errors import RequestError, checked_seed
@@ -178,7 +178,7 @@ def run(
     for k, folder in enumerate(result_folders(output_folder(output), models.specs)):
         began, model = perf_counter(), models.load(k)
         scored = models.run(photo_set, model, space)
-        predictions = predict(photo_set, scored, space)
+        predictions = predict(scored, space)
         settings = {
             **models.settings(model),
             "labels": space.name,
@@ -187,7 +187,7 @@ def run(
             "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
             "skipped": scored.encoded.skipped,
-            "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
+            "unanswered": int((predictions.predicted_index == NO_ANSWER).sum()),
             "image_passes": scored.encoded.passes,
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
@@ -279,10 +279,10 @@ def evaluate(
     vocabulary: Vocabulary | None = None,
     groups: str = PREFIX,
     runtime: Runtime | None = None,
-) -> Predictions:
-    """Predictions of any model on photos in any layout; nothing is cached. Without a tokenizer it is a classifier.
+) -> pd.DataFrame:
+    """Predictions of any model on photos in any layout, as in predictions.csv. Without a tokenizer it is a classifier.
 
-    `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
+    Nothing is cached. `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
     """
     vocabulary = vocabulary or imagenet()
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
@@ -292,4 +292,4 @@ def evaluate(
     else:
         loaded = LoadedModel("CLIP", module, model.encode_image, preprocess, model.encode_text, tokenizer)
     scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
-    return predict(photo_set, scored, vocabulary.every_label)
+    return predict(scored, vocabulary.every_label)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
@@ -14,7 +15,6 @@ from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, e
 from experiments.counteranimal.labels import CONFUSING, LabelSpace, Vocabulary
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
-from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RequestError, RunError
 from simulator.progress import counting
 
@@ -139,23 +139,13 @@ def rank_labels(
     )
 
 
-def predict(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> Predictions:
-    """Predictions of the readable photos. Raises RunError if no photo has a finite score."""
-    photos = scored.photos
+def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
+    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
     predicted, rank, margin = rank_labels(scored.scores, scored.truth, space)
     if (predicted == NO_ANSWER).all():
-        raise RunError(f"the model has no finite score for any of {len(photos)} photos; check its weights")
-    return Predictions(
-        tuple(photo.path for photo in photos),
-        scored.truth,
-        np.array([photo.group == "common" for photo in photos]),
-        tuple(photo.background for photo in photos),
-        predicted,
-        rank,
-        margin,
-        tuple(photo.object for photo in photos) if any(photo.object for photo in photos) else None,
-        photo_set.grouped,
-    )
+        raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
+    table = pd.DataFrame(scored.photos).assign(predicted_index=predicted, rank=rank, margin=margin)
+    return table if any(table.object) else table.drop(columns="object")
 
 
 def confusing_space(scored: Scored) -> LabelSpace:

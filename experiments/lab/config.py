@@ -54,6 +54,21 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
+def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """(key, value there, value here) of the first difference of two requests; None if they are equal.
+
+    >>> difference({"axes": {"n": [1, 2]}}, {"axes": {"n": [1, 3]}})
+    ('axes.n', [1, 2], [1, 3])
+    """
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        return None if there == here else (where, there, here)
+    if where == "axes" and list(there) != list(here):  # their order is the order of the dimensions
+        return where, list(there), list(here)
+    keys = dict.fromkeys([*here, *there])
+    found = (difference(there.get(key), here.get(key), f"{where}.{key}" if where else key) for key in keys)
+    return next((one for one in found if one is not None), None)
+
+
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
     """The world of a file (or the default world) with flags on top; an error names the file and the field."""
     own = {} if file is None else read_toml(file, "world")

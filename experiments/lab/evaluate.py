@@ -25,7 +25,6 @@ from simulator.accuracy import GROUPS, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.prompts import LINEAR
 from simulator.towers import evaluation
-from simulator.towers.checkpoints import specification
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
 from simulator.towers.last_layer_retraining import with_retrained_head
@@ -102,7 +101,7 @@ def result(
         "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),
-        "hash": runfolder.specification_hash(specification(ensemble)),
+        "hash": runfolder.specification_hash(ensemble),
         "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,

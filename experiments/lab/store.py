@@ -29,6 +29,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
+from experiments.lab.config import difference
 from experiments.lab.planning import Plan
 from experiments.lab.schema import FORMAT, LOST, Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
@@ -149,21 +150,6 @@ def _check_format(path: Where, attributes: dict[str, Any]) -> None:
         raise RequestError(
             f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder"
         )
-
-
-def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """(key, value there, value here) of the first difference of two requests; None if they are equal.
-
-    >>> difference({"axes": {"n": [1, 2]}}, {"axes": {"n": [1, 3]}})
-    ('axes.n', [1, 2], [1, 3])
-    """
-    if not (isinstance(there, dict) and isinstance(here, dict)):
-        return None if there == here else (where, there, here)
-    if where == "axes" and list(there) != list(here):  # their order is the order of the dimensions
-        return where, list(there), list(here)
-    keys = dict.fromkeys([*here, *there])
-    found = (difference(there.get(key), here.get(key), f"{where}.{key}" if where else key) for key in keys)
-    return next((one for one in found if one is not None), None)
 
 
 def _create(where: str, planned: Plan) -> None:

@@ -34,7 +34,6 @@ RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
 
 def kind_of(verdict: Verdict) -> Kind:
-    """The kind of claim, from the fields of its verdict."""
     if verdict["verdict"] == REFUSED:
         return "refused"
     if "cases" in verdict:

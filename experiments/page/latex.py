@@ -111,7 +111,6 @@ def _row(verdict: Mapping[str, Any], claim: AnyClaim, certificates: Path | None)
 
 
 def domain(claim: AnyClaim) -> str:
-    """A claim's domain in words."""
     if isinstance(claim, TrainedClaim):
         return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
     if not isinstance(claim, Claim):

@@ -35,7 +35,6 @@ def figure_svg(figure: Figure, description: str = "") -> str:
 
 
 def _rounded(number: re.Match) -> str:
-    """A coordinate in hundredths of a point."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 

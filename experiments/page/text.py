@@ -72,7 +72,6 @@ def answer() -> str:
 
 
 def here() -> str:
-    """The world of the answer."""
     w = WORLD
     return (
         f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "

@@ -24,10 +24,9 @@ from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
-from experiments.lab.config import read_pictures, world_of
+from experiments.lab.config import difference, read_pictures, world_of
 from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
 from experiments.lab.stopping import keeping
-from experiments.lab.store import difference
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from simulator.pixels import groups

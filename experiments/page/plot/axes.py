@@ -56,12 +56,10 @@ class PlotAxis(NamedTuple):
 
     @property
     def words(self) -> bool:
-        """Whether the values are words rather than numbers."""
         return self.values.dtype.kind not in "fiu"
 
     @property
     def places(self) -> np.ndarray:
-        """The places of the values on paper."""
         return np.arange(len(self.values), dtype=float) if self.words else self.scale.place(self.values.astype(float))
 
     @property
@@ -84,7 +82,6 @@ class PlotAxis(NamedTuple):
         return f"{self.shown} = {self.tick(value)}"
 
     def tick(self, value: float) -> str:
-        """The text of a tick at a value."""
         return readable(1 - value if self.scale.name == "one-minus" else value)
 
     def label(self, width: int | None = None) -> str:

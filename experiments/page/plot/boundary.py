@@ -87,7 +87,6 @@ def _exact(accuracies: Callable[[Worlds], list[Accuracy]], worlds: Worlds) -> bo
 
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
-    """Roots along one axis."""
     found = lines(lambda x, _: gap(x), axis, SPARE, steps=1)
     return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in found}))
 

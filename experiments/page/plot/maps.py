@@ -32,7 +32,6 @@ EQUAL = {"color": "black", "linewidth": 1.6}
 
 @styled
 def draw_maps(picture: Picture) -> Figure:
-    """The figure of a picture with two axes."""
     figure = framed(picture)
     axes = tuple(figure.axes)
     norm, levels = _norm(picture), _levels(picture)
@@ -120,7 +119,6 @@ def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
 
 
 def _hatch(ax: Axes, picture: Picture, mask: np.ndarray, kind: str) -> None:
-    """Hatch the cells of a mask."""
     face, hatch, _ = HATCHES[kind]
     cells = np.ma.masked_where(~mask, mask).T
     ax.pcolor(
@@ -134,7 +132,6 @@ def _contoured(picture: Picture) -> str:
 
 
 def _levels(picture: Picture) -> np.ndarray:
-    """Round values, the same in every panel."""
     low, high = np.quantile(_numbers(picture, _contoured(picture)), [BEYOND, 1 - BEYOND])
     return MaxNLocator(MOST_CONTOURS, steps=[1, 2, 5, 10]).tick_values(low, high)
 

@@ -47,7 +47,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     groups = str(tmp_path / "groups.csv")
     same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, vocabulary=words, groups=groups)
     table = rows(tmp_path / "out" / "predictions.csv")
-    assert [int(row["predicted_index"]) for row in table] == same.predicted.tolist()
+    assert [int(row["predicted_index"]) for row in table] == same.predicted_index.tolist()
     assert {row["background"] for row in table if row["group"] == "counter"} == {"sink", "shed"}
     cells = rows(tmp_path / "out" / "per_background.csv")
     assert {(c["class_index"], c["background"]): int(c["photos"]) for c in cells} == {

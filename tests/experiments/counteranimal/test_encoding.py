@@ -14,6 +14,7 @@ from experiments.counteranimal.labels import LabelSpace, imagenet, own_classes
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.models import load_model
 from experiments.counteranimal.photos import read_photos
+from experiments.counteranimal.predictions import right
 from experiments.counteranimal.scoring import (
     NO_ANSWER,
     confusing_space,
@@ -53,10 +54,10 @@ def test_nonfinite_scores_give_no_answer(space):
 
 def test_photos_with_nan_scores_count_as_wrong(shared_tree):
     found = evaluate(answers, small, None, shared_tree)
-    lost = found.predicted == NO_ANSWER
+    lost = found.predicted_index == NO_ANSWER
     assert 0 < lost.sum() < len(lost)
-    assert not found.correct[lost].any()
-    assert (found.rank[lost] > 1).all()
+    assert not right(found)[lost].any()
+    assert (found["rank"][lost] > 1).all()
     with pytest.raises(RunError, match="no finite score for any of 32 photos"):
         evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
 
@@ -101,7 +102,7 @@ def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
     scored = score_photos(tree, model, imagenet(), (), Runtime())
     space = confusing_space(scored)
     assert all(9 in labels for labels in space.allowed.values())
-    predict(tree, scored, space)
+    predict(scored, space)
 
 
 def die(image):

@@ -17,10 +17,10 @@ from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import training
 from experiments.lab.evaluate import _measured, predicted
+from experiments.lab.runfolder import FORMAT
 from experiments.lab.setting import Setting
 from experiments.lab.training import train
 from simulator.towers import evaluation
-from simulator.towers.checkpoints import FORMAT
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -127,11 +127,14 @@ def test_means_omit_a_frozen_model(poison):
 def test_a_folder_of_another_run_is_left_alone(tmp_path):
     quick(output=tmp_path)
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
-    other = RECIPE.model_copy(update={"lr": 0.1})
-    with pytest.raises(RequestError, match=r"lr is 0\.005 there and 0\.1 here"):
-        quick(other, output=tmp_path)
-    with pytest.raises(RequestError, match=r"lr is 0\.005 in the checkpoint and 0\.1 in this request"):
-        quick(other, resume=tmp_path)
+    for given, words in (
+        ({"recipe": RECIPE.model_copy(update={"lr": 0.1})}, r"lr is 0\.005 there and 0\.1 here"),
+        ({"world": WORLD.replace(mu_inv=3.0)}, r"worlds\.0\.mu_inv is 1\.0 there and 3\.0 here"),  # one is left out
+        ({"models": 3}, r"models is \[0, 1\] there and \[0, 1, 2\] here"),
+    ):
+        for folder in ("output", "resume"):
+            with pytest.raises(RequestError, match=words):
+                train(**{"recipe": RECIPE, "world": WORLD, "models": 2, "compile": False, **given, folder: tmp_path})
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
 
