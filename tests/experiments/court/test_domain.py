@@ -255,10 +255,7 @@ class Misspelt(LinearCLIP):
         ({"prediction": lambda w: 0.5j}, "its prediction has type complex128; real numbers are needed"),
         ({"prediction": lambda w: {}}, "its prediction has type object; real numbers are needed"),
         ({"prediction": lambda w: [0.5] * 3}, "its prediction has shape (3,) for worlds of shape"),
-        (
-            {"prediction": lambda w, calls=[]: calls.append(w) or -len(calls)},
-            "must depend on its world only",
-        ),
+        ({"prediction": lambda w, calls=[]: calls.append(w) or -len(calls)}, "must depend on its world only"),
         ({"domain": {"p_spu": Axis(0.5, 1.0), "mu_spu": Late()}}, "KeyError: 'late'"),
         ({"subject": Mute()}, "Type"),  # TypeError, or the tests' type checker's
         ({"subject": Misspelt()}, "no 'clases'; the nearest is 'classes'"),

@@ -17,13 +17,7 @@ from theory.claims.claim import STANDINGS, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares
 
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=0.75 * 2**0.5, dim_image=2, dim_text=2)
-BOX = {
-    "p_spu": Axis(0.7, 0.9),
-    "mu_spu": Axis(1.0, 2.0),
-    "sigma_xi": HEADLINE.sigma_xi,
-    "dim_image": 2,
-    "dim_text": 2,
-}
+BOX = {"p_spu": Axis(0.7, 0.9), "mu_spu": Axis(1.0, 2.0), "sigma_xi": HEADLINE.sigma_xi, "dim_image": 2, "dim_text": 2}
 
 
 def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
@@ -109,10 +103,7 @@ def test_where_misses_are_rare_all_even_images_are_counted():
     ("learner", "fields"),
     [
         (InfoNCE("name"), {}),
-        (
-            Bayes(),
-            {"mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.7, "sigma_xi": 0.5},
-        ),  # the most skewed one
+        (Bayes(), {"mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.7, "sigma_xi": 0.5}),  # the most skewed one
         (InfoNCE("mean"), {"p_spu": 0.95, "mu_spu": 2.5, "sigma_inv": 0.5, "sigma_spu": 0.3, "sigma_xi": 0.5}),  # rare
     ],
 )
