@@ -108,7 +108,7 @@ def test_the_headline_world_of_theory():
 
 
 @given(worlds_of_two_classes.filter(lambda world: world.sigma_xi > 0 and world.p_spu > 0.5))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_infonce_asked_by_name_has_a_correlation_between_chance_and_the_worlds(world):
     place = equivalent(world, learners.named("infonce", prompt="name").accuracy(world))
     if not np.isnan(place.correlation):
@@ -203,7 +203,7 @@ def test_many_classes_meet_the_rule_that_counts_drawn_images(K):
 
 
 @given(rows, st.floats(0.5, 0.95), st.floats(0.2, 0.9), st.floats(0.001, 0.05))
-@settings(max_examples=3)
+@settings(max_examples=2)
 def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, counter, half):
     sides = (common - half, common + half), (counter - half, counter + half)
     interval = equivalent(worlds, Accuracy.of((common, counter), 0.9, sides)).interval

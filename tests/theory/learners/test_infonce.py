@@ -223,7 +223,7 @@ def test_every_change_of_sign_along_a_line_is_found():
     """Signs counted on 4e4 points a line are off by one point a change, 17/4e4 standard deviations."""
     grid = worlds_with(**ISLANDS).reshape(1)
     q, mean, S = grid.prompt("mean"), grid.mean, grid.scale**2 + grid.nu_image[:, None]
-    y = np.linspace(-4, 4, 101)[None]
+    y = np.linspace(-4, 4, 26)[None]
     rest = prompt_terms(y, grid[:, None], np.broadcast_to(q[:, 1:], y.shape), 1)
     got = line_accuracy(grid, q[:, 0], 0, mean[:, 0], rest)[0]
     t = np.linspace(-8.5, 8.5, 40_001)
