@@ -18,11 +18,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.counteranimal.labels import class_indices, imagenet_index
-from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, in_threads, printable
+from experiments.counteranimal.layouts import (
+    MANIFEST,
+    REQUEST,
+    SUFFIXES,
+    check_folder,
+    checked_path,
+    in_threads,
+    printable,
+)
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.provenance import provenance
-from simulator.naming import suggestion
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
@@ -159,9 +166,7 @@ def _composites(
 
 def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tuple[list[Source], list[str]]:
     """(images of a folder and of the folders in it, names of other files), sorted."""
-    if not root.is_dir():
-        known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        raise RequestError(f"there is no folder {str(root)!r} for {flag}{suggestion(root.name, known, quoted=True)}")
+    check_folder(root)
     if output.resolve().is_relative_to(root.resolve()):
         raise RequestError(f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it")
     sources: list[Source] = []
@@ -173,10 +178,8 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
             name = file.relative_to(root).as_posix()
             if file.suffix.lower() not in suffixes or file.name.startswith(".") or file.is_dir():
                 strays.append(printable(name))
-                continue
-            if printable(name) != name:
-                raise RequestError(f"the name of {printable(name)!r} is not UTF-8, so tables cannot hold it; rename it")
-            sources.append(Source(file, name, entry.name if folder else entry.stem))
+            else:
+                sources.append(Source(file, checked_path(name), entry.name if folder else entry.stem))
         if folder and len(sources) == before:
             raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
     if not sources:

@@ -72,7 +72,6 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
 
 
 def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
-    """Zero-shot and the supervised heads, each row with the same weight."""
     return {
         "zero-shot": zero_shot(bundle.text),
         "logistic regression": _logistic(fit, None),
@@ -82,7 +81,6 @@ def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
 
 
 def traced_heads(fit: Fit) -> dict[str, Head]:
-    """Logistic regression at each group weight of TRACED."""
     return {f"logistic regression at weight {weight:g}": _logistic(fit, weight) for weight in TRACED}
 
 

@@ -41,10 +41,7 @@ def summarise(
     seed: int,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """The summary of one model, also written into `folder` with its tables; some class must have both groups.
-
-    `settings` holds labels, prompts, data and more.
-    """
+    """The summary of one model, also written into `folder` with its tables; `settings` holds labels, data and more."""
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):

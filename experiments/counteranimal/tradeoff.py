@@ -60,10 +60,8 @@ class Accuracies:
         return np.rint(self.by_class[:, :, i] * self.photos).astype(int)
 
     def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
-        """The standard error of head i's lead over head j, with one more lead and one more lag than were seen.
-
-        Otherwise heads that never differ on these photos would be known to be equal (Agresti and Coull).
-        """
+        """The standard error of head i's lead over head j, with one more lead and one more lag than were seen."""
+        # Otherwise heads that never differ on these photos would be known to be equal (Agresti and Coull).
         V = np.array([self.covariance[g, :, g, :] for g in (0, 1)])
         return np.sqrt(np.maximum(V[:, i, i] + V[:, j, j] - 2 * V[:, i, j], 0) + 2 / self.worth**2)
 

@@ -66,10 +66,7 @@ def findings(raw: Raw | None = None) -> list[Finding]:
 
 
 def feasible(printed: float, n: int) -> bool:
-    """Is an accuracy printed with two decimals, in percent, k/n of n photos for some k?
-
-    A GRIM test (Brown and Heathers, Social Psychological and Personality Science 8, 2017).
-    """
+    """Is an accuracy printed with two decimals, in percent, k/n for some k? (GRIM: Brown and Heathers 2017.)"""
     k = round(printed * n / 100)
     return 0 <= k <= n and abs(100 * k / n - printed) <= HALF_UNIT + SLACK
 

@@ -79,7 +79,7 @@ WRONG = {  # request: words of its error message
     "predict --prompt nam": "name",
     "claims wnag": "no claim's id has 'wnag' in it",
     "predict wang": "soberclip predict has no use for 'wang'; soberclip predict --help lists its options",
-    "predict --learner infonce --sigma-xi 0 --output a": "sigma_xi = 0",
+    "predict --learner infonce --sigma-xi 0 --output new": "sigma_xi = 0",
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
     "predict --embed-dim 1 --classes 4": "3",
@@ -99,6 +99,13 @@ WRONG = {  # request: words of its error message
     "simulate --learner logistic --method exact": "direct",
     "check wang-lemma": "'wang-lemma-d3'",
     "check --error-rate 2": "--error-rate = 2",
+    "sweep sorces": "the nearest is sources",
+    "sweep sources.tml": "'sources.tml'",
+    "sweep mine.toml --full": "--full",
+    "sweep --full": "--full",
+    "sweep --axis p_spu=.6,.9 --p-spu .7": "--p-spu",
+    "sweep --axis p_spu=.6,.9 --axis p-spu=.5,.6": "'p_spu'",
+    "sweep --axis p_spu=.6,.9 -o s4://bucket/a.zarr": "'s4://bucket/a.zarr'",
 }
 
 

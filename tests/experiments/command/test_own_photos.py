@@ -43,7 +43,7 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert found["counts"] == {"classes": 2, "common": 6, "counter": 8, "left_out_classes": []}
 
     model = load_model(spec)
-    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, (("hand saw",), ("teacup",), ("teapot",)))
+    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, {"saw": ["hand saw"]})
     groups = str(tmp_path / "groups.csv")
     same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, vocabulary=words, groups=groups)
     table = rows(tmp_path / "out" / "predictions.csv")

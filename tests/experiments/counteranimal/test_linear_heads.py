@@ -7,14 +7,14 @@ from sklearn.linear_model import LogisticRegression
 
 from experiments.counteranimal import linear_heads as heads
 from experiments.counteranimal.bundle import checked
-from experiments.counteranimal.gaussian_law import fit_rows
+from experiments.counteranimal.gaussian_law import fit as fit_law
 
 
 @pytest.fixture(scope="module")
 def world():
     bundle = checked(planted(np.random.default_rng(0), 3000, 6, common=0.8))
     rows = bundle.rows(slice(None))
-    law = fit_rows(np.column_stack([bundle.label, bundle.background]), rows)
+    law = fit_law(bundle.cell, rows)
     return bundle, heads.Fit(rows, bundle.label, bundle.common, law)
 
 

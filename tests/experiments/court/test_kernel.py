@@ -272,7 +272,7 @@ def test_the_readmes_count_what_coq_has_checked():
     folder = Path(theory.claims.__file__).parent
     for page, words in (
         (folder, "Coq has checked {} proved claims and {} refutations"),
-        (folder.parents[1], "Coq has checked {} of them as theorems, and the {} rigorous contradictions"),
+        (folder.parents[1], "Coq has checked {} proofs as theorems, and the {} rigorous contradictions"),
     ):
         assert words.format(*counts) in (page / "README.md").read_text(encoding="utf-8")
 
