@@ -310,13 +310,6 @@ def test_the_interval_of_three_groups_follows_the_curvature(monkeypatch, level):
         assert (high - low) / 2 == pytest.approx(own, rel=0.05)
 
 
-@pytest.mark.parametrize("K", [2, 3])
-def test_the_place_on_a_diagonal_table_is_that_of_the_world(K):
-    world, tabled = diagonal(K, 0.9)
-    accuracy = Accuracy(0.85, 0.5)
-    assert tuple(equivalent(tabled, accuracy)) == pytest.approx(tuple(equivalent(world, accuracy)), abs=1e-3)
-
-
 def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
     world = World(table=np.eye(3) / 3, **FIELDS)
     place = equivalent(world, learners.LinearCLIP().accuracy(world))
