@@ -74,7 +74,7 @@ def bent(rise: float):
 
 
 def by_learner():
-    """A bound and an equality per learner, true and false; equalities of logistic regression would take a minute."""
+    """A bound and an equality per learner, true and false; of logistic regression only one is quick enough."""
     for name, (learner, views) in LEARNERS.items():
         for relation, shift, verdict in (
             (">=", -2.0, "supported"),
@@ -82,7 +82,7 @@ def by_learner():
             ("=", 0.0, "supported"),
             ("=", -1.5, "contradicted"),
         ):
-            if (name, relation) == ("logistic", "="):
+            if name == "logistic" and shift != -2.0:
                 continue
             fields = {"relation": relation, "domain": {**BOX, **views}, "subject": learner}
             yield verdict, claim(f"{name} {relation} {shift}", prediction=shifted(learner, shift), **fields)
