@@ -1,17 +1,9 @@
 """One model's embeddings with labels and groups, from a file or from arrays, checked once.
 
-    image            N x D   image embeddings
-    label            N       class of each row, integers from 0
-    group            N       "common" or "counter" (or 0 and 1)
-    background       N       integers or names; a class's most frequent backgrounds are common if there is no group
-    text             K x D   prompt embeddings, or K x T x D for T prompts per class
-    text_background  A x D   embeddings of captions that show a background alone (optional)
-    split            N       "train" or "test" (or 0 and 1): heads are fitted on train, measured on test (optional)
-    names            K       names of the classes (optional)
-
-A file is .npz or .safetensors, a folder of .npy files named as the arrays, or a CSV. A CSV has one row per embedding:
-the column `array` says which (image, text, text_background), the columns above hold labels, and all other columns, in
-their order, the D coordinates. Nothing in a file is executed. Image rows stay on disk where the format allows it.
+README.md lists the arrays. A file is .npz or .safetensors, a folder of .npy files named as the arrays, or a CSV. A CSV
+has one row per embedding: the column `array` says which (image, text, text_background), label, group, background and
+split are as in README.md, and all other columns, in their order, are the D coordinates. Nothing in a file is executed.
+Image rows stay on disk where the format allows it.
 """
 
 import zipfile
@@ -25,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 
+from experiments.counteranimal.gaussian_law import Photos
 from experiments.counteranimal.photos import GROUPS
 from experiments.errors import RequestError
 from simulator.naming import suggestion
@@ -71,6 +64,10 @@ class Bundle:
             return None
         label, common = self.label[self.train], self.common[self.train]
         return float((np.bincount(label, common) / np.bincount(label)).mean())
+
+    def photos(self, chosen: Int[np.ndarray, " n"]) -> Photos:
+        """Unit embeddings of these rows."""
+        return Photos(self.rows(chosen), self.label[chosen], self.background[chosen], self.common[chosen])
 
     def rows(self, chosen: slice | Int[np.ndarray, " n"]) -> Float[np.ndarray, "n D"]:
         """Unit image embeddings, float32."""

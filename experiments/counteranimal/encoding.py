@@ -143,7 +143,7 @@ def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, lab
 
 def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
-    name = model.spec or "the model"
+    name = model.spec
     if not isinstance(pixels, torch.Tensor):
         raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
     model.module.to(runtime.device)

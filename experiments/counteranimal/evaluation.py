@@ -29,7 +29,7 @@ from experiments.counteranimal.labels import (
 )
 from experiments.counteranimal.language_models import LanguageModel, score_labels
 from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
-from experiments.counteranimal.models import check_has_features, check_spec, load
+from experiments.counteranimal.models import check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
 from experiments.counteranimal.summaries import result_folders, summarise
@@ -56,7 +56,6 @@ class ModelConfig:
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False
     cache: Path | None = None
-    language: bool = False  # whether language models, which have no image features, are allowed
 
     def __post_init__(self):
         if not self.models:
@@ -70,8 +69,6 @@ class ModelConfig:
             raise RequestError(f"--quick-gelu {self.quick_gelu} applies only to open_clip: models; leave it out")
         _ = self.vocabulary, self.templates, self.runtime  # each checks its own input
         for spec, options in zip(self.specs, self.options, strict=True):
-            if not self.language:
-                check_has_features(spec)
             check_spec(spec, options)
 
     @cached_property
@@ -159,7 +156,7 @@ def run(
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
-        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto", language=False)
+        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto")
         space = _confusing(config, photo_set, output_folder(output) / "confusing.json")
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label

@@ -27,25 +27,26 @@ NEVER = 5.5  # standard deviations; a label this far behind is first with probab
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of independent photos."""
+class Photos:
+    """Embeddings or scores of independent photos, with their classes, backgrounds and groups."""
 
-    scores: Float[np.ndarray, "N K"]
-    truth: Int[np.ndarray, " N"]
+    values: Float[np.ndarray, "N k"]
+    label: Int[np.ndarray, " N"]
     background: Int[np.ndarray, " N"]
     common: Bool[np.ndarray, " N"]
 
-    def __getitem__(self, chosen: np.ndarray) -> "Scores":
-        return Scores(*(getattr(self, field.name)[chosen] for field in fields(self)))
+    def __getitem__(self, chosen: np.ndarray) -> "Photos":
+        return Photos(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @property
     def cell(self) -> Int[np.ndarray, "N 2"]:
-        return np.column_stack([self.truth, self.background])
+        """(class, background) of each photo."""
+        return np.column_stack([self.label, self.background])
 
     @property
     def right(self) -> Bool[np.ndarray, " N"]:
         """Whether the true label has the highest score; a tie goes to the first."""
-        return self.scores.argmax(axis=1) == self.truth
+        return self.values.argmax(axis=1) == self.label
 
 
 @dataclass(frozen=True)

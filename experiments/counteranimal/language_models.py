@@ -68,11 +68,6 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
     return Prompt(text, before)
 
 
-def tokens(processor: Any, text: str) -> list[int]:
-    """Token ids of a text, with special tokens unless the template has written them already."""
-    return processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
-
-
 def special_tokens(processor: Any, text: str) -> bool:
     """Whether the tokenizer should add special tokens: not if the text already begins with one."""
     first = processor.tokenizer.bos_token
@@ -81,8 +76,10 @@ def special_tokens(processor: Any, text: str) -> bool:
 
 def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
     """(tokens of "A <label>" for each name, from prompt and answer tokenised as one text; number of merged tokens)."""
-    bare = tokens(processor, prompt.text)
-    whole = [tokens(processor, prompt.answered(name)) for name in names]
+    bare, *whole = (
+        processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
+        for text in (prompt.text, *map(prompt.answered, names))
+    )
     same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
     return [tuple(ids[same:]) for ids in whole], len(bare) - same
 

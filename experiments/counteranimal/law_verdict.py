@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
-from experiments.counteranimal.gaussian_law import Scores, fit, halves, normals, probabilities, redrawn, rotated
+from experiments.counteranimal.gaussian_law import Photos, fit, halves, normals, probabilities, redrawn, rotated
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import worth
 from experiments.inference import binomial_bounds, combined
@@ -44,7 +44,7 @@ class Errors(NamedTuple):
         return self.fit_error.var(axis=0, ddof=1) + self.photo_error + simulated
 
 
-def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[str, Any]:
+def assess(photos: Photos, tolerance: float, seed: int, redraws: int) -> dict[str, Any]:
     """The verdict and its numbers, plain JSON; one half of the photos is fitted `redraws` times, the other measured."""
     first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
     errors = errors_of(photos, first, seed, redraws)
@@ -57,27 +57,26 @@ def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[st
     }
 
 
-def errors_of(photos: Scores, first: Bool[np.ndarray, " N"], seed: int, redraws: int) -> Errors:
+def errors_of(photos: Photos, first: Bool[np.ndarray, " N"], seed: int, redraws: int) -> Errors:
     """Errors on the other photos of the law that is fitted to the first, by classes with photos in both groups.
 
     Equal photos, seeds and redraws give the same points and paired fits, so errors of two heads can be subtracted.
     """
-    law, others = fit(photos.cell[first], rotated(photos.scores[first])), photos[~first]
+    law, others = fit(photos.cell[first], rotated(photos.values[first])), photos[~first]
     rng, points = numpy_stream(seed, "law law"), normals(law.means.shape[1], numpy_stream(seed, "law points"))
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
     known = where >= 0
-    truth = np.intersect1d(others.truth[known & others.common], others.truth[known & ~others.common])
+    truth = np.intersect1d(others.label[known & others.common], others.label[known & ~others.common])
     if not len(truth):
         raise ValueError("no class has photos left to measure in both groups")
-    known &= np.isin(others.truth, truth)
+    known &= np.isin(others.label, truth)
     others, where = others[known], where[known]
-    row, column = np.searchsorted(truth, others.truth), np.where(others.common, 0, 1)
-    n, right = np.zeros((2, len(truth), 2))
-    np.add.at(n, (row, column), 1)
-    np.add.at(right, (row, column), others.right.astype(float))
-    share = np.zeros((*n.shape, len(law.cells)))  # fraction of each class and group's photos per cell
+    row, column = np.searchsorted(truth, others.label), np.where(others.common, 0, 1)
+    share = np.zeros((len(truth), 2, len(law.cells)))  # of each class and group's photos per cell
     np.add.at(share, (row, column, where), 1)
+    n, right = share.sum(axis=2), np.zeros((len(truth), 2))
+    np.add.at(right, (row, column), others.right.astype(float))
     share /= n[..., None]
     each = probabilities(law, points)
     chance = each.mean(axis=0)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
@@ -26,9 +26,6 @@ from experiments.files import read_table
 from simulator.naming import suggestion
 from simulator.pixels.decoding import MOST_BYTES, decode
 from simulator.progress import counting
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
@@ -100,7 +97,7 @@ class Files:
         stat = (self.root / file).stat()
         return path, stat.st_size if size is None else size, stat.st_mtime_ns
 
-    def image(self, path: str) -> "Image":
+    def image(self, path: str) -> Any:
         if path not in self.parts:
             return decode(self.root / path)
         name, offset, size = self.parts[path]
@@ -129,7 +126,7 @@ class Saved:
     def key(self, path: str) -> Key:
         return path, 0, (self.root / STATE).stat().st_mtime_ns
 
-    def image(self, path: str) -> "Image":
+    def image(self, path: str) -> Any:
         """The photo decoded from its stored bytes, or from the file that its row names."""
         stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
         if stored["bytes"] is not None:

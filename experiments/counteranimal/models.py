@@ -54,14 +54,10 @@ def check_spec(spec: str, options: LoadOptions) -> None:
     KINDS[kind][0](name, options)
 
 
-def check_has_features(spec: str) -> None:
-    if spec.startswith("lvlm:"):
-        raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
-
-
 def load_model(spec: str, weights: Path | None = None, **how: Any) -> LoadedModel:
     """Load `spec` on the CPU in float32, unless it is a language model; `how` are the other fields of LoadOptions."""
-    check_has_features(spec)
+    if spec.startswith("lvlm:"):
+        raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
     return load(spec, LoadOptions(weights, **how))
 
 

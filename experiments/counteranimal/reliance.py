@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from scipy.linalg import eigh
 from scipy.special import expit, stdtrit
 
@@ -26,7 +26,7 @@ from experiments.counteranimal.bundle import BLOCK, FEWEST, Bundle, checked, rea
 from experiments.counteranimal.gaussian_law import (
     BayesRules,
     Law,
-    Scores,
+    Photos,
     bayes_rules,
     cell_shares,
     fit,
@@ -187,11 +187,10 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     known = len(plain) + len(fixes)
     traced = np.arange(known, len(names))
     described = _described(bundle, measured, traced, seed)
-    chosen = _some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law")
-    first_rows = bundle.rows(chosen)
-    predictions = _predictions(bundle, folds[0], chosen, first_rows, seed)
-    law_rows = _some(bundle, rows, LAW_ROWS, seed, "embeddings law")
-    zero = _scores(bundle, folds[0].plain["zero-shot"], law_rows, bundle.rows(law_rows))
+    first = bundle.photos(_some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law"))
+    every = bundle.photos(_some(bundle, rows, LAW_ROWS, seed, "embeddings law"))
+    refits = REFITS if bundle.classes < MANY else FEWER_REFITS
+    predictions = _predictions(first, folds[0], refits, seed)
     inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
     return {
         "rows": len(bundle.label),
@@ -203,8 +202,8 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         "level": LEVEL,
         "heads": [{"head": name, **entry} for name, entry in zip(plain, described, strict=False)],
         "curve": [{"head": names[i], **_by_group(measured.mean[:, i])} for i in hull(measured.mean, traced)],
-        "gaussian_curve": _gaussian_curve(bundle, folds[0], chosen, first_rows, seed),
-        "gaussian_law": assess(zero, TOLERANCE, seed, _refits(bundle)),
+        "gaussian_curve": _gaussian_curve(first, folds[0], bundle.classes, seed),
+        "gaussian_law": assess(folds[0].plain["zero-shot"].scored(every), TOLERANCE, seed, refits),
         "fixes": [
             {"fix": name, **described[i], **_gain(measured, i), "prediction": predictions[name]}
             for i, name in enumerate(fixes, start=len(plain))
@@ -231,25 +230,20 @@ def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
 
 
 def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
-    chosen = _some(bundle, np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit")
-    rows, label, common = bundle.rows(chosen), bundle.label[chosen], bundle.common[chosen]
+    photos = bundle.photos(_some(bundle, np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
     try:
-        law = fit(bundle.cell[chosen], rows)
+        law = fit(photos.cell, photos.values)
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
-    fitting = Fit(rows, label, common, law)
+    fitting = Fit(**vars(photos), law=law)
     plain, traced = plain_heads(bundle, fitting), traced_heads(fitting)
-    rules = bayes_rules(law, cell_shares(law, common, bundle.classes))
+    rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
     return Fold(plain, fixed_heads(bundle, fitting, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
 
 
 def _some(bundle: Bundle, rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
     """At most so many of the rows, in order. Each class and group stays large enough to be halved."""
     return rows[sample(bundle.cell[rows], most, FEWEST // 2, numpy_stream(seed, stream))]
-
-
-def _refits(bundle: Bundle) -> int:
-    return REFITS if bundle.classes < MANY else FEWER_REFITS
 
 
 def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
@@ -332,24 +326,17 @@ def _by_group(values: np.ndarray) -> dict[str, Any]:
     return dict(zip(GROUPS, values.tolist(), strict=True))
 
 
-def _scores(bundle: Bundle, head: Head, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"]) -> Scores:
-    labels = (part[chosen] for part in (bundle.label, bundle.background, bundle.common))
-    return Scores(head.scores(rows).astype(float), *labels)
-
-
-def _predictions(
-    bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
-) -> dict[str, Any]:
-    """The gain of each fix that the law predicts from half of some answered rows, and the gain on the other half."""
-    zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
-    first, refits = halves(zero.cell, zero.common, numpy_stream(seed, "embeddings law split")), _refits(bundle)
+def _predictions(photos: Photos, fold: Fold, refits: int, seed: int) -> dict[str, Any]:
+    """The gain of each fix that the law predicts from half of some answered photos, and the gain on the others."""
+    first = halves(photos.cell, photos.common, numpy_stream(seed, "embeddings law split"))
+    zero = fold.plain["zero-shot"].scored(photos)
     base, quantile = errors_of(zero, first, seed, refits), -stdtrit(refits - 1, (1 - LEVEL) / 2)
     result: dict[str, Any] = {}
     for name, head in fold.fixes.items():
-        scores = _scores(bundle, head, chosen, rows)
+        scores = head.scored(photos)
         errors = errors_of(scores, first, seed, refits)
         right = np.column_stack([zero.right, scores.right])[~first]
-        pair = accuracies(right, zero.truth[~first], zero.common[~first])
+        pair = accuracies(right, photos.label[~first], photos.common[~first])
         refitted, simulated = errors.fit_error - base.fit_error, errors.simulation - base.simulation
         result[name] = {"photos_fitted": int(first.sum()), "photos_measured": int((~first).sum())}
         for g, group in enumerate(GROUPS):
@@ -362,9 +349,7 @@ def _predictions(
     return result
 
 
-def _gaussian_curve(
-    bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
-) -> list[dict[str, float]]:
+def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> list[dict[str, float]]:
     """The ideal curve of the law of some answered rows, within the span of the means that other rows have.
 
     In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
@@ -373,8 +358,8 @@ def _gaussian_curve(
     values, vectors = eigh(means @ fold.rules.weights)
     kept = values > 1e-9 * values.max()
     basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
-    law = fit(bundle.cell[chosen], rows @ basis)
-    shares = cell_shares(law, bundle.common[chosen], bundle.classes)
+    law = fit(photos.cell, photos.values @ basis)
+    shares = cell_shares(law, photos.common, classes)
     points = ideal_curve(law, shares, LAMBDAS, numpy_stream(seed, "embeddings curve"))
     return [{"weight": weight, **_by_group(point)} for weight, point in zip(LAMBDAS.tolist(), points, strict=True)]
 

@@ -59,7 +59,7 @@ def score_photos(
     text, truncated = text_features(model, list(distinct), runtime)
     if text.shape[1] != encoded.features.shape[1]:
         raise RequestError(
-            f"{model.spec or 'the model'} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
+            f"{model.spec} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
             f"{text.shape[1]}; expected one space"
         )
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
@@ -93,7 +93,7 @@ def text_features(
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
         raise RunError(
-            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
+            f"{model.spec} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
             f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {runtime.precision}"
         )
     return text, truncated

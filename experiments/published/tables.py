@@ -110,25 +110,6 @@ def family_of(name: str) -> str:
     return prefix if prefix in ("CLIP", "ImageNet") else "LVLM"
 
 
-def group_rows(raw: Raw, table: Table) -> list[Row]:
-    """The rows of one table of group accuracies."""
-    rows = []
-    for cells in raw[table.file]:
-        name = model_name(table, cells)
-        rows.append(
-            _row(
-                cells,
-                source=f"[W] Table {table.number}",
-                model=name + (f" ({cells['checkpoint']})" if "checkpoint" in cells else ""),
-                family=family_of(name),
-                prompt=table.prompt if family_of(name) == "CLIP" else None,
-                labels=table.labels,
-                mean=table.mean,
-            )
-        )
-    return rows
-
-
 def _row(cells: dict[str, str], **given) -> Row:
     return Row(common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **given)
 
@@ -139,15 +120,18 @@ def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "ma
 
     Left out: Table 9, and the CLIPs of Table 5, which repeat Table 3 under a caption that says 20 labels.
     """
-    raw = read_published()
-    wanted = [
-        row
-        for table in GROUP_TABLES
-        if table.number != 9 and (table.labels, table.mean) == (labels, mean)
-        for row in group_rows(raw, table)
-        if row.prompt in (None, prompt) and not (table.number == 5 and row.family == "CLIP")
-    ]
-    return tuple(wanted) if any(row.family == "CLIP" for row in wanted) else ()
+    raw, rows = read_published(), []
+    for table in GROUP_TABLES:
+        if table.number == 9 or (table.labels, table.mean) != (labels, mean):
+            continue
+        known = {"source": f"[W] Table {table.number}", "labels": labels, "mean": mean}
+        for cells in raw[table.file]:
+            name = model_name(table, cells)
+            family = family_of(name)
+            asked = table.prompt if family == "CLIP" else None
+            if asked in (None, prompt) and not (table.number == 5 and family == "CLIP"):
+                rows.append(_row(cells, **known, model=name, family=family, prompt=asked))
+    return tuple(rows) if any(row.family == "CLIP" for row in rows) else ()
 
 
 @cache
