@@ -19,7 +19,7 @@ a_g. Its minimum r is the most by which any classifier could be better on all gr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -284,6 +284,7 @@ class IdealCurve:
         self.worlds = worlds.replace(attribute=()).ravel()
         self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
         self.groups = groups_of(worlds.table, worlds.common)
+        self._sampled = cache(self._sample)
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -392,7 +393,7 @@ class IdealCurve:
             return Accuracy(*self._table(logit(lam)).T)
         return Accuracy(*np.transpose([self._sampled(p) for p in lam]))
 
-    def _sampled(self, p: float) -> Float[np.ndarray, " 2"]:
+    def _sample(self, p: float) -> Float[np.ndarray, " 2"]:
         if self.worlds.table is not None:
             return self._rules.accuracies(dict(zip(self.groups, (p, 1 - p), strict=True)))[self.groups]
         return many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0)

@@ -176,20 +176,16 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     from experiments.lab.answers import PLACE
 
     simulated = "replicates" in document
-    predicted = (document.get("predicted") if simulated else document) or {}
-    intervals = document.get("interval95") or {}
-    rows = []
+    predicted, intervals = document.get("predicted") or {}, document.get("interval95") or {}
     shown = dict.fromkeys((*GROUPS[:3], *(name for name in intervals if name not in PLACE), *GROUPS))
-    for group in (name for name in shown if document.get(name) is not None):  # a table need not have every group
-        ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
-        rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
+    groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
+    own = "measured" if simulated else "predicted"
+    columns = {"group": groups, f">{own} %": [percent(document[group]) for group in groups]}
+    if simulated or intervals:  # a prediction may be an estimate
+        columns[">95% interval"] = [_range(intervals.get(group)) for group in groups]
     if simulated:
-        heads = ["group", ">measured %", ">95% interval", ">predicted %"]
-    elif intervals:  # the prediction is an estimate
-        heads = ["group", ">predicted %", ">95% interval"]
-    else:
-        heads, rows = ["group", ">predicted %"], [row[:2] for row in rows]
-    return screen(table(_title(document), heads, rows), *_remarks(document))
+        columns[">predicted %"] = [percent(predicted[group]) if group in predicted else "none" for group in groups]
+    return screen(table(_title(document), columns, zip(*columns.values(), strict=True)), *_remarks(document))
 
 
 def _range(ends: list[float] | None) -> str:

@@ -71,13 +71,13 @@ CASES = [
     ("K", "A", "name", "options", "draws"),
     [
         *((*CASES[i], 40_000) for i in (0, 1, 2, 4, 6, 10, 12, 14)),
-        *(pytest.param(*case, 10**6, marks=pytest.mark.deep) for case in CASES),
+        *(pytest.param(*case, 300_000, marks=pytest.mark.deep) for case in CASES),
     ],
 )
 def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options, draws):
     """7.3 standard deviations of the draws' and of the law's own error: all cases and groups fail once in 1e4 runs.
 
-    A million draws see a group's accuracy to .0005 times the root of the groups that training may show.
+    300,000 draws see a group's accuracy to .0009 times the root of the groups that training may show.
     """
     world, learner = random_world(K, A, p_inv=0.9), learners.named(name, **options)
     mixture, rng = world.mixture(), np.random.default_rng(1)
@@ -308,13 +308,6 @@ def test_the_interval_of_three_groups_follows_the_curvature(monkeypatch, level):
     assert found.level == (level or 0.95)
     for (low, high), own in zip(found, half, strict=True):
         assert (high - low) / 2 == pytest.approx(own, rel=0.05)
-
-
-@pytest.mark.parametrize("K", [2, 3])
-def test_the_place_on_a_diagonal_table_is_that_of_the_world(K):
-    world, tabled = diagonal(K, 0.9)
-    accuracy = Accuracy(0.85, 0.5)
-    assert tuple(equivalent(tabled, accuracy)) == pytest.approx(tuple(equivalent(world, accuracy)), abs=1e-3)
 
 
 def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
