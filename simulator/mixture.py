@@ -155,7 +155,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         codes = np.insert(codes, 1, codes[:, 0], axis=1)  # the object shown is the label's
     y, background = codes[:, 0], codes[:, 2]
     match = codes[:, 1:] == codes[:, :1]
-    shown = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1))
+    shown = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1)) if objects else np.ones(len(codes))
     if world.table is None:
         weights = np.where(match, agreement, (1 - agreement) / (K - 1)).prod(axis=1) / K
         groups, test = np.where(match[:, 1], COMMON, COUNTER), shown / K ** (1 + J)

@@ -52,6 +52,14 @@ def test_a_certain_object_may_be_listed_or_not(world, seed):
     assert long.group_average(values) == pytest.approx(short.group_average(values[own]), abs=1e-14)
 
 
+@pytest.mark.parametrize("p_inv", [0.0, 0.5, 1.0])
+def test_without_objects_all_labels_and_backgrounds_keep_their_shares(p_inv):
+    """At p_inv = 0 none was left, and averages over groups were nan."""
+    cells = World(p_inv=p_inv, table=[[0.3, 0.1, 0.0], [0.2, 0.2, 0.2]]).mixture(objects=False)
+    assert cells.weights == pytest.approx([0.3, 0.1, 0.0, 0.2, 0.2, 0.2])
+    assert cells.group_average(np.ones(6)) == pytest.approx([1, 1, 1])
+
+
 @given(ANY, st.integers(0, 2**16))
 def test_group_averages_are_means_under_the_test_law(world, seed):
     """The average of 1 is 1. The label's object has share p_inv in both groups. Other values: a sum over groups."""
