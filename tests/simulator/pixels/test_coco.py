@@ -124,11 +124,7 @@ def test_a_file_without_instances_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("segmentation", "sentence"),
-    [
-        ([[1, 2]], "."),
-        ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "its size is 97 x 96"),
-        ("circle", "."),
-    ],
+    [([[1, 2]], "."), ({"counts": [SIDE * SIDE], "size": [SIDE, SIDE + 1]}, "its size is 97 x 96"), ("circle", ".")],
 )
 def test_an_invalid_mask_is_refused_with_its_reason(coco, segmentation, sentence):
     def spoiled(document):

@@ -94,8 +94,7 @@ def test_a_script_without_a_guard_is_refused(tmp_path):
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seconds", [0.3, 6.0])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.3), (signal.SIGTERM, 6.0)])
 def test_signals_that_come_to_all_processes_stop_and_save(tmp_path, number, seconds):
     """A terminal's Ctrl-C and a scheduler's SIGTERM, while processes start and while they train."""
     command = ["-m", "experiments", "train", "--steps", "1000000", "--ensemble", "4", "--no-compile", "--output", "run"]
