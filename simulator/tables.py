@@ -9,6 +9,7 @@ In text, a table is its name with arguments: compositional(2, 3, 1), or mixture(
 
 import ast
 import re
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -139,7 +140,7 @@ def named(text: str) -> JointLaw:
             return _value(call)
     except (SyntaxError, RecursionError, MemoryError, TypeError):
         pass
-    raise ValueError(f"{text!r} is not a table such as 'compositional(3, 4, 1)'")
+    raise ValueError(f"{reprlib.repr(text)} is not a table such as 'compositional(3, 4, 1)'")
 
 
 def _value(node: ast.expr) -> Any:
@@ -148,7 +149,7 @@ def _value(node: ast.expr) -> Any:
         case ast.Call(func=ast.Name(id=word)):
             name = word.replace("_", "-")
             if name not in NAMED:
-                raise ValueError(f"{name!r} is not one of the tables {', '.join(NAMED)}{suggestion(name, NAMED)}")
+                raise ValueError(f"{word!r} is not one of the tables {', '.join(NAMED)}{suggestion(name, NAMED)}")
             options = {str(option.arg): _value(option.value) for option in node.keywords}
             return NAMED[name](*map(_value, node.args), **options)
         case ast.List():

@@ -38,7 +38,7 @@ Model = flag(
     list[str],
     "open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
     "(CLIP, SigLIP and similar models of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and similar "
-    "ones; evaluate only), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
+    "ones), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
     "the paper's Table 3; may be repeated",
 )
 Weights = flag(list[Path], "weights file of each --model in turn, - for a model without one", allow_leading_hyphen=True)
@@ -117,7 +117,7 @@ def evaluate(
     from experiments.counteranimal.labels import installed
 
     installed("PIL")
-    config = ModelConfig(models=model, weights=weights, language=True, **asdict(scoring))
+    config = ModelConfig(models=model, weights=weights, **asdict(scoring))
     documents = run(
         data=data,
         models=config,

@@ -64,7 +64,8 @@ class Counts:
 
 def class_counts(predictions: pd.DataFrame, within: int = 1) -> Counts:
     """Photos per class, and those whose label is in the first `within` answers. Without groups, columns are equal."""
-    return _counts(predictions, ["class_index"], right(predictions) if within == 1 else predictions["rank"] <= within)
+    correct = right(predictions) if within == 1 else (predictions["rank"] <= within).to_numpy()
+    return _counts(predictions, ["class_index"], correct)
 
 
 def object_counts(predictions: pd.DataFrame) -> Counts:
@@ -83,10 +84,7 @@ def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, 
 def group_accuracies(
     counts: Counts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
 ) -> Float[np.ndarray, "*r 2"]:
-    """(common, counter) accuracy of the complete units; `weights` counts how often each is drawn.
-
-    Raises ValueError if no unit has photos in both groups.
-    """
+    """(common, counter) accuracy of the complete units; `weights` counts how often each is drawn."""
     counts = counts.complete
     if len(counts.index) == 0:
         raise ValueError("no class has photos in both groups")
@@ -112,9 +110,8 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
 def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
     """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
 
-    Korn and Graubard (Survey Methodology 24, 1998): with class weights w_c and n_c photos, the effective sample has
-    1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the small number C of classes. Unlike a bootstrap interval,
-    this interval does not shrink to a point if every photo is right. Needs two complete classes.
+    With class weights w_c and n_c photos it is 1/sum(w_c^2/n_c), times (t_{n-1}/t_{C-1})^2 for the small number C of
+    classes (Korn and Graubard, Survey Methodology 24, 1998). Unlike a bootstrap's, they never shrink to a point.
     """
     counts = counts.complete
     C, n = len(counts.index), counts.photos.sum(axis=0)
@@ -132,10 +129,7 @@ def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
 def intervals(
     counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> dict[str, tuple[float, float] | None]:
-    """Intervals of common, counter and drop, as means over the population of classes.
-
-    Each is a cluster bootstrap interval over classes, widened where `photo_bounds` is wider. None for one class.
-    """
+    """Cluster bootstrap intervals over classes, widened where `photo_bounds` are wider; None for one class."""
     classes = len(counts.complete.index)
     if classes < 2:
         return dict.fromkeys(QUANTITIES)
@@ -157,10 +151,8 @@ def drop_interval(
 
 
 def worst_cell(correct: Int[np.ndarray, " c"], photos: Int[np.ndarray, " c"]) -> tuple[int, list[float]]:
-    """The cell of lowest accuracy, and an interval of the least true accuracy, which holds for all cells at once.
-
-    The same photos select the cell, so its own interval would lie too low.
-    """
+    """The cell of lowest accuracy, and an interval of the least true accuracy, which holds for all cells at once."""
+    # The same photos select the cell, so its own interval would lie too low.
     low, high = binomial_bounds(correct, photos, (1 - LEVEL) / 2 / len(photos))
     return int((correct / photos).argmin()), [float(low.min()), float(high.min())]
 
@@ -192,11 +184,7 @@ def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
 
 
 def paired(first: Counts, second: Counts, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
-    """Second model minus first on the classes that are complete for both; None if there are none.
-
-    Differences of means, their bootstrap intervals (the same classes drawn for both models), and exact sign tests over
-    the classes that differ. The interval is None if all differences are equal.
-    """
+    """Second model minus first on classes complete for both: differences of means with intervals, and sign tests."""
     a, b = first.complete, second.complete
     shared, mine, others = np.intersect1d(a.index, b.index, return_indices=True)
     if not len(shared):
@@ -223,8 +211,7 @@ def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
 def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
     """The effect of the background at a fixed object, over all objects and in each class; None without objects.
 
-    An object's drop is its accuracy on common minus that on counter backgrounds. Objects are the sample, with equal
-    weights. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
+    Objects are the sample. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
     """
     every = object_counts(predictions)
     objects = every.complete

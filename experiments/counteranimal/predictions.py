@@ -42,11 +42,9 @@ def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
 
 
 def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
-    """Predictions of this or another program; class_index, group and predicted_index are required columns.
+    """Predictions of this or another program, with class_index below `labels`.
 
-    class_index is below `labels`. predicted_index is any integer of 64 bits; -1 means that the answer is not a label.
-    group is empty in all lines or in none. rank and margin are read if every row has a rank. RequestError names the
-    wrong line.
+    predicted_index is any integer of 64 bits; -1 means no label. rank and margin are read if every row has a rank.
     """
     rows = read_table(path, REQUIRED, "predictions")
     if any(row["group"] for row in rows):

@@ -41,10 +41,7 @@ def summarise(
     seed: int,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """The summary of one model, also written into `folder` with its tables; some class must have both groups.
-
-    `settings` holds labels, prompts, data and more.
-    """
+    """The summary of one model, also written into `folder` with its tables; `settings` holds labels, data and more."""
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
@@ -120,14 +117,14 @@ def score_files(
         for folder in folders:
             if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
                 raise RequestError(f"--output would overwrite the input {str(path)!r}; choose another folder")
-    own = {}
+    own: dict[str, Any] = {}
     if classes is not None:
-        folders_of = {str(index): label for index, label in enumerate(classes.names)}
+        folders_of = {str(index): name for index, name in enumerate(classes.names)}
         own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        own_labels = own_classes_name(predictions.class_index.nunique())
-        settings = {"labels": own_labels if labels == "45" else labels, "data": str(path), **own}
+        space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
+        settings = {"labels": space, "data": str(path), **own}
         documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
     return documents
 

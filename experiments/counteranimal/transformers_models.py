@@ -108,10 +108,7 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
 
 
 def _module(spec: str, kind: str, check_config: Callable[[Any], None]) -> tuple[Any, Any]:
-    """(module, configuration). Raises RequestError for missing or misshapen weights.
-
-    The library fills these with random numbers.
-    """
+    """(module, configuration); missing or misshapen weights, which the library fills at random, raise RequestError."""
     transformers, name = installed("transformers"), spec.partition(":")[2]
     with loading(spec, WAY_OUT):
         config = transformers.AutoConfig.from_pretrained(name)

@@ -36,7 +36,7 @@ from experiments.finite_samples import (
 from experiments.inference import FRACTION, Bounds, Sample
 from simulator.accuracy import Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
-from simulator.gaussian.statistics import cross_covariance, projected_scatter
+from simulator.gaussian.statistics import cross_covariance, projected_scatter, replicate_blocks
 from simulator.streams import numpy_stream
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -54,9 +54,10 @@ RARE = 500  # with so many pairs of the rarest kind, a mean over the sample is n
 PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
-PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
+PILOT_FITS, PILOT_SLOW, PILOT_LAWS, PILOT_ATOMS = 8, 16, 64, 512
+PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its pilot
 FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
-BLOCK = 4  # minimisers that are drawn at once, as few as in a pilot; a value does not depend on the number of values
+FIRST_MINIMISERS = 4  # that are drawn at once, as few as in a pilot
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
@@ -71,9 +72,22 @@ class Plan:
     point: dict[str, float]
     worlds: list[World]
     routes: dict[Learner, Route]
-    pilot_routes: dict[Learner, Route]  # with exact laws in place of drawn pairs, where they are known
+    pilot_routes: dict[Learner, Route]
     pairs: dict[Learner, list[int]]  # per training, world by world
+    rare: bool  # whether a training may have too few pairs of the rarest kind
     here: Worlds  # a grid of size 1: the world of the claim's prediction
+
+    def pilot(self) -> "Plan":
+        """Of the pilot: exact laws in place of drawn pairs, where they are known, else fewer pairs for n = infinity.
+
+        Rules that are fitted to fewer pairs scatter more, so the sample is rather too large than too small.
+        """
+        fewer = 1 if finite(self.claim) else PILOT_SHARE
+        pairs = {
+            learner: [n // fewer for n in every] if self.pilot_routes[learner] == "drawn pairs" else every
+            for learner, every in self.pairs.items()
+        }
+        return replace(self, routes=self.pilot_routes, pairs=pairs)
 
     @property
     def by_image(self) -> bool:
@@ -87,14 +101,11 @@ class Plan:
         return set(self.routes.values()) == {"exact law"}
 
     @property
-    def rare(self) -> bool:
-        """Whether a training may have too few pairs of the rarest kind."""
-        return any(
-            n * float(rarest(Worlds.of(world))) < RARE
-            for learner, pairs in self.pairs.items()
-            if self.routes[learner] not in OF_RULES
-            for world, n in zip(self.worlds, pairs, strict=True)
-        )
+    def slow(self) -> bool:
+        """Whether an exact law takes milliseconds: it draws a whole matrix, or accuracies of many classes."""
+        whole = any(getattr(s, "embed_dim", None) or getattr(s, "projected", False) for s in self.claim.learners)
+        many = max(world.classes for world in self.worlds) > 2
+        return whole or many or self.claim.quantity == "minimiser-rate"
 
     @property
     def most(self) -> int:
@@ -102,8 +113,7 @@ class Plan:
         if self.by_image:
             return MOST_IMAGES
         if self.lawful:
-            slow = self.claim.quantity == "minimiser-rate" or getattr(self.claim.subject, "embed_dim", None) is not None
-            return MOST_SLOW_LAWS if slow or max(world.classes for world in self.worlds) > 2 else MOST_LAWS
+            return MOST_SLOW_LAWS if self.slow else MOST_LAWS
         each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
         return int(max(FEWEST, MOST_NUMBERS / max(sum(each), 1000)))
 
@@ -116,7 +126,7 @@ class Plan:
             return min(PILOT_ATOMS, self.most)
         if "even images" in self.routes.values() and "drawn pairs" not in self.routes.values():
             return FEWEST_EVEN
-        return min(PILOT_LAWS if self.lawful else PILOT_FITS, self.most)
+        return min(PILOT_FITS if not self.lawful else PILOT_SLOW if self.slow else PILOT_LAWS, self.most)
 
 
 def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
@@ -144,7 +154,13 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     if claim.share is not None and rules:
         why = f"a share of trainings needs learners that are fitted to pairs; {rules} is not"
         raise cannot_be_judged(claim, why)
-    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, each[0].worlds)
+    rare = any(
+        n * float(rarest(grid)) < RARE
+        for learner, every in pairs.items()
+        if routes[learner] not in OF_RULES
+        for grid, n in zip(grids, every, strict=True)
+    )
+    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, rare, each[0].worlds)
 
 
 def narrowest(world: World) -> World:
@@ -213,7 +229,7 @@ class Evidence:
 
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
-    claim, first = plan.claim, replace(plan, routes=plan.pilot_routes)
+    claim, first = plan.claim, plan.pilot()
     relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
     pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
     # Both sides can miss, and bounds of |q - b| split their tail.
@@ -363,12 +379,11 @@ def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values
 
 
 def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
-    l, grid = world.latents, Worlds.of(world)
-    population = np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = latent_cross_covariance(grid)
-    streams = (numpy_stream(seed, stream, block) for block in range(-(-size // BLOCK)))
-    draws = (cross_covariance(world, n, BLOCK, rng) for rng in streams)
-    return np.concatenate([np.linalg.norm(S - population, ord=2, axis=(-2, -1)) for S in draws])[:size]
+    l, population = world.latents, np.zeros((world.dim_image, world.dim_text))
+    population[:l, :l] = latent_cross_covariance(Worlds.of(world))
+    blocks = replicate_blocks(population.size, n, size, seed, stream, FIRST_MINIMISERS)
+    draws = [cross_covariance(world, n, count, rng)[:used] for rng, count, used in blocks]
+    return np.linalg.norm(np.concatenate(draws) - population, ord=2, axis=(-2, -1))
 
 
 def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:

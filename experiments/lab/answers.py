@@ -73,9 +73,12 @@ def _uncovered(law: Law) -> dict[str, float] | None:
 def population(law: Law) -> Accuracy:
     """Group accuracies of a law. Raises RequestError if the theory has no answer."""
     try:
-        return law.learner.accuracy(law.world)
+        accuracy = law.learner.accuracy(law.world)
     except UNDEFINED as error:
         raise RequestError(f"{law.learner.name}: {error}") from None
+    if law.world.table is None and not all(0 <= group <= 1 for group in accuracy):  # of a user's learner
+        raise RequestError(f"{law.learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
+    return accuracy
 
 
 def predicted(setting: Setting) -> dict[str, float] | None:

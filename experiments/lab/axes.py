@@ -60,10 +60,6 @@ class Axis:
         return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[self.name].description or self.name, "")
 
 
-def of_world(name: str) -> bool:
-    return name in SCALARS
-
-
 def of_recipe(name: str) -> bool:
     return name in _RECIPE and name not in _WORLD
 

@@ -5,8 +5,9 @@ Validators that look at several fields run once, after the merge.
 """
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from simulator.world import Attribute, World
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
+T = TypeVar("T")
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 
 
@@ -54,6 +56,16 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
+def validated(make: Callable[[], T], before: str = "") -> T:
+    """What `make` returns; what it says against a world, a recipe or pictures becomes a RequestError."""
+    try:
+        return make()
+    except ValidationError as failure:
+        raise RequestError(before + refusal(failure)) from None
+    except ValueError as error:
+        raise RequestError(before + str(error)) from None
+
+
 def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
     """(key, value there, value here) of the first difference of two requests; None if they are equal.
 
@@ -80,10 +92,6 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
         raise RequestError(source + refusal(failure)) from None
 
 
-def world_of(fields: dict[str, Any]) -> World:
-    return world_from(None, fields)
-
-
 def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:
     """A world as plain values, with or without the fields at their defaults; without None, which TOML lacks."""
     fields = world.model_dump(exclude_none=True, exclude_defaults=not defaults)
@@ -102,17 +110,11 @@ def read_pictures(world: World) -> "Scenery":
 
     if not isinstance(world.views, Pixels):
         raise RequestError(f"this needs a world of pixels, and these views are {world.views.name}")
-    try:
-        return scenery(world)
-    except ValueError as error:
-        raise RequestError(str(error)) from None
+    return validated(lambda: scenery(world))
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:
-    try:
-        return Recipe(**flags)
-    except ValidationError as failure:
-        raise RequestError(refusal(failure)) from None
+    return validated(lambda: Recipe(**flags))
 
 
 def recipe_of(label: str, given: dict[str, Any]) -> Recipe:

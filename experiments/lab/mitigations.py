@@ -20,10 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import methodcaller
 
-from pydantic import ValidationError
-
 from experiments.errors import RequestError, unknown
-from experiments.lab.config import refusal
+from experiments.lab.config import validated
 from experiments.lab.setting import Law, Setting
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
@@ -81,10 +79,8 @@ def mitigated(name: str, setting: Setting) -> Setting:
     if name not in MITIGATIONS:
         raise unknown("mitigation", name, names())
     try:
-        found = MITIGATIONS[name].apply(setting)
-    except ValidationError as failure:  # of a world or a recipe in a user's own function
-        raise RequestError(f"mitigation {name!r}: {refusal(failure)}") from None
-    except (RequestError, ValueError) as error:
+        found = validated(lambda: MITIGATIONS[name].apply(setting))
+    except RequestError as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
     if not isinstance(found, Setting):
         raise RequestError(f"mitigation {name!r} returned {found!r}; expected a Setting")
@@ -93,10 +89,7 @@ def mitigated(name: str, setting: Setting) -> Setting:
 
 def known_law(name: str, setting: Setting) -> Law:
     """The law of a setting after a mitigation. Raises RequestError where none is known."""
-    try:
-        law = mitigated(name, setting).law()
-    except ValueError as error:
-        raise RequestError(f"mitigation {name!r}: {error}") from None
+    law = validated(mitigated(name, setting).law, f"mitigation {name!r}: ")
     if law is None:
         known = ", ".join(other for other in MITIGATIONS if other != NONE and _has_law(other, setting))
         raise RequestError(

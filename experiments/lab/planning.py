@@ -6,12 +6,14 @@ interrupted run ends with the same numbers: rounding depends on how many worlds 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.lab.config import validated
 from experiments.lab.schema import sizes, variables
 from experiments.lab.spec import StudySpec
 from experiments.lab.words import amount, counted
@@ -36,8 +38,6 @@ Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over 
 
 
 class Plan(NamedTuple):
-    """A study before it runs."""
-
     study: StudySpec
     estimated: bool  # whether the theory of a learner is sampled, and so has an interval
     chunk: tuple[int, ...]  # places of a block along each axis
@@ -104,7 +104,7 @@ def _cell_seconds(study: StudySpec, estimated: bool) -> float:
     if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
-        recipe, models = study.recipe_at((0,) * len(study.axes), 0), (0,) * study.replicates
+        recipe, models = study.recipe_at(study.first, 0), (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
@@ -134,10 +134,7 @@ def _read_pictures(study: StudySpec) -> None:
     for one in study.tables:
         worlds = one.worlds().ravel()
         most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
-        try:
-            shown(most).inputs(most)
-        except ValueError as error:
-            raise RequestError(str(error)) from None
+        validated(partial(shown(most).inputs, most))
 
 
 def _sampled(study: StudySpec, k: int) -> bool:

@@ -20,7 +20,7 @@ def published_document() -> dict[str, Any]:
         "table": tidy(raw),
         "checkpoints": [asdict(checkpoint) for checkpoint in checkpoints()],
         "audit": [asdict(finding) for finding in findings(raw)],
-        "claims": [claim.judge().as_json() for claim in CLAIMS.values()],
+        "claims": [claim.judge() for claim in CLAIMS.values()],
         "since": _later_work(),
     }
 

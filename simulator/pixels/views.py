@@ -106,11 +106,6 @@ class Pixels(Views):
         return SIDES[self.objects] if self.size is None else self.size
 
     @property
-    def bare(self) -> str:
-        """Colour without an attribute: of the ground behind coloured objects, else of the objects."""
-        return "black" if self.attribute == "object-colour" else "white"
-
-    @property
     def words(self) -> str:
         """A description for readers."""
         tied = "" if self.tied is None else f" of classes {', '.join(map(str, self.tied))}"

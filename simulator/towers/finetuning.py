@@ -45,7 +45,6 @@ class Pretrained:
 
     @property
     def device(self) -> torch.device:
-        """Device of its weights."""
         return self.module.logit_scale.device
 
     @cached_property
@@ -99,7 +98,6 @@ class PairSet:
             epoch += 1
 
     def pick(self, rows: Int[torch.Tensor, " B"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(images, tokens, labels) of some pairs."""
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
         images = self.scene.render(picked.scans, picked.attributes, picked.photos)
         return images, self.tokens[picked.captions.unbind(-1)], picked.labels

@@ -67,7 +67,6 @@ def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel, weight
 def supervised(
     logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "E B"], weights: Weights = None
 ) -> PerModel:
-    """Cross-entropy of the label."""
     return _mean(logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0], weights)
 
 

@@ -9,7 +9,7 @@ States equal those of one process bit by bit, except after compilation: steps of
 
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -18,6 +18,7 @@ from threading import Thread
 from typing import NamedTuple
 
 import torch
+from torch.utils._pytree import tree_map
 
 from simulator.quantities import check_count
 from simulator.signals import block_signals
@@ -101,21 +102,10 @@ def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_
         rows = slice(E * k // processes, E * (k + 1) // processes)
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
-        # Cloned: pickle would send the whole tensor behind a view.
-        found.append(_Part(own, _tensorwise(lambda x: x[rows].clone(), state), *options, threads))  # noqa: B023
+        # Cloned: pickle would send the whole tensor behind a view. The step, a number, is common.
+        part = tree_map(lambda x: x[rows].clone() if x.ndim else x, state)  # noqa: B023
+        found.append(_Part(own, part, *options, threads))
     return found
-
-
-def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
-    """Apply a function to the corresponding tensors of states; their common step stays."""
-    found = {}
-    for field in State._fields[1:]:
-        first, *_ = values = [getattr(state, field) for state in states]
-        if isinstance(first, dict):
-            found[field] = {name: function(*(value[name] for value in values)) for name in first}
-        else:
-            found[field] = function(*values)
-    return State(step=states[0].step, **found)
 
 
 def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused | None) -> Iterator[State]:
@@ -150,7 +140,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
                 refused(reason)
             if states[0] is None:
                 return
-            yield _tensorwise(lambda *x: torch.cat(x), *states)
+            yield tree_map(lambda *x: torch.cat(x) if x[0].ndim else x[0], *states)
     except (EOFError, ConnectionError):
         raise ProcessEnded(
             "a process that trained some of the models has ended: memory is too small, or a script starts processes "

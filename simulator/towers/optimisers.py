@@ -35,7 +35,6 @@ def moments(optimizer: str, parameters: Parameters) -> Parameters:
 
 
 def rotated_sides(p: torch.Tensor) -> dict[str, int]:
-    """Sides of a matrix that SOAP rotates, with their lengths; vectors and numbers have none."""
     sides = {"left": p.shape[1], "right": p.shape[2]} if p.ndim == 3 else {}
     return {side: size for side, size in sides.items() if 1 < size <= LARGEST_SIDE}
 

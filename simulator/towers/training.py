@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs
-from simulator.samplers import check_mismatch
+from simulator.samplers import check_mismatch, group_numbers
 from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.group_batches import draw_batches, pair_weights, weighed
+from simulator.towers.group_batches import draw_batches, weighed
 from simulator.towers.layers import Parameters, check_inputs, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
@@ -117,6 +117,8 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         I = embed(recipe, parameters, "image", batch.images).to(dtype)
         T = embed(recipe, parameters, "text", batch.texts).to(dtype) if objective.captions else I
     weights, A = ensemble.group_weights, ensemble.worlds[0].background_count
+    if weights is not None:
+        weights = weights.gather(1, group_numbers(batch.labels, batch.backgrounds, A))
     embedded = Embedded(
         images=scored(recipe, I),
         texts=scored(recipe, T),
@@ -127,7 +129,7 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         recipe=recipe,
         background_count=A,
         group=group,
-        weights=None if weights is None else pair_weights(weights, batch, A),
+        weights=weights,
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
     return objective.loss(embedded)

@@ -23,6 +23,7 @@ WRONG_TABLES = [
     ({"table": [[0.5, 0.5], [0.0, 0.0]]}, "table.* 0 in all of row 2;"),
     ({"table": [[1.5, 0.0], [0.0, 0.0]]}, r"table.* 1.5 lies outside \[0, 1\]"),
     ({"table": [0.5, 0.5]}, r"table.* \[0.5, 0.5\] is not a list of at least two rows"),
+    ({"table": [0.5] * 1000}, r"\A.{,400}\Z"),
     ({"table": TABLE, "p_spu": 0.5}, "p_spu = 0.5 has no meaning beside a table"),
     ({"table": TABLE, "classes": 3}, "classes = 3 differs from the 2 rows"),
     ({"table": TABLE, "attribute": (Attribute(),)}, "leave out either .*attribute.* or the table"),

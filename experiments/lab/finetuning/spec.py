@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.lab.axes import axis
-from experiments.lab.config import read_toml, recipe_from, world_of
+from experiments.lab.config import read_toml, recipe_from, world_from
 from experiments.lab.presets import Design, design_of
 from experiments.lab.studies import merged
 from experiments.lab.words import counted
@@ -30,8 +30,6 @@ Point = dict[str, float | int]  # of the grid
 
 
 class Learner(NamedTuple):
-    """How a pretrained model is trained further."""
-
     loss: str | None  # None: not at all
     mention_spu: float = 0.0  # how often captions mention the background
 
@@ -142,4 +140,4 @@ def _world(fields: dict[str, Any], root: str | None) -> World:
         raise RequestError(
             f"{NAME} needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
         )
-    return world_of({**fields, "views": views})
+    return world_from(None, {**fields, "views": views})

@@ -72,10 +72,10 @@ def test_nan_features_are_not_cached(tiny_clip, shared_tree, tmp_path):
         return encode(pixels).index_fill(0, torch.tensor([0]), float("nan"))
 
     broken = replace(clip, encode_image=first_is_nan)
-    first = encode_photos(tree, broken, tmp_path, Runtime())
+    first = encode_photos(tree, broken, Runtime(cache=tmp_path))
     assert np.isnan(first.features[0]).all()
     assert np.isfinite(first.features[1:]).all()
-    second = encode_photos(tree, clip, tmp_path, Runtime())
+    second = encode_photos(tree, clip, Runtime(cache=tmp_path))
     assert second.passes == 1
     assert np.isfinite(second.features).all()
 
@@ -85,7 +85,7 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
     with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
-        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(), tmp_path)
+        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(cache=tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -124,4 +124,4 @@ class Heavy(torch.nn.Module):
 def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tmp_path):
     model = LoadedModel("ImageNet", Heavy(), answers, small)
     with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
-        encode_photos(read_photos(shared_tree), model, tmp_path, Runtime(batch_size=1))
+        encode_photos(read_photos(shared_tree), model, Runtime(batch_size=1, cache=tmp_path))

@@ -124,11 +124,11 @@ def test_duplicated_names_tie_exactly(clip, shared_tree):
 
 
 def score(model, tree, cache=None):
-    return score_photos(tree, model, imagenet(), SIMPLE, Runtime(), cache)
+    return score_photos(tree, model, imagenet(), SIMPLE, Runtime(cache=cache))
 
 
 def encode(model, tree, cache, runtime=None):
-    return encode_photos(tree, model, cache, runtime or Runtime())
+    return encode_photos(tree, model, replace(runtime or Runtime(), cache=cache))
 
 
 def test_ranks_agree_with_sorting():

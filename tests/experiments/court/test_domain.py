@@ -9,10 +9,13 @@ from stattest import SHARE, assert_same_law, spend
 
 from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation
 from experiments.court.measurement import (
+    DRAWN,
     MOST_DRAWN,
     PILOT_FITS,
     PILOT_IMAGES,
     PILOT_LAWS,
+    PILOT_SHARE,
+    PILOT_SLOW,
     drawable,
     measure,
     narrowest,
@@ -79,11 +82,27 @@ def test_wide_views_cost_more_at_finite_n():
 
 
 def test_a_pilot_has_as_many_values_as_its_route_can_afford():
-    sizes = {}
-    for subject in (Bayes(), LinearCLIP("name"), Logistic()):
+    sizes = []
+    for subject in (Bayes(), LinearCLIP("name"), LinearCLIP("name", 1), Logistic()):
         plan = plan_at(claim(subject=subject, n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
-        sizes[next(iter(plan.routes.values()))] = plan.pilot_size
-    assert sizes == {"drawn images": PILOT_IMAGES, "exact law": PILOT_LAWS, "drawn pairs": PILOT_FITS}
+        sizes.append((plan.routes[subject], plan.pilot_size))
+    assert sizes == [
+        ("drawn images", PILOT_IMAGES),
+        ("exact law", PILOT_LAWS),
+        ("exact law", PILOT_SLOW),
+        ("drawn pairs", PILOT_FITS),
+    ]
+
+
+def test_a_pilot_uses_exact_laws_and_fewer_pairs_where_these_represent_infinity():
+    both = claim(subject=Logistic(), against=LinearCLIP("name"), domain={"mu_spu": 2.0})
+    plan = plan_at(both, {"mu_spu": 2.0}, drawn=True)
+    assert set(plan.routes.values()) == {"drawn pairs"}
+    pilot = plan.pilot()
+    assert pilot.routes == {Logistic(): "drawn pairs", LinearCLIP("name"): "exact law"}
+    assert pilot.pairs == {Logistic(): [DRAWN // PILOT_SHARE], LinearCLIP("name"): [DRAWN]}
+    finitely_many = plan_at(claim(subject=Logistic(), n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
+    assert finitely_many.pilot().pairs == {Logistic(): [50_000]}
 
 
 def test_finite_n_keeps_the_width_of_its_views():

@@ -26,7 +26,7 @@ def score_all(model, tree, tmp_path):
     def run(space=SETS, names=NAMES, one=None):
         one = one or model("llava")
         parsed = read_photos(tree)
-        scored = score_labels(one, parsed, space, names, tmp_path / "cache", Runtime())
+        scored = score_labels(one, parsed, space, names, Runtime(cache=tmp_path / "cache"))
         return scored.encoded, predict(scored, space), scored.settings
 
     return run
