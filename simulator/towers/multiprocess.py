@@ -154,10 +154,9 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
 
 
 def _train_part(pipe: Connection, shared) -> None:
-    """Runs in a started process: train a part and send (state, why compilation failed, exception) again and again.
+    """Train a part in a started process and send (state, why compilation failed, exception) again and again.
 
-    The pipe holds no whole state, so a process trains to its next checkpoint while this one is evaluated. Plain pickle:
-    multiprocessing's pickler would put tensors into shared memory.
+    Plain pickle: multiprocessing's pickler would put tensors into shared memory.
     """
     Thread(target=_end_with_parent, daemon=True).start()
     part: _Part = pickle.loads(pipe.recv_bytes())

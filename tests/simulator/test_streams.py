@@ -93,11 +93,6 @@ def test_global_random_state_is_untouched():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_negative_seed_is_refused():
-    with pytest.raises(ValueError, match=r"seed = -1 .* 0"):
-        numpy_stream(-1, "label")
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
 @pytest.mark.parametrize("size", [1, 7, PASS + 1, 3 * 2**17])  # odd, several passes, more than torch's threads share
 @pytest.mark.parametrize("threads", [1, 2, 3])
