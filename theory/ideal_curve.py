@@ -42,6 +42,9 @@ FEW = 8  # worlds with a curve of three classes or more in common; more than the
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
+MOST_STEPS = (
+    20  # of a search for weights: ordinary worlds take 10; a curve as flat as its sampling errors has no minimum
+)
 LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -328,8 +331,9 @@ class IdealCurve:
             return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
 
         found = minimize(
-            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-12},
+            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G,
             constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+            options={"ftol": 1e-12, "maxiter": MOST_STEPS},
         )  # fmt: skip
         return found.x, found.fun
 

@@ -157,7 +157,10 @@ def run(
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
         config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto")
-        space = _confusing(config, photo_set, output_folder(output) / "confusing.json")
+        model = config.load()
+        space = confusing_space(config.run(photo_set, model))
+        origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": models.prompts}
+        save_confusing(output_folder(output) / "confusing.json", space, vocabulary, origin)
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
     documents = []
@@ -188,15 +191,6 @@ def run(
             f"{len(space.allowed or {})} classes"
         )
     return documents
-
-
-def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpace:
-    """The 1 vs 20 label sets of the reference model, also written to `file`."""
-    model = config.load()
-    space = confusing_space(config.run(photo_set, model))
-    origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
-    save_confusing(file, space, config.vocabulary, origin)
-    return space
 
 
 def _check_embeddings(file: Path, models: ModelConfig, photo_set: PhotoSet) -> None:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 
 from experiments.counteranimal.photos import GROUPS
-from experiments.counteranimal.predictions import grouped, right
+from experiments.counteranimal.predictions import has_groups, right
 from experiments.inference import (
     binomial_bounds,
     bootstrap_interval,
@@ -75,7 +75,7 @@ def object_counts(predictions: pd.DataFrame) -> Counts:
 
 
 def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> Counts:
-    groups = list(GROUPS) if grouped(predictions) else ["", ""]
+    groups = list(GROUPS) if has_groups(predictions) else ["", ""]
     cells = predictions.assign(correct=correct).groupby([*by, "group"]).correct.agg(["size", "sum"])
     photos, answers = (cells[name].unstack().reindex(columns=groups).fillna(0).astype(int) for name in ("size", "sum"))
     return Counts(photos.index.to_numpy(), photos.to_numpy(), answers.to_numpy())
@@ -265,7 +265,7 @@ def accuracy_breakdown(predictions: pd.DataFrame) -> dict[str, Any]:
     return {
         "backgrounds": backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records"),
         "worst_class": _worst(predictions, "class_index"),
-        "worst_group": _worst(predictions, "class_index", "group" if grouped(predictions) else "background"),
+        "worst_group": _worst(predictions, "class_index", "group" if has_groups(predictions) else "background"),
         "top5": _top(predictions),
     }
 
@@ -281,4 +281,4 @@ def _top(predictions: pd.DataFrame) -> dict[str, Any] | None:
     counts = class_counts(predictions, within=TOP)
     if not (predictions["rank"] > TOP).any() or not len(counts.complete.index):
         return None
-    return {mean: _named(group_accuracies(counts, mean), grouped(predictions)) for mean in MEANS}
+    return {mean: _named(group_accuracies(counts, mean), has_groups(predictions)) for mean in MEANS}

@@ -26,7 +26,7 @@ def right(predictions: pd.DataFrame) -> Bool[np.ndarray, " N"]:
     return (predictions.predicted_index == predictions.class_index).to_numpy()
 
 
-def grouped(predictions: pd.DataFrame) -> bool:
+def has_groups(predictions: pd.DataFrame) -> bool:
     """Whether photos belong to the groups common and counter."""
     return bool((predictions.group != "").any())
 

@@ -184,8 +184,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     right, rows = _answers(bundle, folds)
     measured = accuracies(right, bundle.label[rows], bundle.common[rows])
     plain, fixes, names = list(folds[0].plain), list(folds[0].fixes), folds[0].names
-    known = len(plain) + len(fixes)
-    traced = np.arange(known, len(names))
+    traced = np.arange(len(plain) + len(fixes), len(names))
     described = _described(bundle, measured, traced, seed)
     first = bundle.photos(_some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law"))
     every = bundle.photos(_some(bundle, rows, LAW_ROWS, seed, "embeddings law"))
@@ -366,9 +365,5 @@ def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> list
 
 def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:
     fitted = int(bundle.train.sum()) if bundle.train is not None else len(rows) // 2
-    notes = []
-    if fitted > FIT_ROWS:
-        notes.append(f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed")
-    if len(rows) > LAW_ROWS:
-        notes.append(f"the Gaussian law is tested on {LAW_ROWS:,} of {len(rows):,} rows, drawn with the seed")
-    return notes
+    limits = (("heads are fitted on", FIT_ROWS, fitted), ("the Gaussian law is tested on", LAW_ROWS, len(rows)))
+    return [f"{words} {most:,} of {n:,} rows, drawn with the seed" for words, most, n in limits if n > most]

@@ -23,7 +23,7 @@ from experiments.counteranimal.metrics import (
     paired,
     photo_bounds,
 )
-from experiments.counteranimal.predictions import LARGEST, grouped, read_predictions
+from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
@@ -123,7 +123,7 @@ def _own_result(folder: Path, mean: Mean) -> Result:
     """A model's result: its name and settings from the summary, every number from its predictions."""
     predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
-    if not (grouped(predictions) and len(counts.complete.index)):
+    if not (has_groups(predictions) and len(counts.complete.index)):
         raise RequestError(
             f"{str(folder)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
         )

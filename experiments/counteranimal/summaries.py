@@ -20,7 +20,7 @@ from experiments.counteranimal.metrics import (
     summary,
     with_drop,
 )
-from experiments.counteranimal.predictions import grouped, read_predictions, write_frame, write_predictions
+from experiments.counteranimal.predictions import has_groups, read_predictions, write_frame, write_predictions
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.provenance import provenance
@@ -47,8 +47,8 @@ def summarise(
     if not len(complete.index):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
     document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
-    document |= summary(counts, seed, grouped(predictions)) | accuracy_breakdown(predictions)
-    if grouped(predictions):
+    document |= summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
+    if has_groups(predictions):
         drops = pd.DataFrame(with_drop(complete.accuracy), columns=QUANTITIES, index=complete.index)
         largest = drops.sort_values("drop", ascending=False, kind="stable").head(WORST)
         document["worst_classes"] = largest.rename_axis("class_index").reset_index().to_dict("records")
@@ -58,7 +58,7 @@ def summarise(
     if folder is not None:
         output_folder(folder)
         write_predictions(folder / PREDICTIONS, predictions)
-        write_frame(folder / CLASSES, _class_table(counts, grouped(predictions)))
+        write_frame(folder / CLASSES, _class_table(counts, has_groups(predictions)))
         write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
         write_json(folder / SUMMARY, document)
     return document

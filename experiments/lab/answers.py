@@ -81,20 +81,12 @@ def population(law: Law) -> Accuracy:
     return accuracy
 
 
-def predicted(setting: Setting) -> dict[str, float] | None:
-    """Group accuracies of a setting at n = infinity; None if no closed form is known, or it has no answer."""
+def predicted(find_law: Callable[[], Law | None]) -> dict[str, float] | None:
+    """Group accuracies of a law; None if none is known, or it has no answer: ties, separable laws, an empty group."""
     try:
-        law = setting.law()
-    except ValueError:  # groups are balanced, and one is empty
-        return None
-    return None if law is None else predicted_by(law)
-
-
-def predicted_by(law: Law) -> dict[str, float] | None:
-    """Group accuracies of a law; None where it has no answer: ties, separable laws, no view noise."""
-    try:
-        return in_groups(population(law))
-    except RequestError:
+        law = find_law()
+        return None if law is None else in_groups(population(law))
+    except (RequestError, ValueError):
         return None
 
 
@@ -155,7 +147,7 @@ def simulate(
         **numbers,
         "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(setting),
+        "predicted": predicted(setting.law),
     }
 
 

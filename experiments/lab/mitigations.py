@@ -12,8 +12,7 @@ Each is a function Setting -> Setting. It changes the world, the sampling of pai
 prompt. `register` adds a function of your own. The population optimum (`Setting.law`) and the cost in pairs
 (`Setting.pairs`) follow from the changed setting.
 
-Two methods have no row. Label smoothing has the minimiser (1 - s) p(y|x) + s/K, which decides as p(y|x) does. A fixed
-temperature costs InfoNCE 8 points of the counter group at 1, and nothing at 0.3 or below (design temperature).
+Label smoothing has no row: its minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does.
 """
 
 from collections.abc import Callable

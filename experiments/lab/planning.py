@@ -24,7 +24,7 @@ SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and 
 MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
 MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
 
-# Seconds per cell, right within a factor of a few. They decide only the size of blocks.
+# Seconds per cell, right within a factor of a few; they decide only the size of blocks.
 CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
 EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by the thousand
 DRAWN_NUMBER = 1e-8
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
         )
 
     def place(self, block: int) -> tuple[int, ...]:
-        return _unravel(block, self.grid)
+        return tuple(map(int, np.unravel_index(block, self.grid)))
 
     def region(self, block: int) -> Region:
         return tuple(
@@ -120,11 +120,7 @@ def spread(study: StudySpec, most: int) -> list[tuple[int, ...]]:
     """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
     total = int(np.prod(study.shape, dtype=object))
     numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
-    return [_unravel(p, study.shape) for p in numbers]
-
-
-def _unravel(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(number, shape)) if shape else ()
+    return [tuple(map(int, np.unravel_index(p, study.shape))) for p in numbers]
 
 
 def _read_pictures(study: StudySpec) -> None:

@@ -32,10 +32,7 @@ RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
 FILES = (RUN, CHECKPOINT, TRACE, WEIGHTS, RESULT)
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
-# A run cannot continue across formats. 2: streams of the CPU come from numpy. 3: SOAP's first moments are in its
-# coordinates. 4: streams of other devices come from torch's generators. 5: recipes have no normalisation, and states no
-# norms. 6: checkpoints have a checksum, and recipes no text towers.
-FORMAT = 6
+FORMAT = 6  # a run cannot continue across formats
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:

@@ -42,18 +42,17 @@ CELL_BYTES = 24  # at least: two accuracies and a reliance
 class Study(StudySpec):
     """A validated study; `study` makes one."""
 
+    def _summary(self) -> dict[str, Any]:
+        axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        names = {"learners": self.labels, "prompts": self.prompts, "routes": self.routes}
+        return {"axes": axes, **{name: ", ".join(values) for name, values in names.items()}, "cells": self.cells}
+
     def __repr__(self) -> str:
-        sizes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
-        learners, routes = ", ".join(self.labels), ", ".join(self.routes)
-        return one_line(self, axes=sizes, learners=learners, routes=routes, cells=self.cells)
+        return one_line(self, **self._summary())
 
     def _repr_html_(self) -> str:
-        axes = (
-            (axis.name, f"{len(axis.values)} values from {axis.values[0]} to {axis.values[-1]}") for axis in self.axes
-        )
-        names = {name: ", ".join(getattr(self, name)) for name in ("prompts", "routes")}
-        rows = {"learners": ", ".join(self.labels), **names, "n": self.n, "replicates": self.replicates}
-        return html_table(f"Study of {self.cells:,} cells", ["", ""], (*axes, *rows.items(), ("world", self.world)))
+        rows = {**self._summary(), "n": self.n, "replicates": self.replicates, "world": self.world}
+        return html_table("Study", ["", ""], rows.items())
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None

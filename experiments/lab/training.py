@@ -91,8 +91,13 @@ def train(
                 "a smaller --batch-size, --ensemble, --width or --n needs less"
             )
         check_groups(ensemble)
-        with together(group):
+        failure = None
+        try:
             run.begin(resume is not None)
+        except (SoberclipError, ValueError) as error:
+            failure = error
+        if distributed.anywhere(group, failure is not None):  # all processes fail together, so that none waits forever
+            raise failure or RequestError("another process refused the request")
         with nullcontext(lambda: False) if run.folder is None else interruption(group) as stop:
             run.train(stop)
         distributed.leave(group)  # rank 0 alone evaluates
@@ -204,18 +209,3 @@ def interruption(group) -> Iterator[Callable[[], bool]]:
 
     with handling((signal.SIGINT, signal.SIGTERM), remember):
         yield lambda: distributed.anywhere(group, pressed)
-
-
-@contextmanager
-def together(group) -> Iterator[None]:
-    """If the block fails in one process, fail in all of them, so that none waits forever."""
-    failure = None
-    try:
-        yield
-    except (SoberclipError, ValueError) as error:
-        failure = error
-    failed = distributed.anywhere(group, failure is not None)
-    if failure is not None:
-        raise failure
-    if failed:
-        raise RequestError("another process refused the request")

@@ -178,26 +178,20 @@ def classwise(model: str) -> dict[int, tuple[float, float]] | None:
     return {index[r["class_id"]]: (float(r["common"]) / 100, float(r["counter"]) / 100) for r in rows} or None
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The open_clip weights of a row of Table 3."""
-
-    model: str  # as `model_name` writes it
-    spec: str  # for evaluate's --model
-    quick_gelu: bool  # the activation that the weights were trained with
-    stated: bool  # Table 6 names the checkpoint; False marks an inference of ours
-
-
 @cache
-def checkpoints() -> tuple[Checkpoint, ...]:
-    """One checkpoint for each row of Table 3, in its order."""
+def checkpoints() -> tuple[dict[str, Any], ...]:
+    """The open_clip weights of each row of Table 3, in its order.
+
+    `quick_gelu` is the activation that they were trained with. `stated` is False for an inference of ours: Table 6 does
+    not name the checkpoint.
+    """
     return tuple(
-        Checkpoint(
-            model_name(TABLE_OF[3], cells),
-            f"open_clip:{cells['open_clip_model']}/{cells['open_clip_pretrained']}",
-            cells["tag_quick_gelu"] == "1",
-            cells["in_table6"] == "1",
-        )
+        {
+            "model": model_name(TABLE_OF[3], cells),
+            "spec": f"open_clip:{cells['open_clip_model']}/{cells['open_clip_pretrained']}",
+            "quick_gelu": cells["tag_quick_gelu"] == "1",
+            "stated": cells["in_table6"] == "1",
+        }
         for cells in read_published()[MAP]
     )
 
@@ -207,7 +201,7 @@ def checkpoint_spec(spec: str) -> str:
     kind, _, name = spec.partition(":")
     if kind != "published":
         return spec
-    found = {c.model: c.spec for c in checkpoints()}
+    found = {c["model"]: c["spec"] for c in checkpoints()}
     if name not in found:
         raise RequestError(f"model {name!r} is not in Table 3{suggestion(name, found, quoted=True)}")
     return found[name]

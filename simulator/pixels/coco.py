@@ -76,12 +76,6 @@ def instances(
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is not in COCO's format ({error!r})") from None
-    missing = [one.file.name for one in found if not one.file.exists()]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(found)} images that {file} names are missing, the first is {missing[0]!r}; put "
-            "them beside it or into its subfolder images"
-        )
     return names, found
 
 

@@ -1,13 +1,11 @@
-"""Fine-tuning of a pretrained CLIP on pairs of a pixel world: with the contrastive objective, or as a classifier.
+"""Fine-tuning of a pretrained CLIP on pairs of a pixel world.
 
-I is an image's and T a caption's embedding, both of norm 1. s is the scale from pretraining:
+I is an image's and T a caption's embedding, both of norm 1, s the scale from pretraining, which stays:
 
     infonce      mean of the cross-entropies of s I T' over a batch's captions and over its images: CLIP's own loss
-    supervised   cross-entropy of s I W' + b over the classes, W and b zero at first: a linear head on the same image
-                 tower, at the same temperature
+    supervised   cross-entropy of s I W' + b over the classes, by a linear head that is zero at first
 
-s is fixed. AdamW trains all other weights on which the loss depends, and decays matrices only. A model predicts the
-caption nearest to the image, like CLIP, or by its head.
+AdamW trains all other weights on which the loss depends, and decays matrices only.
 """
 
 from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from simulator.samplers import check_mismatch, group_numbers
 from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches, weighed
-from simulator.towers.layers import Parameters, check_inputs, embed, initialise, logit_scale, scored
+from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
 from simulator.towers.recipe import Recipe
@@ -30,8 +30,7 @@ from simulator.towers.recipe import Recipe
 Stop = Callable[[], bool]
 Refused = Callable[[str], None]  # called with the reason if compilation fails; the step then runs uncompiled
 
-# Larger batches never store B x B logits. For smaller ones one batched product per ensemble is faster than a loop over
-# models. The choice depends on B alone, so that a model's weights do not depend on the ensemble's size.
+# Larger batches are tiled. The choice depends on B alone, so that weights do not depend on the ensemble's size.
 LARGEST_DENSE_BATCH = 1024
 
 
@@ -136,9 +135,7 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
 
 
 def start(ensemble: Ensemble) -> State:
-    """The state before the first step. Raises ValueError for towers that cannot read the views."""
     recipe, views, device, dtype = ensemble.recipe, ensemble.inputs, ensemble.device, ensemble.dtype
-    check_inputs(recipe, views)
     world, models = ensemble.worlds[0], ensemble.models
     parameters = initialise(recipe, views, world, ensemble.seed, models, device=device, dtype=dtype)
     moving = descending(recipe, parameters)
@@ -247,7 +244,8 @@ def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
 def check_ensemble(ensemble: Ensemble) -> None:
     """Raise ValueError for an ensemble that cannot be trained, before any work."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    check_inputs(recipe, ensemble.inputs)
+    if recipe.towers == "conv" and len(ensemble.inputs["image"]) < 3:
+        raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
         raise ValueError("the worlds of an ensemble need the same views and, with pixels, the same number of classes")
     if worlds[0].views is not None:

@@ -9,16 +9,7 @@ from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 
-from experiments.counteranimal.gaussian_law import (
-    Law,
-    Photos,
-    fit,
-    halves,
-    normals,
-    probabilities,
-    redrawn,
-    rotated,
-)
+from experiments.counteranimal.gaussian_law import Law, Photos, fit, halves, normals, probabilities, redrawn, rotated
 
 POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
 

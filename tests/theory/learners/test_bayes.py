@@ -114,11 +114,7 @@ def test_the_more_reliable_of_two_exact_blocks_decides():
     for p_inv, p_spu, expected in (
         (0.9, 0.8, (0.9, 0.9)),  # the object decides
         (0.8, 0.9, (1.0, 0.0)),  # the background decides
-        (
-            0.9,
-            0.9,
-            (0.9 + 0.1 / 2, 0.9 / 2),
-        ),  # right if both are right, else a tie or wrong
+        (0.9, 0.9, (0.9 + 0.1 / 2, 0.9 / 2)),  # right if both are right, else a tie or wrong
         (0.5, 0.5, (0.5, 0.5)),
     ):
         got = bayes_accuracy(worlds_with(p_spu=p_spu, **exact, p_inv=p_inv))

@@ -59,10 +59,7 @@ def test_other_kinds_of_model(copy, kind):
 def test_flags_that_do_not_go_with_it(folder, tmp_path):
     spec = f"lvlm:{folder('llava')}"
     (tmp_path / "w").touch()
-    for how, flag in (
-        ({"weights": tmp_path / "w"}, "--weights"),
-        ({"quick_gelu": "on"}, "--quick-gelu"),
-    ):
+    for how, flag in (({"weights": tmp_path / "w"}, "--weights"), ({"quick_gelu": "on"}, "--quick-gelu")):
         with pytest.raises(RequestError, match=flag):
             load(spec, LoadOptions(**how))
     with pytest.raises(RequestError, match="has no image features"):
