@@ -8,7 +8,7 @@ must reach. The pilot never enters the verdict.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, single, violation_at
 from experiments.court.standing import StandingSample, Term, even_sample, means_of, values_at
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import (
@@ -262,23 +262,21 @@ def _target(claim: Claim, here: Worlds) -> tuple[float, bool]:
     return -prediction if claim.relation in ("increasing", "decreasing") else prediction, True
 
 
-def pilot_violation(claim: Claim, point: Point, replicates: int, seed: int, number: int) -> float:
-    """An estimate of v for claims about finite n. All points of round `number` share their random draws."""
-    return float(pilot_violations(claim, [point], replicates, seed, number)[0])
-
-
 def pilot_violations(
-    claim: Claim, points: Sequence[Point], replicates: int, seed: int, number: int
+    claim: Claim, points: dict[str, np.ndarray], replicates: int, seed: int, number: int
 ) -> Float[np.ndarray, " P"]:
-    """`pilot_violation` at many points; nan where a point cannot be measured."""
-    plans, samples, found = {}, {}, np.full(len(points), np.nan)
-    for i, point in enumerate(points):
+    """Estimates of v at points, for claims about finite n; nan where a point cannot be measured.
+
+    All points of round `number` share their random draws.
+    """
+    worlds, samples = legs(claim, points)[0].worlds, {}
+    means = np.full(worlds.size, np.nan)
+    for i in range(worlds.size):
         with suppress(Unmeasurable):
-            plans[i] = plan_at(claim, point)
-            samples[i] = measure(plans[i], min(replicates, plans[i].most), _derived(seed, f"search/{number}"))
-    for i, mean in zip(samples, means_of(list(samples.values())), strict=True):
-        found[i] = violation_at(claim, np.array([mean]), plans[i].here)[0]
-    return found
+            plan = plan_at(claim, single(points, i))
+            samples[i] = measure(plan, min(replicates, plan.most), _derived(seed, f"search/{number}"))
+    means[list(samples)] = means_of(list(samples.values()))
+    return violation_at(claim, means, worlds)
 
 
 def _derived(seed: int, purpose: str) -> int:

@@ -219,7 +219,7 @@ def test_a_trial_can_go_either_way(monkeypatch):
     lines = []
     monkeypatch.setattr(trained, "tell", lines.append)
     assert judge_trained(claim)["verdict"] == "supported"
-    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
+    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 800 of 800: loss ")
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
 
 
