@@ -24,7 +24,7 @@ from experiments.court.domain import (
     single,
     true_violation,
 )
-from experiments.court.measurement import pilot_violations
+from experiments.court.measurement import draws_matrices, pilot_violations
 from experiments.estimators import estimator_of
 from simulator.streams import numpy_stream
 from simulator.worlds import Worlds
@@ -206,8 +206,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     share the stream, so they are compared on the same draws.
     """
     direct = claim.quantity not in STANDINGS and all(estimator_of(learner).exact for learner in claim.learners)
-    direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
-    rounds = ROUNDS if direct else FITTED_ROUNDS
+    rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
     d = dimension(claim)
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
