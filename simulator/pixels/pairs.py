@@ -36,7 +36,6 @@ class Scenes(NamedTuple):
 
 
 def block_size(world: "World") -> int:
-    """Pairs in one block of a pixel world's streams."""
     return max(1, min(LARGEST_BLOCK, BLOCK_BYTES // (3 * world.views.side**2)))
 
 
@@ -78,7 +77,6 @@ def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "
 
 
 def rendered(scene: Scenery, scenes: Scenes) -> Pairs:
-    """Images and captions of scenes."""
     images = scene.render(scenes.scans.flatten(), scenes.attributes.flatten(), scenes.photos.flatten())
     return Pairs(
         images=images.reshape(*scenes.labels.shape, *images.shape[1:]),

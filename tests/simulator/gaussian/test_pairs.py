@@ -6,7 +6,6 @@ import torch
 from reference import latent_cross_covariance, structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
-from simulator import streams
 from simulator.gaussian.fitting import sample_covariance
 from simulator.gaussian.pairs import (
     Pairs,
@@ -176,11 +175,9 @@ def variants(world: World) -> list[World]:
 
 @pytest.mark.parametrize("name", ["paper", "classes and attribute"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("points", "threads"), [("random", 1), ("random", 2), ("sobol", 1)])
-def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points, threads, monkeypatch):
-    """Bit for bit, also if threads share the work, and if a world alone leaves streams unread."""
-    monkeypatch.setattr(streams, "SHARED_NUMBERS", 2**10)
-    torch.set_num_threads(threads)
+@pytest.mark.parametrize("points", ["random", "sobol"])
+def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points):
+    """Bit for bit, also if a world alone leaves streams unread."""
     worlds, frames = variants(WORLDS[name]), dictionaries(WORLDS[name], 3)
     together = draw_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype, points=points)
     for k, (one, stream) in enumerate(zip(worlds, "abc", strict=True)):
