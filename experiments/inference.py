@@ -116,17 +116,14 @@ class Sample:
 
     @property
     def size(self) -> int:
-        """Number of values."""
         return len(self.values) if self.counts is None else int(self.counts.sum())
 
     @property
     def mean(self) -> float:
-        """Their mean."""
         return float(np.average(self.values, weights=self.counts))
 
     @property
     def bounded(self) -> bool:
-        """Whether the law's mean has bounds."""
         return self.normal or self.support is not None
 
     def bounds(self, tail: float) -> Bounds | None:
@@ -246,5 +243,4 @@ def combined(value: float, *intervals: tuple[float, float]) -> tuple[float, floa
 
 
 def hull(first: tuple[float, float] | None, second: tuple[float, float]) -> tuple[float, float]:
-    """The shortest interval that contains both."""
     return second if first is None else (min(first[0], second[0]), max(first[1], second[1]))

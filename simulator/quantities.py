@@ -4,6 +4,7 @@ Validation (pydantic), command line flags with their help, JSON schema, Hypothes
 from these annotated types. Bounds are finite on purpose: an infinite parameter cannot be drawn, plotted or searched.
 """
 
+import reprlib
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -35,7 +36,7 @@ def numbers(value: Any, low: float, high: float) -> Any:
         array = np.array(None)
     real = array.dtype == object and all(isinstance(x, Real) and not isinstance(x, bool) for x in array.flat)
     if array.dtype.kind not in "fiu" and not real:
-        raise ValueError(f"{value!r} is neither a number nor an array of numbers")
+        raise ValueError(f"{reprlib.repr(value)} is neither a number nor an array of numbers")
     array = array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
     if array.size and not (low <= array.min() and array.max() <= high):  # nan fails both
         first = array[~((low <= array) & (array <= high))].flat[0]
@@ -54,7 +55,8 @@ def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
     """The rows of a table of joint probabilities, or of a named one; ValueError says what is wrong with it."""
     table = np.asarray(numbers(named(value) if isinstance(value, str) else value, 0.0, 1.0))
     if table.ndim != 2 or min(table.shape) < 2:
-        raise ValueError(f"{value!r} is not a list of at least two rows, one per class, of at least two numbers each")
+        what = f"{reprlib.repr(value)} is not a list"
+        raise ValueError(f"{what} of at least two rows, one per class, of at least two numbers each")
     K, A = table.shape
     if abs(table.sum() - 1) > ROUNDING:
         raise ValueError(f"{K} x {A} numbers that sum to {table.sum():.12g}; joint probabilities sum to 1")

@@ -145,10 +145,7 @@ class Worlds:
 
     @classmethod
     def of(cls, worlds: "World | Worlds | Sequence[World]") -> "Worlds":
-        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged.
-
-        If some of the worlds have a sigma_xi_text of their own, that of the others is their sigma_xi.
-        """
+        """A world as a grid of shape (), several as a grid of shape (E,), a Worlds unchanged."""
         if isinstance(worlds, Worlds):
             return worlds
         many = [worlds] if isinstance(worlds, World) else list(worlds)
@@ -159,17 +156,16 @@ class Worlds:
         for name in SHARED:
             if len({getattr(w, name) for w in many}) > 1:
                 raise ValueError(f"worlds that differ in {name} make no grid")
+        if len({w.sigma_xi_text is None for w in many}) > 1:  # an unset one follows sigma_xi, also in a copy
+            raise ValueError("worlds of which some set sigma_xi_text make no grid; set it in all of them, or in none")
 
         def row(values):
             values = list(values)
             return values[0] if isinstance(worlds, World) else np.array(values)
 
         values = {name: row(getattr(w, name) for w in many) for name in SCALARS}
-        own = [w.sigma_xi_text for w in many]
-        unset = own.count(None) == len(own)
-        values["sigma_xi_text"] = (
-            None if unset else row(w.sigma_xi if x is None else x for w, x in zip(many, own, strict=True))
-        )
+        if all(w.sigma_xi_text is None for w in many):
+            values["sigma_xi_text"] = None
         further = tuple(
             _Further(*(row(getattr(w.attribute[j], name) for w in many) for name in _Further._fields))
             for j in range(*counts)

@@ -1,18 +1,24 @@
-"""Known kinds of fault, planted one at a time in a function of the packages: a pytest plugin.
+"""Known kinds of fault, planted one at a time in a function of the packages, with the test that must fail.
 
-`SOBERCLIP_FAULT=NAME python -m pytest -p planted TEST` replaces one function before anything else imports it, so that
-`from module import function` finds the faulty one. The first seven faults were found in published code on
-similar subjects. `test_planted_faults.py` runs each fault with the test that must fail.
+`python -m tests.planted [NAME ...]` runs each in a fork of one process, since imports take longer than the tests. A
+function is replaced before another module imports it, so that `from module import function` finds the faulty one. The
+first seven faults were found in published code on similar subjects.
 """
 
 import functools
-import os
+import multiprocessing
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
+
+# Imported before the forks, since all tests need them; no pytest plugins, whose assertions are rewritten on import.
+LIBRARIES = ("torch", "scipy.stats", "matplotlib.pyplot", "xarray", "pydantic", "cyclopts")
 
 
 class Fault(NamedTuple):
@@ -189,10 +195,47 @@ FAULTS = {
 }
 
 
-def pytest_configure() -> None:
-    """Plant the fault that the environment names."""
-    fault = FAULTS[os.environ["SOBERCLIP_FAULT"]]
-    module, _, path = fault.function.partition(":")
-    *owners, name = path.split(".")
-    owner = functools.reduce(getattr, owners, import_module(module))
-    setattr(owner, name, fault.wrong(getattr(owner, name)))
+class Planted:
+    """A pytest plugin with a fault; keeps the phases that failed: "setup", "call" or "teardown"."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault, self.failed = fault, list[str]()
+
+    def pytest_configure(self) -> None:
+        from hypothesis import Phase, settings  # pytest rewrites its assertions, before which it must not be imported
+
+        suite = settings.get_profile("suite")
+        settings.register_profile("planted", suite, phases=(Phase.explicit, Phase.generate))  # any example will do
+        settings.load_profile("planted")
+        module, _, path = self.fault.function.partition(":")
+        *owners, name = path.split(".")
+        owner = functools.reduce(getattr, owners, import_module(module))
+        setattr(owner, name, self.fault.wrong(getattr(owner, name)))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed += [report.when] * report.failed
+
+
+def run(fault: Fault) -> None:
+    """Exit with 0 if the fault fails its test, not its collection or set-up."""
+    planted, test = Planted(fault), Path(__file__).parent / fault.test
+    options = ["-o", "addopts=--import-mode=importlib", "-x", "-p", "no:cacheprovider", str(test)]
+    status = pytest.main(options, plugins=[planted])
+    sys.exit(not (status == pytest.ExitCode.TESTS_FAILED and planted.failed == ["call"]))
+
+
+def main(names: list[str]) -> list[str]:
+    """The faults that were not caught."""
+    for library in LIBRARIES:
+        import_module(library)
+    missed = []
+    for name in names or FAULTS:
+        process = multiprocessing.get_context("fork").Process(target=run, args=(FAULTS[name],))
+        process.start()
+        process.join()
+        missed += [name] * (process.exitcode != 0)
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(f"not caught: {missed}" if (missed := main(sys.argv[1:])) else 0)

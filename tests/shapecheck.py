@@ -19,11 +19,12 @@ _typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 def check(function: Callable) -> Callable:
     """The function with type checks for its first CHECKED_CALLS calls."""
-    checked, calls = _typechecked(function), 0
+    checked, calls = None, 0
 
     @functools.wraps(function)
     def counted(*arguments, **options):
-        nonlocal calls
+        nonlocal checked, calls
+        checked = checked or _typechecked(function)  # not on import: each takes a millisecond, and many are not called
         calls += 1
         if calls == CHECKED_CALLS:
             _skip(function.__module__, function.__qualname__)

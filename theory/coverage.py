@@ -43,7 +43,8 @@ def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     matched = (1 - world.mismatch) * pairs  # the others are spread like independent images and captions
     best = [_best_pmi(world, worlds, latent_prompts(worlds, prompt), group) for group in (0, 1)]
     common, counter = (float(np.mean(values < -np.log(matched))) for values in best)
-    needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best) / (1 - world.mismatch)
+    with np.errstate(over="ignore"):  # no double holds so many pairs
+        needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best) / (1 - world.mismatch)
     return Unseen(common, counter, needed)
 
 

@@ -19,7 +19,7 @@ a_g. Its minimum r is the most by which any classifier could be better on all gr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +42,9 @@ FEW = 8  # worlds with a curve of three classes or more in common; more than the
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
+MOST_STEPS = (
+    20  # of a search for weights: ordinary worlds take 10; a curve as flat as its sampling errors has no minimum
+)
 LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -281,6 +284,7 @@ class IdealCurve:
         self.worlds = worlds.replace(attribute=()).ravel()
         self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
         self.groups = groups_of(worlds.table, worlds.common)
+        self._sampled = cache(self._sample)
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -327,8 +331,9 @@ class IdealCurve:
             return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
 
         found = minimize(
-            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G, options={"ftol": 1e-12},
+            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G,
             constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+            options={"ftol": 1e-12, "maxiter": MOST_STEPS},
         )  # fmt: skip
         return found.x, found.fun
 
@@ -388,7 +393,7 @@ class IdealCurve:
             return Accuracy(*self._table(logit(lam)).T)
         return Accuracy(*np.transpose([self._sampled(p) for p in lam]))
 
-    def _sampled(self, p: float) -> Float[np.ndarray, " 2"]:
+    def _sample(self, p: float) -> Float[np.ndarray, " 2"]:
         if self.worlds.table is not None:
             return self._rules.accuracies(dict(zip(self.groups, (p, 1 - p), strict=True)))[self.groups]
         return many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0)

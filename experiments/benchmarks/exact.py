@@ -25,7 +25,6 @@ PROOF_SECONDS = 60.0  # per proof
 
 
 def rows() -> Iterator[Row]:
-    """Rows for the exact computations."""
     yield projected_law(100_000)
     world, rng = World(dim_image=DIM, dim_text=DIM), numpy_stream(0, "benchmark/S")
     product = rng.standard_normal((DIM, DIM))

@@ -27,7 +27,6 @@ EXACT = study(axes={"p_spu": "0.5:1:10", "mu_spu": "0.5:4:20"}, routes="exact", 
 
 
 def rows() -> Iterator[Row]:
-    """One row per study."""
     z = np.linspace(-3, 3, 8192)
     phi = 2 * CLOSED.cells * seconds(lambda: ndtr(z)) / len(z)
     yield whole("linear and least squares, 1000 x 1000", CLOSED, phi, "; limit: two evaluations of Phi per cell")
@@ -37,7 +36,6 @@ def rows() -> Iterator[Row]:
 
 
 def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Row:
-    """The row of one study."""
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
     cells = [
@@ -52,7 +50,6 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
 
 
 def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
-    """Accuracy of one cell by the library's function."""
     world, learner = grid.world_at(index), grid.learner(k, prompt)
     if grid.measured:
         return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)

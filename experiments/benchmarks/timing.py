@@ -28,7 +28,6 @@ def seconds(work: Callable[[], object], least: float = 0.2, threads: int = 1) ->
 
 
 def once(work: Callable[[], object]) -> float:
-    """Seconds of a single call."""
     began = perf_counter()
     work()
     return perf_counter() - began

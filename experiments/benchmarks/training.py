@@ -81,7 +81,6 @@ def infonce_rows(B: int, h: int, product: torch.dtype, device: str = "cpu") -> I
 
 
 def clip_loss(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callable[[], None]:
-    """open_clip's loss, forward and backward."""
     from open_clip.loss import ClipLoss  # an optional extra
 
     loss = ClipLoss()

@@ -7,64 +7,41 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Group
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, Whole
-from experiments.command.output import (
-    VERDICT_STYLES,
-    dim,
-    emit,
-    interval,
-    note,
-    percent,
-    screen,
-    table,
-    warning,
-)
-from experiments.errors import RequestError
+from experiments.command.options import Json, Seed, Whole, flag
+from experiments.command.output import VERDICT_STYLES, dim, emit, interval, note, percent, screen, table, warning
 from experiments.files import check_writable
 
 # main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext")
 
-Data = Annotated[
+Data = flag(
     Path,
-    Parameter(
-        help="photos: the folder of the class folders, a CSV file (path, class, group or background), "
-        "tar shards, or a Hugging Face data set saved on disk"
-    ),
-]
-Groups = Annotated[
+    "photos: the folder of the class folders, a CSV file (path, class, group or background), "
+    "tar shards, or a Hugging Face data set saved on disk",
+)
+Groups = flag(
     str,
-    Parameter(
-        help="the group of each background: prefix (from the folders or the column group), a CSV file (background, "
-        "group, optionally class), or each (no groups, every background by itself)"
-    ),
-]
-Classes = Annotated[
-    Path | None,
-    Parameter(help="your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"),
-]
+    "the group of each background: prefix (from the folders or the column group), a CSV file (background, "
+    "group, optionally class), or each (no groups, every background by itself)",
+)
+Classes = flag(
+    Path | None, "your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"
+)
 Labels = Literal["1000", "20", "45", "own"]
-Folder = Annotated[Path | None, Parameter(help="folder for the full result, created if necessary")]
-MeanFlag = Annotated[Literal["macro", "micro"], Parameter(help="mean over classes (the paper's tables) or over photos")]
-Model = Annotated[
+Model = flag(
     list[str],
-    Parameter(
-        help="open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
-        "(CLIP, SigLIP and similar models of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and similar "
-        "ones; evaluate only), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
-        "the paper's Table 3; may be repeated"
-    ),
-]
-Weights = Annotated[
-    list[Path],
-    Parameter(allow_leading_hyphen=True, help="weights file of each --model in turn, - for a model without one"),
-]
+    "open_clip:NAME[/TAG], torchvision:NAME[/WEIGHTS], timm:NAME[.TAG], hf:FOLDER or hf:ORG/NAME "
+    "(CLIP, SigLIP and similar models of transformers), lvlm:FOLDER or lvlm:ORG/NAME (LLaVA, Qwen-VL and similar "
+    "ones), python:FILE.py (your own model()), or published:MODEL for the checkpoint of a row of "
+    "the paper's Table 3; may be repeated",
+)
+Weights = flag(list[Path], "weights file of each --model in turn, - for a model without one", allow_leading_hyphen=True)
 
 
 @Parameter(name="*")
@@ -72,22 +49,26 @@ Weights = Annotated[
 class Scoring:
     """How a model is loaded and run; options of every verb that runs one."""
 
-    prompts: Annotated[str, Parameter(help="simple, openai80, or a file with one template per line")] = "simple"
+    prompts: flag(str, "simple, openai80, or a file with one template per line") = "simple"
     classes: Classes = None
-    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps")] = "cpu"
-    batch_size: Annotated[Whole, Parameter(help="photos per forward pass; for an lvlm: labels")] = 64
-    workers: Annotated[Whole | None, Parameter(help="decoding processes [default: cores - 1, at most 8]")] = None
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], Parameter(help="of the forward pass (autocast)")] = "fp32"
-    quick_gelu: Annotated[
-        Literal["auto", "on", "off"], Parameter(help="activation of open_clip's models; auto: that of the tag")
-    ] = "auto"
-    trust_pickle: Annotated[bool, Parameter(help="run code stored in a weights file")] = False
-    cache: Annotated[Path | None, Parameter(help="folder of image features [default: the user's cache folder]")] = None
+    device: flag(str, "cpu, cuda, cuda:1, mps") = "cpu"
+    batch_size: flag(Whole, "photos per forward pass; for an lvlm: labels") = 64
+    workers: flag(Whole | None, "decoding processes [default: cores - 1, at most 8]") = None
+    precision: flag(Literal["fp32", "bf16", "fp16"], "of the forward pass (autocast)") = "fp32"
+    quick_gelu: flag(Literal["auto", "on", "off"], "activation of open_clip's models; auto: that of the tag") = "auto"
+    trust_pickle: flag(bool, "run code stored in a weights file") = False
+    cache: flag(Path | None, "folder of image features [default: the user's cache folder]") = None
 
 
 @app.command
 def inspect(
-    data: Data, /, *, groups: Groups = "prefix", classes: Classes = None, output: Folder = None, json: Json = False
+    data: Data,
+    /,
+    *,
+    groups: Groups = "prefix",
+    classes: Classes = None,
+    output: flag(Path | None, "folder for the full result, created if necessary") = None,
+    json: Json = False,
 ) -> None:
     """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
 
@@ -113,36 +94,30 @@ def evaluate(
     model: Model,
     weights: Weights | None = None,
     groups: Groups = "prefix",
-    labels: Annotated[
+    labels: flag(
         Labels | None,
-        Parameter(
-            help="labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for the classes of the "
-            "data (CounterAnimal has 45), own (all in --classes) [default: 1000, or own]"
-        ),
-    ] = None,
-    confusing: Annotated[Path | None, Parameter(help="with --labels 20: sets saved by an earlier run")] = None,
-    reference: Annotated[
-        str | None, Parameter(help="with --labels 20: model whose confusions make the sets [default: the paper's]")
-    ] = None,
+        "labels that compete: all 1000 of ImageNet, 20 confusing ones per class, 45 for the classes of the "
+        "data (CounterAnimal has 45), own (all in --classes) [default: 1000, or own]",
+    ) = None,
+    confusing: flag(Path | None, "with --labels 20: sets saved by an earlier run") = None,
+    reference: flag(str | None, "with --labels 20: model whose confusions make the sets [default: the paper's]") = None,
     scoring: Scoring = Scoring(),
-    embeddings: Annotated[
-        Path | None,
-        Parameter(help="also write image and prompt embeddings of one CLIP, for soberclip embeddings (.npz)"),
-    ] = None,
+    embeddings: flag(
+        Path | None, "also write image and prompt embeddings of one CLIP, for soberclip embeddings (.npz)"
+    ) = None,
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for predictions, class accuracies and summary")] = Path(
-        "soberclip-counteranimal"
-    ),
+    output: flag(Path, "folder for predictions, class accuracies and summary") = Path("soberclip-counteranimal"),
     json: Json = False,
 ) -> None:
     """Score models on the photos, one after another. Features are cached: no photo passes a model twice.
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    _check_pillow()
     from experiments.counteranimal.evaluation import ModelConfig, run
+    from experiments.counteranimal.labels import installed
 
-    config = ModelConfig(models=model, weights=weights, language=True, **asdict(scoring))
+    installed("PIL")
+    config = ModelConfig(models=model, weights=weights, **asdict(scoring))
     documents = run(
         data=data,
         models=config,
@@ -160,15 +135,13 @@ def evaluate(
 
 @app.command
 def score(
-    *predictions: Annotated[Path, Parameter(help="CSV with columns class_index, group, predicted_index")],
-    name: Annotated[str | None, Parameter(help="name of the model [default: the file's]")] = None,
-    family: Annotated[
-        str | None, Parameter(help="models that share a line: CLIP, ImageNet, LVLM, ... [default: the model alone]")
-    ] = None,
-    labels: Annotated[Labels, Parameter(help="label space of the predictions")] = "1000",
+    *predictions: flag(Path, "CSV with columns class_index, group, predicted_index"),
+    name: flag(str | None, "name of the model [default: the file's]") = None,
+    family: flag(str | None, "models that share a line: CLIP, ImageNet, LVLM, ... [default: the model alone]") = None,
+    labels: flag(Labels, "label space of the predictions") = "1000",
     classes: Classes = None,
     seed: Seed = 0,
-    output: Folder = None,
+    output: flag(Path | None, "folder for the full result, created if necessary") = None,
     json: Json = False,
 ) -> None:
     """Metrics and intervals for predictions made elsewhere.
@@ -191,7 +164,9 @@ def score(
 
 
 @app.command
-def published(*, output: Folder = None, json: Json = False) -> None:
+def published(
+    *, output: flag(Path | None, "folder for the full result, created if necessary") = None, json: Json = False
+) -> None:
     """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
 
     Example: soberclip counteranimal published
@@ -207,17 +182,13 @@ def published(*, output: Folder = None, json: Json = False) -> None:
 
 @app.command
 def compare(
-    *results: Annotated[str, Parameter(help="folders that evaluate or score wrote, published, published:MODEL")],
-    mean: MeanFlag = "macro",
-    labels: Annotated[Labels, Parameter(help="label space of the published rows")] = "1000",
-    prompts: Annotated[Literal["simple", "openai80"], Parameter(help="prompts of the published rows")] = "simple",
-    reference: Annotated[
-        str | None, Parameter(help="family of the line that robustness refers to [default: ImageNet]")
-    ] = None,
+    *results: flag(str, "folders that evaluate or score wrote, published, published:MODEL"),
+    mean: flag(Literal["macro", "micro"], "mean over classes (the paper's tables) or over photos") = "macro",
+    labels: flag(Labels, "label space of the published rows") = "1000",
+    prompts: flag(Literal["simple", "openai80"], "prompts of the published rows") = "simple",
+    reference: flag(str | None, "family of the line that robustness refers to [default: ImageNet]") = None,
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for comparison.html, .svg, .pdf, .png, .csv and .json")] = Path(
-        "soberclip-comparison"
-    ),
+    output: flag(Path, "folder for comparison.html, .svg, .pdf, .png, .csv and .json") = Path("soberclip-comparison"),
     json: Json = False,
 ) -> None:
     """Your results and published rows in one plot, with effective robustness and paired classes.
@@ -240,14 +211,12 @@ def compare(
 def discover(
     *,
     data: Data,
-    model: Annotated[str, Parameter(help="the model whose accuracies select the backgrounds")],
-    weights: Annotated[Path | None, Parameter(help="its weights file")] = None,
-    min_photos: Annotated[Whole, Parameter(help="least number of photos of a background")] = 20,
+    model: flag(str, "the model whose accuracies select the backgrounds"),
+    weights: flag(Path | None, "its weights file") = None,
+    min_photos: flag(Whole, "least number of photos of a background") = 20,
     scoring: Scoring = Scoring(),
     seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for discovered.csv, .json and -groups.csv")] = Path(
-        "soberclip-discovered"
-    ),
+    output: flag(Path, "folder for discovered.csv, .json and -groups.csv") = Path("soberclip-discovered"),
     json: Json = False,
 ) -> None:
     """Build a CounterAnimal of your own photos, with the drop before and after correction for selection.
@@ -256,10 +225,11 @@ def discover(
 
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
-    _check_pillow()
     from experiments.counteranimal.discovery import run
     from experiments.counteranimal.evaluation import ModelConfig
+    from experiments.counteranimal.labels import installed
 
+    installed("PIL")
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
     emit(document, json, discovery_table)
@@ -268,44 +238,37 @@ def discover(
 @app.command
 def compose(
     *,
-    objects: Annotated[Path, Parameter(help="folder class/cut-out.png, PNGs with transparency")],
-    backgrounds: Annotated[Path, Parameter(help="folder background/photo, or of photos that are each a background")],
-    common: Annotated[
-        list[str],
-        Parameter(
-            help="CLASS=BACKGROUND: a common background of a class; the others are counter; may be repeated, and every "
-            "class needs one"
-        ),
-    ],
-    size: Annotated[Whole, Parameter(help="pixels per side")] = 224,
-    seed: Seed = 0,
-    output: Annotated[Path, Parameter(help="folder for the photos and composites.csv; evaluate reads it")] = Path(
-        "soberclip-composites"
+    objects: flag(Path, "folder class/cut-out.png, PNGs with transparency"),
+    backgrounds: flag(Path, "folder background/photo, or of photos that are each a background"),
+    common: flag(
+        list[str], "CLASS=BACKGROUND: a common background of a class, the others are counter; one or more per class"
     ),
+    size: flag(Whole, "pixels per side") = 224,
+    seed: Seed = 0,
+    output: flag(Path, "folder for the photos and composites.csv; evaluate reads it") = Path("soberclip-composites"),
     json: Json = False,
 ) -> None:
     """Put every object on every background, at one scale and place, so that only the background differs.
 
     Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
     """
-    _check_pillow()
     from experiments.counteranimal.compose import run
+    from experiments.counteranimal.labels import installed
 
+    installed("PIL")
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
     emit(document, json, composition_table)
 
 
 # A verb of its own: main.py has its help text.
 def embeddings(
-    *files: Annotated[
+    *files: flag(
         Path,
-        Parameter(
-            help="one per model: .npz, .safetensors, .csv, or a folder of .npy files, with the arrays image, label, "
-            "text, group or background, and optionally text_background, split, names"
-        ),
-    ],
+        "one per model: .npz, .safetensors, .csv, or a folder of .npy files, with the arrays image, label, "
+        "text, group or background, and optionally text_background, split, names",
+    ),
     seed: Seed = 0,
-    output: Annotated[Path | None, Parameter(help="folder for embeddings.html, embeddings.csv and result.json")] = None,
+    output: flag(Path | None, "folder for embeddings.html, embeddings.csv and result.json") = None,
     json: Json = False,
 ) -> None:
     from experiments.counteranimal.reliance import answer_files
@@ -316,16 +279,6 @@ def embeddings(
     emit(document, json, reliance_table, output)
     if output is not None:
         write_files(output, document)
-
-
-def _check_pillow() -> None:
-    """Raise RequestError without the library that decodes photos; each kind of model names the library it needs."""
-    from importlib.util import find_spec
-
-    if find_spec("PIL") is None:
-        raise RequestError(
-            "photos need Pillow, which is not installed; in the checkout run: python -m pip install -e '.[clip]'"
-        )
 
 
 Document = dict[str, Any]

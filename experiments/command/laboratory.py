@@ -7,13 +7,13 @@ import shlex
 from collections import Counter
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Group
 from rich.console import Group as Screen
 from rich.text import Text
 
-from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, given, named
+from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, given, named
 from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
 from experiments.errors import RequestError
 from experiments.lab.words import counted
@@ -37,71 +37,52 @@ HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "r
 
 
 def sweep(
-    what: Annotated[
-        named(DESIGNS, "design (`soberclip designs` lists them) or TOML file of a study; flags override it") | None,
-        Parameter(show_choices=False),
-    ] = None,
+    what: flag(
+        named(DESIGNS, "") | None,
+        "design (`soberclip designs` lists them) or TOML file of a study; flags override it",
+        show_choices=False,
+    ) = None,
     /,
     *,
-    full: Annotated[bool, Parameter(help="a design in its full size rather than the quick one")] = False,
-    axis: Annotated[
+    full: flag(bool, "a design in its full size rather than the quick one") = False,
+    axis: flag(
         list[str] | None,
-        Parameter(
-            help="NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3; a field of the world, of "
-            "training, n or seed; may be repeated"
-        ),
-    ] = None,
-    learner: Annotated[
+        "NAME=LOW:HIGH:COUNT, with :log or :one-minus after it, or NAME=V1,V2,V3; a field of the world, of "
+        "training, n or seed; may be repeated",
+    ) = None,
+    learner: flag(
         list[named(names(), "")] | None,
-        Parameter(
-            show_choices=False,
-            help=f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated "
-            "[default: linear]",
-        ),
-    ] = None,
-    prompt: Annotated[
-        list[Prompt] | None,
-        Parameter(help=f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]", show_choices=False),
-    ] = None,
-    route: Annotated[
+        f"what is trained: {', '.join(names())}, an objective, or FILE.py:CLASS; may be repeated [default: linear]",
+        show_choices=False,
+    ) = None,
+    prompt: flag(
+        list[Prompt] | None, f"class prompt: {', '.join(PROMPTS)}; may be repeated [default: name]", show_choices=False
+    ) = None,
+    route: flag(
         list[Literal["theory", "exact", "drawn", "trained"]] | None,
-        Parameter(
-            help="theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
-            "(towers); may be repeated; the theory is always included [default: theory]",
-            show_choices=False,
-        ),
-    ] = None,
-    n: Annotated[Whole | None, Parameter(help="pairs to train on, 2 to 1e12")] = None,
-    replicates: Annotated[Whole | None, Parameter(help="independent trainings per cell [default: 1]")] = None,
+        "theory (n = infinity), exact (exact law given n pairs), drawn (pairs one by one) or trained "
+        "(towers); may be repeated; the theory is always included [default: theory]",
+        show_choices=False,
+    ) = None,
+    n: flag(Whole | None, "pairs to train on, 2 to 1e12") = None,
+    replicates: flag(Whole | None, "independent trainings per cell [default: 1]") = None,
     training: RecipeOptions | None = None,
-    seed: Annotated[Whole | None, Parameter(help="root of the random streams [default: 0]")] = None,
+    seed: flag(Whole | None, "root of the random streams [default: 0]") = None,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
-    output: Annotated[
+    output: flag(
         str | None,
-        Parameter(
-            name=["--output", "-o"],
-            help="zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it",
-        ),
-    ] = None,
-    workers: Annotated[
-        Whole | None, Parameter(help="processes of this machine that compute, on dask [default: this one alone]")
-    ] = None,
-    scheduler: Annotated[
-        str | None, Parameter(help="address of a dask cluster that computes; its workers need access to --output")
-    ] = None,
-    csv: Annotated[Path | None, Parameter(help="file for the flat table, one row per cell")] = None,
-    root: Annotated[
-        str | None, Parameter(group=FINETUNING, help="folder with COCO's instances.json and images, such as val2017")
-    ] = None,
-    model: Annotated[
-        str | None, Parameter(group=FINETUNING, help="the CLIP that is fine-tuned: open_clip:NAME[/TAG]")
-    ] = None,
-    weights: Annotated[
-        Path | None, Parameter(group=FINETUNING, help="file of its weights, instead of a tag's own")
-    ] = None,
-    device: Annotated[str | None, Parameter(group=FINETUNING, help="device of the training [default: cpu]")] = None,
-    dry_run: Annotated[bool, Parameter(help="print the size, and stop")] = False,
+        "zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it",
+        name=["--output", "-o"],
+    ) = None,
+    workers: flag(Whole | None, "processes of this machine that compute, on dask [default: this one alone]") = None,
+    scheduler: flag(str | None, "address of a dask cluster that computes; its workers need access to --output") = None,
+    csv: flag(Path | None, "file for the flat table, one row per cell") = None,
+    root: flag(str | None, "folder with COCO's instances.json and images, such as val2017", group=FINETUNING) = None,
+    model: flag(str | None, "the CLIP that is fine-tuned: open_clip:NAME[/TAG]", group=FINETUNING) = None,
+    weights: flag(Path | None, "file of its weights, instead of a tag's own", group=FINETUNING) = None,
+    device: flag(str | None, "device of the training [default: cpu]", group=FINETUNING) = None,
+    dry_run: flag(bool, "print the size, and stop") = False,
     json: Json = False,
 ) -> None:
     kinds, files = zip(*map(kind_of, learner or ["linear"]), strict=True)
@@ -195,25 +176,19 @@ def designs(*, json: Json = False) -> None:
 
 
 def plot(
-    store: Annotated[str, Parameter(help="folder that sweep wrote")],
+    store: flag(str, "folder that sweep wrote"),
     *,
-    what: Annotated[
+    what: flag(
         str,
-        Parameter(
-            help=f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for tables unseen, for pixels "
-            f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
-            "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
-            "are equal"
-        ),
-    ] = "counter",
-    at: Annotated[
-        list[str] | None,
-        Parameter(help="NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated"),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        Parameter(name=["--output", "-o"], help=".svg, .png or .pdf [default: the store's name with .svg, beside it]"),
-    ] = None,
+        f"{', '.join(WORDS)}, reliance, equivalent-correlation or shortfall, for tables unseen, for pixels "
+        f"{', '.join(PIXEL_GROUPS)}; groups (counter against common, one mark per value of an axis); or two "
+        "learners, such as 'infonce:name minus bayes': the difference of their counter accuracies, and where they "
+        "are equal",
+    ) = "counter",
+    at: flag(list[str] | None, "NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated") = None,
+    output: flag(
+        Path | None, ".svg, .png or .pdf [default: the store's name with .svg, beside it]", name=["--output", "-o"]
+    ) = None,
     json: Json = False,
 ) -> None:
     from experiments.lab.store import read
@@ -303,8 +278,6 @@ def printed_view(rows: list[dict[str, Any]]) -> Screen:
 
 
 def designs_view(document: list[dict[str, Any]]) -> Screen:
-    """Sizes and question of each design."""
-
     def size(own: dict[str, Any]) -> str:
         trainings = own.get("trainings")
         return counted(trainings, "training") if trainings else f"{own['cells']:,} cells, {own['seconds']:g} s"
@@ -318,7 +291,6 @@ def designs_view(document: list[dict[str, Any]]) -> Screen:
 
 
 def plot_view(document: dict[str, Any]) -> Screen:
-    """The file, and what it shows."""
     over = " and ".join(axis["name"] for axis in document["axes"])
     missing = document["cells"] - document["computed"]
     return screen(

@@ -26,12 +26,9 @@ app = App(
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # start-up time
+    from experiments.provenance import versions  # start-up time
 
-    try:
-        return version("soberclip")
-    except PackageNotFoundError:
-        return "not installed"
+    return versions()["soberclip"]
 
 
 app.version = _version

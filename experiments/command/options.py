@@ -71,14 +71,18 @@ CONVERTERS = {int: whole, float: real, tuple: table}
 Whole = Annotated[int, Parameter(converter=whole)]
 
 
+def flag(kind: Any, help: str, **how: Any) -> Any:
+    """The type of a flag or an argument with its help; `how` are further options of cyclopts' Parameter."""
+    return Annotated[kind, Parameter(help=help, **how)]
+
+
 def named(names: Iterable[str], help: str) -> Any:
     """The type of a word that is often one of these names: shells complete them, and any other word is read, too."""
-    return Annotated[Literal[tuple(names)] | str, Parameter(show_choices=False, help=help)]
+    return flag(Literal[tuple(names)] | str, help, show_choices=False)
 
 
-Json = Annotated[bool, Parameter(help="print one JSON document on stdout")]
-Output = Annotated[Path | None, Parameter(help="folder for result.json and world.toml, created if necessary")]
-Seed = Annotated[Whole, Parameter(help="root of every random stream")]
+Json = flag(bool, "print one JSON document on stdout")
+Seed = flag(Whole, "root of every random stream")
 
 
 def given(flags: Any) -> dict[str, Any]:
@@ -119,9 +123,7 @@ _WORLD = Group("World", sort_key=1)
 WorldOptions = Annotated[  # the fields left out need a file
     flags_of(World, _WORLD, without=("attribute", "common", "views")), Parameter(name="*")
 ]
-WorldFile = Annotated[
-    Path | None, Parameter(name="--world", group=_WORLD, help="TOML file with a world's fields; flags override it")
-]
+WorldFile = flag(Path | None, "TOML file with a world's fields; flags override it", name="--world", group=_WORLD)
 
 _TRAINING = Group("Training", sort_key=0)
 TrainingOptions = Annotated[flags_of(Recipe, _TRAINING), Parameter(name="*")]

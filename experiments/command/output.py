@@ -78,12 +78,10 @@ def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] 
 
 
 def warning(sentence: str) -> Text:
-    """A line in yellow."""
     return Text(sentence, style="yellow")
 
 
 def dim(sentence: str) -> Text:
-    """A dimmed line."""
     return Text(sentence, style="dim")
 
 
@@ -93,10 +91,8 @@ def percent(value: float | None) -> str:
 
 
 def interval(ends: list | tuple | None) -> str:
-    """Both ends in percent."""
     return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
 def indented(words: str) -> Padding:
-    """A paragraph below a heading."""
     return Padding(Text(words), (0, 0, 0, 4), expand=False)

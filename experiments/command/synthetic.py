@@ -6,7 +6,7 @@ Functions import what they need when they run, for start-up time.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Group
@@ -14,16 +14,15 @@ from rich.text import Text
 
 from experiments.command.options import (
     Json,
-    Output,
     Seed,
     TrainingOptions,
     Whole,
     WorldFile,
     WorldOptions,
+    flag,
     given,
     named,
     real,
-    whole,
 )
 from experiments.command.output import emit, percent, screen, table
 from experiments.errors import checked_seed
@@ -42,10 +41,7 @@ RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "unseen", "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
-PromptFlag = Annotated[
-    Prompt | None,
-    Parameter(help=f"class prompt: {in_words()} [default: name]", show_choices=False),
-]
+PromptFlag = flag(Prompt | None, f"class prompt: {in_words()} [default: name]", show_choices=False)
 Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
 
@@ -55,14 +51,11 @@ class Question:
     """How the learner is asked, in which world, and where the answer goes; options of predict and simulate."""
 
     prompt: PromptFlag = None
-    embed_dim: Annotated[
-        int | None,
-        Parameter(converter=whole, help="embedding width of the towers [default: wide enough for all latents]"),
-    ] = None
+    embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
     mitigate: Mitigate = "none"
     world_file: WorldFile = None
     world: WorldOptions | None = None
-    output: Output = None
+    output: flag(Path | None, "folder for result.json and world.toml, created if necessary") = None
     json: Json = False
 
     def answer(self, verb: str, run: Callable[..., dict[str, Any]], learner: str, **settings: Any) -> None:
@@ -89,12 +82,12 @@ def predict(
 
 def simulate(
     *,
-    n: Annotated[Whole, Parameter(help="pairs to train on, 2 to 1e12")] = 10_000,
-    replicates: Annotated[Whole, Parameter(help="independent trainings")] = 100,
-    method: Annotated[
+    n: flag(Whole, "pairs to train on, 2 to 1e12") = 10_000,
+    replicates: flag(Whole, "independent trainings") = 100,
+    method: flag(
         Literal["exact", "direct"] | None,
-        Parameter(help="exact law of the trained model, or pairs drawn one by one [default: exact if there is one]"),
-    ] = None,
+        "exact law of the trained model, or pairs drawn one by one [default: exact if there is one]",
+    ) = None,
     learner: named(trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS") = "linear",
     seed: Seed = 0,
     question: Question = Question(),
@@ -107,29 +100,22 @@ def simulate(
 def train(
     *,
     training: TrainingOptions | None = None,
-    ensemble: Annotated[Whole, Parameter(help="models trained at once, each with its own streams")] = 1,
+    ensemble: flag(Whole, "models trained at once, each with its own streams") = 1,
     prompt: PromptFlag = None,
     mitigate: Mitigate = "none",
-    until: Annotated[
+    until: flag(
         float | None,
-        Parameter(
-            converter=real,
-            help="stop once no mean accuracy of the --ensemble moves by more than this while the steps double; "
-            "--steps is the limit",
-        ),
-    ] = None,
-    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1 ...")] = "cpu",
-    draw_on: Annotated[
-        str | None, Parameter(help="device that draws the pairs; cpu makes them equal on every device")
-    ] = None,
-    compile: Annotated[
-        bool, Parameter(negative="--no-compile", help="compile the step; without, training starts sooner")
-    ] = True,
-    resume: Annotated[Path | None, Parameter(help="folder of an interrupted run of the same settings")] = None,
+        "stop once no mean accuracy moves by more than this while the steps double; --steps is the limit",
+        converter=real,
+    ) = None,
+    device: flag(str, "cpu, cuda, cuda:1 ...") = "cpu",
+    draw_on: flag(str | None, "device that draws the pairs; cpu makes them equal on every device") = None,
+    compile: flag(bool, "compile the step; without, training starts sooner", negative="--no-compile") = True,
+    resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
     seed: Seed = 0,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
-    output: Annotated[Path | None, Parameter(help="folder for checkpoint, weights, trace and result")] = None,
+    output: flag(Path | None, "folder for checkpoint, weights, trace and result") = None,
     json: Json = False,
 ) -> None:
     from experiments.lab import runfolder
@@ -162,12 +148,11 @@ def train(
 
 def show(
     *,
-    output: Annotated[
+    output: flag(
         Path | None,
-        Parameter(
-            name=["--output", "-o"], help=".png, .svg or .pdf [default: the world file's name with .png, or world.png]"
-        ),
-    ] = None,
+        ".png, .svg or .pdf [default: the world file's name with .png, or world.png]",
+        name=["--output", "-o"],
+    ) = None,
     seed: Seed = 0,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
@@ -191,20 +176,16 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     from experiments.lab.answers import PLACE
 
     simulated = "replicates" in document
-    predicted = (document.get("predicted") if simulated else document) or {}
-    intervals = document.get("interval95") or {}
-    rows = []
+    predicted, intervals = document.get("predicted") or {}, document.get("interval95") or {}
     shown = dict.fromkeys((*GROUPS[:3], *(name for name in intervals if name not in PLACE), *GROUPS))
-    for group in (name for name in shown if document.get(name) is not None):  # a table need not have every group
-        ends, foreseen = _range(intervals.get(group)), percent(predicted[group]) if group in predicted else "none"
-        rows.append([group, percent(document[group]), ends, foreseen] if simulated else [group, foreseen, ends])
+    groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
+    own = "measured" if simulated else "predicted"
+    columns = {"group": groups, f">{own} %": [percent(document[group]) for group in groups]}
+    if simulated or intervals:  # a prediction may be an estimate
+        columns[">95% interval"] = [_range(intervals.get(group)) for group in groups]
     if simulated:
-        heads = ["group", ">measured %", ">95% interval", ">predicted %"]
-    elif intervals:  # the prediction is an estimate
-        heads = ["group", ">predicted %", ">95% interval"]
-    else:
-        heads, rows = ["group", ">predicted %"], [row[:2] for row in rows]
-    return screen(table(_title(document), heads, rows), *_remarks(document))
+        columns[">predicted %"] = [percent(predicted[group]) if group in predicted else "none" for group in groups]
+    return screen(table(_title(document), columns, zip(*columns.values(), strict=True)), *_remarks(document))
 
 
 def _range(ends: list[float] | None) -> str:
@@ -268,6 +249,10 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
                 yield f"so it uses {'less' if correlation < own else 'more'} of the background than the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
+    elif document["world"].get("views") is not None:
+        yield "no equivalent correlation: no formula gives the ideal classifier of pixels"
+    else:
+        yield "no equivalent correlation: ideal classifiers are known for at most ten classes and backgrounds"
     shares = document.get("uncovered_share")
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (
@@ -291,7 +276,6 @@ def _views(world: dict[str, Any]) -> str:
 
 
 def shown(document: dict[str, Any]) -> Text:
-    """The result of show: the file and its content."""
     if document["kind"] == "latents":
         rules = ", ".join(document["rules"]) or "none"
         return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")

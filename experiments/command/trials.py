@@ -7,13 +7,12 @@ import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, named
+from experiments.command.options import Json, Seed, flag, named
 from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
 from experiments.court.registry import all_claims, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
@@ -45,30 +44,20 @@ def claims(
 
 def check(
     *ids: named(IDS, "claims, families of claims or sentences of papers [default: all]"),
-    quick: Annotated[
-        bool, Parameter(help="audit 4 points instead of 32; show stored verdicts on long trainings")
-    ] = False,
-    error_rate: Annotated[
-        float | None,
-        Parameter(help="a contradiction is wrong with at most half this probability [default: the claim's own, .01]"),
-    ] = None,
-    claims: Annotated[Path | None, Parameter(help="Python file with claims of your own; it is executed")] = None,
-    prove: Annotated[bool, Parameter(help="also prove or refute the closed forms over their whole domains")] = False,
-    verify: Annotated[
-        Path | None, Parameter(help="only check the certificates (*.proof) of this folder, without a trial")
-    ] = None,
-    coq: Annotated[
-        Path | None, Parameter(help="with --prove: folder for theorems in Coq (*.v), one file per proved claim")
-    ] = None,
-    kernel: Annotated[
-        bool, Parameter(help="with --verify: have coqc check the theorems (*.v) of the folder instead")
-    ] = False,
+    quick: flag(bool, "audit 4 points instead of 32; show stored verdicts on long trainings") = False,
+    error_rate: flag(
+        float | None, "a contradiction is wrong with at most half this probability [default: the claim's own, .01]"
+    ) = None,
+    claims: flag(Path | None, "Python file with claims of your own; it is executed") = None,
+    prove: flag(bool, "also prove or refute the closed forms over their whole domains") = False,
+    verify: flag(Path | None, "only check the certificates (*.proof) of this folder, without a trial") = None,
+    coq: flag(Path | None, "with --prove: folder for theorems in Coq (*.v), one file per proved claim") = None,
+    kernel: flag(bool, "with --verify: have coqc check the theorems (*.v) of the folder instead") = False,
     seed: Seed = 0,
-    output: Annotated[
-        Path | None,
-        Parameter(help="folder for certificates and verdicts.json, which is rewritten after each verdict"),
-    ] = None,
-    latex: Annotated[Path | None, Parameter(help="file for a LaTeX table of the verdicts, for a paper")] = None,
+    output: flag(
+        Path | None, "folder for certificates and verdicts.json, which is rewritten after each verdict"
+    ) = None,
+    latex: flag(Path | None, "file for a LaTeX table of the verdicts, for a paper") = None,
     json: Json = False,
 ) -> None:
     from experiments.court.certificates import refuse_other_files
@@ -137,14 +126,10 @@ def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None
 
 def reproduce(
     *,
-    output: Annotated[
-        Path,
-        Parameter(help="folder for report.html, figures, verdicts and certificates; an earlier report is replaced"),
-    ] = Path("soberclip-report"),
-    full: Annotated[
-        bool,
-        Parameter(help="full trials as in check, with trainings: more than an hour"),
-    ] = False,
+    output: flag(
+        Path, "folder for report.html, figures, verdicts and certificates; an earlier report is replaced"
+    ) = Path("soberclip-report"),
+    full: flag(bool, "full trials as in check, with trainings: more than an hour") = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -157,7 +142,6 @@ def reproduce(
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:
-    """One block per claim."""
     lines: list[RenderableType] = []
     for row in document:
         lines += [Text.assemble((row["claim"], "bold"), "  ", (row["source"], "dim")), indented(row["statement"])]
@@ -197,7 +181,6 @@ def _evidence(row: dict[str, Any]) -> list[RenderableType]:
 
 
 def checked_table(document: list[dict[str, Any]]) -> Group:
-    """One block per certificate or file of theorems."""
     lines: list[RenderableType] = []
     outcomes = ["refused" if row["refused"] else row["shows"] for row in document]
     for row, outcome in zip(document, outcomes, strict=True):

@@ -1,17 +1,9 @@
 """One model's embeddings with labels and groups, from a file or from arrays, checked once.
 
-    image            N x D   image embeddings
-    label            N       class of each row, integers from 0
-    group            N       "common" or "counter" (or 0 and 1)
-    background       N       integers or names; a class's most frequent backgrounds are common if there is no group
-    text             K x D   prompt embeddings, or K x T x D for T prompts per class
-    text_background  A x D   embeddings of captions that show a background alone (optional)
-    split            N       "train" or "test" (or 0 and 1): heads are fitted on train, measured on test (optional)
-    names            K       names of the classes (optional)
-
-A file is .npz or .safetensors, a folder of .npy files named as the arrays, or a CSV. A CSV has one row per embedding:
-the column `array` says which (image, text, text_background), the columns above hold labels, and all other columns, in
-their order, the D coordinates. Nothing in a file is executed. Image rows stay on disk where the format allows it.
+README.md lists the arrays. A file is .npz or .safetensors, a folder of .npy files named as the arrays, or a CSV. A CSV
+has one row per embedding: the column `array` says which (image, text, text_background), label, group, background and
+split are as in README.md, and all other columns, in their order, are the D coordinates. Nothing in a file is executed.
+Image rows stay on disk where the format allows it.
 """
 
 import zipfile
@@ -23,7 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError, safe_open
 
+from experiments.counteranimal.gaussian_law import Photos
 from experiments.counteranimal.photos import GROUPS
 from experiments.errors import RequestError
 from simulator.naming import suggestion
@@ -58,6 +52,23 @@ class Bundle:
     def classes(self) -> int:
         return len(self.text)
 
+    @property
+    def cell(self) -> Int[np.ndarray, "N 2"]:
+        """(class, background) of each row."""
+        return np.column_stack([self.label, self.background])
+
+    @property
+    def train_correlation(self) -> float | None:
+        """The share of common rows among those marked train, mean over classes."""
+        if self.train is None:
+            return None
+        label, common = self.label[self.train], self.common[self.train]
+        return float((np.bincount(label, common) / np.bincount(label)).mean())
+
+    def photos(self, chosen: Int[np.ndarray, " n"]) -> Photos:
+        """Unit embeddings of these rows."""
+        return Photos(self.rows(chosen), self.label[chosen], self.background[chosen], self.common[chosen])
+
     def rows(self, chosen: slice | Int[np.ndarray, " n"]) -> Float[np.ndarray, "n D"]:
         """Unit image embeddings, float32."""
         return _unit(_floats(self.image[chosen])).astype(np.float32, copy=False)
@@ -65,89 +76,76 @@ class Bundle:
 
 def read(path: Path) -> dict[str, Any]:
     """The arrays of a file by name; unchecked."""
-    readers: dict[str, Callable[[Path], dict[str, Any]]] = {
-        ".npz": _read_npz,
-        ".safetensors": _read_safetensors,
-        ".csv": _read_csv,
-    }
     kind = path.suffix.lower()
     if not path.exists():
         raise RequestError(f"{str(path)!r} does not exist")
-    if not path.is_dir() and kind not in readers:
-        raise RequestError(f"{str(path)!r} is not a folder of .npy files, and not {', '.join(readers)}")
-    if path.is_file() and path.stat().st_size > MOST_BYTES.get(kind, np.inf):
-        raise RequestError(
-            f"{str(path)!r} has more than {MOST_BYTES[kind] / 2**30:.0f} GiB; write .safetensors instead"
-        )
-    try:
-        arrays = _read_folder(path) if path.is_dir() else readers[kind](path)
-    except OSError as error:
-        raise RequestError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
+    if path.is_dir():
+        files = {name: path / f"{name}.npy" for name in ARRAYS}
+        arrays = {name: _read(file, _read_npy) for name, file in files.items() if file.exists()}
+    elif kind in READERS:
+        arrays = _read(path, READERS[kind])
+    else:
+        raise RequestError(f"{str(path)!r} is not a folder of .npy files, and not {', '.join(READERS)}")
     if not set(arrays) & set(ARRAYS):
         raise RequestError(f"{str(path)!r} has none of the arrays {', '.join(ARRAYS)}")
     return arrays
 
 
-def _read_npz(path: Path) -> dict[str, Any]:
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    kind = path.suffix.lower()
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive")
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {}
-            for name in (name for name in ARRAYS if name in file.files):
-                member = file.zip.getinfo(f"{name}.npy")
-                if member.file_size > MOST_BYTES[".npz"]:  # compressed, it may be far smaller
-                    raise ValueError(f"{name} takes {member.file_size / 2**30:.0f} GiB; write .safetensors instead")
-                arrays[name] = file[name]
-            return arrays
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, MemoryError) as error:
-        raise RequestError(f"{str(path)!r} is not a readable .npz file of numbers and names ({error})") from error
+        if path.stat().st_size > MOST_BYTES.get(kind, np.inf):
+            raise RequestError(
+                f"{str(path)!r} has more than {MOST_BYTES[kind] / 2**30:.0f} GiB; write .safetensors instead"
+            )
+        return reader(path)
+    except OSError as error:
+        raise RequestError(f"{str(path)!r} cannot be read ({error.strerror or error})") from error
+    except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, SafetensorError) as error:
+        raise RequestError(f"{str(path)!r} is not a readable {kind} file of embeddings ({error})") from error
 
 
-def _read_folder(path: Path) -> dict[str, Any]:
-    files = {name: path / f"{name}.npy" for name in ARRAYS if (path / f"{name}.npy").exists()}
-    arrays = {}
-    for name, file in files.items():
-        try:
-            arrays[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise RequestError(f"{str(file)!r} is not a readable .npy file of numbers or names ({error})") from error
-    return arrays
+def _read_npy(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no archive")
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+        names = [name for name in ARRAYS if name in file.files]
+        for name in names:
+            size = file.zip.getinfo(f"{name}.npy").file_size
+            if size > MOST_BYTES[".npz"]:  # compressed, it may be far smaller
+                raise ValueError(f"{name} takes {size / 2**30:.0f} GiB; write .safetensors instead")
+        return {name: file[name] for name in names}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open  # start-up time
-
-    try:
-        with safe_open(path, framework="pt") as file:  # tensors of this framework are memory-mapped
-            return {name: file.get_tensor(name) for name in file.keys() if name in ARRAYS}  # noqa: SIM118
-    except SafetensorError as error:
-        raise RequestError(f"{str(path)!r} is not a readable .safetensors file ({error})") from error
+    with safe_open(path, framework="pt") as file:  # tensors of this framework are memory-mapped
+        return {name: file.get_tensor(name) for name in file.keys() if name in ARRAYS}  # noqa: SIM118
 
 
 def _read_csv(path: Path) -> dict[str, Any]:
     import pandas as pd  # start-up time
 
     words = ("array", *PER_ROW)
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=[""])
-        kinds = set(table.get("array", ()))
-        if strange := sorted(map(str, kinds - set(KINDS))) or ([] if kinds else ["nothing"]):
-            raise ValueError(f"its column 'array' holds {strange[0]}; expected {', '.join(KINDS)}")
-        numbers = table[[column for column in table if column not in words]].astype(float).to_numpy()
-        arrays: dict[str, Any] = {kind: numbers[table["array"] == kind] for kind in KINDS if kind in kinds}
-        photos, prompts = (table[table["array"] == kind] for kind in ("image", "text"))
-        given = [name for name in PER_ROW if name in table and photos[name].notna().any()]
-        arrays |= {name: photos[name].fillna("").to_numpy(dtype=str) for name in given}
-        if "label" in arrays and len(prompts):
-            arrays["label"] = _whole(photos["label"])
-            label = _whole(prompts["label"])
-            counts = np.bincount(label)
-            if len(set(counts.tolist())) != 1:
-                raise ValueError("its classes have different numbers of text rows, or class 0 has none")
-            arrays["text"] = arrays["text"][np.argsort(label, kind="stable")].reshape(len(counts), counts[0], -1)
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise RequestError(f"{str(path)!r} is not a readable CSV file of embeddings ({error})") from error
+    table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=[""])
+    kinds = set(table.get("array", ()))
+    if strange := sorted(map(str, kinds - set(KINDS))) or ([] if kinds else ["nothing"]):
+        raise ValueError(f"its column 'array' holds {strange[0]}; expected {', '.join(KINDS)}")
+    numbers = table[[column for column in table if column not in words]].astype(float).to_numpy()
+    arrays: dict[str, Any] = {kind: numbers[table["array"] == kind] for kind in KINDS if kind in kinds}
+    photos, prompts = (table[table["array"] == kind] for kind in ("image", "text"))
+    given = [name for name in PER_ROW if name in table and photos[name].notna().any()]
+    arrays |= {name: photos[name].fillna("").to_numpy(dtype=str) for name in given}
+    if "label" in arrays and len(prompts):
+        arrays["label"] = _whole(photos["label"])
+        label = _whole(prompts["label"])
+        counts = np.bincount(label)
+        if len(set(counts.tolist())) != 1:
+            raise ValueError("its classes have different numbers of text rows, or class 0 has none")
+        arrays["text"] = arrays["text"][np.argsort(label, kind="stable")].reshape(len(counts), counts[0], -1)
     return arrays
 
 
@@ -156,6 +154,13 @@ def _whole(labels: Any) -> Int[np.ndarray, " n"]:
     if (wrong := numbers % 1 != 0).any():
         raise ValueError(f"a label is {numbers[wrong][0]:g}; expected integers from 0")
     return numbers.astype(int)
+
+
+READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+    ".csv": _read_csv,
+}
 
 
 def checked(arrays: dict[str, Any], what: str = "embeddings") -> Bundle:
@@ -175,48 +180,43 @@ def _checked(arrays: dict[str, Any]) -> Bundle:
             raise RequestError(f"the array {name!r} is missing; it needs {', '.join(REQUIRED)} and group or background")
     image = arrays["image"] if isinstance(arrays["image"], torch.Tensor) else np.asanyarray(arrays["image"])
     given = {name: _numpy(array) for name, array in arrays.items() if name != "image" and array is not None}
-    if image.ndim != 2 or not 1 <= len(image) <= MOST_ROWS or not 2 <= image.shape[1] <= MOST_DIMENSIONS:
-        raise RequestError(
-            f"image has shape {tuple(image.shape)}; expected N x D with at most {MOST_ROWS:,} rows of 2 to "
-            f"{MOST_DIMENSIONS:,} coordinates"
-        )
-    N, D = image.shape
-    text, captions = given["text"], given.get("text_background")
-    if text.ndim not in (2, 3) or text.shape[-1] != D or not text.size:
-        raise RequestError(f"text has shape {text.shape}; expected K x D or K x T x D with D = {D}, as image has")
-    if captions is not None and (captions.ndim != 2 or captions.shape[1] != D or len(captions) < 2):
-        raise RequestError(
-            f"text_background has shape {captions.shape}; expected A x D with D = {D}, as image has, and 2 rows or more"
-        )
-    for name in PER_ROW:
-        if name in given and given[name].shape != (N,):
-            raise RequestError(f"{name} has shape {given[name].shape}; expected {N} entries, one per row of image")
-    numbers = {"image": image, "text": text} | ({} if captions is None else {"text_background": captions})
+    N, D = image.shape if image.ndim == 2 else (0, 0)
+    text, label, captions = given["text"], given["label"], given.get("text_background", np.zeros((2, D)))
+    most = f"at most {MOST_ROWS:,} rows of 2 to {MOST_DIMENSIONS:,} coordinates"
+    as_image = f"with D = {D}, as image has"
+    for name, good, expected in (
+        ("image", 1 <= N <= MOST_ROWS and 2 <= D <= MOST_DIMENSIONS, f"N x D with {most}"),
+        ("text", text.ndim in (2, 3) and text.shape[-1] == D and text.size, f"K x D or K x T x D {as_image}"),
+        ("text_background", captions.shape[1:] == (D,) and len(captions) > 1, f"A x D {as_image}, and 2 rows or more"),
+        *((name, given[name].shape == (N,), f"{N} entries, one per row of image") for name in PER_ROW if name in given),
+    ):
+        if not good:
+            shape = tuple({**given, "image": image}[name].shape)
+            raise RequestError(f"{name} has shape {shape}; expected {expected}")
+    numbers = {name: {**given, "image": image}[name] for name in KINDS if name == "image" or name in given}
     for name, array in numbers.items():
         if not isinstance(array, torch.Tensor) and array.dtype.kind not in KINDS[name]:
             raise RequestError(f"{name} holds {array.dtype}; expected floating-point numbers")
-    K, label = len(text), given["label"]
+    K = len(text)
     if not 2 <= K <= MOST_CLASSES:
         raise RequestError(f"text has {K} classes; expected 2 to {MOST_CLASSES:,}")
     if label.dtype.kind not in "iu" or label.min() < 0:
         wrong = label.min() if label.dtype.kind in "iu" else label.dtype
         raise RequestError(f"label holds {wrong}; expected integers from 0")
-    label = label.astype(np.int64)
     if label.max() >= K:
         raise RequestError(f"label goes up to {label.max()}, so text needs {label.max() + 1} classes and has {K}")
-    notes = _check_numbers(numbers)
+    label, notes = label.astype(np.int64), _check_numbers(numbers)
     train = None if "split" not in given else _coded(given["split"], SPLITS, "split") == 0
     names = tuple(map(str, given.get("names", range(K))))
     if len(names) != K:
         raise RequestError(f"names has {len(names)} entries; expected {K}, one per class of text")
-    common, background = _groups(given, label, train)
     prompts = _unit(text.astype(float).reshape(K, -1, D))
     if (opposed := np.linalg.norm(prompts.mean(axis=1), axis=1) < UNIT).any():
         raise RequestError(f"the prompts of class {int(opposed.argmax())} cancel, so their mean has no direction")
     if np.ptp(_unit(prompts.mean(axis=1)), axis=0).max() < UNIT**2:
         raise RequestError("the prompts of all classes have one mean, so they tell no class from another")
-    captions = None if captions is None else _unit(captions.astype(float))
-    bundle = Bundle(image, label, common, background, prompts, captions, train, names, notes)
+    alone = _unit(captions.astype(float)) if "text_background" in given else None
+    bundle = Bundle(image, label, *_groups(given, label, train), prompts, alone, train, names, notes)
     _check_counts(bundle)
     return bundle
 

@@ -17,12 +17,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.counteranimal import layouts
 from experiments.counteranimal.labels import class_indices, imagenet_index
-from experiments.counteranimal.layouts import MANIFEST, REQUEST, SUFFIXES, in_threads, printable
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.provenance import provenance
-from simulator.naming import suggestion
 from simulator.pixels.composition import composite, cut, drawn_place, frame
 from simulator.pixels.decoding import decode
 from simulator.streams import numpy_stream
@@ -63,7 +62,7 @@ def run(
     if not low <= size <= high:
         raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
     cutouts, other_files = _sources(objects, "--objects", (".png",), output)
-    photos, more_files = _sources(backgrounds, "--backgrounds", SUFFIXES, output)
+    photos, more_files = _sources(backgrounds, "--backgrounds", layouts.SUFFIXES, output)
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)
     if loose is not None:
         raise RequestError(f"the cut-out {loose!r} lies in no class folder; move it to one, like '9 ostrich/{loose}'")
@@ -91,7 +90,7 @@ def run(
             raise RequestError(f"{source.name!r} cannot be used ({error})") from error
 
     sources = [*cutouts, *photos]
-    images = dict(zip(sources, in_threads(prepared, sources, "decoding"), strict=True))
+    images = dict(zip(sources, layouts.in_threads(prepared, sources, "decoding"), strict=True))
     contents = sha256()  # with the other settings it determines every name and pixel
     for source in sources:
         contents.update(f"{source.name}\n{sha256(source.path.read_bytes()).hexdigest()}\n".encode())
@@ -129,12 +128,12 @@ def run(
     for folder in dict.fromkeys((output / job.file).parent for job in composites):
         output_folder(folder)
     missing = [job for job in composites if not (output / job.file).exists()]
-    in_threads(save, missing, "composing")
+    layouts.in_threads(save, missing, "composing")
     rows = []
     for file, cutout, photo, group in composites:
         names = classes[cutout.kind], cutout.kind, cutout.name, photo.kind, photo.name
         rows.append((file, *names, group, f"{places[cutout].scale:.6g}", images[cutout].x, images[cutout].y))
-    write_table(output / MANIFEST, COLUMNS, rows)
+    write_table(output / layouts.MANIFEST, COLUMNS, rows)
     return {**document, "output": str(output), "written": len(missing), "kept": len(composites) - len(missing)}
 
 
@@ -159,9 +158,7 @@ def _composites(
 
 def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tuple[list[Source], list[str]]:
     """(images of a folder and of the folders in it, names of other files), sorted."""
-    if not root.is_dir():
-        known = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        raise RequestError(f"there is no folder {str(root)!r} for {flag}{suggestion(root.name, known, quoted=True)}")
+    layouts.check_folder(root)
     if output.resolve().is_relative_to(root.resolve()):
         raise RequestError(f"--output {str(output)!r} lies in the input folder {flag}; name a folder outside it")
     sources: list[Source] = []
@@ -172,11 +169,9 @@ def _sources(root: Path, flag: str, suffixes: Sequence[str], output: Path) -> tu
         for file in sorted(entry.iterdir()) if folder else [entry]:
             name = file.relative_to(root).as_posix()
             if file.suffix.lower() not in suffixes or file.name.startswith(".") or file.is_dir():
-                strays.append(printable(name))
-                continue
-            if printable(name) != name:
-                raise RequestError(f"the name of {printable(name)!r} is not UTF-8, so tables cannot hold it; rename it")
-            sources.append(Source(file, name, entry.name if folder else entry.stem))
+                strays.append(layouts.printable(name))
+            else:
+                sources.append(Source(file, layouts.checked_path(name), entry.name if folder else entry.stem))
         if folder and len(sources) == before:
             raise RequestError(f"the folder {entry.name!r} of {flag} holds no file that ends in {', '.join(suffixes)}")
     if not sources:
@@ -211,7 +206,7 @@ def _common(words: Sequence[str], classes: dict[str, int], backgrounds: Sequence
 def _claim(output: Path, document: dict[str, Any]) -> None:
     """Mark an empty folder as this request's, or check its mark. Raises RequestError for any other folder."""
     output_folder(output)
-    mark = read_json(output / REQUEST)
+    mark = read_json(output / layouts.REQUEST)
     kept = mark.get("settings") if isinstance(mark, dict) and mark.get("verb") == "compose" else None
     if not isinstance(kept, dict):
         other = min((path.name for path in output.iterdir()), default=None)
@@ -219,7 +214,7 @@ def _claim(output: Path, document: dict[str, Any]) -> None:
             raise RequestError(
                 f"output {str(output)!r} holds other files, for instance {other!r}; try {str(output / 'composites')!r}"
             )
-        write_json(output / REQUEST, document)
+        write_json(output / layouts.REQUEST, document)
         return
     other = [name for name, setting in document["settings"].items() if kept.get(name) != setting]
     if other:

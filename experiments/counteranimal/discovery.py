@@ -20,7 +20,6 @@ from scipy.stats import false_discovery_control
 from experiments.counteranimal.evaluation import ModelConfig
 from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.photos import EACH, GROUPS, read_photos
-from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
@@ -48,10 +47,10 @@ def run(
     output_folder(output)
     loaded = model.load()
     scored = model.run(photo_set, loaded)
-    predictions = predict(photo_set, scored, model.vocabulary.every_label)
+    predictions = predict(scored, model.vocabulary.every_label)
     document = discover(predictions, photo_set.classes, min_photos, seed)
     document["skipped"] = scored.encoded.skipped
-    document["unanswered"] = int((predictions.predicted == NO_ANSWER).sum())  # counted as wrong
+    document["unanswered"] = int((predictions.predicted_index == NO_ANSWER).sum())  # counted as wrong
     document["model"] = {"spec": loaded.spec, **model.settings(loaded)}
     rows = document["classes"]
     groups = [(c["folder"], c[f"{group}_background"], group) for c in rows for group in GROUPS]
@@ -62,7 +61,7 @@ def run(
 
 
 def discover(
-    predictions: Predictions, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
+    predictions: pd.DataFrame, folders: dict[int, str], smallest: int = SMALLEST_CELL, seed: int = 0
 ) -> dict[str, Any]:
     """Select backgrounds in every class with two or more of `smallest` photos; drops are means over these classes."""
     table = cells(predictions, "class_index", "background")
@@ -94,8 +93,6 @@ def discover(
 def permutations_for(classes: int) -> int:
     """The number of permutations per class with which Holm's correction over `classes` can reject at ALPHA.
 
-    The least p-value of R permutations is 1/(R + 1). R makes its product with the number of classes ALPHA/2 at most.
-
     >>> permutations_for(45), permutations_for(501)
     (9999, 20039)
     """
@@ -124,12 +121,8 @@ def _class_record(index: int, table: pd.DataFrame, folder: str, seed: int, permu
 
 
 def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = SPLITS) -> float:
-    """Mean drop over random halvings: selected on one half and measured on the other, in both directions.
-
-    A random half of a background's n photos has Hypergeometric(k, n - k, n//2) correct answers, so only counts are
-    drawn. Ties are broken at random.
-    """
-    half = n // 2
+    """Mean drop over random halvings: selected on one half and measured on the other, in both directions."""
+    half = n // 2  # of a background's photos; only counts are drawn
     first = rng.hypergeometric(k, n - k, half, size=(splits, len(n)))  # (S, B)
     accuracy = np.stack([first / half, (k - first) / (n - half)])  # (2, S, B)
     jitter = 1e-9 * rng.random(accuracy.shape)  # unequal accuracies differ by far more
@@ -140,10 +133,7 @@ def honest_drop(n: Numbers, k: Numbers, rng: np.random.Generator, splits: int = 
 
 
 def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations: int = PERMUTATIONS) -> float:
-    """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds.
-
-    Under permutation the correct answers per background are multivariate hypergeometric; they are drawn directly.
-    """
+    """P-value of "the background has no effect" in one class: Pearson's chi-squared under permuted backgrounds."""
     total = int(k.sum())
     if total in (0, int(n.sum())):
         return 1.0
@@ -152,6 +142,7 @@ def permutation_p(n: Numbers, k: Numbers, rng: np.random.Generator, permutations
     def statistic(k):
         return ((k - n * rate) ** 2 / (n * rate * (1 - rate))).sum(axis=-1)
 
+    # Under permuted backgrounds the correct answers per background are multivariate hypergeometric.
     drawn = rng.multivariate_hypergeometric(n, total, size=permutations, method="marginals")
     # Equal statistics must tie; they differ by rounding of order 1e-13 at most.
     extreme = (statistic(drawn) >= statistic(k) - 1e-9).sum()

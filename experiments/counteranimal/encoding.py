@@ -46,6 +46,7 @@ class Runtime:
     precision: Precision = "fp32"
     batch_size: int = 64
     workers: int = 0
+    cache: Path | None = None  # folder of all features; None: they are not cached
 
     def __post_init__(self):
         if self.batch_size < 1 or self.workers < 0:
@@ -68,15 +69,12 @@ class Runtime:
         """Automatic mixed precision, as in the models' own evaluation code."""
         return nullcontext() if self.precision == "fp32" else torch.autocast(self.kind, dtype=DTYPES[self.precision])
 
-    def folder(self, cache: Path | None, key: str | None) -> Path | None:
-        """The folder of one model's features; None if they are not cached.
-
-        The batch size is not in its name: it changes features by rounding only.
-        """
-        if cache is None or key is None:
-            return None
+    def features(self, key: str | None) -> "FeatureCache":
+        """The cached features of the model with this key; without a key they are not cached."""
+        # The batch size changes features by rounding only.
         identity = {"model": key, "precision": self.precision, "device": self.kind}
-        return cache / sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        name = sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+        return FeatureCache(None if self.cache is None or key is None else self.cache / name)
 
 
 class FeatureCache:
@@ -94,11 +92,7 @@ class FeatureCache:
                 continue
 
     def add(self, keys: Sequence[Key], features: Float[np.ndarray, "m d"]) -> None:
-        """Keep features; the finite ones are also written, as one shard.
-
-        Features that are not finite are never written: another precision or device may give finite ones. Raises
-        RunError (for instance for a full disk); all earlier shards stay intact.
-        """
+        """Keep features, and write the finite ones as one shard: another run may make the others finite."""
         finite = np.isfinite(features).all(axis=1)
         if self.folder is not None and finite.any():
             listed = json.dumps([key for key, good in zip(keys, finite, strict=True) if good])
@@ -135,26 +129,24 @@ class Encoded:
         return [{"path": path, "reason": reason} for path, reason in self.unreadable.items()]
 
 
-def encode_photos(
-    photo_set: PhotoSet, model: LoadedModel, cache: Path | None, runtime: Runtime, labels: int = CLASS_COUNT
-) -> Encoded:
+def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, labels: int = CLASS_COUNT) -> Encoded:
     """Features of every readable photo; a classifier's are its scores of the `labels`."""
     return encode(
         photo_set,
         photo_keys(photo_set),
-        FeatureCache(runtime.folder(cache, model.key)),
+        runtime.features(model.key),
         runtime,
         model.preprocess,
-        lambda: model.module.to(runtime.device),
         lambda photos, pixels: forward(model, pixels, runtime, labels),
     )
 
 
 def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLASS_COUNT) -> torch.Tensor:
     """Features of one batch, float32 on the device: unit embeddings of a CLIP, scores of a classifier."""
-    name = model.spec or "the model"
+    name = model.spec
     if not isinstance(pixels, torch.Tensor):
         raise RequestError(f"{name} preprocesses photos to different shapes, or to no tensor; one shape is expected")
+    model.module.to(runtime.device)
     pixels = pixels.to(runtime.device, non_blocking=True)
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
@@ -189,14 +181,13 @@ def encode(
     store: FeatureCache,
     runtime: Runtime,
     preprocess: Callable[[Any], Any],
-    prepare: Callable[[], Any],
     forward: Callable[[list[Photo], Any], torch.Tensor],
     batch_size: int | None = None,
     shard_rows: int | None = None,
 ) -> Encoded:
     """One row per readable photo, from the cache or from forward(photos of a batch, their preprocessed inputs).
 
-    `prepare` is called before the first batch. Finished photos stay cached if the run fails.
+    Finished photos stay cached if the run fails.
     """
     size = batch_size or runtime.batch_size
     blocks: dict[int, list[int]] = {}
@@ -216,8 +207,6 @@ def encode(
 
     with counting("encoding", len(keys), "photos/s") as advance, failures(runtime):
         advance(len(keys) - sum(map(len, blocks.values())))
-        if blocks:
-            prepare()
         try:
             for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
                 unreadable |= {photo_set.photos[i].path: reason for i, reason in failed}

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 
 from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
@@ -28,9 +29,8 @@ from experiments.counteranimal.labels import (
 )
 from experiments.counteranimal.language_models import LanguageModel, score_labels
 from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
-from experiments.counteranimal.models import check_has_features, check_spec, load
+from experiments.counteranimal.models import check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
-from experiments.counteranimal.predictions import Predictions
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
 from experiments.counteranimal.summaries import result_folders, summarise
 from experiments.errors import RequestError, checked_seed
@@ -43,10 +43,7 @@ NONE = Path("-")  # stands for a model without a weights file
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Specifications of models and how they run, checked before any model is loaded.
-
-    `models` holds specifications (see models.py), or published:MODEL for the checkpoint of a row of Table 3.
-    """
+    """Models, as models.py specifies them or published:MODEL, and how they run; checked before any model is loaded."""
 
     models: Sequence[str]
     weights: Sequence[Path] | None = None  # a file for each model, "-" for none
@@ -59,7 +56,6 @@ class ModelConfig:
     quick_gelu: Activation = "auto"
     trust_pickle: bool = False
     cache: Path | None = None
-    language: bool = False  # whether language models, which have no image features, are allowed
 
     def __post_init__(self):
         if not self.models:
@@ -71,10 +67,8 @@ class ModelConfig:
             )
         if self.quick_gelu != "auto" and not any(spec.startswith("open_clip:") for spec in self.specs):
             raise RequestError(f"--quick-gelu {self.quick_gelu} applies only to open_clip: models; leave it out")
-        _ = self.vocabulary, self.templates, self.runtime, self.store  # each checks its own input
+        _ = self.vocabulary, self.templates, self.runtime  # each checks its own input
         for spec, options in zip(self.specs, self.options, strict=True):
-            if not self.language:
-                check_has_features(spec)
             check_spec(spec, options)
 
     @cached_property
@@ -105,11 +99,7 @@ class ModelConfig:
     @cached_property
     def runtime(self) -> Runtime:
         workers = min(8, max(1, (os.cpu_count() or 2) - 1)) if self.workers is None else self.workers
-        return Runtime(self.device, self.precision, self.batch_size, workers)
-
-    @cached_property
-    def store(self) -> Path:
-        return cache_folder(self.cache)
+        return Runtime(self.device, self.precision, self.batch_size, workers, cache_folder(self.cache))
 
     def load(self, k: int = 0) -> LoadedModel | LanguageModel:
         return load(self.specs[k], self.options[k])
@@ -118,9 +108,9 @@ class ModelConfig:
         """A model's scores of the labels of `space`, by default all; afterwards the model is on the CPU."""
         space = space or self.vocabulary.every_label
         if isinstance(model, LanguageModel):
-            scored = score_labels(model, photo_set, space, self.vocabulary.called, self.store, self.runtime)
+            scored = score_labels(model, photo_set, space, self.vocabulary.called, self.runtime)
         else:
-            scored = score_photos(photo_set, model, self.vocabulary, self.templates, self.runtime, self.store, space)
+            scored = score_photos(photo_set, model, self.vocabulary, self.templates, self.runtime, space)
         model.module.to("cpu")  # the next model needs the memory
         return scored
 
@@ -153,11 +143,7 @@ def run(
     output: Path,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> list[dict[str, Any]]:
-    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings.
-
-    All labels compete by default. Raises RequestError for a wrong request, before anything is written, and RunError if
-    the run fails.
-    """
+    """The summary of each model, written below `output` as soon as it is complete; `note` is called with warnings."""
     checked_seed(seed)
     vocabulary = models.vocabulary
     if labels != "20" and (confusing, reference) != (None, None):
@@ -170,15 +156,18 @@ def run(
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
-        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto", language=False)
-        space = _confusing(config, photo_set, output_folder(output) / "confusing.json")
+        config = replace(models, models=[reference or REFERENCE], weights=None, quick_gelu="auto")
+        model = config.load()
+        space = confusing_space(config.run(photo_set, model))
+        origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": models.prompts}
+        save_confusing(output_folder(output) / "confusing.json", space, vocabulary, origin)
     else:
         space = own_classes(list(photo_set.classes)) if labels == "45" else vocabulary.every_label
     documents = []
     for k, folder in enumerate(result_folders(output_folder(output), models.specs)):
         began, model = perf_counter(), models.load(k)
         scored = models.run(photo_set, model, space)
-        predictions = predict(photo_set, scored, space)
+        predictions = predict(scored, space)
         settings = {
             **models.settings(model),
             "labels": space.name,
@@ -187,7 +176,7 @@ def run(
             "groups": groups,
             "folders": {str(index): folder for index, folder in photo_set.classes.items()},
             "skipped": scored.encoded.skipped,
-            "unanswered": int((predictions.predicted == NO_ANSWER).sum()),
+            "unanswered": int((predictions.predicted_index == NO_ANSWER).sum()),
             "image_passes": scored.encoded.passes,
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
@@ -202,15 +191,6 @@ def run(
             f"{len(space.allowed or {})} classes"
         )
     return documents
-
-
-def _confusing(config: ModelConfig, photo_set: PhotoSet, file: Path) -> LabelSpace:
-    """The 1 vs 20 label sets of the reference model, also written to `file`."""
-    model = config.load()
-    space = confusing_space(config.run(photo_set, model))
-    origin = {"model": model.spec, "weights_hash": model.settings["weights_hash"], "prompts": config.prompts}
-    save_confusing(file, space, config.vocabulary, origin)
-    return space
 
 
 def _check_embeddings(file: Path, models: ModelConfig, photo_set: PhotoSet) -> None:
@@ -235,14 +215,13 @@ def _write_embeddings(
     if not isinstance(model, LoadedModel) or model.family != "CLIP":
         raise RequestError(f"--embeddings needs a model with prompts, and {model.spec} has none")
     classes = sorted(photo_set.classes)
-    phrases = [models.vocabulary.phrases(models.templates)[index] for index in classes]
+    every = models.vocabulary.phrases(models.templates)
+    phrases: list[Sequence[str]] = [every[index] for index in classes]
     if len({len(label) for label in phrases}) == 1:  # every prompt by itself
-        text, _ = text_features(
-            model, [[phrase] for label in phrases for phrase in label], models.runtime, models.store
-        )
+        phrases = [[phrase] for label in phrases for phrase in label]
+    text, _ = text_features(model, phrases, models.runtime)
+    if len(phrases) > len(classes):
         text = text.reshape(len(classes), -1, text.shape[1])
-    else:
-        text, _ = text_features(model, phrases, models.runtime, models.store)
     arrays = {
         "image": scored.encoded.features,
         "label": np.searchsorted(classes, scored.truth),
@@ -279,10 +258,10 @@ def evaluate(
     vocabulary: Vocabulary | None = None,
     groups: str = PREFIX,
     runtime: Runtime | None = None,
-) -> Predictions:
-    """Predictions of any model on photos in any layout; nothing is cached. Without a tokenizer it is a classifier.
+) -> pd.DataFrame:
+    """Predictions of any model on photos in any layout, as in predictions.csv. Without a tokenizer it is a classifier.
 
-    `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
+    Nothing is cached. `metrics.summary(metrics.class_counts(...))` turns predictions into accuracies.
     """
     vocabulary = vocabulary or imagenet()
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
@@ -292,4 +271,4 @@ def evaluate(
     else:
         loaded = LoadedModel("CLIP", module, model.encode_image, preprocess, model.encode_text, tokenizer)
     scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
-    return predict(photo_set, scored, vocabulary.every_label)
+    return predict(scored, vocabulary.every_label)

@@ -31,6 +31,14 @@ STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
+OVER = ("effective_robustness", "low", "high", "extrapolated")
+HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER)]
+CAPTION = (
+    f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
+    f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
+    "Squares: your results."
+)
+AT_EDGE = "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
 LETTERS = 7.0  # points, for numbers and key
 
 
@@ -47,19 +55,15 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     path = folder / "comparison.svg"
     html = page("comparison.html.jinja", document, axes=AXES, drawing=embedded(path.read_bytes()))
     write_text(folder / "comparison.html", html)
-    names = ("effective_robustness", "low", "high", "extrapolated")
-    header = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in names)]
-    write_table(folder / "comparison.csv", header, (_cells(row) for row in document["rows"]))
+    rows = []
+    for row in document["rows"]:
+        rows.append([*(row[name] for name in COLUMNS), int(row["at_edge"])])
+        for over in (row["effective_robustness"] or {}).values():
+            rows[-1] += [over["value"], *over["interval"], int(over["extrapolated"])]
+        rows[-1] += [""] * (len(HEADER) - len(rows[-1]))
+    write_table(folder / "comparison.csv", HEADER, rows)
     write_json(folder / "comparison.json", document)
     return path
-
-
-def _cells(row: dict[str, Any]) -> list[Any]:
-    cells = [row[c] for c in COLUMNS] + [int(row["at_edge"])]
-    for axis in AXES:
-        over = (row["effective_robustness"] or {}).get(axis)
-        cells += ["", "", "", ""] if over is None else [over["value"], *over["interval"], int(over["extrapolated"])]
-    return cells
 
 
 def page(template: str, document: dict[str, Any], **more: Any) -> str:
@@ -100,7 +104,8 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     first.set_ylabel("accuracy on the counter group [%]")
     handles = [_mark(colours[family], label=family) for family in families]
     first.legend(handles=[*first.get_legend_handles_labels()[0], *handles], loc="upper left")
-    figure.suptitle(_caption(results), fontsize=8, x=0.01, ha="left")
+    edge = any(result.at_edge for result in results)
+    figure.suptitle(CAPTION + (AT_EDGE if edge else ""), fontsize=8, x=0.01, ha="left")
     marks = [_mark(colours[result.row.family], markersize=4) for _, result in called]
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
@@ -110,17 +115,6 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
 
 def _mark(colour: str, **more: Any) -> Line2D:
     return Line2D([], [], color=colour, marker="o", linestyle="none", **more)
-
-
-def _caption(results: Sequence[Result]) -> str:
-    words = (
-        f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
-        f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
-        "Squares: your results."
-    )
-    if any(result.at_edge for result in results):
-        words += "\nHollow, on an edge: accuracy 0 or 100 %, at infinity on stretched axes; not used for lines."
-    return words
 
 
 def _scaled(panel: Axes, results: Sequence[Result], axis: Axis) -> np.ndarray:
@@ -157,14 +151,9 @@ def _line(
 def _point(panel: Axes, result: Result, number: int, axis: Axis, limits: np.ndarray, colour: str) -> None:
     """Draw a model with its intervals and number; at infinity it is hollow, on the edge."""
     row = result.row
-    spans = [
-        [low, at, high]
-        for at, (low, high) in (
-            (row.common, row.interval_common or (row.common, row.common)),
-            (row.counter, row.interval_counter or (row.counter, row.counter)),
-        )
-    ]
-    low, at, high = np.clip(stretch(np.array(spans), axis), limits[:, :1], limits[:, 1:]).T
+    places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
+    spans = np.array([[ends[0] if ends else at, at, ends[1] if ends else at] for at, ends in places])
+    low, at, high = np.clip(stretch(spans, axis), limits[:, :1], limits[:, 1:]).T
     arms = np.stack([at - low, high - at])[..., None]  # (end, group, 1)
     panel.errorbar(
         *at,

@@ -27,25 +27,26 @@ NEVER = 5.5  # standard deviations; a label this far behind is first with probab
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of independent photos."""
+class Photos:
+    """Embeddings or scores of independent photos, with their classes, backgrounds and groups."""
 
-    scores: Float[np.ndarray, "N K"]
-    truth: Int[np.ndarray, " N"]
+    values: Float[np.ndarray, "N k"]
+    label: Int[np.ndarray, " N"]
     background: Int[np.ndarray, " N"]
     common: Bool[np.ndarray, " N"]
 
-    def __getitem__(self, chosen: np.ndarray) -> "Scores":
-        return Scores(*(getattr(self, field.name)[chosen] for field in fields(self)))
+    def __getitem__(self, chosen: np.ndarray) -> "Photos":
+        return Photos(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @property
     def cell(self) -> Int[np.ndarray, "N 2"]:
-        return np.column_stack([self.truth, self.background])
+        """(class, background) of each photo."""
+        return np.column_stack([self.label, self.background])
 
     @property
     def right(self) -> Bool[np.ndarray, " N"]:
         """Whether the true label has the highest score; a tie goes to the first."""
-        return self.scores.argmax(axis=1) == self.truth
+        return self.values.argmax(axis=1) == self.label
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,8 @@ def rotated(scores: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N k"]:
     return scores @ helmert(scores.shape[1]).T
 
 
-def fit(photos: Scores) -> Law:
+def fit(cell: Int[np.ndarray, "N 2"], y: Float[np.ndarray, "N k"]) -> Law:
     """Least squares of class and background effects, and the Ledoit-Wolf covariance of the residuals."""
-    return fit_rows(photos.cell, rotated(photos.scores))
-
-
-def fit_rows(cell: Int[np.ndarray, "N 2"], y: Float[np.ndarray, "N k"]) -> Law:
-    """The law of rows with these classes and backgrounds."""
     cells, where = np.unique(cell, axis=0, return_inverse=True)
     design = np.hstack([(column[:, None] == np.unique(column)).astype(float) for column in cells.T])
     freedom = len(y) - int(np.linalg.matrix_rank(design))
@@ -117,8 +113,7 @@ def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M
 def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndarray, "R G"]:
     """P(right) in each cell, estimated with each scramble; exact for two labels.
 
-    A cell's mean has an error of N(0, error Sigma). With covariance (1 - error) Sigma for a photo, the expected result
-    is the probability at the true mean.
+    A cell's mean errs by N(0, error Sigma), so the covariance (1 - error) Sigma makes the expected result right.
     """
     k = law.means.shape[1]
     back = helmert(k + 1)  # (k, K)

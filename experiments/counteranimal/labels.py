@@ -6,7 +6,7 @@ classes are matched by index, and every result records the list of names. The us
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -43,8 +43,8 @@ class Vocabulary:
     names: tuple[str, ...]
     source: str  # open_clip, or a file
     imagenet: bool = True  # whether indices are ImageNet-1k's
-    words: tuple[tuple[str, ...], ...] | None = None  # words for each label in templates; None: its name
-    sentences: tuple[tuple[str, ...], ...] | None = None  # additional prompts of each label
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)  # for a label in templates; by default its name
+    sentences: Mapping[str, Sequence[str]] = field(default_factory=dict)  # additional prompts of a label
 
     def phrases(self, templates: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         """For each label the prompts whose embeddings are averaged: every word in every template, and its sentences.
@@ -52,19 +52,18 @@ class Vocabulary:
         >>> Vocabulary(("owl",), "mine").phrases(("A photo of {}.", "a {} at night"))
         (('A photo of owl.', 'a owl at night'),)
         """
-        words = self.words or [(name,) for name in self.names]
-        sentences = self.sentences or [()] * len(self.names)
         return tuple(
-            (*(template.format(word) for word in called for template in templates), *whole)
-            for called, whole in zip(words, sentences, strict=True)
+            (
+                *(template.format(word) for word in self.words.get(name, [name]) for template in templates),
+                *self.sentences.get(name, ()),
+            )
+            for name in self.names
         )
 
     @property
     def called(self) -> tuple[str, ...]:
         """The first word for each label, by default its name."""
-        if self.words is None:
-            return self.names
-        return tuple(words[0] if words else name for name, words in zip(self.names, self.words, strict=True))
+        return tuple([*self.words.get(name, ()), name][0] for name in self.names)
 
     @property
     def every_label(self) -> "LabelSpace":
@@ -78,11 +77,7 @@ def imagenet() -> Vocabulary:
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
-    """The user's own classes: a text file with one class per line, or a CSV file.
-
-    Columns are class, as in the data, and optionally name, the word in prompts, and prompt, a sentence that replaces
-    the templates. A class may have several rows; the embeddings of all its prompts are averaged.
-    """
+    """The user's own classes: a text file with one per line, or a CSV file (class, optionally name and prompt)."""
     if path.suffix.lower() == ".csv":
         rows = read_table(path, ("class",), "classes")
     else:
@@ -94,14 +89,11 @@ def own_vocabulary(path: Path) -> Vocabulary:
     if len(words) < 2 or "" in words:
         raise RequestError(f"{str(path)!r} names {len(words)} classes; at least two are needed, each with a name")
     for row in rows:
-        name = row["class"]
         if row.get("prompt"):
-            sentences[name].append(row["prompt"])
+            sentences[row["class"]].append(row["prompt"])
         else:
-            words[name].append(row.get("name") or name)
-    return Vocabulary(
-        tuple(words), str(path), False, tuple(map(tuple, words.values())), tuple(map(tuple, sentences.values()))
-    )
+            words[row["class"]].append(row.get("name") or row["class"])
+    return Vocabulary(tuple(words), str(path), False, words, sentences)
 
 
 def templates(choice: str) -> tuple[str, ...]:
@@ -148,8 +140,8 @@ class LabelSpace:
         if self.allowed is None:
             return None
         mask = np.zeros((len(truth), labels), dtype=bool)
-        for i, index in enumerate(truth):
-            mask[i, list(self.allowed[int(index)])] = True
+        for row, index in zip(mask, truth.tolist(), strict=True):
+            row[list(self.allowed[index])] = True
         return mask
 
     def union(self, labels: int) -> list[int]:
@@ -200,31 +192,24 @@ def load_confusing(path: Path, vocabulary: Vocabulary, classes: Sequence[int]) -
 
 def class_indices(names: Iterable[str], vocabulary: Vocabulary | None = None) -> dict[str, int]:
     """Class name -> index in the user's own vocabulary or in ImageNet-1k. Raises RequestError if two share an index."""
-    by_index: dict[int, str] = {}
+    indices: dict[str, int] = {}
     for name in names:
-        if vocabulary is None:
-            index = imagenet_index(name)
-        elif name in vocabulary.names:
-            index = vocabulary.names.index(name)
-        else:
+        if vocabulary is not None and name not in vocabulary.names:
             raise RequestError(
                 f"the class {name!r} is not in {vocabulary.source!r}{suggestion(name, vocabulary.names, quoted=True)}; "
                 "every class of the data needs a line there"
             )
-        if index in by_index:
-            raise RequestError(f"class {index} is given twice, by {by_index[index]!r} and {name!r}; keep one of them")
-        by_index[index] = name
-    return {name: index for index, name in by_index.items()}
+        index = imagenet_index(name) if vocabulary is None else vocabulary.names.index(name)
+        if (other := next((other for other, taken in indices.items() if taken == index), None)) is not None:
+            raise RequestError(f"class {index} is given twice, by {other!r} and {name!r}; keep one of them")
+        indices[name] = index
+    return indices
 
 
 def imagenet_index(name: str) -> int:
-    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name.
-
-    Raises RequestError for an unknown class, for a name of several classes, and for the name of another class than
-    that of the number; a name that ImageNet does not have may follow a number.
-    """
-    number, known = re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name), _known_names()
-    if number:
+    """The ImageNet-1k index of a class by its leading number, its WordNet id (n01518878) or its name."""
+    known = _known_names()
+    if number := re.match(r"(-?\d{1,9})(?:\s+(.*)|$)", name):
         index, named = int(number[1]), number[2] or ""
         if not 0 <= index < CLASS_COUNT:
             raise RequestError(f"class index {index} of {name!r} lies outside 0..{CLASS_COUNT - 1}")

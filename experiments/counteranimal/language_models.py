@@ -16,7 +16,6 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from jaxtyping import Float
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from experiments.counteranimal.encoding import DTYPES, FeatureCache, Runtime, encode, photo_keys
+from experiments.counteranimal.encoding import DTYPES, Runtime, encode, photo_keys
 from experiments.counteranimal.labels import LabelSpace, digest
 from experiments.counteranimal.model import one_line
 from experiments.counteranimal.photos import Photo, PhotoSet
@@ -69,11 +68,6 @@ def prompt_of(spec: str, processor: Any) -> Prompt:
     return Prompt(text, before)
 
 
-def tokens(processor: Any, text: str) -> list[int]:
-    """Token ids of a text, with special tokens unless the template has written them already."""
-    return processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
-
-
 def special_tokens(processor: Any, text: str) -> bool:
     """Whether the tokenizer should add special tokens: not if the text already begins with one."""
     first = processor.tokenizer.bos_token
@@ -81,12 +75,11 @@ def special_tokens(processor: Any, text: str) -> bool:
 
 
 def answer_tokens(processor: Any, prompt: Prompt, names: Sequence[str]) -> tuple[list[tuple[int, ...]], int]:
-    """(tokens of "A <label>" for each name, cut from prompt and answer tokenised as one text; number of merged tokens).
-
-    Last tokens of the bare prompt may merge with an answer's first token; nearly always none does.
-    """
-    bare = tokens(processor, prompt.text)
-    whole = [tokens(processor, prompt.answered(name)) for name in names]
+    """(tokens of "A <label>" for each name, from prompt and answer tokenised as one text; number of merged tokens)."""
+    bare, *whole = (
+        processor.tokenizer(text, add_special_tokens=special_tokens(processor, text))["input_ids"]
+        for text in (prompt.text, *map(prompt.answered, names))
+    )
     same = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(bare, *whole, strict=False)))
     return [tuple(ids[same:]) for ids in whole], len(bare) - same
 
@@ -105,10 +98,8 @@ class LanguageModel:
     family: str = "LVLM"
 
     def place(self, runtime: Runtime) -> None:
-        """Move the module to the device, with weights in the given precision; autocast would keep them in fp32.
-
-        Computed buffers keep their precision: half-precision rotary frequencies would shift late positions.
-        """
+        """Move the module to the device, with weights in the given precision; autocast would keep them in fp32."""
+        # Computed buffers keep theirs: half-precision rotary frequencies would shift late positions.
         for value in self.module.state_dict(keep_vars=True).values():
             if value.is_floating_point():
                 value.data = value.data.to(DTYPES[runtime.precision])
@@ -151,7 +142,6 @@ def score_labels(
     photo_set: PhotoSet,
     space: LabelSpace,
     names: Sequence[str],
-    cache: Path | None,
     runtime: Runtime,
 ) -> Scored:
     """Scores of all labels, 0 for those that do not compete. Raises RunError as `encode` does."""
@@ -173,12 +163,19 @@ def score_labels(
         """The loss of each name, then zeros up to the largest number of names."""
         nonlocal compared
         answers = {name: known[name] for name in distinct[photo.class_index]}
-        _check_length(model, photo, inputs, answers)
+        length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
+        if model.longest is not None and length > model.longest:
+            raise RunError(
+                f"{model.spec} reads {model.longest} tokens, but the photo {photo.path!r} with the question and the "
+                f"longest label has {length} (finished photos are kept)"
+            )
         try:
+            model.place(runtime)
             loss = label_losses(model.module, inputs, list(answers.values()), runtime.batch_size)
             if not compared and np.isfinite(loss).all():
                 compared = True
-                _check_prefix(model, photo_set.source.image(photo.path), answers, loss, runtime)
+                cached = dict(zip(answers, loss.tolist(), strict=True))
+                _check_prefix(model, photo_set.source.image(photo.path), answers, cached, runtime)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # architectures without a cached prefix raise different types
@@ -195,10 +192,9 @@ def score_labels(
     encoded = encode(
         photo_set,
         keys,
-        FeatureCache(runtime.folder(cache, f"{model.key} {model.prompt.answered('{}')}")),
+        runtime.features(f"{model.key} {model.prompt.answered('{}')}"),
         runtime,
         Inputs(model.processor, model.prompt.text, dropped),
-        lambda: model.place(runtime),
         lambda photos, inputs: losses(photos[0], inputs[0]),
         batch_size=1,
         shard_rows=SHARD_ROWS,
@@ -211,31 +207,16 @@ def score_labels(
     return Scored(encoded, scores, {"score": SCORE})
 
 
-def _check_length(
-    model: LanguageModel, photo: Photo, inputs: dict[str, Any], answers: dict[str, tuple[int, ...]]
-) -> None:
-    length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
-    if model.longest is not None and length > model.longest:
-        raise RunError(
-            f"{model.spec} reads {model.longest} tokens, but the photo {photo.path!r} with the question and the "
-            f"longest label has {length} (finished photos are kept)"
-        )
-
-
 def _check_prefix(
-    model: LanguageModel,
-    image: Any,
-    answers: dict[str, tuple[int, ...]],
-    loss: Float[np.ndarray, " T"],
-    runtime: Runtime,
+    model: LanguageModel, image: Any, answers: dict[str, tuple[int, ...]], cached: dict[str, float], runtime: Runtime
 ) -> None:
     """Compare the loss of the longest label with that of a full pass."""
     name = max(answers, key=lambda name: len(answers[name]))
-    cached, plain = loss[list(answers).index(name)], plain_loss(model, image, name, answers[name])
-    if not abs(plain - cached) <= TOLERANCE[runtime.precision] * max(1.0, abs(plain)):
+    plain = plain_loss(model, image, name, answers[name])
+    if not abs(plain - cached[name]) <= TOLERANCE[runtime.precision] * max(1.0, abs(plain)):
         raise RunError(
-            f"{model.spec} gives {name!r} a loss of {cached:.5g} from a cached prefix, but {plain:.5g} from a full "
-            f"pass; models of type {model.module.config.model_type!r} cannot be scored this way"
+            f"{model.spec} gives {name!r} a loss of {cached[name]:.5g} from a cached prefix, but {plain:.5g} from a "
+            f"full pass; models of type {model.module.config.model_type!r} cannot be scored this way"
         )
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
-from experiments.counteranimal.gaussian_law import Scores, fit, halves, normals, probabilities, redrawn
+from experiments.counteranimal.gaussian_law import Photos, fit, halves, normals, probabilities, redrawn, rotated
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import worth
 from experiments.inference import binomial_bounds, combined
@@ -44,13 +44,10 @@ class Errors(NamedTuple):
         return self.fit_error.var(axis=0, ddof=1) + self.photo_error + simulated
 
 
-def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[str, Any]:
-    """The verdict and its numbers, plain JSON; half of the photos are fitted, the others measured.
-
-    The spread of `redraws` bootstrap fits is the error of a prediction.
-    """
+def assess(photos: Photos, tolerance: float, seed: int, redraws: int) -> dict[str, Any]:
+    """The verdict and its numbers, plain JSON; one half of the photos is fitted `redraws` times, the other measured."""
     first = halves(photos.cell, photos.common, numpy_stream(seed, "law split"))
-    errors = errors_of(photos, first, points_of(photos, seed), seed, redraws)
+    errors = errors_of(photos, first, seed, redraws)
     measured = int(errors.photos.sum())
     return {
         "photos_fitted": int(first.sum()),
@@ -60,34 +57,26 @@ def assess(photos: Scores, tolerance: float, seed: int, redraws: int) -> dict[st
     }
 
 
-def points_of(photos: Scores, seed: int) -> Float[np.ndarray, "R M k"]:
-    """The points on which the law's probabilities of these labels are estimated."""
-    return normals(photos.scores.shape[1] - 1, numpy_stream(seed, "law points"))
-
-
-def errors_of(
-    photos: Scores, first: Bool[np.ndarray, " N"], points: Float[np.ndarray, "R M k"], seed: int, redraws: int
-) -> Errors:
+def errors_of(photos: Photos, first: Bool[np.ndarray, " N"], seed: int, redraws: int) -> Errors:
     """Errors on the other photos of the law that is fitted to the first, by classes with photos in both groups.
 
-    Photos of cells without a fit are left out. Equal photos, points, seeds and redraws give paired bootstrap fits, so
-    errors of two heads can be subtracted.
+    Equal photos, seeds and redraws give the same points and paired fits, so errors of two heads can be subtracted.
     """
-    law, others, rng = fit(photos[first]), photos[~first], numpy_stream(seed, "law law")
+    law, others = fit(photos.cell[first], rotated(photos.values[first])), photos[~first]
+    rng, points = numpy_stream(seed, "law law"), normals(law.means.shape[1], numpy_stream(seed, "law points"))
     index = {tuple(cell): g for g, cell in enumerate(law.cells.tolist())}
     where = np.array([index.get(tuple(cell), -1) for cell in others.cell.tolist()], dtype=np.int64)
     known = where >= 0
-    truth = np.intersect1d(others.truth[known & others.common], others.truth[known & ~others.common])
+    truth = np.intersect1d(others.label[known & others.common], others.label[known & ~others.common])
     if not len(truth):
         raise ValueError("no class has photos left to measure in both groups")
-    known &= np.isin(others.truth, truth)
+    known &= np.isin(others.label, truth)
     others, where = others[known], where[known]
-    row, column = np.searchsorted(truth, others.truth), np.where(others.common, 0, 1)
-    n, right = np.zeros((2, len(truth), 2))
-    np.add.at(n, (row, column), 1)
-    np.add.at(right, (row, column), others.right.astype(float))
-    share = np.zeros((*n.shape, len(law.cells)))  # fraction of each class and group's photos per cell
+    row, column = np.searchsorted(truth, others.label), np.where(others.common, 0, 1)
+    share = np.zeros((len(truth), 2, len(law.cells)))  # of each class and group's photos per cell
     np.add.at(share, (row, column, where), 1)
+    n, right = share.sum(axis=2), np.zeros((len(truth), 2))
+    np.add.at(right, (row, column), others.right.astype(float))
     share /= n[..., None]
     each = probabilities(law, points)
     chance = each.mean(axis=0)
@@ -113,33 +102,39 @@ def _verdict(errors: Errors, tolerance: float) -> dict[str, Any]:
         name: {"bias": float(off[:, g].mean()), "bounds": list(_bias_bounds(errors, g, tail / 2))}
         for g, name in enumerate(GROUPS)
     }
-    low, high = square_bounds(off, errors.variance, tail, float(errors.fourth.sum()), _floor(errors))
+    bounds = square_bounds(off, errors.variance, tail, float(errors.fourth.sum()), _floor(errors))
     beyond = float((off**2 - errors.variance).mean())
-    numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": [low, high]}
-    ends = [number["bounds"] for number in numbers.values()]
-    least = max(max(0.0, low, -high) for low, high in ends)
-    most = max(max(-low, high) for low, high in ends)
-    verdict = "contradicted" if least > tolerance else "supported" if most < tolerance else "undecided"
+    numbers["rms"] = {"value": float(np.sqrt(max(beyond, 0))), "bounds": list(bounds)}
+    words = dict(zip(numbers, ("common accuracy", "counter accuracy", "accuracy of a class and group"), strict=True))
+    ends = {words[name]: number["bounds"] for name, number in numbers.items()}
+    off_by = [name for name, (low, high) in ends.items() if max(low, -high) > tolerance]
+    wide = [name for name, (low, high) in ends.items() if max(-low, high) >= tolerance]
+    points = f"{100 * tolerance:g} points"
+    if off_by:
+        verdict, reason = "contradicted", f"the predicted {off_by[0]} is off by more than {points}"
+    elif wide:
+        verdict, reason = "undecided", f"too few photos to decide whether the {wide[0]} is off by {points}"
+    else:
+        verdict, reason = "supported", f"all three errors are below {points}"
     means = {"predicted": errors.predicted.mean(axis=0).tolist(), "measured": errors.measured.mean(axis=0).tolist()}
     groups = {name: {key: mean[g] for key, mean in means.items()} for g, name in enumerate(GROUPS)}
-    law = {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA, **numbers, "groups": groups}
-    return law | {"reason": _reason(law)}
+    known = {"verdict": verdict, "tolerance": tolerance, "alpha": ALPHA}
+    return {**known, **numbers, "groups": groups, "reason": reason}
 
 
 def _bias_bounds(errors: Errors, g: int, tail: float) -> tuple[float, float]:
-    """Bounds of the mean over classes of predicted - measured in a group.
-
-    Clopper-Pearson on the effective number of photos, and Student's t for the fit, whose error is estimated from the
-    bootstrap fits.
-    """
-    repeats = len(errors.fit_error)
-    simulated = errors.simulation[:, :, g].mean(axis=1).var(ddof=1) / len(errors.simulation)
-    fit_error = np.sqrt(errors.fit_error[:, :, g].mean(axis=1).var(ddof=1) + simulated)
+    """Bounds of a group's mean of predicted - measured: Clopper-Pearson for the photos, Student's t for the fit."""
+    variance = prediction_variance(errors.fit_error[:, :, g], errors.simulation[:, :, g])
     photos = float(worth(errors.photos[:, g]))
     predicted, measured = float(errors.predicted[:, g].mean()), float(errors.measured[:, g].mean())
     low, high = (float(end) for end in binomial_bounds(measured * photos, photos, tail))
-    value, reach = predicted - measured, float(-stdtrit(repeats - 1, tail) * fit_error)
+    value, reach = predicted - measured, float(-stdtrit(len(errors.fit_error) - 1, tail) * np.sqrt(variance))
     return combined(value, (value - reach, value + reach), (predicted - high, predicted - low))
+
+
+def prediction_variance(fit_error: Float[np.ndarray, "B C"], simulation: Float[np.ndarray, "R C"]) -> float:
+    """The variance of a predicted mean over classes."""
+    return fit_error.mean(axis=1).var(ddof=1) + simulation.mean(axis=1).var(ddof=1) / len(simulation)
 
 
 def _floor(errors: Errors) -> Float[np.ndarray, "C 2"]:
@@ -157,8 +152,7 @@ def square_bounds(
 ) -> tuple[float, float]:
     """Bounds of the RMS of true errors, each at level `tail`, from errors with noise of known variance.
 
-    The sum of squares follows approximately a multiple of a chi-square distribution with its mean and variance
-    (Satterthwaite). At each bound's true sum, the observed sum is at quantile `tail` or 1 - `tail`.
+    The sum of squares is taken as a multiple of chi-square with its mean and variance (Satterthwaite).
     """
     total, v, n = float((off**2).sum()), variance.ravel(), off.size
     wide = v if floor is None else np.maximum(v, floor.ravel())
@@ -176,16 +170,3 @@ def square_bounds(
     least = max(total, float(wide.sum()))
     high = 0.0 if least == 0 else brentq(lambda true: below(true, least, wide) - tail, 0, far)
     return float(np.sqrt(low / n)), float(np.sqrt(high / n))
-
-
-def _reason(law: dict[str, Any]) -> str:
-    tolerance, points = law["tolerance"], f"{100 * law['tolerance']:g} points"
-    names = {"common": "common accuracy", "counter": "counter accuracy", "rms": "accuracy of a class and group"}
-    ends = {words: law[name]["bounds"] for name, words in names.items()}
-    if law["verdict"] == "supported":
-        return f"all three errors are below {points}"
-    if law["verdict"] == "undecided":
-        wide = next(words for words, (low, high) in ends.items() if max(-low, high) >= tolerance)
-        return f"too few photos to decide whether the {wide} is off by {points}"
-    off = next(words for words, (low, high) in ends.items() if max(low, -high) > tolerance)
-    return f"the predicted {off} is off by more than {points}"

@@ -12,22 +12,20 @@ Saved data set: a folder from save_to_disk of `datasets`, with columns image, la
 import json
 import os
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
-from simulator.pixels.decoding import MOST_BYTES, decode, decode_bytes
+from simulator.pixels.decoding import MOST_BYTES, decode
 from simulator.progress import counting
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
@@ -51,6 +49,18 @@ class Entry:
 def printable(path: str) -> str:
     """A path in which bytes that are not UTF-8 are written as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def check_folder(root: Path) -> None:
+    if not root.is_dir():
+        known = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
+
+
+def checked_path(path: str) -> str:
+    if printable(path) != path:
+        raise RequestError(f"the name of {printable(path)!r} is not UTF-8, so tables cannot hold it; rename it")
+    return path
 
 
 def in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
@@ -87,17 +97,17 @@ class Files:
         stat = (self.root / file).stat()
         return path, stat.st_size if size is None else size, stat.st_mtime_ns
 
-    def image(self, path: str) -> "Image":
+    def image(self, path: str) -> Any:
         if path not in self.parts:
             return decode(self.root / path)
         name, offset, size = self.parts[path]
         try:
             with open(self.root / name, "rb") as file:
                 file.seek(offset)
-                data = file.read(min(size, MOST_BYTES + 1))  # decode_bytes refuses more
+                data = file.read(min(size, MOST_BYTES + 1))  # decode refuses more
         except OSError as error:
             raise ValueError(error.strerror or "cannot be read") from error
-        return decode_bytes(data)
+        return decode(data)
 
 
 @dataclass(frozen=True)
@@ -109,18 +119,18 @@ class Saved:
     @cached_property
     def rows(self) -> Any:
         """The column of images, as stored bytes."""
-        from datasets import Image  # optional extra
+        from datasets import Image, load_from_disk  # optional extra
 
-        return _opened(self.root).select_columns("image").cast_column("image", Image(decode=False))
+        return load_from_disk(str(self.root)).select_columns("image").cast_column("image", Image(decode=False))
 
     def key(self, path: str) -> Key:
         return path, 0, (self.root / STATE).stat().st_mtime_ns
 
-    def image(self, path: str) -> "Image":
+    def image(self, path: str) -> Any:
         """The photo decoded from its stored bytes, or from the file that its row names."""
         stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
         if stored["bytes"] is not None:
-            return decode_bytes(stored["bytes"])
+            return decode(stored["bytes"])
         if stored["path"] is None:
             raise ValueError("no image in this row")
         return decode(Path(stored["path"]))
@@ -142,9 +152,7 @@ def list_photos(root: Path) -> Listing:
         if root.suffix == ".csv":
             return _table(root)
         raise RequestError(f"{str(root)!r} is neither a folder, a CSV file (.csv) nor a tar file (.tar)")
-    if not root.is_dir():
-        known = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
-        raise RequestError(f"there is no folder {str(root)!r}{suggestion(root.name, known, quoted=True)}")
+    check_folder(root)
     if (root / STATE).exists() or (root / SPLITS).exists():
         return _saved(root)
     shards = sorted(root.glob("*.tar"))
@@ -185,15 +193,17 @@ def _table(table: Path) -> Listing:
         path = Path(row["path"]).as_posix()  # ./a.jpg is a.jpg
         if path in entries:
             raise RequestError(f"{path!r} is listed again in line {line} of {str(table)!r}; keep one")
-        background, group, thing = (row.get(column) or "" for column in ("background", "group", "object"))
-        entries[path] = Entry(path, row["class"], background, group, thing)
-    missing = [path for path in entries if not (table.parent / path).is_file()]
-    if missing:
+        entries[path] = _described(path, row)
+    if missing := [path for path in entries if not (table.parent / path).is_file()]:
         raise RequestError(
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
             f"paths are relative to {str(table.parent)!r}"
         )
     return Listing(list(entries.values()), Files(table.parent), [])
+
+
+def _described(path: str, record: dict[str, Any]) -> Entry:
+    return Entry(path, str(record["class"]), *(str(record.get(key) or "") for key in ("background", "group", "object")))
 
 
 def _shards(root: Path, shards: list[Path]) -> Listing:
@@ -240,9 +250,7 @@ def _shard_entry(path: str, described: bytes | None) -> Entry:
             )
         return Entry(path, *(folders[-2:] if len(folders) > 1 else (folders[0], "")))
     try:
-        document = json.loads(described)
-        rest = (str(document.get(key) or "") for key in ("background", "group", "object"))
-        return Entry(path, str(document["class"]), *rest)
+        return _described(path, json.loads(described))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"the JSON file beside {path!r} does not describe a photo ({error}); it needs class, and group or "
@@ -254,39 +262,37 @@ def _saved(root: Path) -> Listing:
     if not (root / STATE).exists():
         splits = ", ".join(sorted(str(path.parent) for path in root.glob(f"*/{STATE}")))
         raise RequestError(f"{str(root)!r} is a data set of several splits; name one of them: {splits}")
-    data = _opened(root)
-    columns = set(data.column_names)
-    if not {"class", "label"} & columns or "image" not in columns or not {"group", "background"} & columns:
-        raise RequestError(
-            f"the data set {str(root)!r} has columns {', '.join(data.column_names)}; it needs image, class or label, "
-            "and group or background"
-        )
-    kind = "class" if "class" in columns else "label"
-    try:
+    with _reading(root):
+        from datasets import load_from_disk  # optional extra
+
+        data = load_from_disk(str(root))
+        columns = set(data.column_names)
+        if not {"class", "label"} & columns or "image" not in columns or not {"group", "background"} & columns:
+            raise RequestError(
+                f"the data set {str(root)!r} has columns {', '.join(data.column_names)}; it needs image, class or "
+                "label, and group or background"
+            )
+        kind = "class" if "class" in columns else "label"
         texts = [_texts(data, name) for name in (kind, "background", "group", "object")]
-    except Exception as error:  # damaged Arrow files raise different types
-        raise _damaged(root, error) from error
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
     return Listing(entries, Saved(root), [])
 
 
-def _opened(root: Path) -> Any:
+@contextmanager
+def _reading(root: Path) -> Iterator[None]:
+    """Turn errors of reading a saved data set into RequestError: damaged Arrow files raise different types."""
     try:
-        from datasets import load_from_disk  # optional extra
-
-        return load_from_disk(str(root))
+        yield
+    except RequestError:
+        raise
     except ImportError as error:
         raise RequestError(
             "a saved data set needs datasets, which is not installed; in the checkout run: "
             "python -m pip install -e '.[hf]'"
         ) from error
-    except Exception as error:  # damaged Arrow files raise different types
-        raise _damaged(root, error) from error
-
-
-def _damaged(root: Path, error: Exception) -> RequestError:
-    return RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again")
+    except Exception as error:
+        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
 
 
 def _texts(data: Any, column: str) -> list[str]:

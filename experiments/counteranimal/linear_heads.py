@@ -14,15 +14,15 @@ Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covari
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from experiments.counteranimal.bundle import Bundle
-from experiments.counteranimal.gaussian_law import Law
+from experiments.counteranimal.gaussian_law import Law, Photos
 
 PENALTY = 0.1  # scikit-learn's C, for coordinates of variance 1
 STEPS, GRADIENT = 100, 1e-4  # where logistic regression stops; more steps changed held-out accuracy by .2 points
@@ -41,23 +41,24 @@ class Head(NamedTuple):
     def scores(self, rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n K"]:
         return rows @ self.weights + self.bias
 
+    def scored(self, photos: Photos) -> Photos:
+        """The photos with scores in place of embeddings."""
+        return replace(photos, values=self.scores(photos.values).astype(float))
+
 
 @dataclass(frozen=True)
-class Fit:
-    """Rows that heads are fitted on, and the Gaussian law of their embeddings."""
+class Fit(Photos):
+    """Embeddings that heads are fitted on, and their Gaussian law."""
 
-    rows: Float[np.ndarray, "n D"]
-    label: Int[np.ndarray, " n"]
-    common: Bool[np.ndarray, " n"]
     law: Law
 
     @cached_property
     def mean(self) -> Float[np.ndarray, " D"]:
-        return self.rows.mean(axis=0)
+        return self.values.mean(axis=0)
 
     @cached_property
     def centred(self) -> Float[np.ndarray, "n D"]:
-        return self.rows - self.mean
+        return self.values - self.mean
 
     @cached_property
     def target(self) -> Float[np.ndarray, "n K"]:
@@ -72,7 +73,6 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
 
 
 def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
-    """Zero-shot and the supervised heads, each row with the same weight."""
     return {
         "zero-shot": zero_shot(bundle.text),
         "logistic regression": _logistic(fit, None),
@@ -82,7 +82,6 @@ def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
 
 
 def traced_heads(fit: Fit) -> dict[str, Head]:
-    """Logistic regression at each group weight of TRACED."""
     return {f"logistic regression at weight {weight:g}": _logistic(fit, weight) for weight in TRACED}
 
 
@@ -138,7 +137,7 @@ def _least_squares(fit: Fit) -> Head:
 
 
 def _class_means(fit: Fit) -> Head:
-    means = (fit.rows.T @ fit.target).astype(float) / fit.target.sum(axis=0)
+    means = (fit.values.T @ fit.target).astype(float) / fit.target.sum(axis=0)
     return Head(means, -(means**2).sum(axis=0) / 2)
 
 
@@ -169,7 +168,7 @@ def _leace(head: Head, effects: Float[np.ndarray, "B D"], fit: Fit) -> Head:
 
 def _best_prompt(text: Float[np.ndarray, "K T D"], fit: Fit) -> Head:
     """The prompt whose worse group is best on fitted rows."""
-    rows, label, common = fit.rows[:PROMPT_ROWS], fit.label[:PROMPT_ROWS], fit.common[:PROMPT_ROWS]
+    rows, label, common = fit.values[:PROMPT_ROWS], fit.label[:PROMPT_ROWS], fit.common[:PROMPT_ROWS]
     heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
     right = [head.scores(rows).argmax(axis=1) == label for head in heads]
     return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]

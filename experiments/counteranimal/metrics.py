@@ -15,7 +15,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 
-from experiments.counteranimal.predictions import Predictions
+from experiments.counteranimal.photos import GROUPS
+from experiments.counteranimal.predictions import has_groups, right
 from experiments.inference import (
     binomial_bounds,
     bootstrap_interval,
@@ -61,38 +62,29 @@ class Counts:
             return self.correct / self.photos
 
 
-def class_counts(predictions: Predictions, within: int = 1) -> Counts:
+def class_counts(predictions: pd.DataFrame, within: int = 1) -> Counts:
     """Photos per class, and those whose label is in the first `within` answers. Without groups, columns are equal."""
-    right = predictions.correct if within == 1 else predictions.rank <= within
-    counts = _counts(pd.Index(predictions.class_index), predictions.common, right, sort=True)
-    if predictions.grouped:
-        return counts
-    photos, correct = (part.sum(axis=1, keepdims=True).repeat(2, axis=1) for part in (counts.photos, counts.correct))
-    return Counts(counts.index, photos, correct)
+    correct = right(predictions) if within == 1 else (predictions["rank"] <= within).to_numpy()
+    return _counts(predictions, ["class_index"], correct)
 
 
-def object_counts(predictions: Predictions) -> Counts:
+def object_counts(predictions: pd.DataFrame) -> Counts:
     """Count composites and correct answers by object; photos without an object are left out."""
-    names = np.array(predictions.object, dtype=object)
-    known = names != ""
-    keys = pd.MultiIndex.from_arrays([predictions.class_index[known], names[known]])
-    return _counts(keys, predictions.common[known], predictions.correct[known], sort=False)
+    known = predictions[predictions.object != ""]
+    return _counts(known, ["class_index", "object"], right(known))
 
 
-def _counts(keys: pd.Index, common: Bool[np.ndarray, " N"], right: Bool[np.ndarray, " N"], sort: bool) -> Counts:
-    where, index = keys.factorize(sort=sort)
-    cell = 2 * where + ~common
-    photos, correct = (np.bincount(part, minlength=2 * len(index)).reshape(-1, 2) for part in (cell, cell[right]))
-    return Counts(index.to_numpy(), photos, correct)
+def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> Counts:
+    groups = list(GROUPS) if has_groups(predictions) else ["", ""]
+    cells = predictions.assign(correct=correct).groupby([*by, "group"]).correct.agg(["size", "sum"])
+    photos, answers = (cells[name].unstack().reindex(columns=groups).fillna(0).astype(int) for name in ("size", "sum"))
+    return Counts(photos.index.to_numpy(), photos.to_numpy(), answers.to_numpy())
 
 
 def group_accuracies(
     counts: Counts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
 ) -> Float[np.ndarray, "*r 2"]:
-    """(common, counter) accuracy of the complete units; `weights` counts how often each is drawn.
-
-    Raises ValueError if no unit has photos in both groups.
-    """
+    """(common, counter) accuracy of the complete units; `weights` counts how often each is drawn."""
     counts = counts.complete
     if len(counts.index) == 0:
         raise ValueError("no class has photos in both groups")
@@ -118,9 +110,8 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
 def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
     """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
 
-    Korn and Graubard (Survey Methodology 24, 1998): with class weights w_c and n_c photos, the effective sample has
-    1/sum(w_c^2/n_c) photos, times (t_{n-1}/t_{C-1})^2 for the small number C of classes. Unlike a bootstrap interval,
-    this interval does not shrink to a point if every photo is right. Needs two complete classes.
+    With class weights w_c and n_c photos it is 1/sum(w_c^2/n_c), times (t_{n-1}/t_{C-1})^2 for the small number C of
+    classes (Korn and Graubard, Survey Methodology 24, 1998). Unlike a bootstrap's, they never shrink to a point.
     """
     counts = counts.complete
     C, n = len(counts.index), counts.photos.sum(axis=0)
@@ -138,10 +129,7 @@ def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
 def intervals(
     counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> dict[str, tuple[float, float] | None]:
-    """Intervals of common, counter and drop, as means over the population of classes.
-
-    Each is a cluster bootstrap interval over classes, widened where `photo_bounds` is wider. None for one class.
-    """
+    """Cluster bootstrap intervals over classes, widened where `photo_bounds` are wider; None for one class."""
     classes = len(counts.complete.index)
     if classes < 2:
         return dict.fromkeys(QUANTITIES)
@@ -163,10 +151,8 @@ def drop_interval(
 
 
 def worst_cell(correct: Int[np.ndarray, " c"], photos: Int[np.ndarray, " c"]) -> tuple[int, list[float]]:
-    """The cell of lowest accuracy, and an interval of the least true accuracy, which holds for all cells at once.
-
-    The same photos select the cell, so its own interval would lie too low.
-    """
+    """The cell of lowest accuracy, and an interval of the least true accuracy, which holds for all cells at once."""
+    # The same photos select the cell, so its own interval would lie too low.
     low, high = binomial_bounds(correct, photos, (1 - LEVEL) / 2 / len(photos))
     return int((correct / photos).argmin()), [float(low.min()), float(high.min())]
 
@@ -198,11 +184,7 @@ def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
 
 
 def paired(first: Counts, second: Counts, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
-    """Second model minus first on the classes that are complete for both; None if there are none.
-
-    Differences of means, their bootstrap intervals (the same classes drawn for both models), and exact sign tests over
-    the classes that differ. The interval is None if all differences are equal.
-    """
+    """Second model minus first on classes complete for both: differences of means with intervals, and sign tests."""
     a, b = first.complete, second.complete
     shared, mine, others = np.intersect1d(a.index, b.index, return_indices=True)
     if not len(shared):
@@ -226,11 +208,10 @@ def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
     return np.where(np.abs(differences) < 1e-12, 0.0, differences)
 
 
-def object_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | None:
+def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
     """The effect of the background at a fixed object, over all objects and in each class; None without objects.
 
-    An object's drop is its accuracy on common minus that on counter backgrounds. Objects are the sample, with equal
-    weights. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
+    Objects are the sample. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
     """
     every = object_counts(predictions)
     objects = every.complete
@@ -243,7 +224,7 @@ def object_effect(predictions: Predictions, seed: int = 0) -> dict[str, Any] | N
         **_effect(objects, seed),
         "classes": [c | {"p_holm": p} for c, p in zip(classes, adjusted, strict=True)],
         "left_out_objects": len(every.index) - len(objects.index),
-        "left_out_photos": sum(not name for name in predictions.object),
+        "left_out_photos": int((predictions.object == "").sum()),
         "level": LEVEL,
         "interval_method": f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level {LEVEL}",
         "test": "exact McNemar test of no background effect on any object; several photos per group form strata",
@@ -269,36 +250,35 @@ def _effect(objects: Counts, seed: int, index: int = -1) -> dict[str, Any]:
     }
 
 
-def cells(predictions: Predictions, *by: str) -> pd.DataFrame:
+def cells(predictions: pd.DataFrame, *by: str) -> pd.DataFrame:
     """Counts and accuracy in each cell of the columns `by`, with Clopper-Pearson's bounds."""
-    table = predictions.table.groupby(list(by)).correct.agg(photos="size", correct="sum").reset_index()
+    answered = predictions.assign(correct=right(predictions)).groupby(list(by)).correct
+    table = answered.agg(photos="size", correct="sum").reset_index()
     low, high = binomial_bounds(table.correct.to_numpy(), table.photos.to_numpy(), (1 - LEVEL) / 2)
     return table.assign(accuracy=table.correct / table.photos, low=low, high=high)
 
 
-def accuracy_breakdown(predictions: Predictions) -> dict[str, Any]:
+def accuracy_breakdown(predictions: pd.DataFrame) -> dict[str, Any]:
     """Accuracy per background, of the worst class and worst group (without groups: background), and top-5 accuracy."""
     backgrounds = cells(predictions, "group", "background")
     ends = backgrounds[["low", "high"]].to_numpy().tolist()
     return {
         "backgrounds": backgrounds.drop(columns=["low", "high"]).assign(interval=ends).to_dict("records"),
         "worst_class": _worst(predictions, "class_index"),
-        "worst_group": _worst(predictions, "class_index", "group" if predictions.grouped else "background"),
+        "worst_group": _worst(predictions, "class_index", "group" if has_groups(predictions) else "background"),
         "top5": _top(predictions),
     }
 
 
-def _worst(predictions: Predictions, *by: str) -> dict[str, Any]:
+def _worst(predictions: pd.DataFrame, *by: str) -> dict[str, Any]:
     table = cells(predictions, *by).drop(columns=["low", "high"])
     at, interval = worst_cell(table.correct.to_numpy(), table.photos.to_numpy())
     return {**table.loc[[at]].to_dict("records")[0], "interval": interval, "of": len(table)}
 
 
-def _top(predictions: Predictions) -> dict[str, Any] | None:
+def _top(predictions: pd.DataFrame) -> dict[str, Any] | None:
     """Top-5 accuracy; None if ranks are unknown or never above 5."""
-    if predictions.rank is None or not (predictions.rank > TOP).any():
-        return None
     counts = class_counts(predictions, within=TOP)
-    if not len(counts.complete.index):
+    if not (predictions["rank"] > TOP).any() or not len(counts.complete.index):
         return None
-    return {mean: _named(group_accuracies(counts, mean), predictions.grouped) for mean in MEANS}
+    return {mean: _named(group_accuracies(counts, mean), has_groups(predictions)) for mean in MEANS}

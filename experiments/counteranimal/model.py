@@ -40,7 +40,7 @@ class LoadedModel:
     tokenizer: Callable | None = None  # list of strings -> token ids
     settings: dict[str, Any] = field(default_factory=dict)  # activation, weights, versions: part of every result
     configuration: dict[str, Any] | None = None  # what changes a feature, except weights and versions
-    spec: str = ""
+    spec: str = "the model"
     key: str | None = None  # digest of everything that changes a feature; None: features are not cached
 
 

@@ -32,6 +32,7 @@ FIRST_WEIGHTS = "IMAGENET1K_V1"
 BY_FILE = "; without a network set HF_HUB_OFFLINE=1, or pass a file with --weights FILE"
 BY_FOLDER = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files as open_clip:local-dir:FOLDER"
 PARTS = {"CLIP": ("preprocess", "encode_image", "encode_text", "tokenizer"), "ImageNet": ("preprocess", "logits")}
+FIELDS = {"logits": "encode_image"}  # of LoadedModel, where they have another name
 
 
 def check_spec(spec: str, options: LoadOptions) -> None:
@@ -53,17 +54,10 @@ def check_spec(spec: str, options: LoadOptions) -> None:
     KINDS[kind][0](name, options)
 
 
-def check_has_features(spec: str) -> None:
+def load_model(spec: str, weights: Path | None = None, **how: Any) -> LoadedModel:
+    """Load `spec` on the CPU in float32, unless it is a language model; `how` are the other fields of LoadOptions."""
     if spec.startswith("lvlm:"):
         raise RequestError(f"{spec} has no image features, only answers to a question; evaluate can score it")
-
-
-def load_model(spec: str, weights: Path | None = None, **how: Any) -> LoadedModel:
-    """Load `spec` on the CPU in float32; `how` are the other fields of LoadOptions.
-
-    Raises RequestError for what `check_spec` refuses, a language model, and weights that are missing or do not fit.
-    """
-    check_has_features(spec)
     return load(spec, LoadOptions(weights, **how))
 
 
@@ -107,7 +101,8 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
     open_clip = installed("open_clip")
     name, _, tag = (spec, "", "") if spec.startswith(PLACES) else spec.partition("/")
     file = options.weights
-    with loading(f"open_clip:{spec}", BY_FILE if tag else BY_FOLDER):
+    way_out = "" if spec.startswith(PLACES[0]) else BY_FILE if tag else BY_FOLDER
+    with loading(f"open_clip:{spec}", way_out):
         published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
         config = open_clip.get_model_config(name)
         # The activation belongs to the weights, so the tag's configuration overrides the model name's.
@@ -166,10 +161,8 @@ def _torchvision(spec: str, options: LoadOptions) -> LoadedModel:
         extra = {"transform_input": True, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
         module = models.get_model(name, weights=None, num_classes=options.classes or CLASS_COUNT, **extra)
         _load_state(module, options)
-    settings = {"weights": f"tag {weights.name}"}
-    return LoadedModel(
-        "ImageNet", module, module, weights.transforms(), settings=settings, configuration={"name": name}
-    )
+    known = {"settings": {"weights": f"tag {weights.name}"}, "configuration": {"name": name}}
+    return LoadedModel("ImageNet", module, module, weights.transforms(), **known)
 
 
 def _check_timm(spec: str, options: LoadOptions) -> None:
@@ -194,9 +187,8 @@ def _timm(spec: str, options: LoadOptions) -> LoadedModel:
         _load_state(module, options)
     data = timm.data.resolve_model_data_config(module)
     preprocess = timm.data.create_transform(**data, is_training=False)
-    settings = {"weights": f"tag {spec.partition('.')[2]}"}
-    configuration = {"name": spec, "data": data}
-    return LoadedModel("ImageNet", module, module, preprocess, settings=settings, configuration=configuration)
+    known = {"settings": {"weights": f"tag {spec.partition('.')[2]}"}, "configuration": {"name": spec, "data": data}}
+    return LoadedModel("ImageNet", module, module, preprocess, **known)
 
 
 def _load_state(module: Any, options: LoadOptions) -> None:
@@ -250,25 +242,22 @@ def _python(name: str, options: LoadOptions) -> LoadedModel:
             f"model() of {name!r} returned a {type(made).__name__}, which lacks methods; it needs {needed}"
         )
 
-    def guarded(part: str, failure: type[Exception] = RunError) -> Callable:
+    def guarded(part: str) -> Callable:
         def call(*arguments):
             try:
                 return getattr(made, part)(*arguments)
             except (torch.OutOfMemoryError, MemoryError):
                 raise
             except Exception as error:  # the user's code may raise anything
+                failure = ValueError if part == "preprocess" else RunError  # the photo may be unreadable
                 reason = f"{type(error).__name__}: {one_line(error)}"
                 raise failure(f"{part}() of {name!r} failed with {reason}") from error
 
         return call
 
     module = made if isinstance(made, torch.nn.Module) else torch.nn.Module()
-    settings = {"weights": f"file {Path(name).name}"}
-    preprocess = guarded("preprocess", ValueError)  # an unreadable photo
-    if family == "ImageNet":
-        return LoadedModel(family, module, guarded("logits"), preprocess, settings=settings)
-    parts = guarded("encode_image"), preprocess, guarded("encode_text"), guarded("tokenizer")
-    return LoadedModel(family, module, *parts, settings=settings)
+    calls = {FIELDS.get(part, part): guarded(part) for part in PARTS[family]}
+    return LoadedModel(family, module, **calls, settings={"weights": f"file {Path(name).name}"})
 
 
 # Kind of specification -> (check before loading, loader).

@@ -4,12 +4,22 @@ Groups come from folder names or a column (`prefix`) or from a CSV file; with `e
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal.labels import Vocabulary, class_indices
-from experiments.counteranimal.layouts import Entry, Files, Listing, Saved, in_threads, list_photos, printable
+from experiments.counteranimal.layouts import (
+    Entry,
+    Files,
+    Listing,
+    Saved,
+    checked_path,
+    in_threads,
+    list_photos,
+    printable,
+)
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.published.tables import published_classes
@@ -49,18 +59,14 @@ class PhotoSet:
 
 def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
-    table = _group_table(groups)
-    listing = list_photos(root)
-    grouped = {entry: _member(entry, groups, table) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
+    member, listing = _grouping(groups), list_photos(root)
+    grouped = {entry: member(entry) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
     kept = [entry for entry, membership in grouped.items() if membership]
     if not kept:
         raise RequestError(_without_groups(root, listing, groups))
     own = vocabulary is not None and not vocabulary.imagenet
     index = class_indices(sorted({entry.class_name for entry in kept}), vocabulary if own else None)
-    foreign = next((entry.path for entry in kept if printable(entry.path) != entry.path), None)
-    if foreign is not None:
-        raise RequestError(f"the name of {printable(foreign)!r} is not UTF-8, so tables cannot hold it; rename it")
-    photos = [Photo(entry.path, index[entry.class_name], *grouped[entry], entry.object) for entry in kept]
+    photos = [Photo(checked_path(entry.path), index[entry.class_name], *grouped[entry], entry.object) for entry in kept]
     places = {(entry.class_name, entry.place) for entry in kept}
     strays = set(listing.strays)
     for entry in grouped.keys() - set(kept):
@@ -70,35 +76,37 @@ def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None 
     return PhotoSet(root, tuple(photos), classes, tuple(sorted(map(printable, strays))), listing.source, own)
 
 
-def _group_table(choice: str) -> dict[tuple[str, str], str]:
-    """(class, background) -> group from a CSV file; an empty or missing class means all. Empty for other choices."""
-    groups: dict[tuple[str, str], str] = {}
-    if choice in (PREFIX, EACH):
-        return groups
+def _grouping(choice: str) -> Callable[[Entry], tuple[str, str] | None]:
+    """A function from an entry to its (group, background); None if it belongs to neither group."""
+    if choice == EACH:
+        return lambda entry: ("", entry.place)
+    if choice == PREFIX:
+        return _by_prefix
     if not Path(choice).is_file():
         raise RequestError(
             f"--groups {choice!r} is neither {PREFIX}, {EACH} nor a file{suggestion(choice, (PREFIX, EACH))}"
         )
+    table: dict[tuple[str, str], str] = {}  # (class, background) -> group; an empty or missing class means all
     for line, row in enumerate(read_table(Path(choice), ("background", "group"), "groups"), start=2):
         key = row.get("class") or "", row["background"]
         check_group(row["group"], f"line {line} of {choice!r}")
-        if groups.setdefault(key, row["group"]) != row["group"]:
+        if table.setdefault(key, row["group"]) != row["group"]:
             raise RequestError(f"background {key[1]!r} is common and counter in {choice!r} (line {line}); keep one")
-    return groups
+
+    def by_table(entry: Entry) -> tuple[str, str] | None:
+        group = table.get((entry.class_name, entry.place)) or table.get(("", entry.place))
+        return None if group is None else (group, entry.place)
+
+    return by_table
 
 
-def _member(entry: Entry, choice: str, table: dict[tuple[str, str], str]) -> tuple[str, str] | None:
-    """(group, background) of an entry; None if it belongs to neither group."""
-    if choice == EACH:
-        return "", entry.place
-    if choice == PREFIX and entry.group:
+def _by_prefix(entry: Entry) -> tuple[str, str] | None:
+    """The column group, or the word before the first "-"."""
+    if entry.group:
         check_group(entry.group, repr(entry.path))
         return entry.group, entry.place
-    if choice == PREFIX:  # the word before the first "-"
-        group, _, background = entry.place.partition("-")
-        return (group.lower(), background) if group.lower() in GROUPS else None
-    group = table.get((entry.class_name, entry.place)) or table.get(("", entry.place))
-    return None if group is None else (group, entry.place)
+    group, _, background = entry.place.partition("-")
+    return (group.lower(), background) if group.lower() in GROUPS else None
 
 
 def check_group(group: str, where: str) -> None:
@@ -151,23 +159,15 @@ def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, A
     published = {c.index: c.photos for c in published_classes()}
     known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)
     groups = GROUPS if photo_set.grouped else ("",)
+    readable = [photo for photo in photo_set.photos if photo.path not in bad]
     classes: list[dict[str, Any]] = []
-    for index in sorted(photo_set.classes):
-        found = Counter(
-            (p.group, p.background) for p in photo_set.photos if p.class_index == index and p.path not in bad
-        )
+    for index, folder in sorted(photo_set.classes.items()):
+        found = Counter((photo.group, photo.background) for photo in readable if photo.class_index == index)
         backgrounds = {group: {b: n for (g, b), n in sorted(found.items()) if g == group} for group in groups}
-        printed = published[index] if known else (None, None)
-        classes.append(
-            {
-                "class_index": index,
-                "folder": photo_set.classes[index],
-                "n": found.total(),
-                **{f"n_{group}": sum(backgrounds.get(group, {}).values()) for group in GROUPS},
-                **{f"published_{group}": n for group, n in zip(GROUPS, printed, strict=True)},
-                "backgrounds": backgrounds,
-            }
-        )
+        record = {"class_index": index, "folder": folder, "n": found.total()}
+        record |= {f"n_{group}": sum(backgrounds.get(group, {}).values()) for group in GROUPS}
+        record |= {f"published_{group}": published[index][g] if known else None for g, group in enumerate(GROUPS)}
+        classes.append({**record, "backgrounds": backgrounds})
     common, counter = (sum(photos) for photos in zip(*published.values(), strict=True))
     return {
         "root": str(photo_set.root),

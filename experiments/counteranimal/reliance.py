@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from scipy.linalg import eigh
 from scipy.special import expit, stdtrit
 
@@ -26,15 +26,15 @@ from experiments.counteranimal.bundle import BLOCK, FEWEST, Bundle, checked, rea
 from experiments.counteranimal.gaussian_law import (
     BayesRules,
     Law,
-    Scores,
+    Photos,
     bayes_rules,
     cell_shares,
-    fit_rows,
+    fit,
     halves,
     ideal_curve,
     sample,
 )
-from experiments.counteranimal.law_verdict import assess, errors_of, points_of
+from experiments.counteranimal.law_verdict import assess, errors_of, prediction_variance
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
 from experiments.counteranimal.metrics import Counts, drop_interval, intervals, worst_cell
 from experiments.counteranimal.photos import GROUPS
@@ -184,30 +184,25 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     right, rows = _answers(bundle, folds)
     measured = accuracies(right, bundle.label[rows], bundle.common[rows])
     plain, fixes, names = list(folds[0].plain), list(folds[0].fixes), folds[0].names
-    known = len(plain) + len(fixes)
-    traced = np.arange(known, len(names))
+    traced = np.arange(len(plain) + len(fixes), len(names))
     described = _described(bundle, measured, traced, seed)
-    chosen = _some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law")
-    first_rows = bundle.rows(chosen)
-    predictions = _predictions(bundle, folds[0], chosen, first_rows, seed)
-    law_rows = _some(bundle, rows, LAW_ROWS, seed, "embeddings law")
-    zero = _scores(bundle, folds[0].plain["zero-shot"], law_rows, bundle.rows(law_rows))
+    first = bundle.photos(_some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law"))
+    every = bundle.photos(_some(bundle, rows, LAW_ROWS, seed, "embeddings law"))
+    refits = REFITS if bundle.classes < MANY else FEWER_REFITS
+    predictions = _predictions(first, folds[0], refits, seed)
     inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
     return {
         "rows": len(bundle.label),
         "dimensions": int(bundle.image.shape[1]),
         "classes": bundle.classes,
         "prompts_per_class": bundle.text.shape[1],
-        "rows_measured": dict(zip(GROUPS, measured.photos.sum(axis=0).tolist(), strict=True)),
-        "correlation_of_train_rows": _own_correlation(bundle),
+        "rows_measured": _by_group(measured.photos.sum(axis=0)),
+        "correlation_of_train_rows": bundle.train_correlation,
         "level": LEVEL,
         "heads": [{"head": name, **entry} for name, entry in zip(plain, described, strict=False)],
-        "curve": [
-            {"head": names[i], **dict(zip(GROUPS, measured.mean[:, i].tolist(), strict=True))}
-            for i in hull(measured.mean, traced)
-        ],
-        "gaussian_curve": _gaussian_curve(bundle, folds[0], chosen, first_rows, seed),
-        "gaussian_law": assess(zero, TOLERANCE, seed, _refits(bundle)),
+        "curve": [{"head": names[i], **_by_group(measured.mean[:, i])} for i in hull(measured.mean, traced)],
+        "gaussian_curve": _gaussian_curve(first, folds[0], bundle.classes, seed),
+        "gaussian_law": assess(folds[0].plain["zero-shot"].scored(every), TOLERANCE, seed, refits),
         "fixes": [
             {"fix": name, **described[i], **_gain(measured, i), "prediction": predictions[name]}
             for i, name in enumerate(fixes, start=len(plain))
@@ -221,45 +216,33 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
 
 def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
     """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can be fitted."""
-    cells = len(np.unique(np.column_stack([bundle.label, bundle.background]), axis=0))
+    cells = len(np.unique(bundle.cell, axis=0))
     if cells > MOST_CELLS:
         raise RequestError(
             f"label and background make {cells:,} cells; at most {MOST_CELLS:,} are possible, so join backgrounds or "
             "give group alone"
         )
-    return [_fold(bundle, fitted, answered, seed) for fitted, answered in _halves(bundle, seed)]
-
-
-def _refits(bundle: Bundle) -> int:
-    return REFITS if bundle.classes < MANY else FEWER_REFITS
-
-
-def _halves(bundle: Bundle, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(fitted rows, answered rows) of each fold."""
     if bundle.train is not None:
-        return [(np.flatnonzero(bundle.train), np.flatnonzero(~bundle.train))]
-    cell = np.column_stack([bundle.label, bundle.background])
-    first = halves(cell, bundle.common, numpy_stream(seed, "embeddings halves"))
-    return [(np.flatnonzero(first), np.flatnonzero(~first)), (np.flatnonzero(~first), np.flatnonzero(first))]
+        return [_fold(bundle, bundle.train, seed)]
+    first = halves(bundle.cell, bundle.common, numpy_stream(seed, "embeddings halves"))
+    return [_fold(bundle, fitted, seed) for fitted in (first, ~first)]
+
+
+def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
+    photos = bundle.photos(_some(bundle, np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
+    try:
+        law = fit(photos.cell, photos.values)
+    except ValueError as error:
+        raise RequestError(f"no head can be fitted: {error}") from error
+    fitting = Fit(**vars(photos), law=law)
+    plain, traced = plain_heads(bundle, fitting), traced_heads(fitting)
+    rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
+    return Fold(plain, fixed_heads(bundle, fitting, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
 
 
 def _some(bundle: Bundle, rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
     """At most so many of the rows, in order. Each class and group stays large enough to be halved."""
-    cell = np.column_stack([bundle.label[rows], bundle.background[rows]])
-    return rows[sample(cell, most, FEWEST // 2, numpy_stream(seed, stream))]
-
-
-def _fold(bundle: Bundle, fitted: Int[np.ndarray, " n"], answered: Int[np.ndarray, " m"], seed: int) -> Fold:
-    chosen = _some(bundle, fitted, FIT_ROWS, seed, "embeddings fit")
-    rows, label, common = bundle.rows(chosen), bundle.label[chosen], bundle.common[chosen]
-    try:
-        law = fit_rows(np.column_stack([label, bundle.background[chosen]]), rows)
-    except ValueError as error:
-        raise RequestError(f"no head can be fitted: {error}") from error
-    fit = Fit(rows, label, common, law)
-    plain, traced = plain_heads(bundle, fit), traced_heads(fit)
-    fixes = fixed_heads(bundle, fit, plain, traced)
-    return Fold(plain, fixes, traced, bayes_rules(law, cell_shares(law, common, bundle.classes)), law, answered)
+    return rows[sample(bundle.cell[rows], most, FEWEST // 2, numpy_stream(seed, stream))]
 
 
 def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
@@ -335,63 +318,38 @@ def _worst(bundle: Bundle, measured: Accuracies, i: int) -> dict[str, Any]:
 def _gain(measured: Accuracies, i: int) -> dict[str, Any]:
     """Accuracy of a fix minus that of zero-shot on the same photos."""
     gain, half = measured.mean[:, i] - measured.mean[:, 0], NORMAL * measured.lead_error(i, 0)
-    ends = np.stack([gain - half, gain + half], axis=1)
-    return {
-        "gain": dict(zip(GROUPS, gain.tolist(), strict=True)),
-        "gain_interval": dict(zip(GROUPS, ends.tolist(), strict=True)),
-    }
+    return {"gain": _by_group(gain), "gain_interval": _by_group(np.stack([gain - half, gain + half], axis=1))}
 
 
-def _own_correlation(bundle: Bundle) -> float | None:
-    """The share of common rows among those marked train, mean over classes."""
-    if bundle.train is None:
-        return None
-    label, common = bundle.label[bundle.train], bundle.common[bundle.train]
-    return float((np.bincount(label, common) / np.bincount(label)).mean())
+def _by_group(values: np.ndarray) -> dict[str, Any]:
+    return dict(zip(GROUPS, values.tolist(), strict=True))
 
 
-def _scores(bundle: Bundle, head: Head, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"]) -> Scores:
-    return Scores(
-        head.scores(rows).astype(float), bundle.label[chosen], bundle.background[chosen], bundle.common[chosen]
-    )
-
-
-def _predictions(
-    bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
-) -> dict[str, Any]:
-    """The gain of each fix that the law predicts from half of some answered rows, and the gain on the other half."""
-    zero = _scores(bundle, fold.plain["zero-shot"], chosen, rows)
-    first = halves(zero.cell, zero.common, numpy_stream(seed, "embeddings law split"))
-    refits, points = _refits(bundle), points_of(zero, seed)
-    base, result = errors_of(zero, first, points, seed, refits), {}
-    right = np.column_stack([zero.right, zero.right])
+def _predictions(photos: Photos, fold: Fold, refits: int, seed: int) -> dict[str, Any]:
+    """The gain of each fix that the law predicts from half of some answered photos, and the gain on the others."""
+    first = halves(photos.cell, photos.common, numpy_stream(seed, "embeddings law split"))
+    zero = fold.plain["zero-shot"].scored(photos)
+    base, quantile = errors_of(zero, first, seed, refits), -stdtrit(refits - 1, (1 - LEVEL) / 2)
+    result: dict[str, Any] = {}
     for name, head in fold.fixes.items():
-        scores = _scores(bundle, head, chosen, rows)
-        errors = errors_of(scores, first, points, seed, refits)
-        right[:, 1] = scores.right
-        pair = accuracies(right[~first], zero.truth[~first], zero.common[~first])
+        scores = head.scored(photos)
+        errors = errors_of(scores, first, seed, refits)
+        right = np.column_stack([zero.right, scores.right])[~first]
+        pair = accuracies(right, photos.label[~first], photos.common[~first])
+        refitted, simulated = errors.fit_error - base.fit_error, errors.simulation - base.simulation
         result[name] = {"photos_fitted": int(first.sum()), "photos_measured": int((~first).sum())}
         for g, group in enumerate(GROUPS):
             predicted = float((errors.predicted - base.predicted)[:, g].mean())
             found = float(pair.mean[g, 1] - pair.mean[g, 0])
-            refitted = (errors.fit_error - base.fit_error)[:, :, g].mean(axis=1)
-            simulated = (errors.simulation - base.simulation)[:, :, g].mean(axis=1)
-            variance = refitted.var(ddof=1) + simulated.var(ddof=1) / len(simulated) + pair.lead_error(1, 0)[g] ** 2
-            half = float(-stdtrit(refits - 1, (1 - LEVEL) / 2) * np.sqrt(variance))
-            ends = [predicted - half, predicted + half]
-            result[name][group] = {
-                "predicted": predicted,
-                "interval": ends,
-                "found": found,
-                "inside": bool(ends[0] <= found <= ends[1]),
-            }
+            variance = prediction_variance(refitted[:, :, g], simulated[:, :, g]) + pair.lead_error(1, 0)[g] ** 2
+            low, high = (predicted + side * float(quantile * np.sqrt(variance)) for side in (-1, 1))
+            inside = bool(low <= found <= high)
+            result[name][group] = {"predicted": predicted, "interval": [low, high], "found": found, "inside": inside}
     return result
 
 
-def _gaussian_curve(
-    bundle: Bundle, fold: Fold, chosen: Int[np.ndarray, " n"], rows: Float[np.ndarray, "n D"], seed: int
-) -> list[dict[str, float]]:
-    """The ideal curve of the law, fitted to some answered rows within the span of the means that other rows have.
+def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> list[dict[str, float]]:
+    """The ideal curve of the law of some answered rows, within the span of the means that other rows have.
 
     In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
     """
@@ -399,20 +357,13 @@ def _gaussian_curve(
     values, vectors = eigh(means @ fold.rules.weights)
     kept = values > 1e-9 * values.max()
     basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
-    label, common = bundle.label[chosen], bundle.common[chosen]
-    law = fit_rows(np.column_stack([label, bundle.background[chosen]]), rows @ basis)
-    points = ideal_curve(law, cell_shares(law, common, bundle.classes), LAMBDAS, numpy_stream(seed, "embeddings curve"))
-    return [
-        {"weight": float(weight), "common": float(c), "counter": float(k)}
-        for weight, (c, k) in zip(LAMBDAS, points, strict=True)
-    ]
+    law = fit(photos.cell, photos.values @ basis)
+    shares = cell_shares(law, photos.common, classes)
+    points = ideal_curve(law, shares, LAMBDAS, numpy_stream(seed, "embeddings curve"))
+    return [{"weight": weight, **_by_group(point)} for weight, point in zip(LAMBDAS.tolist(), points, strict=True)]
 
 
 def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:
     fitted = int(bundle.train.sum()) if bundle.train is not None else len(rows) // 2
-    notes = []
-    if fitted > FIT_ROWS:
-        notes.append(f"heads are fitted on {FIT_ROWS:,} of {fitted:,} rows, drawn with the seed")
-    if len(rows) > LAW_ROWS:
-        notes.append(f"the Gaussian law is tested on {LAW_ROWS:,} of {len(rows):,} rows, drawn with the seed")
-    return notes
+    limits = (("heads are fitted on", FIT_ROWS, fitted), ("the Gaussian law is tested on", LAW_ROWS, len(rows)))
+    return [f"{words} {most:,} of {n:,} rows, drawn with the seed" for words, most, n in limits if n > most]

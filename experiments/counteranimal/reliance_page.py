@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.counteranimal.figures import UNDATED, embedded, page
 from experiments.counteranimal.photos import GROUPS
-from experiments.counteranimal.summaries import write_frame
+from experiments.counteranimal.predictions import write_frame
 from experiments.files import write_text
 from experiments.style import styled
 

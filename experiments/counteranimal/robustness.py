@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,9 @@ from experiments.counteranimal.metrics import (
     paired,
     photo_bounds,
 )
-from experiments.counteranimal.predictions import LARGEST, read_predictions
+from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
-from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Axis, Line, fit_line, resampled
+from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, published_classes, published_rows
@@ -82,20 +82,16 @@ def gather(specs: Sequence[str], mean: Mean, labels: str, prompt: str) -> list[R
 
 
 def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    if spec.split(":")[0] == "published":
-        return _published(spec, mean, labels, prompt)
-    return [_own_result(folder, mean) for folder in _folders(Path(spec))]
-
-
-def _published(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
-    """Published rows; only a single row gets class counts, since all pairs would fill the screen."""
+    """One folder's results, or published rows; only a single row gets class counts: all pairs would fill the screen."""
+    kind, _, name = spec.partition(":")
+    if kind != "published":
+        return [_own_result(folder, mean) for folder in _folders(Path(spec))]
     rows = published_rows(labels, prompt, mean)
     if not rows:
         raise RequestError(
             f"no rows were published for {labels} labels, {prompt} prompts and the {mean} mean; "
             "the nearest protocol is --labels 1000 --prompts simple --mean macro"
         )
-    _, _, name = spec.partition(":")
     if not name:
         return [Result(row) for row in rows]
     names = [row.model for row in rows]
@@ -127,7 +123,7 @@ def _own_result(folder: Path, mean: Mean) -> Result:
     """A model's result: its name and settings from the summary, every number from its predictions."""
     predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
-    if not (predictions.grouped and len(counts.complete.index)):
+    if not (has_groups(predictions) and len(counts.complete.index)):
         raise RequestError(
             f"{str(folder)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
         )
@@ -154,9 +150,7 @@ def _with_intervals(row: Row, counts: Counts, seed: int) -> Row:
 def compare(results: Sequence[Result], reference: str | None = None, seed: int = 0) -> dict[str, Any]:
     """Lines of the families, effective robustness over the reference family, pairs of models; plain JSON.
 
-    The reference defaults to ImageNet models, otherwise to the first family with a line. A model of that family is
-    measured from the line of the others, because it would pull a line of its own towards itself. A model with an
-    accuracy of 0 or 1 is at infinity on the stretched axes (`at_edge`) and not used for lines.
+    The reference defaults to ImageNet models, otherwise to the first family with a line.
     """
     fitted = lines_of(results)
     if reference is not None and reference not in fitted:
@@ -169,19 +163,9 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     for name, axis in ((name, axis) for name in fitted for axis in AXES):
         line = fit_line(*fitted[name], axis)
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
-    members = _on_line(results, chosen)
-    whole, rows = _references(members, seed), []
+    members, rows = _on_line(results, chosen), []
     for result, number in zip(results, numbers(results), strict=True):
-        others = [member for member in members if member is not result]
-        left_out = len(others) < len(members)
-        references = _references(others, seed) if left_out else whole
-        robustness = None
-        if references and 0 < result.row.common < 1:
-            robustness = {
-                axis: _robustness(result, reference, seed) | {"left_out": left_out}
-                for axis, reference in references.items()
-            }
-        known = {"at_edge": result.at_edge, "effective_robustness": robustness}
+        known = {"at_edge": result.at_edge, "effective_robustness": _robustness(result, members, seed)}
         rows.append({"number": number, **result.row.record(), **known})
     return {"reference": chosen, "rows": rows, "lines": lines, **_pairs(results, seed)}
 
@@ -211,67 +195,48 @@ def _has_line(common: np.ndarray, counter: np.ndarray) -> bool:
     return len(common) >= SMALLEST_FAMILY and bool(np.ptp(common) > 0)
 
 
-class Reference(NamedTuple):
-    """A line, its bootstrap over models, and the models' range of common accuracy."""
-
-    line: Line
-    draws: Line
-    low: float
-    high: float
-
-
-def _references(members: Sequence[Result], seed: int) -> dict[Axis, Reference]:
-    """The line of these models on each axis; empty if they have none."""
-    x, y = _accuracies(members)
-    if not _has_line(x, y):
-        return {}
-    drawn = {axis: resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")) for axis in AXES}
-    low, high = float(x.min()), float(x.max())
-    return {
-        axis: Reference(fit_line(x, y, axis), fit_line(x, y, axis, weights), low, high)
-        for axis, weights in drawn.items()
-    }
-
-
-def _robustness(result: Result, reference: Reference, seed: int) -> dict[str, Any]:
-    """Counter accuracy above the reference line, with the intervals of the line, of the model, and of both."""
+def _robustness(result: Result, members: Sequence[Result], seed: int) -> dict[str, Any] | None:
+    """Counter accuracy above the line of the other members on each axis; None if they have no line."""
     row, common = result.row, np.array([result.row.common])
-    value = row.counter - float(reference.line.at(common)[0])
-    tail = (1 - LEVEL) / 2
-    of_line = tuple(np.quantile(row.counter - reference.draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
-    of_model = _model_interval(result, reference.line, value, seed)
-    both = of_line if of_model is None else combined(value, of_line, of_model)
-    return {
-        "value": value,
-        "interval": list(both),
-        "interval_of": "line" if of_model is None else "line and model",
-        "interval_line": list(of_line),
-        "interval_model": of_model and list(of_model),
-        "level": LEVEL,
-        "extrapolated": not reference.low <= row.common <= reference.high,
-    }
+    others = [member for member in members if member is not result]
+    x, y = _accuracies(others)
+    if not (_has_line(x, y) and 0 < row.common < 1):
+        return None
+    found, tail = {}, (1 - LEVEL) / 2
+    for axis in AXES:
+        line = fit_line(x, y, axis)
+        draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
+        value = row.counter - float(line.at(common)[0])
+        of_line = tuple(np.quantile(row.counter - draws.at(common)[:, 0], [tail, 1 - tail]).tolist())
+        of_model = _model_interval(result, line, value, seed)
+        found[axis] = {
+            "value": value,
+            "interval": list(of_line if of_model is None else combined(value, of_line, of_model)),
+            "interval_of": "line" if of_model is None else "line and model",
+            "interval_line": list(of_line),
+            "interval_model": of_model and list(of_model),
+            "level": LEVEL,
+            "extrapolated": not x.min() <= row.common <= x.max(),
+            "left_out": len(others) < len(members),
+        }
+    return found
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
-    """The interval of a model's effective robustness over a fixed line; None without counts of several classes.
-
-    It is a bootstrap interval over classes, nowhere narrower than that of independent photos.
-    """
-    row, classes = result.row, result.classes
+    """The interval of a model's effective robustness over a fixed line; None without counts of several classes."""
+    classes, mean = result.classes, result.row.mean or "macro"
     if classes is None or len(classes.complete.index) < 2:
         return None
 
     def expected(common: np.ndarray) -> np.ndarray:
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
 
-    drawn = drawn_accuracies(classes, row.mean or "macro", seed, REPLICATES)
+    drawn = drawn_accuracies(classes, mean, seed, REPLICATES)
     over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(classes.complete.index))
-    common, counter = photo_bounds(classes, row.mean or "macro")
-    above, at_line = row.counter - expected(np.array(common)), row.counter - value
-    over_photos = combined(
-        value, (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
-    )
-    return hull(over_classes, over_photos)
+    common, counter = photo_bounds(classes, mean)
+    above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
+    ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
+    return hull(over_classes, combined(value, *ends))
 
 
 def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:

@@ -3,18 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
-from experiments.counteranimal.encoding import Encoded, FeatureCache, Runtime, encode_photos, failures
+from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos, failures
 from experiments.counteranimal.labels import CONFUSING, LabelSpace, Vocabulary
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.photos import Photo, PhotoSet
-from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RequestError, RunError
 from simulator.progress import counting
 
@@ -45,24 +44,22 @@ def score_photos(
     vocabulary: Vocabulary,
     prompts: Sequence[str],
     runtime: Runtime,
-    cache: Path | None = None,
     space: LabelSpace | None = None,
 ) -> Scored:
     """Scores of the labels of a vocabulary, 0 for those that do not compete; a classifier ignores the templates.
 
-    Labels with the same phrases share one text embedding and one column of the product, so they tie exactly. Computed
-    separately they would differ by rounding, and the winner would depend on the processor.
+    Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
     """
-    encoded = encode_photos(photo_set, model, cache, runtime, len(vocabulary.names))
+    encoded = encode_photos(photo_set, model, runtime, len(vocabulary.names))
     if model.family != "CLIP":
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = vocabulary.phrases(prompts)
     labels = (space or vocabulary.every_label).union(len(phrases))
     distinct = {label: row for row, label in enumerate(dict.fromkeys(phrases[k] for k in labels))}
-    text, truncated = text_features(model, list(distinct), runtime, cache)
+    text, truncated = text_features(model, list(distinct), runtime)
     if text.shape[1] != encoded.features.shape[1]:
         raise RequestError(
-            f"{model.spec or 'the model'} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
+            f"{model.spec} embeds photos in {encoded.features.shape[1]} dimensions and texts in "
             f"{text.shape[1]}; expected one space"
         )
     cosines = (torch.from_numpy(encoded.features) @ torch.from_numpy(text.T.copy())).numpy()
@@ -72,17 +69,14 @@ def score_photos(
 
 
 def text_features(
-    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime, cache: Path | None = None
+    model: LoadedModel, phrases: Sequence[Sequence[str]], runtime: Runtime
 ) -> tuple[Float[np.ndarray, "U d"], int]:
-    """(unit text embedding of each label, number of truncated phrases).
-
-    Each label's embedding is the normalised mean of its phrases' normalised embeddings. The cache key holds the
-    tokens, so a changed tokenizer computes them again. Raises RunError if an embedding is not finite.
-    """
+    """(unit text embedding of each label, from the mean over its phrases; number of truncated phrases)."""
     tokens = [model.tokenizer(list(label)) for label in phrases]
     truncated = sum(_truncated(model.tokenizer, label, ids) for label, ids in zip(phrases, tokens, strict=True))
+    # Keys hold the tokens, so a changed tokenizer computes embeddings again.
     keys = [(f"text {sha256(ids.numpy().tobytes()).hexdigest()}", len(ids), 0) for ids in tokens]
-    store = FeatureCache(runtime.folder(cache, model.key))
+    store = runtime.features(model.key)
     with counting("prompts", len(phrases), "labels/s") as advance, failures(runtime):
         model.module.to(runtime.device)
         missing = [k for k, key in enumerate(keys) if key not in store.rows]
@@ -99,7 +93,7 @@ def text_features(
     finite = np.isfinite(text).all(axis=1)
     if not finite.all():
         raise RunError(
-            f"{model.spec or 'the model'} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
+            f"{model.spec} has no finite embedding for {(~finite).sum()} of {len(phrases)} labels, the "
             f"first is {phrases[int(finite.argmin())][0]!r}; check its weights, or --precision {runtime.precision}"
         )
     return text, truncated
@@ -116,8 +110,7 @@ def rank_labels(
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
     """(predicted label, rank of the true one, its margin over the best other) among the competing labels.
 
-    Ties go to the lower index, so rank 1 and predicted = truth mean the same. The margin of a tie is 0. A photo with
-    a score that is not finite has no answer: predicted NO_ANSWER, the last rank, margin nan.
+    Ties go to the lower index. A photo with a score that is not finite has NO_ANSWER, the last rank and margin nan.
     """
     answered = np.isfinite(scores).all(axis=1)
     mask = space.mask(truth, scores.shape[1])
@@ -139,30 +132,17 @@ def rank_labels(
     )
 
 
-def predict(photo_set: PhotoSet, scored: Scored, space: LabelSpace) -> Predictions:
-    """Predictions of the readable photos. Raises RunError if no photo has a finite score."""
-    photos = scored.photos
+def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
+    """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
     predicted, rank, margin = rank_labels(scored.scores, scored.truth, space)
     if (predicted == NO_ANSWER).all():
-        raise RunError(f"the model has no finite score for any of {len(photos)} photos; check its weights")
-    return Predictions(
-        tuple(photo.path for photo in photos),
-        scored.truth,
-        np.array([photo.group == "common" for photo in photos]),
-        tuple(photo.background for photo in photos),
-        predicted,
-        rank,
-        margin,
-        tuple(photo.object for photo in photos) if any(photo.object for photo in photos) else None,
-        photo_set.grouped,
-    )
+        raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
+    table = pd.DataFrame(scored.photos).assign(predicted_index=predicted, rank=rank, margin=margin)
+    return table if any(table.object) else table.drop(columns="object")
 
 
 def confusing_space(scored: Scored) -> LabelSpace:
-    """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label.
-
-    Ties go to the lower index. Photos without finite scores are left out.
-    """
+    """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label."""
     finite = np.isfinite(scored.scores).all(axis=1)
     allowed, added = {}, []
     for index in sorted(set(scored.truth.tolist())):

@@ -20,9 +20,9 @@ from experiments.counteranimal.metrics import (
     summary,
     with_drop,
 )
-from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
+from experiments.counteranimal.predictions import has_groups, read_predictions, write_frame, write_predictions
 from experiments.errors import RequestError
-from experiments.files import output_folder, write_json, write_text
+from experiments.files import output_folder, write_json
 from experiments.provenance import provenance
 
 WORST = 5  # classes that a summary lists
@@ -36,39 +36,32 @@ def summarise(
     source: str,
     model: str,
     family: str,
-    predictions: Predictions,
+    predictions: pd.DataFrame,
     settings: dict[str, Any],
     seed: int,
     folder: Path | None = None,
 ) -> dict[str, Any]:
-    """The summary of one model, also written into `folder` with its tables; some class must have both groups.
-
-    `settings` holds labels, prompts, data and more.
-    """
+    """The summary of one model, also written into `folder` with its tables; `settings` holds labels, data and more."""
     counts = class_counts(predictions)
     complete = counts.complete
     if not len(complete.index):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
     document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
-    document |= summary(counts, seed, predictions.grouped) | accuracy_breakdown(predictions)
-    if predictions.grouped:
+    document |= summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
+    if has_groups(predictions):
         drops = pd.DataFrame(with_drop(complete.accuracy), columns=QUANTITIES, index=complete.index)
         largest = drops.sort_values("drop", ascending=False, kind="stable").head(WORST)
         document["worst_classes"] = largest.rename_axis("class_index").reset_index().to_dict("records")
-        if predictions.object is not None:
+        if "object" in predictions:
             document["paired"] = object_effect(predictions, seed)
     document["provenance"] = provenance()
     if folder is not None:
         output_folder(folder)
         write_predictions(folder / PREDICTIONS, predictions)
-        write_frame(folder / CLASSES, _class_table(counts, predictions.grouped))
+        write_frame(folder / CLASSES, _class_table(counts, has_groups(predictions)))
         write_frame(folder / BACKGROUNDS, cells(predictions, "class_index", "group", "background"))
         write_json(folder / SUMMARY, document)
     return document
-
-
-def write_frame(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
@@ -124,14 +117,14 @@ def score_files(
         for folder in folders:
             if folder is not None and (folder / PREDICTIONS).exists() and (folder / PREDICTIONS).samefile(path):
                 raise RequestError(f"--output would overwrite the input {str(path)!r}; choose another folder")
-    own = {}
+    own: dict[str, Any] = {}
     if classes is not None:
-        folders_of = {str(index): label for index, label in enumerate(classes.names)}
+        folders_of = {str(index): name for index, name in enumerate(classes.names)}
         own = {"class_names_digest": digest(classes.names), "folders": folders_of}
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
-        own_labels = own_classes_name(len(set(predictions.class_index.tolist())))
-        settings = {"labels": own_labels if labels == "45" else labels, "data": str(path), **own}
+        space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
+        settings = {"labels": space, "data": str(path), **own}
         documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
     return documents
 

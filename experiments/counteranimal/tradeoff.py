@@ -60,10 +60,8 @@ class Accuracies:
         return np.rint(self.by_class[:, :, i] * self.photos).astype(int)
 
     def lead_error(self, i: int, j: int) -> Float[np.ndarray, " 2"]:
-        """The standard error of head i's lead over head j, with one more lead and one more lag than were seen.
-
-        Otherwise heads that never differ on these photos would be known to be equal (Agresti and Coull).
-        """
+        """The standard error of head i's lead over head j, with one more lead and one more lag than were seen."""
+        # Otherwise heads that never differ on these photos would be known to be equal (Agresti and Coull).
         V = np.array([self.covariance[g, :, g, :] for g in (0, 1)])
         return np.sqrt(np.maximum(V[:, i, i] + V[:, j, j] - 2 * V[:, i, j], 0) + 2 / self.worth**2)
 
@@ -118,30 +116,21 @@ def places(
     root = vectors * np.sqrt(np.maximum(values, 0))
     drawn = mean + (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
     hulls = np.array([(one.T @ SIDES).max(axis=0) for one in drawn[:, :, traced]])  # (R, L)
-    return [_place(mean, covariance, traced, i, drawn[:, :, i], hulls) for i in heads.tolist()]
-
-
-def _place(
-    mean: Float[np.ndarray, "2 H"],
-    covariance: Float[np.ndarray, "2 H 2 H"],
-    traced: Int[np.ndarray, " J"],
-    i: int,
-    drawn: Float[np.ndarray, "R 2"],
-    hulls: Float[np.ndarray, "R L"],
-) -> Place:
-    lead = SIDES.T @ (mean[:, traced] - mean[:, [i]])
-    s, q = _lead_errors(covariance, traced, i), SIMULTANEOUS
-    p, r = place(mean, traced, i)
-    best = lead.argmax(axis=1)[:, None]
-    least = float(np.take_along_axis(lead - q * s, best, axis=1).min())
-    most = float((lead + q * s).max(axis=1).min())
-    places = _lowest(hulls - drawn @ SIDES)
-    low, high = np.quantile(places, [TAIL, 1 - TAIL]).tolist()
-    if high == 1:
-        low = min(low, _tied(mean[0], covariance[0, :, 0, :], traced[best[:, 0]], -1).min())
-    if low == 0:
-        high = max(high, _tied(mean[1], covariance[1, :, 1, :], traced[best[:, 0]], 0).max())
-    return Place(p, r, (min(low, p), max(high, p)), (min(max(least, 0.0), r), max(most, r)))
+    found = []
+    for i in heads.tolist():
+        p, r = place(mean, traced, i)
+        lead = SIDES.T @ (mean[:, traced] - mean[:, [i]])
+        reach = SIMULTANEOUS * _lead_errors(covariance, traced, i)
+        best = lead.argmax(axis=1)[:, None]
+        least = float(np.take_along_axis(lead - reach, best, axis=1).min())
+        most = float((lead + reach).max(axis=1).min())
+        low, high = np.quantile(_lowest(hulls - drawn[:, :, i] @ SIDES), [TAIL, 1 - TAIL]).tolist()
+        if high == 1:
+            low = min(low, _tied(mean[0], covariance[0, :, 0, :], traced[best[:, 0]], -1).min())
+        if low == 0:
+            high = max(high, _tied(mean[1], covariance[1, :, 1, :], traced[best[:, 0]], 0).max())
+        found.append(Place(p, r, (min(low, p), max(high, p)), (min(max(least, 0.0), r), max(most, r))))
+    return found
 
 
 def _tied(

@@ -5,7 +5,6 @@ and padding, its own projection. Scores are cosines: a scale and a bias do not c
 with a model does not run.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,16 +31,12 @@ def check(name: str, options: LoadOptions) -> None:
 
 
 def load_clip(name: str, options: LoadOptions) -> LoadedModel:
-    transformers = installed("transformers")
-
-    def checked(config: Any) -> None:
-        if config.model_type not in KNOWN:
-            raise RequestError(
-                f"hf:{name} holds a model of type {config.model_type!r}; known types are {', '.join(KNOWN)}"
-            )
-
-    module, config = _module(f"hf:{name}", "AutoModelForZeroShotImageClassification", checked)
-    with loading(f"hf:{name}", WAY_OUT):
+    transformers, spec = installed("transformers"), f"hf:{name}"
+    config = _config(spec)
+    if config.model_type not in KNOWN:
+        raise RequestError(f"{spec} holds a model of type {config.model_type!r}; known types are {', '.join(KNOWN)}")
+    module = _module(spec, "AutoModelForZeroShotImageClassification")
+    with loading(spec, WAY_OUT):
         processor = transformers.AutoImageProcessor.from_pretrained(name)
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     module.float()  # transformers 5 keeps the precision of the file
@@ -67,15 +62,13 @@ def load_clip(name: str, options: LoadOptions) -> LoadedModel:
 def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
     """A causal language model that answers questions about photos, with its own processor."""
     transformers, spec = installed("transformers"), f"lvlm:{name}"
-
-    def checked(config: Any) -> None:
-        if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
-            raise RequestError(
-                f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
-                "answers a question about a photo can be scored (pass a CLIP as hf:)"
-            )
-
-    module, config = _module(spec, "AutoModelForImageTextToText", checked)
+    config = _config(spec)
+    if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
+        raise RequestError(
+            f"{spec} holds a model of type {config.model_type!r}; only models with one causal language model that "
+            "answers a question about a photo can be scored (pass a CLIP as hf:)"
+        )
+    module = _module(spec, "AutoModelForImageTextToText")
     with loading(spec, WAY_OUT):
         processor = transformers.AutoProcessor.from_pretrained(name)
         for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
@@ -107,24 +100,23 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
     return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)
 
 
-def _module(spec: str, kind: str, check_config: Callable[[Any], None]) -> tuple[Any, Any]:
-    """(module, configuration). Raises RequestError for missing or misshapen weights.
-
-    The library fills these with random numbers.
-    """
-    transformers, name = installed("transformers"), spec.partition(":")[2]
+def _config(spec: str) -> Any:
     with loading(spec, WAY_OUT):
-        config = transformers.AutoConfig.from_pretrained(name)
-        check_config(config)
-        module, report = getattr(transformers, kind).from_pretrained(
-            name, output_loading_info=True, ignore_mismatched_sizes=True
+        return installed("transformers").AutoConfig.from_pretrained(spec.partition(":")[2])
+
+
+def _module(spec: str, kind: str) -> Any:
+    """The module; missing or misshapen weights, which the library fills at random, raise RequestError."""
+    with loading(spec, WAY_OUT):
+        module, report = getattr(installed("transformers"), kind).from_pretrained(
+            spec.partition(":")[2], output_loading_info=True, ignore_mismatched_sizes=True
         )
     lacking = sorted(set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]})
     if lacking:
         raise RequestError(
             f"the weights of {spec} do not fit it: {len(lacking)} are missing or have a wrong shape, first {lacking[0]}"
         )
-    return module, config
+    return module
 
 
 def _pooled(out: Any) -> Any:

@@ -8,7 +8,7 @@ must reach. The pilot never enters the verdict.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, single, violation_at
 from experiments.court.standing import StandingSample, Term, even_sample, means_of, values_at
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import (
@@ -36,7 +36,7 @@ from experiments.finite_samples import (
 from experiments.inference import FRACTION, Bounds, Sample
 from simulator.accuracy import Accuracy, Numbers, in_words
 from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
-from simulator.gaussian.statistics import cross_covariance, projected_scatter
+from simulator.gaussian.statistics import cross_covariance, projected_scatter, replicate_blocks
 from simulator.streams import numpy_stream
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -48,15 +48,16 @@ Values = Float[np.ndarray, " R"]
 
 # Means over images, and the groups of images that they need, by their places in GROUPS.
 MEANS = {"common": (0,), "counter": (1,), "error-counter": (1,), "unseen": (2,), "balanced": (0, 1), "drop": (0, 1)}
-DRAWN = 100_000  # drawn pairs that represent n = infinity
+DRAWN = 50_000  # drawn pairs that represent n = infinity; the bias of an accuracy is about 1/n
 MOST_DRAWN = 2_000_000
 RARE = 500  # with so many pairs of the rarest kind, a mean over the sample is nearly normal
 PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
-PILOT_FITS, PILOT_LAWS, PILOT_ATOMS = 8, 64, 512
+PILOT_FITS, PILOT_SLOW, PILOT_LAWS, PILOT_ATOMS = 8, 16, 64, 512
+PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its pilot
 FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
-BLOCK = 4  # minimisers that are drawn at once, as few as in a pilot; a value does not depend on the number of values
+FIRST_MINIMISERS = 4  # that are drawn at once, as few as in a pilot
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
@@ -71,9 +72,22 @@ class Plan:
     point: dict[str, float]
     worlds: list[World]
     routes: dict[Learner, Route]
-    pilot_routes: dict[Learner, Route]  # with exact laws in place of drawn pairs, where they are known
+    pilot_routes: dict[Learner, Route]
     pairs: dict[Learner, list[int]]  # per training, world by world
+    rare: bool  # whether a training may have too few pairs of the rarest kind
     here: Worlds  # a grid of size 1: the world of the claim's prediction
+
+    def pilot(self) -> "Plan":
+        """Of the pilot: exact laws in place of drawn pairs, where they are known, else fewer pairs for n = infinity.
+
+        Rules that are fitted to fewer pairs scatter more, so the sample is rather too large than too small.
+        """
+        fewer = 1 if finite(self.claim) else PILOT_SHARE
+        pairs = {
+            learner: [n // fewer for n in every] if self.pilot_routes[learner] == "drawn pairs" else every
+            for learner, every in self.pairs.items()
+        }
+        return replace(self, routes=self.pilot_routes, pairs=pairs)
 
     @property
     def by_image(self) -> bool:
@@ -87,14 +101,9 @@ class Plan:
         return set(self.routes.values()) == {"exact law"}
 
     @property
-    def rare(self) -> bool:
-        """Whether a training may have too few pairs of the rarest kind."""
-        return any(
-            n * float(rarest(Worlds.of(world))) < RARE
-            for learner, pairs in self.pairs.items()
-            if self.routes[learner] not in OF_RULES
-            for world, n in zip(self.worlds, pairs, strict=True)
-        )
+    def slow(self) -> bool:
+        """Whether an exact law takes milliseconds."""
+        return draws_matrices(self.claim) or max(world.classes for world in self.worlds) > 2
 
     @property
     def most(self) -> int:
@@ -102,8 +111,7 @@ class Plan:
         if self.by_image:
             return MOST_IMAGES
         if self.lawful:
-            slow = self.claim.quantity == "minimiser-rate" or getattr(self.claim.subject, "embed_dim", None) is not None
-            return MOST_SLOW_LAWS if slow or max(world.classes for world in self.worlds) > 2 else MOST_LAWS
+            return MOST_SLOW_LAWS if self.slow else MOST_LAWS
         each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
         return int(max(FEWEST, MOST_NUMBERS / max(sum(each), 1000)))
 
@@ -116,7 +124,13 @@ class Plan:
             return min(PILOT_ATOMS, self.most)
         if "even images" in self.routes.values() and "drawn pairs" not in self.routes.values():
             return FEWEST_EVEN
-        return min(PILOT_LAWS if self.lawful else PILOT_FITS, self.most)
+        return min(PILOT_FITS if not self.lawful else PILOT_SLOW if self.slow else PILOT_LAWS, self.most)
+
+
+def draws_matrices(claim: Claim) -> bool:
+    """Whether exact laws draw whole covariance matrices."""
+    whole = any(getattr(s, "embed_dim", None) or getattr(s, "projected", False) for s in claim.learners)
+    return whole or claim.quantity == "minimiser-rate"
 
 
 def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
@@ -144,7 +158,13 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     if claim.share is not None and rules:
         why = f"a share of trainings needs learners that are fitted to pairs; {rules} is not"
         raise cannot_be_judged(claim, why)
-    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, each[0].worlds)
+    rare = any(
+        n * float(rarest(grid)) < RARE
+        for learner, every in pairs.items()
+        if routes[learner] not in OF_RULES
+        for grid, n in zip(grids, every, strict=True)
+    )
+    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, rare, each[0].worlds)
 
 
 def narrowest(world: World) -> World:
@@ -213,7 +233,7 @@ class Evidence:
 
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
-    claim, first = plan.claim, replace(plan, routes=plan.pilot_routes)
+    claim, first = plan.claim, plan.pilot()
     relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
     pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
     # Both sides can miss, and bounds of |q - b| split their tail.
@@ -246,23 +266,21 @@ def _target(claim: Claim, here: Worlds) -> tuple[float, bool]:
     return -prediction if claim.relation in ("increasing", "decreasing") else prediction, True
 
 
-def pilot_violation(claim: Claim, point: Point, replicates: int, seed: int, number: int) -> float:
-    """An estimate of v for claims about finite n. All points of round `number` share their random draws."""
-    return float(pilot_violations(claim, [point], replicates, seed, number)[0])
-
-
 def pilot_violations(
-    claim: Claim, points: Sequence[Point], replicates: int, seed: int, number: int
+    claim: Claim, points: dict[str, np.ndarray], replicates: int, seed: int, number: int
 ) -> Float[np.ndarray, " P"]:
-    """`pilot_violation` at many points; nan where a point cannot be measured."""
-    plans, samples, found = {}, {}, np.full(len(points), np.nan)
-    for i, point in enumerate(points):
+    """Estimates of v at points, for claims about finite n; nan where a point cannot be measured.
+
+    All points of round `number` share their random draws.
+    """
+    worlds, samples = legs(claim, points)[0].worlds, {}
+    means = np.full(worlds.size, np.nan)
+    for i in range(worlds.size):
         with suppress(Unmeasurable):
-            plans[i] = plan_at(claim, point)
-            samples[i] = measure(plans[i], min(replicates, plans[i].most), _derived(seed, f"search/{number}"))
-    for i, mean in zip(samples, means_of(list(samples.values())), strict=True):
-        found[i] = violation_at(claim, np.array([mean]), plans[i].here)[0]
-    return found
+            plan = plan_at(claim, single(points, i))
+            samples[i] = measure(plan, min(replicates, plan.most), _derived(seed, f"search/{number}"))
+    means[list(samples)] = means_of(list(samples.values()))
+    return violation_at(claim, means, worlds)
 
 
 def _derived(seed: int, purpose: str) -> int:
@@ -363,12 +381,11 @@ def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values
 
 
 def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
-    l, grid = world.latents, Worlds.of(world)
-    population = np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = latent_cross_covariance(grid)
-    streams = (numpy_stream(seed, stream, block) for block in range(-(-size // BLOCK)))
-    draws = (cross_covariance(world, n, BLOCK, rng) for rng in streams)
-    return np.concatenate([np.linalg.norm(S - population, ord=2, axis=(-2, -1)) for S in draws])[:size]
+    l, population = world.latents, np.zeros((world.dim_image, world.dim_text))
+    population[:l, :l] = latent_cross_covariance(Worlds.of(world))
+    blocks = replicate_blocks(population.size, n, size, seed, stream, FIRST_MINIMISERS)
+    draws = [cross_covariance(world, n, count, rng)[:used] for rng, count, used in blocks]
+    return np.linalg.norm(np.concatenate(draws) - population, ord=2, axis=(-2, -1))
 
 
 def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:

@@ -73,25 +73,20 @@ def _uncovered(law: Law) -> dict[str, float] | None:
 def population(law: Law) -> Accuracy:
     """Group accuracies of a law. Raises RequestError if the theory has no answer."""
     try:
-        return law.learner.accuracy(law.world)
+        accuracy = law.learner.accuracy(law.world)
     except UNDEFINED as error:
         raise RequestError(f"{law.learner.name}: {error}") from None
+    if law.world.table is None and not all(0 <= group <= 1 for group in accuracy):  # of a user's learner
+        raise RequestError(f"{law.learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
+    return accuracy
 
 
-def predicted(setting: Setting) -> dict[str, float] | None:
-    """Group accuracies of a setting at n = infinity; None if no closed form is known, or it has no answer."""
+def predicted(find_law: Callable[[], Law | None]) -> dict[str, float] | None:
+    """Group accuracies of a law; None if none is known, or it has no answer: ties, separable laws, an empty group."""
     try:
-        law = setting.law()
-    except ValueError:  # groups are balanced, and one is empty
-        return None
-    return None if law is None else predicted_by(law)
-
-
-def predicted_by(law: Law) -> dict[str, float] | None:
-    """Group accuracies of a law; None where it has no answer: ties, separable laws, no view noise."""
-    try:
-        return in_groups(population(law))
-    except RequestError:
+        law = find_law()
+        return None if law is None else in_groups(population(law))
+    except (RequestError, ValueError):
         return None
 
 
@@ -152,7 +147,7 @@ def simulate(
         **numbers,
         "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(setting),
+        "predicted": predicted(setting.law),
     }
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -19,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.errors import RequestError, unknown
 from experiments.lab import mitigations
-from experiments.lab.config import refusal
+from experiments.lab.config import refusal, validated
 from simulator import quantities as q
 from simulator.naming import suggestion
 from simulator.quantities import Quantity
@@ -32,7 +33,8 @@ SCALES = ("linear", "log", "one-minus")
 _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
-_FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | {"mitigation": str, "table": str}
+_WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
+_FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
 
 Value = float | int | str
 
@@ -52,16 +54,9 @@ class Axis:
     def quantity(self) -> Quantity:
         if self.name in _WORLD:
             return q.quantity_of(_WORLD[self.name])
-        if self.name == "mitigation":
-            return Quantity(r"\mathrm{mitigation}", "mitigation of the background", "")
-        if self.name == "table":
-            return Quantity(r"\mathrm{table}", "joint probabilities of classes and backgrounds", "")
+        meaning = _WORDS[self.name] if self.name in _WORDS else Recipe.model_fields[self.name].description
         word = self.name.replace("_", r"\ ")
-        return Quantity(rf"\mathrm{{{word}}}", Recipe.model_fields[self.name].description or self.name, "")
-
-
-def of_world(name: str) -> bool:
-    return name in SCALARS
+        return Quantity(rf"\mathrm{{{word}}}", meaning or self.name, "")
 
 
 def of_recipe(name: str) -> bool:
@@ -163,16 +158,6 @@ def _kind(field: str) -> Any:
     return annotation
 
 
-def _named_table(value: Any) -> str:
-    if not isinstance(value, str):
-        raise RequestError(f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'")
-    try:
-        named(value)
-    except ValueError as error:
-        raise RequestError(f"axis table: {error}") from None
-    return value.strip()
-
-
 def _checked(field: str, values: Sequence[Any]) -> list[Value]:
     kind = _kind(field)
     for value in values:
@@ -180,8 +165,12 @@ def _checked(field: str, values: Sequence[Any]) -> list[Value]:
             raise RequestError(f"axis {field}: {value!r} is not a number")
         if field == "mitigation" and value not in mitigations.names():
             raise unknown("mitigation", str(value), mitigations.names())
+        if field == "table" and not isinstance(value, str):
+            raise RequestError(f"axis table holds {value!r}; its values are texts such as 'compositional(3, 4, 1)'")
+        if field == "table":
+            validated(partial(named, value), "axis table: ")
     if field == "table":
-        return [_named_table(value) for value in values]
+        return [value.strip() for value in values]
     if kind is int:
         values = [int(value) if value == value // 1 else value for value in values]
     try:

@@ -1,8 +1,7 @@
 """The numbers of one block: `compute(plan, block)`, a pure function that may run in any process.
 
-A cell's numbers depend on the study's seed and the cell, not on the block or the order of computation. Cells share the
-random streams of `soberclip simulate`: a cell's replicates equal those of `simulate` for its world, n and seed, and
-differences between neighbouring cells scatter less than the values.
+A cell's numbers depend on the study's seed and the cell, not on the block or the order of computation. A cell's
+replicates equal those of `soberclip simulate` for its world, n and seed.
 """
 
 from time import perf_counter

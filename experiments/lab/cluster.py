@@ -1,8 +1,7 @@
 """Blocks on dask: on processes of this machine, or on any cluster whose scheduler has an address.
 
 Each block is one task. A worker computes it and writes it into the store. If the worker is lost, dask gives the block
-to another one. The study travels once to each worker, as a plugin; workers that join later receive it, too. Scheduler
-and client need 1 to 1.5 ms of one core per block, so blocks of 5 s (`planning.SECONDS`) suit 300 workers.
+to another one. The study travels once to each worker, as a plugin; workers that join later receive it, too.
 """
 
 import logging

@@ -5,8 +5,9 @@ Validators that look at several fields run once, after the merge.
 """
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from simulator.world import Attribute, World
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
+T = TypeVar("T")
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 
 
@@ -54,6 +56,41 @@ def refusal(failure: ValidationError, called: str = "") -> str:
     return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
+def validated(make: Callable[[], T], before: str = "") -> T:
+    """What `make` returns; what it says against a world, a recipe or pictures becomes a RequestError."""
+    try:
+        return make()
+    except ValidationError as failure:
+        raise RequestError(before + refusal(failure)) from None
+    except ValueError as error:
+        raise RequestError(before + str(error)) from None
+
+
+def check_same(place: str, what: str, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Refuse a place that holds another request, by the first difference."""
+    differs = difference(there, here)
+    if differs is not None:
+        where, other, own = differs
+        raise RequestError(
+            f"{place!r} holds another {what} ({where} is {other!r} there and {own!r} here); name another folder"
+        )
+
+
+def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """(key, value there, value here) of the first difference of two requests; None if they are equal.
+
+    >>> difference({"axes": {"n": [1, 2]}}, {"axes": {"n": [1, 3]}})
+    ('axes.n', [1, 2], [1, 3])
+    """
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        return None if there == here else (where, there, here)
+    if where == "axes" and list(there) != list(here):  # their order is the order of the dimensions
+        return where, list(there), list(here)
+    keys = dict.fromkeys([*here, *there])
+    found = (difference(there.get(key), here.get(key), f"{where}.{key}" if where else key) for key in keys)
+    return next((one for one in found if one is not None), None)
+
+
 def world_from(file: Path | None, flags: dict[str, Any]) -> World:
     """The world of a file (or the default world) with flags on top; an error names the file and the field."""
     own = {} if file is None else read_toml(file, "world")
@@ -63,10 +100,6 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
         field = failure.errors()[0]["loc"][:1]
         source = f"{file}: " if field and field[0] in own.keys() - flags.keys() else ""
         raise RequestError(source + refusal(failure)) from None
-
-
-def world_of(fields: dict[str, Any]) -> World:
-    return world_from(None, fields)
 
 
 def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:
@@ -87,17 +120,11 @@ def read_pictures(world: World) -> "Scenery":
 
     if not isinstance(world.views, Pixels):
         raise RequestError(f"this needs a world of pixels, and these views are {world.views.name}")
-    try:
-        return scenery(world)
-    except ValueError as error:
-        raise RequestError(str(error)) from None
+    return validated(lambda: scenery(world))
 
 
 def recipe_from(flags: dict[str, Any]) -> Recipe:
-    try:
-        return Recipe(**flags)
-    except ValidationError as failure:
-        raise RequestError(refusal(failure)) from None
+    return validated(lambda: Recipe(**flags))
 
 
 def recipe_of(label: str, given: dict[str, Any]) -> Recipe:

@@ -2,16 +2,15 @@
 
 Accuracies are fractions.
 
-The bridge from theory to pixels is the Gaussian world of a tower's embeddings. Embeddings of training pairs scatter
-around the mean of their object and attribute. The distances between the class means of objects, and of attributes, in
-units of that scatter, become mu_inv/sigma_inv and mu_spu/sigma_spu of a Gaussian world with the pixel world's labels
-and correlations. A head is a linear rule on embeddings, so the optimum of the objective with linear towers predicts its
-accuracy. Nothing is fitted to accuracies, and no test image is used. It is a weak test of the theory: where classes lie
-many deviations apart, as in trained towers, the prediction depends on p_inv and p_spu and hardly on the distances.
+The bridge from theory to pixels is the Gaussian world whose mu/sigma are the distances between the class means of
+objects, and of attributes, in a tower's embeddings of training pairs (`separation`). A head is a linear rule on
+embeddings, so the optimum of the objective with linear towers predicts its accuracy. It is a weak test of the theory:
+where classes lie many deviations apart, as in trained towers, the prediction hardly depends on the distances.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,12 @@ from jaxtyping import Float
 
 from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
-from experiments.lab.answers import NUMBERS, PLACE, in_groups, placed, predicted, predicted_by
+from experiments.lab.answers import NUMBERS, PLACE, in_groups, placed, predicted
 from experiments.lab.setting import Setting
 from simulator.accuracy import GROUPS, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.prompts import LINEAR
 from simulator.towers import evaluation
-from simulator.towers.checkpoints import specification
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
 from simulator.towers.last_layer_retraining import with_retrained_head
@@ -35,7 +33,7 @@ from simulator.towers.training import State
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory.coverage import unseen
-from theory.ideal_curve import Equivalent, equivalent_of_draws
+from theory.ideal_curve import equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, named
 
 TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
@@ -91,7 +89,7 @@ def result(
             **_beside(own, int(state.step)),
             **_measured(world, replicates, going),
             "reliance": _finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
-            "predicted": predicted(own),
+            "predicted": predicted(own.law),
         }
     top = prompts[prompt]
     numbers = dict.fromkeys(
@@ -102,7 +100,7 @@ def result(
         "learner": f"{recipe.loss}, {' and '.join(dict.fromkeys(recipe.kinds.values()))} towers",
         "prompt": prompt,
         "recipe": recipe.model_dump(),
-        "hash": runfolder.specification_hash(specification(ensemble)),
+        "hash": runfolder.specification_hash(ensemble),
         "n": recipe.n or int(state.step) * recipe.batch_size,
         "method": "fresh pairs" if recipe.n is None else "fixed pairs",
         "seed": ensemble.seed,
@@ -117,12 +115,9 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     """Mean accuracies of the models that did not diverge, and each model's own, from (R, E) values by group."""
     accuracy = {group: values.mean(0) for group, values in replicates.items()}
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
-
-    def place() -> Equivalent:
-        names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
-        draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
-        return equivalent_of_draws(world, draws.mean(axis=0), draws.mean(axis=1))
-
+    names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
+    draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
+    place = partial(equivalent_of_draws, world, draws.mean(axis=0), draws.mean(axis=1))
     numbers, intervals = placed(world, place)
     return {
         **in_groups(Accuracy(mean["common"], mean.get("counter", np.nan), unseen=mean.get("unseen"))),
@@ -157,7 +152,7 @@ def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
         if law.world == setting.world:
             shares = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
         if setting.prompt in LINEAR:
-            gaussian = predicted_by(law._replace(learner=GaussianPMI(setting.prompt)))
+            gaussian = predicted(lambda: law._replace(learner=GaussianPMI(setting.prompt)))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}
 
 

@@ -86,15 +86,6 @@ def run(
     return store.read(path)
 
 
-def check_memory(planned: Plan) -> None:
-    free = free_bytes("cpu")
-    if free is not None and planned.bytes > free:
-        raise RequestError(
-            f"the numbers of this study take {amount(planned.bytes)} and memory has {amount(free)} free; a store "
-            "(--output) keeps them on disk, one block at a time in memory"
-        )
-
-
 def _finish(planned: Plan, path: "Path | str", number: int) -> None:
     from experiments.lab import store  # start-up time: loads zarr
 
@@ -102,8 +93,12 @@ def _finish(planned: Plan, path: "Path | str", number: int) -> None:
 
 
 def _in_memory(planned: Plan, execute: Execute) -> xr.Dataset:
-    check_memory(planned)
-    study, length = planned.study, sizes(planned.study)
+    study, length, free = planned.study, sizes(planned.study), free_bytes("cpu")
+    if free is not None and planned.bytes > free:
+        raise RequestError(
+            f"the numbers of this study take {amount(planned.bytes)} and memory has {amount(free)} free; a store "
+            "(--output) keeps them on disk, one block at a time in memory"
+        )
     declared, sentences = variables(study, planned.estimated), {}
     whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
     with counting("blocks", planned.blocks) as advance:

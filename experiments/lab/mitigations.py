@@ -12,18 +12,15 @@ Each is a function Setting -> Setting. It changes the world, the sampling of pai
 prompt. `register` adds a function of your own. The population optimum (`Setting.law`) and the cost in pairs
 (`Setting.pairs`) follow from the changed setting.
 
-Two methods have no row. Label smoothing has the minimiser (1 - s) p(y|x) + s/K, which decides as p(y|x) does. A fixed
-temperature costs InfoNCE 8 points of the counter group at 1, and nothing at 0.3 or below (design temperature).
+Label smoothing has no row: its minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import methodcaller
 
-from pydantic import ValidationError
-
 from experiments.errors import RequestError, unknown
-from experiments.lab.config import refusal
+from experiments.lab.config import validated
 from experiments.lab.setting import Law, Setting
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
@@ -81,10 +78,8 @@ def mitigated(name: str, setting: Setting) -> Setting:
     if name not in MITIGATIONS:
         raise unknown("mitigation", name, names())
     try:
-        found = MITIGATIONS[name].apply(setting)
-    except ValidationError as failure:  # of a world or a recipe in a user's own function
-        raise RequestError(f"mitigation {name!r}: {refusal(failure)}") from None
-    except (RequestError, ValueError) as error:
+        found = validated(lambda: MITIGATIONS[name].apply(setting))
+    except RequestError as error:
         raise RequestError(f"mitigation {name!r}: {error}") from None
     if not isinstance(found, Setting):
         raise RequestError(f"mitigation {name!r} returned {found!r}; expected a Setting")
@@ -93,10 +88,7 @@ def mitigated(name: str, setting: Setting) -> Setting:
 
 def known_law(name: str, setting: Setting) -> Law:
     """The law of a setting after a mitigation. Raises RequestError where none is known."""
-    try:
-        law = mitigated(name, setting).law()
-    except ValueError as error:
-        raise RequestError(f"mitigation {name!r}: {error}") from None
+    law = validated(mitigated(name, setting).law, f"mitigation {name!r}: ")
     if law is None:
         known = ", ".join(other for other in MITIGATIONS if other != NONE and _has_law(other, setting))
         raise RequestError(

@@ -6,12 +6,14 @@ interrupted run ends with the same numbers: rounding depends on how many worlds 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.lab.config import validated
 from experiments.lab.schema import sizes, variables
 from experiments.lab.spec import StudySpec
 from experiments.lab.words import amount, counted
@@ -22,7 +24,7 @@ SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and 
 MOST = 2**16  # cells of a block: enough for numpy to run at its full speed
 MODELS = 16  # trained together at least: one model alone leaves most of a processor idle
 
-# Seconds per cell, right within a factor of a few. They decide only the size of blocks.
+# Seconds per cell, right within a factor of a few; they decide only the size of blocks.
 CLOSED_FORM, SAMPLED_FORM = 5e-5, 1.0
 EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by the thousand
 DRAWN_NUMBER = 1e-8
@@ -36,8 +38,6 @@ Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over 
 
 
 class Plan(NamedTuple):
-    """A study before it runs."""
-
     study: StudySpec
     estimated: bool  # whether the theory of a learner is sampled, and so has an interval
     chunk: tuple[int, ...]  # places of a block along each axis
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
         )
 
     def place(self, block: int) -> tuple[int, ...]:
-        return _unravel(block, self.grid)
+        return tuple(map(int, np.unravel_index(block, self.grid)))
 
     def region(self, block: int) -> Region:
         return tuple(
@@ -104,7 +104,7 @@ def _cell_seconds(study: StudySpec, estimated: bool) -> float:
     if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
-        recipe, models = study.recipe_at((0,) * len(study.axes), 0), (0,) * study.replicates
+        recipe, models = study.recipe_at(study.first, 0), (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
@@ -120,11 +120,7 @@ def spread(study: StudySpec, most: int) -> list[tuple[int, ...]]:
     """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
     total = int(np.prod(study.shape, dtype=object))
     numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
-    return [_unravel(p, study.shape) for p in numbers]
-
-
-def _unravel(number: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(number, shape)) if shape else ()
+    return [tuple(map(int, np.unravel_index(p, study.shape))) for p in numbers]
 
 
 def _read_pictures(study: StudySpec) -> None:
@@ -134,10 +130,7 @@ def _read_pictures(study: StudySpec) -> None:
     for one in study.tables:
         worlds = one.worlds().ravel()
         most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
-        try:
-            shown(most).inputs(most)
-        except ValueError as error:
-            raise RequestError(str(error)) from None
+        validated(partial(shown(most).inputs, most))
 
 
 def _sampled(study: StudySpec, k: int) -> bool:

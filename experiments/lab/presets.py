@@ -11,8 +11,7 @@ A file of `designs/` holds
     printed                    name of a paper's table with the same settings (`experiments.lab.tables`), if any
     seconds                    duration of each size on one core
     [[plot]]                   pictures: options of `soberclip plot`
-    [study]                    the quick size, a study document (`experiments.lab.studies`)
-    [full]                     what the full size changes
+    [study], [full]            the quick size, a study document; what the full size changes
 """
 
 import tomllib

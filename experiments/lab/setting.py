@@ -8,10 +8,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from experiments.lab.config import checked_prompt, refusal
+from experiments.lab.config import checked_prompt, validated
 from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from simulator.samplers import SAMPLERS, Sampler
@@ -117,21 +116,14 @@ class Setting:
 
     def within(self, **changes) -> "Setting":
         """The setting with some fields of World changed; RequestError for a value outside its domain."""
-        try:
-            return replace(self, world=self.world.replace(**changes))
-        except ValidationError as failure:
-            raise RequestError(refusal(failure)) from None
-        except ValueError as error:
-            raise RequestError(str(error)) from None
+        return replace(self, world=validated(lambda: self.world.replace(**changes)))
 
     def trained(self, **changes) -> "Setting":
         """The setting with some fields of Recipe changed; RequestError for fields that contradict each other."""
-        if self.recipe is None:
+        recipe = self.recipe
+        if recipe is None:
             raise RequestError(f"{self.called} has no recipe; towers have one")
-        try:
-            return replace(self, recipe=type(self.recipe)(**{**self.recipe.model_dump(), **changes}))
-        except ValidationError as failure:
-            raise RequestError(refusal(failure)) from None
+        return replace(self, recipe=validated(lambda: type(recipe)(**{**recipe.model_dump(), **changes})))
 
     def sampled(self, sampler: str) -> "Setting":
         """The setting with another sampler; RequestError as for `trained`."""

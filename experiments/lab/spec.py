@@ -7,19 +7,17 @@ one), trained (towers). A learner is trained by the objective whose optimum it i
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from experiments.errors import RequestError
-from experiments.lab.axes import Axis, of_recipe, of_world
-from experiments.lab.config import recipe_of, refusal, world_fields
+from experiments.lab.axes import Axis, of_recipe
+from experiments.lab.config import recipe_of, validated, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from simulator.tables import named as named_table
-from simulator.world import World
+from simulator.world import SCALARS, World
 from simulator.worlds import Worlds
 from theory.learners import Learner, named, names
 
@@ -59,6 +57,10 @@ class StudySpec:
     def trained(self) -> bool:
         return "trained" in self.routes
 
+    @property
+    def first(self) -> tuple[int, ...]:
+        return (0,) * len(self.axes)
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
@@ -96,7 +98,7 @@ class StudySpec:
             values = axis.values if region is None else axis.values[region[i]]
             if axis.name == "table":
                 varied["table"] = named_table(str(values[0]))
-            elif of_world(axis.name):
+            elif axis.name in SCALARS:
                 varied[axis.name] = np.array(values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
 
@@ -110,21 +112,18 @@ class StudySpec:
         return self.values_at(place).get("seed", self.seed)
 
     def world_at(self, place: tuple[int, ...]) -> World:
-        varied = {name: value for name, value in self.values_at(place).items() if of_world(name)}
-        table = self.values_at(place).get("table")
-        return (self.world if table is None else self.world.replace(table=named_table(table))).model_copy(update=varied)
+        values = self.values_at(place)
+        world = self.world.replace(table=named_table(values["table"])) if "table" in values else self.world
+        return world.model_copy(update={name: value for name, value in values.items() if name in SCALARS})
 
     @cached_property
     def tables(self) -> tuple["StudySpec", ...]:
         """The study at each value of the axis table; the study itself without such an axis."""
-        if "table" not in self.dims:
-            return (self,)
-        i = self.dims.index("table")
-        each = (
-            (*self.axes[:i], replace(self.axes[i], values=(value,)), *self.axes[i + 1 :])
-            for value in self.axes[i].values
-        )
-        return tuple(replace(self, axes=axes) for axes in each)
+        cut = [
+            [replace(axis, values=(value,)) for value in axis.values] if axis.name == "table" else [axis]
+            for axis in self.axes
+        ]
+        return tuple(replace(self, axes=axes) for axes in product(*cut)) if "table" in self.dims else (self,)
 
     @cached_property
     def has_unseen(self) -> bool:
@@ -135,11 +134,9 @@ class StudySpec:
     def recipe_at(self, place: tuple[int, ...], k: int) -> "Recipe":
         """The recipe that trains learner k at one place. Raises RequestError where its fields contradict each other."""
         varied = {name: value for name, value in self.values_at(place).items() if of_recipe(name)}
-        n = self.n_at(place)
-        try:
-            return recipe_of(self.labels[k], {**dict(self.recipe), **varied, **({} if n is None else {"n": n})})
-        except ValidationError as failure:
-            raise RequestError(f"learner {self.labels[k]!r} cannot be trained: {refusal(failure)}") from None
+        n, label = self.n_at(place), self.labels[k]
+        fields = {**dict(self.recipe), **varied, **({} if n is None else {"n": n})}
+        return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
 
     def setting(
         self, k: int, place: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None

@@ -10,19 +10,18 @@ A study file holds the arguments of `study`: learners, prompts, routes, n, repli
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from pydantic import ValidationError
 
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis, axis, of_recipe
-from experiments.lab.config import read_toml, refusal, world_of
+from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.execution import executor, run
 from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
@@ -43,18 +42,17 @@ CELL_BYTES = 24  # at least: two accuracies and a reliance
 class Study(StudySpec):
     """A validated study; `study` makes one."""
 
+    def _summary(self) -> dict[str, Any]:
+        axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        names = {"learners": self.labels, "prompts": self.prompts, "routes": self.routes}
+        return {"axes": axes, **{name: ", ".join(values) for name, values in names.items()}, "cells": self.cells}
+
     def __repr__(self) -> str:
-        sizes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
-        learners, routes = ", ".join(self.labels), ", ".join(self.routes)
-        return one_line(self, axes=sizes, learners=learners, routes=routes, cells=self.cells)
+        return one_line(self, **self._summary())
 
     def _repr_html_(self) -> str:
-        axes = (
-            (axis.name, f"{len(axis.values)} values from {axis.values[0]} to {axis.values[-1]}") for axis in self.axes
-        )
-        names = {name: ", ".join(getattr(self, name)) for name in ("prompts", "routes")}
-        rows = {"learners": ", ".join(self.labels), **names, "n": self.n, "replicates": self.replicates}
-        return html_table(f"Study of {self.cells:,} cells", ["", ""], (*axes, *rows.items(), ("world", self.world)))
+        rows = {**self._summary(), "n": self.n, "replicates": self.replicates, "world": self.world}
+        return html_table("Study", ["", ""], rows.items())
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
@@ -116,20 +114,13 @@ def study(
         recipe=_recipe_fields(recipe),
     )
     _check_names(request)
-    _check_counts(request)
-    _check_recipe(request)
-    _check_routes(request)
-    if request.cells > MOST_CELLS:
-        least = amount(CELL_BYTES * request.cells)
-        raise RequestError(f"this study has {request.cells:.2g} cells, whose numbers take {least} at least")
-    try:
-        for one in request.tables:
-            one.worlds()
-            one.world_at((0,) * len(one.axes))
-    except ValidationError as failure:
-        raise RequestError(refusal(failure)) from None
-    except ValueError as error:
-        raise RequestError(str(error)) from None
+    check_within("replicates", request.replicates, 1, MOST_REPLICATES)
+    if request.n is not None:
+        check_within("n", request.n, *domain_of(PairCount))
+    for fault in _faults(request):
+        raise RequestError(fault)
+    for one in request.tables:
+        validated(lambda: (one.worlds(), one.world_at(one.first)))  # noqa: B023 (called at once)
     return request
 
 
@@ -179,51 +170,42 @@ def _check_names(request: Study) -> None:
                 raise RequestError(f"{kind} {value!r} is given more than once")
 
 
-def _check_counts(request: Study) -> None:
-    check_within("replicates", request.replicates, 1, MOST_REPLICATES)
-    if request.n is not None:
-        check_within("n", request.n, *domain_of(PairCount))
-    if request.n is not None and "n" in request.dims:
-        raise RequestError(f"n = {request.n} is set and an axis as well; leave one of them out")
-    used = {"n": request.n or "n" in request.dims, "replicates": request.replicates > 1, "seed": "seed" in request.dims}
+def _faults(request: Study) -> Iterator[str]:
+    """What contradicts what in a request whose names are known."""
+    given = dict(request.recipe) | ({} if request.n is None else {"n": request.n})
+    for name in filter(given.__contains__, request.dims):
+        yield f"{name} = {given[name]} is set and an axis as well; leave one of them out"
+    has_n = "n" in {*given, *request.dims}
+    used = {"n": has_n, "replicates": request.replicates > 1, "seed": "seed" in request.dims}
     for name in used:
         if used[name] and not request.measured:
-            raise RequestError(f"{name} has no meaning for the theory alone; leave it out or name a route")
-
-
-def _check_recipe(request: Study) -> None:
-    has_width = any(hasattr(request.learner(k, None), "embed_dim") for k in _known(request))
-    given = dict(request.recipe)
-    for name in [*(name for name in request.dims if of_recipe(name)), *given]:
+            yield f"{name} has no meaning for the theory alone; leave it out or name a route"
+    known = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
+    learners = [request.learner(k, None) for k in known]
+    has_width = any(hasattr(learner, "embed_dim") for learner in learners)
+    for name in (*filter(of_recipe, request.dims), *dict(request.recipe)):
         if not request.trained and not (name == "embed_dim" and has_width):
-            raise RequestError(f"{name} has no meaning without the route 'trained' for these learners; leave it out")
-        if name in request.dims and name in given:
-            raise RequestError(f"{name} = {given[name]} is set and an axis as well; leave one of them out")
-
-
-def _known(request: Study) -> list[int]:
-    return [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-
-
-def _check_routes(request: Study) -> None:
-    able = [estimator_of(request.learner(k, None)) for k in _known(request)]
+            yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
+    able = [estimator_of(learner) for learner in learners]
     for route in set(request.measured) - {"trained"}:
-        if request.n is None and "n" not in request.dims:
-            raise RequestError(f"route {route!r} needs n, the number of pairs; give n or an axis of it")
+        if not has_n:
+            yield f"route {route!r} needs n, the number of pairs; give n or an axis of it"
         if not any(estimator.exact if route == "exact" else estimator.fit for estimator in able):
-            raise RequestError(f"route {route!r} cannot measure {', '.join(request.labels)}")
+            yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):
-            request.recipe_at((0,) * len(request.axes), k)
+            request.recipe_at(request.first, k)
+    if request.cells > MOST_CELLS:
+        least = amount(CELL_BYTES * request.cells)
+        yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"
 
 
-def read(text: str, source: str = "study") -> Study:
-    """The study of a TOML text; `source` names it in errors."""
+def read(text: str) -> Study:
+    """The study of a TOML text."""
     try:
-        document = tomllib.loads(text)
+        return requested(tomllib.loads(text), "study")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RequestError(f"{source} is not TOML: {error}") from None
-    return requested(document, source)
+        raise RequestError(f"study is not TOML: {error}") from None
 
 
 def requested(
@@ -239,20 +221,17 @@ def requested(
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(document, {"world": own}), flags or {})
-    return study(**{**whole, "world": world_of(whole["world"])})
+    return study(**{**whole, "world": world_from(None, whole["world"])})
 
 
 def merged(document: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """A document with another one on top: tables by key, else whole; an axis replaces a field, and a field an axis."""
     set_above = {"n", "seed"} & over.keys() | over.get("world", {}).keys() | over.get("recipe", {}).keys()
-    varied_above = {_field(name) for name in over.get("axes", {})}
+    varied_above = {name.replace("-", "_") for name in over.get("axes", {})}
     whole = {**{key: value for key, value in document.items() if key not in varied_above}, **over}
     for key in TABLES:
         dropped = (set_above if key == "axes" else set()) | varied_above
-        below = {name: value for name, value in document.get(key, {}).items() if _field(name) not in dropped}
-        whole[key] = {**below, **over.get(key, {})}
+        below = document.get(key, {}).items()
+        kept = {name: value for name, value in below if name.replace("-", "_") not in dropped}
+        whole[key] = {**kept, **over.get(key, {})}
     return whole
-
-
-def _field(name: str) -> str:
-    return name.replace("-", "_")

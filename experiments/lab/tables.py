@@ -1,5 +1,6 @@
 """A study's Dataset as tables: one row per cell, a summary, what mitigations gain, and printed numbers to compare."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from experiments.lab.spec import StudySpec
 from experiments.published.tables import coloured_digits
 from simulator.accuracy import GROUPS
 
-ROWS, CELLS = 2**16, 2**22  # cells that are read from a store at a time, for a table and for ranges
+ROWS = 2**16  # cells that are read from a store at a time
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
 AXIS = "mitigation"
 GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
@@ -27,19 +28,13 @@ def columns(table: xr.Dataset) -> list[str]:
     return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
 
 
-def _parts(table: xr.Dataset, cells: int) -> Iterator[xr.Dataset]:
-    """The table, cut along its first dimension into parts of about as many cells as are read from a store at a time."""
-    first = table["seconds"].dims[0]
-    step = max(1, int(cells * table.sizes[first] / max(1, table["common"].size)))
-    for start in range(0, table.sizes[first], step):
-        yield table.drop_vars("legend").isel({first: slice(start, start + step)}).load()
-
-
 def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
     """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty."""
     dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
-    legend = table["legend"].values.astype(object)
-    for part in map(_mean, _parts(table, ROWS)):
+    legend, length = table["legend"].values.astype(object), table.sizes[dims[0]]
+    step = max(1, int(ROWS * length / max(1, table["common"].size)))
+    for start in range(0, length, step):
+        part = _mean(table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}).load())
         frame = part.to_dataframe(dim_order=dims).reset_index()[columns(table)]
         frame = frame[frame["seconds"].notna() | (frame["undefined"] > 0)]
         frame["prompt"] = frame["prompt"].where(~frame["learner"].isin(without_prompt), "")
@@ -85,7 +80,7 @@ def summary(study: StudySpec, table: xr.Dataset, path: "Path | str | None", most
         "cells": study.cells,
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
-        "ranges": ranges(study, table),
+        "ranges": ranges(table),
         "gains": gains(study, table),
         "columns": columns(table),
         "rows": list(rows(table)) if study.cells <= most else None,
@@ -101,36 +96,22 @@ def _series(study: StudySpec) -> Iterator[tuple[dict[str, int], dict[str, Any]]]
                 yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
 
 
-def ranges(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:
+def ranges(table: xr.Dataset) -> list[dict[str, Any]]:
     """Per series its cells, how many lack a number for each reason, and the range of its accuracies."""
-    legend, series = table["legend"].values, list(_series(study))
+    keys = [name for name in ("learner", "prompt", "route") if name in table["seconds"].dims]
     coded, groups = ([name for name in names if name in table] for names in (CODED, GROUPS))
-    cells = [0] * len(series)
-    counts = {name: np.zeros((len(series), len(legend)), int) for name in coded}
-    ends = {name: np.full((len(series), 2), [np.inf, -np.inf]) for name in groups}
-    for part in _parts(table, CELLS):
-        for i, (at, _) in enumerate(series):
-            own = part.isel(at, missing_dims="ignore")
-            cells[i] += int(np.sum(np.isfinite(own["seconds"].values) | (own["undefined"].values > 0)))
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for frame in frames(table):
+        for who, own in frame.groupby(keys, sort=False):
+            empty = {"cells": 0, **{name: Counter() for name in coded}, **{name: [] for name in groups}}
+            row = found.setdefault(who, {**dict(zip(keys, who, strict=True)), **empty})
+            row["cells"] += len(own)
             for name in coded:
-                counts[name][i] += np.bincount(own[name].values.ravel(), minlength=len(legend))
+                row[name].update(own[name][own[name] != ""])
             for name in groups:
-                values = _mean(own[name]).values
-                low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # nan is left out
-                ends[name][i] = np.fmin(ends[name][i, 0], low), np.fmax(ends[name][i, 1], high)
-    return [
-        {
-            **who,
-            "prompt": who["prompt"] or "",
-            "cells": cells[i],
-            **{
-                name: {str(legend[c]): int(counts[name][i, c]) for c in np.flatnonzero(counts[name][i, 1:]) + 1}
-                for name in coded
-            },
-            **{name: ends[name][i].tolist() if np.isfinite(ends[name][i]).all() else [] for name in groups},
-        }
-        for i, (_, who) in enumerate(series)
-    ]
+                known = [*row[name], *own[name].dropna()]
+                row[name] = [min(known), max(known)] if known else []
+    return [{**row, **{name: dict(sorted(row[name].items())) for name in coded}} for row in found.values()]
 
 
 def gains(study: StudySpec, table: xr.Dataset) -> list[dict[str, Any]]:

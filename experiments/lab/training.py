@@ -76,10 +76,9 @@ def train(
     group = distributed.join(device)
     if until is not None:
         check_until(until, recipe, models, group.size)
-    worlds, numbers = (world,) * models, tuple(range(models))
-    ensemble = Ensemble(
-        recipe, worlds, numbers, checked_seed(seed), device, draw_on, compile, group, None, setting.projected
-    )
+    who = {"worlds": (world,) * models, "models": tuple(range(models)), "seed": checked_seed(seed)}
+    where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
+    ensemble = Ensemble(recipe, **who, **where, projected=setting.projected)
     processes = processes_for(ensemble) if share_out else 1
     run = _Run(ensemble, processes, resume or output, until, report)
     with _as_sentences(device, run.folder):
@@ -92,8 +91,13 @@ def train(
                 "a smaller --batch-size, --ensemble, --width or --n needs less"
             )
         check_groups(ensemble)
-        with together(group):
+        failure = None
+        try:
             run.begin(resume is not None)
+        except (SoberclipError, ValueError) as error:
+            failure = error
+        if distributed.anywhere(group, failure is not None):  # all processes fail together, so that none waits forever
+            raise failure or RequestError("another process refused the request")
         with nullcontext(lambda: False) if run.folder is None else interruption(group) as stop:
             run.train(stop)
         distributed.leave(group)  # rank 0 alone evaluates
@@ -137,33 +141,29 @@ class _Run:
 
     def train(self, stop: Callable[[], bool]) -> None:
         """Train, measure and save at each checkpoint, until the last step, an arrival, or `stop()`."""
-        group = self.ensemble.group
-        steps, models = self.ensemble.recipe.steps, len(self.ensemble.models)
+        group, steps = self.ensemble.group, self.ensemble.recipe.steps
         due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
-        step = begun = int(self.state.step)
-        since = max([0, *(s for s in due if s <= step)])
+        begun, clock = int(self.state.step), perf_counter()
         if self._arrived():
             return
-        clock = perf_counter()  # of the steps since the last checkpoint, without evaluation
-        states = run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)
-        with closing(states):
-            for state in states:
-                self.state, step, now = state, int(state.step), perf_counter()
-                rate = models * (step - begun) / max(now - clock, 1e-9)
-                if step in due and group.rank == 0:
-                    self.trace.append(trace_row(self.ensemble, state, since, fine=self.until is not None))
+        with closing(run_in(self.processes, self.ensemble, self.state, due, stop, self._uncompiled)) as states:
+            for self.state in states:
+                step, saved = int(self.state.step), self.state
+                if group.rank == 0 and step in due:
+                    rate = len(self.ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
+                    since = self.trace[-1]["step"] if self.trace else 0
+                    self.trace.append(trace_row(self.ensemble, self.state, since, fine=self.until is not None))
                     self.report(trace_line(self.trace[-1], steps, rate))
-                if self.folder is not None and group.rank == 0:
-                    self._save()
-                if step in due:
-                    since = step
-                    if self._arrived():
-                        return
-                # Other processes continue to train while this one evaluates.
-                begun, clock = step, perf_counter() if self.processes == 1 else now
-        if step < steps:
+                    saved = restarted(saved)  # the sums of losses are in the trace
+                if group.rank == 0 and self.folder is not None:
+                    runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.trace)
+                if step in due and self._arrived():
+                    return
+        if int(self.state.step) < steps:
             distributed.leave(group)
-            raise Interrupted(f"interrupted after step {step} of {steps}; resume with --resume {self.folder}")
+            raise Interrupted(
+                f"interrupted after step {int(self.state.step)} of {steps}; resume with --resume {self.folder}"
+            )
 
     def _arrived(self) -> bool:
         return self.until is not None and arrived(self.trace, self.until)
@@ -171,12 +171,6 @@ class _Run:
     def _uncompiled(self, reason: str) -> None:
         self.compiled = False
         say(f"torch.compile failed, so steps run uncompiled and slower: {reason}")
-
-    def _save(self) -> None:
-        """Save the state; sums of losses that are in the trace already restart at 0."""
-        measured = bool(self.trace) and self.trace[-1]["step"] == int(self.state.step)
-        state = restarted(self.state) if measured else self.state
-        runfolder.save_checkpoint(self.folder, state, self.ensemble, self.trace)
 
 
 @contextmanager
@@ -215,18 +209,3 @@ def interruption(group) -> Iterator[Callable[[], bool]]:
 
     with handling((signal.SIGINT, signal.SIGTERM), remember):
         yield lambda: distributed.anywhere(group, pressed)
-
-
-@contextmanager
-def together(group) -> Iterator[None]:
-    """If the block fails in one process, fail in all of them, so that none waits forever."""
-    failure = None
-    try:
-        yield
-    except (SoberclipError, ValueError) as error:
-        failure = error
-    failed = distributed.anywhere(group, failure is not None)
-    if failure is not None:
-        raise failure
-    if failed:
-        raise RequestError("another process refused the request")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from experiments.lab.words import counted
 from experiments.verdict import REFUSED, Kind
 from simulator.accuracy import LEVEL
 from simulator.towers.recipe import Recipe
@@ -34,7 +35,6 @@ RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
 
 def kind_of(verdict: Verdict) -> Kind:
-    """The kind of claim, from the fields of its verdict."""
     if verdict["verdict"] == REFUSED:
         return "refused"
     if "cases" in verdict:
@@ -97,36 +97,26 @@ def point(parameters: dict[str, float]) -> str:
 
 def how(verdict: Verdict) -> str:
     """How the verdict was reached, in a few words."""
-    match kind_of(verdict):
-        case "refused":
+    match kind_of(verdict), verdict.get("quantifier"):
+        case "refused", _:
             return "not tried"
-        case "published":
+        case "published", _:
             return "from the published tables"
-        case "trained" if verdict.get("stored"):
-            return f"stored verdict of a training on {verdict['date']}, {_trainings(verdict)}"
-        case "trained":
-            return f"trained now, {_trainings(verdict)}"
-    if verdict.get("quantifier") == "on average":
-        return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
-    if verdict.get("quantifier") == "somewhere":
-        measured_one = ", the best one measured" if verdict["interval"] else ""
-        return f"searched at {verdict['search_evaluations']:,} points{measured_one}"
-    tried = (
-        f"searched, {verdict['audits']} points audited" if verdict["audits"] else "searched, counterexample measured"
-    )
-    coq = ", checked by Coq" if checked_by_coq(verdict) else ""
+        case "trained", _:
+            when = f"stored verdict of a training on {verdict['date']}" if verdict.get("stored") else "trained now"
+            return f"{when}, {counted(len(verdict['cases']), 'case')} of {verdict['replicates']} models"
+        case _, "on average":
+            return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
+        case _, "somewhere":
+            best = ", the best one measured" if verdict["interval"] else ""
+            return f"searched at {verdict['search_evaluations']:,} points{best}"
+    words = "searched, " + (f"{verdict['audits']} points audited" if verdict["audits"] else "counterexample measured")
     if rigorous(verdict):
-        return f"{tried}; refuted rigorously{coq}"
-    if verdict["verdict"] != "proved":
-        return tried
-    proof = verdict["proof"]
-    way = "by algebra" if proof["exact"] else f"to within τ on {proof['boxes']:,} boxes"
-    return f"{tried}; proved {way}{coq}"
-
-
-def _trainings(verdict: Verdict) -> str:
-    cases = len(verdict["cases"])
-    return f"{cases} case{'s' if cases > 1 else ''} of {verdict['replicates']} models"
+        words += "; refuted rigorously"
+    elif verdict["verdict"] == "proved":
+        proof = verdict["proof"]
+        words += "; proved by algebra" if proof["exact"] else f"; proved to within τ on {proof['boxes']:,} boxes"
+    return words + (", checked by Coq" if checked_by_coq(verdict) else "")
 
 
 def shown_by(verdict: Verdict) -> str:

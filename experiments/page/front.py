@@ -46,7 +46,7 @@ class Line(NamedTuple):
 LINES = (
     Line("infonce", "mean", RED, "CLIP asked by average caption", (0.505, 0.995)),
     Line("infonce", "name", BLUE, "CLIP asked by class name", (0.62, 0.475)),
-    Line("linear", "mean", RED, "linear CLIP", (0.873, 0.936)),
+    Line("linear", "mean", RED, "linear CLIP", (0.7, 0.838)),
     Line("linear", "name", BLUE, "linear CLIP", (0.873, 0.75)),
 )
 NOTES = (  # words, place, options of their text

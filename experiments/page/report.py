@@ -45,8 +45,6 @@ LARGEST_ERROR = 1e-3
 
 
 class Knob(NamedTuple):
-    """A slider for a field of World."""
-
     field: str
     words: str
     low: float
@@ -131,7 +129,6 @@ def anchor(claim: str) -> str:
 
 
 def _file(name: str) -> Markup:
-    """A file beside the template."""
     return Markup((files("experiments.page") / "html" / name).read_text(encoding="utf-8"))
 
 

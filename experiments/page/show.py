@@ -39,8 +39,6 @@ CELL, GAP, LINE = 1.0, 0.35, 0.13  # side of an image, space between groups, hei
 
 
 class Example(NamedTuple):
-    """One image of the sheet."""
-
     label: str
     group: str
     shown: str

@@ -5,6 +5,8 @@ import re
 from functools import cache
 
 from markupsafe import escape
+from matplotlib import rcParams
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
@@ -22,7 +24,8 @@ def figure_svg(figure: Figure, description: str = "") -> str:
     """A figure as one <svg> element; a screen reader reads its description."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=metadata)
+    figure.set_dpi(rcParams["savefig.dpi"])  # of images in it
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)  # savefig would lay it out twice
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
@@ -35,7 +38,6 @@ def figure_svg(figure: Figure, description: str = "") -> str:
 
 
 def _rounded(number: re.Match) -> str:
-    """A coordinate in hundredths of a point."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
@@ -46,14 +48,15 @@ def formula_svg(latex: str) -> str:
     if not latex:
         return ""
     path = TextPath((0, 0), f"${latex}$", size=12)
-    box = path.get_extents().padded(MARGIN)
+    low, high = path.vertices.min(axis=0) - MARGIN, path.vertices.max(axis=0) + MARGIN
+    width, height = high - low
     drawn = "".join(
         COMMANDS[code] + ("" if code == Path.CLOSEPOLY else " ".join(f"{x:.2f}" for x in points))
         for points, code in path.iter_segments(simplify=False)
     )
     return (
-        f'<svg role="img" aria-label="{escape(latex)}" width="{box.width:.2f}pt" height="{box.height:.2f}pt" '
-        f'viewBox="{box.x0:.2f} {-box.y1:.2f} {box.width:.2f} {box.height:.2f}">'
+        f'<svg role="img" aria-label="{escape(latex)}" width="{width:.2f}pt" height="{height:.2f}pt" '
+        f'viewBox="{low[0]:.2f} {-high[1]:.2f} {width:.2f} {height:.2f}">'
         f'<path transform="scale(1 -1)" fill="currentColor" d="{drawn}"/></svg>'
     )
 

@@ -72,7 +72,6 @@ def answer() -> str:
 
 
 def here() -> str:
-    """The world of the answer."""
     w = WORLD
     return (
         f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
@@ -84,7 +83,7 @@ def here() -> str:
 def limit() -> str:
     """The answer as the correlation becomes certain."""
     return (
-        "As the correlation becomes certain, the limit of the published theorem, logistic regression is right on "
+        "The published theorem is about the limit of certain correlation. There logistic regression is right on "
         f"{points(Logistic(), CERTAIN)} % of the common/counter group, and linear CLIP asked by the class name on "
         f"{points(LinearCLIP('name'), CERTAIN)} % (p = {CERTAIN}). So the theorem shows that CLIP can be bad, not that "
         "it is worse than supervised learning."

@@ -66,10 +66,7 @@ def findings(raw: Raw | None = None) -> list[Finding]:
 
 
 def feasible(printed: float, n: int) -> bool:
-    """Is an accuracy printed with two decimals, in percent, k/n of n photos for some k?
-
-    A GRIM test (Brown and Heathers, Social Psychological and Personality Science 8, 2017).
-    """
+    """Is an accuracy printed with two decimals, in percent, k/n for some k? (GRIM: Brown and Heathers 2017.)"""
     k = round(printed * n / 100)
     return 0 <= k <= n and abs(100 * k / n - printed) <= HALF_UNIT + SLACK
 
@@ -98,18 +95,15 @@ def _drops(raw: Raw) -> Iterator[Finding]:
 
 def _counts(raw: Raw) -> Iterator[Finding]:
     """A class accuracy is k/n for the printed number of photos n: a GRIM test."""
-    photos = {(c["class_id"], g): c[f"n_{g}"] for c in raw[CLASSES] for g in PAIR}
+    photos = {(c["class_id"], g): int(c[f"n_{g}"]) for c in raw[CLASSES] for g in PAIR}
     printed = defaultdict(set)
     for (*_, cells), group in product(_rows(raw, CLASS_TABLES), PAIR):
         printed[cells["class_id"], group].add(float(cells[group]))
     fits = {}
     for (table, i, _, cells), group in product(_rows(raw, CLASS_TABLES), PAIR):
         key, value = (cells["class_id"], group), float(cells[group])
-        text = photos.get(key, "")
-        n = int(text) if text.isdigit() else 0
-        if n == 0:
-            yield Finding("GRIM", 2, int(key[0]), f"n_{group}", "", "a count", "no photos printed")
-        elif not feasible(value, n):
+        n = photos[key]
+        if not feasible(value, n):
             if key not in fits:
                 fits[key] = [m for m in range(1, 1001) if all(feasible(p, m) for p in printed[key])]
             nearest = round(value * n / 100)

@@ -10,7 +10,7 @@ drop of this model, and perhaps of related models. "unselected" leaves out the L
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
 from typing import Any, Literal
@@ -78,86 +78,42 @@ class TableClaim:
         """The claim's id among all claims on trial."""
         return f"counteranimal/{self.name}"
 
-    def judge(self, alpha: float = ALPHA, seed: int = 0) -> "Judgement":
-        """The judgement of all variants."""
+    def judge(self, alpha: float = ALPHA, seed: int = 0) -> dict[str, Any]:
+        """The verdict of the tables and all variants, plain JSON; `alpha` is the error rate of each interval."""
         start = perf_counter()
-        variants = tuple(
-            Variant(name, value, interval, n, decide(interval, self.relation, self.tau))
+        variants = [
+            {
+                "name": name,
+                "measured": value,
+                "interval": list(interval),
+                "n": n,
+                "verdict": decide(interval, self.relation, self.tau),
+            }
             for name, (value, interval, n) in self.variants(alpha, seed)
-        )
-        return Judgement(self, alpha, variants, self.exception(), round(perf_counter() - start, 3))
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A claim's statistic computed in one way."""
-
-    name: str
-    measured: float
-    interval: tuple[float, float]
-    n: int
-    verdict: Word
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The verdict of the tables on a claim."""
-
-    claim: TableClaim
-    alpha: float  # error rate of each variant's interval, whose level is 1 - alpha
-    variants: tuple[Variant, ...]
-    note: str | None  # the clearest exception to the claim
-    seconds: float
-
-    @property
-    def verdict(self) -> Word:
-        words = {variant.verdict for variant in self.variants}
-        return words.pop() if len(words) == 1 else "undecided"
-
-    @property
-    def worst(self) -> Variant:
-        """The variant least favourable to the claim."""
-        rank = {"contradicted": 0, "undecided": 1, "supported": 2}
-        favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[self.claim.relation]
-        return min(self.variants, key=lambda v: (rank[v.verdict], favour(v.measured)))
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, with all variants."""
+        ]
+        words = {variant["verdict"] for variant in variants}
         names = ("source", "statement", "statistic", "relation", "tau", "replicates")
-        own = {name: getattr(self.claim, name) for name in names}
-        return asdict(self) | {"claim": self.claim.name, "predicted": 0.0, **own, "verdict": self.verdict}
+        return {
+            "claim": self.name,
+            "alpha": alpha,
+            "variants": variants,
+            "note": self.exception(),
+            "seconds": round(perf_counter() - start, 3),
+            "predicted": 0.0,
+            **{name: getattr(self, name) for name in names},
+            "verdict": words.pop() if len(words) == 1 else "undecided",
+        }
 
-    def record(self) -> dict[str, Any]:
-        """The worst variant in the format of `soberclip check`."""
-        claim, worst, exception = self.claim, self.worst, self.note
-        if worst.verdict != "supported":
-            exception = worst.name + (f"; {exception}" if exception else "")
-        return Verdict(
-            kind="published",
-            **words_of(claim),
-            verdict=self.verdict,
-            predicted=0.0,
-            measured=worst.measured,
-            interval=list(worst.interval),
-            level=1 - self.alpha,
-            counterexample=exception,
-            route=ROUTE,
-            n=worst.n,
-            replicates=claim.replicates,
-            alpha=self.alpha,
-            tau=claim.tau,
-            seconds=self.seconds,
-            quantity=claim.statistic,
-            relation=claim.relation,
-        ).as_json()
+
+def worst(variants: list[dict[str, Any]], relation: Relation) -> dict[str, Any]:
+    """The variant least favourable to the claim."""
+    rank = {"contradicted": 0, "undecided": 1, "supported": 2}
+    favour = {"above": lambda x: x, "not above": lambda x: -x, "within": lambda x: -abs(x)}[relation]
+    return min(variants, key=lambda variant: (rank[variant["verdict"]], favour(variant["measured"])))
 
 
 def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Word:
-    """The verdict on a statistic from its interval.
-
-    above: supported iff all of it is above 0, contradicted iff all below. not above: supported iff all of it is
-    below tau, contradicted iff all above tau. within: supported iff inside (-tau, tau), contradicted iff outside.
-    """
+    """The verdict on a statistic from its interval: supported or contradicted only if all of the interval says so."""
     low, high = interval
     yes, no = {
         "above": (low > 0, high < 0),
@@ -167,9 +123,31 @@ def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Wor
     return "supported" if yes else "contradicted" if no else "undecided"
 
 
-def published_verdict(claim: str, error_rate: float | None = None, seed: int = 0) -> dict[str, Any]:
-    """The record of one claim, by its name in `CLAIMS`, at this error rate (ALPHA if None) and seed."""
-    return CLAIMS[claim].judge(ALPHA if error_rate is None else error_rate, seed).record()
+def published_verdict(name: str, error_rate: float | None = None, seed: int = 0) -> dict[str, Any]:
+    """The worst variant of a claim in `CLAIMS`, in the format of `soberclip check`; the error rate is ALPHA if None."""
+    claim = CLAIMS[name]
+    judged = claim.judge(ALPHA if error_rate is None else error_rate, seed)
+    variant, exception = worst(judged["variants"], claim.relation), judged["note"]
+    if variant["verdict"] != "supported":
+        exception = variant["name"] + (f"; {exception}" if exception else "")
+    return Verdict(
+        kind="published",
+        **words_of(claim),
+        verdict=judged["verdict"],
+        predicted=0.0,
+        measured=variant["measured"],
+        interval=variant["interval"],
+        level=1 - judged["alpha"],
+        counterexample=exception,
+        route=ROUTE,
+        n=variant["n"],
+        replicates=claim.replicates,
+        alpha=judged["alpha"],
+        tau=claim.tau,
+        seconds=judged["seconds"],
+        quantity=claim.statistic,
+        relation=claim.relation,
+    ).as_json()
 
 
 def _smallest_drop(alpha: float, seed: int) -> Variants:
@@ -282,10 +260,7 @@ def _mean_interval(values: list[float], alpha: float) -> Estimate:
 
 
 def _slope(x: np.ndarray, y: list[float], strata: list[str], alpha: float = ALPHA) -> Estimate:
-    """Common least-squares slope within strata, its t interval, number of observations used.
-
-    y_i = a_{stratum(i)} + b x_i + noise; a stratum of one observation, or of one size, drops out.
-    """
+    """Common least-squares slope within strata, its t interval, number of observations; strata of one size drop out."""
     members = [np.array(strata) == stratum for stratum in dict.fromkeys(strata)]
     parts = [np.array([x, y])[:, own] for own in members if np.ptp(x[own]) > 0]
     u, v = np.hstack([part - part.mean(axis=1, keepdims=True) for part in parts])

@@ -18,9 +18,9 @@ def published_document() -> dict[str, Any]:
     raw = read_published()
     return {
         "table": tidy(raw),
-        "checkpoints": [asdict(checkpoint) for checkpoint in checkpoints()],
+        "checkpoints": list(checkpoints()),
         "audit": [asdict(finding) for finding in findings(raw)],
-        "claims": [claim.judge().as_json() for claim in CLAIMS.values()],
+        "claims": [claim.judge() for claim in CLAIMS.values()],
         "since": _later_work(),
     }
 

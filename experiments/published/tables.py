@@ -110,55 +110,33 @@ def family_of(name: str) -> str:
     return prefix if prefix in ("CLIP", "ImageNet") else "LVLM"
 
 
-def group_rows(raw: Raw, table: Table) -> list[Row]:
-    """The rows of one table of group accuracies."""
-    rows = []
-    for cells in raw[table.file]:
-        name = model_name(table, cells)
-        rows.append(
-            _row(
-                cells,
-                source=f"[W] Table {table.number}",
-                model=name + (f" ({cells['checkpoint']})" if "checkpoint" in cells else ""),
-                family=family_of(name),
-                prompt=table.prompt if family_of(name) == "CLIP" else None,
-                labels=table.labels,
-                mean=table.mean,
-            )
-        )
-    return rows
-
-
 def _row(cells: dict[str, str], **given) -> Row:
     return Row(common=float(cells["common"]) / 100, counter=float(cells["counter"]) / 100, **given)
 
 
 @cache
 def published_rows(labels: str = "1000", prompt: str = "simple", mean: str = "macro") -> tuple[Row, ...]:
-    """The rows of a protocol; empty if the paper prints none for CLIPs.
+    """The rows of a protocol, with models that have no prompt; empty if the paper prints none for CLIPs.
 
-    ImageNet classifiers and LVLMs have no prompt and join the CLIPs of every prompt. Left out: Table 9, which repeats
-    rows of Table 3 beside other checkpoints, and the CLIPs of Table 5, which repeat Table 3 under a caption that says
-    20 labels.
+    Left out: Table 9, and the CLIPs of Table 5, which repeat Table 3 under a caption that says 20 labels.
     """
-    raw = read_published()
-    wanted = [
-        row
-        for table in GROUP_TABLES
-        if table.number != 9 and (table.labels, table.mean) == (labels, mean)
-        for row in group_rows(raw, table)
-        if row.prompt in (None, prompt) and not (table.number == 5 and row.family == "CLIP")
-    ]
-    return tuple(wanted) if any(row.family == "CLIP" for row in wanted) else ()
+    raw, rows = read_published(), []
+    for table in GROUP_TABLES:
+        if table.number == 9 or (table.labels, table.mean) != (labels, mean):
+            continue
+        known = {"source": f"[W] Table {table.number}", "labels": labels, "mean": mean}
+        for cells in raw[table.file]:
+            name = model_name(table, cells)
+            family = family_of(name)
+            asked = table.prompt if family == "CLIP" else None
+            if asked in (None, prompt) and not (table.number == 5 and family == "CLIP"):
+                rows.append(_row(cells, **known, model=name, family=family, prompt=asked))
+    return tuple(rows) if any(row.family == "CLIP" for row in rows) else ()
 
 
 @cache
 def later_work_rows() -> tuple[tuple[Row, str], ...]:
-    """Rows that others printed after [W], each with its own protocol in words, in printed order.
-
-    They are listed beside [W]'s rows, but no line is fitted to them: for the untreated ResNet-50s, which are in both,
-    the protocols differ by more than the reported gains.
-    """
+    """Rows that others printed after [W], each with its protocol in words; no line is fitted to them."""
     names = ("source", "model", "family", "labels", "mean")
     rows = read_published()[SINCE]
     return tuple((_row(cells, **{name: cells[name] for name in names}), cells["protocol"]) for cells in rows)
@@ -200,50 +178,37 @@ def classwise(model: str) -> dict[int, tuple[float, float]] | None:
     return {index[r["class_id"]]: (float(r["common"]) / 100, float(r["counter"]) / 100) for r in rows} or None
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The open_clip weights of a row of Table 3."""
-
-    model: str  # as `model_name` writes it
-    spec: str  # for evaluate's --model
-    quick_gelu: bool  # the activation that the weights were trained with
-    stated: bool  # Table 6 names the checkpoint; False marks an inference of ours
-
-
 @cache
-def checkpoints() -> tuple[Checkpoint, ...]:
-    """One checkpoint for each row of Table 3, in its order."""
+def checkpoints() -> tuple[dict[str, Any], ...]:
+    """The open_clip weights of each row of Table 3, in its order.
+
+    `quick_gelu` is the activation that they were trained with. `stated` is False for an inference of ours: Table 6 does
+    not name the checkpoint.
+    """
     return tuple(
-        Checkpoint(
-            model_name(TABLE_OF[3], cells),
-            f"open_clip:{cells['open_clip_model']}/{cells['open_clip_pretrained']}",
-            cells["tag_quick_gelu"] == "1",
-            cells["in_table6"] == "1",
-        )
+        {
+            "model": model_name(TABLE_OF[3], cells),
+            "spec": f"open_clip:{cells['open_clip_model']}/{cells['open_clip_pretrained']}",
+            "quick_gelu": cells["tag_quick_gelu"] == "1",
+            "stated": cells["in_table6"] == "1",
+        }
         for cells in read_published()[MAP]
     )
 
 
 def checkpoint_spec(spec: str) -> str:
-    """The specification of the checkpoint for "published:MODEL"; any other specification unchanged.
-
-    Raises RequestError for a model that is not in Table 3.
-    """
+    """The checkpoint of "published:MODEL", a row of Table 3; any other specification unchanged."""
     kind, _, name = spec.partition(":")
     if kind != "published":
         return spec
-    found = {c.model: c.spec for c in checkpoints()}
+    found = {c["model"]: c["spec"] for c in checkpoints()}
     if name not in found:
         raise RequestError(f"model {name!r} is not in Table 3{suggestion(name, found, quoted=True)}")
     return found[name]
 
 
 def tidy(raw: Raw) -> list[dict[str, Any]]:
-    """Every printed number in long form, one record per cell.
-
-    Keys: table (number), file, row (from 1), model, family, labels, prompt, mean, class_id, setting (what else
-    distinguishes the row), quantity, printed (the digits), value (fraction where the cell is a percentage).
-    """
+    """Every printed number in long form, one record per cell: `printed` are the digits, `value` is the fraction."""
     rows: list[tuple[int, str, int, dict[str, str], dict[str, Any]]] = []  # table, file, row, printed cells, the rest
     for table in GROUP_TABLES + CLASS_TABLES:
         for row, cells in enumerate(raw[table.file], start=1):

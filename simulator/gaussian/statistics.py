@@ -36,7 +36,7 @@ def projected_critics(
     Replicate r does not depend on the number of replicates. Scores are scaled by rho, which changes no decision.
     """
     mixture, q = world.mixture().seen, decision_prompts(world, prompt)
-    for rng, size, used in _replicate_blocks(mixture, n, replicates, seed, stream):
+    for rng, size, used in replicate_blocks(_numbers(mixture), n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)
         V = rows.transpose(0, 2, 1) @ rows / (n - 1)
         l = len(mixture.variances)
@@ -51,7 +51,7 @@ def projected_scatter(
 ) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
     """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
     mixture = world.mixture().seen
-    for rng, size, used in _replicate_blocks(mixture, n, replicates, seed, stream):
+    for rng, size, used in replicate_blocks(_numbers(mixture), n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)[:used]
         yield rows.transpose(0, 2, 1) @ rows / (n - 1)
 
@@ -70,7 +70,7 @@ def labelled_moments(
             f"dim_image = {l}, the number of latents"
         )
     sign = np.repeat(1 - 2 * mixture.labels, len(mixture.pairs))
-    for rng, size, used in _replicate_blocks(mixture, n, replicates, seed, stream):
+    for rng, size, used in replicate_blocks(_numbers(mixture), n, replicates, seed, stream):
         within, counts, means = _subgroup_statistics(mixture, n, size, world.nu_image, world.nu_text, rng)
         within, counts, means = within[:used, :, :l], counts[:used], means[:used, :, :l]
         share = counts / n
@@ -187,14 +187,19 @@ def _check_request(n: int, replicates: int) -> None:
     check_count("replicates", replicates, 1)
 
 
-def _replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
-    """Yield (generator, block size, replicates used); the sizes depend on the mixture alone.
+def _numbers(mixture: Mixture) -> int:
+    """Numbers that are drawn per replicate."""
+    return sum(part.means.size for part in mixture.pairs)
+
+
+def replicate_blocks(numbers: int, n: int, replicates: int, seed: int, stream: str, first: int = FIRST_BLOCK):
+    """Yield (generator, block size, replicates used); the sizes depend on the `numbers` per replicate alone.
 
     The first block is small, for pilots; each later one doubles what there is, up to LARGEST_BLOCK.
     """
     _check_request(n, replicates)
-    largest = max(1, min(LARGEST_BLOCK, 2**18 // sum(part.means.size for part in mixture.pairs)))
-    done, block, size = 0, 0, min(FIRST_BLOCK, largest)
+    largest = max(1, min(LARGEST_BLOCK, 2**18 // numbers))
+    done, block, size = 0, 0, min(first, largest)
     while done < replicates:
         yield numpy_stream(seed, stream, block), size, min(size, replicates - done)
         done, block = done + size, block + 1

@@ -23,8 +23,6 @@ SMALL = 32**2  # pixels of a mask, by COCO's own measure
 
 @dataclass(frozen=True)
 class Instance:
-    """One object in one photo."""
-
     index: Any
     annotation: dict[str, Any]
     file: Path
@@ -32,11 +30,9 @@ class Instance:
 
     @property
     def name(self) -> str:
-        """The object's number and its photo's name."""
         return f"object {self.annotation['id']} of {self.file.name}"
 
     def cutout(self) -> "Image":
-        """The photo, transparent outside the object."""
         from PIL import Image  # an optional extra
         from pycocotools import mask
 
@@ -80,12 +76,6 @@ def instances(
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is not in COCO's format ({error!r})") from None
-    missing = [one.file.name for one in found if not one.file.exists()]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(found)} images that {file} names are missing, the first is {missing[0]!r}; put "
-            "them beside it or into its subfolder images"
-        )
     return names, found
 
 

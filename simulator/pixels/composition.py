@@ -19,8 +19,6 @@ HALF = 128  # an object's most opaque pixel is at least half opaque
 
 
 class Place(NamedTuple):
-    """Scale and position of an object."""
-
     scale: float
     across: float
     down: float
@@ -69,7 +67,6 @@ def frame(image: "Image", side: int) -> "Image":
 
 
 def composite(cutout: Cutout, photo: "Image") -> "Image":
-    """A copy of the photo with the object on it."""
     made = photo.copy()
     made.paste(cutout.object, (cutout.x, cutout.y), cutout.object)
     return made

@@ -2,7 +2,6 @@
 
 import io
 import re
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,34 +14,17 @@ MOST_PIXELS = 50_000_000  # 150 MB as RGB per decoding process; more than a came
 MOST_BYTES = 256 * 2**20
 
 
-def decode(path: Path, mode: str = "RGB", still: bool = False) -> "Image":
-    """The image in a file, fully decoded. Raises ValueError for a file that is not a complete image."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("not a regular file")  # reading a FIFO might never end
-        _check_size(found.st_size)
-    except OSError as error:
-        raise ValueError(_reason(error)) from error
-    return _decoded(path, mode, still)
-
-
-def decode_bytes(data: bytes) -> "Image":
-    """The image in the bytes of a file; otherwise like `decode`."""
-    _check_size(len(data))
-    return _decoded(io.BytesIO(data), "RGB", still=False)
-
-
-def _check_size(size: int) -> None:
-    if size > MOST_BYTES:
-        raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
-
-
-def _decoded(source: "Path | io.BytesIO", mode: str, still: bool) -> "Image":
+def decode(file: "Path | bytes", mode: str = "RGB", still: bool = False) -> "Image":
+    """The image in a file or in its bytes, fully decoded. Raises ValueError for what is not a complete image."""
     from PIL import Image  # an optional extra
 
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        size = len(file) if isinstance(file, bytes) else file.stat().st_size
+        if isinstance(file, Path) and not file.is_file():
+            raise ValueError("not a regular file")  # reading a FIFO might never end
+        if size > MOST_BYTES:
+            raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 megapixels = image.width * image.height / 1e6
                 raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")

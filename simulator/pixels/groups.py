@@ -15,12 +15,12 @@ With a table: common, counter and unseen (`simulator.mixture`), rand of all clas
 In every group the object shown is the label's with probability p_inv, as in [W], where no Rest accuracy exceeds p_inv
 by more than its scatter.
 
-[W] does not say that Rev always shows the other's attribute, nor that K classes have K colours. This is our reading of
-Table 8 in appendix D.3, where classes 0 and 1 are tied. Let A(o) and A(r) be the accuracies in the own and the other's
-colour, and q the probability that colour wins against a contradicting object. For two classes A(o) = p_inv + (1 -
-p_inv) q, A(r) = p_inv (1 - q) and Rand = (A(o) + A(r))/2. If Rev is A(r), this Rand differs from the printed one by
-.011 in root mean square over eight rows; if Rev showed the own colour with probability 1 - p_spu, by .033. With two
-colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8 and p_inv = p_spu = .9, which is impossible.
+That Rev always shows the other's attribute, and that K classes have K colours, is our reading of Table 8 of [W]. Let
+A(o) and A(r) be the accuracies in the own and the other's colour, and q the probability that colour wins against a
+contradicting object. For two classes A(o) = p_inv + (1 - p_inv) q, A(r) = p_inv (1 - q) and Rand = (A(o) + A(r))/2. If
+Rev is A(r), this Rand differs from the printed one by .011 in root mean square over eight rows; if Rev showed the own
+colour with probability 1 - p_spu, by .033. With two colours for all classes A(o) = 2 Rand - Rev would be 1.04 at K = 8
+and p_inv = p_spu = .9, which is impossible.
 """
 
 from dataclasses import dataclass
@@ -45,8 +45,6 @@ LARGEST_TRIAL = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Every object of a part with every attribute."""
-
     scenery: Scenery
     scans: Int[torch.Tensor, " N"]
     objects: Int[torch.Tensor, " N"]
@@ -57,7 +55,6 @@ class Trial:
         return len(self.scans)
 
     def images(self, rows: slice = slice(None)) -> UInt8[torch.Tensor, "n 3 S S"]:
-        """Images of some rows."""
         return self.scenery.render(self.scans[rows], self.attributes[rows], self.photos[rows])
 
 
@@ -70,8 +67,8 @@ def trial(world: "World", part: str = "test", seed: int = 0, device: str = "cpu"
     scans, attributes = kept.repeat_interleave(A), torch.arange(A, device=device).repeat(len(kept))
     photos = torch.zeros_like(attributes)
     if scene.photos is not None:
-        uniform = torch.from_numpy(numpy_stream(seed, f"{part}/photo").random(len(scans))).to(device)
-        photos = scene.photos.chosen(part, attributes, uniform)
+        uniform = numpy_stream(seed, f"{part}/photo").random(len(scans))
+        photos = scene.photos.chosen(part, attributes, torch.from_numpy(uniform).to(device))
     return Trial(scene, scans, scene.objects.labels[scans], attributes, photos)
 
 
@@ -111,6 +108,5 @@ def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:
 
 
 def accuracies(world: "World", tried: Trial, predicted: Int[np.ndarray, "*E N"]) -> dict[str, Float[np.ndarray, "*E"]]:
-    """Accuracy in each group."""
     images = np.arange(len(tried))
     return {group: w[predicted, images].sum(axis=-1) for group, w in weights(world, tried).items()}

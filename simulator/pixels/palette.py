@@ -1,8 +1,5 @@
 """Names of digits and of colours, in class order."""
 
-import numpy as np
-from jaxtyping import UInt8
-
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 # CIELAB distances are at least 36 between two colours, and 44 from white and black.
@@ -18,10 +15,3 @@ COLOURS = {
     "brown": (130, 80, 40),
     "lime": (170, 240, 60),
 }
-# White objects on coloured backgrounds, a black ground behind coloured objects.
-BARE = {"white": (255, 255, 255), "black": (0, 0, 0)}
-
-
-def rgb(*colours: str) -> UInt8[np.ndarray, "C 3"]:
-    """Red, green and blue of colours by name."""
-    return np.array([(COLOURS | BARE)[colour] for colour in colours], dtype=np.uint8).reshape(-1, 3)

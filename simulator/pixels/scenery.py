@@ -27,7 +27,7 @@ from jaxtyping import Float, Int, UInt8
 from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
-from simulator.pixels.palette import COLOURS, DIGIT_NAMES, rgb
+from simulator.pixels.palette import COLOURS, DIGIT_NAMES
 from simulator.streams import numpy_stream
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ TOGETHER = 2**18  # numbers that a CPU renders at a time: 1 MB in float32 fits t
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures in classes."""
-
     pixels: UInt8[torch.Tensor, "N C S S"]
     labels: Int[torch.Tensor, " N"]
     parts: Int[torch.Tensor, " N"]
@@ -62,7 +60,6 @@ class Pictures:
         return (self.parts == PARTS.index(part)).nonzero()[:, 0]
 
     def counts(self, part: str) -> Int[torch.Tensor, " K"]:
-        """Pictures of each class in a part."""
         return torch.bincount(self.labels[self.rows(part)], minlength=len(self.names))
 
     def chosen(self, part: str, classes: Int[torch.Tensor, "*n"], uniform: torch.Tensor) -> Int[torch.Tensor, "*n"]:
@@ -84,8 +81,6 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Scenery:
-    """The assets from which pairs of a pixel world are rendered."""
-
     views: "Pixels"
     objects: Pictures
     photos: Pictures | None
@@ -148,8 +143,9 @@ def assets(views: "Pixels", classes: int, backgrounds: int, device: str) -> Scen
         views=views,
         objects=_SOURCES[views.objects](views, classes),
         photos=photos,
-        colours=torch.from_numpy(rgb(*colours)) if photos is None else None,
-        bare=torch.from_numpy(rgb(views.bare)[0]),
+        colours=torch.tensor([COLOURS[name] for name in colours], dtype=torch.uint8) if photos is None else None,
+        # White objects on coloured backgrounds, a black ground behind coloured objects.
+        bare=torch.full((3,), 0 if views.attribute == "object-colour" else 255, dtype=torch.uint8),
         shown=colours if photos is None else photos.names,
     )
 
@@ -244,12 +240,7 @@ def _photos(views: "Pixels", backgrounds: int) -> Pictures:
     return _divided(*found, f"the folder {views.photos!r}")
 
 
-_SOURCES: dict[str, Callable[["Pixels", int], Pictures]] = {
-    "digits": _digits,
-    "mnist": _mnist,
-    "cutouts": _cutouts,
-    "coco": _coco,
-}
+_SOURCES = {"digits": _digits, "mnist": _mnist, "cutouts": _cutouts, "coco": _coco}
 
 
 def _read_classes(

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 class PixelViews:
-    """Pictures and captions of pixel worlds."""
-
     draw = staticmethod(pairs.draw)
     block_size = staticmethod(pairs.block_size)
     trial = staticmethod(groups.trial)

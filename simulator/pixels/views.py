@@ -80,9 +80,6 @@ class Pixels(Views):
 
     def _faults(self) -> Iterator[str]:
         objects, tied = f"objects = {self.objects!r}", f"tied = {list(self.tied or ())}"
-        for name, folder in (("root", self.root), ("photos", self.photos)):
-            if folder is not None and (not folder or "\0" in folder):
-                yield f"{name} = {folder!r} is not the name of a folder"
         if self.objects in ROOTS and self.root is None:
             yield f"{objects} needs root, {ROOTS[self.objects]}"
         if self.objects not in ROOTS and self.root is not None:
@@ -93,22 +90,13 @@ class Pixels(Views):
             yield "attribute = 'photos' and photos (a folder with a subfolder of photos for every class) go together"
         if self.attribute == "object-colour" and self.objects in ("cutouts", "coco"):
             yield f"{objects} have colours of their own; choose attribute = 'background-colour' or 'photos'"
-        if self.tied is not None and len(set(self.tied)) < len(self.tied):
-            yield f"{tied} names a class twice"
-        if self.tied is not None and min(self.tied, default=0) < 0:
-            yield f"{tied} names class {min(self.tied)}; classes are counted from 0"
-        if self.tied is not None and len(self.tied) < 2:
-            yield f"{tied} leaves no other class to swap attributes with; give two or more"
+        if self.tied is not None and (len({*self.tied}) < max(2, len(self.tied)) or min(self.tied) < 0):
+            yield f"{tied} are not two or more different classes, counted from 0"
 
     @property
     def side(self) -> int:
         """Height and width of the images, in pixels."""
         return SIDES[self.objects] if self.size is None else self.size
-
-    @property
-    def bare(self) -> str:
-        """Colour without an attribute: of the ground behind coloured objects, else of the objects."""
-        return "black" if self.attribute == "object-colour" else "white"
 
     @property
     def words(self) -> str:

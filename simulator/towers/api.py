@@ -182,23 +182,17 @@ def train(
     if ensemble.device.startswith("cpu") and step_products(ensemble) < SHARED_WORK:
         torch.set_num_threads(1)
     try:
-        half, state = _trained(ensemble, processes)
+        steps, half = ensemble.recipe.steps, None
+        reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
+        with counting("training", steps, "steps/s") as advance:
+            for state in run_in(processes, ensemble, start(ensemble), sorted(reports - {0})):
+                advance(int(state.step) - advance.done)
+                half = state if int(state.step) == steps // 2 else half
         if half is not None and (sentence := not_converged(_changes(half, state, ensemble))):
             warnings.warn(sentence, stacklevel=2)
     finally:
         torch.set_num_threads(threads)
     return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
-
-
-def _trained(ensemble: Ensemble, processes: int) -> tuple[State | None, State]:
-    """The states after half of the steps, if there is such a step, and after all."""
-    steps, half = ensemble.recipe.steps, None
-    reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
-    with counting("training", steps, "steps/s") as advance:
-        for state in run_in(processes, ensemble, start(ensemble), sorted(reports - {0})):
-            advance(int(state.step) - advance.done)
-            half = state if int(state.step) == steps // 2 else half
-    return half, state
 
 
 def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[str, float]]:

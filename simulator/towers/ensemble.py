@@ -30,12 +30,10 @@ class Ensemble(NamedTuple):
 
     @property
     def sampler(self) -> Sampler:
-        """The recipe's sampler."""
         return SAMPLERS[self.recipe.sampler]
 
     @property
     def views(self) -> Any:
-        """The worlds' pairs, prompts and identity for training."""
         return shown(self.worlds[0])
 
     @property
@@ -46,12 +44,10 @@ class Ensemble(NamedTuple):
 
     @property
     def layers(self) -> list[Layer]:
-        """The affine maps of all towers."""
         return [layer for side, shape in self.inputs.items() for layer in layers(self.recipe, side, shape)]
 
     @property
     def source(self) -> str:
-        """Where pairs are drawn."""
         return self.draw_on or self.device
 
     @property

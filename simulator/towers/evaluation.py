@@ -7,7 +7,7 @@ have a finite set of test images.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +99,6 @@ def scores(
     vectors: Float[torch.Tensor, "E K *captions h"],
     x: Shaped[torch.Tensor, "E N *d"],
 ) -> Float[torch.Tensor, "E N K"]:
-    """Score of every class for images x."""
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     if "head.weight" in parameters:
         return class_logits(parameters, I)
@@ -131,24 +130,17 @@ def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
     return recipe.towers == "linear" and (prompt is None or prompt_row(prompt).pool != "log-mean-exp")
 
 
-class Points(NamedTuple):
-    """Standard normal points for test images, shared by all groups and models; see `standard_points`."""
-
-    normals: Float[np.ndarray, "R N d"]
-    frame: Float[np.ndarray, "d d"]
-
-
-def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Points:
-    """R scramblings of 2^power Sobol points in d_I dimensions; the dictionary's coordinates come first."""
-    world = ensemble.worlds[0]
-    D, _ = dictionaries(world, ensemble.seed)
-    complement = np.linalg.svd(D, full_matrices=True)[0][:, world.latents :]
-    normals = [gaussian_points(world.dim_image, power, ensemble.seed * replicates + r) for r in range(replicates)]
-    return Points(np.stack(normals), np.concatenate([D, complement], axis=1))
+def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Float[np.ndarray, "R N d"]:
+    """R scramblings of 2^power standard normal Sobol points for test images, shared by all groups and models."""
+    d, first = ensemble.worlds[0].dim_image, ensemble.seed * replicates
+    return np.stack([gaussian_points(d, power, first + r) for r in range(replicates)])
 
 
 def ensemble_accuracy(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points | None = None
+    ensemble: Ensemble,
+    parameters: Parameters,
+    prompt: Prompt | None,
+    points: Float[np.ndarray, "R N d"] | None = None,
 ) -> Float[np.ndarray, "R E groups"]:
     """Accuracy of every model by group under the test law: exact for linear critics (R = 1), else R replicates."""
     if not linear_scores(ensemble.recipe, prompt):
@@ -164,7 +156,7 @@ def ensemble_accuracy(
 
 
 def _accuracy_on_points(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Points
+    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Float[np.ndarray, "R N d"]
 ) -> Float[np.ndarray, "R E groups"]:
     objects = any(world.p_inv < 1 for world in ensemble.worlds)  # one list of groups for all
     mixtures = [world.mixture(objects) for world in ensemble.worlds]
@@ -175,12 +167,14 @@ def _accuracy_on_points(
 
     # Coordinates of the frame: l latents, then noise alone.
     l, nu = ensemble.worlds[0].latents, np.array([[world.nu_image] for world in ensemble.worlds])
-    deviation = np.repeat(np.sqrt(nu), len(points.frame), axis=1)  # (E, d)
+    D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
+    frame = tensor(np.concatenate([D, np.linalg.svd(D, full_matrices=True)[0][:, l:]], axis=1))
+    deviation = np.repeat(np.sqrt(nu), len(frame), axis=1)  # (E, d)
     deviation[:, :l] = np.sqrt(np.stack([m.variances for m in mixtures]) + nu)
-    frame, deviation = tensor(points.frame), tensor(deviation)
+    deviation = tensor(deviation)
     means = tensor(np.stack([m.means for m in mixtures], axis=1))  # (G, E, l)
-    result = np.empty((len(points.normals), len(mixtures), len(means)))
-    for r, normals in enumerate(points.normals):
+    result = np.empty((len(points), len(mixtures), len(means)))
+    for r, normals in enumerate(points):
         noise = (tensor(normals) * deviation[:, None]) @ frame.T  # (E, N, d)
         for g, y in enumerate(mixtures[0].labels):
             score = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
@@ -192,7 +186,7 @@ def _accuracy_on_points(
 
 
 def trial(ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int) -> Any:
-    """Test images for these prompts: `Points`, those of other views, or None if all accuracies are exact."""
+    """Test images for these prompts: `standard_points`, those of views, or None if all accuracies are exact."""
     world = ensemble.worlds[0]
     if world.views is not None:
         return ensemble.views.trial(world, seed=ensemble.seed, device=ensemble.device)

@@ -1,13 +1,11 @@
-"""Fine-tuning of a pretrained CLIP on pairs of a pixel world: with the contrastive objective, or as a classifier.
+"""Fine-tuning of a pretrained CLIP on pairs of a pixel world.
 
-I is an image's and T a caption's embedding, both of norm 1. s is the scale from pretraining:
+I is an image's and T a caption's embedding, both of norm 1, s the scale from pretraining, which stays:
 
     infonce      mean of the cross-entropies of s I T' over a batch's captions and over its images: CLIP's own loss
-    supervised   cross-entropy of s I W' + b over the classes, W and b zero at first: a linear head on the same image
-                 tower, at the same temperature
+    supervised   cross-entropy of s I W' + b over the classes, by a linear head that is zero at first
 
-s is fixed. AdamW trains all other weights on which the loss depends, and decays matrices only. A model predicts the
-caption nearest to the image, like CLIP, or by its head.
+AdamW trains all other weights on which the loss depends, and decays matrices only.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +43,6 @@ class Pretrained:
 
     @property
     def device(self) -> torch.device:
-        """Device of its weights."""
         return self.module.logit_scale.device
 
     @cached_property
@@ -99,7 +96,6 @@ class PairSet:
             epoch += 1
 
     def pick(self, rows: Int[torch.Tensor, " B"]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(images, tokens, labels) of some pairs."""
         picked = Scenes(*(None if field is None else field[rows] for field in self.scenes))
         images = self.scene.render(picked.scans, picked.attributes, picked.photos)
         return images, self.tokens[picked.captions.unbind(-1)], picked.labels

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs, contradicted, dictionaries
-from simulator.samplers import EmptyGroup, Sampler, check_shares, group_counts, group_numbers, group_shares
+from simulator.samplers import EmptyGroup, check_shares, group_counts, group_numbers, group_shares
 from simulator.streams import numpy_stream
 from simulator.towers.distributed import rows
 from simulator.towers.ensemble import Ensemble
@@ -62,47 +62,36 @@ def _fixed_batches(ensemble: Ensemble, first: int) -> Iterator[Pairs]:
         while True:
             yield Pairs(*(field[:, part] for field in held))
     model = torch.arange(len(ensemble.models), device=held.labels.device)[:, None]
-    for order in zip(*_orders(ensemble, held, first), strict=True):
+    groups = _groups(held, ensemble.worlds)
+    for order in zip(*(_order(ensemble, k, own, first) for k, own in enumerate(groups)), strict=True):
         chosen = torch.from_numpy(np.stack(order)).to(held.labels.device)[:, part]
         yield Pairs(*(field[model, chosen] for field in held))
 
 
 def fixed_set(ensemble: Ensemble) -> Pairs:
-    """The first n pairs of every model's stream."""
     n, size = ensemble.recipe.n, ensemble.views.block_size(ensemble.worlds[0])
     blocks = [pair_block(ensemble, index) for index in range(-(-n // size))]
     return Pairs(*(torch.cat(field, dim=1)[:, :n] for field in zip(*blocks, strict=True)))
 
 
-def _orders(ensemble: Ensemble, held: Pairs, first: int) -> list[Iterator[Int[np.ndarray, " size"]]]:
-    """Per model, the rows of its fixed set at step `first`, `first` + 1, ..., drawn on the CPU.
+def _order(ensemble: Ensemble, k: int, groups: Int[np.ndarray, " n"], first: int) -> Iterator[Int[np.ndarray, " size"]]:
+    """Rows of the fixed set of model k at step `first`, `first` + 1, ..., drawn on the CPU.
 
     Raises EmptyGroup if a group has no pair, or a reduced set has fewer pairs than a batch.
     """
-    sampler, seed, size = ensemble.sampler, ensemble.seed, ensemble.recipe.batch_size
-    numbers = _groups(held, ensemble.worlds) if sampler.rows is not None else [None] * len(ensemble.models)
-    found = []
-    for groups, world, model in zip(numbers, ensemble.worlds, ensemble.models, strict=True):
-        kept = np.arange(held.labels.shape[1])
-        if groups is not None:
-            group_counts(groups, world)  # raises EmptyGroup
-            if not sampler.anew:
-                kept = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}"))
-        if len(kept) < size:
-            least = int(np.ceil(size / sampler.effective(world)))
-            raise EmptyGroup(
-                f"sampler = {sampler.name!r} leaves {len(kept)} of n = {len(groups)} pairs, fewer than "
-                f"batch_size = {size}; about n = {least} is enough"
-            )
-        found.append(_order(sampler, groups, world, kept, seed, model, size, first))
-    return found
-
-
-def _order(
-    sampler: Sampler, groups, world: World, kept, seed: int, model: int, size: int, first: int
-) -> Iterator[Int[np.ndarray, " size"]]:
-    """Rows of one model at step `first`, `first` + 1, ..."""
-    epoch, order = -1, kept
+    sampler, world, size = ensemble.sampler, ensemble.worlds[k], ensemble.recipe.batch_size
+    seed, model, epoch = ensemble.seed, ensemble.models[k], -1
+    kept = order = np.arange(len(groups))
+    if sampler.rows is not None:
+        group_counts(groups, world)  # raises EmptyGroup
+        if not sampler.anew:
+            kept = sampler.rows(groups, numpy_stream(seed, f"{sampler.name}/{model}"))
+    if len(kept) < size:
+        least = int(np.ceil(size / sampler.effective(world)))
+        raise EmptyGroup(
+            f"sampler = {sampler.name!r} leaves {len(kept)} of n = {len(groups)} pairs, fewer than "
+            f"batch_size = {size}; about n = {least} is enough"
+        )
     for step in count(first):
         now, place = divmod(step, len(kept) // size)
         if now != epoch:
@@ -143,10 +132,3 @@ def _shares(ensemble: Ensemble) -> list[Float[np.ndarray, " G"]]:
     for world in worlds:
         check_shares(world)
     return [group_shares(world) for world in worlds]
-
-
-def pair_weights(
-    weights: Float[torch.Tensor, "E G"], batch: Pairs, background_count: int
-) -> Float[torch.Tensor, "E b"]:
-    """Weight of every pair of a batch."""
-    return weights.gather(1, group_numbers(batch.labels, batch.backgrounds, background_count))

@@ -65,12 +65,6 @@ def layers(recipe: Recipe, tower: str, shape: Shape) -> list[Layer]:
     return found
 
 
-def check_inputs(recipe: Recipe, views: Mapping[str, Shape]) -> None:
-    """Raise ValueError for convolutions of vectors."""
-    if recipe.towers == "conv" and len(views["image"]) < 3:
-        raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
-
-
 def initialise(
     recipe: Recipe,
     views: Mapping[str, Shape],

@@ -7,8 +7,7 @@ Pairs may have weights w (E, B) of mean 1 under the law. The minimiser is then t
 In the contrastive losses only positives are weighted. Unweighted negatives change the optimum by a function of the
 image plus one of the caption, since log p_w(x, t)/(p(x) p(t)) = PMI_w(x, t) + log p_w(x)/p(x) + log p_w(t)/p(t).
 
-Embeddings are scaled instead of logits, and scores of matched pairs are computed apart: their gradients then cost
-O(B h), not passes over B x B entries.
+Embeddings are scaled instead of logits, and scores of matched pairs are computed apart, which saves passes over B x B.
 """
 
 import torch
@@ -67,7 +66,6 @@ def siglip(I: Embeddings, T: Embeddings, scale: PerModel, bias: PerModel, weight
 def supervised(
     logits: Float[torch.Tensor, "E B K"], labels: Int[torch.Tensor, "E B"], weights: Weights = None
 ) -> PerModel:
-    """Cross-entropy of the label."""
     return _mean(logits.logsumexp(2) - logits.gather(2, labels[..., None])[..., 0], weights)
 
 

@@ -9,15 +9,15 @@ States equal those of one process bit by bit, except after compilation: steps of
 
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from signal import SIGINT, SIGTERM
 from threading import Thread
-from typing import NamedTuple
 
 import torch
+from torch.utils._pytree import tree_map
 
 from simulator.quantities import check_count
 from simulator.signals import block_signals
@@ -74,7 +74,7 @@ def run_in(
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         found = run(ensemble, state, checkpoints, stop, refused)
     else:
-        found = _gathered(_parts(processes, ensemble, state, checkpoints, refused is not None), state, stop, refused)
+        found = _gathered(_parts(processes, ensemble, state), state, checkpoints, stop, refused)
     for state in found:
         if bool((state.diverged >= 0).all()):
             raise EveryModelDiverged(
@@ -84,46 +84,31 @@ def run_in(
         yield state
 
 
-class _Part(NamedTuple):
-    """One process's share of an ensemble."""
-
-    ensemble: Ensemble
-    state: State
-    checkpoints: Sequence[int]
-    may_fail_to_compile: bool
-    threads: int
-
-
-def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_Part]:
-    """Split the ensemble into consecutive models per process."""
+def _parts(processes: int, ensemble: Ensemble, state: State) -> list[tuple[Ensemble, State, int]]:
+    """Consecutive models, their state and the number of threads, per process."""
     E, found = len(ensemble.models), []
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
         own = ensemble._replace(worlds=ensemble.worlds[rows], models=ensemble.models[rows])
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
-        # Cloned: pickle would send the whole tensor behind a view.
-        found.append(_Part(own, _tensorwise(lambda x: x[rows].clone(), state), *options, threads))  # noqa: B023
+        # Cloned: pickle would send the whole tensor behind a view. The step, a number, is common.
+        part = tree_map(lambda x: x[rows].clone() if x.ndim else x, state)  # noqa: B023
+        found.append((own, part, threads))
     return found
 
 
-def _tensorwise(function: Callable[..., torch.Tensor], *states: State) -> State:
-    """Apply a function to the corresponding tensors of states; their common step stays."""
-    found = {}
-    for field in State._fields[1:]:
-        first, *_ = values = [getattr(state, field) for state in states]
-        if isinstance(first, dict):
-            found[field] = {name: function(*(value[name] for value in values)) for name in first}
-        else:
-            found[field] = function(*values)
-    return State(step=states[0].step, **found)
-
-
-def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused | None) -> Iterator[State]:
+def _gathered(
+    parts: Sequence[tuple[Ensemble, State, int]],
+    state: State,
+    checkpoints: Sequence[int],
+    stop: Stop,
+    refused: Refused | None,
+) -> Iterator[State]:
     """Yield states of the whole ensemble, joined from its parts. All processes end before this generator does.
 
     Ctrl-C and SIGTERM may reach all processes. The others block them, and this process stops the others.
     """
-    context, steps, stopping = get_context("spawn"), parts[0].ensemble.recipe.steps, False
+    context, steps, stopping = get_context("spawn"), parts[0][0].recipe.steps, False
     shared = context.Array("q", [int(state.step), steps])
     pipes, theirs = zip(*(context.Pipe() for _ in parts), strict=True)
     processes = [context.Process(target=_train_part, args=(pipe, shared)) for pipe in theirs]
@@ -133,7 +118,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
                 process.start()
                 pipe.close()
         for pipe, part in zip(pipes, parts, strict=True):
-            pipe.send_bytes(pickle.dumps(part))
+            pipe.send_bytes(pickle.dumps((*part, checkpoints, refused is not None)))
         while True:
             replies: dict[Connection, list] = {}
             while len(replies) < len(parts):
@@ -150,7 +135,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
                 refused(reason)
             if states[0] is None:
                 return
-            yield _tensorwise(lambda *x: torch.cat(x), *states)
+            yield tree_map(lambda *x: torch.cat(x) if x[0].ndim else x[0], *states)
     except (EOFError, ConnectionError):
         raise ProcessEnded(
             "a process that trained some of the models has ended: memory is too small, or a script starts processes "
@@ -164,15 +149,14 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
 
 
 def _train_part(pipe: Connection, shared) -> None:
-    """Runs in a started process: train a part and send (state, why compilation failed, exception) again and again.
+    """Train a part in a started process and send (state, why compilation failed, exception) again and again.
 
-    The pipe holds no whole state, so a process trains to its next checkpoint while this one is evaluated. Plain pickle:
-    multiprocessing's pickler would put tensors into shared memory.
+    Plain pickle: multiprocessing's pickler would put tensors into shared memory.
     """
     Thread(target=_end_with_parent, daemon=True).start()
-    part: _Part = pickle.loads(pipe.recv_bytes())
-    torch.set_num_threads(part.threads)
-    steps, reasons = count(int(part.state.step) + 1), []
+    ensemble, begun, threads, checkpoints, may_fail_to_compile = pickle.loads(pipe.recv_bytes())
+    torch.set_num_threads(threads)
+    steps, reasons = count(int(begun.step) + 1), []
 
     def stop() -> bool:
         step = next(steps)
@@ -180,9 +164,9 @@ def _train_part(pipe: Connection, shared) -> None:
             shared[FARTHEST] = max(shared[FARTHEST], step)
             return step >= shared[LAST]
 
-    refused = reasons.append if part.may_fail_to_compile else None
+    refused = reasons.append if may_fail_to_compile else None
     try:
-        for state in run(part.ensemble, part.state, part.checkpoints, stop, refused):
+        for state in run(ensemble, begun, checkpoints, stop, refused):
             pipe.send_bytes(pickle.dumps((state, reasons.pop() if reasons else None, None)))
         last = (None, None, None)
     except Exception as failure:  # raised again in the parent

@@ -62,24 +62,17 @@ class Objective:
     """A loss and its requirements. A subclass has a name and a loss, and sets each attribute that differs."""
 
     name: ClassVar[str]  # the value of `Recipe.loss`
-    # Whether `loss` handles split batches, and so runs in several processes and without B x B logits.
-    splits: ClassVar[bool] = False
-    # Whether there is a text tower. Without one "head" scores the classes.
-    captions: ClassVar[bool] = True
-    # Names of linear heads on the embedding, with one score per class; those of "head" are the class scores.
-    heads: ClassVar[tuple[str, ...]] = ()
-    # Initial s of cosine scores, learned unless the recipe fixes a temperature; None if scores are inner products.
-    scale: ClassVar[float | None] = None
-    # Whether scores have a learned bias. At its initial value -log(B - 1) negatives weigh as much as the positive.
-    bias: ClassVar[bool] = False
+    splits: ClassVar[bool] = False  # whether `loss` handles shares of a batch, in several processes or in tiles
+    captions: ClassVar[bool] = True  # whether there is a text tower; without one "head" scores the classes
+    heads: ClassVar[tuple[str, ...]] = ()  # linear heads on the embedding; those of "head" are the class scores
+    scale: ClassVar[float | None] = None  # initial s of cosine scores, which may be learned; None: inner products
+    bias: ClassVar[bool] = False  # whether scores have a learned bias; at -log(B - 1) negatives weigh as the positive
     towers: ClassVar[tuple[str, ...]] = ("linear", "mlp", "conv")  # kinds for which it is defined
     least_batch: ClassVar[int] = 2  # smallest batch for which the loss is defined
-    # Kind of tower -> name of the learner whose population optimum it reaches with unlimited pairs and width.
-    population_learner: ClassVar[Mapping[str, str]] = {}
+    population_learner: ClassVar[Mapping[str, str]] = {}  # kind of tower -> learner that it becomes in the limit
     limited_by_width: ClassVar[bool] = False  # whether that optimum depends on `embed_dim` below the number of latents
     weighted: ClassVar[bool] = False  # whether pairs may have weights
-    # Names of parameters (E, K^2) that start uniform over groups and that `after` moves in place of the optimiser.
-    ascent: ClassVar[tuple[str, ...]] = ()
+    ascent: ClassVar[tuple[str, ...]] = ()  # parameters (E, groups), uniform at first, that `after` moves
     sampler: ClassVar[str | None] = "drawn"  # the sampler with the same population; None if no law is known
 
     def loss(self, batch: Embedded) -> Loss:

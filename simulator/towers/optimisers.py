@@ -1,10 +1,8 @@
 """SGD, AdamW and SOAP as pure functions of an ensemble, so that a whole step compiles into one function.
 
-torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. AdamW equals
-torch.optim's (tests/simulator/towers/test_training.py). SOAP (Vyas et al. 2024, arXiv 2409.11321, Algorithm 3) is Adam
-in slowly rotating coordinates. These are the eigenvectors of running means of G G' and G' G, per gradient matrix G.
-
-`averaged` keeps a running mean of the weights, for evaluation.
+torch.optim has one step count and one state for all models, so it cannot freeze a diverged model. SOAP (Vyas et al.
+2024, arXiv 2409.11321, Algorithm 3) is Adam in slowly rotating coordinates. These are the eigenvectors of running means
+of G G' and G' G, per gradient matrix G.
 """
 
 import torch
@@ -35,7 +33,6 @@ def moments(optimizer: str, parameters: Parameters) -> Parameters:
 
 
 def rotated_sides(p: torch.Tensor) -> dict[str, int]:
-    """Sides of a matrix that SOAP rotates, with their lengths; vectors and numbers have none."""
     sides = {"left": p.shape[1], "right": p.shape[2]} if p.ndim == 3 else {}
     return {side: size for side, size in sides.items() if 1 < size <= LARGEST_SIDE}
 

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float, Int
 
 from simulator.gaussian.pairs import Pairs
-from simulator.samplers import check_mismatch
+from simulator.samplers import check_mismatch, group_numbers
 from simulator.towers.distributed import combined
 from simulator.towers.ensemble import Ensemble
-from simulator.towers.group_batches import draw_batches, pair_weights, weighed
-from simulator.towers.layers import Parameters, check_inputs, embed, initialise, logit_scale, scored
+from simulator.towers.group_batches import draw_batches, weighed
+from simulator.towers.layers import Parameters, embed, initialise, logit_scale, scored
 from simulator.towers.objectives import Embedded
 from simulator.towers.optimisers import REFRESH_EVERY, averaged, clip, moments, per_model, refresh_eigenbasis, update
 from simulator.towers.recipe import Recipe
@@ -30,8 +30,7 @@ from simulator.towers.recipe import Recipe
 Stop = Callable[[], bool]
 Refused = Callable[[str], None]  # called with the reason if compilation fails; the step then runs uncompiled
 
-# Larger batches never store B x B logits. For smaller ones one batched product per ensemble is faster than a loop over
-# models. The choice depends on B alone, so that a model's weights do not depend on the ensemble's size.
+# Larger batches are tiled. The choice depends on B alone, so that weights do not depend on the ensemble's size.
 LARGEST_DENSE_BATCH = 1024
 
 
@@ -117,6 +116,8 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         I = embed(recipe, parameters, "image", batch.images).to(dtype)
         T = embed(recipe, parameters, "text", batch.texts).to(dtype) if objective.captions else I
     weights, A = ensemble.group_weights, ensemble.worlds[0].background_count
+    if weights is not None:
+        weights = weights.gather(1, group_numbers(batch.labels, batch.backgrounds, A))
     embedded = Embedded(
         images=scored(recipe, I),
         texts=scored(recipe, T),
@@ -127,16 +128,14 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         recipe=recipe,
         background_count=A,
         group=group,
-        weights=None if weights is None else pair_weights(weights, batch, A),
+        weights=weights,
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
     return objective.loss(embedded)
 
 
 def start(ensemble: Ensemble) -> State:
-    """The state before the first step. Raises ValueError for towers that cannot read the views."""
     recipe, views, device, dtype = ensemble.recipe, ensemble.inputs, ensemble.device, ensemble.dtype
-    check_inputs(recipe, views)
     world, models = ensemble.worlds[0], ensemble.models
     parameters = initialise(recipe, views, world, ensemble.seed, models, device=device, dtype=dtype)
     moving = descending(recipe, parameters)
@@ -245,7 +244,8 @@ def _rates(ensemble: Ensemble, first: int) -> Iterator[Float[torch.Tensor, ""]]:
 def check_ensemble(ensemble: Ensemble) -> None:
     """Raise ValueError for an ensemble that cannot be trained, before any work."""
     recipe, worlds = ensemble.recipe, ensemble.worlds
-    check_inputs(recipe, ensemble.inputs)
+    if recipe.towers == "conv" and len(ensemble.inputs["image"]) < 3:
+        raise ValueError("towers = 'conv' read images, and this world has vectors; choose linear or mlp")
     if len({(world.views, world.views and world.classes) for world in worlds}) > 1:
         raise ValueError("the worlds of an ensemble need the same views and, with pixels, the same number of classes")
     if worlds[0].views is not None:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from simulator.accuracy import Accuracy
 from theory.learners import Learner, LinearCLIP, named
 
 
@@ -22,6 +23,20 @@ class Twice(Learner):
 
     def direction(self, worlds):
         return 2 * named("least-squares").direction(worlds)
+
+
+class Undefined(Twice):
+    name = "undefined"
+
+    def direction(self, worlds):
+        return np.nan * super().direction(worlds)
+
+
+class Certain(Twice):
+    name = "certain"
+
+    def accuracy(self, worlds):
+        return Accuracy(1.5, 0.5)
 
 
 class Failing(Twice):
@@ -88,7 +103,7 @@ def test_a_class_of_a_file_is_predicted_and_swept_like_the_learner_it_copies(sob
         ("Nameless", "has name = 'linear'; give it a name of its own"),
         ("Incomplete", "missing 1 required positional argument: 'penalty'"),
         ("Wide", r"has shape \(3,\); expected \(2,\)"),
-        ("Failing", "mine.py, line 22: AttributeError"),
+        ("Failing", "mine.py, line 37: AttributeError"),
     ],
 )
 def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
@@ -96,6 +111,19 @@ def test_a_wrong_class_is_refused_in_one_sentence(soberclip, file, name, words):
         learner_of(f"{file}:{name}")
     run = soberclip("predict", "--learner", f"{file}:{name}")
     assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Undefined", "the direction of learner 'undefined' is nan"),
+        ("Certain", "accuracies [1.5, 0.5] are no fractions"),
+    ],
+)
+def test_a_class_without_accuracies_is_refused(soberclip, file, name, words):
+    run = soberclip("predict", "--learner", f"{file}:{name}")
+    assert (run.status, run.out) == (2, "")
+    assert words in run.err
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -106,7 +134,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_only_errors_that_pass_through_the_file_are_the_users(file):
     learner, files = learner_of(f"{file}:FailingOnGrids")
-    with pytest.raises(RequestError, match="line 29: NameError"), own_errors(files):
+    with pytest.raises(RequestError, match="line 44: NameError"), own_errors(files):
         learner.accuracy(Worlds(mu_spu=[1.0, 2.0]))
     with pytest.raises(NameError), own_errors([]):
         learner.accuracy(Worlds(mu_spu=[1.0, 2.0]))

@@ -25,7 +25,7 @@ SHOWN = {  # one line: the result
     "Verdict(claim='<b>', verdict='supported', measured=0.4301)": lambda: Verdict(
         claim="<b>", source="me", statement="<b>", verdict="supported", measured=0.43012, seconds=1.0
     ),
-    "Study(axes='p_spu 3', learners='linear, bayes', routes='theory', cells=6)": lambda: study(
+    "Study(axes='p_spu 3', learners='linear, bayes', prompts='name', routes='theory', cells=6)": lambda: study(
         axes={"p_spu": "0.5:1:3"}, learners=["linear", "bayes"]
     ),
     f"Fitted(estimator='linear', world={WORLD!r})": lambda: fit("linear", WORLD.draw(9)),

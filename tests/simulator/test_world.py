@@ -23,6 +23,7 @@ WRONG_TABLES = [
     ({"table": [[0.5, 0.5], [0.0, 0.0]]}, "table.* 0 in all of row 2;"),
     ({"table": [[1.5, 0.0], [0.0, 0.0]]}, r"table.* 1.5 lies outside \[0, 1\]"),
     ({"table": [0.5, 0.5]}, r"table.* \[0.5, 0.5\] is not a list of at least two rows"),
+    ({"table": [0.5] * 1000}, r"\A.{,400}\Z"),
     ({"table": TABLE, "p_spu": 0.5}, "p_spu = 0.5 has no meaning beside a table"),
     ({"table": TABLE, "classes": 3}, "classes = 3 differs from the 2 rows"),
     ({"table": TABLE, "attribute": (Attribute(),)}, "leave out either .*attribute.* or the table"),
@@ -72,6 +73,12 @@ def test_a_grid_has_one_table():
         _ = grid.correlation
     with pytest.raises(ValueError, match="differ in table"):
         Worlds.of([World(), World(table=TABLE)])
+
+
+def test_a_grid_sets_the_noise_of_captions_in_all_worlds_or_in_none():
+    """A number in place of an unset one stayed where a copy of the grid changed sigma_xi."""
+    with pytest.raises(ValueError, match="some set sigma_xi_text"):
+        Worlds.of([World(), World(sigma_xi_text=0.5)])
 
 
 @pytest.mark.parametrize("change", [{"p_spu": 1.5}, {"p_spo": 0.5}, {"dim_image": 1}, {"classes": 40}])
@@ -143,6 +150,8 @@ def with_attributes(world: World, count: int) -> World:
 def lists(draw) -> list[World]:
     count = draw(st.integers(0, 2))
     drawn = draw(st.lists(worlds(most_attributes=0), min_size=1, max_size=5))
+    if len({world.sigma_xi_text is None for world in drawn}) > 1:  # such worlds make no grid
+        drawn = [world.replace(sigma_xi_text=None) for world in drawn]
     return [with_attributes(world, count) for world in drawn]
 
 
@@ -154,11 +163,8 @@ def test_worlds_of_a_list_are_its_worlds(many, sigma):
     """Round trip, properties world by world, slices, shapes and changes; several class counts in one grid."""
     grid = Worlds.of(many)
     assert (grid.shape, grid.size, grid.ndim) == ((len(many),), len(many), 1)
-    changed = grid.replace(sigma_xi=sigma)  # captions follow only where none has noise of its own
-    mixed = any(world.sigma_xi_text is not None for world in many)
+    changed = grid.replace(sigma_xi=sigma)  # captions follow where their noise is unset
     for i, world in enumerate(many):
-        if mixed and world.sigma_xi_text is None:
-            world = world.replace(sigma_xi_text=world.sigma_xi)
         assert grid.world(i) == world
         assert changed.world(i) == world.replace(sigma_xi=sigma)
         assert changed.nu_text[i] == world.replace(sigma_xi=sigma).nu_text
@@ -230,9 +236,9 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
     assert grid.p_spu.tolist() == [0.5, 0.75]
     with pytest.raises(AttributeError):
         grid.p_spu = 0.5
-    mixed = Worlds.of([World(), World(sigma_xi_text=0.5)])
-    assert mixed.text_noise.tolist() == [1.0, 0.5]
-    for array in (grid.p_spu, grid[:1].p_spu, mixed.mu_spu, mixed.mean, mixed.correlation, mixed.text_noise):
+    noisy = Worlds.of([World(sigma_xi_text=1.0), World(sigma_xi_text=0.5)])
+    assert noisy.text_noise.tolist() == [1.0, 0.5]
+    for array in (grid.p_spu, grid[:1].p_spu, noisy.mu_spu, noisy.mean, noisy.correlation, noisy.text_noise):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.1
 

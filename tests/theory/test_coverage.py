@@ -41,6 +41,10 @@ def test_more_pairs_cover_more_and_the_needed_pairs_leave_one_percent():
     assert max(enough.common, enough.counter) <= module.RARE
 
 
+def test_the_needed_pairs_may_be_more_than_a_number_holds():
+    assert unseen(World(p_spu=0.0, mu_inv=-1.0, sigma_spu=600.0, sigma_xi=4.0), "name", 1e6).pairs_needed == np.inf
+
+
 def test_captions_of_other_pairs_are_no_similar_pairs():
     strays, fewer = unseen(HARD.replace(mismatch=0.75), "mean", 4e4), unseen(HARD, "mean", 1e4)
     assert strays == pytest.approx(fewer._replace(pairs_needed=4 * fewer.pairs_needed))

@@ -28,9 +28,9 @@ worlds_of_two_classes = st.builds(
     sigma_xi=st.sampled_from([0.0, 1.0, 8.0]),
     p_inv=st.sampled_from([1.0, 0.95, 0.7]),
 )
-# Ten grids of 16 worlds cost as much as ten worlds.
+# A grid of 16 worlds costs as much as a world.
 rows = st.lists(worlds_of_two_classes, min_size=16, max_size=16).map(Worlds.of)
-many = settings(max_examples=10)
+many = settings(max_examples=6)
 
 
 def ideal_by_definition(world: World, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,24 +91,8 @@ def test_accuracies_are_those_of_an_ideal_classifier_less_the_shortfall(name, wo
         np.testing.assert_allclose((best - place.shortfall)[inside], own[inside], rtol=0, atol=1e-7)
 
 
-def test_the_headline_world_of_theory():
-    expected = {
-        ("infonce", "name"): (0.621, 0.0000),
-        ("infonce", "mean"): (0.967, 0.0016),
-        ("linear", "name"): (0.789, 0.0057),
-        ("linear", "mean"): (0.924, 0.0047),
-        ("logistic", None): (0.874, 0.0062),
-        ("least-squares", None): (0.916, 0.0051),
-        ("bayes", None): (0.900, 0.0000),
-    }
-    for (name, prompt), numbers in expected.items():
-        learner = learners.named(name, prompt=prompt) if prompt else learners.named(name)
-        place = equivalent(HEADLINE, learner.accuracy(HEADLINE))
-        assert tuple(place) == pytest.approx(numbers, abs=6e-4), (name, prompt)
-
-
 @given(worlds_of_two_classes.filter(lambda world: world.sigma_xi > 0 and world.p_spu > 0.5))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_infonce_asked_by_name_has_a_correlation_between_chance_and_the_worlds(world):
     place = equivalent(world, learners.named("infonce", prompt="name").accuracy(world))
     if not np.isnan(place.correlation):
@@ -203,7 +187,7 @@ def test_many_classes_meet_the_rule_that_counts_drawn_images(K):
 
 
 @given(rows, st.floats(0.5, 0.95), st.floats(0.2, 0.9), st.floats(0.001, 0.05))
-@settings(max_examples=3)
+@settings(max_examples=2)
 def test_the_interval_holds_every_place_within_the_rectangle(worlds, common, counter, half):
     sides = (common - half, common + half), (counter - half, counter + half)
     interval = equivalent(worlds, Accuracy.of((common, counter), 0.9, sides)).interval

@@ -10,13 +10,7 @@ from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from simulator.worlds import Worlds
-from theory.population import (
-    block_covariance,
-    leading_direction,
-    linear_weights,
-    projected_weights,
-    truncated_weights,
-)
+from theory.population import block_covariance, leading_direction, linear_weights, projected_weights, truncated_weights
 
 PROMPTS = st.sampled_from(LINEAR)
 

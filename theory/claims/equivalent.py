@@ -31,6 +31,7 @@ from theory.claims.common import (
 )
 from theory.claims.related_work import LITTLE, LITTLE_ELSE, READ_AS
 from theory.claims.sentences import reading
+from theory.learners import InfoNCE
 
 # Backgrounds as strong as the object or stronger, and noise nu of .125 to 1.1 in both views.
 NOISY_VIEWS = {
@@ -54,6 +55,13 @@ CLEAN_CAPTIONS = {
 }
 # Noise of .07 per coordinate in 14 further dimensions: after 200 pairs it costs more than a point.
 WIDE_VIEWS = {**NOISY_VIEWS, "sigma_xi": 1.0, "dim_image": 16, "dim_text": 16}
+ANY_BACKGROUND = {
+    **BARE,
+    "p_spu": ANY_CORRELATION,
+    "mu_spu": Axis(0.3, 4.0),
+    "sigma_inv": Axis(0.3, 3.0),
+    "sigma_spu": Axis(0.1, 2.0),
+}
 HALF_A_POINT, ONE_POINT = 0.005, 0.01
 LARGEST_LINEAR = 0.00785  # r of linear rules with less reliance than LDA; a numerical maximum, rounded up
 
@@ -89,6 +97,16 @@ CLAIMS = [
         relation=">=",
         domain=OWN_TEXT_NOISE,
         prediction=lambda x: 0.5,
+    ),
+    correlation(
+        id="equivalent/mean-below-data",
+        statement="Asked by the average caption, too, it acts like the ideal classifier of a world with at most the "
+        "correlation of its own world.",
+        formula=r"p'_{\mathrm{mean}}\leq p",
+        relation="<=",
+        domain=OWN_TEXT_NOISE,
+        subject=InfoNCE("mean"),
+        prediction=lambda x: x.p_spu,
     ),
     correlation(
         id="equivalent/mean-above-data",
@@ -138,14 +156,17 @@ CLAIMS = [
         statement="Linear rules that rely on the background less than LDA are at most .785 points short: least squares "
         "at any correlation.",
         formula=r"0\leq t\leq t_{\mathrm{LDA}}\Rightarrow r\leq.00785",
-        domain={
-            **BARE,
-            "p_spu": ANY_CORRELATION,
-            "mu_spu": Axis(0.3, 4.0),
-            "sigma_inv": Axis(0.3, 3.0),
-            "sigma_spu": Axis(0.1, 2.0),
-        },
+        domain=ANY_BACKGROUND,
         subject=LEAST_SQUARES,
+        prediction=lambda x: LARGEST_LINEAR,
+        tolerance=0.001,
+    ),
+    shortfall(
+        id="equivalent/linear-shortfall-clip",
+        statement="So is linear CLIP asked by name, which may rely on it more.",
+        formula=r"r\leq.00785",
+        domain=ANY_BACKGROUND,
+        subject=LINEAR_NAME,
         prediction=lambda x: LARGEST_LINEAR,
         tolerance=0.001,
     ),

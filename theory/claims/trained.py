@@ -91,6 +91,8 @@ FALLING = {"schedule": "cosine", "averaging": 0.3, "lr": 1e-2}
 EVEN = {**FALLING, "points": "sobol"}
 NARROW = {"width": 32, "embed_dim": 16}  # as near the optimum as towers of the default width, in half the time
 LINEAR_RECIPE = {"loss": "linear", "towers": "linear", "embed_dim": 4, "steps": 2000}
+# Nearer the optimum in fewer steps than at a rate that stays high. `reproduce` trains these towers.
+QUICK_LINEAR = {**LINEAR_RECIPE, **FALLING, "lr": 2e-2, "steps": 800}
 
 
 HARD = gaussian_world(0.9, 2.0)
@@ -128,14 +130,14 @@ CLAIMS = [
         source="soberclip, on [W] Lemma D.3",
         statement="Linear towers trained on the linearised loss reach the group accuracies of S/rho.",
         formula=r"M\to S/\rho",
-        cases=tuple(Case(gaussian_world(p, mu), LINEAR_RECIPE, LINEAR) for p, mu in ((0.75, 1.0), (0.9, 2.0))),
+        cases=tuple(Case(gaussian_world(p, mu), QUICK_LINEAR, LINEAR) for p, mu in ((0.75, 1.0), (0.9, 2.0))),
     ),
     TrainedClaim(
         id="trained/linear-one-dimension",
         source="soberclip T7",
         statement="With one embedding coordinate they reach its best rank-1 approximation.",
         formula=r"M\to\sigma_1u_1v_1^T/\rho",
-        cases=(Case(HARD, {**LINEAR_RECIPE, "embed_dim": 1}, (LinearCLIP("name", 1),)),),
+        cases=(Case(HARD, {**QUICK_LINEAR, "embed_dim": 1}, (LinearCLIP("name", 1),)),),
     ),
     TrainedClaim(
         id="trained/clip-more-robust",

@@ -129,7 +129,10 @@ class Learner:
         """
         if worlds.table is not None:
             return world_by_world(lambda world: self.on_table(world.world()), worlds)
-        return linear_accuracy(self.direction(worlds), worlds)
+        direction = self.direction(worlds)
+        if np.isnan(direction).any():  # of a user's learner
+            raise ValueError(f"the direction of learner {self.name!r} is nan; expected numbers")
+        return linear_accuracy(direction, worlds)
 
     def on_table(self, world: World) -> Accuracy:
         """Group accuracies at n = infinity in a world with a table; exact for linear rules of two classes.

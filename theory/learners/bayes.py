@@ -38,6 +38,7 @@ from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, ove
 from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
+NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
 TERMS = 2**21  # log densities of all replicates in a world with a table
 
 
@@ -45,8 +46,8 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
     """Accuracy under the test law of argmax_y p(x_I | y), with p the training law.
 
     Two classes and one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9). Otherwise the noise of
-    the attributes, and for K >= 3 that of the other classes, is sampled world by world: REPLICATES randomised Sobol
-    nets from `seed` give a 95% interval. A decision among k tied classes counts 1/k.
+    the attributes is sampled world by world, and that of the other classes' objects where K >= 3 and p_inv < 1:
+    REPLICATES randomised Sobol nets from `seed` give a 95% interval. A decision among k tied classes counts 1/k.
     """
     S = image_variance(worlds)
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
@@ -186,8 +187,8 @@ class Part(NamedTuple):
 
     `own` is the background's log density f(a) of every class, `others` the log-sum-exp of f over the other classes, and
     `further` the log density of the further attributes. `objects` holds the log densities of the object's coordinates
-    of the other classes, or None where the object says nothing about the label. `shown` is the mean of class 0's
-    coordinate, in standard deviations.
+    of the other classes, and `rest` the log-sum-exp over the other ones of these. They are None where the object says
+    all or nothing about the label. `shown` is the mean of class 0's coordinate, in standard deviations.
     """
 
     replicate: int
@@ -196,13 +197,14 @@ class Part(NamedTuple):
     others: Float[np.ndarray, "N K"]
     further: Float[np.ndarray, "N K"]
     objects: Float[np.ndarray, "N Kminus1"] | None
+    rest: Float[np.ndarray, "N Kminus1"] | None
     shown: float
 
 
 def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
-    """K >= 3 classes: all coordinates on Sobol points except the object's coordinate of class 0.
+    """K >= 3 classes: the backgrounds' coordinates on Sobol points, and those of the objects of the other classes.
 
-    The parts do not depend on the background's correlation.
+    The latter are not needed where p_inv = 1. The parts do not depend on the background's correlation.
     """
     K, B = world.class_count, len(world.mean)
     S = image_variance(world)
@@ -212,29 +214,33 @@ def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
         )
     codes, shares = image_patterns(world)
     a = np.abs(world.mean[0]) / np.sqrt(S[0])
-    blind = a == 0 or world.correlation[0] == 0  # the object says nothing about the label
+    certain = world.agreement[0] == 1
+    plain = certain or a == 0 or world.correlation[0] == 0
+    drawn, power = 0 if plain else K - 1, 10 if certain else 11
     for r in range(REPLICATES):
-        noise = gaussian_points(B * K - 1, 11, seed * REPLICATES + r)
-        rest = noise[:, K - 1 :].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
+        noise = gaussian_points(drawn + (B - 1) * K, power, seed * REPLICATES + r)
+        backgrounds = noise[:, drawn:].reshape(-1, B - 1, K) * np.sqrt(S[1:])[:, None]
         for code, share in zip(codes, shares.T, strict=True):
-            x = rest.copy()
+            x = backgrounds.copy()
             x[:, np.arange(B - 1), code[1:]] += world.mean[1:]
             own, *further = (block_log_density(x[:, j], None, world, 1 + j) for j in range(B - 1))
             fixed = np.zeros_like(own)
             for f, p in zip(further, world.agreement[2:], strict=True):
                 fixed += attribute_log_density(f, p)
-            objects = a * noise[:, : K - 1]
-            if code[0] > 0:
-                objects[:, code[0] - 1] += a**2
-            shown = a * (code[0] == 0)
-            yield Part(r, share, own, log_sum_of_others(own), fixed, None if blind else objects, shown)
+            objects = rest = None
+            if not plain:
+                objects = a * noise[:, :drawn]
+                if code[0] > 0:
+                    objects[:, code[0] - 1] += a**2
+                rest = log_sum_of_others(objects)
+            yield Part(r, share, own, log_sum_of_others(own), fixed, objects, rest, a * (code[0] == 0))
 
 
 def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
     """Accuracies of the Bayes rule of a world whose background has this correlation; one row per replicate.
 
     Given the coordinates of a part, class 0 is decided where its object's coordinate lies in an interval, whose
-    probability Phi gives.
+    probability Phi gives; so does the average over all objects' coordinates where p_inv = 1.
     """
     K, p_inv = world.class_count, world.agreement[0]
     a = np.abs(world.mean[0]) / np.sqrt(image_variance(world)[0])
@@ -246,26 +252,40 @@ def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: flo
         if correlation != 1 / K:  # else the background says nothing, to the last bit
             T = T + np.logaddexp(same + part.own, other + part.others)
         lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
-        chance = _chance_of_class_0(part.objects, part.shown, lead, a, p_inv)
+        if p_inv == 1 and a > 0:
+            chance = _chance_of_the_object(lead, a)
+        else:
+            chance = _chance_of_class_0(part.objects, part.rest, part.shown, lead, a, p_inv)
         total[part.replicate] += part.share * chance.mean()
     return total
 
 
-def _chance_of_class_0(objects, shown: float, lead: Float[np.ndarray, "*s Kminus1"], a: float, p_inv: float):
+def _chance_of_the_object(lead: Float[np.ndarray, "N Kminus1"], a: float) -> Float[np.ndarray, " N"]:
+    """E prod_k Phi(x + a - lead_k/a), x ~ N(0, 1): class 0, whose object is shown, beats every other class k."""
+    least = a - lead.T / a
+    weights = np.exp(-(NODES**2) / 2)
+    return sum(w * ndtr(x + least).prod(axis=0) for x, w in zip(NODES, weights / weights.sum(), strict=True))
+
+
+def _chance_of_class_0(objects, rest, shown: float, lead: Float[np.ndarray, "*s Kminus1"], a: float, p_inv: float):
     """Probability (*s) over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
     if objects is None:
         return np.where(lead.max(axis=-1) > 0, 0.0, 1.0 / (1 + (lead == 0).sum(axis=-1)))
-    low, high = _winning_range(objects, lead, p_inv, lead.shape[-1] + 1)
+    low, high = _winning_range(objects, rest, lead, p_inv, lead.shape[-1] + 1)
     return np.maximum(ndtr(shown - low / a) - ndtr(shown - high / a), 0.0)
 
 
 def _winning_range(
-    others: Float[np.ndarray, "*#s Kminus1"], lead: Float[np.ndarray, "*#s Kminus1"], p: float, K: int
+    others: Float[np.ndarray, "*#s Kminus1"],
+    rest: Float[np.ndarray, "*#s Kminus1"],
+    lead: Float[np.ndarray, "*#s Kminus1"],
+    p: float,
+    K: int,
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """(low, high): class 0 is decided if its own log density f_0 lies between them.
 
     Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R
-    the sum of E over the classes other than 0 and k, class 0 beats k iff
+    the sum of E over the classes other than 0 and k, whose logarithm is `rest`, class 0 beats k iff
         p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),
     that is E_0 (p - r e^l) > E_k (p e^l - r) + R r (e^l - 1), computed in logarithms with signs. For p > 1/K this is a
     lower bound on E_0 or never true, for p < 1/K an upper bound or always true.
@@ -275,7 +295,7 @@ def _winning_range(
     with np.errstate(divide="ignore"):
         r = (1 - p) / (K - 1)
         L = np.log(p) - np.log(r)
-        own, terms = others + _log_gap(lead + L), log_sum_of_others(others) + _log_gap(lead)
+        own, terms = others + _log_gap(lead + L), rest + _log_gap(lead)
         top = np.maximum(own, terms)
         right = np.sign(lead + L) * np.exp(own - top) + np.sign(lead) * np.exp(terms - top)
         # log of r times the two sides' coefficients; |p - r e^l| = r e^max(L, l) (1 - e^-|L - l|).
@@ -333,7 +353,8 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
             if o != y:
                 objects[..., o - (o > y)] += a**2
             blind = a == 0 or p_inv == 1 / K
-            chance = _chance_of_class_0(None if blind else objects, a * (o == y), lead, a, p_inv)
+            others = None if blind else objects
+            chance = _chance_of_class_0(others, log_sum_of_others(objects), a * (o == y), lead, a, p_inv)
         result[:, y] += weight * chance.mean(axis=-1)
     return result
 

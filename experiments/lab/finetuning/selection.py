@@ -3,7 +3,7 @@
 All points of a learner and replicate are trained on the same pairs, and validated on other objects under the
 training law. Test images are drawn after the choice. A folder holds
 
-finetuning.json      specification, each finished training with its validation, each finished test
+finetuning.json      specification, and the finished grids: each training with its validation, and the test
 result.json          the document that `soberclip sweep --json` prints
 """
 
@@ -24,10 +24,9 @@ from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
-from experiments.lab.config import read_pictures, world_of
+from experiments.lab.config import check_same, read_pictures, world_from
 from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
 from experiments.lab.stopping import keeping
-from experiments.lab.store import difference
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from simulator.pixels import groups
@@ -37,7 +36,7 @@ from simulator.towers.finetuning import PairSet, Pretrained
 from simulator.towers.recipe import Recipe
 
 LOADER = "open_clip"
-FORMAT = 1
+FORMAT = 2  # of the progress. 2: whole grids
 PROGRESS, RESULT = "finetuning.json", "result.json"
 GROUPS = ("trained", "rand", "rev", "rest")  # where all classes are tied, counter is rev
 
@@ -137,7 +136,7 @@ class _Job:
         self.request, self.folder = request, folder
         self.model, side, self.settings = _pretrained(request)
         views = {**request.world.views.model_dump(exclude_unset=True), "size": side}
-        self.world = world_of({**request.world.model_dump(exclude_unset=True), "views": views})
+        self.world = world_from(None, {**request.world.model_dump(exclude_unset=True), "views": views})
         self.scene = read_pictures(self.world)
         self.tokens = tuning.caption_tokens(self.model, self.scene)
         self.untouched = deepcopy(self.model.module.state_dict())
@@ -145,13 +144,7 @@ class _Job:
         self.progress = {"format": FORMAT, "specification": specification, "trainings": [], "tests": []}
         if folder is not None:
             self.progress = _kept_progress(output_folder(folder)) or self.progress
-            differs = difference(self.progress["specification"], specification)
-            if differs is not None:
-                where, there, here = differs
-                raise RequestError(
-                    f"output {str(folder)!r} holds another fine-tuning ({where} is {there!r} there and {here!r} here); "
-                    "name another folder"
-                )
+            check_same(str(folder), "fine-tuning", self.progress["specification"], specification)
 
     def _specification(self) -> dict[str, Any]:
         """All that the numbers depend on: the content of the pictures, but not their folder."""
@@ -172,50 +165,38 @@ class _Job:
         }
 
     def finish(self, learner: str, replicate: int, advance: Callable[[int], None]) -> None:
-        """Train all points of the grid, choose one and test it; finished parts are skipped."""
-        whose, request = {"learner": learner, "replicate": replicate}, self.request
-        if self._row("tests", whose) is not None:
+        """Train all points of the grid, choose one and test it, unless an earlier run did."""
+        whose = {"learner": learner, "replicate": replicate}
+        if any(whose.items() <= row.items() for row in self.progress["tests"]):
             return
+        trainings, test = self._grid(learner, replicate, advance)
+        self.progress["trainings"] += [whose | row for row in trainings]
+        self.progress["tests"].append(whose | test)
+        if self.folder is not None:
+            write_json(self.folder / PROGRESS, self.progress)
+
+    def _grid(self, learner: str, replicate: int, advance: Callable[[int], None]) -> tuple[list[Row], Row]:
         loss, mention = LEARNERS[learner]
         if loss is None:
             self.model.module.load_state_dict(self.untouched)
-            self._add("tests", {**whose, "validation": self._validation(None), "accuracies": self._test(None)})
-            return
-        world, n = self.world.replace(mention_spu=mention), request.recipes[0].n
-        pairs = PairSet(self.scene, self.tokens, world, n, request.seed, f"train/{replicate}")
+            return [], {"validation": self._validation(None), "accuracies": self._test(None)}
+        request, world = self.request, self.world.replace(mention_spu=mention)
+        pairs = PairSet(self.scene, self.tokens, world, request.recipes[0].n, request.seed, f"train/{replicate}")
         rows: list[Row] = []
-        best, weights = None, None  # of the best so far, if this run trained it
         for i, (recipe, point) in enumerate(zip(request.recipes, request.grid(), strict=True)):
-            row = self._row("trainings", {**whose, **point})
-            if row is None:
-                began = perf_counter()
-                head, losses = self._trained(loss, recipe, pairs, advance)
-                finite = isfinite(losses[-1])
-                ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
-                row = {**whose, **point, **ends, "validation": self._validation(head) if finite else None}
-                if choose([*(r["validation"] for r in rows), row["validation"]]) == i:
-                    best, weights = i, (deepcopy(self.model.module.state_dict()), head)
-                self._add("trainings", {**row, "seconds": perf_counter() - began})
-            rows.append(row)
-        chosen = choose([row["validation"] for row in rows])
-        if chosen is None:
-            self._add("tests", {**whose, "validation": None, "accuracies": None})
-            return
-        if chosen == best:
-            self.model.module.load_state_dict(weights[0])
-            head = weights[1]
-        else:  # an earlier run trained it: train again, from the same streams
-            head, _ = self._trained(loss, request.recipes[chosen], pairs, lambda steps: None)
-        found = {"validation": rows[chosen]["validation"], "accuracies": self._test(head)}
-        self._add("tests", {**whose, **request.grid()[chosen], **found})
-
-    def _row(self, part: str, point: Row) -> Row | None:
-        return next((row for row in self.progress[part] if point.items() <= row.items()), None)
-
-    def _add(self, part: str, row: Row) -> None:
-        self.progress[part].append(row)
-        if self.folder is not None:
-            write_json(self.folder / PROGRESS, self.progress)
+            began = perf_counter()
+            head, losses = self._trained(loss, recipe, pairs, advance)
+            finite = isfinite(losses[-1])
+            ends = {"first_loss": losses[0], "last_loss": losses[-1]} if finite else {}
+            validation = self._validation(head) if finite else None
+            rows.append({**point, **ends, "validation": validation, "seconds": perf_counter() - began})
+            if choose([row["validation"] for row in rows]) == i:
+                best = point, validation, head, deepcopy(self.model.module.state_dict())
+        if choose([row["validation"] for row in rows]) is None:
+            return rows, {"validation": None, "accuracies": None}
+        point, validation, head, weights = best
+        self.model.module.load_state_dict(weights)
+        return rows, {**point, "validation": validation, "accuracies": self._test(head)}
 
     def _trained(
         self, loss: str, recipe: Recipe, pairs: PairSet, advance

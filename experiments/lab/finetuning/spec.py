@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from experiments.errors import RequestError, checked_seed, unknown
+from experiments.errors import RequestError, check_within, checked_seed, unknown
+from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import axis
-from experiments.lab.config import read_toml, recipe_from, world_of
+from experiments.lab.config import read_toml, recipe_from, world_from
 from experiments.lab.presets import Design, design_of
 from experiments.lab.studies import merged
 from experiments.lab.words import counted
@@ -29,18 +30,12 @@ FIXED = ("batch_size", "steps", "schedule", "clip")  # other fields of the recip
 Point = dict[str, float | int]  # of the grid
 
 
-class Learner(NamedTuple):
-    """How a pretrained model is trained further."""
-
-    loss: str | None  # None: not at all
-    mention_spu: float = 0.0  # how often captions mention the background
-
-
-LEARNERS = {  # under the names of Table 7
-    "zero-shot": Learner(None),
-    "obj": Learner("infonce"),
-    "objbkg": Learner("infonce", 1.0),
-    "supervised": Learner("supervised"),  # by a linear head that reads labels, in place of captions
+# Under the names of Table 7: the loss, and how often captions mention the background.
+LEARNERS: dict[str, tuple[str | None, float]] = {
+    "zero-shot": (None, 0.0),  # not trained further
+    "obj": ("infonce", 0.0),
+    "objbkg": ("infonce", 1.0),
+    "supervised": ("supervised", 0.0),  # by a linear head that reads labels, in place of captions
 }
 
 
@@ -62,18 +57,22 @@ class FineTuning:
     def runs(self) -> Iterator[tuple[str, int]]:
         """Each learner and replicate; a model that is not trained has one replicate."""
         for learner in self.learners:
-            for replicate in range(self.replicates if LEARNERS[learner].loss else 1):
+            for replicate in range(self.replicates if learner in self.trained else 1):
                 yield learner, replicate
 
     @property
+    def trained(self) -> list[str]:
+        return [learner for learner in self.learners if LEARNERS[learner][0] is not None]
+
+    @property
     def trainings(self) -> int:
-        return len(self.recipes) * sum(LEARNERS[learner].loss is not None for learner, _ in self.runs())
+        return len(self.recipes) * self.replicates * len(self.trained)
 
     def sentence(self) -> str:
-        trained, recipe = [learner for learner in self.learners if LEARNERS[learner].loss], self.recipes[0]
+        recipe = self.recipes[0]
         return (
             f"{counted(self.trainings, 'training')} of {recipe.steps:,} steps of {recipe.batch_size} pairs: "
-            f"{', '.join(trained) or 'none'} at {counted(len(self.recipes), 'point')} of {', '.join(GRID)}, "
+            f"{', '.join(self.trained) or 'none'} at {counted(len(self.recipes), 'point')} of {', '.join(GRID)}, "
             f"{'once' if self.replicates == 1 else f'{self.replicates} times'} each"
         )
 
@@ -112,8 +111,7 @@ def checked(
                 raise unknown(kind, name, known)
     for name in whole["recipe"].keys() - {*GRID, *FIXED}:
         raise RequestError(f"--{name.replace('_', '-')} has no meaning for {NAME}; its model is as it was pretrained")
-    if replicates < 1:
-        raise RequestError(f"replicates = {replicates} is below 1; the nearest valid value is 1")
+    check_within("replicates", replicates, 1, MOST_REPLICATES)
     fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
     axes = {name: axis(name, whole["axes"][name]).values for name in GRID if name in whole["axes"]}
     recipes = [recipe_from({**fixed, **dict(zip(axes, point, strict=True))}) for point in product(*axes.values())]
@@ -142,4 +140,4 @@ def _world(fields: dict[str, Any], root: str | None) -> World:
         raise RequestError(
             f"{NAME} needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
         )
-    return world_of({**fields, "views": views})
+    return world_from(None, {**fields, "views": views})

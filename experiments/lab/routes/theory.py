@@ -1,6 +1,7 @@
 """The route "theory": accuracies at infinitely many pairs, over a region of places at once."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, product
 from time import perf_counter
 
@@ -12,7 +13,7 @@ from experiments.lab.planning import Region
 from experiments.lab.schema import Block
 from experiments.lab.setting import Law
 from experiments.lab.spec import StudySpec
-from simulator.accuracy import GROUPS, Numbers
+from simulator.accuracy import GROUPS
 from simulator.worlds import Worlds
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
@@ -41,7 +42,7 @@ def _fill(block: Block, prefix: str, part: Region, series: tuple[int, int], law:
     # The grid has length 1 along axes that do not change the world, and broadcasts along them.
     grid = worlds.shape if worlds.ndim else (1,) * len(part)
     values, refusals = _attempted(law.learner, worlds)
-    for column, numbers in values.items():
+    for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
         if prefix + column in block.arrays:  # only estimates have intervals
             block.arrays[prefix + column][(*part, *series)] = np.broadcast_to(numbers, worlds.shape).reshape(grid)
     for world, sentence in refusals.items():
@@ -59,14 +60,11 @@ def _laws(study: StudySpec, region: Region, k: int, prompt: str | None) -> Itera
         for axis, part in zip(study.axes, region, strict=True)
     ]
     for part in product(*cuts):
-        try:
-            yield part, _law(study, region, part, k, prompt)
-        except (RequestError, *UNDEFINED):
-            for place in product(*map(_each, part)):  # some places may have a law
-                try:
-                    yield place, _law(study, region, place, k, prompt)
-                except (RequestError, *UNDEFINED) as error:
-                    yield place, str(error)
+        law = _law(study, region, part, k, prompt)
+        if isinstance(law, Law) or law == NO_LAW:
+            yield part, law
+        else:  # some places may have a law
+            yield from ((place, _law(study, region, place, k, prompt)) for place in product(*map(_each, part)))
 
 
 def _each(part: slice) -> list[slice]:
@@ -76,28 +74,29 @@ def _each(part: slice) -> list[slice]:
 def _law(study: StudySpec, region: Region, part: Region, k: int, prompt: str | None) -> Law | str:
     whole = tuple(slice(r.start + p.start, r.start + p.stop) for r, p in zip(region, part, strict=True))
     first = tuple(each.start for each in whole)
-    worlds = None if study.trained else study.worlds(whole)
-    return study.setting(k, first, prompt, study.trained, worlds).law() or NO_LAW
+    try:
+        worlds = None if study.trained else study.worlds(whole)
+        return study.setting(k, first, prompt, study.trained, worlds).law() or NO_LAW
+    except (RequestError, *UNDEFINED) as error:
+        return str(error)
 
 
-def _attempted(learner: Learner, worlds: Worlds) -> tuple[dict[str, Numbers], dict[tuple[int, ...], str]]:
-    """(values of a learner over a grid by column, nan where it has no answer; reasons by world)."""
+def _attempted(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "*w columns"], dict[tuple[int, ...], str]]:
+    """(COLUMNS of a learner over a grid, nan where it has no answer; reasons by world)."""
     try:
         return _columns(learner, worlds), {}
     except UNDEFINED:
-        values, reasons = attempt(lambda some: np.stack(list(_columns(learner, some).values()), axis=-1), worlds)
-        if len(reasons) == worlds.size:
-            values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
-        return dict(zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True)), reasons
+        values, reasons = attempt(partial(_columns, learner), worlds)
+        return np.full((*worlds.shape, len(COLUMNS)), np.nan) if len(reasons) == worlds.size else values, reasons
 
 
-def _columns(learner: Learner, worlds: Worlds) -> dict[str, Numbers]:
-    """The columns of COLUMNS; nan for a group that there is not."""
+def _columns(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "*w columns"]:
+    """nan for a group that there is not."""
     accuracy = learner.accuracy(worlds)
     groups = (*accuracy, np.nan)[: len(GROUPS)]
     ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
     columns = (*groups, *chain.from_iterable(ends[: len(GROUPS)]), _reliance(learner, worlds))
-    return dict(zip(COLUMNS, np.broadcast_arrays(*columns), strict=True))
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
 def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:

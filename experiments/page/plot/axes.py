@@ -56,21 +56,11 @@ class PlotAxis(NamedTuple):
 
     @property
     def words(self) -> bool:
-        """Whether the values are words rather than numbers."""
         return self.values.dtype.kind not in "fiu"
 
     @property
     def places(self) -> np.ndarray:
-        """The places of the values on paper."""
         return np.arange(len(self.values), dtype=float) if self.words else self.scale.place(self.values.astype(float))
-
-    @property
-    def edges(self) -> np.ndarray:
-        """Borders of the cells around the values, as places."""
-        t = self.places
-        middle = (t[1:] + t[:-1]) / 2
-        ends = (2 * t[0] - middle[0], 2 * t[-1] - middle[-1]) if len(t) > 1 else (t[0] - 0.5, t[0] + 0.5)
-        return np.array([ends[0], *middle, ends[1]])
 
     @property
     def shown(self) -> str:
@@ -84,7 +74,6 @@ class PlotAxis(NamedTuple):
         return f"{self.shown} = {self.tick(value)}"
 
     def tick(self, value: float) -> str:
-        """The text of a tick at a value."""
         return readable(1 - value if self.scale.name == "one-minus" else value)
 
     def label(self, width: int | None = None) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from contourpy import contour_generator
 from jaxtyping import Float
+from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
@@ -87,7 +88,6 @@ def _exact(accuracies: Callable[[Worlds], list[Accuracy]], worlds: Worlds) -> bo
 
 
 def crossings(gap: Callable, axis: PlotAxis) -> tuple[Line, ...]:
-    """Roots along one axis."""
     found = lines(lambda x, _: gap(x), axis, SPARE, steps=1)
     return tuple(np.array([[x]]) for x in sorted({line[0, 0] for line in found}))
 
@@ -97,7 +97,7 @@ def lines(gap: Callable, first: PlotAxis, second: PlotAxis, steps: int = FINE) -
     grids = _finer(first, FINE), _finer(second, steps)
     value = np.broadcast_to(gap(grids[0][:, None], grids[1][None, :]), (len(grids[0]), len(grids[1])))
     level = np.abs(value) <= LEVEL
-    hidden = ~np.isfinite(value) | _plateau(level)
+    hidden = ~np.isfinite(value) | binary_opening(level, np.ones((2, 2)))  # the latter: corners of level cells
     generator = contour_generator(z=np.ma.array(_signs(value).T, mask=hidden.T))
     found = [_rooted(gap, corners, grids, (first, second), level) for corners in generator.lines(0.0)]
     return tuple(piece for line in found for piece in _pieces(line))
@@ -123,9 +123,8 @@ def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, Pl
 
 def _pieces(line: Line) -> list[Line]:
     """A line, cut where no root was found."""
-    good = np.isfinite(line).all(axis=1)
-    cuts = np.flatnonzero(np.diff(good)) + 1
-    return [part for part in np.split(line, cuts) if len(part) > 1 and np.isfinite(part[0]).all()]
+    runs = np.ma.clump_unmasked(np.ma.masked_invalid(line.sum(axis=1)))
+    return [line[run] for run in runs if run.stop - run.start > 1]
 
 
 def _roots(function: Callable, axis: PlotAxis, low: np.ndarray, high: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -145,15 +144,8 @@ def _signs(value: np.ndarray) -> np.ndarray:
     """
     sign = np.where(value >= 0, 1.0, -1.0)
     level = ~(np.abs(value) > LEVEL)
-    sure = np.pad(np.where(level, 0.0, sign), 1)
-    around = sure[:-2, 1:-1] + sure[2:, 1:-1] + sure[1:-1, :-2] + sure[1:-1, 2:]
+    around = convolve(np.where(level, 0.0, sign), generate_binary_structure(2, 1), mode="constant")
     return np.where(level & (around != 0), np.sign(around), sign)
-
-
-def _plateau(level: np.ndarray) -> np.ndarray:
-    """Corners of cells on which A - B may be rounding error."""
-    whole = np.pad(level[:-1, :-1] & level[1:, :-1] & level[:-1, 1:] & level[1:, 1:], 1)
-    return whole[:-1, :-1] | whole[1:, :-1] | whole[:-1, 1:] | whole[1:, 1:]
 
 
 def _finer(axis: PlotAxis, least: int) -> np.ndarray:

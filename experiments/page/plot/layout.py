@@ -42,8 +42,6 @@ class Panel(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Everything that is drawn."""
-
     what: str
     kind: str  # lines, map or plane
     x: PlotAxis | None  # of a plane: the axis with one mark per value
@@ -56,22 +54,18 @@ class Picture(NamedTuple):
 
     @property
     def difference(self) -> bool:
-        """Whether two learners are compared."""
         return MINUS in self.what
 
     @property
     def columns(self) -> int:
-        """Panels per row."""
         return min(len(self.panels), 2)
 
     @property
     def axes(self) -> list[PlotAxis]:
-        """The axes along the paper."""
         return [axis for axis in (self.x, self.y) if axis is not None]
 
     @property
     def series(self) -> list[Series]:
-        """The series of all panels."""
         return [series for panel in self.panels for series in panel.series]
 
     def as_json(self) -> dict[str, Any]:

@@ -24,7 +24,6 @@ HEADROOM, LEAST_ROOM = 0.06, 0.005  # above and below the values: share of their
 
 @styled
 def draw_lines(picture: Picture) -> Figure:
-    """The figure of a picture with at most one axis."""
     figure = framed(picture)
     axes = tuple(figure.axes)
     learners = list(dict.fromkeys(s.who.anywhere for s in picture.series))

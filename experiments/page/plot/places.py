@@ -1,6 +1,6 @@
 """Equivalent correlation and shortfall of every cell of a study. They are computed on request and never stored."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import xarray as xr
@@ -46,12 +46,14 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
 def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
     """The number of each cell, its interval, and why there is none: `reason` is FLAT's place in the legend."""
     groups = [group for group in GROUPS if prefix + group in dataset]
-    rows = [dataset[prefix + group].transpose("replicate", ..., missing_dims="ignore") for group in groups]
-    like = rows[0].isel(replicate=0, drop=True) if "replicate" in rows[0].dims else rows[0]
-    draws = np.stack([row.values.reshape(-1, like.size) for row in rows], axis=1)  # (replicate, group, cell)
-    ends = np.stack([[_flat(dataset, f"{prefix}{g}_{end}", like, np.nan) for end in ("low", "high")] for g in groups])
-    found, codes = np.full((3, like.size), np.nan), _flat(dataset, f"{prefix}undefined", like, 0)  # value, low, high
-    for part, worlds in _worlds(dataset, study, like):
+    like = dataset[prefix + groups[0]].isel(replicate=0, drop=True, missing_dims="ignore")
+    cells = dataset.stack(cell=like.dims)
+    rows = [cells[prefix + group].transpose("replicate", "cell", missing_dims="ignore").values for group in groups]
+    draws = np.stack([row.reshape(-1, like.size) for row in rows], axis=1)  # (replicate, group, cell)
+    none = xr.DataArray(np.full(like.size, np.nan))
+    ends = np.array([[cells.get(f"{prefix}{g}_{end}", none).values for end in ("low", "high")] for g in groups])
+    found, codes = np.full((3, like.size), np.nan), cells[f"{prefix}undefined"].values.copy()  # value, low, high
+    for part, worlds in _worlds(cells, study, like.dims):
         columns = 0 if worlds.table is None else worlds.background_count
         few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
         finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
@@ -67,8 +69,8 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
         for chosen, kind in ((replicated, "draws"), (bounded, "ends"), (~replicated & ~bounded, "mean")):
             some = np.flatnonzero(chosen & known & few)
             if len(some):
-                cells = part[some]
-                found[:, cells] = _place(kind, worlds[some], draws[..., cells], ends[..., cells], PLACES.index(what))
+                at = part[some]
+                found[:, at] = _place(kind, worlds[some], draws[..., at], ends[..., at], PLACES.index(what))
         codes[part] = np.where(known & np.isnan(found[0, part]), np.where(few, reason, reason + 1), codes[part])
 
     made = {prefix + what: found[0], f"{prefix}undefined": codes}
@@ -92,20 +94,12 @@ def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, numbe
     return np.array([value, *([*found.interval][number] if found.interval else missing)])
 
 
-def _flat(dataset: xr.Dataset, name: str, like: xr.DataArray, otherwise: float) -> np.ndarray:
-    """A variable in the order of the cells; a constant where the study does not have it."""
-    return dataset[name].transpose(*like.dims).values.ravel() if name in dataset else np.full(like.size, otherwise)
-
-
-def _worlds(dataset: xr.Dataset, study: Study, like: xr.DataArray) -> Iterator[tuple[np.ndarray, Worlds]]:
+def _worlds(cells: xr.Dataset, study: Study, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, Worlds]]:
     """The cells of each table (all cells without one), and their worlds in a row."""
-
-    def varied(name: str) -> np.ndarray:
-        return dataset[name].broadcast_like(like).transpose(*like.dims).values.ravel()
-
-    tables = varied("table") if "table" in like.dims else np.full(like.size, "")
-    fields = {str(d): varied(str(d)) for d in like.dims if d in SCALARS}
-    fields = {"mu_inv": np.full(like.size, study.world.mu_inv), **fields}  # one number per cell
+    size = cells.sizes["cell"]
+    tables = cells["table"].values if "table" in dims else np.full(size, "")
+    fields = {"mu_inv": np.full(size, study.world.mu_inv)}  # one number per cell
+    fields |= {str(name): cells[name].values for name in dims if name in SCALARS}
     for table in np.unique(tables):
         part = np.flatnonzero(tables == table)
         own = {"table": named(table)} if table else {}

@@ -6,12 +6,14 @@ when both do, so its level is 1 - 2 alpha.
 """
 
 from collections.abc import Mapping
+from functools import reduce
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError, RunError, unknown
 from experiments.inference import FRACTION, REALS
 from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
@@ -21,7 +23,6 @@ from simulator.naming import suggestion
 WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
 MINUS = " minus "
-FALLING = ("drop", "error-counter")  # quantities that fall as the counter accuracy rises
 MOST_NUMBERS = 100_000_000  # of one quantity that a plot reads
 NOT_AXES = ("learner", "prompt", "route", "replicate", "legend")
 
@@ -77,7 +78,7 @@ def select(dataset: xr.Dataset, at: Mapping[str, str | float]) -> xr.Dataset:
         name = name.replace("-", "_")
         names = [str(d) for d in dataset.dims if d not in ("replicate", "legend")]
         if name not in names:
-            raise RequestError(f"--at {name}={value}: the study has no axis {name!r}{suggestion(name, names)}")
+            raise unknown(f"--at {name}={value}: axis", name, names)
         dataset = dataset.isel({name: [_index(dataset[name].values, name, value)]})
     return dataset
 
@@ -86,8 +87,7 @@ def _index(values: np.ndarray, name: str, value: str | float) -> int:
     if values.dtype.kind not in "fiu":
         words = [str(v) for v in values]
         if str(value) not in words:
-            choices = f"choose from {', '.join(words)}{suggestion(str(value), words)}"
-            raise RequestError(f"--at {name}={value} is not a value of the study; {choices}")
+            raise unknown(f"--at {name} =", str(value), words)
         return words.index(str(value))
     try:
         number = float(value)
@@ -198,16 +198,15 @@ def _mean(value: xr.DataArray) -> xr.DataArray:
 
 def _interval(part: xr.Dataset, name: str, value: xr.DataArray) -> tuple[dict[str, xr.DataArray], float | None]:
     """(low and high, level); ({}, None) if nothing was estimated."""
-    group = "counter" if name == "error-counter" else name
+    group = DIFFERENCE if name == f"error-{DIFFERENCE}" else name
     own = f"{group}_low" in part
     if not own and value.sizes.get("replicate", 0) > 1:
         return _of_replicates(value, {"reliance": REALS, "drop": (-1.0, 1.0)}.get(name, FRACTION))
     if not own and (name not in WORDS or f"{DIFFERENCE}_low" not in part):
         return {}, None
     level = part[f"{group if own else DIFFERENCE}_low"].attrs.get("level", part.attrs.get("level", LEVEL))
-    low, high = ("_low", "_high"), ("_high", "_low")
-    lower, upper = ((low[0], high[0]), (high[0], low[0])) if name in FALLING else ((low[0],) * 2, (high[0],) * 2)
-    ends = {"low": _values(part, name, ends=lower), "high": _values(part, name, ends=upper)}
+    corners = [_values(part, name, ends=ends) for ends in product(("_low", "_high"), repeat=2)]
+    ends = {"low": reduce(np.minimum, corners), "high": reduce(np.maximum, corners)}  # every quantity is monotone
     return ends, float(level) if own else 2 * float(level) - 1
 
 

@@ -4,7 +4,6 @@ import io
 import json
 import shlex
 
-import pytest
 from rich.console import Console
 
 from experiments.command.laboratory import designs_view
@@ -47,25 +46,6 @@ def test_a_dry_run_prints_the_size_and_stops(soberclip):
     assert (quick.status, quick.out) == (0, "")
     assert "366 cells" in quick.err
     assert "1,206 cells" in full.err
-
-
-@pytest.mark.parametrize(
-    ("words", "value"),
-    [
-        (("sorces",), "the nearest is sources"),
-        (("sources.tml",), "'sources.tml'"),
-        (("mine.toml", "--full"), "--full"),
-        (("--full",), "--full"),
-        ((*SMALL, "--p-spu", ".7"), "--p-spu"),
-        ((*SMALL, "--axis", "p-spu=.5,.6"), "'p_spu'"),
-        ((*SMALL, "-o", "s4://bucket/a.zarr"), "'s4://bucket/a.zarr'"),
-    ],
-)
-def test_wrong_requests_get_one_sentence(soberclip, words, value, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = soberclip("sweep", *words)
-    assert (run.status, run.out, run.err.count("\n")) == (2, "", 1)
-    assert value in run.err
 
 
 def test_a_path_with_a_folder_is_a_file_even_if_named_like_a_design(soberclip, tmp_path):

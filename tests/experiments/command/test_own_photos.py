@@ -43,11 +43,11 @@ def test_own_classes_and_groups(run, shelves, tiny_clip, tmp_path):
     assert found["counts"] == {"classes": 2, "common": 6, "counter": 8, "left_out_classes": []}
 
     model = load_model(spec)
-    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, (("hand saw",), ("teacup",), ("teapot",)))
+    words = Vocabulary(("saw", "teacup", "teapot"), "mine", False, {"saw": ["hand saw"]})
     groups = str(tmp_path / "groups.csv")
     same = evaluate(model.module, model.preprocess, model.tokenizer, shelves, vocabulary=words, groups=groups)
     table = rows(tmp_path / "out" / "predictions.csv")
-    assert [int(row["predicted_index"]) for row in table] == same.predicted.tolist()
+    assert [int(row["predicted_index"]) for row in table] == same.predicted_index.tolist()
     assert {row["background"] for row in table if row["group"] == "counter"} == {"sink", "shed"}
     cells = rows(tmp_path / "out" / "per_background.csv")
     assert {(c["class_index"], c["background"]): int(c["photos"]) for c in cells} == {
@@ -84,12 +84,3 @@ def test_backgrounds_without_groups(run, shelves, tiny_clip, tmp_path):
     assert "14 photos without groups" in screen
     with pytest.raises(RequestError, match=r"has no common and counter photos.*--groups"):
         run("compare", tmp_path / "out", "--output", tmp_path / "compared")
-
-
-def test_discovery_needs_image_features(run, shelves, tmp_path):
-    (tmp_path / "lvlm").mkdir()
-    for name in ("config.json", "processor_config.json", "tokenizer.json"):
-        (tmp_path / "lvlm" / name).write_text("{}")
-    with pytest.raises(RequestError, match="has no image features"):
-        run("discover", "--data", shelves, "--model", f"lvlm:{tmp_path / 'lvlm'}", "--output", tmp_path / "none")
-    assert not (tmp_path / "none").exists()

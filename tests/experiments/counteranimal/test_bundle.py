@@ -147,10 +147,7 @@ def put(**values):
             "group contradicts background: class 0 on background 0 is common",
         ),
         (put(group=lambda a: np.array(["usual"] * N)), "group holds 'usual'; expected common or counter"),
-        (
-            put(group=lambda a: a["label"] > 0),
-            "group holds 'bool numbers'; expected common or counter",
-        ),
+        (put(group=lambda a: a["label"] > 0), "group holds 'bool numbers'; expected common or counter"),
         (put(split=lambda a: np.array(["train"] * N)), "class 0 has no test rows in the common group"),
         (put(names=lambda a: ["owl"]), "names has 1 entries; expected 2"),
         (put(text=lambda a: None), "the array 'text' is missing"),

@@ -134,7 +134,7 @@ def animated(path):
 
 
 BAD = {  # words in the error -> change of objects o and scenes s
-    "scenes' for --backgrounds": lambda o, s: s.rename(s.with_name("scenery")),
+    "scenes'; the nearest is 'scenery'": lambda o, s: s.rename(s.with_name("scenery")),
     "c.png": lambda o, s: draw_cutout(o / "c.png", "red"),
     "class 16 is given twice": lambda o, s: draw_cutout(o / "16" / "a.png", "red"),
     "8 hen": lambda o, s: (o / "8 hen").mkdir(),

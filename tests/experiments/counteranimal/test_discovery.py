@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.counteranimal.discovery import discover, honest_drop, permutation_p, permutations_for
 from experiments.counteranimal.photos import Photo
-from experiments.counteranimal.predictions import Predictions
 from experiments.errors import RequestError
 from experiments.inference import holm
 
@@ -89,12 +89,8 @@ def photos_of(spread):
 
 def answers(photos, right):
     """Predictions for photos; `right` says whether a photo's prediction is correct."""
-    index = np.array([photo.class_index for photo in photos])
-    predicted = np.where([right(photo) for photo in photos], index, 999)
-    backgrounds = tuple(photo.background for photo in photos)
-    return Predictions(
-        tuple(photo.path for photo in photos), index, np.zeros(len(photos), bool), backgrounds, predicted, grouped=False
-    )
+    table = pd.DataFrame(photos)
+    return table.assign(group="", predicted_index=table.class_index.where([right(photo) for photo in photos], 999))
 
 
 NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul"}

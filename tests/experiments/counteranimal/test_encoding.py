@@ -14,6 +14,7 @@ from experiments.counteranimal.labels import LabelSpace, imagenet, own_classes
 from experiments.counteranimal.model import LoadedModel
 from experiments.counteranimal.models import load_model
 from experiments.counteranimal.photos import read_photos
+from experiments.counteranimal.predictions import right
 from experiments.counteranimal.scoring import (
     NO_ANSWER,
     confusing_space,
@@ -53,10 +54,10 @@ def test_nonfinite_scores_give_no_answer(space):
 
 def test_photos_with_nan_scores_count_as_wrong(shared_tree):
     found = evaluate(answers, small, None, shared_tree)
-    lost = found.predicted == NO_ANSWER
+    lost = found.predicted_index == NO_ANSWER
     assert 0 < lost.sum() < len(lost)
-    assert not found.correct[lost].any()
-    assert (found.rank[lost] > 1).all()
+    assert not right(found)[lost].any()
+    assert (found["rank"][lost] > 1).all()
     with pytest.raises(RunError, match="no finite score for any of 32 photos"):
         evaluate(lambda pixels: answers(pixels, broken=lambda p: p.mean((1, 2, 3)) > -1), small, None, shared_tree)
 
@@ -71,10 +72,10 @@ def test_nan_features_are_not_cached(tiny_clip, shared_tree, tmp_path):
         return encode(pixels).index_fill(0, torch.tensor([0]), float("nan"))
 
     broken = replace(clip, encode_image=first_is_nan)
-    first = encode_photos(tree, broken, tmp_path, Runtime())
+    first = encode_photos(tree, broken, Runtime(cache=tmp_path))
     assert np.isnan(first.features[0]).all()
     assert np.isfinite(first.features[1:]).all()
-    second = encode_photos(tree, clip, tmp_path, Runtime())
+    second = encode_photos(tree, clip, Runtime(cache=tmp_path))
     assert second.passes == 1
     assert np.isfinite(second.features).all()
 
@@ -84,7 +85,7 @@ def test_a_name_without_a_finite_embedding_is_a_failure(tiny_clip, tmp_path):
     with torch.no_grad():
         clip.module.token_embedding.weight[:] = float("nan")
     with pytest.raises(RunError, match="no finite embedding for 2 of 2 labels, the first is 'ostrich'"):
-        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(), tmp_path)
+        text_features(clip, [["ostrich"], ["bulbul"]], Runtime(cache=tmp_path))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -101,7 +102,7 @@ def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
     scored = score_photos(tree, model, imagenet(), (), Runtime())
     space = confusing_space(scored)
     assert all(9 in labels for labels in space.allowed.values())
-    predict(tree, scored, space)
+    predict(scored, space)
 
 
 def die(image):
@@ -123,4 +124,4 @@ class Heavy(torch.nn.Module):
 def test_memory_that_ends_before_the_first_batch_is_one_sentence(shared_tree, tmp_path):
     model = LoadedModel("ImageNet", Heavy(), answers, small)
     with pytest.raises(RunError, match="cpu ran out of memory at --batch-size 1; try --device cpu"):
-        encode_photos(read_photos(shared_tree), model, tmp_path, Runtime(batch_size=1))
+        encode_photos(read_photos(shared_tree), model, Runtime(batch_size=1, cache=tmp_path))

@@ -53,15 +53,16 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree):
     tree = read_photos(shared_tree)
     scores = by_open_clip(tiny_clip, tree, [lambda name: f"A photo of {name}."])
     found = evaluate(clip.module, clip.preprocess, clip.tokenizer, tree)
-    assert found.path == tuple(photo.path for photo in tree.photos)
-    assert (found.predicted == scores.argmax(axis=1)).all()
-    true = scores[np.arange(len(scores)), found.class_index]
-    others = np.where(np.arange(1000) == found.class_index[:, None], -np.inf, scores).max(axis=1)
+    assert list(found.path) == [photo.path for photo in tree.photos]
+    assert (found.predicted_index == scores.argmax(axis=1)).all()
+    truth = found.class_index.to_numpy()
+    true = scores[np.arange(len(scores)), truth]
+    others = np.where(np.arange(1000) == truth[:, None], -np.inf, scores).max(axis=1)
     rounding = 2e-6  # float32 products of unit vectors, summed in another order
     assert np.allclose(found.margin, true - others, atol=rounding)
-    assert (found.rank >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
-    assert (found.rank <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
-    assert len(set(found.predicted.tolist())) > 3  # a model that always predicts one label would test nothing
+    assert (found["rank"] >= 1 + (scores > true[:, None] + rounding).sum(axis=1)).all()
+    assert (found["rank"] <= (scores >= true[:, None] - rounding).sum(axis=1)).all()
+    assert len(set(found.predicted_index.tolist())) > 3  # a model that always predicts one label would test nothing
 
 
 def test_prompt_ensemble_is_open_clips_own(clip):
@@ -105,8 +106,9 @@ def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, 
     with torch.no_grad():
         pixels = torch.stack([transform(Image.open(tree.root / p.path).convert("RGB")) for p in tree.photos])
         order = np.argsort(-module(pixels).numpy(), axis=1, kind="stable")
-    assert (found.predicted == order[:, 0]).all()
-    assert (found.rank == 1 + np.argmax(order == found.class_index[:, None], axis=1)).all()
+    assert (found.predicted_index == order[:, 0]).all()
+    truth = found.class_index.to_numpy()
+    assert (found["rank"] == 1 + np.argmax(order == truth[:, None], axis=1)).all()
 
 
 def test_duplicated_names_tie_exactly(clip, shared_tree):
@@ -122,11 +124,11 @@ def test_duplicated_names_tie_exactly(clip, shared_tree):
 
 
 def score(model, tree, cache=None):
-    return score_photos(tree, model, imagenet(), SIMPLE, Runtime(), cache)
+    return score_photos(tree, model, imagenet(), SIMPLE, Runtime(cache=cache))
 
 
 def encode(model, tree, cache, runtime=None):
-    return encode_photos(tree, model, cache, runtime or Runtime())
+    return encode_photos(tree, model, replace(runtime or Runtime(), cache=cache))
 
 
 def test_ranks_agree_with_sorting():
@@ -148,7 +150,7 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     scores = scored.scores
     truth = np.array([p.class_index for p in tree.photos])
     own = sorted(tree.classes)
-    assert (predict(tree, scored, own_classes(own)).predicted == np.array(own)[scores[:, own].argmax(1)]).all()
+    assert (predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]).all()
 
     space = confusing_space(scored)
     for index in own:
@@ -157,11 +159,11 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
         expected = set(best) | {index}
         assert set(space.allowed[index]) == expected
         assert (index in space.added) == (index not in best)
-    found = predict(tree, scored, space)
+    found = predict(scored, space)
     for i, index in enumerate(truth):
         allowed = sorted(space.allowed[int(index)])
-        assert found.predicted[i] == allowed[int(scores[i, allowed].argmax())]
-        assert 1 <= found.rank[i] <= len(allowed)
+        assert found.predicted_index[i] == allowed[int(scores[i, allowed].argmax())]
+        assert 1 <= found["rank"][i] <= len(allowed)
 
     words = imagenet()
     other = replace(words, names=words.names[::-1], source="mine")
@@ -189,7 +191,7 @@ def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
     columns = [9, 10, 16, 30]
     assert np.allclose(found.scores[:, columns], every[:, columns], atol=2e-6)
     assert found.scores.shape == (32, len(names))
-    assert (predict(tree, found, space).predicted == predict(tree, score(clip, tree), space).predicted).all()
+    assert (predict(found, space).predicted_index == predict(score(clip, tree), space).predicted_index).all()
 
 
 def test_confusing_labels_add_the_truth_and_break_ties_low():
@@ -283,7 +285,7 @@ def test_unreadable_photos_are_left_out(clip, tree):
     parsed = read_photos(tree)
     scored = score(clip, parsed)
     assert list(scored.encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
-    assert len(predict(parsed, scored, LabelSpace("1000")).path) == len(parsed.photos) - 1
+    assert len(predict(scored, LabelSpace("1000")).path) == len(parsed.photos) - 1
     for file in tree.glob("*/*/*"):
         file.write_bytes(b"x")
     with pytest.raises(RunError, match="none of the 32 photos"):

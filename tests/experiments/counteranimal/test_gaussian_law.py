@@ -9,16 +9,7 @@ from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 
-from experiments.counteranimal.gaussian_law import (
-    Law,
-    Scores,
-    fit,
-    halves,
-    normals,
-    probabilities,
-    redrawn,
-    rotated,
-)
+from experiments.counteranimal.gaussian_law import Law, Photos, fit, halves, normals, probabilities, redrawn, rotated
 
 POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
 
@@ -27,7 +18,11 @@ def drawn(rng, K=3, B=4, n=12):
     """n photos of each class on each background."""
     m, a = rng.normal(size=(K, K)) + np.eye(K), rng.normal(size=(B, K)) / 2
     y, b = (part.ravel() for part in np.meshgrid(range(K), np.repeat(range(B), n), indexing="ij"))
-    return Scores(m[y] + a[b] + rng.normal(size=(len(y), K)), y, b, b == y % B)
+    return Photos(m[y] + a[b] + rng.normal(size=(len(y), K)), y, b, b == y % B)
+
+
+def fitted_to(photos):
+    return fit(photos.cell, rotated(photos.values))
 
 
 def law_of(mean, covariance, truth, error=0.0):
@@ -80,9 +75,9 @@ def test_an_uncertain_mean_leaves_the_expectation_right():
 def test_the_fit_is_least_squares(seed):
     rng = np.random.default_rng(seed)
     photos = drawn(rng)
-    photos = photos[np.sort(rng.permutation(len(photos.truth))[:90])]
-    law, y = fit(photos), rotated(photos.scores)
-    design = np.hstack([np.eye(3)[photos.truth], np.eye(4)[photos.background]])
+    photos = photos[np.sort(rng.permutation(len(photos.label))[:90])]
+    law, y = fitted_to(photos), rotated(photos.values)
+    design = np.hstack([np.eye(3)[photos.label], np.eye(4)[photos.background]])
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
     assert law.means[law.where] == pytest.approx(fitted, abs=1e-9)
     hat = design @ np.linalg.pinv(design)
@@ -100,16 +95,16 @@ def test_halves_are_strata(seed):
     first = halves(photos.cell, photos.common, rng)
     for k in range(3):
         for common in (True, False):
-            own = first[(photos.truth == k) & (photos.common == common)]
+            own = first[(photos.label == k) & (photos.common == common)]
             assert own.sum() == -(-len(own) // 2)
         for b in range(4):
-            assert first[(photos.truth == k) & (photos.background == b)].sum() in (2, 3)
+            assert first[(photos.label == k) & (photos.background == b)].sum() in (2, 3)
 
 
 def test_laws_fitted_again_scatter_like_the_first():
     """The variance of means over bootstrap fits is error times Sigma."""
     photos = drawn(np.random.default_rng(4), n=30)
-    law, rng = fit(photos), np.random.default_rng(5)
+    law, rng = fitted_to(photos), np.random.default_rng(5)
     means = np.array([redrawn(law, rng).means for _ in range(200)])
     ratio = means.var(axis=0, ddof=1) / (law.error[:, None] * np.diag(law.covariance))
     assert 0.8 < ratio.mean() < 1.2
@@ -119,7 +114,7 @@ def test_laws_fitted_again_scatter_like_the_first():
 def test_too_few_photos_are_refused():
     photos = drawn(np.random.default_rng(0), n=1)
     with pytest.raises(ValueError, match="4 photos leave no degree of freedom for 4 cells"):
-        fit(photos[photos.truth == 0])
+        fitted_to(photos[photos.label == 0])
 
 
 @given(st.integers(2, 6), st.integers(0, 9))

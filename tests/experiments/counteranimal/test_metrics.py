@@ -1,12 +1,12 @@
 """Means, intervals, pairs, object effects and worst cells: identities, oracles, and the paper's own class figures."""
 
 import math
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest, t
@@ -28,7 +28,6 @@ from experiments.counteranimal.metrics import (
     summary,
     worst_cell,
 )
-from experiments.counteranimal.predictions import Predictions
 from experiments.inference import holm, mcnemar, resampled_means, resamples, sign_test
 
 
@@ -42,11 +41,15 @@ def counts(draw, low=0, size=None):
 
 def answers(rows, grouped=True):
     """Predictions of rows (class, common, background, rank, object); rank 1 is a right answer."""
-    index, common, background, rank, name = zip(*rows, strict=True) if rows else [()] * 5
-    index, rank = (np.array(column, dtype=np.int64) for column in (index, rank))
-    known = (tuple(map(str, range(len(rows)))), index, np.array(common, dtype=bool), background)
-    objects = name if any(name) else None
-    return Predictions(*known, np.where(rank == 1, index, 999), rank, object=objects, grouped=grouped)
+    table = pd.DataFrame(rows, columns=["class_index", "common", "background", "rank", "object"])
+    groups = np.where(table.common, "common", "counter") if grouped else ""
+    table = table.assign(
+        path=table.index.astype(str),
+        group=groups,
+        predicted_index=table.class_index.where(table["rank"] == 1, 999),
+        margin=np.nan,
+    )
+    return table if table.object.any() else table.drop(columns="object")
 
 
 @given(counts())
@@ -54,6 +57,7 @@ def test_counting_inverts_listing(table):
     rows = []
     for index, n, k in zip(table.index, table.photos, table.correct, strict=True):
         rows += [(index, g == 0, "", 1 if i < k[g] else 2, "") for g in range(2) for i in range(n[g])]
+    assume(rows)
     again = class_counts(answers(rows))
     seen = table.photos.sum(axis=1) > 0
     assert (again.index == table.index[seen]).all()
@@ -267,11 +271,11 @@ def test_equal_objects_have_no_interval():
 def test_object_counts_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
     both = answers(composites(np.ones((1, 2, 1)), 9) + composites(np.zeros((1, 2, 1)), 16))
     assert object_counts(both).photos.tolist() == [[1, 1], [1, 1]]
-    lonely = replace(both, common=np.array([True, True, True, False]))
+    lonely = both.assign(group=["common"] * 3 + ["counter"])
     found = object_effect(lonely)
     assert (found["objects"], found["left_out_objects"]) == (1, 1)
-    assert object_effect(replace(both, object=("", "", "object 0", "object 0")))["left_out_photos"] == 2
-    assert object_effect(replace(both, common=np.ones(4, dtype=bool))) is None
+    assert object_effect(both.assign(object=["", "", "object 0", "object 0"]))["left_out_photos"] == 2
+    assert object_effect(both.assign(group="common")) is None
 
 
 ROWS = st.lists(

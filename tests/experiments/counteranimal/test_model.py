@@ -66,6 +66,6 @@ def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
     model = load_model(f"open_clip:local-dir:{tiny_clip}")
     shouting = replace(model, tokenizer=lambda texts: model.tokenizer([f"{text} again" for text in texts]))
     phrases = [["an ostrich"], ["a bulbul"]]
-    ours, theirs = (text_features(m, phrases, Runtime(), tmp_path)[0] for m in (model, shouting))
+    ours, theirs = (text_features(m, phrases, Runtime(cache=tmp_path))[0] for m in (model, shouting))
     assert not np.allclose(ours, theirs, atol=1e-3)
-    assert (text_features(model, phrases, Runtime(), tmp_path)[0] == ours).all()
+    assert (text_features(model, phrases, Runtime(cache=tmp_path))[0] == ours).all()

@@ -86,7 +86,7 @@ def check_coverage(hits):
 
 @pytest.mark.deep
 @pytest.mark.parametrize(("bend", "weight", "sets"), [(0.0, 0.8, 1), (1.0, 1.0, 4)])
-def test_intervals_cover(bend, weight, sets, monkeypatch):
+def test_intervals_cover(bend, weight, sets):
     """200 data sets of 1,000 rows in each of two worlds: cross-fitted, and four sets for each fit to 500 other rows.
 
     In the first the Gaussian law holds. In the second zero-shot has p' from .95 to 1, where the best heads are hard to
@@ -94,7 +94,6 @@ def test_intervals_cover(bend, weight, sets, monkeypatch):
     Predictions of one data set depend on each other, so data sets are compared. Each is from the fewest fits that are
     ever made.
     """
-    monkeypatch.setattr(reliance, "REFITS", reliance.FEWER_REFITS)
     hits, inside = Counter(), []
     fresh = checked(evenly_planted(1024, reliance=weight, bend=bend))
     for seed in range(TRIALS // sets):
@@ -121,7 +120,7 @@ def test_intervals_cover(bend, weight, sets, monkeypatch):
                         hits[i, f"gain {name}"] += ends[name][0] <= value <= ends[name][1]
         if not bend:
             answered = folds[0].answered
-            predictions = reliance._predictions(bundle, folds[0], answered, bundle.rows(answered), seed)
+            predictions = reliance._predictions(bundle.photos(answered), folds[0], reliance.FEWER_REFITS, seed)
             inside.append(np.mean([p[group]["inside"] for p in predictions.values() for group in GROUPS]))
     check_coverage(hits)
     if not bend:

@@ -1,14 +1,14 @@
 """Result folders and files: inputs are never overwritten, no two models share a folder."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.counteranimal.predictions import Predictions, read_predictions, write_predictions
+from experiments.counteranimal.predictions import COLUMNS, read_predictions, write_predictions
 from experiments.counteranimal.summaries import result_folders, score_files, summarise
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_metrics import answers, composites
@@ -52,10 +52,8 @@ def test_score_names_models_after_files(tmp_path, monkeypatch):
 def test_score_does_not_write_over_what_it_reads(tmp_path):
     source = tmp_path / "run" / "predictions.csv"
     source.parent.mkdir()
-    original = Predictions(
-        ("a", "b"), np.array([9, 9]), np.array([True, False]), ("x", "y"), np.array([9, 1]), np.array([1, 7]),
-        np.array([0.5, np.nan]),
-    )  # fmt: skip
+    rows = [("a", 9, "common", "x", 9, 1, 0.5), ("b", 9, "counter", "y", 1, 7, np.nan)]
+    original = pd.DataFrame(rows, columns=COLUMNS)
     write_predictions(source, original)
     before = source.read_bytes()
     link = tmp_path / "link"
@@ -71,17 +69,17 @@ def test_score_does_not_write_over_what_it_reads(tmp_path):
 
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
     write(tmp_path / "p.csv", "\ufeff" + ROWS)
-    assert list(read_predictions(tmp_path / "p.csv").predicted) == [9, 1, 10, 10]
+    assert list(read_predictions(tmp_path / "p.csv").predicted_index) == [9, 1, 10, 10]
 
 
 def test_objects_travel_with_predictions(tmp_path):
     both = answers(composites(np.random.default_rng(5).random((6, 2, 2)) < 0.5))
     write_predictions(tmp_path / "p.csv", both)
     again = read_predictions(tmp_path / "p.csv")
-    assert again.object == both.object
+    assert list(again.object) == list(both.object)
     settings = {"prompts": None, "labels": "1000", "data": "x"}
     documents = [summarise("score", "m", "CLIP", p, settings, 0) for p in (both, again)]
     assert documents[0]["paired"] == documents[1]["paired"]
-    write_predictions(tmp_path / "q.csv", replace(both, object=None))
+    write_predictions(tmp_path / "q.csv", both.drop(columns="object"))
     assert "object" not in (tmp_path / "q.csv").read_text().splitlines()[0]
     assert "paired" not in summarise("score", "m", "CLIP", read_predictions(tmp_path / "q.csv"), settings, 0)

@@ -30,18 +30,13 @@ from theory.proofs.statements import cases
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 FUNCTIONS = {"Phi": ndtr, "sqrt": np.sqrt, "exp": np.exp, "ln": np.log}
-# One claim of each kind of proof: most take Coq two seconds.
+# Coq has accepted every file of the record, whose digests the suite compares; here it reads some kinds of proof again.
 KINDS = {
     "reliance-law/name": "proved",  # an identity
     "corrected-law/mean-counter": "proved",  # equal scores
-    "paper-condition-sufficient-at-one": "proved",  # a score's sign
-    "counter-majority-wrong": "proved",  # a condition
     "data-determine/training-distribution": "proved",  # T1, monotone
     "supervised-beats-clip-at-full-correlation/name-vs-logistic": "proved",  # a bound with a root
-    "wang-theorem-6.2-mean-prompt/error": "proved",  # two scores, by constants, and T1
     "one-number-decides/common": "proved",  # two scores, by squares
-    "one-number-decides/balanced": "proved",  # the mean of two Phi
-    "xue-corollary/balanced": "proved",  # numbers
     "wang-half-correlation/error": "refuted",
     "reliance-grows-with-correlation-mean": "refuted",  # monotone, and without Phi
     "reliance-grows-with-correlation-name": "proved",  # what is changed below: coqc refuses at once
@@ -154,8 +149,8 @@ def violation_read(theorems: list, point: dict[str, np.ndarray], tau: float) -> 
     return np.max(found, axis=0)
 
 
-@pytest.mark.parametrize("points", [100, pytest.param(1000, marks=pytest.mark.deep)])
-def test_the_theorems_say_what_the_claims_say(points):
+def test_the_theorems_say_what_the_claims_say():
+    points = 100
     for id, text in texts().items():
         claim = BY_ID[id]
         dimension = len(claim.axes) + (claim.relation in ("increasing", "decreasing"))
@@ -272,7 +267,7 @@ def test_the_readmes_count_what_coq_has_checked():
     folder = Path(theory.claims.__file__).parent
     for page, words in (
         (folder, "Coq has checked {} proved claims and {} refutations"),
-        (folder.parents[1], "Coq has checked {} of them as theorems, and the {} rigorous contradictions"),
+        (folder.parents[1], "Coq has checked {} proofs as theorems, and the {} rigorous contradictions"),
     ):
         assert words.format(*counts) in (page / "README.md").read_text(encoding="utf-8")
 

@@ -11,15 +11,7 @@ import pytest
 
 from experiments.court import parallel
 from experiments.court.parallel import run_all, run_parallel
-from experiments.court.registry import (
-    QUESTIONS,
-    all_claims,
-    by_question,
-    matching,
-    question_of,
-    select,
-    try_claim,
-)
+from experiments.court.registry import QUESTIONS, all_claims, by_question, matching, question_of, select, try_claim
 from experiments.court.trained import stored_for
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED

@@ -17,13 +17,7 @@ from theory.claims.claim import STANDINGS, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares
 
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=0.75 * 2**0.5, dim_image=2, dim_text=2)
-BOX = {
-    "p_spu": Axis(0.7, 0.9),
-    "mu_spu": Axis(1.0, 2.0),
-    "sigma_xi": HEADLINE.sigma_xi,
-    "dim_image": 2,
-    "dim_text": 2,
-}
+BOX = {"p_spu": Axis(0.7, 0.9), "mu_spu": Axis(1.0, 2.0), "sigma_xi": HEADLINE.sigma_xi, "dim_image": 2, "dim_text": 2}
 
 
 def claim(quantity: str, relation: str = ">=", **fields) -> Claim:
@@ -109,17 +103,14 @@ def test_where_misses_are_rare_all_even_images_are_counted():
     ("learner", "fields"),
     [
         (InfoNCE("name"), {}),
-        (
-            Bayes(),
-            {"mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.7, "sigma_xi": 0.5},
-        ),  # the most skewed one
+        (Bayes(), {"mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.7, "sigma_xi": 0.5}),  # the most skewed one
         (InfoNCE("mean"), {"p_spu": 0.95, "mu_spu": 2.5, "sigma_inv": 0.5, "sigma_spu": 0.3, "sigma_xi": 0.5}),  # rare
     ],
 )
 def test_bounds_of_even_images_miss_no_more_often_than_twice_their_tail(learner, fields):
-    """`SPARED` makes up for the factor of two; 32 sets per sample, 250 samples per tail."""
+    """`SPARED` makes up for the factor of two; 32 sets per sample, 150 samples per tail."""
     world = HEADLINE.model_copy(update=fields)
-    truth, samples, tail = np.array([*map(float, learner.accuracy(world))]), 250, 0.02
+    truth, samples, tail = np.array([*map(float, learner.accuracy(world))]), 150, 0.02
     sets = (even_accuracies(learner, world, 0, "c", range(32 * i, 32 * i + 32)) for i in range(samples))
     bounds = np.array([[even_sample(rates).bounds(tail) for rates in rows.T] for rows in sets])
     missed = (bounds[..., 0] > truth).sum(axis=0), (bounds[..., 1] < truth).sum(axis=0)
@@ -143,8 +134,6 @@ def shifted(quantity: str, learner, shift: float):
         pytest.param("effective-robustness", InfoNCE("name"), -2, "supported", marks=pytest.mark.deep),
         pytest.param("equivalent-correlation", InfoNCE("name"), -2, "supported", marks=pytest.mark.deep),
         pytest.param("equivalent-correlation", InfoNCE("name"), 1.5, "contradicted", marks=pytest.mark.deep),
-        pytest.param("shortfall", InfoNCE("mean"), -2, "supported", marks=pytest.mark.deep),
-        pytest.param("shortfall", InfoNCE("mean"), 1.5, "contradicted", marks=pytest.mark.deep),
     ],
 )
 def test_planted_claims(quantity, subject, shift, verdict):

@@ -181,16 +181,16 @@ def test_rows_are_paired_group_by_group():
 
 @pytest.mark.deep
 def test_bounds_hold_for_accuracies_of_real_models():
-    """1,600 linear towers in 200 trials of 8: 99 % intervals miss the overall mean at the nominal rate."""
+    """800 linear towers in 100 trials of 8: 99 % intervals miss the overall mean at the nominal rate."""
     world = World(mu_spu=2.0, sigma_xi=1.0, dim_image=2, dim_text=2)
     recipe = Recipe(loss="linear", towers="linear", embed_dim=2, batch_size=64, steps=150, lr=0.02)
-    counter = train(world, recipe, models=1600, seed=0).each("name").counter
+    counter = train(world, recipe, models=800, seed=0).each("name").counter
     truth, missed = counter.mean(), 0
-    for values in counter.reshape(200, 8):
+    for values in counter.reshape(100, 8):
         found = verdict_of(claim_of("reaches"), reported((0.5, values)), 0, 1.0)
         low, high = found.interval
         missed += not low <= truth <= high
-    assert missed <= binom.isf(1e-3, 200, 0.01)
+    assert missed <= binom.isf(1e-3, 100, 0.01)
 
 
 def test_a_model_that_diverged_counts_against_the_claim():
@@ -211,16 +211,13 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
 
 
 @pytest.mark.deep
-def test_a_trial_can_go_either_way(monkeypatch):
-    """Linear towers reach S/rho in seconds, but not the InfoNCE optimum."""
-    claim = dataclasses.replace(CLAIMS["trained/linear"], cases=CLAIMS["trained/linear"].cases[1:])
-    case = claim.cases[0]
-    bad = dataclasses.replace(case, subjects=CLAIMS["trained/infonce"].cases[0].subjects)
-    lines = []
+def test_a_trial_can_go_the_other_way(monkeypatch):
+    """Linear towers reach S/rho, as the report shows, but not the InfoNCE optimum."""
+    claim, lines = CLAIMS["trained/linear"], []
+    bad = dataclasses.replace(claim.cases[1], subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     monkeypatch.setattr(trained, "tell", lines.append)
-    assert judge_trained(claim)["verdict"] == "supported"
-    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
+    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 800 of 800: loss ")
 
 
 class TestStored:

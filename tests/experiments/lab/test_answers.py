@@ -21,10 +21,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 @pytest.mark.parametrize(
     ("learner", "method", "message"),
-    [
-        (Logistic(), "exact", "logistic .* nearest choice is direct"),
-        (Bayes(), None, "bayes .* linear, least-squares"),
-    ],
+    [(Logistic(), "exact", "logistic .* nearest choice is direct"), (Bayes(), None, "bayes .* linear, least-squares")],
 )
 def test_an_unknown_route_is_refused(learner, method, message):
     with pytest.raises(RequestError, match=message):

@@ -67,7 +67,7 @@ def test_every_cell_of_the_theory_is_the_one_world_call(sweep):
 
 
 @pytest.mark.deep
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(studies())
 def test_every_cell_of_every_theory_is_the_one_world_call(sweep):
     agrees_with_one_world_calls(sweep)

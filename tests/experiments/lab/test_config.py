@@ -33,11 +33,7 @@ def test_a_world_of_pixels_is_read_and_written(file):
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("side = 9", "views.side "),
-        ("tied = [0, 5]", r"^tied = \[0, 5\] names class 5"),
-    ],
+    ("line", "sentence"), [("side = 9", "views.side "), ("tied = [0, 5]", r"^tied = \[0, 5\] names class 5")]
 )
 def test_invalid_views_get_one_sentence(file, line, sentence):
     file.write_text(f"[views]\n{line}\n")

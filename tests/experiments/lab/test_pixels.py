@@ -31,7 +31,7 @@ def test_an_interrupted_run_resumes_to_the_uninterrupted_result(tmp_path, ctrl_c
         assert [list(one) for one in found["replicates"]] == [GROUPS] * 2
         assert found["rand"] == pytest.approx(np.mean([one["rand"] for one in found["replicates"]]))
     other = WORLD.replace(views=Pixels(tied=(0, 1), attribute="background-colour"))
-    with pytest.raises(RequestError, match=r"views is .* in the checkpoint"):
+    with pytest.raises(RequestError, match=r"views\.attribute is .* there and"):
         train(RECIPE, other, models=2, resume=tmp_path / "halves")
 
 

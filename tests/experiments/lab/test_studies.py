@@ -86,16 +86,6 @@ def test_a_prompt_that_a_learner_does_not_have_leaves_its_cells_empty_with_a_rea
     assert np.isfinite(there.counter).all()
 
 
-@pytest.mark.deep
-def test_only_sampled_worlds_have_wide_intervals():
-    """Three classes are sampled, two are not."""
-    world = NARROW.replace(dim_image=6, dim_text=6)
-    table = study(world, {"classes": [2, 3]}, ["bayes"]).run()
-    width = (table.counter_high - table.counter_low).sel(learner="bayes")
-    assert (width.sel(classes=3) > 0).all()
-    assert not width.sel(classes=2).any()
-
-
 def test_an_undefined_cell_names_its_route():
     axes, routes = {"n": [2, 400]}, ["exact", "drawn"]
     sweep = study(NARROW, axes, ["linear", "logistic"], routes=routes, replicates=2)

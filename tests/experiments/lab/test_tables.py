@@ -60,7 +60,7 @@ def test_ranges_of_parts_are_those_of_the_whole(monkeypatch):
     """A million cells took most of the time of `sweep` when their summary was a Python loop."""
     sweep = study(axes={"p_spu": "0.5:1:7", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "linear"], prompts=["mean"])
     table = sweep.run()
-    monkeypatch.setattr(tables, "CELLS", 8)
+    monkeypatch.setattr(tables, "ROWS", 8)
     for k, found in enumerate(summary(sweep, table, None, 0)["ranges"]):
         own = table.isel(learner=k)
         for group in ("common", "counter"):

@@ -212,12 +212,6 @@ def test_the_keyboard_changes_the_world(opened):
     assert accuracies(page) == after
 
 
-def test_the_explorer_fits_one_window_with_its_numbers_in_view(opened):
-    page = opened(fragment="#explore")
-    assert page.locator("#explore").bounding_box()["height"] < 850
-    assert page.evaluate("document.documentElement.scrollHeight") < 12 * 900
-
-
 def test_presets_are_worlds_and_the_copied_command_prints_the_numbers_shown(opened):
     page = opened(permissions=["clipboard-read", "clipboard-write"])
     for name, world in PRESETS.items():

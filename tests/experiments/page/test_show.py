@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.page.show import EACH, examples, picture_of, sheet
-from simulator.pixels.palette import rgb
+from simulator.pixels.palette import COLOURS
 from simulator.pixels.views import Pixels
 from simulator.world import World
 
@@ -34,7 +34,7 @@ def test_images_of_the_sheet_have_the_named_colours():
     world = World(classes=3, views=Pixels(attribute="background-colour"))
     shown = examples(world, seed=1)
     for example in shown:
-        assert np.array_equal(example.image[-1, 0], rgb(example.attribute)[0])  # no digit reaches this corner
+        assert np.array_equal(example.image[-1, 0], COLOURS[example.attribute])  # no digit reaches this corner
     axes = sheet(shown).axes[0]
     assert len(axes.images) == len(shown) == 3 * 4 * EACH
     written = [text.get_text().replace("\n", " ") for text in axes.texts]

@@ -31,11 +31,11 @@ def shifted(cell):
     return f"{value - 0.07 if value >= 50 else value + 0.07:.2f}"
 
 
-@pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.deep), 15])
 @pytest.mark.parametrize(("file", "column"), NUMERIC)
-def test_a_damaged_cell_is_flagged(file, column, share):
-    """Every cell in deep runs, otherwise every fifteenth of a column."""
-    for row in range(0, len(read_published()[file]), share):
+def test_a_damaged_cell_is_flagged(file, column):
+    """Every fifteenth of a column, from another row on in each."""
+    first, rows = NUMERIC.index((file, column)), len(read_published()[file])
+    for row in range(first % min(15, rows), rows, 15):
         raw = read_published()
         raw[file][row][column] = shifted(raw[file][row][column])
         after = keys(findings(raw))

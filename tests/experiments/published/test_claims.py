@@ -54,9 +54,7 @@ def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
 
 def test_the_reported_variant_is_the_least_favourable():
     def worst(relation, *variants):
-        made = tuple(claims.Variant(str(x), x, (x, x), 3, word) for x, word in variants)
-        claim = claims.TableClaim("c", "t", "u", relation, lambda alpha, seed: ())
-        return claims.Judgement(claim, 0.01, made, None, 0.0).worst.measured
+        return claims.worst([{"measured": x, "verdict": word} for x, word in variants], relation)["measured"]
 
     assert worst("above", (0.1, "supported"), (0.2, "supported")) == 0.1
     assert worst("above", (0.1, "undecided"), (0.0, "supported")) == 0.1
@@ -72,7 +70,7 @@ def test_a_planted_offset_of_the_imagenet_rows_is_found(shift, word, monkeypatch
             yield moved if row.family == "ImageNet" else row
 
     monkeypatch.setattr(claims, "published_rows", lambda *a, **k: tuple(planted(*a, **k)))
-    assert claims.CLAIMS["imagenet-above-clip"].judge().verdict == word
+    assert claims.CLAIMS["imagenet-above-clip"].judge()["verdict"] == word
 
 
 def test_slope_is_least_squares_with_a_constant_for_each_stratum():

@@ -19,10 +19,10 @@ from experiments.published.tables import (
 
 def test_every_row_of_table_3_has_its_checkpoint():
     printed = [row.model for row in published_rows() if row.family == "CLIP"]
-    assert [c.model for c in checkpoints()] == printed
-    assert len({c.spec for c in checkpoints()}) == 28
+    assert [c["model"] for c in checkpoints()] == printed
+    assert len({c["spec"] for c in checkpoints()}) == 28
     for c in checkpoints():
-        assert checkpoint_spec(f"published:{c.model}") == c.spec
+        assert checkpoint_spec(f"published:{c['model']}") == c["spec"]
     assert checkpoint_spec("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"
     with pytest.raises(RequestError, match="nearest is 'CLIP-OpenAI-RN50'"):
         checkpoint_spec("published:CLIP-OpenAI-RN5O")
@@ -31,10 +31,10 @@ def test_every_row_of_table_3_has_its_checkpoint():
 def test_open_clip_has_every_checkpoint_with_its_activation():
     pretrained = pytest.importorskip("open_clip.pretrained")
     for c in checkpoints():
-        name, _, tag = c.spec.removeprefix("open_clip:").partition("/")
+        name, _, tag = c["spec"].removeprefix("open_clip:").partition("/")
         found = pretrained.get_pretrained_cfg(name, tag)
-        assert found, c.spec
-        assert bool(found.get("quick_gelu", False)) == c.quick_gelu, c.spec
+        assert found, c["spec"]
+        assert bool(found.get("quick_gelu", False)) == c["quick_gelu"], c["spec"]
 
 
 def test_table_7_is_whole_counts_of_900_images_under_our_names():

@@ -10,13 +10,7 @@ from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 from stattest import assert_mean, mean_size
 
-from simulator.gaussian.critic import (
-    LinearCritic,
-    group_accuracy,
-    many_class_accuracy,
-    reliance,
-    two_class_scores,
-)
+from simulator.gaussian.critic import LinearCritic, group_accuracy, many_class_accuracy, reliance, two_class_scores
 from simulator.gaussian.fitting import fit
 from simulator.gaussian.statistics import projected_critics
 from simulator.strategies import worlds

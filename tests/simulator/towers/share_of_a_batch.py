@@ -1,5 +1,7 @@
-"""The script of test_distributed.py under torchrun: train a few recipes; rank 0 writes their weights."""
+"""The script of test_distributed.py: two processes, as torchrun starts them, train recipes; rank 0 writes weights."""
 
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -35,6 +37,11 @@ def trained(recipe: Recipe, group) -> dict[str, torch.Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    second = os.fork()  # torchrun itself would import torch three times
+    os.environ["RANK"] = str(int(second == 0))
     group = join("cpu")
     # Ctrl-C reaches one process; all must stop at the same step, or the others would wait for it.
     assert anywhere(group, group.rank == group.size - 1)
@@ -43,3 +50,4 @@ if __name__ == "__main__":
     if group.rank == 0:
         save_file({key: value.contiguous() for key, value in results.items()}, Path(sys.argv[1]))
     leave(group)
+    sys.exit(0 if second == 0 else os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]))

@@ -111,19 +111,6 @@ def test_a_wrong_request_is_refused(changes, words):
         train(**{"world": WORLD, "recipe": SMALL, "models": 1, **changes})
 
 
-@pytest.mark.deep
-def test_eight_infonce_towers_come_near_the_optimum():
-    """The README's notebook takes seconds uncompiled; the command line's defaults come within .03 of theory."""
-    from theory.learners import named
-
-    world = World(dim_image=2, dim_text=2)
-    towers = train(world, Recipe(width=32, batch_size=128, steps=1500, lr=5e-3))
-    for prompt in ("name", "mean"):
-        optimum, found = named("infonce", prompt=prompt).accuracy(world), towers.accuracy(prompt)
-        assert abs(found.common - optimum.common) < 0.03
-        assert abs(found.counter - optimum.counter) < 0.03
-
-
 def test_a_run_whose_accuracies_still_move_warns():
     with pytest.warns(UserWarning, match=r"not converged: \w+ accuracy by \w+ changed by .* points in the second half"):
         train(WORLD, SMALL, models=2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from simulator.towers.layers import STRIDE, check_inputs, convolved, embed, initialise, layers, logit_scale
+from simulator.towers.layers import STRIDE, convolved, embed, initialise, layers, logit_scale
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -48,11 +48,6 @@ def test_bytes_are_pixels_from_0_to_1():
     recipe, parameters = begin("conv")
     x = (255 * views()["image"]).to(torch.uint8)
     assert torch.equal(embed(recipe, parameters, "image", x), embed(recipe, parameters, "image", x.double() / 255))
-
-
-def test_convolutions_of_vectors_are_refused():
-    with pytest.raises(ValueError, match=r"^towers = 'conv' .* linear or mlp"):
-        check_inputs(Recipe(towers="conv"), {"image": (4,)})
 
 
 def vectors(**fields):

@@ -114,11 +114,7 @@ def test_the_more_reliable_of_two_exact_blocks_decides():
     for p_inv, p_spu, expected in (
         (0.9, 0.8, (0.9, 0.9)),  # the object decides
         (0.8, 0.9, (1.0, 0.0)),  # the background decides
-        (
-            0.9,
-            0.9,
-            (0.9 + 0.1 / 2, 0.9 / 2),
-        ),  # right if both are right, else a tie or wrong
+        (0.9, 0.9, (0.9 + 0.1 / 2, 0.9 / 2)),  # right if both are right, else a tie or wrong
         (0.5, 0.5, (0.5, 0.5)),
     ):
         got = bayes_accuracy(worlds_with(p_spu=p_spu, **exact, p_inv=p_inv))
@@ -216,3 +212,13 @@ def test_where_no_block_says_anything_chance_decides(K, learner):
     """At p = 1/K differences of rounding, or of sampling, once decided."""
     got = learner.accuracy(Worlds(classes=K, mu_inv=0.0, p_spu=1 / K))
     assert (got.common, got.counter) == pytest.approx((1 / K, 1 / K))
+
+
+@pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])
+def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
+    """At p_inv = 1 one integral averages over all objects' coordinates; below it, those of other classes are drawn."""
+    exact, drawn = (bayes_accuracy(Worlds.of(world.replace(p_inv=p))) for p in (1.0, 1 - 1e-9))
+    for a, b, *ends in zip(exact, drawn, exact.interval, drawn.interval, strict=True):
+        margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))
+        assert margin < 2e-3
+        assert abs(a - b) < margin

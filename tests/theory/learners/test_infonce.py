@@ -139,7 +139,7 @@ def test_masked_worlds_match_cells(prompt, number):
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_many_masked_worlds_match_roots_along_lines(prompt):
     """Two routes that share only densities; both keep the promise in every world."""
-    grid = random_worlds(60, seed=1)
+    grid = random_worlds(30, seed=1)
     got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
     np.testing.assert_allclose(searched_accuracy(grid, prompt, 1e-7), got, rtol=0, atol=1e-6)
 
@@ -223,7 +223,7 @@ def test_every_change_of_sign_along_a_line_is_found():
     """Signs counted on 4e4 points a line are off by one point a change, 17/4e4 standard deviations."""
     grid = worlds_with(**ISLANDS).reshape(1)
     q, mean, S = grid.prompt("mean"), grid.mean, grid.scale**2 + grid.nu_image[:, None]
-    y = np.linspace(-4, 4, 101)[None]
+    y = np.linspace(-4, 4, 26)[None]
     rest = prompt_terms(y, grid[:, None], np.broadcast_to(q[:, 1:], y.shape), 1)
     got = line_accuracy(grid, q[:, 0], 0, mean[:, 0], rest)[0]
     t = np.linspace(-8.5, 8.5, 40_001)
@@ -340,13 +340,6 @@ def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
         image[:, 0, 0] = worlds.mean[0] + np.sign(worlds.mean[0]) * np.sqrt(S[0]) * (deviations + step)
         decided = log_density(image[known, None], texts, worlds).argmax(axis=-1) == 0
         assert np.all(decided == (step > 0))
-
-
-def test_out_of_domain_is_refused():
-    with pytest.raises(ValueError, match="sigma_xi = 0"):
-        infonce_accuracy(worlds_with(nu=0.0), "name")
-    with pytest.raises(ValueError, match="classes = 51"):
-        infonce_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)), "name")
 
 
 @pytest.mark.parametrize(

@@ -119,10 +119,10 @@ def test_softmax_minimiser_is_stationary_where_objects_disagree():
 
 
 def test_separable_populations_are_refused():
-    with pytest.raises(ValueError, match="separable"):
-        Logistic().direction(worlds_with(sigma_inv=0.0, p_inv=0.0))  # an object that always disagrees with its label
-    with pytest.raises(ValueError, match="separable"):
-        Logistic().direction(worlds_with(p_spu=1.0, sigma_spu=0.0, p_inv=0.8))
+    never = {"sigma_inv": 0.0, "p_inv": 0.0}  # an object that always disagrees with its label
+    for fields in (never, {"sigma_inv": 0.0}, *({"p_spu": p, "sigma_spu": 0.0, "p_inv": 0.8} for p in (0.0, 1.0))):
+        with pytest.raises(ValueError, match="separable"):
+            Logistic().direction(worlds_with(**fields))
     assert np.all(np.isfinite(Logistic().direction(worlds_with(sigma_inv=0.0, p_inv=1 - 1e-6))))
 
 

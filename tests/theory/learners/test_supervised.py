@@ -78,16 +78,6 @@ def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
         assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
 
 
-def test_separable_populations_are_refused():
-    for world in ({"sigma_inv": 0.0}, {"p_spu": 1.0, "sigma_spu": 0.0}, {"p_spu": 0.0, "sigma_spu": 0.0}):
-        with pytest.raises(ValueError, match="separable"):
-            Logistic().direction(worlds_with(**world))
-    # A noiseless background that errs sometimes does not separate.
-    # Its log odds are finite, and the model is well specified: u = (2 alpha/S_i, log(p/(1 - p))/beta).
-    u = Logistic().direction(worlds_with(p_spu=0.9, sigma_spu=0.0))
-    np.testing.assert_allclose(u, [2.0, np.log(9)], rtol=1e-9)
-
-
 def test_out_of_domain_is_refused():
     many = Worlds.of(World(classes=51, dim_image=200, dim_text=200))
     with pytest.raises(ValueError, match="classes = 51"):

@@ -71,13 +71,13 @@ CASES = [
     ("K", "A", "name", "options", "draws"),
     [
         *((*CASES[i], 40_000) for i in (0, 1, 2, 4, 6, 10, 12, 14)),
-        *(pytest.param(*case, 10**6, marks=pytest.mark.deep) for case in CASES),
+        *(pytest.param(*case, 1_000_000, marks=pytest.mark.deep) for case in CASES),
     ],
 )
 def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options, draws):
     """7.3 standard deviations of the draws' and of the law's own error: all cases and groups fail once in 1e4 runs.
 
-    A million draws see a group's accuracy to .0005 times the root of the groups that training may show.
+    300,000 draws see a group's accuracy to .0009 times the root of the groups that training may show.
     """
     world, learner = random_world(K, A, p_inv=0.9), learners.named(name, **options)
     mixture, rng = world.mixture(), np.random.default_rng(1)
@@ -310,16 +310,24 @@ def test_the_interval_of_three_groups_follows_the_curvature(monkeypatch, level):
         assert (high - low) / 2 == pytest.approx(own, rel=0.05)
 
 
-@pytest.mark.parametrize("K", [2, 3])
-def test_the_place_on_a_diagonal_table_is_that_of_the_world(K):
-    world, tabled = diagonal(K, 0.9)
-    accuracy = Accuracy(0.85, 0.5)
-    assert tuple(equivalent(tabled, accuracy)) == pytest.approx(tuple(equivalent(world, accuracy)), abs=1e-3)
-
-
 def test_without_counter_images_the_curve_runs_between_common_and_unseen_ones():
     world = World(table=np.eye(3) / 3, **FIELDS)
     place = equivalent(world, learners.LinearCLIP().accuracy(world))
     assert 0.2 < place.correlation < 0.9
     assert place.unseen is None
     assert -1e-3 < place.shortfall < 0.05
+
+
+def test_a_flat_curve_ends_within_its_budget(monkeypatch):
+    """The three groups differ by sampling errors alone; 502 rules were tried."""
+    evaluate, tried = TableRules.accuracies, []
+    monkeypatch.setattr(TableRules, "accuracies", lambda *given: tried.append(given) or evaluate(*given))
+    table = [
+        [0.0003318786478238689, 0.0, 0.0, 0.0006503047550813365],
+        [0.6717832991242552, 0.002488421849329416, 0.00016974530157504362, 0.3245763503219352],
+    ]
+    blocks = {"mu_inv": -6.250738363247284e-11, "mu_spu": 0.001564552126646461, "sigma_inv": 806.2470692814895}
+    noise = {"sigma_spu": 0.006112822916758997, "sigma_xi": 32.119837501617134, "dim_image": 8}
+    world = World(**blocks, **noise, table=table)
+    equivalent(world, Accuracy(0.5000038146972656, 0.4999961853027344, unseen=0.4999580383300781))
+    assert len(tried) < 120

@@ -41,8 +41,15 @@ def test_labels_scored_beside_a_clip(evaluate, folder, tiny_clip, tmp_path):
     assert summary["macro"] == language["macro"]
 
 
-def test_a_language_model_cannot_be_the_reference(evaluate, folder, tmp_path):
+def test_a_language_model_selects_labels_and_backgrounds(evaluate, soberclip, folder, shared_tree, tmp_path):
     spec = f"lvlm:{folder('llava')}"
-    found = evaluate("--model", spec, "--labels", "20", "--reference", spec)
-    assert (found.status, found.err.count("\n")) == (2, 1)
-    assert not (tmp_path / "out").exists()
+    (tmp_path / "classes.txt").write_text("".join(f"{path.name}\n" for path in shared_tree.iterdir() if path.is_dir()))
+    model = ("--model", spec, "--classes", tmp_path / "classes.txt")
+    found = evaluate(*model, "--labels", "20", "--reference", spec, "--json")
+    assert found.status == 0, found.err
+    sets = json.loads((tmp_path / "out" / "confusing.json").read_text())["labels"]
+    assert {tuple(sorted(labels)) for labels in sets.values()} == {(0, 1, 2, 3)}
+    where = ("--data", shared_tree, "--cache", tmp_path / "cache", "--output", tmp_path / "discovered")
+    found = soberclip("counteranimal", "discover", *model, "--min-photos", "2", *where, "--workers", "0", "--json")
+    assert found.status == 0, found.err
+    assert found.document["model"]["spec"] == spec

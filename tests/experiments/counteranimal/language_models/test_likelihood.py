@@ -26,8 +26,8 @@ def score_all(model, tree, tmp_path):
     def run(space=SETS, names=NAMES, one=None):
         one = one or model("llava")
         parsed = read_photos(tree)
-        scored = score_labels(one, parsed, space, names, tmp_path / "cache", Runtime())
-        return scored.encoded, predict(parsed, scored, space), scored.settings
+        scored = score_labels(one, parsed, space, names, Runtime(cache=tmp_path / "cache"))
+        return scored.encoded, predict(scored, space), scored.settings
 
     return run
 
@@ -36,15 +36,15 @@ def test_predictions_are_those_of_the_plain_loop(model, tree, score_all):
     one = model("llava")
     encoded, predictions, settings = score_all()
     assert (encoded.passes, settings) == (32, {"score": language_models.SCORE})
-    assert len(set(predictions.predicted)) > 2
+    assert len(set(predictions.predicted_index)) > 2
     for k in range(0, 32, 5):
         labels = SETS.allowed[int(predictions.class_index[k])]
         image = decode(tree / predictions.path[k])
         ids, _ = answer_tokens(one.processor, one.prompt, [NAMES[label] for label in labels])
         score = -np.array([plain_loss(one, image, NAMES[i], answer) for i, answer in zip(labels, ids, strict=True)])
-        assert predictions.predicted[k] == labels[int(score.argmax())]
+        assert predictions.predicted_index[k] == labels[int(score.argmax())]
         true = score[labels.index(int(predictions.class_index[k]))]
-        assert predictions.rank[k] == 1 + (score > true).sum()
+        assert predictions["rank"][k] == 1 + (score > true).sum()
         others = max(s for s, label in zip(score, labels, strict=True) if label != predictions.class_index[k])
         assert predictions.margin[k] == pytest.approx(true - others, abs=1e-5)
 
@@ -67,9 +67,9 @@ def test_the_cache_depends_on_labels_photo_question_model_and_precision(model, s
 def test_all_labels_and_own_classes(score_all):
     _, every, *_ = score_all(LabelSpace("1000"))
     _, own, *_ = score_all(own_classes([9, 10, 16, 30]))
-    assert set(own.predicted) <= {9, 10, 16, 30}
-    assert not set(every.predicted) <= {9, 10, 16, 30}
-    assert own.rank.max() <= 4 < every.rank.max()
+    assert set(own.predicted_index) <= {9, 10, 16, 30}
+    assert not set(every.predicted_index) <= {9, 10, 16, 30}
+    assert own["rank"].max() <= 4 < every["rank"].max()
 
 
 def test_labels_of_one_name_tie_exactly(score_all):
@@ -77,7 +77,7 @@ def test_labels_of_one_name_tie_exactly(score_all):
     names[9] = names[4]
     _, predictions, *_ = score_all(names=tuple(names))
     ostriches = predictions.class_index == 9
-    assert 9 not in predictions.predicted[ostriches]  # a tie goes to the lower index
+    assert 9 not in set(predictions.predicted_index[ostriches])  # a tie goes to the lower index
     assert (predictions.margin[ostriches] <= 0).all()
     assert (predictions.margin[ostriches] == 0).any()
 

@@ -149,17 +149,6 @@ def test_too_many_panels_name_the_axis_to_fix(table):
     assert len(arrange(many, "counter", {"learner": "linear"}).panels) == 10
 
 
-def test_a_partly_filled_study_gives_its_share(table):
-    part = table.copy()
-    for name in ("common", "counter"):
-        part[name] = part[name].where(part.p_spu < 0.75)
-    picture = arrange(part)
-    assert picture.computed == (3 * 5 * 2 * 5, 6 * 5 * 2 * 5)
-    assert picture.panels[0].series[0].data.pending.values.sum() == 3 * 5
-    with pytest.raises(RequestError, match="300"):
-        arrange(part.assign(common=part.common * np.nan, counter=part.counter * np.nan))
-
-
 @st.composite
 def tables(draw):
     """Small Datasets of any shape, with gaps, reasons, replicates, routes and words as values."""

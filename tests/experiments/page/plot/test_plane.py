@@ -56,12 +56,6 @@ def test_the_document_names_the_groups(measured):
     assert [[one["group"] for one in panel["series"]] for panel in panels] == [["common", "counter"]] * 2
 
 
-def test_theory_has_open_marks_and_a_panel_per_learner(theory):
-    figure = plot(theory, "groups", {"p_spu": "0.9"})
-    assert len(figure.axes) == 4
-    assert all(not filled for ax in figure.axes for *_, filled in marks(ax))
-
-
 def test_a_plane_needs_one_axis(theory):
     with pytest.raises(RequestError, match=r"--at p_spu=0\.7"):
         plot(theory, "groups")
