@@ -81,7 +81,7 @@ def accuracy_along(
         result[rows] = step * sums
         rows, sums = rows[going], sums[going]
     sound[rows] = False
-    return result.reshape(2, -1).T, sound.reshape(2, -1).all(axis=0)
+    return result.reshape(2, -1).T, np.logical_and(*np.split(sound, 2))
 
 
 def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
