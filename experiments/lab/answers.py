@@ -54,7 +54,10 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
     """
     if world.views is not None or max(world.classes, world.background_count) > MOST_CLASSES:
         return dict.fromkeys(PLACE), {}
-    found = place()
+    try:
+        found = place()
+    except UNDEFINED:  # without noise, Bayes rules of three classes or a table are unknown
+        return dict.fromkeys(PLACE), {}
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
     if found.interval is None:
         return numbers, {}

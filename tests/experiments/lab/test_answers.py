@@ -127,7 +127,18 @@ def test_documents_place_a_learner_on_the_ideal_curve():
         assert measured[name] == pytest.approx(foreseen[name], abs=1e-3)
 
 
-@pytest.mark.parametrize("world", [World(classes=11, dim_image=64), World(mu_spu=0.0)])
+WITHOUT_NOISE = {"sigma_spu": 0.0, "sigma_xi": 0.0}
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(classes=11, dim_image=64),
+        World(mu_spu=0.0),
+        World(classes=3, **WITHOUT_NOISE),
+        World(table=[[0.5, 0.0], [0.2, 0.3]], **WITHOUT_NOISE),
+    ],
+)
 def test_no_number_where_a_world_has_no_equivalent_correlation(world):
     assert predict(world, named("linear"))["equivalent_correlation"] is None
 
