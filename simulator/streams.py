@@ -20,10 +20,6 @@ Law = Literal["normal", "uniform", "integer"]
 Points = Literal["random", "sobol"]  # independent numbers, or scrambled points of simulator.gaussian.sobol
 Source = Callable[..., "torch.Tensor"]  # (rows, field, law, high=0) -> rows, each world's filled in place
 
-# Float32 normals per pass; they fit into the second-level cache.
-PASS = 2**15 - 64
-SHARED_NUMBERS = 2**18  # fewer are drawn in less time than threads take to start
-
 
 def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
     if seed < 0:
@@ -61,54 +57,27 @@ def fill_rows(
     sequences = [_sequence(seed, *place) for place in zip(names, indices, strict=True)]
     if rows.device.type != "cpu":
         for row, sequence in zip(rows, sequences, strict=True):
-            _fill_on_device(row, sequence, law, high)
+            generator = torch.Generator(row.device).manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+            if law == "integer":
+                row.random_(0, high, generator=generator)
+            elif law == "uniform":
+                row.uniform_(generator=generator)
+            else:
+                row.normal_(generator=generator)
         return rows
     streams = [np.random.default_rng(sequence) for sequence in sequences]
-    shared = rows.numel() >= SHARED_NUMBERS and min(len(rows), torch.get_num_threads()) > 1
-    if shared and law == "normal" and rows.dtype == torch.float32:
-        words = torch.empty(len(rows), rows[0].numel(), dtype=torch.int32, device=rows.device)
-        for row, rng in zip(words, streams, strict=True):
-            for part in row.split(PASS):
-                part.copy_(_words(len(part), rng))
-        _normals(words.view(-1), rows.view(-1))
-    else:
-        for row, rng in zip(rows, streams, strict=True):
-            _fill_on_cpu(row, rng, law, high)
+    if law == "normal" and rows.dtype == torch.float32:
+        size = rows[0].numel()
+        words = np.stack([rng.bit_generator.random_raw((size + 1) // 2).view(np.int32)[:size] for rng in streams])
+        return _normals(torch.from_numpy(words).view(rows.shape), rows)
+    for row, rng in zip(rows.numpy(), streams, strict=True):
+        if law == "integer":
+            row[...] = rng.integers(high, size=row.shape)
+        elif law == "uniform":
+            rng.random(dtype=row.dtype, out=row)
+        else:
+            rng.standard_normal(dtype=row.dtype, out=row)
     return rows
-
-
-def _fill_on_device(row: "torch.Tensor", sequence: np.random.SeedSequence, law: Law, high: int) -> None:
-    import torch  # start-up time
-
-    generator = torch.Generator(row.device).manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
-    if law == "integer":
-        row.random_(0, high, generator=generator)
-    elif law == "uniform":
-        row.uniform_(generator=generator)
-    else:
-        row.normal_(generator=generator)
-
-
-def _fill_on_cpu(row: "torch.Tensor", rng: np.random.Generator, law: Law, high: int) -> None:
-    import torch  # start-up time
-
-    values = row.numpy()
-    if law == "integer":
-        values[...] = rng.integers(high, size=values.shape)
-    elif law == "uniform":
-        rng.random(dtype=values.dtype, out=values)
-    elif row.dtype == torch.float32:
-        for part in row.view(-1).split(PASS):
-            _normals(_words(len(part), rng), part)
-    else:
-        rng.standard_normal(dtype=values.dtype, out=values)
-
-
-def _words(count: int, rng: np.random.Generator) -> "torch.Tensor":
-    """Random int32 words."""
-    import torch  # start-up time
-
-    return torch.from_numpy(rng.bit_generator.random_raw((count + 1) // 2).view(np.int32))[:count]
 
 
 def _normals(words: "torch.Tensor", out: "torch.Tensor") -> "torch.Tensor":

@@ -22,92 +22,34 @@ JointLaw = Float[np.ndarray, "K A"]
 
 
 def diagonal(p: float, classes: int = 2) -> JointLaw:
-    """The table of `p_spu`: background y with probability p, given class y, else a uniform one of the others.
-
-    Parameters
-    ----------
-    p : a probability
-    classes : K = A, 2 or more
-
-    Raises
-    ------
-    ValueError
-        For an argument outside its domain.
-    """
+    """The table of `p_spu`: background y with probability p, given class y, else a uniform one of the others."""
     K = _whole("classes", classes, 2)
     return np.where(np.eye(K), _within("p", p, 0, 1), (1 - p) / (K - 1)) / K
 
 
 def compositional(classes: int, backgrounds: int, hole: int) -> JointLaw:
-    """Class y is never shown on the `hole` backgrounds y, y + 1, ... (modulo A), and equally often on all others.
-
-    Parameters
-    ----------
-    classes : K, 2 or more
-    backgrounds : A, 2 or more
-    hole : number of empty cells per class, 0 to A - 1
-
-    Raises
-    ------
-    ValueError
-        For an argument outside its domain.
-    """
+    """Class y is never shown on the `hole` backgrounds y, y + 1, ... (modulo A), and equally often on all others."""
     K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
     shown = (np.arange(A) - np.arange(K)[:, None]) % A >= _whole("hole", hole, 0, A - 1)
     return shown / shown.sum()
 
 
 def leave_one_domain_out(classes: int, backgrounds: int, domain: int = 0) -> JointLaw:
-    """No class is ever shown on one background, and every class equally often on all others.
-
-    Parameters
-    ----------
-    classes : K, 2 or more
-    backgrounds : A, 2 or more
-    domain : index of the absent background, 0 to A - 1
-
-    Raises
-    ------
-    ValueError
-        For an argument outside its domain.
-    """
+    """No class is ever shown on one background, and every class equally often on all others."""
     K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
     shown = np.tile(np.arange(A) != _whole("domain", domain, 0, A - 1), (K, 1))
     return shown / shown.sum()
 
 
 def long_tail(exponent: float, classes: int, backgrounds: int) -> JointLaw:
-    """The class of rank k, from 1, is as frequent as k^-exponent; backgrounds are uniform and independent of it.
-
-    Parameters
-    ----------
-    exponent : 0 (equal classes) to 10
-    classes : K, 2 or more
-    backgrounds : A, 2 or more
-
-    Raises
-    ------
-    ValueError
-        For an argument outside its domain.
-    """
+    """The class of rank k, from 1, is as frequent as k^-exponent; backgrounds are uniform and independent of it."""
     K, A = _whole("classes", classes, 2), _whole("backgrounds", backgrounds, 2)
     rows = np.arange(1.0, K + 1) ** -_within("exponent", exponent, 0, 10)
     return np.tile(rows[:, None] / (A * rows.sum()), (1, A))
 
 
 def mixture(tables: Sequence[JointLaw], weights: Sequence[float]) -> JointLaw:
-    """Pairs from several sources: the mean of their tables with these weights.
-
-    Parameters
-    ----------
-    tables : of one shape
-    weights : one per table, above 0 in total; only their ratios matter
-
-    Raises
-    ------
-    ValueError
-        For tables of different shapes, or weights that do not fit them.
-    """
+    """Pairs from several sources: the mean of their tables with these weights."""
     shapes, w = {np.shape(table) for table in tables}, np.array(weights, float)
     if len(shapes) != 1:
         raise ValueError(f"mixture of tables of shapes {sorted(shapes)}; expected tables of one shape")
@@ -123,17 +65,7 @@ NAMED: dict[str, Callable[..., JointLaw]] = {
 
 
 def named(text: str) -> JointLaw:
-    """The table that a text such as "compositional(3, 4, 1)" names; nothing else in the text is evaluated.
-
-    Parameters
-    ----------
-    text : name and arguments; hyphens equal underscores
-
-    Raises
-    ------
-    ValueError
-        For other texts, and as the named function does.
-    """
+    """The table that a text such as "compositional(3, 4, 1)" names; nothing else in the text is evaluated."""
     try:
         call = ast.parse(re.sub(r"(?<=[a-z])-(?=[a-z])", "_", text.strip()), mode="eval").body
         if isinstance(call, ast.Call):

@@ -101,7 +101,8 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
     open_clip = installed("open_clip")
     name, _, tag = (spec, "", "") if spec.startswith(PLACES) else spec.partition("/")
     file = options.weights
-    with loading(f"open_clip:{spec}", BY_FILE if tag else BY_FOLDER):
+    way_out = "" if spec.startswith(PLACES[0]) else BY_FILE if tag else BY_FOLDER
+    with loading(f"open_clip:{spec}", way_out):
         published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
         config = open_clip.get_model_config(name)
         # The activation belongs to the weights, so the tag's configuration overrides the model name's.

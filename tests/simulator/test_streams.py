@@ -9,7 +9,7 @@ from stattest import assert_mean
 from simulator import streams
 from simulator.gaussian.pairs import dictionaries, draw_pairs
 from simulator.gaussian.statistics import cross_covariance, projected_critics
-from simulator.streams import PASS, fill_rows, numpy_stream
+from simulator.streams import fill_rows, numpy_stream
 from simulator.world import World
 
 KEYS = [(0, "label", 0), (0, "label", 1), (0, "labels", 0), (1, "label", 0), (0, "", 0), (0, "pairs/label", 0)]
@@ -62,7 +62,7 @@ def test_float32_normals_are_quantiles_of_their_words():
     assert found[0] == -found[-1]
 
 
-@pytest.mark.parametrize("size", [1, 7, 2**15 + 1])  # odd sizes, more than one pass
+@pytest.mark.parametrize("size", [1, 7, 2**15 + 1])
 def test_a_fill_is_a_prefix_of_a_longer_one(size):
     long = torch_normals((2, "prefix", 1), 2**16)
     assert np.array_equal(torch_normals((2, "prefix", 1), size), long[:size])
@@ -94,10 +94,9 @@ def test_global_random_state_is_untouched():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
-@pytest.mark.parametrize("size", [1, 7, PASS + 1, 3 * 2**17])  # odd, several passes, more than torch's threads share
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads, monkeypatch):
-    monkeypatch.setattr(streams, "SHARED_NUMBERS", 1)
+@pytest.mark.parametrize("size", [1, 7, 3 * 2**17])  # odd, and enough for torch's threads
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_shared_out_over_threads_are_each_row_alone(dtype, size, threads):
     law = {"law": "integer", "high": 10} if dtype == torch.int64 else {"law": "normal"}
     names, before = [f"pairs/{k}" for k in range(5)], torch.get_num_threads()
     alone = torch.stack([fill(torch.empty(size, dtype=dtype), 3, name, 7, **law) for name in names])

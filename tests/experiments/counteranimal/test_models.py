@@ -1,6 +1,7 @@
 """Loading: activations follow the tag, errors are one sentence, code stored in a file does not run."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -102,6 +103,11 @@ def test_weights_that_do_not_fit_name_the_keys(tiny_clip, squeezenet, timm_weigh
     save_file(state, tmp_path / "bad.safetensors")
     text = spec_error(f"open_clip:local-dir:{tiny_clip}", weights=tmp_path / "bad.safetensors")
     assert "visual.proj" in text
+    folder = shutil.copytree(tiny_clip, tmp_path / "damaged")
+    (folder / "open_clip_model.safetensors").write_bytes(b"noise")
+    text = spec_error(f"open_clip:local-dir:{folder}")
+    assert "cannot be loaded" in text
+    assert "network" not in text, "the folder is here"
     (tmp_path / "noise.safetensors").write_bytes(b"noise")
     assert "noise.safetensors" in spec_error("torchvision:squeezenet1_1", weights=tmp_path / "noise.safetensors")
 

@@ -6,7 +6,6 @@ import torch
 from reference import latent_cross_covariance, structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
-from simulator import streams
 from simulator.gaussian.fitting import sample_covariance
 from simulator.gaussian.pairs import (
     Pairs,
@@ -176,17 +175,21 @@ def variants(world: World) -> list[World]:
 
 @pytest.mark.parametrize("name", ["paper", "classes and attribute"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("points", "threads"), [("random", 1), ("random", 2), ("sobol", 1)])
-def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points, threads, monkeypatch):
-    """Bit for bit, also if threads share the work, and if a world alone leaves streams unread."""
-    monkeypatch.setattr(streams, "SHARED_NUMBERS", 2**10)
-    torch.set_num_threads(threads)
+@pytest.mark.parametrize("points", ["random", "sobol"])
+def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points):
+    """Bit for bit, also if a world alone leaves streams unread."""
     worlds, frames = variants(WORLDS[name]), dictionaries(WORLDS[name], 3)
     together = draw_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype, points=points)
     for k, (one, stream) in enumerate(zip(worlds, "abc", strict=True)):
         alone = draw_block((one,), frames, 3, 1, streams=(stream,), dtype=dtype, points=points)
         for field, values in alone._asdict().items():
             assert torch.equal(getattr(together, field)[k], values[0]), field
+
+
+@pytest.mark.parametrize("fields", [{"dim_image": 7}, {"table": [[0.5, 0.0], [0.0, 0.5]]}])
+def test_worlds_of_an_ensemble_have_one_shape_and_one_table(fields):
+    with pytest.raises(ValueError, match=f"^{next(iter(fields))} = .* an ensemble needs one value$"):
+        draw_block([World(), World(**fields)], dictionaries(World(), 3), 3, 0, streams=["a", "b"])
 
 
 def test_a_block_written_over_another_is_the_block_drawn_alone():
