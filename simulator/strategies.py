@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from simulator.mixture import Table
 from simulator.quantities import declared, domain_of
+from simulator.rules import latent_count
 from simulator.world import SHARED, Attribute, World
 
 _HINTS = get_type_hints(World, include_extras=True)
@@ -71,21 +72,15 @@ def worlds(
     """Worlds of every kind: several classes, further attributes, masks, no view noise, p_inv < 1, d = l, and so on."""
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
-    latents = (2 + len(extra)) * (1 if K == 2 else K)
-    certain_or_not = st.one_of(st.just(1.0), quantity("mention_inv"))
-    return World(
-        p_spu=draw(quantity("p_spu")),
-        mu_inv=draw(quantity("mu_inv", -scale, scale)),
-        mu_spu=draw(quantity("mu_spu", -scale, scale)),
-        sigma_inv=draw(quantity("sigma_inv", 0.0, scale)),
-        sigma_spu=draw(quantity("sigma_spu", 0.0, scale)),
-        sigma_xi=draw(st.one_of(st.just(0.0), quantity("sigma_xi", 0.0, scale))),
-        dim_image=draw(st.integers(latents, latents + extra_dimensions)),
-        dim_text=draw(st.integers(latents, latents + extra_dimensions)),
-        classes=K,
-        mention_inv=draw(certain_or_not),
-        mention_spu=draw(certain_or_not),
-        attribute=tuple(extra),
-        p_inv=draw(st.one_of(st.just(1.0), quantity("p_inv"))),
-        sigma_xi_text=draw(st.one_of(st.none(), st.just(0.0), quantity("sigma_xi_text", 0.0, scale))),
-    )
+    latents = latent_count(K, len(extra))
+    width, noise = st.integers(latents, latents + extra_dimensions), st.just(0.0) | quantity("sigma_xi", 0.0, scale)
+    fields = {
+        "p_spu": quantity("p_spu"),
+        **{name: quantity(name, -scale, scale) for name in ("mu_inv", "mu_spu")},
+        **{name: quantity(name, 0.0, scale) for name in ("sigma_inv", "sigma_spu")},
+        "sigma_xi": noise,
+        **dict.fromkeys(("dim_image", "dim_text"), width),
+        **{name: st.just(1.0) | quantity(name) for name in ("mention_inv", "mention_spu", "p_inv")},
+        "sigma_xi_text": st.none() | noise,
+    }
+    return World(classes=K, attribute=tuple(extra), **{name: draw(values) for name, values in fields.items()})

@@ -196,11 +196,15 @@ def logistic_regression(
         else:
             break  # the remaining gradient is rounding
         w, margins, loss = w + t * step, margins + t * along, lower
-    if margins.min() > 0:
-        raise SeparabilityError(
-            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
-        )
+    _check_inseparable(margins)
     return w
+
+
+def _check_inseparable(leads: Float[np.ndarray, " n"]) -> None:
+    if leads.min() > 0:
+        raise SeparabilityError(
+            f"the {len(leads)} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
+        )
 
 
 def _logistic_loss(margins: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]) -> float:
@@ -228,10 +232,7 @@ def softmax_regression(
     w = result.x.reshape(classes, d)
     scores = images @ w.T
     others = np.where(truth == 1, -np.inf, scores).max(axis=1)
-    if (scores[np.arange(n), labels] - others).min() > 0:
-        raise SeparabilityError(
-            f"the {n} drawn pairs are separable, so logistic regression has no minimiser; use max-margin"
-        )
+    _check_inseparable(scores[np.arange(n), labels] - others)
     return w
 
 

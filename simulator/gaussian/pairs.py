@@ -5,6 +5,7 @@ and number of processes. Across devices pairs are equal in law. With `draw_on="c
 moved, and so equal to rounding. With `points="sobol"` they are scrambled Sobol points (`simulator.gaussian.sobol`).
 """
 
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -70,19 +71,13 @@ def block_size(world: "World") -> int:
     return max(1, min(LARGEST_BLOCK, BLOCK_NUMBERS // max(world.dim_image, world.dim_text)))
 
 
-def check_one_shape(worlds: Sequence["World"]) -> None:
-    """Raise ValueError if worlds differ in a field that sets the shape of views."""
-    for field in ("dim_image", "dim_text", "classes", "latents"):
+def check_same(worlds: Sequence["World"], *fields: str) -> None:
+    """Raise ValueError if worlds of an ensemble differ in one of the fields."""
+    for field in fields:
         first, *others = dict.fromkeys(getattr(world, field) for world in worlds)
         if others:
-            raise ValueError(f"{field} = {others[0]} in one world and {first} in another; an ensemble needs one value")
-    check_one_table(worlds)
-
-
-def check_one_table(worlds: Sequence["World"]) -> None:
-    """Raise ValueError if worlds differ in their table."""
-    if len({world.table for world in worlds}) > 1:
-        raise ValueError("worlds with different tables make no ensemble; give all the same table, or none")
+            one, other = reprlib.repr(others[0]), reprlib.repr(first)
+            raise ValueError(f"{field} = {one} in one world and {other} in another; an ensemble needs one value")
 
 
 def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: str) -> Codes:
@@ -139,7 +134,7 @@ def draw_latents(
     worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n l"]]:
     """(labels, backgrounds, latents of images, latents of texts) of one block of every world."""
-    check_one_shape(worlds)
+    check_same(worlds, "dim_image", "dim_text", "classes", "latents", "table")
 
     def another(source: Source) -> torch.Tensor:
         return _matched_latents(worlds, size, source, device=device, dtype=dtype)[3]

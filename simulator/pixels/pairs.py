@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from jaxtyping import Int, UInt8
 
-from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, check_one_table, draw_codes, mismatched
+from simulator.gaussian.pairs import LARGEST_BLOCK, Pairs, check_same, draw_codes, mismatched
 from simulator.pixels.captions import table
 from simulator.pixels.scenery import Scenery, scenery
 from simulator.quantities import check_count
@@ -43,7 +43,7 @@ def draw_scenes(
     worlds: Sequence["World"], size: int, seed: int, index: int, *, streams: Sequence[str], device: str = "cpu"
 ) -> Scenes:
     """Scenes of one block of every world's training pairs."""
-    check_one_table(worlds)
+    check_same(worlds, "table")
     source, scene = independent(seed, index, streams), scenery(worlds[0], device)
     y, o, a, captions = _contents(worlds, size, source, device)
     captions = mismatched(captions, lambda other: _contents(worlds, size, other, device)[3], worlds, source)

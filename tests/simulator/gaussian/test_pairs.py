@@ -186,6 +186,12 @@ def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points):
             assert torch.equal(getattr(together, field)[k], values[0]), field
 
 
+@pytest.mark.parametrize("fields", [{"dim_image": 7}, {"table": [[0.5, 0.0], [0.0, 0.5]]}])
+def test_worlds_of_an_ensemble_have_one_shape_and_one_table(fields):
+    with pytest.raises(ValueError, match=f"^{next(iter(fields))} = .* an ensemble needs one value$"):
+        draw_block([World(), World(**fields)], dictionaries(World(), 3), 3, 0, streams=["a", "b"])
+
+
 def test_a_block_written_over_another_is_the_block_drawn_alone():
     """Also if the first block had noise and the new world has none."""
     worlds, frames = variants(WORLDS["paper"]), dictionaries(WORLDS["paper"], 3)
