@@ -55,7 +55,7 @@ PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
 PILOT_FITS, PILOT_SLOW, PILOT_LAWS, PILOT_ATOMS = 8, 16, 64, 512
-PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its pilot
+PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its first pilot
 FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
 FIRST_MINIMISERS = 4  # that are drawn at once, as few as in a pilot
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
@@ -77,12 +77,12 @@ class Plan:
     rare: bool  # whether a training may have too few pairs of the rarest kind
     here: Worlds  # a grid of size 1: the world of the claim's prediction
 
-    def pilot(self) -> "Plan":
-        """Of the pilot: exact laws in place of drawn pairs, where they are known, else fewer pairs for n = infinity.
+    def pilot(self, fewer: int) -> "Plan":
+        """The plan of a pilot: exact laws in place of drawn pairs, where they are known.
 
-        Rules that are fitted to fewer pairs scatter more, so the sample is rather too large than too small.
+        Elsewhere, only one in `fewer` of the pairs that represent n = infinity is drawn.
         """
-        fewer = 1 if finite(self.claim) else PILOT_SHARE
+        fewer = 1 if finite(self.claim) else fewer
         pairs = {
             learner: [n // fewer for n in every] if self.pilot_routes[learner] == "drawn pairs" else every
             for learner, every in self.pairs.items()
@@ -233,14 +233,19 @@ class Evidence:
 
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
-    claim, first = plan.claim, plan.pilot()
+    claim = plan.claim
     relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
-    pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
-    # Both sides can miss, and bounds of |q - b| split their tail.
-    size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
-    needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
     fewest = PILOT_IMAGES if plan.by_image else SLOPES if claim.relation == "slope" else FEWEST
     fewest = max(fewest, FEWEST_EVEN) if "even images" in plan.routes.values() else fewest
+    # Fits to fewer pairs scatter more. If the fewest values suffice for them, these suffice.
+    for fewer in (PILOT_SHARE, 1):
+        first = plan.pilot(fewer)
+        pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
+        # Both sides can miss, and bounds of |q - b| split their tail.
+        size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
+        needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
+        if needed <= fewest or first.pairs == plan.pairs:
+            break
     size = int(min(max(needed, fewest), plan.most))
     sample = measure(plan, size, _derived(seed, purpose))
     note = None
