@@ -94,7 +94,7 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     """Equivalent correlation and shortfall of a classifier, from its group accuracies.
 
     Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes, or a table: the
-    Bayes rule is sampled, and both are right to about 1e-3.
+    Bayes rule is sampled, and both are right to about 1e-3, to 1e-4 with few classes and p_inv = 1.
 
     Parameters
     ----------

@@ -249,6 +249,10 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
                 yield f"so it uses {'less' if correlation < own else 'more'} of the background than the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
+    elif document["world"].get("views") is not None:
+        yield "no equivalent correlation: no formula gives the ideal classifier of pixels"
+    else:
+        yield "no equivalent correlation: ideal classifiers are known for at most ten classes and backgrounds"
     shares = document.get("uncovered_share")
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (

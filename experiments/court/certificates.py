@@ -34,8 +34,7 @@ ROUNDING = 1e-6  # logistic directions have errors of 1e-9, and some edges are c
 def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> dict[str, Any]:
     """The proof of a claim as a plain document. The checker verifies it; then its certificate is written to a folder.
 
-    outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's. An
-    open proof has the unbounded_share of the domain, and the largest_bound of the violation there.
+    outcome is "proved", "refuted", "open" or "not provable"; seconds are the prover's, check_seconds the checker's.
     """
     from theory.proofs.certificate import Refused
     from theory.proofs.checker import check
@@ -55,7 +54,6 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
         if certificates is not None and outcome == proof.outcome:
             certificates.mkdir(parents=True, exist_ok=True)
             write_atomically(certificates / file_name(claim.id), lambda path: path.write_bytes(proof.certificate))
-    left = {"unbounded_share": proof.unbounded_share, "largest_bound": proof.largest_bound}
     return {
         "outcome": outcome,
         "reason": reason,
@@ -66,7 +64,6 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
         "least_violation": proof.counterexample and proof.counterexample.least,
         "seconds": proof.seconds,
         "check_seconds": round(perf_counter() - began, 3),
-        **(left if proof.outcome == "open" else {}),
         "coq": checked_by_coq(claim, outcome),
     }
 

@@ -8,7 +8,7 @@ must reach. The pilot never enters the verdict.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, violation_at
+from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, single, violation_at
 from experiments.court.standing import StandingSample, Term, even_sample, means_of, values_at
 from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import (
@@ -48,14 +48,14 @@ Values = Float[np.ndarray, " R"]
 
 # Means over images, and the groups of images that they need, by their places in GROUPS.
 MEANS = {"common": (0,), "counter": (1,), "error-counter": (1,), "unseen": (2,), "balanced": (0, 1), "drop": (0, 1)}
-DRAWN = 100_000  # drawn pairs that represent n = infinity
+DRAWN = 50_000  # drawn pairs that represent n = infinity; the bias of an accuracy is about 1/n
 MOST_DRAWN = 2_000_000
 RARE = 500  # with so many pairs of the rarest kind, a mean over the sample is nearly normal
 PILOT_IMAGES = 20_000
 MOST_IMAGES = 4_000_000
 # Trainings per pilot. An exact law takes a thousandth of a fit's time. Excluding atoms needs many values.
 PILOT_FITS, PILOT_SLOW, PILOT_LAWS, PILOT_ATOMS = 8, 16, 64, 512
-PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its pilot
+PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its first pilot
 FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
 FIRST_MINIMISERS = 4  # that are drawn at once, as few as in a pilot
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
@@ -77,12 +77,12 @@ class Plan:
     rare: bool  # whether a training may have too few pairs of the rarest kind
     here: Worlds  # a grid of size 1: the world of the claim's prediction
 
-    def pilot(self) -> "Plan":
-        """Of the pilot: exact laws in place of drawn pairs, where they are known, else fewer pairs for n = infinity.
+    def pilot(self, fewer: int) -> "Plan":
+        """The plan of a pilot: exact laws in place of drawn pairs, where they are known.
 
-        Rules that are fitted to fewer pairs scatter more, so the sample is rather too large than too small.
+        Elsewhere, only one in `fewer` of the pairs that represent n = infinity is drawn.
         """
-        fewer = 1 if finite(self.claim) else PILOT_SHARE
+        fewer = 1 if finite(self.claim) else fewer
         pairs = {
             learner: [n // fewer for n in every] if self.pilot_routes[learner] == "drawn pairs" else every
             for learner, every in self.pairs.items()
@@ -102,10 +102,8 @@ class Plan:
 
     @property
     def slow(self) -> bool:
-        """Whether an exact law takes milliseconds: it draws a whole matrix, or accuracies of many classes."""
-        whole = any(getattr(s, "embed_dim", None) or getattr(s, "projected", False) for s in self.claim.learners)
-        many = max(world.classes for world in self.worlds) > 2
-        return whole or many or self.claim.quantity == "minimiser-rate"
+        """Whether an exact law takes milliseconds."""
+        return draws_matrices(self.claim) or max(world.classes for world in self.worlds) > 2
 
     @property
     def most(self) -> int:
@@ -127,6 +125,12 @@ class Plan:
         if "even images" in self.routes.values() and "drawn pairs" not in self.routes.values():
             return FEWEST_EVEN
         return min(PILOT_FITS if not self.lawful else PILOT_SLOW if self.slow else PILOT_LAWS, self.most)
+
+
+def draws_matrices(claim: Claim) -> bool:
+    """Whether exact laws draw whole covariance matrices."""
+    whole = any(getattr(s, "embed_dim", None) or getattr(s, "projected", False) for s in claim.learners)
+    return whole or claim.quantity == "minimiser-rate"
 
 
 def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
@@ -229,14 +233,19 @@ class Evidence:
 
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
-    claim, first = plan.claim, plan.pilot()
+    claim = plan.claim
     relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
-    pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
-    # Both sides can miss, and bounds of |q - b| split their tail.
-    size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
-    needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
     fewest = PILOT_IMAGES if plan.by_image else SLOPES if claim.relation == "slope" else FEWEST
     fewest = max(fewest, FEWEST_EVEN) if "even images" in plan.routes.values() else fewest
+    # Fits to fewer pairs scatter more. If the fewest values suffice for them, these suffice.
+    for fewer in (PILOT_SHARE, 1):
+        first = plan.pilot(fewer)
+        pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
+        # Both sides can miss, and bounds of |q - b| split their tail.
+        size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
+        needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
+        if needed <= fewest or first.pairs == plan.pairs:
+            break
     size = int(min(max(needed, fewest), plan.most))
     sample = measure(plan, size, _derived(seed, purpose))
     note = None
@@ -262,23 +271,21 @@ def _target(claim: Claim, here: Worlds) -> tuple[float, bool]:
     return -prediction if claim.relation in ("increasing", "decreasing") else prediction, True
 
 
-def pilot_violation(claim: Claim, point: Point, replicates: int, seed: int, number: int) -> float:
-    """An estimate of v for claims about finite n. All points of round `number` share their random draws."""
-    return float(pilot_violations(claim, [point], replicates, seed, number)[0])
-
-
 def pilot_violations(
-    claim: Claim, points: Sequence[Point], replicates: int, seed: int, number: int
+    claim: Claim, points: dict[str, np.ndarray], replicates: int, seed: int, number: int
 ) -> Float[np.ndarray, " P"]:
-    """`pilot_violation` at many points; nan where a point cannot be measured."""
-    plans, samples, found = {}, {}, np.full(len(points), np.nan)
-    for i, point in enumerate(points):
+    """Estimates of v at points, for claims about finite n; nan where a point cannot be measured.
+
+    All points of round `number` share their random draws.
+    """
+    worlds, samples = legs(claim, points)[0].worlds, {}
+    means = np.full(worlds.size, np.nan)
+    for i in range(worlds.size):
         with suppress(Unmeasurable):
-            plans[i] = plan_at(claim, point)
-            samples[i] = measure(plans[i], min(replicates, plans[i].most), _derived(seed, f"search/{number}"))
-    for i, mean in zip(samples, means_of(list(samples.values())), strict=True):
-        found[i] = violation_at(claim, np.array([mean]), plans[i].here)[0]
-    return found
+            plan = plan_at(claim, single(points, i))
+            samples[i] = measure(plan, min(replicates, plan.most), _derived(seed, f"search/{number}"))
+    means[list(samples)] = means_of(list(samples.values()))
+    return violation_at(claim, means, worlds)
 
 
 def _derived(seed: int, purpose: str) -> int:

@@ -29,7 +29,6 @@ from theory.learners.base import attempt
 
 WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
 CURVE_WORLDS = 512  # where each world needs its ideal curve
-CLOSED_FORM = "closed form"
 
 
 class Finding(NamedTuple):
@@ -87,7 +86,7 @@ def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     if not defined.any() or not np.all(inside(claim, points)):
         raise cannot_be_judged(claim, f"{claim.quantity} is not defined in the worlds of its domain")
     sample = Sample(np.clip(values[defined], *support), support=support)
-    shown = Evidence({}, sample, claim.n, CLOSED_FORM, float(bound[0]), True, None, claim.relation)
+    shown = Evidence({}, sample, claim.n, "closed form", float(bound[0]), True, None, claim.relation)
     low, high = shown.bounds(alpha / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), int((~defined).sum()))

@@ -82,23 +82,20 @@ class StandingSample:
     def _ends(self, world: World, common: np.ndarray, counter: np.ndarray) -> np.ndarray:
         """(least, most) value over rectangles with ends (low, high); all values where a flat curve tells nothing."""
         pairs = zip((common, counter), STANDINGS[self.claim.quantity], strict=True)
-        ends = self._at(world, *(np.clip(group[::sign], 0, 1) for group, sign in pairs))
+        ends = values_at(self.claim, world, Accuracy(*(np.clip(group[::sign], 0, 1) for group, sign in pairs)))
         widest = np.array([0.0 if self.claim.quantity == "equivalent-correlation" else -1.0, 1.0])
         return np.where(np.isnan(ends), np.reshape(widest, (2,) + (1,) * (ends.ndim - 1)), ends)
-
-    def _at(self, world: World, common: Numbers, counter: Numbers) -> np.ndarray:
-        return values_at(self.claim, world, Accuracy(common, counter))
 
 
 def means_of(samples: Sequence[Sample | StandingSample]) -> list[float]:
     """The means of samples of one claim; those on curves need one call per term instead of one per sample."""
     if not samples or not isinstance(samples[0], StandingSample):
         return [sample.mean for sample in samples]
-    means = np.zeros(len(samples))
+    claim, means = samples[0].claim, np.zeros(len(samples))
     for terms in zip(*(sample.terms for sample in samples), strict=True):
         accuracy = Accuracy(*np.transpose([[group.mean for group in term.groups] for term in terms]))
-        values = _place(samples[0].claim, Worlds.of([term.world for term in terms]), accuracy)
-        means += [term.sign for term in terms] * values
+        worlds = Worlds.of([term.world for term in terms])
+        means += [term.sign for term in terms] * np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])
     return means.tolist()
 
 
@@ -117,8 +114,5 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
 
 def values_at(claim: Claim, world: World, accuracy: Accuracy) -> np.ndarray:
     """The claim's quantity at many pairs of accuracies in one world."""
-    return _place(claim, Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)], accuracy)
-
-
-def _place(claim: Claim, worlds: Worlds, accuracy: Accuracy) -> np.ndarray:
+    worlds = Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)]
     return np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])

@@ -24,7 +24,7 @@ from experiments.court.domain import (
     true_violation,
     with_checked_values,
 )
-from experiments.court.measurement import Evidence, drawable, gather, pilot_violation, plan_at
+from experiments.court.measurement import Evidence, drawable, gather, pilot_violations, plan_at
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
 from experiments.court.worst_point import KEPT, Worst, corners, roundest, search, sobol
@@ -198,9 +198,10 @@ def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: di
 
 def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int, number: int) -> float:
     """v at one point: by the closed forms, or by a pilot with this number of replicates and this stream."""
-    if finite(claim):
-        return pilot_violation(claim, point, replicates, seed, number)
-    return float(true_violation(claim, row(point))[0])
+    at = row(point)
+    return float(
+        (pilot_violations(claim, at, replicates, seed, number) if finite(claim) else true_violation(claim, at))[0]
+    )
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:

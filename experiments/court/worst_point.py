@@ -24,7 +24,7 @@ from experiments.court.domain import (
     single,
     true_violation,
 )
-from experiments.court.measurement import pilot_violation, pilot_violations
+from experiments.court.measurement import draws_matrices, pilot_violations
 from experiments.estimators import estimator_of
 from simulator.streams import numpy_stream
 from simulator.worlds import Worlds
@@ -43,6 +43,7 @@ POLISHED = 1024  # from this many drawn points on, a polish follows; without a f
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
 KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded
+ENOUGH = 1e-3  # of the tolerance: the evolution ends when its violations scatter less
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
@@ -88,10 +89,8 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
     if dimension(claim) == 0:
         unit = np.zeros((1, 0))
         points = points_at(claim, unit)
-        alone = (
-            pilot_violation(claim, single(points, 0), 512, seed, 0) if finite(claim) else true_violation(claim, points)
-        )
-        found = _best(claim, unit, np.reshape(alone, 1), 1)
+        alone = pilot_violations(claim, points, 512, seed, 0) if finite(claim) else true_violation(claim, points)
+        found = _best(claim, unit, alone, 1)
     elif finite(claim):
         found = _by_pilots(claim, seed)
     else:
@@ -146,11 +145,11 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
     first = violation(starts)
     candidates = [starts]
     if np.isfinite(first).any():
-        candidates.append(_evolve(violation, starts, first, seed, effort))
+        candidates.append(_evolve(violation, starts, first, seed, effort, ENOUGH * claim.tau))
         if allowed is None and probit_violation(claim, claim.worlds(starts)) is not None:
             scores = probit(starts)
             if np.isfinite(scores).any():  # not where a prediction leaves [0, 1]
-                candidates.append(_evolve(probit, starts, scores, seed, effort))
+                candidates.append(_evolve(probit, starts, scores, seed, effort, ENOUGH * claim.tau))
     found = np.concatenate(candidates)
     best = _best(claim, found, np.concatenate([first, violation(found[len(starts) :])]), spent)
     return best._replace(undefined=int(np.isnan(first).sum()))
@@ -169,8 +168,11 @@ def probit_violation(claim: Claim, worlds: Worlds) -> np.ndarray | None:
     return bound - value if claim.relation == ">=" else value - bound
 
 
-def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int) -> np.ndarray:
-    """Differential evolution from the best starts; an undefined point has the lowest value."""
+def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int, enough: float) -> np.ndarray:
+    """Differential evolution from the best starts, until their values scatter less than `enough`.
+
+    An undefined point has the lowest value.
+    """
     from scipy.optimize import differential_evolution  # start-up time
 
     d = starts.shape[1]
@@ -188,6 +190,7 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
         init=starts[order[-max(8, 4 * d) :]],
         maxiter=64 if effort >= POLISHED else 6 if effort == PLACED else 12,
         tol=1e-8,
+        atol=enough,
         rng=np.random.default_rng(seed),
         vectorized=True,
         updating="deferred",
@@ -203,8 +206,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     share the stream, so they are compared on the same draws.
     """
     direct = claim.quantity not in STANDINGS and all(estimator_of(learner).exact for learner in claim.learners)
-    direct = direct and getattr(claim.subject, "embed_dim", None) is None and claim.quantity != "minimiser-rate"
-    rounds = ROUNDS if direct else FITTED_ROUNDS
+    rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
     d = dimension(claim)
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
@@ -217,8 +219,8 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
         points = points_at(claim, unit)
         good = np.broadcast_to(inside(claim, points), len(unit))
         values = np.full(len(unit), -np.inf)
-        each = [single(points, int(i)) for i in np.flatnonzero(good)]
-        values[good] = pilot_violations(claim, each, replicates, seed, number)
+        measured = {name: column[good] for name, column in points.items()}
+        values[good] = pilot_violations(claim, measured, replicates, seed, number)
         spent += len(unit)
         best = _best(claim, unit, values, spent)
         undefined = best.undefined if undefined is None else undefined

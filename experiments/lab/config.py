@@ -66,6 +66,16 @@ def validated(make: Callable[[], T], before: str = "") -> T:
         raise RequestError(before + str(error)) from None
 
 
+def check_same(place: str, what: str, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Refuse a place that holds another request, by the first difference."""
+    differs = difference(there, here)
+    if differs is not None:
+        where, other, own = differs
+        raise RequestError(
+            f"{place!r} holds another {what} ({where} is {other!r} there and {own!r} here); name another folder"
+        )
+
+
 def difference(there: Any, here: Any, where: str = "") -> tuple[str, Any, Any] | None:
     """(key, value there, value here) of the first difference of two requests; None if they are equal.
 

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
-from experiments.lab.config import difference
+from experiments.lab.config import check_same
 from experiments.provenance import provenance
 from experiments.runtime import device_name
 from simulator.towers.ensemble import Ensemble
@@ -87,14 +87,10 @@ def _check_same(file: Path, number: int, stored: dict[str, Any], ensemble: Ensem
             "another folder"
         )
     default, here = World().model_dump(mode="json"), json.loads(json.dumps(specification(ensemble)))
-    differs = difference(
-        *({**one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}} for one in (stored, here))
+    wholes = (
+        {**one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}} for one in (stored, here)
     )
-    if differs is not None:
-        where, there, now = differs
-        raise RequestError(
-            f"{file} is of another run ({where} is {there!r} there and {now!r} here); name another folder"
-        )
+    check_same(str(file), "run", *wholes)
 
 
 def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, trace: list[dict[str, Any]]) -> None:

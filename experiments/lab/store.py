@@ -29,7 +29,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
-from experiments.lab.config import difference
+from experiments.lab.config import check_same
 from experiments.lab.planning import Plan
 from experiments.lab.schema import FORMAT, LOST, Block, empty_table, sizes, variables, with_legend
 from experiments.lab.spec import StudySpec
@@ -125,16 +125,14 @@ def _check_same(path: Where, study: StudySpec) -> None:
     with _readable(path):
         there = dict(_opened(path).attrs)
         _check_format(path, there)
-        requests, then = (tomllib.loads(there["study"]), tomllib.loads(study.toml())), json.loads(there["versions"])
+        requests = [(tomllib.loads(there["study"]), there["hash"]), (tomllib.loads(study.toml()), study.hash)]
+        then = json.loads(there["versions"])
     default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
-    differs = difference(*({**one, "world": {**default, **one.get("world", {})}} for one in requests))
-    if differs is None and there["hash"] != study.hash:
-        differs = "the options of a learner", there["hash"], study.hash
-    if differs is not None:
-        where, stored, here = differs
-        raise RequestError(
-            f"{str(path)!r} holds another study ({where} is {stored!r} there and {here!r} here); name another folder"
-        )
+    wholes = (
+        {**one, "world": {**default, **one.get("world", {})}, "the options of a learner": number}
+        for one, number in requests
+    )
+    check_same(str(path), "study", *wholes)
     now = versions()
     for name in ROUNDING:
         if then.get(name) != now[name]:

@@ -76,24 +76,20 @@ def latex_table(
     of = {claim.id: claim for claim in claims}
     widths = "".join(f"p{{{share}\\textwidth}}" for share in COLUMNS.values())
     caption = escaped(CAPTION.format(version=versions()["soberclip"], seed=seed))
-    rows = [_row(v, of[v["claim"]], certificates) for v in verdicts]
-    return "\n".join(
-        [
-            LATEX_MARK,
-            r"\begin{table*}",
-            rf"\caption{{{caption}}}",
-            r"\scriptsize\raggedright\setlength{\tabcolsep}{2pt}",
-            rf"\begin{{tabular}}{{{widths}}}",
-            r"\hline",
-            " & ".join(COLUMNS) + r" \\",
-            r"\hline",
-            *rows,
-            r"\hline",
-            r"\end{tabular}",
-            r"\end{table*}",
-            "",
-        ]
-    )
+    rows = "\n".join(_row(v, of[v["claim"]], certificates) for v in verdicts)
+    return rf"""{LATEX_MARK}
+\begin{{table*}}
+\caption{{{caption}}}
+\scriptsize\raggedright\setlength{{\tabcolsep}}{{2pt}}
+\begin{{tabular}}{{{widths}}}
+\hline
+{" & ".join(COLUMNS)} \\
+\hline
+{rows}
+\hline
+\end{{tabular}}
+\end{{table*}}
+"""
 
 
 def _row(verdict: Mapping[str, Any], claim: AnyClaim, certificates: Path | None) -> str:

@@ -15,7 +15,6 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from signal import SIGINT, SIGTERM
 from threading import Thread
-from typing import NamedTuple
 
 import torch
 from torch.utils._pytree import tree_map
@@ -75,7 +74,7 @@ def run_in(
     if processes == 1 or int(state.step) >= ensemble.recipe.steps:
         found = run(ensemble, state, checkpoints, stop, refused)
     else:
-        found = _gathered(_parts(processes, ensemble, state, checkpoints, refused is not None), state, stop, refused)
+        found = _gathered(_parts(processes, ensemble, state), state, checkpoints, stop, refused)
     for state in found:
         if bool((state.diverged >= 0).all()):
             raise EveryModelDiverged(
@@ -85,18 +84,8 @@ def run_in(
         yield state
 
 
-class _Part(NamedTuple):
-    """One process's share of an ensemble."""
-
-    ensemble: Ensemble
-    state: State
-    checkpoints: Sequence[int]
-    may_fail_to_compile: bool
-    threads: int
-
-
-def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_Part]:
-    """Split the ensemble into consecutive models per process."""
+def _parts(processes: int, ensemble: Ensemble, state: State) -> list[tuple[Ensemble, State, int]]:
+    """Consecutive models, their state and the number of threads, per process."""
     E, found = len(ensemble.models), []
     for k in range(processes):
         rows = slice(E * k // processes, E * (k + 1) // processes)
@@ -104,16 +93,22 @@ def _parts(processes: int, ensemble: Ensemble, state: State, *options) -> list[_
         threads = max(1, torch.get_num_threads() // processes) if step_products(own) >= SHARED_WORK else 1
         # Cloned: pickle would send the whole tensor behind a view. The step, a number, is common.
         part = tree_map(lambda x: x[rows].clone() if x.ndim else x, state)  # noqa: B023
-        found.append(_Part(own, part, *options, threads))
+        found.append((own, part, threads))
     return found
 
 
-def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused | None) -> Iterator[State]:
+def _gathered(
+    parts: Sequence[tuple[Ensemble, State, int]],
+    state: State,
+    checkpoints: Sequence[int],
+    stop: Stop,
+    refused: Refused | None,
+) -> Iterator[State]:
     """Yield states of the whole ensemble, joined from its parts. All processes end before this generator does.
 
     Ctrl-C and SIGTERM may reach all processes. The others block them, and this process stops the others.
     """
-    context, steps, stopping = get_context("spawn"), parts[0].ensemble.recipe.steps, False
+    context, steps, stopping = get_context("spawn"), parts[0][0].recipe.steps, False
     shared = context.Array("q", [int(state.step), steps])
     pipes, theirs = zip(*(context.Pipe() for _ in parts), strict=True)
     processes = [context.Process(target=_train_part, args=(pipe, shared)) for pipe in theirs]
@@ -123,7 +118,7 @@ def _gathered(parts: Sequence[_Part], state: State, stop: Stop, refused: Refused
                 process.start()
                 pipe.close()
         for pipe, part in zip(pipes, parts, strict=True):
-            pipe.send_bytes(pickle.dumps(part))
+            pipe.send_bytes(pickle.dumps((*part, checkpoints, refused is not None)))
         while True:
             replies: dict[Connection, list] = {}
             while len(replies) < len(parts):
@@ -159,9 +154,9 @@ def _train_part(pipe: Connection, shared) -> None:
     Plain pickle: multiprocessing's pickler would put tensors into shared memory.
     """
     Thread(target=_end_with_parent, daemon=True).start()
-    part: _Part = pickle.loads(pipe.recv_bytes())
-    torch.set_num_threads(part.threads)
-    steps, reasons = count(int(part.state.step) + 1), []
+    ensemble, begun, threads, checkpoints, may_fail_to_compile = pickle.loads(pipe.recv_bytes())
+    torch.set_num_threads(threads)
+    steps, reasons = count(int(begun.step) + 1), []
 
     def stop() -> bool:
         step = next(steps)
@@ -169,9 +164,9 @@ def _train_part(pipe: Connection, shared) -> None:
             shared[FARTHEST] = max(shared[FARTHEST], step)
             return step >= shared[LAST]
 
-    refused = reasons.append if part.may_fail_to_compile else None
+    refused = reasons.append if may_fail_to_compile else None
     try:
-        for state in run(part.ensemble, part.state, part.checkpoints, stop, refused):
+        for state in run(ensemble, begun, checkpoints, stop, refused):
             pipe.send_bytes(pickle.dumps((state, reasons.pop() if reasons else None, None)))
         last = (None, None, None)
     except Exception as failure:  # raised again in the parent

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, ndtr
+from scipy.optimize import brentq
+from scipy.special import expit, ndtr, softmax
 from scipy.stats import binom
 from stattest import SHARE, spend
 
@@ -163,9 +164,36 @@ def test_one_pair_with_an_interval_serves_a_grid():
             assert (ends[0][k], ends[1][k]) == pytest.approx(own, abs=1e-9)
 
 
-@pytest.mark.parametrize("K", [3, 5])
-def test_many_classes_meet_the_rule_that_counts_drawn_images(K):
+def ideal_of_three_classes(world: World, lam: float) -> list[float]:
+    """(c*, k*) by a tensor grid: class 0 beats both others at the object, given the background's coordinates."""
+    a, b = (m / np.hypot(s, world.nu_image**0.5) for m, s, _, _ in world.numbers()[:2])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+    noise = np.array(np.meshgrid(nodes, nodes, nodes)).reshape(3, -1)
+    weight = np.prod(np.meshgrid(weights, weights, weights), axis=0).ravel() / weights.sum() ** 3
+    found = []
+    for background in (0, 1):
+        s = noise + b * (np.arange(3) == background)[:, None]
+        q = (1 - lam) / 2
+        likely = np.log(q + (lam - q) * softmax(b * s, axis=0))
+        apart = (likely[0] - likely[1:]) / a + a
+        found.append(float(weight @ (ndtr(nodes + apart[..., None]).prod(axis=0) @ weights) / weights.sum()))
+    return found
+
+
+@pytest.mark.parametrize(("name", "prompt"), [("infonce", "name"), ("linear", "mean")])
+def test_three_classes_agree_with_the_definition_to_1e_4(name, prompt):
+    world = World(classes=3, p_spu=0.8, mu_inv=2.0, mu_spu=2.0, sigma_xi=8.0)
+    common, counter = learners.named(name, prompt=prompt).accuracy(world)
+    place = equivalent(world, Accuracy(common, counter))
+    correlation = brentq(lambda lam: -np.diff(ideal_of_three_classes(world, lam))[0] - (common - counter), 0.01, 0.999)
+    assert place.correlation == pytest.approx(correlation, abs=1e-4)
+    c, k = ideal_of_three_classes(world, correlation)
+    assert place.shortfall == pytest.approx(correlation * (c - common) + (1 - correlation) * (k - counter), abs=1e-4)
+
+
+def test_many_classes_meet_the_rule_that_counts_drawn_images():
     """The ideal accuracies at p' exceed those of the learner by the shortfall, on images drawn with labels."""
+    K = 5
     world = World(classes=K, mu_inv=2.0, mu_spu=3.0, sigma_xi=4.0)
     accuracy = learners.named("linear").accuracy(world)
     place = equivalent(world, accuracy)

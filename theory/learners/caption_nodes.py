@@ -72,23 +72,23 @@ class Captions(NamedTuple):
     mentioned: Bool[np.ndarray, " n"]  # what a node says, where captions show what they mention
 
 
-def caption_nodes(
+def panel_edges(
     block: Block,
     mean: np.ndarray,
     variance: float,
     changes: Float[np.ndarray, "*s k"],
     edges: Float[np.ndarray, "*s j"],
-) -> Captions:
-    """Gauss-Legendre nodes for mentions N(mean, variance) of both classes, and for silence.
+) -> Float[np.ndarray, "*s m"]:
+    """Sorted edges of panels for mentions N(mean, variance) of both classes, and for silence.
 
-    Panels have further `edges`, and where captions may be silent also `changes`.
+    There are further `edges`, and where captions may be silent also `changes`.
     """
     steps = np.arange(-np.ceil(WITHIN / PANEL), np.ceil(WITHIN / PANEL) + 1) * PANEL
     shape = edges.shape[:-1]
     groups = [(mean + np.sqrt(variance) * steps).reshape(*shape, -1), edges]
     if block.fuzzy:
         groups += [np.broadcast_to(np.sqrt(block.nu_T) * steps, (*shape, len(steps))), changes]
-    return nodes_between(block, np.sort(np.concatenate(groups, axis=-1), axis=-1))
+    return np.sort(np.concatenate(groups, axis=-1), axis=-1)
 
 
 def nodes_between(block: Block, edges: Float[np.ndarray, "*s k"]) -> Captions:
@@ -141,28 +141,45 @@ def normal(t: np.ndarray, mean: np.ndarray | float, variance: float) -> np.ndarr
     return np.exp(-((t - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
 
 
-def log_captions(block: Block, captions: Captions, mean: np.ndarray, variance: float):
-    """log p(t | class) up to a constant, (*s, 2, n), and the chance that t mentions the block.
+def log_captions(block: Block, captions: Captions, middle: Float[np.ndarray, "*s"], half: float, variance: float):
+    """log p(t | class): its mean over both classes, half its gap, + less -, and the chance of a mention, (*s, 2, n).
 
-    A mention is N(mean, variance).
+    A mention of the class +-1 is N(middle +- half, variance). Means lack an even function of t. So they keep their
+    relative precision where nearly all captions are silent, as gaps do.
     """
-    t = captions.t[..., None, :]
-    said = -((t - mean) ** 2) / (2 * variance)
+    t, centre = captions.t, middle[..., None]
+    said, gap = -((t - centre) ** 2 + half**2) / (2 * variance), half * (t - centre) / variance
     if not block.fuzzy:
-        return np.where(captions.mentioned, said, 0.0), np.where(captions.mentioned, 1.0, 0.0)
+        said, gap, mention = (np.where(captions.mentioned, f, 0.0) for f in (said, gap, np.ones_like(gap)))
+        return said, gap, mention[..., None, :]
     with np.errstate(divide="ignore"):
-        said = said + np.log(block.pi) - np.log(variance) / 2
+        scale = np.log(block.pi) - np.log(variance) / 2
         hidden = np.log1p(-block.pi) - np.log(block.nu_T) / 2 - t**2 / (2 * block.nu_T)
-    both = np.logaddexp(said, hidden)
-    return both, np.exp(said - both)
+    most = scale - np.maximum(np.abs(t) - np.abs(centre) - half, 0) ** 2 / (2 * variance)  # of a mention, at t or -t
+    base = np.where(most < hidden, hidden, 0.0)
+    said, hidden = said + (scale - base), hidden - base
+    each = said[..., None, :] + SHOWN * gap[..., None, :]
+    both = np.logaddexp(each, hidden[..., None, :])
+    even = said + np.abs(gap) + np.log1p(np.exp(-2 * np.abs(gap))) - np.log(2)
+    tanh = np.tanh(gap) * np.exp(even - np.logaddexp(even, hidden))
+    difference = (both[..., 0, :] - both[..., 1, :]) / 2
+    gap = np.where(np.abs(tanh) < 0.5, np.arctanh(np.clip(tanh, -0.5, 0.5)), difference)
+    return both.mean(axis=-2), gap, np.exp(each - both)
 
 
-def label_evidence(block: Block, shown: np.ndarray, slope: np.ndarray):
-    """(log p(.. | y), its slope) for both labels, from those for both classes that the block may show, (*s, 2, n)."""
-    terms = block.log_agreement[:, :, None] + shown[..., None, :, :]  # (*s, y, c, n)
-    total = np.logaddexp(terms[..., 0, :], terms[..., 1, :])
-    share = np.exp(terms - total[..., None, :])
-    return total, (share * slope[..., None, :, :]).sum(axis=-2)
+def label_evidence(block: Block, gap: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Half the gap of log p(.. | y) of both labels, its slope, and its mean, from half the gap of both classes shown.
+
+    The mean is less that of the classes. With D = 2p - 1, tanh of the label's half gap is D tanh(gap).
+    """
+    D, variance, near = 2 * block.p - 1, 4 * block.p * (1 - block.p), np.clip(gap, -300, 300)
+    root = np.sqrt(1 + variance * np.sinh(near) ** 2)
+    half, mean, beyond = np.arcsinh(D * np.sinh(near) / root), np.log(root), gap - near
+    if variance > 0:
+        mean += np.abs(beyond)
+    else:
+        half += D * beyond
+    return half, D / root**2, mean
 
 
 def given_image(block: Block, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s 2 1"]:

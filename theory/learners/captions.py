@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float
 from numpy.polynomial.chebyshev import chebvander
 
 from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
@@ -35,43 +36,46 @@ from theory.learners.bayes import bayes_accuracy
 from theory.learners.caption_nodes import (
     SHOWN,
     Block,
-    caption_nodes,
     evidence_edges,
     given_evidence_edges,
     given_image,
     label_evidence,
     log_captions,
+    nodes_between,
     normal,
+    panel_edges,
     turns,
 )
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import accuracy_along, boundary, objects_averaged
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 from theory.learners.pmi import Scales
+from theory.quadrature import REPLICATES, estimate
 
-LARGEST_EXPONENT = 300.0
 NOTHING = 1e-13  # of the largest weight
 ROUNDING = 36.0  # -log of the relative error of interpolation
 CELLS = 2**15  # pairs of captions held at one time: they stay in the cache,
 IMAGES = 16  # and so do the captions of this many images
 ALONG = 65  # nodes between which the boundary of scores is interpolated, dense where it bends
-MOST_PAIRS = 5e8  # pairs of captions, over all images of a boundary: three to five CPU seconds
-PER_SIDE = 5_000  # as many pairs take the time of an image's captions of one block
+MOST_PAIRS = 3e8  # pairs of captions, over all images of a boundary: two to four CPU seconds,
+MOST_COUNTED = 1e8  # and of images whose decisions are counted where it cannot be followed
+PER_NODE = 50  # as many pairs take the time of one caption of one block
 SPACINGS = (0.6, 0.45)  # of the contour's grid, tried in this order
 
 
 class Side(NamedTuple):
     """What one block contributes to the preference at images x: n captions t of the block, and functions of them.
 
-    captions   v = log(p(t | +)/p(t | -))/2; row c of `weight` is p(t | x, c), c the class that the block shows, and
-               `slope` its derivative along x; `own` is log(p(x | c = +)/p(x | c = -))/2
-    scores     v = log(p(x, t | +)/p(x, t | -))/2; row y of `weight` is p(t | y), and `slope` weighs the derivatives of
-               v along x; `own` is what this block adds alone
+    captions   v = log(p(t | +)/p(t | -))/2; the rows of `weight` are p(t | x, c) of mentions, c = +-1 the class that
+               the block shows, and of silence; `slope` is the derivative of the former along x; `own` is
+               log(p(x | c = +)/p(x | c = -))/2
+    scores     v = log(p(x, t | +)/p(x, t | -))/2; the rows of `weight` are the mean of p(t | +) and p(t | -) and half
+               their difference, and `slope` weighs the derivatives of v along x; `own` is what this block adds alone
     `down` is the derivative of `own`.
     """
 
     v: Float[np.ndarray, "*s n"]
-    weight: Float[np.ndarray, "*s 2 n"]
+    weight: Float[np.ndarray, "*s r n"]
     slope: Float[np.ndarray, "*s 2 n"]
     own: Float[np.ndarray, "*s"]
     down: Float[np.ndarray, "*s"]
@@ -81,10 +85,11 @@ class Side(NamedTuple):
         return Side(*(field[index] for field in self))
 
     def kept(self) -> "Side":
-        """Without captions that have next to no weight; as many remain for every image."""
-        weight = self.weight.max(axis=-2)
-        count = int((weight > NOTHING * weight.max(axis=-1, keepdims=True)).sum(axis=-1).max(initial=1))
-        best = np.argpartition(-weight, count - 1, axis=-1)[..., :count]
+        """Without captions that have next to no weight in all rows; as many remain for every image."""
+        top = self.weight.max(axis=-1, keepdims=True)
+        share = np.divide(np.abs(self.weight), top, out=np.zeros_like(self.weight), where=top > 0).max(axis=-2)
+        count = int((share > NOTHING).sum(axis=-1).max(initial=1))
+        best = np.argpartition(-share, count - 1, axis=-1)[..., :count]
         weight, slope = (np.take_along_axis(field, best[..., None, :], -1) for field in (self.weight, self.slope))
         return Side(np.take_along_axis(self.v, best, -1), weight, slope, self.own, self.down).gathered()
 
@@ -101,7 +106,7 @@ class Side(NamedTuple):
         if 2 * count >= self.v.shape[-1]:
             return self
         nodes = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        t = np.divide(self.v - middle, half, out=np.zeros_like(self.v), where=half > 0)
+        t = np.clip(np.divide(self.v - middle, half, out=np.zeros_like(self.v), where=half > 0), -1, 1)
         share = (chebvander(nodes, count - 1) * np.where(np.arange(count) > 0, 2, 1) / count).T
         powers = chebvander(t, count - 1)  # T_j at v, (*s, n, N)
         weight, slope = (rows @ powers @ share for rows in (self.weight, self.slope))
@@ -113,60 +118,59 @@ def _captions_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
     mean, own = given_image(block, x), SHOWN * block.mu
     changes = turns(block, np.broadcast_to(own[:, 0], (*x.shape, 2)), block.S_T)
     edges = evidence_edges(block, 0 * x, 2 * block.mu / block.S_T)
-    captions = caption_nodes(block, mean, block.spread, changes, edges)
+    captions = nodes_between(block, panel_edges(block, mean, block.spread, changes, edges))
     said = block.pi * normal(captions.t[..., None, :], mean, block.spread) * captions.dt[..., None, :]
     pull = (captions.t[..., None, :] - mean) * (block.shrinkage / block.spread)
-    shown, _ = log_captions(block, captions, own, block.S_T)
-    labels, _ = label_evidence(block, shown, np.zeros_like(shown))
-    v = (labels[..., 0, :] - labels[..., 1, :]) / 2
+    _, gap, _ = log_captions(block, captions, 0 * x, block.mu, block.S_T)
+    v, _, _ = label_evidence(block, gap)
     slope = np.full(x.shape, block.mu / block.S)
-    return Side(v, said + captions.silence[..., None, :], pull * said, slope * x, slope)
+    return Side(v, np.concatenate([said, captions.silence[..., None, :]], axis=-2), pull * said, slope * x, slope)
 
 
 def _scores_side(block: Block, x: Float[np.ndarray, "*s"]) -> Side:
-    """A block's captions given the label."""
+    """A block's captions given the label; nodes t and -t in pairs make `own` exact, however large its even part is."""
     mean, own = given_image(block, x), SHOWN * block.mu
-    edges = given_evidence_edges(block, x)
-    captions = caption_nodes(block, own + 0 * mean, block.S_T, turns(block, mean[..., 0], block.spread), edges)
-    said = block.pi * np.exp(block.log_agreement) @ normal(captions.t[..., None, :], own, block.S_T)
-    weight = said * captions.dt[..., None, :] + captions.silence[..., None, :]
-    weight /= weight.sum(axis=-1, keepdims=True)
-    shown, mention = log_captions(block, captions, mean, block.spread)
-    tilt = own / block.S
-    slope = tilt + mention * (captions.t[..., None, :] - mean) * (block.shrinkage / block.spread)
-    labels, slopes = label_evidence(block, shown + tilt * x[..., None, None], slope)
-    gap = weight[..., 0, :] - weight[..., 1, :]
-    return Side(
-        (labels[..., 0, :] - labels[..., 1, :]) / 2,
-        weight,
-        weight * ((slopes[..., 0, :] - slopes[..., 1, :]) / 2)[..., None, :],
-        (gap * labels[..., 1, :]).sum(axis=-1),
-        (gap * slopes[..., 1, :]).sum(axis=-1),
-    )
+    changes, evidence = turns(block, mean[..., 0], block.spread), given_evidence_edges(block, x)
+    edges = panel_edges(block, own + 0 * mean, block.S_T, changes, evidence)
+    exact = _scores_side_at(block, x, np.sort(np.concatenate([edges, -edges], axis=-1), axis=-1))
+    return _scores_side_at(block, x, edges)._replace(own=exact.own, down=exact.down)
 
 
-def _odds(first: Side, second: Side) -> tuple[Float[np.ndarray, "*s n m"], np.ndarray | float]:
-    """exp(2 (v + v')) of every pair of captions, and what exceeds LARGEST_EXPONENT of the exponents: it is cut off.
+def _scores_side_at(block: Block, x: Float[np.ndarray, "*s"], edges: Float[np.ndarray, "*s k"]) -> Side:
+    captions = nodes_between(block, edges)
+    half, tilt = (1 - block.shrinkage) * block.mu, block.mu / block.S
+    log_mean, gap, mention = log_captions(block, captions, block.shrinkage * x, half, block.spread)
+    gap = gap + tilt * x[..., None]
+    off = captions.t[..., None, :] - given_image(block, x)
+    pull = mention * off * (block.shrinkage / block.spread)  # on log p(x, t | class)
+    pull_mean, pull_gap = pull.mean(axis=-2), tilt + (pull[..., 0, :] - pull[..., 1, :]) / 2
+    v, bend, more = label_evidence(block, gap)
+    D = 2 * block.p - 1
+    slope = pull_mean + np.tanh(gap) * (1 - D * bend) * pull_gap
 
-    Functions of the odds have reached their limits there, and products of them overflow. exp is slow beyond floats.
-    """
-    v, w = 2 * first.v[..., :, None], 2 * second.v[..., None, :]
-    if max(np.abs(v).max(), np.abs(w).max()) < LARGEST_EXPONENT:
-        return np.exp(v) * np.exp(w), 0.0
-    both = v + w
-    cut = np.clip(both, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-    return np.exp(cut), np.maximum(both - cut, 0.0)
+    said = block.pi * normal(captions.t[..., None, :], SHOWN * block.mu, block.S_T).mean(axis=-2) * captions.dt
+    apart = said * D * np.tanh(block.mu / block.S_T * captions.t)
+    weight = np.stack([said + captions.silence, apart], axis=-2)
+    weight /= weight[..., :1, :].sum(axis=-1, keepdims=True)
+    own, down = (2 * (weight[..., 1, :] * f).sum(axis=-1) for f in (log_mean + more, slope))
+    return Side(v, weight, weight * (bend * pull_gap)[..., None, :], own, down)
+
+
+def _evidence(first: Side, second: Side) -> Float[np.ndarray, "*s n m"]:
+    """v + v' of every pair of captions."""
+    return first.v[..., :, None] + second.v[..., None, :]
 
 
 def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
-    """E[tanh(v + v') | x] and its gradient; `law` is P(o, a)."""
-    guess, _ = _odds(first, second)
-    guess += 1
-    np.divide(-2, guess, out=guess)
-    guess += 1
-    rows = [np.concatenate([side.weight, side.slope], axis=-2) for side in (first, second)]
-    table = rows[0] @ guess @ rows[1].swapaxes(-1, -2)  # (*s, 4, 4)
-    mean = table[..., :2, :2]
+    """E[tanh(v + v') | x] and its gradient; `law` is P(o, a). Captions that are silent on both blocks add 0."""
+    guess = _evidence(first, second)
+    np.tanh(guess, out=guess)
+    either = [
+        np.concatenate([side.weight[..., :2, :] + side.weight[..., 2:, :], side.slope], axis=-2)
+        for side in (first, second)
+    ]
+    table = either[0] @ guess @ either[1].swapaxes(-1, -2)  # (*s, 4, 4)
+    mean = table[..., :2, :2] - first.weight[..., 2:, :] @ guess @ second.weight[..., 2:, :].swapaxes(-1, -2)
     one = SHOWN[:, 0]
     with np.errstate(divide="ignore"):
         posterior = np.log(law) + (one * first.own[..., None])[..., None] + one * second.own[..., None, None]
@@ -181,24 +185,21 @@ def _captions_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
     )
 
 
-def _scores_pair(first: Side, second: Side, law: Float[np.ndarray, "2 2"]):
-    """(E_{t|+} - E_{t|-}) log p(x, t) and its gradient: log cosh(v + v') = log(1 + e^(2 v + 2 v')) - v - v' + const."""
-    odds, beyond = _odds(first, second)
-    log_odds = np.log1p(odds) + beyond
-    chance = odds  # 2 - 2/(1 + odds)
-    chance += 1
-    np.divide(-2, chance, out=chance)
-    chance += 2
+def _scores_pair(first: Side, second: Side, _):
+    """(E_{t|+} - E_{t|-}) log p(x, t) and its gradient: log cosh u = |u| - log(1 + tanh |u|), u = v + v'."""
+    log_cosh = _evidence(first, second)
+    tanh = np.tanh(log_cosh)
+    np.abs(log_cosh, out=log_cosh)
+    log_cosh -= np.log1p(np.abs(tanh))
 
-    def gap(rows, matrix, others):
-        """Label + less label -."""
-        label = (rows @ matrix * others).sum(axis=-1)
-        return label[..., 0] - label[..., 1]
+    def apart(rows, f, others):
+        """E_{t|+} f - E_{t|-} f, of means m and half gaps d: 2 sum (m d' + d m') f."""
+        return 2 * (rows @ f * others[..., ::-1, :]).sum(axis=(-2, -1))
 
     return (
-        first.own + second.own + gap(first.weight, log_odds, second.weight),
-        first.down + gap(first.slope, chance, second.weight),
-        second.down + gap(first.weight, chance, second.slope),
+        first.own + second.own + apart(first.weight, log_cosh, second.weight),
+        first.down + apart(first.slope, tanh, second.weight),
+        second.down + apart(first.weight, tanh, second.slope),
     )
 
 
@@ -226,10 +227,14 @@ class Pooled(NamedTuple):
         """The same world at other points."""
         return self
 
+    def raw_sides(self, x: np.ndarray, y: np.ndarray) -> tuple[Side, Side]:
+        """Both blocks at their own coordinates, with all captions."""
+        side = _captions_side if self.prompt == "captions" else _scores_side
+        return side(self.blocks[0], self.unit[0] * x), side(self.blocks[1], self.unit[1] * y)
+
     def sides(self, x: np.ndarray, y: np.ndarray) -> tuple[Side, Side]:
         """Both blocks at their own coordinates."""
-        side = _captions_side if self.prompt == "captions" else _scores_side
-        first, second = side(self.blocks[0], self.unit[0] * x), side(self.blocks[1], self.unit[1] * y)
+        first, second = self.raw_sides(x, y)
         return first.kept(), second.kept()
 
     def pair(self, first: Side, second: Side):
@@ -255,10 +260,11 @@ class Pooled(NamedTuple):
         parts = [slice(start, start + each) for start in range(0, len(second.v), each)]
         return np.hstack([self.pair(first if len(first.v) == 1 else first.at(part), second.at(part)) for part in parts])
 
-    def pairs(self) -> int:
-        """Pairs of captions per image, near the origin."""
-        first, second = self.sides(np.zeros(1), np.zeros(1))
-        return first.v.shape[-1] * second.v.shape[-1]
+    def pairs(self) -> tuple[int, int]:
+        """Pairs of captions that take the time of one side, and pairs per image, near the origin."""
+        sides = self.raw_sides(np.zeros(1), np.zeros(1))
+        first, second = (side.kept().v.shape[-1] for side in sides)
+        return PER_NODE * sum(side.v.shape[-1] for side in sides) // 2, first * second
 
     def positive(self, x: Float[np.ndarray, "1 a b"], y: Float[np.ndarray, "1 c d"]) -> Bool[np.ndarray, "1 n m"]:
         """Whether g > 0 where lines cross, of which one set lies along the second axis, the other along the third."""
@@ -285,9 +291,10 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
     """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
-    absolute error below `tolerance`. The rest is sampled, with a 95% interval (`theory.learners.drawn_captions`): so is
-    the mean of scores with mismatched captions, and a world of masked, noisy captions whose boundary cannot be
-    followed, or takes too many pairs of captions: about two of 25 random worlds, mostly with little noise in images.
+    absolute error below `tolerance`. If their boundary cannot be followed, or takes too many pairs of captions, exact
+    decisions are counted on sampled images, with a 95% interval: so
+    are one or two of 100 worlds of masked, noisy captions, of all decades of the fields.
+    The rest, and the mean of scores with mismatched captions, is sampled (`theory.learners.drawn_captions`).
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
@@ -313,7 +320,7 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
 
     v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
     nodes = max(1.0, np.abs(w).max(initial=0)) * np.linspace(0, 1, ALONG) ** 2
-    beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes, -nodes, nodes))(np.abs(w))
+    beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes))(np.abs(w))
     return np.stack([beyond, -beyond], axis=-1)
 
 
@@ -340,7 +347,7 @@ def _by_quadrature(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -
     pooled = pooled_preference(world, prompt)
     shown = region(pooled, tolerance) if pooled.informative else np.full((1, 2), 0.5)
     if shown is None:
-        return drawn_captions_accuracy(world, prompt, seed)
+        return estimate(objects_averaged(counted(pooled, seed), world.agreement[0]))
     return Accuracy(*objects_averaged(shown[0], world.agreement[0]))
 
 
@@ -352,13 +359,13 @@ class _Limited:
     """A preference that counts pairs of captions, and raises _Spent beyond MOST_PAIRS."""
 
     def __init__(self, pooled: Pooled):
-        self.pooled, self.left, self.each = pooled, MOST_PAIRS, pooled.pairs()
+        self.pooled, self.left, (self.per_side, self.each) = pooled, MOST_PAIRS, pooled.pairs()
 
     def of(self, _) -> "_Limited":
         return self
 
     def _spend(self, sides: int, images: int) -> None:
-        self.left -= sides * PER_SIDE + images * self.each
+        self.left -= sides * self.per_side + images * self.each
         if self.left < 0:
             raise _Spent
 
@@ -375,7 +382,9 @@ class _Limited:
 def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     """(common, counter) of images that show the label's object; None if the boundary is lost or takes too long."""
     if not pooled.fuzzy:
-        return accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
+        accuracy, sound = accuracy_along(lambda _, w: boundary(pooled, w), pooled.scales().mean, tolerance)
+        if sound.all():
+            return accuracy
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative
     limited = _Limited(pooled)
     with suppress(_Spent):
@@ -384,3 +393,13 @@ def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
             if sound.all():
                 return accuracy
     return None
+
+
+def counted(pooled: Pooled, seed: int) -> Float[np.ndarray, "R 2"]:
+    """(common, counter) of images that show the label's object, by their decisions on Sobol points."""
+    per_side, each = pooled.pairs()
+    power = int(np.clip(np.log2(MOST_COUNTED / (2 * REPLICATES * (2 * per_side + each))), 3, 9))
+    noise = np.array([gaussian_points(2, power, seed * REPLICATES + r) for r in range(REPLICATES)])
+    means = pooled.scales().mean[:, 0] * np.array([[1, 1], [1, -1]])  # of both groups
+    g, *_ = pooled(*np.moveaxis(noise[:, :, None] + means, -1, 0))
+    return ((1 + np.sign(g)) / 2).mean(axis=1)

@@ -43,7 +43,7 @@ from theory.density import (
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
-from theory.learners.curve import agree, curve_accuracy, objects_averaged, one_pattern
+from theory.learners.curve import agree, curve_accuracy, objects_averaged
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.pmi import PromptPreference, prompt_mixture
 from theory.quadrature import RANGE, REPLICATES, estimate
@@ -129,13 +129,13 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
 
 
 def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    """(common, counter) of a row of worlds, along the boundary: a curve, a contour, or by search if both fail."""
+    """(common, counter) of a row of worlds, by the first that works: curve, contour or search."""
     what = prompt_mixture(worlds, prompt)
     tie = ~np.isfinite(what.log_weight).any(axis=(0, 1))
-    curve = one_pattern(what) & agree(worlds, prompt)
-    left = np.flatnonzero(~tie & ~curve)
+    curve = what.one_pattern & agree(worlds, prompt)
     accuracy = np.full((worlds.size, 2), 0.5)
-    accuracy[curve] = curve_accuracy(what.of(curve), tolerance)
+    accuracy[curve], sound = curve_accuracy(what.of(curve), tolerance)
+    left = np.append(np.flatnonzero(~tie & ~curve), np.flatnonzero(curve)[~sound])
     for spacing in SPACINGS:
         if not len(left):
             break
@@ -233,8 +233,7 @@ def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray
     at_low, at_high = (lead(slice(None), end) for end in (low, high))
     inside = np.flatnonzero((at_low < 0) & (at_high > 0))
     threshold = np.where(at_low < 0, np.inf, -np.inf)
-    ends = (end[inside] for end in (low, high, at_low, at_high))
-    threshold[inside] = roots(lambda active, t: lead(inside[active], t), *ends)
+    threshold[inside] = roots(lambda active, t: lead(inside[active], t), low[inside], high[inside])
     log_Q = np.logaddexp(log_r[:, 1:], own[:, 1:])
     rises = (C + log_V[:, :1, 0] + log_Q - log_V[:, 1:, 0] - log_r[:, :1] >= -SLACK).all(axis=-1)
     return np.where(rises, ndtr(-threshold), lead(slice(None), (x[:, 0] - centre) / np.sqrt(S)) > 0)

@@ -104,7 +104,7 @@ def line_accuracy(
         at_low = np.concatenate([at_low, values[v, m, k], there])
         at_high = np.concatenate([at_high, there, values[v, m, k + 1]])
 
-    root = roots(partial(preference, w, n), low, high, at_low, at_high)
+    root = roots(partial(preference, w, n), low, high)
     np.add.at(accuracy, (w, n), (np.sign(at_high) - np.sign(at_low)) / 2 * ndtr(-root))
     return accuracy
 
@@ -165,23 +165,11 @@ def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.
     return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)
 
 
-def roots(function, a: np.ndarray, b: np.ndarray, fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
-    """One root in every bracket [a, b] with function values of different sign, to 1e-9: Illinois steps, vectorised.
+def roots(function, low: Float[np.ndarray, " R"], high: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
+    """A root of function(numbers of brackets, points) in every bracket, to 1e-9."""
+    from scipy.optimize.elementwise import find_root  # start-up time
 
-    A false position that keeps an end twice halves the value remembered there. What a kink has kept from settling
-    in eight steps is bisected every second step.
-    """
-    a, b, fa, fb = (np.array(x) for x in (a, b, fa, fb))
-    active, kept = np.arange(len(a)), np.zeros(len(a))
-    for iteration in range(150):
-        active = active[(np.abs(b[active] - a[active]) > 1e-9) & (fa[active] != 0) & (fb[active] != 0)]
-        if not len(active):
-            break
-        A, B, FA, FB = a[active], b[active], fa[active], fb[active]
-        t = (A + B) / 2 if iteration > 8 and iteration % 2 else (A * FB - B * FA) / (FB - FA)
-        f = function(active, t)
-        left = np.sign(f) == np.sign(FA)
-        a[active], fa[active] = np.where(left, t, A), np.where(left, f, FA / np.where(kept[active] < 0, 2, 1))
-        b[active], fb[active] = np.where(left, B, t), np.where(left, FB / np.where(kept[active] > 0, 2, 1), f)
-        kept[active] = np.where(left, 1.0, -1.0)
-    return np.where(fa == 0, a, np.where(fb == 0, b, (a + b) / 2))
+    numbers = np.arange(len(low), dtype=float)
+    return find_root(
+        lambda t, n: function(n.astype(int), t), (low, high), args=(numbers,), tolerances={"xatol": 1e-9}
+    ).x

@@ -69,6 +69,11 @@ class PromptMixture(NamedTuple):
         """The worlds `worlds` (an index) alone; an index with None adds an axis of points."""
         return PromptMixture(*(_at(field, worlds) for field in self))
 
+    @property
+    def one_pattern(self) -> Bool[np.ndarray, "*W"]:
+        """Worlds in which a single mask pattern explains the prompts."""
+        return np.isfinite(self.log_weight).sum(axis=(0, 1)) == 1
+
     def scales(self) -> Scales:
         """Centres and deviations of the exponentials of mentioned blocks."""
         centre = (self.lift[:, 0] + np.array([1, -1])[:, None, None] * self.pull[:, 0]) / (2 * self.curve[:, 0])
@@ -136,9 +141,8 @@ class PromptPreference:
 
     def __init__(self, mixture: PromptMixture):
         self._patterns = [(i, j) for i, j in PATTERNS if np.isfinite(mixture.log_weight[i, j]).any()]
-        if len(self._patterns) == 1:  # then it has no influence, but rounding would have
-            mixture = mixture._replace(curve=np.zeros_like(mixture.curve))
-        self._mixture = mixture
+        # One pattern's curve has no influence, but rounding would have.
+        self._mixture = mixture = mixture._replace(curve=np.where(mixture.one_pattern, 0.0, mixture.curve))
         rows = []
         for (i, j), a, c in product(self._patterns, (1, -1), (1, -1)):
             slopes = mixture.lift[0, i] + a * mixture.pull[0, i], mixture.lift[1, j] + c * mixture.pull[1, j]

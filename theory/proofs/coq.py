@@ -45,7 +45,7 @@ class Theorem:
 
     name: str
     bounds: Bounds
-    where: Expression | None
+    where: Expression
     v: Expression
     tau: Fraction
     rules: tuple[Rule, ...] = ()  # of each linear rule in it, or beside it
@@ -56,7 +56,7 @@ class Theorem:
     def statement(self) -> str:
         """The statement in Coq."""
         within = [f"{text(low)} <= {x} <= {text(high)}" for x, (low, high) in self.bounds.items()]
-        within += [] if self.where is None else [f"0 < {text(self.where, self.laws)}"]
+        within += [] if self.where is ONE else [f"0 < {text(self.where, self.laws)}"]
         v, tau = text(self.v, self.laws), number(self.tau)
         if self.point is not None:
             return f"exists {' '.join(self.bounds)} : R, " + " /\\ ".join([*within, f"{tau} < {v}"])
@@ -66,15 +66,15 @@ class Theorem:
     @property
     def proof(self) -> str:
         """A proof. Raises NotExpressible if none is seen."""
-        nodes = set(in_order([self.v, *([] if self.where is None else [self.where])]))
+        nodes = set(in_order([self.v, self.where]))
         used = [call for node, call in self.laws.items() if node in nodes]
         unfold = f"unfold {', '.join(dict.fromkeys(call.split()[0].strip('(') for call in used))}. " if used else ""
         if self.point is None:
-            hypotheses = [*self.bounds, *(f"H{x}" for x in self.bounds), *([] if self.where is None else ["Hw"])]
+            hypotheses = [*self.bounds, *(f"H{x}" for x in self.bounds), *([] if self.where is ONE else ["Hw"])]
             shown = proof(self.v, self.tau, self.where, self.bounds, self.rules)
             return f"{unfold}intros {' '.join(hypotheses)}. {shown}"
         within = f"do {len(self.bounds)} (split; [split; first [lra | bounded]|])."
-        within += "" if self.where is None else " split; [bounded|]."
+        within += "" if self.where is ONE else " split; [bounded|]."
         numbers = "\n".join(by_numbers(self.v, self.tau, self.bounds, self.point) or ["bounded."])
         return f"exists {', '.join(map(number, self.point.values()))}.\n{unfold}{within}\n{numbers}"
 
@@ -102,10 +102,10 @@ def _theorems(claim: Claim, number_: int, whole: dict[str, int]) -> list[Theorem
         worlds.append(world(claim, {**whole, **named, along: variable(along + LATER)}, {}))
         bounds[along + LATER] = (variable(along), bounds[along][1])
         here, there = (truth(claim, x) for x in worlds)
-        sides = [(here - there if claim.relation == "increasing" else there - here, None)]
+        sides = [(here - there if claim.relation == "increasing" else there - here, ONE)]
     else:
         value = slope(claim, {**whole, **named}) if claim.relation == "slope" else truth(claim, worlds[0])
-        sides = [(v.v, None if v.where is ONE else v.where) for v, _ in pointwise(claim, worlds[0], value)]
+        sides = [violation for violation, _ in pointwise(claim, worlds[0], value)]
     # A claim about the mean prompt may be shown through the name prompt, which relies less on the background.
     learners = [*claim.learners, *([LINEAR_NAME] if claim.learners == (LINEAR_MEAN,) else [])]
     rules = [_rule(learner, x) for learner in learners for x in worlds if claim.quantity in (*FALLING, "common")]
@@ -113,9 +113,7 @@ def _theorems(claim: Claim, number_: int, whole: dict[str, int]) -> list[Theorem
     ends = {name: (decimal(low), decimal(high)) for name, (low, high) in bounds.items()}
     tau = decimal(constant(claim.tau)).value
     return [
-        Theorem(
-            f"claim_{number_}_{k}", ends, None if where is None else decimal(where), decimal(v), tau, tuple(rules), laws
-        )
+        Theorem(f"claim_{number_}_{k}", ends, decimal(where), decimal(v), tau, tuple(rules), laws)
         for k, (v, where) in enumerate(sides)
     ]
 
@@ -150,7 +148,7 @@ def refutation(claim: Claim) -> Theorem:
 def _fails(theorem: Theorem, point: dict[str, float]) -> bool:
     """Whether the theorem is clearly false at a point of its domain."""
     with np.errstate(all="ignore"):
-        v, where = evaluate([theorem.v, ONE if theorem.where is None else theorem.where], FLOATS, point)
+        v, where = evaluate([theorem.v, theorem.where], FLOATS, point)
         ends = {x: evaluate(list(pair), FLOATS, point) for x, pair in theorem.bounds.items()}
     inside = all(low <= point[x] <= high for x, (low, high) in ends.items())
     return bool(inside and where > 1e-6 and v > float(theorem.tau) + 1e-4)

@@ -22,7 +22,7 @@ from scipy.special import ndtr
 from theory.proofs.coq_signs import Bounds, Domain, Unseen, domain_of, number, plain, polynomial, rooted, text
 from theory.proofs.expression import Expression, NotExpressible, constant, evaluate, in_order, variable, variables
 from theory.proofs.intervals import RULES, Interval
-from theory.proofs.obligations import NO_ROOTS, ONE, ZERO, root_terms
+from theory.proofs.obligations import NO_ROOTS, ONE, ZERO, probit, root_terms
 
 SPARE = 0.001  # of a ratio of roots
 PREMISES = {  # of lemmas of Shared.v, before the conditions
@@ -39,7 +39,7 @@ Rule = tuple[Expression, ...]  # (mu_inv, mu_spu, S, T, u, w), see `theory.proof
 Score = tuple[Expression, Expression]  # (n, q) of n/sqrt(q)
 
 
-def proof(v: Expression, tau: Fraction, where: Expression | None, bounds: Bounds, rules: Sequence[Rule]) -> str:
+def proof(v: Expression, tau: Fraction, where: Expression, bounds: Bounds, rules: Sequence[Rule]) -> str:
     """The steps that show v <= tau within bounds, where `where` is positive. Raises NotExpressible if none are seen."""
     try:
         return "\n".join(_by_signs(v, where, bounds, rules))
@@ -49,7 +49,7 @@ def proof(v: Expression, tau: Fraction, where: Expression | None, bounds: Bounds
         raise
 
 
-def _by_signs(v: Expression, where: Expression | None, bounds: Bounds, rules: Sequence[Rule]) -> list[str]:
+def _by_signs(v: Expression, where: Expression, bounds: Bounds, rules: Sequence[Rule]) -> list[str]:
     names = list(bounds)
     steps, f = _without_phi(v, bounds)
     if steps:
@@ -59,7 +59,7 @@ def _by_signs(v: Expression, where: Expression | None, bounds: Bounds, rules: Se
             replaced, lemma, (f,) = compared
             steps += [*replaced, f"apply {lemma}; [{_premises(lemma)}|]."]
     steps.append(f"enough ({text(f)} <= 0) by lra.")
-    if where is not None:
+    if where is not ONE:
         steps.append("apply (same_sign _ _ Hw).")
         f = f / where
     domain = domain_of(bounds)
@@ -75,11 +75,6 @@ def _by_signs(v: Expression, where: Expression | None, bounds: Bounds, rules: Se
         return [*steps, *through]
 
 
-def _argument(e: Expression) -> Expression | None:
-    """z where e is Phi(z)."""
-    return e.args[0] if e.op == "ndtr" else ZERO if e is constant(0.5) else None
-
-
 def _without_phi(v: Expression, bounds: Bounds) -> tuple[list[str], Expression]:
     """(steps, x - y) with x <= y in place of v <= tau; no steps if v is no difference of Phi."""
     if v.op != "subtract":
@@ -87,9 +82,9 @@ def _without_phi(v: Expression, bounds: Bounds) -> tuple[list[str], Expression]:
     a, b = v.args
     if a is ZERO and b.op == "subtract":
         b, a = b.args
-    x, y, steps = _argument(a), _argument(b), []
+    x, y, steps = probit(a), probit(b), []
     if x is None and y is not None and a.op == "divide" and a.args[0].op == "add" and a.args[1] is constant(2):
-        one, other = map(_argument, a.args[0].args)
+        one, other = map(probit, a.args[0].args)
         if one is not None and other is not None:
             x, step = _balanced(one, other, domain_of(bounds))
             steps = [f"apply Rle_trans with (Phi {text(x)} - {text(b)}).\n{{ {step} }}"]

@@ -17,21 +17,13 @@ from flint import fmpq, fmpq_mpoly, fmpq_mpoly_ctx
 from scipy.special import ndtr
 
 from theory.proofs.exact import COMBINED
-from theory.proofs.expression import (
-    BINARY,
-    FLOATS,
-    Expression,
-    NotExpressible,
-    constant,
-    evaluate,
-    in_order,
-    variable,
-)
+from theory.proofs.expression import BINARY, FLOATS, Expression, NotExpressible, constant, evaluate, in_order, variable
 from theory.proofs.obligations import ONE, ZERO
 
 MOST_TERMS = 1000  # of a polynomial in the coordinates
 # The formula of each operation on formulas.
 REBUILT = {op: getattr(np, op) for op in (*BINARY, "power", "sqrt", "exp", "log")}
+CALLS = {"ndtr": "Phi", "log": "ln", "sqrt": "sqrt", "exp": "exp"}  # functions of one argument in Coq
 REBUILT |= {"ndtr": ndtr, "constant": constant}
 
 Bounds = dict[str, tuple[Expression, Expression]]  # of fields
@@ -64,21 +56,14 @@ def text(e: Expression, names: dict[Expression, str] | None = None) -> str:
         if node in parts:
             continue
         a = [parts[arg] for arg in node.args]
-        match node.op:
-            case "variable":
-                parts[node] = node.value
-            case "constant":
-                parts[node] = number(node.value)
-            case "power":
-                parts[node] = f"({a[0]} ^ {node.value})"
-            case "ndtr":
-                parts[node] = f"(Phi {a[0]})"
-            case "log":
-                parts[node] = f"(ln {a[0]})"
-            case "sqrt" | "exp":
-                parts[node] = f"({node.op} {a[0]})"
-            case _:
-                parts[node] = f"({a[0]} {BINARY[node.op][0]} {a[1]})"
+        if node.op in ("variable", "constant"):
+            parts[node] = node.value if node.op == "variable" else number(node.value)
+        elif node.op == "power":
+            parts[node] = f"({a[0]} ^ {node.value})"
+        elif node.op in CALLS:
+            parts[node] = f"({CALLS[node.op]} {a[0]})"
+        else:
+            parts[node] = f"({a[0]} {BINARY[node.op][0]} {a[1]})"
     return parts[e]
 
 

@@ -144,7 +144,6 @@ REWRITTEN: dict[str, Callable[..., Expression]] = {
     "positive": lambda a: a,
     "square": lambda a: _power(a, 2),
     "power": lambda a, b: _raised(a, b),
-    "float_power": lambda a, b: _raised(a, b),
 }
 
 

@@ -55,23 +55,10 @@ class Digest(NamedTuple):
 def claim_digest(claim: Claim) -> Digest:
     """The digest of a claim. Raises ValueError for a function whose source is in no file."""
     world = _world(claim)
-    parts: dict[str, Any] = {
-        "quantity": claim.quantity,
-        "relation": claim.relation,
-        "quantifier": claim.quantifier,
-        "learners": claim.learners,
-        "tolerance": claim.allowed,
-        "share": claim.share,
-        "n": claim.n,
-        "along": claim.along,
-        "grid": claim.grid,
-        "prediction": claim.prediction,
-        "reference": claim.reference,
-        "domain": {
-            k: v
-            for k, v in claim.domain.items()
-            if callable(v) or k not in DEFAULTS or v != World.model_fields[k].default
-        },
+    own = ("quantity", "relation", "quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
+    parts: dict[str, Any] = {name: getattr(claim, name) for name in own} | {"tolerance": claim.allowed}
+    parts["domain"] = {
+        k: v for k, v in claim.domain.items() if callable(v) or k not in DEFAULTS or v != World.model_fields[k].default
     }
     if claim.table:
         parts["table"] = tables.named(claim.table)

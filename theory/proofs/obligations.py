@@ -110,6 +110,11 @@ class Obligation:
         ]
 
 
+def probit(e: Expression) -> Expression | None:
+    """z where e is Phi(z), which is 0 for 1/2; None for other formulas."""
+    return e.args[0] if e.op == "ndtr" else ZERO if e is constant(0.5) else None
+
+
 def _opposite(f: Expression, g: Expression) -> list[tuple[Condition, ...]]:
     """Terms c sqrt(r) with positive radicands have the signs of their coefficients."""
     met: Met = {}

@@ -8,7 +8,7 @@ and branch and bound proves the rest.
 from dataclasses import dataclass
 from fractions import Fraction
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -43,8 +43,7 @@ class Proof:
 
     outcome is "proved" (nowhere above tau), "refuted" (`counterexample` is rigorous), "open" or "not provable" (both
     with a `reason`). exact: no inequality of the claim needs boxes or the tolerance. boxes counts the boxes of the
-    proof, bounded all boxes that were bounded. Of an open proof, unbounded_share is the share of the domain where no
-    bound within tau is known, and largest_bound the largest upper bound of the violation there (None: there is none).
+    proof, bounded all boxes that were bounded.
     """
 
     claim: str
@@ -54,8 +53,6 @@ class Proof:
     seconds: float
     exact: bool = False
     boxes: int = 0
-    unbounded_share: float | None = None
-    largest_bound: float | None = None
     counterexample: Counterexample | None = None
     certificate: bytes | None = None
 
@@ -99,7 +96,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
                     if found is not None:
                         return refuted(number, found)
                     if by is None:
-                        return proof("open", **_undecided(statement, obligation, unknown, spent))
+                        return proof("open", _undecided(obligation, unknown, spent))
                 settled[-1].append(by)
     except NotExpressible as error:  # of the claim, or of a derivative
         return proof("not provable", f"not provable here: {error}")
@@ -111,22 +108,15 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     return proof("proved", reason, exact=exact, boxes=boxes, certificate=encode(claim, due, settled))
 
 
-def _undecided(statement: Statement, obligation: Obligation, unknown: Open, bounded: int) -> dict[str, Any]:
-    """What is undecided, and where; the share of the domain without a bound within tau, and the largest bound there.
-
-    A bound on the scale of scores is divided by its factor; no bound follows from the sign of a derivative.
-    """
+def _undecided(obligation: Obligation, unknown: Open, bounded: int) -> str:
+    """What is undecided, on which share of the domain, and where."""
     share, widest = min(1.0, float(unknown.volume.sum())), int(np.argmax(unknown.volume))
     ends = zip(obligation.coordinates, unknown.low[:, widest], unknown.high[:, widest], strict=True)
     ranges = ", ".join(f"{name} {a:.4g} to {b:.4g}" for name, a, b in ends)
-    reason = (
+    return (
         f"after {bounded} boxes it is undecided on {100 * share:.3g} % of the domain whether "
         f"{obligation.words}, for example (as fractions of each range) {ranges}"
     )
-    last, most = obligation.alternatives[-1], float(unknown.bound.max())
-    known = last.limit > 0 and last.along is None and np.isfinite(most)
-    largest = most * float(statement.tau / last.limit) if known else None
-    return {"reason": reason, "unbounded_share": share, "largest_bound": largest}
 
 
 def exact_route(obligation: Obligation, deadline: float) -> str | None:

@@ -34,7 +34,7 @@ from theory.claims.claim import SINGLE, Axis, Claim, axis_or_number, in_words_of
 from theory.learners.base import Learner
 from theory.population import pattern_correlation, two_block_covariance
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
-from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation
+from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation, probit
 
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
 MOST_CASES = 64
@@ -256,15 +256,8 @@ def _at_most(a: Expression, b: Expression, tau: Fraction) -> Inequality:
         a, b = a.args
     elif a is ZERO and b.op == "subtract":
         b, a = b.args
-    p, q = _score(a), _score(b)
+    p, q = probit(a), probit(b)
     return Inequality(a - b, tau) if p is None or q is None else Inequality(p - q, PROBIT * tau)
-
-
-def _score(e: Expression) -> Expression | None:
-    """z where e is Phi(z)."""
-    if e.op == "ndtr":
-        return e.args[0]
-    return ZERO if e is constant(0.5) else None
 
 
 def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violation, Obligation, Expression]:
@@ -283,8 +276,8 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
     allowed = constant(_called(claim.prediction, x))
     if allowed.op != "constant" or allowed.value > 0:
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")
-    probit = _score(here)  # Phi rises, so the sign does not depend on it
-    falling = -sign * (here if probit is None else probit)
+    score = probit(here)  # Phi rises, so the sign does not depend on it
+    falling = -sign * (here if score is None else score)
     # T1 of one rule, if only its reliance changes along the axis.
     moving = variables(*map(constant, (x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.nu_image)))
     lemma = _by_reliance(claim, x, -sign) if claim.against is None and name not in moving else None

@@ -24,7 +24,7 @@ from experiments.counteranimal.models import check_spec, load_model
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
-from experiments.lab.config import difference, read_pictures, world_from
+from experiments.lab.config import check_same, read_pictures, world_from
 from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
 from experiments.lab.stopping import keeping
 from experiments.provenance import provenance, versions
@@ -144,13 +144,7 @@ class _Job:
         self.progress = {"format": FORMAT, "specification": specification, "trainings": [], "tests": []}
         if folder is not None:
             self.progress = _kept_progress(output_folder(folder)) or self.progress
-            differs = difference(self.progress["specification"], specification)
-            if differs is not None:
-                where, there, here = differs
-                raise RequestError(
-                    f"output {str(folder)!r} holds another fine-tuning ({where} is {there!r} there and {here!r} here); "
-                    "name another folder"
-                )
+            check_same(str(folder), "fine-tuning", self.progress["specification"], specification)
 
     def _specification(self) -> dict[str, Any]:
         """All that the numbers depend on: the content of the pictures, but not their folder."""

@@ -4,7 +4,7 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -27,11 +27,8 @@ MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
 
-class _Cell(NamedTuple):
-    """A world in which towers are trained, and the question that each entry of the block answers."""
-
-    world: World
-    asked: dict[tuple[int, ...], tuple[str | None, bool]]  # prompt, and whether embeddings are projected
+# A world in which towers are trained, and per entry of the block its prompt and whether embeddings are projected.
+_Cell = tuple[World, dict[tuple[int, ...], tuple[str | None, bool]]]
 
 
 def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tuple[int, ...]) -> None:
@@ -52,10 +49,10 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
             continue
         world = first.world
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
-        cell = _Cell(first.world, {at: (setting.prompt, setting.projected) for at, setting in settings.items()})
-        groups[first.recipe, study.seed_at(place), shape].append(cell)
+        asked = {at: (setting.prompt, setting.projected) for at, setting in settings.items()}
+        groups[first.recipe, study.seed_at(place), shape].append((world, asked))
     for (recipe, seed, _), cells in groups.items():
-        one = least_bytes(Ensemble(recipe, (cells[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
+        one = least_bytes(Ensemble(recipe, (cells[0][0],) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
         for start in range(0, len(cells), size):
             _train(study, recipe, seed, cells[start : start + size], block)
@@ -63,7 +60,7 @@ def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tu
 
 def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], block: Block) -> None:
     began = perf_counter()
-    worlds = list(dict.fromkeys(cell.world for cell in cells))  # cells that differ in their prompt share models
+    worlds = list(dict.fromkeys(world for world, _ in cells))  # cells that differ in their prompt share models
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     known, towers = prompts_of(recipe), None
     try:
@@ -78,18 +75,18 @@ def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], bloc
                 _train(study, recipe, seed, [cell], block)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(asked for cell in cells for asked in cell.asked.values())
-    values = {} if towers is None else {asked: _measured(towers, *asked) for asked in wanted if asked[0] in known}
-    seconds = (perf_counter() - began) / sum(len(cell.asked) for cell in cells)
-    for cell in cells:
-        w = worlds.index(cell.world)
-        for at, asked in cell.asked.items():
-            if asked[0] not in known:
+    wanted = dict.fromkeys(one for _, asked in cells for one in asked.values())
+    values = {} if towers is None else {one: _measured(towers, *one) for one in wanted if one[0] in known}
+    seconds = (perf_counter() - began) / sum(len(asked) for _, asked in cells)
+    for world, asked in cells:
+        w = worlds.index(world)
+        for at, one in asked.items():
+            if one[0] not in known:
                 block.refuse(at, f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, known))}")
-            elif not values or not np.isfinite(values[asked]["common"][w]).any():
+            elif not values or not np.isfinite(values[one]["common"][w]).any():
                 block.refuse(at, refusal)
             else:
-                block.measure(at, {name: numbers[w] for name, numbers in values[asked].items()}, seconds)
+                block.measure(at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
 
 
 def _measured(towers: Towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:

@@ -63,14 +63,6 @@ class PlotAxis(NamedTuple):
         return np.arange(len(self.values), dtype=float) if self.words else self.scale.place(self.values.astype(float))
 
     @property
-    def edges(self) -> np.ndarray:
-        """Borders of the cells around the values, as places."""
-        t = self.places
-        middle = (t[1:] + t[:-1]) / 2
-        ends = (2 * t[0] - middle[0], 2 * t[-1] - middle[-1]) if len(t) > 1 else (t[0] - 0.5, t[0] + 0.5)
-        return np.array([ends[0], *middle, ends[1]])
-
-    @property
     def shown(self) -> str:
         """The symbol of the ticks' quantity, as a formula."""
         return f"$1 - {self.symbol}$" if self.scale.name == "one-minus" else f"${self.symbol}$"

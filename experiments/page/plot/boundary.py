@@ -123,9 +123,8 @@ def _rooted(gap: Callable, corners: Line, grids: tuple, axes: tuple[PlotAxis, Pl
 
 def _pieces(line: Line) -> list[Line]:
     """A line, cut where no root was found."""
-    good = np.isfinite(line).all(axis=1)
-    cuts = np.flatnonzero(np.diff(good)) + 1
-    return [part for part in np.split(line, cuts) if len(part) > 1 and np.isfinite(part[0]).all()]
+    runs = np.ma.clump_unmasked(np.ma.masked_invalid(line.sum(axis=1)))
+    return [line[run] for run in runs if run.stop - run.start > 1]
 
 
 def _roots(function: Callable, axis: PlotAxis, low: np.ndarray, high: np.ndarray, other: np.ndarray) -> np.ndarray:

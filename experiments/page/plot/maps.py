@@ -48,7 +48,6 @@ def draw_maps(picture: Picture) -> Figure:
         else:
             _contours(ax, picture, panel, levels)
         ax.grid(False)
-    axes[0].set(xlim=picture.x.edges[[0, -1]], ylim=picture.y.edges[[0, -1]])
     _bar(figure, mesh, picture)
     if any(panel.boundary for panel in picture.panels):
         entries.append((Line2D([], [], **EQUAL), "equally accurate (exact, by theory)"))
@@ -103,7 +102,7 @@ def _cells(ax: Axes, picture: Picture, panel: Panel, norm: Normalize) -> QuadMes
     value = panel.series[0].numbers("value").T
     ends = {"posinf": norm.vmax, "neginf": norm.vmin}
     value = np.ma.array(np.nan_to_num(value, **ends), mask=np.isnan(value))
-    return ax.pcolormesh(picture.x.edges, picture.y.edges, value, norm=norm, cmap=colours, rasterized=True)
+    return ax.pcolormesh(picture.x.places, picture.y.places, value, norm=norm, cmap=colours, rasterized=True)
 
 
 def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
@@ -121,9 +120,8 @@ def _masks(picture: Picture, panel: Panel) -> dict[str, np.ndarray]:
 def _hatch(ax: Axes, picture: Picture, mask: np.ndarray, kind: str) -> None:
     face, hatch, _ = HATCHES[kind]
     cells = np.ma.masked_where(~mask, mask).T
-    ax.pcolor(
-        picture.x.edges, picture.y.edges, cells, cmap=ListedColormap([face]), hatch=hatch, edgecolor="0.45", linewidth=0
-    )
+    look = {"cmap": ListedColormap([face]), "hatch": hatch, "edgecolor": "0.45", "linewidth": 0}
+    ax.pcolor(picture.x.places, picture.y.places, cells, **look)
 
 
 def _contoured(picture: Picture) -> str:

@@ -7,7 +7,9 @@ from rich.console import Console
 
 from experiments.command.synthetic import accuracy_table
 from experiments.command.trials import claims_table, verdict_table
+from simulator.pixels.views import Pixels
 from simulator.world import World
+from theory.ideal_curve import MOST_CLASSES
 
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
 VERDICT = {
@@ -88,6 +90,20 @@ def test_accuracies_come_with_their_noise():
     wide = {"common": [0.8, 1.0], "counter": [0.1, 0.5], "equivalent_correlation": [0.7, 1.0], "shortfall": [0.0, 0.1]}
     text = words(shown(accuracy_table(document | {"interval95": wide}), 80))
     assert "so it may use less or more of the background than the data offer" in text
+
+
+@pytest.mark.parametrize(
+    ("world", "shortfall", "words"),
+    [
+        (World(mu_spu=0.0), 0.1, "many correlations have this drop"),
+        (World(views=Pixels()), None, "ideal classifier of pixels"),
+        (World(classes=MOST_CLASSES + 1), None, "at most ten classes"),
+    ],
+)
+def test_a_place_that_is_unknown_says_why(world, shortfall, words):
+    numbers = {"common": 0.9, "counter": 0.8, "equivalent_correlation": None, "shortfall": shortfall}
+    document = {"world": world.model_dump(), "learner": "linear", "prompt": "name", "balanced": 0.85, "drop": 0.1}
+    assert words in shown(accuracy_table(document | numbers), 120)
 
 
 def test_groups_that_a_table_lacks_have_no_row():

@@ -98,11 +98,11 @@ def test_a_pilot_uses_exact_laws_and_fewer_pairs_where_these_represent_infinity(
     both = claim(subject=Logistic(), against=LinearCLIP("name"), domain={"mu_spu": 2.0})
     plan = plan_at(both, {"mu_spu": 2.0}, drawn=True)
     assert set(plan.routes.values()) == {"drawn pairs"}
-    pilot = plan.pilot()
+    pilot = plan.pilot(PILOT_SHARE)
     assert pilot.routes == {Logistic(): "drawn pairs", LinearCLIP("name"): "exact law"}
     assert pilot.pairs == {Logistic(): [DRAWN // PILOT_SHARE], LinearCLIP("name"): [DRAWN]}
     finitely_many = plan_at(claim(subject=Logistic(), n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
-    assert finitely_many.pilot().pairs == {Logistic(): [50_000]}
+    assert finitely_many.pilot(PILOT_SHARE).pairs == {Logistic(): [50_000]}
 
 
 def test_finite_n_keeps_the_width_of_its_views():

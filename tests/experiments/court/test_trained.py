@@ -217,7 +217,7 @@ def test_a_trial_can_go_the_other_way(monkeypatch):
     bad = dataclasses.replace(claim.cases[1], subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     monkeypatch.setattr(trained, "tell", lines.append)
     assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
-    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 2000 of 2000: loss ")
+    assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 800 of 800: loss ")
 
 
 class TestStored:

@@ -23,7 +23,8 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
     calls = []
 
     def pilot(claim, points, replicates, seed, number):
-        return np.array([noisy(point["p_spu"], point["mu_spu"], replicates, number) for point in points])
+        columns = zip(points["p_spu"], points["mu_spu"], strict=True)
+        return np.array([noisy(p, mu, replicates, number) for p, mu in columns])
 
     def noisy(p, mu, replicates, number):
         value = np.nan if mu < 0.5 else -((p - 0.8) ** 2) - (mu - 1.3) ** 2

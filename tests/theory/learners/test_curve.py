@@ -25,8 +25,9 @@ def right(eta, m_v: float, m_w: float, turn: float) -> float:
 def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
     eta = lambda w: turn * np.tanh(w / turn)  # noqa: E731
     mean = np.array([[0.4, 2.0, 3.0], [0.7, 1.5, -1.0]])
-    found = accuracy_along(lambda rows, w, low, high: eta(w), mean, tolerance)
-    for (x, y), each in zip(mean.T, found, strict=True):
+    found, sound = accuracy_along(lambda rows, w: eta(w), mean, tolerance)
+    assert sound.all() == ((turn, tolerance) != (0.02, 1e-8))
+    for (x, y), each in zip(mean.T[sound], found[sound], strict=True):
         plus, minus = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
         expected = right(eta, plus, minus, turn), right(eta, minus, plus, turn)
         assert each == pytest.approx(expected, abs=tolerance)
@@ -35,6 +36,21 @@ def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
 def test_blocks_agree_world_by_world():
     """Two blocks of the background prompt stand for different labels in the first two worlds."""
     assert agree(Worlds(p_spu=[0.2, 0.3, 0.9]), "background").tolist() == [False, False, True]
+
+
+def test_means_far_apart_are_not_passed_over():
+    """Nodes over both groups at once once lay 22 standard deviations apart, met no mass, and agreed on 0."""
+    fields = {"p_inv": 0.83, "mu_inv": 9.0, "mu_spu": -8.3, "sigma_inv": 0.0, "sigma_spu": 0.0035, "sigma_xi": 0.27}
+    assert list(InfoNCE("name").accuracy(World(**fields))) == pytest.approx([0.83, 0.83], abs=1e-9)
+
+
+def test_a_world_s_answer_does_not_depend_on_the_others_in_its_grid():
+    """Silence that explained the prompts in one world let rounding move the boundary of another by 2e-6."""
+    fields = {"p_spu": 1.0, "mu_inv": 1.9e-9, "mu_spu": 0.0041, "sigma_inv": 1.06, "sigma_spu": 533.0}
+    mention = {"mention_inv": np.array([0.96, 0.5]), "mention_spu": np.array([1.0, 0.5])}
+    grid = Worlds(**fields, sigma_xi=4.9e-7, sigma_xi_text=0.0, **mention)
+    alone = InfoNCE("name").accuracy(grid[0]).counter
+    assert InfoNCE("name").accuracy(grid).counter[0] == pytest.approx(alone, abs=1e-9)
 
 
 @pytest.mark.parametrize("p_inv", [1.0, 0.83])

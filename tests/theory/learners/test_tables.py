@@ -71,7 +71,7 @@ CASES = [
     ("K", "A", "name", "options", "draws"),
     [
         *((*CASES[i], 40_000) for i in (0, 1, 2, 4, 6, 10, 12, 14)),
-        *(pytest.param(*case, 300_000, marks=pytest.mark.deep) for case in CASES),
+        *(pytest.param(*case, 1_000_000, marks=pytest.mark.deep) for case in CASES),
     ],
 )
 def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options, draws):

@@ -1,4 +1,4 @@
-"""Axes of plots: cells around values, readable ticks, and a suitable scale for listed values."""
+"""Axes of plots: readable ticks, and a suitable scale for listed values."""
 
 import numpy as np
 import pytest
@@ -31,13 +31,9 @@ def test_listed_values_get_the_most_even_scale(values, scale):
     st.sampled_from(["linear", "log", "one-minus"]),
     st.lists(st.floats(1e-6, 1 - 1e-6), min_size=2, max_size=9, unique_by=lambda x: round(x, 7)),
 )
-def test_cells_hold_their_values_and_ticks_lie_within(scale, values):
+def test_ticks_lie_within_the_values(scale, values):
     values = np.sort(values)
-    a = axis(values, scale)
-    assert np.all(a.edges[:-1] < a.places)
-    assert np.all(a.places < a.edges[1:])
-    assert np.allclose(a.edges[1:-1] - a.places[:-1], a.places[1:] - a.edges[1:-1], atol=1e-8)
-    ticks = ticks_of(a)
+    ticks = ticks_of(axis(values, scale))
     assert 1 <= len(ticks) <= MOST_TICKS
     assert np.all((ticks >= values[0] - 1e-9) & (ticks <= values[-1] + 1e-9))
 

@@ -82,8 +82,8 @@ def test_a_sampled_accuracy_has_the_interval_of_its_rectangle():
 def test_worlds_that_differ_in_p_alone_share_a_curve(monkeypatch):
     axes = {"p_spu": "0.4:1:13", "mu_spu": [1.0, 2.0]}
     table = study(World(classes=3, sigma_xi=6.0), axes, ["linear", "least-squares"], ["name", "mean"]).run()
-    sampled, many = [], IdealCurve._sampled
-    monkeypatch.setattr(IdealCurve, "_sampled", lambda self, p: sampled.append(p) or many(self, p))
+    sampled, many = [], IdealCurve._sample
+    monkeypatch.setattr(IdealCurve, "_sample", lambda self, p: sampled.append(p) or many(self, p))
     correlation = placed(table, study(World(classes=3, sigma_xi=6.0), axes), "equivalent-correlation")
     assert len(sampled) < 2 * 100  # 78 cells take about 900 points one by one
     for p, mu in ((0.4, 1.0), (0.85, 2.0), (0.95, 1.0)):
