@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -105,6 +106,16 @@ def test_stubs_name_the_module_of_each_lazy_name(package):
     lazy = import_module(package)
     assert declared == {name: getattr(lazy, name) for name in lazy._HOMES}
     assert (ROOT / package / "py.typed").exists()
+
+
+def test_a_missing_dependency_is_named(monkeypatch):
+    """It ended in a RecursionError of a thousand lines."""
+    import theory
+
+    monkeypatch.delitem(vars(theory), "learners", raising=False)
+    monkeypatch.setitem(sys.modules, "theory.learners", None)
+    with pytest.raises(ModuleNotFoundError, match=r"theory\.learners"):
+        theory.learners  # noqa: B018
 
 
 HEAVY = ["torch", "scipy.stats", "scipy.optimize", "xarray", "matplotlib"]

@@ -20,9 +20,11 @@ __doc__ += "\nPublic names:\n\n" + "\n".join(f"- `{home.replace(':', '.')}`" for
 
 def __getattr__(name: str):
     if name in _HOMES:
-        from pkgutil import resolve_name
+        from importlib import import_module
 
-        return resolve_name(_HOMES[name])
+        home, _, defined = _HOMES[name].partition(":")
+        module = import_module(home)
+        return getattr(module, defined) if defined else module
     raise AttributeError(f"module 'theory' has no attribute {name!r}")
 
 
