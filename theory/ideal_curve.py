@@ -42,9 +42,7 @@ FEW = 8  # worlds with a curve of three classes or more in common; more than the
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
-MOST_STEPS = (
-    20  # of a search for weights: ordinary worlds take 10; a curve as flat as its sampling errors has no minimum
-)
+MOST_STEPS = 20  # of a search for weights; ordinary worlds take 10, and a curve that is flat but for noise never ends
 LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
