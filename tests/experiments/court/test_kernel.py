@@ -357,6 +357,21 @@ def test_a_polynomial_that_reaches_zero_is_not_shown_to_be_positive():
             domain.shown(plain(e, ["x"])[0], strict)
 
 
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo closed", ("closed\n", None)),
+        ("echo no >&2; exit 1", ("", "no")),
+        ("kill -KILL $$", ("", "coqc does not finish within 120 s")),
+    ],
+)
+def test_the_exit_of_coqc_says_whether_it_accepts_a_file(tmp_path, script, found):
+    coqc = tmp_path / "coqc"
+    coqc.write_text(f"#!/bin/sh\n{script}\n")
+    coqc.chmod(0o700)
+    assert kernel._compiled(str(coqc), str(tmp_path), "claim.v") == found
+
+
 def test_a_record_of_others_is_kept(tmp_path, accepting):
     """The kernel's own record is replaced."""
     path, text = tmp_path / kernel.RECORD, texts()["reliance-law/name"]

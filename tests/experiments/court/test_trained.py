@@ -197,6 +197,8 @@ def test_a_model_that_diverged_counts_against_the_claim():
     values = np.full(8, 0.5) + np.linspace(-1e-3, 1e-3, 8)
     assert decided(claim_of("reaches"), (0.5, values)) == "supported"
     assert decided(claim_of("reaches"), (0.5, values), diverged=(1,)) == "undecided"
+    found = verdict_of(claim_of("reaches"), reported((0.5, values), diverged=(1,)), 0, 1.0)
+    assert "1 models diverged and count against the claim" in found.reason
     assert decided(claim_of("reaches"), (0.5, np.full(40, np.nan)), diverged=range(40)) == "contradicted"
     assert decided(claim_of("ahead"), (0.5, values + 0.1), (0.5, values), diverged=(1,)) == "undecided"
 
@@ -208,6 +210,13 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
     at = [models_for(dataclasses.replace(one, spread=0.01, error_rate=a)) for a in (0.1, 0.01, 0.001)]
     assert at == sorted(set(at))
     assert models_for(dataclasses.replace(many, spread=0.01)) > at[1]
+
+
+@pytest.mark.parametrize(("recipe", "n"), [({}, 6), ({"n": None}, 6), ({"n": 50}, 50)])
+def test_the_number_of_pairs_is_that_of_the_recipe_or_of_all_steps(recipe, n):
+    (case,) = reported((0.5, np.full(8, 0.5)))
+    case["recipe"] = {"steps": 3, "batch_size": 2, **recipe}
+    assert verdict_of(claim_of("reaches"), [case], 0, 1.0).n == n
 
 
 def test_every_case_is_trained_with_the_seed_of_the_trial(monkeypatch):

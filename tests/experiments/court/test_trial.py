@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court import measurement
+from experiments.court import measurement, trial
 from experiments.court.domain import finite, row, true_violation
 from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
-from experiments.court.worst_point import roundest, search
+from experiments.court.worst_point import Worst, roundest, search
 from theory.claims.catalogue import CLAIMS
-from theory.claims.claim import STANDINGS, Claim
-from theory.learners import LeastSquares, LinearCLIP
+from theory.claims.claim import STANDINGS, Axis, Claim
+from theory.learners import LeastSquares, LinearCLIP, Logistic
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
 CATALOGUE = {claim.id: claim for claim in CLAIMS}
@@ -157,3 +157,20 @@ def test_routes_agree(subject):
         drawn = measure(plan_at(claim, point, drawn=True), 420, 12).values
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
+
+
+def test_fits_are_measured_where_their_pairs_can_be_drawn_if_the_claim_fails_there(monkeypatch):
+    """One image in 10^12 has the other background at the worst point."""
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    claim = Claim(**fields, subject=Logistic(), domain={"p_spu": Axis(0.5, 1 - 1e-12)}, prediction=lambda w: 1.0)
+    worst = Worst({"p_spu": 1 - 1e-12}, 0.9, 1, 0)
+    for violation in (0.5, 0.0):
+        near = Worst({"p_spu": 0.9}, violation, 1, 0)
+
+        def within(claim, seed, allowed, near=near):
+            assert allowed(row(near.point))
+            assert not allowed(row(worst.point))
+            return near
+
+        monkeypatch.setattr(trial, "search", within)
+        assert trial._within_reach(claim, worst, 0) is (near if violation else worst)
