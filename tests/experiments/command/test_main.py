@@ -154,6 +154,12 @@ def test_output_that_is_a_file(soberclip, tmp_path, verb):
     assert file.read_text() == "mine"
 
 
+@pytest.mark.parametrize("verb", ["predict", "check", "reproduce"])
+def test_an_output_whose_name_is_too_long(soberclip, tmp_path, verb):
+    output = tmp_path / ("n" * 300)
+    refused(soberclip(verb, "--output", output), f"{str(output)!r}; choose a shorter one")
+
+
 def test_failed_runs_exit_with_1(soberclip):
     run = soberclip("simulate", "--learner", "logistic", "--n", "20", "--replicates", "1")
     assert run.status == 1
