@@ -286,6 +286,17 @@ def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
     assert min(regret(*weights) for weights in lattice) > place.shortfall - 2e-4
 
 
+@pytest.mark.parametrize(
+    ("fields", "accuracy"),
+    [({"mu_spu": 0.0}, (0.8, 0.8, 0.8)), ({"mu_inv": 30.0}, (1.0, 1.0, 1.0))],  # no background; the object says all
+)
+def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
+    ends = [(x - 0.01, x) for x in accuracy]
+    place = equivalent(HOLE.replace(**fields), Accuracy.of([*accuracy], 0.95, ends))
+    assert np.isnan([place.correlation, place.unseen]).all()
+    assert not np.isnan([place.shortfall, *place.interval.ends["shortfall"]]).any()
+
+
 @pytest.mark.parametrize(("K", "A", "weights"), [(2, 2, (0.5, 0.3, 0.2)), (3, 4, (0.6, 0.25, 0.15))])
 def test_an_ideal_classifier_has_its_own_weights_and_no_shortfall(K, A, weights):
     world = HOLE if K == 2 else random_world(K, A)
