@@ -228,6 +228,8 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
 
 def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
+    from theory.ideal_curve import MOST_CLASSES
+
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
         own, ends = document["world"].get("p_spu"), document.get("interval95") or {}
@@ -251,6 +253,8 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     elif document["world"].get("views") is not None:
         yield "no equivalent correlation: no formula gives the ideal classifier of pixels"
+    elif max((own := World(**document["world"])).classes, own.background_count) <= MOST_CLASSES:
+        yield "no equivalent correlation: without noise, the ideal classifier of three classes or a table is not known"
     else:
         yield "no equivalent correlation: ideal classifiers are known for at most ten classes and backgrounds"
     shares = document.get("uncovered_share")
