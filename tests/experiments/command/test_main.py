@@ -276,6 +276,17 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
     refused(soberclip("simulate", "--output", tmp_path / "b"), "simulate")
 
 
+@pytest.mark.parametrize(
+    ("words", "compiled"),
+    [("--steps 499", False), ("--steps 500", True), ("--steps 6 --compile", True), ("--no-compile", False), ("", True)],
+)
+def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compiled):
+    asked = []
+    monkeypatch.setattr("experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile))
+    assert soberclip("train", *words.split()).status == 0
+    assert asked == [compiled]
+
+
 def test_train_reports_its_last_step_and_its_mitigation(soberclip):
     """`--until` and `--mitigate` reach the training, and their results are printed."""
     small = ["--width", "2", "--depth", "1", "--batch-size", "8", "--warmup", "0", "--no-compile"]
