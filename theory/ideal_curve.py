@@ -36,6 +36,7 @@ from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, man
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
+FAR = 0.05  # likewise for three groups, whose searches are less exact
 MOST_CLASSES = 10
 ROUNDING = 1e-12  # of an accuracy
 FEW = 8  # worlds with a curve of three classes or more in common; more than these interpolate it
@@ -317,10 +318,25 @@ class IdealCurve:
             ends = [wide(np.clip(correlation + x, 0, 1)) for x in (-down[0], up[0])]
             r = _possible(wide(shortfall - down[1]), wide(shortfall + up[1]))
             interval = _both((ends[0], ends[1]), r, level)
+        if G == 3 and self._flat(values, correlation, shortfall):
+            correlation = unseen = np.nan
         return Equivalent(wide(correlation), wide(shortfall), interval, None if unseen is None else wide(unseen))
 
-    def _least_regret(self, values: Float[np.ndarray, " G"]) -> tuple[np.ndarray, float]:
-        """The weights of groups that minimise R, and its minimum. From a nearby start SLSQP would stop too early."""
+    def _flat(self, values: Float[np.ndarray, " G"], common: float, least: float) -> bool:
+        """Whether the background says nothing, or R hardly rises where common images have another weight.
+
+        A gap between groups that changes by d over the distance FAR raises R by about FAR d/2.
+        """
+        if self.worlds.mean[0, 1] == 0:
+            return True
+        near = [weight for weight in (common - FAR, common + FAR) if 0 <= weight <= 1]
+        return any(self._least_regret(values, weight)[1] - least < FAR * SMALLEST_CHANGE / 2 for weight in near)
+
+    def _least_regret(self, values: Float[np.ndarray, " G"], common: float | None = None) -> tuple[np.ndarray, float]:
+        """The weights of groups that minimise R, and its minimum; `common` fixes the first weight.
+
+        From a nearby start SLSQP would stop too early.
+        """
         _check_fractions(values)
         G = len(values)
 
@@ -328,8 +344,11 @@ class IdealCurve:
             ideal = self._rules.accuracies(dict(zip(self.groups, np.maximum(weights, LEAST_WEIGHT), strict=True)))
             return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
 
+        start, bounds = np.full(G, 1 / G), [(0, 1)] * G
+        if common is not None:
+            start, bounds[0] = np.append(common, np.full(G - 1, (1 - common) / (G - 1))), (common, common)
         found = minimize(
-            regret, np.full(G, 1 / G), jac=True, method="SLSQP", bounds=[(0, 1)] * G,
+            regret, start, jac=True, method="SLSQP", bounds=bounds,
             constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
             options={"ftol": 1e-12, "maxiter": MOST_STEPS},
         )  # fmt: skip

@@ -7,6 +7,7 @@ A verb is imported when it is used, and imports what it needs when it runs. So -
 
 import os
 import sys
+from errno import ENAMETOOLONG
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 
@@ -145,9 +146,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader closed the pipe
         _discard_stdout(arguments)
         return RunError.status
-    except OSError as error:  # a full or broken disk
+    except OSError as error:  # a full or broken disk, or a name that no disk can hold
         _discard_stdout(arguments)
         where = "" if error.filename is None else f": {str(error.filename)!r}"
+        if error.errno == ENAMETOOLONG:
+            return _complain(f"{error.strerror}{where}; choose a shorter one", RequestError.status)
         return _complain(f"{error.strerror or error}{where}", RunError.status)
 
 

@@ -27,6 +27,7 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
+from simulator.mixture import COUNTER
 from simulator.prompts import PROMPTS, Prompt, latent_prompts, prompt_row
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -52,6 +53,7 @@ from theory.quadrature import RANGE, REPLICATES, estimate
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
 TERMS = 2**20  # densities of a replicate in a world with a table
+MOST_TERMS = 2**23  # likewise; beyond it, cells are drawn. Twelve classes and backgrounds have as many
 SLACK = 1e-9  # of logarithms that may be equal
 
 
@@ -119,6 +121,8 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
         )
     mixture, deviation = world.mixture(), np.sqrt(world.mixture().variances + world.nu_image)
     G, K, A = len(mixture.labels), world.classes, world.background_count
+    if G * K * K * A * 2**5 > MOST_TERMS:
+        return np.array([_drawn_cells(world, prompt, seed * REPLICATES + r) for r in range(REPLICATES)])
     power = int(np.clip(np.log2(TERMS / (G * K * K * A)), 5, 13))
     result = np.empty((REPLICATES, G))
     for r in range(REPLICATES):
@@ -126,6 +130,24 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
         for g, (mean, label) in enumerate(zip(mixture.means, mixture.labels, strict=True)):
             result[r, g] = won(table_prompt_scores(mean + noise, world.prompts(prompt), world), label).mean()
     return mixture.group_average(result)
+
+
+def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
+    """Accuracies of the groups of a large table, whose Sobol points draw their cells, too."""
+    mixture, texts = world.mixture(), world.prompts(prompt)
+    deviation, cost = np.sqrt(mixture.variances + world.nu_image), world.classes**2 * world.background_count
+    power = int(np.clip(np.log2(MOST_TERMS / cost), 5, 13))
+    noise, uniform = np.split(gaussian_points(len(deviation) + 1, power, seed), [-1], axis=1)
+    accuracy = []
+    for group in range(max(COUNTER, mixture.test_groups.max()) + 1):
+        share = np.cumsum(np.where(mixture.test_groups == group, mixture.test_weights, 0))
+        if not share[-1]:
+            accuracy.append(np.nan)
+            continue
+        cell = np.searchsorted(share, ndtr(uniform[:, 0]) * share[-1])
+        scores = table_prompt_scores(mixture.means[cell] + deviation * noise, texts, world)
+        accuracy.append(won(scores, mixture.labels[cell]).mean())
+    return accuracy
 
 
 def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:

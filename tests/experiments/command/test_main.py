@@ -154,6 +154,12 @@ def test_output_that_is_a_file(soberclip, tmp_path, verb):
     assert file.read_text() == "mine"
 
 
+@pytest.mark.parametrize("verb", ["predict", "check", "reproduce"])
+def test_an_output_whose_name_is_too_long(soberclip, tmp_path, verb):
+    output = tmp_path / ("n" * 300)
+    refused(soberclip(verb, "--output", output), f"{str(output)!r}; choose a shorter one")
+
+
 def test_failed_runs_exit_with_1(soberclip):
     run = soberclip("simulate", "--learner", "logistic", "--n", "20", "--replicates", "1")
     assert run.status == 1
@@ -268,6 +274,17 @@ def test_no_verb_overwrites_another_verb_s_result(soberclip, tmp_path):
     small = ["--steps", "2", "--width", "2", "--depth", "1", "--batch-size", "4", "--warmup", "0", "--no-compile"]
     assert soberclip("train", *small, "--output", tmp_path / "b").status == 0
     refused(soberclip("simulate", "--output", tmp_path / "b"), "simulate")
+
+
+@pytest.mark.parametrize(
+    ("words", "compiled"),
+    [("--steps 499", False), ("--steps 500", True), ("--steps 6 --compile", True), ("--no-compile", False), ("", True)],
+)
+def test_short_trainings_are_not_compiled(soberclip, monkeypatch, words, compiled):
+    asked = []
+    monkeypatch.setattr("experiments.lab.training.train", lambda *_, compile, **__: asked.append(compile))
+    assert soberclip("train", *words.split()).status == 0
+    assert asked == [compiled]
 
 
 def test_train_reports_its_last_step_and_its_mitigation(soberclip):

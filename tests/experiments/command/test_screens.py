@@ -98,6 +98,7 @@ def test_accuracies_come_with_their_noise():
         (World(mu_spu=0.0), 0.1, "many correlations have this drop"),
         (World(views=Pixels()), None, "ideal classifier of pixels"),
         (World(classes=MOST_CLASSES + 1), None, "at most ten classes"),
+        (World(classes=3, sigma_xi=0.0, sigma_spu=0.0), None, "without noise, the ideal classifier of three classes"),
     ],
 )
 def test_a_place_that_is_unknown_says_why(world, shortfall, words):

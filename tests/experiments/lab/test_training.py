@@ -80,7 +80,8 @@ def test_without_a_folder_ctrl_c_keeps_nothing(tmp_path, monkeypatch, ctrl_c):
 def test_without_a_compiler_training_warns_and_continues(tmp_path):
     environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in SMALL.items()]
-    command = [sys.executable, "-m", "experiments", "train", *flags, "--output", str(tmp_path / "run"), "--json"]
+    command = [sys.executable, "-m", "experiments", "train", *flags, "--compile", "--json"]
+    command += ["--output", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     first, *others = [line for line in done.stderr.splitlines() if not line.endswith("so far")]

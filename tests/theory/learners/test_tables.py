@@ -15,8 +15,9 @@ from simulator.worlds import Worlds
 from theory import learners
 from theory.accuracy import won
 from theory.ideal_curve import equivalent, equivalent_of_draws
-from theory.learners import bayes
+from theory.learners import bayes, infonce
 from theory.learners.bayes import TableRules
+from theory.quadrature import REPLICATES
 
 FIELDS = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_inv": 0.9, "sigma_spu": 0.6, "sigma_xi": 4.0}
 LINEAR_RULES = ("linear", "least-squares", "logistic", "max-margin")
@@ -92,6 +93,18 @@ def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options,
     spread = [np.sqrt((w**2 * right * (1 - right)).sum() / n) / max(w.sum(), 1e-9) for w in share]
     expected = mixture.group_average(right)
     near(learner.accuracy(world), expected, np.maximum(spread[: len(expected)], 1e-6))
+
+
+def test_a_large_table_is_estimated_within_a_budget(monkeypatch):
+    world, sizes = random_world(4, 3, p_inv=0.9), []
+    monkeypatch.setattr(infonce, "TERMS", 2**18)
+    every, score = learners.InfoNCE().accuracy(world), infonce.table_prompt_scores
+    monkeypatch.setattr(infonce, "MOST_TERMS", 2**16)
+    monkeypatch.setattr(infonce, "table_prompt_scores", lambda x, *rest: sizes.append(len(x)) or score(x, *rest))
+    drawn = learners.InfoNCE().accuracy(world)
+    assert 4 * 4 * 3 * sum(sizes) <= 3 * REPLICATES * 2**16
+    near(drawn, np.stack([*every]), [(high - low) / 4.26 for low, high in every.interval])
+    assert max(high - low for low, high in drawn.interval) < 0.02
 
 
 @pytest.mark.parametrize(("K", "A"), [(2, 3), (3, 2)])
@@ -271,6 +284,17 @@ def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
     assert place.shortfall == pytest.approx(regret(*found), abs=2e-4)
     lattice = [(i / 12, j / 12, 1 - (i + j) / 12) for i in range(1, 12) for j in range(1, 12 - i)]
     assert min(regret(*weights) for weights in lattice) > place.shortfall - 2e-4
+
+
+@pytest.mark.parametrize(
+    ("fields", "accuracy"),
+    [({"mu_spu": 0.0}, (0.8, 0.8, 0.8)), ({"mu_inv": 30.0}, (1.0, 1.0, 1.0))],  # no background; the object says all
+)
+def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
+    ends = [(x - 0.01, x) for x in accuracy]
+    place = equivalent(HOLE.replace(**fields), Accuracy.of([*accuracy], 0.95, ends))
+    assert np.isnan([place.correlation, place.unseen]).all()
+    assert not np.isnan([place.shortfall, *place.interval.ends["shortfall"]]).any()
 
 
 @pytest.mark.parametrize(("K", "A", "weights"), [(2, 2, (0.5, 0.3, 0.2)), (3, 4, (0.6, 0.25, 0.15))])
