@@ -320,7 +320,7 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
 
     v, w = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
     nodes = max(1.0, np.abs(w).max(initial=0)) * np.linspace(0, 1, ALONG) ** 2
-    beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes))(np.abs(w))
+    beyond = v - np.sign(w) * CubicSpline(nodes, boundary(pooled, nodes, 0 * nodes, nodes))(np.abs(w))
     return np.stack([beyond, -beyond], axis=-1)
 
 
@@ -382,7 +382,7 @@ class _Limited:
 def region(pooled: Pooled, tolerance: float) -> Float[np.ndarray, "1 2"] | None:
     """(common, counter) of images that show the label's object; None if the boundary is lost or takes too long."""
     if not pooled.fuzzy:
-        accuracy, sound = accuracy_along(lambda _, w: boundary(pooled, w), pooled.scales().mean, tolerance)
+        accuracy, sound = accuracy_along(lambda _, *where: boundary(pooled, *where), pooled.scales().mean, tolerance)
         if sound.all():
             return accuracy
     pooled = pooled._replace(unit=tuple(np.abs(pooled.unit)))  # the contour's means are not negative

@@ -11,8 +11,9 @@ it so that g rises in both coordinates, and by 45 degrees:
 The boundary is v = eta(w) with |eta'| <= 1 and eta(-w) = -eta(w), in every world. So it has no step and no vertical
 tangent, and |eta(w)| <= |w| brackets every root. As v and w are independent and normal given the group,
     accuracy = E Phi(m_v - eta(w)),   w ~ N(m_w, 1),
-an analytic integrand, for which the trapezoid rule converges exponentially. Means of many standard deviations make
-corners, and turning the coordinates would round them away: those worlds are left to `theory.learners.contour`.
+an analytic integrand, for which the trapezoid rule converges exponentially. Nodes w >= 0 serve both groups and signs.
+Means of many standard deviations make corners, and turning the coordinates would round them away: those worlds are
+left to `theory.learners.contour`.
 """
 
 from collections.abc import Callable
@@ -26,13 +27,15 @@ from simulator.worlds import Worlds
 from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
+LONG = 0.35  # standard deviations of an interval, beyond which rules may agree by chance
 LAST = 512
 FAR = 20.0  # standard deviations of a mean
 CHUNK = 256  # worlds at a time: their arrays stay in cache
 
 
-# (numbers of the worlds, nodes w) -> eta(w)
-Boundary = Callable[[Int[np.ndarray, " A"], Float[np.ndarray, "A n"]], Float[np.ndarray, "A n"]]
+Nodes = Float[np.ndarray, "A n"]
+# (numbers of the worlds, nodes w, guesses of eta(w), bounds of their errors) -> eta(w)
+Boundary = Callable[[Int[np.ndarray, " A"], Nodes, Nodes, Nodes], Nodes]
 
 
 def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
@@ -49,8 +52,8 @@ def curve_accuracy(mixture: PromptMixture, tolerance: float) -> tuple[Float[np.n
         turned = _turned(mixture.of(rows))
         preference = PromptPreference(turned.of(np.s_[:, None]))
 
-        def eta(some, w, preference=preference):
-            return boundary(preference.of((some, slice(None))), w)
+        def eta(some, w, guess, slack, preference=preference):
+            return boundary(preference.of((some, slice(None))), w, guess, slack)
 
         result[rows], sound[rows] = accuracy_along(eta, turned.mean, tolerance)
     return result, sound
@@ -61,27 +64,38 @@ def accuracy_along(
 ) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
     """(common, counter) where + is decided for v > eta(w), an odd curve with |eta'| <= 1, and whether it settled."""
     plus, minus = (mean[0] + mean[1]) / np.sqrt(2), (mean[0] - mean[1]) / np.sqrt(2)
-    m_v, m_w = np.concatenate([plus, minus]), np.concatenate([minus, plus])  # common, then counter
-    world, near = np.tile(np.arange(len(plus)), 2), np.tile(np.abs(mean).max(axis=0, initial=0) < FAR, 2)
+    m_v, m_w = np.stack([plus, minus])[..., None], np.stack([minus, plus])[..., None]  # of common, counter
     reach = np.sqrt(2 * np.log(4 / tolerance))  # leaves out less than a quarter of the tolerance
+    near, far = np.sort(np.abs(m_w[..., 0]), axis=0)
 
-    def total(rows, t):
-        """Sum over nodes t of Phi(m_v - eta(m_w + t)) times their density."""
-        right = ndtr(m_v[rows, None] - eta(world[rows], m_w[rows, None] + t))
-        return right @ (np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
-
-    rows, n, step = np.flatnonzero(near), FIRST, 2 * reach / FIRST
-    result, sound = np.full(len(m_v), 0.5), near.copy()
-    sums = total(rows, np.linspace(-reach, reach, n + 1))
-    result[rows] = step * sums
-    while len(rows) and n < LAST:
-        sums += total(rows, np.linspace(-reach, reach, n, endpoint=False) + step / 2)
-        n, step = 2 * n, step / 2
-        going = np.abs(step * sums - result[rows]) > tolerance
-        result[rows] = step * sums
-        rows, sums = rows[going], sums[going]
+    sound = np.abs(mean).max(axis=0, initial=0) < FAR
+    result, rows = np.full((2, len(sound)), 0.5), np.flatnonzero(sound)
+    w = np.linspace(np.maximum(near - reach, 0), far + reach, FIRST + 1, axis=-1)[rows]
+    points = np.stack([w, eta(rows, w, np.zeros(w.shape), w)])
+    result[:, rows] = _trapezoid(points, m_v[:, rows], m_w[:, rows])
+    while len(rows) and points.shape[-1] <= LAST:
+        points = _refined(eta, rows, points)
+        rule = _trapezoid(points, m_v[:, rows], m_w[:, rows])
+        going = (np.abs(rule - result[:, rows]).max(axis=0) > tolerance) | (np.diff(points[0, :, :2])[:, 0] > LONG)
+        result[:, rows] = rule
+        points, rows = points[:, going], rows[going]
     sound[rows] = False
-    return result.reshape(2, -1).T, np.logical_and(*np.split(sound, 2))
+    return result.T, sound
+
+
+def _refined(eta: Boundary, rows: Int[np.ndarray, " A"], points: Float[np.ndarray, "2 A n"]) -> np.ndarray:
+    """Points (w, eta(w)) with those at midpoints, where eta is within half a step of its neighbours' mean."""
+    half = np.diff(points[0]) / 2
+    w, guess = (points[..., 1:] + points[..., :-1]) / 2
+    return np.insert(points, np.arange(1, points.shape[-1]), [w, eta(rows, w, guess, half)], axis=-1)
+
+
+def _trapezoid(points: Float[np.ndarray, "2 A n"], m_v, m_w) -> Float[np.ndarray, "2 A"]:
+    """E Phi(m_v - eta(w)) of both groups, the half w < 0 by the symmetry of eta."""
+    (w, on), weight = points, np.ones(points.shape[-1])
+    weight[0] = 0.5  # w = 0 is a node of both halves; elsewhere the ends have no mass
+    right, left = (np.exp(-((m_w - sign * w) ** 2) / 2) * ndtr(m_v - sign * on) for sign in (1, -1))
+    return (right + left) @ weight * (w[:, 1] - w[:, 0]) / np.sqrt(2 * np.pi)
 
 
 def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
@@ -103,9 +117,10 @@ def _turned(mixture: PromptMixture) -> PromptMixture:
     )
 
 
-def boundary(preference: Preference, w: np.ndarray) -> np.ndarray:
-    """eta(w), the root v of the rising preference: Newton steps, halvings where they leave the bracket."""
-    low, high, v = -np.abs(w), np.abs(w), np.zeros(w.shape)
+def boundary(preference: Preference, w: np.ndarray, guess: np.ndarray, slack: np.ndarray) -> np.ndarray:
+    """eta(w), the root v of the rising preference near a guess: Newton steps, halvings where they leave the bracket."""
+    slack = slack * (1 + 1e-9)  # so that a step to an end stays inside
+    low, high, v = guess - slack, guess + slack, guess
     for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise
         g, along_x, along_y = preference((v + w) / np.sqrt(2), (v - w) / np.sqrt(2))
         low, high = np.where(g < 0, v, low), np.where(g < 0, high, v)

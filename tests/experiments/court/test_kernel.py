@@ -7,6 +7,7 @@ import json
 import operator
 import re
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,8 @@ from simulator.world import World
 from theory.claims.catalogue import CLAIMS
 from theory.learners import Bayes, InfoNCE
 from theory.proofs.coq import FIELDS, LAWS, SHARED, THRESHOLDS, file_of
-from theory.proofs.expression import NotExpressible
+from theory.proofs.coq_signs import Unseen, domain_of, plain
+from theory.proofs.expression import NotExpressible, constant, variable
 from theory.proofs.identity import claim_digest
 from theory.proofs.statements import cases
 
@@ -345,6 +347,14 @@ def test_a_claim_without_a_theorem_has_a_reason(tmp_path):
         "it compares two roots, and neither constants nor squares show how",
     )
     assert {path.name for path in tmp_path.iterdir()} == {"Shared.v", "infonce_by_name.v"}
+
+
+def test_a_polynomial_that_reaches_zero_is_not_shown_to_be_positive():
+    x = variable("x")
+    domain = domain_of({"x": (constant(0), constant(1))})
+    for e, strict, seen in ((x, False, True), (x, True, False), (x + 1, True, True)):
+        with nullcontext() if seen else pytest.raises(Unseen):
+            domain.shown(plain(e, ["x"])[0], strict)
 
 
 def test_a_record_of_others_is_kept(tmp_path, accepting):

@@ -210,6 +210,20 @@ def test_more_rows_and_smaller_error_rates_need_more_models():
     assert models_for(dataclasses.replace(many, spread=0.01)) > at[1]
 
 
+def test_every_case_is_trained_with_the_seed_of_the_trial(monkeypatch):
+    seen = []
+
+    def run_case(case, models, seed, name):
+        seen.append((case, models, seed))
+        (found,) = reported((0.5, np.full(models, 0.5)))
+        return {**found, "seconds": 1.0}
+
+    monkeypatch.setattr(trained, "run_case", run_case)
+    claim = claim_of("alike")
+    assert judge_trained(claim, seed=3)["verdict"] == "supported"
+    assert seen == [(case, models_for(claim), 3) for case in claim.cases]
+
+
 @pytest.mark.deep
 def test_a_trial_can_go_the_other_way(monkeypatch):
     """Linear towers reach S/rho, as the report shows, but not the InfoNCE optimum."""

@@ -8,6 +8,7 @@ import pytest
 from experiments.court import worst_point
 from experiments.court.worst_point import corners, search, sobol
 from theory.claims.claim import Axis, Claim
+from theory.learners import LinearCLIP, Logistic
 
 
 def test_candidates_are_all_corners_and_scrambled_interior_points():
@@ -41,6 +42,20 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
     assert found.undefined == undefined.count(0)
     assert undefined.count(0) > 50
     assert not undefined.count(2), "the last round's candidates are children of the best"
+
+
+@pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 16384), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
+def test_fewer_replicates_are_drawn_where_each_takes_long(monkeypatch, subject, most):
+    seen = []
+
+    def pilot(claim, points, replicates, seed, number):
+        seen.append(replicates)
+        return np.zeros(len(points["p_spu"]))
+
+    monkeypatch.setattr(worst_point, "pilot_violations", pilot)
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    search(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    assert max(seen) == most
 
 
 def test_the_search_stays_among_the_allowed_points():

@@ -2,6 +2,7 @@
 
 from functools import reduce
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -16,6 +17,7 @@ from simulator.world import Attribute, World
 from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
+from theory.learners.caption_nodes import Block, label_evidence
 from theory.learners.captions import _by_quadrature, pooled_preference
 from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
 
@@ -359,6 +361,19 @@ def test_captions_whose_evidence_hardly_varies_are_gathered():
         mention_inv=0.0, dim_image=33, dim_text=33,
     )  # fmt: skip
     assert pooled_preference(Worlds.of(world), "scores").pairs()[1] < 1000
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1 - 1e-12, 1.0])
+def test_evidence_about_the_label_by_definition(p):
+    gap = np.array([-800.0, -301.0, -5.0, -1e-9, 0.0, 2.0, 299.0, 301.0, 800.0])
+    found = np.stack(label_evidence(Block(1.0, 1.0, p, 1.0, 0.1, 0.1), gap))
+    with mpmath.workdps(60):
+        for g, column in zip(gap, found.T, strict=True):
+            agree = mpmath.mpf(p)
+            plus, minus = (q * mpmath.exp(g) + (1 - q) * mpmath.exp(-g) for q in (agree, 1 - agree))
+            first, second = mpmath.log(plus), mpmath.log(minus)
+            expected = (first - second) / 2, (2 * agree - 1) / (plus * minus), (first + second) / 2
+            np.testing.assert_allclose(column, np.array(expected, float), rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("half", [0.0, 1e-15, 1e-7, 0.3, 2.0, 6.0])

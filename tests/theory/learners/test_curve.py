@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory.learners.curve import accuracy_along, agree
-from theory.learners.infonce import InfoNCE
+from theory.learners.infonce import InfoNCE, infonce_accuracy
 
 
 def right(eta, m_v: float, m_w: float, turn: float) -> float:
@@ -25,7 +25,7 @@ def right(eta, m_v: float, m_w: float, turn: float) -> float:
 def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
     eta = lambda w: turn * np.tanh(w / turn)  # noqa: E731
     mean = np.array([[0.4, 2.0, 3.0], [0.7, 1.5, -1.0]])
-    found, sound = accuracy_along(lambda rows, w: eta(w), mean, tolerance)
+    found, sound = accuracy_along(lambda rows, w, *_: eta(w), mean, tolerance)
     assert sound.all() == ((turn, tolerance) != (0.02, 1e-8))
     for (x, y), each in zip(mean.T[sound], found[sound], strict=True):
         plus, minus = (x + y) / np.sqrt(2), (x - y) / np.sqrt(2)
@@ -62,3 +62,10 @@ def test_a_mean_beyond_all_noise_decides_nothing_else(p_inv):
         assert list(InfoNCE("name").accuracy(world)) == pytest.approx([p_inv, p_inv], abs=1e-9)
     slight = World(mu_inv=1e-9, mu_spu=8.0, sigma_inv=1e-9, sigma_spu=0.0, sigma_xi=8e-9, p_spu=0.5)
     assert list(InfoNCE("name").accuracy(slight)) == pytest.approx([ndtr(1 / np.sqrt(2))] * 2, abs=1e-9)
+
+
+def test_rules_of_long_intervals_do_not_settle_by_chance():
+    """Nodes 2 and 1 deviations apart, over groups far apart, agreed within 1e-6 on a value 1e-5 off."""
+    worlds = Worlds(p_spu=1 - 1e-9, mu_inv=18.4, mu_spu=18.8, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=2.4)
+    coarse, fine = (infonce_accuracy(worlds, "mean", tolerance=tolerance).counter for tolerance in (1e-6, 1e-9))
+    assert coarse == pytest.approx(fine, abs=1e-6)

@@ -14,7 +14,7 @@ from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.boxes import cover
 from theory.proofs.checker import check
-from theory.proofs.expression import constant
+from theory.proofs.expression import NotExpressible, constant
 from theory.proofs.obligations import Inequality, Obligation
 from theory.proofs.prover import exact_route, prove
 from theory.proofs.statements import statements
@@ -98,6 +98,19 @@ def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
     proof = prove(twin)
     assert proof.outcome == "refuted", proof.reason
     assert check(proof.certificate, twin) == ("refuted", 0)
+
+
+def test_the_axis_of_a_monotone_claim_may_begin_at_a_fixed_field_only():
+    claim = BY_ID["reliance-grows-with-correlation-name"]
+    rest = {name: given for name, given in claim.domain.items() if name not in ("sigma_inv", "p_spu")}
+
+    def beginning_at(sigma_inv):
+        p_spu = Axis(lambda world: world.sigma_inv, 0.95)
+        return replace(claim, domain={"sigma_inv": sigma_inv, "p_spu": p_spu, **rest})
+
+    assert prove(beginning_at(0.6)).outcome == "proved"
+    with pytest.raises(NotExpressible, match="its domain in 'p_spu' depends on other fields"):
+        statements(beginning_at(Axis(0.5, 0.9)))
 
 
 @pytest.mark.parametrize("id", REFUTED)
