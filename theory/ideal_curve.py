@@ -260,7 +260,7 @@ def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent
 
 
 def _check_fractions(accuracy: Numbers) -> None:
-    outside = ~((accuracy >= 0) & (accuracy <= 1))  # nan, too
+    outside = ~((accuracy >= -ROUNDING) & (accuracy <= 1 + ROUNDING))  # nan, too
     if np.any(outside):
         raise ValueError(f"an accuracy of {np.asarray(accuracy)[outside].flat[0]:.6g} lies outside [0, 1]")
 

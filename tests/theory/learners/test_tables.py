@@ -288,7 +288,10 @@ def test_the_place_of_three_groups_is_the_minimum_over_their_weights(learner):
 
 @pytest.mark.parametrize(
     ("fields", "accuracy"),
-    [({"mu_spu": 0.0}, (0.8, 0.8, 0.8)), ({"mu_inv": 30.0}, (1.0, 1.0, 1.0))],  # no background; the object says all
+    [
+        ({"mu_spu": 0.0}, (0.8, 0.8, 0.8)),
+        ({"mu_inv": 30.0}, (1.0, 1.0 + 1e-15, 1.0)),  # the object says all; weighted means of ones may be above 1
+    ],
 )
 def test_three_groups_that_tell_nothing_have_no_place(fields, accuracy):
     ends = [(x - 0.01, x) for x in accuracy]
