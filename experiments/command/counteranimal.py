@@ -33,6 +33,7 @@ Groups = flag(
 Classes = flag(
     Path | None, "your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"
 )
+Folder = flag(Path | None, "folder for the full result, created if necessary")
 Labels = Literal["1000", "20", "45", "own"]
 Model = flag(
     list[str],
@@ -67,7 +68,7 @@ def inspect(
     *,
     groups: Groups = "prefix",
     classes: Classes = None,
-    output: flag(Path | None, "folder for the full result, created if necessary") = None,
+    output: Folder = None,
     json: Json = False,
 ) -> None:
     """Parse a data set: classes, groups and backgrounds with their counts, unreadable photos, strays.
@@ -141,7 +142,7 @@ def score(
     labels: flag(Labels, "label space of the predictions") = "1000",
     classes: Classes = None,
     seed: Seed = 0,
-    output: flag(Path | None, "folder for the full result, created if necessary") = None,
+    output: Folder = None,
     json: Json = False,
 ) -> None:
     """Metrics and intervals for predictions made elsewhere.
@@ -164,9 +165,7 @@ def score(
 
 
 @app.command
-def published(
-    *, output: flag(Path | None, "folder for the full result, created if necessary") = None, json: Json = False
-) -> None:
+def published(*, output: Folder = None, json: Json = False) -> None:
     """The paper's tables: verdicts on claims, and inconsistencies. JSON also has every figure.
 
     Example: soberclip counteranimal published

@@ -234,7 +234,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
 
 def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
-    from theory.ideal_curve import MOST_CLASSES
+    from experiments.lab.answers import no_ideal_curve
 
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
@@ -257,12 +257,9 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
                 yield f"so it uses {'less' if correlation < own else 'more'} of the background than the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
-    elif document["world"].get("views") is not None:
-        yield "no equivalent correlation: no formula gives the ideal classifier of pixels"
-    elif max((own := World(**document["world"])).classes, own.background_count) <= MOST_CLASSES:
-        yield "no equivalent correlation: without noise, the ideal classifier of three classes or a table is not known"
     else:
-        yield "no equivalent correlation: ideal classifiers are known for at most ten classes and backgrounds"
+        noiseless = "without noise, the ideal classifier of three classes or a table is not known"
+        yield f"no equivalent correlation: {no_ideal_curve(World(**document['world'])) or noiseless}"
     shares = document.get("uncovered_share")
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (

@@ -47,12 +47,21 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     }
 
 
+def no_ideal_curve(world: World) -> str | None:
+    """Why no ideal classifier is known in worlds of this kind; None where it is, unless there is no noise."""
+    if world.views is not None:
+        return "no formula gives the ideal classifier of pixels"
+    if max(world.classes, world.background_count) > MOST_CLASSES:
+        return "ideal classifiers are known for at most ten classes and backgrounds"
+    return None
+
+
 def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, float | None], dict[str, list[float]]]:
     """Equivalent correlation and shortfall by their names in PLACE, and their intervals.
 
     None where the world has no ideal curve, or the accuracies do not determine the correlation.
     """
-    if world.views is not None or max(world.classes, world.background_count) > MOST_CLASSES:
+    if no_ideal_curve(world):
         return dict.fromkeys(PLACE), {}
     try:
         found = place()

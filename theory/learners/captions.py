@@ -292,9 +292,9 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
     absolute error below `tolerance`. If their boundary cannot be followed, or takes too many pairs of captions, exact
-    decisions are counted on sampled images, with a 95% interval: so
-    are one or two of 100 worlds of masked, noisy captions, of all decades of the fields.
-    The rest, and the mean of scores with mismatched captions, is sampled (`theory.learners.drawn_captions`).
+    decisions are counted on sampled images, with a 95% interval: one or two of 100 worlds of masked, noisy captions,
+    over all decades of the fields. The rest, and the mean of scores with mismatched captions, is sampled
+    (`theory.learners.drawn_captions`).
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
