@@ -1,9 +1,11 @@
 """The style of every figure, independent of the machine's own matplotlib settings."""
 
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
+from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 
@@ -19,3 +21,13 @@ def styled(draw):
             return draw(*args, **kwargs)
 
     return wrapper
+
+
+class NotebookFigure(Figure):
+    """A figure that notebooks show as an image. They show a plain Figure only after pyplot was imported."""
+
+    @styled
+    def _repr_png_(self) -> bytes:
+        image = BytesIO()
+        self.savefig(image, format="png", metadata={"Software": None})
+        return image.getvalue()

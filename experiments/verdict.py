@@ -115,7 +115,8 @@ class Verdict:
         return one_line(self, claim=self.claim, verdict=self.verdict, measured=self.measured, reason=self.reason)
 
     def _repr_html_(self) -> str:
-        known = ((name, value) for name, value in self.as_json().items() if value not in (None, ""))
+        document = {**self.as_json(), "seconds": None}  # equal trials show equal tables
+        known = ((name, value) for name, value in document.items() if value not in (None, ""))
         return html_table(f"{self.claim}: {self.verdict}", ["", ""], known)
 
     def as_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from experiments.page.plot.axes import FORMULA, FORMULA_WIDTH, MOST_TICKS, UNITS, fold, literal, style_axis
 from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import DIFFERENCE
+from experiments.style import NotebookFigure
 from simulator.quantities import MEASURED
 
 PHONE = 360  # pixels
@@ -28,7 +29,7 @@ def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, rows * HEIGHTS[columns]))  # `finished` sets the height
+    figure = NotebookFigure(figsize=(WIDTH, rows * HEIGHTS[columns]))  # `finished` sets the height
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for spare in grid.flat[count:]:
         spare.remove()
