@@ -109,7 +109,7 @@ def size_needed(pilot: Sample, gap: float, tail: float, miss: float) -> float:
         return np.inf
     low, high = pilot.support
     if np.isin(pilot.values, pilot.support).all():
-        return (high - low) ** 2 * binomial_size((pilot.mean - low) / (high - low), gap / (high - low), tail, miss)
+        return binomial_size((pilot.mean - low) / (high - low), gap / (high - low), tail, miss)
     return betting_size(pilot, gap, tail, miss)
 
 

@@ -62,6 +62,31 @@ def test_offset_is_the_planted_one(axis):
     assert high == pytest.approx(0.03, abs=1e-9)
 
 
+@pytest.mark.parametrize(("level", "half"), [(0.45, 0.0), (0.55, 0.02), (0.99, 0.02)])
+def test_an_offsets_interval_has_its_level(level, half):
+    """Two others lie .01 above and below .03 over an exact line: their mean is .02 or .04 with probability 1/4 each."""
+    x = np.linspace(0.5, 0.9, 5)
+    others = (np.array([0.6, 0.7]), np.array([0.6, 0.7]) - 0.2 + np.array([0.01, 0.05]))
+    point, ends, _ = offset((x, x - 0.2), others, "plain", np.random.default_rng(0), level=level)
+    assert point == pytest.approx(0.03)
+    assert ends == pytest.approx((0.03 - half, 0.03 + half), abs=1e-9)
+
+
+def test_an_offsets_interval_holds_the_scatter_of_its_family():
+    """Replicates of the line, drawn one by one."""
+    rng = np.random.default_rng(7)
+    x = np.linspace(0.5, 0.9, 9)
+    y = x - 0.2 + rng.normal(0, 0.02, 9)
+    other = (np.array([0.62]), np.array([0.5]))
+    _, ends, _ = offset((x, y), other, "plain", np.random.default_rng(0), replicates=4000, level=0.8)
+    found = []
+    while len(found) < 4000:
+        drawn = rng.integers(9, size=9)
+        if np.ptp(x[drawn]) > 0:
+            found.append(0.5 - np.polyval(np.polyfit(x[drawn], y[drawn], 1), 0.62))
+    assert ends == pytest.approx(np.quantile(found, [0.1, 0.9]), abs=0.0012)  # six errors of both quantiles
+
+
 def test_band_holds_the_line_and_widens_at_the_ends():
     rng = np.random.default_rng(4)
     x = np.linspace(0.5, 0.9, 15)

@@ -133,6 +133,25 @@ def test_a_file_that_appears_while_the_report_is_made_is_kept(tmp_path):
     assert (folder / "thesis.tex").exists()
 
 
+def test_a_report_that_cannot_be_replaced_is_moved_back(tmp_path, monkeypatch):
+    folder, rename = tmp_path / "report", Path.rename
+    first, second = staging_folder(folder), staging_folder(folder)
+    write_text(first / "report.html", "old")
+    write_text(second / "report.html", "new")
+    replace_folder(first, folder)
+
+    def fails(path, target):
+        if path == second:
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(RunError, match="No space left on device"):
+        replace_folder(second, folder)
+    assert (folder / "report.html").read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == sorted([folder, second])
+
+
 def test_a_report_without_a_mark_is_kept(tmp_path):
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(RequestError, match=r"'report\.html'"):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups
+from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups, common_backgrounds
 from simulator.strategies import quantity, table_worlds, tables, worlds
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -111,6 +111,10 @@ def test_group_averages_of_a_table_are_over_classes_and_then_their_cells(table, 
     assert found == pytest.approx(expected[: len(found)], abs=1e-14, nan_ok=True)
     assert len(found) == (3 if means[UNSEEN] else 2)
     assert (np.bincount(cell_groups(table).ravel(), minlength=3)[UNSEEN] > 0) == bool(means[UNSEEN])
+
+
+def test_entries_that_differ_by_rounding_are_both_common():
+    assert common_backgrounds(((0.1 + 0.2, 0.3), (0.3, 0.1 + 0.2), (0.3, 0.3 - 1e-6))) == ((0, 1), (0, 1), (0,))
 
 
 @given(st.integers(2, 5), quantity("p_spu", 0.0, 1.0), quantity("p_inv"))

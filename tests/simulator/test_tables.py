@@ -54,6 +54,7 @@ def test_a_text_names_a_table(text, table):
         ("diagonl(0.9)", "'diagonl' is not one of .* nearest is diagonal"),
         ("diagonal(1.5)", "p = 1.5 lies outside .* nearest valid value is 1"),
         ("compositional(3, 3, 3)", r"hole = 3 lies outside \[0, 2\]"),
+        ("leave_one_domain_out(2, 3, 3)", r"domain = 3 lies outside \[0, 2\]"),
         ("compositional(3, 3, 0.5)", "hole = 0.5 is not|is not a table"),  # the tests check types first
         ("mixture([diagonal(1), diagonal(1, 3)], [1, 1])", "shapes"),
         ("mixture([diagonal(1)], [-1])", r"weights \[-1\]"),

@@ -41,6 +41,13 @@ def test_more_pairs_cover_more_and_the_needed_pairs_leave_one_percent():
     assert max(enough.common, enough.counter) <= module.RARE
 
 
+def test_where_common_images_are_rare_they_need_the_pairs():
+    """The world at 1 - p is the world at p with its groups renamed."""
+    usual, mirrored = unseen(HARD, "mean", 1e4), unseen(HARD.replace(p_spu=1 - HARD.p_spu), "mean", 1e4)
+    assert (mirrored.common, mirrored.counter) == pytest.approx((usual.counter, usual.common), abs=0.005)
+    assert np.log(mirrored.pairs_needed) == pytest.approx(np.log(usual.pairs_needed), abs=0.1)  # other images
+
+
 def test_the_needed_pairs_may_be_more_than_a_number_holds():
     assert unseen(World(p_spu=0.0, mu_inv=-1.0, sigma_spu=600.0, sigma_xi=4.0), "name", 1e6).pairs_needed == np.inf
 

@@ -60,6 +60,22 @@ def test_every_format_holds_the_same(write, arrays, tmp_path):
     assert (found.names, found.train, found.notes) == (("0", "1"), None, ())
 
 
+def test_prompts_of_a_csv_keep_their_order_within_a_class(arrays, tmp_path):
+    """The t-th prompts of all classes are one template, so their order matters."""
+    rng = np.random.default_rng(1)
+    prompts, label = rng.normal(size=(2, 20, 5)), rng.permutation(np.repeat([0, 1], 20))
+    text = np.zeros((40, 5))
+    for y in (0, 1):
+        text[label == y] = prompts[y]
+
+    def frame(name, rows, **columns):
+        return pd.DataFrame({"array": name, **columns, **{f"x{i}": c for i, c in enumerate(rows.T)}})
+
+    photos = frame("image", arrays["image"], label=arrays["label"], group=arrays["group"])
+    pd.concat([photos, frame("text", text, label=label)]).to_csv(tmp_path / "a.csv", index=False)
+    np.testing.assert_allclose(read(tmp_path / "a.csv")["text"], prompts, atol=1e-12)
+
+
 def test_half_precision_and_prompts_by_class(arrays, tmp_path):
     arrays |= {"image": torch.tensor(5 * arrays["image"]).bfloat16(), "text": np.stack([arrays["text"]] * 3, axis=1)}
     found = checked({name: torch.tensor(a) if name == "label" else a for name, a in arrays.items()})

@@ -82,3 +82,22 @@ def test_other_heads_are_what_they_are_called(world):
     assert heads._least_squares(fit).scores(fit.values) == pytest.approx(fitted, abs=0.01)  # a ridge of RIDGE
     prompts = np.stack([bundle.text, -bundle.text], axis=2)[:, 0]  # (K, 2, D): one right, one upside down
     assert heads._best_prompt(prompts, fit).weights == pytest.approx(heads.zero_shot(bundle.text).weights)
+
+
+def test_interpolated_heads_have_the_shares_of_their_names(world):
+    """Zero-shot and logistic scores count in units of their spreads within a class."""
+    bundle, fit = world
+    plain, traced = heads.plain_heads(bundle, fit), heads.traced_heads(fit)
+    base, fitted = plain["zero-shot"], plain["logistic regression"]
+    fixed = heads.fixed_heads(bundle, fit, plain, traced)
+
+    def spread(head):
+        lead = np.diff(head.weights, axis=1)[:, 0]
+        return np.sqrt(lead @ fit.law.covariance @ lead)
+
+    for share in (0.25, 0.5, 0.75):
+        mixed = fixed[f"interpolate, {share:.0%} logistic regression"]
+        columns = np.stack([np.append(head.weights.ravel(), head.bias) for head in (base, fitted)], axis=1)
+        parts, residue, _, _ = np.linalg.lstsq(columns, np.append(mixed.weights.ravel(), mixed.bias), rcond=None)
+        assert residue == pytest.approx(0, abs=1e-12)
+        assert parts[1] * spread(fitted) / (parts[0] * spread(base)) == pytest.approx(share / (1 - share))

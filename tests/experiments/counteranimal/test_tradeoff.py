@@ -78,15 +78,19 @@ def test_intervals_shrink_to_the_place_without_error():
     assert at.shortfall_interval == pytest.approx((at.shortfall, at.shortfall))
 
 
-def test_an_end_of_the_curve_is_not_certain():
-    """Heads 2 and 3 differ by half a standard error on common photos, so head 0's place may be that of head 2."""
-    mean = np.array([[0.93, 0.7, 0.949, 0.95], [0.2, 0.8, 0.5, 0.3]])
-    V = np.zeros((2, 4, 2, 4))
-    V[0, range(4), 0, range(4)] = 1e-6
+@pytest.mark.parametrize("end", [1, 0])
+def test_an_end_of_the_curve_is_not_certain(end):
+    """Heads 2 and 3 differ by half a standard error on one group, so head 0's place may be that of head 2.
+
+    At the end 1 this group is the common one, at the end 0 the counter one. Nothing is uncertain on the other group.
+    """
+    mean = np.array([[0.93, 0.7, 0.949, 0.95], [0.2, 0.8, 0.5, 0.3]])[:: 1 if end else -1]
+    V, uncertain = np.zeros((2, 4, 2, 4)), 1 - end
+    V[uncertain, range(4), uncertain, range(4)] = 1e-6
     (at,) = places(mean, V, np.array([1, 2, 3]), np.array([0]), np.random.default_rng(0))
-    assert at.correlation == 1
-    low, high = at.correlation_interval
-    leaves = 0.2 / (0.2 + 0.001)  # where head 3 becomes better than head 2
-    assert high == 1
-    assert low < leaves
-    assert place(mean[:, :3], np.array([1, 2]), 0)[0] == 1
+    assert at.correlation == end
+    reach = sorted(abs(end - p) for p in at.correlation_interval)
+    from_one = 0.249 / (0.249 + 0.3)  # how far from the end head 2 becomes better than head 1
+    assert reach[0] == 0
+    assert reach[1] == pytest.approx(from_one, abs=0.01)  # weights lie on a grid
+    assert place(mean[:, :3], np.array([1, 2]), 0)[0] == end

@@ -164,6 +164,29 @@ def test_designs_have_the_size_that_their_bound_needs():
     assert size_needed(Sample(flat, normal=True), 0.0, 0.01, 0.05) == np.inf
 
 
+@pytest.mark.parametrize("values", [np.repeat([0.0, 1.0], [90, 422]), np.random.default_rng(1).beta(2, 5, 64)])
+def test_designs_do_not_depend_on_the_scale(values):
+    """Twice the values with twice the gap: two-valued pilots and others ask for the same number."""
+    one = size_needed(Sample(values, support=(0.0, 1.0)), 0.02, 0.005, 0.05)
+    two = size_needed(Sample(2 * values - 1, support=(-1.0, 1.0)), 0.04, 0.005, 0.05)
+    assert one == pytest.approx(two, rel=1e-9)
+    assert size_needed(Sample(2 * values - 1, support=(-1.0, 1.0)), 0.02, 0.005, 0.05) > 2 * one
+
+
+@pytest.mark.parametrize("values", [[0.3, 0.1, 0.7, 0.4, 0.9], [2.0, 2.5, 1.0, 3.0, 0.0, 2.2, 1.1, 4.0]])
+def test_a_normal_design_divides_its_miss_between_the_deviation_and_the_mean(values):
+    """Half of it that the pilot's deviation is too small, half of it that the mean of the replicates is too far off."""
+    tail, miss, gap = 0.003, 0.04, 0.5
+    freedom = len(values) - 1
+    deviation = np.std(values, ddof=1) * np.sqrt(freedom / stats.chi2.ppf(miss / 2, freedom))
+
+    def wanted(R: int) -> float:
+        return ((stats.t.isf(tail, R - 1) + stats.t.isf(miss / 2, R - 1)) * deviation / gap) ** 2
+
+    least = next(R for R in range(FEWEST, 10_000) if wanted(R) <= R)
+    assert size_needed(Sample(np.array(values), normal=True), gap, tail, miss) == least
+
+
 def test_p_value_inverts_the_bound():
     samples = np.random.default_rng(2).normal(0.02, 0.004, 12)
     low = lambda tails: np.array([bounds_of("<=", samples, float(t), target=0.0).low for t in tails])  # noqa: E731

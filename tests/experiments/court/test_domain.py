@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
+from experiments.court import measurement
 from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation
 from experiments.court.measurement import (
     DRAWN,
@@ -17,11 +18,13 @@ from experiments.court.measurement import (
     PILOT_SHARE,
     PILOT_SLOW,
     drawable,
+    gather,
     measure,
     narrowest,
     plan_at,
     rarest,
 )
+from experiments.court.standing import StandingSample
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
@@ -132,6 +135,26 @@ def test_compared_values_use_the_same_draws():
     for rule in (Bayes(), LinearCLIP()):
         same = claim(subject=rule, against=rule, domain=point, n=10**10 if rule == Bayes() else 1000)
         assert set(measure(plan_at(same, point), 1000, 0).values) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "tail"),
+    [
+        ({"relation": ">="}, 0.01),
+        ({"relation": "iff"}, 0.01),
+        ({"relation": "="}, 0.005),  # bounds of |q - b| split their tail
+        ({"relation": "=", "share": 0.5}, 0.01),  # a share is bounded below
+        ({"relation": "=", "quantity": "shortfall"}, 0.005),
+    ],
+)
+def test_a_design_has_the_tail_of_its_relation_and_half_the_miss(fields, tail, monkeypatch):
+    asked = []
+    monkeypatch.setattr(measurement, "size_needed", lambda pilot, *request: asked.append(request) or 8)
+    monkeypatch.setattr(StandingSample, "size_needed", lambda pilot, *request: asked.append(request) or 8)
+    more = {"threshold": 0.5} if fields["relation"] == "iff" else {}
+    one = claim(n=200, domain={"p_spu": 0.9, "mu_spu": 1.5}, **fields, **more)
+    gather(plan_at(one, {"p_spu": 0.9, "mu_spu": 1.5}), gap=0.05, tail=0.01, miss=0.02, seed=0, purpose="audit")
+    assert asked[0] == pytest.approx((0.05, tail, 0.01))
 
 
 FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}

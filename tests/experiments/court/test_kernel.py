@@ -24,7 +24,7 @@ from experiments.errors import RequestError
 from simulator.world import World
 from theory.claims.catalogue import CLAIMS
 from theory.learners import Bayes, InfoNCE
-from theory.proofs.coq import FIELDS, LAWS, SHARED, THRESHOLDS, file_of
+from theory.proofs.coq import FIELDS, LATER, LAWS, SHARED, THRESHOLDS, file_of
 from theory.proofs.coq_signs import Unseen, domain_of, plain
 from theory.proofs.expression import NotExpressible, constant, variable
 from theory.proofs.identity import claim_digest
@@ -178,6 +178,11 @@ def test_the_bounds_are_the_domains():
             point = points_at(claim, np.full((1, dimension), end))
             for each in bounded:
                 assert Reader(each[side], point).value() == pytest.approx(point[each[1]][0], rel=1e-12), id
+        if dimension > len(claim.axes):  # a later value begins at the earlier one, wherever that is
+            point = points_at(claim, np.append(np.full(len(claim.axes), 0.5), 0.0)[None])
+            low, name, _ = bounded[-1]
+            assert name == claim.along + LATER
+            assert Reader(low, point).value() == pytest.approx(point[claim.along][0], rel=1e-12), id
 
 
 def test_the_definitions_are_the_papers_laws():

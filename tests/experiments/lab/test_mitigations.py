@@ -84,7 +84,9 @@ class TestWhatIsKnown:
             assert mitigated("contradict", setting).law() is None
         for name in ("early-stopping", "narrow"):
             assert mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name")).law() is None
-        assert mitigated("early-stopping", Setting(WORLD, recipe=Recipe(steps=320))).recipe.steps == 80
+        decaying = Recipe(steps=320, schedule="cosine")
+        stopped = mitigated("early-stopping", Setting(WORLD, recipe=decaying)).recipe
+        assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), "stopped, not cooled down"
 
     def test_reweighting_has_a_law_except_for_log_mean_exp(self):
         answered = [mitigated("reweight", Setting(WORLD, named("infonce", prompt=p))).law() for p in PROMPTS]

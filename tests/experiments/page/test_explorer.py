@@ -18,6 +18,15 @@ from theory.ideal_curve import IdealCurve, equivalent
 
 SCRIPT = (files("experiments.page") / "html" / "theory.js").read_text(encoding="utf-8")
 CALL = "({worlds, jobs}) => jobs.map(({learner, prompt}) => worlds.map((w) => LEARNERS[learner](w, prompt)))"
+FLAT = {
+    "p_spu": 0.9,
+    "mu_inv": 1.0,
+    "sigma_inv": 1.0,
+    "sigma_spu": 1.0,
+    "sigma_xi": 4.0,
+    "mention_inv": 1.0,
+    "mention_spu": 1.0,
+}
 QUERIES = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in ("linear", "infonce") else (None,))]
 
 
@@ -115,3 +124,19 @@ def test_equivalent_correlation_and_shortfall_equal_theory_at_random_worlds():
     steep = known & ((curve.at(high).drop - curve.at(low).drop) > 0.01 * (high - low))
     assert 100 < steep.sum() < 300
     assert np.abs(correlation - near)[steep].max() < 1e-6
+
+
+def test_a_curve_that_is_flat_at_an_end_determines_nothing_there():
+    """Accuracies of the ideal rule itself, at both ends and inside; backgrounds from almost invisible to plain."""
+    fields = {name: np.full(12, value) for name, value in FLAT.items()}
+    fields["mu_spu"] = np.repeat([0.01, 0.1, 0.5, 2.0], 3)
+    grid, at = Worlds(**fields), np.tile([0.0, 0.5, 1.0], 4)
+    accuracy = IdealCurve(grid).at(at)
+    cases = [
+        {"w": w, "a": {"common": c, "counter": k}} for w, c, k in zip(plain(fields), *map(list, accuracy), strict=True)
+    ]
+    found = by_node("(cases) => cases.map(({w, a}) => equivalent(w, a).correlation)", cases)
+    ours = equivalent(grid, accuracy).correlation
+    assert [one is None for one in found] == np.isnan(ours).tolist()
+    assert np.isnan(ours[[0, 2]]).all(), "flat at both ends"
+    assert ours[[9, 11]].tolist() == [0, 1]

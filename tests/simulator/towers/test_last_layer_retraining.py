@@ -44,6 +44,23 @@ def test_the_head_is_least_squares_on_balanced_pairs(fields):
         assert ours == pytest.approx(fitted, abs=1e-6)
 
 
+def test_linear_towers_have_an_intercept_with_a_table():
+    """Classes, backgrounds and their shares are no longer symmetric."""
+    world = World(table=[[0.5, 0.2], [0.0, 0.3]], mu_spu=2.0, dim_image=2, dim_text=2)
+    recipe = Recipe(**{**SMALL, "loss": "linear", "towers": "linear", "precision": "float64"})
+    one = Ensemble(recipe, (world,), (0,), 3)
+    before = start(one).parameters
+    after = with_retrained_head(one, before)
+    balanced, streams = world.replace(table=[[1 / 3, 1 / 3], [0, 1 / 3]]), ("refit/0",)
+    blocks = [draw_block((balanced,), dictionaries(balanced, 3), 3, i, streams=streams) for i in range(BLOCKS)]
+    images, labels = (torch.cat([getattr(b, name) for b in blocks], dim=1) for name in ("images", "labels"))
+    x = np.hstack([images[0].numpy(), np.ones((images.shape[1], 1))])
+    fitted = x @ np.linalg.lstsq(x, np.eye(2)[labels[0].numpy()] - 1 / 2, rcond=None)[0]
+    ours = scored(recipe, embed(recipe, after, "image", images))[0] @ after["head.weight"][0] + after["head.bias"][0]
+    assert ours.numpy() == pytest.approx(fitted, abs=1e-6)  # the embedding keeps both latents
+    assert abs(after["head.bias"][0]).max() > 0.05
+
+
 def test_towers_with_a_head_take_no_prompt():
     one = ensemble(loss="linear", towers="linear")
     assert prompts_of(one.recipe) == (None,)
