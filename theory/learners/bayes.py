@@ -39,6 +39,7 @@ from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
 NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
+LARGEST = 700.0  # log odds that matter: e^710 overflows
 TERMS = 2**21  # log densities of all replicates in a world with a table
 
 
@@ -182,13 +183,28 @@ def _object_agrees(a: float, shown: int, g: Float[np.ndarray, "*s"], odds: Numbe
     return ndtr(standardise(2 * a**2 * shown + _needed(g, odds), np.broadcast_to(2 * a, g.shape)))
 
 
+class Rivals(NamedTuple):
+    """The log densities f of the object's coordinates of the other classes, and e^f without their largest factor."""
+
+    log: Float[np.ndarray, "others ..."]
+    top: Float[np.ndarray, "*s"]  # the largest f
+    share: Float[np.ndarray, "others ..."]  # e^(f - top)
+    total: Float[np.ndarray, "*s"]  # of the shares
+
+    @classmethod
+    def of(cls, log: Float[np.ndarray, "others ..."]) -> "Rivals":
+        """Those of some log densities."""
+        top = log.max(axis=0)
+        share = np.exp(log - top)
+        return cls(log, top, share, share.sum(axis=0))
+
+
 class Part(NamedTuple):
     """Points of one replicate at which the blocks show one pattern of classes; class 0 is the label.
 
     `own` is the background's log density f(a) of every class, `others` the log-sum-exp of f over the other classes, and
-    `further` the log density of the further attributes. `objects` holds the log densities of the object's coordinates
-    of the other classes, and `rest` the log-sum-exp over the other ones of these. They are None where the object says
-    all or nothing about the label. `shown` is the mean of class 0's coordinate, in standard deviations.
+    `further` the log density of the further attributes. `rivals` are the objects of the other classes; None where the
+    object says all or nothing about the label. `shown` is the mean of class 0's coordinate, in standard deviations.
     """
 
     replicate: int
@@ -196,8 +212,7 @@ class Part(NamedTuple):
     own: Float[np.ndarray, "N K"]
     others: Float[np.ndarray, "N K"]
     further: Float[np.ndarray, "N K"]
-    objects: Float[np.ndarray, "N Kminus1"] | None
-    rest: Float[np.ndarray, "N Kminus1"] | None
+    rivals: Rivals | None
     shown: float
 
 
@@ -227,13 +242,13 @@ def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
             fixed = np.zeros_like(own)
             for f, p in zip(further, world.agreement[2:], strict=True):
                 fixed += attribute_log_density(f, p)
-            objects = rest = None
+            rivals = None
             if not plain:
-                objects = a * noise[:, :drawn]
+                objects = a * noise[:, :drawn].T
                 if code[0] > 0:
-                    objects[:, code[0] - 1] += a**2
-                rest = log_sum_of_others(objects)
-            yield Part(r, share, own, log_sum_of_others(own), fixed, objects, rest, a * (code[0] == 0))
+                    objects[code[0] - 1] += a**2
+                rivals = Rivals.of(objects)
+            yield Part(r, share, own, log_sum_of_others(own), fixed, rivals, a * (code[0] == 0))
 
 
 def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
@@ -251,77 +266,67 @@ def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: flo
         T = part.further
         if correlation != 1 / K:  # else the background says nothing, to the last bit
             T = T + np.logaddexp(same + part.own, other + part.others)
-        lead = T[:, 1:] - T[:, :1]  # log odds of the other classes against class 0 from the attributes
+        lead = (T[:, 1:] - T[:, :1]).T  # log odds of the other classes against class 0 from the attributes
         if p_inv == 1 and a > 0:
             chance = _chance_of_the_object(lead, a)
         else:
-            chance = _chance_of_class_0(part.objects, part.rest, part.shown, lead, a, p_inv)
+            chance = _chance_of_class_0(part.rivals, part.shown, lead, a, p_inv)
         total[part.replicate] += part.share * chance.mean()
     return total
 
 
-def _chance_of_the_object(lead: Float[np.ndarray, "N Kminus1"], a: float) -> Float[np.ndarray, " N"]:
+def _chance_of_the_object(lead: Float[np.ndarray, "others N"], a: float) -> Float[np.ndarray, " N"]:
     """E prod_k Phi(x + a - lead_k/a), x ~ N(0, 1): class 0, whose object is shown, beats every other class k."""
-    least = a - lead.T / a
+    least = a - lead / a
     weights = np.exp(-(NODES**2) / 2)
     return sum(w * ndtr(x + least).prod(axis=0) for x, w in zip(NODES, weights / weights.sum(), strict=True))
 
 
-def _chance_of_class_0(objects, rest, shown: float, lead: Float[np.ndarray, "*s Kminus1"], a: float, p_inv: float):
-    """Probability (*s) over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
-    if objects is None:
-        return np.where(lead.max(axis=-1) > 0, 0.0, 1.0 / (1 + (lead == 0).sum(axis=-1)))
-    low, high = _winning_range(objects, rest, lead, p_inv, lead.shape[-1] + 1)
-    return np.maximum(ndtr(shown - low / a) - ndtr(shown - high / a), 0.0)
+def _chance_of_class_0(
+    rivals: Rivals | None, shown: float, lead: Float[np.ndarray, "others ..."], a: float, p_inv: float
+) -> Float[np.ndarray, "*s"]:
+    """Probability over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
+    if rivals is None:
+        return np.where(lead.max(axis=0) > 0, 0.0, 1.0 / (1 + (lead == 0).sum(axis=0)))
+    low, high = _winning_range(rivals, lead, p_inv)
+    chance = ndtr(shown - low / a)
+    return chance if np.all(high == np.inf) else np.maximum(chance - ndtr(shown - high / a), 0.0)
 
 
 def _winning_range(
-    others: Float[np.ndarray, "*#s Kminus1"],
-    rest: Float[np.ndarray, "*#s Kminus1"],
-    lead: Float[np.ndarray, "*#s Kminus1"],
-    p: float,
-    K: int,
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    rivals: Rivals, lead: Float[np.ndarray, "others ..."], p: float
+) -> tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
     """(low, high): class 0 is decided if its own log density f_0 lies between them.
 
     Let E = e^f, r = (1 - p)/(K - 1), and l = `lead` the log odds of class k against class 0 from the attributes. With R
-    the sum of E over the classes other than 0 and k, whose logarithm is `rest`, class 0 beats k iff
+    the sum of E over the classes other than 0 and k, class 0 beats k iff
         p E_0 + r (E_k + R) > e^l (p E_k + r (E_0 + R)),
-    that is E_0 (p - r e^l) > E_k (p e^l - r) + R r (e^l - 1), computed in logarithms with signs. For p > 1/K this is a
-    lower bound on E_0 or never true, for p < 1/K an upper bound or always true.
+    that is E_0 (p - r e^l) > (p - r) e^l E_k + r (e^l - 1) (E_k + R). For p > 1/K this is a lower bound on E_0 or never
+    true, for p < 1/K an upper bound or always true.
     """
     if p == 1:
-        return (others + lead).max(axis=-1), np.full(lead.shape[:-1], np.inf)
-    with np.errstate(divide="ignore"):
-        r = (1 - p) / (K - 1)
-        L = np.log(p) - np.log(r)
-        own, terms = others + _log_gap(lead + L), rest + _log_gap(lead)
-        top = np.maximum(own, terms)
-        right = np.sign(lead + L) * np.exp(own - top) + np.sign(lead) * np.exp(terms - top)
-        # log of r times the two sides' coefficients; |p - r e^l| = r e^max(L, l) (1 - e^-|L - l|).
-        left = np.maximum(L, lead) + np.log(-np.expm1(-np.abs(L - lead)))
-        bound = top + np.log(np.abs(right)) - left
-    # If both sides have one sign, E_0 has a finite bound; otherwise the inequality is always true, or never.
-    rising, possible = lead < L, right > 0
-    low = np.where(rising, np.where(possible, bound, -np.inf), -np.inf)
-    high = np.where(rising, np.inf, np.where(possible, -np.inf, bound))
-    return low.max(axis=-1), high.min(axis=-1)
-
-
-def _log_gap(x: np.ndarray) -> np.ndarray:
-    """log |e^x - 1| without overflow."""
-    return np.maximum(x, 0) + np.log(-np.expm1(-np.abs(x)))
+        return (rivals.log + lead).max(axis=0), np.full(lead.shape[1:], np.inf)
+    r, l = (1 - p) / len(lead), np.minimum(lead, LARGEST)
+    odds = np.exp(l)
+    right, left = (p - r) * (odds * rivals.share) + np.expm1(l) * (r * rivals.total), p - r * odds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bound = right / np.where(left == 0, -0.0, left)
+        low, high = np.where(left > 0, bound, 0.0).max(axis=0), np.where(left > 0, np.inf, bound).min(axis=0)
+        return tuple(rivals.top + np.log(np.maximum(end, 0.0)) for end in (low, high))
 
 
 class TablePoints(NamedTuple):
     """Sobol points of a world with a table, in R replicates."""
 
     own: Float[np.ndarray, "R A N A"]  # the background's log densities f(a), by the background that images show
-    objects: Float[np.ndarray, "R 1 N others"]  # coordinates of all objects but the label's; none for two classes
+    rivals: tuple[Rivals, Rivals] | None  # (K - 1, R, N), by whether images show the label's object; None for K = 2
 
 
 def table_points(world: World, seed: int = 0) -> TablePoints:
-    """Points that serve any table of as many rows and columns."""
+    """Points that serve any table of as many rows and columns.
+
+    Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
+    """
     K, A, worlds = world.classes, world.background_count, Worlds.of(world)
     S = image_variance(worlds)
     if S[1] == 0 or (K > 2 and S[0] == 0):
@@ -331,31 +336,34 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
     nets = [gaussian_points(others + len(patterns[0]), power, seed * REPLICATES + r) for r in range(REPLICATES)]
     objects, noise = np.split(np.array(nets), [others], axis=-1)
     images = world.mu_spu * patterns[:, None] + np.sqrt(S[1]) * noise[:, None]
-    return TablePoints(block_log_density(images, None, worlds, 1), objects[:, None])
+    own = block_log_density(images, None, worlds, 1)
+    if K == 2:
+        return TablePoints(own, None)
+    a = abs(world.mu_inv) / np.sqrt(S[0])
+    log = a * np.moveaxis(objects, -1, 0)
+    shown = np.arange(2**power) * others // 2**power == np.arange(others)[:, None, None]
+    return TablePoints(own, (Rivals.of(log), Rivals.of(log + a**2 * shown)))
 
 
 def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: TablePoints) -> Float[np.ndarray, "R K A"]:
     """Accuracy of each cell for the Bayes rule of a table, which need not be the world's own."""
     K, p_inv, S = world.classes, world.p_inv, image_variance(Worlds.of(world))
     a = float(abs(standardise(world.mu_inv, np.sqrt(S[0]))))
-    rest = table_evidence(points.own, table)  # log p(background's coordinates, y), (R, A, N, K)
     result = np.zeros((REPLICATES, K, world.background_count))
-    for y, o in product(range(K), repeat=2):
-        weight = p_inv if o == y else (1 - p_inv) / (K - 1)
-        if not weight:
-            continue
-        lead = np.delete(rest, y, axis=-1) - rest[..., [y]]
-        if K == 2:
-            shown = 1 if (o == y) == (p_inv >= 0.5) else -1
-            chance = _object_agrees(a, shown, -lead[..., 0], _log_odds(max(p_inv, 1 - p_inv)))
-        else:
-            objects = a * points.objects
-            if o != y:
-                objects[..., o - (o > y)] += a**2
-            blind = a == 0 or p_inv == 1 / K
-            others = None if blind else objects
-            chance = _chance_of_class_0(others, log_sum_of_others(objects), a * (o == y), lead, a, p_inv)
-        result[:, y] += weight * chance.mean(axis=-1)
+    for replicate in range(REPLICATES):  # few numbers at a time: they stay in the cache
+        rest = np.ascontiguousarray(np.moveaxis(table_evidence(points.own[replicate], table), -1, 0))  # (K, A, N)
+        for y, (other, weight) in product(range(K), enumerate((p_inv, 1 - p_inv))):
+            if not weight:
+                continue
+            lead = np.delete(rest, y, axis=0) - rest[y]
+            if points.rivals is None:
+                shown = 1 if (other == 0) == (p_inv >= 0.5) else -1
+                chance = _object_agrees(a, shown, -lead[0], _log_odds(max(p_inv, 1 - p_inv)))
+            else:
+                blind = a == 0 or p_inv == 1 / K
+                rivals = None if blind else Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
+                chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, p_inv)
+            result[replicate, y] += weight * chance.mean(axis=-1)
     return result
 
 

@@ -27,7 +27,7 @@ from scipy.special import ndtr
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
-from simulator.mixture import COUNTER
+from simulator.mixture import COUNTER, class_means
 from simulator.prompts import PROMPTS, Prompt, latent_prompts, prompt_row
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -52,8 +52,8 @@ from theory.quadrature import RANGE, REPLICATES, estimate
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.
 SPACINGS = (0.6, 0.45, 0.33)
-TERMS = 2**20  # densities of a replicate in a world with a table
-MOST_TERMS = 2**23  # likewise; beyond it, cells are drawn. Twelve classes and backgrounds have as many
+TERMS = 2**19  # densities of a replicate in a world with a table, one or two CPU seconds
+MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn, too: fewer points in all are as exact
 SLACK = 1e-9  # of logarithms that may be equal
 
 
@@ -119,16 +119,23 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
             f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
             f"{', '.join(name for name in PROMPTS if not prompt_row(name).pool)}"
         )
-    mixture, deviation = world.mixture(), np.sqrt(world.mixture().variances + world.nu_image)
-    G, K, A = len(mixture.labels), world.classes, world.background_count
-    if G * K * K * A * 2**5 > MOST_TERMS:
+    mixture, K, A = world.mixture(objects=False), world.classes, world.background_count
+    deviation, objects = np.sqrt(mixture.variances + world.nu_image), world.mu_inv * class_means(K)
+    cost = K * A * (1 + (world.p_inv < 1)) * K * K * A
+    if cost * 2**8 > MOST_TERMS:
         return np.array([_drawn_cells(world, prompt, seed * REPLICATES + r) for r in range(REPLICATES)])
-    power = int(np.clip(np.log2(TERMS / (G * K * K * A)), 5, 13))
-    result = np.empty((REPLICATES, G))
+    power = int(np.clip(np.log2(TERMS / cost), 7, 13))
+    run = np.arange(2**power) * (K - 1) // 2**power  # each other object has a run of the points
+    result = np.zeros((REPLICATES, K * A))
     for r in range(REPLICATES):
         noise = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
         for g, (mean, label) in enumerate(zip(mixture.means, mixture.labels, strict=True)):
-            result[r, g] = won(table_prompt_scores(mean + noise, world.prompts(prompt), world), label).mean()
+            for shown, weight in ((label, world.p_inv), ((label + 1 + run) % K, 1 - world.p_inv)):
+                if weight:
+                    images = mean + noise
+                    images[:, : objects.shape[1]] += objects[shown] - objects[label]
+                    scores = table_prompt_scores(images, world.prompts(prompt), world)
+                    result[r, g] += weight * won(scores, label).mean()
     return mixture.group_average(result)
 
 
