@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
 from experiments.lab.config import check_same
-from experiments.provenance import provenance
+from experiments.provenance import provenance, versions
 from experiments.runtime import device_name
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters
@@ -33,6 +33,7 @@ WEIGHTS, RESULT = "weights.safetensors", "result.json"
 FILES = (RUN, CHECKPOINT, TRACE, WEIGHTS, RESULT)
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
 FORMAT = 6  # a run cannot continue across formats
+ROUNDING = ("soberclip", "numpy", "torch")  # packages whose versions may draw or round differently
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
         ],
         "seed": ensemble.seed,
         "draw_on": torch.device(ensemble.source).type,
+        **({"projected": True} if ensemble.projected else {}),  # training is the same, the trace is not
     }
 
 
@@ -93,6 +95,18 @@ def _check_same(file: Path, number: int, stored: dict[str, Any], ensemble: Ensem
     check_same(str(file), "run", *wholes)
 
 
+def _check_versions(folder: Path) -> None:
+    """Refuse to continue a run with other versions than it began with."""
+    with _readable(folder / RUN) as file:
+        then, now = json.loads(file.read_text(encoding="utf-8"))["versions"], versions()
+    for name in ROUNDING:
+        if then.get(name) != now[name]:
+            raise RequestError(
+                f"the run in {str(folder)!r} was begun with {name} {then.get(name)}, but {now[name]} is installed, "
+                "which may round differently; continue with that version, or train again in another folder"
+            )
+
+
 def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, trace: list[dict[str, Any]]) -> None:
     """Replace the folder's trace and checkpoint, each atomically. The trace comes first, so that it never lags."""
     write_json(folder / TRACE, trace)
@@ -113,6 +127,7 @@ def load_checkpoint(folder: Path, ensemble: Ensemble) -> tuple[State, list[dict[
         if metadata["format"] == str(FORMAT) and metadata.get("checksum") != _checksum(tensors, metadata):
             raise ValueError("its content does not match its checksum")
         _check_same(path, int(metadata["format"]), json.loads(metadata.get("specification", "{}")), ensemble)
+        _check_versions(folder)
         parts: dict[str, Any] = {part: {} for part in PARTS}
         for name, value in tensors.items():
             part, _, key = name.partition("/")

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 
 from experiments.counteranimal import model as model_module
 from experiments.counteranimal.encoding import Runtime
-from experiments.counteranimal.model import LoadedModel, finished
+from experiments.counteranimal.model import LoadedModel, feature_key, finished
 from experiments.counteranimal.models import load_model
 from experiments.counteranimal.scoring import text_features
 
@@ -69,3 +69,29 @@ def test_another_tokenizer_gets_another_text(tiny_clip, tmp_path):
     ours, theirs = (text_features(m, phrases, Runtime(cache=tmp_path))[0] for m in (model, shouting))
     assert not np.allclose(ours, theirs, atol=1e-3)
     assert (text_features(model, phrases, Runtime(cache=tmp_path))[0] == ours).all()
+
+
+def test_every_field_of_a_runtime_is_in_the_key_or_changes_rounding_alone(tmp_path):
+    others = {"device": "meta", "precision": "bf16", "batch_size": 1, "workers": 1, "cache": tmp_path / "other"}
+    assert set(others) == {field.name for field in fields(Runtime)}
+    one = Runtime(cache=tmp_path)
+    name = one.features("key").folder.name
+    changed = {
+        field for field, value in others.items() if replace(one, **{field: value}).features("key").folder.name != name
+    }
+    assert changed == {"device", "precision"}
+    assert one.features("another").folder.name != name
+    assert one.features(None).folder is None
+
+
+def test_every_library_and_part_is_in_the_key(monkeypatch):
+    parts = {"weights_hash": "a", "preprocessing": "b", "kind": "c", "name": "d"}
+    keys = [feature_key(parts), *(feature_key({**parts, name: "other"}) for name in parts)]
+    for library in model_module.DISTRIBUTIONS:
+        with monkeypatch.context() as later:
+            later.setattr(model_module, "version", lambda name, new=library: "9.9" if name == new else "1.0")
+            keys.append(feature_key(parts))
+    with monkeypatch.context() as later:
+        later.setattr(model_module, "FORMAT", model_module.FORMAT + 1)
+        keys.append(feature_key(parts))
+    assert len(set(keys)) == len(keys) == 6 + len(model_module.DISTRIBUTIONS)

@@ -179,7 +179,7 @@ def test_the_bounds_are_the_domains():
             for each in bounded:
                 assert Reader(each[side], point).value() == pytest.approx(point[each[1]][0], rel=1e-12), id
         if dimension > len(claim.axes):  # a later value begins at the earlier one, wherever that is
-            point = points_at(claim, np.append(np.full(len(claim.axes), 0.5), 0.0)[None])
+            point = points_at(claim, np.full((1, dimension), 0.5))
             low, name, _ = bounded[-1]
             assert name == claim.along + LATER
             assert Reader(low, point).value() == pytest.approx(point[claim.along][0], rel=1e-12), id

@@ -1,6 +1,7 @@
 """A study is validated as a whole, is written as TOML, and every cell equals the one-world call."""
 
 import tomllib
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from experiments.lab.axes import axis
 from experiments.lab.studies import read, study
 from experiments.lab.tables import columns, rows, summary
 from experiments.page.plot.layout import arrange
+from simulator.pixels.views import Pixels
 from simulator.tables import named as named_table
-from simulator.world import World
-from theory.learners import named
+from simulator.towers.recipe import Recipe
+from simulator.world import Attribute, World
+from theory.learners import named, names
 
 NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
@@ -165,3 +168,74 @@ def test_tables_are_an_axis_and_a_base_world():
     assert read(base.toml()).world == base.world
     assert "unseen" not in study(World(table=named_table(names[1])), **how).run()
     assert summary(sweep, table, None, 0)["ranges"][0]["unseen"] == [means.min(), means.max()]
+
+
+# Other values of fields that are no numbers. A number's other value is computed.
+OTHERS = {
+    "table": ((0.5, 0.0), (0.25, 0.25)),
+    "attribute": (Attribute(),),
+    "views": Pixels(),
+    "sigma_xi_text": 2.0,
+    "loss": "siglip",
+    "towers": "linear",
+    "activation": "relu",
+    "skip": "none",
+    "frozen": "text",
+    "n": 512,
+    "points": "sobol",
+    "sampler": "balanced",
+    "last_layer": "refitted",
+    "optimizer": "sgd",
+    "schedule": "cosine",
+    "clip": 1.0,
+    "temperature": 0.1,
+    "precision": "float64",
+    "prompt": "mean",
+    "embed_dim": 1,
+}
+
+
+def another(name, value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float) and name != "embed_dim":
+        return value + 1 if isinstance(value, int) else value / 2 + 0.125
+    return OTHERS[name]
+
+
+def test_every_field_of_a_request_is_in_its_hash():
+    """Fields of a study, of worlds, attributes and pictures, of recipes, and the options of every learner."""
+    one = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"])
+    of_study = {
+        "world": World(mu_spu=2.0),
+        "axes": (axis("p_spu", "0.5:1:4"),),
+        "learners": ("infonce",),
+        "prompts": ("mean",),
+        "routes": ("theory", "exact"),
+        "n": 100,
+        "replicates": one.replicates + 1,
+        "seed": one.seed + 1,
+        "recipe": (("width", 8),),
+    }
+    assert set(of_study) == {field.name for field in fields(one)}
+    asked = [one, *(replace(one, **{name: value}) for name, value in of_study.items() if name != "recipe")]
+    worlds = [World(**{f: another(f, getattr(World(), f))}) for f in World.model_fields if f != "common"]
+    worlds += [World(table=OTHERS["table"], common=((1,), (0,)))]
+    worlds += [
+        World(attribute=(Attribute(**{f: another(f, getattr(Attribute(), f))}),)) for f in Attribute.model_fields
+    ]
+    pictures = {"objects": "mnist", "root": "a"}, {"objects": "mnist", "root": "b"}, {"attribute": "background-colour"}
+    photos = {"attribute": "photos", "photos": "a"}, {"attribute": "photos", "photos": "b"}
+    coco = {"objects": "coco", "root": "a", "attribute": "background-colour"}
+    more = {"tied": (0, 1)}, {"told": "object"}, {"size": 16}, coco, {**coco, "categories": ("cat", "dog")}
+    views = [Pixels(**given) for given in (*pictures, *photos, *more)]
+    assert {name for given in (*pictures, *photos, *more) for name in given} == set(Pixels.model_fields)
+    asked += [replace(one, world=world) for world in (*worlds, *(World(views=each) for each in views))]
+    asked += [replace(one, recipe=((f, another(f, field.default)),)) for f, field in Recipe.model_fields.items()]
+    learners = [named(name) for name in names()]
+    learners += [replace(s, **{f.name: another(f.name, getattr(s, f.name))}) for s in learners for f in fields(s)]
+    asked += [replace(one, learners=(learner,)) for learner in learners]
+    assert len(asked) > 70
+    hashes = [each.hash for each in asked]
+    twice = [str(asked[k].document()) for k, found in enumerate(hashes) if hashes.count(found) > 1]
+    assert not twice, twice

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from scipy.stats import t
 
 from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
-from experiments.lab import training
+from experiments.lab import runfolder, training
 from experiments.lab.evaluate import _measured, predicted
-from experiments.lab.runfolder import FORMAT
+from experiments.lab.runfolder import FORMAT, specification_hash
 from experiments.lab.setting import Setting
 from experiments.lab.training import train
 from simulator.towers import evaluation
@@ -137,6 +138,35 @@ def test_a_folder_of_another_run_is_left_alone(tmp_path):
             with pytest.raises(RequestError, match=words):
                 train(**{"recipe": RECIPE, "world": WORLD, "models": 2, "compile": False, **given, folder: tmp_path})
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_every_field_of_an_ensemble_is_in_the_key_of_its_run():
+    """But those that change rounding alone, and the weights of groups, which follow from sampler and worlds."""
+    one = Ensemble(RECIPE, (WORLD,), (0,), 0)
+    others = {
+        "recipe": RECIPE.model_copy(update={"lr": 0.1}),
+        "worlds": (WORLD.replace(mu_inv=3.0),),
+        "models": (1,),
+        "seed": 1,
+        "draw_on": "meta",  # generators of other devices draw other numbers
+        "projected": True,
+    }
+    keys = [specification_hash(each) for each in (one, *(one._replace(**{f: v}) for f, v in others.items()))]
+    assert len(set(keys)) == len(keys)
+    assert set(Ensemble._fields) - set(others) == {"device", "compile", "group", "group_weights"}
+
+
+def test_a_run_continues_with_the_mitigation_and_the_libraries_that_it_began_with(tmp_path, monkeypatch, ctrl_c):
+    with pytest.raises(Interrupted):
+        quick(output=tmp_path, report=ctrl_c("step 10 "))
+    with pytest.raises(RequestError, match="projected is None there and True here"):
+        quick(resume=tmp_path, mitigate="project-background")
+    now = runfolder.versions()
+    with monkeypatch.context() as later:
+        later.setattr(runfolder, "versions", lambda: {**now, "torch": "9.9"})
+        with pytest.raises(RequestError, match=rf"was begun with torch {re.escape(now['torch'])}, but 9\.9"):
+            quick(resume=tmp_path)
+    assert quick(resume=tmp_path)["trace"][-1]["step"] == 20
 
 
 def test_a_run_of_an_earlier_format_is_refused_by_name(tmp_path):
