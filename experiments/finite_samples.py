@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from scipy.special import ndtri
 
 from experiments.estimators import estimator_of
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import (
     covariance_critic,
@@ -27,7 +27,6 @@ from simulator.gaussian.statistics import (
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
 from simulator.world import World
-from theory.accuracy import won
 from theory.learners.base import Learner
 
 Route = Literal["exact law", "drawn pairs", "drawn images", "even images"]

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from simulator.summary import numbers_html, numbers_line, present
 
@@ -151,6 +151,32 @@ def mean_interval(
         error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
         half = stdtrit(np.maximum(count - 1, 1), (1 + level) / 2) * error
     return mean, error, np.maximum(mean - half, support[0]), np.minimum(mean + half, support[1])
+
+
+def rounded(x: Numbers, scale: Numbers) -> np.ndarray:
+    """x, and 0 where x is a rounding error beside numbers of this scale; the precision is that of x's own type."""
+    x = np.asarray(x)
+    return np.where(np.abs(x) <= np.finfo(x.dtype).eps ** 0.75 * scale, x.dtype.type(0), x)
+
+
+def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:
+    """The share of each class in the decision: 1/k for the k classes that have the largest score, else 0.
+
+    Scores are equal if they differ by rounding errors. Their scale is the largest finite score of the same image.
+    """
+    scale = np.where(np.isfinite(score), np.abs(score), 0).max(axis=-1, keepdims=True)
+    top = score.max(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # an infinite score less itself
+        best = (score == top) | (rounded(top - score, scale) == 0)
+    return best / best.sum(axis=-1, keepdims=True)
+
+
+def won(
+    score: Float[np.ndarray, "*s K"], label: int | np.integer | Int[np.ndarray, "*#s"] = 0
+) -> Float[np.ndarray, "*s"]:
+    """The share of the label in the `decision`."""
+    share = decision(score)
+    return np.take_along_axis(share, np.broadcast_to(label, share.shape[:-1])[..., None], axis=-1)[..., 0]
 
 
 # Words for the properties of an Accuracy, with hyphens as on the command line.

@@ -12,7 +12,7 @@ independent Gaussians of variance s^2 (K classes), or one Gaussian (two classes)
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import log_ndtr, ndtr
 
 from simulator.accuracy import Accuracy, Numbers
@@ -36,15 +36,6 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Accuracy:
     return _two_classes(u, worlds) if worlds.classes == 2 else _many_classes(u, worlds)
 
 
-def won(
-    score: Float[np.ndarray, "*s K"], label: int | np.integer | Int[np.ndarray, "*#s"] = 0
-) -> Float[np.ndarray, "*s"]:
-    """1 where the label has the largest score, 1/k where k classes share it, else 0."""
-    best = score == score.max(axis=-1, keepdims=True)
-    own = np.take_along_axis(best, np.broadcast_to(label, best.shape[:-1])[..., None], axis=-1)[..., 0]
-    return own / best.sum(axis=-1)
-
-
 def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
     """t = u_spu/u_inv, the weight on the (first) background per weight on the object; nan for u = 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,19 +54,21 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
     """
     s = score_deviation(u, worlds)
     inv, spu = u[..., 0] * worlds.mean[..., 0], u[..., 1] * worlds.mean[..., 1]
-    return Accuracy(standardise(inv + spu, s), standardise(inv - spu, s))
+    scale = np.abs(inv) + np.abs(spu)
+    return Accuracy(standardise(inv + spu, s, scale), standardise(inv - spu, s, scale))
 
 
 def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
     s = score_deviation(u, worlds)
     pull = u * worlds.mean
+    scale = np.abs(pull).sum(axis=-1)
     result: list[Numbers] = []
     for first in (1, -1):  # the background agrees with the label, or does not
         total: Numbers = 0.0
         for shown, chance in _objects_shown(worlds):
             signs = product([1, -1], repeat=pull.shape[-1] - 2)
             gaps = [pull @ np.array([shown, first, *others], float) for others in signs]
-            total = total + chance * np.mean([ndtr(standardise(gap, s)) for gap in gaps], axis=0)
+            total = total + chance * np.mean([ndtr(standardise(gap, s, scale)) for gap in gaps], axis=0)
         result.append(total)
     return Accuracy(result[0], result[1])
 
@@ -107,11 +100,11 @@ def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
 
 def _pattern_accuracy(pull: np.ndarray, s: Numbers, pattern: np.ndarray, K: int) -> Numbers:
     """Accuracy given the class that each block shows: 0 is the true class, c >= 1 the c-th other class."""
-    others = max(pattern)
+    others, scale = max(pattern), np.abs(pull).sum(axis=-1)
     true, *rivals = [
         sum((pull[..., b] for b, c in enumerate(pattern) if c == k), np.zeros(np.shape(s))) for k in range(others + 1)
     ]
-    log_p = (K - 1 - others) * log_ndtr(_T + standardise(true, s)[..., None])
+    log_p = (K - 1 - others) * log_ndtr(_T + standardise(true, s, scale)[..., None])
     for rival in rivals:
-        log_p = log_p + log_ndtr(_T + standardise(true - rival, s)[..., None])
+        log_p = log_p + log_ndtr(_T + standardise(true - rival, s, scale)[..., None])
     return np.exp(log_p) @ _W

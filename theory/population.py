@@ -19,12 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Numbers
+from simulator.accuracy import Numbers, rounded
 from simulator.prompts import Prompt, caption
 from simulator.world import World
 from simulator.worlds import Worlds
-
-ROUNDING = 1e-13  # of the largest number beside it
 
 
 def kappa(classes: int) -> int:
@@ -108,7 +106,9 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
     constant = worlds.scale**2 * worlds.mention * np.asarray(1 - worlds.mismatch)[..., None]
     for w in np.ndindex(worlds.shape):
         keep[w] = kept_values(values[w], constant[w], worlds.class_count, width)
-    return np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, worlds.prompt(prompt))
+    q = worlds.prompt(prompt)
+    largest = (values[..., 0] * np.linalg.norm(q, axis=-1))[..., None]
+    return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, q), largest)
 
 
 def projected_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
@@ -122,11 +122,11 @@ def projected_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B
     A = latent_cross_covariance(worlds)
     _, values, right = np.linalg.svd(A)
     q = worlds.prompt(prompt).copy()
+    largest = (values[..., 0] * np.linalg.norm(q, axis=-1))[..., None]
     gram = np.einsum("...ri,...r,...rj->...ij", right, values, right)
     along, own = np.einsum("...j,...j->...", gram[..., 1, :], q), gram[..., 1, 1]
-    q[..., 1] -= np.divide(along, own, out=np.zeros_like(own), where=own > ROUNDING * values[..., 0])
-    u = np.einsum("...ij,...j->...i", A, q)
-    return np.where(np.abs(u) <= ROUNDING * np.abs(u).max(axis=-1, keepdims=True), 0.0, u)
+    q[..., 1] -= np.divide(along, own, out=np.zeros_like(own), where=rounded(own, values[..., 0]) > 0)
+    return rounded(np.einsum("...ij,...j->...i", A, q), largest)
 
 
 def leading_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:

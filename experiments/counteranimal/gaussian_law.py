@@ -21,6 +21,8 @@ from scipy.linalg import helmert
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
+from simulator.accuracy import rounded, won
+
 SCRAMBLES, POINTS = 8, 512
 MOST_DENSITIES = 2**22  # per group weight, where the law's Bayes rules are evaluated on points
 NEVER = 5.5  # standard deviations; a label this far behind is first with probability 2e-8
@@ -44,9 +46,9 @@ class Photos:
         return np.column_stack([self.label, self.background])
 
     @property
-    def right(self) -> Bool[np.ndarray, " N"]:
-        """Whether the true label has the highest score; a tie goes to the first."""
-        return self.values.argmax(axis=1) == self.label
+    def right(self) -> Float[np.ndarray, " N"]:
+        """1 where the true label has the highest score, 1/k where k labels share it, else 0."""
+        return won(self.values, self.label)
 
 
 @dataclass(frozen=True)
@@ -126,17 +128,19 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
         return np.tile(ndtr(np.where(np.isnan(ratio), 0.0, ratio)), (len(points), 1))
     values, vectors = np.linalg.eigh(law.covariance)
     root = np.sqrt(np.maximum(values[:, None], 0)) * vectors.T @ back  # root' root is the covariance of scores
+    scale = np.abs(means).max() + np.abs(root).max()
     chances = np.empty((len(points), len(truth)))
     for label in np.unique(truth):
         mine = np.flatnonzero(truth == label)
-        apart = root - root[:, [label]]
-        gaps = means[mine][:, [label]] - means[mine]
+        apart = rounded(root - root[:, [label]], scale)
+        gaps = rounded(means[mine][:, [label]] - means[mine], scale)
+        tied = ((gaps == 0) & ~apart.any(axis=0)).sum(axis=1)
         rivals = np.flatnonzero((gaps < NEVER * np.sqrt((apart**2).sum(axis=0))).any(axis=0))
         rivals = rivals[rivals != label]
         axes = _axes(apart[:, rivals].T @ apart[:, rivals])
         noise = points[:, :, : len(axes)] @ axes  # (R, M, rivals)
-        for g, gap in zip(mine, gaps[:, rivals], strict=True):
-            chances[:, g] = (spread[g] * noise < gap).all(axis=2).mean(axis=1)
+        for g, gap, among in zip(mine, gaps[:, rivals], tied, strict=True):
+            chances[:, g] = (spread[g] * noise < gap).all(axis=2).mean(axis=1) / among
     return chances
 
 
@@ -155,11 +159,14 @@ class BayesRules:
     bias: Float[np.ndarray, " G"]
     shares: Float[np.ndarray, "2 G K"]  # of a group and class in each cell; 0 for the cells of others
 
-    def decisions(self, rows: Float[np.ndarray, "n D"], lambdas: Float[np.ndarray, " L"]) -> Int[np.ndarray, "n L"]:
+    def right(
+        self, rows: Float[np.ndarray, "n D"], lambdas: np.ndarray, label: np.integer | Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "n L"]:
+        """1 where a rule decides for the label, 1/k where k labels tie, else 0."""
         log_density = rows @ self.weights + self.bias
         density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
         common, counter = (density @ share for share in self.shares)
-        return np.stack([(lam * common + (1 - lam) * counter).argmax(axis=1) for lam in lambdas], axis=1)
+        return np.stack([won(lam * common + (1 - lam) * counter, label) for lam in lambdas], axis=1)
 
 
 def bayes_rules(law: Law, shares: Float[np.ndarray, "2 G K"]) -> BayesRules:
@@ -188,7 +195,7 @@ def ideal_curve(
     rules = bayes_rules(law, shares)
     right = np.array(
         [
-            (rules.decisions(mean + points, lambdas) == y).mean(axis=0)
+            rules.right(mean + points, lambdas, y).mean(axis=0)
             for mean, y in zip(law.means, law.cells[:, 0], strict=True)
         ]
     )  # (G, L)

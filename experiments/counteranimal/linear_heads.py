@@ -23,6 +23,7 @@ from jaxtyping import Float
 
 from experiments.counteranimal.bundle import Bundle
 from experiments.counteranimal.gaussian_law import Law, Photos
+from simulator.accuracy import won
 
 PENALTY = 0.1  # scikit-learn's C, for coordinates of variance 1
 STEPS, GRADIENT = 100, 1e-4  # where logistic regression stops; more steps changed held-out accuracy by .2 points
@@ -170,7 +171,7 @@ def _best_prompt(text: Float[np.ndarray, "K T D"], fit: Fit) -> Head:
     """The prompt whose worse group is best on fitted rows."""
     rows, label, common = fit.values[:PROMPT_ROWS], fit.label[:PROMPT_ROWS], fit.common[:PROMPT_ROWS]
     heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
-    right = [head.scores(rows).argmax(axis=1) == label for head in heads]
+    right = [won(head.scores(rows), label) for head in heads]
     return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]
 
 

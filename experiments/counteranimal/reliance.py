@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import eigh
 from scipy.special import expit, stdtrit
 
@@ -42,7 +42,7 @@ from experiments.counteranimal.tradeoff import NORMAL, Accuracies, Place, accura
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, won
 from simulator.streams import numpy_stream
 
 FIT_ROWS = 200_000  # heads are fitted on at most so many
@@ -245,9 +245,9 @@ def _some(bundle: Bundle, rows: Int[np.ndarray, " n"], most: int, seed: int, str
     return rows[sample(bundle.cell[rows], most, FEWEST // 2, numpy_stream(seed, stream))]
 
 
-def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
-    """Whether each head is right on each answered row, and these rows."""
-    right = np.zeros((len(bundle.label), len(folds[0].names)), dtype=bool)
+def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Float[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
+    """1 where a head is right on an answered row, 1/k where k labels tie, else 0; and these rows."""
+    right = np.zeros((len(bundle.label), len(folds[0].names)), dtype=np.float32)
     for fold in folds:
         linear = fold.linear.values()
         weights = np.hstack([head.weights for head in linear]).astype(np.float32)
@@ -256,8 +256,8 @@ def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Bool[np.ndarray, "n H"]
             part = fold.answered[start : start + BLOCK]
             rows = bundle.rows(part)
             scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
-            decisions = np.hstack([scores.argmax(axis=2), fold.rules.decisions(rows, LAMBDAS)])
-            right[part] = decisions == bundle.label[part, None]
+            label = bundle.label[part]
+            right[part] = np.hstack([won(scores, label[:, None]), fold.rules.right(rows, LAMBDAS, label)])
     answered = np.sort(np.concatenate([fold.answered for fold in folds]))
     return right[answered], answered
 

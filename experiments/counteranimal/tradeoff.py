@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.special import chdtri, expit, ndtri, stdtrit
 
 from simulator.accuracy import LEVEL
@@ -74,7 +74,7 @@ class Accuracies:
 
 
 def accuracies(
-    right: Bool[np.ndarray, "N H"], label: Int[np.ndarray, " N"], common: Bool[np.ndarray, " N"]
+    right: Shaped[np.ndarray, "N H"], label: Int[np.ndarray, " N"], common: Bool[np.ndarray, " N"]
 ) -> Accuracies:
     """Accuracies of each class and group, whose photos are independent. Every class needs two photos in each group."""
     C, H = int(label.max()) + 1, right.shape[1]

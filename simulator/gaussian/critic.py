@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
-from simulator.accuracy import Numbers
+from simulator.accuracy import Numbers, rounded
 from simulator.mixture import Mixture
 from simulator.world import World
 
@@ -38,11 +38,14 @@ class LinearCritic(NamedTuple):
         return cls(inside, beyond @ beyond.swapaxes(1, 2), w[..., d] if w.shape[-1] > d else 0.0)
 
 
-def standardise(gap: Numbers, deviation: Numbers) -> np.ndarray:
-    """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero has accuracy one half."""
+def standardise(gap: Numbers, deviation: Numbers, scale: Numbers = 0.0) -> np.ndarray:
+    """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero has accuracy one half.
+
+    `scale` is the size of the numbers whose difference the gap is. What rounding leaves of them counts as 0.
+    """
     gap, deviation = np.broadcast_arrays(gap, deviation)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((gap == 0) & (deviation == 0), 0.0, gap / deviation)
+        return np.where((rounded(gap, scale) == 0) & (rounded(deviation, scale) == 0), 0.0, gap / deviation)
 
 
 def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float[np.ndarray, "R G"]:
@@ -53,7 +56,8 @@ def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float
     sign = 1 - 2 * mixture.labels
     gap = sign * (u @ mixture.means.T + critic.intercept)
     variance = (u**2) @ mixture.variances + nu * ((u**2).sum(-1) + critic.outside[:, 0, 0])
-    return standardise(gap, np.sqrt(variance)[:, None])
+    scale = np.abs(u) @ np.abs(mixture.means.T) + np.abs(critic.intercept)
+    return standardise(gap, np.sqrt(variance)[:, None], scale)
 
 
 def gaussian_nets(dimension: int, power: int, seed: Seed) -> Iterator[Float[np.ndarray, "N dimension"]]:
@@ -81,7 +85,8 @@ def many_class_accuracy(
     """Accuracy of every group for K >= 3 classes, by scrambled Sobol points in K - 1 dimensions.
 
     F'F is the covariance of the K scores, the true class last. QR gives F = Q T with T upper triangular, so all other
-    scores are functions of the first K - 1 normals. The last normal is integrated through Phi. True classes take
+    scores are functions of the first K - 1 normals. The last normal is integrated through Phi. Classes with the noise
+    of the true one are left out: their means decide, and k equal ones share the decision. True classes take
     consecutive runs of one sequence, so their errors cancel in averages over classes. Each critic has a scramble of its
     own: a shared one would give all of them one error, which no spread over critics shows.
     """
@@ -93,27 +98,30 @@ def many_class_accuracy(
     factor = np.concatenate(
         [np.sqrt(mixture.variances + nu)[:, None] * u.transpose(0, 2, 1), np.sqrt(nu) * outside_root], axis=1
     )  # (R, l + K, K)
-    means = np.einsum("gl,rkl->rgk", mixture.means, u) + np.broadcast_to(critic.intercept, u.shape[:2])[:, None]
+    constant = np.broadcast_to(critic.intercept, u.shape[:2])[:, None]
+    means = np.einsum("gl,rkl->rgk", mixture.means, u) + constant
+    scale = (np.abs(u) @ np.abs(mixture.means).max(axis=0) + np.abs(constant[:, 0])).max(axis=1)
+    scale += np.linalg.norm(factor, axis=1).max(axis=1)
     accuracy = np.empty((R, len(mixture.labels)))
     nets = [gaussian_nets(K - 1, power, stream) for stream in np.random.default_rng(seed).spawn(R)]
     for y in range(K):
-        order = np.append(np.delete(np.arange(K), y), y)
-        triangle = np.asarray(np.linalg.qr(factor[:, :, order], mode="r"))  # (R, K, K)
         groups = np.flatnonzero(mixture.labels == y)
         for r, points in enumerate(map(next, nets)):
-            noise = triangle[r, :-1].T @ points.T  # (K, N), without the last normal
-            mean, deviation = means[r][np.ix_(groups, order)].T[..., None], np.abs(triangle[r, -1, -1])
-            best = mean[0] + noise[0]  # (groups, N)
-            other = np.empty_like(best)
-            for k in range(1, K - 1):  # class by class: numpy is fastest along the points
-                np.maximum(best, np.add(mean[k], noise[k], out=other), out=best)
-            own = mean[-1] + noise[-1]
-            if deviation > 0:
-                right = ndtr((own - best) / deviation)
-            else:  # nothing is left to integrate; among k tied classes the accuracy is 1/k
-                tied = 1 + sum(mean[k] + noise[k] == own for k in range(K - 1))
-                right = (own >= best) / tied
-            accuracy[r, groups] = right.mean(axis=-1)
+            differ = rounded(np.linalg.norm(factor[r] - factor[r][:, [y]], axis=0), scale[r]) > 0
+            ahead = rounded(means[r, groups][:, ~differ] - means[r, groups][:, [y]], scale[r])
+            right = (ahead <= 0).all(axis=1) / (ahead == 0).sum(axis=1)
+            if differ.any():
+                order = np.append(np.flatnonzero(differ), y)
+                triangle = np.linalg.qr(factor[r][:, order], mode="r")
+                noise = triangle[:-1].T @ points[:, : len(order) - 1].T  # (classes, N), without the last normal
+                mean = means[r][np.ix_(groups, order)].T[..., None]
+                best = mean[0] + noise[0]  # (groups, N)
+                other = np.empty_like(best)
+                for k in range(1, len(order) - 1):  # class by class: numpy is fastest along the points
+                    np.maximum(best, np.add(mean[k], noise[k], out=other), out=best)
+                lead = standardise(mean[-1] + noise[-1] - best, np.abs(triangle[-1, -1]))
+                right = right * ndtr(lead).mean(axis=-1)
+            accuracy[r, groups] = right
     return accuracy
 
 

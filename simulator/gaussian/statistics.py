@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from simulator.accuracy import rounded
 from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture, PairedGroups
@@ -23,7 +24,6 @@ from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
 
-ROUNDING = 1e-13  # of the largest score that a prompt and S allow
 FIRST_BLOCK, LARGEST_BLOCK = 64, 1024  # replicates that are drawn at once
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
 
@@ -148,7 +148,7 @@ def covariance_critic(
         kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
         w = kept @ np.swapaxes(left[..., :width], -1, -2)
     largest = np.linalg.norm(prompts, axis=-1) * np.linalg.norm(S, axis=(-2, -1))[..., None]
-    silent = np.linalg.norm(w, axis=-1) <= ROUNDING * largest
+    silent = rounded(np.linalg.norm(w, axis=-1), largest) == 0
     return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
 
 
@@ -179,7 +179,7 @@ def cross_covariance(
 def decision_prompts(world: World, prompt: Prompt) -> Float[np.ndarray, "P l"]:
     """Latent prompts of a decision: q_+ - q_- for two classes, all q_y otherwise."""
     q = world.prompts(prompt)
-    return q[:1] - q[1:] if world.classes == 2 else q
+    return rounded(q[:1] - q[1:], np.abs(q).max(axis=0)) if world.classes == 2 else q
 
 
 def _check_request(n: int, replicates: int) -> None:

@@ -107,6 +107,5 @@ def _laws(world: "World") -> dict[str, Float[np.ndarray, "K A"]]:
     }
 
 
-def accuracies(world: "World", tried: Trial, predicted: Int[np.ndarray, "*E N"]) -> dict[str, Float[np.ndarray, "*E"]]:
-    images = np.arange(len(tried))
-    return {group: w[predicted, images].sum(axis=-1) for group, w in weights(world, tried).items()}
+def accuracies(world: "World", tried: Trial, shares: Float[np.ndarray, "E N K"]) -> dict[str, Float[np.ndarray, " E"]]:
+    return {group: np.einsum("enk,kn->e", shares, w) for group, w in weights(world, tried).items()}

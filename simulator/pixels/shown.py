@@ -3,7 +3,7 @@
 See `simulator.gaussian.shown`. Test images besides:
 
 trial       test images for one world, with a length and `images(rows)`
-accuracies  accuracy by group of predicted classes (E, N) of a trial's images
+accuracies  accuracy by group from the share (E, N, K) of each class in the decision on each image of a trial
 """
 
 from typing import TYPE_CHECKING, Any

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from simulator.accuracy import GROUPS
+from simulator.accuracy import GROUPS, decision, won
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.gaussian.pairs import dictionaries
 from simulator.prompts import DEFAULT_PROMPTS, LINEAR, PROMPTS, Prompt, prompt_row
@@ -178,10 +178,7 @@ def _accuracy_on_points(
         noise = (tensor(normals) * deviation[:, None]) @ frame.T  # (E, N, d)
         for g, y in enumerate(mixtures[0].labels):
             score = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
-            best = score.amax(-1)
-            # Among k tied classes the accuracy is 1/k.
-            right = (score[..., y] >= best) / (score == best[..., None]).sum(-1)
-            result[r, :, g] = right.mean(1).cpu().numpy()
+            result[r, :, g] = won(score.cpu().numpy(), y).mean(1)
     return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)
 
 
@@ -212,7 +209,7 @@ def _accuracies_on_images(
     found = []
     for first in range(0, len(trial), each):
         images = trial.images(slice(first, first + each))
-        found.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).argmax(-1))
-    predicted = torch.cat(found, dim=1).cpu().numpy()  # (E, N)
-    found = [ensemble.views.accuracies(world, trial, predicted[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
+        found.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).cpu().numpy())
+    shares = decision(np.concatenate(found, axis=1))  # (E, N, K)
+    found = [ensemble.views.accuracies(world, trial, shares[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
     return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, rounded
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.world import World
 from simulator.worlds import Worlds
@@ -88,7 +88,9 @@ def latent_critic(u: Float[np.ndarray, "*R K l"], constant: Float[np.ndarray, "*
     K = u.shape[-2]
     own = np.broadcast_to(constant, u.shape[:-1])
     if K == 2:
-        u, own = u[..., :1, :] - u[..., 1:, :], own[..., :1] - own[..., 1:]
+        scale = np.abs(u).max(axis=(-2, -1)) + np.abs(own).max(axis=-1)  # equal classes have no difference
+        u = rounded(u[..., :1, :] - u[..., 1:, :], scale[..., None, None])
+        own = rounded(own[..., :1] - own[..., 1:], scale[..., None])
     u = u.reshape(-1, *u.shape[-2:])
     return LinearCritic(u, np.zeros((len(u), u.shape[1], u.shape[1])), own.reshape(len(u), -1))
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy, Numbers
+from simulator.accuracy import Accuracy, Numbers, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World
@@ -269,6 +269,8 @@ def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: flo
         lead = (T[:, 1:] - T[:, :1]).T  # log odds of the other classes against class 0 from the attributes
         if p_inv == 1 and a > 0:
             chance = _chance_of_the_object(lead, a)
+        elif part.rivals is None:
+            chance = won(T)
         else:
             chance = _chance_of_class_0(part.rivals, part.shown, lead, a, p_inv)
         total[part.replicate] += part.share * chance.mean()
@@ -283,11 +285,9 @@ def _chance_of_the_object(lead: Float[np.ndarray, "others N"], a: float) -> Floa
 
 
 def _chance_of_class_0(
-    rivals: Rivals | None, shown: float, lead: Float[np.ndarray, "others ..."], a: float, p_inv: float
+    rivals: Rivals, shown: float, lead: Float[np.ndarray, "others ..."], a: float, p_inv: float
 ) -> Float[np.ndarray, "*s"]:
     """Probability over the object's coordinate of class 0; `lead` are log odds against class 0 from the rest."""
-    if rivals is None:
-        return np.where(lead.max(axis=0) > 0, 0.0, 1.0 / (1 + (lead == 0).sum(axis=0)))
     low, high = _winning_range(rivals, lead, p_inv)
     chance = ndtr(shown - low / a)
     return chance if np.all(high == np.inf) else np.maximum(chance - ndtr(shown - high / a), 0.0)
@@ -356,12 +356,13 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
             if not weight:
                 continue
             lead = np.delete(rest, y, axis=0) - rest[y]
-            if points.rivals is None:
+            if a == 0 or p_inv == 1 / K:  # objects say nothing
+                chance = won(np.moveaxis(rest, 0, -1), y)
+            elif points.rivals is None:
                 shown = 1 if (other == 0) == (p_inv >= 0.5) else -1
                 chance = _object_agrees(a, shown, -lead[0], _log_odds(max(p_inv, 1 - p_inv)))
             else:
-                blind = a == 0 or p_inv == 1 / K
-                rivals = None if blind else Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
+                rivals = Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
                 chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, p_inv)
             result[replicate, y] += weight * chance.mean(axis=-1)
     return result

@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
-from simulator.accuracy import LEVEL, Accuracy
+from simulator.accuracy import LEVEL, Accuracy, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, latent_prompts
 from simulator.worlds import Worlds
-from theory.accuracy import won
 from theory.density import (
     attribute_log_density,
     block_log_density,

@@ -25,13 +25,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.prompts import PROMPTS, Prompt, latent_prompts, prompt_row
 from simulator.world import World
 from simulator.worlds import Worlds
-from theory.accuracy import won
 from theory.density import (
     Parts,
     attribute_log_density,

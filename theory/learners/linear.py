@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from simulator.accuracy import rounded
 from simulator.gaussian.critic import LinearCritic
 from simulator.prompts import Prompt
 from simulator.world import World
@@ -79,13 +80,14 @@ class LinearCLIP(Learner):
         mixture = world.mixture()
         A, q = table_moments(world).covariance * mixture.mention[mixture.block], world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
+        largest = np.linalg.norm(q) * values[0]
         if self.projected:
             text = np.sqrt(values)[:, None] * right  # W_T
             shown = text[:, world.background_latents]
             q[:, world.background_latents] -= (np.linalg.pinv(shown) @ text @ q.T).T
         if self.embed_dim is not None:
             A = left * (values * kept_values(values, values[:0], 2, self.embed_dim)) @ right
-        return latent_critic(q @ A.T)
+        return latent_critic(rounded(q @ A.T, largest))
 
     def weights(self, x):
         """u = C diag(pi) q, written out; see `Learner.weights`."""

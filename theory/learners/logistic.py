@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, rounded
 from simulator.gaussian.critic import LinearCritic, gaussian_points, standardise
 from simulator.mixture import Mixture
 from simulator.world import World
@@ -106,6 +106,7 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
     """Minimisers in W worlds by damped Newton from r; `derivatives(r, index)` are those of the worlds `index`.
 
     r times `unit` is a block's contribution to the spread of margins: in these units rounding is alike in all blocks.
+    Losses measure margins in units of 1, beside which rounding errors count as 0.
     """
     active = np.arange(len(r))
     top, gradient, H = derivatives(r, active)
@@ -115,11 +116,12 @@ def _newton(r: Float[np.ndarray, "W B"], unit: Float[np.ndarray, "W B"], derivat
         step = -np.linalg.solve(H, gradient[..., None])[..., 0]
         # Newton's method converges quadratically: after a step of relative size 1e-7 only rounding is left.
         scale = unit[active]
-        going = np.abs(scale * step).max(-1) > 1e-7 * np.abs(scale * (r[active] + step)).max(-1)
+        moved = rounded(np.abs(scale * step).max(-1), 1.0)
+        going = moved > 1e-7 * np.abs(scale * (r[active] + step)).max(-1)
         r[active[~going]] += step[~going]
         active, step, top, gradient, H = (x[going] for x in (active, step, top, gradient, H))
         if not len(active):
-            return r
+            return np.where(rounded(unit * r, 1.0) == 0, 0.0, r)
         slope = (gradient * step).sum(-1)
         t, new = np.ones(len(active)), [top.copy(), gradient.copy(), H.copy()]
         trying = np.arange(len(active))
@@ -208,8 +210,9 @@ def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
         while (fresh := derivatives(u + t * step))[0] > loss * (1 + ROUNDING) and t > 1e-10:
             t /= 2
         u, (loss, gradient, H) = u + t * step, fresh
-        if np.abs(step).max() <= 1e-7 * np.abs(u).max():
-            return u
+        unit = np.sqrt(np.diagonal(H))  # turns weights into scores, up to a factor of order 1
+        if rounded(np.abs(step * unit).max(), 1.0) <= 1e-7 * np.abs(u * unit).max():
+            return np.where(rounded(u * unit, 1.0) == 0, 0.0, u)
     raise ArithmeticError("Newton's method did not settle on the minimiser of sampled points within 100 steps")
 
 

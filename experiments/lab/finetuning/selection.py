@@ -208,8 +208,8 @@ class _Job:
 
     def _accuracies(self, head: torch.nn.Linear | None, part: str) -> dict[str, float]:
         trial = groups.trial(self.world, part, self.request.seed)
-        predicted = tuning.predicted(self.model, head, self.tokens, trial).numpy()[None]
-        return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, predicted).items()}
+        shares = np.eye(self.world.classes)[tuning.predicted(self.model, head, self.tokens, trial).numpy()][None]
+        return {group: float(value[0]) for group, value in groups.accuracies(self.world, trial, shares).items()}
 
     def _validation(self, head: torch.nn.Linear | None) -> float:
         """Accuracy under the training law, on objects of the validation part."""

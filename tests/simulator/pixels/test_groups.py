@@ -35,7 +35,7 @@ def test_weights_are_laws_with_the_stated_marginals():
 
 def test_rules_of_known_accuracy():
     """One rule uses the object only, the other the colour only."""
-    found = accuracies(WORLD, TRIAL, np.stack([TRIAL.objects.numpy(), TRIAL.attributes.numpy()]))
+    found = accuracies(WORLD, TRIAL, np.eye(WORLD.classes)[np.stack([TRIAL.objects, TRIAL.attributes])])
     assert {group: x[0] for group, x in found.items()} == pytest.approx(dict.fromkeys(found, 0.75), abs=1e-12)
     colour = {"common": 1, "counter": 0, "rand": 0.2, "rev": 0, "rest": 0.2, "trained": 0.4 * 0.9 + 0.6 * 0.2}
     assert {group: x[1] for group, x in found.items()} == pytest.approx(colour, abs=1e-12)
@@ -69,7 +69,7 @@ def test_groups_of_a_table_are_those_of_the_gaussian_world():
     """For any rule that sees object and attribute."""
     right = np.random.default_rng(0).integers(2, size=(2, 4))
     tried, mixture = trial(TABLE), TABLE.replace(views=None).mixture()
-    found = accuracies(TABLE, tried, right[tried.objects.numpy(), tried.attributes.numpy()][None])
+    found = accuracies(TABLE, tried, np.eye(2)[right[tried.objects.numpy(), tried.attributes.numpy()][None]])
     assert list(found) == ["common", "counter", "unseen", "rand", "trained"]
     hits = right[mixture.objects, mixture.backgrounds[:, 0]] == mixture.labels
     expected = [*mixture.group_average(hits.astype(float)), hits @ mixture.weights]

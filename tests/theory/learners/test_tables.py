@@ -8,12 +8,11 @@ from mpmath import mpf, npdf, sqrt, workdps
 from reference import log_densities
 from scipy.special import expit, logsumexp, ndtr, softmax, stdtrit
 
-from simulator.accuracy import Accuracy
+from simulator.accuracy import Accuracy, won
 from simulator.mixture import COMMON, COUNTER, UNSEEN
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory import learners
-from theory.accuracy import won
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import bayes, infonce
 from theory.learners.bayes import TableRules
