@@ -7,6 +7,7 @@ from reference import prompt_by_mixture
 
 from simulator.prompts import LINEAR, caption
 from simulator.strategies import worlds
+from simulator.world import World
 from simulator.worlds import Worlds
 
 
@@ -22,6 +23,12 @@ def test_single_captions_are_means_over_groups(prompt, world):
     pattern = q.reshape(world.classes, len(own), -1)
     gap = pattern[0, :, 0] - pattern[1, :, 0]
     np.testing.assert_allclose(gap, own * (2 if world.classes == 2 else 1), rtol=0, atol=1e-12 * size)
+
+
+def test_a_class_with_several_common_backgrounds_is_shown_on_each_alike():
+    world = World(table=[[0.2, 0.2, 0.1], [0.1, 0.1, 0.3]], mu_inv=2.0, mu_spu=3.0)
+    assert world.prompts("background")[0] == pytest.approx([2, 1.5, 1.5, 0])
+    assert world.prompts("background")[1] == pytest.approx([-2, 0, 0, 3])
 
 
 def test_one_prompt_has_no_caption_that_stands_for_all():

@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from planted_embeddings import WORLD, evenly_planted, planted, zero_shot_accuracy
 from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression
 from stattest import SHARE, spend
 
 from experiments import embeddings
@@ -204,6 +206,55 @@ def test_training_rows_are_fitted_and_the_others_measured():
     assert sum(result["rows_measured"].values()) == 2000
     logistic = {head["head"]: head for head in result["heads"]}["logistic regression"]
     assert 0.7 < logistic["equivalent_correlation"] < 0.97  # T10: supervised heads lie near the data's own p
+
+
+def test_many_classes_with_a_split_are_counted_by_hand():
+    """12 classes of different size, three prompts per class: accuracies, gains and their intervals, class by class."""
+    rng, K = np.random.default_rng(11), 12
+    arrays = worlds_of(K, 3000, rng)
+    kept = rng.random(3000) < np.linspace(0.5, 1, K)[arrays["label"]]
+    x, label, group = (arrays[name][kept] for name in ("image", "label", "group"))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    prompts = arrays["text"][:, None] + rng.normal(size=(K, 3, 12))
+    prompts /= np.linalg.norm(prompts, axis=2, keepdims=True)
+    captions, test = np.eye(3, 12), rng.random(len(x)) < 0.6
+    split = np.where(test, "test", "train")
+    result = embeddings(image=x, label=label, group=group, text=prompts, text_background=captions, split=split)
+
+    q = prompts.mean(axis=1)
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    apart = q.copy()  # without the differences of the captions, which are the first three unit vectors
+    apart[:, :3] = q[:, :3].mean(axis=1, keepdims=True)
+    means = np.array([x[~test & (label == y)].mean(axis=0) for y in range(K)])
+    scale = np.sqrt(((x[~test] - x[~test].mean(axis=0)) ** 2).mean())
+    logistic = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(x[~test] / scale, label[~test])
+    decided = {
+        "zero-shot": np.array([np.argmax([row @ own for own in q]) for row in x]),
+        "nearest class mean": np.array([np.argmin([((row - own) ** 2).sum() for own in means]) for row in x]),
+        "logistic regression": logistic.predict(x / scale),
+        "project out the captions of backgrounds": np.array([np.argmax([row @ own for own in apart]) for row in x]),
+    }
+    right = {
+        (name, g, y): (answers == label)[test & (label == y) & (group == g)]
+        for (name, answers), g, y in product(decided.items(), GROUPS, range(K))
+    }
+    found = {entry.get("head") or entry["fix"]: entry for entry in [*result["heads"], *result["fixes"]]}
+    for name, g in product(decided, GROUPS):
+        near = 0.004 if name == "logistic regression" else 1e-9  # two optimisers: at most three answers differ
+        assert found[name][g] == pytest.approx(np.mean([right[name, g, y].mean() for y in range(K)]), abs=near)
+    fix = "project out the captions of backgrounds"
+    for g in GROUPS:
+        leads = [right[fix, g, y].astype(float) - right["zero-shot", g, y] for y in range(K)]
+        worth = K**2 / sum(1 / len(lead) for lead in leads)
+        error = np.sqrt(sum(lead.var(ddof=1) / len(lead) for lead in leads) / K**2 + 2 / worth**2)
+        gain = np.mean([lead.mean() for lead in leads])
+        assert abs(gain) > 0.01
+        assert found[fix]["gain"][g] == pytest.approx(gain, abs=1e-9)
+        low, high = found[fix]["gain_interval"][g]
+        assert (low, high) == pytest.approx((gain - 1.959964 * error, gain + 1.959964 * error), abs=1e-5)
+    worst = min(product(GROUPS, range(K)), key=lambda cell: right["zero-shot", *cell].mean())
+    assert (found["zero-shot"]["worst_group"]["group"], found["zero-shot"]["worst_group"]["class"]) == worst
+    assert sum(result["rows_measured"].values()) == test.sum()
 
 
 def test_heads_have_not_seen_what_they_answer(monkeypatch):

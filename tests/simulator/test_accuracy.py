@@ -1,0 +1,27 @@
+"""Intervals of means over replicates, against scipy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from simulator.accuracy import mean_interval
+
+
+def test_an_interval_is_students_over_the_finite_replicates():
+    values = np.array([[0.3, 0.5, 0.4, 0.7], [0.3, np.nan, 0.4, 0.7], [0.2, np.nan, np.nan, np.nan], [np.nan] * 4])
+    mean, error, low, high = mean_interval(values, 0.9, (-5.0, 5.0))
+    for k in (0, 1):
+        own = values[k][np.isfinite(values[k])]
+        assert (mean[k], error[k]) == pytest.approx((own.mean(), stats.sem(own)))
+        assert (low[k], high[k]) == pytest.approx(stats.t.interval(0.9, len(own) - 1, own.mean(), stats.sem(own)))
+    assert mean[2] == 0.2
+    assert np.isnan([mean[3], *error[2:], *low[2:], *high[2:]]).all()
+
+
+@pytest.mark.parametrize("support", [(0.0, 1.0), (-1.0, 1.0), (-3.0, 2.0)])
+def test_an_interval_ends_where_the_support_does(support):
+    for near, end in enumerate(support):
+        values = end + (0.5 - near) * np.array([0.0, 0.0, 0.1])
+        assert mean_interval(values, 0.99, support)[2 + near] == end
+        low, high = mean_interval(values, 0.99, (-9.0, 9.0))[2:]
+        assert low < end < high
