@@ -99,6 +99,7 @@ class Towers:
         """Mean accuracies over the models of a world that did not diverge, in the worlds' shape.
 
         The interval is Student's 95% interval of the mean over seeds, within [0, 1]; None for a single model.
+        Accuracies of brief trainings are skewed: after 25 steps the intervals of 8 models covered about 82 %.
 
         Parameters
         ----------

@@ -120,6 +120,13 @@ def test_captions_of_a_class_are_the_first_of_a_stream_of_their_own():
             assert torch.equal(found[k, y], pairs.texts[pairs.labels == y][: evaluation.CAPTIONS])
 
 
+def test_captions_of_a_class_are_its_own_where_training_mixes_captions():
+    one, strays = (
+        Ensemble(Recipe(**SMALL), (world,), (0,), 2) for world in (CAPTIONED, CAPTIONED.replace(mismatch=0.5))
+    )
+    assert torch.equal(class_captions(strays), class_captions(one))
+
+
 @pytest.mark.parametrize("loss", ["infonce", "siglip"])
 def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
     """Single scores s cos, their mean and log-mean-exp; computed in chunks down to one image."""

@@ -203,6 +203,16 @@ def test_fresh_batches_are_the_stream_cut_at_batch_boundaries(size):
             assert torch.equal(found[0], field[t * size : (t + 1) * size])
 
 
+def test_a_batch_of_the_whole_set_is_still_balanced():
+    """The common groups have 95 % of the set. 200 pairs of a balanced batch: six deviations are .21."""
+    recipe = RECIPES[8].model_copy(update={"n": 200, "batch_size": 200})
+    one = ensemble(recipe, worlds=(WORLD.replace(p_spu=0.95),), models=(0,))
+    first, second = itertools.islice(training.draw_batches(one, 0), 2)
+    for batch in (first, second):
+        assert abs((batch.labels == batch.backgrounds[..., 0]).double().mean() - 0.5) < 0.21
+    assert not torch.equal(first.images, second.images)
+
+
 def test_an_epoch_uses_every_pair_at_most_once():
     recipe = RECIPES[3]  # n = 40, batches of 16: two per epoch
     batches = list(itertools.islice(training.draw_batches(ensemble(recipe), 0), 4))
