@@ -9,7 +9,18 @@ from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
 
-from experiments.counteranimal.gaussian_law import Law, Photos, fit, halves, normals, probabilities, redrawn, rotated
+from experiments.counteranimal.gaussian_law import (
+    Law,
+    Photos,
+    cell_shares,
+    fit,
+    halves,
+    ideal_curve,
+    normals,
+    probabilities,
+    redrawn,
+    rotated,
+)
 
 POINTS = {k: normals(k, np.random.default_rng(0)) for k in (1, 2, 3)}
 
@@ -122,3 +133,13 @@ def test_turning_loses_only_what_all_labels_share(K, seed):
     """Probabilities return to scores by the same basis; a stretched coordinate would change them."""
     scores = np.random.default_rng(seed).normal(size=(7, K))
     np.testing.assert_allclose(rotated(scores) @ helmert(K), scores - scores.mean(axis=1, keepdims=True), atol=1e-12)
+
+
+def test_a_class_without_photos_of_a_group_has_no_share_in_it():
+    """Three classes far apart; the third is never counter. Every rule is right, so both accuracies are 1."""
+    rng = np.random.default_rng(0)
+    y, b = np.repeat([0, 0, 1, 1, 2], 20), np.repeat([0, 1, 1, 0, 0], 20)
+    law = fit(np.column_stack([y, b]), 30 * np.eye(3)[y] + rng.normal(size=(100, 3)))
+    shares = cell_shares(law, (y == b) | (y == 2), 3)
+    assert shares.sum(axis=1).tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert ideal_curve(law, shares, np.array([0.1, 0.9]), rng) == pytest.approx(np.ones((2, 2)))

@@ -8,7 +8,7 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court import measurement
-from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation
+from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation, violation_at
 from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
@@ -262,6 +262,17 @@ def test_undefined_points_are_left_out_and_counted():
     assert found.point["p_spu"] >= 0.75
     verdict = judge(hole, quick=True)
     assert (verdict.verdict, verdict.undefined) == ("supported", found.undefined)
+
+
+def test_where_a_prediction_fails_the_other_worlds_keep_their_values():
+    def partly(worlds):
+        if np.any(worlds.p_spu > 0.9):
+            raise ValueError("it has no answer here")
+        return 0.5
+
+    values, worlds = np.array([0.1, 0.2, 0.3]), Worlds(p_spu=[0.6, 0.95, 0.8])
+    found = violation_at(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly), values, worlds)
+    assert found == pytest.approx([0.4, np.nan, 0.2], nan_ok=True)
 
 
 class Late:

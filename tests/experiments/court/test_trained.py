@@ -203,6 +203,14 @@ def test_a_model_that_diverged_counts_against_the_claim():
     assert decided(claim_of("ahead"), (0.5, values + 0.1), (0.5, values), diverged=(1,)) == "undecided"
 
 
+@pytest.mark.parametrize(("predicted", "worst"), [(0.2, 1.0), (0.8, 0.0)])
+def test_a_lost_model_is_as_far_from_its_prediction_as_possible(predicted, worst):
+    (case,) = reported((predicted, np.full(8, predicted)), diverged=(1,))
+    (row, *_) = trained._rows(claim_of("reaches"), [case])
+    assert row.sample.values.tolist() == [predicted, worst, *[predicted] * 6]
+    assert not row.sample.normal
+
+
 def test_more_rows_and_smaller_error_rates_need_more_models():
     one, many = claim_of("reaches"), CLAIMS["trained/tower-free"]
     assert rows_of(one) == 2

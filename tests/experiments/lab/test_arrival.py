@@ -39,6 +39,9 @@ def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
     still = [row(10, [0.5, 0.6, 0.7], [0.2] * 3), row(20, [0.504, 0.603, 0.703], [0.201] * 3)]
     assert arrived(still, 0.01)
     assert not arrived(still, 0.003)
+    falling = [{**later, "step": early["step"]} for early, later in zip(still, still[::-1], strict=True)]
+    assert arrived(falling, 0.01)
+    assert not arrived(falling, 0.003)
     assert not arrived(still[1:], 0.5), "nothing to compare with"
     lost = [row(10, [0.5] * 3, [0.5] * 3), row(20, [0.5, 0.5, 0.0], [0.5] * 3, loss=(1.0, 1.0, None))]
     assert arrived(lost, 0.002), "diverged models do not count"

@@ -32,6 +32,8 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"axes": {"p_spu": [0.5, "0.7"]}}, ["p_spu", "'0.7'", "not a number"]),
         ({"axes": dict.fromkeys(["p_spu", "mu_spu", "mu_inv"], "0:1:1000000")}, ["1e+18 cells", "2.4e+07 TB"]),
         ({"axes": {"dim_image": "2:5:3"}}, ["dim_image", "3.5"]),
+        ({"axes": {"p_spu": "0.5:1:3:one-minus"}}, ["both ends of a one-minus axis lie below 1"]),
+        ({"axes": {"mu_spu": "0:1:3:log"}}, ["both ends of a log axis lie above 0"]),
         ({"axes": {"dim_image": [1, 2]}}, ["dim_image = 1", "2 latents"]),
         ({"replicates": 2}, ["replicates has no meaning"]),
         ({"axes": {"width": [8]}}, ["width", "'trained'"]),

@@ -21,6 +21,9 @@ def axis(values, scale="linear"):
         ([1e2, 1e4, 1e6], "log"),
         ([1.0, 2.0, 3.0], "linear"),
         ([0.0, 1.0, 10.0], "linear"),
+        ([3.0, 2.0, 1.0], "linear"),
+        ([1e6, 1e4, 1e2], "log"),
+        ([0.999, 0.99, 0.9], "one-minus"),
     ],
 )
 def test_listed_values_get_the_most_even_scale(values, scale):

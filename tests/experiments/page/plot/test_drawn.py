@@ -34,6 +34,14 @@ def test_theory_is_lines(table):
     assert r"$\mu_{\mathrm{spu}}$ = 0.5" in words(figure)
 
 
+def test_drops_below_zero_stay_in_the_frame(table):
+    one = table.isel(mu_spu=-1)
+    (ax,) = plot(one.assign(common=one.counter, counter=one.common), "drop").axes
+    least = (one.counter - one.common).min()
+    assert least < -0.01
+    assert ax.get_ylim()[0] < least
+
+
 def test_measurements_are_points_with_intervals_beside_theory(table):
     counted = handmade.measured(table.isel(mu_spu=2), replicates=6)
     figure = plot(counted)
