@@ -79,8 +79,26 @@ SpuriousCorrelation = Annotated[
 InvariantCorrelation = Annotated[
     float, *_declared(r"p_{\mathrm{inv}}", "probability that the object shown is the label's", "probability", 0.0, 1.0)
 ]
-InvariantMean = Annotated[float, *_declared(r"\mu_{\mathrm{inv}}", "mean of the invariant latent", LATENT, -1e3, 1e3)]
-SpuriousMean = Annotated[float, *_declared(r"\mu_{\mathrm{spu}}", "mean of the spurious latent", LATENT, -1e3, 1e3)]
+InvariantMean = Annotated[
+    float,
+    *_declared(
+        r"\mu_{\mathrm{inv}}",
+        "mean of the invariant latent; the opposite mean gives the same accuracies",
+        LATENT,
+        -1e3,
+        1e3,
+    ),
+]
+SpuriousMean = Annotated[
+    float,
+    *_declared(
+        r"\mu_{\mathrm{spu}}",
+        "mean of the spurious latent; the opposite mean gives the same accuracies",
+        LATENT,
+        -1e3,
+        1e3,
+    ),
+]
 InvariantScale = Annotated[
     float, *_declared(r"\sigma_{\mathrm{inv}}", "standard deviation of the invariant latent", LATENT, 0.0, 1e3)
 ]

@@ -141,9 +141,10 @@ def kept_values(values, constant, classes: int, width: int):
     every = np.sort(np.concatenate([np.repeat(values, copies), constant]))[::-1]
     if width >= len(every):
         return np.ones_like(values)
-    last, first_dropped = every[width - 1], every[width]
-    if last - first_dropped <= 1e-12 * every[0]:
-        untied = [h for h in range(1, len(every)) if every[h - 1] - every[h] > 1e-12 * every[0]] + [len(every)]
+    last = every[width - 1]
+    gaps = rounded(every[:-1] - every[1:], every[0])
+    if gaps[width - 1] == 0 and rounded(last, every[0]) > 0:
+        untied = [*(1 + np.flatnonzero(gaps)), len(every)]
         near = min(untied, key=lambda h: abs(h - width))
         raise ValueError(
             f"embed_dim = {width} cuts between equal singular values ({last:.6g}), so the minimiser is not "
