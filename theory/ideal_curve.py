@@ -18,8 +18,9 @@ a_g. Its minimum r is the most by which any classifier could be better on all gr
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +34,7 @@ from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from simulator.worlds import Worlds
 from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, many_class_replicates
+from theory.quadrature import REPLICATES
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
@@ -43,7 +45,8 @@ FEW = 8  # worlds with a curve of three classes or more in common; more than the
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
 _LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
-MOST_STEPS = 20  # of a search for weights; ordinary worlds take 10, and a curve that is flat but for noise never ends
+_NEAR = (-4.0, 0.0, 4.0)  # log odds between which most places lie
+MOST_RULES = 24  # of a search for weights; ordinary worlds take 10, and a curve that is flat but for noise never ends
 LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
@@ -62,8 +65,8 @@ class Equivalent:
         r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
         world: no classifier has these accuracies.
     interval : Interval or None
-        Of both; None if the accuracies have none. That of three groups is approximate. A shortfall below 0 throughout
-        contradicts the world.
+        Of both. It holds the errors of the accuracies and of a sampled ideal curve. None if both are exact, for one
+        replicate, and for the three groups of a table. A shortfall below 0 throughout contradicts the world.
     unseen : like `correlation`, or None
         With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
         groups. `correlation` is then the weight of common images, and counter images have the rest.
@@ -93,7 +96,8 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     """Equivalent correlation and shortfall of a classifier, from its group accuracies.
 
     Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes, or a table: the
-    Bayes rule is sampled, and both are right to about 1e-3, to 1e-4 with few classes and p_inv = 1.
+    Bayes rule is sampled, and the interval holds its error. It does not hold that of interpolation, 1e-4, on grids
+    of more than FEW worlds with one curve. Three groups have no interval; both numbers are right to about 1e-3.
 
     Parameters
     ----------
@@ -101,8 +105,7 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
         One world, or a grid of any shape, with Gaussian views. The correlation p_spu has no influence.
     accuracy
         Accuracies on the groups; their shape and the grid's broadcast. Its interval, if any, gives the result's
-        interval at the same level: every pair of accuracies within it has its p' and r within the result's. For three
-        groups that holds as far as both numbers are linear in the accuracies.
+        interval at the same level: every pair of accuracies within it has its p' and r within the result's.
 
     Returns
     -------
@@ -139,7 +142,8 @@ def equivalent_of_draws(
 
     R(lambda) is linear in the accuracies, so a mean over replicates has an equivalent correlation and a shortfall, too.
     The interval of p' is that of the drop. With s(lambda) the standard error of lambda c + (1 - lambda) k and t a
-    Student quantile, r lies between min(R - t s) and min(R + t s) over the lambda of that interval.
+    Student quantile, r lies between min(R - t s) and min(R + t s) over the lambda of that interval. Where the ideal
+    curve is sampled, t s is the root of a sum of squares with its own error.
 
     Parameters
     ----------
@@ -153,7 +157,7 @@ def equivalent_of_draws(
     Returns
     -------
     Equivalent
-        As from `equivalent`. The interval has level LEVEL, and is None for a single replicate.
+        As from `equivalent`. The interval has level LEVEL, and is None for a single replicate or three groups.
 
     Raises
     ------
@@ -166,44 +170,40 @@ def equivalent_of_draws(
 
 def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
     if len(curve.groups) != 2:
-        values = np.array([*own])[curve.groups].ravel()
-        if own.interval is None:
-            return curve.of_groups(values)
-        halves = np.diag(
-            [(high - low).item() / 2 for low, high in (own.interval.ends[GROUPS[g]] for g in curve.groups)]
-        )
-        return curve.of_groups(values, halves, 1, own.interval.level)
-    correlation, shortfall = curve.place(*(list(own)[g] for g in curve.groups))
-    if own.interval is None:
+        return curve.of_groups(np.array([*own])[curve.groups].ravel())
+    values = [list(own)[g] for g in curve.groups]
+    correlation, shortfall = curve.place(*values)
+    if own.interval is None and curve.exact:
         return Equivalent(correlation, shortfall)
-    ends = (np.clip(x, 0, 1) for g in curve.groups for x in own.interval.ends[GROUPS[g]])
-    return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=own.interval.level))
+    level, sides = LEVEL, [(x, x) for x in values]
+    if own.interval is not None:
+        level, sides = own.interval.level, [own.interval.ends[GROUPS[g]] for g in curve.groups]
+    ends = (np.clip(x, 0, 1) for side in sides for x in side)
+    return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=level))
 
 
 def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
     sources = [source[:, curve.groups] for source in sources]
     R, mean = min(map(len, sources)), sources[0].mean(axis=0)
-    if R > 1:
-        t, V = stdtrit(R - 1, (1 + LEVEL) / 2), np.sum([_covariance_of_mean(source) for source in sources], axis=0)
     if len(curve.groups) != 2:
-        values = mean.ravel()
-        if R == 1:
-            return curve.of_groups(values)
-        scales, directions = np.linalg.eigh(V.reshape(len(values), -1))
-        return curve.of_groups(values, t * (np.sqrt(np.maximum(scales, 0)) * directions).T, 2, LEVEL)
+        return curve.of_groups(mean.ravel())
     common, counter = mean
     correlation, shortfall = curve.place(common, counter)
     if R == 1:
         return Equivalent(correlation, shortfall)
-    V_c, V_k, C = V[0, 0], V[1, 1], V[0, 1]
-    margin = t * np.sqrt(np.maximum(V_c + V_k - 2 * C, 0.0))
-    ends = tuple(curve.with_drop(common - counter + sign * margin) for sign in (-1, 1))
+    t, V = stdtrit(R - 1, (1 + LEVEL) / 2), np.sum([_covariance_of_mean(source) for source in sources], axis=0)
+
+    def margin(lam, a, b):
+        """Half the interval of a (c* - c) + b (k* - k), the ideal curve at `lam`."""
+        variance = a**2 * V[0, 0] + b**2 * V[1, 1] + 2 * a * b * V[0, 1]
+        return np.hypot(t * np.sqrt(np.maximum(variance, 0.0)), curve.margin(lam, a, b, LEVEL))
+
+    drop = margin(curve.with_drop(common - counter), 1, -1)
+    ends = tuple(curve.with_drop(common - counter + sign * drop) for sign in (-1, 1))
     low = high = np.full(curve.shape, np.inf)
     for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
-        regret = curve.regret(lam, common, counter)
-        V = lam**2 * V_c + (1 - lam) ** 2 * V_k + 2 * lam * (1 - lam) * C
-        margin = t * np.sqrt(np.maximum(V, 0.0))
-        low, high = np.minimum(low, regret - margin), np.minimum(high, regret + margin)
+        regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
+        low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
     return Equivalent(correlation, shortfall, _both(ends, _possible(low, high), LEVEL))
 
 
@@ -252,7 +252,9 @@ def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent
         numbers[:2, some] = tuple(found)
         if found.unseen is not None:
             numbers[6, some] = found.unseen
-        if found.interval is not None:
+        if found.interval is None:
+            numbers[2:6, some] = np.repeat([*found], 2, axis=0)
+        else:
             numbers[2:6, some], level = np.concatenate([*found.interval]), found.interval.level
     correlation, shortfall, *ends, unseen = numbers.reshape(7, *worlds.shape)
     interval = None if level is None else _both(tuple(ends[:2]), tuple(ends[2:]), level)
@@ -263,6 +265,10 @@ def _check_fractions(accuracy: Numbers) -> None:
     outside = ~((accuracy >= -ROUNDING) & (accuracy <= 1 + ROUNDING))  # nan, too
     if np.any(outside):
         raise ValueError(f"an accuracy of {np.asarray(accuracy)[outside].flat[0]:.6g} lies outside [0, 1]")
+
+
+class _Enough(Exception):
+    """A search has tried MOST_RULES rules."""
 
 
 class IdealCurve:
@@ -283,7 +289,8 @@ class IdealCurve:
         self.worlds = worlds.replace(attribute=()).ravel()
         self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
         self.groups = groups_of(worlds.table, worlds.common)
-        self._sampled = cache(self._sample)
+        self._rules_tried: list[np.ndarray] = []
+        self._known: dict[float, Float[np.ndarray, "R 2"]] = {}  # points of a sampled curve, by lambda's log odds
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -297,30 +304,16 @@ class IdealCurve:
         lam = self.with_drop(common - counter)
         return np.where(self._undetermined(lam, common - counter), np.nan, lam)[()], self.regret(lam, common, counter)
 
-    def of_groups(
-        self, values: Float[np.ndarray, " G"], axes: Float[np.ndarray, "A G"] | None = None, norm=2, level=LEVEL
-    ) -> Equivalent:
-        """The minimum of R over the weights of all groups of a world with a table.
-
-        The interval joins the changes of both numbers along the half axes of a region of accuracies: their Euclidean
-        norm for an ellipsoid, their sum (norm = 1) for a box. Both are exact where the numbers are linear.
-        """
+    def of_groups(self, values: Float[np.ndarray, " G"]) -> Equivalent:
+        """The minimum of R over the weights of all groups of a world with a table, without an interval."""
         G = len(values)
         weights, shortfall = self._least_regret(values)
         correlation = weights[0] if self.groups[0] == COMMON and G > 1 else np.nan
         unseen = weights[-1] if G == 3 else None
-        wide = lambda x: np.full(self.shape, x)[()]  # noqa: E731
-        interval = None
-        if axes is not None:
-            moved = [self._least_regret(np.clip(values + axis, 0, 1)) for axis in (*axes, *-axes)]
-            change = np.array([(w[0] - weights[0], r - shortfall) for w, r in moved]).reshape(2, -1, 2)
-            up, down = (np.linalg.norm(np.maximum(sign * change, 0).max(axis=0), norm, axis=0) for sign in (1, -1))
-            ends = [wide(np.clip(correlation + x, 0, 1)) for x in (-down[0], up[0])]
-            r = _possible(wide(shortfall - down[1]), wide(shortfall + up[1]))
-            interval = _both((ends[0], ends[1]), r, level)
         if G == 3 and self._flat(values, correlation, shortfall):
             correlation = unseen = np.nan
-        return Equivalent(wide(correlation), wide(shortfall), interval, None if unseen is None else wide(unseen))
+        wide = lambda x: np.full(self.shape, x)[()]  # noqa: E731
+        return Equivalent(wide(correlation), wide(shortfall), None, None if unseen is None else wide(unseen))
 
     def _flat(self, values: Float[np.ndarray, " G"], common: float, least: float) -> bool:
         """Whether the background says nothing, or R hardly rises where common images have another weight.
@@ -329,8 +322,18 @@ class IdealCurve:
         """
         if self.worlds.mean[0, 1] == 0:
             return True
-        near = [weight for weight in (common - FAR, common + FAR) if 0 <= weight <= 1]
-        return any(self._least_regret(values, weight)[1] - least < FAR * SMALLEST_CHANGE / 2 for weight in near)
+        for near in (common - FAR, common + FAR):
+            if not 0 <= near <= 1:
+                continue
+            t = (1 - near) * np.linspace(0, 1, 101)
+            every = np.stack([np.full(101, near), t, t[::-1]], axis=1)
+            # No rule is better than the Bayes rule, so each one bounds R from below.
+            floor = (every @ (np.array(self._rules_tried) - values).T).max(axis=1).min()
+            if min(floor - least, 1) < FAR * SMALLEST_CHANGE / 2:
+                _, least_near = self._least_regret(values, near)
+                if least_near - least < FAR * SMALLEST_CHANGE / 2:
+                    return True
+        return False
 
     def _least_regret(self, values: Float[np.ndarray, " G"], common: float | None = None) -> tuple[np.ndarray, float]:
         """The weights of groups that minimise R, and its minimum; `common` fixes the first weight.
@@ -338,21 +341,27 @@ class IdealCurve:
         From a nearby start SLSQP would stop too early.
         """
         _check_fractions(values)
-        G = len(values)
+        G, tried = len(values), []
 
         def regret(weights):
+            if len(tried) == MOST_RULES:
+                raise _Enough
             ideal = self._rules.accuracies(dict(zip(self.groups, np.maximum(weights, LEAST_WEIGHT), strict=True)))
-            return weights @ (ideal[self.groups] - values), ideal[self.groups] - values
+            self._rules_tried.append(ideal[self.groups])
+            slopes = ideal[self.groups] - values
+            tried.append((weights @ slopes, weights.copy()))
+            return tried[-1][0], slopes
 
         start, bounds = np.full(G, 1 / G), [(0, 1)] * G
         if common is not None:
             start, bounds[0] = np.append(common, np.full(G - 1, (1 - common) / (G - 1))), (common, common)
-        found = minimize(
-            regret, start, jac=True, method="SLSQP", bounds=bounds,
-            constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
-            options={"ftol": 1e-12, "maxiter": MOST_STEPS},
-        )  # fmt: skip
-        return found.x, found.fun
+        with suppress(_Enough):
+            minimize(
+                regret, start, jac=True, method="SLSQP", bounds=bounds, options={"ftol": 1e-12},
+                constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+            )  # fmt: skip
+        least, weights = min(tried, key=lambda one: one[0])
+        return weights, least
 
     def with_drop(self, drop: Numbers) -> Numbers:
         """The correlation at which the ideal drop takes a value; 0 or 1 if it is beyond all of them."""
@@ -363,15 +372,29 @@ class IdealCurve:
         ideal = self.at(lam)
         return lam * (ideal.common - common) + (1 - lam) * (ideal.counter - counter)
 
+    def margin(self, lam: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
+        """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0 if it is exact."""
+        if self.exact:
+            return np.zeros(self.shape)
+        lam, a, b = (np.broadcast_to(x, self.shape).ravel() for x in (lam, a, b))
+        c, k = np.moveaxis(self._replicates(lam), 1, 0)
+        error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)
+        return (stdtrit(REPLICATES - 1, (1 + level) / 2) * error).reshape(self.shape)[()]
+
     def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
-        """Smallest and largest p' and r over a rectangle of accuracies.
+        """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
 
         p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
         """
-        low = np.maximum(self.with_drop(c_L - k_U), self._inverse(lambda ideal: ideal.common, c_L))
-        high = np.minimum(self.with_drop(c_U - k_L), self._inverse(lambda ideal: -ideal.counter, -k_L))
+        lam = self.with_drop((c_L + c_U - k_L - k_U) / 2)
+        drop, c, k, ideal = (self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam)))
+        low, high = self.with_drop(c_L - k_U - drop), self.with_drop(c_U - k_L + drop)
+        after = self._inverse(lambda ideal: ideal.common, c_L - c)
+        before = self._inverse(lambda ideal: -ideal.counter, k - k_L)
+        possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
+        low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
         least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return _both((low, high), _possible(least, most), level)
+        return _both((low[()], high[()]), _possible(least - ideal, most + ideal), level)
 
     @cached_property
     def _ends(self) -> list[Accuracy]:
@@ -386,13 +409,24 @@ class IdealCurve:
         inside = np.flatnonzero((below + ROUNDING < target) & (target < above - ROUNDING))
         if len(inside):
             found = find_root(
-                lambda h, i, value: rising(self._ideal(expit(h), i.astype(int))) - value,
-                _LOG_ODDS,
+                lambda h, i, value: rising(self._ideal_at(h, i.astype(int))) - value,
+                self._bracket(rising, target[inside]),
                 args=(inside.astype(float), target[inside]),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.exact else {"xatol": 1e-4, "fatol": 1e-5},
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.exact else {"xatol": 1e-6, "fatol": 1e-8},
             )
             result[inside] = expit(found.x)
         return result.reshape(self.shape)[()]
+
+    def _bracket(self, rising: Callable[[Accuracy], Numbers], target: Float[np.ndarray, " n"]) -> tuple:
+        """Log odds between which an increasing function takes its targets: neighbouring points that are known."""
+        if self.exact or self.worlds.size > FEW:
+            return _LOG_ODDS
+        for h in _NEAR:
+            self._point(h)
+        h = np.array(sorted(self._known))
+        values = rising(Accuracy(*np.transpose([self._known[x].mean(axis=0) for x in h])))
+        first = (values >= target[:, None]).argmax(axis=1)
+        return h[first - 1], h[first]
 
     def _undetermined(self, lam: Numbers, drop: Numbers):
         """Whether the background says nothing, or the ideal drop is constant on one side of its place."""
@@ -403,32 +437,47 @@ class IdealCurve:
 
     def _ideal(self, lam: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
         """Accuracies of the Bayes rules of some worlds at the correlations `lam`."""
-        lam = np.clip(lam, *expit(_LOG_ODDS))
         if self.exact:
-            return Bayes().accuracy(self.worlds[index].replace(p_spu=lam))
-        if self.worlds.size > FEW:
-            return Accuracy(*self._table(logit(lam)).T)
-        return Accuracy(*np.transpose([self._sampled(p) for p in lam]))
+            return Bayes().accuracy(self.worlds[index].replace(p_spu=np.clip(lam, *expit(_LOG_ODDS))))
+        return self._ideal_at(logit(lam), index)
 
-    def _sample(self, p: float) -> Float[np.ndarray, " 2"]:
-        if self.worlds.table is not None:
-            return self._rules.accuracies(dict(zip(self.groups, (p, 1 - p), strict=True)))[self.groups]
-        return many_class_replicates(self.worlds[0], self._parts, p).mean(axis=0)
+    def _ideal_at(self, h: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
+        """The same at log odds of lambda."""
+        return self._ideal(expit(h), index) if self.exact else Accuracy(*self._replicates_at(h).mean(axis=0))
+
+    def _replicates(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, "R 2 n"]:
+        """Points of a sampled curve, one per replicate."""
+        return self._replicates_at(logit(lam))
+
+    def _replicates_at(self, h: Float[np.ndarray, " n"]) -> Float[np.ndarray, "R 2 n"]:
+        h = np.clip(h, *_LOG_ODDS)
+        rows = self._table(h) if self.worlds.size > FEW else [self._point(x) for x in h]
+        return np.moveaxis(rows, 0, -1)
+
+    def _point(self, h: float) -> Float[np.ndarray, "R 2"]:
+        if h not in self._known:
+            p = float(expit(h))
+            if self.worlds.table is not None:
+                self._known[h] = self._rules.replicates(dict(zip(self.groups, (p, 1 - p), strict=True)))[:, self.groups]
+            else:
+                self._known[h] = many_class_replicates(self.worlds[0], self._parts, p)
+        return self._known[h]
 
     @cached_property
     def _table(self) -> Callable[[np.ndarray], np.ndarray]:
-        """(c*, k*) as a function of lambda's log odds, by cubics between nodes."""
+        """Replicates of (c*, k*) as functions of lambda's log odds, by cubics between nodes."""
         from scipy.interpolate import PchipInterpolator  # start-up time
 
-        nodes = {h: self._sampled(expit(h)) for h in np.linspace(*_LOG_ODDS, 9)}
+        nodes = {h: self._point(h) for h in np.linspace(*_LOG_ODDS, 9)}
         while True:
             h = np.array(sorted(nodes))
-            change, gap = np.diff([nodes[x][0] - nodes[x][1] for x in h]), np.diff(h)
+            means = np.array([nodes[x].mean(axis=0) for x in h])
+            change, gap = np.diff(means[:, 0] - means[:, 1]), np.diff(h)
             wide = (change > STEP) & (gap > NARROW) | (change > STEP / 32) & (gap > WIDE)
             if not wide.any():
                 return PchipInterpolator(h, [nodes[x] for x in h])
             for x in (h[:-1] + h[1:])[wide] / 2:
-                nodes[x] = self._sampled(expit(x))
+                nodes[x] = self._point(x)
 
     @cached_property
     def _parts(self) -> list[Part]:

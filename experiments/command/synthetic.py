@@ -248,6 +248,8 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         if "shortfall" in ends:
             lacking = " to ".join(map(_points, ends["shortfall"]))
             yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
+        elif "unseen" in document:
+            yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
         if own is not None and own > 1 / document["world"]["classes"]:
             if low < own < high:
                 yield "so it may use less or more of the background than the data offer"

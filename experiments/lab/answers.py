@@ -43,7 +43,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **numbers,
         "reliance": _reliance(law),
         "uncovered_share": _uncovered(law),
-        "interval95": ends and {**known, **intervals},
+        "interval95": {**known, **intervals} or None,
     }
 
 
@@ -59,7 +59,8 @@ def no_ideal_curve(world: World) -> str | None:
 def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, float | None], dict[str, list[float]]]:
     """Equivalent correlation and shortfall by their names in PLACE, and their intervals.
 
-    None where the world has no ideal curve, or the accuracies do not determine the correlation.
+    None where the world has no ideal curve, or the accuracies do not determine the correlation. No intervals for exact
+    numbers, and for the three groups of a table.
     """
     if no_ideal_curve(world):
         return dict.fromkeys(PLACE), {}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr, softmax
 from scipy.stats import binom
-from stattest import SHARE, spend
+from stattest import POWER, SHARE, spend
 
 from simulator.accuracy import LEVEL, Accuracy
 from simulator.pixels.views import Pixels
@@ -15,6 +15,7 @@ from simulator.world import Attribute, World
 from simulator.worlds import Worlds
 from theory import learners
 from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
+from theory.learners import bayes
 
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
 
@@ -242,12 +243,42 @@ def test_intervals_of_draws_cover(prompt):
         assert covered >= binom(runs, LEVEL).ppf(SHARE)
 
 
+@pytest.mark.parametrize("K", [2, pytest.param(3, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("draws", [False, True])
+def test_intervals_hold_the_error_of_a_sampled_curve(K, draws, monkeypatch):
+    """40 seeds of the curve's points and exact accuracies; a coverage of .5 is found with power .99.
+
+    The curve of a diagonal table of two classes is also that of a world, which is exact; that of three has more points.
+    """
+    table = np.where(np.eye(K), 0.8, 0.2 / (K - 1)) / K
+    fields = {"mu_inv": 1.3, "mu_spu": 2.0, "sigma_xi": 4.0, "p_inv": 0.9}
+    world, points = World(table=table.tolist(), **fields), bayes.table_points
+    accuracy = Accuracy(0.86, 0.62) if K == 2 else Accuracy(0.76, 0.52)
+    exact = equivalent(World(p_spu=0.8, **fields) if K == 2 else world, accuracy)
+    monkeypatch.setattr(bayes, "TERMS", 2**10)
+    seeds, misses = 40, np.zeros(2, int)
+    most = binom.isf(SHARE, seeds, 0.05)
+    assert binom.sf(most, seeds, 0.5) > POWER
+    for seed in range(1, 1 + seeds):
+        monkeypatch.setattr(bayes, "table_points", lambda world, seed=seed: points(world, seed))
+        if draws:
+            same = np.array([[*accuracy]] * 3)
+            interval = equivalent_of_draws(world, same).interval
+        else:
+            interval = equivalent(world, accuracy).interval
+        misses += [not low <= value <= high for (low, high), value in zip(interval, exact, strict=True)]
+    for number in misses:
+        spend(SHARE)
+        assert number <= most
+
+
 def test_accuracies_that_no_classifier_has_get_a_negative_interval():
-    """It was empty, (0, -.03)."""
-    low, high = equivalent(HEADLINE, Accuracy.of((0.96, 0.6), 0.95, [(0.95, 0.97), (0.59, 0.61)])).interval.ends[
-        "shortfall"
-    ]
+    """That of r was empty, (0, -.03), and that of p' inverted."""
+    found = equivalent(HEADLINE, Accuracy.of((0.96, 0.6), 0.95, [(0.95, 0.97), (0.59, 0.61)])).interval
+    low, high = found.ends["shortfall"]
     assert low < high < 0
+    low, high = found.ends["correlation"]
+    assert low < high
     low, high = equivalent_of_draws(HEADLINE, np.array([[0.96, 0.6], [0.961, 0.601], [0.96, 0.601]])).interval.ends[
         "shortfall"
     ]

@@ -377,9 +377,13 @@ class TableRules:
 
     def accuracies(self, weights: Mapping[int, float]) -> Float[np.ndarray, " groups"]:
         """Group accuracies where groups have weights, shared by their cells as the test law does."""
+        return self.replicates(weights).mean(axis=0)
+
+    def replicates(self, weights: Mapping[int, float]) -> Float[np.ndarray, "R groups"]:
+        """The same by the points of every replicate."""
         table = np.select([self.groups == g for g in weights], [*weights.values()], 0.0) * cell_shares(self.groups)
-        cells = table_replicates(self.world, table, self.points).mean(axis=0)
-        return self.world.mixture(objects=False).group_average(cells.ravel())
+        cells = table_replicates(self.world, table, self.points)
+        return self.world.mixture(objects=False).group_average(cells.reshape(len(cells), -1))
 
 
 @dataclass(frozen=True)
