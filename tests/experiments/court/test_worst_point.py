@@ -4,10 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
 
 from experiments.court import worst_point
-from experiments.court.worst_point import corners, probit_violation, search, sobol
+from experiments.court.worst_point import corners, search, sobol
 from theory.claims.claim import Axis, Claim
 from theory.learners import LinearCLIP, Logistic
 
@@ -57,17 +56,6 @@ def test_fewer_replicates_are_drawn_where_each_takes_long(monkeypatch, subject, 
     fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
     search(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
     assert max(seen) == most
-
-
-@pytest.mark.parametrize("relation", [">=", "<="])
-@pytest.mark.parametrize("quantity", ["common", "counter", "error-counter"])
-def test_the_probit_scale_is_that_of_the_quantity(quantity, relation):
-    domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0)}
-    fields = {"id": "c", "source": "test", "statement": "", "prediction": lambda w: 0.6, "domain": domain}
-    claim = Claim(**fields, quantity=quantity, relation=relation)
-    worlds = claim.worlds(np.random.default_rng(0).random((40, 2)))
-    short = ndtri(0.6) - ndtri(claim.truth(worlds))
-    assert probit_violation(claim, worlds) == pytest.approx(short if relation == ">=" else -short, abs=1e-9)
 
 
 def test_the_search_stays_among_the_allowed_points():
