@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from fsspec.implementations.local import LocalFileSystem
 
+from experiments import provenance
 from experiments.errors import Interrupted, RequestError
 from experiments.lab import store
 from experiments.lab.blocks import compute
@@ -162,6 +163,15 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
     for refused in (lambda: SWEEP.run(where), lambda: store.read(where)):
         with pytest.raises(RequestError, match=r"has format 3, .* format 7"):
             refused()
+
+
+@pytest.mark.parametrize("package", ["soberclip", "numpy", "scipy", "torch"])
+def test_a_store_is_continued_with_the_libraries_that_it_began_with(tmp_path, monkeypatch, package):
+    SWEEP.run(tmp_path / "a.zarr")
+    real = provenance.version
+    monkeypatch.setattr(provenance, "version", lambda name: "9.9" if name == package else real(name))
+    with pytest.raises(RequestError, match=rf"begun with {package} .* 9\.9 is installed"):
+        SWEEP.run(tmp_path / "a.zarr")
 
 
 def test_paths_that_are_not_a_store_are_refused_before_any_work(tmp_path):

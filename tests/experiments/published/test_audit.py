@@ -91,6 +91,14 @@ def test_known_items_are_found_and_disappear_when_corrected(changes, items):
         assert not any(k[: len(start)] == start for k in after)
 
 
+def test_chance_is_that_of_the_tables_labels():
+    """3 % lies above chance among 1000 labels and below it among 20."""
+    for file, table, flagged in (("clip_1v20.csv", 13, True), ("clip_1v1000.csv", 3, False)):
+        raw = read_published()
+        raw[file][0]["common"] = "3.00"
+        assert flagged == any(key[:4] == ("chance", table, 1, "common") for key in keys(findings(raw)))
+
+
 def test_feasible_is_a_fraction_of_n():
     for n in (1, 3, 7, 25):
         possible = {f"{100 * k / n:.2f}" for k in range(n + 1)}
