@@ -26,7 +26,7 @@ from experiments.lab import mitigations
 from experiments.page.counts import entries
 from experiments.page.evidence import rigorous
 from experiments.page.front import trained_towers
-from experiments.page.text import COMMAND, EQUATIONS, PAIR, TRIAL, WORLD, answer, answers, here, limit
+from experiments.page.text import COMMAND, EQUATIONS, PAIR, TRIAL, WORLD, answer, answers, here, limit, width_seen
 from experiments.verdict import words_of
 from simulator.towers import objectives
 
@@ -132,6 +132,7 @@ def test_the_first_page_has_the_answer_and_commands_print_its_numbers(tmp_path):
     model = [PAIR, *(f"- *{name}*: {formula}" for name, formula in EQUATIONS.items()), here(), limit()]
     assert all(words in README for words in model)
     assert trained_towers(TRIAL)[0].world.nu_image == pytest.approx(WORLD.nu_image)
+    assert f"| short | eight trained towers, d = {width_seen()} | `--learner` |\n" in README
     for row in answers():
         numbers = f"{row.common} | {row.counter} | {row.correlation} | {row.shortfall} | {row.towers}"
         assert f"| {row.learner} | {numbers} | `{row.flags}` |\n" in README
