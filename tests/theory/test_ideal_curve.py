@@ -6,16 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr, softmax
-from scipy.stats import binom
+from scipy.stats import binom, t
 from stattest import POWER, SHARE, spend
 
 from simulator.accuracy import LEVEL, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.world import Attribute, World
 from simulator.worlds import Worlds
-from theory import learners
+from theory import ideal_curve, learners
 from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
 from theory.learners import bayes
+from theory.quadrature import REPLICATES
 
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
 
@@ -270,6 +271,39 @@ def test_intervals_hold_the_error_of_a_sampled_curve(K, draws, monkeypatch):
     for number in misses:
         spend(SHARE)
         assert number <= most
+
+
+def test_groups_that_move_together_leave_the_drop_and_move_the_shortfall():
+    """Their covariance counts twice: the interval of r is that of the common movement."""
+    moves = np.array([-0.01, 0.0, 0.004, 0.006])
+    place = equivalent_of_draws(HEADLINE, np.array([0.9, 0.5]) + moves[:, None])
+    (low, high), (least, most) = place.interval
+    assert high - low < 1e-6
+    half = t.ppf(0.975, 3) * moves.std(ddof=1) / 2
+    assert (least, most) == pytest.approx((place.shortfall - half, place.shortfall + half), abs=1e-7)
+
+
+OTHER_VALUES = {"mu_inv": 1.5, "mu_spu": 1.5, "sigma_inv": 1.5, "sigma_spu": 1.5, "sigma_xi": 2.5, "p_inv": 0.8}
+
+
+@pytest.mark.parametrize("field", [*OTHER_VALUES, "dim_image"])
+def test_worlds_of_three_classes_share_a_curve_only_if_the_correlation_alone_differs(field, monkeypatch):
+    """The ideal drop is here a made-up number of all fields, so that a wrong world is noticed."""
+
+    def made_up(world, parts, p):
+        numbers = [np.ravel(getattr(world, name))[0] for name in (*OTHER_VALUES, "dim_image")]
+        drop = 0.2 * p * (1 + np.sin(np.dot(numbers, np.arange(1, 8))) / 2)
+        return np.tile([0.6 + drop, 0.6 - drop], (REPLICATES, 1))
+
+    monkeypatch.setattr(ideal_curve, "many_class_replicates", made_up)
+    monkeypatch.setattr(ideal_curve, "many_class_parts", lambda world: [])
+    two = [OTHER_VALUES.get(field, 40), {"sigma_xi": 1.0, "p_inv": 1.0, "dim_image": 64}.get(field, 2.0)]
+    grid = Worlds(classes=3, p_spu=[[0.5], [0.7]], **{field: two})
+    place = equivalent(grid, Accuracy(0.65, 0.6))
+    for index in np.ndindex(2, 2):
+        single = equivalent(grid.world(index), Accuracy(0.65, 0.6))
+        assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-6)
+    assert abs(place.correlation[0, 0] - place.correlation[0, 1]) > 1e-3
 
 
 def test_accuracies_that_no_classifier_has_get_a_negative_interval():

@@ -253,6 +253,15 @@ def test_preferences_rise_along_both_blocks_and_are_odd(prompt):
 
 
 @pytest.mark.parametrize("prompt", POOLED)
+def test_a_background_of_low_correlation_is_one_of_high_correlation_renamed(prompt):
+    """Masked, noisy captions, whose boundary has any shape: common images become counter images."""
+    world = worlds_with(**{**MASKED[1], "mu_spu": 5.0, "p_spu": np.array([0.2, 0.8])})
+    low, high = (both(InfoNCE(prompt).accuracy(world[w])) for w in (0, 1))
+    assert low == pytest.approx(high[::-1], abs=3e-6)
+    assert abs(low[0] - low[1]) > 0.1
+
+
+@pytest.mark.parametrize("prompt", POOLED)
 @pytest.mark.parametrize(("fields", "n", "error"), [({"nu": 0.4, "p_spu": 0.8}, 100, 5e-3), (MASKED[0], 40, 0.01)])
 def test_scores_have_the_accuracy(fields, n, error, prompt):
     """On n x n quantiles per group; the error is about one cell's mass along the boundary."""

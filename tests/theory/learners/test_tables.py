@@ -45,7 +45,9 @@ def near(accuracy: Accuracy, expected, spread=0.0) -> None:
 
 
 @pytest.mark.parametrize("name", [*LINEAR_RULES, "bayes", "infonce"])
-@pytest.mark.parametrize(("K", "fields"), [(2, {}), (2, {"p_inv": 0.8, "mention_spu": 0.6}), (3, {"p_inv": 0.9})])
+@pytest.mark.parametrize(
+    ("K", "fields"), [(2, {}), (2, {"p_inv": 0.8, "mention_spu": 0.6}), (2, {"p_inv": 0.2}), (3, {"p_inv": 0.9})]
+)
 def test_a_world_and_its_table_have_one_law(K, fields, name):
     world, tabled = diagonal(K, 0.8, **fields)
     learner = learners.named(name, prompt="mean" if name in ("linear", "infonce") else None)
