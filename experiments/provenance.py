@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCES = ("simulator", "theory", "experiments", "pyproject.toml")  # changes of other files do not change results
 PACKAGES = ("soberclip", "torch", "numpy", "scipy", "pydantic", "xarray", "matplotlib")
+ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # those whose versions may round differently
 
 
 def provenance() -> dict[str, str]:
@@ -26,6 +27,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             result[name] = "not installed"
     return result
+
+
+def rounding() -> dict[str, str]:
+    """Versions that must agree where numbers are to agree bit by bit."""
+    return {name: version for name, version in versions().items() if name in ROUNDING}
 
 
 def commit(root: Path = ROOT) -> str:

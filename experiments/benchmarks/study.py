@@ -13,8 +13,9 @@ from scipy.special import ndtr
 from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab.answers import simulate
-from experiments.lab.planning import spread
-from experiments.lab.studies import Study, study
+from experiments.lab.cells import Study
+from experiments.lab.plan import spread
+from experiments.lab.studies import study
 
 PLACES = 8  # cells at which the loop is timed
 CLOSED = study(

@@ -75,8 +75,8 @@ def sweep(
         "zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it",
         name=["--output", "-o"],
     ) = None,
-    workers: flag(Whole | None, "processes of this machine that compute, on dask [default: this one alone]") = None,
-    scheduler: flag(str | None, "address of a dask cluster that computes; its workers need access to --output") = None,
+    workers: flag(Whole | None, "processes of this machine that compute [default: this one alone]") = None,
+    scheduler: flag(str | None, "address of a dask cluster that computes") = None,
     csv: flag(Path | None, "file for the flat table, one row per cell") = None,
     root: flag(str | None, "folder with COCO's instances.json and images, such as val2017", group=FINETUNING) = None,
     model: flag(str | None, "the CLIP that is fine-tuned: open_clip:NAME[/TAG]", group=FINETUNING) = None,
@@ -123,28 +123,24 @@ def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> Non
 
 def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -> dict[str, Any] | None:
     """The document of a study; None for a dry run."""
-    from experiments.lab.execution import executor, run
-    from experiments.lab.planning import plan
+    from experiments.lab.plan import plan
     from experiments.lab.presets import design_or_file
-    from experiments.lab.store import check
+    from experiments.lab.run import mapping, run
     from experiments.lab.studies import requested
     from experiments.lab.tables import beside, check_csv, summary, write_csv
 
     document, source, design = design_or_file(what, full)
     study = requested(document, source, flags, world_file)
-    if output is not None:
-        check(output, study)
     if csv is not None:
         check_csv(csv)
-    executing = executor(report=note, **computing)
     planned = plan(study)
     if design is not None:
         note(design.question)
     note(planned.sentence())
     if dry_run:
         return None
-    with executing as execute:
-        dataset = run(study, output, planned=planned, execute=execute, report=note)
+    with mapping(report=note, **computing) as mapped:
+        dataset = run(study, output, planned=planned, mapped=mapped, report=note)
     if csv is not None:
         write_csv(csv, dataset)
     result = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}

@@ -139,7 +139,7 @@ def simulate(
     if estimator_of(setting.learner).fit is None:
         known = ", ".join(trainable())
         raise RequestError(f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known}")
-    why = unable(setting, "exact")
+    why = unable(setting, exact=True)
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
     method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
@@ -149,7 +149,9 @@ def simulate(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
             f"use {exact}fewer pairs or replicates"
         )
-    accuracy = np.concatenate(list(track(_accuracies(setting, n, replicates, method, seed), replicates, "replicates")))
+    accuracy = np.concatenate(
+        list(track(_accuracies(setting, n, replicates, method == "exact", seed), replicates, "replicates"))
+    )
     numbers, intervals = placed(world, lambda: equivalent_of_draws(world, accuracy))
     return {
         **_who(learner, mitigate, setting),
@@ -164,13 +166,13 @@ def simulate(
     }
 
 
-def unable(setting: Setting, method: str) -> str | None:
-    """Why a learner cannot be measured at finitely many pairs by a method of `simulate`; None if it can."""
+def unable(setting: Setting, exact: bool) -> str | None:
+    """Why a learner cannot be measured at finitely many pairs, exactly or on drawn pairs; None if it can."""
     learner = setting.learner
     estimator = estimator_of(learner)
     if not setting.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
-    if method == "direct":
+    if not exact:
         return None if estimator.fit else f"{learner.name} is not fitted to pairs"
     if setting.sampler != "drawn":
         return f"the exact law of {setting.sampler} pairs is not known"
@@ -181,30 +183,30 @@ def unable(setting: Setting, method: str) -> str | None:
 
 
 def trainings(
-    setting: Setting, n: int, count: int, method: str, seed: int
+    setting: Setting, n: int, count: int, exact: bool, seed: int
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    method: "exact" or "direct", see `simulate`. Raises SeparabilityError if drawn pairs have no solution, ValueError
-    for other requests without one.
+    By the exact law of the trained rule, or on drawn pairs. Raises SeparabilityError if drawn pairs have no solution,
+    ValueError for other requests without one.
     """
     from experiments.finite_samples import learned_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
     world, mixture = setting.world, setting.world.mixture()
-    route = "exact law" if method == "exact" else "drawn pairs"
+    route = "exact law" if exact else "drawn pairs"
     critics = learned_critics(world, setting.learner, n, count, seed, "simulate", route, setting.sampler)
     for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
         yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world)
 
 
-def _accuracies(setting: Setting, n, count, method, seed):
+def _accuracies(setting: Setting, n, count, exact, seed):
     from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
-        for accuracy, _ in trainings(setting, n, count, method, seed):
+        for accuracy, _ in trainings(setting, n, count, exact, seed):
             yield accuracy
     except SeparabilityError as error:
         raise RunError(str(error)) from None

@@ -10,7 +10,7 @@ common_se, ...                       standard error of the mean over replicates
 common_low, common_high, ...         confidence interval of an estimate; the level is an attribute
 seconds                              time of the cell; cells that are computed together share their time equally
 undefined, predicted_undefined       why common, or predicted_common, is nan: 0, or an index of the legend
-legend                               the reasons
+legend                               the reasons, sorted; 0 has none
 
 A learner without prompts fills the first prompt; its other cells are nan. Two runs of one study agree bit by bit in
 everything but `seconds`.
@@ -19,22 +19,22 @@ everything but `seconds`.
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import numpy as np
 import xarray as xr
 
-from experiments.lab.spec import StudySpec
+from experiments.lab.cells import Region, Study
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 
-FORMAT = 3
+FORMAT = 4
 FORMULAS = (*GROUPS, "reliance")  # by theory
-CODED = ("undefined", "predicted_undefined")  # variables whose values are codes of sentences
-LOST = "unknown: a file of the store was lost"
-Index = tuple[int | slice, ...]  # of cells of a block
+CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
+Index = tuple[Any, ...]  # of some cells
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -48,7 +48,7 @@ class Variable(NamedTuple):
         return 0 if self.dtype == "int32" else np.nan
 
 
-def sizes(study: StudySpec) -> dict[str, int]:
+def sizes(study: Study) -> dict[str, int]:
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
     if len(study.measured) > 1:
@@ -56,13 +56,13 @@ def sizes(study: StudySpec) -> dict[str, int]:
     return lengths | ({"replicate": study.replicates} if study.measured else {})
 
 
-def quantities(study: StudySpec) -> tuple[str, ...]:
+def quantities(study: Study) -> tuple[str, ...]:
     """The measured ones; theory has those of FORMULAS."""
     names = FORMULAS if study.has_unseen else tuple(name for name in FORMULAS if name != "unseen")
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
-def variables(study: StudySpec, estimated: bool) -> dict[str, Variable]:
+def variables(study: Study, estimated: bool) -> dict[str, Variable]:
     """Each variable that is stored in chunks; `estimated`: whether the theory is sampled and so has an interval."""
     dims = tuple(sizes(study))
     cell = tuple(name for name in dims if name != "replicate")
@@ -96,43 +96,48 @@ def _code(dims: tuple[str, ...], what: str) -> Variable:
     return Variable(dims, "int32", {"meaning": f"0, or why there is no {what}: an index of the legend"})
 
 
-class Block:
-    """Numbers of a region by variable. Routes fill it, and give a reason for each cell that stays empty.
+class Cells:
+    """Numbers of the cells of a study by variable, and the reasons for those that have none.
 
-    Reasons are stored as codes. The code of a sentence is its checksum, so independent blocks agree. Sentences that
-    differ only in their numbers become one with ranges: a million separable laws would give a million sentences.
+    A variable of CODED holds numbers of reasons. A part of the cells is a view that shares the reasons.
     """
 
-    def __init__(self, study: StudySpec, region: tuple[slice, ...], estimated: bool):
-        lengths = {**sizes(study), **{d: part.stop - part.start for d, part in zip(study.dims, region, strict=True)}}
-        self.arrays = {
-            name: np.full(tuple(lengths[d] for d in variable.dims), variable.empty, variable.dtype)
-            for name, variable in variables(study, estimated).items()
-        }
-        self.sentences: dict[int, str] = {}
-        self._reasons: dict[str, list[tuple[Index, str]]] = {name: [] for name in CODED if name in self.arrays}
+    def __init__(self, arrays: dict[str, np.ndarray], reasons: dict[str, int]):
+        self.arrays, self.reasons = arrays, reasons
 
-    def measure(self, at: tuple[int, ...], values: dict[str, np.ndarray], seconds: float) -> None:
+    @classmethod
+    def of(cls, study: Study) -> "Cells":
+        """Cells without numbers."""
+        length, declared = sizes(study), variables(study, estimated=True)
+        arrays = {name: np.full([length[d] for d in v.dims], v.empty, v.dtype) for name, v in declared.items()}
+        return cls(arrays, {"": 0})
+
+    def __getitem__(self, region: Region) -> "Cells":
+        return Cells({name: array[region] for name, array in self.arrays.items()}, self.reasons)
+
+    def measure(self, at: Index, values: dict[str, np.ndarray], seconds: float) -> None:
         for name in values.keys() & self.arrays.keys():
             self.arrays[name][at] = values[name]
         self.arrays["seconds"][at] = seconds
 
     def refuse(self, at: Index, sentence: str, variable: str = "undefined") -> None:
         """Enter why some cells have no number."""
-        self._reasons[variable].append((at, sentence))
+        self.arrays[variable][at] = self.reasons.setdefault(sentence, len(self.reasons))
 
-    def encode(self) -> "Block":
-        for variable, reasons in self._reasons.items():
-            alike: dict[str, set[str]] = defaultdict(set)
-            for sentence in {sentence for _, sentence in reasons}:
-                alike[_NUMBER.sub("#", sentence)].add(sentence)
+    def merged(self) -> "Cells":
+        """The cells with one reason for all sentences of a variable that differ only in their numbers.
+
+        A million separable laws would give a million sentences.
+        """
+        sentences, merged = list(self.reasons), Cells(dict(self.arrays), {"": 0})
+        for variable in filter(self.arrays.__contains__, CODED):
+            numbers, alike = np.unique(self.arrays[variable]), defaultdict(set)
+            for number in numbers:
+                alike[_NUMBER.sub("#", sentences[number])].add(sentences[number])
             shared = {one: _with_ranges(template, some) for template, some in alike.items() for one in some}
-            for at, sentence in reasons:
-                code = crc32(shared[sentence].encode()) & 0x7FFFFFFF or 1
-                self.arrays[variable][at] = code
-                self.sentences[code] = shared[sentence]
-            reasons.clear()
-        return self
+            new = [merged.reasons.setdefault(shared[sentences[i]], len(merged.reasons)) for i in numbers]
+            merged.arrays[variable] = np.array(new, np.int32)[np.searchsorted(numbers, self.arrays[variable])]
+        return merged
 
 
 def _with_ranges(template: str, sentences: set[str]) -> str:
@@ -149,7 +154,7 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: StudySpec) -> xr.Dataset:
+def empty_table(study: Study) -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = axis.quantity()
@@ -170,16 +175,15 @@ def empty_table(study: StudySpec) -> xr.Dataset:
     return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
 
 
-def with_legend(table: xr.Dataset, sentences: dict[int, str]) -> xr.Dataset:
-    """The Dataset with codes of reasons replaced by indices of a sorted legend; without reasons no number is read."""
-    legend = [""]
-    if sentences:
-        coded = [name for name in CODED if name in table]
-        codes = np.unique(np.concatenate([np.unique(table[name].values) for name in coded]))
-        meanings = ["" if code == 0 else sentences.get(int(code), LOST) for code in codes]
-        legend = ["", *sorted(set(meanings) - {""})]
-        index = np.array([legend.index(sentence) for sentence in meanings], np.int32)
-        for name in coded:
-            table[name] = table[name].copy(data=index[np.searchsorted(codes, table[name].values)])
+def with_legend(table: xr.Dataset, reasons: Iterable[tuple[Region, list[str]]]) -> xr.Dataset:
+    """The Dataset with one sorted legend in place of the reasons of each region; without reasons no number is read."""
+    given = [(region, sentences) for region, sentences in reasons if len(sentences) > 1]
+    legend = sorted({"", *chain.from_iterable(sentences for _, sentences in given)})
+    index = {sentence: i for i, sentence in enumerate(legend)}
+    for name in filter(table.__contains__, CODED if given else ()):
+        codes = table[name].values.copy()
+        for region, sentences in given:
+            codes[region] = np.array([index[sentence] for sentence in sentences], np.int32)[codes[region]]
+        table[name] = table[name].copy(data=codes)
     table["legend"] = ("legend", np.array(legend, dtype=object))
     return table

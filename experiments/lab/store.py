@@ -2,8 +2,8 @@
 
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
 a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
-block is computed again. Two processes that share a store write the same numbers. Checksums (Crc32c) reveal a damaged
-chunk. The sentence behind each code of a reason is an attribute of a group under "reasons". While a study runs, nothing
+block is computed again. Two runs that share a store write the same numbers. Checksums (Crc32c) reveal a damaged chunk.
+Numbers of reasons belong to their block, whose reasons are one text of the array "reasons". While a study runs, nothing
 reads consolidated metadata; a finished store has them, for other programs.
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
-from socket import gethostname
 from typing import Any
 
 import fsspec
@@ -29,17 +28,16 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
+from experiments.lab.cells import Study
 from experiments.lab.config import check_same
-from experiments.lab.planning import Plan
-from experiments.lab.schema import FORMAT, LOST, Block, empty_table, sizes, variables, with_legend
-from experiments.lab.spec import StudySpec
-from experiments.provenance import versions
+from experiments.lab.plan import Plan, grid, region
+from experiments.lab.schema import FORMAT, Cells, empty_table, sizes, variables, with_legend
+from experiments.provenance import rounding
 from simulator.world import World
 
 LAST = "seconds"  # its chunk marks a block as finished
-REASONS = "reasons"
+REASONS = "reasons"  # one text per block, a JSON list
 META = "zarr.json"
-ROUNDING = ("soberclip", "numpy", "scipy", "torch")  # packages whose versions may round differently
 
 Where = Path | str
 
@@ -50,7 +48,7 @@ def located(path: Where) -> Where:
     return plain if "://" in plain else Path(plain).absolute()
 
 
-def check(path: Where, study: StudySpec) -> bool:
+def check(path: Where, study: Study) -> bool:
     """Whether a store of the study exists. Raises RequestError for a path that is not, and cannot become, its store."""
     exists, target = stands(path), located(path)
     if exists:
@@ -120,7 +118,7 @@ def _readable(path: Where) -> Iterator[None]:
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
-def _check_same(path: Where, study: StudySpec) -> None:
+def _check_same(path: Where, study: Study) -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _readable(path):
         there = dict(_opened(path).attrs)
@@ -133,11 +131,10 @@ def _check_same(path: Where, study: StudySpec) -> None:
         for one, number in requests
     )
     check_same(str(path), "study", *wholes)
-    now = versions()
-    for name in ROUNDING:
-        if then.get(name) != now[name]:
+    for name, now in rounding().items():
+        if then.get(name) != now:
             raise RequestError(
-                f"{str(path)!r} was begun with {name} {then.get(name)}, but {now[name]} is installed, which may round "
+                f"{str(path)!r} was begun with {name} {then.get(name)}, but {now} is installed, which may round "
                 "differently; continue with that version, or name another folder"
             )
 
@@ -146,13 +143,15 @@ def _check_format(path: Where, attributes: dict[str, Any]) -> None:
     if attributes.get("format") != FORMAT:
         there = f"has format {attributes['format']!r}" if "format" in attributes else "is not the store of a study"
         raise RequestError(
-            f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder"
+            f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, where the "
+            "same command computes the numbers again"
         )
 
 
 def _create(where: str, planned: Plan) -> None:
     # On random numbers this takes half the time of zstd's first level and a fifth less space.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
+    one_folder = {"name": "v2", "separator": "."}  # per variable, which is listed at once
     study, table = planned.study, empty_table(planned.study)
     root = zarr.open_group(where, mode="w", zarr_format=3)
     # Without a fill value, so that xarray adds no attribute of its own.
@@ -171,25 +170,28 @@ def _create(where: str, planned: Plan) -> None:
             attributes=variable.attrs,
             serializer=BytesCodec(),
             compressors=codecs,
-            chunk_key_encoding={"name": "v2", "separator": "."},  # one folder per variable, listed at once
+            chunk_key_encoding=one_folder,
         )
-    root.create_group(REASONS)
+    texts = {
+        "shape": (planned.blocks,),
+        "chunks": (1,),
+        "dtype": str,
+        "fill_value": "[]",
+        "dimension_names": ("block",),
+    }
+    root.create_array(REASONS, **texts, compressors=codecs, chunk_key_encoding=one_folder)
     # Last, so that a store with these attributes has everything else.
     root.attrs.update({**table.attrs, "variables": list(declared)})
 
 
-def write(path: Where, planned: Plan, number: int, block: Block) -> None:
-    if not stands(path):
-        raise RequestError(
-            f"{str(path)!r} cannot be found from {gethostname()}; a store lies where every worker can reach it"
-        )
+def write(path: Where, planned: Plan, number: int, cells: Cells) -> None:
     try:
         with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
             root = _opened(path, "r+")
-            for code, sentence in block.sentences.items():
-                root[REASONS].require_group(str(code)).attrs["sentence"] = sentence
-            for name in sorted(block.arrays, key=lambda name: name == LAST):
-                root[name][planned.region(number)] = block.arrays[name]
+            root[REASONS][number] = json.dumps(list(cells.reasons))
+            declared = variables(planned.study, planned.estimated)
+            for name in sorted(declared, key=lambda name: name == LAST):
+                root[name][planned.region(number)] = cells.arrays.get(name, declared[name].empty)
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
@@ -208,23 +210,26 @@ def consolidate(path: Where) -> None:
 def finished(path: Where, planned: Plan) -> np.ndarray:
     """(blocks,) whether each block is finished, by listing one folder."""
     system, folder = _files(path, LAST)
-    done, grid = np.zeros(planned.grid, bool), len(planned.grid)
+    blocks = grid(planned.study.shape, planned.chunk)
+    done = np.zeros(blocks, bool)
     with _readable(path):
         for name in system.ls(folder, detail=False):
             parts = name.rsplit("/", 1)[-1].split(".")
             if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
-                done[tuple(map(int, parts[:grid]))] = True
+                done[tuple(map(int, parts[: len(blocks)]))] = True
     return done.ravel()
 
 
 def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
     """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
     system, root = _files(path)
-    axes = len(planned.study.axes)  # a chunk's name is the block's place along the axes, and 0 along all others
-    ends = {name: [0] * (len(v.dims) - axes) for name, v in variables(planned.study, planned.estimated).items()}
+    blocks = grid(planned.study.shape, planned.chunk)
+    declared = variables(planned.study, planned.estimated)
     for number in np.flatnonzero(done).tolist():
-        for name, end in ends.items():
-            chunk, content = f"{name}/{'.'.join(map(str, (*planned.place(number), *end)))}", b""
+        at = [int(i) for i in np.unravel_index(number, blocks)]  # along all other dimensions there is one chunk
+        names = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in declared.items()} | {REASONS: [number]}
+        for name, place in names.items():
+            chunk, content = f"{name}/{'.'.join(map(str, place))}", b""
             with suppress(FileNotFoundError):
                 content = system.cat_file(f"{root}{chunk}")
             if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
@@ -239,15 +244,13 @@ def read(path: Where) -> xr.Dataset:
         _check_format(path, attributes)
         table = xr.open_zarr(str(located(path)), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
         data = {name: table[name].variable for name in attributes.pop("variables")}
-        places = {name: table[name].variable for name in table.dims if name != "replicate"}
+        places = {name: table[name].variable for name in table.dims if name not in ("replicate", "block")}
         for name, place in places.items():
             if name not in table.coords or place.isnull().any():
                 raise ValueError(f"the coordinate {name!r} is lost")
             if place.dtype.kind == "T":  # words are objects in memory, and numpy's StringDType in zarr
                 places[name] = place.astype(object)
-        system, folder = _files(path, REASONS)
-        names = [name.rstrip("/").rsplit("/", 1)[-1] for name in system.ls(folder, detail=False)]
-        groups = {int(name): root.get(f"{REASONS}/{name}") for name in names if name.isdecimal()}
-        # The file of a sentence may be lost while its folder remains.
-        sentences = {code: LOST if one is None else one.attrs.get("sentence", LOST) for code, one in groups.items()}
-        return with_legend(xr.Dataset(data, places, attributes), sentences)
+        axes = root[LAST].ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
+        shape, chunk = root[LAST].shape[:axes], root[LAST].chunks[:axes]
+        reasons = [(region(shape, chunk, i), json.loads(text)) for i, text in enumerate(root[REASONS][:])]
+        return with_legend(xr.Dataset(data, places, attributes), reasons)

@@ -15,20 +15,16 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import Axis, axis, of_recipe
+from experiments.lab.cells import ROUTES, Study
 from experiments.lab.config import read_toml, validated, world_from
-from experiments.lab.execution import executor, run
-from experiments.lab.spec import ROUTES, StudySpec
 from experiments.lab.words import amount
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, domain_of
-from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Learner, names
@@ -37,36 +33,6 @@ LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
-
-
-class Study(StudySpec):
-    """A validated study; `study` makes one."""
-
-    def _summary(self) -> dict[str, Any]:
-        axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
-        names = {"learners": self.labels, "prompts": self.prompts, "routes": self.routes}
-        return {"axes": axes, **{name: ", ".join(values) for name, values in names.items()}, "cells": self.cells}
-
-    def __repr__(self) -> str:
-        return one_line(self, **self._summary())
-
-    def _repr_html_(self) -> str:
-        rows = {**self._summary(), "n": self.n, "replicates": self.replicates, "world": self.world}
-        return html_table("Study", ["", ""], rows.items())
-
-    def run(
-        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
-    ) -> xr.Dataset:
-        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
-
-        Parameters
-        ----------
-        path : a folder or an fsspec address
-        workers : number of processes of this machine
-        scheduler : address of a dask cluster
-        """
-        with executor(workers, scheduler) as execute:
-            return run(self, path, execute=execute)
 
 
 def study(

@@ -19,9 +19,10 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
+from experiments.lab.cells import Study
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
-from experiments.lab.studies import Study, read
+from experiments.lab.studies import read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
-from experiments.lab.studies import Study
+from experiments.lab.cells import Study
 from simulator.accuracy import GROUPS, LEVEL, Accuracy
 from simulator.mixture import groups_of
 from simulator.tables import named

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 
-from experiments.lab import planning
+from experiments.lab import plan as planning
 from experiments.lab.studies import study
 
 

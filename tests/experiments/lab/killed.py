@@ -20,10 +20,10 @@ from pathlib import Path
 import zarr  # noqa: F401  (imported once, for all children)
 
 from experiments.command.main import main
-from experiments.lab import planning
+from experiments.lab import plan as planning
 from experiments.lab import store as stores
-from experiments.lab.execution import run
-from experiments.lab.planning import plan
+from experiments.lab.plan import plan
+from experiments.lab.run import run
 from experiments.lab.studies import read
 
 sys.dont_write_bytecode = True  # the limit on file sizes would truncate .pyc files
@@ -55,7 +55,7 @@ def status(pid: int) -> int:
 
 def first_blocks(store: str, count: int | None = None):
     """Work for a child: the first `count` blocks, or all."""
-    return lambda: run(STUDY, FOLDER / store, planned=PLAN, execute=lambda t, b: map(t, islice(b, count))) and 0
+    return lambda: run(STUDY, FOLDER / store, planned=PLAN, mapped=lambda t, b: map(t, islice(b, count))) and 0
 
 
 def command(store: str) -> int:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
-from experiments.lab.studies import Study, study
+from experiments.lab.cells import Study
+from experiments.lab.studies import study
 from simulator.quantities import domain_of
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe

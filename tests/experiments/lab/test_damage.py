@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.execution import run
+from experiments.lab.run import run
 from experiments.lab.studies import read, study
 
 SWEEP = study(axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]}, learners=["infonce"])

@@ -5,7 +5,7 @@ import pytest
 from safetensors.torch import load_file
 
 from experiments.errors import Interrupted, RequestError
-from experiments.lab.planning import plan
+from experiments.lab.plan import plan
 from experiments.lab.studies import read, study
 from experiments.lab.training import train
 from simulator.pixels.views import Pixels

@@ -4,15 +4,14 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
-from experiments.lab.planning import Region, places
-from experiments.lab.schema import Block
-from experiments.lab.spec import StudySpec
+from experiments.lab.cells import Place, Study
+from experiments.lab.schema import Cells
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
 from simulator.towers.ensemble import Ensemble, least_bytes
@@ -27,66 +26,69 @@ MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
 
-# A world in which towers are trained, and per entry of the block its prompt and whether embeddings are projected.
-_Cell = tuple[World, dict[tuple[int, ...], tuple[str | None, bool]]]
+class _Job(NamedTuple):
+    """Models to train at one place, and what is asked of them for each cell."""
+
+    world: World
+    asked: dict[Place, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
-def train_cells(study: StudySpec, region: Region, k: int, block: Block, tail: tuple[int, ...]) -> None:
-    """Train learner k at each place of a region; cells of one recipe, seed and shape of world train together.
+def train_towers(study: Study, k: int, cells: Cells, tail: tuple[int, ...]) -> None:
+    """Train learner k at each place; places of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    groups: dict[Any, list[_Cell]] = defaultdict(list)
-    for place, offset in places(region):
-        slots = {(*offset, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
+    groups: dict[Any, list[_Job]] = defaultdict(list)
+    for place in np.ndindex(study.shape):
+        slots = {(*place, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
         try:
             settings = {at: study.setting(k, place, prompt, towers=True) for at, prompt in slots.items()}
             first = next(iter(settings.values()))
             first.pairs()
         except (RequestError, ValueError) as error:
             for at in slots:
-                block.refuse(at, str(error))
+                cells.refuse(at, str(error))
             continue
         world = first.world
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
         asked = {at: (setting.prompt, setting.projected) for at, setting in settings.items()}
-        groups[first.recipe, study.seed_at(place), shape].append((world, asked))
-    for (recipe, seed, _), cells in groups.items():
-        one = least_bytes(Ensemble(recipe, (cells[0][0],) * study.replicates, tuple(range(study.replicates)), seed))
+        groups[first.recipe, study.seed_at(place), shape].append(_Job(world, asked))
+    for (recipe, seed, _), jobs in groups.items():
+        one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
-        for start in range(0, len(cells), size):
-            _train(study, recipe, seed, cells[start : start + size], block)
+        for start in range(0, len(jobs), size):
+            _train(recipe, study.replicates, seed, jobs[start : start + size], cells)
 
 
-def _train(study: StudySpec, recipe: Recipe, seed: int, cells: list[_Cell], block: Block) -> None:
+def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cells) -> None:
     began = perf_counter()
-    worlds = list(dict.fromkeys(world for world, _ in cells))  # cells that differ in their prompt share models
+    worlds = list(dict.fromkeys(job.world for job in jobs))  # cells that differ in their prompt share models
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
     known, towers = prompts_of(recipe), None
     try:
         with warnings.catch_warnings():  # the distance to the theory beside them says how far they are
             warnings.filterwarnings("ignore", "training has not converged", UserWarning)
-            towers = train(worlds, recipe, models=study.replicates, seed=seed)
+            towers = train(worlds, recipe, models=models, seed=seed)
     except EveryModelDiverged:
         pass
     except EmptyGroup as error:
-        if len(cells) > 1:
-            for cell in cells:  # the training sets of other worlds may have a pair of each group
-                _train(study, recipe, seed, [cell], block)
+        if len(jobs) > 1:
+            for job in jobs:  # the training sets of other worlds may have a pair of each group
+                _train(recipe, models, seed, [job], cells)
             return
         refusal = str(error)
-    wanted = dict.fromkeys(one for _, asked in cells for one in asked.values())
+    wanted = dict.fromkeys(one for job in jobs for one in job.asked.values())
     values = {} if towers is None else {one: _measured(towers, *one) for one in wanted if one[0] in known}
-    seconds = (perf_counter() - began) / sum(len(asked) for _, asked in cells)
-    for world, asked in cells:
+    seconds = (perf_counter() - began) / sum(len(job.asked) for job in jobs)
+    for world, asked in jobs:
         w = worlds.index(world)
         for at, one in asked.items():
             if one[0] not in known:
-                block.refuse(at, f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, known))}")
+                cells.refuse(at, f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, known))}")
             elif not values or not np.isfinite(values[one]["common"][w]).any():
-                block.refuse(at, refusal)
+                cells.refuse(at, refusal)
             else:
-                block.measure(at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
+                cells.measure(at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
 
 
 def _measured(towers: Towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:

@@ -4,18 +4,16 @@ A block is a box of cells that are computed, written and lost together. The divi
 interrupted run ends with the same numbers: rounding depends on how many worlds are computed at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.lab.cells import Place, Region, Study
 from experiments.lab.config import validated
 from experiments.lab.schema import sizes, variables
-from experiments.lab.spec import StudySpec
 from experiments.lab.words import amount, counted
 from theory.learners.base import UNDEFINED
 
@@ -32,23 +30,15 @@ MULTIPLY_ADD = 2e-10
 
 SAMPLED_AT = 9  # places that are tested for a sampled theory
 
-Region = tuple[slice, ...]  # a box of cells, over the axes
-Task = Callable[[int], object]  # takes the number of a block; picklable
-Execute = Callable[[Task, Sequence[int]], Iterable[object]]  # maps a task over blocks; results may be in any order
-
 
 class Plan(NamedTuple):
-    study: StudySpec
+    study: Study
     estimated: bool  # whether the theory of a learner is sampled, and so has an interval
-    chunk: tuple[int, ...]  # places of a block along each axis
-
-    @property
-    def grid(self) -> tuple[int, ...]:
-        return tuple(-(-length // part) for length, part in zip(self.study.shape, self.chunk, strict=True))
+    chunk: Place  # places of a block along each axis
 
     @property
     def blocks(self) -> int:
-        return int(np.prod(self.grid, dtype=object))
+        return int(np.prod(grid(self.study.shape, self.chunk), dtype=object))
 
     @property
     def bytes(self) -> int:
@@ -58,28 +48,35 @@ class Plan(NamedTuple):
             np.dtype(v.dtype).itemsize * int(np.prod([length[d] for d in v.dims], dtype=object)) for v in declared
         )
 
-    def place(self, block: int) -> tuple[int, ...]:
-        return tuple(map(int, np.unravel_index(block, self.grid)))
-
     def region(self, block: int) -> Region:
-        return tuple(
-            slice(i * part, min((i + 1) * part, length))
-            for i, part, length in zip(self.place(block), self.chunk, self.study.shape, strict=True)
-        )
+        return region(self.study.shape, self.chunk, block)
 
     def sentence(self) -> str:
         cells, blocks = counted(self.study.cells, "cell"), counted(self.blocks, "block")
         return f"{cells} in {blocks}, at most {amount(self.bytes)}"
 
 
-def plan(study: StudySpec) -> Plan:
+def grid(shape: Place, chunk: Place) -> tuple[int, ...]:
+    """How many blocks there are along each axis."""
+    return tuple(-(-length // part) for length, part in zip(shape, chunk, strict=True))
+
+
+def region(shape: Place, chunk: Place, block: int) -> Region:
+    """The box of a block; blocks are numbered in C order."""
+    at = np.unravel_index(block, grid(shape, chunk))
+    return tuple(
+        slice(int(i) * part, min((int(i) + 1) * part, length)) for i, part, length in zip(at, chunk, shape, strict=True)
+    )
+
+
+def plan(study: Study) -> Plan:
     if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
     return Plan(study, estimated, _chunk(study, estimated))
 
 
-def _chunk(study: StudySpec, estimated: bool) -> tuple[int, ...]:
+def _chunk(study: Study, estimated: bool) -> tuple[int, ...]:
     """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
@@ -92,7 +89,7 @@ def _chunk(study: StudySpec, estimated: bool) -> tuple[int, ...]:
     return tuple(reversed(chunk))
 
 
-def _cell_seconds(study: StudySpec, estimated: bool) -> float:
+def _cell_seconds(study: Study, estimated: bool) -> float:
     """Roughly how long one learner takes for one place by the slowest route."""
     world = study.world
     n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
@@ -110,20 +107,14 @@ def _cell_seconds(study: StudySpec, estimated: bool) -> float:
     return max(costs)
 
 
-def places(region: Region) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(place in the study, offset in the region) of each cell of a region, in C order."""
-    for place in product(*(range(part.start, part.stop) for part in region)):
-        yield place, tuple(i - part.start for i, part in zip(place, region, strict=True))
-
-
-def spread(study: StudySpec, most: int) -> list[tuple[int, ...]]:
+def spread(study: Study, most: int) -> list[Place]:
     """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
     total = int(np.prod(study.shape, dtype=object))
     numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
     return [tuple(map(int, np.unravel_index(p, study.shape))) for p in numbers]
 
 
-def _read_pictures(study: StudySpec) -> None:
+def _read_pictures(study: Study) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 
@@ -133,7 +124,7 @@ def _read_pictures(study: StudySpec) -> None:
         validated(partial(shown(most).inputs, most))
 
 
-def _sampled(study: StudySpec, k: int) -> bool:
+def _sampled(study: Study, k: int) -> bool:
     """Whether the theory of learner k is sampled at one of a few places, with the fewest and the most classes."""
     few = spread(study, SAMPLED_AT)
     if "classes" in study.dims:
@@ -144,7 +135,7 @@ def _sampled(study: StudySpec, k: int) -> bool:
     for place in few:
         for _, prompt in study.slots(k):
             with suppress(RequestError, *UNDEFINED):  # no answer there
-                law = study.setting(k, place, prompt, towers=False).law()
+                law = study.setting(k, place, prompt).law()
                 if law is not None and law.learner.accuracy(law.world).interval is not None:
                     return True
     return False

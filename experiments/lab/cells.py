@@ -1,13 +1,18 @@
-"""The request of a study, as data: a base world, axes, learners, prompts, routes and replicates.
+"""A study as data: a table of cells over a base world, axes, learners, prompts, routes and replicates.
+
+A cell is a place along the axes, a learner with one of its prompts, and a route. A part of a study is a study with
+shorter axes.
 
 Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
 one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may also be named.
 """
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import chain, product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +21,26 @@ from experiments.lab.axes import Axis, of_recipe
 from experiments.lab.config import recipe_of, validated, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
+from simulator.summary import html_table, one_line
 from simulator.tables import named as named_table
 from simulator.world import SCALARS, World
 from simulator.worlds import Worlds
 from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from simulator.towers.recipe import Recipe
 
 ROUTES = ("theory", "exact", "drawn", "trained")
 
+Place = tuple[int, ...]  # indices along the axes
+Region = tuple[slice, ...]  # a box of places
 
-@dataclass(frozen=True)
-class StudySpec:
-    """A study as data; a place is a tuple of indices along the axes, a region a tuple of slices."""
+
+@dataclass(frozen=True, repr=False)
+class Study:
+    """A table of cells; `study` makes a validated one."""
 
     world: World
     axes: tuple[Axis, ...]
@@ -41,6 +52,22 @@ class StudySpec:
     seed: int
     recipe: tuple[tuple[str, Any], ...]
 
+    def run(
+        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
+    ) -> "xr.Dataset":
+        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
+
+        Parameters
+        ----------
+        path : a folder or an fsspec address
+        workers : number of processes of this machine
+        scheduler : address of a dask cluster
+        """
+        from experiments.lab.run import mapping, run  # a study is data: how it is run is another file's matter
+
+        with mapping(workers, scheduler) as mapped:
+            return run(self, path, mapped=mapped)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(len(axis.values) for axis in self.axes)
@@ -50,16 +77,17 @@ class StudySpec:
         return tuple(axis.name for axis in self.axes)
 
     @property
+    def first(self) -> Place:
+        return (0,) * len(self.axes)
+
+    @property
     def measured(self) -> tuple[str, ...]:
+        """The routes beside the theory, which is always computed."""
         return tuple(route for route in self.routes if route != "theory")
 
     @property
     def trained(self) -> bool:
         return "trained" in self.routes
-
-    @property
-    def first(self) -> tuple[int, ...]:
-        return (0,) * len(self.axes)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -82,48 +110,24 @@ class StudySpec:
             prompted = hasattr(named(learner), "prompt")
         return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
-    def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
-        learner = named(self.learners[k])
-        options = {"prompt": prompt, "embed_dim": embed_dim}
-        given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
-        return replace(learner, **given)
+    def part(self, region: Region) -> "Study":
+        """The study of a box of places."""
+        axes = zip(self.axes, region, strict=True)
+        return replace(self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes))
 
-    def worlds(self, region: tuple[slice, ...] | None = None) -> Worlds:
-        """The worlds of a region, or of all places: a grid with length 1 along axes that do not vary it.
-
-        A grid has one table, the first of the region.
-        """
-        varied: dict[str, Any] = {}
-        for i, axis in enumerate(self.axes):
-            values = axis.values if region is None else axis.values[region[i]]
-            if axis.name == "table":
-                varied["table"] = named_table(str(values[0]))
-            elif axis.name in SCALARS:
-                varied[axis.name] = np.array(values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
-        return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
-
-    def values_at(self, place: tuple[int, ...]) -> dict[str, Any]:
-        return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
-
-    def n_at(self, place: tuple[int, ...]) -> int | None:
-        return self.values_at(place).get("n", self.n)
-
-    def seed_at(self, place: tuple[int, ...]) -> int:
-        return self.values_at(place).get("seed", self.seed)
-
-    def world_at(self, place: tuple[int, ...]) -> World:
-        values = self.values_at(place)
-        world = self.world.replace(table=named_table(values["table"])) if "table" in values else self.world
-        return world.model_copy(update={name: value for name, value in values.items() if name in SCALARS})
-
-    @cached_property
-    def tables(self) -> tuple["StudySpec", ...]:
-        """The study at each value of the axis table; the study itself without such an axis."""
-        cut = [
-            [replace(axis, values=(value,)) for value in axis.values] if axis.name == "table" else [axis]
+    def pieces(self, names: Collection[str]) -> Iterator[tuple[Region, "Study"]]:
+        """Boxes with one value along each of the named axes, and their studies."""
+        cuts = [
+            [slice(i, i + 1) for i in range(len(axis.values))] if axis.name in names else [slice(0, len(axis.values))]
             for axis in self.axes
         ]
-        return tuple(replace(self, axes=axes) for axes in product(*cut)) if "table" in self.dims else (self,)
+        for region in product(*cuts):
+            yield region, self.part(region)
+
+    @cached_property
+    def tables(self) -> tuple["Study", ...]:
+        """The study at each value of the axis table; the study itself without such an axis."""
+        return tuple(piece for _, piece in self.pieces(["table"]))
 
     @cached_property
     def has_unseen(self) -> bool:
@@ -131,7 +135,37 @@ class StudySpec:
         tables = (one.worlds().table for one in self.tables)
         return any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
 
-    def recipe_at(self, place: tuple[int, ...], k: int) -> "Recipe":
+    def worlds(self) -> Worlds:
+        """The worlds of all places, with length 1 along axes that do not vary them; they share the first table."""
+        varied: dict[str, Any] = {}
+        for i, axis in enumerate(self.axes):
+            if axis.name == "table":
+                varied["table"] = named_table(str(axis.values[0]))
+            elif axis.name in SCALARS:
+                varied[axis.name] = np.array(axis.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
+        return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
+
+    def values_at(self, place: Place) -> dict[str, Any]:
+        return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
+
+    def n_at(self, place: Place) -> int | None:
+        return self.values_at(place).get("n", self.n)
+
+    def seed_at(self, place: Place) -> int:
+        return self.values_at(place).get("seed", self.seed)
+
+    def world_at(self, place: Place) -> World:
+        values = self.values_at(place)
+        world = self.world.replace(table=named_table(values["table"])) if "table" in values else self.world
+        return world.model_copy(update={name: value for name, value in values.items() if name in SCALARS})
+
+    def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
+        learner = named(self.learners[k])
+        options = {"prompt": prompt, "embed_dim": embed_dim}
+        given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
+        return replace(learner, **given)
+
+    def recipe_at(self, place: Place, k: int) -> "Recipe":
         """The recipe that trains learner k at one place. Raises RequestError where its fields contradict each other."""
         varied = {name: value for name, value in self.values_at(place).items() if of_recipe(name)}
         n, label = self.n_at(place), self.labels[k]
@@ -139,7 +173,7 @@ class StudySpec:
         return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
 
     def setting(
-        self, k: int, place: tuple[int, ...], prompt: str | None, towers: bool, worlds: Worlds | None = None
+        self, k: int, place: Place, prompt: str | None, towers: bool = False, worlds: Worlds | None = None
     ) -> Setting:
         """Learner k, or the towers that it trains, after a place's mitigation; `worlds` replaces the place's world."""
         if towers:
@@ -174,3 +208,15 @@ class StudySpec:
         """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's own learners."""
         own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
         return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
+
+    def _summary(self) -> dict[str, Any]:
+        axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        lists = {"learners": self.labels, "prompts": self.prompts, "routes": self.routes}
+        return {"axes": axes, **{name: ", ".join(values) for name, values in lists.items()}, "cells": self.cells}
+
+    def __repr__(self) -> str:
+        return one_line(self, **self._summary())
+
+    def _repr_html_(self) -> str:
+        rows = {**self._summary(), "n": self.n, "replicates": self.replicates, "world": self.world}
+        return html_table("Study", ["", ""], rows.items())

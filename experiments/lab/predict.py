@@ -1,0 +1,93 @@
+"""The route "theory": accuracies at infinitely many pairs, in all worlds of a study at once."""
+
+from functools import partial
+from itertools import chain
+from time import perf_counter
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.errors import RequestError
+from experiments.lab.cells import Study
+from experiments.lab.schema import Cells
+from experiments.lab.setting import Law
+from simulator.accuracy import GROUPS
+from simulator.worlds import Worlds
+from theory.accuracy import reliance
+from theory.learners.base import UNDEFINED, Learner, attempt
+
+NO_LAW = "no closed form is known for this training"
+CHANGE_MORE = ("embed_dim", "mitigation", "table")  # axes whose values change more than numbers of the world
+COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
+
+
+def predict(study: Study, cells: Cells) -> None:
+    """Fill in the theory of each learner and prompt; the law of towers depends on every axis."""
+    for k in range(len(study.learners)):
+        began, slots = perf_counter(), study.slots(k)
+        for slot, prompt in slots:
+            for region, piece in study.pieces(study.dims if study.trained else CHANGE_MORE):
+                _predict(piece, k, slot, prompt, cells[region])
+        if not study.measured:
+            seconds = cells.arrays["seconds"][..., k, : len(slots)]
+            seconds[...] = (perf_counter() - began) / seconds.size
+
+
+def _predict(study: Study, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
+    """Fill in the law of a learner, or why there is none; a reason that is not that of all worlds is sought in each."""
+    law, prefix = _law(study, k, prompt), "predicted_" if study.measured else ""
+    if isinstance(law, Law):
+        _fill(law, (k, slot), cells, prefix)
+    elif law == NO_LAW or max(study.shape, default=1) == 1:
+        cells.refuse((..., k, slot), law, f"{prefix}undefined")
+    else:
+        for region, place in study.pieces(study.dims):
+            _predict(place, k, slot, prompt, cells[region])
+
+
+def _law(study: Study, k: int, prompt: str | None) -> Law | str:
+    try:
+        if study.trained:
+            return study.setting(k, study.first, prompt, towers=True).law() or NO_LAW
+        return study.setting(k, study.first, prompt, worlds=study.worlds()).law() or NO_LAW
+    except (RequestError, *UNDEFINED) as error:
+        return str(error)
+
+
+def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
+    worlds = Worlds.of(law.world)
+    values, refusals = _attempted(law.learner, worlds)
+    for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
+        if prefix + column in cells.arrays:  # measurements have intervals of their own
+            # The grid has length 1 along axes that do not change the world, and broadcasts along them.
+            cells.arrays[prefix + column][(..., *series)] = np.broadcast_to(numbers, worlds.shape)
+    for world, sentence in refusals.items():
+        at = (i if length > 1 else slice(None) for i, length in zip(world, worlds.shape, strict=True))
+        cells.refuse((*at, ..., *series), sentence, f"{prefix}undefined")
+
+
+def _attempted(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "*w columns"], dict[tuple[int, ...], str]]:
+    """(COLUMNS of a learner over a grid, nan where it has no answer; reasons by world)."""
+    try:
+        return _columns(learner, worlds), {}
+    except UNDEFINED:
+        values, reasons = attempt(partial(_columns, learner), worlds)
+        return np.full((*worlds.shape, len(COLUMNS)), np.nan) if len(reasons) == worlds.size else values, reasons
+
+
+def _columns(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "*w columns"]:
+    """nan for a group that there is not."""
+    accuracy = learner.accuracy(worlds)
+    groups = (*accuracy, np.nan)[: len(GROUPS)]
+    ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
+    columns = (*groups, *chain.from_iterable(ends[: len(GROUPS)]), _reliance(learner, worlds))
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
+def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:
+    """nan if the learner is not a linear rule, or ignores the invariant latent."""
+    try:
+        t = reliance(learner.direction(worlds))
+    except UNDEFINED:
+        return np.nan
+    return np.where(np.isfinite(t), t, np.nan)

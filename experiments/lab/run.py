@@ -1,0 +1,196 @@
+"""`run(study, path)`: compute the missing blocks, here or in other processes, and return the whole Dataset.
+
+The numbers of a block are a pure function of its part of the study. It is mapped over the parts in this process, in
+processes of this machine (joblib), or on a dask cluster. This process alone writes the numbers.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from socket import gethostname
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from experiments.errors import RequestError, RunError, check_within
+from experiments.files import check_writable
+from experiments.lab.cells import Study
+from experiments.lab.compute import compute
+from experiments.lab.plan import Plan, plan
+from experiments.lab.schema import Cells, empty_table, sizes, variables, with_legend
+from experiments.lab.stopping import keeping
+from experiments.lab.words import amount
+from experiments.provenance import rounding
+from experiments.runtime import free_bytes
+from simulator.progress import counting
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
+PATIENCE = 10  # seconds to wait for an answer of a scheduler
+WAITING = 2_000  # blocks that a cluster holds at once: several per worker, also for workers that join later
+
+Numbered = tuple[int, Study]  # a block and its part of the study
+Task = Callable[[Any], Any]
+Mapped = Callable[[Task, Iterable[Any]], Iterable[Any]]  # like `map`; results may be in any order
+
+
+@contextmanager
+def mapping(
+    workers: int | None = None, scheduler: str | None = None, report: Callable[[str], None] = warnings.warn
+) -> Iterator[Mapped]:
+    """A `map` in this process, in processes of this machine, or on the dask cluster of an address."""
+    if workers is not None and scheduler is not None:
+        raise RequestError(f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of them out")
+    if workers is not None:
+        check_within("workers", workers, 1, WORKERS_PER_CORE * (os.cpu_count() or 1), " on this machine")
+        yield partial(_in_processes, workers)
+    elif scheduler is not None:
+        with _client(scheduler, report) as client:
+            yield partial(_on_dask, client)
+    else:
+        yield map
+
+
+def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[Any]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    from joblib import Parallel, delayed, parallel_config  # start-up time
+
+    # Two processes with two threads each would wait for each other, and might round differently.
+    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        parallel = Parallel(return_as="generator_unordered", batch_size=1)
+    results = parallel(delayed(task)(item) for item in items)
+    try:
+        for result in results:  # noqa: UP028 (`yield from` would close the results before the filter below)
+            yield result
+    except BrokenProcessPool:
+        raise RunError("a worker died; its block may need more memory") from None
+    finally:
+        with warnings.catch_warnings(action="ignore"):  # joblib counts the blocks that an interruption cancels
+            results.close()
+
+
+def _client(scheduler: str, report: Callable[[str], None]) -> "Client":
+    try:
+        from distributed import Client  # optional extra
+    except ImportError:
+        raise RequestError(
+            "a scheduler needs dask, which is not installed; in the checkout run: python -m pip install -e '.[cluster]'"
+        ) from None
+    try:
+        client = Client(scheduler, timeout=PATIENCE)
+    except ValueError as error:
+        raise RequestError(
+            f"scheduler = {scheduler!r} is not an address ({error}); tcp://127.0.0.1:8786 is one"
+        ) from None
+    except OSError as error:
+        raise RunError(f"the scheduler {scheduler!r} does not answer ({error})") from None
+    if not client.ncores():
+        report(f"the blocks wait for a worker; start one by: dask worker {scheduler}")
+    return client
+
+
+def _on_dask(client: "Client", task: Task, items: Iterable[Any]) -> Iterator[Any]:
+    """Results in order of completion. joblib has a backend for dask, but waits forever for a block that was lost."""
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker, as_completed
+
+    items, alike = iter(items), partial(_alike, rounding(), task)
+    running = as_completed(client.submit(alike, item, pure=False) for item in islice(items, WAITING))
+    try:
+        for finished in running:
+            yield finished.result()
+            for item in islice(items, 1):
+                running.add(client.submit(alike, item, pure=False))
+    except ImportError as error:
+        raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
+    except KilledWorker as error:
+        raise RunError(f"a worker died, {error.last_worker.address}; its block may need more memory") from None
+    except CancelledError:
+        raise RunError("the scheduler was lost") from None
+
+
+def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
+    """The result of a task. Raises RequestError in a process whose versions may round differently."""
+    for name, version in rounding().items():
+        if version != own[name]:
+            raise RequestError(
+                f"a worker on {gethostname()} has {name} {version} and this process {own[name]}, which may round "
+                "differently; start workers with the versions of this process"
+            )
+    return task(item)
+
+
+def run(
+    study: Study,
+    path: "Path | str | None" = None,
+    *,
+    planned: Plan | None = None,
+    mapped: Mapped = map,
+    report: Callable[[str], None] = lambda line: None,
+) -> xr.Dataset:
+    """The Dataset of a study, kept in a store at `path` or computed in memory; `report` gets a line per finding."""
+    planned = planned or plan(study)
+    if path is None:
+        return _in_memory(planned, mapped)
+    from experiments.lab import store  # start-up time: loads zarr
+
+    path = store.located(path)
+    existed = store.begin(path, planned)
+    done = store.finished(path, planned)
+    if existed:
+        for block, chunk in list(store.damaged(path, planned, done)):
+            report(f"{chunk} is damaged, so its block is computed again")
+            done[block] = False
+        report(f"{done.sum():,} of {len(done):,} blocks are in {path} already")
+    missing = np.flatnonzero(~done).tolist()
+    if missing:
+        if isinstance(path, Path):
+            check_writable(path)
+
+        def kept() -> str:
+            return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
+
+        with keeping(kept), counting("blocks", len(missing)) as advance:
+            for number, cells in mapped(_computed, _parts(planned, missing)):
+                store.write(path, planned, number, cells)
+                advance(1)
+    store.consolidate(path)
+    return store.read(path)
+
+
+def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
+    study, length, free = planned.study, sizes(planned.study), free_bytes("cpu")
+    if free is not None and planned.bytes > free:
+        raise RequestError(
+            f"the numbers of this study take {amount(planned.bytes)} and memory has {amount(free)} free; a store "
+            "(--output) keeps them on disk, one block at a time in memory"
+        )
+    declared, reasons = variables(study, planned.estimated), []
+    whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
+    with counting("blocks", planned.blocks) as advance:
+        for number, cells in mapped(_computed, _parts(planned, range(planned.blocks))):
+            for name, variable in declared.items():
+                whole[name][planned.region(number)] = cells.arrays.get(name, variable.empty)
+            reasons.append((planned.region(number), list(cells.reasons)))
+            advance(1)
+    table, data = empty_table(study), {name: (v.dims, whole[name], v.attrs) for name, v in declared.items()}
+    return with_legend(xr.Dataset(data, table.coords, table.attrs), reasons)
+
+
+def _parts(planned: Plan, blocks: Iterable[int]) -> Iterator[Numbered]:
+    for block in blocks:
+        yield block, planned.study.part(planned.region(block))
+
+
+def _computed(numbered: Numbered) -> tuple[int, Cells]:
+    number, part = numbered
+    return number, compute(part)
