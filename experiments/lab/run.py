@@ -110,8 +110,11 @@ def _on_dask(client: "Client", task: Task, items: Iterable[Any]) -> Iterator[Any
             yield finished.result()
             for item in islice(items, 1):
                 running.add(client.submit(alike, item, pure=False))
-    except ImportError as error:
-        raise RequestError(f"a worker cannot import what this process can ({error}); install it there") from None
+    except (ImportError, RuntimeError) as error:  # a scheduler gives a RuntimeError the cause that it met
+        missing = error.__cause__ or error
+        if not isinstance(missing, ImportError):
+            raise
+        raise RequestError(f"a worker cannot import what this process can ({missing}); install it there") from None
     except KilledWorker as error:
         raise RunError(f"a worker died, {error.last_worker.address}; its block may need more memory") from None
     except CancelledError:
