@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_atomically, write_json
 from experiments.lab.config import check_same
-from experiments.provenance import provenance, versions
+from experiments.provenance import provenance, rounding
 from experiments.runtime import device_name
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters
@@ -33,7 +33,6 @@ WEIGHTS, RESULT = "weights.safetensors", "result.json"
 FILES = (RUN, CHECKPOINT, TRACE, WEIGHTS, RESULT)
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
 FORMAT = 6  # a run cannot continue across formats
-ROUNDING = ("soberclip", "numpy", "torch")  # packages whose versions may draw or round differently
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
@@ -98,11 +97,11 @@ def _check_same(file: Path, number: int, stored: dict[str, Any], ensemble: Ensem
 def _check_versions(folder: Path) -> None:
     """Refuse to continue a run with other versions than it began with."""
     with _readable(folder / RUN) as file:
-        then, now = json.loads(file.read_text(encoding="utf-8"))["versions"], versions()
-    for name in ROUNDING:
-        if then.get(name) != now[name]:
+        then = json.loads(file.read_text(encoding="utf-8"))["versions"]
+    for name, now in rounding().items():
+        if then.get(name) != now:
             raise RequestError(
-                f"the run in {str(folder)!r} was begun with {name} {then.get(name)}, but {now[name]} is installed, "
+                f"the run in {str(folder)!r} was begun with {name} {then.get(name)}, but {now} is installed, "
                 "which may round differently; continue with that version, or train again in another folder"
             )
 

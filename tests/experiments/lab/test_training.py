@@ -161,9 +161,9 @@ def test_a_run_continues_with_the_mitigation_and_the_libraries_that_it_began_wit
         quick(output=tmp_path, report=ctrl_c("step 10 "))
     with pytest.raises(RequestError, match="projected is None there and True here"):
         quick(resume=tmp_path, mitigate="project-background")
-    now = runfolder.versions()
+    now = runfolder.rounding()
     with monkeypatch.context() as later:
-        later.setattr(runfolder, "versions", lambda: {**now, "torch": "9.9"})
+        later.setattr(runfolder, "rounding", lambda: {**now, "torch": "9.9"})
         with pytest.raises(RequestError, match=rf"was begun with torch {re.escape(now['torch'])}, but 9\.9"):
             quick(resume=tmp_path)
     assert quick(resume=tmp_path)["trace"][-1]["step"] == 20
