@@ -5,6 +5,9 @@ that are compared use the same random streams, so that their common noise cancel
 
 A pilot on a separate stream shows the spread of the values. The number of values follows from the bound that they
 must reach. The pilot never enters the verdict.
+
+Every plan has a budget of memory, MEMORY for one training, and of time: the largest samples and matrices below.
+Beyond them a point is Unmeasurable, and the reason says what would be needed.
 """
 
 from collections import Counter
@@ -61,6 +64,11 @@ FIRST_MINIMISERS = 4  # that are drawn at once, as few as in a pilot
 SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
+MOST_PRODUCTS = 2e10  # multiply-adds per side cubed, over all matrices drawn at one point: half a minute
+MEMORY = 2**30  # bytes of one training
+COPIES = 4  # of drawn views: in blocks of a stream, joined, and in an estimator
+PER_CLASS = 6  # numbers per pair and class in softmax regression
+PER_MATRIX = 8  # matrices of views in memory at once, per drawn covariance
 LARGEST_EVEN = 8 * EVEN**2  # even images of up to 8 groups take about the time of so many drawn pairs
 
 
@@ -111,7 +119,8 @@ class Plan:
         if self.by_image:
             return MOST_IMAGES
         if self.lawful:
-            return MOST_SLOW_LAWS if self.slow else MOST_LAWS
+            matrices = MOST_PRODUCTS / side(self.worlds) ** 3 if draws_matrices(self.claim) else np.inf
+            return int(min(MOST_SLOW_LAWS if self.slow else MOST_LAWS, matrices))
         each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
         return int(max(FEWEST, MOST_NUMBERS / max(sum(each), 1000)))
 
@@ -133,23 +142,49 @@ def draws_matrices(claim: Claim) -> bool:
     return whole or claim.quantity == "minimiser-rate"
 
 
+def side(worlds: list[World]) -> int:
+    """The longer side of the largest covariance of images and captions."""
+    return max(max(world.dim_image, world.dim_text) for world in worlds)
+
+
+def of_accuracies(claim: Claim) -> bool:
+    """Whether the quantity is a function of group accuracies, and not of the trained matrix or vector itself."""
+    return claim.quantity in (*MEANS, "worst", *STANDINGS)
+
+
 def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     """How a claim is measured at a point; `drawn` prefers drawn pairs to an exact law, where so many can be drawn.
 
-    Raises Unmeasurable if a learner has no route, RequestError for a share of trainings of a rule that is not trained.
+    Raises Unmeasurable if a learner has no route within the budget of memory and time, RequestError for a share of
+    trainings of a rule that is not trained.
     """
     each = legs(claim, row(point))
     worlds = [leg.worlds.world(0) for leg in each]
     if not finite(claim):
         worlds = [narrowest(world) for world in worlds]
+    if draws_matrices(claim):
+        d = side(worlds)
+        if d**3 * FEWEST > MOST_PRODUCTS or 8 * d**2 * PER_MATRIX * FIRST_MINIMISERS > MEMORY:
+            most = int((MOST_PRODUCTS / FEWEST) ** (1 / 3))
+            raise Unmeasurable(
+                f"covariances of {d} x {d} numbers would have to be drawn and decomposed {FEWEST} times there; "
+                f"the largest within the budget have {most} x {most}"
+            )
     grids = [Worlds.of(world) for world in worlds]
     drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(grids, each, strict=True))
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
         estimator, lawful = estimator_of(learner), all(has_exact_law(learner, world) for world in worlds)
         images: Route = "even images" if claim.quantity in STANDINGS else "drawn images"
-        pilot_routes[learner] = images if estimator.images else "exact law" if lawful else "drawn pairs"
-        trainable = estimator.fit is not None and not estimator.images
+        by_images = estimator.images and of_accuracies(claim)
+        if estimator.images and not by_images and not (estimator.fit and finite(claim)):
+            limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator.fit else ("", "")
+            raise Unmeasurable(
+                f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
+                f"{claim.quantity}{instead}"
+            )
+        pilot_routes[learner] = images if by_images else "exact law" if lawful else "drawn pairs"
+        trainable = estimator.fit is not None and not by_images
         routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
         pairs[learner] = [leg.n for leg in each]
         if routes[learner] == "drawn pairs":
@@ -196,16 +231,29 @@ def _wanted(worlds: Worlds, n: int) -> Numbers:
 
 def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
     """Where the pairs that represent n can be drawn; for finite n wide views cost more."""
-    width = np.maximum(1.0, (np.asarray(worlds.dim_image) + worlds.dim_text) / 8) if n < INFINITE else 1.0
-    return _wanted(worlds, n) * width <= MOST_DRAWN
+    width = np.maximum(1.0, _columns(worlds, n) / 8) if n < INFINITE else 1.0
+    return (_wanted(worlds, n) * width <= MOST_DRAWN) & (_bytes(worlds, n) <= MEMORY)
+
+
+def _columns(worlds: Worlds, n: int) -> Numbers:
+    """Numbers of a drawn pair; where n is infinite, views are as narrow as the latents (`narrowest`)."""
+    return 1.0 * np.asarray(worlds.dim_image) + worlds.dim_text if n < INFINITE else 2.0 * np.asarray(worlds.latents)
+
+
+def _bytes(worlds: Worlds, n: int) -> Numbers:
+    """Memory of one training on the pairs that represent n."""
+    classes = np.where(np.asarray(worlds.classes) > 2, worlds.classes, 0)
+    return 8.0 * _wanted(worlds, n) * (COPIES * _columns(worlds, n) + PER_CLASS * classes)
 
 
 def drawn_pairs(worlds: Worlds, n: int) -> int:
     """Drawn pairs of one training in one world. Raises Unmeasurable if they are too many."""
     if not drawable(worlds, n):
+        wanted, size = float(_wanted(worlds, n)), float(_bytes(worlds, n))
+        limit = f"{MEMORY / 2**30:.0f} GB" if size > MEMORY else f"{MOST_DRAWN:.0e}"
         raise Unmeasurable(
-            f"{float(_wanted(worlds, n)):.1e} pairs would have to be drawn there (the rarest kind has probability "
-            f"{float(rarest(worlds)):.1g}); the limit is {MOST_DRAWN:.0e}"
+            f"{wanted:.1e} pairs would have to be drawn there (the rarest kind has probability "
+            f"{float(rarest(worlds)):.1g}), which take {size / 2**30:.2g} GB; the limit is {limit}"
         )
     return int(_wanted(worlds, n))
 
@@ -389,8 +437,11 @@ def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
     l, population = world.latents, np.zeros((world.dim_image, world.dim_text))
     population[:l, :l] = latent_cross_covariance(Worlds.of(world))
     blocks = replicate_blocks(population.size, n, size, seed, stream, FIRST_MINIMISERS)
-    draws = [cross_covariance(world, n, count, rng)[:used] for rng, count, used in blocks]
-    return np.linalg.norm(np.concatenate(draws) - population, ord=2, axis=(-2, -1))
+    errors = [
+        np.linalg.norm(cross_covariance(world, n, count, rng)[:used] - population, ord=2, axis=(-2, -1))
+        for rng, count, used in blocks
+    ]
+    return np.concatenate(errors)
 
 
 def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
