@@ -11,7 +11,6 @@ _HOMES = {
     "Pixels": "simulator.pixels.views",
     "Recipe": "simulator.towers.recipe",
     "World": "simulator.world",
-    "Worlds": "simulator.worlds",
     "fit": "simulator.gaussian.fitting",
     "train": "simulator.towers.api",
 }

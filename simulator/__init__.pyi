@@ -5,4 +5,3 @@ from simulator.towers.api import train as train
 from simulator.towers.recipe import Recipe as Recipe
 from simulator.world import Attribute as Attribute
 from simulator.world import World as World
-from simulator.worlds import Worlds as Worlds

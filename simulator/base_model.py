@@ -6,11 +6,12 @@ from itertools import chain
 from textwrap import fill, indent
 from typing import Any, TypeVar, get_args
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from simulator.quantities import LATENT, Quantity
-from simulator.summary import html_table
+from simulator.summary import html_table, short
 
 Same = TypeVar("Same", bound="Checked")
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,15 +36,39 @@ def _sentence(info: FieldInfo) -> str:
     return f"{text[0].upper()}{text[1:]}{unit}."
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, arrays in all numbers."""
+    arrays = isinstance(one, np.ndarray) or isinstance(other, np.ndarray)
+    return np.array_equal(one, other) if arrays else one == other
+
+
+class _Shown(str):
+    """A text that is its own repr."""
+
+    __repr__ = str.__str__
+
+
 class Checked(BaseModel):
     """A frozen model. Each field lies in its declared domain, also in a copy with changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same fields; pydantic's own comparison of arrays has no truth value."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(same(getattr(self, name), getattr(other, name)) for name in type(self).model_fields)
+
+    def __iter__(self):
+        """(name, value) of each field; pydantic's own shows cached properties, too."""
+        return ((name, getattr(self, name)) for name in type(self).model_fields)
+
     def __repr_args__(self):
-        """Fields that are unset or at their defaults are left out of the repr."""
-        usual = {name: (None, field.default) for name, field in type(self).model_fields.items()}
-        return [(name, value) for name, value in super().__repr_args__() if value not in usual[str(name)]]
+        """Fields that are unset or at their defaults are left out of the repr, and an array is its range."""
+        fields = type(self).model_fields
+        given = ((str(name), getattr(self, str(name))) for name in fields)
+        changed = [(name, x) for name, x in given if x is not None and not same(x, fields[name].default)]
+        return [(name, _Shown(short(x)) if isinstance(x, np.ndarray) else x) for name, x in changed]
 
     __str__ = BaseModel.__repr__  # pydantic's own has no class name
 
@@ -51,6 +76,14 @@ class Checked(BaseModel):
         rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())
         return html_table(type(self).__name__, ["field", "value", "meaning"], rows)
 
+    def _given(self) -> dict[str, Any]:
+        """The fields that were set."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    def replace(self: Same, **fields: Any) -> Same:
+        """A validated copy with some fields changed."""
+        return self.model_copy(update=fields)
+
     def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
         """A validated copy with some fields changed; pydantic's own is not validated. Unset fields stay unset."""
-        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **(update or {})})
+        return type(self)(**{**self._given(), **(update or {})})

@@ -137,6 +137,14 @@ def block_width(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
+def latent_count(classes, attributes: int, table: Table | None = None):
+    """l, by numbers of classes and of further attributes; a table has no further ones."""
+    if table is not None:
+        return block_width(len(table)) + block_width(len(table[0]))
+    width = np.where(np.equal(classes, 2), 1, classes)
+    return (2 + attributes) * (width if np.ndim(classes) else int(width))
+
+
 def class_means(classes: int) -> Float[np.ndarray, "K width"]:
     """Mean of a block per class in units of mu: +1 and -1 for two classes, unit vectors for more."""
     return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)
@@ -148,7 +156,6 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
     K, A, J = world.classes, world.background_count, 1 + len(world.attribute)
     objects = world.p_inv < 1 if objects is None else objects
     _check_size(world, J, objects)
-    mean, scale, agreement, mention = (np.array(x) for x in zip(*world.numbers(), strict=True))
     sizes = [K, *[K] * objects, *[A] * J]
     codes = np.array(list(product(*map(range, sizes))), dtype=np.int64)
     if not objects:
@@ -157,7 +164,8 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
     match = codes[:, 1:] == codes[:, :1]
     shown = np.where(match[:, 0], world.p_inv, (1 - world.p_inv) / (K - 1)) if objects else np.ones(len(codes))
     if world.table is None:
-        weights = np.where(match, agreement, (1 - agreement) / (K - 1)).prod(axis=1) / K
+        p = world.agreement
+        weights = np.where(match, p, (1 - p) / (K - 1)).prod(axis=1) / K
         groups, test = np.where(match[:, 1], COMMON, COUNTER), shown / K ** (1 + J)
     else:
         weights = shown * np.array(world.table)[y, background]
@@ -165,7 +173,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         groups, test = cells[y, background], shown * cell_shares(cells)[y, background]
     widths = [block_width(K), *[block_width(A)] * J]
     patterns = [class_means(K), *[class_means(A)] * J]
-    means = [mu * pattern[code] for mu, pattern, code in zip(mean, patterns, codes.T[1:], strict=True)]
+    means = [mu * pattern[code] for mu, pattern, code in zip(world.mean, patterns, codes.T[1:], strict=True)]
     return Mixture(
         labels=y,
         objects=codes[:, 1],
@@ -174,8 +182,8 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         test_groups=groups,
         test_weights=test,
         means=np.concatenate(means, axis=1),
-        variances=np.repeat(scale**2, widths),
-        mention=mention,
+        variances=np.repeat(world.scale**2, widths),
+        mention=world.mention,
         block=np.repeat(np.arange(1 + J), widths),
         classes=K,
         mismatch=world.mismatch,

@@ -24,7 +24,6 @@ from simulator.naming import check_known
 
 if TYPE_CHECKING:
     from simulator.world import World
-    from simulator.worlds import Worlds
 
 Prompt = Literal["name", "mean", "background", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
@@ -95,19 +94,10 @@ def coefficients(
     return own
 
 
-def latent_prompts(worlds: "Worlds", prompt: Prompt) -> Float[np.ndarray, "K B width"]:
-    """Latent prompts q_y of one world (a grid of shape ()), block by block; see `World.prompts`."""
-    return _patterned(prompt, worlds.class_count, worlds.mean, worlds.agreement, worlds.mention)
-
-
-def prompts_of_classes(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
-    """Latent prompts of a world without a table."""
-    mean, _, agreement, mention = np.array(world.numbers()).T
-    return _patterned(prompt, world.classes, mean, agreement, mention).reshape(world.classes, -1)
-
-
-def _patterned(prompt: Prompt, K: int, mean, agreement: np.ndarray, mention) -> Float[np.ndarray, "K B width"]:
-    own = coefficients(prompt, mean, np.asarray(correlation(agreement, K)), mention)
+def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K B width"]:
+    """Latent prompts q_y of one world without a table, block by block; see `World.prompts`."""
+    K, mean, mention, agreement = world.class_count, world.mean, world.mention, world.agreement
+    own = world.prompt(prompt)
     # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
     constant = np.zeros_like(own)
     if caption(prompt).average and K > 2:

@@ -1,4 +1,4 @@
-"""One declaration per quantity: its symbol, meaning, unit and finite domain.
+"""How a quantity is declared: its symbol, meaning, unit and finite domain. `simulator.world` declares its fields so.
 
 Validation (pydantic), command line flags with their help, JSON schema, Hypothesis strategies and axis labels derive
 from these annotated types. Bounds are finite on purpose: an infinite parameter cannot be drawn, plotted or searched.
@@ -8,14 +8,20 @@ import reprlib
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, get_args
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from simulator.tables import named
 
 ROUNDING = 1e-9  # of the sum of a table
+
+if TYPE_CHECKING:  # a field of a grid of worlds is an array
+    Number: TypeAlias = np.ndarray | float
+    Whole: TypeAlias = Any  # one world's sizes go where an int is needed
+else:  # the type that flags, axes and the JSON schema read
+    Number, Whole = float, int
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def numbers(value: Any, low: float, high: float) -> Any:
     if whole and (broken := array % 1 != 0).any():
         raise ValueError(f"{array[broken].flat[0]} is not a whole number")
     array = array.astype(np.int64 if whole else np.float64, copy=False)
-    return array.item() if array.ndim == 0 else array
+    return array.item() if array.ndim == 0 else read_only(array)
 
 
 def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
@@ -65,82 +71,44 @@ def joint_table(value: Any) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, table.tolist()))
 
 
-def _declared(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
-    """Annotations of a type: its domain (integers for counts), which pydantic checks, too, and its Quantity."""
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array; nobody can change its numbers."""
+    array.flags.writeable = False
+    return array
+
+
+def number(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
+    """What a type says of a number (a whole one if `low` is an int) or of an array: domain, meaning and Quantity."""
+    check = PlainValidator(partial(numbers, low=low, high=high), json_schema_input_type=type(low))
+    return check, Field(description=meaning), Quantity(symbol, meaning, unit, (low, high))
+
+
+def one_number(symbol: str, meaning: str, unit: str, low: float, high: float) -> tuple[Any, ...]:
+    """As `number`, without arrays."""
     check = BeforeValidator(partial(numbers, low=low, high=high))
     return Field(strict=True, description=meaning), check, Quantity(symbol, meaning, unit, (low, high))
 
 
+class Blockwise(NamedTuple):
+    """What the types of one number per block of the latents say: for the object, and for a background."""
+
+    inv: tuple[Any, ...]
+    spu: tuple[Any, ...]
+
+
+def blockwise(symbol: str, inv: str, spu: str, unit: str, low: float, high: float) -> Blockwise:
+    """A number per block, by its letter, its meaning for the object and for a background, its unit and its domain."""
+    each = {"inv": inv, "spu": spu}
+    return Blockwise(*(number(rf"{symbol}_{{\mathrm{{{b}}}}}", words, unit, low, high) for b, words in each.items()))
+
+
 LATENT = "latent units"
 
-SpuriousCorrelation = Annotated[
-    float, *_declared(r"p_{\mathrm{spu}}", "probability that the background matches the label", "probability", 0.0, 1.0)
-]
-InvariantCorrelation = Annotated[
-    float, *_declared(r"p_{\mathrm{inv}}", "probability that the object shown is the label's", "probability", 0.0, 1.0)
-]
-InvariantMean = Annotated[
-    float,
-    *_declared(
-        r"\mu_{\mathrm{inv}}",
-        "mean of the invariant latent; the opposite mean gives the same accuracies",
-        LATENT,
-        -1e3,
-        1e3,
-    ),
-]
-SpuriousMean = Annotated[
-    float,
-    *_declared(
-        r"\mu_{\mathrm{spu}}",
-        "mean of the spurious latent; the opposite mean gives the same accuracies",
-        LATENT,
-        -1e3,
-        1e3,
-    ),
-]
-InvariantScale = Annotated[
-    float, *_declared(r"\sigma_{\mathrm{inv}}", "standard deviation of the invariant latent", LATENT, 0.0, 1e3)
-]
-SpuriousScale = Annotated[
-    float, *_declared(r"\sigma_{\mathrm{spu}}", "standard deviation of the spurious latent", LATENT, 0.0, 1e3)
-]
-ViewNoise = Annotated[
-    float,
-    *_declared(r"\sigma_{\xi}", "norm of the view noise; each coordinate has variance sigma_xi^2/d", LATENT, 0.0, 1e3),
-]
-TextNoise = Annotated[
-    float, *_declared(r"\sigma_{\xi,T}", "norm of the caption noise; unset: equal to sigma_xi", LATENT, 0.0, 1e3)
-]
-ImageDimension = Annotated[int, *_declared(r"d_I", "dimension of the image view", "coordinates", 1, 1_000_000)]
-TextDimension = Annotated[int, *_declared(r"d_T", "dimension of the text view", "coordinates", 1, 1_000_000)]
-ClassCount = Annotated[int, *_declared(r"K", "number of classes; 2 is the paper's scalar world", "classes", 2, 10_000)]
-InvariantMention = Annotated[
-    float, *_declared(r"\pi_{\mathrm{inv}}", "probability that a caption mentions the object", "probability", 0.0, 1.0)
-]
-SpuriousMention = Annotated[
-    float,
-    *_declared(r"\pi_{\mathrm{spu}}", "probability that a caption mentions the background", "probability", 0.0, 1.0),
-]
-# At 1 no caption belongs to its image, and there is nothing to learn.
-Mismatch = Annotated[
-    float,
-    *_declared(
-        r"\epsilon", "probability that a caption belongs to another pair, drawn at random", "probability", 0.0, 0.999
-    ),
-]
-
-JointTable = Annotated[
-    tuple[tuple[float, ...], ...],
-    BeforeValidator(joint_table),
-    Field(description="joint probabilities of classes (rows) and backgrounds (columns), instead of p_spu"),
-]
-
 ImageSide = Annotated[
-    int, *_declared(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)
+    int, *one_number(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)
 ]
-PairCount = Annotated[int, *_declared(r"n", "pairs to train on", "pairs", 2, 10**12)]
-Seed = Annotated[int, *_declared(r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)]
+PairCount = Annotated[int, *one_number(r"n", "pairs to train on", "pairs", 2, 10**12)]
+Seed = Annotated[int, *one_number(r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)]
 
 
 def declared(annotation):

@@ -26,7 +26,6 @@ from simulator.mixture import Table, common_backgrounds
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
 from simulator.world import World
-from simulator.worlds import Worlds
 
 Groups = Int[np.ndarray, " n"]
 CERTAINTY = 0.99  # messages name a set size that has a pair of every group with this probability
@@ -60,7 +59,7 @@ class Sampler:
         """Whether `law` holds for this prompt; None stands for learners that read no captions."""
         return prompt is None or self.prompts is None or prompt in self.prompts
 
-    def law(self, worlds: World | Worlds) -> World | Worlds:
+    def law(self, worlds: World) -> World:
         """The worlds whose law the sampled pairs follow: p_spu = 1/K, or equal shares, if groups are balanced."""
         if not self.balances:
             return worlds
@@ -70,7 +69,7 @@ class Sampler:
         seen = np.array(worlds.table) > 0
         return _with_table(worlds, worlds.table, seen / np.count_nonzero(seen))
 
-    def captioned(self, worlds: World | Worlds) -> World | Worlds:
+    def captioned(self, worlds: World) -> World:
         """The worlds with the sampled captions' law given the label; its means are the mean prompt."""
         if not self.swaps:
             return self.law(worlds)
@@ -79,7 +78,7 @@ class Sampler:
         of_class, A = np.sum(worlds.table, axis=1, keepdims=True), len(worlds.table[0])
         return _with_table(worlds, worlds.table, np.tile(of_class / A, A))
 
-    def effective(self, worlds: World | Worlds, passes: float = 1.0) -> Numbers:
+    def effective(self, worlds: World, passes: float = 1.0) -> Numbers:
         """Effective pairs per drawn pair, in (0, 1]; n effective pairs need n/effective drawn ones.
 
         Only variation within groups is compared, with pairs of the balanced law used equally often. Variation
@@ -110,19 +109,16 @@ class Sampler:
         return 1 / (squares if self.rows is None else (squares + 1 / passes) / max(1.0, 1 / passes))
 
 
-def _at_chance(worlds: World | Worlds) -> World | Worlds:
-    if isinstance(worlds, World):
-        return worlds.model_copy(update={"p_spu": 1 / worlds.classes})
-    chance, _ = np.broadcast_arrays(1 / np.asarray(worlds.classes), worlds.p_spu)  # a grid keeps its shape
-    return worlds.replace(p_spu=chance)
+def _at_chance(worlds: World) -> World:
+    return worlds.replace(p_spu=np.broadcast_to(1 / np.asarray(worlds.classes), worlds.shape))  # a grid keeps its shape
 
 
-def _with_table(worlds: World | Worlds, before: Table, table: Float[np.ndarray, "K A"]) -> World | Worlds:
+def _with_table(worlds: World, before: Table, table: Float[np.ndarray, "K A"]) -> World:
     """The worlds with another table, and with the common backgrounds of the one before."""
     return worlds.replace(table=table, common=common_backgrounds(before, worlds.common))
 
 
-def check_shares(worlds: World | Worlds) -> None:
+def check_shares(worlds: World) -> None:
     """Raise EmptyGroup if a group that is to be balanced has share zero; a table may have empty cells."""
     if worlds.table is not None:
         return
@@ -134,7 +130,7 @@ def check_shares(worlds: World | Worlds) -> None:
             )
 
 
-def check_mismatch(sampler: Sampler, worlds: World | Worlds) -> None:
+def check_mismatch(sampler: Sampler, worlds: World) -> None:
     """Raise ValueError if mismatched captions are to be contradicted for three classes or more."""
     if sampler.swaps and np.any((np.asarray(worlds.classes) > 2) & (np.asarray(worlds.mismatch) > 0)):
         raise ValueError(

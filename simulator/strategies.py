@@ -14,10 +14,9 @@ from typing import get_type_hints
 
 from hypothesis import strategies as st
 
-from simulator.mixture import Table
-from simulator.quantities import declared, domain_of
-from simulator.rules import latent_count
-from simulator.world import SHARED, Attribute, World
+from simulator.mixture import Table, latent_count
+from simulator.quantities import LATENT, declared, domain_of, quantity_of
+from simulator.world import SCALARS, SHARED, STEMS, Attribute, World
 
 _HINTS = get_type_hints(World, include_extras=True)
 
@@ -32,15 +31,17 @@ def quantity(name: str, low: float | None = None, high: float | None = None) -> 
     return st.floats(low, high, allow_subnormal=False)
 
 
+def usual(name: str, scale: float) -> st.SearchStrategy:
+    """Values of one field of World: numbers with a unit up to `scale`, probabilities often at their default."""
+    if quantity_of(_HINTS[name]).unit == LATENT:
+        return quantity(name, max(-scale, domain_of(_HINTS[name])[0]), scale)
+    return quantity(name) if name == "p_spu" else st.just(World.model_fields[name].default) | quantity(name)
+
+
 @st.composite
 def attributes(draw, scale: float = 10.0) -> Attribute:
     """A further spurious attribute."""
-    return Attribute(
-        mu=draw(quantity("mu_spu", -scale, scale)),
-        sigma=draw(quantity("sigma_spu", 0.0, scale)),
-        p=draw(quantity("p_spu")),
-        mention=draw(quantity("mention_spu")),
-    )
+    return Attribute(**{stem: draw(usual(f"{stem}_spu", scale)) for stem in STEMS})
 
 
 @st.composite
@@ -73,14 +74,8 @@ def worlds(
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
     latents = latent_count(K, len(extra))
-    width, noise = st.integers(latents, latents + extra_dimensions), st.just(0.0) | quantity("sigma_xi", 0.0, scale)
-    fields = {
-        "p_spu": quantity("p_spu"),
-        **{name: quantity(name, -scale, scale) for name in ("mu_inv", "mu_spu")},
-        **{name: quantity(name, 0.0, scale) for name in ("sigma_inv", "sigma_spu")},
-        "sigma_xi": noise,
-        **dict.fromkeys(("dim_image", "dim_text"), width),
-        **{name: st.just(1.0) | quantity(name) for name in ("mention_inv", "mention_spu", "p_inv")},
-        "sigma_xi_text": st.none() | noise,
-    }
-    return World(classes=K, attribute=tuple(extra), **{name: draw(values) for name, values in fields.items()})
+    width, noise = st.integers(latents, latents + extra_dimensions), st.just(0.0) | usual("sigma_xi", scale)
+    own = {"classes": st.just(K), "dim_image": width, "dim_text": width, "mismatch": st.just(0.0)}
+    own |= {"sigma_xi": noise, "sigma_xi_text": st.none() | noise}
+    fields = {name: draw(own[name] if name in own else usual(name, scale)) for name in SCALARS}
+    return World(attribute=tuple(extra), **fields)

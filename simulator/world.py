@@ -12,31 +12,57 @@ With probability `mismatch`, the same in every class, a caption belongs to anoth
 With `views` the same labels, objects, attributes and mentions are shown in pictures and sentences instead
 (`simulator.views`); such a world has no latents.
 
-`simulator.worlds.Worlds` is a grid of worlds with the same field names, for closed forms, claims and sweeps. Domains
-are declared in `simulator.quantities`, and `simulator.rules` holds the rules over several fields, for both.
+A numeric field is a number or an array, and arrays broadcast: a `World` is one world (shape ()) or a grid of worlds. A
+field is declared once, below: its name, symbol, meaning, unit, domain and default. Blocks of the latents (the object,
+the background, further attributes) have fields of one stem: mu_inv, mu_spu and an attribute's mu.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, StrictInt, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, StrictInt, ValidationError, model_serializer, model_validator
 
 import simulator.pixels.views  # noqa: F401 (registers the kind of views "pixels")
-from simulator import quantities as q
 from simulator.accuracy import Numbers
 from simulator.base_model import Checked, documented
-from simulator.mixture import Common, Mixture, block_width, common_backgrounds, mixture_of
-from simulator.prompts import Prompt, prompts_of_classes, prompts_on_table
-from simulator.rules import check_gaussian, check_together, latent_count, meaningless
-from simulator.views import AnyViews, shown
+from simulator.mixture import Common, Mixture, block_width, common_backgrounds, latent_count, mixture_of
+from simulator.naming import suggestion
+from simulator.prompts import Prompt, coefficients, correlation, latent_prompts, prompts_on_table
+from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
+from simulator.views import KINDS, AnyViews, shown
 
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import DrawnPairs
 
 
 MOST_ATTRIBUTES = 4  # besides the background
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
+CHANCE, COORDINATES = "probability", "coordinates"
+
+
+_OPPOSITE = "the opposite mean gives the same accuracies"
+MEAN = blockwise(
+    r"\mu", f"mean of the invariant latent; {_OPPOSITE}", f"mean of the spurious latent; {_OPPOSITE}", LATENT, -1e3, 1e3
+)
+SCALE = blockwise(
+    r"\sigma",
+    "standard deviation of the invariant latent",
+    "standard deviation of the spurious latent",
+    LATENT,
+    0.0,
+    1e3,
+)
+AGREEMENT = blockwise(
+    "p", "probability that the object shown is the label's", "probability that the background matches the label",
+    CHANCE, 0.0, 1.0,
+)  # fmt: skip
+MENTION = blockwise(
+    r"\pi", "probability that a caption mentions the object", "probability that a caption mentions the background",
+    CHANCE, 0.0, 1.0,
+)  # fmt: skip
 
 
 @documented
@@ -49,15 +75,15 @@ class Attribute(Checked):
 
     """
 
-    mu: q.SpuriousMean = 1.0
-    sigma: q.SpuriousScale = 0.5
-    p: q.SpuriousCorrelation = 0.5
-    mention: q.SpuriousMention = 1.0
+    mu: Annotated[Number, *MEAN.spu] = 1.0
+    sigma: Annotated[Number, *SCALE.spu] = 0.5
+    p: Annotated[Number, *AGREEMENT.spu] = 0.5
+    mention: Annotated[Number, *MENTION.spu] = 1.0
 
 
 @documented
 class World(Checked):
-    """Everything that a generative world needs; frozen, each field within its declared domain.
+    """Everything that a generative world needs, or a grid of worlds; frozen, each number within its declared domain.
 
     The law of two classes. The label y is 1 or -1 with equal probability. The background a equals y with probability
     p_spu. Image and caption show the latents
@@ -69,6 +95,9 @@ class World(Checked):
     probability mention_inv and the background with probability mention_spu. Test images have uniform backgrounds.
     `simulator.world` has the law of K classes.
 
+    A number may be an array, also in an attribute. Arrays broadcast to `shape`, which is () for one world. All worlds
+    of a grid have one table and one kind of views.
+
     Parameters
     ----------
     {fields}
@@ -76,31 +105,54 @@ class World(Checked):
     Raises
     ------
     pydantic.ValidationError
-        For a value outside its domain, an unknown field, or a view too narrow for orthonormal dictionaries (dim_image
-        or dim_text below the number of latents). With views: for fields of Gaussian views, and for more classes than
-        the views can show.
+        For a value outside its domain, an unknown field, arrays that do not broadcast, or a view too narrow for
+        orthonormal dictionaries (dim_image or dim_text below the number of latents). With views: for fields of Gaussian
+        views, and for more classes than the views can show.
 
     Examples
     --------
     >>> World(p_spu=0.9).latents
     2
+    >>> w = World(p_spu=[0.5, 0.9], mu_spu=[[1.0], [2.0], [3.0]])
+    >>> w.shape, w[2].shape, w[0, 1]
+    ((3, 2), (2,), World())
     """
 
-    p_spu: q.SpuriousCorrelation | None = 0.9
-    mu_inv: q.InvariantMean = 1.0
-    mu_spu: q.SpuriousMean = 1.0
-    sigma_inv: q.InvariantScale = 1.0
-    sigma_spu: q.SpuriousScale = 0.5
-    sigma_xi: q.ViewNoise = 1.0
-    sigma_xi_text: q.TextNoise | None = None
-    dim_image: q.ImageDimension = 64
-    dim_text: q.TextDimension = 64
-    classes: q.ClassCount = 2
-    mention_inv: q.InvariantMention = 1.0
-    mention_spu: q.SpuriousMention = 1.0
-    p_inv: q.InvariantCorrelation = 1.0
-    mismatch: q.Mismatch = 0.0
-    table: q.JointTable | None = None
+    p_spu: Annotated[Number, *AGREEMENT.spu] | None = 0.9
+    mu_inv: Annotated[Number, *MEAN.inv] = 1.0
+    mu_spu: Annotated[Number, *MEAN.spu] = 1.0
+    sigma_inv: Annotated[Number, *SCALE.inv] = 1.0
+    sigma_spu: Annotated[Number, *SCALE.spu] = 0.5
+    sigma_xi: Annotated[
+        Number,
+        *number(r"\sigma_{\xi}", "norm of the view noise; each coordinate has variance sigma_xi^2/d", LATENT, 0.0, 1e3),
+    ] = 1.0
+    sigma_xi_text: (
+        Annotated[
+            Number, *number(r"\sigma_{\xi,T}", "norm of the caption noise; unset: equal to sigma_xi", LATENT, 0.0, 1e3)
+        ]
+        | None
+    ) = None
+    dim_image: Annotated[Whole, *number(r"d_I", "dimension of the image view", COORDINATES, 1, 1_000_000)] = 64
+    dim_text: Annotated[Whole, *number(r"d_T", "dimension of the text view", COORDINATES, 1, 1_000_000)] = 64
+    classes: Annotated[
+        Whole, *number(r"K", "number of classes; 2 is the paper's scalar world", "classes", 2, 10_000)
+    ] = 2
+    mention_inv: Annotated[Number, *MENTION.inv] = 1.0
+    mention_spu: Annotated[Number, *MENTION.spu] = 1.0
+    p_inv: Annotated[Number, *AGREEMENT.inv] = 1.0
+    mismatch: Annotated[  # at 1 no caption belongs to its image, and there is nothing to learn
+        Number,
+        *number(r"\epsilon", "probability that a caption belongs to another pair, drawn at random", CHANCE, 0.0, 0.999),
+    ] = 0.0
+    table: (
+        Annotated[
+            tuple[tuple[float, ...], ...],
+            BeforeValidator(joint_table),
+            Field(description="joint probabilities of classes (rows) and backgrounds (columns), instead of p_spu"),
+        ]
+        | None
+    ) = None
     common: tuple[tuple[StrictInt, ...], ...] | None = Field(
         default=None,
         description="per class, the columns of the table that count as common, from 0; unset: the most frequent ones",
@@ -112,75 +164,233 @@ class World(Checked):
         default=None, description="how the world is shown: pixels, or another kind of views; None: as in the paper"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _told_by_a_table(cls, given: Any) -> Any:
+        """A table tells the number of classes, and there is no p_spu beside it."""
+        if not isinstance(given, Mapping) or given.get("table") is None:
+            return given
+        try:
+            return {"p_spu": None, "classes": len(joint_table(given["table"])), **given}
+        except ValueError:  # the field's own check says what is wrong with the table
+            return given
+
     @model_validator(mode="after")
     def _rules_over_several_fields(self):
-        given = {name: getattr(self, name) for name in self.model_fields_set}
-        if self.table is not None:
-            vars(self).update(p_spu=None, classes=len(self.table))  # the model is frozen for others
-        elif self.p_spu is None:
-            raise ValueError("p_spu = None has no meaning without a table; give a probability")
-        check_together(self, given)
+        _check_table(self)
+        try:
+            _ = self.shape
+        except ValueError:
+            shapes = {np.shape(value) for value in self._numbers()} - {()}
+            raise ValueError(f"fields of shapes {sorted(shapes)} do not broadcast") from None
+        (_check_widths if self.views is None else _check_views)(self)
         return self
 
     @model_serializer(mode="wrap")
     def _without_meaningless_fields(self, whole: Callable[["World"], dict[str, Any]]) -> dict[str, Any]:
-        fields, without = whole(self), meaningless(self.table, self.common, self.views)
+        fields, without = whole(self), [name for name in ("table", "common") if getattr(self, name) is None]
+        without += [*(["p_spu"] if self.table is not None else []), *(GAUSSIAN if self.views is not None else [])]
         return {name: fields[name] for name in fields if name not in without}
 
-    def replace(self, **fields) -> "World":
-        """A validated copy of the world with some fields changed."""
-        return self.model_copy(update=fields)
+    def __repr_args__(self):
+        return [*([("shape", self.shape)] if self.shape else []), *super().__repr_args__()]
+
+    def _given(self) -> dict[str, Any]:
+        """The fields that were set, without those that a table tells."""
+        told = () if self.table is None else ("p_spu", "classes")
+        return {name: value for name, value in super()._given().items() if name not in told}
+
+    @classmethod
+    def stack(cls, worlds: Sequence["World"]) -> "World":
+        """Several single worlds as a grid of shape (E,).
+
+        Raises
+        ------
+        ValueError
+            For no worlds, and for worlds that differ in more than numbers: in their table, their common backgrounds,
+            their views, their number of attributes, or in whether sigma_xi_text is set.
+        """
+        if not worlds:
+            raise ValueError("expected at least one world, got none")
+        first = worlds[0]
+        if len(counts := {len(w.attribute) for w in worlds}) > 1:
+            raise ValueError(f"worlds with {' and '.join(map(str, sorted(counts)))} further attributes make no grid")
+        for name in SHARED:
+            if len({getattr(w, name) for w in worlds}) > 1:
+                raise ValueError(f"worlds that differ in {name} make no grid")
+        if len({w.sigma_xi_text is None for w in worlds}) > 1:  # an unset one follows sigma_xi, also in a copy
+            raise ValueError("worlds of which some set sigma_xi_text make no grid; set it in all of them, or in none")
+
+        def row(models: Sequence[Any], name: str) -> Any:
+            return None if getattr(models[0], name) is None else np.array([getattr(model, name) for model in models])
+
+        given = set().union(*(w.model_fields_set for w in worlds))
+        fields = {name: row(worlds, name) for name in SCALARS}
+        further = [{name: row(own, name) for name in STEMS} for own in zip(*(w.attribute for w in worlds), strict=True)]
+        return first._with(fields, further, given)
+
+    def _with(
+        self, fields: dict[str, Any], further: Sequence[dict[str, Any]], given: set[str] | None = None
+    ) -> "World":
+        """These worlds with other valid numbers."""
+        for values in (fields, *further):
+            for value in values.values():
+                if isinstance(value, np.ndarray):
+                    read_only(value)
+        attribute = tuple(Attribute.model_construct(**values) for values in further)
+        shared = {name: getattr(self, name) for name in SHARED}
+        given = {*(self.model_fields_set if given is None else given)}
+        return World.model_construct(given, **fields, **shared, attribute=attribute)
+
+    def _numbers(self) -> list[Any]:
+        own = [getattr(self, name) for name in SCALARS]
+        return own + [getattr(a, name) for a in self.attribute for name in STEMS]
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The shape to which all fields broadcast; () for one world."""
+        shapes = {x.shape for x in self._numbers() if isinstance(x, np.ndarray)}
+        return np.broadcast_shapes(*shapes) if shapes else ()
+
+    @property
+    def size(self) -> int:
+        """Number of worlds."""
+        return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of the grid."""
+        return len(self.shape)
+
+    def __getitem__(self, index) -> "World":
+        """Some of the worlds, by numpy's indexing rules."""
+        return self._rearranged(lambda x: x[index])
+
+    def reshape(self, *shape: int) -> "World":
+        """The same worlds in another shape, as in numpy's reshape."""
+        return self._rearranged(lambda x: x.reshape(*shape))
+
+    def ravel(self) -> "World":
+        """All worlds in one row, in C order."""
+        return self.reshape(-1)
+
+    def _rearranged(self, rearrange: Callable[[np.ndarray], Any]) -> "World":
+        """Apply `rearrange` to each array; a number that all worlds share stays a number."""
+
+        def apply(value: Any) -> Any:
+            if not isinstance(value, np.ndarray):
+                return value
+            value = rearrange(np.broadcast_to(value, self.shape))
+            return value if np.ndim(value) else value.item()
+
+        fields = {name: apply(getattr(self, name)) for name in SCALARS}
+        further = [{name: apply(getattr(a, name)) for name in STEMS} for a in self.attribute]
+        given, shape = self.model_fields_set, np.shape(rearrange(np.broadcast_to(0.0, self.shape)))
+        if np.broadcast_shapes(*map(np.shape, (*fields.values(), *(x for a in further for x in a.values())))) != shape:
+            fields, given = fields | {CARRIER: np.full(shape, fields[CARRIER])}, given | {CARRIER}
+        return self._with(fields, further, given)
+
+    def one(self) -> "World":
+        """The world; ValueError for a grid, where one world is needed."""
+        if self.shape:
+            raise ValueError(f"expected one world, got a grid of shape {self.shape}; choose one, such as world[0]")
+        return self
+
+    @cached_property
+    def class_count(self) -> int:
+        """K of all worlds, as formulas need it; ValueError if worlds differ in it."""
+        K: np.ndarray = np.unique(self.classes)
+        if len(K) > 1:
+            raise ValueError("a formula takes worlds with one number of classes, and these differ in it")
+        return int(K[0]) if len(K) else 2  # formulas for any K hold in an empty grid
 
     @property
     def background_count(self) -> int:
         """A, the number of backgrounds; without a table every class has its own."""
-        return self.classes if self.table is None else len(self.table[0])
+        return self.class_count if self.table is None else len(self.table[0])
 
     @property
-    def latents(self) -> int:
+    def latents(self) -> Any:
         """l, the length of z: one number per block of two classes (or backgrounds), K (or A) per block otherwise."""
         return latent_count(self.classes, len(self.attribute), self.table)
 
     @property
     def background_latents(self) -> slice:
         """The background's place among the latents."""
-        width = block_width(self.classes)
+        width = block_width(self.class_count)
         return slice(width, width + block_width(self.background_count))
 
-    @property
-    def nu_image(self) -> float:
+    def _blocks(self, stem: str) -> Float[np.ndarray, "*w B"]:
+        """The numbers of all blocks: the object's, the background's, then those of further attributes."""
+        self._check_gaussian(f"{stem}_inv")
+        rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
+        return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float))
+
+    @cached_property
+    def mean(self) -> Float[np.ndarray, "*w B"]:
+        """mu_b of every block: the invariant one first, the background, then further attributes."""
+        return self._blocks("mu")
+
+    @cached_property
+    def scale(self) -> Float[np.ndarray, "*w B"]:
+        """sigma_b of every block."""
+        return self._blocks("sigma")
+
+    @cached_property
+    def agreement(self) -> Float[np.ndarray, "*w B"]:
+        """p_b of every block: probability that it shows the label's class in training; ValueError beside a table."""
+        if self.table is not None:
+            raise ValueError("worlds with a table have no p_spu, and this formula needs it")
+        return self._blocks("p")
+
+    @cached_property
+    def mention(self) -> Float[np.ndarray, "*w B"]:
+        """pi_b of every block: probability that a caption mentions it."""
+        return self._blocks("mention")
+
+    @cached_property
+    def correlation(self) -> Float[np.ndarray, "*w B"]:
+        """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
+        return read_only(np.asarray(correlation(self.agreement, np.asarray(self.classes)[..., None])))
+
+    @cached_property
+    def nu_image(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one image coordinate, sigma_xi^2/d_I; ValueError for a world of pixels."""
-        check_gaussian(self.views, "nu_image")
-        return self.sigma_xi * self.sigma_xi / self.dim_image  # a power of a scalar may round otherwise than an array's
+        self._check_gaussian("sigma_xi", "nu_image")
+        # A power of a scalar may round otherwise than an array's.
+        return np.broadcast_to(np.asarray(self.sigma_xi * self.sigma_xi / self.dim_image), self.shape)
 
     @property
-    def nu_text(self) -> float:
-        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; ValueError for a world of pixels."""
-        check_gaussian(self.views, "nu_text")
-        sigma = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
-        return sigma * sigma / self.dim_text
+    def text_noise(self) -> Numbers:
+        """sigma_xi_text, or sigma_xi where that is unset."""
+        return self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
 
-    def numbers(self) -> list[tuple[float, float, float, float]]:
-        """(mean, scale, agreement with the label, mention) of every block, the invariant one first."""
-        check_gaussian(self.views, "mu_inv")
-        latent = [(self.mu_inv, self.sigma_inv), (self.mu_spu, self.sigma_spu)]
-        latent += [(a.mu, a.sigma) for a in self.attribute]
-        return [(*own, *chances) for own, chances in zip(latent, self.probabilities(), strict=True)]
+    @cached_property
+    def nu_text(self) -> Float[np.ndarray, "*w"]:
+        """Noise variance of one text coordinate, text_noise^2/d_T; ValueError for a world of pixels."""
+        self._check_gaussian("sigma_xi_text", "nu_text")
+        return np.broadcast_to(np.asarray(self.text_noise * self.text_noise / self.dim_text), self.shape)
 
-    def probabilities(self) -> list[tuple[float, float]]:
-        """(agreement with the label, mention) of every block, the invariant one first; nan for that of a table."""
-        further = [(a.p, a.mention) for a in self.attribute]
-        agreement = np.nan if self.p_spu is None else self.p_spu
-        return [(self.p_inv, self.mention_inv), (agreement, self.mention_spu), *further]
+    def _check_gaussian(self, field: str, name: str = "") -> None:
+        """Raise ValueError if a world of pixels is to give a number that it does not have."""
+        if self.views is not None and field in GAUSSIAN:
+            kind, name = self.views.name, name or field
+            raise ValueError(
+                f"{name} is a number of Gaussian views; these worlds are {kind}, which no formula describes"
+            )
+
+    def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+        """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
+        return coefficients(prompt, self.mean, self.correlation, self.mention)
 
     def test_law(self) -> "World":
         """The test law: every attribute uniform and independent of the label, all else as in training."""
         if self.table is not None:
-            K, A = self.classes, self.background_count
+            K, A = self.class_count, self.background_count
             return self.replace(table=np.full((K, A), 1 / (K * A)), common=self.usual_backgrounds())
-        chance = 1 / self.classes
-        further = tuple(a.model_copy(update={"p": chance}) for a in self.attribute)
-        return self.model_copy(update={"p_spu": chance, "attribute": further})
+        chance = np.broadcast_to(1 / np.asarray(self.classes), self.shape)
+        further = tuple(a.replace(p=chance) for a in self.attribute)
+        return self.replace(p_spu=chance, attribute=further)
 
     def joint_law(self) -> Float[np.ndarray, "K A"]:
         """Joint probability of label and background in training."""
@@ -188,10 +398,11 @@ class World(Checked):
 
     def background_law(self) -> Float[np.ndarray, "K A"]:
         """Probability of each background given the label in training, one row per label."""
+        self.one()
         if self.table is not None:
             return np.array(self.table) / np.sum(self.table, axis=1, keepdims=True)
-        K, (agreement, _) = self.classes, self.probabilities()[1]
-        law = np.where(np.eye(K), agreement, (1 - agreement) / (K - 1))
+        K, p = self.class_count, self._blocks("p")[1]
+        law = np.where(np.eye(K), p, (1 - p) / (K - 1))
         if self.views is not None:
             law[~np.isin(np.arange(K), self.views.tied_of(K))] = 1 / K
         return law
@@ -205,7 +416,7 @@ class World(Checked):
 
     def mixture(self, objects: bool | None = None) -> Mixture:
         """The groups (y, o, a_1, a_2, ...) written out; with objects of other classes if `objects`, or if p_inv < 1."""
-        return mixture_of(self, objects)
+        return mixture_of(self.one(), objects)
 
     def prompts(self, prompt: Prompt) -> Float[np.ndarray, "K l"]:
         """Latent prompt q_y of every class, p_y = D_T q_y; see `simulator.prompts`.
@@ -214,7 +425,9 @@ class World(Checked):
         training law the mean prompt. The two give very different accuracies. ValueError for "captions", which no
         single caption represents.
         """
-        return prompts_on_table(self, prompt) if self.table is not None else prompts_of_classes(self, prompt)
+        if self.one().table is not None:
+            return prompts_on_table(self, prompt)
+        return latent_prompts(self, prompt).reshape(self.class_count, -1)
 
     def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | Any":
         """Training pairs, with the dictionaries of Gaussian views or the scenes of pixels.
@@ -229,13 +442,85 @@ class World(Checked):
             For Gaussian views: frames, stream, device, draw_on and dtype of `simulator.gaussian.pairs.draw`. For
             pixels: stream and device of `simulator.pixels.pairs.draw`.
         """
-        return shown(self).draw(self, n, seed, **options)
+        return shown(self.one()).draw(self, n, seed, **options)
 
 
 SHARED = ("table", "common", "views")  # fields of all worlds of a grid
 SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", *SHARED))  # fields that are numbers
+STEMS = tuple(Attribute.model_fields)
+_HINTS = get_type_hints(World, include_extras=True)
+GAUSSIAN = tuple(name for name in SCALARS if quantity_of(_HINTS[name]).unit in (LATENT, COORDINATES))
+CARRIER = "p_inv"  # becomes an array if no other field is one and the grid has a shape
+
+
+def _check_table(world: World) -> None:
+    """Raise ValueError for fields that contradict a table, or the lack of one."""
+    table, common = world.table, world.common
+    if table is None:
+        if world.p_spu is None:
+            raise ValueError("p_spu = None has no meaning without a table; give a probability")
+        if common is not None:
+            raise ValueError(f"common = {common} has no meaning without a table; leave it out")
+        return
+    K, A = len(table), len(table[0])
+    if world.p_spu is not None:
+        raise ValueError(f"p_spu = {world.p_spu!r} has no meaning beside a table, which sets all probabilities")
+    if np.any(np.not_equal(world.classes, K)):
+        raise ValueError(f"classes = {world.classes!r} differs from the {K} rows of the table; leave out classes")
+    if world.attribute:
+        raise ValueError("a table describes one attribute, the background; leave out either [[attribute]] or the table")
+    if common is not None and (len(common) != K or not all(own and set(own) <= set(range(A)) for own in common)):
+        raise ValueError(f"common = {common} is not a list of {K} lists, one per class, of columns 0 to {A - 1}")
+
+
+def _check_views(world: World) -> None:
+    """Raise ValueError for fields that other than Gaussian views do not have, and for too many classes."""
+    views = world.views
+    assert views is not None
+    if world.attribute:
+        raise ValueError(f"{views.name} show one attribute; leave out either [[attribute]] or [views]")
+    for name in GAUSSIAN:
+        if name in world.model_fields_set and (value := getattr(world, name)) is not None:
+            first = next(iter(np.ravel(value).tolist()), None)
+            raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
+    for K in np.unique(world.classes).tolist():
+        views.check_classes(K, None if world.table is None else world.background_count)
+
+
+def _check_widths(world: World) -> None:
+    """Raise ValueError for a view that is narrower than the latents."""
+    for name in ("dim_image", "dim_text"):
+        dimensions, latents = np.broadcast_arrays(getattr(world, name), world.latents)
+        if (narrow := dimensions < latents).any():
+            least = latents[narrow][0]
+            raise ValueError(
+                f"{name} = {dimensions[narrow][0]} is smaller than the {least} latents of this world; "
+                f"the nearest valid value is {least}"
+            )
 
 
 def view_noise(nu: Numbers, dimension: int = World.model_fields["dim_image"].default) -> Numbers:
     """The sigma_xi that gives every coordinate of a view noise variance nu: sqrt(nu d)."""
     return np.sqrt(np.asarray(nu) * dimension)
+
+
+def refusal(failure: ValidationError, called: str = "") -> str:
+    """What is wrong with a world, a recipe or views, in one sentence; `called` replaces the name of the field."""
+    error = failure.errors()[0]
+    location, value, limits = error["loc"], error["input"], error.get("ctx", {})
+    message = error["msg"].removeprefix("Value error, ")
+    if not location or (location == ("views",) and error["type"] == "value_error"):
+        return message  # a validator over several fields names them itself
+    name = called or ".".join(map(str, location))
+    if error["type"] == "value_error":  # a validator of one field begins with the value
+        return f"{name} = {message}"
+    if error["type"] == "extra_forbidden":
+        tables: dict[Any, Any] = {"attribute": [Attribute], "views": KINDS.values()}
+        models = tables[location[0]] if len(location) > 1 else [World]
+        fields = {field for model in models for field in model.model_fields}
+        return f"{name} is not a field of a world{suggestion(str(location[-1]), fields, quoted=True)}"
+    for bound, words in _BOUNDS.items():
+        if bound in limits:
+            near = "" if bound == "gt" else f"; the nearest valid value is {limits[bound]:g}"
+            return f"{name} = {value} is not {words} {limits[bound]:g}{near}"
+    return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"

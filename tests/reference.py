@@ -14,15 +14,14 @@ from scipy.stats import multivariate_normal
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.world import World
-from simulator.worlds import Worlds
 
 
-def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> Worlds:
+def worlds_with(*, nu=0.0, classes: int = 2, **fields) -> World:
     """A grid of worlds with noise variance nu per coordinate (to rounding), in 4^k >= l dimensions."""
     width = 1 if classes == 2 else classes
     latents = (2 + len(fields.get("attribute", ()))) * width
     d = 4 ** int(np.ceil(np.log(max(latents, 64)) / np.log(4)))  # a power of 4, so that its root is exact
-    return Worlds(sigma_xi=np.sqrt(np.asarray(nu, float) * d), dim_image=d, dim_text=d, classes=classes, **fields)
+    return World(sigma_xi=np.sqrt(np.asarray(nu, float) * d), dim_image=d, dim_text=d, classes=classes, **fields)
 
 
 class DrawnPairs(NamedTuple):

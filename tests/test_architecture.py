@@ -25,7 +25,6 @@ OPEN_TO_THEORY = {
     "simulator.summary",
     "simulator.tables",
     "simulator.world",
-    "simulator.worlds",
     "simulator.gaussian.critic",
 }
 
@@ -122,7 +121,7 @@ HEAVY = ["torch", "scipy.stats", "scipy.optimize", "xarray", "matplotlib"]
 LIGHT = (  # statements in one process, and modules that are still absent after each
     ("import experiments.command.main", ["numpy", "pydantic", "theory", *HEAVY]),
     ("import theory", ["numpy", *HEAVY]),
-    ("from simulator import Attribute, Accuracy, World, Worlds", HEAVY),
+    ("from simulator import Attribute, Accuracy, World", HEAVY),
     ("from theory import Claim; import theory.claims.catalogue", HEAVY),
     ("from experiments.command import laboratory, synthetic, trials", HEAVY),
     ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),

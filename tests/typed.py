@@ -13,7 +13,7 @@ from experiments import Mitigation, Setting, design, designs, judge, mitigated, 
 from experiments.lab.cells import Study
 from experiments.lab.presets import Design
 from experiments.verdict import Verdict
-from simulator import Accuracy, Attribute, Pixels, Recipe, World, Worlds, fit, train
+from simulator import Accuracy, Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Numbers
 from simulator.gaussian.fitting import Fitted
 from simulator.towers.api import Towers
@@ -23,10 +23,9 @@ from theory import Axis, Claim, Phi, learners, sqrt
 def worlds() -> None:
     world = World(p_spu=0.9, attribute=(Attribute(mu=2.0),))
     assert_type(world.replace(mu_spu=2.0), World)
-    assert_type(world.nu_image, float)
-    grid = Worlds(p_spu=np.linspace(0.5, 1, 3), mu_spu=[[1.0], [2.0]])
-    assert_type(grid[0], Worlds)
-    assert_type(grid.world((0, 1)), World)
+    assert_type(world.nu_image, np.ndarray)
+    grid = World(p_spu=np.linspace(0.5, 1, 3), mu_spu=np.array([[1.0], [2.0]]))
+    assert_type(grid[0, 1], World)
     World(p_spu="high")  # type: ignore[arg-type]
     World(views=Pixels())
 
@@ -51,9 +50,8 @@ class Ridge(learners.Learner):
     words: ClassVar[str] = "ridge regression"
     penalty: float = 1.0
 
-    def direction(self, worlds: World | Worlds) -> np.ndarray:
-        w = Worlds.of(worlds)
-        return w.mean * w.correlation / (w.scale**2 + self.penalty)
+    def direction(self, world: World) -> np.ndarray:
+        return world.mean * world.correlation / (world.scale**2 + self.penalty)
 
 
 def judged() -> None:

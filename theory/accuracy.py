@@ -17,7 +17,7 @@ from scipy.special import log_ndtr, ndtr
 
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import standardise
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.density import class_patterns
 
 Phi = ndtr  # its name in predictions of claims
@@ -28,12 +28,12 @@ _T = np.arange(-160, 161) / 16
 _W = np.exp(-(_T**2) / 2) / np.sqrt(2 * np.pi) / 16
 
 
-def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Accuracy:
+def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: World) -> Accuracy:
     """Exact accuracies of the rule with weight u_b on block b, averaged over further attributes.
 
     Absolute precision 1e-13. A rule that is identically zero scores 1/K.
     """
-    return _two_classes(u, worlds) if worlds.classes == 2 else _many_classes(u, worlds)
+    return _two_classes(u, worlds) if worlds.class_count == 2 else _many_classes(u, worlds)
 
 
 def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
@@ -42,12 +42,12 @@ def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
         return u[..., 1] / u[..., 0]
 
 
-def score_deviation(u: Float[np.ndarray, "*w B"], worlds: Worlds) -> Numbers:
+def score_deviation(u: Float[np.ndarray, "*w B"], worlds: World) -> Numbers:
     """s, the standard deviation of a class score within a group."""
     return np.sqrt((u**2 * (worlds.scale**2 + worlds.nu_image[..., None])).sum(-1))
 
 
-def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
+def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: World) -> Accuracy:
     """z-scores (common, counter) of a two-class rule on one attribute: Acc = Phi(z), on a scale that does not saturate.
 
     Infinite where the decision has no noise, 0 where the rule is identically zero.
@@ -58,7 +58,7 @@ def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: Worlds) -> Accuracy:
     return Accuracy(standardise(inv + spu, s, scale), standardise(inv - spu, s, scale))
 
 
-def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
+def _two_classes(u: np.ndarray, worlds: World) -> Accuracy:
     s = score_deviation(u, worlds)
     pull = u * worlds.mean
     scale = np.abs(pull).sum(axis=-1)
@@ -73,14 +73,14 @@ def _two_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
     return Accuracy(result[0], result[1])
 
 
-def _objects_shown(worlds: Worlds):
+def _objects_shown(worlds: World):
     """(sign of the object, its probability) given y = +1: the label's object, and the other one if p_inv < 1."""
     if np.all(worlds.p_inv == 1):
         return [(1, 1.0)]
     return [(1, np.asarray(worlds.p_inv)), (-1, 1 - np.asarray(worlds.p_inv))]
 
 
-def _many_classes(u: np.ndarray, worlds: Worlds) -> Accuracy:
+def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
     K, s = worlds.class_count, score_deviation(u, worlds)
     pull = u * worlds.mean
     # Under the test law attributes are uniform and the object keeps its law; here its odds are equal, `chance` weighs.

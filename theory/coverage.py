@@ -19,7 +19,6 @@ from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import class_means
 from simulator.prompts import Prompt, latent_prompts, prompt_row
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.density import captions_as_images, log_density
 
 POWER = 12  # 2^12 Sobol points per group
@@ -36,30 +35,27 @@ class Unseen(NamedTuple):
 
 def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     """Shares of images without a similar pair in a run of `pairs`, to about .001; None without a closed form."""
-    worlds = Worlds.of(world)
-    plain = np.all(worlds.mention == 1) and world.p_inv == 1 and not world.attribute and world.table is None
+    plain = np.all(world.mention == 1) and world.p_inv == 1 and not world.attribute and world.table is None
     if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
         return None
     matched = (1 - world.mismatch) * pairs  # the others are spread like independent images and captions
-    best = [_best_pmi(world, worlds, latent_prompts(worlds, prompt), group) for group in (0, 1)]
+    best = [_best_pmi(world, latent_prompts(world, prompt), group) for group in (0, 1)]
     common, counter = (float(np.mean(values < -np.log(matched))) for values in best)
     with np.errstate(over="ignore"):  # no double holds so many pairs
         needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best) / (1 - world.mismatch)
-    return Unseen(common, counter, needed)
+    return Unseen(common, counter, float(needed))
 
 
-def _best_pmi(
-    world: World, worlds: Worlds, texts: Float[np.ndarray, "K B width"], group: int
-) -> Float[np.ndarray, " N"]:
+def _best_pmi(world: World, texts: Float[np.ndarray, "K B width"], group: int) -> Float[np.ndarray, " N"]:
     """For each test image of a group with label class 0: the largest PMI over the classes' prompts."""
     _, B, width = texts.shape
     noise = gaussian_points(B * width, POWER, group).reshape(-1, B, width)
-    deviation = np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
-    shown = worlds.mean[:, None] * class_means(world.classes)[[0, group]]
+    deviation = np.sqrt(world.scale**2 + world.nu_image)[:, None]
+    shown = world.mean[:, None] * class_means(world.classes)[[0, group]]
     images = shown + deviation * noise
-    own = log_density(images, None, worlds)
-    captions, each = captions_as_images(worlds), []
+    own = log_density(images, None, world)
+    captions, each = captions_as_images(world), []
     for text in texts:
         alone = log_density(text[None], None, captions)[0]
-        each.append(log_density(images, np.broadcast_to(text, images.shape), worlds) - own - alone)
+        each.append(log_density(images, np.broadcast_to(text, images.shape), world) - own - alone)
     return np.max(each, axis=0)

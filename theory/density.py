@@ -19,7 +19,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from simulator.world import World
-from simulator.worlds import Worlds
 
 SAME = 1e-9  # difference of logarithms that would be equal without rounding
 TINY = 1e-290  # sums of exponentials below it have lost digits
@@ -46,7 +45,7 @@ def class_patterns(agreement: Float[np.ndarray, " J"], K: int) -> tuple[Int[np.n
     return np.array(codes, dtype=np.int64).reshape(len(codes), len(agreement)), np.array(weights)
 
 
-def image_patterns(world: Worlds) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarray, "2 P"]]:
+def image_patterns(world: World) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarray, "2 P"]]:
     """Patterns of classes that test images of class 0 show, and their shares of common and counter images."""
     K = world.class_count
     uniform = np.full(len(world.mean) - 1, 1 / K)  # under the test law; the object keeps its law
@@ -57,7 +56,7 @@ def image_patterns(world: Worlds) -> tuple[Int[np.ndarray, "P B"], Float[np.ndar
 
 
 def block_log_density(
-    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, worlds: Worlds, b: int
+    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, worlds: World, b: int
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
@@ -70,13 +69,13 @@ def block_log_density(
     return np.logaddexp(*block_parts(image, text, worlds, b))
 
 
-def _shown(worlds: Worlds, b: int) -> int:
+def _shown(worlds: World, b: int) -> int:
     """Number of classes that a block may show; a table has as many backgrounds as it has columns."""
     return worlds.class_count if b == 0 else worlds.background_count
 
 
 def block_parts(
-    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: Worlds, b: int
+    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: World, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, variance, pi = worlds.mean[..., b], worlds.scale[..., b] ** 2, worlds.mention[..., b]
@@ -91,7 +90,7 @@ def block_parts(
     return _log_silence(text, worlds, b)[..., None] + _imaged(image, worlds, b), said[..., None] + tilt
 
 
-def _log_silence(text: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
+def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
     """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
     mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
     atom = np.asarray(nu_T == 0)
@@ -100,7 +99,7 @@ def _log_silence(text: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
         return np.where(atom & ((text != 0).any(-1) | (pi == 1)), -np.inf, np.log1p(-pi) + silence)
 
 
-def _imaged(image: np.ndarray, worlds: Worlds, b: int) -> np.ndarray:
+def _imaged(image: np.ndarray, worlds: World, b: int) -> np.ndarray:
     """log p(x_I | a) of one block."""
     S = worlds.scale[..., b] ** 2 + worlds.nu_image
     base, tilt = _gaussian(image, worlds.mean[..., b], S, _shown(worlds, b))
@@ -155,13 +154,13 @@ def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K
     return np.logaddexp(np.concatenate([none, before], -1), np.concatenate([after, none], -1))
 
 
-def captions_as_images(worlds: Worlds) -> Worlds:
+def captions_as_images(worlds: World) -> World:
     """Worlds whose images have the law of these worlds' full captions; only the noise differs."""
     return worlds.replace(sigma_xi=worlds.text_noise, dim_image=worlds.dim_text)
 
 
 def class_log_density(
-    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
+    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: World
 ) -> Float[np.ndarray, "... K"]:
     """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law."""
     total = np.zeros(())
@@ -172,15 +171,15 @@ def class_log_density(
 
 
 def log_density(
-    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: Worlds
+    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: World
 ) -> Float[np.ndarray, "..."]:
     """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
     given_class = class_log_density(image, text, worlds)
-    return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(worlds.classes))
+    return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(worlds.class_count))
 
 
 def caption_block_log_density(
-    text: Float[np.ndarray, "... width"], worlds: Worlds, b: int
+    text: Float[np.ndarray, "... width"], worlds: World, b: int
 ) -> Float[np.ndarray, "... K"]:
     """log p(x_T | a) of one block of one world; a mentioned block is like an image with the captions' noise."""
     pi, nu = worlds.mention[b], worlds.nu_text
@@ -219,9 +218,9 @@ def table_caption_log_density(text: Float[np.ndarray, "... l"], world: World) ->
 
 def _with_label(view: Float[np.ndarray, "... l"], world: World, density: Callable) -> Float[np.ndarray, "... K"]:
     """log p(view, y) from the densities of both blocks given the class that they show."""
-    worlds, total = Worlds.of(world), np.zeros(())
+    total = np.zeros(())
     for b, (part, summed) in enumerate(_blocks(world)):
-        total = total + summed(density(view[..., part], worlds, b))
+        total = total + summed(density(view[..., part], world, b))
     return total
 
 
@@ -245,7 +244,7 @@ class Parts(NamedTuple):
     shared: Float[np.ndarray, "... K"]
 
 
-def prompt_parts(image, text, worlds: Worlds, b: int, differs) -> Parts:
+def prompt_parts(image, text, worlds: World, b: int, differs) -> Parts:
     """Parts of one block, its attribute summed out."""
     silent, mentioned = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
@@ -267,7 +266,7 @@ def combine(first: Parts, second: Parts) -> Parts:
 
 
 def prompt_log_density(
-    image: Float[np.ndarray, "... B width"], texts: Float[np.ndarray, "P B width"], worlds: Worlds
+    image: Float[np.ndarray, "... B width"], texts: Float[np.ndarray, "P B width"], worlds: World
 ) -> Float[np.ndarray, "... P"]:
     """log(p(x_I, p_y) - c(x_I)) of every prompt of one world, c being what all prompts share; -inf if nothing differs.
 
@@ -275,7 +274,7 @@ def prompt_log_density(
     """
     differs = (texts != texts[:1]).any(axis=(0, 2))
     parts = [prompt_parts(image[..., None, b, :], texts[:, b], worlds, b, differs[b]) for b in range(texts.shape[1])]
-    return np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1) - np.log(worlds.classes)
+    return np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1) - np.log(worlds.class_count)
 
 
 def table_prompt_scores(
@@ -288,20 +287,20 @@ def table_prompt_scores(
         d_y/p(p_y) - c (e^m - e^l_y),
     and -inf below 0. Where all prompts are alike, as in symmetric tables, d_y decides, however small it is beside c.
     """
-    worlds, prior = Worlds.of(world), table_caption_log_density(texts, world)
-    if np.all(worlds.mention == 1):  # no caption is silent
+    prior = table_caption_log_density(texts, world)
+    if np.all(world.mention == 1):  # no caption is silent
         pairs = ((b, image[:, None, part], texts[:, part], summed) for b, (part, summed) in enumerate(_blocks(world)))
-        first, second = (summed(block_parts(x, text, worlds, b)[1]) for b, x, text, summed in pairs)
+        first, second = (summed(block_parts(x, text, world, b)[1]) for b, x, text, summed in pairs)
         return np.logaddexp.reduce(first + second, axis=-1) - prior
     parts, seen, hidden = [], np.zeros(()), np.zeros(len(texts))
     for b, (part, summed) in enumerate(_blocks(world)):
         text = texts[:, part]
-        silent, mentioned = block_parts(image[:, None, part], text, worlds, b)
+        silent, mentioned = block_parts(image[:, None, part], text, world, b)
         if (text != text[0]).any():
             said = summed(mentioned)
-            parts.append(Parts(said, summed(silent) if worlds.mention[b] < 1 else np.full_like(said, -np.inf)))
-            seen = seen + summed(block_log_density(image[:, part], None, worlds, b))
-            hidden = hidden + _log_silence(text, worlds, b)
+            parts.append(Parts(said, summed(silent) if world.mention[b] < 1 else np.full_like(said, -np.inf)))
+            seen = seen + summed(block_log_density(image[:, part], None, world, b))
+            hidden = hidden + _log_silence(text, world, b)
         else:
             either = summed(np.logaddexp(silent, mentioned))
             parts.append(Parts(np.full_like(either, -np.inf), either))

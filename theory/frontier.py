@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize.elementwise import find_root
 
 from simulator.accuracy import Numbers
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.learners.base import Learner, attempt
 
 NODES = 65  # of the curve; between them c_F is taken to be monotone
@@ -24,7 +24,7 @@ def correlation(u: Numbers) -> Numbers:
 
 
 def frontier(
-    worlds: Worlds, common: Float[np.ndarray, "*w"], family: Learner
+    worlds: World, common: Float[np.ndarray, "*w"], family: Learner
 ) -> tuple[Float[np.ndarray, "*w"], Bool[np.ndarray, "*w"]]:
     """(f(c), whether the family reaches c), world by world; beyond its reach f is that of the nearest c.
 

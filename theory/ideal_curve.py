@@ -32,7 +32,6 @@ from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
 from simulator.mixture import COMMON, groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, many_class_replicates
 from theory.quadrature import REPLICATES
 
@@ -92,7 +91,7 @@ class Equivalent:
         return iter((self.correlation, self.shortfall))
 
 
-def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
+def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     """Equivalent correlation and shortfall of a classifier, from its group accuracies.
 
     Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes, or a table: the
@@ -127,16 +126,15 @@ def equivalent(world: World | Worlds, accuracy: Accuracy) -> Equivalent:
     >>> round(float(e.correlation), 6), round(abs(float(e.shortfall)), 8)
     (0.9, 0.0)
     """
-    worlds = Worlds.of(world)
-    shape = np.broadcast_shapes(worlds.shape, np.shape(accuracy.common))
-    if shape != worlds.shape:
-        worlds = worlds.replace(mu_inv=np.broadcast_to(worlds.mu_inv, shape))
+    shape = np.broadcast_shapes(world.shape, np.shape(accuracy.common))
+    if shape != world.shape:
+        world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     accuracy = _of_shape(accuracy, shape)
-    return _on_curves(worlds, lambda curve, some: _of_accuracy(curve, accuracy[some]))
+    return _on_curves(world, lambda curve, some: _of_accuracy(curve, accuracy[some]))
 
 
 def equivalent_of_draws(
-    world: World | Worlds, draws: Float[np.ndarray, "R G *w"], shared: Float[np.ndarray, "S G *w"] | None = None
+    world: World, draws: Float[np.ndarray, "R G *w"], shared: Float[np.ndarray, "S G *w"] | None = None
 ) -> Equivalent:
     """Equivalent correlation and shortfall of the mean over replicates, with intervals from their scatter.
 
@@ -165,7 +163,7 @@ def equivalent_of_draws(
         In the same cases as `equivalent`.
     """
     sources = [draws] if shared is None else [draws, shared]
-    return _on_curves(Worlds.of(world), lambda curve, some: _of_draws(curve, [x[:, :, *some] for x in sources]))
+    return _on_curves(world, lambda curve, some: _of_draws(curve, [x[:, :, *some] for x in sources]))
 
 
 def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
@@ -234,7 +232,7 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
 
 
-def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent]) -> Equivalent:
+def _on_curves(worlds: World, place: Callable[["IdealCurve", tuple], Equivalent]) -> Equivalent:
     """The results of `place`, which gets a curve and the index of its worlds.
 
     One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
@@ -244,7 +242,7 @@ def _on_curves(worlds: Worlds, place: Callable[["IdealCurve", tuple], Equivalent
         return place(curve, ())
     alike: dict[World | int, list[int]] = {}
     for i in range(worlds.size):
-        world = curve.worlds.world(i)
+        world = curve.worlds[i]
         alike.setdefault(world.replace(p_spu=0.5) if worlds.table is None else i, []).append(i)
     numbers, level = np.full((7, worlds.size), np.nan), None
     for some in alike.values():
@@ -278,7 +276,7 @@ class IdealCurve:
     between the two of its `groups`.
     """
 
-    def __init__(self, worlds: Worlds):
+    def __init__(self, worlds: World):
         if worlds.views is not None:
             raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
         most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
@@ -486,4 +484,4 @@ class IdealCurve:
 
     @cached_property
     def _rules(self) -> TableRules:
-        return TableRules(self.worlds.world(0))
+        return TableRules(self.worlds[0])

@@ -22,7 +22,6 @@ from jaxtyping import Float
 from simulator.accuracy import Numbers, rounded
 from simulator.prompts import Prompt, caption
 from simulator.world import World
-from simulator.worlds import Worlds
 
 
 def kappa(classes: int) -> int:
@@ -30,7 +29,7 @@ def kappa(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
-def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
+def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """C = Cov(z_I, z_I) in the space of class differences, before any caption mask."""
     mu_D = worlds.mean * worlds.correlation
     C = mu_D[..., :, None] * mu_D[..., None, :] / kappa(worlds.class_count)
@@ -39,7 +38,7 @@ def block_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
     return C
 
 
-def latent_cross_covariance(worlds: Worlds) -> Float[np.ndarray, "*w B B"]:
+def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """(1 - eps) C diag(pi) = Cov(z_I, z_T) in the space of class differences."""
     return np.asarray(1 - worlds.mismatch)[..., None, None] * (block_covariance(worlds) * worlds.mention[..., None, :])
 
@@ -63,7 +62,7 @@ def table_moments(world: World) -> TableMoments:
     return TableMoments(prior, share @ groups.means / prior[:, None], mean, covariance)
 
 
-def linear_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+def linear_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u = C diag(pi) q: linear CLIP's weight on each block at n = infinity, scaled by rho."""
     return np.einsum("...ij,...j->...i", block_covariance(worlds), worlds.mention * worlds.prompt(prompt))
 
@@ -93,7 +92,7 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) 
     return A * first + c * second, c * first + B * second
 
 
-def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:
+def truncated_weights(worlds: World, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:
     """u for towers of embedding width `width`: M is the rank-`width` part of C diag(pi) (Eckart-Young).
 
     For K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
@@ -111,7 +110,7 @@ def truncated_weights(worlds: Worlds, prompt: Prompt, width: int) -> Float[np.nd
     return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, q), largest)
 
 
-def projected_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+def projected_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u for balanced towers whose embeddings have lost the direction of a caption of the background alone (T12).
 
     With C diag(pi) = U S V' the towers are W_I = S^(1/2) U' and W_T = S^(1/2) V', so that W_T' W_T = V S V'. Let b be
@@ -129,7 +128,7 @@ def projected_weights(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B
     return rounded(np.einsum("...ij,...j->...i", A, q), largest)
 
 
-def leading_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+def leading_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
     """Top left singular vector of C diag(pi): the direction that towers of width 1 keep, for two classes."""
     return np.linalg.svd(latent_cross_covariance(worlds))[0][..., 0]
 
@@ -153,6 +152,6 @@ def kept_values(values, constant, classes: int, width: int):
     return (values >= last).astype(float)
 
 
-def image_variance(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+def image_variance(worlds: World) -> Float[np.ndarray, "*w B"]:
     """S_b = sigma_b^2 + nu, the variance of an image coordinate within a group."""
     return worlds.scale**2 + worlds.nu_image[..., None]

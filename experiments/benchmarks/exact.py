@@ -11,7 +11,6 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims.catalogue import CLAIMS
 from theory.learners import InfoNCE, LinearCLIP
 from theory.proofs.checker import check
@@ -78,7 +77,7 @@ def closed_forms(count: int) -> Iterator[Row]:
     """Closed-form accuracies, and the validation of a grid of worlds."""
     rng = numpy_stream(0, "benchmark/worlds")
     fields = {name: rng.uniform(*ends, count) for name, ends in RANGES.items()}
-    worlds = Worlds(**fields, sigma_xi=0.0)
+    worlds = World(**fields, sigma_xi=0.0)
     parts = np.array_split(fields["p_spu"], count // 8192)
     yield Row(
         "closed-form group accuracies",
@@ -90,7 +89,7 @@ def closed_forms(count: int) -> Iterator[Row]:
     yield Row(
         "a validated grid of worlds",
         "world",
-        seconds(lambda: Worlds(**fields, sigma_xi=0.0)) / count,
+        seconds(lambda: World(**fields, sigma_xi=0.0)) / count,
         limit=seconds(lambda: [field.copy() for field in fields.values()]) / count,
         note="limit: a copy of its four fields",
     )
@@ -100,7 +99,7 @@ def masked_optimum(nu: float, count: int = 200) -> Row:
     """The InfoNCE optimum with the mean prompt and masked captions, to 1e-6."""
     rng, dim = numpy_stream(0, "benchmark/masks"), 64
     fields = {name: rng.uniform(*ends, count) for name, ends in {**RANGES, **CAPTIONS}.items()}
-    worlds = Worlds(**fields, sigma_xi=(nu * dim) ** 0.5, dim_image=dim, dim_text=dim)
+    worlds = World(**fields, sigma_xi=(nu * dim) ** 0.5, dim_image=dim, dim_text=dim)
     return Row(
         f"InfoNCE optimum, masked captions, nu = {nu:g}",
         "world",

@@ -26,7 +26,6 @@ from simulator.towers.ensemble import Ensemble
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import World
-from simulator.worlds import Worlds
 
 BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768), (262_144, 512))}  # batch, width
 STEP = (512, 64, 128)  # batch, dimension, width
@@ -179,9 +178,8 @@ def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: s
 def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]:
     """One step of one model in plain PyTorch: modules, autograd, fused AdamW, drawn pairs."""
     d, h, B = world.dim_image, recipe.embed_dim, recipe.batch_size
-    law = Worlds.of(world)
     D = [torch.as_tensor(D, dtype=torch.float32, device=device) for D in dictionaries(world, 0)]
-    mean, sd = (torch.tensor(x, dtype=torch.float32, device=device) for x in (law.mean, law.scale))
+    mean, sd = (torch.tensor(x, dtype=torch.float32, device=device) for x in (world.mean, world.scale))
     towers = [
         nn.Sequential(nn.Linear(d, recipe.width), nn.GELU(), nn.Linear(recipe.width, h)).to(device) for _ in range(2)
     ]

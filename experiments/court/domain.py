@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments.errors import RequestError, SoberclipError
 from simulator.accuracy import Numbers
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.claims.claim import Axis, Claim, fields_before, in_words_of, log_slope
 from theory.learners.base import UNDEFINED, attempt
 
@@ -29,7 +29,7 @@ Point = Mapping[str, Numbers]
 class Leg(NamedTuple):
     """Worlds of a grid of points, and the number of pairs per training there."""
 
-    worlds: Worlds
+    worlds: World
     n: int
 
 
@@ -115,7 +115,7 @@ def true_violation(claim: Claim, point: Point) -> np.ndarray:
     return v if claim.relation not in MONOTONE else np.where(inside(claim, point), v, -np.inf)
 
 
-def violation_at(claim: Claim, values: np.ndarray, worlds: Worlds) -> np.ndarray:
+def violation_at(claim: Claim, values: np.ndarray, worlds: World) -> np.ndarray:
     """v for these values of the quantity, world by world if the prediction is undefined in some world.
 
     For a claim about a share of trainings the values are the shares that satisfy the relation.

@@ -42,7 +42,6 @@ from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
 from simulator.gaussian.statistics import cross_covariance, projected_scatter, replicate_blocks
 from simulator.streams import numpy_stream
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims.claim import STANDINGS, Claim, kept_axis, operator_error, threshold_at
 from theory.learners.base import Learner
 from theory.population import block_covariance, latent_cross_covariance
@@ -83,7 +82,7 @@ class Plan:
     pilot_routes: dict[Learner, Route]
     pairs: dict[Learner, list[int]]  # per training, world by world
     rare: bool  # whether a training may have too few pairs of the rarest kind
-    here: Worlds  # a grid of size 1: the world of the claim's prediction
+    here: World  # a grid of size 1: the world of the claim's prediction
 
     def pilot(self, fewer: int) -> "Plan":
         """The plan of a pilot: exact laws in place of drawn pairs, where they are known.
@@ -159,7 +158,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     trainings of a rule that is not trained.
     """
     each = legs(claim, row(point))
-    worlds = [leg.worlds.world(0) for leg in each]
+    worlds = [leg.worlds[0] for leg in each]
     if not finite(claim):
         worlds = [narrowest(world) for world in worlds]
     if draws_matrices(claim):
@@ -170,8 +169,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
                 f"covariances of {d} x {d} numbers would have to be drawn and decomposed {FEWEST} times there; "
                 f"the largest within the budget have {most} x {most}"
             )
-    grids = [Worlds.of(world) for world in worlds]
-    drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(grids, each, strict=True))
+    drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(worlds, each, strict=True))
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
         estimator, lawful = estimator_of(learner), all(has_exact_law(learner, world) for world in worlds)
@@ -188,7 +186,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
         routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
         pairs[learner] = [leg.n for leg in each]
         if routes[learner] == "drawn pairs":
-            pairs[learner] = [drawn_pairs(grid, leg.n) for grid, leg in zip(grids, each, strict=True)]
+            pairs[learner] = [drawn_pairs(grid, leg.n) for grid, leg in zip(worlds, each, strict=True)]
     rules = " and ".join(s.name for s, route in routes.items() if route in OF_RULES)
     if claim.share is not None and rules:
         why = f"a share of trainings needs learners that are fitted to pairs; {rules} is not"
@@ -197,7 +195,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
         n * float(rarest(grid)) < RARE
         for learner, every in pairs.items()
         if routes[learner] not in OF_RULES
-        for grid, n in zip(grids, every, strict=True)
+        for grid, n in zip(worlds, every, strict=True)
     )
     return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, rare, each[0].worlds)
 
@@ -212,7 +210,7 @@ def narrowest(world: World) -> World:
     return world.model_copy(update={"dim_image": l, "dim_text": l, **noise})
 
 
-def rarest(worlds: Worlds) -> Numbers:
+def rarest(worlds: World) -> Numbers:
     """Smallest positive probability of an agreement (with a table, of a cell), a mention, or their opposites."""
     if worlds.table is None:
         shown = worlds.agreement
@@ -224,29 +222,29 @@ def rarest(worlds: Worlds) -> Numbers:
     return np.where(chances > 0, chances, 1.0).min(axis=(0, -1))
 
 
-def _wanted(worlds: Worlds, n: int) -> Numbers:
+def _wanted(worlds: World, n: int) -> Numbers:
     """Number of drawn pairs that represent n: n, or enough to see the rarest kind RARE times if n is infinite."""
     return np.full(worlds.shape, n) if n < INFINITE else np.maximum(DRAWN, np.ceil(RARE / rarest(worlds)))
 
 
-def drawable(worlds: Worlds, n: int) -> np.ndarray | np.bool_:
+def drawable(worlds: World, n: int) -> np.ndarray | np.bool_:
     """Where the pairs that represent n can be drawn; for finite n wide views cost more."""
     width = np.maximum(1.0, _columns(worlds, n) / 8) if n < INFINITE else 1.0
     return (_wanted(worlds, n) * width <= MOST_DRAWN) & (_bytes(worlds, n) <= MEMORY)
 
 
-def _columns(worlds: Worlds, n: int) -> Numbers:
+def _columns(worlds: World, n: int) -> Numbers:
     """Numbers of a drawn pair; where n is infinite, views are as narrow as the latents (`narrowest`)."""
     return 1.0 * np.asarray(worlds.dim_image) + worlds.dim_text if n < INFINITE else 2.0 * np.asarray(worlds.latents)
 
 
-def _bytes(worlds: Worlds, n: int) -> Numbers:
+def _bytes(worlds: World, n: int) -> Numbers:
     """Memory of one training on the pairs that represent n."""
     classes = np.where(np.asarray(worlds.classes) > 2, worlds.classes, 0)
     return 8.0 * _wanted(worlds, n) * (COPIES * _columns(worlds, n) + PER_CLASS * classes)
 
 
-def drawn_pairs(worlds: Worlds, n: int) -> int:
+def drawn_pairs(worlds: World, n: int) -> int:
     """Drawn pairs of one training in one world. Raises Unmeasurable if they are too many."""
     if not drawable(worlds, n):
         wanted, size = float(_wanted(worlds, n)), float(_bytes(worlds, n))
@@ -309,7 +307,7 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     return Evidence(plan.point, sample, n, routes, *_target(claim, plan.here), note, relation)
 
 
-def _target(claim: Claim, here: Worlds) -> tuple[float, bool]:
+def _target(claim: Claim, here: World) -> tuple[float, bool]:
     """The number that the quantity is compared with, and for "iff" whether the condition holds there."""
     if claim.share is not None:
         return claim.share, True
@@ -392,7 +390,7 @@ def _quantity(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> V
         return in_words(claim.quantity, _accuracies(plan, learner, leg, size, seed))
     critics = _fitted(world, learner, n, size, seed, claim.id, route)
     if claim.quantity == "kept-axis":
-        return kept_axis(np.concatenate([c.inside[:, 0] for c in critics]), block_covariance(Worlds.of(world)))
+        return kept_axis(np.concatenate([c.inside[:, 0] for c in critics]), block_covariance(world))
     return np.concatenate([reliance(c, world) for c in critics])
 
 
@@ -425,7 +423,7 @@ def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCrit
 
 
 def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values:
-    l, reference = world.latents, np.asarray(claim.reference(Worlds.of(world)))
+    l, reference = world.latents, np.asarray(claim.reference(world))
     if route == "exact law":
         covariances = (V[:, :l, l:] for V in projected_scatter(world, n, size, seed, claim.id))
     else:
@@ -435,7 +433,7 @@ def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values
 
 def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
     l, population = world.latents, np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = latent_cross_covariance(Worlds.of(world))
+    population[:l, :l] = latent_cross_covariance(world)
     blocks = replicate_blocks(population.size, n, size, seed, stream, FIRST_MINIMISERS)
     errors = [
         np.linalg.norm(cross_covariance(world, n, count, rng)[:used] - population, ord=2, axis=(-2, -1))

@@ -17,7 +17,6 @@ from experiments.finite_samples import EVEN
 from experiments.inference import FRACTION, Bounds, Sample
 from simulator.accuracy import Accuracy, Numbers
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims.claim import STANDINGS, Claim
 from theory.claims.standing import standing
 
@@ -94,7 +93,7 @@ def means_of(samples: Sequence[Sample | StandingSample]) -> list[float]:
     claim, means = samples[0].claim, np.zeros(len(samples))
     for terms in zip(*(sample.terms for sample in samples), strict=True):
         accuracy = Accuracy(*np.transpose([[group.mean for group in term.groups] for term in terms]))
-        worlds = Worlds.of([term.world for term in terms])
+        worlds = World.stack([term.world for term in terms])
         means += [term.sign for term in terms] * np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])
     return means.tolist()
 
@@ -114,5 +113,5 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
 
 def values_at(claim: Claim, world: World, accuracy: Accuracy) -> np.ndarray:
     """The claim's quantity at many pairs of accuracies in one world."""
-    worlds = Worlds.of([world])[np.zeros(np.shape(accuracy.common), int)]
+    worlds = world.ravel()[np.zeros(np.shape(accuracy.common), int)]
     return np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])

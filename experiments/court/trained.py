@@ -28,7 +28,6 @@ from simulator.accuracy import Accuracy
 from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims.trained import Case, TrainedClaim
 from theory.ideal_curve import equivalent
 
@@ -189,7 +188,7 @@ def _placed(case: dict[str, Any]) -> list[Row]:
     """The distances of a case's equivalent correlation p', model by model, from 1/2 and from p; negative outside."""
     world, lost = World(**case["world"]), {one["model"] for one in case["diverged"]}
     common, counter = (_with_lost(row["models"], lost, 0.5) for row in case["rows"])
-    grid = Worlds.of([world])[np.zeros(len(common), int)]
+    grid = world.ravel()[np.zeros(len(common), int)]
     p = equivalent(grid, Accuracy(common, counter)).correlation
     distances = {"p' minus 1/2": p - 0.5, "p minus p'": world.p_spu - p}
     return [

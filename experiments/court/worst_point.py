@@ -27,7 +27,7 @@ from experiments.court.domain import (
 from experiments.court.measurement import draws_matrices, pilot_violations
 from experiments.estimators import estimator_of
 from simulator.streams import numpy_stream
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.accuracy import binary_scores
 from theory.claims.claim import SINGLE, STANDINGS, Claim
 from theory.learners import LinearCLIP
@@ -155,7 +155,7 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
     return best._replace(undefined=int(np.isnan(first).sum()))
 
 
-def probit_violation(claim: Claim, worlds: Worlds) -> np.ndarray | None:
+def probit_violation(claim: Claim, worlds: World) -> np.ndarray | None:
     """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
     bound_of_one = claim.against is None and claim.quantity in SINGLE and claim.relation in (">=", "<=")
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute

@@ -24,7 +24,6 @@ from experiments.lab.setting import Setting
 from simulator.summary import html_table, one_line
 from simulator.tables import named as named_table
 from simulator.world import SCALARS, World
-from simulator.worlds import Worlds
 from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class Study:
         tables = (one.worlds().table for one in self.tables)
         return any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
 
-    def worlds(self) -> Worlds:
+    def worlds(self) -> World:
         """The worlds of all places, with length 1 along axes that do not vary them; they share the first table."""
         varied: dict[str, Any] = {}
         for i, axis in enumerate(self.axes):
@@ -143,7 +142,7 @@ class Study:
                 varied["table"] = named_table(str(axis.values[0]))
             elif axis.name in SCALARS:
                 varied[axis.name] = np.array(axis.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
-        return Worlds.of(self.world).replace(**varied) if varied else Worlds.of(self.world)
+        return validated(lambda: self.world.replace(**varied))
 
     def values_at(self, place: Place) -> dict[str, Any]:
         return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
@@ -173,7 +172,7 @@ class Study:
         return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
 
     def setting(
-        self, k: int, place: Place, prompt: str | None, towers: bool = False, worlds: Worlds | None = None
+        self, k: int, place: Place, prompt: str | None, towers: bool = False, worlds: World | None = None
     ) -> Setting:
         """Learner k, or the towers that it trains, after a place's mitigation; `worlds` replaces the place's world."""
         if towers:

@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from experiments.errors import RequestError
-from simulator.naming import suggestion
 from simulator.pixels.views import Pixels
 from simulator.towers.recipe import Recipe
-from simulator.views import KINDS
-from simulator.world import Attribute, World
+from simulator.world import World, refusal
 
 if TYPE_CHECKING:
     from simulator.pixels.scenery import Scenery
 
 T = TypeVar("T")
-_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 
 
 def read_toml(file: Path, kind: str) -> dict[str, Any]:
@@ -32,28 +29,6 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
         raise RequestError(f"{kind} file {str(file)!r} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"{kind} file {str(file)!r} is not TOML: {error}") from None
-
-
-def refusal(failure: ValidationError, called: str = "") -> str:
-    """What is wrong with a world or a recipe, in one sentence; `called` replaces the name of the field."""
-    error = failure.errors()[0]
-    location, value, limits = error["loc"], error["input"], error.get("ctx", {})
-    message = error["msg"].removeprefix("Value error, ")
-    if not location or (location == ("views",) and error["type"] == "value_error"):
-        return message  # a validator over several fields names them itself
-    name = called or ".".join(map(str, location))
-    if error["type"] == "value_error":  # a validator of one field begins with the value
-        return f"{name} = {message}"
-    if error["type"] == "extra_forbidden":
-        tables = {"attribute": [Attribute], "views": KINDS.values()}
-        models = tables[location[0]] if len(location) > 1 else [World]
-        fields = {field for model in models for field in model.model_fields}
-        return f"{name} is not a field of a world{suggestion(str(location[-1]), fields, quoted=True)}"
-    for bound, words in _BOUNDS.items():
-        if bound in limits:
-            near = "" if bound == "gt" else f"; the nearest valid value is {limits[bound]:g}"
-            return f"{name} = {value} is not {words} {limits[bound]:g}{near}"
-    return f"{name} = {value!r}: {message[0].lower()}{message[1:]}"
 
 
 def validated(make: Callable[[], T], before: str = "") -> T:
@@ -95,11 +70,14 @@ def world_from(file: Path | None, flags: dict[str, Any]) -> World:
     """The world of a file (or the default world) with flags on top; an error names the file and the field."""
     own = {} if file is None else read_toml(file, "world")
     try:
-        return World(**{**own, **flags})
+        world = World(**{**own, **flags})
     except ValidationError as failure:
         field = failure.errors()[0]["loc"][:1]
         source = f"{file}: " if field and field[0] in own.keys() - flags.keys() else ""
         raise RequestError(source + refusal(failure)) from None
+    if world.shape:
+        raise RequestError(f"{file}: its arrays make a grid of shape {world.shape}, and a world file is one world")
+    return world
 
 
 def world_fields(world: World, *, defaults: bool = True) -> dict[str, Any]:

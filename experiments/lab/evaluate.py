@@ -31,7 +31,6 @@ from simulator.towers.layers import Parameters, logit_scale
 from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.coverage import unseen
 from theory.ideal_curve import equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, named
@@ -171,7 +170,7 @@ def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:
         return None
     mu_inv, mu_spu = np.minimum(separation(ensemble, parameters), LARGEST).T
     shared = {"classes": K, "p_inv": world.p_inv, "p_spu": world.p_spu}
-    worlds = Worlds(**shared, mu_inv=mu_inv, mu_spu=mu_spu, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
+    worlds = World(**shared, mu_inv=mu_inv, mu_spu=mu_spu, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=0.0)
     common, counter = named(learner).accuracy(worlds)
     rand = (common + (K - 1) * counter) / K
     numbers = {"mu_inv": mu_inv, "mu_spu": mu_spu, "common": common, "counter": counter, "rand": rand, "rev": counter}

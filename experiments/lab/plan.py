@@ -120,7 +120,7 @@ def _read_pictures(study: Study) -> None:
 
     for one in study.tables:
         worlds = one.worlds().ravel()
-        most = worlds.world(int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape))))
+        most = worlds[int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape)))]
         validated(partial(shown(most).inputs, most))
 
 

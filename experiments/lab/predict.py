@@ -12,7 +12,7 @@ from experiments.lab.cells import Study
 from experiments.lab.schema import Cells
 from experiments.lab.setting import Law
 from simulator.accuracy import GROUPS
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
@@ -55,7 +55,7 @@ def _law(study: Study, k: int, prompt: str | None) -> Law | str:
 
 
 def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
-    worlds = Worlds.of(law.world)
+    worlds = law.world
     values, refusals = _attempted(law.learner, worlds)
     for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
         if prefix + column in cells.arrays:  # measurements have intervals of their own
@@ -66,7 +66,7 @@ def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
         cells.refuse((*at, ..., *series), sentence, f"{prefix}undefined")
 
 
-def _attempted(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "*w columns"], dict[tuple[int, ...], str]]:
+def _attempted(learner: Learner, worlds: World) -> tuple[Float[np.ndarray, "*w columns"], dict[tuple[int, ...], str]]:
     """(COLUMNS of a learner over a grid, nan where it has no answer; reasons by world)."""
     try:
         return _columns(learner, worlds), {}
@@ -75,7 +75,7 @@ def _attempted(learner: Learner, worlds: Worlds) -> tuple[Float[np.ndarray, "*w 
         return np.full((*worlds.shape, len(COLUMNS)), np.nan) if len(reasons) == worlds.size else values, reasons
 
 
-def _columns(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "*w columns"]:
+def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
     """nan for a group that there is not."""
     accuracy = learner.accuracy(worlds)
     groups = (*accuracy, np.nan)[: len(GROUPS)]
@@ -84,7 +84,7 @@ def _columns(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "*w columns"
     return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def _reliance(learner: Learner, worlds: Worlds) -> Float[np.ndarray, "..."] | float:
+def _reliance(learner: Learner, worlds: World) -> Float[np.ndarray, "..."] | float:
     """nan if the learner is not a linear rule, or ignores the invariant latent."""
     try:
         t = reliance(learner.direction(worlds))

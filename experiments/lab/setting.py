@@ -15,7 +15,6 @@ from simulator.accuracy import Numbers
 from simulator.prompts import prompt_row
 from simulator.samplers import SAMPLERS, Sampler
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners import InfoNCE, Learner, LinearCLIP, named
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Law(NamedTuple):
     """The population optimum of a training: a learner's closed form in a world, or in each world of a grid."""
 
     learner: Learner
-    world: World | Worlds
+    world: World
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Setting:
 
     Attributes
     ----------
-    world : World or Worlds
-        World of the pairs.
+    world : World
+        World of the pairs, or a grid of worlds for a learner.
     learner : Learner or None
         What is fitted to them, with its prompt; None if towers are trained.
     recipe : Recipe or None
@@ -55,7 +54,7 @@ class Setting:
         Whether towers are asked without the embeddings of captions that show a background alone.
     """
 
-    world: World | Worlds
+    world: World
     learner: Learner | None = None
     recipe: "Recipe | None" = None
     prompt: str | None = None
@@ -68,8 +67,8 @@ class Setting:
     def __post_init__(self):
         if (self.learner is None) == (self.recipe is None):
             raise RequestError("a setting has either a learner or a recipe")
-        if self.recipe is not None and not isinstance(self.world, World):
-            raise RequestError("towers are trained in one World; give a learner for a grid of worlds")
+        if self.recipe is not None and self.world.shape:
+            raise RequestError("towers are trained in one world; give a learner for a grid of worlds")
 
     @property
     def called(self) -> str:
@@ -91,7 +90,6 @@ class Setting:
         if self.learner is not None:
             return _sampled_law(SAMPLERS[self.sampler], self.learner, SAMPLERS[self.head].law(self.world))
         assert self.recipe is not None
-        assert isinstance(self.world, World)
         recipe, objective = self.recipe, self.recipe.objective
         name, narrow = objective.learner(recipe), recipe.embed_dim < self.world.latents
         if name is None or (narrow and recipe.last_layer == "refitted"):
@@ -140,7 +138,7 @@ class Setting:
         return replace(self, prompt=checked_prompt(self.recipe, prompt))
 
 
-def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> Law | None:
+def _sampled_law(sampler: Sampler, learner: Learner, worlds: World) -> Law | None:
     """The law of a learner on pairs after a sampler; None where none is known.
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
@@ -155,13 +153,13 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World | Worlds) -> 
             return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
         return Law(learner, worlds.replace(mention_spu=0.0))
-    if sampler.swaps and prompt == "mean" and _is_name(Worlds.of(sampler.captioned(worlds))):
+    if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
         name: dict[str, Any] = {"prompt": "name"}
         return Law(replace(learner, **name), worlds)
     return Law(learner, sampler.law(worlds)) if sampler.answers(prompt) else None
 
 
-def _is_name(grid: Worlds) -> bool:
+def _is_name(grid: World) -> bool:
     """Whether the mean caption of a class is its name; with 3 or more classes it mentions all of them."""
     if grid.table is not None:
         return False

@@ -17,7 +17,6 @@ from experiments.page.plot.boundary import study_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.ideal_curve import equivalent_of_draws
 
 DESIGN, TRIAL = "equivalent", "trained/noise-levels"
@@ -115,5 +114,5 @@ def trained_towers(trial: str = TRIAL) -> list[Towers]:
     ]
     worlds, prompts, models = zip(*found, strict=True)
     draws = np.transpose(models)  # (model, group, ensemble)
-    place = equivalent_of_draws(Worlds.of(worlds), draws)
+    place = equivalent_of_draws(worlds, draws)
     return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]

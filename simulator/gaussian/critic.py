@@ -48,7 +48,7 @@ def standardise(gap: Numbers, deviation: Numbers, scale: Numbers = 0.0) -> np.nd
         return np.where((rounded(gap, scale) == 0) & (rounded(deviation, scale) == 0), 0.0, gap / deviation)
 
 
-def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: float) -> Float[np.ndarray, "R G"]:
+def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: Numbers) -> Float[np.ndarray, "R G"]:
     """z-score of every group, Acc = Phi(z); infinite if the score has no noise."""
     if critic.inside.shape[1] != 1:
         raise ValueError(f"{critic.inside.shape[1]} score vectors given; two classes need 1, w_+ - w_-")
@@ -80,7 +80,7 @@ def gaussian_points(dimension: int, power: int, seed: Seed) -> Float[np.ndarray,
 
 
 def many_class_accuracy(
-    critic: LinearCritic, mixture: Mixture, nu: float, seed: Seed = 0, power: int | None = None
+    critic: LinearCritic, mixture: Mixture, nu: Numbers, seed: Seed = 0, power: int | None = None
 ) -> Float[np.ndarray, "R G"]:
     """Accuracy of every group for K >= 3 classes, by scrambled Sobol points in K - 1 dimensions.
 
@@ -125,7 +125,9 @@ def many_class_accuracy(
     return accuracy
 
 
-def group_accuracy(critic: LinearCritic, mixture: Mixture, nu: float, seed: Seed = 0) -> Float[np.ndarray, "R groups"]:
+def group_accuracy(
+    critic: LinearCritic, mixture: Mixture, nu: Numbers, seed: Seed = 0
+) -> Float[np.ndarray, "R groups"]:
     """(common, counter), and unseen if there is one, of every critic, averaged over a group under the test law.
 
     Under the test law every attribute is independent of the label, and the object shown keeps its law. Exact for two

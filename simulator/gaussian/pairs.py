@@ -8,7 +8,7 @@ moved, and so equal to rounding. With `points="sobol"` they are scrambled Sobol 
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -84,8 +84,9 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     """Codes of one block of every world's pairs, for Gaussian views and for pixels."""
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
-    probabilities = torch.tensor([w.probabilities() for w in worlds], dtype=torch.float64, device=device)  # (E, B, 2)
-    agreement, mention = probabilities[:, None, :, 0], probabilities[:, None, :, 1]
+    whole: dict[str, Any] = {"dtype": torch.float64, "device": device}
+    mention = torch.tensor(np.stack([world.mention for world in worlds]), **whole)[:, None]  # (E, 1, B)
+    p_inv = torch.tensor([world.p_inv for world in worlds], **whole)[:, None]
 
     # A lambda: the tests' type checker would compile a nested function again for every block.
     draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
@@ -95,6 +96,7 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     # if p_inv = 1, and masks if captions mention everything.
     another = lambda field, count: 1 + draw(field, "integer", count, dtype=torch.int64, high=K - 1) if K > 2 else 1  # noqa: E731
     if table is None:
+        agreement = torch.tensor(np.stack([world.agreement for world in worlds]), **whole)[:, None]
         y = draw("label", "integer", dtype=torch.int64, high=K)
         agrees = draw("agreement", "uniform", J, dtype=torch.float64) < agreement[..., 1:]
         a = torch.where(agrees, y[..., None], (y[..., None] + another("background", J)) % K)
@@ -103,8 +105,8 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
         cell = torch.searchsorted(below / below[-1], draw("cell", "uniform", dtype=torch.float64), right=True)
         y, a = cell // len(table[0]), (cell % len(table[0]))[..., None]
     o = y
-    if (agreement[..., 0] < 1).any():
-        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < agreement[..., 0]
+    if (p_inv < 1).any():
+        shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
         o = torch.where(shown, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
     if (mention < 1).any():
         mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < mention
@@ -146,13 +148,13 @@ def draw_latents(
 def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype):
     """As `draw_latents`, every caption being its image's own."""
     K, A, B = worlds[0].classes, worlds[0].background_count, 2 + len(worlds[0].attribute)
-    numbers = torch.tensor([world.numbers() for world in worlds], dtype=dtype, device=device)  # (E, B, 4)
     y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
     patterns = [torch.as_tensor(class_means(count), dtype=dtype, device=device) for count in (K, *[A] * (B - 1))]
     widths = torch.tensor([pattern.shape[1] for pattern in patterns], device=device)
+    blocks = ([world.mean for world in worlds], [world.scale for world in worlds])
     mean, scale = (
-        numbers[:, None, :, 0].repeat_interleave(widths, 2),
-        numbers[:, None, :, 1].repeat_interleave(widths, 2),
+        torch.tensor(np.stack(rows), dtype=dtype, device=device)[:, None].repeat_interleave(widths, 2)
+        for rows in blocks
     )
     codes = torch.cat([o[..., None], a], dim=-1).unbind(-1)  # B of (E, size)
     shown = torch.cat([pattern[code] for pattern, code in zip(patterns, codes, strict=True)], dim=-1)
@@ -212,9 +214,9 @@ def draw_block(
 
             source = even(worlds[part], (D_I, D_T), size, seed, places[part], streams[part])
         labels[part], backgrounds[part], z_I, z_T = draw_latents(worlds[part], size, source, device=place, dtype=dtype)
-        _write_view(images[part], z_I, D_I, [world.nu_image for world in worlds[part]], "image-noise", source)
+        _write_view(images[part], z_I, D_I, [float(world.nu_image) for world in worlds[part]], "image-noise", source)
         if captions:
-            _write_view(texts[part], z_T, D_T, [world.nu_text for world in worlds[part]], "text-noise", source)
+            _write_view(texts[part], z_T, D_T, [float(world.nu_text) for world in worlds[part]], "text-noise", source)
     return Pairs(*(field.to(device) for field in (images, texts, labels, backgrounds)))
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from simulator.accuracy import rounded
+from simulator.accuracy import Numbers, rounded
 from simulator.exact_counts import multinomial
 from simulator.gaussian.critic import LinearCritic
 from simulator.mixture import Mixture, PairedGroups
@@ -207,7 +207,7 @@ def replicate_blocks(numbers: int, n: int, replicates: int, seed: int, stream: s
 
 
 def _scatter_rows(
-    mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
+    mixture: Mixture, n: int, R: int, nu_image: Numbers, nu_text: Numbers, rng: np.random.Generator
 ) -> Float[np.ndarray, "R N two_l"]:
     """Rows whose Gram matrix is one draw of the centred scatter V of n projected pairs."""
     within, counts, means = _subgroup_statistics(mixture, n, R, nu_image, nu_text, rng)
@@ -217,7 +217,7 @@ def _scatter_rows(
 
 
 def _subgroup_statistics(
-    mixture: Mixture, n: int, R: int, nu_image: float, nu_text: float, rng: np.random.Generator
+    mixture: Mixture, n: int, R: int, nu_image: Numbers, nu_text: Numbers, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
     """Rows of the scatter within subgroups, counts and means of the subgroups (`Mixture.pairs`).
 
@@ -247,7 +247,7 @@ def _subgroup_statistics(
     return np.concatenate(within, axis=1), counts, means
 
 
-def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: float, nu_text: float):
+def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: Numbers, nu_text: Numbers):
     """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21, a22]]."""
     b, l, a11 = part.mask, len(variances), np.sqrt(variances + nu_image)
     if not part.linked:

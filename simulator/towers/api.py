@@ -27,7 +27,6 @@ from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
 from simulator.towers.recipe import Recipe, not_converged
 from simulator.towers.training import State, check_ensemble, start
 from simulator.world import World
-from simulator.worlds import Worlds
 
 TRIAL = (11, 8)  # 2^11 images per group, in 8 replicates
 COARSE = (9, 4)  # likewise, for changes of accuracies
@@ -118,7 +117,7 @@ class Towers:
 
 
 def train(
-    world: World | Worlds | Sequence[World],
+    world: World | Sequence[World],
     recipe: Recipe | None = None,
     *,
     models: int = 8,
@@ -208,13 +207,12 @@ def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[st
     return found
 
 
-def _listed(world: World | Worlds | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:
+def _listed(world: World | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:
     """(worlds one by one, their shape)."""
-    if isinstance(world, Worlds):
-        if world.ndim > 1:
-            raise ValueError(f"worlds of shape {world.shape} have more than one axis; call .ravel() first")
-        return [world.world(i) for i in np.ndindex(*world.shape)], world.shape
-    worlds, shape = ([world], ()) if isinstance(world, World) else (list(world), (len(world),))
+    if isinstance(world, World) and world.ndim > 1:
+        raise ValueError(f"worlds of shape {world.shape} have more than one axis; call .ravel() first")
+    worlds = [world[i] for i in np.ndindex(*world.shape)] if isinstance(world, World) else list(world)
+    shape = world.shape if isinstance(world, World) else (len(worlds),)
     if not worlds:
         raise ValueError("expected at least one world to train on, got none")
     return worlds, shape

@@ -25,7 +25,6 @@ from simulator.towers import losses
 from simulator.towers.chunked_losses import tiled_infonce, tiled_siglip
 from simulator.towers.distributed import ALONE, Group, gather
 from simulator.world import World
-from simulator.worlds import Worlds
 
 if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe
@@ -120,7 +119,7 @@ class Objective:
         unknown = self.sampler is None or recipe.temperature is not None
         return None if unknown else self.population_learner.get(recipe.towers)
 
-    def law(self, recipe: "Recipe", worlds: World | Worlds) -> World | Worlds:
+    def law(self, recipe: "Recipe", worlds: World) -> World:
         """The worlds whose population optimum a recipe's towers reach on unsampled pairs.
 
         Parameters

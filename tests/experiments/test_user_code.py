@@ -4,7 +4,7 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.user_code import learner_of, own_errors
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory import learners
 
 FILE = """
@@ -135,9 +135,9 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_only_errors_that_pass_through_the_file_are_the_users(file):
     learner, files = learner_of(f"{file}:FailingOnGrids")
     with pytest.raises(RequestError, match="line 44: NameError"), own_errors(files):
-        learner.accuracy(Worlds(mu_spu=[1.0, 2.0]))
+        learner.accuracy(World(mu_spu=[1.0, 2.0]))
     with pytest.raises(NameError), own_errors([]):
-        learner.accuracy(Worlds(mu_spu=[1.0, 2.0]))
+        learner.accuracy(World(mu_spu=[1.0, 2.0]))
     with pytest.raises(AttributeError), own_errors(files):  # ours, although it has the user's learner
         learner.label.undefined()
 

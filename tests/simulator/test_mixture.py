@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from simulator.mixture import COMMON, COUNTER, UNSEEN, cell_groups, common_backgrounds
 from simulator.strategies import quantity, table_worlds, tables, worlds
 from simulator.world import World
-from simulator.worlds import Worlds
 
 ANY = worlds(most_attributes=2)
 SURE = ANY.map(lambda world: world.model_copy(update={"p_inv": 1.0}))
@@ -20,7 +19,7 @@ def test_weights_are_the_training_law_of_objects_too(world):
     own = mixture.objects == mixture.labels
     assert mixture.weights.sum() == pytest.approx(1, abs=1e-12)
     assert mixture.weights[own].sum() == pytest.approx(world.p_inv, abs=1e-12)
-    for j, p in enumerate(Worlds.of(world).agreement[1:]):  # object and attributes are independent given the label
+    for j, p in enumerate(world.agreement[1:]):  # object and attributes are independent given the label
         both = own & (mixture.backgrounds[:, j] == mixture.labels)
         assert mixture.weights[both].sum() == pytest.approx(world.p_inv * p, abs=1e-12)
     for y in range(world.classes):

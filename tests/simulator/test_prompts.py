@@ -8,7 +8,6 @@ from reference import prompt_by_mixture
 from simulator.prompts import LINEAR, caption
 from simulator.strategies import worlds
 from simulator.world import World
-from simulator.worlds import Worlds
 
 
 @pytest.mark.parametrize("prompt", LINEAR)
@@ -19,7 +18,7 @@ def test_single_captions_are_means_over_groups(prompt, world):
     q, slow = world.prompts(prompt), prompt_by_mixture(world, prompt)
     size = 1 + np.abs(slow).max()
     np.testing.assert_allclose(q - q.mean(axis=0), slow - slow.mean(axis=0), rtol=0, atol=1e-12 * size)
-    own = Worlds.of(world).prompt(prompt)
+    own = world.prompt(prompt)
     pattern = q.reshape(world.classes, len(own), -1)
     gap = pattern[0, :, 0] - pattern[1, :, 0]
     np.testing.assert_allclose(gap, own * (2 if world.classes == 2 else 1), rtol=0, atol=1e-12 * size)

@@ -10,7 +10,6 @@ from stattest import assert_mean
 from simulator.pixels.views import Pixels
 from simulator.samplers import SAMPLERS, EmptyGroup, chosen, group_counts, group_numbers, group_shares
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 
 THREE = World(p_spu=0.8, classes=3, dim_image=9, dim_text=9, attribute=(Attribute(p=0.9),))
 TABLE = World(table=[[0.3, 0.0, 0.2, 0.1], [0.1, 0.1, 0.0, 0.2]], dim_image=9, dim_text=9)
@@ -98,7 +97,7 @@ class TestLaw:
     def test_only_the_background_becomes_uninformative(self, name):
         law = SAMPLERS[name].law(THREE.model_copy(update={"p_inv": 0.9}))
         assert law == THREE.model_copy(update={"p_inv": 0.9, "p_spu": 1 / 3})
-        grid = SAMPLERS[name].law(Worlds(p_spu=[0.6, 0.9], classes=[[2], [3]], dim_image=9, dim_text=9))
+        grid = SAMPLERS[name].law(World(p_spu=[0.6, 0.9], classes=[[2], [3]], dim_image=9, dim_text=9))
         assert np.broadcast_to(grid.p_spu, grid.shape).tolist() == [[0.5, 0.5], [1 / 3, 1 / 3]]
 
     def test_balancing_a_certain_background_is_refused(self):
@@ -153,14 +152,14 @@ class TestLaw:
 @pytest.mark.parametrize("name", BALANCING)
 def test_classes_without_a_background_of_their_own_are_balanced_too(name):
     """Kish's number and the smallest group, from the shares. The law has equal shares."""
-    grid = Worlds(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
+    grid = World(p_spu=[0.2, 0.9], classes=[[2], [3], [6]], views=Pixels(tied=(0, 1)))
     found, law = np.broadcast_to(SAMPLERS[name].effective(grid), grid.shape), SAMPLERS[name].law(grid)
     for place in np.ndindex(grid.shape):
-        shares = group_shares(grid.world(place))
+        shares = group_shares(grid[place])
         G, squares = len(shares), (1 / shares).mean() / len(shares)
         known = {"subsampled": G * shares.min(), "reweighted": 1 / squares, "balanced": 1 / (squares + 1)}[name]
-        assert [found[place], SAMPLERS[name].effective(grid.world(place))] == pytest.approx([known] * 2)
-        assert group_shares(law.world(place)) == pytest.approx(np.full(G, 1 / G))
+        assert [found[place], SAMPLERS[name].effective(grid[place])] == pytest.approx([known] * 2)
+        assert group_shares(law[place]) == pytest.approx(np.full(G, 1 / G))
     with pytest.raises(EmptyGroup, match=r"p_spu = 1: .* counter "):
         SAMPLERS[name].law(TIED.replace(p_spu=1.0))
 
@@ -169,9 +168,9 @@ def test_classes_without_a_background_of_their_own_are_balanced_too(name):
 def test_the_groups_that_a_table_shows_are_balanced(name):
     """Common stays common; groups that training never shows stay unseen. Sets are balanced in the same way."""
     sampler, shares = SAMPLERS[name], group_shares(TABLE)
-    for law in (sampler.law(TABLE), sampler.law(Worlds.of(TABLE)).world()):
-        assert group_shares(law) == pytest.approx((shares > 0) / 6, abs=1e-15)
-        assert np.array_equal(law.mixture().test_groups, TABLE.mixture().test_groups)
+    law = sampler.law(TABLE)
+    assert group_shares(law) == pytest.approx((shares > 0) / 6, abs=1e-15)
+    assert np.array_equal(law.mixture().test_groups, TABLE.mixture().test_groups)
     squares = (1 / shares[shares > 0]).mean() / 6
     known = {"subsampled": 6 * 0.1, "reweighted": 1 / squares, "balanced": 1 / (squares + 1)}[name]
     assert sampler.effective(TABLE) == pytest.approx(known)

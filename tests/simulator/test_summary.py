@@ -5,7 +5,7 @@ import pytest
 
 from experiments import study
 from experiments.verdict import Verdict
-from simulator import Recipe, World, Worlds, fit, train
+from simulator import Recipe, World, fit, train
 from simulator.accuracy import Accuracy
 from simulator.summary import ROWS, html_table
 from theory.ideal_curve import Equivalent
@@ -14,7 +14,7 @@ WORLD = World(p_spu=0.8, dim_image=2, dim_text=2)
 FEW = {"width": 2, "depth": 1, "embed_dim": 2, "batch_size": 4, "steps": 1, "warmup": 0}
 SHOWN = {  # one line: the result
     "World(p_spu=0.8, dim_image=2, dim_text=2)": lambda: WORLD,
-    "Worlds(shape=(3, 2), p_spu=0.5 to 0.9, mu_spu=1 to 3)": lambda: Worlds(p_spu=[0.5, 0.9], mu_spu=[[1.0], [2], [3]]),
+    "World(shape=(3, 2), p_spu=0.5 to 0.9, mu_spu=1 to 3)": lambda: World(p_spu=[0.5, 0.9], mu_spu=[[1.0], [2], [3]]),
     "Accuracy(common=0.9, counter=0.5)": lambda: Accuracy(np.array(0.9), 0.5),
     "Accuracy(common=0.9 (0.8 to 1), counter=0.5 (0 to 1))": lambda: Accuracy.of(
         (0.9, 0.5), 0.95, [(0.8, 1.0), (0.0, 1.0)]

@@ -1,5 +1,7 @@
 """World, its mixture and its blocks describe one law."""
 
+import pickle
+import re
 from typing import get_type_hints
 
 import numpy as np
@@ -12,8 +14,7 @@ from reference import prompt_by_mixture
 from simulator.mixture import LARGEST_MIXTURE
 from simulator.quantities import domain_of
 from simulator.strategies import quantity, table_worlds, worlds
-from simulator.world import SCALARS, SHARED, Attribute, World
-from simulator.worlds import Worlds
+from simulator.world import SHARED, Attribute, World, refusal
 
 NAN, INF = float("nan"), float("inf")
 WRONG = [{"p_spu": NAN}, {"mu_spu": INF}, {"classes": 2.5}, {"p_spu": "0.9"}, {"p_spo": 0.9}, {"attribute": [{}] * 5}]
@@ -47,10 +48,9 @@ def test_a_view_too_narrow_for_the_latents_names_the_nearest_width(fields, neare
 
 
 @pytest.mark.parametrize(("fields", "words"), WRONG_TABLES)
-@pytest.mark.parametrize("kind", [World, Worlds])
-def test_wrong_tables_are_refused(kind, fields, words):
+def test_wrong_tables_are_refused(fields, words):
     with pytest.raises(ValueError, match=f"(?s){words}"):
-        kind(**fields)
+        World(**fields)
 
 
 def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
@@ -65,20 +65,20 @@ def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
 
 
 def test_a_grid_has_one_table():
-    grid = Worlds(table=TABLE, mu_spu=[1.0, 2.0], common=[[0], [0, 1]])
-    assert grid.world(1) == World(table=TABLE, mu_spu=2.0, common=((0,), (0, 1)))
-    assert grid[:1].replace(mu_inv=2.0).world(0) == World(table=TABLE, mu_inv=2.0, common=((0,), (0, 1)))
+    grid = World(table=TABLE, mu_spu=[1.0, 2.0], common=[[0], [0, 1]])
+    assert grid[1] == World(table=TABLE, mu_spu=2.0, common=((0,), (0, 1)))
+    assert grid[:1].replace(mu_inv=2.0)[0] == World(table=TABLE, mu_inv=2.0, common=((0,), (0, 1)))
     assert (grid.classes, grid.background_count) == (2, 3)
     with pytest.raises(ValueError, match="have no p_spu"):
         _ = grid.correlation
     with pytest.raises(ValueError, match="differ in table"):
-        Worlds.of([World(), World(table=TABLE)])
+        World.stack([World(), World(table=TABLE)])
 
 
 def test_a_grid_sets_the_noise_of_captions_in_all_worlds_or_in_none():
     """A number in place of an unset one stayed where a copy of the grid changed sigma_xi."""
     with pytest.raises(ValueError, match="some set sigma_xi_text"):
-        Worlds.of([World(), World(sigma_xi_text=0.5)])
+        World.stack([World(), World(sigma_xi_text=0.5)])
 
 
 @pytest.mark.parametrize("change", [{"p_spu": 1.5}, {"p_spo": 0.5}, {"dim_image": 1}, {"classes": 40}])
@@ -111,18 +111,18 @@ def test_prompts_are_the_stated_means_of_the_mixture(world, prompt):
 
 @given(worlds(most_attributes=2))
 def test_blocks_and_mixture_hold_the_same_numbers(world):
-    blocks, mixture = Worlds.of(world), world.mixture()
-    assert mixture.variances == pytest.approx(blocks.scale[mixture.block] ** 2, abs=0)
+    mixture = world.mixture()
+    assert mixture.variances == pytest.approx(world.scale[mixture.block] ** 2, abs=0)
     assert len(mixture.variances) == world.latents
     # Group (y, o, a) has mu_b times the pattern of its code in block b.
     codes = np.column_stack([mixture.objects, mixture.backgrounds])
-    for b in range(len(blocks.mean)):
+    for b in range(len(world.mean)):
         part = mixture.means[:, mixture.block == b]
         expected = (1 - 2 * codes[:, b])[:, None] if world.classes == 2 else np.eye(world.classes)[codes[:, b]]
-        assert part == pytest.approx(blocks.mean[b] * expected, abs=0)
-    assert float(blocks.nu_image) == world.nu_image == world.sigma_xi * world.sigma_xi / world.dim_image
+        assert part == pytest.approx(world.mean[b] * expected, abs=0)
+    assert world.nu_image == world.sigma_xi * world.sigma_xi / world.dim_image
     text = world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text
-    assert float(blocks.nu_text) == world.nu_text == text**2 / world.dim_text
+    assert world.nu_text == text * text / world.dim_text
 
 
 @pytest.mark.parametrize(("p_inv", "codes", "largest"), [(1.0, 2, 170), (0.9, 3, 47)])
@@ -159,25 +159,24 @@ PROPERTIES = ("mean", "scale", "agreement", "mention", "correlation", "nu_image"
 
 
 @given(lists(), quantity("sigma_xi", 0.0, 10.0))
-def test_worlds_of_a_list_are_its_worlds(many, sigma):
+def test_a_stack_of_worlds_is_these_worlds(many, sigma):
     """Round trip, properties world by world, slices, shapes and changes; several class counts in one grid."""
-    grid = Worlds.of(many)
+    grid = World.stack(many)
     assert (grid.shape, grid.size, grid.ndim) == ((len(many),), len(many), 1)
     changed = grid.replace(sigma_xi=sigma)  # captions follow where their noise is unset
     for i, world in enumerate(many):
-        assert grid.world(i) == world
-        assert changed.world(i) == world.replace(sigma_xi=sigma)
+        assert grid[i] == world
+        assert changed[i] == world.replace(sigma_xi=sigma)
         assert changed.nu_text[i] == world.replace(sigma_xi=sigma).nu_text
-        alone, part = Worlds.of(world), grid[i]
-        assert part.shape == ()
-        assert part.classes == world.classes
+        assert hash(grid[i]) == hash(world)
         for name in PROPERTIES:
-            assert np.array_equal(getattr(part, name), getattr(alone, name)), name
-            assert np.array_equal(getattr(grid, name)[i], getattr(alone, name)), name
-    assert grid[::-1].world(0) == grid.world(len(many) - 1)
-    assert grid.reshape(1, -1).world((0, 0)) == grid.world(0)
+            assert np.array_equal(getattr(grid[i], name), getattr(world, name)), name
+            assert np.array_equal(getattr(grid, name)[i], getattr(world, name)), name
+    assert grid[::-1][0] == grid[len(many) - 1]
+    assert grid.reshape(1, -1)[0, 0] == grid[0]
     assert grid.reshape(1, -1).ravel().shape == grid.shape
-    assert Worlds.of(grid) is grid
+    assert pickle.loads(pickle.dumps(grid)) == grid == grid.replace()
+    assert (grid == grid[::-1]) == (many == many[::-1])
     for prompt in ("name", "mean"):
         assert grid.prompt(prompt).shape == (len(many), 2 + len(many[0].attribute))
 
@@ -186,28 +185,35 @@ def test_worlds_of_a_list_are_its_worlds(many, sigma):
 def test_noise_is_the_same_alone_and_in_a_grid(sigma):
     """For the first sigma the power of a scalar and the square of an array round differently."""
     world = World(sigma_xi=sigma, dim_image=2, dim_text=2)
-    grid = Worlds.of([World(sigma_xi=0.0, dim_image=2, dim_text=2), world])
-    assert float(grid[1].nu_image) == float(Worlds.of(world).nu_image) == world.nu_image == sigma * sigma / 2
-    assert float(grid[1].nu_text) == world.nu_text
+    grid = World.stack([World(sigma_xi=0.0, dim_image=2, dim_text=2), world])
+    assert grid[1].nu_image == grid.nu_image[1] == world.nu_image == sigma * sigma / 2
+    assert grid[1].nu_text == world.nu_text
 
 
-@given(worlds(most_attributes=2) | table_worlds())
-def test_a_world_is_a_grid_of_one(world):
-    grid = Worlds.of(world)
-    assert grid.shape == ()
-    assert grid.world() == world
-    names = [name for name in (*SCALARS, *SHARED, "attribute") if name != "p_spu" or world.table is None]
-    assert Worlds(**{name: getattr(grid, name) for name in names}).world() == world
+@given(worlds(most_attributes=2) | table_worlds(), st.sampled_from([(1,), (1, 1), (3,), (2, 0)]))
+def test_a_world_has_no_axes_until_it_gets_some(world, shape):
+    """A grid without an array keeps its shape: in a copy, and in each rearrangement."""
+    assert (world.shape, world.size, world.ndim, world.one()) == ((), 1, 0, world)
+    grid = world[None][np.zeros(shape, int)]
+    assert grid.shape == grid.replace(mu_spu=2.0).shape == grid[...].shape == shape
+    assert grid.mean.shape == (*shape, 2 + len(world.attribute))
+    assert world.ravel()[0] == world.reshape(1, 1)[0, 0] == world
+    with pytest.raises(IndexError):
+        _ = world[0]
+    for ask in (World.mixture, World.background_law, World.draw, lambda grid: grid.prompts("name")):
+        with pytest.raises(ValueError, match="expected one world"):
+            ask(grid, *([4] if ask is World.draw else []))
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(grid)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.lists(st.floats(-5, 5), min_size=1, max_size=3))
 def test_fields_broadcast(p, mu):
     """A row of p and a column of mu broadcast like numpy arrays; so does indexing."""
-    grid = Worlds(p_spu=p, mu_spu=np.array(mu)[:, None], sigma_xi=0.0)
+    grid = World(p_spu=p, mu_spu=np.array(mu)[:, None], sigma_xi=0.0)
     assert grid.shape == (len(mu), len(p))
     for index in np.ndindex(*grid.shape):
-        assert grid.world(index) == World(p_spu=p[index[1]], mu_spu=mu[index[0]], sigma_xi=0.0)
-        assert grid[index].world() == grid.world(index)
+        assert grid[index] == World(p_spu=p[index[1]], mu_spu=mu[index[0]], sigma_xi=0.0)
     assert grid[0].shape == (len(p),)
     assert grid[:, :1].shape == (len(mu), 1)
     assert grid[..., None].shape == (*grid.shape, 1)
@@ -218,12 +224,12 @@ def test_fields_broadcast(p, mu):
 
 
 def test_replacing_a_field_validates_it_and_keeps_the_others():
-    grid = Worlds(p_spu=[0.5, 0.75], mu_spu=2.0, attribute=(Attribute(mu=3.0),))
+    grid = World(p_spu=[0.5, 0.75], mu_spu=2.0, attribute=(Attribute(mu=3.0),))
     other = grid.replace(p_spu=[[0.25], [1.0]], p_inv=0.5)
     assert other.shape == (2, 1)
-    assert other.world((1, 0)) == World(p_spu=1.0, mu_spu=2.0, p_inv=0.5, attribute=(Attribute(mu=3.0),))
+    assert other[1, 0] == World(p_spu=1.0, mu_spu=2.0, p_inv=0.5, attribute=(Attribute(mu=3.0),))
     assert grid.shape == (2,)
-    with pytest.raises(ValueError, match="p_spu = 2 lies outside"):
+    with pytest.raises(ValueError, match="2 lies outside"):
         grid.replace(p_spu=2)
 
 
@@ -231,12 +237,12 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
     with pytest.raises(ValidationError):
         World().p_spu = 0.5
     given_array = np.array([0.5, 0.75])
-    grid = Worlds(p_spu=given_array, attribute=(Attribute(),))
+    grid = World(p_spu=given_array, attribute=(Attribute(),))
     given_array[0] = 0.0  # the caller's array stays writeable
     assert grid.p_spu.tolist() == [0.5, 0.75]
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValidationError):
         grid.p_spu = 0.5
-    noisy = Worlds.of([World(sigma_xi_text=1.0), World(sigma_xi_text=0.5)])
+    noisy = World.stack([World(sigma_xi_text=1.0), World(sigma_xi_text=0.5)])
     assert noisy.text_noise.tolist() == [1.0, 0.5]
     for array in (grid.p_spu, grid[:1].p_spu, noisy.mu_spu, noisy.mean, noisy.correlation, noisy.text_noise):
         with pytest.raises(ValueError, match="read-only"):
@@ -244,22 +250,24 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
 
 
 def test_a_grid_of_no_worlds():
-    grid = Worlds(p_spu=[])
+    grid = World(p_spu=[])
     assert (grid.shape, grid.size) == ((0,), 0)
     assert grid.mean.shape == (0, 2)
     assert grid.replace(mu_spu=2.0).shape == (0,)
-    assert Worlds(p_spu=[0.5, 0.6])[[]].shape == (0,)
+    assert World(p_spu=[0.5, 0.6])[[]].shape == (0,)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7, 10])
 def test_a_background_by_chance_has_no_correlation(classes):
     """A rounding error would decide where no other block says anything."""
-    assert Worlds(p_spu=1 / classes, classes=classes).correlation[1] == 0
+    assert World(p_spu=1 / classes, classes=classes).correlation[1] == 0
 
 
-def test_classes_are_one_number_where_they_agree():
-    grid = Worlds(classes=[[2, 2], [3, 5]], p_spu=0.5)
-    assert isinstance(grid[0].classes, int)
+def test_a_formula_takes_one_number_of_classes():
+    grid = World(classes=[[2, 2], [3, 5]], p_spu=0.5)
+    assert (grid[0].class_count, grid[0].shape, grid[[]].class_count) == (2, (2,), 2)
+    with pytest.raises(ValueError, match="one number of classes"):
+        _ = grid.class_count
     assert grid.correlation[..., 1].tolist() == [[0, 0], [0.25, 0.375]]
 
 
@@ -272,17 +280,19 @@ def test_classes_are_one_number_where_they_agree():
         ({"p_spu": True}, "^p_spu = True "),
         ({"p_spu": [[0.5], [0.5, 0.6]]}, r"^p_spu = \[\[0.5\], "),
         ({"classes": 2.5}, "^classes = 2.5 "),
-        ({"p_spo": 0.5}, "^field = 'p_spo' .* nearest is p_spu$"),
+        ({"p_spo": 0.5}, "^p_spo is not a field of a world; the nearest is 'p_spu'$"),
         ({"p_spu": [0.5] * 2, "mu_spu": [1.0] * 3}, r"\[\(2,\), \(3,\)\]"),
+        ({"p_spu": [0.5] * 2, "attribute": [{"mu": [1.0] * 3}]}, r"\[\(2,\), \(3,\)\]"),
         ({"dim_text": [64, 1]}, "^dim_text = 1 .* 2 latents .* 2$"),
         ({"classes": [2, 40]}, "^dim_image = 64 .* 80 latents .* 80$"),
-        ({"attribute": (Attribute(),) * 5}, "^5 .* 4$"),
-        ({"attribute": (3,)}, "^attribute = 3 "),
+        ({"attribute": (Attribute(),) * 5}, "^attribute = .* at most 4"),
+        ({"attribute": (3,)}, "^attribute.0 = 3"),
     ],
 )
-def test_wrong_grids_are_refused(fields, words):
-    with pytest.raises(ValueError, match=words):
-        Worlds(**fields)
+def test_a_wrong_grid_is_refused_in_one_sentence(fields, words):
+    with pytest.raises(ValidationError) as failure:
+        World(**fields)
+    assert re.search(words, refusal(failure.value))
 
 
 # Domains of the fields.

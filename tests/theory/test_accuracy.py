@@ -11,7 +11,6 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
 from theory.learners import LinearCLIP
 from theory.population import linear_weights
@@ -38,7 +37,7 @@ def test_rules_without_noise_or_without_weights(prompt, fields, expected):
 
 @given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(LINEAR))
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
-    blocks, mixture = Worlds.of(world), world.mixture()
+    blocks, mixture = world, world.mixture()
     u = linear_weights(blocks, prompt)
     s, pull = float(score_deviation(u, blocks)), float(np.abs(u * blocks.mean).sum())
     assume(s > 1e-6 * pull)
@@ -63,7 +62,7 @@ def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
 )
 def test_many_classes_against_the_explicit_critic(world, prompt):
     explicit = group_accuracy(population_critic(world, prompt), world.mixture(), world.nu_image)[0]
-    got = LinearCLIP(prompt).accuracy(Worlds.of(world))
+    got = LinearCLIP(prompt).accuracy(world)
     assert [float(x) for x in got] == pytest.approx(list(explicit), abs=5e-4)  # 2^10 Sobol points: about 1e-4
 
 

@@ -8,7 +8,6 @@ from reference import log_densities
 from scipy.special import logsumexp
 
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.density import (
     attribute_log_density,
     class_log_density,
@@ -33,7 +32,7 @@ WORLDS = [
 @pytest.mark.parametrize("paired", [True, False])
 def test_factorised_density_is_the_mixtures(world, paired):
     """Two orders of summing a few dozen float64 terms."""
-    blocks, (image, text) = Worlds.of(world), np.random.default_rng(3).normal(size=(2, 5, world.latents))
+    blocks, (image, text) = world, np.random.default_rng(3).normal(size=(2, 5, world.latents))
     split = [view.reshape(5, len(blocks.mean), -1) for view in (image, text)]
     views, both = (split, [image, text]) if paired else ([split[0], None], [image, None])
     expected = log_densities(world, *both)
@@ -80,7 +79,7 @@ def test_patterns_count_every_assignment_once(agreement, K):
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 def test_prompt_and_joint_densities_differ_by_the_part_common_to_all_prompts(world, prompt):
-    blocks, rng = Worlds.of(world), np.random.default_rng(8)
+    blocks, rng = world, np.random.default_rng(8)
     texts = world.prompts(prompt).reshape(world.classes, len(blocks.mean), -1)
     image = rng.normal(size=(20, len(blocks.mean), texts.shape[-1]))
     separate, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
@@ -99,9 +98,7 @@ def test_captions_without_noise_are_the_limit_of_little_noise(classes, prompt):
     quiet = World(classes=classes, sigma_xi=4.0, sigma_xi_text=0.0, mention_inv=0.7, mention_spu=0.4, p_spu=0.8)
     faint = quiet.model_copy(update={"sigma_xi_text": 1e-7})
     images = 2 * np.random.default_rng(4).normal(size=(300, 2, 1 if classes == 2 else classes))
-    scores = [
-        prompt_log_density(images, w.prompts(prompt).reshape(classes, 2, -1), Worlds.of(w)) for w in (quiet, faint)
-    ]
+    scores = [prompt_log_density(images, w.prompts(prompt).reshape(classes, 2, -1), w) for w in (quiet, faint)]
     gaps = [s - s[:, :1] for s in scores]
     # A mention with value 0 weighs sqrt(nu_T) = 1e-8 of a masked block; every other term is smaller.
     np.testing.assert_allclose(gaps[0], gaps[1], rtol=0, atol=1e-7)
@@ -112,7 +109,7 @@ def test_small_noise_leaves_a_finite_exact_density():
     world = World(p_spu=1.0, mu_spu=0.0, sigma_xi=8e-6, sigma_spu=1.0)
     nu = world.nu_image
     at = np.array([[1.0], [0.0]])
-    got = log_density(at, at, Worlds.of(world))
+    got = log_density(at, at, world)
     determinant = 2 * nu + nu**2
     per_block = -0.5 * np.log(4 * np.pi**2 * determinant)
     other_class = -0.5 * 4 * 2 * nu / determinant

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.frontier import correlation, frontier
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
-WORLDS = Worlds(
+WORLDS = World(
     mu_spu=[0.7, 1.5, 2.5, 3.0],
     sigma_inv=[1.0, 1.5, 0.6, 1.0],
     sigma_spu=[0.5, 1.4, 0.3, 2.5],
@@ -79,7 +79,7 @@ def test_beyond_its_reach_a_family_has_the_value_of_its_nearest_member():
 
 def test_members_without_an_answer_are_left_out():
     """A world without any noise of the background has no least-squares rule at p = 1."""
-    clean = Worlds(mu_spu=[2.0], sigma_spu=[0.0], sigma_xi=0.0, dim_image=2, dim_text=2)
+    clean = World(mu_spu=[2.0], sigma_spu=[0.0], sigma_xi=0.0, dim_image=2, dim_text=2)
     f, reached = frontier(clean, LinearCLIP("name").accuracy(clean.replace(p_spu=0.9)).common, LeastSquares())
     assert reached.all()
     assert 0 < f[0] < 1

@@ -12,7 +12,6 @@ from stattest import POWER, SHARE, spend
 from simulator.accuracy import LEVEL, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory import ideal_curve, learners
 from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
 from theory.learners import bayes
@@ -32,7 +31,7 @@ worlds_of_two_classes = st.builds(
     p_inv=st.sampled_from([1.0, 0.95, 0.7]),
 )
 # A grid of 16 worlds costs as much as a world.
-rows = st.lists(worlds_of_two_classes, min_size=16, max_size=16).map(Worlds.of)
+rows = st.lists(worlds_of_two_classes, min_size=16, max_size=16).map(World.stack)
 many = settings(max_examples=6)
 
 
@@ -41,7 +40,7 @@ def ideal_by_definition(world: World, lam: np.ndarray) -> tuple[np.ndarray, np.n
 
     The rule decides + where D_inv tanh(a x) + D_spu tanh(b s) > 0, with x and s in standard deviations.
     """
-    a, b = (m / np.hypot(s, world.nu_image**0.5) for m, s, _, _ in world.numbers()[:2])
+    a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]
     t = np.arange(-1800, 1801) / 200
     weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
     with np.errstate(divide="ignore"):
@@ -133,23 +132,23 @@ def test_further_attributes_leave_the_ideal_curve_as_it_is():
 @pytest.mark.parametrize("K", [2, 3])
 def test_accuracies_and_worlds_broadcast(K):
     """As the worlds of a study do, whose axis n varies accuracies alone."""
-    worlds = Worlds(p_spu=[[0.7], [0.9]], mu_spu=1.5, sigma_xi=6.0, classes=K)
+    worlds = World(p_spu=[[0.7], [0.9]], mu_spu=1.5, sigma_xi=6.0, classes=K)
     accuracy = Accuracy(np.array([[0.9, 0.8, 0.7]]), np.array([0.5, 0.6, 0.7]))
     place = equivalent(worlds, accuracy)
     assert place.correlation.shape == place.shortfall.shape == (2, 3)
     for i, j in ((0, 1), (1, 2)):
-        single = equivalent(worlds.world((i, 0)), Accuracy(accuracy.common[0, j], accuracy.counter[j]))
+        single = equivalent(worlds[i, 0], Accuracy(accuracy.common[0, j], accuracy.counter[j]))
         assert (place.correlation[i, j], place.shortfall[i, j]) == pytest.approx(tuple(single), abs=1e-9)
 
 
 def test_three_classes_share_an_interpolated_curve_over_the_correlation():
-    grid = Worlds(p_spu=np.linspace(0.4, 0.95, 12).reshape(2, 6), mu_spu=3.0, classes=3, sigma_xi=6.0)
+    grid = World(p_spu=np.linspace(0.4, 0.95, 12).reshape(2, 6), mu_spu=3.0, classes=3, sigma_xi=6.0)
     common, counter = learners.named("linear", prompt="mean").accuracy(grid)
     draws = np.stack([common, counter])[None] + np.array([-0.01, 0.0, 0.01])[:, None, None, None]
     draws = np.clip(draws * [[[[1.0]], [[0.9]]]], 0, 1)
     place = equivalent_of_draws(grid, draws)
     for index in ((0, 1), (1, 4)):
-        single = equivalent_of_draws(grid.world(index), draws[:, :, *index])
+        single = equivalent_of_draws(grid[index], draws[:, :, *index])
         assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-3)
         for ends, alone in zip(place.interval, single.interval, strict=True):
             assert (ends[0][index], ends[1][index]) == pytest.approx(alone, abs=2e-3)
@@ -158,17 +157,17 @@ def test_three_classes_share_an_interpolated_curve_over_the_correlation():
 def test_one_pair_with_an_interval_serves_a_grid():
     """It raised IndexError where a grid has three classes."""
     accuracy = Accuracy.of((0.8, 0.5), 0.95, [(0.79, 0.81), (0.49, 0.51)])
-    grid = Worlds(classes=[2, 3], mu_inv=2.0, mu_spu=2.0)
+    grid = World(classes=[2, 3], mu_inv=2.0, mu_spu=2.0)
     found = equivalent(grid, accuracy)
     for k in (0, 1):
-        single = equivalent(grid.world(k), accuracy)
+        single = equivalent(grid[k], accuracy)
         for ends, own in zip(found.interval, single.interval, strict=True):
             assert (ends[0][k], ends[1][k]) == pytest.approx(own, abs=1e-9)
 
 
 def ideal_of_three_classes(world: World, lam: float) -> list[float]:
     """(c*, k*) by a tensor grid: class 0 beats both others at the object, given the background's coordinates."""
-    a, b = (m / np.hypot(s, world.nu_image**0.5) for m, s, _, _ in world.numbers()[:2])
+    a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]
     nodes, weights = np.polynomial.hermite_e.hermegauss(24)
     noise = np.array(np.meshgrid(nodes, nodes, nodes)).reshape(3, -1)
     weight = np.prod(np.meshgrid(weights, weights, weights), axis=0).ravel() / weights.sum() ** 3
@@ -237,7 +236,7 @@ def test_intervals_of_draws_cover(prompt):
     exact = equivalent(HEADLINE, truth)
     rng = np.random.default_rng(1)
     draws = np.stack([rng.binomial(1000, x, (8, runs)) / 1000 for x in truth], axis=1)
-    interval = equivalent_of_draws(Worlds(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
+    interval = equivalent_of_draws(World(p_spu=np.full(runs, 0.9), mu_spu=1.5, sigma_xi=6.0), draws).interval
     for (low, high), value in zip(interval, exact, strict=True):
         spend(SHARE)
         covered = ((low <= value) & (value <= high)).sum()
@@ -298,7 +297,7 @@ def test_worlds_of_three_classes_share_a_curve_only_if_the_correlation_alone_dif
     monkeypatch.setattr(ideal_curve, "many_class_replicates", made_up)
     monkeypatch.setattr(ideal_curve, "many_class_parts", lambda world: [])
     two = [OTHER_VALUES.get(field, 40), {"sigma_xi": 1.0, "p_inv": 1.0, "dim_image": 64}.get(field, 2.0)]
-    grid = Worlds(classes=3, p_spu=[[0.5], [0.7]], **{field: two})
+    grid = World(classes=3, p_spu=[[0.5], [0.7]], **{field: two})
     place = equivalent(grid, Accuracy(0.65, 0.6))
     for index in np.ndindex(2, 2):
         single = equivalent(grid.world(index), Accuracy(0.65, 0.6))

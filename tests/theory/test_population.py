@@ -9,7 +9,6 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.population import block_covariance, leading_direction, linear_weights, projected_weights, truncated_weights
 
 PROMPTS = st.sampled_from(LINEAR)
@@ -23,7 +22,7 @@ def class_difference(world: World) -> np.ndarray:
 
 def size_of(world: World) -> float:
     """Largest entry of any covariance of the world, the scale of rounding errors."""
-    b = Worlds.of(world)
+    b = world
     return float((b.mean**2 + b.scale**2).max()) + 1e-300
 
 
@@ -31,8 +30,8 @@ def size_of(world: World) -> float:
 def test_block_covariance_is_the_mixtures_on_class_differences(world):
     E = class_difference(world)
     masked = E.T @ latent_cross_covariance(world) @ E
-    found = block_covariance(Worlds.of(world))
-    assert found * Worlds.of(world).mention == pytest.approx(masked, abs=1e-13 * size_of(world))
+    found = block_covariance(world)
+    assert found * world.mention == pytest.approx(masked, abs=1e-13 * size_of(world))
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:
@@ -48,7 +47,7 @@ def differences(u: np.ndarray, world: World) -> np.ndarray:
 def test_linear_weights_are_the_explicit_critics(world, prompt):
     explicit = differences(population_critic(world, prompt).inside[0], world)
     scale = size_of(world) ** 1.5
-    assert linear_weights(Worlds.of(world), prompt) == pytest.approx(explicit, abs=1e-12 * scale)
+    assert linear_weights(world, prompt) == pytest.approx(explicit, abs=1e-12 * scale)
 
 
 @given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
@@ -61,7 +60,7 @@ def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
         assume(values[width - 1] - values[width] > 1e-4 * values[0])
     explicit = differences(population_critic(world, prompt, width).inside[0], world)
     scale = size_of(world) ** 1.5
-    assert truncated_weights(Worlds.of(world), prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
+    assert truncated_weights(world, prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
 
 
 def balanced_without_background(world: World, prompt: str) -> np.ndarray:
@@ -87,7 +86,7 @@ def balanced_without_background(world: World, prompt: str) -> np.ndarray:
 )
 def test_projected_weights_are_those_of_balanced_towers(world, prompt):
     explicit = differences(balanced_without_background(world, prompt), world)
-    assert projected_weights(Worlds.of(world), prompt) == pytest.approx(explicit, abs=1e-12)
+    assert projected_weights(world, prompt) == pytest.approx(explicit, abs=1e-12)
 
 
 def test_projecting_is_not_leaving_the_word_out():

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
 from types import SimpleNamespace
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from pydantic import ValidationError
 
 from simulator import tables
 from simulator.accuracy import WORDS, Numbers, in_words
 from simulator.naming import check_known, suggestion
-from simulator.world import SCALARS, Attribute, World
-from simulator.worlds import Worlds
+from simulator.world import SCALARS, Attribute, World, refusal
 from theory.accuracy import reliance
 from theory.learners import named
 from theory.learners.base import Learner
@@ -145,7 +145,7 @@ class Claim:
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
         defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
     prediction
-        Worlds -> numbers; for "iff" positive where the claim says quantity > threshold.
+        World -> numbers; for "iff" positive where the claim says quantity > threshold.
     subject, against
         Learners or their names; `against` is subtracted. For "effective-robustness" it makes the family.
     formula
@@ -155,12 +155,12 @@ class Claim:
     along, grid
         The parameter that these three relations vary, and the values between which "slope" is fitted.
     threshold
-        For "iff", a number or Worlds -> numbers.
+        For "iff", a number or World -> numbers.
     quantifier
         "always": the relation holds in every world of the domain; "somewhere": in at least one; "on average": of the
         mean over worlds that are drawn evenly over the domain's axes, each on its own scale.
     reference
-        For "operator-error", Worlds -> the matrices (..., 2, 2) to compare with rho D_I' M* D_T.
+        For "operator-error", World -> the matrices (..., 2, 2) to compare with rho D_I' M* D_T.
     tolerance
         Violations up to this size do not contradict; by default the quantity's.
     share
@@ -201,15 +201,15 @@ class Claim:
     quantity: str
     relation: str
     domain: Mapping[str, "Axis | float | Callable"]
-    prediction: Callable[[Worlds], Numbers] = lambda worlds: 0.0
+    prediction: Callable[[World], Numbers] = lambda worlds: 0.0
     subject: Learner | str = "linear"
     against: Learner | str | None = None
     formula: str = ""
     table: str = ""
     along: str | None = None
     grid: tuple[float, ...] = ()
-    threshold: float | Callable[[Worlds], Numbers] = 0.0
-    reference: Callable[[Worlds], Numbers] | None = None
+    threshold: float | Callable[[World], Numbers] = 0.0
+    reference: Callable[[World], Numbers] | None = None
     tolerance: float | None = None
     share: float | None = None
     quantifier: Quantifier = "always"
@@ -333,16 +333,24 @@ class Claim:
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
 
-    def worlds(self, unit: np.ndarray) -> Worlds:
+    def worlds(self, unit: np.ndarray) -> World:
         """The worlds at points of the unit cube (..., number of axes)."""
         return self.at(self.place(unit))
 
-    def at(self, fields: Mapping[str, Numbers]) -> Worlds:
+    def at(self, fields: Mapping[str, Numbers]) -> World:
         """The worlds with these fields of the domain, and with the claim's table."""
-        second = {name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)}
-        own = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
-        table = {"table": tables.named(self.table)} if self.table else {}
-        return Worlds(**own, **table, attribute=[second] if second else [])
+        second: dict[str, Any] = {
+            name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)
+        }
+        own: dict[str, Any] = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
+        if self.table:
+            own["table"] = tables.named(self.table)
+        if second:
+            own["attribute"] = [second]
+        try:
+            return World(**own)
+        except ValidationError as failure:
+            raise ValueError(refusal(failure)) from None
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
         """Whether points, given by the domain's fields, lie in the domain, to rounding.
@@ -374,12 +382,12 @@ class Claim:
         """The learner that makes the family of an effective robustness."""
         return named(self.against) if self.quantity == "effective-robustness" and self.against else None
 
-    def truth(self, worlds: Worlds) -> Numbers:
+    def truth(self, worlds: World) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
         value, *subtracted = (self._value(learner, worlds) for learner in self.learners)
         return value - subtracted[0] if subtracted else value
 
-    def _value(self, learner: Learner, worlds: Worlds) -> Numbers:
+    def _value(self, learner: Learner, worlds: World) -> Numbers:
         if self.quantity == "operator-error":
             assert self.reference is not None  # checked when the claim was made
             return operator_error(latent_cross_covariance(worlds), np.asarray(self.reference(worlds)))
@@ -395,7 +403,7 @@ class Claim:
             return np.where(defined, value, np.nan)
         return in_words(self.quantity, accuracy)
 
-    def violation(self, value: Numbers, worlds: Worlds) -> Numbers:
+    def violation(self, value: Numbers, worlds: World) -> Numbers:
         """v, the size of the violation where the quantity is `value`; negative values are slack.
 
         Parameters
@@ -403,7 +411,7 @@ class Claim:
         value
             The number that the relation is about, world by world: the quantity; for "increasing" q(x) - q(x'), for
             "decreasing" q(x') - q(x), x < x'; for "slope" the slope.
-        worlds : Worlds
+        worlds : World
         """
         b = self.prediction(worlds)
         if self.relation == ">=":

@@ -48,7 +48,7 @@ def fine_tuned(x, learner: LinearCLIP = LINEAR_NAME):
 
 def amplified(x, learner: Learner) -> Numbers:
     """The reliance once the second background tells nothing about the label, less AMPLIFIED."""
-    removed = x.replace(attribute=(x.attribute[0]._replace(p=0.5),))
+    removed = x.replace(attribute=(x.attribute[0].replace(p=0.5),))
     return reliance(learner.direction(removed)) - AMPLIFIED
 
 

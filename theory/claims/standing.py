@@ -7,14 +7,14 @@ effective-robustness                  k - f(c), over the frontier f of a family 
 import numpy as np
 
 from simulator.accuracy import Accuracy, Numbers
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.frontier import frontier
 from theory.ideal_curve import equivalent
 from theory.learners.base import Learner
 
 
 def standing(
-    quantity: str, family: Learner | None, worlds: Worlds, accuracy: Accuracy
+    quantity: str, family: Learner | None, worlds: World, accuracy: Accuracy
 ) -> tuple[Numbers, np.ndarray | np.bool_]:
     """(value of the quantity, whether it is defined), world by world.
 

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from simulator.accuracy import Accuracy, rounded
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.quadrature import REPLICATES, estimate
 
@@ -29,21 +28,21 @@ Rule = TypeVar("Rule", bound="Learner")
 Answer = TypeVar("Answer", Accuracy, np.ndarray)
 
 
-def each_class_count(method: Callable[[Rule, Worlds], Answer]) -> Callable[[Rule, World | Worlds], Answer]:
+def each_class_count(method: Callable[[Rule, World], Answer]) -> Callable[[Rule, World], Answer]:
     """Call the method once per number of classes in a grid, since formulas hold for one K; join the results."""
 
     @wraps(method)
-    def call(self: Rule, worlds: World | Worlds) -> Answer:
-        grid: Worlds = Worlds.of(worlds)
-        if np.ndim(grid.classes) == 0:
-            return method(self, grid)
-        K = np.broadcast_to(grid.classes, grid.shape)
-        parts: list[tuple[np.ndarray, Any]] = [(k == K, method(self, grid[k == K])) for k in np.unique(K)]
+    def call(self: Rule, worlds: World) -> Answer:
+        counts: np.ndarray = np.unique(worlds.classes)
+        if len(counts) < 2:
+            return method(self, worlds)
+        K: np.ndarray = np.broadcast_to(worlds.classes, worlds.shape)
+        parts: list[tuple[np.ndarray, Any]] = [(k == K, method(self, worlds[k == K])) for k in counts]
         whole: Any
         if isinstance(parts[0][1], Accuracy):
-            whole = joined(parts, grid.shape)
+            whole = joined(parts, worlds.shape)
         else:
-            whole = np.empty((*grid.shape, *parts[0][1].shape[1:]))
+            whole = np.empty((*worlds.shape, *parts[0][1].shape[1:]))
             for rows, values in parts:
                 whole[rows] = values
         return whole
@@ -67,18 +66,18 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
     return Accuracy.of([*values], level, [*zip(low, high, strict=True)])
 
 
-def by_route(route: np.ndarray, routes: Sequence[Callable[[Worlds], Accuracy]], worlds: Worlds) -> Accuracy:
+def by_route(route: np.ndarray, routes: Sequence[Callable[[World], Accuracy]], worlds: World) -> Accuracy:
     """Accuracies over a grid whose worlds take different functions, each by its number in `routes`."""
     numbers = np.unique(route)
     return joined([(route == k, routes[k](worlds[route == k])) for k in numbers], worlds.shape)
 
 
-def world_by_world(accuracy: Callable[[Worlds], Accuracy], worlds: Worlds) -> Accuracy:
+def world_by_world(accuracy: Callable[[World], Accuracy], worlds: World) -> Accuracy:
     """Accuracies over a grid from a function of one world."""
     return joined([(w, accuracy(worlds[w])) for w in np.ndindex(worlds.shape)], worlds.shape)
 
 
-def over_worlds(replicates: Callable[[Worlds], Float[np.ndarray, "R 2"]], worlds: Worlds) -> Accuracy:
+def over_worlds(replicates: Callable[[World], Float[np.ndarray, "R 2"]], worlds: World) -> Accuracy:
     """Estimates over a grid of worlds, with an interval, from independent replicates of each."""
     return world_by_world(lambda world: estimate(np.asarray(replicates(world))), worlds)
 
@@ -111,7 +110,7 @@ class Learner:
     words: ClassVar[str]
 
     @each_class_count
-    def accuracy(self, worlds: Worlds) -> Accuracy:
+    def accuracy(self, worlds: World) -> Accuracy:
         """Group accuracies at n = infinity under the test law.
 
         Parameters
@@ -130,7 +129,7 @@ class Learner:
             Where a world has no answer (`refuses` gives the sentence).
         """
         if worlds.table is not None:
-            return world_by_world(lambda world: self.on_table(world.world()), worlds)
+            return world_by_world(self.on_table, worlds)
         direction = self.direction(worlds)
         if np.isnan(direction).any():  # of a user's learner
             raise ValueError(f"the direction of learner {self.name!r} is nan; expected numbers")
@@ -161,7 +160,7 @@ class Learner:
         """
         raise ValueError(f"learner {self.name!r} has no law in worlds with a table; {', '.join(WITH_TABLES)} have one")
 
-    def direction(self, worlds: World | Worlds) -> Float[np.ndarray, "*w B"]:
+    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight of a linear rule on each block, up to a positive factor.
 
         Raises
@@ -210,7 +209,7 @@ class Learner:
         gain, pull = u * x.mu_inv, w * x.mu_spu
         return (gain + pull) / s, (gain - pull) / s
 
-    def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+    def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Score of every class. The largest decides; equal ones share the decision.
 
         Parameters
@@ -219,17 +218,16 @@ class Learner:
         images
             Latent images D_I' x_I.
         """
-        worlds = Worlds.of(world)
-        if worlds.table is not None:
-            critic = self.critic(worlds.world())
+        if world.table is not None:
+            critic = self.critic(world)
             gap = images @ critic.inside.mean(axis=0).T + np.mean(critic.intercept, axis=0)
-            return np.concatenate([gap, -gap], axis=1) if worlds.classes == 2 else gap
-        u = self.direction(worlds)
+            return np.concatenate([gap, -gap], axis=1) if world.classes == 2 else gap
+        u = self.direction(world)
         x = images.reshape(len(images), len(u), -1)
         pull = np.einsum("b,nbk->nk", u, x)
-        return np.concatenate([pull, -pull], axis=1) if worlds.classes == 2 else pull
+        return np.concatenate([pull, -pull], axis=1) if world.classes == 2 else pull
 
-    def refuses(self, worlds: World | Worlds) -> str | None:
+    def refuses(self, worlds: World) -> str | None:
         """Why some of the worlds have no answer, in a sentence; None if all have one.
 
         >>> from theory.learners import InfoNCE
@@ -250,7 +248,7 @@ class Learner:
 
 
 def attempt(
-    function: Callable[[Worlds], np.ndarray], worlds: Worlds
+    function: Callable[[World], np.ndarray], worlds: World
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
     """Values of a function over a grid, nan where it is undefined, and the reasons there."""
     row, reasons = worlds.ravel(), {}

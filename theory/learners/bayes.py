@@ -24,7 +24,6 @@ from simulator.accuracy import Accuracy, Numbers, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.density import (
     attribute_log_density,
     block_log_density,
@@ -43,7 +42,7 @@ LARGEST = 700.0  # log odds that matter: e^710 overflows
 TERMS = 2**21  # log densities of all replicates in a world with a table
 
 
-def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
+def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
     """Accuracy under the test law of argmax_y p(x_I | y), with p the training law.
 
     Two classes and one attribute: by quadrature, absolute error below 1e-6 (in practice 1e-9). Otherwise the noise of
@@ -57,10 +56,11 @@ def bayes_accuracy(worlds: Worlds, seed: int = 0) -> Accuracy:
             "object and background are both noiseless and perfectly correlated: the training law has no density on the "
             "counter group, so its Bayes rule is undefined there"
         )
-    if worlds.classes > 2:
-        if worlds.classes > LARGEST_CLASSES:
+    if worlds.class_count > 2:
+        if worlds.class_count > LARGEST_CLASSES:
             raise ValueError(
-                f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled"
+                f"classes = {worlds.class_count} is more than the {LARGEST_CLASSES} for which the "
+                "Bayes accuracy is sampled"
             )
         return over_worlds(
             lambda world: many_class_replicates(world, many_class_parts(world, seed), world.agreement[1]), worlds
@@ -154,7 +154,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     return result
 
 
-def _several_attributes(world: Worlds, seed: int) -> Float[np.ndarray, "R 2"]:
+def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
     """Two classes: attributes on Sobol points; the object's coordinate is integrated by Phi at its threshold."""
     signal = standardise(world.mean, np.sqrt(image_variance(world)))
     a, b = np.abs(signal[0]), signal[1:]
@@ -216,7 +216,7 @@ class Part(NamedTuple):
     shown: float
 
 
-def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
+def many_class_parts(world: World, seed: int = 0) -> Iterator[Part]:
     """K >= 3 classes: the backgrounds' coordinates on Sobol points, and those of the objects of the other classes.
 
     The latter are not needed where p_inv = 1. The parts do not depend on the background's correlation.
@@ -251,7 +251,7 @@ def many_class_parts(world: Worlds, seed: int = 0) -> Iterator[Part]:
             yield Part(r, share, own, log_sum_of_others(own), fixed, rivals, a * (code[0] == 0))
 
 
-def many_class_replicates(world: Worlds, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
+def many_class_replicates(world: World, parts: Iterable[Part], correlation: float) -> Float[np.ndarray, "R 2"]:
     """Accuracies of the Bayes rule of a world whose background has this correlation; one row per replicate.
 
     Given the coordinates of a part, class 0 is decided where its object's coordinate lies in an interval, whose
@@ -327,8 +327,7 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
 
     Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
     """
-    K, A, worlds = world.classes, world.background_count, Worlds.of(world)
-    S = image_variance(worlds)
+    K, A, S = world.classes, world.background_count, image_variance(world)
     if S[1] == 0 or (K > 2 and S[0] == 0):
         raise ValueError("the Bayes rule of a table is estimated from densities, which need sigma^2 + nu > 0")
     patterns, others = class_means(A), K - 1 if K > 2 else 0
@@ -336,7 +335,7 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
     nets = [gaussian_points(others + len(patterns[0]), power, seed * REPLICATES + r) for r in range(REPLICATES)]
     objects, noise = np.split(np.array(nets), [others], axis=-1)
     images = world.mu_spu * patterns[:, None] + np.sqrt(S[1]) * noise[:, None]
-    own = block_log_density(images, None, worlds, 1)
+    own = block_log_density(images, None, world, 1)
     if K == 2:
         return TablePoints(own, None)
     a = abs(world.mu_inv) / np.sqrt(S[0])
@@ -347,7 +346,7 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
 
 def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: TablePoints) -> Float[np.ndarray, "R K A"]:
     """Accuracy of each cell for the Bayes rule of a table, which need not be the world's own."""
-    K, p_inv, S = world.classes, world.p_inv, image_variance(Worlds.of(world))
+    K, p_inv, S = world.classes, world.p_inv, image_variance(world)
     a = float(abs(standardise(world.mu_inv, np.sqrt(S[0]))))
     result = np.zeros((REPLICATES, K, world.background_count))
     for replicate in range(REPLICATES):  # few numbers at a time: they stay in the cache
@@ -363,7 +362,7 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
                 chance = _object_agrees(a, shown, -lead[0], _log_odds(max(p_inv, 1 - p_inv)))
             else:
                 rivals = Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
-                chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, p_inv)
+                chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, float(p_inv))
             result[replicate, y] += weight * chance.mean(axis=-1)
     return result
 
@@ -394,7 +393,7 @@ class Bayes(Learner):
     words: ClassVar[str] = "the Bayes rule"
 
     @each_class_count
-    def accuracy(self, worlds: Worlds) -> Accuracy:
+    def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
         if worlds.table is not None:
             return super().accuracy(worlds)
@@ -405,9 +404,8 @@ class Bayes(Learner):
         cells = table_replicates(world, np.array(world.table), table_points(world))
         return estimate(world.mixture(objects=False).group_average(cells.reshape(len(cells), -1)))
 
-    def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+    def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""
-        worlds = Worlds.of(world)
-        if worlds.table is not None:
-            return table_log_density(images, worlds.world())
-        return class_log_density(images.reshape(len(images), worlds.mean.shape[-1], -1), None, worlds)
+        if world.table is not None:
+            return table_log_density(images, world)
+        return class_log_density(images.reshape(len(images), world.mean.shape[-1], -1), None, world)

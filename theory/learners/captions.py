@@ -29,7 +29,7 @@ from numpy.polynomial.chebyshev import chebvander
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.learners.base import by_route, world_by_world
 from theory.learners.bayes import bayes_accuracy
@@ -287,7 +287,7 @@ class Pooled(NamedTuple):
         return Scales(mean, centre, deviation)
 
 
-def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
+def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
     """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take a quadrature,
@@ -307,7 +307,7 @@ def all_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, toleran
     return by_route(route, routes, worlds)
 
 
-def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
+def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
     """Scores (N, K) with the decisions of all captions: the preference or distances from its curve, or drawn ones."""
     if not _two_blocks(world) or _strays(world, prompt):
         return drawn_captions_scores(world, prompt, image)
@@ -324,7 +324,7 @@ def all_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, 
     return np.stack([beyond, -beyond], axis=-1)
 
 
-def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
+def pooled_preference(world: World, prompt: Prompt) -> Pooled:
     """The preference of one world, turned such that it rises in both coordinates if it is a curve."""
     nu = np.broadcast_to(world.nu_image, 2), np.broadcast_to(world.nu_text, 2)
     fields = (np.abs(world.mean), world.scale**2, world.agreement, world.mention, *nu)
@@ -333,16 +333,16 @@ def pooled_preference(world: Worlds, prompt: Prompt) -> Pooled:
     return Pooled(prompt, (first, second), (units[0], units[1]))
 
 
-def _two_blocks(worlds: Worlds) -> bool:
+def _two_blocks(worlds: World) -> bool:
     return worlds.class_count == 2 and worlds.mean.shape[-1] == 2
 
 
-def _strays(worlds: Worlds, prompt: Prompt) -> np.ndarray:
+def _strays(worlds: World, prompt: Prompt) -> np.ndarray:
     """Whether captions of other pairs change decisions."""
     return np.broadcast_to((np.asarray(worlds.mismatch) > 0) & (prompt == "scores"), worlds.shape)
 
 
-def _by_quadrature(world: Worlds, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
+def _by_quadrature(world: World, prompt: Prompt, seed: int, tolerance: float) -> Accuracy:
     """Accuracies in one world, whose scales need their own number of captions."""
     pooled = pooled_preference(world, prompt)
     shown = region(pooled, tolerance) if pooled.informative else np.full((1, 2), 0.5)

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
 from simulator.prompts import Prompt
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.learners.pmi import Preference, PromptMixture, PromptPreference
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
@@ -38,7 +38,7 @@ Nodes = Float[np.ndarray, "A n"]
 Boundary = Callable[[Int[np.ndarray, " A"], Nodes, Nodes, Nodes], Nodes]
 
 
-def agree(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, " W"]:
+def agree(worlds: World, prompt: Prompt) -> Bool[np.ndarray, " W"]:
     """Worlds in which both blocks of a prompt stand for the same label."""
     return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from simulator.accuracy import LEVEL, Accuracy, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, latent_prompts
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.density import (
     attribute_log_density,
     block_log_density,
@@ -33,7 +33,7 @@ LARGEST_CLASSES = 10
 CELLS = 2**20  # numbers held in one array at a time
 
 
-def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Accuracy:
+def drawn_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accuracy:
     """Group accuracies, estimated world by world, with a 95% interval.
 
     Each of REPLICATES replicates has its own images and captions. Finitely many captions blur the boundary, a bias of
@@ -41,14 +41,14 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
     accuracy of all captions and the same distance beyond, as seen from the accuracy of half of them. The estimate is
     the middle of that range. The interval adds the range to the t interval over replicates.
     """
-    if worlds.classes > LARGEST_CLASSES:
+    if worlds.class_count > LARGEST_CLASSES:
         raise ValueError(
-            f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which all captions of a class are "
+            f"classes = {worlds.class_count} is more than the {LARGEST_CLASSES} for which all captions of a class are "
             "drawn; more are possible with the prompts name, mean and background, and with full captions without noise"
         )
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
 
-    def accuracy(world: Worlds) -> Accuracy:
+    def accuracy(world: World) -> Accuracy:
         half, whole = np.moveaxis(np.array([_replicate(world, prompt, s) for s in seeds]), 1, 0)
         found = estimate(np.clip(whole + (whole - half) / 2, 0.0, 1.0))
         assert found.interval is not None
@@ -59,19 +59,19 @@ def drawn_captions_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0) -> Ac
     return world_by_world(accuracy, worlds)
 
 
-def drawn_captions_scores(world: Worlds, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
+def drawn_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "N B width"], seed: int = 0):
     """Scores (N, K) by drawn captions."""
     return _score_halves(world, prompt, image, seed).mean(axis=0)
 
 
-def _score_halves(world: Worlds, prompt: Prompt, image, seed: int) -> Float[np.ndarray, "2 N K"]:
+def _score_halves(world: World, prompt: Prompt, image, seed: int) -> Float[np.ndarray, "2 N K"]:
     """The scores by either half of the captions, each a net of Sobol points."""
     score = {"captions": _posterior_score, "scores": _density_score}[prompt](world, seed)
     each = max(1, CELLS // (CAPTIONS * world.classes**2))
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)], axis=1)
 
 
-def _replicate(world: Worlds, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 2"]:
+def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 2"]:
     """(common, counter) by half of the captions and by all; images of every pattern of classes, class 0 the label."""
     shown = latent_prompts(world, "background")
     K, B, width = shown.shape
@@ -85,7 +85,7 @@ def _replicate(world: Worlds, prompt: Prompt, seed: int) -> Float[np.ndarray, "2
     return np.stack([accuracy[:2].mean(axis=0), accuracy[2]])
 
 
-def _posterior_score(world: Worlds, seed: int):
+def _posterior_score(world: World, seed: int):
     """E[p(y | t) | x] over CAPTIONS captions of every image, from the same Sobol points for all images."""
     means = latent_prompts(world, "background")
     K, B, width = means.shape
@@ -110,7 +110,7 @@ def _posterior_score(world: Worlds, seed: int):
     return score
 
 
-def _density_score(world: Worlds, seed: int):
+def _density_score(world: World, seed: int):
     """Mean of log p(x, t) over captions of every class: Sobol points for what they show, mention and add."""
     means = latent_prompts(world, "background")
     K, B, width = means.shape
@@ -135,7 +135,7 @@ def _density_score(world: Worlds, seed: int):
     return score
 
 
-def _given_label(world: Worlds, text: Float[np.ndarray, "... B width"]) -> Float[np.ndarray, "... K"]:
+def _given_label(world: World, text: Float[np.ndarray, "... B width"]) -> Float[np.ndarray, "... K"]:
     """log p(t | y) of captions."""
     blocks = [caption_block_log_density(text[..., b, :], world, b) for b in range(text.shape[-2])]
     return np.sum([attribute_log_density(f, world.agreement[b]) for b, f in enumerate(blocks)], axis=0)

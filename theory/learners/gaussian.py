@@ -24,12 +24,12 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.prompts import LINEAR, Prompt, prompt_row
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.learners.base import Learner, each_class_count
 from theory.population import block_covariance
 
 
-def gaussian_direction(worlds: Worlds, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u of the module's docstring, exact to rounding."""
     if prompt_row(prompt).pool == "log-mean-exp":
         raise ValueError(
@@ -73,7 +73,7 @@ class GaussianPMI(Learner):
 
     Examples
     --------
-    >>> float(GaussianPMI("name").accuracy(Worlds(p_spu=0.9, mu_spu=2.0, sigma_xi=1.0)).counter).__round__(4)
+    >>> float(GaussianPMI("name").accuracy(World(p_spu=0.9, mu_spu=2.0, sigma_xi=1.0)).counter).__round__(4)
     0.8385
     """
 
@@ -82,6 +82,6 @@ class GaussianPMI(Learner):
     prompt: Prompt = "name"
 
     @each_class_count
-    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block; see `gaussian_direction`."""
         return gaussian_direction(worlds, self.prompt)

@@ -30,7 +30,6 @@ from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.prompts import PROMPTS, Prompt, latent_prompts, prompt_row
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.density import (
     Parts,
     attribute_log_density,
@@ -56,7 +55,7 @@ MOST_TERMS = 2**20  # with 256 points of every cell; beyond it, cells are drawn,
 SLACK = 1e-9  # of logarithms that may be equal
 
 
-def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
+def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: float = 1e-6) -> Accuracy:
     """Group accuracies of argmax_y PMI(x_I, p_y) under the test law; a tie counts 1/K.
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
@@ -67,15 +66,15 @@ def infonce_accuracy(worlds: Worlds, prompt: Prompt, seed: int = 0, tolerance: f
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
     shape = worlds.shape
-    if worlds.classes == 2 and worlds.mean.shape[-1] == 2:
+    if worlds.class_count == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
         return Accuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
-    sample = _several_attributes if worlds.classes == 2 else _many_classes
+    sample = _several_attributes if worlds.class_count == 2 else _many_classes
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
-def _refuse(worlds: Worlds, prompt: Prompt) -> None:
+def _refuse(worlds: World, prompt: Prompt) -> None:
     silent = (worlds.nu_text == 0)[..., None]
     if np.any(worlds.nu_image <= 0):
         raise ValueError(
@@ -87,9 +86,10 @@ def _refuse(worlds: Worlds, prompt: Prompt) -> None:
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
         )
-    if worlds.classes > LARGEST_CLASSES:
+    if worlds.class_count > LARGEST_CLASSES:
         raise ValueError(
-            f"classes = {worlds.classes} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
+            f"classes = {worlds.class_count} is more than the {LARGEST_CLASSES} for which the "
+            "InfoNCE optimum is sampled"
         )
     if not prompt_row(prompt).pool and np.any(silent & (worlds.mention == 0) & _mentions(worlds, prompt)):
         raise ValueError(
@@ -98,12 +98,11 @@ def _refuse(worlds: Worlds, prompt: Prompt) -> None:
         )
 
 
-def _mentions(worlds: Worlds, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
+def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
     """Whether a prompt mentions a block; with a table, of one world."""
     if worlds.table is None:
         return worlds.prompt(prompt) != 0
-    world = worlds.world()
-    objects, backgrounds = np.split(world.prompts(prompt), [world.background_latents.start], axis=1)
+    objects, backgrounds = np.split(worlds.prompts(prompt), [worlds.background_latents.start], axis=1)
     return np.array([objects.any(), backgrounds.any()])
 
 
@@ -112,7 +111,7 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
 
     Prompts of different classes need not be equally frequent, so that log p(p_y) counts.
     """
-    _refuse(Worlds.of(world), prompt)
+    _refuse(world, prompt)
     if prompt_row(prompt).pool:
         raise ValueError(
             f"prompt = {prompt!r} ({prompt_row(prompt).words}) has no law in worlds with a table; choose from "
@@ -156,7 +155,7 @@ def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
     return accuracy
 
 
-def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
+def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of a row of worlds, by the first that works: curve, contour or search."""
     what = prompt_mixture(worlds, prompt)
     tie = ~np.isfinite(what.log_weight).any(axis=(0, 1))
@@ -175,7 +174,7 @@ def _one_attribute(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np
     return objects_averaged(accuracy, worlds.agreement[:, :1])
 
 
-def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
+def _several_attributes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of two classes: attributes on 2^10 Sobol points, the object integrated exactly."""
     J, q = len(worlds.mean) - 1, worlds.prompt(prompt)
     t = gaussian_points(J, 10, seed)
@@ -192,7 +191,7 @@ def _several_attributes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float
     return list(objects_averaged(shown, worlds.agreement[0]))
 
 
-def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
+def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes, on Sobol points."""
     K, B = worlds.class_count, len(worlds.mean)
     texts = latent_prompts(worlds, prompt)
@@ -211,12 +210,12 @@ def _many_classes(worlds: Worlds, prompt: Prompt, seed: int) -> list[float]:
     return list(total)
 
 
-def _counted(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
+def _counted(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
     """Whether class 0 is decided."""
     return won(prompt_log_density(image, texts, worlds))
 
 
-def _chance_by_object(worlds: Worlds, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
+def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
     """Probability (N,) that class 0 is decided, over its own object coordinate x_0.
 
     Captions mention everything, or prompts differ in the object only. Let d = sigma^2 (nu_I + nu_T) + nu_I nu_T,
@@ -282,7 +281,7 @@ class InfoNCE(Learner):
     prompt: Prompt = "name"
 
     @each_class_count
-    def accuracy(self, worlds: Worlds) -> Accuracy:
+    def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
         if worlds.table is not None:
             return super().accuracy(worlds)
@@ -292,12 +291,11 @@ class InfoNCE(Learner):
         """Sampled, with an interval."""
         return estimate(table_replicates(world, self.prompt))
 
-    def scores(self, world: World | Worlds, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
+    def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
-        worlds = Worlds.of(world)
-        if worlds.table is not None:
-            return table_prompt_scores(images, worlds.world().prompts(self.prompt), worlds.world())
-        x = images.reshape(len(images), worlds.mean.shape[-1], -1)
+        if world.table is not None:
+            return table_prompt_scores(images, world.prompts(self.prompt), world)
+        x = images.reshape(len(images), world.mean.shape[-1], -1)
         if prompt_row(self.prompt).pool:
-            return all_captions_scores(worlds, self.prompt, x)
-        return prompt_log_density(x, latent_prompts(worlds, self.prompt), worlds)
+            return all_captions_scores(world, self.prompt, x)
+        return prompt_log_density(x, latent_prompts(world, self.prompt), world)

@@ -21,7 +21,6 @@ from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import image_variance, kappa, pattern_correlation, table_moments
 
@@ -31,7 +30,7 @@ def within_class(mean, correlation, S, K):
     return mean * correlation, S + mean**2 * (1 - correlation**2) / K
 
 
-def least_squares_direction(worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+def least_squares_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
     """Population least squares on labels +-1 (two classes) or one-hot labels with intercept (K classes).
 
     The normal equations (diag(d) + r r'/kappa) u = r/kappa have, by Sherman and Morrison, the solution
@@ -56,7 +55,7 @@ class LeastSquares(Learner):
     words: ClassVar[str] = "least squares"
 
     @each_class_count
-    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block, exact to rounding."""
         return least_squares_direction(worlds)
 

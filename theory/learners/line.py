@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.special import ndtr
 
 from simulator.prompts import Prompt
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.density import Parts, distinct_together, prompt_parts
 from theory.population import linear_weights
 from theory.quadrature import RANGE, gaussian_average
@@ -25,7 +25,7 @@ PANELS = 400  # per world, four seconds
 STEP = 1e-6  # standard deviations, of differences that stand for slopes
 
 
-def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
+def searched_accuracy(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of images that show the label's object: panels over one block, the other one exact.
 
     The exact block is the one with more weight in linear CLIP, so that the outer integrand is no step.
@@ -53,7 +53,7 @@ def searched_accuracy(worlds: Worlds, prompt: Prompt, tolerance: float) -> Float
     return accuracy
 
 
-def prompt_terms(x: Float[np.ndarray, "*s"], worlds: Worlds, q: Float[np.ndarray, "*s"], b: int) -> Parts:
+def prompt_terms(x: Float[np.ndarray, "*s"], worlds: World, q: Float[np.ndarray, "*s"], b: int) -> Parts:
     """Parts (*s, 2, 2) of block b, by prompt (+, -) and class (+1, -1)."""
     text = np.stack([q, -q], axis=-1)[..., None]
     return prompt_parts(x[..., None, None], text, worlds[np.s_[..., None]], b, q[..., None] != 0)
@@ -71,7 +71,7 @@ def _preference(first: Parts, second: Parts) -> Float[np.ndarray, "..."]:
 
 
 def line_accuracy(
-    worlds: Worlds, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
+    worlds: World, q: Float[np.ndarray, " W"], b: int, centre: Float[np.ndarray, " W"], rest: Parts
 ) -> Float[np.ndarray, "W n"]:
     """P(preference > 0) + P(preference = 0)/2 over x_b ~ N(centre, S_b), exactly, given the other blocks.
 
@@ -146,7 +146,7 @@ def _between(preference, nodes: Float[np.ndarray, "W c"], values, rises: Float[n
     return (w[crossed], n[crossed], c[crossed]), found[crossed], there[crossed]
 
 
-def _nodes(worlds: Worlds, q, b: int, centre, scale, islands: bool) -> Float[np.ndarray, "W c"]:
+def _nodes(worlds: World, q, b: int, centre, scale, islands: bool) -> Float[np.ndarray, "W c"]:
     """Where sign changes are sought, in standard deviations from `centre`: GRID and, with masks, NEAR each prompt.
 
     Given a caption t of the block and its class a, x_b has mean a mu + h (t - a mu) and variance nu_I + h nu_T,

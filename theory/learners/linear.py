@@ -14,7 +14,6 @@ from simulator.accuracy import rounded
 from simulator.gaussian.critic import LinearCritic
 from simulator.prompts import Prompt
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import (
     kappa,
@@ -50,7 +49,7 @@ class LinearCLIP(Learner):
 
     Examples
     --------
-    >>> float(LinearCLIP("name").accuracy(Worlds(p_spu=0.99, mu_spu=2.0, sigma_xi=0.0)).counter).__round__(4)
+    >>> float(LinearCLIP("name").accuracy(World(p_spu=0.99, mu_spu=2.0, sigma_xi=0.0)).counter).__round__(4)
     0.1943
     """
 
@@ -67,7 +66,7 @@ class LinearCLIP(Learner):
             raise ValueError(f"embed_dim = {self.embed_dim} is below 1; the nearest valid value is 1")
 
     @each_class_count
-    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u = C diag(pi) q, or that of the best approximation of C diag(pi) of rank embed_dim."""
         if self.projected:
             return projected_weights(worlds, self.prompt)

@@ -18,7 +18,6 @@ from simulator.accuracy import Accuracy, rounded
 from simulator.gaussian.critic import LinearCritic, gaussian_points, standardise
 from simulator.mixture import Mixture
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, latent_critic, over_worlds
@@ -33,7 +32,7 @@ POINTS = 2**14  # over all groups of a table
 ROUNDING = 1e-13  # of a mean loss: a step that gains less must not be halved
 
 
-def _check_separable(worlds: Worlds, S: np.ndarray) -> None:
+def _check_separable(worlds: World, S: np.ndarray) -> None:
     """Refuse worlds in which a block without noise always agrees, or never agrees, with the label."""
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -46,7 +45,7 @@ def _check_separable(worlds: Worlds, S: np.ndarray) -> None:
         )
 
 
-def margin_minimiser(worlds: Worlds, moments: Callable, first_guess: Callable) -> Float[np.ndarray, "*w B"]:
+def margin_minimiser(worlds: World, moments: Callable, first_guess: Callable) -> Float[np.ndarray, "*w B"]:
     """Minimiser of a convex loss E l(s), s = y u'x, of two classes: Newton in all worlds at once.
 
     It takes margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. moments(m, V) gives -E l'(s) and E l''(s) t^k for
@@ -161,7 +160,7 @@ def softmax_loss(score: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"])
     return PointLoss(total - score[each, labels], slope, soft, 1.0)
 
 
-def sampled_minimisers(worlds: Worlds, loss: Loss, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
+def sampled_minimisers(worlds: World, loss: Loss, seed: int = 0, power: int = 11) -> Float[np.ndarray, "R B"]:
     """Minimisers of a loss of scores in one world of K >= 3 classes, one row per randomised Sobol net.
 
     By symmetry the score of class k is sum_b u_b x_{b,k}, and the loss is convex in u. Groups are summed exactly; only
@@ -284,9 +283,9 @@ class OfMargins(Learner):
     loss: ClassVar[LabelLoss]
 
     @each_class_count
-    def direction(self, worlds: Worlds) -> Float[np.ndarray, "*w B"]:
+    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the minimiser; for K >= 3 the mean over sampled ones."""
-        if worlds.classes == 2:
+        if worlds.class_count == 2:
             return margin_minimiser(worlds, self.loss.moments, self.loss.first_guess)
         result = np.empty((*worlds.shape, worlds.mean.shape[-1]))
         for w in np.ndindex(worlds.shape):
@@ -294,9 +293,9 @@ class OfMargins(Learner):
         return result
 
     @each_class_count
-    def accuracy(self, worlds: Worlds) -> Accuracy:
+    def accuracy(self, worlds: World) -> Accuracy:
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
-        if worlds.table is not None or worlds.classes == 2:
+        if worlds.table is not None or worlds.class_count == 2:
             return super().accuracy(worlds)
         rules = lambda w: sampled_minimisers(w, self.loss.of_scores)  # noqa: E731
         return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)

@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from simulator.prompts import Prompt
-from simulator.worlds import Worlds
+from simulator.world import World
 
 # Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
@@ -80,7 +80,7 @@ class PromptMixture(NamedTuple):
         return Scales(self.mean, centre.swapaxes(0, 1), np.sqrt(0.5 / self.curve[:, 0]))
 
 
-def prompt_mixture(worlds: Worlds, prompt: Prompt) -> PromptMixture:
+def prompt_mixture(worlds: World, prompt: Prompt) -> PromptMixture:
     """The mixture N of a row of worlds."""
     nu_I, nu_T, pi, mean = worlds.nu_image, worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
     q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T

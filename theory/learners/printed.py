@@ -12,7 +12,6 @@ import numpy as np
 
 from simulator.accuracy import Accuracy
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.base import Learner
 from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
 
@@ -28,9 +27,9 @@ class Printed(Learner):
     name: ClassVar[str] = "printed"
     words: ClassVar[str] = "linear CLIP as Theorem 6.2 prints it"
 
-    def accuracy(self, worlds: World | Worlds) -> Accuracy:
+    def accuracy(self, worlds: World) -> Accuracy:
         """The printed bounds, exact to rounding."""
-        x = Worlds.of(worlds)
+        x = worlds
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
         for name in ("mu_inv", "mention_inv", "mention_spu", "p_inv"):
@@ -40,7 +39,7 @@ class Printed(Learner):
             raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
         if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
             raise ValueError("Theorem 6.2 is about mu_spu >= 1 + sigma_inv^2/2")
-        bound = theorem_62_bounds(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
+        bound = theorem_62_bounds(x.agreement[..., 1], x.mean[..., 1], x.scale[..., 0], x.scale[..., 1])
         whole = np.zeros(x.shape)  # broadcasts over fields that the formulas do not contain
         return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
 

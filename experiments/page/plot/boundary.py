@@ -27,7 +27,6 @@ from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.base import UNDEFINED, attempt
 
 FINE = 12  # at least so many steps of the grid along an axis
@@ -63,14 +62,14 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     embed_dim = at.get("embed_dim", dict(study.recipe).get("embed_dim"))
     pair = [study.learner(study.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
 
-    def worlds(places: tuple[np.ndarray, ...]) -> Worlds:
-        return Worlds(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
+    def worlds(places: tuple[np.ndarray, ...]) -> World:
+        return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
 
-    def accuracies(part: Worlds) -> list[Accuracy]:
+    def accuracies(part: World) -> list[Accuracy]:
         laws = [mitigated(at.get("mitigation", NONE), Setting(part, learner)).law() for learner in pair]
         return [law.learner.accuracy(law.world) for law in laws]
 
-    def difference(part: Worlds) -> np.ndarray:
+    def difference(part: World) -> np.ndarray:
         one, two = accuracies(part)
         return one.counter - two.counter
 
@@ -80,7 +79,7 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     return lambda *places: attempt(difference, worlds(np.broadcast_arrays(*places)))[0]
 
 
-def _exact(accuracies: Callable[[Worlds], list[Accuracy]], worlds: Worlds) -> bool:
+def _exact(accuracies: Callable[[World], list[Accuracy]], worlds: World) -> bool:
     """Whether both accuracies are exact rather than sampled, in the first world where both learners have an answer."""
     for index in np.ndindex(worlds.shape):
         with suppress(RequestError, *UNDEFINED):

@@ -10,8 +10,7 @@ from experiments.lab.cells import Study
 from simulator.accuracy import GROUPS, LEVEL, Accuracy
 from simulator.mixture import groups_of
 from simulator.tables import named
-from simulator.world import SCALARS
-from simulator.worlds import Worlds
+from simulator.world import SCALARS, World
 from theory.ideal_curve import MOST_CLASSES, equivalent, equivalent_of_draws
 
 PLACES = ("equivalent-correlation", "shortfall")
@@ -80,7 +79,7 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     return {name: xr.DataArray(x.reshape(like.shape), dims=like.dims, attrs=attrs) for name, x in made.items()}
 
 
-def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, number: int) -> np.ndarray:
+def _place(kind: str, worlds: World, draws: np.ndarray, ends: np.ndarray, number: int) -> np.ndarray:
     """(value, low, high) of some cells; draws have axes (replicate, group, cell), ends (group, end, cell)."""
     if kind == "draws":
         found = equivalent_of_draws(worlds, draws)
@@ -94,7 +93,7 @@ def _place(kind: str, worlds: Worlds, draws: np.ndarray, ends: np.ndarray, numbe
     return np.array([value, *([*found.interval][number] if found.interval else missing)])
 
 
-def _worlds(cells: xr.Dataset, study: Study, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, Worlds]]:
+def _worlds(cells: xr.Dataset, study: Study, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, World]]:
     """The cells of each table (all cells without one), and their worlds in a row."""
     size = cells.sizes["cell"]
     tables = cells["table"].values if "table" in dims else np.full(size, "")
@@ -103,4 +102,4 @@ def _worlds(cells: xr.Dataset, study: Study, dims: tuple[Hashable, ...]) -> Iter
     for table in np.unique(tables):
         part = np.flatnonzero(tables == table)
         own = {"table": named(table)} if table else {}
-        yield part, Worlds.of(study.world).replace(**own, **{name: values[part] for name, values in fields.items()})
+        yield part, study.world.replace(**own, **{name: values[part] for name, values in fields.items()})

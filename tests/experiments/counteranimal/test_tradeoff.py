@@ -9,7 +9,6 @@ from scipy.optimize import linprog
 from scipy.special import expit
 
 from experiments.counteranimal.tradeoff import WEIGHTS, _lead_errors, accuracies, hull, place, places
-from simulator.worlds import Worlds
 from theory import equivalent
 from theory.ideal_curve import IdealCurve
 
@@ -38,7 +37,7 @@ def test_the_shortfall_is_what_a_mixture_gains_on_both_groups(seed):
 def test_on_the_ideal_curve_the_place_is_the_theorys(reliance):
     found = zero_shot_accuracy(reliance)
     lambdas = expit(np.linspace(-8, 8, 400))
-    ideal = IdealCurve(Worlds.of(WORLD))
+    ideal = IdealCurve(WORLD)
     points = np.array([list(ideal.at(lam)) for lam in lambdas]).T
     p, r = place(np.column_stack([list(found), points]), np.arange(1, 401), 0)
     theory = equivalent(WORLD, found)

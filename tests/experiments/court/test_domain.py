@@ -29,7 +29,6 @@ from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
@@ -79,7 +78,7 @@ def test_population_worlds_use_the_narrowest_views():
 
 
 def test_wide_views_cost_more_at_finite_n():
-    grid = Worlds.of(World(dim_image=8, dim_text=8))
+    grid = World(dim_image=8, dim_text=8)
     assert drawable(grid, MOST_DRAWN // 2)
     assert not drawable(grid, MOST_DRAWN // 2 + 1)
 
@@ -120,7 +119,7 @@ def test_finite_n_keeps_the_width_of_its_views():
 
 
 def test_rarest_kind():
-    worlds = Worlds(p_spu=[0.5, 1.0, 0.99], mention_spu=[1.0, 0.25, 1.0])
+    worlds = World(p_spu=[0.5, 1.0, 0.99], mention_spu=[1.0, 0.25, 1.0])
     assert rarest(worlds) == pytest.approx([0.5, 0.25, 0.01])
 
 
@@ -167,7 +166,7 @@ def shared(share: float, bound: float, **fields) -> Claim:
 
 def test_a_value_of_a_rule_is_the_worst_group_of_one_set_of_images():
     plan = plan_at(claim(domain=FEW, quantity="worst", subject="bayes"), FEW)
-    values, truth = measure(plan, 8, 0).values, float(Bayes().accuracy(Worlds(**FEW)).counter)
+    values, truth = measure(plan, 8, 0).values, float(Bayes().accuracy(World(**FEW)).counter)
     assert len(set(values)) == 8
     assert values.mean() == pytest.approx(truth, abs=5 * np.sqrt(truth * (1 - truth) / 80_000))  # 10,000 images each
 
@@ -189,7 +188,7 @@ def test_a_share_counts_trainings():
 def test_a_share_is_judged_by_its_trainings():
     each = measure(plan_at(claim(domain=FEW, n=100), FEW), 4000, 3).values
     low, middle = np.quantile(each, [0.02, 0.5])
-    assert claim(domain=FEW, n=100).truth(Worlds(**FEW)) > middle - 0.05, "the mean differs from single trainings"
+    assert claim(domain=FEW, n=100).truth(World(**FEW)) > middle - 0.05, "the mean differs from single trainings"
     held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
     assert (held.verdict, failed.verdict) == ("supported", "contradicted")
     assert (failed.predicted, failed.share, failed.tau, failed.n) == (0.95, 0.95, SHARE_TOLERANCE, 100)
@@ -241,7 +240,7 @@ def test_an_interior_box_is_found():
 
 
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
-    point = Worlds(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
+    point = World(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
         c = claim(relation=relation, quantity=quantity, domain={"p_spu": 0.9}, prediction=lambda x: np.full(50, 0.7))
         probit, plain = probit_violation(c, point), c.violation(c.truth(point), point)
@@ -270,7 +269,7 @@ def test_where_a_prediction_fails_the_other_worlds_keep_their_values():
             raise ValueError("it has no answer here")
         return 0.5
 
-    values, worlds = np.array([0.1, 0.2, 0.3]), Worlds(p_spu=[0.6, 0.95, 0.8])
+    values, worlds = np.array([0.1, 0.2, 0.3]), World(p_spu=[0.6, 0.95, 0.8])
     found = violation_at(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly), values, worlds)
     assert found == pytest.approx([0.4, np.nan, 0.2], nan_ok=True)
 
@@ -347,7 +346,7 @@ def test_error_rate_of_the_judge_at_the_edge():
     """
     learner, alpha = LinearCLIP("name"), 0.05
     point = {"p_spu": 0.9, "mu_spu": 1.5, **QUIET}
-    truth = float(learner.accuracy(Worlds(**point)).counter)
+    truth = float(learner.accuracy(World(**point)).counter)
 
     class Wrong(LinearCLIP):
         """Its closed form is 2 tau below the accuracy of training."""

@@ -11,7 +11,6 @@ from scipy.stats import norm
 from experiments.court.certificates import mismatch, proof_of
 from experiments.court.trial import judge
 from experiments.errors import RequestError
-from simulator.worlds import Worlds
 from theory import Axis, Claim, Phi, exp, learners, sqrt
 from theory.claims.catalogue import CLAIMS
 from theory.proofs.expression import Expression, NotExpressible
@@ -65,8 +64,7 @@ class Ridge(learners.Learner):
     name: ClassVar[str] = "ridge"
     words: ClassVar[str] = "ridge regression"
 
-    def direction(self, worlds):
-        w = Worlds.of(worlds)
+    def direction(self, w):
         return w.mean * w.correlation / (w.scale**2 + w.nu_image[..., None] + 1)
 
 

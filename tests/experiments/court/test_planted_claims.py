@@ -9,7 +9,7 @@ import pytest
 
 from experiments.court.trial import judge
 from experiments.errors import RequestError
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory.claims.claim import Axis, Claim
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
@@ -190,7 +190,7 @@ def of_many_classes():
         yield "supported", claim(f"{rule.name} of three classes", relation=">=", subject=rule, domain=domain)
 
 
-def _covariance(w: Worlds) -> np.ndarray:
+def _covariance(w: World) -> np.ndarray:
     """C of [W] Lemma D.3 as an explicit matrix; the mean is zero by symmetry."""
     off = w.mu_inv * w.mu_spu * (2 * w.p_spu - 1)
     first, second = w.mu_inv**2 + w.sigma_inv**2, w.mu_spu**2 + w.sigma_spu**2

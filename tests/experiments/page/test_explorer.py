@@ -12,7 +12,6 @@ from browsers import node
 from experiments.page.report import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
 from simulator.accuracy import Accuracy
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory import learners
 from theory.ideal_curve import IdealCurve, equivalent
 
@@ -65,7 +64,7 @@ def plain(fields: dict[str, np.ndarray]) -> list[dict[str, float]]:
 
 def differences(queries, fields: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Largest difference from theory per world, for each learner and prompt."""
-    grid, jobs = Worlds(**fields), [{"learner": name, "prompt": prompt} for name, prompt in queries]
+    grid, jobs = World(**fields), [{"learner": name, "prompt": prompt} for name, prompt in queries]
     answers = by_node(CALL, {"worlds": plain(fields), "jobs": jobs})
     off = []
     for (name, prompt), found in zip(queries, answers, strict=True):
@@ -106,7 +105,7 @@ def test_corners_of_the_sliders_equal_theory_or_are_refused():
 
 def test_equivalent_correlation_and_shortfall_equal_theory_at_random_worlds():
     fields, rng = worlds(300, 4), np.random.default_rng(4)
-    grid = Worlds(**fields)
+    grid = World(**fields)
     learner = learners.named("linear", prompt="mean")
     accuracy = learner.accuracy(grid)
     some = rng.uniform(size=300) < 0.5  # others: any pair, with drops beyond the ideal ones among them
@@ -130,7 +129,7 @@ def test_a_curve_that_is_flat_at_an_end_determines_nothing_there():
     """Accuracies of the ideal rule itself, at both ends and inside; backgrounds from almost invisible to plain."""
     fields = {name: np.full(12, value) for name, value in FLAT.items()}
     fields["mu_spu"] = np.repeat([0.01, 0.1, 0.5, 2.0], 3)
-    grid, at = Worlds(**fields), np.tile([0.0, 0.5, 1.0], 4)
+    grid, at = World(**fields), np.tile([0.0, 0.5, 1.0], 4)
     accuracy = IdealCurve(grid).at(at)
     cases = [
         {"w": w, "a": {"common": c, "counter": k}} for w, c, k in zip(plain(fields), *map(list, accuracy), strict=True)

@@ -22,7 +22,6 @@ from simulator.gaussian.statistics import projected_critics
 from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory import learners
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6, sigma_xi=2.0)
@@ -93,7 +92,7 @@ def test_the_covariance_of_weighted_pairs_by_its_sums():
 @pytest.mark.parametrize("estimator", ["logistic", "least-squares"])
 def test_supervised_learners_on_many_images_are_the_populations(world, estimator):
     learner = learners.named(estimator)
-    if learner.refuses(Worlds.of(world)):
+    if learner.refuses(world):
         pytest.skip("theory has no law to compare with")
     found = fit(estimator, world.draw(100_000, seed=1)).accuracy()
     assert tuple(found) == pytest.approx(tuple(map(float, learner.accuracy(world))), abs=0.01)

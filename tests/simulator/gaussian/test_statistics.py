@@ -31,7 +31,6 @@ from simulator.gaussian.statistics import (
 from simulator.mixture import PairedGroups
 from simulator.streams import numpy_stream
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.population import projected_weights
 
 WORLDS = {
@@ -135,7 +134,7 @@ FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 
 def test_projecting_off_the_background_tends_to_its_population(name):
     """At 1e10 pairs weights deviate by 1e-5; each replicate's critic is that of its own factors."""
     world = WORLDS[name].model_copy(update={"dim_image": 6, "dim_text": 8})
-    u = projected_weights(Worlds.of(world), "name")
+    u = projected_weights(world, "name")
     for critic in full_critics(world, "name", 10**10, 3, 0, projected=True):
         found = critic.inside[0]
         if world.classes == 2:

@@ -8,7 +8,6 @@ from simulator.gaussian.fitting import fit
 from simulator.pixels.views import Pixels
 from simulator.samplers import group_shares
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners import LinearCLIP, named, names
 
 
@@ -46,12 +45,9 @@ COCO = {"objects": "coco", "root": "r", "attribute": "background-colour"}
         ({"attribute": ({},)}, "pixels show one attribute"),
     ],
 )
-@pytest.mark.parametrize("kind", [World, Worlds])
-def test_what_a_pixel_world_cannot_have_is_refused(kind, fields, sentence):
-    if kind is Worlds and "attribute" in fields:
-        fields = {"attribute": World(attribute=({},)).attribute}
+def test_what_a_pixel_world_cannot_have_is_refused(fields, sentence):
     with pytest.raises(ValueError, match=sentence):
-        kind(**{"views": Pixels(), **fields})
+        World(**{"views": Pixels(), **fields})
 
 
 def test_a_pixel_world_is_written_as_it_may_be_read():
@@ -60,19 +56,19 @@ def test_a_pixel_world_is_written_as_it_may_be_read():
     assert "mu_spu" not in written
     assert World(**written) == world.replace(classes=3)
     assert World().replace(views=Pixels()) == World(views=Pixels())
-    assert Worlds(p_spu=[0.8, 0.9]).replace(views=Pixels()).world(0) == World(p_spu=0.8, views=Pixels())
+    assert World(p_spu=[0.8, 0.9]).replace(views=Pixels())[0] == World(p_spu=0.8, views=Pixels())
 
 
 def test_a_grid_shares_its_views():
     views = Pixels(tied=(0, 1))
-    grid = Worlds(p_spu=[0.75, 0.9], classes=5, views=views)
+    grid = World(p_spu=[0.75, 0.9], classes=5, views=views)
     assert grid[1].views is views
-    assert grid.world(1) == World(p_spu=0.9, classes=5, views=views)
-    assert grid.replace(p_inv=[[0.75], [0.9]]).world((1, 0)).p_inv == 0.9
-    assert Worlds.of([grid.world(0), grid.world(1)]).replace(mention_spu=0.5).world(1).mention_spu == 0.5
+    assert grid[1] == World(p_spu=0.9, classes=5, views=views)
+    assert grid.replace(p_inv=[[0.75], [0.9]])[1, 0].p_inv == 0.9
+    assert World.stack([grid[0], grid[1]]).replace(mention_spu=0.5)[1].mention_spu == 0.5
     assert repr(grid).endswith(f"classes=5, views={views!r})")
     with pytest.raises(ValueError, match="worlds that differ in views make no grid"):
-        Worlds.of([grid.world(0), World(classes=5)])
+        World.stack([grid[0], World(classes=5)])
 
 
 @pytest.mark.parametrize("name", names())
@@ -89,7 +85,7 @@ def test_every_closed_form_refuses_pixels_in_one_sentence(name):
         lambda world: world.prompts("name"),
         lambda world: world.nu_image,
         lambda world: world.nu_text,
-        lambda world: Worlds.of(world).mean,
+        lambda world: world.mean,
         lambda world: fit("linear", world.draw(4)),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binom, t
 from stattest import SHARE, spend
 
-from simulator import Recipe, World, Worlds, fit, train
+from simulator import Recipe, World, fit, train
 from simulator.accuracy import mean_interval
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import ensemble_accuracy
@@ -87,9 +87,9 @@ def test_linear_towers_of_a_world_with_a_hole_become_the_rule_that_is_fitted(wor
 
 
 def test_several_worlds_share_their_models_streams(towers):
-    grid = Worlds(p_spu=np.array([0.6, 0.9]), mu_spu=np.array([0.5, 2.0]), dim_image=2, dim_text=2)
+    grid = World(p_spu=np.array([0.6, 0.9]), mu_spu=np.array([0.5, 2.0]), dim_image=2, dim_text=2)
     both = train(grid, SMALL, models=3, seed=4)
-    assert both.ensemble == train([grid.world(0), WORLD], SMALL, models=3, seed=4).ensemble
+    assert both.ensemble == train([grid[0], WORLD], SMALL, models=3, seed=4).ensemble
     accuracy = both.accuracy("name")
     assert accuracy.common.shape == (2,)
     assert (accuracy.interval.ends["common"][0] < accuracy.common).all()
@@ -121,7 +121,7 @@ def test_a_diverged_model_is_left_out(poison):
     [
         ({"models": 0}, "models = 0"),
         ({"world": []}, "at least one world"),
-        ({"world": Worlds(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
+        ({"world": World(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
         ({"seed": -1}, "seed = -1"),
         ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
     ],

@@ -11,7 +11,6 @@ from reference import worlds_with
 from simulator.accuracy import in_words
 from simulator.tables import compositional
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims.claim import Axis, Claim, kept_axis, log_slope, operator_error
 from theory.learners import LinearCLIP
 from theory.population import block_covariance
@@ -52,7 +51,7 @@ def test_a_bound_may_depend_on_the_fields_before_it(s, t):
 def test_violation_of_every_relation(relation, expected):
     """The value is .4 and the prediction .5."""
     c = claim(relation=relation, along="p_spu", grid=(0.5, 0.9), prediction=lambda x: 0.5)
-    assert float(c.violation(np.array(0.4), Worlds())) == pytest.approx(expected)
+    assert float(c.violation(np.array(0.4), World())) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_violation_of_every_relation(relation, expected):
 def test_violation_of_an_equivalence(says_above, value, expected, threshold):
     """On the wrong side, the violation is the distance from the threshold."""
     c = claim(relation="iff", threshold=threshold, prediction=lambda x: 1.0 if says_above else -1.0)
-    assert float(c.violation(np.array(value), Worlds())) == pytest.approx(expected)
+    assert float(c.violation(np.array(value), World())) == pytest.approx(expected)
 
 
 def test_truth_of_each_quantity():

@@ -11,7 +11,6 @@ from experiments.court.worst_point import corners
 from experiments.lab.mitigations import known_law
 from experiments.lab.setting import Setting
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.claims import combinations, remedies
 from theory.claims.claim import Claim
 from theory.learners import InfoNCE
@@ -39,13 +38,13 @@ def test_closed_forms_decide_as_the_record_says(claim):
 
 def test_weights_halfway_are_those_of_the_mean_correlation():
     """M = (M_0 + M_1)/2 for two classes: C is affine in p."""
-    none, some, halfway = (Worlds.of(World(p_spu=p, mu_spu=2.0)) for p in (0.5, 0.9, 0.7))
+    none, some, halfway = (World(p_spu=p, mu_spu=2.0) for p in (0.5, 0.9, 0.7))
     np.testing.assert_allclose(block_covariance(halfway), (block_covariance(none) + block_covariance(some)) / 2)
 
 
 def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses():
     (claim,) = (c for c in CLAIMS if c.id == "misstated-not-learned/infonce")
-    (world,) = (claim.worlds(np.full((1, 2), 0.5)).world(0),)
+    (world,) = (claim.worlds(np.full((1, 2), 0.5))[0],)
     for prompt in ("name", "mean"):
         assert known_law("contradict", Setting(world, InfoNCE(prompt))) == (claim.subject, world)
 

@@ -9,7 +9,6 @@ from reference import worlds_with
 
 from simulator.accuracy import Accuracy
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory import learners
 from theory.learners.base import Learner, attempt
 
@@ -43,19 +42,19 @@ def test_a_world_and_a_row_and_a_grid_agree(name):
     whole = learner.accuracy(grid)
     assert whole.common.shape == whole.counter.shape == (2, 3)
     for i, j in np.ndindex(2, 3):
-        one = learner.accuracy(grid.world((i, j)))
+        one = learner.accuracy(grid[i, j])
         assert [float(one.common), float(one.counter)] == pytest.approx(
             [whole.common[i, j], whole.counter[i, j]], abs=1e-6
         )
 
 
 def test_a_grid_may_hold_several_class_counts():
-    grid = Worlds(classes=[2, 3, 3, 2], p_spu=[0.6, 0.7, 0.8, 0.9], sigma_xi=1.0)
+    grid = World(classes=[2, 3, 3, 2], p_spu=[0.6, 0.7, 0.8, 0.9], sigma_xi=1.0)
     for name in ("linear", "max-margin"):
         learner = learners.named(name)
         whole = learner.accuracy(grid)
         for i in range(4):
-            one = learner.accuracy(grid.world(i))
+            one = learner.accuracy(grid[i])
             assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
         assert learner.direction(grid).shape == (4, 2)
     # K = 3 is sampled, so its interval has a width; K = 2 is exact.
@@ -72,14 +71,14 @@ def test_a_learner_gives_a_reason_if_it_has_no_answer():
 
 
 def test_attempt_gives_nan_and_a_reason_for_worlds_without_an_answer():
-    grid = Worlds(sigma_xi=[[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
+    grid = World(sigma_xi=[[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
     infonce = learners.named("infonce")
     values, reasons = attempt(lambda w: infonce.accuracy(w).counter, grid)
     assert np.isnan(values).tolist() == [[False, True, False], [True, False, False]]
     assert set(reasons) == {(0, 1), (1, 0)}
     assert all("sigma_xi = 0" in reason for reason in reasons.values())
-    assert values[0, 0] == pytest.approx(float(infonce.accuracy(grid.world((0, 0))).counter), abs=1e-6)
-    nothing, why = attempt(lambda w: infonce.accuracy(w).counter, Worlds(sigma_xi=[0.0]))
+    assert values[0, 0] == pytest.approx(float(infonce.accuracy(grid[0, 0]).counter), abs=1e-6)
+    nothing, why = attempt(lambda w: infonce.accuracy(w).counter, World(sigma_xi=[0.0]))
     assert (np.isnan(nothing).tolist(), len(why)) == ([True], 1)
 
 
@@ -90,9 +89,8 @@ class Blind(Learner):
     name: ClassVar[str] = "blind"
     words: ClassVar[str] = "a rule blind to the background"
 
-    def direction(self, worlds):
-        worlds = Worlds.of(worlds)
-        return worlds.mean * (np.arange(worlds.mean.shape[-1]) == 0)
+    def direction(self, world):
+        return world.mean * (np.arange(world.mean.shape[-1]) == 0)
 
 
 def test_a_custom_linear_rule_needs_only_a_direction():
@@ -114,5 +112,5 @@ def test_a_custom_linear_rule_needs_only_a_direction():
     learners.GaussianPMI(), learners.Logistic(), learners.LeastSquares(), learners.Bayes(),
 ])  # fmt: skip
 def test_an_empty_grid_has_no_accuracies(learner, fields):
-    worlds = Worlds(**fields)
+    worlds = World(**fields)
     assert learner.accuracy(worlds).common.shape == learner.accuracy(worlds).counter.shape == worlds.shape

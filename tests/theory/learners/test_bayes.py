@@ -10,7 +10,6 @@ from scipy.special import ndtr
 from stattest import SHARE, assert_mean, mean_size, spend
 
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.learners import Bayes, Logistic
 from theory.learners.bayes import bayes_accuracy
 from theory.population import image_variance
@@ -22,7 +21,7 @@ def test_the_interval_measures_the_scatter_over_seeds(world):
     """Variance of 24 estimates over the mean of their squared standard errors: F(23, 24 * 15) if the intervals are
     right. Intervals too wide by 4, the root of the replicates, put the ratio at 1/16, far below the allowed range."""
     seeds = 24
-    runs = [bayes_accuracy(Worlds.of(world), seed=s) for s in range(seeds)]
+    runs = [bayes_accuracy(world, seed=s) for s in range(seeds)]
     for group in (0, 1):
         spend(SHARE)
         estimates = np.array([(run.common, run.counter)[group] for run in runs])
@@ -34,7 +33,7 @@ def test_the_interval_measures_the_scatter_over_seeds(world):
         assert law.ppf(SHARE / 2) < ratio < law.isf(SHARE / 2), (group, ratio)
 
 
-def accuracy_by_thresholds(blocks: Worlds) -> tuple[float, float]:
+def accuracy_by_thresholds(blocks: World) -> tuple[float, float]:
     """(common, counter) from p(x | y): bisection for the threshold in one block, trapezoid rule over the other.
 
     The bisected block is the more reliable one, so that its threshold stays finite. A threshold beyond 60 standard
@@ -119,7 +118,7 @@ def test_the_more_reliable_of_two_exact_blocks_decides():
     ):
         got = bayes_accuracy(worlds_with(p_spu=p_spu, **exact, p_inv=p_inv))
         assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
-        extra = Worlds.of(World(p_spu=p_spu, sigma_xi=0.0, **exact, attribute=(Attribute(p=0.5),)))
+        extra = World(p_spu=p_spu, sigma_xi=0.0, **exact, attribute=(Attribute(p=0.5),))
         got = bayes_accuracy(extra.replace(p_inv=p_inv))
         assert (got.common, got.counter) == pytest.approx(expected, abs=1e-12)
 
@@ -132,7 +131,7 @@ def test_a_grid_and_a_relabelled_object_change_nothing(p_inv, p_spu, mu_inv, sig
     assert got.counter[0] == pytest.approx(got.counter[1], abs=2e-6)
 
 
-def drawn_decisions(blocks: Worlds, group: int, n: int, rng) -> np.ndarray:
+def drawn_decisions(blocks: World, group: int, n: int, rng) -> np.ndarray:
     """1 where the Bayes rule is right on a drawn image of label 0, else 0; shares no code with the project."""
     K, B = blocks.classes, len(blocks.mean)
 
@@ -162,7 +161,7 @@ THREE = [(World(classes=3, p_spu=0.8, mu_spu=1.5, mu_inv=1.8), p_inv) for p_inv 
 @pytest.mark.parametrize(("world", "p_inv"), [*THREE, (World(p_spu=0.8, attribute=(Attribute(p=0.7, mu=1.5),)), 0.9)])
 def test_sampled_bayes_where_objects_may_disagree(world, p_inv):
     """The estimates' standard errors (interval/4.26 < .0004) are below a fifth of those of the drawn means."""
-    blocks, n = Worlds.of(world).replace(p_inv=p_inv), mean_size(0.03)
+    blocks, n = world.replace(p_inv=p_inv), mean_size(0.03)
     got, rng = bayes_accuracy(blocks, seed=3), np.random.default_rng(8)
     for group in (0, 1):
         assert np.diff([*got.interval][group])[0] < 4.26 * 0.0004
@@ -201,7 +200,7 @@ def test_a_sampled_grid_equals_its_worlds(classes, extra):
 
 def test_out_of_domain_is_refused():
     with pytest.raises(ValueError, match="classes = 51"):
-        bayes_accuracy(Worlds.of(World(classes=51, dim_image=200, dim_text=200)))
+        bayes_accuracy(World(classes=51, dim_image=200, dim_text=200))
     with pytest.raises(ValueError, match="no density"):
         bayes_accuracy(worlds_with(p_spu=1.0, sigma_inv=0.0, sigma_spu=0.0))
 
@@ -210,14 +209,14 @@ def test_out_of_domain_is_refused():
 @pytest.mark.parametrize("K", [3, 7])
 def test_where_no_block_says_anything_chance_decides(K, learner):
     """At p = 1/K differences of rounding, or of sampling, once decided."""
-    got = learner.accuracy(Worlds(classes=K, mu_inv=0.0, p_spu=1 / K))
+    got = learner.accuracy(World(classes=K, mu_inv=0.0, p_spu=1 / K))
     assert (got.common, got.counter) == pytest.approx((1 / K, 1 / K))
 
 
 @pytest.mark.parametrize("world", [World(classes=3, p_spu=0.8, mu_inv=1.8, mu_spu=1.5), World(classes=5, mu_spu=3.0)])
 def test_the_average_over_certain_objects_is_the_limit_of_drawn_ones(world):
     """At p_inv = 1 one integral averages over all objects' coordinates; below it, those of other classes are drawn."""
-    exact, drawn = (bayes_accuracy(Worlds.of(world.replace(p_inv=p))) for p in (1.0, 1 - 1e-9))
+    exact, drawn = (bayes_accuracy(world.replace(p_inv=p)) for p in (1.0, 1 - 1e-9))
     for a, b, *ends in zip(exact, drawn, exact.interval, drawn.interval, strict=True):
         margin = 7.3 / 2.13 * np.hypot(*(float(high - low) / 2 for low, high in ends))
         assert margin < 2e-3

@@ -14,7 +14,6 @@ from stattest import POWER, SHARE, spend
 
 from simulator.prompts import PROMPTS
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
 from theory.learners.caption_nodes import Block, label_evidence
@@ -137,7 +136,7 @@ def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
     pooled = pooled_preference(world, prompt)
     x, y = np.array([[0.4, -1.3, 2.0], [-0.9, 0.2, 1.1]])
     got, *slopes = pooled(x, y)
-    expected = [by_definition(world.world(()), prompt, *(np.array(pooled.unit) * at)) for at in zip(x, y, strict=True)]
+    expected = [by_definition(world, prompt, *(np.array(pooled.unit) * at)) for at in zip(x, y, strict=True)]
     assert got == pytest.approx(expected, rel=1e-5, abs=1e-6)
     for slope, (dx, dy) in zip(slopes, ((1e-5, 0), (0, 1e-5)), strict=True):
         rise = pooled(x + dx, y + dy)[0] - pooled(x - dx, y - dy)[0]
@@ -176,7 +175,7 @@ def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
     world, images = worlds_with(**fields), np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
     scores = [drawn_captions_scores(world, prompt, images[..., None], seed) for seed in range(16)]
     gaps = np.array([score[:, 0] - score[:, 1] for score in scores])
-    expected = np.array([by_definition(world.world(()), prompt, *image) for image in images])
+    expected = np.array([by_definition(world, prompt, *image) for image in images])
     assert (np.abs(gaps.mean(axis=0) - expected) < 7.3 * gaps.std(axis=0, ddof=1) / 4).all()
     assert (gaps.std(axis=0) < 0.2 * np.abs(expected).max()).all()
 
@@ -369,7 +368,7 @@ def test_captions_whose_evidence_hardly_varies_are_gathered():
         p_spu=0.93801, mu_inv=-3.9184, mu_spu=1.1385e-7, sigma_inv=0.0, sigma_spu=0.71947, sigma_xi=0.025739,
         mention_inv=0.0, dim_image=33, dim_text=33,
     )  # fmt: skip
-    assert pooled_preference(Worlds.of(world), "scores").pairs()[1] < 1000
+    assert pooled_preference(world, "scores").pairs()[1] < 1000
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1 - 1e-12, 1.0])

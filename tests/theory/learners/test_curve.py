@@ -8,7 +8,6 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.curve import accuracy_along, agree
 from theory.learners.infonce import InfoNCE, infonce_accuracy
 
@@ -35,7 +34,7 @@ def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
 
 def test_blocks_agree_world_by_world():
     """Two blocks of the background prompt stand for different labels in the first two worlds."""
-    assert agree(Worlds(p_spu=[0.2, 0.3, 0.9]), "background").tolist() == [False, False, True]
+    assert agree(World(p_spu=[0.2, 0.3, 0.9]), "background").tolist() == [False, False, True]
 
 
 def test_means_far_apart_are_not_passed_over():
@@ -48,7 +47,7 @@ def test_a_world_s_answer_does_not_depend_on_the_others_in_its_grid():
     """Silence that explained the prompts in one world let rounding move the boundary of another by 2e-6."""
     fields = {"p_spu": 1.0, "mu_inv": 1.9e-9, "mu_spu": 0.0041, "sigma_inv": 1.06, "sigma_spu": 533.0}
     mention = {"mention_inv": np.array([0.96, 0.5]), "mention_spu": np.array([1.0, 0.5])}
-    grid = Worlds(**fields, sigma_xi=4.9e-7, sigma_xi_text=0.0, **mention)
+    grid = World(**fields, sigma_xi=4.9e-7, sigma_xi_text=0.0, **mention)
     alone = InfoNCE("name").accuracy(grid[0]).counter
     assert InfoNCE("name").accuracy(grid).counter[0] == pytest.approx(alone, abs=1e-9)
 
@@ -66,6 +65,6 @@ def test_a_mean_beyond_all_noise_decides_nothing_else(p_inv):
 
 def test_rules_of_long_intervals_do_not_settle_by_chance():
     """Nodes 2 and 1 deviations apart, over groups far apart, agreed within 1e-6 on a value 1e-5 off."""
-    worlds = Worlds(p_spu=1 - 1e-9, mu_inv=18.4, mu_spu=18.8, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=2.4)
+    worlds = World(p_spu=1 - 1e-9, mu_inv=18.4, mu_spu=18.8, sigma_inv=1.0, sigma_spu=1.0, sigma_xi=2.4)
     coarse, fine = (infonce_accuracy(worlds, "mean", tolerance=tolerance).counter for tolerance in (1e-6, 1e-9))
     assert coarse == pytest.approx(fine, abs=1e-6)

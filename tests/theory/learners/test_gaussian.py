@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from reference import joint_covariance, per_block, prompt_by_mixture, worlds_with
 
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.learners import GaussianPMI, LinearCLIP
 from theory.learners.gaussian import gaussian_direction
 
@@ -46,7 +45,7 @@ worlds = st.builds(
 def test_scores_come_from_the_precision_matrix_of_both_views(world, prompt):
     expected = per_block(in_all_coordinates(world, prompt), world.classes)
     assume(np.abs(expected).max() > 1e-6)
-    found = gaussian_direction(Worlds.of(world), prompt)
+    found = gaussian_direction(world, prompt)
     np.testing.assert_allclose(
         found / np.abs(found).max(), expected / np.abs(expected).max(), rtol=1e-7, atol=1e-7, err_msg=repr(world)
     )
@@ -79,9 +78,9 @@ def test_little_noise_has_a_limit_if_captions_omit_the_object():
 )
 def test_worlds_without_an_answer_get_a_reason(fields, sentence):
     with pytest.raises(ValueError, match=sentence):
-        GaussianPMI("mean").accuracy(Worlds(**{"sigma_xi": 1.0, **fields}))
+        GaussianPMI("mean").accuracy(World(**{"sigma_xi": 1.0, **fields}))
 
 
 def test_pooling_prompts_are_refused():
     with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* from name, mean, background, scores"):
-        GaussianPMI("captions").accuracy(Worlds(sigma_xi=1.0))
+        GaussianPMI("captions").accuracy(World(sigma_xi=1.0))

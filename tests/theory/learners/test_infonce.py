@@ -9,7 +9,6 @@ from scipy.special import ndtr, ndtri
 
 from simulator.prompts import latent_prompts
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.learners.contour import contour_accuracy
@@ -115,12 +114,12 @@ def by_cells(world: World, prompt, levels=7):
     return fine, np.abs(fine - coarse)
 
 
-def check_by_cells(grid: Worlds, prompt):
+def check_by_cells(grid: World, prompt):
     got = np.stack(list(infonce_accuracy(grid, prompt)), axis=-1)
     for w in range(grid.size):
-        exact, last = by_cells(grid.world(w), prompt)
+        exact, last = by_cells(grid[w], prompt)
         # The promise, and the oracle's own error: a third of its last step, being of second order; half to be safe.
-        assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid.world(w)
+        assert np.all(np.abs(got[w] - exact) < 1e-6 + last / 2), grid[w]
 
 
 def random_worlds(number, seed):
@@ -206,14 +205,14 @@ def test_nearly_every_boundary_is_followed_on_the_first_grid(nu):
 )
 def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
     """Three grids agree. Cuts once leapt over a strip, and the search that replaced them took minutes."""
-    world = Worlds(**{"mention_spu": 0.6, **fields}).ravel()
+    world = World(**{"mention_spu": 0.6, **fields}).ravel()
     results = [followed(world, "background", spacing) for spacing in SPACINGS]
     assert all(sound.all() for _, sound in results)
     np.testing.assert_allclose([accuracy for accuracy, _ in results], results[0][0][None].repeat(3, 0), atol=1e-7)
 
 
 def test_two_changes_of_sign_between_neighbouring_nodes_are_found():
-    """Worlds where such pairs make up to 2.3e-5."""
+    """World where such pairs make up to 2.3e-5."""
     grid = random_worlds(250, seed=1)[[94, 153, 227, 237]]
     got = np.stack(list(infonce_accuracy(grid, "mean")), axis=-1)
     np.testing.assert_allclose(searched_accuracy(grid, "mean", 1e-6), got, rtol=0, atol=1e-6)
@@ -229,7 +228,7 @@ def test_every_change_of_sign_along_a_line_is_found():
     t = np.linspace(-8.5, 8.5, 40_001)
     x = mean[0, 0] + np.sqrt(S[0, 0]) * t
     weight = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
-    slow = [weight @ (written_out(grid.world(0), "mean", x, at) > 0) for at in y[0]]
+    slow = [weight @ (written_out(grid[0], "mean", x, at) > 0) for at in y[0]]
     np.testing.assert_allclose(got, slow, rtol=0, atol=1e-3)
 
 
@@ -271,8 +270,8 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
     """A further attribute at p = 1/2 that no caption mentions drops out, so the sampled route must return the exact
     number; sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = {"p_spu": 0.8, "mu_spu": 1.4, "sigma_xi": 4.0, "mention_spu": 0.8}
-    exact = pair(infonce_accuracy(Worlds.of(World(**world)), prompt))
-    got = infonce_accuracy(Worlds.of(World(**world, attribute=(Attribute(p=0.5, mention=0.0),))), prompt)
+    exact = pair(infonce_accuracy(World(**world), prompt))
+    got = infonce_accuracy(World(**world, attribute=(Attribute(p=0.5, mention=0.0),)), prompt)
     for a, b, (low, high) in zip(exact, pair(got), got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 + 1e-6
 
@@ -292,7 +291,7 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
 )
 def test_sampled_worlds_match_drawn_images(world, prompt):
     """5e4 drawn images a group against Sobol points: 5 standard deviations, false alarm 6e-7 a number."""
-    blocks, n = Worlds.of(world), 50_000
+    blocks, n = world, 50_000
     K, B = blocks.classes, len(blocks.mean)
     got = infonce_accuracy(blocks, prompt, seed=7)
     rng = np.random.default_rng(1)
@@ -328,7 +327,7 @@ THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 
 )
 def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
     """The whole density, a little below and above the threshold that the chance implies."""
-    worlds = Worlds.of(World(**{**THREE, **fields}))
+    worlds = World(**{**THREE, **fields})
     texts, S = latent_prompts(worlds, prompt), worlds.scale**2 + worlds.nu_image
     code = np.arange(len(S)) % 2  # the object is the label's, the background another class's
     image = np.random.default_rng(0).standard_normal((200, len(S), worlds.class_count)) * np.sqrt(S)[:, None]
@@ -357,7 +356,7 @@ def test_an_object_of_almost_no_mean_has_its_limit(fields):
     Differences of log densities lose this to rounding: worlds did not return, or erred by 1e-4.
     """
     world = World(**fields)
-    got, blocks = pair(infonce_accuracy(Worlds.of(world), "name")), Worlds.of(world)
+    got, blocks = pair(infonce_accuracy(world, "name")), world
     nu, (mu, mu_spu), S = world.nu_image, blocks.mean, blocks.scale**2 + world.nu_image
     determinant, silent = 2 * blocks.scale**2 * nu + nu**2, world.mention_spu < 1
     t = np.linspace(-9, 9, 20_001)
@@ -379,6 +378,6 @@ def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
         "sigma_xi": 0.7,
         "mention_spu": 0.59,
     }
-    at, beside = (infonce_accuracy(Worlds(p_spu=p, **fields), "background") for p in (0.5, 0.5 + 1e-6))
+    at, beside = (infonce_accuracy(World(p_spu=p, **fields), "background") for p in (0.5, 0.5 + 1e-6))
     for group in ("common", "counter"):
         assert np.abs(getattr(at, group) - getattr(beside, group)).max() < 5e-6

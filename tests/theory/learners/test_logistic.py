@@ -10,7 +10,6 @@ from reference import worlds_with
 from stattest import SHARE, assert_mean, mean_size
 
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory.learners.logistic import Logistic, sampled_minimisers, softmax_loss
 from theory.population import image_variance
 from theory.quadrature import REPLICATES
@@ -19,7 +18,7 @@ NODES = np.arange(-72, 73) / 8
 WEIGHTS = np.exp(-(NODES**2) / 2) / np.sqrt(2 * np.pi) / 8
 
 
-def gradient_by_definition(u, blocks: Worlds) -> np.ndarray:
+def gradient_by_definition(u, blocks: World) -> np.ndarray:
     """-E[yx/(1 + e^(y u'x))] over the four groups, by the trapezoid rule; without Stein's lemma or shared code.
 
     The integrand is analytic within pi/|u_b sqrt(S_b)| of the real axis; |u_b sqrt(S_b)| < 4 here, so the error is
@@ -95,7 +94,7 @@ def test_newton_converges_in_extreme_worlds(sigma_inv, gap):
 
 def test_softmax_minimiser_is_stationary_where_objects_disagree():
     """The mean score of drawn images is 0; the minimiser's own error is a tenth of the standard error."""
-    blocks = Worlds.of(World(classes=3, p_inv=0.7, p_spu=0.8, mu_spu=1.5))
+    blocks = World(classes=3, p_inv=0.7, p_spu=0.8, mu_spu=1.5)
     n, rng = mean_size(0.03, false_alarm=SHARE / 2), np.random.default_rng(4)
     rows = sampled_minimisers(blocks, softmax_loss)
     u = rows.mean(0)

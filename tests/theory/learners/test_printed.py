@@ -5,7 +5,6 @@ import pytest
 from reference import worlds_with
 
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.learners import Printed
 from theory.published import theorem_62_bounds
 
@@ -22,7 +21,7 @@ def test_accuracies_are_the_printed_bounds():
 
 
 def test_fields_outside_the_formulas_change_nothing():
-    grid = Worlds.of(LOUD).replace(sigma_xi=[0.0, 1.0, 4.0])
+    grid = LOUD.replace(sigma_xi=[0.0, 1.0, 4.0])
     accuracy = Printed().accuracy(grid)
     assert accuracy.counter.shape == (3,)
     assert np.ptp(accuracy.counter) == 0

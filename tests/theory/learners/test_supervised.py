@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from reference import worlds_with
 
 from simulator.world import Attribute, World
-from simulator.worlds import Worlds
 from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.least_squares import least_squares_direction
@@ -31,7 +30,7 @@ def accuracy_of(u, blocks) -> tuple[float, float]:
     return float(got.common[0]), float(got.counter[0])
 
 
-def relabelled(blocks: Worlds) -> Worlds:
+def relabelled(blocks: World) -> World:
     """The same law with swapped names of the backgrounds: mu_spu -> -mu_spu, p -> 1 - p."""
     return blocks.replace(mu_spu=-blocks.mu_spu, p_spu=1 - blocks.p_spu)
 
@@ -39,7 +38,7 @@ def relabelled(blocks: Worlds) -> Worlds:
 def test_logistic_regression_is_the_limit_of_samples():
     """Sample size 4e6, error rate 1e-6: |z| of each coordinate by the sandwich variance stays below 4.9."""
     world = World(p_spu=0.85, mu_spu=1.5, attribute=(Attribute(p=0.7, mu=0.8),))
-    blocks, n = Worlds.of(world), 4_000_000
+    blocks, n = world, 4_000_000
     u = Logistic().direction(blocks)
     rng = np.random.default_rng(11)
     agree = np.where(rng.random((n, 3)) < blocks.agreement, 1, -1)
@@ -79,8 +78,8 @@ def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
 
 
 def test_out_of_domain_is_refused():
-    many = Worlds.of(World(classes=51, dim_image=200, dim_text=200))
+    many = World(classes=51, dim_image=200, dim_text=200)
     with pytest.raises(ValueError, match="classes = 51"):
         Logistic().direction(many)
     with pytest.raises(ValueError, match="hardly contain an error"):
-        Logistic().direction(Worlds.of(World(classes=3, mu_inv=30.0)))
+        Logistic().direction(World(classes=3, mu_inv=30.0))

@@ -11,7 +11,6 @@ from scipy.special import expit, logsumexp, ndtr, softmax
 from simulator.accuracy import Accuracy, won
 from simulator.mixture import COMMON, COUNTER, UNSEEN
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory import learners
 from theory.ideal_curve import equivalent, equivalent_of_draws
 from theory.learners import infonce
@@ -134,10 +133,10 @@ def test_scores_are_densities_written_out(K, A):
 
 def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
     """p(x, t)/p(t) of every text t of a world with two classes and two backgrounds, to 250 digits."""
-    nu_I, nu_T, result = mpf(world.nu_image), mpf(world.nu_text), []
+    nu_I, nu_T, result = mpf(float(world.nu_image)), mpf(float(world.nu_text)), []
 
     def block(b, sign, t, image):
-        mu, sigma, _, pi = map(mpf, world.numbers()[b])
+        mu, sigma, pi = (mpf(float(x[b])) for x in (world.mean, world.scale, world.mention))
         total = mpf(0)
         for said, chance in ((0, 1 - pi), (1, pi)):
             m, v, w, c = mu * sign, sigma**2 + nu_I, said * sigma**2 + nu_T, said * sigma**2
@@ -240,7 +239,7 @@ def test_the_loss_of_drawn_images_is_level_at_the_minimiser(K, A, name):
 
 def test_a_grid_of_worlds_shares_a_table():
     world = random_world(3, 3)
-    grid = Worlds(table=world.table, **{**FIELDS, "mu_spu": np.array([[0.5], [2.0]]), "sigma_inv": [0.9, 1.5]})
+    grid = World(table=world.table, **{**FIELDS, "mu_spu": np.array([[0.5], [2.0]]), "sigma_inv": [0.9, 1.5]})
     whole = learners.Bayes().accuracy(grid)
     assert whole.unseen.shape == (2, 2)
     for one, all_ in zip(learners.Bayes().accuracy(world), whole, strict=True):
@@ -268,7 +267,7 @@ HOLE = World(table=[[0.4, 0.2], [0.4, 0.0]], **FIELDS)
 
 def ideal_on_lattice(world: World, weights: np.ndarray) -> np.ndarray:
     """Group accuracies of the Bayes rule of HOLE's groups with some weights: the object's threshold on a lattice."""
-    a, b = (m / np.hypot(s, world.nu_image**0.5) for m, s, _, _ in world.numbers()[:2])
+    a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]
     t = np.arange(-2000, 2001) / 200
     mass = np.exp(-(t**2) / 2) / np.exp(-(t**2) / 2).sum()
     cells = {(0, 0): (COMMON, 0.5), (0, 1): (COUNTER, 1.0), (1, 0): (COMMON, 0.5), (1, 1): (UNSEEN, 1.0)}

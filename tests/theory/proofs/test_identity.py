@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.worlds import Worlds
+from simulator.world import World
 from theory import Phi
 from theory.claims.catalogue import CLAIMS, TRAINED
 from theory.claims.claim import Axis, Claim
@@ -95,7 +95,7 @@ def looped(w):
     return sum(max(a, 0.5) for a in w.p_spu) + [one := 2, one][0]
 
 
-def looped_again(world: Worlds) -> float:
+def looped_again(world: World) -> float:
     return sum(max(each, 0.5) for each in world.p_spu) + [two := 2, two][0]
 
 

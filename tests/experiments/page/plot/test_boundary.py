@@ -11,7 +11,6 @@ from experiments.page.plot.boundary import FINE, LEVEL, crossings, gap_of, lines
 from experiments.page.plot.layout import arrange
 from experiments.page.plot.series import Who
 from simulator.world import World
-from simulator.worlds import Worlds
 from theory import learners
 from theory.published import turning_points
 
@@ -45,7 +44,7 @@ def test_every_point_of_the_line_is_a_root_off_the_grid(first, second, world):
     (panel,) = arrange(table, f"{first} minus {second}").panels
     points = np.concatenate(panel.boundary)
     assert len(points) > 20
-    worlds = Worlds.of(World(**world)).replace(p_spu=points[:, 0], mu_spu=points[:, 1])
+    worlds = World(**world).replace(p_spu=points[:, 0], mu_spu=points[:, 1])
     assert np.abs(counter(first, worlds) - counter(second, worlds)).max() < 1e-9
     off = np.abs(points[:, :1] - P).min(axis=1), np.abs(points[:, 1:] - MU).min(axis=1)
     assert (np.minimum(*off) < 1e-12).sum() < len(points)
