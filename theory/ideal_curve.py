@@ -95,7 +95,7 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     """Equivalent correlation and shortfall of a classifier, from its group accuracies.
 
     Two classes: r to 1e-8 and p' to 1e-6 where the slope of the ideal drop is above .01. More classes, or a table: the
-    Bayes rule is sampled, and the interval holds its error. It does not hold that of interpolation, 1e-4, on grids
+    Bayes rule is sampled, and the interval holds its error. It lacks the error of interpolation, up to 1e-3, on grids
     of more than FEW worlds with one curve. Three groups have no interval; both numbers are right to about 1e-3.
 
     Parameters
