@@ -1,4 +1,4 @@
-"""The style of every figure, independent of the machine's own matplotlib settings."""
+"""The style of every figure, independent of the machine's own matplotlib settings, and that of every page."""
 
 from functools import wraps
 from io import BytesIO
@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("style.mplstyle")
+SHEET = Path(__file__).with_name("style.css")  # of pages, light and dark
 
 
 def styled(draw):

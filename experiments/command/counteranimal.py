@@ -263,8 +263,8 @@ def compose(
 def embeddings(
     *files: flag(
         Path,
-        "one per model: .npz, .safetensors, .csv, or a folder of .npy files, with the arrays image, label, "
-        "text, group or background, and optionally text_background, split, names",
+        "one per model: .npz or .safetensors, with the arrays image, label, group or background, and optionally text "
+        "(prompt embeddings, class means or a classifier's weights), text_background, caption, split, names",
     ),
     seed: Seed = 0,
     output: flag(Path | None, "folder for embeddings.html, embeddings.csv and result.json") = None,
@@ -521,7 +521,8 @@ def reliance_table(document: Document) -> Group:
     if len(document["models"]) > 1:
         named = {"equivalent_correlation": "p'", "shortfall": "r"}
         parts += [
-            f"zero-shot in order of {named[key]}: {', '.join(order)}" for key, order in document["ranking"].items()
+            f"{document['models'][0]['heads'][0]['head']} in order of {named[key]}: {', '.join(order)}"
+            for key, order in document["ranking"].items()
         ]
     return screen(*parts, *document["models"][0]["assumptions"])
 
@@ -533,21 +534,52 @@ def _reliance(model: Document) -> list[Any]:
             f">{name} % ({model['level']:.0%})": f"{{{name}:%}} ({{interval[{name}]:to}})" for name in (*GROUPS, "drop")
         },
         ">worst group %": "{worst_group[accuracy]:%}",
-        ">p' (relative)": "{equivalent_correlation:.3f} ({interval[equivalent_correlation][0]:.3f} to "
-        "{interval[equivalent_correlation][1]:.3f})",
+        ">p' (relative)": "{place}",
+        ">p' by the law": "{gaussian_correlation:.3f}",
         ">r, points": "{shortfall:%} ({interval[shortfall]:to})",
     }
+    if model["rows_measured"]["unseen"]:
+        columns[">unseen %"] = "{unseen[accuracy]:%} ({unseen[interval]:to})"
     gains = {"fix": "{fix}", **{f">{g}": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}}
     gains |= {
         f">{g}, predicted": f"{{prediction[{g}][predicted]:+%}} ({{prediction[{g}][interval]:to}})" for g in GROUPS
     }
+    gains |= {">p' (relative)": "{place}"}
+    heads, fixes = ([{**entry, "place": _place(entry)} for entry in model[key]] for key in ("heads", "fixes"))
     known = "{rows} embeddings of {dimensions} dimensions, {classes} classes; {rows_measured[common]} common and "
     law, share = model["gaussian_law"], model["correlation_of_train_rows"]
     return [
-        _listed(model["model"], columns, model["heads"]),
+        _listed(model["model"], columns, heads),
         _fill(known + "{rows_measured[counter]} counter photos measured", **model),
         None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
-        _listed("gains of fixes over zero-shot, in points", gains, model["fixes"]),
-        _fill("{inside} of {of} gains on other photos lie in the predicted intervals", **model["predictions_inside"]),
-        f"the Gaussian law of zero-shot scores is {law['verdict']}: {law['reason']}",
+        _needed(model["heads"][0]),
+        _detail(model["detail"]),
+        _listed("gains of fixes over zero-shot, in points", gains, fixes) if fixes else None,
+        _fill("{inside} of {of} gains on other photos lie in the predicted intervals", **model["predictions_inside"])
+        if fixes
+        else None,
+        f"the Gaussian law of the scores of {model['heads'][0]['head']} is {law['verdict']}: {law['reason']}",
     ]
+
+
+def _place(entry: Document) -> str:
+    """p' with its interval; the interval alone, if it is wide."""
+    ends = "{:.3f} to {:.3f}".format(*entry["interval"]["equivalent_correlation"])
+    value = entry["equivalent_correlation"]
+    return ends if value is None else f"{value:.3f} ({ends})"
+
+
+def _needed(head: Document) -> str | None:
+    if head["photos_needed"] is None:
+        return None
+    times = f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
+    return f"p' of {head['head']} is not resolved: {times}"
+
+
+def _detail(detail: Document | None) -> str | None:
+    if detail is None:
+        return None
+    listed = ", ".join(
+        "{:.2f} ({:.2f} to {:.2f})".format(one["value"], *one["interval"]) for one in detail["correlations"]
+    )
+    return f"detail of the captions, a lower bound: {listed} (correlation with the image within class and background)"

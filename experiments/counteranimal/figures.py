@@ -1,14 +1,14 @@
-"""The files of a comparison: a figure in three formats, a page, a CSV, and the document.
+"""The files of a comparison: a figure in three formats, a page, a CSV, and the document. Labels that do not overlap.
 
 A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is drawn hollow on their edge.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,7 +18,8 @@ from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
-from experiments.style import styled
+from experiments.style import SHEET, styled
+from experiments.svg import defined_once, figure_svg
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
@@ -53,7 +54,8 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
             lambda name, kind=kind, words=metadata: figure.savefig(name, format=kind, metadata=words),
         )
     path = folder / "comparison.svg"
-    html = page("comparison.html.jinja", document, axes=AXES, drawing=embedded(path.read_bytes()))
+    words = "Counter against common accuracy on plain, logit and probit axes; numbers as in the table."
+    html = page("comparison.html.jinja", document, axes=AXES, drawing=figure_svg(figure, words))
     write_text(folder / "comparison.html", html)
     rows = []
     for row in document["rows"]:
@@ -67,7 +69,7 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
 
 
 def page(template: str, document: dict[str, Any], **more: Any) -> str:
-    """The text of an HTML page. It needs no network and no other file; all inserted text is escaped."""
+    """The text of an HTML page. It needs no network and no other file; all inserted text but drawings is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # start-up time
 
     environment = Environment(
@@ -77,12 +79,53 @@ def page(template: str, document: dict[str, Any], **more: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**document, **more)
+    environment.globals["sheet"] = SHEET.read_text(encoding="utf-8")
+    return defined_once(environment.get_template(template).render(**document, **more))
 
 
-def embedded(drawing: bytes) -> str:
-    """An SVG as text for a data URL."""
-    return b64encode(drawing).decode("ascii")
+def write_labels(
+    axes: Axes, points: Float[np.ndarray, "n 2"], words: Sequence[str], colours: Sequence[str], size: float
+) -> None:
+    """Write a label beside each point, as near as the other labels and points allow; far ones get a line."""
+    axes.figure.draw_without_rendering()  # the layout gives pixels
+    at = axes.transData.transform(points) * 72 / axes.figure.dpi  # points of 1/72 inch
+    frame = axes.bbox.get_points() * 72 / axes.figure.dpi
+    taken = [np.array([place - size / 3, place + size / 3]) for place in at]
+    for place, word, colour in zip(at, words, colours, strict=True):
+        half = np.array([0.32 * size * len(word), 0.5 * size])
+        far = [(reach, turn) for reach in size * np.arange(1, 8, 0.5) for turn in np.pi * (np.arange(16) / 8 + 0.25)]
+        boxes = [
+            np.array([middle - half, middle + half])
+            for middle in (place + reach * np.array([np.cos(turn), np.sin(turn)]) for reach, turn in far)
+        ]
+        free = (
+            i
+            for i, box in enumerate(boxes)
+            if (box[0] >= frame[0]).all()
+            and (box[1] <= frame[1]).all()
+            and not any(((box[0] < other[1]) & (other[0] < box[1])).all() for other in taken)
+        )
+        box = boxes[next(free, 0)]
+        taken.append(box)
+        away = box.mean(axis=0) - place
+        line = (
+            {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 2}
+            if np.hypot(*away) > 1.8 * size
+            else None
+        )
+        axes.annotate(
+            word,
+            axes.transData.inverted().transform(place * axes.figure.dpi / 72),
+            away,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            color=colour,
+            fontsize=size,
+            arrowprops=line,
+            annotation_clip=False,
+            path_effects=[withStroke(linewidth=1.2, foreground="white")],
+        )
 
 
 @styled
@@ -98,8 +141,8 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
         limits = _scaled(panel, results, axis)
         for family, accuracies in lines_of(results).items():
             _line(panel, *accuracies, axis, limits[0], colours[family], numpy_stream(seed, f"band {family} {axis}"))
-        for number, result in called:
-            _point(panel, result, number, axis, limits, colours[result.row.family])
+        for _, result in called:
+            _point(panel, result, axis, limits, colours[result.row.family])
     first = figure.axes[0]
     first.set_ylabel("accuracy on the counter group [%]")
     handles = [_mark(colours[family], label=family) for family in families]
@@ -110,6 +153,11 @@ def comparison_figure(results: Sequence[Result], seed: int = 0) -> Figure:
     key = figure.legend(marks, entries, loc="outside lower left", ncols=columns, fontsize=LETTERS, handlelength=0.5)
     for text in key.get_texts():
         text.set_parse_math(False)
+    shades = [colours[result.row.family] for _, result in called]
+    for panel, axis in zip(figure.axes, AXES, strict=True):
+        at = stretch(np.array([[getattr(result.row, name) for name in GROUPS] for _, result in called]), axis)
+        ends = np.array([panel.get_xlim(), panel.get_ylim()]).T
+        write_labels(panel, np.clip(at, *ends), [str(number) for number, _ in called], shades, LETTERS)
     return figure
 
 
@@ -148,8 +196,8 @@ def _line(
         panel.plot(between, line.intercept + line.slope * between, color=colour, linewidth=width, linestyle=style)
 
 
-def _point(panel: Axes, result: Result, number: int, axis: Axis, limits: np.ndarray, colour: str) -> None:
-    """Draw a model with its intervals and number; at infinity it is hollow, on the edge."""
+def _point(panel: Axes, result: Result, axis: Axis, limits: np.ndarray, colour: str) -> None:
+    """Draw a model with its intervals; at infinity it is hollow, on the edge."""
     row = result.row
     places = [(getattr(row, group), getattr(row, f"interval_{group}")) for group in GROUPS]
     spans = np.array([[ends[0] if ends else at, at, ends[1] if ends else at] for at, ends in places])
@@ -167,5 +215,3 @@ def _point(panel: Axes, result: Result, number: int, axis: Axis, limits: np.ndar
         markerfacecolor="white" if result.at_edge else colour,
         clip_on=not result.at_edge,
     )
-    look = {"color": colour, "fontsize": LETTERS, "path_effects": [withStroke(linewidth=1.2, foreground="white")]}
-    panel.annotate(str(number), at, (2.5, -2), textcoords="offset points", va="top", annotation_clip=False, **look)

@@ -74,8 +74,9 @@ def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
 
 
 def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
-    return {
-        "zero-shot": zero_shot(bundle.text),
+    """Zero-shot, if there are prompts, and supervised heads."""
+    prompted = {} if bundle.text is None else {"zero-shot": zero_shot(bundle.text)}
+    return prompted | {
         "logistic regression": _logistic(fit, None),
         "least squares": _least_squares(fit),
         "nearest class mean": _class_means(fit),
@@ -87,7 +88,9 @@ def traced_heads(fit: Fit) -> dict[str, Head]:
 
 
 def fixed_heads(bundle: Bundle, fit: Fit, plain: dict[str, Head], traced: dict[str, Head]) -> dict[str, Head]:
-    """Zero-shot after each fix."""
+    """Zero-shot after each fix; none without prompts."""
+    if bundle.text is None:
+        return {}
     base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(fit.law)
     fixes = {}
     if bundle.text_background is not None:

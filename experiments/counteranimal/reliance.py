@@ -4,8 +4,9 @@ Zero-shot answers need no fit. Supervised heads are cross-fitted: each half of t
 background, is answered by heads fitted on the other half. Rows marked `train` are fitted and the others answered.
 Every number on the rows is therefore of heads that have not seen them.
 
-The curve of what is possible is the hull of logistic regression at several group weights, and of the Bayes rules of the
-fitted Gaussian law at many. `tradeoff` gives every head's p' and r against it.
+The curve of what is possible is a smooth one through the best of all these heads, of logistic regression at several
+group weights, and of the Bayes rules of the fitted Gaussian law at many. `tradeoff` gives every head's p' and r against
+it. The law's own ideal curve gives another p', under its own name.
 
 Each fix is predicted by the Gaussian law of its scores on one half of the answered rows of the first fold, and measured
 on the other half. Intervals are for the photos of these classes; with 10 classes or more there are others for classes
@@ -20,9 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import eigh
-from scipy.special import expit, stdtrit
+from scipy.special import stdtrit
 
 from experiments.counteranimal.bundle import BLOCK, FEWEST, Bundle, checked, read
+from experiments.counteranimal.caption_detail import caption_detail
 from experiments.counteranimal.gaussian_law import (
     BayesRules,
     Law,
@@ -38,7 +40,20 @@ from experiments.counteranimal.law_verdict import assess, errors_of, prediction_
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
 from experiments.counteranimal.metrics import Counts, drop_interval, intervals, worst_cell
 from experiments.counteranimal.photos import GROUPS
-from experiments.counteranimal.tradeoff import NORMAL, Accuracies, Place, accuracies, hull, places
+from experiments.counteranimal.tradeoff import (
+    DRAWN,
+    NORMAL,
+    RESOLVED,
+    WEIGHTS,
+    Accuracies,
+    Place,
+    Trade,
+    accuracies,
+    best_answers,
+    smooth,
+    trade,
+    worth,
+)
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
@@ -47,7 +62,6 @@ from simulator.streams import numpy_stream
 
 FIT_ROWS = 200_000  # heads are fitted on at most so many
 LAW_ROWS = 50_000  # the law is tested on at most so many
-LAMBDAS = expit(np.linspace(-6, 6, 25))  # group weights of the law's Bayes rules
 TOLERANCE = 0.03  # the law holds if no accuracy errs by more
 MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often; and classes are drawn
 REFITS, FEWER_REFITS = 40, 15
@@ -57,12 +71,15 @@ NUMBERS = ("common", "counter", "drop")
 ASSUMPTIONS = (
     "Rows are independent photos. Intervals have level 95 % and hold for these classes; intervals over classes treat "
     "the classes as drawn from a population.",
-    "The curve is made of heads on these embeddings, measured on rows that they have not seen. It is a lower bound of "
-    "what is possible. So the shortfall r is a lower bound, too, within its interval.",
-    "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high.",
-    "p' is relative: the share of common photos at which the best head found has the same drop. A better head may "
-    "move it either way. It says nothing about the data that the model was trained on: test embeddings do not identify "
-    "them.",
+    "The curve is a smooth one through the best of all heads on these embeddings, measured on rows that they have not "
+    "seen. It is a lower bound of what is possible. So the shortfall r is a lower bound, too, within its interval.",
+    "p' is the share of common photos at which the best head found has the same drop: on the curve p'/(1 - p') points "
+    "of counter accuracy pay for one point of common accuracy. Where the drop is 0, p' is the share at which the "
+    "background says nothing about the class: 1/2 with two classes, 1/K with K classes and K backgrounds in even use.",
+    "p' is relative to these embeddings. A better head may move it either way. It says nothing about the data that the "
+    "model was trained on: test embeddings do not identify them.",
+    "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high. "
+    "The law's p' is where that curve has the head's drop.",
 )
 
 
@@ -70,10 +87,11 @@ def embeddings(
     *,
     image: Any,
     label: Any,
-    text: Any,
+    text: Any = None,
     group: Any = None,
     background: Any = None,
     text_background: Any = None,
+    caption: Any = None,
     split: Any = None,
     names: Any = None,
     seed: int = 0,
@@ -86,14 +104,18 @@ def embeddings(
         Image embeddings. Rows that are not unit vectors are normalised.
     label : N integers from 0
         Class of each row.
-    text : array or tensor, K x D or K x T x D
-        Prompt embeddings; T prompts of a class are normalised and averaged.
+    text : array or tensor, K x D or K x T x D, optional
+        Prompt embeddings, class means, or a classifier's weights. Rows are normalised; T rows of a class are averaged.
+        Without them supervised heads alone are measured.
     group : N words, "common" or "counter", optional
-        Or 0 and 1. By default a class's most frequent backgrounds are common.
+        Or 0 and 1. By default a class's most frequent backgrounds are common, and pairs of class and background that
+        no training row shows are "unseen".
     background : N integers or words, optional
         Background of each row; `group` or `background` is needed.
     text_background : array or tensor, A x D, optional
         Embeddings of captions that show a background alone. One fix projects out their directions.
+    caption : array or tensor, N x E, optional
+        Embeddings of each row's own caption. They tell the detail of the captions.
     split : N words, "train" or "test", optional
         Or 0 and 1. Heads are fitted on train and measured on test. By default two halves serve each other.
     names : K words, optional
@@ -125,7 +147,7 @@ def embeddings(
     ('zero-shot', True)
     """
     arrays = {"image": image, "label": label, "text": text, "group": group, "background": background}
-    arrays |= {"text_background": text_background, "split": split, "names": names}
+    arrays |= {"text_background": text_background, "caption": caption, "split": split, "names": names}
     return answer(checked(arrays), checked_seed(seed))
 
 
@@ -134,7 +156,7 @@ def answer_files(
 ) -> dict[str, Any]:
     """The documents of several files, one per model, and the order of their zero-shot heads by p' and by r."""
     if not files:
-        raise RequestError("no file is given; name a file of embeddings: .npz, .safetensors, .csv or a folder of .npy")
+        raise RequestError("no file is given; name a file of embeddings: .npz or .safetensors")
     checked_seed(seed)
     stems = [file.resolve().stem for file in files]
     names = [stem if stems.count(stem) == 1 else str(file) for stem, file in zip(stems, files, strict=True)]
@@ -147,10 +169,15 @@ def answer_files(
         for sentence in models[-1]["notes"]:
             note(f"{name}: {sentence}")
     ranking = {
-        key: [model["model"] for model in sorted(models, key=lambda model: model["heads"][0][key])]
+        key: [model["model"] for model in sorted(models, key=lambda model: _rank(model["heads"][0], key))]
         for key in ("equivalent_correlation", "shortfall")
     }
     return {"verb": "embeddings", "models": models, "ranking": ranking, "provenance": provenance()}
+
+
+def _rank(head: dict[str, Any], key: str) -> float:
+    """A head's number; the middle of its interval, if it has no number."""
+    return float(np.mean(head["interval"][key])) if head[key] is None else head[key]
 
 
 class Fold(NamedTuple):
@@ -170,7 +197,7 @@ class Fold(NamedTuple):
     @property
     def names(self) -> list[str]:
         """All heads, in the order of `_answers`."""
-        return [*self.linear, *(f"Bayes rule of the law at weight {weight:.4f}" for weight in LAMBDAS)]
+        return [*self.linear, *(f"Bayes rule of the law at weight {weight:.4f}" for weight in WEIGHTS)]
 
 
 def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
@@ -182,36 +209,69 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
         )
     folds = fit_folds(bundle, seed)
     right, rows = _answers(bundle, folds)
-    measured = accuracies(right, bundle.label[rows], bundle.common[rows])
-    plain, fixes, names = list(folds[0].plain), list(folds[0].fixes), folds[0].names
-    traced = np.arange(len(plain) + len(fixes), len(names))
-    described = _described(bundle, measured, traced, seed)
-    first = bundle.photos(_some(bundle, folds[0].answered, LAW_ROWS, seed, "embeddings law"))
-    every = bundle.photos(_some(bundle, rows, LAW_ROWS, seed, "embeddings law"))
+    seen = ~bundle.unseen[rows]
+    label, common = bundle.label[rows[seen]], bundle.common[rows[seen]]
+    plain, fixes, known = list(folds[0].plain), list(folds[0].fixes), len(folds[0].plain | folds[0].fixes)
+    best = best_answers(right[seen], label, common, numpy_stream(seed, "embeddings parts"))
+    measured = accuracies(np.hstack([right[seen, :known], *best]), label, common)
+    answered = folds[0].answered[~bundle.unseen[folds[0].answered]]
+    first = bundle.photos(_some(bundle, answered, LAW_ROWS, seed, "embeddings law"))
+    every = bundle.photos(_some(bundle, rows[seen], LAW_ROWS, seed, "embeddings law"))
     refits = REFITS if bundle.classes < MANY else FEWER_REFITS
-    predictions = _predictions(first, folds[0], refits, seed)
+    ideal = _gaussian_curve(first, folds[0], bundle.classes, seed)
+    found = trade(measured.mean, measured.covariance, numpy_stream(seed, "embeddings places"))
+    described = _described(bundle, measured, found, ideal, seed)
+    for entry, answers in zip(described, right[~seen].T, strict=False):
+        entry["unseen"] = _unseen(bundle.label[rows[~seen]], answers)
+    predictions = _predictions(first, folds[0], refits, seed) if fixes else {}
     inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
     return {
         "rows": len(bundle.label),
         "dimensions": int(bundle.image.shape[1]),
         "classes": bundle.classes,
-        "prompts_per_class": bundle.text.shape[1],
-        "rows_measured": _by_group(measured.photos.sum(axis=0)),
+        "prompts_per_class": 0 if bundle.text is None else bundle.text.shape[1],
+        "rows_measured": _by_group(measured.photos.sum(axis=0)) | {"unseen": int((~seen).sum())},
         "correlation_of_train_rows": bundle.train_correlation,
         "level": LEVEL,
         "heads": [{"head": name, **entry} for name, entry in zip(plain, described, strict=False)],
-        "curve": [{"head": names[i], **_by_group(measured.mean[:, i])} for i in hull(measured.mean, traced)],
-        "gaussian_curve": _gaussian_curve(first, folds[0], bundle.classes, seed),
-        "gaussian_law": assess(folds[0].plain["zero-shot"].scored(every), TOLERANCE, seed, refits),
+        "curve": _curve(found),
+        "gaussian_curve": [{"weight": w, **_by_group(at)} for w, at in zip(WEIGHTS.tolist(), ideal.T, strict=True)],
+        "gaussian_law": assess(folds[0].plain[plain[0]].scored(every), TOLERANCE, seed, refits),
         "fixes": [
             {"fix": name, **described[i], **_gain(measured, i), "prediction": predictions[name]}
             for i, name in enumerate(fixes, start=len(plain))
         ],
         "predictions_inside": {"inside": sum(inside), "of": len(inside)},
+        "detail": _detail(bundle, seed),
         "assumptions": list(ASSUMPTIONS),
         "notes": [*bundle.notes, *_limits(bundle, rows)],
         "seed": seed,
     }
+
+
+def _curve(found: Trade) -> list[dict[str, float]]:
+    """The smooth curve of the best heads; `low` and `high` bound the mean of common and counter at the same drop."""
+    points = zip(DRAWN.tolist(), found.curve.points(DRAWN).T, *found.band.tolist(), strict=True)
+    return [{"weight": weight, **_by_group(at), "low": low, "high": high} for weight, at, low, high in points]
+
+
+def _unseen(label: Int[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> dict[str, Any] | None:
+    """Accuracy on unseen pairs of class and background, mean over the classes that have some."""
+    n = np.bincount(label)
+    if not n.size:
+        return None
+    k, n = np.bincount(label, right)[n > 0], n[n > 0]
+    mean, photos = float((k / n).mean()), float(worth(n))
+    return {"accuracy": mean, "interval": list(map(float, binomial_bounds(mean * photos, photos, (1 - LEVEL) / 2)))}
+
+
+def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
+    """The detail of the captions, within class and background."""
+    if bundle.caption is None:
+        return None
+    chosen = _some(bundle, np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
+    views = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
+    return caption_detail(*views, bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
 
 
 def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
@@ -257,26 +317,30 @@ def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Float[np.ndarray, "n H"
             rows = bundle.rows(part)
             scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
             label = bundle.label[part]
-            right[part] = np.hstack([won(scores, label[:, None]), fold.rules.right(rows, LAMBDAS, label)])
+            right[part] = np.hstack([won(scores, label[:, None]), fold.rules.right(rows, WEIGHTS, label)])
     answered = np.sort(np.concatenate([fold.answered for fold in folds]))
     return right[answered], answered
 
 
-def _described(bundle: Bundle, measured: Accuracies, traced: Int[np.ndarray, " J"], seed: int) -> list[dict[str, Any]]:
-    """Accuracies, p' and r of each head that does not only trace the curve, with intervals over photos and classes."""
-    heads, rng = np.arange(traced[0]), numpy_stream(seed, "embeddings places")
-    found = places(measured.mean, measured.covariance, traced, heads, rng)
+def _described(
+    bundle: Bundle, measured: Accuracies, found: Trade, ideal: Float[np.ndarray, "2 L"], seed: int
+) -> list[dict[str, Any]]:
+    """Accuracies, p' and r of each head that has a place, with intervals over photos and classes."""
+    law, _ = smooth(WEIGHTS * ideal[0] + (1 - WEIGHTS) * ideal[1])
     if bundle.classes >= MANY:
-        drawn = places(measured.mean, measured.over_classes, traced, heads, rng)
+        drawn = trade(measured.mean, measured.over_classes, numpy_stream(seed, "embeddings classes")).places
     entries = []
-    for i, at in enumerate(found):
+    for i, at in enumerate(found.places):
         common, counter = measured.mean[:, i].tolist()
+        low, high = at.correlation_interval
         entry = {
             "common": common,
             "counter": counter,
             "drop": common - counter,
             "worst_group": _worst(bundle, measured, i),
             "equivalent_correlation": at.correlation,
+            "photos_needed": None if at.correlation is not None else ((high - low) / RESOLVED) ** 2,
+            "gaussian_correlation": float(law.weight(common - counter)),
             "shortfall": at.shortfall,
             "interval": dict(zip(NUMBERS, _over_photos(measured, i), strict=True)) | _ends(at),
             "interval_over_classes": None,
@@ -348,8 +412,8 @@ def _predictions(photos: Photos, fold: Fold, refits: int, seed: int) -> dict[str
     return result
 
 
-def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> list[dict[str, float]]:
-    """The ideal curve of the law of some answered rows, within the span of the means that other rows have.
+def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> Float[np.ndarray, "2 L"]:
+    """(common, counter) on the ideal curve of the law of some answered rows, in the span of the means of other rows.
 
     In all D dimensions the fitted means would lie too far apart, by D/n in squared deviations.
     """
@@ -359,8 +423,7 @@ def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> list
     basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
     law = fit(photos.cell, photos.values @ basis)
     shares = cell_shares(law, photos.common, classes)
-    points = ideal_curve(law, shares, LAMBDAS, numpy_stream(seed, "embeddings curve"))
-    return [{"weight": weight, **_by_group(point)} for weight, point in zip(LAMBDAS.tolist(), points, strict=True)]
+    return ideal_curve(law, shares, WEIGHTS, numpy_stream(seed, "embeddings curve")).T
 
 
 def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:

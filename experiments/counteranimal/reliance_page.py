@@ -1,6 +1,5 @@
-"""Files of `soberclip embeddings`: a page, a table and a picture of each model's trade of common against counter."""
+"""Files of `soberclip embeddings`: a page with the trade of common against counter, and a table."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +7,33 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.counteranimal.figures import UNDATED, embedded, page
+from experiments.counteranimal.figures import page, write_labels
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import write_frame
 from experiments.files import write_text
 from experiments.style import styled
+from experiments.svg import figure_svg
 
 FILES = ("embeddings.html", "embeddings.csv")
 NUMBERS = ("common", "counter", "drop", "equivalent_correlation", "shortfall")
 MARGIN = 4.0  # points around the heads; the curves go on beyond
+ALT = "Counter against common accuracy of heads and fixes, with the curves of the best heads and of the Gaussian law; "
+ALT += "numbers as in the tables."
 
 
 def write_files(folder: Path, document: dict[str, Any]) -> None:
     """Write embeddings.html and embeddings.csv."""
-    drawings = [embedded(drawing(model)) for model in document["models"]]
-    best = [max(model["fixes"], key=lambda fix: min(fix[group] for group in GROUPS)) for model in document["models"]]
-    html = page("reliance.html.jinja", document, drawings=drawings, groups=GROUPS, best_fixes=best)
+    models = document["models"]
+    html = page(
+        "reliance.html.jinja",
+        document,
+        drawings=[figure_svg(trade_figure(model), ALT) for model in models],
+        ranked=figure_svg(ranking_figure(document), "p' and r of each model's first head.") if len(models) > 1 else "",
+        groups=GROUPS,
+        best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
+    )
     write_text(folder / FILES[0], html)
-    rows = [_row(model["model"], kind, entry) for model in document["models"] for kind, entry in entries(model)]
+    rows = [_row(model["model"], kind, entry) for model in models for kind, entry in entries(model)]
     write_frame(folder / FILES[1], pd.DataFrame(rows))
 
 
@@ -39,6 +47,7 @@ def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     row = {"model": model, "kind": kind, "name": entry[kind]}
     for name in NUMBERS:
         row |= _spread(name, entry[name], entry["interval"][name])
+    row |= {"gaussian_correlation": entry["gaussian_correlation"]}
     row |= _spread("worst_group", worst["accuracy"], worst["interval"])
     row |= {"worst_group_class": worst["name"], "worst_group_group": worst["group"]}
     for group in GROUPS if kind == "fix" else ():
@@ -48,36 +57,61 @@ def _row(model: str, kind: str, entry: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _spread(name: str, value: float, interval: list[float]) -> dict[str, float]:
+def _spread(name: str, value: float | None, interval: list[float]) -> dict[str, float | None]:
     return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
 @styled
-def drawing(model: dict[str, Any]) -> bytes:
-    """Counter against common accuracy in percent: both curves, heads as dots, fixes as squares, as SVG."""
-    figure = Figure(figsize=(7.2, 5.6))
+def trade_figure(model: dict[str, Any]) -> Figure:
+    """Counter against common accuracy in percent: both curves, heads as dots, fixes as squares."""
+    figure = Figure(figsize=(6.0, 5.0))
     axes = figure.subplots()
-    for name, key, look in (
-        ("best heads found", "curve", {"color": "C0", "marker": ".", "markersize": 4}),
-        ("ideal under the Gaussian law", "gaussian_curve", {"color": "C1", "linestyle": "--"}),
-    ):
-        points = 100 * np.array([[point[group] for group in GROUPS] for point in model[key]])
-        axes.plot(*points.T, label=name, linewidth=1.4, zorder=1, **look)
-    shown = np.array([[entry["interval"][group] for group in GROUPS] for _, entry in entries(model)])  # (entries, 2, 2)
-    for number, (kind, entry) in enumerate(entries(model), start=1):
-        at = 100 * np.array([entry[group] for group in GROUPS])
-        ends = 100 * np.array([entry["interval"][group] for group in GROUPS])
-        arms = np.abs(ends - at[:, None])
-        colour, marker = ("C2", "o") if kind == "head" else ("C3", "s")
-        axes.errorbar(*at, xerr=arms[0][:, None], yerr=arms[1][:, None], color=colour, marker=marker, elinewidth=0.8)
-        axes.annotate(str(number), at, (4, 4), textcoords="offset points", fontsize=9)
-    for label, colour, marker in (("heads", "C2", "o"), ("fixes of zero-shot", "C3", "s")):
-        axes.plot([], [], color=colour, marker=marker, linestyle="none", label=label)
+    points = np.array([[point[name] for name in (*GROUPS, "low", "high")] for point in model["curve"]])
+    drop = np.subtract(*points[:, :2].T)
+    band = 100 * np.array([end + sign * drop / 2 for end in points[:, 2:].T for sign in (1, -1)])
+    outline = np.hstack([band[:2], band[2:, ::-1]])
+    axes.fill(*outline, color="C0", alpha=0.15, linewidth=0, zorder=0)
+    axes.plot(*100 * points[:, :2].T, color="C0", linewidth=1.6, label="best heads found", zorder=1)
+    law = 100 * np.array([[point[group] for group in GROUPS] for point in model["gaussian_curve"]])
+    axes.plot(*law.T, color="C1", linestyle="--", linewidth=1.2, label="ideal under the Gaussian law", zorder=1)
+    listed = entries(model)
+    at = 100 * np.array([[entry[group] for group in GROUPS] for _, entry in listed])
+    ends = 100 * np.array([[entry["interval"][group] for group in GROUPS] for _, entry in listed])  # (entries, 2, 2)
+    looks = {"head": ("C2", "o", "heads"), "fix": ("C3", "s", "fixes of zero-shot")}
+    for (kind, _), centre, span in zip(listed, at, ends, strict=True):
+        arms = np.abs(span - centre[:, None])[:, :, None]
+        colour, marker, _ = looks[kind]
+        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], color=colour, marker=marker, elinewidth=0.6, markersize=4)
+    for colour, marker, words in (looks[kind] for kind in dict.fromkeys(kind for kind, _ in listed)):
+        axes.plot([], [], color=colour, marker=marker, linestyle="none", label=words)
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
-    limits = [(100 * shown[:, g].min() - MARGIN, min(100 * shown[:, g].max() + MARGIN, 101)) for g in (0, 1)]
+    limits = [(ends[:, g].min() - MARGIN, min(ends[:, g].max() + MARGIN, 101)) for g in (0, 1)]
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
     axes.legend(loc="best")
-    buffer = BytesIO()
-    figure.savefig(buffer, format="svg", metadata=UNDATED["svg"])
-    return buffer.getvalue()
+    numbers = [str(number) for number in range(1, len(listed) + 1)]
+    write_labels(axes, at, numbers, ["#222222"] * len(listed), 9.0)
+    return figure
+
+
+@styled
+def ranking_figure(document: dict[str, Any]) -> Figure:
+    """p' and r of every model's first head with intervals, one line per model, in order of p'."""
+    heads = {model["model"]: model["heads"][0] for model in document["models"]}
+    names = document["ranking"]["equivalent_correlation"][::-1]
+    figure = Figure(figsize=(7.6, 1.0 + 0.32 * len(names)))
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, key, factor, words in zip(
+        panels, NUMBERS[3:], (1, 100), ("p', background followed", "r, points lost on both groups"), strict=True
+    ):
+        for line, name in enumerate(names):
+            value, span = heads[name][key], heads[name]["interval"][key]
+            panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=1.4)
+            if value is not None:
+                panel.plot(factor * value, line, color="C0", marker="o")
+        panel.set(xlabel=words, ylim=(-0.5, len(names) - 0.5))
+    panels[0].set(xlim=(0, 1), yticks=range(len(names)))
+    for label in panels[0].set_yticklabels(names):
+        label.set_parse_math(False)
+    panels[1].set_xlim(0)
+    return figure

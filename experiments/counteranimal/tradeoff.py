@@ -1,37 +1,51 @@
 """The best found trade of common against counter accuracy, and each head's place on it.
 
-H heads answer the same photos. Head j has group accuracies (c_j, k_j). Some heads j are traced over group weights;
-the concave hull of their points is a lower bound of the ideal curve of the embeddings. With the common group's weight
-lambda, head i lacks
-    R(lambda) = max_j lambda (c_j - c_i) + (1 - lambda) (k_j - k_i),
-which is convex in lambda. Its minimiser p' is the relative equivalent correlation, its minimum r the shortfall: a
-mixture of traced heads gains r on both groups at once, and the ideal classifier at least that. Where r < 0 head i is
-better than the hull, and r = 0 stands for it. p' may move either way when a better head is found.
+H heads answer the same photos. Head j has group accuracies (c_j, k_j), means over classes. At the common group's weight
+lambda the best of them reaches
+    B(lambda) = max_j lambda c_j + (1 - lambda) k_j,
+which is convex. The best head's drop c - k is the slope of B. Head i lacks R(lambda) = B(lambda) - lambda c_i
+- (1 - lambda) k_i, which is least at the weight p' at which the best head has its drop:
+    B'(p') = c_i - k_i,    r = R(p').
+The trade at which B'(p') is reached has the exchange rate -dk/dc = p'/(1 - p'). A mixture of heads gains r on both
+groups at once, and the ideal classifier at least that.
+
+B of finitely many heads is a polygon, whose p' would jump from corner to corner. So a smooth convex function is fitted
+to B at the weights WEIGHTS: its slope is a constant plus rising sigmoids of logit(lambda) with coefficients of at least
+0. Their width is the largest at which the fit is within the errors of B.
+
+B is measured twice. The head that is best at a weight on the same photos is too good, because it is selected by
+their errors. The head that is best on other photos (FOLDS parts of them) is too bad, because it is not the best one.
+The curve is the mean of both. r lies between its lower bound against the second and its upper bound against the first.
 
 Errors. V is the covariance of all accuracies: over photos (classes are fixed; a class's accuracy is a binomial mean),
-or over classes (drawn from a population). With s_j(lambda) the standard error of head j's lead over head i, and q a
-quantile for both groups' accuracies at once, r lies between
-    min over lambda of the best head's lead - q s   and   min over lambda of max_j (lead_j + q s_j).
-The interval of p' holds the percentiles of p' for accuracies drawn from N(found, V). It is taken at a smaller tail than
-r's, since a minimum over a hull scatters more than its draws say. The hull's last head is the one with the highest
-accuracy found on one group. Draws repeat this choice. So an interval that reaches an end also holds all weights whose
-best head may be as accurate on that group as the last one.
+or over classes (drawn from a population). Intervals hold the percentiles over accuracies drawn from N(found, V). That
+of r is widened by the misfit of the smooth curve at the head's weight.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.special import chdtri, expit, ndtri, stdtrit
+from scipy.integrate import cumulative_trapezoid
+from scipy.optimize import nnls
+from scipy.special import expit, logit, ndtri, stdtrit
 
+from experiments.inference import Numbers
 from simulator.accuracy import LEVEL
 
-WEIGHTS = np.concatenate([[0.0], expit(np.linspace(-8, 8, 321)), [1.0]])
-SIDES = np.stack([WEIGHTS, 1 - WEIGHTS])  # of common and counter accuracy
+WEIGHTS = expit(np.linspace(-6, 6, 25))  # at which B is measured
+DRAWN = expit(np.linspace(-6, 6, 73))  # at which it is drawn
+FINE = expit(np.linspace(-9, 9, 721))  # at which the smooth B is known
+WIDTHS = (1.0, 0.5, 0.25, 0.125)  # of the sigmoids
+CENTRES = 7.0  # the logits of the outermost sigmoids
+SMALL = 0.002  # a misfit that is always allowed
+FOLDS, ROUNDS = 10, 2
 NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
-SIMULTANEOUS = float(np.sqrt(chdtri(2, 1 - LEVEL)))  # the same for both groups' accuracies at once
-DRAWS, TAIL = 400, 0.01  # of p'
+DRAWS, TAIL = 400, 0.01  # with half of 1 - LEVEL, 92 % of the intervals of r covered where a group has 100 photos
+REACH = 4.0  # standard errors of the residuals of B that are within its errors
+RESOLVED = 0.4  # a wider interval of p' has no number
 
 
 def worth(photos: np.ndarray) -> np.ndarray | np.float64:
@@ -89,75 +103,139 @@ def accuracies(
     return Accuracies(photos, by_class, covariance)
 
 
-def place(mean: Float[np.ndarray, "2 H"], traced: Int[np.ndarray, " J"], i: int) -> tuple[float, float]:
-    """(p', r) of head i against the hull of the traced heads, for these exact accuracies."""
-    regret = (SIDES.T @ (mean[:, traced] - mean[:, [i]])).max(axis=1)
-    return float(_lowest(regret[None])[0]), max(float(regret.min()), 0.0)
+def best_answers(
+    right: Shaped[np.ndarray, "N H"],
+    label: Int[np.ndarray, " N"],
+    common: Bool[np.ndarray, " N"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "N L"], Float[np.ndarray, "N L"]]:
+    """How often each photo is answered rightly by the head that is best at each weight: on all photos, on others."""
+    group = 2 * label + ~common
+    n = np.bincount(group)
+    share = 1 / n[group]  # of a photo in its class and group
+    value = np.where(common[:, None], WEIGHTS, 1 - WEIGHTS) * share[:, None]  # (N, L)
+    answers = right.astype(np.float32)
+    every = value.T.astype(np.float32) @ answers  # (L, H)
+    same, other = answers[:, every.argmax(axis=1)], np.zeros(value.shape)
+    for _ in range(ROUNDS):
+        order = np.lexsort((rng.random(len(group)), group))
+        part = np.empty(len(group), dtype=int)
+        part[order] = np.arange(len(group)) % FOLDS
+        for fold in range(FOLDS):
+            out = part == fold
+            left = n - np.bincount(group[out], minlength=len(n))
+            grown = (n / np.maximum(left, 1))[group[~out]][:, None]
+            kept = (value[~out] * grown).T.astype(np.float32) @ answers[~out]
+            other[out] += answers[out][:, kept.argmax(axis=1)] / ROUNDS
+    return same.astype(float), other
+
+
+class Curve(NamedTuple):
+    """The smooth B and its slope, the best head's drop, at the weights FINE."""
+
+    best: Float[np.ndarray, " F"]
+    drop: Float[np.ndarray, " F"]
+
+    def weight(self, drop: Numbers) -> Numbers:
+        """p' of heads with these drops: 0 or 1 beyond the ends of the curve."""
+        return np.interp(drop, self.drop, FINE, left=0.0, right=1.0)
+
+    def balanced(self, drop: Numbers) -> Numbers:
+        """The most that (c + k)/2 can be at these drops; beyond an end the better group's accuracy stays."""
+        at = np.clip(self.weight(drop), FINE[0], FINE[-1])
+        return np.interp(at, FINE, self.best) - (at - 0.5) * drop
+
+    def points(self, weights: Float[np.ndarray, " P"]) -> Float[np.ndarray, "2 P"]:
+        """(common, counter) accuracy where the exchange rate is weight/(1 - weight)."""
+        best, drop = (np.interp(weights, FINE, values) for values in self)
+        return np.array([best + (1 - weights) * drop, best - weights * drop])
+
+
+@cache
+def _sigmoids(width: float) -> tuple[Float[np.ndarray, "F T"], Float[np.ndarray, "F T"], Float[np.ndarray, "L T"]]:
+    """Sigmoids at FINE, their integrals there, and these integrals at WEIGHTS."""
+    centres = np.arange(-CENTRES, CENTRES + 1e-9, min(width, 0.5))
+    slopes = expit((logit(FINE)[:, None] - centres) / width)
+    integrals = cumulative_trapezoid(slopes, FINE, axis=0, initial=0)
+    return slopes, integrals, np.array([np.interp(WEIGHTS, FINE, column) for column in integrals.T]).T
+
+
+LINEAR = np.column_stack([np.ones(len(WEIGHTS)), WEIGHTS])
+ACROSS = np.eye(len(WEIGHTS)) - LINEAR @ np.linalg.pinv(LINEAR)
+
+
+def smooth(best: Float[np.ndarray, " L"], width: float = WIDTHS[0]) -> tuple[Curve, Float[np.ndarray, "L L"]]:
+    """The convex function nearest to B at WEIGHTS, and the matrix that takes B's errors to those of the residuals."""
+    slopes, integrals, at = _sigmoids(width)
+    amount, _ = nnls(ACROSS @ at, ACROSS @ best)
+    level, slope = np.linalg.lstsq(LINEAR, best - at @ amount, rcond=None)[0]
+    used = np.hstack([LINEAR, at[:, amount > 0]])
+    curve = Curve(level + slope * FINE + integrals @ amount, slope + slopes @ amount)
+    return curve, np.eye(len(best)) - used @ np.linalg.pinv(used, rcond=1e-9)
+
+
+def width_within(best: Float[np.ndarray, " L"], errors: Float[np.ndarray, "L L"]) -> float:
+    """The largest width at which no residual exceeds its error (of covariance `errors`); else the smallest."""
+    for width in WIDTHS:
+        curve, residual = smooth(best, width)
+        off = np.abs(best - np.interp(WEIGHTS, FINE, curve.best))
+        reach = REACH * np.sqrt(np.maximum(np.diag(residual @ errors @ residual.T), 0))
+        if (off <= np.maximum(reach, SMALL)).all():
+            break
+    return width
 
 
 class Place(NamedTuple):
-    """A head's p' and r with their intervals."""
+    """A head's p' and r with their intervals; p' is None where its interval is wide."""
 
-    correlation: float
+    correlation: float | None
     shortfall: float
     correlation_interval: tuple[float, float]
     shortfall_interval: tuple[float, float]
 
 
-def places(
-    mean: Float[np.ndarray, "2 H"],
-    covariance: Float[np.ndarray, "2 H 2 H"],
-    traced: Int[np.ndarray, " J"],
-    heads: Int[np.ndarray, " I"],
-    rng: np.random.Generator,
-) -> list[Place]:
-    """Where each of these heads stands against the hull of the traced heads."""
+class Trade(NamedTuple):
+    """The curve, an interval of its balanced accuracy at the drops of the weights DRAWN, and places of heads on it."""
+
+    curve: Curve
+    band: Float[np.ndarray, "2 P"]
+    places: list[Place]
+
+
+def trade(mean: Float[np.ndarray, "2 M"], covariance: Float[np.ndarray, "2 M 2 M"], rng: np.random.Generator) -> Trade:
+    """Places of heads, whose accuracies precede those of `best_answers` on the same photos and then on others."""
+    L, H = len(WEIGHTS), mean.shape[1] - 2 * len(WEIGHTS)
     values, vectors = np.linalg.eigh(covariance.reshape(mean.size, -1))
     root = vectors * np.sqrt(np.maximum(values, 0))
-    drawn = mean + (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
-    hulls = np.array([(one.T @ SIDES).max(axis=0) for one in drawn[:, :, traced]])  # (R, L)
-    found = []
-    for i in heads.tolist():
-        p, r = place(mean, traced, i)
-        lead = SIDES.T @ (mean[:, traced] - mean[:, [i]])
-        reach = SIMULTANEOUS * _lead_errors(covariance, traced, i)
-        best = lead.argmax(axis=1)[:, None]
-        least = float(np.take_along_axis(lead - reach, best, axis=1).min())
-        most = float((lead + reach).max(axis=1).min())
-        low, high = np.quantile(_lowest(hulls - drawn[:, :, i] @ SIDES), [TAIL, 1 - TAIL]).tolist()
-        if high == 1:
-            low = min(low, _tied(mean[0], covariance[0, :, 0, :], traced[best[:, 0]], -1).min())
-        if low == 0:
-            high = max(high, _tied(mean[1], covariance[1, :, 1, :], traced[best[:, 0]], 0).max())
-        found.append(Place(p, r, (min(low, p), max(high, p)), (min(max(least, 0.0), r), max(most, r))))
-    return found
+    drawn = (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
+    every = np.concatenate([mean[None], mean + drawn])  # what was found, then draws
+    measured = WEIGHTS * every[:, 0, H:].reshape(-1, 2, L) + (1 - WEIGHTS) * every[:, 1, H:].reshape(-1, 2, L)
+    best = measured.mean(axis=1)
+    width = width_within(best[0], np.cov(best[1:].T))
+    drop, balanced = every[:, 0, :H] - every[:, 1, :H], every[:, :, :H].mean(axis=1)
 
+    def curves(best: Float[np.ndarray, "R L"]) -> list[Curve]:
+        return [smooth(one, width)[0] for one in best]
 
-def _tied(
-    accuracy: Float[np.ndarray, " H"], V: Float[np.ndarray, "H H"], best: Int[np.ndarray, " L"], end: int
-) -> np.ndarray:
-    """Weights whose best head is not surely less accurate on one group than the best head at an end."""
-    last = best[end]
-    error = np.sqrt(np.maximum(V[last, last] + V[best, best] - 2 * V[last, best], 0))
-    return WEIGHTS[accuracy[last] - accuracy[best] <= NORMAL * error]
+    def weights(curves: list[Curve]) -> Float[np.ndarray, "R H"]:
+        return np.array([curve.weight(d) for curve, d in zip(curves, drop, strict=True)])
 
+    def leads(curves: list[Curve]) -> Float[np.ndarray, "R H"]:
+        return np.array([curve.balanced(d) - own for curve, d, own in zip(curves, drop, balanced, strict=True)])
 
-def _lowest(regret: Float[np.ndarray, "R L"]) -> Float[np.ndarray, " R"]:
-    """The weight at which each row is least; the middle, if it is least at several."""
-    least = regret <= regret.min(axis=1, keepdims=True) + 1e-12
-    first, last = least.argmax(axis=1), len(WEIGHTS) - 1 - least[:, ::-1].argmax(axis=1)
-    return (WEIGHTS[first] + WEIGHTS[last]) / 2
+    def ends(values: Float[np.ndarray, "R H"]) -> Float[np.ndarray, "2 H"]:
+        return np.quantile(values[1:], [TAIL, 1 - TAIL], axis=0)
 
-
-def _lead_errors(covariance: np.ndarray, traced: np.ndarray, i: int) -> Float[np.ndarray, "L J"]:
-    """Standard errors of the traced heads' leads over head i."""
-    V = covariance - covariance[:, [i]]
-    V = V - V[:, :, :, [i]]  # of accuracies minus head i's
-    V_c, V_k, C = (V[g, traced, h, traced] for g, h in ((0, 0), (1, 1), (0, 1)))
-    lam, other = WEIGHTS[:, None], 1 - WEIGHTS[:, None]
-    return np.sqrt(np.maximum(lam**2 * V_c + other**2 * V_k + 2 * lam * other * C, 0))
-
-
-def hull(mean: Float[np.ndarray, "2 H"], traced: Int[np.ndarray, " J"]) -> list[int]:
-    """Traced heads on their concave hull, from the highest counter accuracy to the highest common accuracy."""
-    return list(dict.fromkeys(traced[(SIDES.T @ mean[:, traced]).argmax(axis=1)].tolist()))
+    between, same, other = (curves(one) for one in (best, measured[:, 0], measured[:, 1]))
+    p, r = weights(between)[0], np.maximum(leads(between)[0], 0)
+    spread = np.array([ends(weights(one)) for one in (between, same, other)])
+    low, high = np.minimum(spread[:, 0].min(axis=0), p), np.maximum(spread[:, 1].max(axis=0), p)
+    misfit = np.interp(p, WEIGHTS, np.abs(best[0] - np.interp(WEIGHTS, FINE, between[0].best)))
+    least, most = (ends(leads(other))[0] - misfit).clip(0, r), np.maximum(ends(leads(same))[1] + misfit, r)
+    drops = np.interp(DRAWN, FINE, between[0].drop)
+    band = ends(np.array([curve.balanced(drops) for curve in between]))
+    places = [
+        Place(p_i if p_high - p_low <= RESOLVED else None, r_i, (p_low, p_high), (r_low, r_high))
+        for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist()
+    ]
+    return Trade(between[0], band, places)

@@ -20,7 +20,8 @@ from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
 from experiments.page import counts, evidence, front, text
 from experiments.page.plot import plot
-from experiments.page.svg import defined_once, formula_svg
+from experiments.style import SHEET
+from experiments.svg import defined_once, formula_svg
 from experiments.verdict import rate_sentence
 from simulator.prompts import prompt_row
 from simulator.world import World
@@ -101,7 +102,7 @@ def render(*, verdicts: Sequence[dict[str, Any]], **context: Any) -> str:
         rate=rate_sentence(),
         untried=untried(),
         date=date.today().isoformat(),
-        style=_file("report.css"),
+        style=Markup(SHEET.read_text(encoding="utf-8")),
         scripts=scripts,
         policy=_policy(scripts),
         **context,

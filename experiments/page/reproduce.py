@@ -73,8 +73,8 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
     from experiments.page.report import Section, figures_of, render
-    from experiments.page.svg import figure_svg
     from experiments.provenance import provenance
+    from experiments.svg import figure_svg
 
     sections = []
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):

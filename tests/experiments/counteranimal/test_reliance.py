@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from planted_embeddings import WORLD, evenly_planted, planted, zero_shot_accuracy
+from planted_embeddings import OFFSET, WORLD, evenly_planted, planted, unit, zero_shot_accuracy
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from stattest import SHARE, spend
@@ -16,8 +16,16 @@ from stattest import SHARE, spend
 from experiments import embeddings
 from experiments.counteranimal import reliance
 from experiments.counteranimal.bundle import checked
+from experiments.counteranimal.gaussian_law import Law, bayes_rules
 from experiments.counteranimal.photos import GROUPS
-from experiments.counteranimal.tradeoff import accuracies, place, places
+from experiments.counteranimal.tradeoff import (
+    WEIGHTS,
+    accuracies,
+    best_answers,
+    smooth,
+    trade,
+    width_within,
+)
 from experiments.errors import RequestError
 from simulator import Recipe, World, train
 from simulator.pixels.views import Pixels
@@ -48,12 +56,15 @@ def test_the_place_of_zero_shot_is_the_theorys(reliance_):
     assert zero["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=0.03)
     low, high = zero["interval"]["equivalent_correlation"]
     assert low <= theory.correlation <= high <= low + 0.06
+    for entry in [*result["heads"], *result["fixes"]]:  # nothing lies above the curve by more than its error
+        assert 0 <= entry["shortfall"] <= entry["interval"]["shortfall"][1]
     assert zero["shortfall"] == pytest.approx(float(theory.shortfall), abs=0.003)
     assert result["gaussian_law"]["verdict"] == "supported"
-    curve = {round(point["weight"], 3): point for point in result["gaussian_curve"]}
-    bayes = equivalent(WORLD, type(exact)(curve[0.881]["common"], curve[0.881]["counter"]))
-    assert float(bayes.correlation) == pytest.approx(0.881, abs=0.02)
-    assert abs(float(bayes.shortfall)) < 0.01
+    assert zero["gaussian_correlation"] == pytest.approx(float(theory.correlation), abs=0.02)
+    for point in result["curve"][12:61:12]:  # the curve found is the ideal one
+        ideal = equivalent(WORLD, type(exact)(point["common"], point["counter"]))
+        assert float(ideal.correlation) == pytest.approx(point["weight"], abs=0.03)
+        assert abs(float(ideal.shortfall)) < 0.01
 
 
 def test_fixes_remove_the_background():
@@ -70,6 +81,82 @@ def test_fixes_remove_the_background():
     assert drops == sorted(drops, reverse=True)
 
 
+def crossed(rng, n):
+    """4 classes on 3 backgrounds; half of the rows are common. Zero-shot has weight .3 on the usual background."""
+    label = rng.integers(4, size=n)
+    background = (label + np.where(rng.random(n) < 0.5, 0, 1 + rng.integers(2, size=n))) % 3
+    z = rng.normal(size=(n, 10)) + CROSSED[3 * label + background]
+    text = np.zeros((4, 11))
+    text[range(4), range(4)], text[range(4), 4 + np.arange(4) % 3] = 1, 0.3
+    group = np.where(background == label % 3, "common", "counter")
+    image = unit(np.column_stack([z, np.full(n, OFFSET)]))
+    return {"image": image, "label": label, "text": text - text.mean(axis=0), "background": background, "group": group}
+
+
+CELLS = np.array([(y, b) for y in range(4) for b in range(3)])
+CROSSED = np.hstack([2.6 * np.eye(4)[CELLS[:, 0]], 2.2 * np.eye(3)[CELLS[:, 1]], np.zeros((12, 3))])
+
+
+def test_the_place_in_findings_example_is_resolved(monkeypatch):
+    """4 classes, 3 backgrounds, 2,001 measured rows: the polygon's p' was .512 to 1. The truth is the law's."""
+    monkeypatch.setattr(reliance, "REFITS", 2)
+    spend(SHARE)
+    arrays = crossed(np.random.default_rng(3), 4001)
+    arrays["split"] = np.where(np.arange(4001) < 2000, "train", "test")
+    zero = embeddings(**arrays)["heads"][0]
+    low, high = zero["interval"]["equivalent_correlation"]
+    assert high - low <= (1 - 0.512) / 2
+    common = CELLS[:, 0] % 3 == CELLS[:, 1]
+    law = Law(CELLS, np.zeros(1, int), np.eye(12), CROSSED[:, :7], np.eye(7), np.zeros((1, 7)), 1)
+    shares = np.where(np.array([common, ~common])[..., None], np.eye(4)[CELLS[:, 0]], 0)
+    rules = bayes_rules(law, shares / shares.sum(axis=1, keepdims=True))
+    z = np.random.default_rng(0).normal(size=(20_000, 7))
+    every = zip(law.means, CELLS[:, 0], strict=True)
+    right = np.array([rules.right(mean + z, WEIGHTS, np.full(20_000, y)).mean(axis=0) for mean, y in every])
+    ideal, _ = smooth(WEIGHTS * right[common].mean(axis=0) + (1 - WEIGHTS) * right[~common].mean(axis=0))
+    assert low <= ideal.weight(zero["drop"]) <= high
+
+
+def test_an_unresolved_place_has_no_number():
+    """With 30 counter photos the interval is wide; it says how many more photos would do."""
+    arrays = planted(np.random.default_rng(0), 1200, reliance=0.2)
+    kept = np.flatnonzero(arrays["group"] == "common")[:400], np.flatnonzero(arrays["group"] == "counter")[:30]
+    kept = np.sort(np.concatenate(kept))
+    zero = embeddings(**{name: a[kept] if len(a) == 1200 else a for name, a in arrays.items()})["heads"][0]
+    assert zero["equivalent_correlation"] is None
+    assert zero["photos_needed"] > 1
+    low, high = zero["interval"]["equivalent_correlation"]
+    assert low < float(equivalent(WORLD, zero_shot_accuracy(0.2)).correlation) < high
+
+
+def test_without_prompts_supervised_heads_are_measured_alone():
+    arrays = planted(np.random.default_rng(2), 800)
+    with_prompts = embeddings(**arrays)
+    result = embeddings(**{**arrays, "text": None})
+    assert [head["head"] for head in result["heads"]] == [head["head"] for head in with_prompts["heads"][1:]]
+    for head, same in zip(result["heads"], with_prompts["heads"][1:], strict=True):
+        assert {group: head[group] for group in GROUPS} == {group: same[group] for group in GROUPS}
+    assert (result["fixes"], result["prompts_per_class"], result["detail"]) == ([], 0, None)
+
+
+def test_unseen_pairs_are_measured_apart():
+    """Test rows with flipped labels on a background of their own are all answered wrongly, and move no other number."""
+    arrays = planted(np.random.default_rng(3), 1200)
+    del arrays["group"]
+    arrays["split"] = np.where(np.arange(1200) < 600, "train", "test")
+    arrays["background"] = np.where(np.arange(1200) % 3 > 0, arrays["label"], arrays["background"])
+    plain = embeddings(**arrays)
+    image = np.concatenate([arrays["image"], arrays["image"][arrays["label"] == 0][:40]])
+    more = {"image": image, "split": np.append(arrays["split"], ["test"] * 40)}
+    more |= {"label": np.append(arrays["label"], [1] * 40), "background": np.append(arrays["background"], [9] * 40)}
+    result = embeddings(**arrays | more)
+    assert result["rows_measured"] == {**plain["rows_measured"], "unseen": 40}
+    for head, same in zip(result["heads"], plain["heads"], strict=True):
+        assert head["unseen"]["accuracy"] < 0.5 < same["common"]
+        assert head["unseen"]["interval"][0] <= head["unseen"]["accuracy"] <= head["unseen"]["interval"][1]
+        assert {**head, "unseen": None} == same
+
+
 def truth(folds, fresh):
     """Accuracies of fitted heads on many even rows, averaged over the folds."""
     every = np.arange(len(fresh.label))
@@ -77,55 +164,60 @@ def truth(folds, fresh):
     return np.mean([accuracies(right, fresh.label, fresh.common).mean for right in found], axis=0)
 
 
-TRIALS = 200
+def exact_places(exact, heads):
+    """p' and r of these heads where all accuracies are known."""
+    best = (np.outer(WEIGHTS, exact[0]) + np.outer(1 - WEIGHTS, exact[1])).max(axis=1)
+    curve, _ = smooth(best, width_within(best, np.zeros((len(best), len(best)))))
+    for i in heads:
+        drop = exact[0, i] - exact[1, i]
+        yield curve.weight(drop), max(curve.balanced(drop) - exact[:, i].mean(), 0)
+
+
+TRIALS = 100
 
 
 def check_coverage(hits):
-    """Misses are those of 95 % intervals, at most 7 % of them; a coverage of 78 % fails with probability .97."""
+    """Misses are those of 95 % intervals, at most 7 % of them; a coverage of 72 % fails with probability .96."""
     spend(len(hits) * SHARE)
     assert min(hits.values()) >= TRIALS - binom.ppf(1 - SHARE, TRIALS, 0.07), hits
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("bend", "weight", "sets"), [(0.0, 0.8, 1), (1.0, 1.0, 4)])
-def test_intervals_cover(bend, weight, sets):
-    """200 data sets of 1,000 rows in each of two worlds: cross-fitted, and four sets for each fit to 500 other rows.
+@pytest.mark.parametrize(("bend", "weight", "share"), [(0.0, 0.8, 0.5), (1.0, 1.0, 0.5), (0.0, 0.8, 0.9)])
+def test_intervals_cover(bend, weight, share):
+    """100 data sets of 1,000 rows in each of three worlds; in the third, 100 rows are counter.
 
-    In the first the Gaussian law holds. In the second zero-shot has p' from .95 to 1, where the best heads are hard to
-    tell apart. A fit's intervals are to cover on the data sets of that fit, so hits are binomial.
-    Predictions of one data set depend on each other, so data sets are compared. Each is from the fewest fits that are
-    ever made.
+    In the first the Gaussian law holds. In the second zero-shot has p' near 1, where the best heads are hard to tell
+    apart. Predictions of one data set depend on each other, so data sets are compared. Each is from the fewest fits
+    that are ever made.
     """
     hits, inside = Counter(), []
     fresh = checked(evenly_planted(1024, reliance=weight, bend=bend))
-    for seed in range(TRIALS // sets):
-        own = 500 if sets > 1 else 0  # rows that are fitted only
-        arrays = planted(np.random.default_rng(seed), own + 1000 * sets, reliance=weight, bend=bend)
-        if own:
-            arrays["split"] = np.repeat(["train", "test"], [own, 1000 * sets])
-        bundle = checked(arrays)
+    for seed in range(TRIALS):
+        bundle = checked(planted(np.random.default_rng(seed), 1000, reliance=weight, bend=bend, common=share))
         folds = reliance.fit_folds(bundle, seed)
         exact, known = truth(folds, fresh), len(folds[0].plain) + len(folds[0].fixes)
-        traced, heads = np.arange(known, exact.shape[1]), np.array([0, 1, known - 2])
+        heads = [0, 1, known - 2]
         right, rows = reliance._answers(bundle, folds)
-        for part in np.split(np.arange(len(rows)), sets):
-            measured = accuracies(right[part], bundle.label[rows[part]], bundle.common[rows[part]])
-            found = places(measured.mean, measured.covariance, traced, heads, np.random.default_rng(seed))
-            for i, at in zip(heads.tolist(), found, strict=True):
-                values = (*exact[:, i], exact[0, i] - exact[1, i], *place(exact, traced, i))
-                ends = (*reliance._over_photos(measured, i), at.correlation_interval, at.shortfall_interval)
-                for name, value, (low, high) in zip((*reliance.NUMBERS, "p'", "r"), values, ends, strict=True):
-                    hits[i, name] += low <= value <= high
-                if i >= len(folds[0].plain):
-                    ends, gain = reliance._gain(measured, i)["gain_interval"], exact[:, i] - exact[:, 0]
-                    for name, value in zip(GROUPS, gain, strict=True):
-                        hits[i, f"gain {name}"] += ends[name][0] <= value <= ends[name][1]
-        if not bend:
-            answered = folds[0].answered
-            predictions = reliance._predictions(bundle.photos(answered), folds[0], reliance.FEWER_REFITS, seed)
+        label, common = bundle.label[rows], bundle.common[rows]
+        best = best_answers(right, label, common, np.random.default_rng(seed))
+        measured = accuracies(np.hstack([right[:, :known], *best]), label, common)
+        found = trade(measured.mean, measured.covariance, np.random.default_rng(seed)).places
+        for i, place in zip(heads, exact_places(exact, heads), strict=True):
+            values = (*exact[:, i], exact[0, i] - exact[1, i], *place)
+            ends = (*reliance._over_photos(measured, i), found[i].correlation_interval, found[i].shortfall_interval)
+            for name, value, (low, high) in zip((*reliance.NUMBERS, "p'", "r"), values, ends, strict=True):
+                hits[i, name] += low - 1e-9 <= value <= high + 1e-9
+            if i >= len(folds[0].plain):
+                ends, gain = reliance._gain(measured, i)["gain_interval"], exact[:, i] - exact[:, 0]
+                for name, value in zip(GROUPS, gain, strict=True):
+                    hits[i, f"gain {name}"] += ends[name][0] <= value <= ends[name][1]
+        if not bend and share == 0.5:
+            predictions = reliance._predictions(bundle.photos(folds[0].answered), folds[0], reliance.FEWER_REFITS, seed)
             inside.append(np.mean([p[group]["inside"] for p in predictions.values() for group in GROUPS]))
+    print(hits)
     check_coverage(hits)
-    if not bend:
+    if inside:
         spend(SHARE)
         assert 0.93 - 5 * np.std(inside) / np.sqrt(len(inside)) < np.mean(inside) <= 1, np.mean(inside)
 
@@ -136,8 +228,7 @@ def test_intervals_over_classes_cover():
     hits, C, photos = Counter(), 12, 300
     weight = np.linspace(0, 1, 8)
     exact = np.array([[0.62, *(0.5 + 0.4 * np.sqrt(weight))], [0.5, *(0.5 + 0.4 * np.sqrt(1 - weight))]])
-    traced = np.arange(1, 9)
-    values = (*exact[:, 0], exact[0, 0] - exact[1, 0], *place(exact, traced, 0))
+    values = (*exact[:, 0], exact[0, 0] - exact[1, 0], *next(exact_places(exact, [0])))
     nothing = planted(np.random.default_rng(0), 64)
     bundle = replace(checked(nothing), text=np.zeros((C, 1, 11)), names=tuple(map(str, range(C))))
     label, common = np.repeat(np.arange(C), 2 * photos), np.tile(np.repeat([True, False], photos), C)
@@ -147,8 +238,11 @@ def test_intervals_over_classes_cover():
         own = rng.uniform(-0.05, 0.05, size=(C, 2, 9))
         chance = np.repeat((exact + ease + own).reshape(2 * C, 9), photos, axis=0)
         right = rng.random((len(chance), 1)) < chance  # heads agree on easy photos
-        measured = accuracies(right, label, common)
-        over = reliance._described(bundle, measured, traced, seed)[0]["interval_over_classes"]
+        best = best_answers(right, label, common, np.random.default_rng(seed))
+        measured = accuracies(np.hstack([right, *best]), label, common)
+        found = trade(measured.mean, measured.covariance, np.random.default_rng(seed))
+        over = reliance._described(bundle, measured, found, exact[:, :1] + np.zeros(len(WEIGHTS)), seed)
+        over = over[0]["interval_over_classes"]
         for (name, (low, high)), value in zip(over.items(), values, strict=True):
             hits[name] += low <= value <= high
     check_coverage(hits)

@@ -1,48 +1,163 @@
-"""Places on a hull against linear programming and against the theory's own ideal curve; errors against slow counts."""
+"""The smooth curve against the theory's ideal curve and linear programming; errors against slow counts."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_embeddings import WORLD, zero_shot_accuracy
+from planted_embeddings import WORLD
 from scipy.optimize import linprog
-from scipy.special import expit
+from scipy.special import expit, logit
 
-from experiments.counteranimal.tradeoff import WEIGHTS, _lead_errors, accuracies, hull, place, places
+from experiments.counteranimal.tradeoff import (
+    FINE,
+    RESOLVED,
+    SMALL,
+    WEIGHTS,
+    WIDTHS,
+    accuracies,
+    best_answers,
+    smooth,
+    trade,
+    width_within,
+)
+from simulator.accuracy import Accuracy
+from simulator.world import World
 from theory import equivalent
-from theory.ideal_curve import IdealCurve
+from theory.learners import named
+
+HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
+L = len(WEIGHTS)
+
+
+def support(points):
+    """B of heads (2, J) at WEIGHTS."""
+    return (np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])).max(axis=1)
+
+
+def ideal(world, weights=WEIGHTS):
+    """The theory's ideal curve: Bayes rules of the world at other correlations."""
+    return np.array([list(named("bayes").accuracy(world.replace(p_spu=float(weight)))) for weight in weights]).T
+
+
+@pytest.mark.parametrize("world", [HEADLINE, WORLD])
+def test_on_an_ideal_curve_p_and_r_are_the_theorys(world):
+    """Also where the drop is 0, and between the weights; p' moves with the drop, without plateaus and jumps."""
+    curve, _ = smooth(support(ideal(world)))
+    for common, counter in (ideal(world, (0.5, 0.621, 0.8, 0.9, 0.97)) - 0.01).T.tolist():
+        theory = equivalent(world, Accuracy(common, counter))
+        assert curve.weight(common - counter) == pytest.approx(float(theory.correlation), abs=2e-3)
+        assert curve.balanced(common - counter) - (common + counter) / 2 == pytest.approx(0.01, abs=3e-4)
+    assert curve.weight(0.0) == pytest.approx(0.5, abs=1e-3)
+    drops = np.linspace(-0.02, 0.4, 400)
+    steps = np.diff(curve.weight(drops))
+    assert (steps > 0).all()
+    assert steps.max() < 0.004
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_the_shortfall_is_what_a_mixture_gains_on_both_groups(seed):
-    mean = np.random.default_rng(seed).uniform(0.2, 0.9, size=(2, 7))
-    traced, i = np.arange(1, 7), 0
-    _, r = place(mean, traced, i)
-    # maximise r subject to mixture - (c, k) >= r, weights a distribution
-    gain = mean[:, traced] - mean[:, [i]]
+def test_the_smooth_curve_is_concave_and_its_points_are_its_own(seed):
+    rng = np.random.default_rng(seed)
+    curve, _ = smooth(support(rng.uniform(0.3, 0.95, size=(2, 6))), float(rng.choice(WIDTHS)))
+    assert (np.diff(curve.drop) >= -1e-12).all()
+    weights = expit(rng.uniform(-5, 5, size=4))
+    common, counter = curve.points(weights)
+    np.testing.assert_allclose(curve.balanced(common - counter), (common + counter) / 2, atol=2e-4)
+    for weight, c, k in zip(weights, common, counter, strict=True):  # a tangent with this exchange rate
+        everywhere = curve.points(FINE)
+        assert (weight * everywhere[0] + (1 - weight) * everywhere[1] <= weight * c + (1 - weight) * k + 1e-4).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_r_is_what_a_mixture_gains_on_both_groups(seed):
+    """Against linear programming, for heads whose curve is smooth: many on a circle."""
+    rng = np.random.default_rng(seed)
+    turn = np.linspace(0, np.pi / 2, 60)
+    points = 0.5 + 0.4 * np.array([np.sin(turn), np.cos(turn)])
+    own = points[:, rng.integers(15, 45)] - rng.uniform(0, 0.1, size=2)
+    gain = points - own[:, None]
     result = linprog(
-        np.r_[np.zeros(6), -1],
+        np.r_[np.zeros(60), -1],
         A_ub=np.hstack([-gain, np.ones((2, 1))]),
         b_ub=np.zeros(2),
-        A_eq=np.r_[np.ones(6), 0][None],
+        A_eq=np.r_[np.ones(60), 0][None],
         b_eq=[1],
-        bounds=[(0, None)] * 6 + [(None, None)],
+        bounds=[(0, None)] * 60 + [(None, None)],
     )
-    assert r == pytest.approx(max(-result.fun, 0), abs=0.02)  # weights lie on a grid
-    assert r >= max(-result.fun, 0) - 1e-9
-    assert set(hull(mean, traced)) <= set(traced.tolist())
+    best = support(points)
+    curve, _ = smooth(best, width_within(best, np.zeros((L, L))))
+    assert curve.balanced(own[0] - own[1]) - own.mean() == pytest.approx(-result.fun, abs=1.5 * SMALL)
 
 
-@pytest.mark.parametrize("reliance", [0.2, 3.0])
-def test_on_the_ideal_curve_the_place_is_the_theorys(reliance):
-    found = zero_shot_accuracy(reliance)
-    lambdas = expit(np.linspace(-8, 8, 400))
-    ideal = IdealCurve(WORLD)
-    points = np.array([list(ideal.at(lam)) for lam in lambdas]).T
-    p, r = place(np.column_stack([list(found), points]), np.arange(1, 401), 0)
-    theory = equivalent(WORLD, found)
-    assert p == pytest.approx(float(theory.correlation), abs=0.01)
-    assert r == pytest.approx(float(theory.shortfall), abs=1e-4)
+def test_a_kink_that_the_photos_resolve_is_not_smoothed_away():
+    """A label that shows with probability .8, a background that says the rest: B = max(lambda, .8, 1 - lambda)."""
+    best = np.maximum(np.maximum(WEIGHTS, 1 - WEIGHTS), 0.8)
+    sharp, blurred = (width_within(best, variance * np.eye(L)) for variance in (1e-8, 1e-2))
+    assert (sharp, blurred) == (WIDTHS[-1], WIDTHS[0])
+    curve, _ = smooth(best, sharp)
+    assert np.abs(np.interp(WEIGHTS, FINE, curve.best) - best).max() < 0.02
+    assert curve.weight(0.4) == pytest.approx(0.8, abs=0.03)
+    smooth_one = support(ideal(WORLD))
+    assert width_within(smooth_one, np.zeros((L, L))) == WIDTHS[0]
+    assert np.abs(np.interp(WEIGHTS, FINE, smooth(smooth_one)[0].best) - smooth_one).max() < SMALL / 10
+
+
+def heads_and_best(points):
+    """Accuracies of heads, of the best at each weight on the same photos and of that on others, which are equal."""
+    best = points[:, (np.outer(WEIGHTS, points[0]) + np.outer(1 - WEIGHTS, points[1])).argmax(axis=1)]
+    return np.hstack([points, best, best])
+
+
+def test_intervals_shrink_to_the_place_without_error():
+    mean = heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]))
+    M = mean.shape[1]
+    found = trade(mean, np.zeros((2, M, 2, M)), np.random.default_rng(0))
+    theory = equivalent(WORLD, Accuracy(0.85, 0.6))
+    at = found.places[0]
+    assert at.correlation == pytest.approx(float(theory.correlation), abs=2e-3)
+    assert at.shortfall == pytest.approx(float(theory.shortfall), abs=3e-4)
+    assert at.correlation_interval == pytest.approx((at.correlation,) * 2)
+    assert at.shortfall_interval == pytest.approx((at.shortfall,) * 2)
+    np.testing.assert_allclose(found.band[0], found.band[1])
+
+
+def test_one_dominating_head_has_an_interval_and_no_number():
+    """Nothing was measured beside it, so no slope is known there; a head with a larger drop stands beyond the end."""
+    mean = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
+    M = mean.shape[1]
+    V = np.zeros((2, M, 2, M))
+    for g in (0, 1):
+        V[g, range(M), g, range(M)] = 1e-4
+        V[g, :, g, :][np.ix_([0, *range(3, M)], [0, *range(3, M)])] = 1e-4  # the best is this head
+    first, second, _ = trade(mean, V, np.random.default_rng(0)).places
+    assert first.correlation is None
+    low, high = first.correlation_interval
+    assert high - low > RESOLVED
+    assert first.shortfall == pytest.approx(0, abs=1e-6)
+    assert second.correlation == 1
+    assert second.shortfall == pytest.approx(0.05, abs=1e-3)
+
+
+def test_the_best_head_is_chosen_on_all_photos_and_on_others():
+    """50 heads that guess: the best on the same photos seems better than 1/2, the best on other photos does not."""
+    rng = np.random.default_rng(0)
+    label, common = np.arange(4000) % 2, np.arange(4000) % 4 < 2
+    right = rng.random((4000, 50)) < 0.5
+    same, other = (
+        accuracies(answers, label, common).mean
+        for answers in best_answers(right, label, common, np.random.default_rng(1))
+    )
+    middle = L // 2
+    direct = accuracies(right, label, common).mean.mean(axis=0)
+    assert same[:, middle].mean() == pytest.approx(direct.max(), abs=1e-6)
+    assert same[:, middle].mean() > 0.51
+    assert abs(other[:, middle].mean() - 0.5) < 0.025  # 3 standard errors
+    right[:, 7] = True  # a head that is always right is always chosen
+    for answers in best_answers(right, label, common, np.random.default_rng(1)):
+        assert answers.min() == 1
+    right[:, 3], right[:, 7] = common, ~common
+    for answers in best_answers(right, label, common, np.random.default_rng(1)):
+        assert (answers[:, -1] == common).all()
+        assert (answers[:, 0] == ~common).all()
 
 
 def test_errors_are_those_of_counts():
@@ -60,36 +175,4 @@ def test_errors_are_those_of_counts():
     twins = accuracies(np.hstack([right, right[:, :1]]), label, common)
     assert twins.lead_error(4, 0) == pytest.approx(np.sqrt(2) / twins.worth)
     assert found.worth[0] == pytest.approx(9 / sum(1 / n for n in found.photos[:, 0]))
-    # a lead's variance, written out
-    V, lam = found.covariance, WEIGHTS[77]
-    u = np.zeros((2, 4))
-    u[:, 2], u[:, 0] = (lam, 1 - lam), (-lam, lam - 1)
-    expected = np.sqrt(np.einsum("gh,ghij,ij->", u, V, u))
-    assert _lead_errors(V, np.array([1, 2]), 0)[77, 1] == pytest.approx(expected)
-
-
-def test_intervals_shrink_to_the_place_without_error():
-    mean = np.array([[0.8, 0.9, 0.7, 0.85], [0.6, 0.4, 0.8, 0.62]])
-    traced = np.array([1, 2, 3])
-    (at,) = places(mean, np.zeros((2, 4, 2, 4)), traced, np.array([0]), np.random.default_rng(0))
-    assert (at.correlation, at.shortfall) == place(mean, traced, 0)
-    assert at.correlation_interval == (at.correlation, at.correlation)
-    assert at.shortfall_interval == pytest.approx((at.shortfall, at.shortfall))
-
-
-@pytest.mark.parametrize("end", [1, 0])
-def test_an_end_of_the_curve_is_not_certain(end):
-    """Heads 2 and 3 differ by half a standard error on one group, so head 0's place may be that of head 2.
-
-    At the end 1 this group is the common one, at the end 0 the counter one. Nothing is uncertain on the other group.
-    """
-    mean = np.array([[0.93, 0.7, 0.949, 0.95], [0.2, 0.8, 0.5, 0.3]])[:: 1 if end else -1]
-    V, uncertain = np.zeros((2, 4, 2, 4)), 1 - end
-    V[uncertain, range(4), uncertain, range(4)] = 1e-6
-    (at,) = places(mean, V, np.array([1, 2, 3]), np.array([0]), np.random.default_rng(0))
-    assert at.correlation == end
-    reach = sorted(abs(end - p) for p in at.correlation_interval)
-    from_one = 0.249 / (0.249 + 0.3)  # how far from the end head 2 becomes better than head 1
-    assert reach[0] == 0
-    assert reach[1] == pytest.approx(from_one, abs=0.01)  # weights lie on a grid
-    assert place(mean[:, :3], np.array([1, 2]), 0)[0] == end
+    assert logit(WEIGHTS)[-1] == pytest.approx(6)

@@ -10,7 +10,7 @@ from experiments.court.trained import stored_for
 from experiments.lab.presets import design
 from experiments.page import text
 from experiments.page.report import PRESETS, Section
-from experiments.page.svg import figure_svg
+from experiments.svg import figure_svg
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
 from theory import learners

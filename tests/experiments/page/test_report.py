@@ -15,8 +15,8 @@ from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
 from experiments.page import report, reproduce
 from experiments.page.report import Section, figures_of
-from experiments.page.svg import DEFINED, defined_once, figure_svg, formula_svg
 from experiments.page.text import answer
+from experiments.svg import DEFINED, defined_once, figure_svg, formula_svg
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory.claims.catalogue import CLAIMS
 
