@@ -300,7 +300,7 @@ def test_worlds_of_three_classes_share_a_curve_only_if_the_correlation_alone_dif
     grid = World(classes=3, p_spu=[[0.5], [0.7]], **{field: two})
     place = equivalent(grid, Accuracy(0.65, 0.6))
     for index in np.ndindex(2, 2):
-        single = equivalent(grid.world(index), Accuracy(0.65, 0.6))
+        single = equivalent(grid[index], Accuracy(0.65, 0.6))
         assert (place.correlation[index], place.shortfall[index]) == pytest.approx(tuple(single), abs=1e-6)
     assert abs(place.correlation[0, 0] - place.correlation[0, 1]) > 1e-3
 
