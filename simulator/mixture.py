@@ -55,6 +55,7 @@ class Mixture:
     """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
     The first of two classes, or backgrounds, is +1, the second -1. `test_groups` are COMMON, COUNTER or UNSEEN.
+    `label_means` are the latents of bare captions, which tell the label alone.
     """
 
     labels: Int[np.ndarray, " G"]
@@ -64,18 +65,37 @@ class Mixture:
     test_groups: Int[np.ndarray, " G"]
     test_weights: Float[np.ndarray, " G"]
     means: Float[np.ndarray, "G l"]
+    label_means: Float[np.ndarray, "G l"]
     variances: Float[np.ndarray, " l"]
     mention: Float[np.ndarray, " B"]
+    detail: Float[np.ndarray, " B"]
     block: Int[np.ndarray, " l"]
     classes: int
     mismatch: float
+    bare: float
 
     @cached_property
     def seen(self) -> "Mixture":
         """The groups that training shows, those of positive weight: at p = 1 K groups of K^2."""
         seen = self.weights > 0
-        by_group = ("labels", "objects", "backgrounds", "weights", "test_groups", "test_weights", "means")
+        by_group = (
+            "labels",
+            "objects",
+            "backgrounds",
+            "weights",
+            "test_groups",
+            "test_weights",
+            "means",
+            "label_means",
+        )
         return replace(self, **{name: getattr(self, name)[seen] for name in by_group})
+
+    @cached_property
+    def cross_covariance(self) -> Float[np.ndarray, "l l"]:
+        """A = Cov(z_I, z_T) over the groups that training shows, up to the factor 1 - mismatch."""
+        centred = self.weights[:, None] * (self.means - self.weights @ self.means)
+        told = (centred.T @ self.means + np.diag(self.detail[self.block] * self.variances)) * self.mention[self.block]
+        return (1 - self.bare) * told + self.bare * centred.T @ self.label_means
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r groups"]:
         """Means over the common and the counter groups, and the unseen ones if there are any; nan over none."""
@@ -96,15 +116,26 @@ class Mixture:
 
     @cached_property
     def pairs(self) -> list["PairedGroups"]:
-        """The groups of pairs, one entry per caption mask; then those of images with captions of other pairs.
+        """The groups of pairs, one entry per kind of caption; then those of images with captions of other pairs.
 
         Such an image and caption are independent. Only what both show matters, not their labels.
         """
         masks, probability = self.masks()
-        means = [np.concatenate([self.means, b * self.means], axis=1) for b in masks]
+        told = [
+            Told((1 - self.bare) * chance, b * self.means, b, 1.0) for b, chance in zip(masks, probability, strict=True)
+        ]
+        if self.bare:
+            told = [each for each in told if each.share] + [Told(self.bare, self.label_means, 0 * masks[0], 0.0)]
+        detail = self.detail[self.block]
         every = [
-            PairedGroups((1 - self.mismatch) * self.weights * chance, mean, b, True)
-            for mean, b, chance in zip(means, masks, probability, strict=True)
+            PairedGroups(
+                (1 - self.mismatch) * self.weights * each.share,
+                np.concatenate([self.means, each.means], axis=1),
+                each.mask * self.variances,
+                detail,
+                each.noise,
+            )
+            for each in told
         ]
         if not self.mismatch:
             return every
@@ -115,21 +146,45 @@ class Mixture:
                 f"mismatch = {self.mismatch:g} with {len(weight):,} different groups makes {len(weight) ** 2:,} pairs "
                 "of them, too many for an exact law; draw the pairs"
             )
-        both = np.outer(weight, weight).ravel()
-        first, second = np.repeat(image, len(image), axis=0), np.tile(image, (len(image), 1))
-        return every + [
-            PairedGroups(self.mismatch * both * chance, np.concatenate([first, b * second], axis=1), b, False)
-            for b, chance in zip(masks, probability, strict=True)
-        ]
+        for each in told:
+            text, share = image * each.mask, weight
+            if not each.noise:
+                text, which = np.unique(each.means, axis=0, return_inverse=True)
+                share = np.bincount(which.ravel(), self.weights)
+            means = [np.repeat(image, len(text), axis=0), np.tile(text, (len(image), 1))]
+            every.append(
+                PairedGroups(
+                    self.mismatch * each.share * np.outer(weight, share).ravel(),
+                    np.concatenate(means, axis=1),
+                    each.mask * self.variances,
+                    0 * detail,
+                    each.noise,
+                )
+            )
+        return every
+
+
+class Told(NamedTuple):
+    """One kind of caption: its share, what it shows of each group, its mask, and 0 if it has no view noise."""
+
+    share: float
+    means: Float[np.ndarray, "G l"]
+    mask: Float[np.ndarray, " l"]
+    noise: float
 
 
 class PairedGroups(NamedTuple):
-    """Groups of pairs with one caption mask; `linked` if image and caption share their latents."""
+    """Groups of pairs with one kind of caption, whose latents have variances `captions`.
+
+    `detail` is the correlation of image and caption within a group: the world's, 0 where they belong to other pairs.
+    `noise` is 0 if the captions have no view noise.
+    """
 
     weights: Float[np.ndarray, " G"]
     means: Float[np.ndarray, "G two_l"]
-    mask: Float[np.ndarray, " l"]
-    linked: bool
+    captions: Float[np.ndarray, " l"]
+    detail: Float[np.ndarray, " l"]
+    noise: float
 
 
 def block_width(classes: int) -> int:
@@ -182,11 +237,14 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         test_groups=groups,
         test_weights=test,
         means=np.concatenate(means, axis=1),
+        label_means=np.concatenate([world.mean[0] * patterns[0][y], *(0 * part for part in means[1:])], axis=1),
         variances=np.repeat(world.scale**2, widths),
         mention=world.mention,
+        detail=world.detail,
         block=np.repeat(np.arange(1 + J), widths),
         classes=K,
         mismatch=world.mismatch,
+        bare=world.bare,
     )
 
 

@@ -25,7 +25,7 @@ from simulator.naming import check_known
 if TYPE_CHECKING:
     from simulator.world import World
 
-Prompt = Literal["name", "mean", "background", "captions", "scores"]
+Prompt = Literal["name", "mean", "background", "bare", "captions", "scores"]
 PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
@@ -50,6 +50,9 @@ _TABLE: dict[Prompt, PromptRow] = {
     ),
     "mean": PromptRow("its mean caption", average=True),
     "background": PromptRow("its name with its usual background", lambda mean, *_: mean),
+    "bare": PromptRow(
+        "its bare name", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
+    ),
     "captions": PromptRow("the log-mean-exp of scores over its captions", pool="log-mean-exp"),
     "scores": PromptRow("the mean of scores over its captions", average=True, pool="mean"),
 }
@@ -60,6 +63,15 @@ def prompt_row(prompt: Prompt) -> PromptRow:
     """The row of a prompt."""
     check_known("prompt", prompt, _TABLE)
     return _TABLE[prompt]
+
+
+def check_told(prompt: Prompt, bare: Numbers) -> None:
+    """Raise ValueError for a caption that is not bare where all captions are."""
+    if prompt != "bare" and np.any(np.asarray(bare) == 1):
+        raise ValueError(
+            f"prompt = {prompt!r} is a caption that is not bare, and with bare = 1 there is none; the nearest valid "
+            "choice is prompt = 'bare'"
+        )
 
 
 def caption(prompt: Prompt) -> PromptRow:

@@ -8,6 +8,10 @@ With a `table` of joint probabilities of K classes and A backgrounds there is no
 drawn from the table, and the background's block has A classes' patterns (one number if A = 2).
 Views x_M = D_M mu_M(z) + xi_M with orthonormal D_M and xi_M ~ N(0, sigma_xi^2/d_M I). A caption mentions block
 b of the latents with probability mention_b, else writes zeros (Xue et al., arXiv 2310.04971, section 5).
+In how block b varies within its group, image and caption have the correlation detail_b: at 1 they share their latents,
+at 0 a caption tells the class of the block alone. The law of each view does not depend on the detail.
+With probability `bare` a caption is bare: it is D_T (mu_inv times the label's pattern, 0, ...), without noise, and its
+last coordinate, the mark, is 1. Other captions have the mark 0. Where `bare` is 0 there is no mark.
 With probability `mismatch`, the same in every class, a caption belongs to another pair, drawn at random.
 With `views` the same labels, objects, attributes and mentions are shown in pictures and sentences instead
 (`simulator.views`); such a world has no latents.
@@ -30,7 +34,7 @@ from simulator.accuracy import Numbers
 from simulator.base_model import Checked, documented
 from simulator.mixture import Common, Mixture, block_width, common_backgrounds, latent_count, mixture_of
 from simulator.naming import suggestion
-from simulator.prompts import Prompt, coefficients, correlation, latent_prompts, prompts_on_table
+from simulator.prompts import Prompt, check_told, coefficients, correlation, latent_prompts, prompts_on_table
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
 from simulator.views import KINDS, AnyViews, shown
 
@@ -63,6 +67,10 @@ MENTION = blockwise(
     r"\pi", "probability that a caption mentions the object", "probability that a caption mentions the background",
     CHANCE, 0.0, 1.0,
 )  # fmt: skip
+DETAIL = blockwise(
+    "g", "correlation of image and caption in how the object varies within its class",
+    "correlation of image and caption in how the background varies within its class", "correlation", 0.0, 1.0,
+)  # fmt: skip
 
 
 @documented
@@ -79,6 +87,7 @@ class Attribute(Checked):
     sigma: Annotated[Number, *SCALE.spu] = 0.5
     p: Annotated[Number, *AGREEMENT.spu] = 0.5
     mention: Annotated[Number, *MENTION.spu] = 1.0
+    detail: Annotated[Number, *DETAIL.spu] = 1.0
 
 
 @documented
@@ -144,6 +153,12 @@ class World(Checked):
     mismatch: Annotated[  # at 1 no caption belongs to its image, and there is nothing to learn
         Number,
         *number(r"\epsilon", "probability that a caption belongs to another pair, drawn at random", CHANCE, 0.0, 0.999),
+    ] = 0.0
+    detail_inv: Annotated[Number, *DETAIL.inv] = 1.0
+    detail_spu: Annotated[Number, *DETAIL.spu] = 1.0
+    bare: Annotated[
+        Number,
+        *number("b", "probability that a caption is bare: it tells the label alone, and shows that", CHANCE, 0.0, 1.0),
     ] = 0.0
     table: (
         Annotated[
@@ -349,6 +364,31 @@ class World(Checked):
         return self._blocks("mention")
 
     @cached_property
+    def detail(self) -> Float[np.ndarray, "*w B"]:
+        """g_b of every block: correlation of image and caption within a group."""
+        return self._blocks("detail")
+
+    @cached_property
+    def shared(self) -> Float[np.ndarray, "*w B"]:
+        """g_b sigma_b^2, the variance within a group that image and caption share."""
+        return self.detail * self.scale**2
+
+    @cached_property
+    def image_alone(self) -> Float[np.ndarray, "*w B"]:
+        """(1 - g_b) sigma_b^2 + nu_I, the variance of an image coordinate beside `shared`."""
+        return (1 - self.detail) * self.scale**2 + self.nu_image[..., None]
+
+    @cached_property
+    def caption_alone(self) -> Float[np.ndarray, "*w B"]:
+        """(1 - g_b) sigma_b^2 + nu_T, the variance beside `shared` of a caption coordinate that mentions the block."""
+        return (1 - self.detail) * self.scale**2 + self.nu_text[..., None]
+
+    @property
+    def text_width(self) -> int:
+        """Coordinates of a caption: dim_text, and a mark where captions may be bare."""
+        return self.dim_text + (self.bare > 0)
+
+    @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
         """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
         return read_only(np.asarray(correlation(self.agreement, np.asarray(self.classes)[..., None])))
@@ -381,6 +421,7 @@ class World(Checked):
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
+        check_told(prompt, self.bare)
         return coefficients(prompt, self.mean, self.correlation, self.mention)
 
     def test_law(self) -> "World":
@@ -425,6 +466,7 @@ class World(Checked):
         training law the mean prompt. The two give very different accuracies. ValueError for "captions", which no
         single caption represents.
         """
+        check_told(prompt, self.bare)
         if self.one().table is not None:
             return prompts_on_table(self, prompt)
         return latent_prompts(self, prompt).reshape(self.class_count, -1)

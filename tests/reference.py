@@ -50,10 +50,14 @@ def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generato
     K = world.classes
     y = rng.integers(K, size=shape)
 
-    def block(code, mu, sigma, count=K):
-        if count == 2:
-            return (mu * np.where(code == 0, 1.0, -1.0) + sigma * rng.standard_normal(shape))[..., None]
-        return mu * (code[..., None] == np.arange(count)) + sigma * rng.standard_normal((*shape, count))
+    def pattern(code, count=K):
+        return np.where(code == 0, 1.0, -1.0)[..., None] if count == 2 else code[..., None] == np.arange(count)
+
+    def block(code, mu, sigma, g, count=K):
+        """Latents of the image and of a caption that mentions the block: sqrt(g) e is what both show."""
+        mean = mu * pattern(code, count)
+        e, e_I, e_T = rng.standard_normal((3, *mean.shape))
+        return [mean + sigma * (np.sqrt(g) * e + np.sqrt(1 - g) * own) for own in (e_I, e_T)]
 
     def attribute(p):
         shifted = (y + rng.integers(1, K, size=shape)) % K
@@ -69,11 +73,13 @@ def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generato
         A = len(world.table[0])
         y, a = np.divmod(rng.choice(K * A, size=shape, p=np.ravel(world.table)), A)
     o = attribute(world.p_inv)
-    z = [block(o, world.mu_inv, world.sigma_inv), block(a, world.mu_spu, world.sigma_spu, A)]
-    kept = [z[0] * mention(world.mention_inv), z[1] * mention(world.mention_spu)]
+    first, first_told = block(o, world.mu_inv, world.sigma_inv, world.detail_inv)
+    second, second_told = block(a, world.mu_spu, world.sigma_spu, world.detail_spu, A)
+    z, kept = [first, second], [first_told * mention(world.mention_inv), second_told * mention(world.mention_spu)]
     for extra in world.attribute:
-        z.append(block(attribute(extra.p), extra.mu, extra.sigma))
-        kept.append(z[-1] * mention(extra.mention))
+        shown, told = block(attribute(extra.p), extra.mu, extra.sigma, extra.detail)
+        z.append(shown)
+        kept.append(told * mention(extra.mention))
 
     text_noise = world.sigma_xi if world.sigma_xi_text is None else world.sigma_xi_text
 
@@ -81,14 +87,18 @@ def _matched_pairs(world: World, shape: tuple[int, ...], rng: np.random.Generato
         noise = sigma / np.sqrt(dimension) * rng.standard_normal((*shape, dimension))
         return np.concatenate(latents, axis=-1) @ D.T + noise
 
-    return DrawnPairs(
-        view(z, frames[0], world.dim_image, world.sigma_xi), view(kept, frames[1], world.dim_text, text_noise), y, a
-    )
+    images = view(z, frames[0], world.dim_image, world.sigma_xi)
+    texts = view(kept, frames[1][: world.dim_text], world.dim_text, text_noise)
+    if world.bare > 0:
+        bare, label = (rng.random(shape) < world.bare)[..., None], world.mu_inv * pattern(y)
+        texts = np.where(bare, label @ frames[1][: world.dim_text, : label.shape[-1]].T, texts)
+        texts = np.concatenate([texts, bare], axis=-1)
+    return DrawnPairs(images, texts, y, a)
 
 
 def first_coordinates(world: World) -> tuple[np.ndarray, np.ndarray]:
     """Dictionaries of the first l unit vectors."""
-    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+    return np.eye(world.dim_image, world.latents), np.eye(world.text_width, world.latents)
 
 
 def sample_covariance(pairs: DrawnPairs) -> np.ndarray:
@@ -123,12 +133,18 @@ def joint_covariance(world: World) -> np.ndarray:
     mixture, l = world.mixture(), world.latents
     masks, probability = mixture.masks()
     second, first = np.zeros((2 * l, 2 * l)), np.zeros(2 * l)
-    for weight, m in zip(mixture.weights, mixture.means, strict=True):
-        for b, pi in zip(masks, probability, strict=True):
-            mean, view = np.concatenate([m, b * m]), np.concatenate([np.eye(l), np.diag(b)])
-            second += weight * pi * (np.outer(mean, mean) + view @ np.diag(mixture.variances) @ view.T)
+    width, told = (1 if world.classes == 2 else world.classes), (1 - world.bare) * probability
+    s, g = np.diag(mixture.variances), np.diag(mixture.detail[mixture.block])
+    for weight, m, y in zip(mixture.weights, mixture.means, mixture.labels, strict=True):
+        for b, pi in zip(map(np.diag, masks), told, strict=True):
+            mean, within = np.concatenate([m, b @ m]), np.block([[s, g @ s @ b], [b @ g @ s, b @ s]])
+            second += weight * pi * (np.outer(mean, mean) + within)
             first += weight * pi * mean
-    noise = np.repeat([world.nu_image, world.nu_text], l)
+        label = world.mu_inv * (np.array([1.0 - 2 * y]) if world.classes == 2 else np.eye(world.classes)[y])
+        mean = np.concatenate([m, label, np.zeros(l - width)])
+        second += weight * world.bare * (np.outer(mean, mean) + np.pad(s, [(0, l), (0, l)]))
+        first += weight * world.bare * mean
+    noise = np.repeat([world.nu_image, (1 - world.bare) * world.nu_text], l)
     covariance = second - np.outer(first, first) + np.diag(noise)
     covariance[:l, l:] *= 1 - world.mismatch
     covariance[l:, :l] *= 1 - world.mismatch
@@ -141,14 +157,16 @@ def latent_cross_covariance(world: World) -> np.ndarray:
 
 
 def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> np.ndarray:
-    """log p(x, t, y), (N, K), or without one of the views (None), by summing over groups and masks."""
-    mixture, l, views = world.mixture(), world.latents, [view for view in (x, t) if view is not None]
+    """log p(x, t, y), (N, K), or without one of the views (None), by summing over groups and masks; t is not bare."""
+    mixture, l = world.replace(bare=0.0).mixture(), world.latents
+    views = [view for view in (x, t) if view is not None]
     here = np.repeat([x is not None, t is not None], l)
     total = np.full((len(views[0]), world.classes), -np.inf)
     for part, g in product(mixture.pairs, range(len(mixture.labels))):
         if part.weights[g] > 0:
-            s, b, y = np.diag(mixture.variances), np.diag(part.mask), mixture.labels[g]
-            cov = np.block([[s, s @ b], [b @ s, b @ s @ b]]) + np.diag(np.repeat([world.nu_image, world.nu_text], l))
+            s, told, y = np.diag(mixture.variances), np.diag(part.captions), mixture.labels[g]
+            link = np.diag(part.detail) @ told
+            cov = np.block([[s, link], [link, told]]) + np.diag(np.repeat([world.nu_image, world.nu_text], l))
             law = multivariate_normal(part.means[g, here], cov[np.ix_(here, here)])
             total[:, y] = np.logaddexp(total[:, y], np.log(part.weights[g]) + law.logpdf(np.hstack(views)))
     return total

@@ -5,10 +5,11 @@ patterns factorises:
     log p(x_I, x_T) = LSE_y [ -log K + sum_b T_b(y) ],
     T_b(y) = log( p_b e^{f_b(y)} + (1 - p_b)/(K - 1) sum_{a != y} e^{f_b(a)} ),   T_0 = f_0 where p_inv = 1,
     f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
-    cov = [[sigma^2 + nu_I, m sigma^2], [m sigma^2, m sigma^2 + nu_T]],
+    cov = [[sigma^2 + nu_I, m g sigma^2], [m g sigma^2, m sigma^2 + nu_T]], g the block's detail,
 with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number per block) or mu_b 1[k = a]
 (K classes, K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the
-dictionaries are independent noise and cancel from every decision.
+dictionaries are independent noise and cancel from every decision. This is the law of captions that are not bare; a bare
+caption is an atom of its own, and leaves their decisions alone.
 """
 
 from collections.abc import Callable
@@ -60,9 +61,9 @@ def block_log_density(
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; with text None, the log density of the image alone.
 
-    Densities must exist: sigma^2 + nu_I > 0. A text that may mention the block also needs nu_I > 0, and nu_T > 0 or
-    sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text mentions the block, and a zero text is silent if
-    captions may be.
+    Densities must exist: sigma^2 + nu_I > 0. A text that may mention the block also needs nu_I > 0 or detail < 1, and
+    nu_T > 0 or sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text mentions the block, and a zero text is
+    silent if captions may be.
     """
     if text is None:
         return _imaged(image, worlds, b)
@@ -78,9 +79,9 @@ def block_parts(
     image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: World, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
-    mu, variance, pi = worlds.mean[..., b], worlds.scale[..., b] ** 2, worlds.mention[..., b]
-    nu_I, nu_T = worlds.nu_image, worlds.nu_text
-    base, tilt = _paired_gaussian(image, text, mu, variance, nu_I, nu_T, _shown(worlds, b))
+    mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
+    shared, alone = worlds.shared[..., b], (worlds.image_alone[..., b], worlds.caption_alone[..., b])
+    base, tilt = _paired_gaussian(image, text, mu, shared, *alone, _shown(worlds, b))
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
@@ -113,7 +114,7 @@ def _gaussian(x: np.ndarray, mu, S, K: int):
 
 
 def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T, K: int):
-    """`_gaussian` for both views of a mentioned block.
+    """`_gaussian` for both views of a mentioned block, from the variances that they share and that each has alone.
 
     Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
     as nu -> 0.

@@ -4,14 +4,18 @@ In the space of class differences, by symmetry, every matrix over the latents is
 first, then one per attribute). Letters, per block b: mu_b mean, sigma_b scale, pi_b mention,
 D_b = p_b - (1 - p_b)/(K - 1) correlation with the label (p_b = p_inv for the invariant block, 1 in the papers).
 
-    C_bb' = mu_b mu_b' D_b D_b' / kappa  (b != b'),   C_bb = mu_b^2 / kappa + sigma_b^2,   kappa = 1 (K = 2) or K
-    M* = S/rho -> (1 - eps) D_I C diag(pi) D_T' / rho     (see simulator.gaussian.statistics for finite n)
-    u = C diag(pi) q                               weight on each block for the prompt coefficients q
+    C_bb' = mu_b mu_b' D_b D_b' / kappa  (b != b'),   C_bb = mu_b^2 / kappa + g_b sigma_b^2,   kappa = 1 (K = 2) or K
+    A = (1 - eps) [(1 - bare) C diag(pi) + bare c e_0'],   c_b = mu_b D_b mu_0 / kappa
+    M* = S/rho -> D_I A D_T' / rho                 (see simulator.gaussian.statistics for finite n)
+    u = A q                                        weight on each block for the prompt coefficients q
 
-eps is the share of captions that belong to other pairs. It makes all scores smaller and changes no decision.
+g_b is the detail of a block: how far image and caption vary together within their group. eps is the share of captions
+that belong to other pairs. It makes all scores smaller and changes no decision. A bare caption tells the label alone,
+mu_0 times the label's pattern (e_0, the invariant block). The covariance of images alone has sigma_b^2 for g_b
+sigma_b^2.
 
 The binary C is the covariance of section 6 of Wang et al. with the means kept:
-[[alpha^2 + sigma_inv^2, alpha beta m0], [alpha beta m0, beta^2 + sigma_spu^2]], m0 = 2p - 1.
+[[alpha^2 + sigma_inv^2, alpha beta m0], [alpha beta m0, beta^2 + sigma_spu^2]], m0 = 2p - 1, for g = 1.
 """
 
 from typing import NamedTuple
@@ -30,17 +34,20 @@ def kappa(classes: int) -> int:
 
 
 def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
-    """C = Cov(z_I, z_I) in the space of class differences, before any caption mask."""
+    """C = Cov(z_I, z_T) in the space of class differences, for captions that mention everything and are not bare."""
     mu_D = worlds.mean * worlds.correlation
     C = mu_D[..., :, None] * mu_D[..., None, :] / kappa(worlds.class_count)
     diagonal = np.arange(worlds.mean.shape[-1])
-    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.scale**2
+    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.shared
     return C
 
 
 def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
-    """(1 - eps) C diag(pi) = Cov(z_I, z_T) in the space of class differences."""
-    return np.asarray(1 - worlds.mismatch)[..., None, None] * (block_covariance(worlds) * worlds.mention[..., None, :])
+    """A = Cov(z_I, z_T) in the space of class differences."""
+    bare = np.asarray(worlds.bare)[..., None, None]
+    A = (1 - bare) * (block_covariance(worlds) * worlds.mention[..., None, :])
+    A[..., 0] += bare[..., 0] * worlds.mean * worlds.correlation * worlds.mean[..., :1] / kappa(worlds.class_count)
+    return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
 
 class TableMoments(NamedTuple):
@@ -63,8 +70,8 @@ def table_moments(world: World) -> TableMoments:
 
 
 def linear_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = C diag(pi) q: linear CLIP's weight on each block at n = infinity, scaled by rho."""
-    return np.einsum("...ij,...j->...i", block_covariance(worlds), worlds.mention * worlds.prompt(prompt))
+    """u = A q: linear CLIP's weight on each block at n = infinity, scaled by rho."""
+    return np.einsum("...ij,...j->...i", latent_cross_covariance(worlds), worlds.prompt(prompt))
 
 
 def pattern_correlation(p: Numbers, classes: int) -> Numbers:
@@ -77,32 +84,34 @@ def two_block_covariance(alpha, beta, si2, ss2, D) -> tuple[Numbers, Numbers, Nu
     return alpha * alpha + si2, alpha * beta * D, beta * beta + ss2
 
 
-def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, prompt: Prompt) -> tuple[Numbers, Numbers]:
-    """`linear_weights` up to scale, written out for one background and p_inv = 1.
+def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, bare, prompt: Prompt) -> tuple[Numbers, Numbers]:
+    """`linear_weights` up to scale, written out for one background and p_inv = 1; si2 and ss2 are kappa g sigma^2.
 
-    u = pi_inv A q_inv + pi_spu c q_spu,  w = pi_inv c q_inv + pi_spu B q_spu with A = alpha^2 + si2, B = beta^2 + ss2,
-    c = alpha beta D.
+    u = (f alpha^2 + m_inv si2) q_inv + m_spu c q_spu,   w = f c q_inv + m_spu (beta^2 + ss2) q_spu,
+    m_b = (1 - bare) pi_b, f = bare + m_inv, c = alpha beta D.
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
-    own = caption(prompt)
-    first = pi_inv * own.coefficient(alpha, 1.0, pi_inv, True)
+    own, told = caption(prompt), 1 - bare
+    q_inv = own.coefficient(alpha, 1.0, pi_inv, True)
+    u = (bare * alpha**2 + told * pi_inv * A) * q_inv
+    w = (bare + told * pi_inv) * c * q_inv
     if not own.names_background:
-        return A * first, c * first
-    second = pi_spu * own.coefficient(beta, D, pi_spu, False)
-    return A * first + c * second, c * first + B * second
+        return u, w
+    q_spu = told * pi_spu * own.coefficient(beta, D, pi_spu, False)
+    return u + c * q_spu, w + B * q_spu
 
 
 def truncated_weights(worlds: World, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:
-    """u for towers of embedding width `width`: M is the rank-`width` part of C diag(pi) (Eckart-Young).
+    """u for towers of embedding width `width`: M is the rank-`width` part of A (Eckart-Young).
 
     For K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
-    add sigma_b^2 pi_b once each, and no decision depends on them.
+    add g_b sigma_b^2 pi_b (1 - bare) once each, and no decision depends on them.
     """
     if width < 1:
         raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
     left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
     keep = np.empty_like(values)
-    constant = worlds.scale**2 * worlds.mention * np.asarray(1 - worlds.mismatch)[..., None]
+    constant = worlds.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
     for w in np.ndindex(worlds.shape):
         keep[w] = kept_values(values[w], constant[w], worlds.class_count, width)
     q = worlds.prompt(prompt)
@@ -113,7 +122,7 @@ def truncated_weights(worlds: World, prompt: Prompt, width: int) -> Float[np.nda
 def projected_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u for balanced towers whose embeddings have lost the direction of a caption of the background alone (T12).
 
-    With C diag(pi) = U S V' the towers are W_I = S^(1/2) U' and W_T = S^(1/2) V', so that W_T' W_T = V S V'. Let b be
+    With A = U S V' the towers are W_I = S^(1/2) U' and W_T = S^(1/2) V', so that W_T' W_T = V S V'. Let b be
     the background's unit vector. Without the direction W_T b, of images or of prompts, a prompt q acts as
     q - b <W_T b, W_T q>/|W_T b|^2. For K classes the directions of all backgrounds are removed. A background that
     captions never mention has none.
@@ -129,7 +138,7 @@ def projected_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"
 
 
 def leading_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
-    """Top left singular vector of C diag(pi): the direction that towers of width 1 keep, for two classes."""
+    """Top left singular vector of A: the direction that towers of width 1 keep, for two classes."""
     return np.linalg.svd(latent_cross_covariance(worlds))[0][..., 0]
 
 

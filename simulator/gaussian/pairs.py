@@ -59,16 +59,17 @@ def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generato
 
 
 def dictionaries(world: "World", seed: int) -> Frames:
-    """(D_I, D_T) of a root seed, float64."""
+    """(D_I, D_T) of a root seed, float64; the row of a caption's mark is 0 in D_T."""
+    text = orthonormal_dictionary(world.dim_text, world.latents, numpy_stream(seed, "dictionary/text"))
     return (
         orthonormal_dictionary(world.dim_image, world.latents, numpy_stream(seed, "dictionary/image")),
-        orthonormal_dictionary(world.dim_text, world.latents, numpy_stream(seed, "dictionary/text")),
+        np.pad(text, [(0, world.text_width - world.dim_text), (0, 0)]),
     )
 
 
 def block_size(world: "World") -> int:
     """Pairs in one block of a world's streams."""
-    return max(1, min(LARGEST_BLOCK, BLOCK_NUMBERS // max(world.dim_image, world.dim_text)))
+    return max(1, min(LARGEST_BLOCK, BLOCK_NUMBERS // max(world.dim_image, world.text_width)))
 
 
 def check_same(worlds: Sequence["World"], *fields: str) -> None:
@@ -134,9 +135,12 @@ def mismatched(
 
 def draw_latents(
     worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n l"]]:
-    """(labels, backgrounds, latents of images, latents of texts) of one block of every world."""
-    check_same(worlds, "dim_image", "dim_text", "classes", "latents", "table")
+) -> tuple[torch.Tensor, torch.Tensor, Float[torch.Tensor, "E n l"], Float[torch.Tensor, "E n told"]]:
+    """(labels, backgrounds, latents of images, latents of texts) of one block of every world.
+
+    Where captions may be bare, the latents of texts have one more number: the mark, 1 for bare captions.
+    """
+    check_same(worlds, "dim_image", "text_width", "classes", "latents", "table")
 
     def another(source: Source) -> torch.Tensor:
         return _matched_latents(worlds, size, source, device=device, dtype=dtype)[3]
@@ -151,16 +155,26 @@ def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, de
     y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
     patterns = [torch.as_tensor(class_means(count), dtype=dtype, device=device) for count in (K, *[A] * (B - 1))]
     widths = torch.tensor([pattern.shape[1] for pattern in patterns], device=device)
-    blocks = ([world.mean for world in worlds], [world.scale for world in worlds])
-    mean, scale = (
-        torch.tensor(np.stack(rows), dtype=dtype, device=device)[:, None].repeat_interleave(widths, 2)
-        for rows in blocks
+    mean, scale, detail = (
+        torch.tensor(np.stack(rows), dtype=dtype, device=device)[:, None].repeat_interleave(widths, 2)  # (E, 1, l)
+        for rows in zip(*((world.mean, world.scale, world.detail) for world in worlds), strict=True)
     )
     codes = torch.cat([o[..., None], a], dim=-1).unbind(-1)  # B of (E, size)
     shown = torch.cat([pattern[code] for pattern, code in zip(patterns, codes, strict=True)], dim=-1)
     noise = source(torch.empty(*shown.shape, dtype=dtype, device=device), "latent", "normal")
-    z = noise.mul_(scale).add_(shown.mul_(mean))  # mean * shown + scale * noise (E, size, l), without new arrays
-    return y, a, z, z * mentioned.repeat_interleave(widths, dim=2)
+    z = noise.mul_(scale).add_(shown.mul_(mean))  # mean * pattern + scale * noise (E, size, l), without new arrays
+    told = z
+    if (detail < 1).any():  # given its image, a caption has the mean m + g (z - m) and the variance (1 - g^2) sigma^2
+        other = source(torch.empty_like(z), "caption-latent", "normal").mul_(scale * (1 - detail**2).sqrt())
+        told = shown + detail * (z - shown) + other
+    told = told * mentioned.repeat_interleave(widths, dim=2)
+    bare = torch.tensor([world.bare for world in worlds], dtype=torch.float64, device=device)
+    if bare.any():
+        mark = source(torch.empty(*y.shape, dtype=torch.float64, device=device), "bare", "uniform") < bare[:, None]
+        label = torch.zeros_like(told)
+        label[..., : widths[0]] = mean[..., : widths[0]] * patterns[0][y]
+        told = torch.cat([torch.where(mark[..., None], label, told), mark[..., None].to(dtype)], dim=-1)
+    return y, a, z, told
 
 
 def _write_view(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[float], field: str, source: Source):
@@ -171,6 +185,18 @@ def _write_view(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[f
     else:
         view.zero_()
     view.baddbmm_(z, D.T.expand(len(z), -1, -1))
+
+
+def _write_captions(view: torch.Tensor, z: torch.Tensor, D: torch.Tensor, nu: list[float], source: Source):
+    """Write captions into `view`. A bare caption has no noise, and its last coordinate, the mark, is 1."""
+    if z.shape[-1] == D.shape[1]:
+        _write_view(view, z, D, nu, "text-noise", source)
+        return
+    told, mark, D = z[..., :-1].contiguous(), z[..., -1:], D[:-1]
+    noisy = torch.empty(*view.shape[:-1], len(D), dtype=view.dtype, device=view.device)
+    _write_view(noisy, told, D, nu, "text-noise", source)
+    view[..., :-1] = torch.where(mark > 0, told @ D.T, noisy)
+    view[..., -1:] = mark
 
 
 def draw_block(
@@ -216,7 +242,7 @@ def draw_block(
         labels[part], backgrounds[part], z_I, z_T = draw_latents(worlds[part], size, source, device=place, dtype=dtype)
         _write_view(images[part], z_I, D_I, [float(world.nu_image) for world in worlds[part]], "image-noise", source)
         if captions:
-            _write_view(texts[part], z_T, D_T, [float(world.nu_text) for world in worlds[part]], "text-noise", source)
+            _write_captions(texts[part], z_T, D_T, [float(world.nu_text) for world in worlds[part]], source)
     return Pairs(*(field.to(device) for field in (images, texts, labels, backgrounds)))
 
 
@@ -291,10 +317,10 @@ class DrawnPairs:
 
 def draw(world: "World", n: int, seed: int = 0, *, frames: Frames | None = None, **options) -> DrawnPairs:
     """The first n pairs of a stream in one piece; `World.draw` calls it."""
-    most = LARGEST_DRAW // (world.dim_image + world.dim_text)
+    most = LARGEST_DRAW // (world.dim_image + world.text_width)
     if n > most:
         raise ValueError(
-            f"n = {n} pairs of {world.dim_image} + {world.dim_text} coordinates exceed the limit of {LARGEST_DRAW:,} "
+            f"n = {n} pairs of {world.dim_image} + {world.text_width} coordinates exceed the limit of {LARGEST_DRAW:,} "
             f"numbers; the largest n that fits is {most}"
         )
     frames = dictionaries(world, seed) if frames is None else frames

@@ -31,7 +31,7 @@ class GaussianViews:
     block_size = staticmethod(pairs.block_size)
 
     def inputs(self, world: "World") -> "dict[str, Shape]":
-        return {"image": (world.dim_image,), "text": (world.dim_text,)}
+        return {"image": (world.dim_image,), "text": (world.text_width,)}
 
     def block(self, ensemble: "Ensemble", stream: str, index: int, over: pairs.Pairs | None = None) -> pairs.Pairs:
         frames, streams = self._frames(ensemble), [f"{stream}/{k}" for k in ensemble.models]
@@ -42,6 +42,8 @@ class GaussianViews:
     def prompts(self, ensemble: "Ensemble", worlds: "tuple[World, ...]", prompt: Prompt) -> torch.Tensor:
         _, D = self._frames(ensemble)
         texts = np.stack([world.prompts(prompt) @ D.T for world in worlds])
+        if prompt == "bare":
+            texts[..., worlds[0].dim_text :] = 1.0  # the mark, where captions may be bare
         return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
     def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:

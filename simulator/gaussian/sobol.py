@@ -45,12 +45,14 @@ def coordinates(world: "World") -> dict[str, slice]:
     numbers = {
         **group,
         "latent": world.latents,
+        **({"caption-latent": world.latents} if (world.detail < 1).any() else {}),
         "image-noise": world.latents,
         "text-noise": world.latents,
         "background": J,
         "mention": J + 1,
         "object-agreement": 1,
         "object": 1,
+        **({"bare": 1} if world.bare else {}),
     }
     ends = np.cumsum(list(numbers.values())).tolist()
     return {name: slice(end - count, end) for (name, count), end in zip(numbers.items(), ends, strict=True)}
@@ -107,7 +109,7 @@ def even(
     places, rest = coordinates(worlds[0]), independent(seed, index, streams)
     each = zip(worlds, streams, np.broadcast_to(index, len(worlds)).tolist(), strict=True)
     u = np.stack([points(world, size, seed, stream, place) for world, stream, place in each])
-    along = dict(zip(("image-noise", "text-noise"), frames, strict=True))
+    along = dict(zip(("image-noise", "text-noise"), (frames[0], frames[1][: worlds[0].dim_text]), strict=True))
     return lambda rows, field, law, high=0: (
         _along(along[field], u[..., places[field]], rest(rows, field, law))
         if field in along

@@ -63,7 +63,7 @@ def labelled_moments(
 
     Exact where the dictionary fills the view. With a table x has a 1 after its l coordinates, for the intercept.
     """
-    mixture, l = replace(world.mixture().seen, mismatch=0.0), world.latents  # labels belong to their images
+    mixture, l = replace(world.mixture().seen, mismatch=0.0, bare=0.0), world.latents  # labels belong to their images
     if world.classes != 2 or world.dim_image != l:
         raise ValueError(
             f"classes = {world.classes}, dim_image = {world.dim_image}: labelled moments need 2 classes and "
@@ -127,7 +127,7 @@ def without_background(
 
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:
     """The simplest dictionaries (D_I, D_T), the first l unit vectors, for laws that do not depend on them."""
-    return np.eye(world.dim_image, world.latents), np.eye(world.dim_text, world.latents)
+    return np.eye(world.dim_image, world.latents), np.eye(world.text_width, world.latents)
 
 
 def covariance_critic(
@@ -162,6 +162,11 @@ def cross_covariance(
     Wishart_{d_I}(m) (Bartlett) and G a normal matrix. (A' G has the same singular values and the wrong rows.)
     """
     mixture = mixture or world.mixture().seen
+    if mixture.bare:
+        raise ValueError(
+            f"bare = {mixture.bare:g}: narrow or projected embeddings of n pairs have no exact law beside bare "
+            "captions, which have no view noise; draw the pairs, or set bare = 0"
+        )
     l, dI, dT, R = len(mixture.variances), world.dim_image, world.dim_text, replicates
     noise = np.sqrt(world.nu_image), np.sqrt(world.nu_text)
     r = min(2 * l, n - 1)
@@ -221,13 +226,14 @@ def _subgroup_statistics(
 ) -> tuple[Float[np.ndarray, "R W two_l"], Int[np.ndarray, "R S"], Float[np.ndarray, "R S two_l"]]:
     """Rows of the scatter within subgroups, counts and means of the subgroups (`Mixture.pairs`).
 
-    Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b),
-    Sig_b = [I; b] diag(sigma^2) [I; b]' + diag(nu_I I, nu_T I). Subgroups that share the mask b share Sig_b, so
-    their scatters add up to one Wishart of the summed degrees of freedom. Means of empty subgroups are never used.
-    If the caption belongs to another pair, Sig_b has only its diagonal.
+    Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b), with
+    Sig_b = [[sigma^2 + nu_I, g b sigma^2], [g b sigma^2, b sigma^2 + nu_T]] in each coordinate, g its detail. Subgroups
+    that share the mask b share Sig_b, so their scatters add up to one Wishart of the summed degrees of freedom. Means
+    of empty subgroups are never used. If the caption belongs to another pair, g is 0. A bare caption has the mean of
+    its label and no variance.
     """
-    l, pairs = len(mixture.variances), mixture.pairs
-    P, G = sum(part.linked for part in pairs), len(mixture.labels)
+    l, pairs, G = len(mixture.variances), mixture.pairs, len(mixture.labels)
+    P = len(pairs) // 2 if mixture.mismatch else len(pairs)
     # Pairs that match are counted group by group, all masks of a group together.
     places, S = [np.arange(G) * P + j for j in range(P)], G * P
     for part in pairs[P:]:
@@ -249,13 +255,12 @@ def _subgroup_statistics(
 
 def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: Numbers, nu_text: Numbers):
     """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21, a22]]."""
-    b, l, a11 = part.mask, len(variances), np.sqrt(variances + nu_image)
-    if not part.linked:
-        return a11, np.zeros(l), np.sqrt(b * variances + nu_text)
-    a21 = np.divide(b * variances, a11, out=np.zeros(l), where=a11 > 0)
+    told, g, a11 = part.captions, part.detail, np.sqrt(variances + nu_image)
+    a21 = np.divide(g * told, a11, out=np.zeros(len(told)), where=a11 > 0)
     # b sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0 (b is 0 or 1):
-    rest = b * np.divide(variances * nu_image, a11**2, out=np.zeros(l), where=a11 > 0)
-    return a11, a21, np.sqrt(nu_text + rest)
+    rest = told * ((1 - g**2) * variances + nu_image)
+    rest = np.divide(rest, a11**2, out=np.zeros(len(told)), where=a11 > 0)
+    return a11, a21, np.sqrt(part.noise * nu_text + rest)
 
 
 def _correlate(x: Float[np.ndarray, "*s two_l"], a11, a21, a22) -> Float[np.ndarray, "*s two_l"]:

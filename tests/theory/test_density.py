@@ -25,6 +25,8 @@ WORLDS = [
     World(p_spu=0.0, classes=4, mention_inv=0.2, sigma_xi=6),
     World(p_inv=0.8, p_spu=0.7, mention_inv=0.5, sigma_xi=5, sigma_xi_text=2.0),
     World(p_inv=0.6, p_spu=0.7, classes=3, mention_spu=0.4, sigma_xi=6),
+    World(p_spu=0.7, mention_inv=0.6, sigma_xi=0.0, sigma_xi_text=4.0, detail_inv=0.3, detail_spu=0.0),
+    World(p_spu=0.7, classes=3, sigma_xi=5, detail_inv=0.0, detail_spu=0.8, bare=0.4),
 ]
 
 

@@ -9,7 +9,8 @@ from reference import latent_cross_covariance, population_critic, worlds_with
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
-from theory.population import block_covariance, leading_direction, linear_weights, projected_weights, truncated_weights
+from theory import population
+from theory.population import leading_direction, linear_weights, projected_weights, truncated_weights
 
 PROMPTS = st.sampled_from(LINEAR)
 
@@ -29,9 +30,8 @@ def size_of(world: World) -> float:
 @given(worlds(most_attributes=2))
 def test_block_covariance_is_the_mixtures_on_class_differences(world):
     E = class_difference(world)
-    masked = E.T @ latent_cross_covariance(world) @ E
-    found = block_covariance(world)
-    assert found * world.mention == pytest.approx(masked, abs=1e-13 * size_of(world))
+    expected = E.T @ latent_cross_covariance(world) @ E
+    assert population.latent_cross_covariance(world) == pytest.approx(expected, abs=1e-13 * size_of(world))
 
 
 def differences(u: np.ndarray, world: World) -> np.ndarray:

@@ -22,31 +22,32 @@ class Block(NamedTuple):
     """One block of one world, with signs such that its mean is not negative."""
 
     mu: float
-    variance: float  # sigma^2
+    shared: float  # variance that image and caption share, g sigma^2
     p: float
     pi: float
-    nu_I: float
-    nu_T: float
+    image_alone: float  # variance of an image beside it
+    caption_alone: float  # and of a caption that mentions the block
+    nu_T: float  # of a silent caption
 
     @property
     def S(self) -> float:
         """Variance of an image coordinate within its group."""
-        return self.variance + self.nu_I
+        return self.shared + self.image_alone
 
     @property
     def S_T(self) -> float:
-        """Variance of a caption that mentions the block, within its group; any, if no caption varies or mentions it."""
-        return self.variance + self.nu_T or 1.0
+        """Variance within its group of a caption that mentions the block; 1 where such captions do not vary."""
+        return self.shared + self.caption_alone or 1.0
 
     @property
     def shrinkage(self) -> float:
         """Slope of E[t | x]."""
-        return self.variance / self.S
+        return self.shared / self.S
 
     @property
     def spread(self) -> float:
         """Variance of a caption that mentions the block, given the image and the class shown."""
-        return self.shrinkage * self.nu_I + self.nu_T or 1.0
+        return self.shrinkage * self.image_alone + self.caption_alone or 1.0
 
     @property
     def fuzzy(self) -> bool:
@@ -116,8 +117,8 @@ def evidence_edges(block: Block, middle: np.ndarray, slope: float) -> Float[np.n
 
 def given_evidence_edges(block: Block, x: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s k"]:
     """`evidence_edges` for captions of images x."""
-    slope = 2 * block.mu * block.nu_I / (block.S * block.spread)
-    return evidence_edges(block, -x * block.nu_T / block.nu_I, slope)
+    slope = 2 * block.mu * block.image_alone / (block.S * block.spread)
+    return evidence_edges(block, -x * block.caption_alone / block.image_alone, slope)
 
 
 def turns(block: Block, mean: np.ndarray, variance: float) -> Float[np.ndarray, "*s k"]:

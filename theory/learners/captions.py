@@ -15,7 +15,8 @@ of a row of weights for one block, a matrix over pairs of nodes, and a column of
 Choose signs such that mu_b and D_b are not negative. If captions show what they mention (full mention, or no noise in
 captions), both preferences rise in every coordinate of the image. Proof: (y, z, t, x) is multivariate totally positive
 of order 2 (Karlin and Rinott 1980), as products of such kernels are. So p(t | +) is stochastically above p(t | -), t
-given x rises with x, and the slope d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/nu_I rises with t. The boundary is then a
+given x rises with x, and the slope d/dx_b log p(x, t) = (E[z_b | x, t] - x_b)/n_I rises with t (z_b without what the
+image has alone, of variance n_I). The boundary is then a
 monotone curve (`theory.learners.curve`). Otherwise it may have any shape (`theory.learners.contour`).
 """
 
@@ -278,9 +279,10 @@ class Pooled(NamedTuple):
         for b, block in enumerate(self.blocks):
             if block.fuzzy and block.shrinkage > 0:
                 if self.prompt == "captions":  # E[t | x] = 0
-                    toward, spread = -block.nu_I / block.variance, block.spread / block.shrinkage**2
+                    toward, spread = -block.image_alone / block.shared, block.spread / block.shrinkage**2
                 else:  # E[x | t = 0]
-                    toward, spread = block.nu_T / block.S_T, block.nu_I + block.variance * block.nu_T / block.S_T
+                    toward = block.caption_alone / block.S_T
+                    spread = block.image_alone + block.shared * toward
                 centre[b, :, 0] = SHOWN[:, 0] * block.mu * toward / self.unit[b]
                 deviation[b] = np.sqrt(spread) / np.abs(self.unit[b])
         mean = np.array([[block.mu / unit] for block, unit in zip(self.blocks, self.unit, strict=True)])
@@ -302,7 +304,7 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0, toleranc
         lambda part: drawn_captions_accuracy(part, prompt, seed),
     ]
     strays = _strays(worlds, prompt)
-    latents = (worlds.mention == 1).all(axis=-1) & (worlds.nu_text == 0) & ~strays
+    latents = ((worlds.mention == 1) & (worlds.caption_alone == 0)).all(axis=-1) & ~strays
     route = np.where(latents, 0, np.where(strays | (not _two_blocks(worlds)), 2, 1))
     return by_route(route, routes, worlds)
 
@@ -326,8 +328,8 @@ def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "
 
 def pooled_preference(world: World, prompt: Prompt) -> Pooled:
     """The preference of one world, turned such that it rises in both coordinates if it is a curve."""
-    nu = np.broadcast_to(world.nu_image, 2), np.broadcast_to(world.nu_text, 2)
-    fields = (np.abs(world.mean), world.scale**2, world.agreement, world.mention, *nu)
+    alone = world.image_alone, world.caption_alone, np.broadcast_to(world.nu_text, 2)
+    fields = (np.abs(world.mean), world.shared, world.agreement, world.mention, *alone)
     first, second = (Block(*[float(field[b]) for field in fields]) for b in (0, 1))
     units = [np.sqrt(block.S) * (-1 if block.p < 0.5 else 1) for block in (first, second)]
     return Pooled(prompt, (first, second), (units[0], units[1]))

@@ -89,8 +89,8 @@ def _posterior_score(world: World, seed: int):
     """E[p(y | t) | x] over CAPTIONS captions of every image, from the same Sobol points for all images."""
     means = latent_prompts(world, "background")
     K, B, width = means.shape
-    shrinkage = world.scale**2 / (world.scale**2 + world.nu_image)
-    deviation = np.sqrt(shrinkage * world.nu_image + world.nu_text)
+    shrinkage = world.shared / (world.shared + world.image_alone)
+    deviation = np.sqrt(shrinkage * world.image_alone + world.caption_alone)
     points = gaussian_points(1 + B * (2 + width), CAPTIONS.bit_length() - 1, np.random.default_rng((seed, 1)))
     chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
     mentioned = (chance[:, 1 + B :] < world.mention)[..., None]

@@ -2,14 +2,15 @@
 
 Classes enter only through the covariances. The critic is the pointwise mutual information of that Gaussian law. Its
 part that contains both views is bilinear, x_I' A x_T with
-    A = S_I^-1 X (S_T - X' S_I^-1 X)^-1,
+    u = S_I^-1 X (S_T - X' S_I^-1 X)^-1 q,
 S_I, S_T the covariances of the views and X between them (canonical correlations, Hotelling 1936, rescaled). In the
-space of class differences, with C, diag(pi), eps and q of `theory.population`,
-    S_I = C + nu_I,   X = (1 - eps) C diag(pi),   S_T = diag(pi) C diag(pi) + N,   N = nu_T + diag(pi (1 - pi)) diag(C),
-    u = A q/(1 - eps) = G diag(pi) (N + diag(pi) U diag(pi))^-1 q,   G = C (C + nu_I)^-1,
-    U = C - (1 - eps)^2 (C - nu_I G),   nu_I G for eps = 0;
-for captions that mention everything and belong to their images u = C ((nu_I + nu_T) C + nu_I nu_T)^-1 q. So it goes
-from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and stays linear.
+space of class differences, with C, c, d = mu_0^2/kappa, diag(pi), eps, b = bare and q of `theory.population`, n_I =
+nu_I + (1 - g) sigma^2 the variance that images have alone, and h = (1 - g) sigma^2,
+    S_I = C + n_I,   X = (1 - eps) [(1 - b) C diag(pi) + b c e_0'],
+    S_T = (1 - b) [diag(pi) C diag(pi) + N] + b d e_0 e_0',   N = nu_T + diag(pi h) + diag(pi (1 - pi)) diag(C).
+For captions that mention everything, belong to their images and are not bare, at g = 1, u is C ((nu_I + nu_T) C +
+nu_I nu_T)^-1 q. So it goes from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and
+stays linear.
 
 InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
 ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256: after 8000 steps towers
@@ -26,7 +27,7 @@ from jaxtyping import Float
 from simulator.prompts import LINEAR, Prompt, prompt_row
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count
-from theory.population import block_covariance
+from theory.population import block_covariance, kappa
 
 
 def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
@@ -36,19 +37,28 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
             f"the Gaussian PMI has no closed form for prompt = {prompt!r} ({prompt_row(prompt).words}); "
             f"choose from {', '.join(LINEAR)}"
         )
-    nu_I, nu_T = (np.asarray(nu)[..., None] for nu in (worlds.nu_image, worlds.nu_text))
-    if np.any(nu_I <= 0):
+    n_I, nu_T = worlds.image_alone, np.asarray(worlds.nu_text)[..., None]
+    if np.any(n_I <= 0):
         raise ValueError(
             "sigma_xi = 0: without noise in the images the mutual information is infinite; any sigma_xi > 0 is valid, "
             "and the limit is the nearest prompt"
         )
     C, pi, q = block_covariance(worlds), worlds.mention, worlds.prompt(prompt)
-    one = np.eye(C.shape[-1])
-    G = np.linalg.solve(C + nu_I[..., None] * one, C)
-    matched = np.asarray((1 - worlds.mismatch) ** 2)[..., None, None]
-    U = (1 - matched) * C + matched * nu_I[..., None] * G
-    N = nu_T + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1)
-    unexplained = N[..., None] * one + pi[..., :, None] * U * pi[..., None, :]
+    bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
+    S_I = C + n_I[..., None] * np.eye(C.shape[-1])
+    G = np.linalg.solve(S_I, C)
+    c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / kappa(worlds.class_count))[..., None]
+    told = (1 - bare) * pi[..., None, :]
+    first = np.zeros_like(c)
+    first[..., 0, 0] = 1.0
+    # C - C S_I^-1 C = G' n_I without cancellation.
+    left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
+    N = (nu_T + pi * (worlds.caption_alone - nu_T) + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
+    unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + pi[..., :, None] * left * pi[..., None, :])
+    along = matched * bare * told.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
+    corner = bare * worlds.mean[..., :1, None] ** 2 / kappa(worlds.class_count)
+    corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
+    unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.swapaxes(-1, -2)
     # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
     unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,7 +69,8 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
             "their covariance has no inverse; any sigma_xi_text > 0 is valid"
         )
     y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
-    return np.einsum("...ij,...j->...i", G, pi * y)
+    X = told * C + bare * c * first.swapaxes(-1, -2)
+    return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,13 @@ If each training caption belongs with probability eps to a pair drawn at random 
 same for all prompts. So decisions by single prompts do not depend on eps, nor do those by the log-mean-exp of scores,
 log((1 - eps) E e^PMI + eps). The mean of scores does. As eps grows to 1 it tends to the log-mean-exp.
 
-As the view noise nu -> 0 the rule becomes the nearest prompt in latent space, as nu -> infinity linear CLIP: InfoNCE
-interpolates between the two. At nu = 0 itself the joint law of the views is singular and the PMI infinite.
+If a share of the captions is bare, the law of the other captions, and so the decisions by them, stay as they are. Asked
+by a bare caption of y, the critic is log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors.
+
+As the view noise nu -> 0 at detail g = 1 the rule becomes the nearest prompt in latent space, as nu -> infinity linear
+CLIP: InfoNCE interpolates between the two. At nu = 0 itself, and g = 1, the joint law of the views is singular and the
+PMI infinite. At g = 0 captions tell nothing of how an image varies within its groups. Asked by the typical look, the
+rule is then the Bayes rule of the training law (p_inv = 1, equally frequent classes).
 """
 
 from dataclasses import dataclass
@@ -28,7 +33,7 @@ from scipy.special import ndtr
 from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
-from simulator.prompts import PROMPTS, Prompt, latent_prompts, prompt_row
+from simulator.prompts import PROMPTS, Prompt, check_told, latent_prompts, prompt_row
 from simulator.world import World
 from theory.density import (
     Parts,
@@ -40,6 +45,7 @@ from theory.density import (
     table_prompt_scores,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
+from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged
@@ -60,8 +66,11 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
 
     Two classes and one attribute: quadrature over any grid of worlds, absolute error below `tolerance`. Several
     attributes or K >= 3 classes: REPLICATES randomised Sobol nets from `seed`, world by world, with a 95% interval.
-    For prompts that are all captions of a class see `theory.learners.captions`.
+    For prompts that are all captions of a class see `theory.learners.captions`. A bare name gives the Bayes rule.
     """
+    check_told(prompt, worlds.bare)
+    if prompt == "bare":
+        return _by_bare_name(worlds, bayes_accuracy(worlds, seed))
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed, tolerance)
@@ -74,12 +83,28 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
+def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
+    """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells no label."""
+    if np.any(np.asarray(worlds.bare) == 0):
+        raise ValueError(
+            "prompt = 'bare' is a bare caption, and with bare = 0 no training caption is bare; any bare > 0 is valid"
+        )
+    silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / worlds.class_count
+    if not silent.any():
+        return accuracy
+    whole = [np.where(silent, chance, x) for x in accuracy]
+    if accuracy.interval is None:
+        return Accuracy.of(whole)
+    ends = [(np.where(silent, chance, low), np.where(silent, chance, high)) for low, high in accuracy.interval]
+    return Accuracy.of(whole, accuracy.interval.level, ends)
+
+
 def _refuse(worlds: World, prompt: Prompt) -> None:
     silent = (worlds.nu_text == 0)[..., None]
-    if np.any(worlds.nu_image <= 0):
+    if np.any(worlds.image_alone <= 0):
         raise ValueError(
-            "sigma_xi = 0: without noise in the images the pointwise mutual information is infinite; any sigma_xi > 0 "
-            "is valid, and the limit is the nearest prompt"
+            "sigma_xi = 0: where images have no noise, and captions tell all of a block (detail = 1), the pointwise "
+            "mutual information is infinite; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
         )
     if np.any(silent & (worlds.scale == 0) & (worlds.mention > 0)):
         raise ValueError(
@@ -218,8 +243,9 @@ def _counted(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"]
 def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
     """Probability (N,) that class 0 is decided, over its own object coordinate x_0.
 
-    Captions mention everything, or prompts differ in the object only. Let d = sigma^2 (nu_I + nu_T) + nu_I nu_T,
-    A = mu nu_T/d, C = mu nu_I q/d and D = sigma^2 q/d, for prompts q e_y of the object, up to a constant. The other
+    Captions mention everything, or prompts differ in the object only. Let v = g sigma^2 be the object's variance that
+    image and caption share, n_I and n_T what each has alone, d = v (n_I + n_T) + n_I n_T, A = mu n_T/d, C = mu n_I q/d
+    and D = v q/d, for prompts q e_y of the object, up to a constant. The other
     blocks give prompt y and class c of the object a density V_yc. Up to terms that all prompts share,
         p(x, p_y) = e^(D x_y) (s_y + (e^C - 1) V_yy e^(A x_y)),   s_y = sum_c V_yc e^(A x_c).
     Turn x and q such that A, C and D are not negative. Let r_y be s_y without c = 0, and
@@ -228,10 +254,10 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
     along x_0. It is at least D if e^C V_00 Q_j >= V_j0 r_0: always if prompts differ in the object only. So class 0 is
     decided above a threshold of x_0. Where the condition fails, the image's own x_0 decides.
     """
-    mu, variance, q = abs(worlds.mean[0]), worlds.scale[0] ** 2, abs(texts[0, 0, 0] - texts[0, 0, 1])
-    nu_I, nu_T, S = worlds.nu_image, worlds.nu_text, variance + worlds.nu_image
-    d = variance * (nu_I + nu_T) + nu_I * nu_T
-    A, C, D = mu * nu_T / d, mu * nu_I * q / d, variance * q / d
+    mu, q, S = abs(worlds.mean[0]), abs(texts[0, 0, 0] - texts[0, 0, 1]), worlds.scale[0] ** 2 + worlds.nu_image
+    v, n_I, n_T = worlds.shared[0], worlds.image_alone[0], worlds.caption_alone[0]
+    d = v * (n_I + n_T) + n_I * n_T
+    A, C, D = mu * n_T / d, mu * n_I * q / d, v * q / d
     log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same
     for b in range(1, len(worlds.mean)):
         prompts = texts[:, b] if (texts[:, b] != texts[0, b]).any() else texts[:1, b]
@@ -266,6 +292,11 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
     return np.where(rises, ndtr(-threshold), lead(slice(None), (x[:, 0] - centre) / np.sqrt(S)) > 0)
 
 
+def equal_classes(world: World) -> World:
+    """The world with a table in which all classes are equally frequent, each with its own backgrounds as before."""
+    return world.replace(table=world.background_law() / world.classes, common=world.usual_backgrounds())
+
+
 @dataclass(frozen=True)
 class InfoNCE(Learner):
     """The optimum of InfoNCE (and SigLIP) over unrestricted towers: the PMI critic, with a prompt.
@@ -289,10 +320,14 @@ class InfoNCE(Learner):
 
     def on_table(self, world: World) -> Accuracy:
         """Sampled, with an interval."""
+        if self.prompt == "bare":
+            return _by_bare_name(world, Bayes().on_table(equal_classes(world)))
         return estimate(table_replicates(world, self.prompt))
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
+        if self.prompt == "bare":
+            return Bayes().scores(equal_classes(world) if world.table is not None else world, images)
         if world.table is not None:
             return table_prompt_scores(images, world.prompts(self.prompt), world)
         x = images.reshape(len(images), world.mean.shape[-1], -1)

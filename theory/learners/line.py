@@ -149,16 +149,16 @@ def _between(preference, nodes: Float[np.ndarray, "W c"], values, rises: Float[n
 def _nodes(worlds: World, q, b: int, centre, scale, islands: bool) -> Float[np.ndarray, "W c"]:
     """Where sign changes are sought, in standard deviations from `centre`: GRID and, with masks, NEAR each prompt.
 
-    Given a caption t of the block and its class a, x_b has mean a mu + h (t - a mu) and variance nu_I + h nu_T,
-    h = sigma^2/(sigma^2 + nu_T), which can be far narrower than GRID's step. Where no other block tells the prompts
-    apart the preference rises (or falls) all along this one, and there are no `islands`.
+    Given a caption t of the block and its class a, x_b has mean a mu + h (t - a mu) and variance n_I + h n_T, h =
+    g sigma^2/(sigma^2 + nu_T), which can be far narrower than GRID's step (n_I, n_T: of each view). Where no other
+    block tells the prompts apart the preference rises (or falls) all along this one, and there are no `islands`.
     """
     grid = np.broadcast_to(GRID, (len(q), len(GRID)))
     if not islands or np.all(worlds.mention == 1):
         return grid
-    mu, variance, nu_T = worlds.mean[:, b], worlds.scale[:, b] ** 2, worlds.nu_text
-    shrinkage = np.divide(variance, variance + nu_T, out=np.zeros_like(variance), where=variance > 0)
-    deviation = np.sqrt(worlds.nu_image + shrinkage * nu_T)
+    mu, shared, n_T = worlds.mean[:, b], worlds.shared[:, b], worlds.caption_alone[:, b]
+    shrinkage = np.divide(shared, shared + n_T, out=np.zeros_like(shared), where=shared > 0)
+    deviation = np.sqrt(worlds.image_alone[:, b] + shrinkage * n_T)
     mean = np.stack([a * mu + shrinkage * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
     near = mean[:, :, None] + deviation[:, None, None] * NEAR
     near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)

@@ -1,6 +1,6 @@
 """Linear CLIP: two linear towers under the linearised contrastive loss, M* = S/rho ([W] section 6; Lemma D.3).
 
-u = C diag(pi) q        weight on each block (`theory.population`)
+u = A q                 weight on each block (`theory.population`)
 Acc = Phi(...)          `theory.accuracy`
 """
 
@@ -21,7 +21,6 @@ from theory.population import (
     linear_weights,
     pattern_correlation,
     projected_weights,
-    table_moments,
     truncated_weights,
     two_block_weights,
 )
@@ -67,7 +66,7 @@ class LinearCLIP(Learner):
 
     @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u = C diag(pi) q, or that of the best approximation of C diag(pi) of rank embed_dim."""
+        """u = A q, or that of the best approximation of A of rank embed_dim."""
         if self.projected:
             return projected_weights(worlds, self.prompt)
         if self.embed_dim is None:
@@ -75,9 +74,9 @@ class LinearCLIP(Learner):
         return truncated_weights(worlds, self.prompt, self.embed_dim)
 
     def critic(self, world: World) -> LinearCritic:
-        """u_y = C diag(pi) q_y; in a world with a table C = Cov(z_I) has no symmetry. See `direction`."""
+        """u_y = A q_y; in a world with a table A = Cov(z_I, z_T) has no symmetry. See `direction`."""
         mixture = world.mixture()
-        A, q = table_moments(world).covariance * mixture.mention[mixture.block], world.prompts(self.prompt)
+        A, q = mixture.cross_covariance, world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
         largest = np.linalg.norm(q) * values[0]
         if self.projected:
@@ -89,9 +88,9 @@ class LinearCLIP(Learner):
         return latent_critic(rounded(q @ A.T, largest))
 
     def weights(self, x):
-        """u = C diag(pi) q, written out; see `Learner.weights`."""
+        """u = A q, written out; see `Learner.weights`."""
         if self.embed_dim is not None or self.projected:
             return super().weights(x)
-        si2, ss2 = (kappa(x.classes) * sigma**2 for sigma in (x.sigma_inv, x.sigma_spu))
+        si2, ss2 = (kappa(x.classes) * g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
         D = pattern_correlation(x.p_spu, x.classes)
-        return two_block_weights(x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, self.prompt)
+        return two_block_weights(x.mu_inv, x.mu_spu, si2, ss2, D, x.mention_inv, x.mention_spu, x.bare, self.prompt)

@@ -3,9 +3,11 @@
 log p(x_I, p_+) > log p(x_I, p_-) iff g(x) = log N(x) - log N(-x) > 0. N is the part of the joint density of image and
 p_+ that differs between the prompts. It sums over the mask patterns that mention a block in which the prompts differ,
 and over the classes (a_0, a_1) that the two blocks show. The other patterns are equal for both and cancel. The label is
-summed out: E a_0 a_1 = D = D_inv D_spu. With the determinant det = sigma^2 (nu_I + nu_T) + nu_I nu_T and S = sigma^2 +
-nu_I, a block with mean mu and prompt q contributes, given the class a that it shows,
-    mentioned   exp(A x + a (u + B x) - c x^2),   A = sigma^2 q/det, B = mu nu_T/det, u = mu q nu_I/det,
+summed out: E a_0 a_1 = D = D_inv D_spu. Image and caption of a block share the variance v = g sigma^2 and have n_I =
+nu_I + (1 - g) sigma^2 and n_T = nu_T + (1 - g) sigma^2 alone (g: the block's detail). With the determinant det =
+v (n_I + n_T) + n_I n_T and S = sigma^2 + nu_I, a block with mean mu and prompt q contributes, given the class a that it
+shows,
+    mentioned   exp(A x + a (u + B x) - c x^2),   A = v q/det, B = mu n_T/det, u = mu q n_I/det,
                                                   c = (sigma^2 + nu_T)/(2 det),
     silent      exp(a B x - c x^2),               B = mu/S, c = 1/(2 S),
 times constants. With alpha = sum_b A_b x_b, v = B x and tanh of all of them, a pattern m has
@@ -82,25 +84,25 @@ class PromptMixture(NamedTuple):
 
 def prompt_mixture(worlds: World, prompt: Prompt) -> PromptMixture:
     """The mixture N of a row of worlds."""
-    nu_I, nu_T, pi, mean = worlds.nu_image, worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
+    nu_T, pi, mean = worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
     q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T
-    variance = worlds.scale.T**2
-    S, determinant = variance + nu_I, variance * (nu_I + nu_T) + nu_I * nu_T
+    shared, n_I, n_T = worlds.shared.T, worlds.image_alone.T, worlds.caption_alone.T
+    S, determinant = worlds.scale.T**2 + worlds.nu_image, shared * (n_I + n_T) + n_I * n_T
     determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
     unit, none = np.sqrt(S), np.zeros_like(q)
-    text_variance = np.where(variance + nu_T > 0, variance + nu_T, 1.0)
-    peak = mean + variance / text_variance * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
+    S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that mention the block
+    peak = mean + shared / S_T * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
 
-    lift = np.stack([variance * q / determinant * unit, none], axis=1)
-    pull = np.stack([mean * nu_T / determinant * unit, mean / unit], axis=1)
-    prior = np.stack([mean * q / determinant * nu_I, none], axis=1)
-    curve = np.stack([(variance + nu_T) * S / (2 * determinant), none + 0.5], axis=1)
+    lift = np.stack([shared * q / determinant * unit, none], axis=1)
+    pull = np.stack([mean * n_T / determinant * unit, mean / unit], axis=1)
+    prior = np.stack([mean * q / determinant * n_I, none], axis=1)
+    curve = np.stack([(shared + n_T) * S / (2 * determinant), none + 0.5], axis=1)
 
     mentioned = np.where((nu_T > 0) | (q != 0) | (pi == 1), pi, 0.0)
     silent = np.where((nu_T > 0) | ((q == 0) & (pi < 1)), 1 - pi, 0.0)
     scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a mention
     with np.errstate(divide="ignore"):
-        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * text_variance) - peak**2 * curve[:, 0] / S
+        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve[:, 0] / S
         says -= np.log(determinant) / 2
         hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
     log_weight = np.stack([says, hides], axis=1)  # (block, state, W)

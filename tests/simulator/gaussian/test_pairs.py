@@ -36,6 +36,8 @@ WORLDS = {
     "table of classes": World(
         table=np.transpose(HOLES), p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=4, dim_text=5
     ),
+    "detail": World(p_spu=0.8, mu_spu=1.5, detail_inv=0.6, detail_spu=0.0, mention_spu=0.6, dim_image=5, dim_text=3),
+    "bare": World(classes=3, p_inv=0.8, detail_inv=0.5, bare=0.4, mismatch=0.2, dim_image=7, dim_text=8),
     "classes and attribute": World(classes=3, attribute=(Attribute(p=0.2, sigma=1.5),), dim_image=9, dim_text=11),
 }
 
@@ -107,12 +109,15 @@ def test_groups_and_moments_are_those_of_the_mixture(name):
     assert_mean(present, weights, effect=0.05, what="group weights")
     image, text = pairs.images.numpy() @ D[0], pairs.texts.numpy() @ D[1]
     mean = mixture.weights @ mixture.means
-    text_mean = mean * mixture.mention[mixture.block]
+    text_mean = (1 - world.bare) * mean * mixture.mention[mixture.block]
+    text_mean += world.bare * mixture.weights @ mixture.label_means
     assert_mean(image, mean, effect=0.05, what="E[D_I'x_I]")
     assert_mean(text, text_mean, effect=0.05, what="E[D_T'x_T]")
     products = ((image - mean)[:, :, None] * (text - text_mean)[:, None]).reshape(n, -1)
     assert_mean(products, latent_cross_covariance(world), effect=0.05, what="Cov(z_I, z_T)")
-    for view, D_M, nu in ((pairs.images.numpy(), D[0], world.nu_image), (pairs.texts.numpy(), D[1], world.nu_text)):
+    texts, frame = pairs.texts.numpy()[:, : world.dim_text], D[1][: world.dim_text]
+    noise = (1 - world.bare) * world.nu_text
+    for view, D_M, nu in ((pairs.images.numpy(), D[0], world.nu_image), (texts, frame, noise)):
         free = view.shape[1] - world.latents
         outside = ((view - (view @ D_M) @ D_M.T) ** 2).sum(axis=1)
         if free == 0:

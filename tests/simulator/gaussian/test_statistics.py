@@ -52,6 +52,12 @@ WORLDS = {
     "table of classes": World(
         table=[[0.3, 0.0], [0.25, 0.4], [0.0, 0.05]], p_inv=0.7, mismatch=0.3, mention_inv=0.6, dim_image=5, dim_text=5
     ),
+    "detail": World(
+        p_spu=0.8, mu_spu=1.5, detail_inv=0.6, detail_spu=0.0, mention_spu=0.6, sigma_xi=0.0, dim_image=4, dim_text=3
+    ),
+    "bare": World(
+        classes=3, p_inv=0.8, detail_inv=0.5, bare=0.4, mismatch=0.2, mention_spu=0.6, dim_image=8, dim_text=7
+    ),
     "noise": World(sigma_xi=4.0, sigma_inv=0.1, sigma_spu=0.1, mu_inv=0.1, mu_spu=0.1, dim_image=6, dim_text=6),
 }
 EFFECT = 0.13  # Kolmogorov distance
@@ -102,6 +108,8 @@ PROJECTED = {
     "mismatched objects": (12,),
     "table": (3, 40),
     "table of classes": (12,),
+    "detail": (3, 20),
+    "bare": (12,),
 }
 
 
@@ -128,6 +136,7 @@ def matrix_features(S: np.ndarray, world: World) -> np.ndarray:
 
 # r = 2l rows hold the latents; m = n - 1 - 2l more hold noise: m < 0, m = 0, m < dI, m >= dI in turn.
 FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 20, "mismatch": 20, "noise": 14}
+FULL["detail"] = 20
 
 
 @pytest.mark.parametrize("name", ["masks", "classes"])

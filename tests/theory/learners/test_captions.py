@@ -374,7 +374,7 @@ def test_captions_whose_evidence_hardly_varies_are_gathered():
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1 - 1e-12, 1.0])
 def test_evidence_about_the_label_by_definition(p):
     gap = np.array([-800.0, -301.0, -5.0, -1e-9, 0.0, 2.0, 299.0, 301.0, 800.0])
-    found = np.stack(label_evidence(Block(1.0, 1.0, p, 1.0, 0.1, 0.1), gap))
+    found = np.stack(label_evidence(Block(1.0, 1.0, p, 1.0, 0.1, 0.1, 0.1), gap))
     with mpmath.workdps(60):
         for g, column in zip(gap, found.T, strict=True):
             agree = mpmath.mpf(p)

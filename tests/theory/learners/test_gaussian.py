@@ -38,6 +38,8 @@ worlds = st.builds(
     mention_inv=chances,
     mention_spu=chances,
     mismatch=st.sampled_from([0.0, 0.3]),
+    **dict.fromkeys(("detail_inv", "detail_spu"), st.just(1.0) | st.floats(0, 1)),
+    bare=st.sampled_from([0.0, 0.4]),
 )
 
 
@@ -82,5 +84,5 @@ def test_worlds_without_an_answer_get_a_reason(fields, sentence):
 
 
 def test_pooling_prompts_are_refused():
-    with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* from name, mean, background, scores"):
+    with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* from name, mean, background, bare, scores"):
         GaussianPMI("captions").accuracy(World(sigma_xi=1.0))
