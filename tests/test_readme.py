@@ -215,6 +215,7 @@ def run_blocks(page: str, folder: Path) -> None:
     for line in "".join(blocks("sh", page)).splitlines():
         program, *arguments = shlex.split(line)
         assert program == "soberclip"
+        arguments = [str(ROOT / word) if (ROOT / word).is_file() else word for word in arguments]
         if "mitigations.zarr" not in line:  # its sweep takes a minute
             soberclip(arguments, folder)
 

@@ -219,7 +219,7 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     every = bundle.photos(_some(bundle, rows[seen], LAW_ROWS, seed, "embeddings law"))
     refits = REFITS if bundle.classes < MANY else FEWER_REFITS
     ideal = _gaussian_curve(first, folds[0], bundle.classes, seed)
-    found = trade(measured.mean, measured.covariance, numpy_stream(seed, "embeddings places"))
+    found = trade(measured.mean, measured.covariance, measured.worth, numpy_stream(seed, "embeddings places"))
     described = _described(bundle, measured, found, ideal, seed)
     for entry, answers in zip(described, right[~seen].T, strict=False):
         entry["unseen"] = _unseen(bundle.label[rows[~seen]], answers)
@@ -328,7 +328,9 @@ def _described(
     """Accuracies, p' and r of each head that has a place, with intervals over photos and classes."""
     law, _ = smooth(WEIGHTS * ideal[0] + (1 - WEIGHTS) * ideal[1])
     if bundle.classes >= MANY:
-        drawn = trade(measured.mean, measured.over_classes, numpy_stream(seed, "embeddings classes")).places
+        drawn = trade(
+            measured.mean, measured.over_classes, measured.worth, numpy_stream(seed, "embeddings classes")
+        ).places
     entries = []
     for i, at in enumerate(found.places):
         common, counter = measured.mean[:, i].tolist()

@@ -202,12 +202,19 @@ class Trade(NamedTuple):
     places: list[Place]
 
 
-def trade(mean: Float[np.ndarray, "2 M"], covariance: Float[np.ndarray, "2 M 2 M"], rng: np.random.Generator) -> Trade:
+def trade(
+    mean: Float[np.ndarray, "2 M"],
+    covariance: Float[np.ndarray, "2 M 2 M"],
+    worth: Float[np.ndarray, " 2"],
+    rng: np.random.Generator,
+) -> Trade:
     """Places of heads, whose accuracies precede those of `best_answers` on the same photos and then on others."""
     L, H = len(WEIGHTS), mean.shape[1] - 2 * len(WEIGHTS)
     values, vectors = np.linalg.eigh(covariance.reshape(mean.size, -1))
     root = vectors * np.sqrt(np.maximum(values, 0))
     drawn = (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
+    # A head that never differs from the best, or is never wrong, has one more wrong answer: 1 of `worth` photos.
+    drawn[:, :, :H] += rng.standard_normal((DRAWS, 2, H)) / worth[:, None]
     every = np.concatenate([mean[None], mean + drawn])  # what was found, then draws
     measured = WEIGHTS * every[:, 0, H:].reshape(-1, 2, L) + (1 - WEIGHTS) * every[:, 1, H:].reshape(-1, 2, L)
     best = measured.mean(axis=1)

@@ -4,11 +4,12 @@ import json
 from collections import Counter
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from planted_embeddings import OFFSET, WORLD, evenly_planted, planted, unit, zero_shot_accuracy
+from planted_embeddings import OFFSET, WORLD, evenly_planted, example, planted, unit, zero_shot_accuracy
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from stattest import SHARE, spend
@@ -129,6 +130,17 @@ def test_an_unresolved_place_has_no_number():
     assert low < float(equivalent(WORLD, zero_shot_accuracy(0.2)).correlation) < high
 
 
+def test_perfect_heads_have_no_place():
+    """Where nothing is ever wrong, nothing tells how common pays for counter."""
+    arrays = planted(np.random.default_rng(0), 400, reliance=0.2)
+    arrays["image"] = unit(np.column_stack([arrays["image"], 90.0 * arrays["label"] - 45]))
+    arrays["text"] = np.outer([-1.0, 1.0], np.eye(12)[-1])
+    del arrays["text_background"]
+    for head in embeddings(**arrays)["heads"]:
+        assert (head["common"], head["counter"], head["equivalent_correlation"]) == (1, 1, None)
+        assert 0 <= head["shortfall"] <= head["interval"]["shortfall"][1] < 0.02
+
+
 def test_without_prompts_supervised_heads_are_measured_alone():
     arrays = planted(np.random.default_rng(2), 800)
     with_prompts = embeddings(**arrays)
@@ -202,7 +214,7 @@ def test_intervals_cover(bend, weight, share):
         label, common = bundle.label[rows], bundle.common[rows]
         best = best_answers(right, label, common, np.random.default_rng(seed))
         measured = accuracies(np.hstack([right[:, :known], *best]), label, common)
-        found = trade(measured.mean, measured.covariance, np.random.default_rng(seed)).places
+        found = trade(measured.mean, measured.covariance, measured.worth, np.random.default_rng(seed)).places
         for i, place in zip(heads, exact_places(exact, heads), strict=True):
             values = (*exact[:, i], exact[0, i] - exact[1, i], *place)
             ends = (*reliance._over_photos(measured, i), found[i].correlation_interval, found[i].shortfall_interval)
@@ -240,7 +252,7 @@ def test_intervals_over_classes_cover():
         right = rng.random((len(chance), 1)) < chance  # heads agree on easy photos
         best = best_answers(right, label, common, np.random.default_rng(seed))
         measured = accuracies(np.hstack([right, *best]), label, common)
-        found = trade(measured.mean, measured.covariance, np.random.default_rng(seed))
+        found = trade(measured.mean, measured.covariance, measured.worth, np.random.default_rng(seed))
         over = reliance._described(bundle, measured, found, exact[:, :1] + np.zeros(len(WEIGHTS)), seed)
         over = over[0]["interval_over_classes"]
         for (name, (low, high)), value in zip(over.items(), values, strict=True):
@@ -372,6 +384,27 @@ def test_a_small_group_survives_the_limits(monkeypatch):
     image = np.random.default_rng(0).normal(size=(len(label), 6)) + np.eye(6)[label]
     result = embeddings(image=image, label=label, group=group, text=np.eye(3, 6))
     assert all(np.isfinite(fix["prediction"][g]["found"]) for fix in result["fixes"] for g in GROUPS)
+
+
+def test_the_example_is_as_drawn_and_has_the_truth_of_the_first_page():
+    """experiments/counteranimal/example.npz, its picture, and the words of the README."""
+    root = Path(reliance.__file__).parents[2]
+    file = root / "experiments" / "counteranimal" / "example.npz"
+    assert file.stat().st_size < 200_000
+    arrays = dict(np.load(file, allow_pickle=False))
+    drawn = example()
+    assert arrays.keys() == drawn.keys()
+    assert all((arrays[name] == drawn[name]).all() for name in drawn)
+    spend(2 * SHARE)
+    result, theory = embeddings(**arrays), equivalent(WORLD, zero_shot_accuracy(0.5))
+    zero = result["heads"][0]
+    low, high = zero["interval"]["equivalent_correlation"]
+    assert low <= theory.correlation <= high
+    assert result["detail"]["correlations"][0]["value"] == pytest.approx(0.5, abs=0.1)
+    words = (root / "README.md").read_text(encoding="utf-8")
+    assert f"p′ {zero['equivalent_correlation']:.2f} ({low:.2f} to {high:.2f})" in words
+    assert f"theory knows the answer, p′ {theory.correlation:.3f}" in words
+    assert (root / ".readme" / "embeddings.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_tensors_and_the_seed():

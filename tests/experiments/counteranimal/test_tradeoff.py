@@ -110,7 +110,7 @@ def heads_and_best(points):
 def test_intervals_shrink_to_the_place_without_error():
     mean = heads_and_best(np.column_stack([[0.85, 0.6], ideal(WORLD)]))
     M = mean.shape[1]
-    found = trade(mean, np.zeros((2, M, 2, M)), np.random.default_rng(0))
+    found = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0))
     theory = equivalent(WORLD, Accuracy(0.85, 0.6))
     at = found.places[0]
     assert at.correlation == pytest.approx(float(theory.correlation), abs=2e-3)
@@ -128,7 +128,7 @@ def test_one_dominating_head_has_an_interval_and_no_number():
     for g in (0, 1):
         V[g, range(M), g, range(M)] = 1e-4
         V[g, :, g, :][np.ix_([0, *range(3, M)], [0, *range(3, M)])] = 1e-4  # the best is this head
-    first, second, _ = trade(mean, V, np.random.default_rng(0)).places
+    first, second, _ = trade(mean, V, np.full(2, np.inf), np.random.default_rng(0)).places
     assert first.correlation is None
     low, high = first.correlation_interval
     assert high - low > RESOLVED
