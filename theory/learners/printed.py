@@ -32,6 +32,7 @@ class Printed(Learner):
         x = worlds
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
+        mean, scale = x.mean, x.scale  # pixels have none
         for name in ("mu_inv", "mention_inv", "mention_spu", "p_inv"):
             if np.any(np.asarray(getattr(x, name)) != 1):
                 raise ValueError(f"Theorem 6.2 is about {name} = 1")
@@ -39,7 +40,7 @@ class Printed(Learner):
             raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
         if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
             raise ValueError("Theorem 6.2 is about mu_spu >= 1 + sigma_inv^2/2")
-        bound = theorem_62_bounds(x.agreement[..., 1], x.mean[..., 1], x.scale[..., 0], x.scale[..., 1])
+        bound = theorem_62_bounds(x.agreement[..., 1], mean[..., 1], scale[..., 0], scale[..., 1])
         whole = np.zeros(x.shape)  # broadcasts over fields that the formulas do not contain
         return Accuracy(whole + bound.accuracy_common, whole + (1 - bound.error_counter))
 
