@@ -28,6 +28,7 @@ from experiments.lab.words import amount
 from experiments.provenance import rounding
 from experiments.runtime import free_bytes
 from simulator.progress import counting
+from simulator.signals import block_signals
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -66,7 +67,8 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
     # Two processes with two threads each would wait for each other, and might round differently.
     with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
-    results = parallel(delayed(task)(item) for item in items)
+    with block_signals():  # the processes inherit this, so that Ctrl-C reaches this process alone
+        results = parallel(delayed(task)(item) for item in items)
     try:
         for result in results:  # noqa: UP028 (`yield from` would close the results before the filter below)
             yield result
