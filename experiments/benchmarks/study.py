@@ -51,7 +51,7 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
 
 
 def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
-    world, learner = grid.world_at(index), grid.learner(k, prompt)
+    world, learner = grid.at(index).world, grid.learner(k, prompt)
     if grid.measured:
         return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)
     return learner.accuracy(world)

@@ -76,10 +76,6 @@ class Study:
         return tuple(axis.name for axis in self.axes)
 
     @property
-    def first(self) -> Place:
-        return (0,) * len(self.axes)
-
-    @property
     def measured(self) -> tuple[str, ...]:
         """The routes beside the theory, which is always computed."""
         return tuple(route for route in self.routes if route != "theory")
@@ -144,19 +140,21 @@ class Study:
                 varied[axis.name] = np.array(axis.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return validated(lambda: self.world.replace(**varied))
 
-    def values_at(self, place: Place) -> dict[str, Any]:
-        return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
-
-    def n_at(self, place: Place) -> int | None:
-        return self.values_at(place).get("n", self.n)
-
-    def seed_at(self, place: Place) -> int:
-        return self.values_at(place).get("seed", self.seed)
-
-    def world_at(self, place: Place) -> World:
-        values = self.values_at(place)
-        world = self.world.replace(table=named_table(values["table"])) if "table" in values else self.world
-        return world.model_copy(update={name: value for name, value in values.items() if name in SCALARS})
+    def at(self, place: Place | None = None) -> "Study":
+        """The study of one place, the first by default: values of axes become fields, except for a mitigation."""
+        axes = [(axis, axis.values[i]) for axis, i in zip(self.axes, place or (0,) * len(self.axes), strict=True)]
+        values = {axis.name: value for axis, value in axes}
+        world = {name: value for name, value in values.items() if name in SCALARS}
+        world |= {"table": named_table(values["table"])} if "table" in values else {}
+        recipe = {**dict(self.recipe), **{name: value for name, value in values.items() if of_recipe(name)}}
+        return replace(
+            self,
+            world=validated(lambda: self.world.replace(**world)) if world else self.world,
+            axes=tuple(replace(axis, values=(value,)) for axis, value in axes if axis.name == "mitigation"),
+            n=values.get("n", self.n),
+            seed=values.get("seed", self.seed),
+            recipe=tuple(sorted(recipe.items())),
+        )
 
     def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
         learner = named(self.learners[k])
@@ -164,23 +162,19 @@ class Study:
         given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
         return replace(learner, **given)
 
-    def recipe_at(self, place: Place, k: int) -> "Recipe":
-        """The recipe that trains learner k at one place. Raises RequestError where its fields contradict each other."""
-        varied = {name: value for name, value in self.values_at(place).items() if of_recipe(name)}
-        n, label = self.n_at(place), self.labels[k]
-        fields = {**dict(self.recipe), **varied, **({} if n is None else {"n": n})}
+    def recipe_of(self, k: int) -> "Recipe":
+        """The recipe that trains learner k. Raises RequestError where its fields contradict each other."""
+        fields, label = {**dict(self.recipe), **({} if self.n is None else {"n": self.n})}, self.labels[k]
         return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
 
-    def setting(
-        self, k: int, place: Place, prompt: str | None, towers: bool = False, worlds: World | None = None
-    ) -> Setting:
-        """Learner k, or the towers that it trains, after a place's mitigation; `worlds` replaces the place's world."""
+    def setting(self, k: int, prompt: str | None, towers: bool = False) -> Setting:
+        """Learner k in all worlds, or the towers that it trains at one place, after the first mitigation."""
+        first = {**dict(self.recipe), **{axis.name: axis.values[0] for axis in self.axes}}
         if towers:
-            plain = Setting(self.world_at(place), recipe=self.recipe_at(place, k), prompt=prompt)
+            plain = Setting(self.world, recipe=self.recipe_of(k), prompt=prompt)
         else:
-            embed_dim = self.values_at(place).get("embed_dim", dict(self.recipe).get("embed_dim"))
-            plain = Setting(self.world_at(place) if worlds is None else worlds, self.learner(k, prompt, embed_dim))
-        return mitigated(self.values_at(place).get("mitigation", NONE), plain)
+            plain = Setting(self.worlds(), self.learner(k, prompt, first.get("embed_dim")))
+        return mitigated(first.get("mitigation", NONE), plain)
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

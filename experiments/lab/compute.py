@@ -40,14 +40,14 @@ def compute(study: Study) -> Cells:
 def _fit(study: Study, k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
     """Fit learner k to n pairs at each place, by the exact law of the fit or on drawn pairs."""
     for place in np.ndindex(study.shape):
+        here = study.at(place)
         for slot, prompt in study.slots(k):
             at, began = (*place, k, slot, *tail), perf_counter()
             try:
                 # With the first prompt: a prompt that the learner does not have is another reason, found below.
-                if why := unable(study.setting(k, place, None), exact):
+                if why := unable(here.setting(k, None), exact):
                     raise RequestError(why)
-                setting = study.setting(k, place, prompt)
-                parts = trainings(setting, study.n_at(place), study.replicates, exact, study.seed_at(place))
+                parts = trainings(here.setting(k, prompt), here.n, study.replicates, exact, here.seed)
                 accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
                 values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
                 cells.measure(at, values, perf_counter() - began)

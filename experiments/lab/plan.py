@@ -101,7 +101,7 @@ def _cell_seconds(study: Study, estimated: bool) -> float:
     if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
-        recipe, models = study.recipe_at(study.first, 0), (0,) * study.replicates
+        recipe, models = study.at().recipe_of(0), (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
@@ -135,7 +135,7 @@ def _sampled(study: Study, k: int) -> bool:
     for place in few:
         for _, prompt in study.slots(k):
             with suppress(RequestError, *UNDEFINED):  # no answer there
-                law = study.setting(k, place, prompt).law()
+                law = study.at(place).setting(k, prompt).law()
                 if law is not None and law.learner.accuracy(law.world).interval is not None:
                     return True
     return False

@@ -48,8 +48,8 @@ def _predict(study: Study, k: int, slot: int, prompt: str | None, cells: Cells) 
 def _law(study: Study, k: int, prompt: str | None) -> Law | str:
     try:
         if study.trained:
-            return study.setting(k, study.first, prompt, towers=True).law() or NO_LAW
-        return study.setting(k, study.first, prompt, worlds=study.worlds()).law() or NO_LAW
+            return study.at().setting(k, prompt, towers=True).law() or NO_LAW
+        return study.setting(k, prompt).law() or NO_LAW
     except (RequestError, *UNDEFINED) as error:
         return str(error)
 

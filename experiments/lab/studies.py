@@ -86,7 +86,7 @@ def study(
     for fault in _faults(request):
         raise RequestError(fault)
     for one in request.tables:
-        validated(lambda: (one.worlds(), one.world_at(one.first)))  # noqa: B023 (called at once)
+        validated(lambda: (one.worlds(), one.at()))  # noqa: B023 (called at once)
     return request
 
 
@@ -160,7 +160,7 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):
-            request.recipe_at(request.first, k)
+            request.at().recipe_of(k)
     if request.cells > MOST_CELLS:
         least = amount(CELL_BYTES * request.cells)
         yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"

@@ -125,7 +125,8 @@ def gains(study: Study, table: xr.Dataset) -> list[dict[str, Any]]:
             change[prefix + name] = sign * (values - values.sel({AXIS: NONE}))
     found = []
     for place in np.ndindex(*study.shape):
-        cell, where = study.values_at(place), dict(zip(study.dims, place, strict=True))
+        where = dict(zip(study.dims, place, strict=True))
+        cell = {axis.name: axis.values[where[axis.name]] for axis in study.axes}
         for at, who in _series(study) if cell[AXIS] != NONE else ():
             values = {name: each.isel({**where, **at}, missing_dims="ignore").item() for name, each in change.items()}
             numbers = {name: value if np.isfinite(value) else None for name, value in values.items()}
@@ -139,7 +140,7 @@ def gains(study: Study, table: xr.Dataset) -> list[dict[str, Any]]:
 def _pairs(study: Study, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
-        return float(study.setting(k, place, prompt, route == "trained").pairs())
+        return float(study.at(place).setting(k, prompt, route == "trained").pairs())
     except (RequestError, ValueError):
         return None
 

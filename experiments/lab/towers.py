@@ -40,9 +40,10 @@ def train_towers(study: Study, k: int, cells: Cells, tail: tuple[int, ...]) -> N
     """
     groups: dict[Any, list[_Job]] = defaultdict(list)
     for place in np.ndindex(study.shape):
+        here = study.at(place)
         slots = {(*place, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
         try:
-            settings = {at: study.setting(k, place, prompt, towers=True) for at, prompt in slots.items()}
+            settings = {at: here.setting(k, prompt, towers=True) for at, prompt in slots.items()}
             first = next(iter(settings.values()))
             first.pairs()
         except (RequestError, ValueError) as error:
@@ -52,7 +53,7 @@ def train_towers(study: Study, k: int, cells: Cells, tail: tuple[int, ...]) -> N
         world = first.world
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
         asked = {at: (setting.prompt, setting.projected) for at, setting in settings.items()}
-        groups[first.recipe, study.seed_at(place), shape].append(_Job(world, asked))
+        groups[first.recipe, here.seed, shape].append(_Job(world, asked))
     for (recipe, seed, _), jobs in groups.items():
         one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))

@@ -43,7 +43,7 @@ def cells(sweep: Study, table: xr.Dataset):
         for k in range(len(sweep.learners)):
             for place, prompt in sweep.slots(k):
                 cell = table.isel(learner=k, prompt=place, **dict(zip(sweep.dims, index, strict=True)))
-                yield cell, sweep.world_at(index), sweep.learner(k, prompt), prompt
+                yield cell, sweep.at(index).world, sweep.learner(k, prompt), prompt
 
 
 def agrees_with_one_world_calls(sweep: Study) -> None:

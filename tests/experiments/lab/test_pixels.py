@@ -49,7 +49,7 @@ def test_a_study_has_the_further_groups():
     two = table.sel(classes=2)
     assert np.allclose(two.rand, (two.common + two.counter) / 2)
     assert np.array_equal(two.rev, two.counter, equal_nan=True)
-    single = train(sweep.recipe_at((1,), 0), sweep.world_at((1,)), models=2)
+    single = train(sweep.at((1,)).recipe_of(0), sweep.at((1,)).world, models=2)
     assert np.allclose(table.rev[1, 0, 0], [one["rev"] for one in single["replicates"]], atol=1e-12)
     assert "no closed form" in str(table.legend.values)
 
