@@ -120,7 +120,7 @@ def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     assert np.isnan(table.predicted_counter.values.ravel()).tolist() == lost
     reasons = table.legend.values[table.predicted_undefined.values.ravel()]
     assert [bool(reason) for reason in reasons] == lost
-    expected = "without noise in the images" if temperature is None else "no closed form is known for this training"
+    expected = "where images have no noise" if temperature is None else "no closed form is known for this training"
     assert expected in reasons[0]
     assert arrange(table).undefined == (("theory", reasons[0]),)
 
