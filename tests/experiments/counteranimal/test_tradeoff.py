@@ -120,6 +120,19 @@ def test_intervals_shrink_to_the_place_without_error():
     np.testing.assert_allclose(found.band[0], found.band[1])
 
 
+def test_r_lies_between_both_measurements_of_the_best():
+    """On the same photos the best heads are a point better than on average, on others a point worse."""
+    mean = heads_and_best(np.column_stack([[0.8, 0.55], ideal(WORLD)]))
+    M = mean.shape[1]
+    mean[:, -2 * L : -L] += 0.01
+    mean[:, -L:] -= 0.01
+    at = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0)).places[0]
+    theory = equivalent(WORLD, Accuracy(0.8, 0.55))
+    assert at.shortfall == pytest.approx(float(theory.shortfall), abs=3e-4)
+    assert at.shortfall_interval == pytest.approx((at.shortfall - 0.01, at.shortfall + 0.01), abs=3e-4)
+    assert at.correlation == pytest.approx(float(theory.correlation), abs=2e-3)
+
+
 def test_one_dominating_head_has_an_interval_and_no_number():
     """Nothing was measured beside it, so no slope is known there; a head with a larger drop stands beyond the end."""
     mean = heads_and_best(np.array([[0.95, 0.9, 0.4], [0.93, 0.4, 0.9]]))
