@@ -114,5 +114,5 @@ def trained_towers(trial: str = TRIAL) -> list[Towers]:
     ]
     worlds, prompts, models = zip(*found, strict=True)
     draws = np.transpose(models)  # (model, group, ensemble)
-    place = equivalent_of_draws(worlds, draws)
+    place = equivalent_of_draws(World.stack(worlds), draws)
     return [Towers(*each) for each in zip(worlds, prompts, *draws.mean(axis=0), place.correlation, strict=True)]
