@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import chain, product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ Region = tuple[slice, ...]  # a box of places
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """A table of cells; `study` makes a validated one."""
+    """A table of cells. `experiments.lab.studies.study` makes a validated one."""
 
     world: World
     axes: tuple[Axis, ...]
@@ -68,7 +69,7 @@ class Study:
             return run(self, path, mapped=mapped)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Place:
         return tuple(len(axis.values) for axis in self.axes)
 
     @property
@@ -92,7 +93,7 @@ class Study:
     def cells(self) -> int:
         """How many accuracies are computed: axes x learners x their prompts x measured routes."""
         series = sum(len(self.slots(k)) for k in range(len(self.learners)))
-        return int(np.prod(self.shape, dtype=object)) * series * max(1, len(self.measured))
+        return prod(self.shape) * series * max(1, len(self.measured))
 
     def slots(self, k: int) -> tuple[tuple[int, str | None], ...]:
         """(index along the dimension "prompt", prompt) of each cell of learner k; without prompts (0, None) alone."""

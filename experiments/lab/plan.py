@@ -6,6 +6,7 @@ interrupted run ends with the same numbers: rounding depends on how many worlds 
 
 from contextlib import suppress
 from functools import partial
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -31,49 +32,52 @@ MULTIPLY_ADD = 2e-10
 SAMPLED_AT = 9  # places that are tested for a sampled theory
 
 
-class Plan(NamedTuple):
-    study: Study
-    estimated: bool  # whether the theory of a learner is sampled, and so has an interval
+class Grid(NamedTuple):
+    """Blocks of a grid of places, numbered in C order."""
+
+    shape: Place
     chunk: Place  # places of a block along each axis
 
     @property
-    def blocks(self) -> int:
-        return int(np.prod(grid(self.study.shape, self.chunk), dtype=object))
+    def blocks(self) -> Place:
+        """How many blocks there are along each axis."""
+        return tuple(-(-length // part) for length, part in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def count(self) -> int:
+        return prod(self.blocks)
+
+    def at(self, block: int) -> Place:
+        """The place of a block among the blocks."""
+        return tuple(map(int, np.unravel_index(block, self.blocks)))
+
+    def region(self, block: int) -> Region:
+        """The places of a block."""
+        ends = zip(self.at(block), self.chunk, self.shape, strict=True)
+        return tuple(slice(i * part, min((i + 1) * part, length)) for i, part, length in ends)
+
+
+class Plan(NamedTuple):
+    study: Study
+    estimated: bool  # whether the theory of a learner is sampled, and so has an interval
+    grid: Grid
 
     @property
     def bytes(self) -> int:
-        length = sizes(self.study)
-        declared = variables(self.study, self.estimated).values()
-        return sum(
-            np.dtype(v.dtype).itemsize * int(np.prod([length[d] for d in v.dims], dtype=object)) for v in declared
-        )
-
-    def region(self, block: int) -> Region:
-        return region(self.study.shape, self.chunk, block)
+        """Size of all variables, uncompressed."""
+        length, declared = sizes(self.study), variables(self.study, self.estimated).values()
+        return sum(np.dtype(v.dtype).itemsize * prod(length[d] for d in v.dims) for v in declared)
 
     def sentence(self) -> str:
-        cells, blocks = counted(self.study.cells, "cell"), counted(self.blocks, "block")
+        cells, blocks = counted(self.study.cells, "cell"), counted(self.grid.count, "block")
         return f"{cells} in {blocks}, at most {amount(self.bytes)}"
-
-
-def grid(shape: Place, chunk: Place) -> tuple[int, ...]:
-    """How many blocks there are along each axis."""
-    return tuple(-(-length // part) for length, part in zip(shape, chunk, strict=True))
-
-
-def region(shape: Place, chunk: Place, block: int) -> Region:
-    """The box of a block; blocks are numbered in C order."""
-    at = np.unravel_index(block, grid(shape, chunk))
-    return tuple(
-        slice(int(i) * part, min((int(i) + 1) * part, length)) for i, part, length in zip(at, chunk, shape, strict=True)
-    )
 
 
 def plan(study: Study) -> Plan:
     if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
-    return Plan(study, estimated, _chunk(study, estimated))
+    return Plan(study, estimated, Grid(study.shape, _chunk(study, estimated)))
 
 
 def _chunk(study: Study, estimated: bool) -> tuple[int, ...]:
@@ -109,7 +113,7 @@ def _cell_seconds(study: Study, estimated: bool) -> float:
 
 def spread(study: Study, most: int) -> list[Place]:
     """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
-    total = int(np.prod(study.shape, dtype=object))
+    total = prod(study.shape)
     numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
     return [tuple(map(int, np.unravel_index(p, study.shape))) for p in numbers]
 

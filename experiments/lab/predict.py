@@ -34,7 +34,7 @@ def predict(study: Study, cells: Cells) -> None:
 
 
 def _predict(study: Study, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
-    """Fill in the law of a learner, or why there is none; a reason that is not that of all worlds is sought in each."""
+    """Fill in the accuracies of a law, or the reason for none. Where a grid is refused, each of its worlds is tried."""
     law, prefix = _law(study, k, prompt), "predicted_" if study.measured else ""
     if isinstance(law, Law):
         _fill(law, (k, slot), cells, prefix)
@@ -67,7 +67,7 @@ def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
 
 
 def _attempted(learner: Learner, worlds: World) -> tuple[Float[np.ndarray, "*w columns"], dict[tuple[int, ...], str]]:
-    """(COLUMNS of a learner over a grid, nan where it has no answer; reasons by world)."""
+    """COLUMNS of a learner in each world, nan where the learner has no answer; and the reasons by world."""
     try:
         return _columns(learner, worlds), {}
     except UNDEFINED:
@@ -76,7 +76,7 @@ def _attempted(learner: Learner, worlds: World) -> tuple[Float[np.ndarray, "*w c
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
-    """nan for a group that there is not."""
+    """COLUMNS of a learner in each world; a group that the worlds lack is nan."""
     accuracy = learner.accuracy(worlds)
     groups = (*accuracy, np.nan)[: len(GROUPS)]
     ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
@@ -85,7 +85,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
 
 
 def _reliance(learner: Learner, worlds: World) -> Float[np.ndarray, "..."] | float:
-    """nan if the learner is not a linear rule, or ignores the invariant latent."""
+    """Reliance in each world; nan for a rule that is not linear, or that ignores the invariant latent."""
     try:
         t = reliance(learner.direction(worlds))
     except UNDEFINED:

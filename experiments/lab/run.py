@@ -162,7 +162,7 @@ def run(
             check_writable(path)
 
         def kept() -> str:
-            return f"{int(store.finished(path, planned).sum()):,} of {planned.blocks:,} blocks are in {path}"
+            return f"{int(store.finished(path, planned).sum()):,} of {planned.grid.count:,} blocks are in {path}"
 
         with keeping(kept), counting("blocks", len(missing)) as advance:
             for number, cells in mapped(_computed, _parts(planned, missing)):
@@ -181,11 +181,11 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
         )
     declared, reasons = variables(study, planned.estimated), []
     whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
-    with counting("blocks", planned.blocks) as advance:
-        for number, cells in mapped(_computed, _parts(planned, range(planned.blocks))):
+    with counting("blocks", planned.grid.count) as advance:
+        for number, cells in mapped(_computed, _parts(planned, range(planned.grid.count))):
             for name, variable in declared.items():
-                whole[name][planned.region(number)] = cells.arrays.get(name, variable.empty)
-            reasons.append((planned.region(number), list(cells.reasons)))
+                whole[name][planned.grid.region(number)] = cells.arrays.get(name, variable.empty)
+            reasons.append((planned.grid.region(number), list(cells.reasons)))
             advance(1)
     table, data = empty_table(study), {name: (v.dims, whole[name], v.attrs) for name, v in declared.items()}
     return with_legend(xr.Dataset(data, table.coords, table.attrs), reasons)
@@ -193,7 +193,7 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
 
 def _parts(planned: Plan, blocks: Iterable[int]) -> Iterator[Numbered]:
     for block in blocks:
-        yield block, planned.study.part(planned.region(block))
+        yield block, planned.study.part(planned.grid.region(block))
 
 
 def _computed(numbered: Numbered) -> tuple[int, Cells]:

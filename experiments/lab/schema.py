@@ -3,7 +3,7 @@
 Dimensions are the axes in order, then learner, prompt, route (if several routes measure) and replicate (if any does).
 
 common, counter, reliance            by theory, or measured: one value per replicate
-unseen                               likewise, if a table has cells that training never shows
+unseen                               the same for cells of a table that training never shows, if there are any
 predicted_common, ...                by theory, if there are measurements
 rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
 common_se, ...                       standard error of the mean over replicates
@@ -49,6 +49,7 @@ class Variable(NamedTuple):
 
 
 def sizes(study: Study) -> dict[str, int]:
+    """Length of each dimension, in order."""
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
     if len(study.measured) > 1:
@@ -57,7 +58,7 @@ def sizes(study: Study) -> dict[str, int]:
 
 
 def quantities(study: Study) -> tuple[str, ...]:
-    """The measured ones; theory has those of FORMULAS."""
+    """Names of what a study measures; its theory has those of FORMULAS."""
     names = FORMULAS if study.has_unseen else tuple(name for name in FORMULAS if name != "unseen")
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 

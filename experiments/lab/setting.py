@@ -41,7 +41,7 @@ class Setting:
     recipe : Recipe or None
         How towers are trained; None if a learner is fitted.
     prompt : str or None
-        Of the towers.
+        Prompt of the towers; a learner has its own.
     sampler : str
         How pairs are sampled before a learner is fitted; a recipe has its own.
     head : str
@@ -51,7 +51,7 @@ class Setting:
     arrives : bool
         Whether training continues to the optimum.
     projected : bool
-        Whether towers are asked without the embeddings of captions that show a background alone.
+        Whether the embedding of the caption of a background alone is projected out of the towers' embeddings.
     """
 
     world: World

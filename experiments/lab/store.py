@@ -30,7 +30,7 @@ from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
 from experiments.lab.cells import Study
 from experiments.lab.config import check_same
-from experiments.lab.plan import Plan, grid, region
+from experiments.lab.plan import Grid, Plan
 from experiments.lab.schema import FORMAT, Cells, empty_table, sizes, variables, with_legend
 from experiments.provenance import rounding
 from simulator.world import World
@@ -157,7 +157,7 @@ def _create(where: str, planned: Plan) -> None:
     # Without a fill value, so that xarray adds no attribute of its own.
     plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}
     table.drop_attrs(deep=False).to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
-    chunk, length = dict(zip(study.dims, planned.chunk, strict=True)), sizes(study)
+    chunk, length = dict(zip(study.dims, planned.grid.chunk, strict=True)), sizes(study)
     declared = variables(study, planned.estimated)
     for name, variable in declared.items():
         root.create_array(
@@ -172,14 +172,16 @@ def _create(where: str, planned: Plan) -> None:
             compressors=codecs,
             chunk_key_encoding=one_folder,
         )
-    texts = {
-        "shape": (planned.blocks,),
-        "chunks": (1,),
-        "dtype": str,
-        "fill_value": "[]",
-        "dimension_names": ("block",),
-    }
-    root.create_array(REASONS, **texts, compressors=codecs, chunk_key_encoding=one_folder)
+    root.create_array(
+        REASONS,
+        shape=(planned.grid.count,),
+        chunks=(1,),
+        dtype=str,
+        fill_value="[]",
+        dimension_names=("block",),
+        compressors=codecs,
+        chunk_key_encoding=one_folder,
+    )
     # Last, so that a store with these attributes has everything else.
     root.attrs.update({**table.attrs, "variables": list(declared)})
 
@@ -191,7 +193,7 @@ def write(path: Where, planned: Plan, number: int, cells: Cells) -> None:
             root[REASONS][number] = json.dumps(list(cells.reasons))
             declared = variables(planned.study, planned.estimated)
             for name in sorted(declared, key=lambda name: name == LAST):
-                root[name][planned.region(number)] = cells.arrays.get(name, declared[name].empty)
+                root[name][planned.grid.region(number)] = cells.arrays.get(name, declared[name].empty)
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
@@ -210,23 +212,21 @@ def consolidate(path: Where) -> None:
 def finished(path: Where, planned: Plan) -> np.ndarray:
     """(blocks,) whether each block is finished, by listing one folder."""
     system, folder = _files(path, LAST)
-    blocks = grid(planned.study.shape, planned.chunk)
-    done = np.zeros(blocks, bool)
+    done = np.zeros(planned.grid.blocks, bool)
     with _readable(path):
         for name in system.ls(folder, detail=False):
             parts = name.rsplit("/", 1)[-1].split(".")
             if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
-                done[tuple(map(int, parts[: len(blocks)]))] = True
+                done[tuple(map(int, parts[: done.ndim]))] = True
     return done.ravel()
 
 
 def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
     """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
     system, root = _files(path)
-    blocks = grid(planned.study.shape, planned.chunk)
     declared = variables(planned.study, planned.estimated)
     for number in np.flatnonzero(done).tolist():
-        at = [int(i) for i in np.unravel_index(number, blocks)]  # along all other dimensions there is one chunk
+        at = planned.grid.at(number)  # along all other dimensions there is one chunk
         names = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in declared.items()} | {REASONS: [number]}
         for name, place in names.items():
             chunk, content = f"{name}/{'.'.join(map(str, place))}", b""
@@ -251,6 +251,6 @@ def read(path: Where) -> xr.Dataset:
             if place.dtype.kind == "T":  # words are objects in memory, and numpy's StringDType in zarr
                 places[name] = place.astype(object)
         axes = root[LAST].ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
-        shape, chunk = root[LAST].shape[:axes], root[LAST].chunks[:axes]
-        reasons = [(region(shape, chunk, i), json.loads(text)) for i, text in enumerate(root[REASONS][:])]
+        grid = Grid(root[LAST].shape[:axes], root[LAST].chunks[:axes])
+        reasons = [(grid.region(i), json.loads(text)) for i, text in enumerate(root[REASONS][:])]
         return with_legend(xr.Dataset(data, places, attributes), reasons)

@@ -6,13 +6,13 @@ import signal
 import numpy as np
 import pytest
 
-from experiments.lab import plan as planning
+from experiments.lab import plan
 from experiments.lab.studies import study
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(planning, "MOST", 2)
+    monkeypatch.setattr(plan, "MOST", 2)
 
 
 @pytest.fixture(scope="session")
