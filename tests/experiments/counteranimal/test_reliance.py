@@ -227,7 +227,6 @@ def test_intervals_cover(bend, weight, share):
         if not bend and share == 0.5:
             predictions = reliance._predictions(bundle.photos(folds[0].answered), folds[0], reliance.FEWER_REFITS, seed)
             inside.append(np.mean([p[group]["inside"] for p in predictions.values() for group in GROUPS]))
-    print(hits)
     check_coverage(hits)
     if inside:
         spend(SHARE)
