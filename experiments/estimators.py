@@ -48,8 +48,8 @@ class Estimator(NamedTuple):
 
 def _linear_law(world, learner: LinearCLIP, n, replicates, seed, stream):
     how = world, learner.prompt, n, replicates, seed, stream
-    if learner.projected or learner.embed_dim is not None:
-        return full_critics(*how, width=None if learner.projected else learner.embed_dim, projected=learner.projected)
+    if learner.projected or learner.modal:
+        return full_critics(*how, strength=learner.strength if learner.modal else None, projected=learner.projected)
     return projected_critics(*how)
 
 

@@ -125,7 +125,7 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: s
     frames = first_coordinates(world)
     for S in _covariances(samples):
         own = without_background(S, q, frames[1], world) if learner.projected else q
-        yield covariance_critic(S, own, frames, learner.embed_dim)
+        yield covariance_critic(S, own, frames, learner.strength if learner.modal else None)
 
 
 def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):

@@ -108,6 +108,14 @@ ImageSide = Annotated[
     int, *one_number(r"S", "height and width of the images; unset: chosen by source", "pixels", 8, 512)
 ]
 PairCount = Annotated[int, *one_number(r"n", "pairs to train on", "pairs", 2, 10**12)]
+Time = Annotated[
+    float,
+    *one_number(r"t", "time of gradient flow after which training stops; inf: at the optimum", "", 0.0, 1e9),
+]
+Start = Annotated[
+    float,
+    *one_number(r"m_0", "strength of every mode at the start, in units of 1/rho", "latent units squared", 1e-12, 1e3),
+]
 Seed = Annotated[int, *one_number(r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)]
 
 

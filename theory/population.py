@@ -27,6 +27,8 @@ from simulator.accuracy import Numbers, rounded
 from simulator.prompts import Prompt, caption
 from simulator.world import World
 
+START = 1e-4  # m_0 unless given: towers whose weights begin at a hundredth
+
 
 def kappa(classes: int) -> int:
     """kappa: one coordinate of a class's pattern has variance mean^2/kappa, up to a constant shift."""
@@ -101,22 +103,49 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, bare, prompt: Pr
     return u + c * q_spu, w + B * q_spu
 
 
-def truncated_weights(worlds: World, prompt: Prompt, width: int) -> Float[np.ndarray, "*w B"]:
-    """u for towers of embedding width `width`: M is the rank-`width` part of A (Eckart-Young).
+def modal_weights(
+    worlds: World, prompt: Prompt, width: int | None = None, time: float = np.inf, start: float = START
+) -> Float[np.ndarray, "*w B"]:
+    """u for towers of embedding width `width` (None: all modes) after gradient flow of length `time`.
 
-    For K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
+    At the optimum, time = inf, M is the rank-`width` part of A (Eckart-Young); see `grown` for earlier times. For
+    K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
     add g_b sigma_b^2 pi_b (1 - bare) once each, and no decision depends on them.
     """
-    if width < 1:
-        raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
     left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
-    keep = np.empty_like(values)
-    constant = worlds.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
-    for w in np.ndindex(worlds.shape):
-        keep[w] = kept_values(values[w], constant[w], worlds.class_count, width)
+    strength = grown(values, time, start)
+    if width is not None:
+        if width < 1:
+            raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
+        constant = worlds.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
+        for w in np.ndindex(worlds.shape):
+            strength[w] *= kept_values(values[w], constant[w], worlds.class_count, width)
     q = worlds.prompt(prompt)
-    largest = (values[..., 0] * np.linalg.norm(q, axis=-1))[..., None]
-    return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, values * keep, right, q), largest)
+    largest = (strength.max(axis=-1) * np.linalg.norm(q, axis=-1))[..., None]
+    return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, strength, right, q), largest)
+
+
+def grown(values: Float[np.ndarray, "*r h"], time: float = np.inf, start: float = START) -> Float[np.ndarray, "*r h"]:
+    """Strength m(t) of the modes of M with singular values s, in descending order, after gradient flow; s at time inf.
+
+    Two linear towers M = W_I' W_T with the loss -<M, S> + rho/2 |M|^2 begin aligned with the singular vectors of S and
+    with equal weights, W_I = m_0^(1/2) U', W_T = m_0^(1/2) V'. Then the modes grow apart from each other:
+
+        dm/dt = 2 m (s - rho m),   m(t) = (s/rho) / (1 + (s/(rho m_0) - 1) exp(-2 s t))
+
+    in units of rho = 1. A mode of s = 0 has no direction of its own and stays 0. (Compare Saxe et al., 1312.6120.)
+    """
+    if time == np.inf:
+        return values.copy()
+    s = rounded(values, values[..., :1])
+    return np.divide(s, 1 + (s / start - 1) * np.exp(-2 * s * time), out=np.zeros_like(s), where=s > 0)
+
+
+def half_times(values: Float[np.ndarray, "*r h"], start: float = START) -> Float[np.ndarray, "*r h"]:
+    """Times at which the modes reach half of their end, log(s/m_0 - 1)/(2 s); 0 for s <= 2 m_0, infinite for s = 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        later = np.log(values / start - 1) / (2 * values)
+    return np.where(values > 2 * start, later, np.where(values > 0, 0.0, np.inf))
 
 
 def projected_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:

@@ -36,6 +36,7 @@ from simulator.prompts import Prompt, in_words
 from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory.learners import names
+from theory.population import START
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "unseen", "balanced", "drop")
@@ -43,6 +44,12 @@ NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
 PromptFlag = flag(Prompt | None, f"class prompt: {in_words()} [default: name]", show_choices=False)
+Time = flag(
+    float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]", converter=real
+)
+Start = flag(
+    float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]", converter=real
+)
 Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
 
@@ -53,6 +60,8 @@ class Question:
 
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
+    time: Time = None
+    start: Start = None
     mitigate: Mitigate = "none"
     world_file: WorldFile = None
     world: WorldOptions | None = None
@@ -64,7 +73,9 @@ class Question:
         from experiments.lab.config import world_from
 
         world = world_from(self.world_file, given(self.world))
-        trained, files = learner_of(learner, prompt=self.prompt, embed_dim=self.embed_dim)
+        trained, files = learner_of(
+            learner, prompt=self.prompt, embed_dim=self.embed_dim, time=self.time, start=self.start
+        )
         check_writable(self.output, verb, RESULT)
         with own_errors(files):
             document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
@@ -203,6 +214,8 @@ def _title(document: dict[str, Any]) -> str:
     parts = [document["learner"]]
     if document["prompt"]:
         parts.append(f"{document['prompt']} prompt")
+    if "time" in document:
+        parts.append(f"after a time of {document['time']:g}")
     if "mitigation" in document:
         parts.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
     if "replicates" in document:

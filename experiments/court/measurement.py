@@ -137,7 +137,7 @@ class Plan:
 
 def draws_matrices(claim: Claim) -> bool:
     """Whether exact laws draw whole covariance matrices."""
-    whole = any(getattr(s, "embed_dim", None) or getattr(s, "projected", False) for s in claim.learners)
+    whole = any(getattr(s, "modal", False) or getattr(s, "projected", False) for s in claim.learners)
     return whole or claim.quantity == "minimiser-rate"
 
 

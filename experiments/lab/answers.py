@@ -118,8 +118,15 @@ def _who(learner: Learner, mitigate: str, setting: Setting) -> dict[str, Any]:
         "learner": learner.name,
         "prompt": getattr(setting.learner, "prompt", None),
         "embed_dim": getattr(setting.learner, "embed_dim", None),
+        **_stopped(setting.learner),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }
+
+
+def _stopped(learner: Learner) -> dict[str, float]:
+    """When training stops, and from where it starts; nothing at the optimum."""
+    stopped = getattr(learner, "time", np.inf) < np.inf
+    return {"time": learner.time, "start": learner.start} if stopped else {}
 
 
 def simulate(

@@ -1,4 +1,4 @@
-"""Axes of a study: a field of World or Recipe, `n`, `seed` or `mitigation`, and its values.
+"""Axes of a study: a field of World or Recipe, `n`, `seed`, `mitigation`, or a learner's `time` or `start`; its values.
 
     NAME=LOW:HIGH:COUNT             linear
     NAME=LOW:HIGH:COUNT:log         logarithmic
@@ -32,6 +32,8 @@ LONGEST = 1_000_000  # values of one axis
 SCALES = ("linear", "log", "one-minus")
 _WORLD = {name: q.declared(get_type_hints(World, include_extras=True)[name]) for name in SCALARS}
 _WORLD |= {"n": q.PairCount, "seed": q.Seed}
+OF_LEARNERS = {"time": q.Time, "start": q.Start}  # learners' own options
+_WORLD |= OF_LEARNERS
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
 _WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
@@ -70,7 +72,9 @@ def axis(name: str, values: Any) -> Axis:
         raise RequestError("axis 'loss': objectives are learners of a study; name them as --learner infonce")
     if field not in _FIELDS:
         near = suggestion(field, _FIELDS, quoted=True)
-        raise RequestError(f"axis {name!r} is not a field of a world or a recipe, nor n, seed or mitigation{near}")
+        raise RequestError(
+            f"axis {name!r} is not a field of a world or a recipe, nor n, seed, mitigation, time or start{near}"
+        )
     scale = "listed"
     if isinstance(values, Axis):
         values, scale = values.values, values.scale

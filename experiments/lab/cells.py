@@ -7,7 +7,7 @@ Routes: theory (infinitely many pairs), exact (the exact law of the rule given n
 one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may also be named.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.lab.axes import Axis, of_recipe
+from experiments.lab.axes import OF_LEARNERS, Axis, of_recipe
 from experiments.lab.config import recipe_of, validated, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe
 
 ROUTES = ("theory", "exact", "drawn", "trained")
+KEPT = ("mitigation", *OF_LEARNERS)  # axes that are no fields of a study
 
 Place = tuple[int, ...]  # indices along the axes
 Region = tuple[slice, ...]  # a box of places
@@ -142,7 +143,7 @@ class Study:
         return validated(lambda: self.world.replace(**varied))
 
     def at(self, place: Place | None = None) -> "Study":
-        """The study of one place, the first by default: values of axes become fields, except for a mitigation."""
+        """The study of one place, the first by default: values of axes become fields, except for those in KEPT."""
         axes = [(axis, axis.values[i]) for axis, i in zip(self.axes, place or (0,) * len(self.axes), strict=True)]
         values = {axis.name: value for axis, value in axes}
         world = {name: value for name, value in values.items() if name in SCALARS}
@@ -151,17 +152,18 @@ class Study:
         return replace(
             self,
             world=validated(lambda: self.world.replace(**world)) if world else self.world,
-            axes=tuple(replace(axis, values=(value,)) for axis, value in axes if axis.name == "mitigation"),
+            axes=tuple(replace(axis, values=(value,)) for axis, value in axes if axis.name in KEPT),
             n=values.get("n", self.n),
             seed=values.get("seed", self.seed),
             recipe=tuple(sorted(recipe.items())),
         )
 
-    def learner(self, k: int, prompt: str | None, embed_dim: int | None = None) -> Learner:
-        learner = named(self.learners[k])
-        options = {"prompt": prompt, "embed_dim": embed_dim}
-        given = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
-        return replace(learner, **given)
+    def learner(self, k: int, prompt: str | None, values: Mapping[str, Any] | None = None) -> Learner:
+        """Learner k with a prompt and those of its options that are values of axes or of the recipe."""
+        learner, given = named(self.learners[k]), {**dict(self.recipe), **(values or {})}
+        options = {"prompt": prompt, **{name: given.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
+        own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
+        return replace(learner, **own)
 
     def recipe_of(self, k: int) -> "Recipe":
         """The recipe that trains learner k. Raises RequestError where its fields contradict each other."""
@@ -174,7 +176,7 @@ class Study:
         if towers:
             plain = Setting(self.world, recipe=self.recipe_of(k), prompt=prompt)
         else:
-            plain = Setting(self.worlds(), self.learner(k, prompt, first.get("embed_dim")))
+            plain = Setting(self.worlds(), self.learner(k, prompt, first))
         return mitigated(first.get("mitigation", NONE), plain)
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:

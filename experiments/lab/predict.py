@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
+from experiments.lab.axes import OF_LEARNERS
 from experiments.lab.cells import Study
 from experiments.lab.schema import Cells
 from experiments.lab.setting import Law
@@ -17,7 +18,7 @@ from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
 NO_LAW = "no closed form is known for this training"
-CHANGE_MORE = ("embed_dim", "mitigation", "table")  # axes whose values change more than numbers of the world
+CHANGE_MORE = ("embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that change more than numbers of the world
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.estimators import estimator_of
 from experiments.lab.answers import MOST_REPLICATES
-from experiments.lab.axes import Axis, axis, of_recipe
+from experiments.lab.axes import OF_LEARNERS, Axis, axis, of_recipe
 from experiments.lab.cells import ROUTES, Study
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.words import amount
@@ -152,6 +152,9 @@ def _faults(request: Study) -> Iterator[str]:
     for name in (*filter(of_recipe, request.dims), *dict(request.recipe)):
         if not request.trained and not (name == "embed_dim" and has_width):
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
+    for name in filter(OF_LEARNERS.__contains__, request.dims):
+        if request.trained or not any(hasattr(learner, name) for learner in learners):
+            yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
     able = [estimator_of(learner) for learner in learners]
     for route in set(request.measured) - {"trained"}:
         if not has_n:

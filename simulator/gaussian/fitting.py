@@ -9,6 +9,7 @@ population optimum has one. Two classes give one score vector w for y = +1 (clas
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.special import expit, logsumexp
 
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.statistics import covariance_critic, decision_prompts
+from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_modes
 from simulator.naming import check_known
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import check_count
@@ -76,7 +77,8 @@ class Fitted:
         """
         if self.estimator == "linear":
             q = decision_prompts(self.world, PROMPTS[0] if prompt is None else prompt)
-            return covariance_critic(self.weights, q, self.frames, self.embed_dim)
+            strength = None if self.embed_dim is None else partial(first_modes, width=self.embed_dim)
+            return covariance_critic(self.weights, q, self.frames, strength)
         if prompt is not None:
             raise ValueError(f"prompt = {prompt!r} has no meaning for estimator {self.estimator!r}; leave it out")
         return LinearCritic.of_vectors(self.weights, self.frames[0])

@@ -9,7 +9,7 @@ draws a pair.
 Letters: G groups, K classes, l latents, P prompts, R replicates; V the scatter of (D_I' x_I, D_T' x_T).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,8 @@ from simulator.prompts import Prompt
 from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
+
+Strength = Callable[[Float[np.ndarray, "*r h"]], Float[np.ndarray, "*r h"]]  # of the modes, by singular values
 
 FIRST_BLOCK, LARGEST_BLOCK = 64, 1024  # replicates that are drawn at once
 LARGEST_N = 10**12  # multinomial counts and their float64 square roots are exact well beyond it
@@ -89,20 +91,20 @@ def full_critics(
     seed: int,
     stream: str = "full",
     *,
-    width: int | None = None,
+    strength: Strength | None = None,
     projected: bool = False,
 ) -> Iterator[LinearCritic]:
     """Critics of `projected_critics` that need all of S: each replicate costs O(d^3).
 
-    Embeddings of `width` coordinates have the rank-`width` part of S. If `projected`, those of balanced towers lose the
-    directions of captions of backgrounds alone. The dictionaries are the first l coordinates: the noise is isotropic,
+    `strength` is that of `covariance_critic`. If `projected`, embeddings of balanced towers lose the directions of
+    captions of backgrounds alone. The dictionaries are the first l coordinates: the noise is isotropic,
     so the law of the accuracies does not depend on them.
     """
     _check_request(n, replicates)
     mixture, q, frames = world.mixture().seen, decision_prompts(world, prompt), first_coordinates(world)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
-        yield covariance_critic(S, without_background(S, q, frames[1], world) if projected else q, frames, width)
+        yield covariance_critic(S, without_background(S, q, frames[1], world) if projected else q, frames, strength)
 
 
 def without_background(
@@ -134,22 +136,27 @@ def covariance_critic(
     S: Float[np.ndarray, "*R dI dT"],
     q: Float[np.ndarray, "... P l"],
     frames: tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]],
-    width: int | None = None,
+    strength: Strength | None = None,
 ) -> LinearCritic:
-    """The critics M = S, or their rank-`width` parts (Eckart-Young); q may differ from critic to critic.
+    """The critics M = S; q may differ from critic to critic. With `strength`, M has it in place of S's singular values.
 
     Scores of rounding errors alone become zero.
     """
     prompts = q @ frames[1].T
-    if width is None:
+    if strength is None:
         w = prompts @ np.swapaxes(S, -1, -2)
     else:
         left, values, right = np.linalg.svd(S, full_matrices=False)
-        kept = (prompts @ np.swapaxes(right[..., :width, :], -1, -2)) * values[..., None, :width]
-        w = kept @ np.swapaxes(left[..., :width], -1, -2)
+        values = strength(values)
+        w = (prompts @ np.swapaxes(right, -1, -2) * values[..., None, :]) @ np.swapaxes(left, -1, -2)
     largest = np.linalg.norm(prompts, axis=-1) * np.linalg.norm(S, axis=(-2, -1))[..., None]
     silent = rounded(np.linalg.norm(w, axis=-1), largest) == 0
     return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
+
+
+def first_modes(values: Float[np.ndarray, "*r h"], width: int | None) -> Float[np.ndarray, "*r h"]:
+    """The values of the first `width` modes, 0 for others: the best approximation of that rank (Eckart-Young)."""
+    return values if width is None else np.where(np.arange(values.shape[-1]) < width, values, 0.0)
 
 
 def cross_covariance(

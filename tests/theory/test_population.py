@@ -10,7 +10,7 @@ from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from theory import population
-from theory.population import leading_direction, linear_weights, projected_weights, truncated_weights
+from theory.population import leading_direction, linear_weights, modal_weights, projected_weights
 
 PROMPTS = st.sampled_from(LINEAR)
 
@@ -60,7 +60,7 @@ def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
         assume(values[width - 1] - values[width] > 1e-4 * values[0])
     explicit = differences(population_critic(world, prompt, width).inside[0], world)
     scale = size_of(world) ** 1.5
-    assert truncated_weights(world, prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
+    assert modal_weights(world, prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
 
 
 def balanced_without_background(world: World, prompt: str) -> np.ndarray:
@@ -100,16 +100,16 @@ def test_projecting_is_not_leaving_the_word_out():
 def test_a_cut_through_a_tie_is_refused():
     equal = worlds_with(p_spu=0.5, mu_spu=1.0, sigma_inv=0.5, sigma_spu=0.5)
     with pytest.raises(ValueError, match=r"embed_dim = 1 cuts between equal singular values .* without a tie is 2"):
-        truncated_weights(equal, "name", 1)
-    assert truncated_weights(equal, "name", 2) == pytest.approx(linear_weights(equal, "name"))
+        modal_weights(equal, "name", 1)
+    assert modal_weights(equal, "name", 2) == pytest.approx(linear_weights(equal, "name"))
     # Five classes: every value of the class differences occurs four times.
     five = worlds_with(classes=5, sigma_inv=0.5, sigma_spu=0.1, mu_spu=3.0)
     for width in (1, 2, 3, 6):
         with pytest.raises(ValueError, match=f"embed_dim = {width} cuts between equal .* without a tie is 4"):
-            truncated_weights(five, "name", width)
-    truncated_weights(five, "name", 4)
+            modal_weights(five, "name", width)
+    modal_weights(five, "name", 4)
     with pytest.raises(ValueError, match="width = 0 is below 1"):
-        truncated_weights(five, "name", 0)
+        modal_weights(five, "name", 0)
 
 
 def test_truncation_keeps_both_prompts_on_one_direction():
@@ -117,5 +117,5 @@ def test_truncation_keeps_both_prompts_on_one_direction():
     blocks = worlds_with(p_spu=0.8, mu_spu=1.7, sigma_inv=0.9, sigma_spu=0.6)
     A, B, c = 1 + 0.81, 1.7**2 + 0.36, 1.7 * 0.6
     expected = (B - A + np.sqrt((A - B) ** 2 + 4 * c**2)) / (2 * c)
-    for u in (truncated_weights(blocks, "name", 1), truncated_weights(blocks, "mean", 1), leading_direction(blocks)):
+    for u in (modal_weights(blocks, "name", 1), modal_weights(blocks, "mean", 1), leading_direction(blocks)):
         assert u[1] / u[0] == pytest.approx(expected, rel=1e-12)

@@ -66,7 +66,7 @@ def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     Examples
     --------
     >>> named("linear", prompt="mean", embed_dim=None)
-    LinearCLIP(prompt='mean', embed_dim=None, projected=False)
+    LinearCLIP(prompt='mean', embed_dim=None, projected=False, time=inf, start=0.0001)
     """
     if isinstance(name, Learner):
         return name

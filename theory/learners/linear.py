@@ -1,6 +1,7 @@
 """Linear CLIP: two linear towers under the linearised contrastive loss, M* = S/rho ([W] section 6; Lemma D.3).
 
 u = A q                 weight on each block (`theory.population`)
+u = sum_i m_i(t) u_i <v_i, q>     the same after gradient flow of length t: modes of A grow one after another
 Acc = Phi(...)          `theory.accuracy`
 """
 
@@ -12,16 +13,19 @@ from jaxtyping import Float
 
 from simulator.accuracy import rounded
 from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.statistics import first_modes
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import (
+    START,
+    grown,
     kappa,
     kept_values,
     linear_weights,
+    modal_weights,
     pattern_correlation,
     projected_weights,
-    truncated_weights,
     two_block_weights,
 )
 
@@ -40,11 +44,17 @@ class LinearCLIP(Learner):
     projected
         Whether embeddings of balanced towers lose the direction of a caption that shows the background alone; for the
         widest embedding (`theory.population.projected_weights`).
+    time
+        Length of gradient flow on the loss from small aligned weights (`theory.population.grown`), 0 or more. Infinity
+        is the optimum.
+    start
+        Strength of every mode at time 0, in units of 1/rho, above 0.
 
     Raises
     ------
     ValueError
-        For an embed_dim below 1, or one of a projected embedding.
+        For an embed_dim below 1, a time below 0, a start of 0 or less, and an embed_dim or time of a projected
+        embedding.
 
     Examples
     --------
@@ -57,39 +67,57 @@ class LinearCLIP(Learner):
     prompt: Prompt = "name"
     embed_dim: int | None = None
     projected: bool = False
+    time: float = np.inf
+    start: float = START
 
     def __post_init__(self):
-        if self.projected and self.embed_dim is not None:
-            raise ValueError(f"embed_dim = {self.embed_dim}: a projected embedding has a law at full width only")
+        for name, usual, where in (("embed_dim", None, "at full width"), ("time", np.inf, "at the optimum")):
+            if self.projected and getattr(self, name) != usual:
+                raise ValueError(f"{name} = {getattr(self, name)}: a projected embedding has a law {where} only")
+        if not self.time >= 0:
+            raise ValueError(f"time = {self.time} is below 0; the nearest valid value is 0")
+        if not 0 < self.start < np.inf:
+            raise ValueError(f"start = {self.start} is no positive number; {START} is usual")
         if self.embed_dim is not None and self.embed_dim < 1:
             raise ValueError(f"embed_dim = {self.embed_dim} is below 1; the nearest valid value is 1")
 
+    @property
+    def modal(self) -> bool:
+        """Whether the rule depends on the singular values of A one by one."""
+        return self.embed_dim is not None or self.time < np.inf
+
+    def strength(self, values: Float[np.ndarray, "*r h"]) -> Float[np.ndarray, "*r h"]:
+        """Strengths in M of the modes of S with these singular values, in descending order."""
+        return first_modes(grown(values, self.time, self.start), self.embed_dim)
+
     @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """u = A q, or that of the best approximation of A of rank embed_dim."""
+        """u = A q, or that of the modes of A that the towers have learned."""
         if self.projected:
             return projected_weights(worlds, self.prompt)
-        if self.embed_dim is None:
+        if not self.modal:
             return linear_weights(worlds, self.prompt)
-        return truncated_weights(worlds, self.prompt, self.embed_dim)
+        return modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
 
     def critic(self, world: World) -> LinearCritic:
         """u_y = A q_y; in a world with a table A = Cov(z_I, z_T) has no symmetry. See `direction`."""
         mixture = world.mixture()
-        A, q = mixture.cross_covariance, world.prompts(self.prompt)
+        A, q = (1 - mixture.mismatch) * mixture.cross_covariance, world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
-        largest = np.linalg.norm(q) * values[0]
+        largest = np.linalg.norm(q) * self.strength(values).max()
         if self.projected:
             text = np.sqrt(values)[:, None] * right  # W_T
             shown = text[:, world.background_latents]
             q[:, world.background_latents] -= (np.linalg.pinv(shown) @ text @ q.T).T
-        if self.embed_dim is not None:
-            A = left * (values * kept_values(values, values[:0], 2, self.embed_dim)) @ right
+        if self.modal:
+            strength = grown(values, self.time, self.start)
+            width = len(values) if self.embed_dim is None else self.embed_dim
+            A = left * (strength * kept_values(values, values[:0], 2, width)) @ right
         return latent_critic(rounded(q @ A.T, largest))
 
     def weights(self, x):
         """u = A q, written out; see `Learner.weights`."""
-        if self.embed_dim is not None or self.projected:
+        if self.modal or self.projected:
             return super().weights(x)
         si2, ss2 = (kappa(x.classes) * g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
         D = pattern_correlation(x.p_spu, x.classes)

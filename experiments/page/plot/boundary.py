@@ -28,6 +28,7 @@ from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
 from simulator.world import World
 from theory.learners.base import UNDEFINED, attempt
+from theory.population import START, half_times, latent_cross_covariance
 
 FINE = 12  # at least so many steps of the grid along an axis
 LEVEL = 2e-6  # |A - B| that may be error: two quadratures, each good to 1e-6
@@ -59,8 +60,7 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
     if any(axis.name not in own or axis.values.dtype.kind != "f" for axis in axes):
         return None
-    embed_dim = at.get("embed_dim", dict(study.recipe).get("embed_dim"))
-    pair = [study.learner(study.labels.index(who.learner), who.prompt, embed_dim) for who in (first, second)]
+    pair = [study.learner(study.labels.index(who.learner), who.prompt, at) for who in (first, second)]
 
     def worlds(places: tuple[np.ndarray, ...]) -> World:
         return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
@@ -77,6 +77,16 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     if not _exact(accuracies, some):
         return None
     return lambda *places: attempt(difference, worlds(np.broadcast_arrays(*places)))[0]
+
+
+def half_times_at(dataset: xr.Dataset, at: dict[str, Any]) -> tuple[float, ...]:
+    """When the modes of linear towers reach half of their end, in the world at these values of axes."""
+    study = study_of(dataset)
+    if study is None or study.world.table is not None or {"table", "mitigation"} & {*at}:
+        return ()
+    fields = {name: np.asarray(value).item() for name, value in at.items() if name in World.model_fields}
+    values = np.linalg.svd(latent_cross_covariance(study.world.replace(**fields)), compute_uv=False)
+    return tuple(half_times(values, at.get("start", START)).tolist())
 
 
 def _exact(accuracies: Callable[[World], list[Accuracy]], worlds: World) -> bool:

@@ -18,6 +18,7 @@ from experiments.style import styled
 
 STYLES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
+HALF = {"color": "0.5", "linewidth": 0.9, "linestyle": ":"}
 DIAGONAL = {"color": "0.5", "linewidth": 0.9}
 HEADROOM, LEAST_ROOM = 0.06, 0.005  # above and below the values: share of their range, and at least
 
@@ -34,6 +35,8 @@ def draw_lines(picture: Picture) -> Figure:
             _draw(ax, picture.x, series, i, mark)
         for line in panel.boundary or ():
             ax.plot(picture.x.scale.place(line[0, 0]), 0.0, "o", color="black", markersize=6, zorder=5)
+        for time in panel.half_times:
+            ax.axvline(picture.x.scale.place(time), **HALF)
         if picture.difference:
             ax.axhline(0.0, color="0.4", linewidth=0.8)
         if _has_diagonal(picture):
@@ -115,6 +118,8 @@ def _entries(picture: Picture, learners: list[Who], routes: list) -> list:
         entries.append(
             (Line2D([], [], **DIAGONAL), "as in the data; more of the background is learned above, less below")
         )
+    if any(panel.half_times for panel in picture.panels):
+        entries.append((Line2D([], [], **HALF), "a mode reaches half of its end"))
     if any((s.data.undefined != 0).any() for s in picture.series):
         entries.append((_mark("x", "0.3"), "undefined"))
     return entries

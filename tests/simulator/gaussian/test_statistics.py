@@ -4,6 +4,8 @@ The law of every feature that determines an accuracy is compared, also at n = 2 
 are far from normal.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import (
     cross_covariance,
     decision_prompts,
+    first_modes,
     full_critics,
     labelled_moments,
     projected_critics,
@@ -174,7 +177,7 @@ def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
     left, values, right = np.linalg.svd(drawn_covariances(world, n, FULL_SIZE, frames, f"truncated/{name}/{n}"))
     M = (left[:, :, :width] * values[:, None, :width]) @ right[:, :width]
     for prompt in ("name", "mean"):
-        exact = joined(full_critics(world, prompt, n, FULL_SIZE, 0, width=width))
+        exact = joined(full_critics(world, prompt, n, FULL_SIZE, 0, strength=partial(first_modes, width=width)))
         drawn = critic_of(M, decision_prompts(world, prompt), frames)
         assert_same_law(
             features(exact, world), features(drawn, world), effect=FULL_EFFECT, what=f"{name}, {n}, {prompt}"
@@ -183,7 +186,7 @@ def test_truncated_law_is_that_of_drawn_pairs(name, n, width):
 
 def test_truncation_beyond_the_views_changes_nothing():
     world = WORLDS["paper"]
-    wide = joined(full_critics(world, "name", 12, 5, 0, width=6))
+    wide = joined(full_critics(world, "name", 12, 5, 0, strength=partial(first_modes, width=6)))
     S = np.concatenate([cross_covariance(world, 12, 1, numpy_stream(0, "full", r)) for r in range(5)])
     whole = critic_of(S, decision_prompts(world, "name"), first_coordinates(world))
     assert wide.inside == pytest.approx(whole.inside, abs=1e-12)
@@ -209,9 +212,9 @@ def test_a_factor_is_that_of_its_covariance(data, linked):
     each = lambda values: np.array(data.draw(st.lists(values, min_size=3, max_size=3)))  # noqa: E731
     variances, mask = each(st.floats(0, 4)), each(st.sampled_from([0.0, 1.0]))
     nu_image, nu_text = data.draw(st.floats(1e-3, 9)), data.draw(st.floats(0, 9))
-    a11, a21, a22 = statistics._cholesky(
-        variances, PairedGroups(np.ones(1), np.ones((1, 6)), mask, linked), nu_image, nu_text
-    )
+    detail = np.full(3, float(linked))
+    pairs = PairedGroups(np.ones(1), np.ones((1, 6)), mask * variances, detail, 1.0)
+    a11, a21, a22 = statistics._cholesky(variances, pairs, nu_image, nu_text)
     assert a11**2 == pytest.approx(variances + nu_image)
     assert a21 * a11 == pytest.approx(mask * variances * linked)
     assert a21**2 + a22**2 == pytest.approx(mask * variances + nu_text, abs=1e-12)
@@ -263,7 +266,13 @@ def test_a_replicate_does_not_depend_on_their_number(name):
     routes = (  # blocks hold at most 1024 replicates, those of all of S one
         (lambda R: (critic[:2] for critic in projected_critics(world, "mean", 20, R, 3)), 1100, 1025),
         (lambda R: ((x,) for x in projected_scatter(world, 20, R, 3)), 1100, 1025),
-        (lambda R: (critic[:2] for critic in full_critics(world, "mean", 20, R, 3, width=2)), 12, 5),
+        (
+            lambda R: (
+                critic[:2] for critic in full_critics(world, "mean", 20, R, 3, strength=partial(first_modes, width=2))
+            ),
+            12,
+            5,
+        ),
     )
     for route, most, some in routes:
         whole = [np.concatenate(x) for x in zip(*route(most), strict=True)]
@@ -304,7 +313,7 @@ def test_numbers_of_pairs_outside_the_domain(n, nearest):
     for route in (
         projected_critics(World(), "name", n, 1, 0),
         projected_scatter(World(), n, 1, 0),
-        full_critics(World(), "name", n, 1, 0, width=1),
+        full_critics(World(), "name", n, 1, 0),
     ):
         with pytest.raises(ValueError, match=rf"n = {n} .* {nearest}$"):
             next(route)
