@@ -38,6 +38,11 @@ class LinearCritic(NamedTuple):
         return cls(inside, beyond @ beyond.swapaxes(1, 2), w[..., d] if w.shape[-1] > d else 0.0)
 
 
+def first_modes(values: Float[np.ndarray, "*r h"], width: int | None) -> Float[np.ndarray, "*r h"]:
+    """The values of the first `width` modes, 0 for others: the best approximation of that rank (Eckart-Young)."""
+    return values if width is None else np.where(np.arange(values.shape[-1]) < width, values, 0.0)
+
+
 def standardise(gap: Numbers, deviation: Numbers, scale: Numbers = 0.0) -> np.ndarray:
     """gap/deviation, broadcast, with 0/0 = 0: a score that is always zero has accuracy one half.
 

@@ -18,8 +18,8 @@ from scipy.optimize import minimize, nnls
 from scipy.special import expit, logsumexp
 
 from simulator.accuracy import Accuracy
-from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.gaussian.statistics import covariance_critic, decision_prompts, first_modes
+from simulator.gaussian.critic import LinearCritic, first_modes, group_accuracy
+from simulator.gaussian.statistics import covariance_critic, decision_prompts
 from simulator.naming import check_known
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import check_count

@@ -154,11 +154,6 @@ def covariance_critic(
     return LinearCritic.of_vectors(np.where(silent[..., None], 0.0, w), frames[0])
 
 
-def first_modes(values: Float[np.ndarray, "*r h"], width: int | None) -> Float[np.ndarray, "*r h"]:
-    """The values of the first `width` modes, 0 for others: the best approximation of that rank (Eckart-Young)."""
-    return values if width is None else np.where(np.arange(values.shape[-1]) < width, values, 0.0)
-
-
 def cross_covariance(
     world: World, n: int, replicates: int, rng: np.random.Generator, *, mixture: Mixture | None = None
 ) -> Float[np.ndarray, "R dI dT"]:

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import rounded
-from simulator.gaussian.critic import LinearCritic
-from simulator.gaussian.statistics import first_modes
+from simulator.gaussian.critic import LinearCritic, first_modes
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic

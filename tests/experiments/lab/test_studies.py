@@ -194,13 +194,14 @@ OTHERS = {
     "precision": "float64",
     "prompt": "mean",
     "embed_dim": 1,
+    "time": 2.0,
 }
 
 
 def another(name, value):
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int | float) and name != "embed_dim":
+    if isinstance(value, int | float) and name not in OTHERS:
         return value + 1 if isinstance(value, int) else value / 2 + 0.125
     return OTHERS[name]
 

@@ -21,11 +21,10 @@ from reference import (
 from stattest import assert_same_law, law_size
 
 from simulator.gaussian import statistics
-from simulator.gaussian.critic import LinearCritic, group_accuracy
+from simulator.gaussian.critic import LinearCritic, first_modes, group_accuracy
 from simulator.gaussian.statistics import (
     cross_covariance,
     decision_prompts,
-    first_modes,
     full_critics,
     labelled_moments,
     projected_critics,
