@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from experiments import Mitigation, Setting, design, designs, judge, mitigated, study
-from experiments.lab.cells import Study
 from experiments.lab.presets import Design
+from experiments.lab.studies import Study
 from experiments.verdict import Verdict
 from simulator import Accuracy, Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Numbers

@@ -13,7 +13,6 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import chain, product
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,8 +27,6 @@ from simulator.world import SCALARS, World
 from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from simulator.towers.recipe import Recipe
 
 ROUTES = ("theory", "exact", "drawn", "trained")
@@ -41,7 +38,7 @@ Region = tuple[slice, ...]  # a box of places
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """A table of cells. `experiments.lab.studies.study` makes a validated one."""
+    """A table of cells, as data; `experiments.lab.studies.Study` can be run."""
 
     world: World
     axes: tuple[Axis, ...]
@@ -52,22 +49,6 @@ class Study:
     replicates: int
     seed: int
     recipe: tuple[tuple[str, Any], ...]
-
-    def run(
-        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
-    ) -> "xr.Dataset":
-        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
-
-        Parameters
-        ----------
-        path : a folder or an fsspec address
-        workers : number of processes of this machine
-        scheduler : address of a dask cluster
-        """
-        from experiments.lab.run import mapping, run  # a study is data: how it is run is another file's matter
-
-        with mapping(workers, scheduler) as mapped:
-            return run(self, path, mapped=mapped)
 
     @property
     def shape(self) -> Place:
@@ -145,7 +126,7 @@ class Study:
     def at(self, place: Place | None = None) -> "Study":
         """The study of one place, the first by default: values of axes become fields, except for those in KEPT."""
         axes = [(axis, axis.values[i]) for axis, i in zip(self.axes, place or (0,) * len(self.axes), strict=True)]
-        values = {axis.name: value for axis, value in axes}
+        values: dict[str, Any] = {axis.name: value for axis, value in axes}
         world = {name: value for name, value in values.items() if name in SCALARS}
         world |= {"table": named_table(values["table"])} if "table" in values else {}
         recipe = {**dict(self.recipe), **{name: value for name, value in values.items() if of_recipe(name)}}

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.cells import Study
 from experiments.lab.config import read_toml
-from experiments.lab.studies import merged, requested
+from experiments.lab.studies import Study, merged, requested
 
 _FOLDER = files("experiments.lab") / "designs"
 SUFFIX = ".toml"

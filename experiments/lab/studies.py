@@ -15,12 +15,16 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.estimators import estimator_of
+from experiments.lab import cells
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, Axis, axis, of_recipe
-from experiments.lab.cells import ROUTES, Study
+from experiments.lab.cells import ROUTES
 from experiments.lab.config import read_toml, validated, world_from
+from experiments.lab.run import mapping, run
 from experiments.lab.words import amount
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
@@ -33,6 +37,24 @@ LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
+
+
+class Study(cells.Study):
+    """A validated study; `study` makes one."""
+
+    def run(
+        self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
+    ) -> xr.Dataset:
+        """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
+
+        Parameters
+        ----------
+        path : a folder or an fsspec address
+        workers : number of processes of this machine
+        scheduler : address of a dask cluster
+        """
+        with mapping(workers, scheduler) as mapped:
+            return run(self, path, mapped=mapped)
 
 
 def study(
