@@ -13,6 +13,7 @@ from matplotlib.textpath import TextPath
 
 from experiments.style import styled
 
+DARK = "<style>@media (prefers-color-scheme: dark) { svg { filter: invert(.91) hue-rotate(180deg); } }</style>"
 MARGIN = 3  # points around a formula
 COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "z"}
 COORDINATES = re.compile(r'\b(?:d|x|y|points)="[^"]*"')
@@ -35,6 +36,11 @@ def figure_svg(figure: Figure, description: str = "") -> str:
     text = re.sub(r' id="([^"]+)"', lambda part: part[0] if part[1] in used else "", text)
     label = f'role="img" aria-label="{escape(description)}"' if description else 'aria-hidden="true"'
     return text.replace("<svg ", f"<svg {label} ", 1)
+
+
+def standalone(drawing: str) -> str:
+    """A drawing for a file of its own, which follows a reader's dark mode; a page has such a rule for all drawings."""
+    return drawing.replace("</defs>", f"</defs>\n{DARK}", 1)
 
 
 def _rounded(number: re.Match) -> str:

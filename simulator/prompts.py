@@ -1,14 +1,17 @@
 """The table of prompts: which captions represent a class in zero-shot classification.
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
-    name         the object alone                               mu_inv, 0, 0, ...
-    mean         the average training caption, E[z_T | y]       pi_b mu_b D_b
-    background   the object with the class's own backgrounds    mu_inv, mu_spu, ...
-Or it pools the scores of all training captions of the class:
+    name         typical look: a typical object of the class    mu_inv, 0, 0, ...
+    mean         average caption of training, E[z_T | y]        pi_b mu_b D_b
+    background   typical look on the class's own backgrounds    mu_inv, mu_spu, ...
+    bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
+Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
+
+Or the prompt pools the scores of all training captions of the class:
     captions     log-mean-exp of the scores
     scores       mean of the scores, which is the score of the averaged embedding (Radford et al. 2021, section 3.1.4:
                  prompt ensembles)
-A critic that is linear in the caption gives the mean caption the mean of the scores. Its scores are defined up to a
+A critic that is linear in the caption gives the average caption the mean of the scores. Its scores are defined up to a
 factor only, so they have no log-mean-exp.
 """
 
@@ -46,15 +49,13 @@ class PromptRow(NamedTuple):
 
 _TABLE: dict[Prompt, PromptRow] = {
     "name": PromptRow(
-        "its name alone", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
+        "typical look", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
     ),
-    "mean": PromptRow("its mean caption", average=True),
-    "background": PromptRow("its name with its usual background", lambda mean, *_: mean),
-    "bare": PromptRow(
-        "its bare name", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
-    ),
-    "captions": PromptRow("the log-mean-exp of scores over its captions", pool="log-mean-exp"),
-    "scores": PromptRow("the mean of scores over its captions", average=True, pool="mean"),
+    "mean": PromptRow("average caption", average=True),
+    "background": PromptRow("typical look on the usual background", lambda mean, *_: mean),
+    "bare": PromptRow("bare name", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False),
+    "captions": PromptRow("log-mean-exp of the scores of all captions", pool="log-mean-exp"),
+    "scores": PromptRow("mean of the scores of all captions", average=True, pool="mean"),
 }
 LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.pool != "log-mean-exp")
 

@@ -120,7 +120,7 @@ def reliance_nearest_mean(alpha, beta, m0, D_inv=1.0):
 
     Proof: without noise in captions and with full mention p(x | t) = N(x; t, nu_I), so E_{t|y} PMI(x, t) =
     x'E[t | y]/nu_I + a function of x - E|t|^2/(2 nu_I), and the last term is the same for all classes. The rule is that
-    of the nearest mean caption, w = E[t | +]. It does not contain sigma: at p = 1 it relies less than Bayes' rule,
+    of the nearest average caption, w = E[t | +]. It does not contain sigma: at p = 1 it relies less than Bayes' rule,
     whose t is beta S_i/(alpha S_s), where S_s < S_i. Log-mean-exp gives E_{t|y} p(x | t)/p(x) = p(x | y)/p(x) instead,
     since given t the image is independent of y: Bayes' rule. One caption q gives the nearest prompt, w = q.
     """

@@ -86,8 +86,8 @@ def dim(sentence: str) -> Text:
 
 
 def percent(value: float | None) -> str:
-    """A fraction in percent; "" for None."""
-    return "" if value is None else f"{100 * value:.2f}"
+    """A fraction in percent, zero without a sign; "" for None."""
+    return "" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
 
 
 def interval(ends: list | tuple | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 from rich.console import Group
 from rich.text import Text
@@ -31,8 +32,9 @@ from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.user_code import learner_of, own_errors
+from simulator.mixture import COMMON, cell_groups
 from simulator.progress import counting, tell
-from simulator.prompts import Prompt, in_words
+from simulator.prompts import Prompt, in_words, prompt_row
 from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory.learners import names
@@ -41,9 +43,12 @@ from theory.population import START
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 GROUPS = ("common", "counter", "unseen", "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
+MOST_LISTED = 12  # classes whose cells get a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
-PromptFlag = flag(Prompt | None, f"class prompt: {in_words()} [default: name]", show_choices=False)
+PromptFlag = flag(
+    Prompt | None, f"class prompt: {in_words()}; 'a photo of a bear' is bare [default: name]", show_choices=False
+)
 Time = flag(
     float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]", converter=real
 )
@@ -213,7 +218,7 @@ def _title(document: dict[str, Any]) -> str:
     """The learner, its prompt and mitigation, and the size of the measurement."""
     parts = [document["learner"]]
     if document["prompt"]:
-        parts.append(f"{document['prompt']} prompt")
+        parts.append(f"asked by {prompt_row(document['prompt']).words}")
     if "time" in document:
         parts.append(f"after a time of {document['time']:g}")
     if "mitigation" in document:
@@ -225,6 +230,7 @@ def _title(document: dict[str, Any]) -> str:
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """One line per further finding."""
+    yield from _cells(World(**document["world"]))
     yield _views(document["world"])
     yield from _place(document)
     if document.get("reliance") is not None:
@@ -245,6 +251,21 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         yield f"{state}: --until {document['until']:g}, the change while steps double"
 
 
+def _cells(world: World) -> Iterator[str]:
+    """Which backgrounds of each class of a table are common, counter and unseen, numbered from 0."""
+    groups = [] if world.table is None else cell_groups(world.table, world.common)
+    for y, row in enumerate(groups[:MOST_LISTED]):
+        parts = [f"{GROUPS[g]} {', '.join(map(str, np.flatnonzero(row == g)))}" for g in np.unique(row)]
+        yield f"class {y}, backgrounds: {'; '.join(parts)}"
+    if len(groups) > MOST_LISTED:
+        yield f"and {len(groups) - MOST_LISTED} more classes"
+
+
+def _common_share(world: World) -> float:
+    """Probability that a training image has a common background."""
+    return float(np.sum(world.table, where=cell_groups(world.table, world.common) == COMMON))
+
+
 def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     from experiments.lab.answers import no_ideal_curve
@@ -252,10 +273,11 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
         own, ends = document["world"].get("p_spu"), document.get("interval95") or {}
-        if own is None:  # a table
-            like = f"data in which {percent(correlation)} % of the images are common ones"
+        if own is None:
+            yours = percent(_common_share(World(**document["world"])))
+            like = f"data in which {percent(correlation)} % of the images are common ones (your table: {yours} %)"
         else:
-            like = f"a world with correlation {correlation:.3f} (yours has {own:g})"
+            like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {own:g})"
         yield f"acts like the ideal classifier of {like}, {_points(shortfall)} points short"
         low, high = ends.get("equivalent_correlation", (correlation, correlation))
         if "shortfall" in ends:
@@ -267,9 +289,10 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             if low < own < high:
                 yield "so it may use less or more of the background than the data offer"
             elif abs(correlation - own) < 0.0005:  # three digits are printed
-                yield "so it uses as much of the background as the data offer"
+                yield "p′ − p = 0: it uses as much of the background as the data offer"
             else:
-                yield f"so it uses {'less' if correlation < own else 'more'} of the background than the data offer"
+                amount = "less" if correlation < own else "more"
+                yield f"p′ − p = {correlation - own:+.3f}: it uses {amount} of the background than the data offer"
     elif shortfall is not None:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     else:

@@ -142,8 +142,8 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World) -> Law | Non
     """The law of a learner on pairs after a sampler; None where none is known.
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
-    from them what it learns from captions without background. For other critics they leave decisions by the name
-    prompt unchanged, and by the mean caption where that is the name.
+    from them what it learns from captions without background. For other critics they leave decisions by the typical
+    look unchanged, and by the average caption where that is the typical look.
     """
     prompt = getattr(learner, "prompt", None)
     if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)):
@@ -160,7 +160,7 @@ def _sampled_law(sampler: Sampler, learner: Learner, worlds: World) -> Law | Non
 
 
 def _is_name(grid: World) -> bool:
-    """Whether the mean caption of a class is its name; with 3 or more classes it mentions all of them."""
+    """Whether the average caption of a class is its typical look; with 3 or more classes it mentions all of them."""
     if grid.table is not None:
         return False
     return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))

@@ -1,8 +1,7 @@
-"""The first picture of README and report: how much of the background each learner learns, as p' against p.
+"""The first picture of README and report: how much of the background CLIP learns, as p' against p, by three prompts.
 
-It shows the design `equivalent` at the middle one of its three noise levels. The bands of CLIP's own loss reach from
-the lowest level to the highest; that of supervised learning reaches from logistic regression to least squares. Points
-are towers of a stored trial, small ones at the other two levels.
+It shows the design `equivalent`. The bands of CLIP's own loss reach from captions that tell every look (detail g = 1, a
+full line) to captions that tell none (g = 0). Points are towers of a stored trial, at g = 1.
 """
 
 from typing import NamedTuple
@@ -23,39 +22,33 @@ DESIGN, TRIAL = "equivalent", "trained/noise-levels"
 WHAT = "equivalent-correlation"
 SIZE = (6.4, 6.9)  # inches; a phone shows the width on about 360 pixels
 TITLE, MAIN, TEXT, SMALL = 19, 17, 15, 13  # points; 13 are 10 pixels on a phone
-RED, BLUE, GREY = "#c04f00", "#0072b2", "#555555"
-SUPERVISED = ("logistic", "least-squares")
+RED, BLUE, GREEN, GREY = "#c04f00", "#0072b2", "#00694b", "#555555"
+READ = 0.9  # the share whose numbers stand beside the lines
 
 
 class Line(NamedTuple):
-    """A learner of the picture, and the place of its name."""
+    """A way to ask CLIP, and the place of its words."""
 
-    learner: str
     prompt: str
     color: str
     words: str
     at: tuple[float, float]
 
-    @property
-    def main(self) -> bool:
-        """Whether the line is drawn thick, with a band."""
-        return self.learner == "infonce"
-
 
 LINES = (
-    Line("infonce", "mean", RED, "CLIP asked by average caption", (0.505, 0.995)),
-    Line("infonce", "name", BLUE, "CLIP asked by class name", (0.62, 0.475)),
-    Line("linear", "mean", RED, "linear CLIP", (0.7, 0.838)),
-    Line("linear", "name", BLUE, "linear CLIP", (0.873, 0.75)),
+    Line("mean", RED, "average caption", (0.505, 0.995)),
+    Line("bare", GREEN, "bare name", (0.58, 0.6)),
+    Line("name", BLUE, "typical look", (0.62, 0.475)),
 )
+ALONG = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
 NOTES = (  # words, place, options of their text
     ("▲ learns more of the background", (0.505, 1.045), {}),
     ("▼ learns less of it", (1.0, 0.435), {"ha": "right"}),
-    ("supervised", (0.88, 0.847), {}),
     ("● trained towers", (0.505, 0.435), {}),
-    ("as in the data", (0.62, 0.635), {"rotation": 45, "rotation_mode": "anchor", "color": "black"}),
-    ("more view noise", (0.995, 0.697), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
-    ("less", (0.995, 0.607), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
+    ("“a photo of a bear”", (0.71, 0.73), {"color": GREEN, **ALONG}),
+    ("captions tell", (0.995, 0.8), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
+    ("▲ no look", (0.995, 0.76), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
+    ("▼ every look", (0.995, 0.72), {"ha": "right", "color": BLUE, "fontsize": SMALL}),
 )
 
 
@@ -73,27 +66,29 @@ class Towers(NamedTuple):
 def front(table: xr.Dataset) -> Figure:
     """The figure of the design's Dataset."""
     study = study_of(table)
-    p, levels = table.p_spu.values, table.sigma_xi.values
+    p = table.p_spu.values
     correlation = placed(table, study, WHAT)[WHAT]
     figure = Figure(figsize=SIZE)
-    figure.suptitle("How much of the background is learned?", x=0.02, ha="left", fontsize=TITLE)
+    figure.suptitle("How much of the background does CLIP learn?", x=0.02, ha="left", fontsize=TITLE)
     ax = figure.subplots()
-    ax.plot(p, p, color="black", linewidth=1.2)
-    edges = correlation.sel(learner=list(SUPERVISED), prompt="name", sigma_xi=levels[1])
-    ax.fill_between(p, *edges.transpose("learner", ...), color=GREY, alpha=0.45, linewidth=0)
+    clip = correlation.sel(learner="infonce")
     for line in LINES:
-        low, middle, high = correlation.sel(learner=line.learner, prompt=line.prompt).transpose("sigma_xi", ...).values
-        ax.plot(p, middle, "-" if line.main else ":", color=line.color, linewidth=5 if line.main else 2.5)
-        if line.main:
-            ax.fill_between(p, low, high, color=line.color, alpha=0.18, linewidth=0)
-        size = {"fontsize": MAIN, "weight": "bold"} if line.main else {"fontsize": TEXT}
-        ax.text(*line.at, line.words, color=line.color, **size)
+        none, every = (clip.sel(prompt=line.prompt, detail_inv=g, detail_spu=g).values for g in (0.0, 1.0))
+        ax.fill_between(p, none, every, color=line.color, alpha=0.2, linewidth=0)
+        ax.plot(p, every, color=line.color, linewidth=5)
+        along = ALONG if line.prompt == "bare" else {}
+        look = {"color": line.color, "fontsize": MAIN, "weight": "bold"}
+        ax.text(*line.at, line.words, **look, **along)
+        at = np.interp(READ, p, every)
+        beside, side = (READ - 0.005, "right") if line.prompt == "mean" else (READ + 0.005, "left")
+        ax.text(beside, at - 0.012, f"{100 * at:.0f} %", ha=side, va="top", **look)
+    ax.axvline(READ, color=GREY, linewidth=1, linestyle=":", zorder=1)
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for towers in trained_towers():
-        main = np.isclose(towers.world.nu_image, study.world.replace(sigma_xi=levels[1]).nu_image)
-        look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 3 + main}
-        ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12 if main else 6, **look)
+        if np.isclose(towers.world.nu_image, study.world.nu_image):
+            look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
+            ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12, **look)
     ax.set_xlabel("share of training images with the usual\nbackground of their class, p", fontsize=TEXT)
     ax.set_ylabel("acts like the ideal classifier of data\nwith this share, p′", fontsize=TEXT)
     ticks = np.linspace(0.5, 1, 6)

@@ -74,7 +74,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     from experiments.lab.tables import write_csv
     from experiments.page.report import Section, figures_of, render
     from experiments.provenance import provenance
-    from experiments.svg import figure_svg
+    from experiments.svg import figure_svg, standalone
 
     sections = []
     for name in track(DESIGNS, len(DESIGNS), "designs run", str):
@@ -83,7 +83,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         write_csv(folder / f"{name}.csv", table)
         drawings = {file: figure_svg(figure, one.takeaway) for file, figure in figures_of(one, table).items()}
         for file, drawing in drawings.items():
-            write_text(folder / f"{file}.svg", drawing)
+            write_text(folder / f"{file}.svg", standalone(drawing))
         sections.append(Section(one, drawings))
     page = render(
         verdicts=verdicts,

@@ -27,8 +27,8 @@ EACH = 2  # images per class and group
 MOST_ROWS = 12
 PAIRS = 600  # in the picture of latents
 RULES = {
-    "linear CLIP, name prompt": LinearCLIP("name"),
-    "linear CLIP, mean prompt": LinearCLIP("mean"),
+    "linear CLIP, typical look": LinearCLIP("name"),
+    "linear CLIP, average caption": LinearCLIP("mean"),
     "logistic regression": Logistic(),
 }
 LOOKS = {

@@ -1,6 +1,6 @@
 """Equivalent correlation p', shortfall r, and effective robustness: which ideal classifier does a learner act like?
 
-p' and r are those of `theory.ideal_curve`. With two classes and p >= 1/2, asked by name, InfoNCE has 1/2 <= p' <= p.
+p' and r are those of `theory.ideal_curve`. With two classes and p >= 1/2, by typical look, InfoNCE has 1/2 <= p' <= p.
 Proof for mu_inv, mu_spu > 0: x and s are the image's coordinates of object and background, S_i and S_s their variances,
 and D = 2p - 1. At every s both InfoNCE and the Bayes rule decide by a threshold of x. The log odds that InfoNCE takes
 from the background are 2 atanh(D tanh(b s)), b = mu_spu/(S_s + nu_I sigma_spu^2/nu_T). Bayes has mu_spu/S_s for b, so
@@ -43,7 +43,7 @@ NOISY_VIEWS = {
     "sigma_xi": Axis(0.5, 1.5),
 }
 OWN_TEXT_NOISE = {**NOISY_VIEWS, "sigma_xi_text": Axis(0.5, 1.5)}
-# Clean captions of noisy images with a clear object: where InfoNCE asked by name falls furthest short.
+# Clean captions of noisy images with a clear object: where InfoNCE asked by typical look falls furthest short.
 CLEAN_CAPTIONS = {
     **BARE,
     "p_spu": Axis(0.9, 1 - 1e-4, "one-minus"),
@@ -83,7 +83,7 @@ def logistic_shortfall(worlds):
 CLAIMS = [
     correlation(
         id="equivalent/name-below-data",
-        statement="Asked by name, the InfoNCE optimum acts like the ideal classifier of a world with at most the "
+        statement="By typical look, the InfoNCE optimum acts like the ideal classifier of a world with at most the "
         "correlation of its own world.",
         formula=r"p'\leq p",
         relation="<=",
@@ -92,8 +92,8 @@ CLAIMS = [
     ),
     correlation(
         id="equivalent/name-above-half",
-        statement="Asked by name, the InfoNCE optimum acts like the ideal classifier of a world with a correlation of "
-        "at least 1/2.",
+        statement="By typical look, the InfoNCE optimum acts like the ideal classifier of a world with a correlation "
+        "of at least 1/2.",
         formula=r"p'\geq\frac{1}{2}",
         relation=">=",
         domain=OWN_TEXT_NOISE,
@@ -130,15 +130,15 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/name-shortfall",
-        statement="With equal noise in both views, the InfoNCE optimum asked by name is at most half a point short of "
-        "an ideal classifier on each group.",
+        statement="With equal noise in both views, the InfoNCE optimum by typical look is at most half a point short "
+        "of an ideal classifier on each group.",
         formula=r"\nu_T=\nu_I\Rightarrow r\leq.005",
         domain={**NOISY_VIEWS, "p_spu": Axis(0.7, 1.0)},
         prediction=lambda x: HALF_A_POINT,
     ),
     shortfall(
         id="equivalent/name-shortfall-clean-captions",
-        statement="With less noise in the captions than in the images, the InfoNCE optimum asked by name is at most "
+        statement="With less noise in the captions than in the images, the InfoNCE optimum by typical look is at most "
         "half a point short of an ideal classifier on each group.",
         formula=r"\nu_T<\nu_I\Rightarrow r\leq.005",
         domain=CLEAN_CAPTIONS,
@@ -147,7 +147,7 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/name-below-logistic",
-        statement="With less noise in the captions than in the images, the InfoNCE optimum asked by name falls no "
+        statement="With less noise in the captions than in the images, the InfoNCE optimum by typical look falls no "
         "shorter than logistic regression on labels.",
         formula=r"r\leq r_{\mathrm{logistic}}",
         domain=CLEAN_CAPTIONS,
@@ -166,7 +166,7 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/linear-shortfall-clip",
-        statement="Linear CLIP asked by name, which may rely on the background more than LDA, is at most .785 points "
+        statement="Linear CLIP by typical look, which may rely on the background more than LDA, is at most .785 points "
         "short.",
         formula=r"r\leq.00785",
         domain=ANY_BACKGROUND,
@@ -241,8 +241,8 @@ CLAIMS = [
     lead(
         id="effective-robustness/name-none",
         source="soberclip T10",
-        statement="Where 70 to 95 % of the backgrounds match, InfoNCE asked by name has no more counter accuracy than "
-        "supervised linear rules with its common accuracy.",
+        statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical look has no more counter accuracy "
+        "than supervised linear rules with its common accuracy.",
         formula=r"k\leq k_{\mathrm{LS}}(c)",
         relation="<=",
         domain=NOISY_VIEWS,
@@ -251,8 +251,8 @@ CLAIMS = [
     lead(
         id="effective-robustness/name-never-less",
         source="soberclip T10",
-        statement="Where 70 to 95 % of the backgrounds match, InfoNCE asked by name has no less counter accuracy than "
-        "supervised linear rules with its common accuracy.",
+        statement="Where 70 to 95 % of the backgrounds match, InfoNCE by typical look has no less counter accuracy "
+        "than supervised linear rules with its common accuracy.",
         formula=r"k\geq k_{\mathrm{LS}}(c)",
         relation=">=",
         domain=NOISY_VIEWS,

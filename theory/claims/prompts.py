@@ -21,7 +21,7 @@ ENSEMBLES = "soberclip T9; prompt ensembles: Radford et al. 2021, section 3.1.4"
 
 
 def nearest_mean(x):
-    """Counter accuracy of the linear rule of the nearest mean caption."""
+    """Counter accuracy of the linear rule of the nearest average caption."""
     t = T.reliance_nearest_mean(1.0, x.mu_spu, m0(x))
     return ndtr(T.counter_score(t, 1.0, x.mu_spu, x.sigma_inv**2 + x.nu_image, x.sigma_spu**2 + x.nu_image))
 
@@ -43,7 +43,7 @@ CLAIMS = [
         id="prompt-ensembles/scores-are-nearest-mean",
         source="soberclip T9",
         statement="With the mean of scores over all captions of a class, the InfoNCE optimum is the linear rule of the "
-        "nearest mean caption.",
+        "nearest average caption.",
         formula=r"\mathbb{E}_{t|y}\,\mathrm{PMI}(x,t)=x^T\mathbb{E}[t|y]/\nu_I+c(x),\ t=\beta m_0/\alpha,\ \nu_T=0",
         relation="=",
         prediction=nearest_mean,
@@ -52,7 +52,7 @@ CLAIMS = [
         id="prompt-ensembles/averaging-vs-name",
         source=ENSEMBLES,
         statement="The mean of scores over all captions of a class is at most as accurate on the counter group as "
-        "the bare class name, which is perfectly robust.",
+        "the typical look, which is perfectly robust.",
         formula=r"\mathrm{Acc}_{\mathrm{scores}}(a\neq y)\leq\Phi(\alpha/\sqrt{S_i}),\ \nu_T=0",
         relation="<=",
         prediction=lambda x: ndtr(1 / np.sqrt(x.sigma_inv**2 + x.nu_image)),
@@ -70,7 +70,7 @@ CLAIMS = [
         id="named-background",
         question="prompts",
         source="soberclip T2",
-        statement="A prompt that names the class's usual background relies on it at least as much as the mean caption.",
+        statement="A prompt that names the class's usual background relies on it no less than the average caption.",
         formula=r"q=(\alpha,\beta)\Rightarrow t\geq t_{\mathrm{mean}}",
         quantity="reliance",
         relation=">=",

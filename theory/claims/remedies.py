@@ -160,7 +160,7 @@ CLAIMS = [
         question="mitigations",
         source="soberclip T12",
         statement="With full captions, linear CLIP without the background's direction is at least as accurate on the "
-        "counter group as asked by the bare class name, which only leaves the word out.",
+        "counter group as asked by the typical look, which only leaves the word out.",
         formula=rf"{COUNTER}_{{\mathrm{{projected}}}}\geq{COUNTER}_{{\mathrm{{name}}}}",
         quantity="counter",
         relation=">=",

@@ -208,7 +208,7 @@ CLAIMS = [
     ),
     TrainedClaim(
         id="trained/infonce-interpolates",
-        statement="Asked by name, trained InfoNCE comes within .03 of its optimum, at small view noise (.1) and "
+        statement="By typical look, trained InfoNCE comes within .03 of its optimum, at view noise .1 and "
         "at large (10).",
         # At mu_spu = 2 and small noise the name prompt lies four deviations off the captions. At nu = .05 a million
         # pairs contain none similar to 12 % of the images.
@@ -252,7 +252,7 @@ CLAIMS = [
     TrainedClaim(
         id="trained/name-below-data",
         source="soberclip T10",
-        statement="At three correlations and three levels of view noise, InfoNCE towers asked by name act like the "
+        statement="At three correlations and three levels of view noise, InfoNCE towers by typical look act like the "
         "ideal classifier of a world with a correlation between 1/2 and that of their own.",
         formula=r"\frac{1}{2}\leq p'\leq p",
         says="placed",
@@ -294,7 +294,7 @@ CLAIMS = [
     # Settings that keep towers from the optimum; how far is measured, without a closed form.
     TrainedClaim(
         id="trained/hot-softmax",
-        statement="With the temperature fixed at 1 no score exceeds 1, and InfoNCE asked by name ends more than "
+        statement="With the temperature fixed at 1 no score exceeds 1, and InfoNCE by typical look ends more than "
         ".05 off the optimum on the counter group.",
         says="misses",
         tolerance=0.05,
@@ -302,13 +302,13 @@ CLAIMS = [
     ),
     TrainedClaim(
         id="trained/siglip-without-bias",
-        statement="Without its bias SigLIP, asked by name, ends more than .01 off the optimum on the counter group.",
+        statement="Without its bias SigLIP ends by typical look more than .01 off the optimum on the counter group.",
         says="misses",
         cases=(Case(EASY, {"loss": "siglip-unbiased"}, INFONCE[:1]),),
     ),
     TrainedClaim(
         id="trained/frozen-text",
-        statement="With a text tower frozen as it was drawn, InfoNCE asked by name ends more than .01 off the "
+        statement="With a text tower frozen as it was drawn, InfoNCE asked by typical look ends more than .01 off the "
         "optimum on the counter group.",
         says="misses",
         cases=(Case(EASY, {"frozen": "text"}, INFONCE[:1]),),
@@ -316,7 +316,7 @@ CLAIMS = [
     TrainedClaim(
         id="trained/unseen-pairs",
         statement="On classes with backgrounds that training never shows together, towers trained with InfoNCE and "
-        "asked by name are right at least .1 more often than towers trained on labels.",
+        "asked by typical look are right at least .1 more often than towers trained on labels.",
         says="ahead",
         groups=("unseen",),
         margin=0.1,

@@ -8,7 +8,7 @@ captions   The score is log E_{t|y} e^PMI = log E_{t|y} p(x | t)/p(x). By Bayes'
            PMI; Mehta and Harchaoui (ICML 2025, arXiv 2507.09128) study what prompts lose against Bayes' rule.
 scores     The score is E_{t|y} PMI(x, t). With v_b = log(p(x_b, t_b | +)/p(x_b, t_b | -))/2, + wins iff
                (E_{t|+} - E_{t|-}) [sum_b log(p(x_b, t_b | +) p(x_b, t_b | -))/2 + log cosh(sum_b v_b)] > 0.
-           If captions mention everything without noise, the nearest mean caption wins, a linear rule.
+           If captions mention everything without noise, the nearest average caption wins, a linear rule.
 The blocks of t are independent given y, or given x and the classes that both blocks show. So both averages are products
 of a row of weights for one block, a matrix over pairs of nodes, and a column of weights for the other block.
 

@@ -83,7 +83,7 @@ function ofDirection(w, [u, v]) {
 function promptOf(w, prompt) {
   if (prompt === "name") return [w.mu_inv, 0];
   if (prompt === "background") return [w.mu_inv, w.mu_spu];
-  return [w.mention_inv * w.mu_inv, w.mention_spu * w.mu_spu * (2 * w.p_spu - 1)];  // the mean caption
+  return [w.mention_inv * w.mu_inv, w.mention_spu * w.mu_spu * (2 * w.p_spu - 1)];  // the average caption
 }
 
 /* u = C diag(mention) q, linear CLIP's weights. */

@@ -19,6 +19,7 @@ from experiments.page.plot.axes import literal
 from experiments.page.plot.places import PLACES
 from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
 from simulator.naming import suggestion
+from simulator.prompts import prompt_row
 
 WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
@@ -42,7 +43,7 @@ class Who(NamedTuple):
     @property
     def label(self) -> str:
         """As a figure shows it."""
-        parts = (self.learner, self.prompt and f"{self.prompt} prompt", self.route)
+        parts = (self.learner, self.prompt and prompt_row(self.prompt).words, self.route)
         return literal(", ".join(part for part in parts if part))
 
     @property

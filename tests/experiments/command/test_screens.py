@@ -84,9 +84,15 @@ def test_accuracies_come_with_their_noise():
     numbers |= {"equivalent_correlation": 0.95, "shortfall": 0.012, "uncovered_share": {"common": 0.0, "counter": 0.3}}
     document = {"world": World(dim_image=4).model_dump(), "learner": "linear", "prompt": "name", **numbers}
     text = words(shown(accuracy_table(document), 80))
-    for part in ("ν = 0.25 (images), 0.01562 (texts)", "1.5000", "correlation 0.950", "1.2 points", "30.00 %"):
+    for part in (
+        "ν = 0.25 (images), 0.01562 (texts)",
+        "1.5000",
+        "p′ = 0.950 (yours has p = 0.9)",
+        "1.2 points",
+        "30.00 %",
+    ):
         assert part in text
-    assert "so it uses more of the background than the data offer" in text
+    assert "p′ − p = +0.050: it uses more of the background than the data offer" in text
     wide = {"common": [0.8, 1.0], "counter": [0.1, 0.5], "equivalent_correlation": [0.7, 1.0], "shortfall": [0.0, 0.1]}
     text = words(shown(accuracy_table(document | {"interval95": wide}), 80))
     assert "so it may use less or more of the background than the data offer" in text

@@ -30,7 +30,7 @@ def test_theory_is_lines(table):
         assert np.array_equal(line.get_xdata(), P)
         assert np.array_equal(line.get_ydata(), own)
     assert "probability that the background matches the label" in ax.get_xlabel().replace("\n", " ")
-    assert "infonce, mean prompt" in words(figure)
+    assert "infonce, average caption" in words(figure)
     assert r"$\mu_{\mathrm{spu}}$ = 0.5" in words(figure)
 
 
@@ -60,7 +60,8 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
     figure = plot(table)
     legible(figure)
     *panels, bar = figure.axes
-    assert [ax.get_title("left") for ax in panels] == [f"{a}, {b} prompt" for a, b in WHO]
+    words = {"name": "typical look", "mean": "average caption"}
+    assert [ax.get_title("left") for ax in panels] == [f"{a}, {words[b]}" for a, b in WHO]
     meshes = [next(c for c in ax.collections if isinstance(c, QuadMesh)) for ax in panels]
     for mesh, (learner, prompt) in zip(meshes, WHO, strict=True):
         own = table.counter.sel(learner=learner, prompt=prompt).transpose("mu_spu", "p_spu")
@@ -79,7 +80,7 @@ def test_differences_have_a_line_and_name_who_is_ahead():
     ax, bar = figure.axes
     assert bar._colorbar.vmin == -bar._colorbar.vmax
     assert bar.get_title("left").split() == ["←", "least-squares", "ahead"]
-    assert bar.get_title("right").split() == ["linear,", "name", "prompt", "ahead", "→"]
+    assert bar.get_title("right").split() == ["linear,", "typical", "look", "ahead", "→"]
     assert len(ax.lines) > 0
     assert "exact, by theory" in words(figure)
 
@@ -129,7 +130,7 @@ def test_cells_without_an_answer_are_hatched_and_explained():
     table["common"] = table.common.where(table.sigma_xi < 3.6)
     figure = plot(table)
     legible(figure)
-    assert "Undefined: sigma_xi = 0: without noise in the images" in words(figure)
+    assert "Undefined: sigma_xi = 0: where images have no noise" in words(figure)
     assert "not computed yet" in words(figure)
     assert "48 of 54 cells are computed" in words(figure)
     found = hatched(figure.axes[0])
@@ -157,7 +158,7 @@ def test_without_axes_each_learner_is_a_point():
     figure = plot(table)
     legible(figure)
     labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
-    assert labels == ["linear\nname prompt", "linear\nmean prompt", "bayes"]
+    assert labels == ["linear\ntypical look", "linear\naverage caption", "bayes"]
 
 
 def test_a_one_minus_axis_is_logarithmic_in_one_minus_the_value():
