@@ -37,11 +37,11 @@ class Section(NamedTuple):
 
 
 SCRIPTS = ("claims.js", "theory.js", "explorer.js")
-PROMPTS = ("name", "mean", "background")  # prompts of all captions would need nested integrals
-LEARNERS = ("linear", "infonce", "least-squares", "bayes")
+PROMPTS = ("name", "bare", "mean", "background")  # prompts of all captions would need nested integrals
+LEARNERS = ("linear", "infonce", "logistic", "least-squares", "bayes")
 # Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
 # hundred may differ by LARGEST_ERROR, if the grid misses an island of the decision region.
-ERRORS = {"linear": 1e-9, "least-squares": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
+ERRORS = {"linear": 1e-9, "logistic": 1e-8, "least-squares": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
 LARGEST_ERROR = 1e-3
 
 
@@ -62,6 +62,9 @@ KNOBS = (
     Knob("sigma_xi", "noise of images and captions, σ_ξ", 0.0, 20.0, "cube"),
     Knob("mention_inv", "share of captions that mention the animal", 0.02, 1.0),
     Knob("mention_spu", "share of captions that mention the background", 0.0, 1.0),
+    Knob("detail_inv", "how much captions tell of the animal’s look, g_inv", 0.0, 1.0),
+    Knob("detail_spu", "how much captions tell of the background’s look, g_spu", 0.0, 1.0),
+    Knob("bare", "share of captions that tell the name alone", 0.0, 0.9),
 )
 PRESETS = {
     "The answer's world": text.WORLD,

@@ -11,6 +11,7 @@ const promptChoice = room.querySelector("select");
 const switches = [...room.querySelectorAll("[data-line]")];
 const DIMENSION = +room.dataset.dimension;
 const SIDE = 360, MIDDLE = SIDE / 2;  // of the picture, in SVG units
+const PROMPTED = ["linear", "infonce"];
 const CELLS = 48;  // of the grid for the curved boundary of InfoNCE
 
 /* ---- slider places, 0 to 1, and values ---- */
@@ -41,7 +42,7 @@ const world = () => ({ ...chosen, nu: chosen.sigma_xi ** 2 / DIMENSION });
 /* The command that prints a learner's numbers. */
 function command(learner) {
   const flags = knobs.filter((k) => chosen[k.field] !== k.usual).map((k) => `--${k.field.replaceAll("_", "-")} ${chosen[k.field]}`);
-  const prompted = ["linear", "infonce"].includes(learner) && chosen.prompt !== "name";
+  const prompted = PROMPTED.includes(learner) && chosen.prompt !== "name";
   return ["soberclip predict", ...flags, `--learner ${learner}`, ...(prompted ? [`--prompt ${chosen.prompt}`] : [])].join(" ");
 }
 
@@ -104,12 +105,16 @@ function animalsOf(w, at) {
 /* Decision boundaries as paths. */
 const LINES = {
   linear: (w, at, reach) => line(linearDirection(w, w.prompt), at, reach),
+  logistic: (w, at, reach) => line(logisticDirection(w), at, reach),
   "least-squares": (w, at, reach) => line(leastSquaresDirection(w), at, reach),
   bayes: (w, at, reach) => {
     const places = Array.from({ length: 201 }, (_, k) => reach * (k / 100 - 1));
     return "M" + places.map((y) => `${at(Math.max(-9 * reach, Math.min(9 * reach, bayesLine(w, y)))).toFixed(1)} ${-at(y).toFixed(1)}`).join("L");
   },
-  infonce: (w, at, reach) => (w.nu > 0 ? curve(mixture(w, w.prompt), at, reach) : ""),
+  infonce: (w, at, reach) => {
+    if (infonce(w, w.prompt).refused) return "";
+    return w.prompt === "bare" ? LINES.bayes(w, at, reach) : curve(mixture(w, w.prompt), at, reach);
+  },
 };
 
 function line([u, v], at, reach) {
@@ -184,7 +189,8 @@ for (const k of knobs) {
   k.slider.addEventListener("input", () => choose({ [k.field]: rounded(SCALES[k.scale].value(+k.slider.value, k), k) }));
   k.number.addEventListener("change", () => choose(k.number.reportValidity() ? { [k.field]: k.number.valueAsNumber } : {}));
 }
-promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value }));
+/* The bare name needs captions that are bare. */
+promptChoice.addEventListener("change", () => choose({ prompt: promptChoice.value, ...(promptChoice.value === "bare" && chosen.bare === 0 ? { bare: 0.5 } : {}) }));
 switches.forEach((one) => one.addEventListener("change", redraw));
 presets.forEach((one) => one.addEventListener("click", () => choose(JSON.parse(one.dataset.world))));
 room.querySelector(".copy").addEventListener("click", async ({ target }) => {

@@ -1,8 +1,8 @@
 "use strict";
 /* Closed forms of theory/ for two classes, one background, and objects that always match the label.
  *
- * A world is {p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu, mention_inv, mention_spu}; nu is the variance of the view
- * noise per coordinate of images and captions. Letters as in theory/: S = sigma^2 + nu, D = 2 p - 1. A learner returns
+ * A world is {p_spu, mu_inv, mu_spu, sigma_inv, sigma_spu, nu, mention_inv, mention_spu, detail_inv, detail_spu, bare};
+ * nu is the variance of the view noise per coordinate of images and captions. Letters as in theory/: S = sigma^2 + nu, D = 2 p - 1. A learner returns
  * {common, counter} as fractions, or {refused: reason}.
  * tests/experiments/page/test_explorer.py compares every function with theory/ at random worlds.
  */
@@ -81,23 +81,79 @@ function ofDirection(w, [u, v]) {
 
 /* q, the prompt of class +1, per block. */
 function promptOf(w, prompt) {
-  if (prompt === "name") return [w.mu_inv, 0];
+  if (prompt === "name" || prompt === "bare") return [w.mu_inv, 0];
   if (prompt === "background") return [w.mu_inv, w.mu_spu];
   return [w.mention_inv * w.mu_inv, w.mention_spu * w.mu_spu * (2 * w.p_spu - 1)];  // the average caption
 }
 
-/* u = C diag(mention) q, linear CLIP's weights. */
+/* u = ((1 - bare) C diag(mention) + bare c e_0') q, linear CLIP's weights; a bare caption tells the class alone. */
 function linearDirection(w, prompt) {
-  const q = promptOf(w, prompt), first = w.mention_inv * q[0], second = w.mention_spu * q[1];
-  const cross = w.mu_inv * w.mu_spu * (2 * w.p_spu - 1);
-  const own = [w.mu_inv ** 2 + w.sigma_inv ** 2, w.mu_spu ** 2 + w.sigma_spu ** 2];
-  return [own[0] * first + cross * second, cross * first + own[1] * second];
+  const q = promptOf(w, prompt), first = (1 - w.bare) * w.mention_inv * q[0], second = (1 - w.bare) * w.mention_spu * q[1];
+  const cross = w.mu_inv * w.mu_spu * (2 * w.p_spu - 1), named = w.bare * q[0];
+  const own = [w.mu_inv ** 2 + w.detail_inv * w.sigma_inv ** 2, w.mu_spu ** 2 + w.detail_spu * w.sigma_spu ** 2];
+  return [own[0] * first + cross * second + w.mu_inv ** 2 * named, cross * (first + named) + own[1] * second];
 }
 
 /* r/d, least squares on labels: mean of a block given the label over its variance within a class. */
 function leastSquaresDirection(w) {
   const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
   return [w.mu_inv / S, w.mu_spu * D / (T + w.mu_spu ** 2 * (1 - D * D))];
+}
+
+/* ---- logistic regression on labels ---- */
+
+/* Moments of the loss log(1 + e^-s), s normal with mean m and variance V, over e^log: of -l', and of l'' t^k with
+ * t = (s - m)/sqrt(V). The rule is centred where -l' times the density is largest. */
+function lossMoments(m, V) {
+  const below = (s) => 1 / (1 + Math.exp(s)), level = (s) => (s > 0 ? -s : 0) - Math.log1p(Math.exp(-Math.abs(s))) - (s - m) ** 2 / (2 * V);
+  const peak = root((s) => s - m + V * (1 - below(s)), m - V, m, false), top = level(peak), deviation = Math.sqrt(V);
+  const step = Math.min(deviation / 3, 0.5), k = [0, 0, 0];
+  let tail = 0;
+  for (let s = peak - 9 * deviation; s <= peak + 9 * deviation; s += step) {
+    const weight = step / deviation * Math.exp(level(s) - top), t = (s - m) / deviation;
+    tail += weight;
+    for (const j of [0, 1, 2]) k[j] += weight * (1 - below(s)) * t ** j;
+  }
+  return { log: top, tail, k };
+}
+
+/* Gradient and Hessian of the loss by r = u mu, over e^top; n = S/mu^2, and e says which blocks agree with the label. */
+function lossDerivatives(w, r, n) {
+  const V = n[0] * r[0] ** 2 + n[1] * r[1] ** 2, c = n.map((x, b) => x * r[b] / Math.sqrt(V));
+  const groups = [[w.p_spu, [1, 1]], [1 - w.p_spu, [1, -1]]].filter(([share]) => share > 0)
+    .map(([share, e]) => ({ share, e, ...lossMoments(e[0] * r[0] + e[1] * r[1], V) }));
+  const top = Math.max(...groups.map((g) => g.log)), gradient = [0, 0], H = [[0, 0], [0, 0]];
+  for (const { share, e, log, tail, k } of groups) {
+    const f = share * Math.exp(log - top);
+    for (const a of [0, 1]) {
+      gradient[a] += f * (n[a] * r[a] * k[0] - tail * e[a]);
+      for (const b of [0, 1])
+        H[a][b] += f * (k[0] * (e[a] * e[b] + (a === b ? n[a] : 0)) + k[1] * (e[a] * c[b] + c[a] * e[b]) + (k[2] - k[0]) * c[a] * c[b]);
+    }
+  }
+  return { top, gradient, H };
+}
+
+/* Damped Newton steps, as in theory/learners/logistic.py. */
+function logisticDirection(w) {
+  const [S, T] = imageVariance(w), D = 2 * w.p_spu - 1;
+  if (w.mu_spu === 0 || D === 0) return [1, 0];
+  const n = [S / w.mu_inv ** 2, T / w.mu_spu ** 2];
+  let r = [2 / n[0], Math.min(2 * D / (n[1] + 1 - D * D), Math.log(w.p_spu / (1 - w.p_spu)))], now = lossDerivatives(w, r, n);
+  for (let round = 0; round < 200; round++) {
+    const { gradient: [g, h], H: [[a, b], [, d]] } = now, size = a * d - b * b;
+    const step = [(b * h - d * g) / size, (b * g - a * h) / size], slope = g * step[0] + h * step[1];
+    let t = 1, next;
+    for (; t > 1e-12; t /= 2) {
+      next = lossDerivatives(w, r.map((x, k) => x + t * step[k]), n);
+      const uphill = next.gradient[0] * step[0] + next.gradient[1] * step[1];
+      if (!(uphill * Math.exp(Math.min(next.top - now.top, 600)) > -slope / 2)) break;
+    }
+    r = r.map((x, k) => x + t * step[k]);
+    now = next;
+    if (Math.abs(step[0]) < 1e-9 * Math.abs(r[0]) && Math.abs(step[1]) < 1e-9 * (Math.abs(r[1]) + 1e-9)) break;
+  }
+  return [r[0] / w.mu_inv, r[1] / w.mu_spu];
 }
 
 /* ---- the Bayes rule on images ---- */
@@ -118,16 +174,19 @@ function bayesLine(w, x) {
 
 /* ---- the optimum of InfoNCE ---- */
 
-/* The Gaussians over the image coordinate of one block, given the prompt of class +1; `mentioned`: in the caption. */
-function blockTerms(mu, sigma, mention, q, nu) {
-  const variance = sigma * sigma, total = variance + nu, shrinkage = variance / total, found = [];
+/* The Gaussians over the image coordinate of one block, given the prompt of class +1; `mentioned`: in the caption.
+ * Without noise, captions that leave the block out are all alike, and no other caption has their density. */
+function blockTerms(mu, sigma, mention, detail, q, nu) {
+  const variance = sigma * sigma, total = variance + nu, shared = detail * variance, alone = (1 - detail) * variance + nu;
+  const shrinkage = shared / total, narrow = alone + shrinkage * alone;  // total - shared^2/total without cancellation
+  const found = [], silent = nu === 0 && mention < 1;
   for (const a of [1, -1]) {
-    const surprise = q - a * mu, narrow = nu + shrinkage * nu;
-    if (mention > 0)
+    const surprise = q - a * mu;
+    if (mention > 0 && !(silent && q === 0))
       found.push({ a, mentioned: true, log: Math.log(mention) - surprise ** 2 / (2 * total) - Math.log(total * narrow) / 2,
         centre: a * mu + shrinkage * surprise, curve: 1 / (2 * narrow) });
-    if (mention < 1)
-      found.push({ a, mentioned: false, log: Math.log(1 - mention) - q * q / (2 * nu) - Math.log(nu * total) / 2,
+    if (mention < 1 && !(silent && q !== 0))
+      found.push({ a, mentioned: false, log: Math.log(1 - mention) - (silent ? 0 : q * q / (2 * nu) + Math.log(nu) / 2) - Math.log(total) / 2,
         centre: a * mu, curve: 1 / (2 * total) });
   }
   return found;
@@ -137,8 +196,8 @@ function blockTerms(mu, sigma, mention, q, nu) {
 function mixture(w, prompt) {
   const q = promptOf(w, prompt);
   const blocks = [
-    blockTerms(w.mu_inv, w.sigma_inv, w.mention_inv, q[0], w.nu),
-    blockTerms(w.mu_spu, w.sigma_spu, w.mention_spu, q[1], w.nu),
+    blockTerms(w.mu_inv, w.sigma_inv, w.mention_inv, w.detail_inv, q[0], w.nu),
+    blockTerms(w.mu_spu, w.sigma_spu, w.mention_spu, w.detail_spu, q[1], w.nu),
   ];
   const log = blocks[0].map((i) => blocks[1].map((s) => {
     const differs = (i.mentioned && q[0] !== 0) || (s.mentioned && q[1] !== 0);  // other pairs cancel
@@ -215,7 +274,11 @@ const TOLERANCE = 1e-6;
 
 /* Exact along the block with the larger weight in linear CLIP, quadrature over the other. */
 function infonce(w, prompt) {
-  if (!(w.nu > 0)) return { refused: "without view noise the mutual information is infinite" };
+  if (prompt === "bare") return w.bare > 0 ? LEARNERS.bayes(w) : { refused: "no training caption is a bare name" };
+  if (!(w.nu > 0)) {
+    if (w.detail_inv === 1 || w.detail_spu === 1) return { refused: "without view noise the mutual information is infinite" };
+    if (w.mention_spu === 0 && promptOf(w, prompt)[1] !== 0) return { refused: "no caption mentions a background" };
+  }
   const what = mixture(w, prompt), deviation = imageVariance(w).map(Math.sqrt), weight = linearDirection(w, prompt);
   if (what.log[0].flat().every((x) => x === -Infinity)) return { common: 0.5, counter: 0.5 };
   const inside = Math.abs(weight[0]) * deviation[0] >= Math.abs(weight[1]) * deviation[1] ? 0 : 1;
@@ -269,6 +332,7 @@ function equivalent(w, { common, counter }) {
 const LEARNERS = {
   linear: (w, prompt) => ofDirection(w, linearDirection(w, prompt)),
   infonce,
+  logistic: (w) => ofDirection(w, logisticDirection(w)),
   "least-squares": (w) => ofDirection(w, leastSquaresDirection(w)),
   bayes: (w) => idealCurve(w)(bayesHalf(w)),
 };

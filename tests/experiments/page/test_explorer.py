@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from browsers import node
+from scipy.stats import binom
 
 from experiments.page.report import ERRORS, KNOBS, LARGEST_ERROR, LEARNERS, PROMPTS
 from simulator.accuracy import Accuracy
@@ -25,12 +26,15 @@ FLAT = {
     "sigma_xi": 4.0,
     "mention_inv": 1.0,
     "mention_spu": 1.0,
+    "detail_inv": 1.0,
+    "detail_spu": 1.0,
+    "bare": 0.0,
 }
 QUERIES = [(name, prompt) for name in LEARNERS for prompt in (PROMPTS if name in ("linear", "infonce") else (None,))]
 
 
 def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Fields of random worlds over the sliders; mentions are often 1, as in the papers."""
+    """Fields of random worlds over the sliders; mentions and details are often 1, as in the papers."""
     rng = np.random.default_rng(seed)
     place = {knob.field: rng.uniform(size=count) for knob in KNOBS}
     fields = {}
@@ -43,7 +47,7 @@ def worlds(count: int, seed: int) -> dict[str, np.ndarray]:
                 fields[knob.field] = knob.low + width * t**3
             case _:
                 fields[knob.field] = knob.low + width * t
-    for name in ("mention_inv", "mention_spu"):
+    for name in ("mention_inv", "mention_spu", "detail_inv", "detail_spu"):
         fields[name] = np.where(rng.uniform(size=count) < 0.3, 1.0, fields[name])
     return fields
 
@@ -82,14 +86,14 @@ def test_closed_forms_equal_theory_at_a_thousand_worlds():
 
 @pytest.mark.parametrize("count", [15, pytest.param(100, marks=pytest.mark.deep)])
 def test_infonce_equals_theory_at_random_worlds(count):
-    for off in differences([("infonce", prompt) for prompt in PROMPTS], worlds(count, 3)):
-        assert off.max() < LARGEST_ERROR
-        assert (off < ERRORS["infonce"]).mean() >= 0.99
+    off = np.array(differences([("infonce", prompt) for prompt in PROMPTS], worlds(count, 3)))
+    assert off.max() < LARGEST_ERROR
+    assert (off >= ERRORS["infonce"]).sum() <= binom.ppf(0.999, off.size, 0.01), "one world in a hundred"
 
 
 def test_corners_of_the_sliders_equal_theory_or_are_refused():
     ends = {knob.field: (knob.low, knob.high) for knob in KNOBS} | {"mu_inv": (1.0,), "sigma_inv": (0.1, 1.0)}
-    corners = list(product(*ends.values()))[::11]
+    corners = list(product(*ends.values()))[::89]
     fields = dict(zip(ends, np.array(corners).T, strict=True))
     jobs = [{"learner": name, "prompt": prompt} for name, prompt in QUERIES]
     for job, found in zip(jobs, by_node(CALL, {"worlds": plain(fields), "jobs": jobs}), strict=True):

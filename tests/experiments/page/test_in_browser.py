@@ -188,14 +188,16 @@ def choose(page, **fields) -> None:
 
 def test_the_explorer_starts_with_the_answer_and_commands_print_its_numbers(opened, soberclip):
     page = opened()
-    _, *shown, _, _ = text.answers()[0]
-    assert accuracies(page)["infonce"] == "/".join(shown)
-    choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, prompt="mean")
-    for name, shown in accuracies(page).items():
-        command = page.evaluate("(name) => command(name)", name)
-        run = soberclip(*command.split()[1:], "--json").document
-        place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:.1f}"
-        assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
+    assert accuracies(page)["infonce"].split("/")[2] == text.answers()[1].every
+    page.locator("#knob-prompt").select_option("bare")
+    assert accuracies(page)["infonce"].split("/")[2] == text.answers()[0].every
+    for prompt in ("mean", "bare"):
+        choose(page, p_spu=0.99, mu_spu=2, sigma_xi=3, mention_spu=0.5, detail_inv=0.3, prompt=prompt)
+        for name, shown in accuracies(page).items():
+            command = page.evaluate("(name) => command(name)", name)
+            run = soberclip(*command.split()[1:], "--json").document
+            place = f"{run['equivalent_correlation']:.3f}/{100 * run['shortfall']:.1f}"
+            assert f"{100 * run['common']:.2f}/{100 * run['counter']:.2f}/{place}" == shown, command
 
 
 def test_the_keyboard_changes_the_world(opened):
@@ -224,7 +226,7 @@ def test_presets_are_worlds_and_the_copied_command_prints_the_numbers_shown(open
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "\n".join(
         f"soberclip predict --p-spu 0.5 --mu-spu 1.5 --sigma-xi 6 --learner {name}"
-        for name in ("linear", "infonce", "least-squares")
+        for name in ("linear", "infonce", "logistic", "least-squares")
     )
 
 
