@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -65,8 +66,8 @@ class Letters(Views):
         def images(self, rows):
             return self.written[rows]
 
-    def accuracies(self, world, trial, predicted):
-        right, common = predicted == trial.pairs[:, 0], trial.pairs[:, 0] == trial.pairs[:, 1]
+    def accuracies(self, world, trial, shares):
+        right, common = shares[:, np.arange(len(trial)), trial.pairs[:, 0]], trial.pairs[:, 0] == trial.pairs[:, 1]
         return {"common": right[:, common].mean(1), "counter": right[:, ~common].mean(1)}
 
 

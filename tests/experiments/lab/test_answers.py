@@ -104,9 +104,7 @@ def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     world = World(classes=3, mu_spu=2.0)
     truth = predict(world, LinearCLIP())["counter"]
     for seed in range(seeds):
-        counter = np.concatenate(
-            [a[:, 1] for a, _ in trainings(Setting(world, LinearCLIP()), 10**10, 8, "exact", seed)]
-        )
+        counter = np.concatenate([a[:, 1] for a, _ in trainings(Setting(world, LinearCLIP()), 10**10, 8, True, seed)])
         low, high = interval95(counter)
         misses += not low <= truth <= high
         values += counter.tolist()
