@@ -77,5 +77,6 @@ def worlds(
     width, noise = st.integers(latents, latents + extra_dimensions), st.just(0.0) | usual("sigma_xi", scale)
     own = {"classes": st.just(K), "dim_image": width, "dim_text": width, "mismatch": st.just(0.0)}
     own |= {"sigma_xi": noise, "sigma_xi_text": st.none() | noise}
+    own["bare"] = st.just(0.0) | quantity("bare", 0.0, 0.99)  # at 1 only one prompt has a meaning
     fields = {name: draw(own[name] if name in own else usual(name, scale)) for name in SCALARS}
     return World(attribute=tuple(extra), **fields)

@@ -155,7 +155,7 @@ def lists(draw) -> list[World]:
     return [with_attributes(world, count) for world in drawn]
 
 
-PROPERTIES = ("mean", "scale", "agreement", "mention", "correlation", "nu_image", "nu_text")
+PROPERTIES = ("mean", "scale", "agreement", "mention", "detail", "caption_alone", "correlation", "nu_image", "nu_text")
 
 
 @given(lists(), quantity("sigma_xi", 0.0, 10.0))
