@@ -176,7 +176,7 @@ def designs(*, json: Json = False) -> None:
 
 
 def plot(
-    store: flag(str, "folder that sweep wrote"),
+    store: flag(str, "folder that sweep or train wrote"),
     *,
     what: flag(
         str,
@@ -191,6 +191,7 @@ def plot(
     ) = None,
     json: Json = False,
 ) -> None:
+    from experiments.lab.history import of_run
     from experiments.lab.store import read
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
@@ -202,7 +203,9 @@ def plot(
         if not axis or not value:
             raise RequestError(f"--at {text!r} is not NAME=VALUE; p_spu=0.9 is")
         fixed[axis.strip()] = value.strip()
-    dataset, name = read(store), Path(store.rstrip("/"))
+    name = Path(store.rstrip("/"))
+    history = of_run(name)
+    dataset = read(store) if history is None else history
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
     path = check_target(beside if output is None else output, "plot")
     picture = arrange(dataset, what, fixed)

@@ -132,11 +132,12 @@ def train(
         f"compile the step; without, training starts sooner [default: compile from {WORTH_COMPILING} steps on]",
         negative="--no-compile",
     ) = None,
+    history: flag(Whole, "further steps, on a log scale, at which the result shows loss, accuracies and p'") = 0,
     resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
     seed: Seed = 0,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
-    output: flag(Path | None, "folder for checkpoint, weights, trace and result") = None,
+    output: flag(Path | None, "folder for checkpoint, weights, history and result") = None,
     json: Json = False,
 ) -> None:
     from experiments.lab import runfolder
@@ -163,6 +164,7 @@ def train(
             report=tell,
             until=until,
             share_out=True,
+            history=history,
         )
     if document is not None:  # rank 0 of torchrun, or the only process
         emit(document, json, accuracy_table)
@@ -246,7 +248,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         if sentence := not_converged(means):
             yield sentence
     if "arrived" in document:
-        steps = document["trace"][-1]["step"]
+        steps = document["history"][-1]["step"]
         state = f"arrived after {steps} steps" if document["arrived"] else f"still moving after {steps} steps"
         yield f"{state}: --until {document['until']:g}, the change while steps double"
 

@@ -29,15 +29,15 @@ def check_until(until: float, recipe: Recipe, models: int, processes: int) -> No
             raise RequestError(f"--until = {until:g} {sentence}")
 
 
-def moved(trace: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
+def moved(history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Change]] | None:
     """prompt -> group -> [mean, low, high] of the change since half as many steps; None without a checkpoint there.
 
     Half of an odd number of steps is rounded either way. Models without a finite loss are left out.
     """
-    half = next((row for row in trace[:-1] if abs(2 * row["step"] - trace[-1]["step"]) <= 1), None)
+    half = next((row for row in history[:-1] if abs(2 * row["step"] - history[-1]["step"]) <= 1), None)
     if half is None:
         return None
-    last = trace[-1]
+    last = history[-1]
     finite = [loss is not None for loss in last["loss"]]
     return {
         prompt: {
@@ -53,9 +53,9 @@ def _change(values: np.ndarray) -> Change:
     return [float(values.mean()), *(interval95(values, (-1.0, 1.0)) or (None, None))]
 
 
-def arrived(trace: Sequence[dict[str, Any]], until: float) -> bool:
+def arrived(history: Sequence[dict[str, Any]], until: float) -> bool:
     """Whether each interval of the change since half as many steps lies within [-until, until]."""
-    changes = moved(trace)
+    changes = moved(history)
     return changes is not None and all(
         low is not None and high is not None and max(abs(low), abs(high)) <= until
         for groups in changes.values()

@@ -1,4 +1,4 @@
-"""Measurements of an ensemble of towers: a row of the trace per checkpoint, and the document at the end.
+"""Measurements of an ensemble of towers: the document at the end, and a line per row of the history.
 
 Accuracies are fractions.
 
@@ -26,8 +26,8 @@ from simulator.prompts import LINEAR
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
-from simulator.towers.last_layer_retraining import with_retrained_head
-from simulator.towers.layers import Parameters, logit_scale
+from simulator.towers.history import FINE, finite
+from simulator.towers.layers import Parameters
 from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
 from simulator.world import World
@@ -35,29 +35,11 @@ from theory.coverage import unseen
 from theory.ideal_curve import equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, named
 
-TRACE_POINTS = {"power": 9, "replicates": 4}  # per checkpoint: accuracies to about .005
-FINAL_POINTS = {"power": 12, "replicates": 8}  # for the result: to about .001
 LARGEST = 40.0  # deviations between class means; beyond this no pair is on the wrong side
 
 
-def trace_row(ensemble: Ensemble, state: State, since: int, fine: bool = False) -> dict[str, Any]:
-    """One row of the trace, with one value per model: the mean loss after step `since`, and accuracies now."""
-    scale = logit_scale(ensemble.recipe, state.parameters)
-    step, lost = int(state.step), state.diverged
-    taken = (lost.where(lost >= 0, step + 1) - 1 - since).clamp(min=0)  # steps in each model's sums
-    prompts, parameters = default_prompts(ensemble.recipe), with_retrained_head(ensemble, state.eval_parameters)
-    trial = evaluation.trial(ensemble, prompts, **(FINAL_POINTS if fine else TRACE_POINTS))
-    accuracy = {p or "none": evaluation.accuracies(ensemble, parameters, p, trial) for p in prompts}
-    return {
-        "step": step,
-        "loss": _finite((state.loss / taken).tolist()),
-        "scale": None if scale is None else scale.tolist(),
-        "prompts": {p: {g: a.mean(0).tolist() for g, a in groups.items()} for p, groups in accuracy.items()},
-    }
-
-
-def trace_line(row: dict[str, Any], steps: int, rate: float) -> str:
-    """A row of the trace as a line: means over the models that did not diverge."""
+def history_line(row: dict[str, Any], steps: int, rate: float) -> str:
+    """A row of the history as a line: means over the models that did not diverge."""
     going = np.array([loss is not None for loss in row["loss"]])
     mean = {key: np.mean(np.array(row[key])[going], dtype=float) for key in ("loss", "scale") if row[key]}
     prompt, accuracy = next(iter(row["prompts"].items()))
@@ -77,7 +59,7 @@ def result(
     """The document of the final weights under the usual and `further` prompts, with the keys of `simulate`."""
     recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
     names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
-    trial = evaluation.trial(ensemble, names, **FINAL_POINTS)
+    trial = evaluation.trial(ensemble, names, **FINE)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {}
@@ -87,7 +69,7 @@ def result(
         prompts[name] = {
             **_beside(own, int(state.step)),
             **_measured(world, replicates, going),
-            "reliance": _finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
+            "reliance": finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
             "predicted": predicted(own.law),
         }
     top = prompts[prompt]
@@ -153,10 +135,6 @@ def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
         if setting.prompt in LINEAR:
             gaussian = predicted(lambda: law._replace(learner=GaussianPMI(setting.prompt)))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}
-
-
-def _finite(values: Iterable[float]) -> list[float | None]:
-    return [float(x) if np.isfinite(x) else None for x in values]
 
 
 def bridge(ensemble: Ensemble, parameters: Parameters) -> dict[str, Any] | None:

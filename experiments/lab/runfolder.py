@@ -2,7 +2,7 @@
 
 run.json                 format, specification, its hash, versions, device: written before the first step
 checkpoint.safetensors   the state at the last checkpoint, from which training resumes bit by bit, and its checksum
-trace.json               the measures of each checkpoint so far
+history.json             the measures of each checkpoint so far, and of further steps on request
 weights.safetensors      the final parameters
 result.json              the document that `soberclip train --json` prints
 """
@@ -28,11 +28,11 @@ from simulator.towers.layers import Parameters
 from simulator.towers.training import State
 from simulator.world import World
 
-RUN, CHECKPOINT, TRACE = "run.json", "checkpoint.safetensors", "trace.json"
+RUN, CHECKPOINT, HISTORY = "run.json", "checkpoint.safetensors", "history.json"
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
-FILES = (RUN, CHECKPOINT, TRACE, WEIGHTS, RESULT)
+FILES = (RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT)
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
-FORMAT = 6  # a run cannot continue across formats
+FORMAT = 7  # a run cannot continue across formats
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
         ],
         "seed": ensemble.seed,
         "draw_on": torch.device(ensemble.source).type,
-        **({"projected": True} if ensemble.projected else {}),  # training is the same, the trace is not
+        **({"projected": True} if ensemble.projected else {}),  # training is the same, the history is not
     }
 
 
@@ -106,9 +106,9 @@ def _check_versions(folder: Path) -> None:
             )
 
 
-def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, trace: list[dict[str, Any]]) -> None:
-    """Replace the folder's trace and checkpoint, each atomically. The trace comes first, so that it never lags."""
-    write_json(folder / TRACE, trace)
+def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, history: list[dict[str, Any]]) -> None:
+    """Replace the folder's history and checkpoint, each atomically. The history comes first, so that it never lags."""
+    write_json(folder / HISTORY, history)
     tensors = {f"{part}/{name}": value for part in PARTS for name, value in getattr(state, part).items()}
     tensors |= {"diverged": state.diverged, "loss": state.loss}
     metadata = {"format": FORMAT, "step": int(state.step), "specification": json.dumps(specification(ensemble))}
@@ -117,7 +117,7 @@ def save_checkpoint(folder: Path, state: State, ensemble: Ensemble, trace: list[
 
 
 def load_checkpoint(folder: Path, ensemble: Ensemble) -> tuple[State, list[dict[str, Any]]]:
-    """The state and the trace; RequestError for a file that is damaged or of another run."""
+    """The state and the history; RequestError for a file that is damaged or of another run."""
     with _readable(folder / CHECKPOINT) as path:
         with safe_open(path, framework="pt", device=ensemble.device) as file:
             metadata = {"format": "1", **(file.metadata() or {})}
@@ -132,8 +132,8 @@ def load_checkpoint(folder: Path, ensemble: Ensemble) -> tuple[State, list[dict[
             part, _, key = name.partition("/")
             parts[part] = {**parts[part], key: value} if key else value
         state = State(step=torch.tensor(int(metadata["step"]), device=ensemble.device), **parts)
-        trace = json.loads((folder / TRACE).read_text(encoding="utf-8"))
-        return state, [row for row in trace if row["step"] <= state.step]
+        history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+        return state, [row for row in history if row["step"] <= state.step]
 
 
 def _checksum(tensors: Parameters, metadata: dict[str, str]) -> str:

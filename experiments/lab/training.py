@@ -19,7 +19,9 @@ from experiments.files import write_json
 from experiments.lab import runfolder
 from experiments.lab.arrival import arrived, check_until, moved
 from experiments.lab.config import checked_prompt
-from experiments.lab.evaluate import result, trace_line, trace_row
+from experiments.lab.evaluate import history_line, result
+from experiments.lab.history import with_places
+from experiments.lab.history import write as write_history
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from experiments.lab.stopping import handling
@@ -28,6 +30,7 @@ from simulator.progress import say
 from simulator.towers import distributed
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.group_batches import check_groups
+from simulator.towers.history import history_row, log_spaced
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded, processes_for, run_in
 from simulator.towers.recipe import Recipe
@@ -55,6 +58,7 @@ def train(
     report: Callable[[str], None] = lambda line: None,
     until: float | None = None,
     share_out: bool = False,
+    history: int = 0,
 ) -> dict[str, Any] | None:
     """Train `models` models of one world; the result's document, or None on processes other than rank 0.
 
@@ -63,6 +67,7 @@ def train(
     output    folder of the run; Ctrl-C saves it there after the current step, and raises Interrupted
     report    called with one line per checkpoint
     until     stop at the first checkpoint where training has arrived (`experiments.lab.arrival`)
+    history   number of further steps, evenly spaced on a log scale, at which the history has rows
     share_out train the models of a long run in as many processes as torch has threads
     """
     check_within("--ensemble", models, 1, LARGEST_ENSEMBLE)
@@ -80,7 +85,7 @@ def train(
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
     ensemble = Ensemble(recipe, **who, **where, projected=setting.projected)
     processes = processes_for(ensemble) if share_out else 1
-    run = _Run(ensemble, processes, resume or output, until, report)
+    run = _Run(ensemble, processes, resume or output, until, report, log_spaced(recipe.steps, history))
     with _as_sentences(device, run.folder):
         began = perf_counter()
         check_ensemble(ensemble)
@@ -104,11 +109,11 @@ def train(
         if group.rank > 0:
             return None
         weights = with_retrained_head(ensemble, run.state.eval_parameters)
-        document = {**result(ensemble, run.state, weights, setting, further), "moved": moved(run.trace)}
+        document = {**result(ensemble, run.state, weights, setting, further), "moved": moved(run.history)}
         document |= {
-            **({} if until is None else {"until": until, "arrived": arrived(run.trace, until)}),
+            **({} if until is None else {"until": until, "arrived": arrived(run.history, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),
-            "trace": run.trace,
+            "history": with_places(world, run.history) if history else run.history,
             "seconds": round(perf_counter() - began, 3),
             "device": device_name(device),
             "processes": max(group.size, processes),
@@ -117,6 +122,8 @@ def train(
         if run.folder is not None:
             runfolder.save_weights(run.folder, weights)
             write_json(run.folder / runfolder.RESULT, document)
+            if history:
+                write_history(run.folder, document)
     return document
 
 
@@ -127,13 +134,19 @@ class _Run:
     folder: Path | None
     until: float | None
     report: Callable[[str], None]
+    further: list[int]  # steps that have rows beside the checkpoints
     state: State | None = None
-    trace: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     compiled: bool = True
+
+    @property
+    def checkpoints(self) -> set[int]:
+        steps = self.ensemble.recipe.steps
+        return {round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0}
 
     def begin(self, resuming: bool) -> None:
         if resuming:
-            self.state, self.trace = runfolder.load_checkpoint(self.folder, self.ensemble)
+            self.state, self.history = runfolder.load_checkpoint(self.folder, self.ensemble)
             return
         if self.folder is not None and self.ensemble.group.rank == 0:
             runfolder.begin(self.folder, self.ensemble)
@@ -142,7 +155,7 @@ class _Run:
     def train(self, stop: Callable[[], bool]) -> None:
         """Train, measure and save at each checkpoint, until the last step, an arrival, or `stop()`."""
         group, steps = self.ensemble.group, self.ensemble.recipe.steps
-        due = sorted({round(steps * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)} - {0})
+        due = sorted({*self.checkpoints, *self.further})
         begun, clock = int(self.state.step), perf_counter()
         if self._arrived():
             return
@@ -151,22 +164,27 @@ class _Run:
                 step, saved = int(self.state.step), self.state
                 if group.rank == 0 and step in due:
                     rate = len(self.ensemble.models) * (step - begun) / max(perf_counter() - clock, 1e-9)
-                    since = self.trace[-1]["step"] if self.trace else 0
-                    self.trace.append(trace_row(self.ensemble, self.state, since, fine=self.until is not None))
-                    self.report(trace_line(self.trace[-1], steps, rate))
-                    saved = restarted(saved)  # the sums of losses are in the trace
-                if group.rank == 0 and self.folder is not None:
-                    runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.trace)
+                    since = self.history[-1]["step"] if self.history else 0
+                    self.history.append(history_row(self.ensemble, self.state, since, fine=self.until is not None))
+                    if step in self.checkpoints:
+                        self.report(history_line(self.history[-1], steps, rate))
+                    saved = restarted(saved)  # the sums of losses are in the history
+                between = step in due and step not in self.checkpoints  # a row without a checkpoint
+                if group.rank == 0 and self.folder is not None and not between:
+                    runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.history)
                 if step in due and self._arrived():
                     return
         if int(self.state.step) < steps:
+            if between and group.rank == 0:
+                runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.history)
             distributed.leave(group)
             raise Interrupted(
                 f"interrupted after step {int(self.state.step)} of {steps}; resume with --resume {self.folder}"
             )
 
     def _arrived(self) -> bool:
-        return self.until is not None and arrived(self.trace, self.until)
+        at_checkpoint = bool(self.history) and self.history[-1]["step"] in self.checkpoints
+        return self.until is not None and at_checkpoint and arrived(self.history, self.until)
 
     def _uncompiled(self, reason: str) -> None:
         self.compiled = False

@@ -21,6 +21,7 @@ from simulator.summary import html_table, one_line
 from simulator.towers.ensemble import Ensemble, step_products
 from simulator.towers.evaluation import accuracies, default_prompts, prompts_of, trial
 from simulator.towers.group_batches import check_groups
+from simulator.towers.history import history_row, log_spaced
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.layers import Parameters
 from simulator.towers.multiprocess import SHARED_WORK, check_processes, run_in
@@ -47,12 +48,15 @@ class Towers:
         First step at which a model's loss or gradient was not finite; -1 for the others.
     shape
         Shape of the worlds, () for a single one.
+    history
+        Rows of `simulator.towers.history`, on request.
     """
 
     ensemble: Ensemble
     parameters: Parameters
     diverged: torch.Tensor
     shape: tuple[int, ...]
+    history: tuple[dict[str, Any], ...] = ()
 
     def _summary(self) -> dict[str, Any]:
         recipe, worlds = self.ensemble.recipe, self.ensemble.models.count(0)
@@ -126,6 +130,7 @@ def train(
     draw_on: str | None = None,
     compile: bool = False,
     processes: int = 1,
+    history: int = 0,
 ) -> Towers:
     """Train `models` models of every world at once, with progress on stderr after three seconds.
 
@@ -150,6 +155,8 @@ def train(
     processes
         Number of processes that share the models on a CPU, at most one per model. Several are spawned, so a script
         that uses them starts under ``if __name__ == "__main__":``.
+    history
+        Number of steps, evenly spaced on a log scale, at which `Towers.history` has loss and accuracies.
 
     Returns
     -------
@@ -184,15 +191,19 @@ def train(
     try:
         steps, half = ensemble.recipe.steps, None
         reports = {steps * k // REPORTS for k in range(1, REPORTS)} | {steps // 2}
+        rows, shown, since = [], log_spaced(steps, history), 0
         with counting("training", steps, "steps/s") as advance:
-            for state in run_in(processes, ensemble, start(ensemble), sorted(reports - {0})):
+            for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *shown} - {0})):
+                if int(state.step) in shown:
+                    rows.append(history_row(ensemble, state, since))
+                since = int(state.step)
                 advance(int(state.step) - advance.done)
                 half = state if int(state.step) == steps // 2 else half
         if half is not None and (sentence := not_converged(_changes(half, state, ensemble))):
             warnings.warn(sentence, stacklevel=2)
     finally:
         torch.set_num_threads(threads)
-    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape)
+    return Towers(ensemble, with_retrained_head(ensemble, state.eval_parameters), state.diverged, shape, tuple(rows))
 
 
 def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[str, float]]:

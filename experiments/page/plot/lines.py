@@ -66,7 +66,10 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
         lonely = there[1:-1] & ~there[:-2] & ~there[2:]
         line = np.where(there[1:-1], theory, np.nan)
         ax.plot(places, line, STYLES[i % len(STYLES)], color=colour, marker=".", markevery=lonely)
-    if series.replicates:
+    if series.replicates and x is not None and x.name == "step":  # of one training, so a line, and a band over models
+        ax.plot(places, value, mark, color=colour, linestyle="-", markersize=3)
+        ax.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)
+    elif series.replicates:
         ax.errorbar(places, value, _arms(value, low, high), fmt=mark, color=colour, capsize=2, elinewidth=1.2)
     elif x is not None:
         ax.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)

@@ -17,18 +17,18 @@ def row(step: int, common, counter, loss=(1.0, 1.0, 1.0)):
 
 
 def test_movement_is_the_change_since_half_as_many_steps():
-    trace = [
+    history = [
         row(10, [0.5] * 3, [0.2] * 3),
         row(20, [0.6, 0.7, 0.8], [0.3] * 3),
         row(30, [0.0] * 3, [0.0] * 3),
         row(40, [0.7, 0.9, 0.8], [0.3] * 3),
     ]
-    found = moved(trace)["name"]
+    found = moved(history)["name"]
     assert found["counter"] == [0.0, 0.0, 0.0]
     assert found["common"][0] == pytest.approx(0.1)
     half = 4.302652729911275 * 0.1 / 3**0.5  # t quantile of 2 degrees of freedom times the standard error
     assert found["common"][1:] == pytest.approx([0.1 - half, 0.1 + half])
-    assert moved(trace[:3]) is None, "no checkpoint at 15"
+    assert moved(history[:3]) is None, "no checkpoint at 15"
     assert moved([row(12, [0.5] * 3, [0.2] * 3), row(25, [0.6] * 3, [0.2] * 3)])["name"]["common"][0] == pytest.approx(
         0.1
     )
@@ -61,9 +61,9 @@ def test_an_undecidable_end_is_refused(until, fields, models, processes, words):
 
 
 def test_a_single_model_has_no_interval_and_never_arrives():
-    trace = [row(10, [0.5], [0.5], loss=(1.0,)), row(20, [0.5], [0.5], loss=(1.0,))]
-    assert moved(trace) == {"name": {"common": [0.0, None, None], "counter": [0.0, None, None]}}
-    assert not arrived(trace, 0.5)
+    history = [row(10, [0.5], [0.5], loss=(1.0,)), row(20, [0.5], [0.5], loss=(1.0,))]
+    assert moved(history) == {"name": {"common": [0.0, None, None], "counter": [0.0, None, None]}}
+    assert not arrived(history, 0.5)
     lost = [row(10, [0.5] * 2, [0.5] * 2, loss=(1.0, 1.0)), row(20, [0.5] * 2, [0.5] * 2, loss=(1.0, None))]
     assert not arrived(lost, 0.5)
 
@@ -73,8 +73,8 @@ def test_an_arrived_run_ends_and_a_resumed_one_trains_no_further(tmp_path):
     how = {"models": 3, "compile": False, "until": 0.2}
     found = train(recipe, WORLD, output=tmp_path / "run", **how)
     assert found["arrived"]
-    assert found["trace"][-1]["step"] < 800
-    assert found["n"] == found["trace"][-1]["step"] * 32
+    assert found["history"][-1]["step"] < 800
+    assert found["n"] == found["history"][-1]["step"] * 32
     again = train(recipe, WORLD, resume=tmp_path / "run", **how)
     assert again["prompts"] == found["prompts"]
 
@@ -90,6 +90,6 @@ def test_until_uses_the_test_points_of_the_result():
     recipe = Recipe(**SMALL)
     for until, exact in ((0.002, True), (None, False)):
         found = train(recipe, WORLD, models=3, compile=False, until=until)
-        last, prompts = found["trace"][-1]["prompts"], found["prompts"]
+        last, prompts = found["history"][-1]["prompts"], found["prompts"]
         same = all(last[p][g] == [one[g] for one in prompts[p]["replicates"]] for p in last for g in last[p])
         assert same == exact

@@ -71,7 +71,7 @@ def test_documents_of_towers_have_the_groups_of_a_table(table, views, groups):
     recipe = Recipe(width=4, depth=1, embed_dim=4, batch_size=16, steps=4, warmup=0)
     document = train(recipe, World(table=table, views=views, **sizes), models=2, compile=False)
     json.dumps(document, allow_nan=False)
-    assert set(document["replicates"][0]) == set(document["trace"][-1]["prompts"]["name"]) == groups
+    assert set(document["replicates"][0]) == set(document["history"][-1]["prompts"]["name"]) == groups
     assert {name for name, value in document.items() if name in groups and value is not None} == groups
     assert all(document["prompts"]["mean"][group] is not None for group in groups)
 

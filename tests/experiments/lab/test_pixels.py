@@ -25,7 +25,7 @@ def test_an_interrupted_run_resumes_to_the_uninterrupted_result(tmp_path, ctrl_c
     halves = train(RECIPE, WORLD, models=2, resume=tmp_path / "halves")
     weights = [load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves")]
     assert all((value == weights[1][name]).all() for name, value in weights[0].items())
-    assert whole["trace"] == halves["trace"]
+    assert whole["history"] == halves["history"]
     for found in whole["prompts"].values():
         assert list(found["interval95"]) == GROUPS
         assert [list(one) for one in found["replicates"]] == [GROUPS] * 2

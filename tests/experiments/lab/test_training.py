@@ -45,7 +45,7 @@ def test_the_document_has_the_keys_of_simulate(tmp_path):
     assert len(document["replicates"]) == 2
     assert document["prompts"]["name"]["common"] == document["common"]
     assert document["predicted"]["common"] == pytest.approx(document["prompts"]["name"]["predicted"]["common"])
-    assert [row["step"] for row in document["trace"]] == list(range(2, 21, 2))
+    assert [row["step"] for row in document["history"]] == list(range(2, 21, 2))
     assert document["compiled"] is False
     assert len(lines) == 10
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(document))
@@ -64,7 +64,7 @@ def test_a_requested_prompt_is_added_to_the_usual_ones(monkeypatch):
     known = GaussianPMI("mean").accuracy(WORLD)
     assert document["prompts"]["mean"]["covariances"]["common"] == pytest.approx(float(known.common))
     assert document["prompts"]["captions"]["covariances"] is None
-    assert all(list(row["prompts"]) == ["name", "mean"] for row in document["trace"])
+    assert all(list(row["prompts"]) == ["name", "mean"] for row in document["history"])
     linear = RECIPE.model_copy(update={"loss": "linear", "towers": "linear"})
     with pytest.raises(RequestError, match=r"prompt = captions .*name, mean, backgr"):
         quick(linear, prompt="captions")
@@ -99,8 +99,8 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_uninterrupted_one(tmp_p
     quick(resume=tmp_path / "halves")
     whole, halves = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
     assert all((whole[name] == halves[name]).all() for name in whole)
-    traces = [json.loads((tmp_path / name / "result.json").read_text())["trace"] for name in ("whole", "halves")]
-    assert traces[0] == traces[1], "a resumed run has the trace of an uninterrupted one"
+    histories = [json.loads((tmp_path / name / "result.json").read_text())["history"] for name in ("whole", "halves")]
+    assert histories[0] == histories[1], "a resumed run has the history of an uninterrupted one"
     assert signal.getsignal(signal.SIGINT) is before, "the handler is restored"
 
 
@@ -115,15 +115,15 @@ def test_ctrl_c_during_the_evaluation_keeps_the_training(tmp_path, monkeypatch, 
 
 def test_means_omit_a_frozen_model(poison):
     """Its loss is the mean of the steps before step 4, then null; the printed line reports the other models."""
-    healthy = quick()["trace"]
+    healthy = quick()["history"]
     poison()
     lines = []
-    trace = quick(report=lines.append)["trace"]
-    assert [row["loss"][0] for row in trace] == [row["loss"][0] for row in healthy]
-    assert trace[1]["loss"][1] is not None
-    assert [row["loss"][1] for row in trace[2:]] == [None] * 8
-    assert f"loss {trace[-1]['loss'][0]:.4f}" in lines[-1]
-    assert f"common {100 * trace[-1]['prompts']['name']['common'][0]:.1f} %" in lines[-1]
+    history = quick(report=lines.append)["history"]
+    assert [row["loss"][0] for row in history] == [row["loss"][0] for row in healthy]
+    assert history[1]["loss"][1] is not None
+    assert [row["loss"][1] for row in history[2:]] == [None] * 8
+    assert f"loss {history[-1]['loss'][0]:.4f}" in lines[-1]
+    assert f"common {100 * history[-1]['prompts']['name']['common'][0]:.1f} %" in lines[-1]
 
 
 def test_a_folder_of_another_run_is_left_alone(tmp_path):
@@ -166,7 +166,7 @@ def test_a_run_continues_with_the_mitigation_and_the_libraries_that_it_began_wit
         later.setattr(runfolder, "rounding", lambda: {**now, "torch": "9.9"})
         with pytest.raises(RequestError, match=rf"was begun with torch {re.escape(now['torch'])}, but 9\.9"):
             quick(resume=tmp_path)
-    assert quick(resume=tmp_path)["trace"][-1]["step"] == 20
+    assert quick(resume=tmp_path)["history"][-1]["step"] == 20
 
 
 def test_a_run_of_an_earlier_format_is_refused_by_name(tmp_path):
@@ -194,7 +194,7 @@ def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(RequestError, match="damaged"):
         quick(resume=tmp_path)
     quick(output=tmp_path / "run")
-    (tmp_path / "run" / "trace.json").write_text("[1]")
+    (tmp_path / "run" / "history.json").write_text("[1]")
     with pytest.raises(RequestError, match="damaged"):
         quick(resume=tmp_path / "run")
 
@@ -303,7 +303,7 @@ def test_distributing_models_over_processes_changes_nothing(tmp_path, monkeypatc
         quick(long, share_out=True, output=tmp_path, report=ctrl_c())
     resumed = quick(long, share_out=True, resume=tmp_path)
     assert (alone["processes"], resumed["processes"]) == (1, 2)
-    assert (alone["prompts"], alone["trace"]) == (resumed["prompts"], resumed["trace"])
+    assert (alone["prompts"], alone["history"]) == (resumed["prompts"], resumed["history"])
 
 
 def test_the_interval_over_models_counts_the_error_of_shared_test_images():

@@ -1,0 +1,107 @@
+"""The history of a training with p' and r of every model: as rows of its document, as a flat table, and as a Dataset.
+
+The Dataset has the schema of a study (`experiments.lab.schema`) with one axis, step. So `soberclip plot RUN` draws it.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.errors import RequestError
+from experiments.files import write_atomically
+from experiments.lab.answers import PLACE, no_ideal_curve
+from experiments.lab.runfolder import RESULT
+from experiments.lab.studies import study
+from simulator.accuracy import GROUPS, Accuracy
+from simulator.world import World
+from theory.ideal_curve import equivalent
+from theory.learners.base import UNDEFINED
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CSV, ZARR = "history.csv", "history.zarr"
+NO_LAW = "no closed form is known for this training"
+
+
+def with_places(world: World, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with every model's p' and r by prompt, None where they are not known. A table's take too long."""
+    for prompt in rows[0]["prompts"]:
+        common, counter = (_numbers(rows, prompt, group) for group in GROUPS[:2])
+        places, known = np.full((2, *common.shape), np.nan), np.isfinite(common + counter)
+        if world.table is None and no_ideal_curve(world) is None and known.any():
+            try:
+                found = equivalent(world, Accuracy(common[known], counter[known]))
+                places[:, known] = found.correlation, found.shortfall
+            except UNDEFINED:
+                pass
+        for row, numbers in zip(rows, np.moveaxis(places, 1, 0), strict=True):
+            values = np.where(np.isfinite(numbers), numbers, None).tolist()
+            row["prompts"][prompt] |= dict(zip(PLACE, values, strict=True))
+    return rows
+
+
+def _numbers(rows: list[dict[str, Any]], prompt: str, name: str) -> np.ndarray:
+    """(rows, models), nan for models that have diverged and for what is not known."""
+    values = np.array([row["prompts"][prompt].get(name, [None] * len(row["loss"])) for row in rows], float)
+    lost = [[loss is None for loss in row["loss"]] for row in rows]
+    return np.where(lost, np.nan, values)
+
+
+def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
+    """The history in a document of `experiments.lab.training`; a replicate is a model."""
+    import xarray as xr  # start-up time
+
+    rows, recipe = document["history"], document["recipe"]
+    prompts, models = list(rows[0]["prompts"]), len(rows[0]["loss"])
+    groups = [group for group in GROUPS if group in rows[0]["prompts"][prompts[0]]]
+    dims = ("step", "learner", "prompt", "replicate")
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([_numbers(rows, prompt, name) for prompt in prompts], axis=1)[:, None]
+
+    data = {name: (dims, stacked(name)) for name in (*groups, *PLACE)}
+    loss = np.array([row["loss"] for row in rows], float)[:, None, None]
+    data["loss"] = (dims, np.broadcast_to(loss, data["common"][1].shape))
+    data["reliance"] = (dims, np.full_like(data["common"][1], np.nan))
+    laws = [document["prompts"][prompt]["predicted"] or {} for prompt in prompts]
+    for group in groups:
+        ends = np.array([law.get(group) for law in laws], float)
+        data[f"predicted_{group}"] = (dims[:3], np.broadcast_to(ends, (len(rows), 1, len(prompts))))
+    for name, codes in (("predicted_undefined", [int(not law) for law in laws]), ("undefined", [0 for _ in laws])):
+        data[name] = (dims[:3], np.broadcast_to(np.array(codes, np.int32), (len(rows), 1, len(prompts))))
+    data["seconds"] = (dims[:3], np.zeros((len(rows), 1, len(prompts))))
+    step = {"symbol": "t", "meaning": "steps of training so far", "unit": "steps", "scale": "log"}
+    without = [recipe["loss"]] if prompts == ["none"] else []
+    request = study(World(**document["world"]), learners=[recipe["loss"]], routes=["trained"], replicates=models)
+    return xr.Dataset(
+        data,
+        coords={
+            "step": ("step", np.array([row["step"] for row in rows], float), step),
+            "learner": ("learner", np.array([recipe["loss"]], object), {"without_prompt": without}),
+            "prompt": ("prompt", np.array(prompts, object)),
+            "legend": ("legend", np.array(["", NO_LAW], object)),
+        },
+        attrs={"study": request.toml(), "hash": document["hash"], "seed": document["seed"]},
+    )
+
+
+def write(folder: Path, document: dict[str, Any]) -> None:
+    """Write the numbers of every model to a run's folder: as zarr, and as a flat table with a row per number."""
+    table = dataset_of(document).drop_vars(["legend", "seconds", "undefined", "predicted_undefined", "reliance"])
+    table.to_zarr(folder / ZARR, mode="w", zarr_format=3, consolidated=False)
+    flat = table.to_dataframe().reset_index().rename(columns={"replicate": "model"})
+    write_atomically(folder / CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))
+
+
+def of_run(folder: Path) -> "xr.Dataset | None":
+    """The history in the folder of a training run; None for another folder."""
+    result = folder / RESULT
+    if not result.is_file():
+        return None
+    document = json.loads(result.read_text(encoding="utf-8"))
+    if not document.get("history"):
+        raise RequestError(f"{str(result)!r} is no result of a training, which has a history")
+    return dataset_of(document)

@@ -1,0 +1,119 @@
+"""The history of a training: its rows, its files, its picture, and the law of time that linear towers follow."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+from experiments.errors import Interrupted
+from experiments.lab.history import of_run
+from experiments.lab.training import train
+from experiments.page.plot.layout import arrange
+from simulator.accuracy import Accuracy
+from simulator.towers import evaluation
+from simulator.towers.api import train as simply_train
+from simulator.towers.ensemble import Ensemble
+from simulator.towers.history import log_spaced
+from simulator.towers.recipe import Recipe
+from simulator.towers.training import run, start
+from simulator.world import World
+from theory.ideal_curve import equivalent
+from theory.learners import InfoNCE, LinearCLIP
+from theory.population import half_times, latent_cross_covariance
+
+WORLD = World(mu_spu=1.5, sigma_xi=1.06, dim_image=2, dim_text=2)
+RECIPE = Recipe(width=6, depth=1, embed_dim=4, batch_size=16, steps=20, warmup=2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, train(RECIPE, WORLD, models=2, compile=False, output=folder, history=5)
+
+
+def test_steps_are_evenly_spaced_on_a_log_scale():
+    assert log_spaced(1000, 4) == [1, 10, 100, 1000]
+    assert log_spaced(5, 20) == [1, 2, 3, 4, 5]
+    assert log_spaced(5, 0) == []
+
+
+def test_a_history_has_the_place_of_every_model(whole):
+    _, document = whole
+    assert [row["step"] for row in document["history"]] == [1, 2, 4, 6, 8, 9, 10, 12, 14, 16, 18, 20]
+    for row in document["history"]:
+        for numbers in row["prompts"].values():
+            place = equivalent(WORLD, Accuracy(np.array(numbers["common"]), np.array(numbers["counter"])))
+            assert numbers["equivalent_correlation"] == pytest.approx(place.correlation)
+            assert numbers["shortfall"] == pytest.approx(place.shortfall)
+
+
+def test_an_interrupted_history_resumes_to_the_same(whole, tmp_path, ctrl_c):
+    options = {"models": 2, "compile": False, "history": 5}
+    with pytest.raises(Interrupted, match="step 8 of 20"):
+        train(RECIPE, WORLD, output=tmp_path, report=ctrl_c("step 8 "), **options)
+    assert train(RECIPE, WORLD, resume=tmp_path, **options)["history"] == whole[1]["history"]
+
+
+def test_the_files_hold_the_history(whole):
+    folder, document = whole
+    flat, table = pd.read_csv(folder / "history.csv"), xr.open_zarr(folder / "history.zarr", consolidated=False)
+    assert len(flat) == 12 * 2 * 2
+    for row in document["history"]:
+        for prompt, numbers in row["prompts"].items():
+            rows = flat[(flat.step == row["step"]) & (flat.prompt == prompt)].sort_values("model")
+            for name in ("common", "counter", "equivalent_correlation", "shortfall"):
+                assert rows[name].tolist() == pytest.approx(numbers[name])
+                assert table[name].sel(step=row["step"], prompt=prompt).values.ravel() == pytest.approx(numbers[name])
+            assert rows.loss.tolist() == pytest.approx(row["loss"])
+
+
+def test_a_run_is_drawn_beside_its_end(whole):
+    picture = arrange(of_run(whole[0]), "equivalent-correlation")
+    assert (picture.x.name, [series.who.prompt for series in picture.series]) == ("step", ["name", "mean"])
+    for series in picture.series:
+        end = equivalent(WORLD, InfoNCE(series.who.prompt).accuracy(WORLD)).correlation
+        assert series.numbers("predicted") == pytest.approx(np.full(12, end), abs=1e-6)
+
+
+def test_towers_from_python_have_the_same_history(whole):
+    rows = simply_train(WORLD, RECIPE, models=2, history=5).history
+    same = {row["step"]: row for row in whole[1]["history"]}
+    assert [row["step"] for row in rows] == [1, 2, 4, 9, 20]
+    for row in rows:
+        for prompt in ("name", "mean"):
+            assert row["prompts"][prompt]["counter"] == same[row["step"]]["prompts"][prompt]["counter"]
+
+
+def test_towers_of_the_linear_loss_follow_the_law_of_time():
+    """SGD at a rate lr for k steps is a flow of length lr k; from weights of size .01 the first mode decides first."""
+    recipe = Recipe(
+        loss="linear", towers="linear", embed_dim=8, optimizer="sgd", lr=0.01, warmup=0, steps=1500, batch_size=256
+    ).model_copy(update={"averaging": 0.0})
+    ensemble = Ensemble(recipe, (WORLD,) * 4, tuple(range(4)), 0)
+    state = start(ensemble)
+    small = {name: 0.01 * value / value.std() for name, value in state.parameters.items()}
+    first = round(1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / recipe.lr)
+    found = {}
+    for reached in run(ensemble, state._replace(parameters=small, averages={}), [first]):
+        for prompt in ("name", "mean"):
+            groups = evaluation.ensemble_accuracy(ensemble, reached.parameters, prompt).mean(axis=(0, 1))
+            found[int(reached.step), prompt] = equivalent(WORLD, Accuracy(*groups)).correlation
+    for prompt in ("name", "mean"):
+        lead, end = (
+            equivalent(WORLD, one.accuracy(WORLD)).correlation for one in (LinearCLIP(prompt, 1), LinearCLIP(prompt))
+        )
+        assert found[first, prompt] == pytest.approx(lead, abs=0.02)
+        assert found[1500, prompt] == pytest.approx(end, abs=0.02)
+
+
+def test_infonce_starts_along_the_covariance():
+    """The gradient of InfoNCE with scores x' M t is -(B - 1)/B S at M = 0, S the batch's unbiased covariance."""
+    B, draw = 16, torch.Generator().manual_seed(0)
+    x, t = torch.randn(2, B, 3, generator=draw, dtype=torch.float64)
+    M = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    logits, own = x @ M @ t.T, torch.arange(B)
+    loss = (torch.nn.functional.cross_entropy(logits, own) + torch.nn.functional.cross_entropy(logits.T, own)) / 2
+    (down,) = torch.autograd.grad(loss, M)
+    S = (x - x.mean(0)).T @ (t - t.mean(0)) / (B - 1)
+    assert torch.allclose(down, -(B - 1) / B * S)
