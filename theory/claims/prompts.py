@@ -1,7 +1,7 @@
 """T9, prompt ensembles: the InfoNCE optimum with all captions of a class; a prompt that names a background.
 
 Captions here are the latents themselves, without noise and with full mention, so everything has a closed form. The
-measurement takes another route: scores of drawn images by quadrature over captions (`theory.learners.captions`).
+measurement takes another route: scores of drawn images by grids of captions (`theory.learners.captions`).
 """
 
 from functools import partial

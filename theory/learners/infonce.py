@@ -73,7 +73,7 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
         return _by_bare_name(worlds, bayes_accuracy(worlds, seed))
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
-        return all_captions_accuracy(worlds, prompt, seed, tolerance)
+        return all_captions_accuracy(worlds, prompt, seed)
     shape = worlds.shape
     if worlds.class_count == 2 and worlds.mean.shape[-1] == 2:
         accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)

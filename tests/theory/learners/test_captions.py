@@ -15,10 +15,17 @@ from stattest import POWER, SHARE, spend
 from simulator.prompts import PROMPTS
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
-from theory.learners import Bayes, InfoNCE, LinearCLIP, captions, drawn_captions
-from theory.learners.caption_nodes import Block, label_evidence
-from theory.learners.captions import _by_quadrature, pooled_preference
-from theory.learners.drawn_captions import drawn_captions_accuracy, drawn_captions_scores
+from theory.learners import Bayes, InfoNCE, LinearCLIP
+from theory.learners.captions import (
+    _accuracy_by_nodes,
+    _dampened,
+    _on_nodes,
+    _positive_share,
+    drawn_accuracy,
+    drawn_scores,
+    gridded_accuracy,
+    preferences,
+)
 
 POOLED = ("captions", "scores")
 
@@ -60,10 +67,15 @@ def latents(**edge):
 @settings(max_examples=6)
 @given(latent_captions)
 def test_captions_that_are_latents_make_bayes_rule_and_their_mean_a_linear_rule(world):
-    """T9 by quadrature over captions, which does not use the theorem."""
-    assert both(_by_quadrature(world[0], "captions", 0, 1e-6)) == pytest.approx(both(Bayes().accuracy(world)), abs=2e-6)
-    nearest = linear_accuracy(world.prompt("mean"), world)
-    assert both(_by_quadrature(world[0], "scores", 0, 1e-6)) == pytest.approx(both(nearest), abs=2e-6)
+    """T9 by grids of captions, which do not use the theorem."""
+    for prompt, exact in (
+        ("captions", Bayes().accuracy(world)),
+        ("scores", linear_accuracy(world.prompt("mean"), world)),
+    ):
+        found = gridded_accuracy(world[0], prompt)
+        assert both(found) == pytest.approx(both(exact), abs=3e-4)
+        for value, (low, high) in zip(both(exact), found.interval, strict=True):
+            assert low <= value <= high
 
 
 THREE_CLASSES = {"sigma_xi_text": 0.0, "classes": 3}
@@ -75,7 +87,7 @@ ATTRIBUTE = {"sigma_xi_text": 0.0, "attribute": (Attribute(p=0.7),)}
 def test_drawn_captions_that_are_latents_make_bayes_rule(fields):
     """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
     world = worlds_with(nu=0.5, p_spu=0.8, mu_spu=1.5, **fields)
-    exact, got = Bayes().accuracy(world), drawn_captions_accuracy(world, "captions", seed=1)
+    exact, got = Bayes().accuracy(world), drawn_accuracy(world, "captions", seed=1)
     for a, b, (low, high) in zip(both(exact), both(got), got.interval, strict=True):
         assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2
 
@@ -131,32 +143,13 @@ MASKED = (
 @pytest.mark.parametrize("prompt", POOLED)
 @pytest.mark.parametrize("fields", MASKED)
 def test_preferences_for_masked_noisy_captions_by_definition(fields, prompt):
-    """The lattice errs by 1e-9 of the preference, or by 5e-6 where log p(x, t) is -1000."""
+    """Captions lie up to a sixth of an image's deviation apart, in the last world a thousand times their own noise."""
     world = worlds_with(**fields)
-    pooled = pooled_preference(world, prompt)
-    x, y = np.array([[0.4, -1.3, 2.0], [-0.9, 0.2, 1.1]])
-    got, *slopes = pooled(x, y)
-    expected = [by_definition(world, prompt, *(np.array(pooled.unit) * at)) for at in zip(x, y, strict=True)]
-    assert got == pytest.approx(expected, rel=1e-5, abs=1e-6)
-    for slope, (dx, dy) in zip(slopes, ((1e-5, 0), (0, 1e-5)), strict=True):
-        rise = pooled(x + dx, y + dy)[0] - pooled(x - dx, y - dy)[0]
-        np.testing.assert_allclose(slope, rise / 2e-5, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("prompt", POOLED)
-def test_the_scales_are_those_of_images_that_silent_captions_resemble(prompt):
-    """The centre and deviation in x of p(t = 0 | x) for all captions, and of p(x | t = 0) for the mean of scores."""
-    world = worlds_with(**MASKED[2])  # captions always mention the object
-    pooled = pooled_preference(world, prompt)
-    (centre, *_), deviation = pooled.scales().centre[1] * pooled.unit[1], pooled.scales().deviation[1] * pooled.unit[1]
-    mu, v = world.mean[1], world.scale[1] ** 2
-    x, t = cov = np.array([[v + world.nu_image, v], [v, v + world.nu_text]]).astype(float)
-    given, slope = (x[0], v / x[0]) if prompt == "captions" else (t[1], 1.0)
-    assert abs(deviation[0]) == pytest.approx(np.sqrt(np.linalg.det(cov) / given) / slope, rel=1e-12)
-    assert abs(centre[0]) == pytest.approx(abs(mu - mu * (x[0] / v if prompt == "captions" else v / t[1])), rel=1e-12)
-    for plain, b in ((world, 0), (world.replace(sigma_spu=0.0), 1)):
-        scales = pooled_preference(plain, prompt).scales()
-        assert (*scales.centre[b].ravel(), *scales.deviation[b]) == (0, 0, 1)
+    x, y = np.array([[0.4, -1.3, 2.0], [-0.9, 0.2, 1.1]]) * np.sqrt(world.scale**2 + world.nu_image)[:, None]
+    got = np.diag(preferences(world, prompt, x, y))
+    expected = [by_definition(world, prompt, *at) for at in zip(x, y, strict=True)]
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+    assert np.diag(preferences(world, prompt, -x, -y)) == pytest.approx(-got, rel=1e-9, abs=1e-12)
 
 
 MISMATCHED = (
@@ -173,18 +166,11 @@ MISMATCHED = (
 def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
     """With mismatched captions, T11. Sixteen randomisations exceed |t| = 7.3 once in 4e5."""
     world, images = worlds_with(**fields), np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
-    scores = [drawn_captions_scores(world, prompt, images[..., None], seed) for seed in range(16)]
+    scores = [drawn_scores(world, prompt, images[..., None], seed).mean(axis=0) for seed in range(16)]
     gaps = np.array([score[:, 0] - score[:, 1] for score in scores])
     expected = np.array([by_definition(world, prompt, *image) for image in images])
     assert (np.abs(gaps.mean(axis=0) - expected) < 7.3 * gaps.std(axis=0, ddof=1) / 4).all()
     assert (gaps.std(axis=0) < 0.2 * np.abs(expected).max()).all()
-
-
-def test_the_truth_lies_between_all_captions_and_as_far_beyond_as_half_of_them_are_off(monkeypatch):
-    monkeypatch.setattr(drawn_captions, "_replicate", lambda *_: np.array([[0.9, 0.5], [0.8, 0.6]]))  # half, all
-    found = drawn_captions_accuracy(latents(), "captions")
-    assert both(found) == pytest.approx((0.75, 0.65))
-    assert np.ravel([*found.interval]) == pytest.approx((0.7, 0.8, 0.6, 0.7))
 
 
 @pytest.mark.parametrize("prompt", [prompt for prompt in PROMPTS if prompt != "scores"])
@@ -203,52 +189,49 @@ def test_the_number_of_mentions_may_come_near_one():
     assert np.abs(np.diff(counter)) < 1e-4
 
 
-EXACT = (MASKED[0], THREE_CLASSES)
+@pytest.mark.deep
+@pytest.mark.parametrize("fields", [MASKED[0], THREE_CLASSES])
+def test_intervals_of_drawn_captions_cover_their_bias(fields):
+    """20 seeds; false-alarm rate SHARE for both cases; an interval that covers at most .4 is found with power .99.
 
-
-@pytest.mark.parametrize("fields", [EXACT[0], pytest.param(EXACT[1], marks=pytest.mark.deep)])
-def test_intervals_of_drawn_captions_cover_their_bias(fields, monkeypatch):
-    """30 seeds; false-alarm rate SHARE for all cases; an interval that covers at most .4 is found with power .99.
-
-    Few captions, so that bias is a large part of the error. Two classes have a quadrature, and without noise in
-    captions the mean of scores is a linear rule.
+    Two classes have a grid, and without noise in captions the mean of scores is a linear rule.
     """
-    monkeypatch.setattr(drawn_captions, "IMAGES", 64)
-    monkeypatch.setattr(drawn_captions, "CAPTIONS", 16)
-    share = SHARE / len(EXACT)
+    share = SHARE / 2
     spend(share)
-    world, seeds, misses = worlds_with(**{"nu": 0.3, **fields}), 30, 0
+    world, seeds = worlds_with(**{"nu": 0.3, **fields}), 20
     most = binom.isf(share, seeds, 0.05)
     assert binom.sf(most, seeds, 0.6) > POWER
-    truth = both(InfoNCE("scores").accuracy(world))
-    for seed in range(seeds):
-        low, high = np.reshape(drawn_captions_accuracy(world, "scores", seed).interval.ends["counter"], 2)
-        misses += not low <= truth[1] <= high
-    assert misses <= most
+    truth = InfoNCE("scores").accuracy(world).counter
+    ends = [drawn_accuracy(world, "scores", seed).interval.ends["counter"] for seed in range(seeds)]
+    assert sum(not low <= truth <= high for low, high in ends) <= most
 
 
 @pytest.mark.parametrize("prompt", POOLED)
-def test_preferences_rise_along_both_blocks_and_are_odd(prompt):
-    """Assumed by the curve: after a flip by the signs of mu D, preferences rise in every coordinate."""
-    rng = np.random.default_rng(0)
-    u = lambda low, high: rng.uniform(low, high, 15)  # noqa: E731
-    masked = np.arange(15) % 3 == 0
-    grid = worlds_with(
-        nu=10 ** u(-2, 0.5), p_spu=u(0, 1), p_inv=u(0.5, 1), mu_inv=u(0.2, 2), mu_spu=u(-3, 3), sigma_inv=u(0.2, 2),
-        sigma_spu=u(0.2, 2), mention_spu=np.where(masked, u(0.2, 1), 1), mention_inv=np.where(masked, u(0.2, 1), 1),
-        sigma_xi_text=np.where(masked, 0.0, 8 * 10 ** u(-1, 0.2)),
-    )  # fmt: skip
-    line = ndtri((np.arange(9) + 0.5) / 9) * 1.5
-    x = np.stack(np.meshgrid(line, line, indexing="ij"), -1)
-    for w in range(grid.size):
-        world = grid[w]
-        pooled = pooled_preference(world, prompt)
-        image = x * (np.abs(world.mean / pooled.unit) + 1)
-        g, *_ = pooled(*np.moveaxis(image, -1, 0))
-        slack = 1e-9 * np.abs(g).max()
-        assert np.diff(g, axis=0).min() > -slack
-        assert np.diff(g, axis=1).min() > -slack
-        np.testing.assert_allclose(g, -g[::-1, ::-1], rtol=0, atol=slack)
+@pytest.mark.parametrize("fields", [*MASKED[:4], {"mu_spu": 3.0, "detail_spu": 0.2, "detail_inv": 0.0}])
+def test_intervals_of_grids_cover_grids_of_twice_as_many_nodes(fields, prompt):
+    world = worlds_with(**fields)
+    found = gridded_accuracy(world, prompt)
+    for value, (low, high) in zip(_accuracy_by_nodes(world, prompt, 0.5), found.interval, strict=True):
+        assert low < value < high < low + 4e-3
+
+
+@pytest.mark.parametrize("prompt", POOLED)
+def test_grids_and_drawn_captions_agree(prompt):
+    """Captions without the background's detail. Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
+    world = worlds_with(**{**EVEN, "detail_spu": 0.2, "detail_inv": 0.7, "sigma_xi_text": 4.0, "mention_spu": 0.6})
+    drawn = drawn_accuracy(world, prompt)
+    for a, b, (low, high) in zip(both(gridded_accuracy(world, prompt)), both(drawn), drawn.interval, strict=True):
+        assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 < 0.02
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, np.pi / 4, 2.0, np.pi / 2])
+def test_shares_of_cells_of_a_half_plane(angle):
+    """The mass of a half plane is Phi(c); linear functions have no error of interpolation but that of the density."""
+    x, c = np.arange(-7, 7.01, 1 / 16), 0.83
+    mass = np.diff(ndtr(x))
+    g = c - np.cos(angle) * x[:, None] - np.sin(angle) * x
+    assert mass @ _positive_share(g) @ mass == pytest.approx(ndtr(c), abs=1e-4)
+    assert (_positive_share(0 * g) == 0.5).all()
 
 
 @pytest.mark.parametrize("prompt", POOLED)
@@ -256,7 +239,7 @@ def test_a_background_of_low_correlation_is_one_of_high_correlation_renamed(prom
     """Masked, noisy captions, whose boundary has any shape: common images become counter images."""
     world = worlds_with(**{**MASKED[1], "mu_spu": 5.0, "p_spu": np.array([0.2, 0.8])})
     low, high = (both(InfoNCE(prompt).accuracy(world[w])) for w in (0, 1))
-    assert low == pytest.approx(high[::-1], abs=3e-6)
+    assert low == pytest.approx(high[::-1], abs=1e-7)
     assert abs(low[0] - low[1]) > 0.1
 
 
@@ -270,15 +253,6 @@ def test_scores_have_the_accuracy(fields, n, error, prompt):
     for sign, accuracy in zip((1, -1), both(InfoNCE(prompt).accuracy(world)), strict=True):
         score = InfoNCE(prompt).scores(world, noise + world.mean * [1, sign])
         assert (score[:, 0] > score[:, 1]).mean() == pytest.approx(accuracy, abs=error)
-
-
-@pytest.mark.parametrize("prompt", POOLED)
-def test_scores_of_full_captions_are_distances_from_the_boundary(prompt):
-    """An image that is moved by its score lies on the boundary, to the precision of a spline of 65 nodes."""
-    world, images = worlds_with(nu=0.4, p_spu=0.8, mu_spu=1.5), 3 * np.random.default_rng(0).normal(size=(200, 2))
-    pooled, score = pooled_preference(world, prompt), InfoNCE(prompt).scores(world, images)[:, 0]
-    g, along_x, along_y = pooled(*((images / pooled.unit).T - score / np.sqrt(2)))
-    assert np.abs(g / (along_x + along_y)).max() < 1e-5
 
 
 def test_the_mean_of_linear_scores_is_the_mean_prompt():
@@ -315,34 +289,6 @@ def test_a_world_without_an_answer_gets_a_reason():
     assert InfoNCE("name").refuses(unheard) is None
 
 
-def test_a_boundary_that_takes_too_many_pairs_of_captions_is_sampled(monkeypatch):
-    """Pairs are counted near the origin; elsewhere images have up to twice as many."""
-    spent, pair = [], captions._scores_pair
-
-    def paired(first, second, law):
-        spent.append(second.v.size * first.v.shape[-1])
-        return pair(first, second, law)
-
-    monkeypatch.setattr(captions, "_scores_pair", paired)
-    for budget in (1e6, 8e6):  # less than the first grid of images takes, and more
-        monkeypatch.setattr(captions, "MOST_PAIRS", budget)
-        monkeypatch.setattr(captions, "MOST_COUNTED", budget)
-        assert InfoNCE("scores").accuracy(worlds_with(**MASKED[0])).interval is not None, sum(spent)
-        assert sum(spent) < 2 * budget
-    assert sum(spent) > 1e6
-
-
-@pytest.mark.parametrize("prompt", POOLED)
-def test_decisions_are_counted_where_a_boundary_is_lost(prompt, monkeypatch):
-    """Sixteen randomisations exceed |t| = 7.3 once in 4e5 (95% is 2.13)."""
-    world = worlds_with(**MASKED[0])
-    exact = both(InfoNCE(prompt).accuracy(world))
-    monkeypatch.setattr(captions, "MOST_PAIRS", 0)
-    got = InfoNCE(prompt).accuracy(world)
-    for a, b, (low, high) in zip(exact, both(got), got.interval, strict=True):
-        assert abs(a - b) < 7.3 / 2.13 * (high - low) / 2 < 0.05
-
-
 FAINT = (  # mentioned once in 1e9 captions, whose noise hides the object; means of a millionth of the noise
     {"mu_inv": 8.2, "sigma_inv": 1.9, "sigma_spu": 0.14, "nu": 0.096, "mention_inv": 1e-9, "mention_spu": 0.0},
     {"mu_inv": 1.5e-8, "sigma_inv": 1.2e-4, "mu_spu": 3.4e-8, "sigma_spu": 0.0, "nu": 4.7e-4, "mention_inv": 0.6},
@@ -351,48 +297,34 @@ FAINT = (  # mentioned once in 1e9 captions, whose noise hides the object; means
 
 @pytest.mark.parametrize("prompt", POOLED)
 @pytest.mark.parametrize("fields", FAINT)
-def test_captions_of_almost_no_information_have_an_exact_answer(fields, prompt):
-    """Differences of logarithms lost their evidence. Boundaries were jagged, and samples of captions erred by .5."""
+def test_captions_of_almost_no_information_keep_it(fields, prompt):
+    """Differences of logarithms lost their evidence, and samples of captions erred by .5."""
     world = worlds_with(**{"p_spu": 0.93, "mu_spu": 1.0, "mention_spu": 0.5, **fields})
     accuracy = InfoNCE(prompt).accuracy(world)
-    assert accuracy.interval is None
+    assert [high - low < 1e-3 for low, high in accuracy.interval] == [True, True]
     if "mention_spu" in fields:  # only the object is ever mentioned
-        assert both(accuracy) == pytest.approx(
-            ndtr(world.mean[0] / np.sqrt(world.scale[0] ** 2 + world.nu_image)), abs=2e-5
-        )
+        exact = ndtr(world.mean[0] / np.sqrt(world.scale[0] ** 2 + world.nu_image))
+        assert both(accuracy) == pytest.approx(exact, abs=2e-5)
 
 
-def test_captions_whose_evidence_hardly_varies_are_gathered():
-    """62,000 pairs per image, and 13 CPU seconds: an object that captions never mention, and a faint background."""
-    world = World(
-        p_spu=0.93801, mu_inv=-3.9184, mu_spu=1.1385e-7, sigma_inv=0.0, sigma_spu=0.71947, sigma_xi=0.025739,
-        mention_inv=0.0, dim_image=33, dim_text=33,
-    )  # fmt: skip
-    assert pooled_preference(world, "scores").pairs()[1] < 1000
-
-
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1 - 1e-12, 1.0])
+@pytest.mark.parametrize("p", [0.5, 0.9, 1 - 1e-12, 1.0])
 def test_evidence_about_the_label_by_definition(p):
     gap = np.array([-800.0, -301.0, -5.0, -1e-9, 0.0, 2.0, 299.0, 301.0, 800.0])
-    found = np.stack(label_evidence(Block(1.0, 1.0, p, 1.0, 0.1, 0.1, 0.1), gap))
+    found = np.stack(_dampened(2 * p - 1, 2 * (1 - p), gap))
     with mpmath.workdps(60):
         for g, column in zip(gap, found.T, strict=True):
             agree = mpmath.mpf(p)
-            plus, minus = (q * mpmath.exp(g) + (1 - q) * mpmath.exp(-g) for q in (agree, 1 - agree))
-            first, second = mpmath.log(plus), mpmath.log(minus)
-            expected = (first - second) / 2, (2 * agree - 1) / (plus * minus), (first + second) / 2
-            np.testing.assert_allclose(column, np.array(expected, float), rtol=1e-11, atol=1e-15)
+            plus, minus = (mpmath.log(q * mpmath.exp(g) + (1 - q) * mpmath.exp(-g)) for q in (agree, 1 - agree))
+            expected = np.array([(plus - minus) / 2, (plus + minus) / 2], float)
+            np.testing.assert_allclose(column, expected, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("half", [0.0, 1e-15, 1e-7, 0.3, 2.0, 6.0])
-@pytest.mark.parametrize("shift", [0.0, 1.0, 400.0])
-def test_gathered_captions_have_the_same_sums(half, shift):
+def test_weights_on_nodes_have_the_same_sums(half):
     rng = np.random.default_rng(0)
-    v, weight = shift + half * rng.uniform(-1, 1, (2, 400)), rng.uniform(0, 1, (2, 2, 400)) / 400
-    side = captions.Side(v, weight, -weight, np.zeros(2), np.zeros(2))
-    few = side.gathered()
-    assert few.v.shape[-1] < 200
-    for other in (-401.0, -2.0, 0.0, 1.5, 300.0):
+    v, weight = half * rng.uniform(-1, 1, (2, 400)), rng.uniform(0, 1, (2, 400)) / 400
+    rows, nodes = _on_nodes(v, weight, np.abs(v).max(), 1)
+    for other in (-2.0, 0.0, 1.5, 300.0):
         for function in (np.tanh, lambda z: np.logaddexp(z, -z)):
-            sums = [(each.weight * function(each.v + other)[:, None]).sum(axis=-1) for each in (side, few)]
-            np.testing.assert_allclose(sums[1], sums[0], rtol=1e-12, atol=1e-13)
+            direct = np.einsum("rt,xt->rx", weight, function(v + other))
+            np.testing.assert_allclose(rows @ function(nodes + other), direct, rtol=1e-6, atol=1e-6 * half)
