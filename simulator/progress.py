@@ -1,104 +1,91 @@
-"""Progress on stderr: one line that rewrites itself on a terminal, a line every SILENCE seconds elsewhere.
+"""Progress on stderr: one line on a terminal, nothing elsewhere.
 
 Nothing appears in the first PATIENCE seconds. Only the first process of a run reports. The line shows the innermost
-work. It has a forecast only after a quarter of the work, since items differ in length.
+work. It has a forecast only after a quarter of the work, since items differ in length, and the forecast only falls.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
-from shutil import get_terminal_size
-from threading import RLock, Thread
-from time import monotonic, sleep
 from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.text import Text
+
+from simulator.signals import block_signals
 
 T = TypeVar("T")
 PATIENCE = 3.0  # seconds before anything appears
-SILENCE = 10.0  # seconds between two lines in a pipe
-BLINK = 0.2  # seconds between two states of a terminal's line
 FORECAST = 0.25  # share of the work that must be done before the time left is printed
-ERASE = "\r\x1b[2K"
-LOCK = RLock()
+PER_SECOND = 5  # states of the line
+
+
+class _Words(ProgressColumn):
+    """What a task is, how far it is, and how long it will take."""
+
+    def render(self, task: Task) -> Text:
+        seconds, done, total, now = task.elapsed or 0.0, int(task.completed), task.total, task.fields["now"]
+        if total is None:
+            return Text(f"{now or task.description}, after {seconds:.0f} s", no_wrap=True, overflow="ellipsis")
+        parts = [f"{task.description}: {done} of {total} after {seconds:.0f} s"]
+        if task.fields["unit"] and seconds:
+            parts.append(f"{done / seconds:.3g} {task.fields['unit']}")
+        if done >= FORECAST * total and done:
+            task.fields["left"] = min(task.fields["left"], seconds / done * (total - done))
+            parts.append(f"about {task.fields['left']:.0f} s left")
+        return Text(", ".join(parts) + (now and f"; now {now}"), no_wrap=True, overflow="ellipsis")
+
+
+class _Line(Progress):
+    """The innermost task, once the outermost has taken PATIENCE seconds."""
+
+    def get_renderables(self):
+        if self.tasks and (self.tasks[0].elapsed or 0.0) >= PATIENCE:
+            yield self.make_tasks_table(self.tasks[-1:])
+
+
+_line = _Line(
+    BarColumn(bar_width=12),
+    _Words(),
+    console=Console(stderr=True, force_terminal=True, force_interactive=True),  # it is started on a terminal alone
+    transient=True,
+    redirect_stdout=False,
+    refresh_per_second=PER_SECOND,
+)
 
 
 class Work:
     """Running work. Calling it counts finished items and names the current one."""
 
-    def __init__(self, description: str = "", total: int | None = None, unit: str = "") -> None:
-        self.description, self.total, self.unit = description, total, unit
-        self.began, self.done, self.now = monotonic(), 0, ""
+    def __init__(self, description: str, total: int | None, unit: str) -> None:
+        self.done = 0
+        self.id = _line.add_task(description, total=total, unit=unit, now="", left=float("inf"))
 
     def __call__(self, more: int, now: str = "") -> None:
-        self.done, self.now = self.done + more, now
-        if self.total is not None and 0 < self.done < self.total:
-            _show_in_pipe()
-
-    def __str__(self) -> str:
-        seconds = monotonic() - self.began
-        if self.total is None:
-            return f"{self.now or self.description}, after {seconds:.0f} s"
-        parts = [f"{self.description}: {self.done} of {self.total} after {seconds:.0f} s"]
-        if self.unit and seconds:
-            parts.append(f"{self.done / seconds:.3g} {self.unit}")
-        if self.done >= FORECAST * self.total and seconds >= PATIENCE:
-            parts.append(f"about {seconds / self.done * (self.total - self.done):.0f} s left")
-        return ", ".join(parts) + (self.now and f"; now {self.now}")
+        self.done += more
+        with suppress(KeyError):  # `end` has removed it
+            _line.update(self.id, advance=more, now=now)
 
 
-class _Display:
-    """What is running, the innermost last, and what stderr shows of it."""
-
-    def __init__(self) -> None:
-        self.works: list[Work] = []
-        self.began = 0.0  # of the outermost work, or of the states that a call without one tells
-        self.told = -SILENCE
-        self.last: float | None = None  # when a line was last printed
-        self.drawn = False
+def _shows() -> bool:
+    first = os.environ.get("RANK", "0") == "0" and parent_process() is None
+    return first and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
-_display = _Display()
-
-
-def _reports() -> bool:
-    return os.environ.get("RANK", "0") == "0" and parent_process() is None
-
-
-def _rewrites() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-
-
-def say(line: str) -> None:
+def say(sentence: str) -> None:
     """Print a line on stderr. A closed stderr does not end the work."""
     if os.environ.get("RANK", "0") == "0":
-        with LOCK, suppress(BrokenPipeError):
-            print(f"{_erased()}{line}", file=sys.stderr, flush=True)
-
-
-def _erased() -> str:
-    drawn, _display.drawn = _display.drawn, False
-    return ERASE if drawn else ""
+        with suppress(BrokenPipeError):
+            print(sentence, file=sys.stderr, flush=True)  # above the progress, if there is any
 
 
 def tell(state: str) -> None:
     """Set the current item of the innermost work."""
-    now = monotonic()
-    if _display.works:
-        _display.works[-1].now = state
-    elif now >= _display.told + SILENCE:
-        _display.began, _display.last = now, None
-    _display.told = now
-    _show_in_pipe(state)
-
-
-def _show_in_pipe(state: str = "") -> None:
-    now = monotonic()
-    due = _display.began + PATIENCE if _display.last is None else _display.last + SILENCE
-    if now >= due and _reports() and not _rewrites():
-        _display.last = now
-        say(str(_display.works[-1]) if _display.works else state)
+    if _line.tasks:
+        _line.update(_line.tasks[-1].id, now=state)
 
 
 def track(items: Iterable[T], total: int, description: str, label: Callable[[T], str] | None = None) -> Iterator[T]:
@@ -114,35 +101,22 @@ def track(items: Iterable[T], total: int, description: str, label: Callable[[T],
 def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Work]:
     """A function advance(more, now="") that counts finished work and names the current item."""
     work = Work(description, total, unit)
-    if not _display.works:
-        _display.began, _display.last = work.began, None
-        if _reports() and _rewrites():
-            Thread(target=_redraw, args=(work,), daemon=True).start()
-    _display.works.append(work)
+    if _shows():
+        with block_signals():  # the thread that draws inherits this: Ctrl-C belongs to the main thread
+            _line.start()
     try:
         yield work
     finally:
-        end(work)
+        with suppress(KeyError):  # `end` has removed it
+            _line.remove_task(work.id)
+        if not _line.tasks:
+            end()
 
 
-def end(work: Work | None = None) -> None:
-    """End some work, or all of it before a result is printed: the terminal's line disappears."""
-    with LOCK, suppress(BrokenPipeError):
-        _display.works[:] = [other for other in _display.works if work not in (None, other)]
-        sys.stderr.write(_erased())
-        sys.stderr.flush()
-
-
-def _redraw(outermost: Work) -> None:
-    """Rewrite the terminal's line until the outermost work ends."""
-    if hasattr(signal, "pthread_sigmask"):  # Ctrl-C belongs to the main thread
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    sleep(PATIENCE)
-    while True:
-        with LOCK, suppress(BrokenPipeError):
-            if outermost not in _display.works:
-                return
-            sys.stderr.write(ERASE + str(_display.works[-1])[: get_terminal_size().columns - 1])
-            sys.stderr.flush()
-            _display.drawn = True
-        sleep(BLINK)
+def end() -> None:
+    """End all work before a result is printed: the line disappears."""
+    for task in _line.tasks:
+        _line.remove_task(task.id)
+    if _line.live.is_started:
+        with suppress(BrokenPipeError):
+            _line.stop()

@@ -132,7 +132,7 @@ def train(
     processes: int = 1,
     history: int = 0,
 ) -> Towers:
-    """Train `models` models of every world at once, with progress on stderr after three seconds.
+    """Train `models` models of every world at once, with progress on a terminal after three seconds.
 
     A warning says if the accuracies still changed by more than 5 points in the second half of the steps.
 
