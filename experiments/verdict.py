@@ -17,7 +17,7 @@ FAMILY_ALPHA = 0.01  # family-wise error rate of the contradictions of one run
 WORDS = ("claim", "source", "statement", "origin", "sentence", "quote")
 _EVIDENCE = ("predicted", "measured", "interval", "counterexample", "route", "n", "replicates", "seconds")
 _DESIGN = ("level", "alpha", "tau", "quantity", "relation")
-_SEARCHED = ("p_value", "quantifier", "share", "point", "audits", "search_evaluations", "undefined", "proof")
+_SEARCHED = ("p_value", "quantifier", "share", "point", "worst", "audits", "search_evaluations", "undefined", "proof")
 _REASONED = ("reason", "formula", "largest_violation_found", "largest_violation_bounded", "seed")
 FIELDS: dict[Kind, tuple[str, ...]] = {
     "searched": (*_EVIDENCE, *_DESIGN, *_REASONED, *_SEARCHED),
@@ -48,9 +48,9 @@ class Verdict:
         The number that the claim compares with, and the quantity as measured.
     interval, level
         Interval of the measured quantity, and its level.
-    counterexample, point
-        Where the claim fails, None unless contradicted (for published tables the clearest exception, in words); and
-        where it was measured.
+    counterexample, point, worst
+        Where the claim fails, None unless contradicted (for published tables the clearest exception, in words); where
+        it was measured; and the worst point that the search found.
     route, n, replicates
         How it was measured: route, pairs per training, number of values.
     alpha, tau
@@ -99,6 +99,7 @@ class Verdict:
     quantifier: str = "always"
     share: float | None = None
     point: dict[str, float] | None = None
+    worst: dict[str, float] | None = None
     audits: int = 0
     search_evaluations: int = 0
     undefined: int = 0

@@ -11,8 +11,10 @@ def nearest(value: str, choices: Iterable[str]) -> str | None:
     """The choice nearest to a mistyped `value`; None if none is near."""
     written, folded = value.casefold(), {choice.casefold(): choice for choice in choices}
     others = [
-        word for word in folded if sorted(word) == sorted(written) or _abbreviates(written, word)
-    ]  # "=>" for ">="
+        word
+        for word in folded
+        if sorted(word) == sorted(written) or _abbreviates(written, word) or word.startswith(f"{written}_")
+    ]  # "=>" for ">=", "p" for "p_spu"
     found = get_close_matches(written, folded, 1, LIKENESS) or get_close_matches(written, others, 1, 0)
     return folded[found[0]] if found else None
 

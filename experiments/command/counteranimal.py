@@ -15,6 +15,7 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag
 from experiments.command.output import VERDICT_STYLES, dim, emit, interval, note, percent, screen, table, warning
+from experiments.errors import RequestError
 from experiments.files import check_writable
 
 # main.py has its help text.
@@ -117,6 +118,8 @@ def evaluate(
     from experiments.counteranimal.evaluation import ModelConfig, run
     from experiments.counteranimal.labels import installed
 
+    if not data.exists():  # nobody has to install an extra to learn this
+        raise RequestError(f"there is no folder {str(data)!r}")
     installed("PIL")
     config = ModelConfig(models=model, weights=weights, **asdict(scoring))
     documents = run(

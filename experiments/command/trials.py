@@ -6,6 +6,7 @@ Functions import what they need when they run, for start-up time.
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, flag, named
 from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
-from experiments.court.registry import all_claims, claims_of_file, digest_of, matching, select
+from experiments.court.registry import QUESTIONS, all_claims, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
 from experiments.verdict import REFUSED, WORDS, words_of
@@ -130,6 +131,7 @@ def reproduce(
         Path, "folder for report.html, figures, verdicts and certificates; an earlier report is replaced"
     ) = Path("soberclip-report"),
     full: flag(bool, "full trials as in check, with trainings: more than an hour") = False,
+    verbose: flag(bool, "print every verdict") = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -137,7 +139,7 @@ def reproduce(
 
     checked_seed(seed)
     document = run(output, seed, full)
-    emit(document, json, verdict_table)
+    emit(document, json, verdict_table if verbose else question_table)
     note(f"report: {output / 'report.html'}")
 
 
@@ -166,13 +168,25 @@ def verdict_table(document: list[dict[str, Any]]) -> Group:
     return screen(*lines, *summary(document))
 
 
+def question_table(document: list[dict[str, Any]]) -> Group:
+    """The counts of each question, then those of all."""
+    from experiments.page.counts import counts, entries, summary
+
+    lines: list[RenderableType] = []
+    statements = [(entry.verdicts[0]["claim"], entry.verdicts) for entry in entries(document)]
+    for question, group in by_question(statements):
+        lines += [Text(QUESTIONS[question], "bold"), indented(" ".join(counts([*chain.from_iterable(group)], False)))]
+    return screen(*lines, *summary(document), "--verbose prints every verdict; the report has them, too.")
+
+
 def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     """A verdict in three lines; --json has the rest."""
-    from experiments.page.evidence import claimed, headed, how, measured, number, place
+    from experiments.page.evidence import claimed, headed, how, measured, number, place, tightest
 
     term, where = place(row)
     parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
     parts.append(f"{row['route']}, n = {number(row['n'])}; {how(row)}" if row["route"] else how(row))
+    parts.append(tightest(row))
     words = headed(row)
     if words in ("undecided", REFUSED) or words != row["verdict"]:  # of the others, `how` gives the reason
         parts = [row.get("reason", ""), *(parts if row["route"] else [])]  # published tables give no reason

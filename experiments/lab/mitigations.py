@@ -115,6 +115,16 @@ def _contradicted(setting: Setting) -> Setting:
     return _captioned(setting).sampled("contradicted")
 
 
+_LOSSES = {"linear": "linear", "infonce": "infonce", "logistic": "supervised", "bayes": "supervised"}
+
+
+def _no_law(setting: Setting, others: str) -> RequestError:
+    """Which learners have the law, and the training that measures this one."""
+    loss = _LOSSES.get(setting.learner.name)
+    measured = f"; to measure it, use `soberclip train --loss {loss}` with the same options" if loss else ""
+    return RequestError(f"no law is known for {setting.called}; {others}{measured}")
+
+
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
 
 
@@ -122,7 +132,7 @@ def _group_dro(setting: Setting) -> Setting:
     """The fixed point of GroupDRO on a supervised rule has the law of reweighted pairs."""
     if setting.recipe is None:
         if not isinstance(setting.learner, Bayes | Logistic):
-            raise RequestError(f"no law is known for {setting.called}; bayes and logistic have one")
+            raise _no_law(setting, "bayes and logistic have one")
         return replace(setting.sampled("reweighted"), fitted=False)
     robust = _GROUP_DRO.get(setting.recipe.loss)
     if robust is None:
@@ -141,7 +151,7 @@ def _refitted(setting: Setting) -> Setting:
     width, world = getattr(setting.learner, "embed_dim", None), setting.world
     narrow = width is not None and (not isinstance(world, World) or width < world.latents)
     if narrow or not isinstance(setting.learner, LinearCLIP | Logistic):
-        raise RequestError(f"no law is known for {setting.called}; linear and logistic have one, at full width")
+        raise _no_law(setting, "linear and logistic have one, at full width")
     return replace(setting, head="balanced", learner=LeastSquares(), fitted=False)
 
 
@@ -150,7 +160,7 @@ def _projected(setting: Setting) -> Setting:
     if setting.recipe is not None:
         return replace(_captioned(setting), projected=True, arrives=False)
     if not isinstance(setting.learner, LinearCLIP):
-        raise RequestError(f"no law is known for {setting.called}; linear has one, and towers are measured")
+        raise _no_law(setting, "linear has one")
     return replace(setting, learner=replace(setting.learner, projected=True))
 
 

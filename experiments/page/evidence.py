@@ -88,6 +88,17 @@ def place(verdict: Verdict) -> tuple[str, str]:
     return "", ""
 
 
+def tightest(verdict: Verdict) -> str:
+    """Of a claim that holds always: the worst point that the search found, and how far the claim holds there."""
+    violation = verdict.get("largest_violation_found")
+    if not verdict.get("worst") or violation is None or verdict["verdict"] not in ("supported", "proved"):
+        return ""
+    if verdict.get("quantifier", "always") != "always":
+        return ""
+    slack = f"holds by {number(-violation)}" if violation < 0 else f"is off by {number(violation + 0.0)}"
+    return f"worst point by theory {point(verdict['worst'])}, where it {slack}"
+
+
 def point(parameters: dict[str, float]) -> str:
     """The parameters of a point, and the view noise of the images there."""
     fields = POINT | parameters
@@ -165,6 +176,8 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "why", verdict["reason"]
     if any(place(verdict)):
         yield place(verdict)
+    if words := tightest(verdict):
+        yield "worst point", words.removeprefix("worst point by theory ")
     for field, term in NUMBERS.items():
         if (value := verdict.get(field)) is None:
             continue

@@ -35,6 +35,7 @@ STORED = VERDICT | {"verdict": "supported", "stored": True, "counterexample": No
 TABLES = VERDICT | {"counterexample": "ViT/B/16", "level": 0.99}
 del TABLES["search_evaluations"], TABLES["audits"]
 AUDITED = VERDICT | {"counterexample": None, "point": {"p_spu": 0.9, "sigma_xi": 0.0}, "audits": 5}
+WORST = {"verdict": "supported", "worst": {"p_spu": 0.6, "sigma_xi": 0.0}, "largest_violation_found": -0.0027}
 
 
 def shown(table, width: int) -> str:
@@ -77,6 +78,29 @@ def test_stored_and_table_claims_are_counted_separately():
     assert "(2 tried in this run, 1 shown from stored trials, 1 judged from the papers' tables)" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
         assert part in text
+
+
+def test_a_supported_claim_shows_the_worst_point_found_and_how_far_it_holds_there():
+    text = words(shown(verdict_table([{**AUDITED, **WORST}]), 80))
+    assert "worst point by theory p_spu = 0.6, sigma_xi = 0, ν = 0, where it holds by 0.0027" in text
+    text = words(shown(verdict_table([{**AUDITED, **WORST, "largest_violation_found": 0.001}]), 80))
+    assert "where it is off by 0.001" in text
+
+
+def test_a_table_lists_its_cells_and_its_own_common_share():
+    world = World(table=[[0.3, 0.1, 0.0], [0.2, 0.2, 0.2]])
+    numbers = {"common": 0.9, "counter": 0.90001, "balanced": 0.9, "drop": -1e-5, "unseen": 0.7}
+    numbers |= {"equivalent_correlation": 0.8, "shortfall": 0.01}
+    text = words(
+        shown(accuracy_table({"world": world.model_dump(), "learner": "linear", "prompt": "name", **numbers}), 80)
+    )
+    for part in (
+        "class 0, backgrounds: common 0; counter 1; unseen 2",
+        "class 1, backgrounds: common 0, 1, 2",
+        "(your table: 90.00 %)",
+    ):
+        assert part in text
+    assert "-0.00" not in text
 
 
 def test_accuracies_come_with_their_noise():

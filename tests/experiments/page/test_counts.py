@@ -1,7 +1,11 @@
 """Statements are counted by sentence, and every count of the README comes from the same function."""
 
-import pytest
+from io import StringIO
 
+import pytest
+from rich.console import Console
+
+from experiments.command.trials import question_table
 from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
 from experiments.page.counts import counts, entries, side_by_side, summary
@@ -83,7 +87,11 @@ def test_the_readme_has_the_counts_of_the_record():
             return {**found, "cases": [], "stored": stored_for(claim) is not None}
         return {**found, "search_evaluations": 1} if claim in CLAIMS else found
 
-    for sentence in counts([document(claim) for claim in all_claims()]):
+    every = [document(claim) for claim in all_claims()]
+    for sentence in counts(every):
         assert sentence in README
+    stream = StringIO()
+    Console(file=stream, width=80).print(question_table(every))
+    assert 20 < stream.getvalue().count("\n") <= 59, "`reproduce` prints one line more, and at most 60"
     assert rate_sentence() in CLAIMS_PAGE
     assert rate_sentence(0.1).startswith("A contradiction is wrong with probability at most .05 per claim")
