@@ -25,7 +25,8 @@ SUBSTITUTES = {"common": None, "counter": None, "unseen": None, "rand": "rest", 
 HEADS = {"common": "common", "counter": "counter", "unseen": "unseen", "rand": "Rand", "rev": "Rev"}
 EACH = 2  # images per class and group
 MOST_ROWS = 12
-PAIRS = 600  # in the picture of latents
+PAIRS, JOINED = 600, 25  # in the picture of latents; images with an arrow to their captions
+ARROW = {"color": "0.35", "linewidth": 0.8}
 RULES = {
     "linear CLIP, typical look": LinearCLIP("name"),
     "linear CLIP, average caption": LinearCLIP("mean"),
@@ -110,7 +111,10 @@ def sheet(shown: list[Example]) -> Figure:
 
 @styled
 def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
-    """Training pairs in latent space, with the boundaries of the rules that have an answer.
+    """Images of training pairs in latent space, with the boundaries of the rules that have an answer.
+
+    Arrows lead from some images to what their captions tell, where that differs: where captions do not tell every
+    look, leave a block out, or belong to other pairs. Bare captions have no arrow.
 
     With more than two classes, only pairs of the first two are kept. A latent is then the difference of their
     coordinates in a block, with mean mu, -mu, or 0 if the block shows another class. Further attributes are dropped.
@@ -118,15 +122,20 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     if world.table is not None:
         raise RequestError("the latents of a world with a table have no picture; pixels and p_spu have one")
     source = independent(seed, 0, ("figure/latents",))
-    y, a, z, _ = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
-    z = z.reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
-    z, common = z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1], a[:, 0] == y
+    y, a, z, told = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
+    bare, common = told[:, z.shape[1] :].any(axis=1), a[:, 0] == y
+    z, told = (_shown(x[:, : z.shape[1]], world) for x in (z, told))
     figure = Figure(figsize=(WIDTH, 5.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
         for group, look in LOOKS.items():
             part = z[(y == label) & (common == (group == "common"))]
             ax.scatter(*part.T, color=f"C{label}", linewidth=0.5, label=f"y = {name}, {group}", **look)
+    joined = np.flatnonzero((y < 2) & ~bare & (np.abs(told - z).max(axis=1) > 0))[:JOINED]
+    for image, caption in zip(z[joined], told[joined], strict=True):
+        ax.annotate("", caption, image, arrowprops={"arrowstyle": "-|>", **ARROW}, zorder=1)
+    if len(joined):
+        ax.plot([], [], label="from an image to its caption", **ARROW)
     reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
     reach[reach == 0] = 1.0
     rules = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}
@@ -140,6 +149,12 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     figure.legend(loc="outside lower left")
     lines = {name: u.tolist() for name, u in rules.items()}
     return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": lines}
+
+
+def _shown(z: np.ndarray, world: World) -> np.ndarray:
+    """Latents of object and background as two numbers per pair; see `latents`."""
+    z = z.reshape(PAIRS, 2 + len(world.attribute), -1)[:, :2]
+    return z[..., 0] if world.classes == 2 else z[..., 0] - z[..., 1]
 
 
 def _direction(rule: Learner, world: World) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.page.show import EACH, examples, picture_of, sheet
+from experiments.page.show import EACH, JOINED, examples, picture_of, sheet
 from simulator.pixels.palette import COLOURS
 from simulator.pixels.views import Pixels
 from simulator.world import World
@@ -56,6 +56,12 @@ def test_latents_of_any_gaussian_world(world, rules):
     assert len(document["rules"]) == rules == len(figure.axes[0].lines)
     for line, u in zip(figure.axes[0].lines, document["rules"].values(), strict=True):
         assert np.abs(np.array(u) @ np.array(line.get_data())).max() < 1e-9  # boundary of the rule
+
+
+def test_arrows_lead_from_images_to_captions_that_tell_less():
+    for g, bare, count in ((1.0, 0.5, 0), (0.3, 0.0, JOINED), (0.3, 1.0, 0)):
+        figure, _ = picture_of(World(detail_inv=g, detail_spu=g, bare=bare), 0)
+        assert len(figure.axes[0].texts) == count, (g, bare)
 
 
 def test_show_refuses_wrong_requests(tmp_path, soberclip):
