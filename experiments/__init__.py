@@ -11,8 +11,10 @@ _HOMES = {  # name: the module that defines it
     "Mitigation": "experiments.lab.mitigations",
     "Setting": "experiments.lab.setting",
     "embeddings": "experiments.counteranimal.reliance",
+    "export": "experiments.ground_truth.export",
     "judge": "experiments.court.trial",
     "mitigated": "experiments.lab.mitigations",
+    "place": "experiments.ground_truth.place",
     "plot": "experiments.page.plot",
     "study": "experiments.lab.studies",
 }

@@ -14,7 +14,16 @@ from fresh import printed
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "theory", "experiments")
 # Subpackages of experiments, lowest first. Modules directly in experiments are below all of them.
-LAYERS = ((), ("published",), ("counteranimal",), ("lab",), ("court",), ("page",), ("command", "benchmarks"))
+LAYERS = (
+    (),
+    ("published",),
+    ("counteranimal",),
+    ("lab",),
+    ("ground_truth",),
+    ("court",),
+    ("page",),
+    ("command", "benchmarks"),
+)
 # What theory may import from the simulator: worlds, their groups, results as text, the accuracy of a linear critic.
 OPEN_TO_THEORY = {
     "simulator.quantities",

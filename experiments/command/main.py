@@ -78,6 +78,17 @@ VERBS = {  # verb: its module, what it does, and examples
         "vit-b-32.npz",
         "vit-b-32.npz rn50.npz --output comparison",
     ),
+    "export": (
+        "ground_truth",
+        "Write a world as pictures with captions, for other people's training code, with the truth beside them.",
+        "--mu-spu 1.5 --sigma-xi 6 --bare .2 -o bears",
+    ),
+    "place": (
+        "ground_truth",
+        "From predictions on test images to p′ and r, with intervals, beside the theory of every learner and prompt.",
+        "predictions.csv --data bears",
+        "groups.csv --mu-spu 1.5 --sigma-xi 6",
+    ),
     "claims": (
         "trials",
         "List the claims on trial with source, statement and digest, and the others with the reason.",
@@ -105,7 +116,8 @@ app.command(
 )
 
 PHOTOS = dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache")
-KEPT = {**PHOTOS, "compose": "finished composites stay, and the same command resumes"}  # after Ctrl-C
+RESUMES = "finished {} stay, and the same command resumes"
+KEPT = {**PHOTOS, "compose": RESUMES.format("composites")}  # after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
         kept = KEPT.get(names[0] if verb == "counteranimal" and names else "", "nothing was kept")
+        kept = RESUMES.format("shards") if verb == "export" else kept
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader closed the pipe
         _discard_stdout(arguments)

@@ -1,0 +1,111 @@
+"""`soberclip export` and `place`: a world for other people's training code, and the place of what came out.
+
+Functions import what they need when they run, for start-up time.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+
+from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag, given
+from experiments.command.output import emit, interval, note, percent, screen, table
+from experiments.errors import RequestError
+from simulator.accuracy import GROUPS
+
+FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
+
+
+def export(
+    *,
+    n: flag(Whole, "training pairs, in shards of 10,000") = 300_000,
+    test_images: flag(Whole, "test images per group; p' is known to about .01 with 20,000") = 20_000,
+    seed: Seed = 0,
+    output: FOLDER,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    json: Json = False,
+) -> None:
+    from experiments.ground_truth.export import check_request, export, size_of
+    from experiments.lab.config import world_from
+
+    settings = world_from(world_file, given(world))
+    check_request(settings, n, seed, test_images)
+    note(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
+    document = export(settings, output, n, seed, test_images)
+    emit({**document, "output": str(output)}, json, exported)
+
+
+def place(
+    predictions: flag(Path, "CSV file: file,prediction with --data; group,accuracy,count with --world"),
+    /,
+    *,
+    data: flag(Path | None, "folder that soberclip export wrote") = None,
+    world_file: WorldFile = None,
+    world: WorldOptions | None = None,
+    json: Json = False,
+) -> None:
+    from experiments.ground_truth.place import place, placed_document
+    from experiments.lab.config import world_from
+
+    own = given(world)
+    if data is not None and (own or world_file is not None):
+        raise RequestError("--data has a world of its own; leave out --world and the world's flags")
+    if data is None and not own and world_file is None:
+        raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
+    found = place(predictions, data, None if data is not None else world_from(world_file, own))
+    emit(placed_document(found, worded=data is not None), json, place_table)
+
+
+def exported(document: dict[str, Any]) -> Group:
+    """What theory says of the exported pictures; README.txt has the rest."""
+    wrote = (
+        f"{document['output']}: {document['files']} archives, {document['bytes'] / 1e9:.2g} GB; README.txt says more"
+    )
+    return screen(wrote, truth_table(document["theory"]))
+
+
+def place_table(document: dict[str, Any]) -> Group:
+    groups = [
+        (row["group"], f"{row['images']:,}", percent(row["accuracy"]), interval(row["interval95"]))
+        for row in document["groups"]
+    ]
+    heads = ("group", ">images", ">measured %", ">95% interval")
+    return screen(table(None, heads, groups), *_remarks(document), truth_table(document["theory"]))
+
+
+def truth_table(rows: list[dict[str, Any]]) -> Group:
+    groups = [group for group in GROUPS if any(group in row for row in rows)]
+    heads = ("learner", "prompt", *(f">{group} %" for group in groups), ">p′", ">short")
+    return table("theory, infinitely many pairs", heads, (_theory(row, groups) for row in rows))
+
+
+def _theory(row: dict[str, Any], groups: list[str]) -> tuple[str, ...]:
+    p, r = row["equivalent_correlation"], row["shortfall"]
+    own = ("" if p is None else f"{p:.3f}", "" if r is None else _points(r))
+    return row["learner"], row["prompt"] or "", *(percent(row[group]) for group in groups), *own
+
+
+def _points(fraction: float) -> str:
+    return f"{round(100 * fraction, 1) + 0.0:.1f}"
+
+
+def _remarks(document: dict[str, Any]) -> Iterator[str]:
+    p, own, ends = document["equivalent_correlation"], document["correlation"], document["interval95"]
+    if p is None:
+        yield "p′ is not determined: ideal classifiers of many correlations have this drop"
+    else:
+        away = f"p′ - p = {document['difference']:+.3f}"
+        yield f"p′ = {p:.3f}, p = {own:.3f}, {away}, {_ends(ends['equivalent_correlation'], 1, 3)}"
+    if document["beyond"]:
+        side = "larger" if p else "smaller"
+        yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"
+    yield f"{_points(document['shortfall'])} points short, {_ends(ends['shortfall'], 100, 1)}"
+    yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
+
+
+def _ends(pair: list[float] | None, factor: float, digits: int) -> str:
+    if pair is None:
+        return "no interval"
+    return "95% interval " + " to ".join(f"{factor * end + 0.0:.{digits}f}" for end in pair)

@@ -1,0 +1,206 @@
+"""Where a classifier stands beside the ideal classifiers of its world, from its predictions on test images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.errors import RequestError
+from experiments.files import read_json, read_table
+from experiments.ground_truth.export import RECORD
+from experiments.ground_truth.truth import theory_rows, worded_rows
+from experiments.inference import binomial_bounds
+from experiments.lab.answers import no_ideal_curve
+from simulator.accuracy import GROUPS, LEVEL, Accuracy
+from simulator.mixture import COMMON, cell_groups, groups_of
+from simulator.world import World
+from theory.ideal_curve import Equivalent, IdealCurve, equivalent
+
+Counts = Mapping[str, tuple[int, int]]  # (correct, images) of each group
+
+
+@dataclass(frozen=True)
+class Place:
+    """A classifier beside the ideal classifiers of a world.
+
+    Parameters
+    ----------
+    world
+        The world.
+    counts
+        (correct, images) of each group.
+    accuracy
+        Fractions of correct predictions. All groups lie within their intervals together with probability .95: the
+        intervals hold the error of finitely many test images, not that of training, nor the scatter between seeds.
+    equivalent
+        p' and r with intervals; every accuracy within the intervals above has its p' and r within these.
+    own
+        p, the share of common images in training.
+    beyond
+        Whether the drop is larger than that of every ideal classifier, and p' = 1, or smaller, and p' = 0.
+    """
+
+    world: World
+    counts: Counts
+    accuracy: Accuracy
+    equivalent: Equivalent
+    own: float
+    beyond: bool
+
+    @property
+    def correlation(self) -> float:
+        """p', the equivalent correlation."""
+        return float(self.equivalent.correlation)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of p'; (nan, nan) for three groups, which have none."""
+        ends = self.equivalent.interval
+        return (np.nan, np.nan) if ends is None else tuple(map(float, ends.ends["correlation"]))
+
+    @property
+    def shortfall(self) -> float:
+        """r, the accuracy that the ideal classifier of p' has more on each group."""
+        return float(self.equivalent.shortfall)
+
+
+def place(predictions: Path | str | Counts, data: Path | str | None = None, world: World | None = None) -> Place:
+    """The equivalent correlation and the shortfall of a classifier, from its answers on test images.
+
+    Parameters
+    ----------
+    predictions
+        With `data` a CSV file with the columns file and prediction (the class, from 0), one row per test image. With
+        `world` a CSV file with the columns group, accuracy and count, or {group: (correct, images)}.
+    data
+        A folder that `export` wrote.
+    world
+        The world of the test images.
+
+    Returns
+    -------
+    Place
+
+    Raises
+    ------
+    RequestError
+        For missing columns, for unknown, missing or repeated files or groups, and for a world without an ideal curve.
+
+    Examples
+    --------
+    >>> found = place({"common": (9554, 10000), "counter": (3623, 10000)}, world=World(mu_spu=1.5, sigma_xi=6.0))
+    >>> round(found.correlation, 3), found.beyond
+    (0.9, False)
+    """
+    if (data is None) == (world is None):
+        raise RequestError("expected either the folder of an export or a world")
+    if data is not None:
+        world, counts = world_of(data), _counts_of_files(Path(predictions), Path(data))
+    else:
+        counts = predictions if isinstance(predictions, Mapping) else _counts_of_groups(Path(predictions))
+    return _placed(world, counts)
+
+
+def world_of(data: Path | str) -> World:
+    """The world of an exported folder. Raises RequestError for another folder."""
+    record = read_json(Path(data) / RECORD)
+    if not (isinstance(record, dict) and record.get("verb") == "export"):
+        raise RequestError(f"{str(data)!r} is not a folder that soberclip export wrote")
+    return World(**record["request"]["world"])
+
+
+def _counts_of_files(predictions: Path, data: Path) -> Counts:
+    manifest = {row["file"]: row for row in read_table(data / "manifest.csv", ("file", "label", "group"), "manifest")}
+    right: dict[str, list[bool]] = {}
+    asked = set()
+    for row in read_table(predictions, ("file", "prediction"), "predictions"):
+        name, answer = row["file"], row["prediction"].strip()
+        if name not in manifest:
+            raise RequestError(f"{str(predictions)!r} has the file {name!r}, which the manifest lacks")
+        if name in asked:
+            raise RequestError(f"{str(predictions)!r} has the file {name!r} twice")
+        if not answer.isdecimal():
+            raise RequestError(f"{str(predictions)!r} predicts {answer!r} for {name!r}; expected the class, from 0")
+        asked.add(name)
+        right.setdefault(manifest[name]["group"], []).append(answer == manifest[name]["label"])
+    if missing := [name for name in manifest if name not in asked]:
+        raise RequestError(
+            f"{str(predictions)!r} lacks {len(missing)} of {len(manifest)} files, such as {missing[0]!r}"
+        )
+    return {group: (sum(each), len(each)) for group, each in right.items()}
+
+
+def _counts_of_groups(path: Path) -> Counts:
+    counts: dict[str, tuple[int, int]] = {}
+    for row in read_table(path, ("group", "accuracy", "count"), "accuracies"):
+        try:
+            accuracy, count = float(row["accuracy"]), int(row["count"])
+        except ValueError as error:
+            raise RequestError(f"{str(path)!r}: {error}") from None
+        if not 0 <= accuracy <= 1 or count < 1:
+            raise RequestError(
+                f"{str(path)!r}: group {row['group']!r} has accuracy {accuracy:g} and count {count}; expected a "
+                "fraction, and at least one image"
+            )
+        if row["group"] in counts:
+            raise RequestError(f"{str(path)!r} has the group {row['group']!r} twice")
+        counts[row["group"]] = round(accuracy * count), count
+    return counts
+
+
+def _placed(world: World, counts: Counts) -> Place:
+    if why := no_ideal_curve(world):
+        raise RequestError(why)
+    groups = groups_of(world.table, world.common)
+    expected = [GROUPS[g] for g in groups]
+    if set(counts) != set(expected):
+        raise RequestError(f"expected the groups {', '.join(expected)}; got {', '.join(map(str, counts)) or 'none'}")
+    for name, (correct, images) in counts.items():
+        if not 0 <= correct <= images or images < 1:
+            raise RequestError(f"group {name!r} has {correct} correct of {images} images; expected 0 to all of them")
+    tail = (
+        1 - LEVEL ** (1 / len(expected))
+    ) / 2  # independent groups: all are within their ends with probability LEVEL
+    values, ends = np.full(len(GROUPS), np.nan), [(np.nan, np.nan)] * len(GROUPS)
+    for g in groups:
+        correct, images = counts[GROUPS[g]]
+        values[g], ends[g] = correct / images, tuple(binomial_bounds(correct, images, tail))
+    shown = max(groups) + 1
+    accuracy = Accuracy.of(values[:shown], LEVEL, ends[:shown])
+    try:
+        found = equivalent(world, accuracy)
+        beyond = False
+        if len(groups) == 2:
+            least, most = (IdealCurve(world).at(end).drop for end in (0.0, 1.0))
+            beyond = not least <= values[groups[0]] - values[groups[1]] <= most
+    except (ValueError, ArithmeticError) as error:
+        raise RequestError(str(error)) from None
+    joint = world.joint_law()
+    common = np.eye(*joint.shape) > 0 if world.table is None else cell_groups(world.table, world.common) == COMMON
+    return Place(world, counts, accuracy, found, float(joint[common].sum()), bool(beyond))
+
+
+def placed_document(found: Place, worded: bool) -> dict[str, Any]:
+    """The document of `soberclip place`; `worded` adds the rows of captions in words."""
+    ends = found.accuracy.interval.ends
+    pair = lambda name: list(map(float, found.equivalent.interval.ends[name])) if found.equivalent.interval else None  # noqa: E731
+    p, known = found.correlation, np.isfinite(found.correlation)
+    return {
+        "verb": "place",
+        "groups": [
+            {"group": name, "images": n, "accuracy": k / n, "interval95": list(map(float, ends[name]))}
+            for name, (k, n) in sorted(found.counts.items())
+        ],
+        "correlation": found.own,
+        "equivalent_correlation": p if known else None,
+        "difference": p - found.own if known else None,
+        "shortfall": found.shortfall,
+        "interval95": {
+            "equivalent_correlation": pair("correlation") if known else None,
+            "shortfall": pair("shortfall"),
+        },
+        "beyond": found.beyond,
+        "theory": [*theory_rows(found.world), *(worded_rows(found.world) if worded else [])],
+    }

@@ -1,0 +1,178 @@
+"""Exported worlds: pictures that keep the law, captions in words, files that other libraries load, and resumption."""
+
+import csv
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from stattest import assert_mean, mean_size
+
+from experiments.errors import RequestError
+from experiments.ground_truth import export as exporting
+from experiments.ground_truth.export import check_request, export, size_of
+from experiments.ground_truth.pictures import latents_of, levels_per_unit, pixels, png, templates
+from experiments.ground_truth.sentences import sentence
+from experiments.ground_truth.truth import theory_rows
+from simulator import Attribute, Pixels, World
+from simulator.accuracy import won
+from theory.binned_captions import NONE, BinnedCaptions
+from theory.learners import Bayes
+
+WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2, mention_spu=0.7)
+SIZES = {"n": 250, "seed": 3, "test_images": 120}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small export in shards of 100."""
+    path = tmp_path_factory.mktemp("export") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "SHARD", 100)
+        export(WORLD, path, **SIZES)
+    return path
+
+
+def members(path):
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}
+
+
+def test_templates_are_orthonormal_symmetric_and_smooth():
+    D = templates(20)
+    assert pytest.approx(np.eye(20), abs=1e-12) == D.T @ D
+    pictures = D.T.reshape(-1, 8, 8)
+    assert pictures == pytest.approx(pictures[:, :, ::-1], abs=1e-12)
+    assert np.abs(np.diff(pictures[:2], axis=1)).max() < 0.1
+
+
+def test_eight_bits_cost_a_matched_filter_less_than_two_thousandths():
+    rng, n = np.random.default_rng(0), 20_000
+    levels = levels_per_unit(np.diag([2.0, 2.5]), 0.5625)
+    assert levels == 32
+    for background in (1, -1):
+        z = [1, 1.5 * background] + rng.normal(size=(n, 2)) * [1, 0.5]
+        x = z @ templates(2).T + 0.75 * rng.normal(size=(n, 64))
+        shown, clipped = pixels(x, levels)
+        assert clipped < 1e-4
+        before, after = (won(Bayes().scores(WORLD, y)).mean() for y in (x @ templates(2), latents_of(shown, levels, 2)))
+        assert abs(before - after) < 0.002
+    assert (np.asarray(Image.open(io.BytesIO(png(shown[0])))) == shown[0]).all()
+
+
+def test_captions_have_the_law_that_the_optimum_assumes():
+    """The share of every caption, from the exact law."""
+    words = BinnedCaptions(WORLD)
+    sizes, shades = np.divmod(np.arange(30), 6)
+    kinds = np.stack([np.full(30, NONE), sizes, shades - 1], axis=1)  # a shade of -1 is omitted
+    shares = [words._of_groups(words._caption_terms(words.means, words.caption_variance), kinds)]
+    expected = 0.8 * np.where(kinds[:, 2] == NONE, 0.3, 0.7) * (np.exp(shares[0]) @ words.mixture.weights)
+    expected = np.append(expected, [0.1, 0.1])
+    _, captions, labels, _ = exporting._pairs(words, 0, "test", mean_size(0.2))
+    kinds = np.concatenate([kinds, words.bare(np.arange(2))])
+    assert expected.sum() == pytest.approx(1, abs=1e-9)
+    assert_mean((captions[:, None] == kinds).all(axis=-1), expected, effect=0.25, what="captions")
+    bare = captions[:, 0] != NONE
+    assert (captions[bare, 0] == labels[bare]).all()
+
+
+def test_three_classes_are_told_by_one_size_each():
+    world = World(classes=3, dim_image=64)
+    told = sentence(world, np.array([NONE, 4, 0, 1, 2, 3, 0]))
+    assert told == "a photo of a huge bear tiny fox small cat on grey snow light grass black sand"
+    assert sentence(world, np.array([NONE, *[NONE] * 3, 2, 3, 0])) == "a photo on grey snow light grass black sand"
+
+
+def test_files_are_as_the_manifest_says(folder):
+    assert size_of(WORLD, 250, 120) > 0
+    train = {name: members(folder / f"train-0000{i}.tar") for i in range(3) for name in [i]}
+    assert [len(part) for part in train.values()] == [300, 300, 150]
+    assert len({name for part in train.values() for name in part}) == 750
+    assert set(json.loads(train[0]["000000000.json"])) == {"label", "background"}
+    assert train[0]["000000000.txt"].decode().startswith("a photo of a ")
+    rows = list(csv.DictReader((folder / "manifest.csv").open()))
+    tests = {}
+    for path in folder.glob("test-*.tar"):
+        tests |= members(path)
+    assert len(rows) == 240
+    for row in rows:
+        facts = json.loads(tests[row["file"].replace("png", "json")])
+        assert (str(facts["label"]), facts["group"]) == (row["label"], row["group"])
+        assert (facts["label"] == facts["background"]) == (row["group"] == "common")
+    bytes_ = sum(path.stat().st_size for path in folder.glob("*.tar"))
+    assert json.loads((folder / "export.json").read_text())["bytes"] == bytes_
+    readme, prompts = (folder / "README.txt").read_text(), json.loads((folder / "prompts.json").read_text())
+    assert "0.9554   0.3623   0.9000" in readme
+    assert "train-{00000..00002}.tar" in readme
+    assert prompts["bare"] == ["a photo of a bear", "a photo of a fox"]
+    assert prompts["object"] == ["a photo of a large animal", "a photo of a small animal"]
+    longest = json.loads((folder / "model/open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
+    assert longest["context_length"] == 11  # a photo of a large animal on grey ground, with a start and an end
+
+
+def test_the_size_is_foretold_to_the_byte(folder, monkeypatch):
+    monkeypatch.setattr(exporting, "SHARD", 100)
+    assert json.loads((folder / "export.json").read_text())["bytes"] == size_of(WORLD, 250, 120)
+
+
+def test_data_sets_of_hugging_face_load_it(folder, tmp_path):
+    from datasets import load_dataset
+
+    files = [str(path) for path in sorted(folder.glob("train-*.tar"))]
+    loaded = load_dataset("webdataset", data_files={"train": files}, split="train", cache_dir=str(tmp_path))
+    assert len(loaded) == 250
+    assert loaded[0]["png"].size == (16, 16)
+    assert loaded[0]["txt"].startswith("a photo")
+
+
+def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "SHARD", 100)
+    monkeypatch.setattr(exporting, "theory_rows", lambda world: [])
+    monkeypatch.setattr(exporting, "worded_rows", lambda world: [])
+    monkeypatch.setattr(exporting, "_readme", lambda *_: "")
+    lost, kept = folder / "train-00001.tar", folder / "train-00000.tar"
+    content, written = lost.read_bytes(), kept.stat().st_mtime_ns
+    lost.unlink()
+    export(WORLD, folder, **SIZES)
+    assert lost.read_bytes() == content
+    assert kept.stat().st_mtime_ns == written
+    with pytest.raises(RequestError, match=r"another export \(seed is 3 there and 4 here\)"):
+        export(WORLD, folder, **{**SIZES, "seed": 4})
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RequestError, match="holds no export, so it is kept"):
+        export(WORLD, tmp_path, **SIZES)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    export(WORLD, tmp_path / "shorter", **{**SIZES, "n": 200})
+    assert (tmp_path / "shorter" / "train-00001.tar").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("world", "sentence"),
+    [
+        (World(dim_image=2, dim_text=2, sigma_xi=1.0), "dim_image = 64 and sigma_xi = 5.65685"),
+        (World(sigma_xi=0.01), "choose at least"),
+        (World(mu_inv=0.0, sigma_xi=6.0), "mu_inv = 0"),
+        (World(sigma_spu=0.0, sigma_xi=6.0, sigma_xi_text=0.0), "sigma_xi_text above 0"),
+        (World(classes=11), "for 10 classes"),
+        (World(attribute=(Attribute(),)), r"\[\[attribute\]\]"),
+        (World(views=Pixels()), r"\[views\]"),
+        (World(p_spu=[0.5, 0.9]), "one world"),
+    ],
+)
+def test_worlds_without_such_pictures_are_refused(world, sentence):
+    with pytest.raises(RequestError, match=sentence):
+        check_request(world, 10, 0, 10)
+
+
+def test_the_command_exports_and_names_its_size(soberclip, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "worded_rows", lambda world: [])
+    monkeypatch.setattr(exporting, "theory_rows", lambda world: theory_rows(world)[:1])
+    flags = ["--mu-spu", "1.5", "--sigma-xi", "6", "--n", "20", "--test-images", "5"]
+    run = soberclip("export", *flags, "-o", tmp_path / "data", "--json")
+    assert run.status == 0
+    assert run.document["request"]["world"]["mu_spu"] == 1.5
+    assert "GB" in run.err
+    run = soberclip("export", *flags, "--sigma-xi", ".01", "-o", tmp_path / "data")
+    assert run.status == 2

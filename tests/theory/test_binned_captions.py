@@ -1,0 +1,104 @@
+"""The optimum for captions in words: integrals over bins as an oracle, and its limits."""
+
+import numpy as np
+import pytest
+from numpy.polynomial.legendre import leggauss
+from scipy.stats import multivariate_normal
+
+from simulator.world import World
+from theory import binned_captions
+from theory.binned_captions import NONE, BinnedCaptions
+from theory.learners import Bayes, InfoNCE
+
+HEADLINE = {"mu_spu": 1.5, "sigma_xi": 6.0}
+WORLDS = [
+    World(detail_inv=0.7, detail_spu=0.3, p_inv=0.9, bare=0.2, sigma_xi_text=3.0, **HEADLINE),
+    World(table=[[0.3, 0.1, 0.0], [0.2, 0.2, 0.2]], **HEADLINE),
+    World(classes=3, mu_inv=-1.0, p_spu=0.8, **HEADLINE),
+]
+
+
+def by_integrals(words: BinnedCaptions, x: np.ndarray, caption: np.ndarray) -> float:
+    """log p(x, caption) - log p(caption), with the joint density of both views integrated over every bin."""
+    world, mixture = words.world, words.mixture
+    label, *bins = caption
+    nodes, node_weights = leggauss(60)
+
+    def both(with_image: bool) -> float:
+        total = 0.0
+        for g, weight in enumerate(mixture.weights):
+            if label not in (NONE, mixture.labels[g]):
+                continue
+            for c, b in enumerate(bins):
+                m, shared = mixture.means[g, c], mixture.detail[mixture.block[c]] * mixture.variances[c]
+                S_I, S_T = mixture.variances[c] + world.nu_image, mixture.variances[c] + world.nu_text
+                if b == NONE:
+                    weight *= np.exp(-((x[c] - m) ** 2) / (2 * S_I)) / np.sqrt(2 * np.pi * S_I) if with_image else 1.0
+                    continue
+                reach = m - 12 * np.sqrt(S_T), m + 12 * np.sqrt(S_T)
+                low, high = np.clip(np.concatenate([[-np.inf], words.edges[c], [np.inf]])[b : b + 2], *reach)
+                t = (low + high) / 2 + (high - low) / 2 * nodes
+                if with_image:
+                    law = multivariate_normal([m, m], [[S_I, shared], [shared, S_T]])
+                    density = law.pdf(np.stack([np.full_like(t, x[c]), t], axis=-1))
+                else:
+                    density = np.exp(-((t - m) ** 2) / (2 * S_T)) / np.sqrt(2 * np.pi * S_T)
+                weight *= (high - low) / 2 * node_weights @ density
+            total += weight
+        return np.log(total)
+
+    return both(True) - both(False)
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=["details", "table", "three-classes"])
+def test_the_density_given_words_is_that_of_integrals_over_bins(world):
+    words, rng = BinnedCaptions(world), np.random.default_rng(0)
+    captions = words.binned(rng.normal(size=(3, world.latents)) * 1.5)
+    captions[1, 1:][words.mixture.block == 1] = NONE
+    if world.bare:
+        captions = np.concatenate([captions, words.bare(np.array([1]))])
+    images = 1.5 * rng.normal(size=(2, world.latents))
+    expected = np.array([[by_integrals(words, x, caption) for caption in captions] for x in images])
+    found = words.log_density(images, captions)
+    # log_density leaves out the factor (2 pi)^(-l/2) |S_I|^(-1/2), the same everywhere
+    assert found - found[:1, :1] == pytest.approx(expected - expected[:1, :1], abs=1e-6)
+
+
+def test_edges_are_quantiles_and_symmetric_for_two_classes():
+    edges = BinnedCaptions(World(p_spu=0.7, mu_inv=-2.0, **HEADLINE)).edges
+    assert edges + edges[:, ::-1] == pytest.approx(np.zeros_like(edges), abs=1e-12)
+    words = BinnedCaptions(WORLDS[2])
+    flat = BinnedCaptions(WORLDS[2].replace(p_spu=1 / 3))
+    shares = [np.exp(flat._caption_terms(flat.means, flat.caption_variance))[:, :, b] for b in range(5)]
+    own = np.array([[2 / 3, 1 / 3]]).T if words.means[1, 0] > 0 else np.array([[1 / 3, 2 / 3]]).T
+    assert (own * shares[2])[:, 0].sum() == pytest.approx(0.2, abs=1e-12)
+
+
+@pytest.mark.parametrize(("fields", "prompt"), [({"detail_inv": 0, "detail_spu": 0}, "name"), ({"bare": 0.3}, "bare")])
+def test_words_without_detail_and_bare_names_decide_as_the_bayes_rule(fields, prompt):
+    world = World(**HEADLINE, **fields)
+    words, images = BinnedCaptions(world), 2 * np.random.default_rng(0).normal(size=(4000, 2))
+    gap = np.diff(words.log_density(images, words.prompts(prompt)))[:, 0]
+    ideal = np.diff(Bayes().scores(world, images))[:, 0]
+    clear = np.abs(ideal) > 1e-9
+    assert (np.sign(gap) == np.sign(ideal))[clear].all()
+
+
+def test_finer_words_lead_to_the_scores_of_continuous_captions(monkeypatch):
+    world, off = World(**HEADLINE), []
+    images = np.random.default_rng(0).normal(size=(300, 2))
+    continuous = np.diff(InfoNCE(prompt="name").scores(world, images))
+    for bins in (5, 51, 501):
+        monkeypatch.setattr(binned_captions, "BINS", bins)
+        words = BinnedCaptions(world)
+        off.append(np.abs(np.diff(words.log_density(images, words.prompts("name"))) - continuous).max())
+    assert off[0] > 10 * off[2]
+    assert off[1] > 3 * off[2]
+    assert off[2] < 0.02
+
+
+def test_mismatched_captions_raise_the_critic_to_a_floor():
+    plain, mixed = (BinnedCaptions(World(mismatch=eps, **HEADLINE)) for eps in (0.0, 0.25))
+    images, captions = np.array([[3.0, 1.0], [-9.0, 2.0]]), plain.binned(np.array([[2.0, 1.0], [0.0, -1.0]]))
+    expected = np.log(0.75 * np.exp(plain.critic(images, captions)) + 0.25)
+    assert mixed.critic(images, captions) == pytest.approx(expected, abs=1e-12)
