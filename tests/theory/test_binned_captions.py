@@ -94,7 +94,7 @@ def test_finer_words_lead_to_the_scores_of_continuous_captions(monkeypatch):
         off.append(np.abs(np.diff(words.log_density(images, words.prompts("name"))) - continuous).max())
     assert off[0] > 10 * off[2]
     assert off[1] > 3 * off[2]
-    assert off[2] < 0.02
+    assert off[2] < 0.05  # the slope of the scores, per latent, times the width of a bin, .01 to .02
 
 
 def test_mismatched_captions_raise_the_critic_to_a_floor():

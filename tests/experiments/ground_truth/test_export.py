@@ -92,7 +92,7 @@ def test_files_are_as_the_manifest_says(folder):
     assert len({name for part in train.values() for name in part}) == 750
     assert set(json.loads(train[0]["000000000.json"])) == {"label", "background"}
     assert train[0]["000000000.txt"].decode().startswith("a photo of a ")
-    rows = list(csv.DictReader((folder / "manifest.csv").open()))
+    rows = list(csv.DictReader((folder / "manifest.csv").read_text().splitlines()))
     tests = {}
     for path in folder.glob("test-*.tar"):
         tests |= members(path)

@@ -54,7 +54,7 @@ def write(path, rows, header=("file", "prediction")):
 
 def test_a_strangers_lines_agree(data, tmp_path):
     rows = answers(data)
-    labels = {row["file"]: row for row in csv.DictReader((data / "manifest.csv").open())}
+    labels = {row["file"]: row for row in csv.DictReader((data / "manifest.csv").read_text().splitlines())}
     right = {"common": [], "counter": []}
     for name, answer in rows:
         right[labels[name]["group"]].append(answer == int(labels[name]["label"]))
