@@ -1,20 +1,21 @@
 """The numbers behind a verdict, as pages show them."""
 
 from experiments.court.registry import all_claims
-from experiments.court.trained import stored_for
+from experiments.court.trained import stored_for, stored_verdicts
 from experiments.page.evidence import details
 from theory.claims.trained import TrainedClaim
 
 
 def test_every_stored_trial_shows_its_worlds_and_rows():
     """Worlds of views, of a correlation and of a table are named by other fields."""
-    stored = {claim.id: stored_for(claim) for claim in all_claims() if isinstance(claim, TrainedClaim)}
+    trained = [claim for claim in all_claims() if isinstance(claim, TrainedClaim)]
+    stored = {claim.id: verdict for claim in trained if (verdict := stored_for(claim)) is not None}
+    assert stored.keys() == {verdict["claim"] for verdict in stored_verdicts()}
     for name, verdict in stored.items():
-        shown = [] if verdict is None else [value for term, value in details(verdict) if term == "case"]
-        rows = [] if verdict is None else verdict["cases"]
-        assert len(shown) == len(rows), name
-        assert verdict is None or dict(details(verdict))["error rate α/2"] == "0.005 (nominal: t bounds)"
-        for text, case in zip(shown, rows, strict=True):
+        shown = [value for term, value in details(verdict) if term == "case"]
+        assert len(shown) == len(verdict["cases"]) > 0, name
+        assert dict(details(verdict))["error rate α/2"] == "0.005 (nominal: t bounds)"
+        for text, case in zip(shown, verdict["cases"], strict=True):
             table = case["world"].get("table")
             assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text
             assert all(f"{row['measured']:.4g}" in text for row in case["rows"]), text

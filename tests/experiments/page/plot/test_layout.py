@@ -6,7 +6,7 @@ import handmade
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
@@ -197,7 +197,7 @@ def test_every_cell_of_every_learner_is_drawn(table, data):
         picture = arrange(table, word)
     except RequestError as error:
         if re.search("panels, more than|nothing to draw|no computed cell", str(error)):
-            return
+            reject()  # a test of which most tables are refused fails
         raise
     if word in PLAIN:
         axes = [table.sizes[n] for n in table.sizes if n.startswith("x")]
