@@ -13,6 +13,7 @@ from theory.claims import (
     prompts,
     related_work,
     remedies,
+    time,
     trained,
     wang,
     xue,
@@ -21,7 +22,7 @@ from theory.claims import (
 # The claims of the two papers, about their contradiction, of related work, and our own.
 CLAIMS = [
     claim
-    for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent, remedies, combinations)
+    for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent, remedies, combinations, time)
     for claim in part.CLAIMS
 ]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]

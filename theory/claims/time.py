@@ -1,0 +1,115 @@
+"""What linear CLIP learns first, and whether stopping early helps (`theory.population.grown`).
+
+Its first mode alone is the embedding of width 1. At EARLY the first mode stands in all worlds of TIMED, and the second
+has less than a hundredth of it.
+"""
+
+from functools import partial
+
+from theory.accuracy import reliance
+from theory.claims.claim import Axis, Claim
+from theory.claims.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, m0
+from theory.claims.remedies import NARROW, SPURIOUS
+from theory.claims.sentences import reading
+from theory.learners import LinearCLIP
+
+EARLY = {prompt: LinearCLIP(prompt, time=2.0) for prompt in ("name", "mean")}
+TIMED = {
+    **BARE,
+    "p_spu": Axis(0.8, 0.95),
+    "mu_spu": Axis(1.5, 2.5),
+    "sigma_inv": Axis(0.5, 1.0),
+    "sigma_spu": Axis(0.1, 0.5),
+}
+WHERE = "a strong background, and time 2 of gradient flow from weights of .01"
+
+first = partial(Claim, question="background", source="soberclip, the law of time")
+
+CLAIMS = [
+    first(
+        id="time/prompts-agree",
+        statement="Once the first mode stands, linear CLIP is as accurate on the counter group by typical look as by "
+        f"average caption, to a point ({WHERE}).",
+        formula=rf"{COUNTER}_{{\mathrm{{look}}}}(t)={COUNTER}_{{\mathrm{{average}}}}(t)",
+        quantity="counter",
+        relation="=",
+        tolerance=0.01,
+        domain=TIMED,
+        subject=EARLY["name"],
+        against=EARLY["mean"],
+    ),
+    first(
+        id="time/stopping-raises",
+        statement="Stopped once the first mode stands, linear CLIP relies by typical look at least as much on the "
+        f"background as at its end, so its p' is no smaller ({WHERE}).",
+        formula=r"t(\tau)\geq t(\infty)",
+        quantity="reliance",
+        relation=">=",
+        domain=TIMED,
+        subject=EARLY["name"],
+        against=LINEAR_NAME,
+    ),
+    first(
+        id="time/average-caption",
+        statement="By average caption the first mode relies more on the background than linear CLIP at its end if and "
+        "only if it relies on it more than the class means do.",
+        formula=r"t_1>t_{\mathrm{average}}\iff t_1>\mu_{\mathrm{spu}}(2p-1)",
+        quantity="reliance",
+        relation="iff",
+        domain=SPURIOUS,
+        subject=NARROW,
+        threshold=lambda x: reliance(LINEAR_MEAN.direction(x)),
+        prediction=lambda x: reliance(NARROW.direction(x)) - x.mu_spu * m0(x),
+    ),
+    first(
+        id="time/first-mode-leans",
+        statement="The first mode of linear CLIP relies more on the background than on the object if and only if the "
+        "background's latent has the larger variance.",
+        formula=r"t_1>1\iff\mu_{\mathrm{spu}}^2+\sigma_{\mathrm{spu}}^2>1+\sigma_{\mathrm{inv}}^2",
+        quantity="reliance",
+        relation="iff",
+        domain=SPURIOUS,
+        subject=NARROW,
+        threshold=1.0,
+        prediction=lambda x: x.mu_spu**2 + x.sigma_spu**2 - 1 - x.sigma_inv**2,
+    ),
+    *(
+        first(
+            id=f"time/stopping-helps/{learner.prompt}",
+            statement="Stopped once the first mode stands, linear CLIP is at least as accurate on the counter group as "
+            f"at its end ({learner.prompt} prompt; {WHERE}).",
+            formula=rf"{COUNTER}(t)\geq{COUNTER}(\infty)",
+            quantity="counter",
+            relation=">=",
+            domain=TIMED,
+            subject=EARLY[learner.prompt],
+            against=learner,
+        )
+        for learner in LINEAR_BOTH
+    ),
+    Claim(
+        id="time/spurious-first",
+        question="background",
+        **reading("qiu-spurious-easier", "linear CLIP, its first mode, and every world of the domain are ours"),
+        statement="The first mode of linear CLIP relies at least as much on the background as on the object.",
+        formula=r"t_1\geq 1",
+        quantity="reliance",
+        relation=">=",
+        domain=SPURIOUS,
+        subject=NARROW,
+        prediction=lambda x: 1.0,
+    ),
+    Claim(
+        id="time/early-output",
+        question="background",
+        **reading("yang-early-output", f"linear CLIP, half of the counter group, and {WHERE} are ours"),
+        statement="Early in training, and where the background varies by a tenth of its strength at most, linear CLIP "
+        "is wrong on at least half of the counter group (name prompt).",
+        formula=rf"{COUNTER}(t)\leq\frac{{1}}{{2}}",
+        quantity="counter",
+        relation="<=",
+        domain={**TIMED, "sigma_spu": Axis(0.02, 0.15)},
+        subject=EARLY["name"],
+        prediction=lambda x: 0.5,
+    ),
+]
