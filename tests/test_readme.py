@@ -280,6 +280,7 @@ def test_check_judges_the_claims_file(tmp_path):
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
+    verbs += ["export", "place"]
     photos = "inspect evaluate score published compare discover compose"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)

@@ -9,7 +9,8 @@ from typing import ClassVar, assert_type
 import numpy as np
 import xarray as xr
 
-from experiments import Mitigation, Setting, design, designs, judge, mitigated, study
+from experiments import Mitigation, Setting, design, designs, export, judge, mitigated, place, study
+from experiments.ground_truth.place import Place
 from experiments.lab.presets import Design
 from experiments.lab.studies import Study
 from experiments.verdict import Verdict
@@ -28,6 +29,11 @@ def worlds() -> None:
     assert_type(grid[0, 1], World)
     World(p_spu="high")  # type: ignore[arg-type]
     World(views=Pixels())
+
+
+def exported() -> None:
+    export(World(), "folder", n=10)["theory"]
+    assert_type(place({"common": (9, 10), "counter": (3, 10)}, world=World()), Place)
 
 
 def learned() -> None:

@@ -173,7 +173,7 @@ def published(*, output: Folder = None, json: Json = False) -> None:
 
     Example: soberclip counteranimal published
     """
-    from experiments.published.export import published_document, write_published
+    from experiments.published.document import published_document, write_published
 
     check_writable(output)
     document = published_document()

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +159,12 @@ def test_wrong_requests_are_refused(soberclip, data, tmp_path):
         run = soberclip("place", path, *flags)
         assert run.status == 2
         assert sentence in run.err
+
+
+def test_the_lines_of_the_readme_place_a_classifier_of_the_animal_alone(monkeypatch):
+    root = Path(__file__).parents[3]
+    monkeypatch.syspath_prepend(root / "experiments" / "command" / "entry")
+    (code,) = re.findall(
+        r"^```py\n(.*?)^```", (root / "experiments/lab/README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    exec(code, {})

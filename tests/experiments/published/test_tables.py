@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.published.export import published_document, write_published
+from experiments.published.document import published_document, write_published
 from experiments.published.tables import (
     checkpoint_spec,
     checkpoints,
