@@ -66,7 +66,7 @@ def _by_signs(v: Expression, where: Expression, bounds: Bounds, rules: Sequence[
     named, given = rooted(domain, f)
     if named.vanishes(given):
         squares = f" [{' '.join(f'E{name}' for name in named.squares)}]" if named.squares else ""
-        return [*steps, *named.steps, f"apply Req_le. field{squares}. repeat split; nonzero."]
+        return [*steps, *named.steps, f"apply Req_le. field{squares}; repeat split; nonzero."]
     try:
         return [*steps, *domain.steps, _not_positive(f, domain)]
     except Unseen:
@@ -150,7 +150,7 @@ def _by_reliance(
         for z, rule in zip((plus, minus), found, strict=True):
             a, b, S, T, u, w = map(text, rule)
             score = f"({u} * {a} {'+' if sign > 0 else '-'} {w} * {b}) / sqrt ({u} ^ 2 * {S} + {w} ^ 2 * {T})"
-            steps.append(f"replace {text(z)} with ({score}) by (f_equal; first [ring|f_equal; ring]).")
+            steps.append(f"replace {text(z)} with ({score}) by (f_equal; first [ring|f_equal; first [ring|field]]).")
         (a, b, S, T, u, w), (*_, v, x) = found[::sign]  # (v, x) relies more
         conditions = [w * v - x * u]
         if sign > 0:
@@ -280,7 +280,7 @@ def _quotient(f: Expression, domain: Domain) -> str:
     """The steps that show f <= 0 where f is a rational function."""
     n, d = plain(f, [*domain.bounds, *domain.squares])
     if n == 0:
-        return "apply Req_le. field. repeat split; nonzero."
+        return "apply Req_le. field; repeat split; nonzero."
     sides, steps, sign = [], [], 1
     for k, (p, strict) in enumerate(((n, False), (d, True))):
         scale, factors = p.factor()

@@ -1,28 +1,36 @@
-(* soberclip: InfoNCE asked by the class name is more careful with the background than Bayes' rule, at every background. *)
+(* soberclip: InfoNCE asked by a class's typical look is no less careful with the background than Bayes' rule, at every
+   background, whatever captions tell of looks. It is a Bayes' rule where they tell no looks. *)
 Require Import Shared.
 
-(* The normal density with mean m and variance v; and that of an image's and a caption's view of one latent, with
-   noise of variance nI and nT. *)
+(* The normal density with mean m and variance v; and that of an image's and a caption's view of one latent. The views
+   share the variance v, and each has one of its own, nI and nT. *)
 Definition normal (m v x : R) : R := exp (- (x - m) ^ 2 / (2 * v)) / sqrt (2 * PI * v).
 Definition views (m v nI nT x t : R) : R :=
   exp (- ((v + nT) * (x - m) ^ 2 - 2 * v * (x - m) * (t - m) + (v + nI) * (t - m) ^ 2)
          / (2 * ((v + nI) * (v + nT) - v ^ 2))) / (2 * PI * sqrt ((v + nI) * (v + nT) - v ^ 2)).
 
 Section World.
-Variables p_spu p_inv mu_inv mu_spu sigma_inv sigma_spu nu_image nu_text mention_inv mention_spu : R.
+Variables p_spu p_inv mu_inv mu_spu sigma_inv sigma_spu detail_inv detail_spu nu_image nu_text mention_inv mention_spu : R.
 Hypothesis Hp : 1 / 2 <= p_spu <= 1.
 Hypothesis Hi : 1 / 2 < p_inv <= 1.
 Hypothesis Hmu : 0 < mu_inv /\ 0 < mu_spu.
-Hypothesis Hsigma : 0 < sigma_inv /\ 0 <= sigma_spu.
-Hypothesis Hnu : 0 < nu_image /\ 0 < nu_text.
+Hypothesis Hnu : 0 <= nu_image /\ 0 <= nu_text.
+Hypothesis Hdetail : 0 <= detail_inv <= 1 /\ 0 <= detail_spu <= 1.
 Hypothesis Hmention : 0 < mention_inv <= 1 /\ 0 <= mention_spu <= 1.
 
+(* How one view of a latent varies apart from the other: where captions leave detail out, and in the view's noise. *)
+Definition alone (detail sigma nu : R) : R := (1 - detail) * sigma ^ 2 + nu.
+Hypothesis Himage : 0 < alone detail_inv sigma_inv nu_image /\ 0 < alone detail_spu sigma_spu nu_image.
+Hypothesis Hcaption : 0 < alone detail_inv sigma_inv nu_text /\ 0 < alone detail_spu sigma_spu nu_text.
+(* A caption that omits a latent is noise there. *)
+Hypothesis Htext : 0 < nu_text \/ mention_inv = 1 /\ mention_spu = 1.
+
 (* One latent with mean m: its view in the image and in the caption, which mentions it with some probability. *)
-Definition latent (mention m sigma x t : R) : R :=
-  mention * views m (sigma ^ 2) nu_image nu_text x t
+Definition latent (mention m detail sigma x t : R) : R :=
+  mention * views m (detail * sigma ^ 2) (alone detail sigma nu_image) (alone detail sigma nu_text) x t
   + (1 - mention) * (normal m (sigma ^ 2 + nu_image) x * normal 0 nu_text t).
-Definition object (o x t : R) : R := latent mention_inv (o * mu_inv) sigma_inv x t.
-Definition background (a s u : R) : R := latent mention_spu (a * mu_spu) sigma_spu s u.
+Definition object (o x t : R) : R := latent mention_inv (o * mu_inv) detail_inv sigma_inv x t.
+Definition background (a s u : R) : R := latent mention_spu (a * mu_spu) detail_spu sigma_spu s u.
 
 (* Object and background agree with this probability, label and object with p_inv, label and background with p_spu. *)
 Definition agree : R := p_spu * p_inv + (1 - p_spu) * (1 - p_inv).
@@ -32,16 +40,17 @@ Definition pair (x s t u : R) : R :=
   object 1 x t * (agree / 2 * background 1 s u + (1 - agree) / 2 * background (-1) s u)
   + object (-1) x t * ((1 - agree) / 2 * background 1 s u + agree / 2 * background (-1) s u).
 
-(* InfoNCE's optimum compares density ratios. The names (mu_inv, 0) and (-mu_inv, 0) are equally likely captions, so the
-   pairs' densities decide. *)
+(* InfoNCE's optimum compares density ratios. The typical looks (mu_inv, 0) and (-mu_inv, 0) are equally likely captions,
+   so the pairs' densities decide. *)
 Definition infonce (x s : R) : R := pair x s mu_inv 0 - pair x s (- mu_inv) 0.
 
-(* Bayes' rule compares the densities of the image and each label. *)
+(* Bayes' rule compares the densities of the image and each label, here where backgrounds match with probability p. *)
 Definition animal (o x : R) : R := normal (o * mu_inv) (sigma_inv ^ 2 + nu_image) x.
 Definition scene (a s : R) : R := normal (a * mu_spu) (sigma_spu ^ 2 + nu_image) s.
-Definition bayes (x s : R) : R :=
-  (p_inv * animal 1 x + (1 - p_inv) * animal (-1) x) * (p_spu * scene 1 s + (1 - p_spu) * scene (-1) s)
-  - ((1 - p_inv) * animal 1 x + p_inv * animal (-1) x) * ((1 - p_spu) * scene 1 s + p_spu * scene (-1) s).
+Definition ideal (p x s : R) : R :=
+  (p_inv * animal 1 x + (1 - p_inv) * animal (-1) x) * (p * scene 1 s + (1 - p) * scene (-1) s)
+  - ((1 - p_inv) * animal 1 x + p_inv * animal (-1) x) * ((1 - p) * scene 1 s + p * scene (-1) s).
+Definition bayes (x s : R) : R := ideal p_spu x s.
 
 Lemma normal_positive m v x : 0 < v -> 0 < normal m v x.
 Proof. intros. unfold normal. apply Rdiv_lt_0_compat; [apply exp_pos|]. apply sqrt_lt_R0. generalize PI_RGT_0. nra. Qed.
@@ -58,52 +67,72 @@ Proof. intros. apply exp_ratio. field. lra. Qed.
 Lemma exp_le a b : a <= b -> exp a <= exp b.
 Proof. intros [l | ->]; [apply Rlt_le, exp_increasing, l | apply Rle_refl]. Qed.
 
-Lemma views_positive m v x t : 0 <= v -> 0 < views m v nu_image nu_text x t.
+Lemma normal_nonnegative m v x : 0 <= v -> 0 <= normal m v x.
+Proof. intros [l | <-]; [apply Rlt_le, normal_positive, l|]. unfold normal. rewrite !Rmult_0_r, sqrt_0. unfold Rdiv.
+  rewrite Rinv_0. lra. Qed.
+
+Lemma views_positive m v nI nT x t : 0 <= v -> 0 < nI -> 0 < nT -> 0 < views m v nI nT x t.
 Proof. intros. unfold views. apply Rdiv_lt_0_compat; [apply exp_pos|].
   apply Rmult_lt_0_compat; [generalize PI_RGT_0; lra|]. apply sqrt_lt_R0.
-  assert (0 < nu_image * nu_text) by (apply Rmult_lt_0_compat; lra). nra. Qed.
+  assert (0 < nI * nT) by (apply Rmult_lt_0_compat; lra). nra. Qed.
 
-Lemma views_mirror m v x t : views (- m) v nu_image nu_text (- x) (- t) = views m v nu_image nu_text x t.
+Lemma views_mirror m v nI nT x t : views (- m) v nI nT (- x) (- t) = views m v nI nT x t.
 Proof. unfold views. do 4 f_equal. ring. Qed.
+
+Lemma shared_nonnegative detail sigma : 0 <= detail -> 0 <= detail * sigma ^ 2.
+Proof. intros. apply Rmult_le_pos; [assumption | apply pow2_ge_0]. Qed.
+
+Lemma whole detail sigma : sigma ^ 2 + nu_image = detail * sigma ^ 2 + alone detail sigma nu_image.
+Proof. unfold alone. ring. Qed.
+
+Lemma varied : 0 < sigma_inv ^ 2 + nu_image.
+Proof. rewrite (whole detail_inv). assert (0 <= detail_inv * sigma_inv ^ 2) by (apply shared_nonnegative; lra). lra. Qed.
 
 (* What the background adds. *)
 Lemma background_ratio s : 0 <= s -> 0 < background (-1) s 0 <= background 1 s 0 /\ 0 < scene (-1) s <= scene 1 s
   /\ background 1 s 0 * scene (-1) s <= scene 1 s * background (-1) s 0.
 Proof. intros. unfold background, scene, latent.
   replace (-1 * mu_spu) with (- mu_spu) by ring. replace (1 * mu_spu) with mu_spu by ring.
-  set (v := sigma_spu ^ 2). assert (0 <= v) by apply pow2_ge_0.
-  set (D := (v + nu_image) * (v + nu_text) - v ^ 2).
-  assert (HnIT : 0 < nu_image * nu_text) by (apply Rmult_lt_0_compat; lra).
+  rewrite (whole detail_spu sigma_spu).
+  set (v := detail_spu * sigma_spu ^ 2). assert (0 <= v) by (apply shared_nonnegative; lra).
+  set (nI := alone detail_spu sigma_spu nu_image) in *. set (nT := alone detail_spu sigma_spu nu_text) in *.
+  set (D := (v + nI) * (v + nT) - v ^ 2).
+  assert (HnIT : 0 < nI * nT) by (apply Rmult_lt_0_compat; lra).
   assert (HD : 0 < D) by (unfold D; nra).
-  set (W := views mu_spu v nu_image nu_text s 0). set (N := normal mu_spu (v + nu_image) s).
-  assert (HW : 0 < W) by (apply views_positive; assumption).
+  set (W := views mu_spu v nI nT s 0). set (N := normal mu_spu (v + nI) s).
+  assert (HW : 0 < W) by (apply views_positive; lra).
   assert (HN : 0 < N) by (apply normal_positive; lra).
-  assert (EW : views (- mu_spu) v nu_image nu_text s 0 = exp (- (2 * mu_spu * s * nu_text / D)) * W).
+  assert (EW : views (- mu_spu) v nI nT s 0 = exp (- (2 * mu_spu * s * nT / D)) * W).
   { apply exp_ratio. fold D. field. lra. }
   rewrite EW, normal_ratio by lra. fold N.
-  set (e := exp (- (2 * mu_spu * s * nu_text / D))). set (f := exp (- (2 * mu_spu * s / (v + nu_image)))).
+  set (e := exp (- (2 * mu_spu * s * nT / D))). set (f := exp (- (2 * mu_spu * s / (v + nI)))).
   assert (He : 0 < e) by apply exp_pos. assert (Hf : 0 < f) by apply exp_pos.
   assert (Hms : 0 <= 2 * mu_spu * s) by (apply Rmult_le_pos; lra).
   assert (He1 : e <= 1).
   { rewrite <- exp_0. apply exp_le.
-    assert (0 <= 2 * mu_spu * s * nu_text / D) by (unfold Rdiv; apply Rmult_le_pos; [apply Rmult_le_pos; lra | apply Rlt_le, Rinv_0_lt_compat, HD]). lra. }
+    assert (0 <= 2 * mu_spu * s * nT / D) by (unfold Rdiv; apply Rmult_le_pos; [apply Rmult_le_pos; lra | apply Rlt_le, Rinv_0_lt_compat, HD]). lra. }
   assert (Hfe : f <= e).
   { apply exp_le. apply Ropp_le_contravar.
-    apply (Rmult_le_reg_r (D * (v + nu_image))); [apply Rmult_lt_0_compat; lra|].
-    replace (2 * mu_spu * s * nu_text / D * (D * (v + nu_image))) with (2 * mu_spu * s * (nu_text * (v + nu_image)))
+    apply (Rmult_le_reg_r (D * (v + nI))); [apply Rmult_lt_0_compat; lra|].
+    replace (2 * mu_spu * s * nT / D * (D * (v + nI))) with (2 * mu_spu * s * (nT * (v + nI)))
       by (field; lra).
-    replace (2 * mu_spu * s / (v + nu_image) * (D * (v + nu_image))) with (2 * mu_spu * s * D) by (field; lra).
+    replace (2 * mu_spu * s / (v + nI) * (D * (v + nI))) with (2 * mu_spu * s * D) by (field; lra).
     apply Rmult_le_compat_l; [lra|]. unfold D. nra. }
-  set (c := normal 0 nu_text 0). assert (Hc : 0 < c) by (apply normal_positive; lra).
-  destruct Hmention as [_ Hm]. assert (Hnc : 0 < N * c) by (apply Rmult_lt_0_compat; assumption).
+  set (c := normal 0 nu_text 0). destruct Hmention as [_ Hm].
+  assert (Hc : 0 <= c /\ (0 < c \/ mention_spu = 1)).
+  { split; [apply normal_nonnegative; lra|].
+    destruct Htext as [l | [_ l]]; [left; apply normal_positive, l | right; exact l]. }
+  assert (Hnc : 0 <= N * c) by (apply Rmult_le_pos; lra).
   assert (Hfn : f * N * c <= N * c).
   { replace (f * N * c) with (f * (N * c)) by ring. rewrite <- (Rmult_1_l (N * c)) at 2.
     apply Rmult_le_compat_r; lra. }
   assert (Hew : e * W <= W) by (rewrite <- (Rmult_1_l W) at 2; apply Rmult_le_compat_r; lra).
-  assert (Hfc : 0 < f * N * c) by (replace (f * N * c) with (f * (N * c)) by ring; apply Rmult_lt_0_compat; lra).
+  assert (Hfc : 0 <= f * N * c) by (replace (f * N * c) with (f * (N * c)) by ring; apply Rmult_le_pos; lra).
   assert (HeW : 0 < e * W) by (apply Rmult_lt_0_compat; lra).
   repeat split.
-  - destruct (Req_dec mention_spu 0) as [-> | n]; [lra|].
+  - destruct (Req_dec mention_spu 0) as [E | n].
+    { rewrite E in *. destruct Hc as [_ [Hc | Hc]]; [|lra].
+      assert (0 < f * N * c) by (apply Rmult_lt_0_compat; [apply Rmult_lt_0_compat|]; assumption). lra. }
     apply Rplus_lt_le_0_compat; [apply Rmult_lt_0_compat; lra | apply Rmult_le_pos; lra].
   - apply Rplus_le_compat; apply Rmult_le_compat_l; lra.
   - apply Rmult_lt_0_compat; lra.
@@ -111,40 +140,42 @@ Proof. intros. unfold background, scene, latent.
   - enough (0 <= mention_spu * (W * N * (e - f))) by nra.
     apply Rmult_le_pos; [lra|]. apply Rmult_le_pos; [|lra]. apply Rmult_le_pos; lra. Qed.
 
-(* What the animal adds: the density ratio of the names, of one object. *)
-Definition named (x : R) : R := views mu_inv (sigma_inv ^ 2) nu_image nu_text x mu_inv
-  - views mu_inv (sigma_inv ^ 2) nu_image nu_text x (- mu_inv).
+(* What the animal adds: the density ratio of the typical looks, of one object. *)
+Definition look (x t : R) : R :=
+  views mu_inv (detail_inv * sigma_inv ^ 2) (alone detail_inv sigma_inv nu_image) (alone detail_inv sigma_inv nu_text) x t.
+Definition named (x : R) : R := look x mu_inv - look x (- mu_inv).
 
 Lemma named_ratio z : 0 <= z -> 0 < named z
   /\ named (- z) <= exp (- (2 * mu_inv * z / (sigma_inv ^ 2 + nu_image))) * named z.
-Proof. intros Hz. unfold named. set (v := sigma_inv ^ 2).
-  assert (Hv : 0 < v) by (apply pow_lt; lra).
-  set (D := (v + nu_image) * (v + nu_text) - v ^ 2).
-  assert (HnIT : 0 < nu_image * nu_text) by (apply Rmult_lt_0_compat; lra).
+Proof. intros Hz. unfold named, look. rewrite (whole detail_inv sigma_inv).
+  set (v := detail_inv * sigma_inv ^ 2). assert (Hv : 0 <= v) by (apply shared_nonnegative; lra).
+  set (nI := alone detail_inv sigma_inv nu_image) in *. set (nT := alone detail_inv sigma_inv nu_text) in *.
+  set (D := (v + nI) * (v + nT) - v ^ 2).
+  assert (HnIT : 0 < nI * nT) by (apply Rmult_lt_0_compat; lra).
   assert (HD : 0 < D) by (unfold D; nra).
-  assert (E : forall x, views mu_inv v nu_image nu_text x (- mu_inv)
-    = exp (- (2 * mu_inv * (v * x + mu_inv * nu_image) / D)) * views mu_inv v nu_image nu_text x mu_inv).
+  assert (E : forall x, views mu_inv v nI nT x (- mu_inv)
+    = exp (- (2 * mu_inv * (v * x + mu_inv * nI) / D)) * views mu_inv v nI nT x mu_inv).
   { intros. apply exp_ratio. fold D. unfold D. field. fold D. lra. }
-  assert (F : views mu_inv v nu_image nu_text (- z) mu_inv
-    = exp (- (2 * mu_inv * z * (v + nu_text) / D)) * views mu_inv v nu_image nu_text z mu_inv).
+  assert (F : views mu_inv v nI nT (- z) mu_inv
+    = exp (- (2 * mu_inv * z * (v + nT) / D)) * views mu_inv v nI nT z mu_inv).
   { apply exp_ratio. fold D. field. lra. }
   rewrite !E, F.
-  set (W := views mu_inv v nu_image nu_text z mu_inv). assert (HW : 0 < W) by (apply views_positive; lra).
-  set (q := exp (- (2 * mu_inv * z * (v + nu_text) / D))). set (r := exp (- (2 * mu_inv * z / (v + nu_image)))).
-  set (e := exp (- (2 * mu_inv * (v * z + mu_inv * nu_image) / D))).
-  set (f := exp (- (2 * mu_inv * (v * - z + mu_inv * nu_image) / D))).
+  set (W := views mu_inv v nI nT z mu_inv). assert (HW : 0 < W) by (apply views_positive; lra).
+  set (q := exp (- (2 * mu_inv * z * (v + nT) / D))). set (r := exp (- (2 * mu_inv * z / (v + nI)))).
+  set (e := exp (- (2 * mu_inv * (v * z + mu_inv * nI) / D))).
+  set (f := exp (- (2 * mu_inv * (v * - z + mu_inv * nI) / D))).
   assert (Hq : 0 < q) by apply exp_pos.
   assert (Hmz : 0 <= 2 * mu_inv * z) by (apply Rmult_le_pos; lra).
   assert (Hqr : q <= r).
   { apply exp_le. apply Ropp_le_contravar.
-    apply (Rmult_le_reg_r (D * (v + nu_image))); [apply Rmult_lt_0_compat; lra|].
-    replace (2 * mu_inv * z * (v + nu_text) / D * (D * (v + nu_image)))
-      with (2 * mu_inv * z * ((v + nu_text) * (v + nu_image))) by (field; lra).
-    replace (2 * mu_inv * z / (v + nu_image) * (D * (v + nu_image))) with (2 * mu_inv * z * D) by (field; lra).
+    apply (Rmult_le_reg_r (D * (v + nI))); [apply Rmult_lt_0_compat; lra|].
+    replace (2 * mu_inv * z * (v + nT) / D * (D * (v + nI)))
+      with (2 * mu_inv * z * ((v + nT) * (v + nI))) by (field; lra).
+    replace (2 * mu_inv * z / (v + nI) * (D * (v + nI))) with (2 * mu_inv * z * D) by (field; lra).
     apply Rmult_le_compat_l; [lra|]. unfold D. nra. }
   assert (He : e < 1).
   { rewrite <- exp_0. apply exp_increasing.
-    assert (0 < 2 * mu_inv * (v * z + mu_inv * nu_image) / D).
+    assert (0 < 2 * mu_inv * (v * z + mu_inv * nI) / D).
     { apply Rdiv_lt_0_compat; [|lra]. apply Rmult_lt_0_compat; [lra|].
       apply Rplus_le_lt_0_compat; [apply Rmult_le_pos; lra | apply Rmult_lt_0_compat; lra]. }
     lra. }
@@ -164,12 +195,12 @@ Proof. intros Hz. unfold named. set (v := sigma_inv ^ 2).
 Lemma infonce_factors x s : infonce x s = mention_inv / 2 *
   (named x * (agree * background 1 s 0 + (1 - agree) * background (-1) s 0)
    - named (- x) * ((1 - agree) * background 1 s 0 + agree * background (-1) s 0)).
-Proof. unfold infonce, pair, object, latent at 1 2 3 4, named.
+Proof. unfold infonce, pair, object, latent at 1 2 3 4, named, look.
   replace (-1 * mu_inv) with (- mu_inv) by ring. replace (1 * mu_inv) with mu_inv by ring.
   assert (Hn : normal 0 nu_text (- mu_inv) = normal 0 nu_text mu_inv).
   { rewrite <- (normal_mirror 0 nu_text mu_inv). f_equal. ring. }
   rewrite Hn.
-  rewrite <- (views_mirror mu_inv _ (- x) mu_inv), <- (views_mirror mu_inv _ (- x) (- mu_inv)), !Ropp_involutive.
+  rewrite <- (views_mirror mu_inv _ _ _ (- x) mu_inv), <- (views_mirror mu_inv _ _ _ (- x) (- mu_inv)), !Ropp_involutive.
   field. Qed.
 
 Lemma agree_at_least_half : 1 / 2 <= agree <= 1.
@@ -179,9 +210,9 @@ Lemma bayes_factors x s : exists c, 0 < c /\ bayes x s = c *
   (((2 * p_inv - 1) * (scene 1 s + scene (-1) s) + (2 * p_spu - 1) * (scene 1 s - scene (-1) s))
      * exp (2 * mu_inv * x / (sigma_inv ^ 2 + nu_image))
    - ((2 * p_inv - 1) * (scene 1 s + scene (-1) s) - (2 * p_spu - 1) * (scene 1 s - scene (-1) s))).
-Proof. unfold bayes, animal.
+Proof. unfold bayes, ideal, animal.
   replace (-1 * mu_inv) with (- mu_inv) by ring. replace (1 * mu_inv) with mu_inv by ring.
-  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by (assert (0 <= sigma_inv ^ 2) by nonneg; unfold v; lra).
+  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by apply varied.
   assert (E : normal mu_inv v x = exp (2 * mu_inv * x / v) * normal (- mu_inv) v x).
   { rewrite <- (Ropp_involutive mu_inv) at 1. rewrite normal_ratio by assumption. do 2 f_equal. field. lra. }
   exists (normal (- mu_inv) v x / 2). split.
@@ -194,7 +225,7 @@ Theorem by_name s : 0 <= s -> (forall x, 0 < x -> 0 < infonce x s)
   /\ (forall x, x <= 0 -> 0 <= infonce x s -> 0 <= bayes x s).
 Proof. intros Hs. destruct (background_ratio s Hs) as [[HB' HB] [[Hb' Hb] HBb]].
   assert (Hq := agree_at_least_half).
-  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by (assert (0 <= sigma_inv ^ 2) by nonneg; unfold v; lra).
+  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by apply varied.
   set (B := background 1 s 0) in *. set (B' := background (-1) s 0) in *.
   set (b := scene 1 s) in *. set (b' := scene (-1) s) in *. set (q := agree) in *.
   assert (HG' : 0 < (1 - q) * B + q * B') by nra.
@@ -244,7 +275,7 @@ Proof. intros Hs. destruct (background_ratio s Hs) as [[HB' HB] [[Hb' Hb] HBb]].
 
 Lemma bayes_increasing x y s : 0 <= s -> bayes y s = 0 -> 0 <= bayes x s -> y <= x.
 Proof. intros Hs Hy Hx. destruct (background_ratio s Hs) as [_ [[Hb' Hb] _]].
-  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by (assert (0 <= sigma_inv ^ 2) by nonneg; unfold v; lra).
+  set (v := sigma_inv ^ 2 + nu_image). assert (Hv : 0 < v) by apply varied.
   destruct (bayes_factors x s) as [c [Hc Ex]]. destruct (bayes_factors y s) as [d [Hd Ey]]. fold v in Ex, Ey.
   set (K := (2 * p_inv - 1) * (scene 1 s + scene (-1) s) + (2 * p_spu - 1) * (scene 1 s - scene (-1) s)) in *.
   set (L := (2 * p_inv - 1) * (scene 1 s + scene (-1) s) - (2 * p_spu - 1) * (scene 1 s - scene (-1) s)) in *.
@@ -262,12 +293,12 @@ Lemma infonce_mirror x s : infonce (- x) (- s) = - infonce x s.
 Proof. rewrite !infonce_factors, Ropp_involutive.
   assert (E : forall a u, background a (- u) 0 = background (- a) u 0).
   { intros. unfold background, latent. replace (- a * mu_spu) with (- (a * mu_spu)) by ring.
-    rewrite <- (views_mirror (a * mu_spu) _ (- u) 0), <- (normal_mirror (a * mu_spu) _ (- u)), Ropp_involutive.
+    rewrite <- (views_mirror (a * mu_spu) _ _ _ (- u) 0), <- (normal_mirror (a * mu_spu) _ (- u)), Ropp_involutive.
     replace (- 0) with 0 by ring. reflexivity. }
   rewrite !E. replace (- -1) with 1 by ring. replace (Ropp 1) with (-1) by ring. field. Qed.
 
 Lemma bayes_mirror x s : bayes (- x) (- s) = - bayes x s.
-Proof. unfold bayes, animal, scene.
+Proof. unfold bayes, ideal, animal, scene.
   rewrite <- (normal_mirror (1 * mu_inv)), <- (normal_mirror (-1 * mu_inv)), <- (normal_mirror (1 * mu_spu)),
     <- (normal_mirror (-1 * mu_spu)), !Ropp_involutive.
   replace (- (1 * mu_inv)) with (-1 * mu_inv) by ring. replace (- (-1 * mu_inv)) with (1 * mu_inv) by ring.
@@ -284,4 +315,54 @@ Proof. intros Hx Hy.
   enough (- y <= - x <= 0) by lra. apply (H (- s)); [lra| |].
   - rewrite infonce_mirror, Hx. ring.
   - rewrite bayes_mirror, Hy. ring. Qed.
+(* Views that share nothing are independent. *)
+Lemma views_apart m nI nT x t : 0 < nI -> 0 < nT -> views m 0 nI nT x t = normal m nI x * normal m nT t.
+Proof. intros. unfold views, normal. assert (HPI := PI_RGT_0).
+  replace ((0 + nI) * (0 + nT) - 0 ^ 2) with (nI * nT) by ring.
+  assert (E : sqrt (2 * PI * nI) * sqrt (2 * PI * nT) = 2 * PI * sqrt (nI * nT)).
+  { rewrite <- sqrt_mult_alt by nra. replace (2 * PI * nI * (2 * PI * nT)) with ((2 * PI) ^ 2 * (nI * nT)) by ring.
+    rewrite sqrt_mult_alt, sqrt_pow2 by (try apply pow2_ge_0; lra). reflexivity. }
+  assert (0 < sqrt (2 * PI * nI)) by (apply sqrt_lt_R0; nra).
+  assert (0 < sqrt (2 * PI * nT)) by (apply sqrt_lt_R0; nra).
+  rewrite <- E, (exp_ratio (- (x - m) ^ 2 / (2 * nI)) (- (t - m) ^ 2 / (2 * nT))) by (field; lra). field. lra. Qed.
+
+(* Where captions tell no looks, InfoNCE's optimum is a positive number times Bayes' rule of this correlation, which is
+   p_spu itself if every image shows its label's object. *)
+Theorem no_detail : detail_inv = 0 -> detail_spu = 0 ->
+  exists c, 0 < c /\ forall x s, infonce x s = c * ideal ((1 + (2 * p_spu - 1) * (2 * p_inv - 1) ^ 2) / 2) x s.
+Proof. intros Ei Es. assert (HI := Himage). assert (HT := Hcaption). rewrite Ei, Es in HI, HT.
+  set (nT := alone 0 sigma_inv nu_text) in *. set (nS := alone 0 sigma_spu nu_text) in *.
+  assert (I0 : forall sigma, alone 0 sigma nu_image = sigma ^ 2 + nu_image) by (intros; unfold alone; ring).
+  rewrite !I0 in HI.
+  set (d := normal mu_inv nT mu_inv - normal mu_inv nT (- mu_inv)).
+  assert (Hd : 0 < d).
+  { unfold d. replace (normal mu_inv nT (- mu_inv)) with (normal (- mu_inv) nT mu_inv)
+      by (rewrite <- (normal_mirror mu_inv nT (- mu_inv)); f_equal; ring).
+    rewrite normal_ratio by lra. assert (0 < normal mu_inv nT mu_inv) by (apply normal_positive; lra).
+    assert (exp (- (2 * mu_inv * mu_inv / nT)) < 1).
+    { rewrite <- exp_0. apply exp_increasing.
+      assert (0 < 2 * mu_inv * mu_inv / nT) by (apply Rdiv_lt_0_compat; [nra | lra]). lra. }
+    nra. }
+  set (b := mention_spu * normal mu_spu nS 0 + (1 - mention_spu) * normal 0 nu_text 0).
+  assert (Hb : 0 < b).
+  { assert (0 < normal mu_spu nS 0) by (apply normal_positive; lra).
+    assert (0 <= normal 0 nu_text 0) by (apply normal_nonnegative; lra). unfold b.
+    destruct Htext as [l | [_ ->]]; [|lra]. assert (0 < normal 0 nu_text 0) by (apply normal_positive, l).
+    destruct (Req_dec mention_spu 0) as [E | n]; [rewrite E; lra|].
+    apply Rplus_lt_le_0_compat; [apply Rmult_lt_0_compat; lra | apply Rmult_le_pos; lra]. }
+  exists (mention_inv / 2 * d * b / (2 * p_inv - 1)). split.
+  - apply Rdiv_lt_0_compat; [|lra]. apply Rmult_lt_0_compat; [|assumption]. apply Rmult_lt_0_compat; lra.
+  - intros.
+    assert (N : forall z, named z = normal mu_inv (sigma_inv ^ 2 + nu_image) z * d).
+    { intros. unfold named, look. rewrite Ei, I0, Rmult_0_l. fold nT. rewrite !views_apart by lra. unfold d. ring. }
+    assert (M : normal (- mu_spu) nS 0 = normal mu_spu nS 0)
+      by (rewrite <- (normal_mirror mu_spu nS 0); f_equal; ring).
+    assert (G : forall a, a = 1 \/ a = -1 -> background a s 0 = scene a s * b).
+    { intros a Ha. unfold background, latent, scene. rewrite Es, I0, Rmult_0_l. fold nS. rewrite views_apart by lra.
+      destruct Ha as [-> | ->]; [rewrite Rmult_1_l | replace (-1 * mu_spu) with (- mu_spu) by ring; rewrite M];
+      unfold b; ring. }
+    rewrite infonce_factors, !G by lra. rewrite !N. unfold ideal, animal, agree.
+    replace (normal mu_inv (sigma_inv ^ 2 + nu_image) (- x)) with (normal (-1 * mu_inv) (sigma_inv ^ 2 + nu_image) x)
+      by (rewrite <- (normal_mirror (-1 * mu_inv)); f_equal; ring).
+    rewrite Rmult_1_l. field. lra. Qed.
 End World.

@@ -196,10 +196,13 @@ def test_the_definitions_are_the_papers_laws():
 def test_the_theorem_on_thresholds_is_about_infonce_and_bayes(seed):
     """The definitions decide as the learners do, on images of a random world."""
     rng = np.random.default_rng(seed)
-    p, o, m = rng.uniform([0.5, 0.6, 0.2], 1), rng.uniform(0.3, 2, 4), rng.uniform(0.2, 1, 2)
-    noise = {"sigma_xi": rng.uniform(1, 2), "sigma_xi_text": rng.uniform(1, 2), "dim_image": 2, "dim_text": 2}
+    p, o = rng.uniform([0.5, 0.6], 1), rng.uniform(0.3, 2, 4)
+    g, m = [(1, 1), (0, 0), (0, 1), *rng.random((2, 2))][seed], rng.uniform(0.2, 1, 2)
+    noise = (0 if seed == 4 else rng.uniform(1, 2), rng.uniform(1, 2))
     names = ("p_spu", "p_inv", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "mention_inv", "mention_spu")
-    given = dict(zip(names, map(float, (*p[:2], *o, *m)), strict=True))
+    names += ("detail_inv", "detail_spu")
+    given = dict(zip(names, map(float, (*p, *o, *m, *g)), strict=True))
+    noise = dict(zip(("sigma_xi", "sigma_xi_text"), noise, strict=True)) | {"dim_image": 2, "dim_text": 2}
     world = World(**given, **noise)
     x, s = 3 * rng.standard_normal((2, 400))
     values = {**given, "nu_image": world.nu_image, "nu_text": world.nu_text, "x": x, "s": s}
