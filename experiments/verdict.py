@@ -14,7 +14,7 @@ REFUSED = "refused"
 ALPHA = 0.01  # error rate of a trial: each side of its bounds has half of it
 FAMILY_ALPHA = 0.01  # family-wise error rate of the contradictions of one run
 
-WORDS = ("claim", "source", "statement", "origin", "sentence", "quote")
+WORDS = ("claim", "source", "statement", "meaning", "origin", "sentence", "quote")
 _EVIDENCE = ("predicted", "measured", "interval", "counterexample", "route", "n", "replicates", "seconds")
 _DESIGN = ("level", "alpha", "tau", "quantity", "relation")
 _SEARCHED = ("p_value", "quantifier", "share", "point", "worst", "audits", "search_evaluations", "undefined", "proof")
@@ -40,7 +40,7 @@ class Verdict:
     ----------
     kind
         How the claim was decided; it determines the keys of `as_json`.
-    claim, source, statement, origin, sentence, quote, formula, quantity, relation, quantifier, share
+    claim, source, statement, meaning, origin, sentence, quote, formula, quantity, relation, quantifier, share
         The claim's own; `claim` is its id.
     verdict, reason
         "proved", "supported", "contradicted", "undecided" or "refused", and why, in a sentence.
@@ -76,6 +76,7 @@ class Verdict:
     claim: str
     source: str
     statement: str
+    meaning: str = ""
     origin: str = "own"
     sentence: str = ""
     quote: str = ""
@@ -128,7 +129,8 @@ class Verdict:
 
 def words_of(claim: Any) -> dict[str, Any]:
     """The fields of a verdict that are the claim's own words."""
-    return {name: getattr(claim, "id" if name == "claim" else name) for name in WORDS}
+    renamed = {"claim": claim.id, "meaning": getattr(claim, "meaning", "")}
+    return {name: renamed[name] if name in renamed else getattr(claim, name) for name in WORDS}
 
 
 def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:

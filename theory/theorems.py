@@ -69,8 +69,10 @@ def largest_reliance_mean(alpha, beta, sigma_inv, sigma_spu, kappa=1.0):
     return (alpha**2 + kappa * B) / (2 * alpha * np.sqrt(kappa * A))
 
 
-def least_squares_margin(alpha, beta, sigma_inv, sigma_spu, p, nu=0.0):
+def least_squares_margin(alpha, beta, sigma_inv, sigma_spu, p, nu=0.0, g=1.0):
     """T4, T5: positive iff linear CLIP is more robust than least squares, S_i A - alpha^2 (S_s + 4p(1-p) beta^2).
+
+    g is the detail of captions (World.detail_inv): A = alpha^2 + g sigma_inv^2, and S_i, S_s do not contain it.
 
     Proof: least squares has t = beta m0 S_i/(alpha (S_s + 4p(1-p) beta^2)), since Cov(x) minus the outer product
     of E[yx] = (alpha, beta m0) is diag(S_i, S_s + beta^2 (1 - m0^2)). So t_name is smaller iff the margin is positive.
@@ -81,7 +83,7 @@ def least_squares_margin(alpha, beta, sigma_inv, sigma_spu, p, nu=0.0):
     """
     # S_i A - alpha^2 S_s without the terms alpha^2 nu, which cancel.
     spread = (sigma_inv - sigma_spu) * (sigma_inv + sigma_spu)
-    at_one = alpha**2 * spread + sigma_inv**2 * (sigma_inv**2 + nu)
+    at_one = alpha**2 * spread + g * sigma_inv**2 * (sigma_inv**2 + nu)
     return at_one - 4 * p * (1 - p) * alpha**2 * beta**2
 
 

@@ -191,7 +191,8 @@ def _evidence(row: dict[str, Any]) -> list[RenderableType]:
     if words in ("undecided", REFUSED) or words != row["verdict"]:  # of the others, `how` gives the reason
         parts = [row.get("reason", ""), *(parts if row["route"] else [])]  # published tables give no reason
     heading = _heading(row["verdict"], row["claim"], words)
-    return [heading, indented(row["statement"]), indented("; ".join(filter(None, parts)))]
+    meaning = [indented(f"In practice: {row['meaning']}")] if row.get("meaning") else []  # stored verdicts have none
+    return [heading, indented(row["statement"]), *meaning, indented("; ".join(filter(None, parts)))]
 
 
 def checked_table(document: list[dict[str, Any]]) -> Group:

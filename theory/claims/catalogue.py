@@ -7,6 +7,7 @@ from typing import NamedTuple
 from theory.claims import (
     clip_vs_supervised,
     combinations,
+    detail,
     equivalent,
     ours,
     pictures,
@@ -22,7 +23,19 @@ from theory.claims import (
 # The claims of the two papers, about their contradiction, of related work, and our own.
 CLAIMS = [
     claim
-    for part in (wang, xue, clip_vs_supervised, related_work, ours, prompts, equivalent, remedies, combinations, time)
+    for part in (
+        wang,
+        xue,
+        clip_vs_supervised,
+        related_work,
+        ours,
+        prompts,
+        equivalent,
+        detail,
+        remedies,
+        combinations,
+        time,
+    )
     for claim in part.CLAIMS
 ]
 TRAINED = [*trained.CLAIMS, *pictures.CLAIMS]

@@ -173,6 +173,8 @@ class Claim:
     origin, sentence, quote
         Whose the claim is: "printed" (a paper's sentence, tried in the paper's own regime), "reading" (our reading of
         one) or "own". Of a paper's sentence also an id, which its readings share, and its words with version and place.
+    meaning
+        What the verdict means for somebody who trains CLIP, in a line.
 
     Raises
     ------
@@ -218,6 +220,7 @@ class Claim:
     origin: Origin = "own"
     sentence: str = ""
     quote: str = ""
+    meaning: str = ""
 
     def __new__(cls, **given):
         if "learner" in given:

@@ -33,9 +33,11 @@ class Printed(Learner):
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
         mean, scale = x.mean, x.scale  # pixels have none
-        for name in ("mu_inv", "mention_inv", "mention_spu", "p_inv"):
+        for name in ("mu_inv", "mention_inv", "mention_spu", "p_inv", "detail_inv", "detail_spu"):
             if np.any(np.asarray(getattr(x, name)) != 1):
                 raise ValueError(f"Theorem 6.2 is about {name} = 1")
+        if np.any(np.asarray(x.bare) > 0):
+            raise ValueError("Theorem 6.2 is about bare = 0")
         if np.any(np.asarray(x.sigma_inv) <= x.sigma_spu):
             raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
         if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
@@ -46,7 +48,7 @@ class Printed(Learner):
 
     def deviations(self, x):
         """-kappa_2 and kappa_1 of the theorem; see `Learner.deviations`."""
-        if x.mu_inv != 1 or x.mention_inv != 1 or x.mention_spu != 1:
+        if any(f != 1 for f in (x.mu_inv, x.mention_inv, x.mention_spu, x.detail_inv, x.detail_spu, 1 - x.bare)):
             raise ValueError("Theorem 6.2 is about mu_inv = 1 and full captions")
         kappa_1, kappa_2 = theorem_62_kappas(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
         return -kappa_2, kappa_1

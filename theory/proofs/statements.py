@@ -197,8 +197,13 @@ def _quantity(claim: Claim, learner: Learner, x: Symbols) -> Expression:
         raise NotExpressible(f"the quantity {claim.quantity!r} of {x.classes} classes has no recorded formula")
     if claim.quantity == "operator-error":
         D = pattern_correlation(x.p_spu, 2)
-        A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, x.sigma_inv**2, x.sigma_spu**2, D)
-        M = [[A * x.mention_inv, c * x.mention_spu], [c * x.mention_inv, B * x.mention_spu]]
+        shared = (g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
+        A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, *shared, D)
+        told, bare = 1 - x.bare, (x.mu_inv**2, c)  # a bare caption tells the label alone
+        M = [
+            [x.bare * own + told * first * x.mention_inv, told * second * x.mention_spu]
+            for own, first, second in zip(bare, (A, c), (c, B), strict=True)
+        ]
         return constant(operator_error(np.array(M, object), _called(claim.reference, x)))
     common, counter = (ndtr(constant(z)) for z in learner.deviations(x))
     return {

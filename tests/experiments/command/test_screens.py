@@ -18,6 +18,7 @@ VERDICT = {
     "quote": "",
     "verdict": "contradicted",
     "statement": "At full correlation the contrastive learner is right on more of the counter group.",
+    "meaning": "Train on other data.",
     "predicted": 0.5,
     "measured": 0.4301,
     "interval": [0.42, 0.44],
@@ -57,7 +58,13 @@ def test_a_verdict_is_complete_at_any_width(width):
     assert LONG in shown(
         claims_table([{**VERDICT, "source": "me", "origin": "own", "quote": "", "untried": None, **DIGEST}]), width
     ).replace("\n", "")
-    for part in (VERDICT["statement"], "counter ≥ 0.5", "0.4301, 95% interval 0.42 to 0.44", "p_spu = 0.8, mu_spu = 3"):
+    for part in (
+        VERDICT["statement"],
+        f"In practice: {VERDICT['meaning']}",
+        "counter ≥ 0.5",
+        "0.4301, 95% interval 0.42 to 0.44",
+        "p_spu = 0.8, mu_spu = 3",
+    ):
         assert part in words(text)
 
 

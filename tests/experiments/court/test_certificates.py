@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.court.certificates import apply_proof, file_name, proof_of, verify_folder
+from experiments.court.certificates import apply_proof, file_name, mismatch, proof_of, verify_folder
 from experiments.court.decision import Ruling
 from experiments.court.trial import judge
 from experiments.errors import RequestError
 from theory import exp
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
+from theory.learners import LinearCLIP
 from theory.proofs.prover import prove
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
@@ -30,6 +31,15 @@ MINE = Claim(
 
 def quiet(line: str) -> None:
     pass
+
+
+@pytest.mark.parametrize("subject", [LinearCLIP(prompt) for prompt in ("name", "mean", "background", "bare")])
+def test_the_formulas_know_detail_and_bare_captions(subject):
+    told = {"detail_inv": Axis(0.0, 1.0), "detail_spu": Axis(0.0, 1.0), "bare": Axis(0.0, 0.9)}
+    masked = {"mention_inv": Axis(0.2, 1.0), "mention_spu": Axis(0.1, 1.0)}
+    assert mismatch(replace(MINE, domain={**MINE.domain, **told, **masked}, subject=subject)) is None
+    minimiser = BY_ID["wang-lemma-d3"]
+    assert mismatch(replace(minimiser, domain={**minimiser.domain, **told, **masked})) is None
 
 
 def test_only_a_supported_claim_is_proved():

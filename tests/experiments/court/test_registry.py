@@ -69,6 +69,7 @@ def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
         "no-extra-robustness",
         "no-extra-robustness-somewhere",
         "no-extra-robustness-on-average",
+        "detail",
         "effective-robustness",
         "effective-robustness-on-average",
         "beside-supervised",

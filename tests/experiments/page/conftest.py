@@ -24,7 +24,7 @@ REFUTED = PROVEN | {"outcome": "refuted", "reason": "certainly", "boxes": 0, "co
 @pytest.fixture(scope="session")
 def verdict():
     claim = next(c for c in CLAIMS if c.id == "xue-data-model-1/counter")
-    return judge(claim, quick=True).as_json()
+    return judge(claim, quick=True).as_json() | {"meaning": "Train on other data."}
 
 
 def page_of(sections, verdicts, **given):

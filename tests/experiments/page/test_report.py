@@ -76,6 +76,7 @@ def test_page_is_self_contained_and_complete(page, verdict, section, figures):
     for words in (
         verdict["claim"],
         verdict["statement"],
+        verdict["meaning"],
         verdict["route"],
         "supported",
         section.design.takeaway,
@@ -97,7 +98,7 @@ HOSTILE = """\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{ 7 * 7 }
 def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
     """User claims may contain hostile text."""
     monkeypatch.setattr(report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])])
-    words = dict.fromkeys(("statement", "claim", "source", "route", "reason", "quantity"), HOSTILE)
+    words = dict.fromkeys(("statement", "meaning", "claim", "source", "route", "reason", "quantity"), HOSTILE)
     stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
     html = page(verdicts=[{**verdict, **words, **stored}], provenance={HOSTILE: HOSTILE})
     plain = page(verdicts=[verdict])

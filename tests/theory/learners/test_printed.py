@@ -34,6 +34,8 @@ def test_fields_outside_the_formulas_change_nothing():
         ({"sigma_spu": 1.0}, "Theorem 6.2 is about sigma_inv > sigma_spu"),
         ({"mention_spu": 0.5}, "Theorem 6.2 is about mention_spu = 1"),
         ({"p_inv": 0.9}, "Theorem 6.2 is about p_inv = 1"),
+        ({"detail_spu": 0.9}, "Theorem 6.2 is about detail_spu = 1"),
+        ({"bare": 0.1}, "Theorem 6.2 is about bare = 0"),
         ({"classes": 3}, "Theorem 6.2 is about two classes and one background"),
         ({"attribute": (Attribute(),)}, "Theorem 6.2 is about two classes and one background"),
     ],

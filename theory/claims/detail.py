@@ -1,0 +1,350 @@
+"""Detail: what captions tell of how an animal looks within its class, and how one asks, decide p'.
+
+g_inv and g_spu (World.detail_inv, detail_spu) are the correlations of image and caption in how object and background
+vary within a group. Letters: alpha = mu_inv, beta = mu_spu, S_b = sigma_b^2 + nu_I, a_b = sigma_b^2/(sigma_b^2 + nu_T).
+Two classes, p >= 1/2, and p_inv = 1, unless a claim says otherwise.
+
+Asked by the typical look, InfoNCE has 1/2 <= p' <= p at every g, by the proof in `theory.claims.equivalent`. There b,
+the weight of the background, is now beta (1 - g_spu a_s)/(S_s - g_spu^2 a_s sigma_spu^2) <= beta/S_s, because
+S_s >= g_spu sigma_spu^2. With h(x) the density of the object's coordinate and the typical look, the log odds of the
+object are L(x) = log h(x)/h(-x), and x > 0 has L(x) >= 2 alpha x/S_i; equality holds at g_inv = 0. So at g = (0, 0) the
+optimum is Bayes' rule. `theory.proofs.infonce_by_name` has both in Coq.
+p' falls as g_inv rises, because L(x) rises (there is no proof in Coq). It need not fall as g_spu rises: the slope of b
+in g_spu has the sign of 2 g sigma_spu^2 - g^2 a_s sigma_spu^2 - S_s. This is largest at g = 1, and positive there iff
+nu_I < sigma_spu^2 nu_T/(sigma_spu^2 + nu_T): noisy captions of clean images.
+
+A caption that is known to tell the label alone has p(x | caption) = p(x | y), so asked by the bare name InfoNCE's
+optimum is Bayes' rule at every g. Linear CLIP has the same rule by bare name and by typical look, t = beta alpha
+m0/(alpha^2 + g_inv sigma_inv^2) where no caption is bare. At p near 1/2 least squares relies less, at small detail
+(T5).
+"""
+
+from functools import partial
+
+from theory import theorems as T
+from theory.claims.claim import Axis, Claim
+from theory.claims.clip_vs_supervised import MAP_REGIME, NO_MORE
+from theory.claims.common import BARE, BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC, m0
+from theory.claims.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
+from theory.claims.sentences import reading
+from theory.claims.xue import CONDITIONS
+from theory.learners import InfoNCE, LinearCLIP
+
+ANY_DETAIL = {"detail_inv": Axis(0.0, 1.0), "detail_spu": Axis(0.0, 1.0)}
+NO_DETAIL = {"detail_inv": 0.0, "detail_spu": 0.0}
+DETAILED = {**OWN_TEXT_NOISE, **ANY_DETAIL}
+# nu_I is at most .02, and sigma_spu^2 nu_T/(sigma_spu^2 + nu_T) at least .07.
+NOISY_CAPTIONS = {
+    **BARE,
+    "p_spu": Axis(0.8, 0.95),
+    "mu_spu": Axis(0.5, 1.5),
+    "sigma_inv": Axis(0.5, 1.5),
+    "sigma_spu": Axis(1.0, 1.5),
+    "sigma_xi": Axis(0.1, 0.2),
+    "sigma_xi_text": Axis(0.4, 1.0),
+}
+# Around the world of the first page (p = .9, mu_spu = 1.5, sigma_spu = .5), where the order of learners turns.
+TURNING = {
+    "p_spu": Axis(0.8, 0.9),
+    "mu_spu": Axis(1.5, 1.6),
+    "sigma_inv": 1.0,
+    "sigma_spu": Axis(0.5, 0.6),
+    "sigma_xi": 6.0,  # nu = .5625
+}
+# The same law in few dimensions: logistic regression is fitted to drawn pairs.
+SMALL_VIEWS = {**TURNING, "sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
+STRONG = {**SMALL_VIEWS, "p_spu": Axis(0.95, 0.99)}
+ANY_WORLD = {
+    **BARE,
+    **ANY_DETAIL,
+    "p_spu": Axis(0.5, 1.0),
+    "mu_spu": Axis(0.5, 3.0),
+    "sigma_inv": Axis(0.3, 3.0),
+    "sigma_spu": Axis(0.2, 2.5),
+    "sigma_xi": Axis(0.0, 1.5),
+}
+
+detail = partial(Claim, question="detail", source="soberclip T14")
+correlation = partial(detail, quantity="equivalent-correlation", subject=INFONCE_NAME)
+against_supervised = partial(Claim, question="detail", quantity="counter", subject=LINEAR_NAME, against=LEAST_SQUARES)
+
+CLAIMS = [
+    correlation(
+        id="detail/name-below-data",
+        statement="At every detail of captions, InfoNCE asked by the typical look acts like the ideal classifier of a "
+        "world with at most the correlation of its own world.",
+        meaning="Asked by a typical look, CLIP leans on the background no more than the best classifier of your data.",
+        formula=r"\forall g:\ p'\leq p",
+        relation="<=",
+        domain=DETAILED,
+        prediction=lambda x: x.p_spu,
+    ),
+    correlation(
+        id="detail/mean-below-data",
+        statement="At every detail of captions, InfoNCE asked by the average caption acts like the ideal classifier "
+        "of a world with at most the correlation of its own world.",
+        meaning="An average caption tells the usual background, and CLIP follows it: leave backgrounds out of prompts.",
+        formula=r"\forall g:\ p'_{\mathrm{mean}}\leq p",
+        relation="<=",
+        domain=DETAILED,
+        subject=InfoNCE("mean"),
+        prediction=lambda x: x.p_spu,
+    ),
+    correlation(
+        id="detail/name-above-half",
+        statement="At every detail of captions, InfoNCE asked by the typical look acts like the ideal classifier of a "
+        "world with a correlation of at least 1/2.",
+        meaning="Detailed captions can make CLIP ignore the background, and never make it expect the opposite one.",
+        formula=r"\forall g:\ p'\geq\frac{1}{2}",
+        relation=">=",
+        domain=DETAILED,
+        prediction=lambda x: 0.5,
+    ),
+    correlation(
+        id="detail/clean-views",
+        statement="With hardly any noise in views, and captions that tell nine tenths of how looks vary, InfoNCE asked "
+        "by the typical look ignores the background, as with all of it (infonce-interpolates/no-noise).",
+        meaning="Only captions that tell everything make CLIP ignore the background: a tenth left out brings it back.",
+        formula=r"g=.9,\ \nu\to0\Rightarrow p'=\frac{1}{2}",
+        relation="=",
+        domain={**NOISY_VIEWS, "sigma_xi": Axis(0.02, 0.04), "detail_inv": 0.9, "detail_spu": 0.9},
+        prediction=lambda x: 0.5,
+    ),
+    correlation(
+        id="detail/none-is-bayes",
+        statement="Where captions tell no looks, InfoNCE asked by the typical look acts like the ideal classifier of "
+        "its own world, whatever captions mention.",
+        meaning="Captions of class and background alone train CLIP to be the best classifier of your data, background "
+        "included.",
+        formula=r"g=(0,0)\Rightarrow p'=p",
+        relation="=",
+        domain={**OWN_TEXT_NOISE, **NO_DETAIL, "mention_inv": Axis(0.3, 1.0), "mention_spu": Axis(0.0, 1.0)},
+        prediction=lambda x: x.p_spu,
+    ),
+    *(
+        correlation(
+            id=f"detail/none-of-{word}-suffices",
+            statement=f"Where captions tell no looks of {word}, but all looks of {other}, InfoNCE asked by the typical "
+            "look acts like the ideal classifier of its own world.",
+            meaning=meaning,
+            formula=rf"g={g}\Rightarrow p'=p",
+            relation="=",
+            domain={**OWN_TEXT_NOISE, "detail_inv": g[0], "detail_spu": g[1]},
+            prediction=lambda x: x.p_spu,
+        )
+        for word, other, g, meaning in (
+            ("backgrounds", "animals", (1, 0), "Captions that tell how animals look make CLIP use backgrounds less."),
+            ("animals", "backgrounds", (0, 1), "Captions that tell how backgrounds look can do so, too."),
+        )
+    ),
+    correlation(
+        id="detail/bare-name-is-bayes",
+        statement="Where some captions tell the label alone and show that they do, InfoNCE asked by such a bare name "
+        "acts like the ideal classifier of its own world, at every detail.",
+        meaning='"A photo of a bear" gets the best classifier of your data: no more robust, and no less.',
+        formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
+        relation="=",
+        domain={**DETAILED, "bare": Axis(0.1, 1.0)},
+        subject=InfoNCE("bare"),
+        prediction=lambda x: x.p_spu,
+    ),
+    correlation(
+        id="detail/bare-name-linear",
+        statement="Where some captions tell the label alone and show that they do, linear CLIP asked by such a bare "
+        "name acts like the ideal classifier of its own world, at every detail.",
+        meaning="Towers that are too simple to see that a caption is bare treat a bare name as a typical look.",
+        formula=r"b>0\Rightarrow p'_{\mathrm{bare}}=p",
+        relation="=",
+        domain={**DETAILED, "bare": Axis(0.1, 1.0)},
+        subject=LinearCLIP("bare"),
+        prediction=lambda x: x.p_spu,
+    ),
+    correlation(
+        id="detail/falls-with-background/equal-noise",
+        statement="With equal noise in both views, the more captions tell of how backgrounds look, the less of the "
+        "background InfoNCE uses, asked by the typical look.",
+        meaning="Where captions are as clear as images, it helps that they describe backgrounds in detail.",
+        formula=r"\nu_T=\nu_I\Rightarrow g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
+        relation="decreasing",
+        along="detail_spu",
+        domain={**NOISY_VIEWS, **ANY_DETAIL},
+    ),
+    correlation(
+        id="detail/falls-with-background/noisy-captions",
+        statement="With much more noise in captions than in images, the more captions tell of how backgrounds look, "
+        "the less of the background InfoNCE uses, asked by the typical look.",
+        meaning="Vague captions that describe backgrounds in detail can make CLIP lean on backgrounds more.",
+        formula=r"\nu_I<\frac{\sigma_{\mathrm{spu}}^2\nu_T}{\sigma_{\mathrm{spu}}^2+\nu_T}\Rightarrow "
+        r"g_{\mathrm{spu}}\mapsto p'\ \mathrm{decreasing}",
+        relation="decreasing",
+        along="detail_spu",
+        domain={**NOISY_CAPTIONS, **ANY_DETAIL},
+    ),
+    # [X]'s cause: intra-class contrasting is what detail does.
+    correlation(
+        id="detail/intra-class-contrasting/infonce-name",
+        **reading("xue-intra-class-contrasting", "detail as its cause, InfoNCE, p' and the domain are ours"),
+        statement="The more captions tell of how animals look within their class, the less of the background InfoNCE "
+        "uses, asked by the typical look.",
+        meaning="Captions that tell animals of one class apart are what turns CLIP from the background to the animal.",
+        formula=r"g_{\mathrm{inv}}\mapsto p'\ \mathrm{decreasing}",
+        relation="decreasing",
+        along="detail_inv",
+        domain=DETAILED,
+    ),
+    *(
+        detail(
+            id=f"detail/intra-class-contrasting/{subject.name}-{subject.prompt}",
+            **reading("xue-intra-class-contrasting", "detail as its cause, linear CLIP and the domain are ours"),
+            statement="The more captions tell of how animals look within their class, the less linear CLIP relies on "
+            f"the background ({subject.prompt} prompt).",
+            meaning="Captions that tell animals of one class apart help simple towers, too, with both prompts.",
+            formula=r"g_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
+            quantity="reliance",
+            relation="decreasing",
+            along="detail_inv",
+            domain=ANY_WORLD,
+            subject=subject,
+        )
+        for subject in LINEAR_BOTH
+    ),
+    detail(
+        id="detail/intra-class-contrasting/no-detail",
+        statement="Where captions tell no looks of animals, linear CLIP relies on the background by the ratio of the "
+        "means, however much animals vary within their class (name prompt).",
+        meaning="Variety within a class helps only if captions tell it: without, it changes nothing.",
+        formula=r"g_{\mathrm{inv}}=0\Rightarrow t=\beta m_0/\alpha",
+        quantity="reliance",
+        relation="=",
+        domain={**ANY_WORLD, "detail_inv": 0.0},
+        subject=LINEAR_NAME,
+        prediction=lambda x: T.reliance_nearest_mean(x.mu_inv, x.mu_spu, m0(x)),
+    ),
+    detail(
+        id="detail/intra-class-contrasting/backgrounds",
+        statement="The more captions tell of how backgrounds look, the less linear CLIP relies on the background (mean "
+        "prompt).",
+        meaning="For simple towers asked by the average caption, detail of backgrounds does harm.",
+        formula=r"g_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
+        quantity="reliance",
+        relation="decreasing",
+        along="detail_spu",
+        domain=ANY_WORLD,
+        subject=LinearCLIP("mean"),
+    ),
+    # Where the papers disagree: the order of CLIP and supervised learning turns with detail and p.
+    against_supervised(
+        id="detail/order-turns",
+        source="soberclip T5, T14",
+        statement="Linear CLIP (name prompt) is more robust than least squares iff alpha^2 (S_s + 4p(1-p) beta^2) < "
+        "S_i (alpha^2 + g_inv sigma_inv^2).",
+        meaning="In the world of the first page (p = .9, mu_spu 1.5, sigma_xi 6) the order turns at g_inv = .038; at "
+        "g_inv = 0 it turns at p = .908. Labels are ahead below both.",
+        formula=r"\alpha^2(S_s+4p(1-p)\beta^2)<S_i(\alpha^2+g_{\mathrm{inv}}\sigma_{\mathrm{inv}}^2)",
+        relation="iff",
+        domain={**ANY_WORLD, "sigma_inv": 1.0},
+        prediction=lambda x: T.least_squares_margin(
+            x.mu_inv, x.mu_spu, x.sigma_inv, x.sigma_spu, x.p_spu, x.nu_image, x.detail_inv
+        ),
+    ),
+    *(
+        against_supervised(
+            id=f"detail/ahead/{word}",
+            source="soberclip T14, where [W] and [X] disagree",
+            statement=f"Around the world of the first page, with {words}, linear CLIP (name prompt) is at least as "
+            "accurate on the counter group as least squares.",
+            meaning=meaning,
+            formula=rf"g={g:g}\Rightarrow\mathrm{{Acc}}_{{\mathrm{{CLIP}}}}(a\neq y)"
+            r"\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
+            relation=">=",
+            domain={**TURNING, "detail_inv": g, "detail_spu": g},
+        )
+        for word, g, words, meaning in (
+            ("full-detail", 1.0, "captions that tell all looks", "With detailed captions CLIP is ahead, as [X] says."),
+            ("no-detail", 0.0, "captions that tell no looks", "Without, labels are ahead, as [W] says."),
+        )
+    ),
+    against_supervised(
+        id="detail/superior/no-detail",
+        **reading("xue-superior-accuracy", "detail, least squares, the counter group and the numbers are ours"),
+        statement="Under [X]'s conditions, and with captions that tell no looks, linear CLIP (name prompt) is at least "
+        "as accurate on the counter group as least squares.",
+        meaning="Where nearly all backgrounds match and vary little, CLIP is ahead of labels even without detail.",
+        formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
+        relation=">=",
+        domain={**CONDITIONS, **NO_DETAIL},
+    ),
+    against_supervised(
+        id="detail/no-more/linear-no-detail",
+        **reading(NO_MORE, "detail, Theorem 6.2's regime, least squares and the counter group are ours"),
+        statement="In the theorem's regime, and with captions that tell no looks, linear CLIP (name prompt) is never "
+        "more accurate on the counter group than least squares.",
+        meaning="Where nearly all backgrounds match, simple towers learn other rules from captions than from labels.",
+        formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
+        relation="<=",
+        domain={**MAP_REGIME, **NO_DETAIL},
+    ),
+    against_supervised(
+        id="detail/no-more/infonce-no-detail",
+        **reading(NO_MORE, "detail, Theorem 6.2's regime, Bayes' rule and the counter group are ours"),
+        statement="In the theorem's regime, and with captions that tell no looks, InfoNCE asked by the typical look is "
+        "never more accurate on the counter group than the Bayes rule of the training law.",
+        meaning="With captions of class and background alone, CLIP's loss offers no robustness that labels lack.",
+        formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{InfoNCE}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{Bayes}}(a\neq y)",
+        relation="<=",
+        domain={**MAP_REGIME, **NO_DETAIL, "sigma_xi": IN_REGIME[1]},
+        subject=INFONCE_NAME,
+        against=BAYES,
+    ),
+    *(
+        detail(
+            id=f"detail/logistic/{word}",
+            statement=f"{where}, with captions that tell {looks} looks, linear CLIP (name prompt) acts like the ideal "
+            f"classifier of a world with at {bound} the correlation that logistic regression acts like.",
+            meaning=meaning,
+            formula=rf"g={g:g}\Rightarrow p'{sign} p'_{{\mathrm{{logistic}}}}",
+            quantity="equivalent-correlation",
+            relation=relation,
+            domain={**world, "detail_inv": g, "detail_spu": g},
+            subject=LINEAR_NAME,
+            against=LOGISTIC,
+        )
+        for word, where, g, looks, relation, sign, bound, world, meaning in (
+            (
+                "above",
+                "Around the world of the first page",
+                0.0,
+                "no",
+                ">=",
+                r"\geq",
+                "least",
+                SMALL_VIEWS,
+                "Without detail, captions make simple towers lean on the background more than labels do. In the world "
+                "of the first page this ends at g = .316.",
+            ),
+            (
+                "below",
+                "Around the world of the first page",
+                1.0,
+                "all",
+                "<=",
+                r"\leq",
+                "most",
+                SMALL_VIEWS,
+                "With detail, captions make simple towers lean on the background less than labels do.",
+            ),
+            (
+                "above-strong",
+                "Where nearly all backgrounds match",
+                0.0,
+                "no",
+                ">=",
+                r"\geq",
+                "least",
+                STRONG,
+                "Where nearly all backgrounds match, labels make simple towers lean on them more than captions do, "
+                "with detail or without.",
+            ),
+        )
+    ),
+]
