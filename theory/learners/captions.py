@@ -46,7 +46,8 @@ SATURATED = 18.0  # 1 - tanh(18) = 5e-16
 LINE = 256  # nodes of each coordinate between which scores are interpolated
 ROUNDING = 1e-5  # of accuracies on a grid, where a coarser one happens to agree
 
-IMAGES = 2**9  # drawn per replicate and pattern of classes
+IMAGES = 2**9  # drawn per replicate and pattern of classes,
+MOST = 2**13  # or fewer: images of a replicate times what one of them costs
 CAPTIONS = 256  # drawn per image, or per class
 PAIRS = 2**22  # density terms over all images and captions
 LARGEST_CLASSES = 10
@@ -231,9 +232,11 @@ def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 
     """(common, counter) by half of the captions and by all; images of every pattern of classes, class 0 the label."""
     shown = latent_prompts(world, "background")
     K, B, width = shown.shape
-    noise = gaussian_points(B * width, IMAGES.bit_length() - 1, np.random.default_rng((seed, 0))).reshape(-1, B, width)
-    noise = noise * np.sqrt(world.scale**2 + world.nu_image)[:, None]
     codes, shares = image_patterns(world)
+    cost = len(codes) * K * (K if prompt == "scores" else 2)
+    power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
+    noise = gaussian_points(B * width, power, np.random.default_rng((seed, 0))).reshape(-1, B, width)
+    noise = noise * np.sqrt(world.scale**2 + world.nu_image)[:, None]
     images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
     halves = drawn_scores(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
     right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares.T
