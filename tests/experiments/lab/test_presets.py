@@ -146,6 +146,14 @@ def _bottleneck(t):
     yield f"keeps {percent(counter(t, 'linear', p_spu=0.51, embed_dim=1)[-1])}"
 
 
+def _time(t):
+    at = lambda prompt, **when: percent(counter(t, "linear", prompt, **when))  # noqa: E731
+    yield f"typical look is right on {at('name', time=30)} of the counter group"
+    yield f"and on {at('name', time=2)} at time 2"
+    yield f"By average caption it is right on {at('mean', time=2)} at both"
+    assert at("mean", time=2) == at("mean", time=30)
+
+
 def _equivalent(t):
     numbers = {what: placed(t, design("equivalent").study(), what)[what] for what in PLACES}
     place = numbers["equivalent-correlation"].sel(p_spu=0.9, method="nearest")
