@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from simulator.mixture import COMMON, cell_groups, groups_of
 from simulator.world import World
 from theory.ideal_curve import Equivalent, IdealCurve, equivalent
 
-Counts = Mapping[str, tuple[int, int]]  # (correct, images) of each group
+Counts = Mapping[str, tuple[SupportsIndex, SupportsIndex]]  # (correct, images) of each group, also as numpy's integers
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def _placed(world: World, counts: Counts) -> Place:
     expected = [GROUPS[g] for g in groups]
     if set(counts) != set(expected):
         raise RequestError(f"expected the groups {', '.join(expected)}; got {', '.join(map(str, counts)) or 'none'}")
+    counts = {name: (index(correct), index(images)) for name, (correct, images) in counts.items()}
     for name, (correct, images) in counts.items():
         if not 0 <= correct <= images or images < 1:
             raise RequestError(f"group {name!r} has {correct} correct of {images} images; expected 0 to all of them")
