@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerator import present
 
+from experiments.counteranimal import encoding
 from experiments.counteranimal.encoding import Runtime, encode_photos
 from experiments.counteranimal.evaluation import evaluate
 from experiments.counteranimal.labels import LabelSpace, imagenet, own_classes
@@ -103,6 +105,42 @@ def test_a_reference_with_nan_scores_chooses_no_labels(shared_tree):
     space = confusing_space(scored)
     assert all(9 in labels for labels in space.allowed.values())
     predict(scored, space)
+
+
+class Moved:
+    """A CLIP of two matrices, which `to` moves as a module's weights."""
+
+    def __init__(self):
+        rng = torch.Generator().manual_seed(0)
+        self.image, self.text = torch.randn(3, 4, generator=rng), torch.randn(7, 4, generator=rng)
+
+    def to(self, device):
+        self.image, self.text = self.image.to(device), self.text.to(device)
+
+    def encode_image(self, pixels):
+        return pixels.mean(dim=(2, 3)) @ self.image
+
+    def encode_text(self, ids):
+        return self.text[ids].mean(dim=1)
+
+
+def lengths(phrases):
+    return torch.tensor([[len(phrase) % 7, 1] for phrase in phrases])
+
+
+def test_photos_and_prompts_are_encoded_on_another_device(shared_tree, monkeypatch):
+    """Photos and tokens move to the device, features back; an operation on two devices would raise."""
+    loader, tree, found = encoding.DataLoader, read_photos(shared_tree), {}
+    monkeypatch.setattr(encoding, "DataLoader", lambda *a, pin_memory, **k: loader(*a, **k))  # pinning needs a GPU
+    with present(monkeypatch):
+        for device in ("cpu", "cuda"):
+            module, runtime = Moved(), Runtime(device)
+            model = LoadedModel("CLIP", module, module.encode_image, small, module.encode_text, lengths)
+            text, _ = text_features(model, [["ostrich", "bird"], ["bear"]], runtime)
+            found[device] = [encode_photos(tree, model, runtime).features, text]
+            assert module.image.device.type == device
+    for near, far in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(near, far, rtol=1e-6)
 
 
 def die(image):
