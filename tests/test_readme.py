@@ -251,6 +251,7 @@ def run_blocks(page: str, folder: Path) -> None:
 def test_commands_run_and_pictures_are_drawn(tmp_path):
     run_blocks(README, tmp_path)
     assert (tmp_path / "bears" / "embeddings.html").stat().st_size > 5000
+    assert "bare         0.9554   0.3623   0.9000" in (tmp_path / "world" / "README.txt").read_text()
 
 
 @pytest.mark.deep
