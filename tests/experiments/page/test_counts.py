@@ -54,7 +54,7 @@ def test_a_part_of_the_claims_about_a_sentence_is_said_to_be_one():
     (lemma,) = (claim for claim in CLAIMS if claim.id == "wang-lemma-d3")
     (first, *_) = (claim for claim in CLAIMS if claim.sentence == "xue-superior-accuracy")
     whole, part = ({**words_of(claim), "verdict": "supported", "search_evaluations": 1} for claim in (lemma, first))
-    assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 3 claims"]
+    assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 4 claims"]
     (sentence,) = counts([whole, part])
     assert sentence.endswith("tried in this run). For 1 of them only some claims were tried.")
 
