@@ -105,7 +105,7 @@ def trained_towers(trial: str = TRIAL) -> list[Towers]:
     found = [
         (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
         for case in stored["cases"]
-        for prompt in ("name", "mean")
+        for prompt in dict.fromkeys(row["prompt"] for row in case["rows"])
     ]
     worlds, prompts, models = zip(*found, strict=True)
     draws = np.transpose(models)  # (model, group, ensemble)

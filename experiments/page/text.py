@@ -36,7 +36,7 @@ ASKED = {  # by what follows --learner
     "least-squares": ("least squares on labels", LeastSquares()),
 }
 NO_LOOK = "--detail-inv 0 --detail-spu 0"
-TRIAL = "trained/headline"  # the stored trial of towers in this world, or one with the same law
+TRIAL = "trained/three-ways-of-asking"  # the stored trial of towers whose captions tell every look, or are bare
 # Two pilot models, seed 0: recipe LONG of theory/claims/trained.py at a learning rate of .01.
 WIDER = "At d = 64, two pairs of towers came to p′ 0.644 and 0.964 in 16,000 steps, and were not there yet."
 CERTAIN = 0.99999
@@ -94,7 +94,8 @@ def here() -> str:
         f"Here p = {w.p_spu:g}, μ_inv = {w.mu_inv:g}, μ_spu = {w.mu_spu:g}, σ_inv = {w.sigma_inv:g}, σ_spu = "
         f"{w.sigma_spu:g} and ν = {w.nu_image:g}: the background is stronger than the animal and varies less. The "
         "closed forms hold for infinitely many training pairs, and for views of any number of coordinates d. The "
-        f"towers saw views with d = {width_seen()} and the same ν; the command's world has d = {w.dim_image}. "
+        f"towers saw views with d = {width_seen()} and the same ν, half of their captions bare; the command's world "
+        f"has d = {w.dim_image}. "
         f"{WIDER}"
     )
 
