@@ -154,13 +154,11 @@ def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> d
     }
 
 
-def rate_sentence(alpha: float = ALPHA) -> str:
-    """The error rate of one verdict, in the words of the README, the page and the terminal."""
-    rate = f"{alpha / 2:g}".removeprefix("0")
-    return (
-        f"A contradiction is wrong with probability at most {rate} per claim. For trained towers this rate is nominal: "
-        "it comes from t bounds of as few as eight models."
-    )
+def rate_sentence(alpha: float = ALPHA, towers: bool = True) -> str:
+    """The error rate of one verdict, in the words of READMEs, page and terminal; `towers`: some were trained."""
+    rate = f"A contradiction is wrong with probability at most {f'{alpha / 2:g}'.removeprefix('0')} per claim."
+    nominal = "For trained towers this rate is nominal: it comes from t bounds of as few as eight models."
+    return f"{rate} {nominal}" if towers else rate
 
 
 def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:

@@ -86,7 +86,8 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
 def summary(verdicts: Sequence[Verdict]) -> list[str]:
     """`counts`, then the verdicts claim by claim, and the error rates of one and of all contradictions."""
     joint = family_sentence(verdicts)
-    rate = rate_sentence(max((v.get("alpha") or ALPHA for v in verdicts), default=ALPHA))
+    alpha, towers = max((v.get("alpha") or ALPHA for v in verdicts), default=ALPHA), any("cases" in v for v in verdicts)
+    rate = rate_sentence(alpha, towers)
     return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}.", f"{rate}{f' {joint}.' if joint else ''}"]
 
 

@@ -76,7 +76,8 @@ def test_contradictions_stand_with_their_error_rates():
     found = [*verdicts("supported", **tested), *verdicts("contradicted", claim="yours", **tested)]
     *_, each, last = summary(found)
     assert each == "Claim by claim: 1 supported, 1 contradicted."
-    assert last.startswith("A contradiction is wrong with probability at most .005 per claim. For trained towers")
+    assert last.startswith("A contradiction is wrong with probability at most .005 per claim. 1 of 1 contra")
+    assert "per claim. For trained towers" in summary([{**found[0], "cases": []}])[-1]
     assert "1 of 1 contradictions stand at a family-wise error rate of 0.01" in last
 
 
