@@ -93,15 +93,17 @@ def has_exact_law(learner: Learner, world: World) -> bool:
     """Whether the exact law of the learner given n pairs is known in worlds of this shape."""
     if estimator_of(learner).exact is None:
         return False
-    shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute), world.mismatch > 0, world.table)
-    return _exact_law_applies(learner, *shape)
+    shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute), world.mismatch > 0, world.bare > 0)
+    return _exact_law_applies(learner, *shape, world.table)
 
 
 @lru_cache(maxsize=256)
-def _exact_law_applies(learner: Learner, classes, dim_image, dim_text, attributes: int, mismatch: bool, table):
+def _exact_law_applies(
+    learner: Learner, classes, dim_image, dim_text, attributes: int, mismatch: bool, bare: bool, table
+) -> bool:
     further = tuple(Attribute() for _ in range(attributes))
     sizes = {"classes": classes, "dim_image": dim_image, "dim_text": dim_text}
-    world = World(**sizes, attribute=further, mismatch=0.5 if mismatch else 0.0, table=table)
+    world = World(**sizes, attribute=further, mismatch=0.5 * mismatch, bare=0.5 * bare, table=table)
     try:
         next(estimator_of(learner).exact(world, learner, 1000, 1, 0, "probe"))
     except ValueError:
