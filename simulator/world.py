@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MOST_ATTRIBUTES = 4  # besides the background
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
-CHANCE, COORDINATES = "probability", "coordinates"
+CHANCE, CORRELATION, COORDINATES = "probability", "correlation", "coordinates"
 
 
 _OPPOSITE = "the opposite mean gives the same accuracies"
@@ -69,7 +69,7 @@ MENTION = blockwise(
 )  # fmt: skip
 DETAIL = blockwise(
     "g", "correlation of image and caption in how the object varies within its class",
-    "correlation of image and caption in how the background varies within its class", "correlation", 0.0, 1.0,
+    "correlation of image and caption in how the background varies within its class", CORRELATION, 0.0, 1.0,
 )  # fmt: skip
 
 
@@ -491,7 +491,9 @@ SHARED = ("table", "common", "views")  # fields of all worlds of a grid
 SCALARS = tuple(name for name in World.model_fields if name not in ("attribute", *SHARED))  # fields that are numbers
 STEMS = tuple(Attribute.model_fields)
 _HINTS = get_type_hints(World, include_extras=True)
-GAUSSIAN = tuple(name for name in SCALARS if quantity_of(_HINTS[name]).unit in (LATENT, COORDINATES))
+# Pictures vary in no latents, and their captions are words for classes: they tell no looks, and none is marked as bare.
+TOLD = (*(name for name in SCALARS if quantity_of(_HINTS[name]).unit == CORRELATION), "bare")
+GAUSSIAN = (*(name for name in SCALARS if quantity_of(_HINTS[name]).unit in (LATENT, COORDINATES)), *TOLD)
 CARRIER = "p_inv"  # becomes an array if no other field is one and the grid has a shape
 
 
@@ -524,7 +526,8 @@ def _check_views(world: World) -> None:
     for name in GAUSSIAN:
         if name in world.model_fields_set and (value := getattr(world, name)) is not None:
             first = next(iter(np.ravel(value).tolist()), None)
-            raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]")
+            why = ", whose captions tell classes alone" if name in TOLD else ""
+            raise ValueError(f"{name} = {first!r} is of Gaussian views and has no meaning beside [views]{why}")
     for K in np.unique(world.classes).tolist():
         views.check_classes(K, None if world.table is None else world.background_count)
 

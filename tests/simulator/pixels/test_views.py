@@ -41,6 +41,8 @@ COCO = {"objects": "coco", "root": "r", "attribute": "background-colour"}
         ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
         ({"table": np.full((2, 11), 1 / 22)}, "backgrounds = 11 are more than the 10 colours"),
         ({"table": EVEN, "views": Pixels(tied=(0, 1))}, r"tied = \[0, 1\] has no meaning beside a table"),
+        ({"detail_inv": 0.5}, r"detail_inv = 0.5 is of Gaussian views .* captions tell classes alone"),
+        ({"bare": 0.3}, r"bare = 0.3 is of Gaussian views .* captions tell classes alone"),
         ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # refused even at its default
         ({"attribute": ({},)}, "pixels show one attribute"),
     ],
