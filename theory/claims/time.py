@@ -53,7 +53,7 @@ CLAIMS = [
         id="time/average-caption",
         statement="By average caption the first mode relies more on the background than linear CLIP at its end if and "
         "only if it relies on it more than the class means do.",
-        formula=r"t_1>t_{\mathrm{average}}\iff t_1>\mu_{\mathrm{spu}}(2p-1)",
+        formula=r"t_1>t_{\mathrm{average}}\Leftrightarrow t_1>\mu_{\mathrm{spu}}(2p-1)",
         quantity="reliance",
         relation="iff",
         domain=SPURIOUS,
@@ -65,7 +65,7 @@ CLAIMS = [
         id="time/first-mode-leans",
         statement="The first mode of linear CLIP relies more on the background than on the object if and only if the "
         "background's latent has the larger variance.",
-        formula=r"t_1>1\iff\mu_{\mathrm{spu}}^2+\sigma_{\mathrm{spu}}^2>1+\sigma_{\mathrm{inv}}^2",
+        formula=r"t_1>1\Leftrightarrow\mu_{\mathrm{spu}}^2+\sigma_{\mathrm{spu}}^2>1+\sigma_{\mathrm{inv}}^2",
         quantity="reliance",
         relation="iff",
         domain=SPURIOUS,

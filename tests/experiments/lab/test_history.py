@@ -57,7 +57,10 @@ def test_an_interrupted_history_resumes_to_the_same(whole, tmp_path, ctrl_c):
 
 def test_the_files_hold_the_history(whole):
     folder, document = whole
-    flat, table = pd.read_csv(folder / "history.csv"), xr.open_zarr(folder / "history.zarr", consolidated=False)
+    flat, table = (
+        pd.read_csv(folder / "history.csv"),
+        xr.open_zarr(folder / "history.zarr", consolidated=False, chunks=None),
+    )
     assert len(flat) == 12 * 2 * 2
     for row in document["history"]:
         for prompt, numbers in row["prompts"].items():

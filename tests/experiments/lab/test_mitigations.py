@@ -141,7 +141,9 @@ class TestWhatIsKnown:
         """Known for linear CLIP; trained towers are measured, since they need not be balanced."""
         law = known_law("project-background", Setting(WORLD, LINEAR))
         assert law.learner.accuracy(law.world).drop == pytest.approx(0, abs=1e-12)
-        with pytest.raises(RequestError, match="no law is known for learner 'infonce'; linear has one, and towers are"):
+        with pytest.raises(
+            RequestError, match=r"no law is known for learner 'infonce'; linear has one; .*soberclip train"
+        ):
             mitigated("project-background", Setting(WORLD, named("infonce")))
         towers = mitigated("project-background", Setting(WORLD, recipe=Recipe(loss="linear", towers="linear")))
         assert towers.projected

@@ -10,6 +10,7 @@ from experiments.errors import RequestError
 from experiments.lab.presets import Design, design, designs
 from experiments.lab.studies import merged
 from experiments.page.plot.places import PLACES, placed
+from simulator.prompts import prompt_row
 
 TAU = 0.005  # half a point, as in claims
 
@@ -75,7 +76,7 @@ def _sources(t):
 def _theorem(t):
     for prompt in ("name", "mean"):
         gap = t.counter.sel(learner="linear", prompt=prompt) - counter(t, "printed")
-        yield f"{crossing(gap.sel(mu_spu=2.0, sigma_inv=1.0), 0.0):.2f} ({prompt} prompt)"
+        yield f"{crossing(gap.sel(mu_spu=2.0, sigma_inv=1.0), 0.0):.2f} ({prompt_row(prompt).words})"
         if prompt == "name":
             false = gap > TAU
             yield f"on {percent(false.sum() / gap.notnull().sum())}"

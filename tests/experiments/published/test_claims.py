@@ -11,7 +11,7 @@ from experiments.published.claims import decide, published_verdict
 from experiments.published.tables import published_rows
 
 KEYS = (
-    "claim source statement origin sentence quote verdict predicted measured interval level counterexample "
+    "claim source statement meaning origin sentence quote verdict predicted measured interval level counterexample "
     "route n replicates alpha tau seconds quantity relation"
 )
 

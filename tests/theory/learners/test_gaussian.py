@@ -84,5 +84,5 @@ def test_worlds_without_an_answer_get_a_reason(fields, sentence):
 
 
 def test_pooling_prompts_are_refused():
-    with pytest.raises(ValueError, match=r"'captions' \(the log-mean-exp .* from name, mean, background, bare, scores"):
+    with pytest.raises(ValueError, match=r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores"):
         GaussianPMI("captions").accuracy(World(sigma_xi=1.0))
