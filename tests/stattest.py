@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 BUDGET = 1e-3
-USES = 290
+USES = 300
 SHARE = BUDGET / USES
 POWER = 0.99
 

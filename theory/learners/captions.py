@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, ndtr
 
-from simulator.accuracy import LEVEL, Accuracy, won
+from simulator.accuracy import LEVEL, Accuracy, rounded, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt, latent_prompts
 from simulator.world import World
@@ -104,10 +104,12 @@ def gridded_accuracy(world: World, prompt: Prompt) -> Accuracy:
     return Accuracy.of([*fine], LEVEL, [(max(a - change, 0.0), min(a + change, 1.0)) for a in fine])
 
 
-def _accuracy_by_nodes(world: World, prompt: Prompt, coarse: int) -> Float[np.ndarray, " 2"]:
+def _accuracy_by_nodes(world: World, prompt: Prompt, coarse: float) -> Float[np.ndarray, " 2"]:
     u, s = np.arange(-WITHIN, WITHIN + 1e-9, coarse * IMAGE_STEP), np.sqrt(world.scale**2 + world.nu_image)
     x, *y = (mean + s[b] * u for b, mean in zip((0, 1, 1), world.mean[[0, 1, 1]] * [1, 1, -1], strict=True))
     g, mass = preferences(world, prompt, x, np.concatenate(y), coarse), np.diff(ndtr(u))
+    if prompt == "scores":  # sums of logarithms of about 1, beside which smaller means are rounding errors
+        g = rounded(g, 1.0)
     shown = [mass @ _positive_share(half) @ mass / mass.sum() ** 2 for half in np.split(g, 2, axis=1)]
     return objects_averaged(np.array(shown), world.agreement[0])
 
@@ -120,7 +122,7 @@ def _positive_share(g: Float[np.ndarray, "n m"]) -> np.ndarray:
     return np.select([a * c < 0, (a == 0) & (c == 0)], [cut, 0.5], a >= 0).mean(axis=0)
 
 
-def preferences(world: World, prompt: Prompt, x, y, coarse: int = 1) -> Float[np.ndarray, "n m"]:
+def preferences(world: World, prompt: Prompt, x, y, coarse: float = 1) -> Float[np.ndarray, "n m"]:
     """The preference for + at the images (x, y) of a grid, in one world of two classes and one attribute."""
     if not (world.mean * world.correlation * world.mention).any():  # captions of both classes are alike
         return np.zeros((len(x), len(y)))
@@ -147,7 +149,7 @@ def preferences(world: World, prompt: Prompt, x, y, coarse: int = 1) -> Float[np
     return (posterior * mean).sum(axis=(0, 1)) / posterior.sum(axis=(0, 1))
 
 
-def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coarse: int):
+def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coarse: float):
     """What block b contributes at its coordinates x of images: evidence, weights, own part of the score, log odds of x.
 
     captions   v at captions of every image (image, caption), and weights (class shown, image, caption)
@@ -193,7 +195,7 @@ def _dampened(D, rest, gap):
     return half, np.log(root) + np.where(bounded, np.abs(beyond), 0.0)
 
 
-def _on_nodes(v: Float[np.ndarray, "n t"], weight: Float[np.ndarray, "2 t"], end: float, coarse: int):
+def _on_nodes(v: Float[np.ndarray, "n t"], weight: Float[np.ndarray, "2 t"], end: float, coarse: float):
     """The weights (row, image, node) moved to nodes of v by cubic interpolation, and the nodes."""
     half = int(np.clip(np.ceil(end / (coarse * EVIDENCE_STEP)), 8, MOST_NODES // coarse))
     size, step = 2 * half + 6, (end or 1.0) / half

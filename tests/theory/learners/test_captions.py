@@ -56,6 +56,7 @@ EDGES = (
     {"nu": 1e-6}, {"nu": 1e4}, {"p_spu": 1 - 1e-9, "nu": 0.3}, {"p_spu": 1.0, "mu_spu": 8.0, "mu_inv": 8.0, "nu": 0.1},
     {"p_spu": 0.2, "nu": 0.05}, {"p_spu": 0.0, "nu": 0.05}, {"mu_spu": 300.0, "nu": 0.01}, {"mu_spu": 0.0, "nu": 0.1},
     {"sigma_inv": 0.01, "sigma_spu": 0.01, "nu": 0.5}, {"p_inv": 0.5, "nu": 0.1}, {"mu_inv": 1e-308, "nu": 1.0},
+    {"p_spu": 1.0, "mu_inv": 1e-38, "mu_spu": 0.0, "sigma_spu": 1.0, "nu": 1.0},
 )  # fmt: skip
 
 
