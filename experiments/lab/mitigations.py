@@ -120,7 +120,7 @@ _LOSSES = {"linear": "linear", "infonce": "infonce", "logistic": "supervised", "
 
 def _no_law(setting: Setting, others: str) -> RequestError:
     """Which learners have the law, and the training that measures this one."""
-    loss = _LOSSES.get(setting.learner.name)
+    loss = None if setting.learner is None else _LOSSES.get(setting.learner.name)
     measured = f"; to measure it, use `soberclip train --loss {loss}` with the same options" if loss else ""
     return RequestError(f"no law is known for {setting.called}; {others}{measured}")
 

@@ -117,7 +117,7 @@ def many_class_accuracy(
             right = (ahead <= 0).all(axis=1) / (ahead == 0).sum(axis=1)
             if differ.any():
                 order = np.append(np.flatnonzero(differ), y)
-                triangle = np.linalg.qr(factor[r][:, order], mode="r")
+                triangle = np.asarray(np.linalg.qr(factor[r][:, order], mode="r"))
                 noise = triangle[:-1].T @ points[:, : len(order) - 1].T  # (classes, N), without the last normal
                 mean = means[r][np.ix_(groups, order)].T[..., None]
                 best = mean[0] + noise[0]  # (groups, N)
