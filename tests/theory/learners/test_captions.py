@@ -193,13 +193,13 @@ def test_the_number_of_mentions_may_come_near_one():
 @pytest.mark.deep
 @pytest.mark.parametrize("fields", [MASKED[0], THREE_CLASSES])
 def test_intervals_of_drawn_captions_cover_their_bias(fields):
-    """20 seeds; false-alarm rate SHARE for both cases; an interval that covers at most .4 is found with power .99.
+    """26 seeds; false-alarm rate SHARE for both cases; an interval that covers at most .4 is found with power .99.
 
     Two classes have a grid, and without noise in captions the mean of scores is a linear rule.
     """
     share = SHARE / 2
     spend(share)
-    world, seeds = worlds_with(**{"nu": 0.3, **fields}), 20
+    world, seeds = worlds_with(**{"nu": 0.3, **fields}), 26
     most = binom.isf(share, seeds, 0.05)
     assert binom.sf(most, seeds, 0.6) > POWER
     truth = InfoNCE("scores").accuracy(world).counter
