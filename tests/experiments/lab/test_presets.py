@@ -231,7 +231,7 @@ def _mitigations(t):
         yield pattern, *(gain[group].sel(at) for group in ("counter", "common"))
     for group in ("common", "counter"):
         off = abs(t[group].mean("replicate") - t[f"predicted_{group}"])
-        assert float(off.max()) < 0.08, group  # InfoNCE with the name prompt is .05 off after 600 steps
+        assert float(off.max()) < 0.08, group  # by typical look InfoNCE is .05 off after 600 steps
 
 
 def _multicolored_mnist(t):
@@ -250,7 +250,7 @@ def _combinations(t):
 
 def _domains(t):
     """With four backgrounds per class."""
-    yield r"name rise .*and (\d+) % on pairs", t.unseen.sel(learner="infonce", prompt="name").mean("replicate")
+    yield r"typical look rise .*and (\d+) % on pairs", t.unseen.sel(learner="infonce", prompt="name").mean("replicate")
     yield r"caption they rise .*and (\d+) %, and", t.unseen.sel(learner="infonce", prompt="mean").mean("replicate")
     yield r"supervised towers .*and (\d+) %", t.unseen.sel(learner="bayes", prompt="name").mean("replicate")
 
