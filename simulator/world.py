@@ -32,7 +32,16 @@ from pydantic import BeforeValidator, Field, StrictInt, ValidationError, model_s
 import simulator.pixels.views  # noqa: F401 (registers the kind of views "pixels")
 from simulator.accuracy import Numbers
 from simulator.base_model import Checked, documented
-from simulator.mixture import Common, Mixture, block_width, common_backgrounds, latent_count, mixture_of
+from simulator.mixture import (
+    COMMON,
+    Common,
+    Mixture,
+    block_width,
+    cell_groups,
+    common_backgrounds,
+    latent_count,
+    mixture_of,
+)
 from simulator.naming import suggestion
 from simulator.prompts import Prompt, check_told, coefficients, correlation, latent_prompts, prompts_on_table
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
@@ -454,6 +463,12 @@ class World(Checked):
             return common_backgrounds(self.table, self.common)
         tied = range(self.classes) if self.views is None else self.views.tied_of(self.classes)
         return tuple((y,) if y in tied else () for y in range(self.classes))
+
+    def common_share(self) -> float:
+        """Probability that a training image has a common background of its class: p_spu, or that of the table."""
+        joint = self.joint_law()
+        groups = cell_groups(tuple(map(tuple, joint.tolist())), self.usual_backgrounds())
+        return float(joint[groups == COMMON].sum())
 
     def mixture(self, objects: bool | None = None) -> Mixture:
         """The groups (y, o, a_1, a_2, ...) written out; with objects of other classes if `objects`, or if p_inv < 1."""

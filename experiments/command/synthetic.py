@@ -32,7 +32,7 @@ from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.user_code import learner_of, own_errors
-from simulator.mixture import COMMON, cell_groups
+from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words, prompt_row
 from simulator.towers.recipe import not_converged
@@ -263,11 +263,6 @@ def _cells(world: World) -> Iterator[str]:
         yield f"and {len(groups) - MOST_LISTED} more classes"
 
 
-def _common_share(world: World) -> float:
-    """Probability that a training image has a common background."""
-    return float(np.sum(world.table, where=cell_groups(world.table, world.common) == COMMON))
-
-
 def _place(document: dict[str, Any]) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     from experiments.lab.answers import no_ideal_curve
@@ -276,7 +271,7 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
     if correlation is not None:
         own, ends = document["world"].get("p_spu"), document.get("interval95") or {}
         if own is None:
-            yours = percent(_common_share(World(**document["world"])))
+            yours = percent(World(**document["world"]).common_share())
             like = f"data in which {percent(correlation)} % of the images are common ones (your table: {yours} %)"
         else:
             like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {own:g})"

@@ -15,7 +15,7 @@ from experiments.ground_truth.truth import theory_rows, worded_rows
 from experiments.inference import binomial_bounds
 from experiments.lab.answers import no_ideal_curve
 from simulator.accuracy import GROUPS, LEVEL, Accuracy
-from simulator.mixture import COMMON, cell_groups, groups_of
+from simulator.mixture import groups_of
 from simulator.world import World
 from theory.ideal_curve import Equivalent, IdealCurve, equivalent
 
@@ -179,9 +179,7 @@ def _placed(world: World, counts: Counts) -> Place:
             beyond = not least <= values[groups[0]] - values[groups[1]] <= most
     except (ValueError, ArithmeticError) as error:
         raise RequestError(str(error)) from None
-    joint = world.joint_law()
-    common = np.eye(*joint.shape) > 0 if world.table is None else cell_groups(world.table, world.common) == COMMON
-    return Place(world, counts, accuracy, found, float(joint[common].sum()), bool(beyond))
+    return Place(world, counts, accuracy, found, world.common_share(), bool(beyond))
 
 
 def placed_document(found: Place, worded: bool) -> dict[str, Any]:

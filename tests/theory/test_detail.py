@@ -171,5 +171,19 @@ def test_images_without_noise_have_a_law_where_captions_leave_detail_out():
 
 
 def test_a_bare_caption_that_shows_no_object_ties():
-    accuracy = learners.InfoNCE("bare").accuracy(World(mu_inv=0.0, bare=0.5))
-    assert [*accuracy] == [0.5, 0.5]
+    learner, world = learners.InfoNCE("bare"), World(mu_inv=0.0, bare=0.5)
+    assert [*learner.accuracy(world)] == [0.5, 0.5]
+    assert not learner.scores(world, np.ones((3, 2))).any()
+    with pytest.raises(ValueError, match="no training caption is bare"):
+        learner.scores(world.replace(bare=0.0), np.ones((3, 2)))
+
+
+def test_a_bare_name_on_a_table_is_the_bayes_rule_of_equally_frequent_classes():
+    """Both sample; intervals of 16 randomisations that miss one another by twice their width show two laws."""
+    table = np.array([[0.3, 0.1, 0.0], [0.05, 0.05, 0.5]])
+    world = World(table=table, mu_spu=1.5, sigma_xi=4.0, bare=0.3)
+    even = World(table=table / table.sum(axis=1, keepdims=True) / 2, mu_spu=1.5, sigma_xi=4.0)
+    found, expected = learners.InfoNCE("bare").accuracy(world), learners.Bayes().accuracy(even)
+    for a, b, (low, high) in zip(found, expected, expected.interval, strict=True):
+        assert abs(a - b) <= 2 * (high - low)
+    assert abs(learners.Bayes().accuracy(world).counter - expected.counter) > 0.01, "priors decide"

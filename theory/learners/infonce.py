@@ -70,6 +70,7 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
     """
     check_told(prompt, worlds.bare)
     if prompt == "bare":
+        _refuse_bare(worlds)
         return _by_bare_name(worlds, bayes_accuracy(worlds, seed))
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
@@ -83,12 +84,15 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
     return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
 
 
-def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
-    """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells no label."""
+def _refuse_bare(worlds: World) -> None:
     if np.any(np.asarray(worlds.bare) == 0):
         raise ValueError(
             "prompt = 'bare' is a bare caption, and with bare = 0 no training caption is bare; any bare > 0 is valid"
         )
+
+
+def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
+    """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells no label."""
     silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / worlds.class_count
     if not silent.any():
         return accuracy
@@ -321,13 +325,16 @@ class InfoNCE(Learner):
     def on_table(self, world: World) -> Accuracy:
         """Sampled, with an interval."""
         if self.prompt == "bare":
+            _refuse_bare(world)
             return _by_bare_name(world, Bayes().on_table(equal_classes(world)))
         return estimate(table_replicates(world, self.prompt))
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
         if self.prompt == "bare":
-            return Bayes().scores(equal_classes(world) if world.table is not None else world, images)
+            _refuse_bare(world)
+            found = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
+            return found if world.mu_inv else np.zeros_like(found)  # as in `_by_bare_name`
         if world.table is not None:
             return table_prompt_scores(images, world.prompts(self.prompt), world)
         x = images.reshape(len(images), world.mean.shape[-1], -1)
