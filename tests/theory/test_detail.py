@@ -10,6 +10,7 @@ from scipy.special import ndtr
 
 from simulator.world import World
 from theory import equivalent, learners
+from theory.learners.infonce import equal_classes
 
 HEADLINE = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 6.0}
 FULL, VAGUE = {"detail_inv": 1.0, "detail_spu": 1.0}, {"detail_inv": 0.0, "detail_spu": 0.0}
@@ -176,6 +177,14 @@ def test_a_bare_caption_that_shows_no_object_ties():
     assert not learner.scores(world, np.ones((3, 2))).any()
     with pytest.raises(ValueError, match="no training caption is bare"):
         learner.scores(world.replace(bare=0.0), np.ones((3, 2)))
+
+
+def test_classes_made_equally_frequent_keep_their_common_backgrounds():
+    table = np.array([[0.3, 0.1], [0.1, 0.5]])
+    world = World(table=table, common=[[1], [0]], bare=0.3)
+    even = equal_classes(world)
+    assert even.usual_backgrounds() == world.usual_backgrounds() == ((1,), (0,))
+    np.testing.assert_allclose(np.sum(even.table, axis=1), 0.5)
 
 
 def test_a_bare_name_on_a_table_is_the_bayes_rule_of_equally_frequent_classes():

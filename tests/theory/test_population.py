@@ -52,6 +52,7 @@ def test_linear_weights_are_the_explicit_critics(world, prompt):
 
 @given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
 @example(World(classes=3, mismatch=0.6, mu_inv=3.0, sigma_inv=0.1, sigma_spu=1.3), "name", 2)  # all values shrink alike
+@example(World(classes=3, bare=0.6, sigma_inv=1.3, sigma_spu=0.3), "mean", 2)  # constants shrink, too
 def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
     values = np.append(np.linalg.svd(latent_cross_covariance(world), compute_uv=False), 0.0)
     assume(values[0] > 0)

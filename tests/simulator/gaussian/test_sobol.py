@@ -84,6 +84,17 @@ def test_a_single_pair_obeys_its_world(kind, pair):
     assert_same_law(found.round(12), expected.round(12), effect=effect, share=1e-7, what="groups and latents")
 
 
+def test_bare_captions_are_whole_in_even_blocks():
+    """A bare caption has the mark 1, its label's latents and no noise; the others have the mark 0 and noise."""
+    frames = dictionaries(TOLD, 0)
+    pairs = draw_block((TOLD,), frames, 0, 0, streams=("train/0",), points="sobol")
+    texts, mark = pairs.texts[0, :, :-1].numpy(), pairs.texts[0, :, -1].numpy()
+    label = TOLD.mu_inv * (1 - 2 * pairs.labels[0].numpy())[:, None] * frames[1][:-1, :1].T
+    assert abs((mark == 1).mean() - TOLD.bare) <= 1 / len(mark)
+    np.testing.assert_allclose(texts[mark == 1], label[mark == 1], atol=1e-15)
+    assert np.abs(texts - label)[mark == 0].min() > 0
+
+
 @pytest.mark.parametrize("law", ["integer", "uniform", "normal"])
 def test_the_last_point_stays_inside(law, monkeypatch):
     """The number nearest to 1 gives a valid class and a finite normal."""

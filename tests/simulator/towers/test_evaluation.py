@@ -41,6 +41,16 @@ def not_known_as_linear(ensemble: Ensemble) -> Ensemble:
     return ensemble._replace(recipe=ensemble.recipe.model_copy(update={"towers": "mlp", "depth": 0, "skip": "none"}))
 
 
+def test_only_the_bare_name_has_the_mark_of_bare_captions():
+    world = WORLD.replace(bare=0.3)
+    ensemble = Ensemble(Recipe(**SMALL), (world,), (0,), 2)
+    texts = {prompt: ensemble.views.prompts(ensemble, (world,), prompt) for prompt in ("bare", "name", "mean")}
+    assert {prompt: text[..., -1].unique().tolist() for prompt, text in texts.items()} == {
+        "bare": [1.0], "name": [0.0], "mean": [0.0]
+    }  # fmt: skip
+    assert torch.equal(texts["bare"][..., :-1], texts["name"][..., :-1])
+
+
 @pytest.mark.parametrize("loss", ["linear", "infonce", "siglip", "supervised"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_points_agree_with_the_exact_accuracy_of_linear_towers(loss, classes):
