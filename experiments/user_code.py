@@ -1,4 +1,4 @@
-"""A user's Python file: run it, take a learner from it, and blame its errors on it.
+"""A user's Python file: run it, take a learner or a loss from it, and blame its errors on it.
 
 An error is the file's if it passes through a line of the file. Other errors are ours and stay as they are.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from simulator.naming import suggestion
 from simulator.world import World
 from theory.learners import Learner, named, names
 
-IN_FILE = ".py:"  # --learner FILE.py:CLASS
+IN_FILE = ".py:"  # FILE.py:CLASS, for --learner and --loss
+T = TypeVar("T")
 
 
 def run_file(path: Path, what: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def run_file(path: Path, what: str) -> dict[str, Any]:
 
 
 @contextmanager
-def own_errors(files: Sequence[Path]) -> Iterator[None]:
+def own_errors(files: Sequence[Path], what: str = "learner") -> Iterator[None]:
     """Turn an error that passes through one of the user's files into a RequestError that names the line."""
     try:
         yield
@@ -48,7 +49,7 @@ def own_errors(files: Sequence[Path]) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         for path in files:
             if _line(path, error) is not None:
-                raise _blamed(path, "learner file", error) from error
+                raise _blamed(path, f"{what} file", error) from error
         raise
 
 
@@ -56,45 +57,72 @@ def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
     """The learner of a name or of FILE.py:CLASS, and its file. Raises RequestError if there is none."""
     kind, files = kind_of(text)
     try:
-        return named(kind, **options), files
+        learner = named(kind, **options)
     except ValueError as error:  # it begins with the option's name
         option, _, rest = str(error).partition(" ")
         raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+    if options.get("start") is not None and learner.time == np.inf:
+        raise RequestError(f"--start = {options['start']:g} has no meaning at the optimum, which --time = inf reaches")
+    return learner, files
 
 
 def kind_of(text: str) -> tuple[str | type[Learner], list[Path]]:
-    """A name as it is, and no file; or the class of FILE.py:CLASS, and its file."""
-    file, found, name = text.rpartition(IN_FILE)
-    if not found:
+    """A learner's name as it is, and no file; or the class of FILE.py:CLASS, and its file."""
+    found = _in_file(text)
+    if found is None:
         return text, []
-    path = Path(file + ".py")
-    return _class_of(path, name), [path]
-
-
-def _class_of(path: Path, name: str) -> type[Learner]:
-    """The class of learners of this name in a file."""
-    defined = run_file(path, "learner file").items()
-    kinds = {key: value for key, value in defined if isinstance(value, type) and issubclass(value, Learner)}
-    own = {key: kind for key, kind in kinds.items() if not kind.__module__.startswith("theory.")}
-    if name not in own:
-        raise RequestError(f"learner file {str(path)!r} defines no learner class {name!r}{suggestion(name, own)}")
-    label = getattr(own[name], "name", None)
-    if not isinstance(label, str) or label in names():
-        raise RequestError(f"class {name!r} in {str(path)!r} has name = {label!r}; give it a name of its own")
+    path, name = found
+    kind = _class_of(path, name, Learner, "learner", names())
     try:
-        learner = own[name]()
+        learner = kind()
     except TypeError as error:
         raise RequestError(f"class {name!r} in {str(path)!r} is not made without arguments: {error}") from None
     with own_errors([path]):
         try:
             weights = np.asarray(learner.direction(World()))
         except ValueError:  # not a linear rule
-            return own[name]
+            return kind, [path]
     if weights.shape != (2,):
         raise RequestError(
             f"class {name!r} in {str(path)!r}: the direction in one world has shape {weights.shape}; expected (2,), "
             "the weights of animal and background"
         )
+    return kind, [path]
+
+
+def loss_of(text: str) -> tuple[str, list[Path]]:
+    """A loss's name as it is, and no file; or the name of the class of FILE.py:CLASS, now registered, and its file."""
+    found = _in_file(text)
+    if found is None:
+        return text, []
+    from simulator.towers.objectives import OBJECTIVES, Objective, register  # start-up time: loads torch
+
+    path, name = found
+    kind = _class_of(path, name, Objective, "loss", tuple(OBJECTIVES))
+    if kind.name not in OBJECTIVES:  # the file may have registered it
+        try:
+            register(kind)
+        except ValueError as error:
+            raise RequestError(f"class {name!r} in {str(path)!r}: {error}") from None
+    return kind.name, [path]
+
+
+def _in_file(text: str) -> tuple[Path, str] | None:
+    """The file and the class of FILE.py:CLASS; None for any other word."""
+    file, found, name = text.rpartition(IN_FILE)
+    return (Path(file + ".py"), name) if found else None
+
+
+def _class_of(path: Path, name: str, base: type[T], what: str, taken: Sequence[str]) -> type[T]:
+    """The class of a file that derives from `base`, with a name of its own."""
+    defined = run_file(path, f"{what} file").items()
+    kinds = {key: value for key, value in defined if isinstance(value, type) and issubclass(value, base)}
+    own = {key: kind for key, kind in kinds.items() if kind.__module__.partition(".")[0] not in ("theory", "simulator")}
+    if name not in own:
+        raise RequestError(f"{what} file {str(path)!r} defines no {what} class {name!r}{suggestion(name, own)}")
+    label = getattr(own[name], "name", None)
+    if not isinstance(label, str) or label in taken:
+        raise RequestError(f"class {name!r} in {str(path)!r} has name = {label!r}; give it a name of its own")
     return own[name]
 
 

@@ -1,7 +1,8 @@
 """Progress on stderr: one line on a terminal, nothing elsewhere.
 
 Nothing appears in the first PATIENCE seconds. Only the first process of a run reports. The line shows the innermost
-work. It has a forecast only after a quarter of the work, since items differ in length, and the forecast only falls.
+work. It has a forecast of the outermost counted work, only after a quarter of it, since items differ in length. The
+forecast only falls.
 """
 
 import os
@@ -33,9 +34,8 @@ class _Words(ProgressColumn):
         parts = [f"{task.description}: {done} of {total} after {seconds:.0f} s"]
         if task.fields["unit"] and seconds:
             parts.append(f"{done / seconds:.3g} {task.fields['unit']}")
-        if done >= FORECAST * total and done:
-            task.fields["left"] = min(task.fields["left"], seconds / done * (total - done))
-            parts.append(f"about {task.fields['left']:.0f} s left")
+        if (left := _forecast()) < float("inf"):
+            parts.append(f"about {left:.0f} s left")
         return Text(", ".join(parts) + (now and f"; now {now}"), no_wrap=True, overflow="ellipsis")
 
 
@@ -55,6 +55,17 @@ _line = _Line(
     redirect_stdout=False,
     refresh_per_second=PER_SECOND,
 )
+
+
+def _forecast() -> float:
+    """Seconds that the outermost counted work will take, and no more than said before; infinite if unknown."""
+    task = next((task for task in _line.tasks if task.total is not None), None)
+    if task is None:
+        return float("inf")
+    if task.completed and task.completed >= FORECAST * task.total:
+        left = (task.elapsed or 0.0) / task.completed * (task.total - task.completed)
+        task.fields["left"] = min(task.fields["left"], left)
+    return task.fields["left"]
 
 
 class Work:

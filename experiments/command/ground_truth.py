@@ -96,7 +96,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if p is None:
         yield "p′ is not determined: ideal classifiers of many correlations have this drop"
     else:
-        away = f"p′ - p = {document['difference']:+.3f}"
+        away = f"p′ - p = {round(document['difference'], 3) + 0.0:+.3f}"
         yield f"p′ = {p:.3f}, p = {own:.3f}, {away}, {_ends(ends['equivalent_correlation'], 1, 3)}"
     if document["beyond"]:
         side = "larger" if p else "smaller"

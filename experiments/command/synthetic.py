@@ -31,11 +31,11 @@ from experiments.estimators import trainable
 from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
-from experiments.user_code import learner_of, own_errors
+from experiments.user_code import learner_of, loss_of, own_errors
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words, prompt_row
-from simulator.towers.recipe import not_converged
+from simulator.towers.recipe import Recipe, not_converged
 from simulator.world import World
 from theory.learners import names
 from theory.population import START
@@ -144,11 +144,13 @@ def train(
     from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
 
-    settings = world_from(world_file, given(world))
-    recipe = recipe_from(given(training))
+    settings, fields = world_from(world_file, given(world)), given(training)
+    loss, files = loss_of(fields.get("loss", Recipe.model_fields["loss"].default))
+    recipe = recipe_from({**fields, "loss": loss})
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
     check_writable(output, "train", runfolder.FILES)
-    with counting("compiling the step; --no-compile starts sooner" if compile else "training"):
+    words = "compiling the step; --no-compile starts sooner" if compile else "training"
+    with own_errors(files, "loss"), counting(words):
         document = run(
             recipe,
             settings,
@@ -163,7 +165,7 @@ def train(
             resume=resume,
             report=tell,
             until=until,
-            share_out=True,
+            share_out=not files,  # further processes do not know the loss of a file
             history=history,
         )
     if document is not None:  # rank 0 of torchrun, or the only process

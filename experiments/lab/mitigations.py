@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 from operator import methodcaller
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.config import validated
+from experiments.lab.config import checked_prompt, recipe_of, validated
 from experiments.lab.setting import Law, Setting
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
 from simulator.samplers import SAMPLERS, check_mismatch
+from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
 
@@ -87,21 +88,30 @@ def mitigated(name: str, setting: Setting) -> Setting:
 
 
 def known_law(name: str, setting: Setting) -> Law:
-    """The law of a setting after a mitigation. Raises RequestError where none is known."""
-    law = validated(mitigated(name, setting).law, f"mitigation {name!r}: ")
+    """The law of a learner's setting after a mitigation.
+
+    Raises RequestError where none is known, with the training that measures it, if there is one.
+    """
+    law, why = None, f"mitigation {name!r} has no known law for {setting.called}"
+    try:
+        law = validated(mitigated(name, setting).law, f"mitigation {name!r}: ")
+    except RequestError as error:
+        why = str(error)
     if law is None:
-        known = ", ".join(other for other in MITIGATIONS if other != NONE and _has_law(other, setting))
-        raise RequestError(
-            f"mitigation {name!r} has no known law for {setting.called}; those that have one are {known}"
-        )
+        raise RequestError(why + (_training(name, setting) if name in MITIGATIONS else ""))
     return law
 
 
-def _has_law(name: str, setting: Setting) -> bool:
+def _training(name: str, setting: Setting) -> str:
+    """The command that trains towers after a mitigation, whose optimum is the learner; "" if towers refuse it, too."""
+    assert setting.learner is not None
     try:
-        return mitigated(name, setting).law() is not None
-    except (RequestError, ValueError):
-        return False
+        recipe = recipe_of(setting.learner.name, {})
+        mitigated(name, Setting(setting.world, recipe=recipe, prompt=checked_prompt(recipe, None)))
+    except RequestError:
+        return ""
+    towers = "" if recipe.towers == Recipe.model_fields["towers"].default else f" --towers {recipe.towers}"
+    return f"; to measure it: soberclip train --loss {recipe.loss}{towers} --mitigate {name}"
 
 
 def _captioned(setting: Setting) -> Setting:
@@ -115,14 +125,8 @@ def _contradicted(setting: Setting) -> Setting:
     return _captioned(setting).sampled("contradicted")
 
 
-_LOSSES = {"linear": "linear", "infonce": "infonce", "logistic": "supervised", "bayes": "supervised"}
-
-
 def _no_law(setting: Setting, others: str) -> RequestError:
-    """Which learners have the law, and the training that measures this one."""
-    loss = None if setting.learner is None else _LOSSES.get(setting.learner.name)
-    measured = f"; to measure it, use `soberclip train --loss {loss}` with the same options" if loss else ""
-    return RequestError(f"no law is known for {setting.called}; {others}{measured}")
+    return RequestError(f"no law is known for {setting.called}; {others}")
 
 
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}

@@ -67,16 +67,20 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
     # Two processes with two threads each would wait for each other, and might round differently.
     with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
-    with block_signals():  # the processes inherit this, so that Ctrl-C reaches this process alone
-        results = parallel(delayed(task)(item) for item in items)
+    results = None
     try:
+        with (
+            block_signals()
+        ):  # the processes inherit this, so that Ctrl-C reaches this process alone, at the block's end
+            results = parallel(delayed(task)(item) for item in items)
         for result in results:  # noqa: UP028 (`yield from` would close the results before the filter below)
             yield result
     except BrokenProcessPool:
         raise RunError("a worker died; its block may need more memory") from None
     finally:
-        with warnings.catch_warnings(action="ignore"):  # joblib counts the blocks that an interruption cancels
-            results.close()
+        if results is not None:
+            with warnings.catch_warnings(action="ignore"):  # joblib counts the blocks that an interruption cancels
+                results.close()
 
 
 def _client(scheduler: str, report: Callable[[str], None]) -> "Client":

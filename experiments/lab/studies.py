@@ -11,6 +11,7 @@ A study file holds the arguments of `study`: learners, prompts, routes, n, repli
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,8 @@ def _faults(request: Study) -> Iterator[str]:
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):
             yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
+    if "start" in {*request.dims} - {"time"} and all(getattr(one, "time", inf) == inf for one in learners):
+        yield "start has no meaning at the optimum; an axis of time leaves it"
     able = [estimator_of(learner) for learner in learners]
     for route in set(request.measured) - {"trained"}:
         if not has_n:

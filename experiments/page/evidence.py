@@ -57,7 +57,7 @@ def measured(verdict: Verdict) -> str:
     found = f"{number(verdict['measured'])}, {100 * verdict.get('level', LEVEL):g}% interval {low} to {high}"
     if kind_of(verdict) != "trained" or verdict["relation"] != "=" or not verdict["predicted"]:
         return found
-    return f"{found}, {verdict['measured'] - verdict['predicted']:+.4f} off"
+    return f"{found}, {round(verdict['measured'] - verdict['predicted'], 4) + 0.0:+.4f} off"
 
 
 def claimed(verdict: Verdict) -> str:

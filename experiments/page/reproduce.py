@@ -12,7 +12,7 @@ from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
 from experiments.verdict import REFUSED
-from simulator.progress import track
+from simulator.progress import Work, counting
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
@@ -44,9 +44,10 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     check_report(output)
     staging = staging_folder(output)
     try:
-        verdicts = _verdicts(seed, staging / PROOFS, quick=not full)
-        write_json(staging / "verdicts.json", verdicts)
-        _write_report(staging, verdicts, seed, began)
+        with counting("claims tried and designs run", len(all_claims()) + len(DESIGNS)) as advance:
+            verdicts = _verdicts(seed, staging / PROOFS, not full, advance)
+            write_json(staging / "verdicts.json", verdicts)
+            _write_report(staging, verdicts, seed, began, advance)
         replace_folder(staging, output)
     except KeyboardInterrupt:
         earlier = f"; {named} is unchanged" if output.exists() else ""
@@ -56,19 +57,21 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     return verdicts
 
 
-def _verdicts(seed: int, certificates: Path, quick: bool) -> list[dict[str, Any]]:
+def _verdicts(seed: int, certificates: Path, quick: bool, advance: Work) -> list[dict[str, Any]]:
     """The verdicts on all claims. Raises RequestError for a claim that cannot be judged."""
     ids = [claim.id for claim in all_claims()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
-    trials = run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving)
-    verdicts = {verdict["claim"]: verdict for verdict in track(trials, len(ids), "claims tried")}
+    verdicts = {}
+    for verdict in run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving):
+        verdicts[verdict["claim"]] = verdict
+        advance(1)
     for verdict in verdicts.values():
         if verdict["verdict"] == REFUSED:
             raise RequestError(verdict["reason"])
     return [verdicts[id] for id in ids]
 
 
-def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float) -> None:
+def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float, advance: Work) -> None:
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv
@@ -77,7 +80,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
     from experiments.svg import figure_svg, standalone
 
     sections = []
-    for name in track(DESIGNS, len(DESIGNS), "designs run", str):
+    for name in DESIGNS:
         one = design(name)
         table = one.study(seed=seed).run()
         write_csv(folder / f"{name}.csv", table)
@@ -85,6 +88,7 @@ def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began
         for file, drawing in drawings.items():
             write_text(folder / f"{file}.svg", standalone(drawing))
         sections.append(Section(one, drawings))
+        advance(1)
     page = render(
         verdicts=verdicts,
         sections=sections,

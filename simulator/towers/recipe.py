@@ -43,7 +43,7 @@ class Recipe(BaseModel):
     loss: str = Field(
         default="infonce",
         description="objective: linear, infonce, siglip, siglip-unbiased, supervised, perfect-captions, "
-        "group-dro or group-dro-infonce",
+        "group-dro, group-dro-infonce, or FILE.py:CLASS on the command line",
     )
     towers: Literal["linear", "mlp", "conv"] = Field(default="mlp", description="kind of tower; conv reads images")
     width: Count = Field(default=64, description="units of a hidden layer, or channels of a convolution")

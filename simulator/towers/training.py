@@ -131,7 +131,10 @@ def batch_losses(ensemble: Ensemble, parameters: Parameters, batch: Pairs) -> Fl
         weights=weights,
         split=objective.splits and (group.size > 1 or I.shape[1] > LARGEST_DENSE_BATCH),
     )
-    return objective.loss(embedded)
+    losses, E = objective.loss(embedded), I.shape[0]
+    if losses.shape != (E,):  # of a user's objective
+        raise ValueError(f"loss {recipe.loss!r} has shape {tuple(losses.shape)}; expected ({E},), one number per model")
+    return losses
 
 
 def start(ensemble: Ensemble) -> State:

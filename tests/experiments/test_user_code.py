@@ -146,3 +146,76 @@ def test_options_reach_a_class_and_one_without_meaning_is_refused(file):
     with pytest.raises(RequestError, match="--prompt = mean has no meaning for learner 'twice'"):
         learner_of(f"{file}:Twice", prompt="mean")
     assert learner_of("linear", prompt="mean", embed_dim=None) == (learners.LinearCLIP("mean"), [])
+
+
+LOSSES = """
+from simulator.towers.objectives import Objective, register
+
+
+class Pulled(Objective):
+    name = "pulled"
+
+    def loss(self, batch):
+        return (batch.images - batch.texts).square().sum(2).mean(1)
+
+
+@register
+class Registered(Pulled):
+    name = "registered"
+
+
+class Grey(Pulled):
+    name = "grey"
+
+    def loss(self, batch):
+        return batch.images.sum()
+
+
+class Broken(Pulled):
+    name = "broken"
+
+    def loss(self, batch):
+        return batch.colours
+
+
+class Headless(Pulled):
+    name, captions = "headless", False
+
+
+class Taken(Pulled):
+    name = "infonce"
+"""
+SMALL = "train --steps 2 --warmup 0 --batch-size 4 --width 2 --depth 1 --dim-image 2 --dim-text 2 --no-compile --json"
+
+
+@pytest.fixture
+def train(soberclip, tmp_path, monkeypatch):
+    """Train with the loss of a class in the file of losses."""
+    from simulator.towers import objectives
+
+    monkeypatch.setattr(objectives, "OBJECTIVES", dict(objectives.OBJECTIVES))
+    (tmp_path / "mine.py").write_text(LOSSES)
+    return lambda name: soberclip(*SMALL.split(), "--loss", f"{tmp_path / 'mine.py'}:{name}")
+
+
+@pytest.mark.parametrize("name", ["Pulled", "Registered"])
+def test_a_loss_of_a_file_is_trained(train, name):
+    run = train(name)
+    assert run.status == 0, run.err
+    assert (run.document["recipe"]["loss"], run.document["processes"]) == (name.lower(), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Puled", "defines no loss class 'Puled'; the nearest is Pulled"),
+        ("Taken", "has name = 'infonce'; give it a name of its own"),
+        ("Headless", "reads no captions, so it needs heads"),
+        ("Grey", "loss 'grey' has shape (); expected (1,), one number per model"),
+        ("Broken", "mine.py, line 28: AttributeError"),
+    ],
+)
+def test_a_wrong_loss_is_refused_in_one_sentence(train, name, words):
+    run = train(name)
+    assert (run.status, run.out) == (2, "")
+    assert words in run.err.splitlines()[-1]

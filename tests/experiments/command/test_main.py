@@ -83,6 +83,8 @@ WRONG = {  # request: words of its error message
     "predict --learner infonce --classes 51 --dim-image 200 --dim-text 200": "50",
     "predict --learner bayes --prompt name": "--prompt = name",
     "predict --embed-dim 1 --classes 4": "3",
+    "predict --start .1": "--start = 0.1 has no meaning at the optimum, which --time = inf reaches",
+    "sweep --axis start=.1,.2": "start has no meaning at the optimum; an axis of time leaves it",
     "predict --world missing.toml": "missing.toml",
     "plot": "--store",
     "simulate --n": "--n",

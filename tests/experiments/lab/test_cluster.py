@@ -1,5 +1,6 @@
 """Blocks in other processes: the same bits as in this process, on loky and on a dask cluster, also if a worker dies."""
 
+import gc
 import os
 import signal
 import socket
@@ -79,6 +80,21 @@ def test_an_interrupted_run_resumes_with_or_without_workers(elsewhere, tmp_path,
         with pytest.raises(Interrupted, match=rf"interrupted; 1 of 12 blocks are in {where}, and the same command"):
             run(exact, where, mapped=partial(interrupting, first))
         same(run(exact, where, mapped=second), undisturbed)
+
+
+def pressed():
+    """Blocks of work whose first one comes with Ctrl-C."""
+    signal.raise_signal(signal.SIGINT)
+    yield from range(5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_ctrl_c_while_workers_start_says_nothing_of_theirs(on_two, capfd):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started us has
+    with pytest.raises(KeyboardInterrupt):
+        list(on_two(abs, pressed()))
+    gc.collect()  # results that nobody closed would warn here
+    assert capfd.readouterr().err == ""
 
 
 def test_a_block_outlives_its_worker_on_dask(cluster, on_dask, tmp_path, exact, undisturbed, same):
