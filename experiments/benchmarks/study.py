@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab.answers import simulate
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.plan import spread
 from experiments.lab.studies import study
 
@@ -36,7 +36,7 @@ def rows() -> Iterator[Row]:
     yield whole("exact law, 200 cells of 10,000", EXACT, draws, "; limit: random numbers")
 
 
-def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Row:
+def whole(name: str, grid: StudyData, limit: float | None = None, note: str = "") -> Row:
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
     cells = [
@@ -50,7 +50,7 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
     return Row(name, "study", ours, loop, limit, f"peer: a loop over functions{note}")
 
 
-def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
+def cell(grid: StudyData, index: tuple[int, ...], k: int, prompt: str | None) -> object:
     world, learner = grid.at(index).world, grid.learner(k, prompt)
     if grid.measured:
         return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)

@@ -37,8 +37,8 @@ Region = tuple[slice, ...]  # a box of places
 
 
 @dataclass(frozen=True, repr=False)
-class Study:
-    """A table of cells, as data; `experiments.lab.studies.Study` can be run."""
+class StudyData:
+    """A table of cells, as data; `experiments.lab.studies.Study` can also be run."""
 
     world: World
     axes: tuple[Axis, ...]
@@ -88,12 +88,12 @@ class Study:
             prompted = hasattr(named(learner), "prompt")
         return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
 
-    def part(self, region: Region) -> "Study":
+    def part(self, region: Region) -> "StudyData":
         """The study of a box of places."""
         axes = zip(self.axes, region, strict=True)
         return replace(self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes))
 
-    def pieces(self, names: Collection[str]) -> Iterator[tuple[Region, "Study"]]:
+    def pieces(self, names: Collection[str]) -> Iterator[tuple[Region, "StudyData"]]:
         """Boxes with one value along each of the named axes, and their studies."""
         cuts = [
             [slice(i, i + 1) for i in range(len(axis.values))] if axis.name in names else [slice(0, len(axis.values))]
@@ -103,7 +103,7 @@ class Study:
             yield region, self.part(region)
 
     @cached_property
-    def tables(self) -> tuple["Study", ...]:
+    def tables(self) -> tuple["StudyData", ...]:
         """The study at each value of the axis table; the study itself without such an axis."""
         return tuple(piece for _, piece in self.pieces(["table"]))
 
@@ -123,7 +123,7 @@ class Study:
                 varied[axis.name] = np.array(axis.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return validated(lambda: self.world.replace(**varied))
 
-    def at(self, place: Place | None = None) -> "Study":
+    def at(self, place: Place | None = None) -> "StudyData":
         """The study of one place, the first by default: values of axes become fields, except for those in KEPT."""
         axes = [(axis, axis.values[i]) for axis, i in zip(self.axes, place or (0,) * len(self.axes), strict=True)]
         values: dict[str, Any] = {axis.name: value for axis, value in axes}

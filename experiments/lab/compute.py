@@ -11,13 +11,13 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.predict import predict
 from experiments.lab.schema import Cells, quantities
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 
 
-def compute(study: Study) -> Cells:
+def compute(study: StudyData) -> Cells:
     """All variables of `experiments.lab.schema`."""
     cells = Cells.of(study)
     predict(study, cells)
@@ -37,7 +37,7 @@ def compute(study: Study) -> Cells:
     return cells.merged()
 
 
-def _fit(study: Study, k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
+def _fit(study: StudyData, k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
     """Fit learner k to n pairs at each place, by the exact law of the fit or on drawn pairs."""
     for place in np.ndindex(study.shape):
         here = study.at(place)

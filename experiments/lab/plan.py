@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.errors import RequestError
-from experiments.lab.cells import Place, Region, Study
+from experiments.lab.cells import Place, Region, StudyData
 from experiments.lab.config import validated
 from experiments.lab.schema import sizes, variables
 from experiments.lab.words import amount, counted
@@ -58,7 +58,7 @@ class Grid(NamedTuple):
 
 
 class Plan(NamedTuple):
-    study: Study
+    study: StudyData
     estimated: bool  # whether the theory of a learner is sampled, and so has an interval
     grid: Grid
 
@@ -73,14 +73,14 @@ class Plan(NamedTuple):
         return f"{cells} in {blocks}, at most {amount(self.bytes)}"
 
 
-def plan(study: Study) -> Plan:
+def plan(study: StudyData) -> Plan:
     if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
     return Plan(study, estimated, Grid(study.shape, _chunk(study, estimated)))
 
 
-def _chunk(study: Study, estimated: bool) -> tuple[int, ...]:
+def _chunk(study: StudyData, estimated: bool) -> tuple[int, ...]:
     """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
@@ -93,7 +93,7 @@ def _chunk(study: Study, estimated: bool) -> tuple[int, ...]:
     return tuple(reversed(chunk))
 
 
-def _cell_seconds(study: Study, estimated: bool) -> float:
+def _cell_seconds(study: StudyData, estimated: bool) -> float:
     """Roughly how long one learner takes for one place by the slowest route."""
     world = study.world
     n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
@@ -111,14 +111,14 @@ def _cell_seconds(study: Study, estimated: bool) -> float:
     return max(costs)
 
 
-def spread(study: Study, most: int) -> list[Place]:
+def spread(study: StudyData, most: int) -> list[Place]:
     """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
     total = prod(study.shape)
     numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
     return [tuple(map(int, np.unravel_index(p, study.shape))) for p in numbers]
 
 
-def _read_pictures(study: Study) -> None:
+def _read_pictures(study: StudyData) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 
@@ -128,7 +128,7 @@ def _read_pictures(study: Study) -> None:
         validated(partial(shown(most).inputs, most))
 
 
-def _sampled(study: Study, k: int) -> bool:
+def _sampled(study: StudyData, k: int) -> bool:
     """Whether the theory of learner k is sampled at one of a few places, with the fewest and the most classes."""
     few = spread(study, SAMPLED_AT)
     if "classes" in study.dims:

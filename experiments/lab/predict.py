@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.axes import OF_LEARNERS
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.schema import Cells
 from experiments.lab.setting import Law
 from simulator.accuracy import GROUPS
@@ -22,7 +22,7 @@ CHANGE_MORE = ("embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that ch
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
 
-def predict(study: Study, cells: Cells) -> None:
+def predict(study: StudyData, cells: Cells) -> None:
     """Fill in the theory of each learner and prompt; the law of towers depends on every axis."""
     for k in range(len(study.learners)):
         began, slots = perf_counter(), study.slots(k)
@@ -34,7 +34,7 @@ def predict(study: Study, cells: Cells) -> None:
             seconds[...] = (perf_counter() - began) / seconds.size
 
 
-def _predict(study: Study, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
+def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
     """Fill in the accuracies of a law, or the reason for none. Where a grid is refused, each of its worlds is tried."""
     law, prefix = _law(study, k, prompt), "predicted_" if study.measured else ""
     if isinstance(law, Law):
@@ -46,7 +46,7 @@ def _predict(study: Study, k: int, slot: int, prompt: str | None, cells: Cells) 
             _predict(place, k, slot, prompt, cells[region])
 
 
-def _law(study: Study, k: int, prompt: str | None) -> Law | str:
+def _law(study: StudyData, k: int, prompt: str | None) -> Law | str:
     try:
         if study.trained:
             return study.at().setting(k, prompt, towers=True).law() or NO_LAW

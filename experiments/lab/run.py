@@ -19,7 +19,7 @@ import xarray as xr
 
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.compute import compute
 from experiments.lab.plan import Plan, plan
 from experiments.lab.schema import Cells, empty_table, sizes, variables, with_legend
@@ -37,7 +37,7 @@ WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 PATIENCE = 10  # seconds to wait for an answer of a scheduler
 WAITING = 2_000  # blocks that a cluster holds at once: several per worker, also for workers that join later
 
-Numbered = tuple[int, Study]  # a block and its part of the study
+Numbered = tuple[int, StudyData]  # a block and its part of the study
 Task = Callable[[Any], Any]
 Mapped = Callable[[Task, Iterable[Any]], Iterable[Any]]  # like `map`; results may be in any order
 
@@ -139,7 +139,7 @@ def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
 
 
 def run(
-    study: Study,
+    study: StudyData,
     path: "Path | str | None" = None,
     *,
     planned: Plan | None = None,

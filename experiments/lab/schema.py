@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from experiments.lab.cells import Region, Study
+from experiments.lab.cells import Region, StudyData
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
@@ -48,7 +48,7 @@ class Variable(NamedTuple):
         return 0 if self.dtype == "int32" else np.nan
 
 
-def sizes(study: Study) -> dict[str, int]:
+def sizes(study: StudyData) -> dict[str, int]:
     """Length of each dimension, in order."""
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
@@ -57,13 +57,13 @@ def sizes(study: Study) -> dict[str, int]:
     return lengths | ({"replicate": study.replicates} if study.measured else {})
 
 
-def quantities(study: Study) -> tuple[str, ...]:
+def quantities(study: StudyData) -> tuple[str, ...]:
     """Names of what a study measures; its theory has those of FORMULAS."""
     names = FORMULAS if study.has_unseen else tuple(name for name in FORMULAS if name != "unseen")
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
-def variables(study: Study, estimated: bool) -> dict[str, Variable]:
+def variables(study: StudyData, estimated: bool) -> dict[str, Variable]:
     """Each variable that is stored in chunks; `estimated`: whether the theory is sampled and so has an interval."""
     dims = tuple(sizes(study))
     cell = tuple(name for name in dims if name != "replicate")
@@ -107,7 +107,7 @@ class Cells:
         self.arrays, self.reasons = arrays, reasons
 
     @classmethod
-    def of(cls, study: Study) -> "Cells":
+    def of(cls, study: StudyData) -> "Cells":
         """Cells without numbers."""
         length, declared = sizes(study), variables(study, estimated=True)
         arrays = {name: np.full([length[d] for d in v.dims], v.empty, v.dtype) for name, v in declared.items()}
@@ -155,7 +155,7 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: Study) -> xr.Dataset:
+def empty_table(study: StudyData) -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = axis.quantity()

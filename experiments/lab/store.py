@@ -28,7 +28,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.config import check_same
 from experiments.lab.plan import Grid, Plan
 from experiments.lab.schema import FORMAT, Cells, empty_table, sizes, variables, with_legend
@@ -48,7 +48,7 @@ def located(path: Where) -> Where:
     return plain if "://" in plain else Path(plain).absolute()
 
 
-def check(path: Where, study: Study) -> bool:
+def check(path: Where, study: StudyData) -> bool:
     """Whether a store of the study exists. Raises RequestError for a path that is not, and cannot become, its store."""
     exists, target = stands(path), located(path)
     if exists:
@@ -118,7 +118,7 @@ def _readable(path: Where) -> Iterator[None]:
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
-def _check_same(path: Where, study: Study) -> None:
+def _check_same(path: Where, study: StudyData) -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _readable(path):
         there = dict(_opened(path).attrs)

@@ -20,10 +20,9 @@ import xarray as xr
 
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.estimators import estimator_of
-from experiments.lab import cells
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, Axis, axis, of_recipe
-from experiments.lab.cells import ROUTES
+from experiments.lab.cells import ROUTES, StudyData
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.run import mapping, run
 from experiments.lab.words import amount
@@ -40,7 +39,7 @@ MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
 
 
-class Study(cells.Study):
+class Study(StudyData):
     """A validated study; `study` makes one."""
 
     def run(

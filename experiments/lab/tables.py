@@ -11,7 +11,7 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.mitigations import NONE
 from experiments.lab.schema import CODED
 from experiments.published.tables import coloured_digits
@@ -72,7 +72,7 @@ def write_csv(path: Path, table: xr.Dataset) -> None:
     write_atomically(path, write)
 
 
-def summary(study: Study, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: StudyData, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
     return {
         "study": study.document(),
@@ -87,7 +87,7 @@ def summary(study: Study, table: xr.Dataset, path: "Path | str | None", most: in
     }
 
 
-def _series(study: Study) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
+def _series(study: StudyData) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
     several = len(study.measured) > 1
     for k, learner in enumerate(study.labels):
         for slot, prompt in study.slots(k):
@@ -114,7 +114,7 @@ def ranges(table: xr.Dataset) -> list[dict[str, Any]]:
     return [{**row, **{name: dict(sorted(row[name].items())) for name in coded}} for row in found.values()]
 
 
-def gains(study: Study, table: xr.Dataset) -> list[dict[str, Any]]:
+def gains(study: StudyData, table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the study lacks "none"."""
     if AXIS not in study.dims or NONE not in table[AXIS].values:
         return []
@@ -137,7 +137,7 @@ def gains(study: Study, table: xr.Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def _pairs(study: Study, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
+def _pairs(study: StudyData, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
         return float(study.at(place).setting(k, prompt, route == "trained").pairs())

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
-from experiments.lab.cells import Place, Study
+from experiments.lab.cells import Place, StudyData
 from experiments.lab.schema import Cells
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
@@ -33,7 +33,7 @@ class _Job(NamedTuple):
     asked: dict[Place, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
-def train_towers(study: Study, k: int, cells: Cells, tail: tuple[int, ...]) -> None:
+def train_towers(study: StudyData, k: int, cells: Cells, tail: tuple[int, ...]) -> None:
     """Train learner k at each place; places of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.

@@ -19,7 +19,7 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
-from experiments.lab.cells import Study
+from experiments.lab.cells import StudyData
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
 from experiments.lab.studies import read
@@ -168,13 +168,13 @@ def _finer(axis: PlotAxis, least: int) -> np.ndarray:
     return x
 
 
-def study_of(dataset: xr.Dataset) -> Study | None:
+def study_of(dataset: xr.Dataset) -> StudyData | None:
     """The request in a Dataset; None if it has none, or if it uses learners that are not registered here."""
     return _read(dataset.attrs["study"]) if "study" in dataset.attrs else None
 
 
 @lru_cache(maxsize=4)  # read once, not once per panel
-def _read(text: str) -> Study | None:
+def _read(text: str) -> StudyData | None:
     try:
         return read(text)
     except RequestError:
