@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri
 
-from experiments.estimators import estimator_of
 from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import (
@@ -44,15 +43,14 @@ def learned_critics(
     world, learner: Learner, n, replicates, seed, stream, route: Route, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
     """Critics of a linear learner trained on n pairs, in blocks of replicates."""
-    estimator = estimator_of(learner)
     if route == "exact law":
-        return estimator.exact(world, learner, n, replicates, seed, stream)
-    if estimator.fit is None:
+        return learner.exact_law(world, n, replicates, seed, stream)
+    if learner.estimator is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
-    samples = _samples(world, n, replicates, seed, stream, estimator.captions)
+    samples = _samples(world, n, replicates, seed, stream, learner.reads_captions)
     if sampler != "drawn":
         samples = _sampled(SAMPLERS[sampler], world, samples, seed, stream)
-    return (_drawn_linear if estimator.captions else _drawn_supervised)(world, learner, samples, sampler)
+    return (_drawn_linear if learner.reads_captions else _drawn_supervised)(world, learner, samples, sampler)
 
 
 class Sample(NamedTuple):
@@ -132,11 +130,10 @@ def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sample
     from simulator.gaussian.fitting import score_vectors
 
     D, _ = first_coordinates(world)
-    name = estimator_of(learner).fit
     for images, _, labels, _, weights in samples:
         counts = [None] * len(images) if weights is None else weights
         for x, y, w in zip(images, labels, counts, strict=True):
-            yield LinearCritic.of_vectors(score_vectors(name, x, y, world, w), D)
+            yield LinearCritic.of_vectors(score_vectors(learner.estimator, x, y, world, w), D)
 
 
 def hits(learner: Learner, world: World, group: int, images: int, seed: int, stream: str) -> Iterator[np.ndarray]:

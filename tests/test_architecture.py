@@ -35,6 +35,7 @@ OPEN_TO_THEORY = {
     "simulator.tables",
     "simulator.world",
     "simulator.gaussian.critic",
+    "simulator.gaussian.statistics",  # a learner says which exact law of n pairs is its own
 }
 
 

@@ -25,8 +25,6 @@ RETURNED = (  # types that exported functions return, and extension points of RE
     "simulator.towers.objectives.register",
     "simulator.views.Views",
     "simulator.views.register",
-    "experiments.estimators.Estimator",
-    "experiments.estimators.register_estimator",
     "experiments.verdict.Verdict",
     "experiments.lab.mitigations.register",
 )

@@ -27,7 +27,6 @@ from experiments.command.options import (
 )
 from experiments.command.output import emit, percent, screen, table
 from experiments.errors import checked_seed
-from experiments.estimators import trainable
 from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
@@ -37,7 +36,7 @@ from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words, prompt_row
 from simulator.towers.recipe import Recipe, not_converged
 from simulator.world import World
-from theory.learners import names
+from theory.learners import names, trainable
 from theory.population import START
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate

@@ -24,7 +24,6 @@ from jaxtyping import Float
 from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
 from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, single, violation_at
 from experiments.court.standing import StandingSample, Term, even_sample, means_of, values_at
-from experiments.estimators import estimator_of, has_exact_law
 from experiments.finite_samples import (
     EVEN,
     OF_RULES,
@@ -172,17 +171,17 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(worlds, each, strict=True))
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
-        estimator, lawful = estimator_of(learner), all(has_exact_law(learner, world) for world in worlds)
+        lawful = all(learner.has_exact_law(world) for world in worlds)
         images: Route = "even images" if claim.quantity in STANDINGS else "drawn images"
-        by_images = estimator.images and of_accuracies(claim)
-        if estimator.images and not by_images and not (estimator.fit and finite(claim)):
-            limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator.fit else ("", "")
+        by_images, estimator = learner.on_images and of_accuracies(claim), learner.estimator
+        if learner.on_images and not by_images and not (estimator and finite(claim)):
+            limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator else ("", "")
             raise Unmeasurable(
                 f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
                 f"{claim.quantity}{instead}"
             )
         pilot_routes[learner] = images if by_images else "exact law" if lawful else "drawn pairs"
-        trainable = estimator.fit is not None and not by_images
+        trainable = estimator is not None and not by_images
         routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
         pairs[learner] = [leg.n for leg in each]
         if routes[learner] == "drawn pairs":

@@ -21,7 +21,6 @@ from experiments.court.decision import POWER, Decision, Ruling
 from experiments.court.domain import cannot_be_judged, inside, points_at, row, single, true_violation
 from experiments.court.measurement import Evidence, gather, plan_at, support_of
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
-from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
 from theory.claims.claim import STANDINGS, Claim
@@ -43,7 +42,7 @@ class Finding(NamedTuple):
 
 def worlds_for(claim: Claim, seed: int) -> np.ndarray:
     """Points of the unit cube."""
-    formulas = all(estimator_of(learner).exact for learner in claim.learners)
+    formulas = all(learner.has_exact_law() for learner in claim.learners)
     on_curve = claim.quantity in STANDINGS and claim.family is None
     return drawn(len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed)
 

@@ -29,7 +29,6 @@ from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
 from experiments.court.worst_point import KEPT, Worst, corners, roundest, search, sobol
 from experiments.errors import RequestError
-from experiments.estimators import estimator_of
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds
 from experiments.verdict import ALPHA, Verdict, words_of
@@ -211,8 +210,7 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     def allowed(points):
         return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
 
-    estimators = [estimator_of(learner) for learner in claim.learners]
-    fitted = any(estimator.exact is None and not estimator.images for estimator in estimators)
+    fitted = any(not (learner.has_exact_law() or learner.on_images) for learner in claim.learners)
     if finite(claim) or not fitted or allowed(row(worst.point)).all():
         return worst
     try:

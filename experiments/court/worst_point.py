@@ -25,7 +25,6 @@ from experiments.court.domain import (
     true_violation,
 )
 from experiments.court.measurement import draws_matrices, pilot_violations
-from experiments.estimators import estimator_of
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import binary_scores
@@ -118,12 +117,12 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 def _effort(claim: Claim) -> int:
     """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
-    estimators = [estimator_of(learner) for learner in claim.learners]
     if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
-        return (PLACED if claim.table else QUADRATURE) if all(a.exact for a in estimators) else SAMPLED
+        lawful = all(learner.has_exact_law() for learner in claim.learners)
+        return (PLACED if claim.table else QUADRATURE) if lawful else SAMPLED
     if claim.quantity in STANDINGS:
         return PLACED
-    return QUADRATURE if any(a.images for a in estimators) else CLOSED
+    return QUADRATURE if any(each.on_images for each in claim.learners) else CLOSED
 
 
 def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
@@ -205,7 +204,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.
     """
-    direct = claim.quantity not in STANDINGS and all(estimator_of(learner).exact for learner in claim.learners)
+    direct = claim.quantity not in STANDINGS and all(learner.has_exact_law() for learner in claim.learners)
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
     d = dimension(claim)

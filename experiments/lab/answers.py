@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError, RunError, check_within, checked_seed
-from experiments.estimators import estimator_of, has_exact_law, trainable
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
@@ -19,7 +18,7 @@ from simulator.world import World
 from theory.accuracy import reliance
 from theory.coverage import unseen
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
-from theory.learners import InfoNCE
+from theory.learners import InfoNCE, trainable
 from theory.learners.base import UNDEFINED, Learner
 
 NUMBERS = ("balanced", "drop")  # that follow from the groups
@@ -143,7 +142,7 @@ def simulate(
     setting = mitigated(mitigate, Setting(world, learner))
     if not setting.fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    if estimator_of(setting.learner).fit is None:
+    if setting.learner.estimator is None:
         known = ", ".join(trainable())
         raise RequestError(f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known}")
     why = unable(setting, exact=True)
@@ -176,15 +175,14 @@ def simulate(
 def unable(setting: Setting, exact: bool) -> str | None:
     """Why a learner cannot be measured at finitely many pairs, exactly or on drawn pairs; None if it can."""
     learner = setting.learner
-    estimator = estimator_of(learner)
     if not setting.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
     if not exact:
-        return None if estimator.fit else f"{learner.name} is not fitted to pairs"
+        return None if learner.estimator else f"{learner.name} is not fitted to pairs"
     if setting.sampler != "drawn":
         return f"the exact law of {setting.sampler} pairs is not known"
-    if not has_exact_law(learner, setting.world):
-        where = "in worlds of this shape" if estimator.exact else "at all"
+    if not learner.has_exact_law(setting.world):
+        where = "in worlds of this shape" if learner.has_exact_law() else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
     return None
 

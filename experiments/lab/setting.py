@@ -81,7 +81,7 @@ class Setting:
     @property
     def reads_captions(self) -> bool:
         """Whether captions are read, rather than labels."""
-        return self.recipe.objective.captions if self.recipe else hasattr(self.learner, "prompt")
+        return self.recipe.objective.captions if self.recipe else self.learner.reads_captions
 
     def law(self) -> Law | None:
         """The population optimum; None where no closed form is known. ValueError if a group to be balanced is empty."""

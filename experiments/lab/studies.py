@@ -19,7 +19,6 @@ from typing import Any
 import xarray as xr
 
 from experiments.errors import RequestError, check_within, checked_seed, unknown
-from experiments.estimators import estimator_of
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, Axis, axis, of_recipe
 from experiments.lab.cells import ROUTES, StudyData
@@ -179,11 +178,10 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
     if "start" in {*request.dims} - {"time"} and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
-    able = [estimator_of(learner) for learner in learners]
     for route in set(request.measured) - {"trained"}:
         if not has_n:
             yield f"route {route!r} needs n, the number of pairs; give n or an axis of it"
-        if not any(estimator.exact if route == "exact" else estimator.fit for estimator in able):
+        if not any(each.has_exact_law() if route == "exact" else each.estimator for each in learners):
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):

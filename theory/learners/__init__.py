@@ -4,8 +4,7 @@
 >>> learners.named("infonce", prompt="mean")
 InfoNCE(prompt='mean')
 
-A learner of your own is a subclass of `Learner` (see `theory.learners.base`). Claims about it need no entry here;
-`experiments.estimators.register_estimator` adds an estimator or an exact law to measure it at finite n.
+A learner of your own is a subclass of `Learner` (see `theory.learners.base`). It needs no entry here or elsewhere.
 """
 
 from dataclasses import fields
@@ -35,6 +34,7 @@ __all__ = [
     "each_class_count",
     "named",
     "names",
+    "trainable",
 ]  # fmt: skip
 
 _LEARNERS = {
@@ -46,6 +46,11 @@ _LEARNERS = {
 def names() -> tuple[str, ...]:
     """The names that `named` knows."""
     return tuple(_LEARNERS)
+
+
+def trainable() -> tuple[str, ...]:
+    """The names of the learners that can be fitted to n drawn pairs."""
+    return tuple(name for name, learner in _LEARNERS.items() if learner.estimator)
 
 
 def named(name: "str | Learner | type[Learner]", **options) -> Learner:

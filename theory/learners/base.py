@@ -4,9 +4,9 @@ A learner of your own is one frozen dataclass with a `name`. A linear rule needs
 `accuracy`, and `scores` if it is to be measured on drawn images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Accuracy, rounded
 from simulator.gaussian.critic import LinearCritic, group_accuracy
-from simulator.world import World
+from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.quadrature import REPLICATES, estimate
 
@@ -104,10 +104,16 @@ class Learner:
         The name on the command line.
     words
         The name in a sentence.
+    estimator
+        The estimator of `simulator.fit` that trains the learner on n drawn pairs; None if there is none.
+    on_images
+        Whether the judge measures the population rule on drawn images. If not, it trains the learner on pairs.
     """
 
     name: ClassVar[str]
     words: ClassVar[str]
+    estimator: ClassVar[str | None] = None
+    on_images: ClassVar[bool] = True
 
     @each_class_count
     def accuracy(self, worlds: World) -> Accuracy:
@@ -240,11 +246,54 @@ class Learner:
             return str(error)
         return None
 
+    def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
+        """Linear rules trained on n pairs, sampled from their exact law, in blocks of replicates.
+
+        Parameters
+        ----------
+        world : one world
+        n : number of pairs
+        replicates : number of independent trainings
+        seed, stream : root and name of the random numbers
+
+        Raises
+        ------
+        ValueError
+            For a learner without an exact law, and for worlds in which the law is not known.
+        """
+        raise ValueError(f"the exact law of {self.name} given n pairs is not known")
+
+    def has_exact_law(self, world: World | None = None) -> bool:
+        """Whether `exact_law` is known in worlds of this shape; without a world, whether it is known in some world."""
+        if type(self).exact_law is Learner.exact_law or world is None:
+            return type(self).exact_law is not Learner.exact_law
+        shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute))
+        return _exact_law_applies(self, *shape, world.mismatch > 0, world.bare > 0, world.table)
+
+    @property
+    def reads_captions(self) -> bool:
+        """Whether the learner is trained on captions, which prompts then stand for, rather than on labels."""
+        return hasattr(self, "prompt")
+
     @property
     def label(self) -> str:
         """The learner and its prompt in words: "linear, name prompt"."""
         prompt = getattr(self, "prompt", None)
         return self.name + (f", {prompt} prompt" if prompt else "")
+
+
+@lru_cache(maxsize=256)
+def _exact_law_applies(
+    learner: Learner, classes, dim_image, dim_text, attributes: int, mismatch: bool, bare: bool, table
+) -> bool:
+    """Whether the exact law of a learner answers in a plain world of this shape."""
+    further, sizes = (Attribute(),) * attributes, {"classes": classes, "dim_image": dim_image, "dim_text": dim_text}
+    world = World(**sizes, attribute=further, mismatch=0.5 * mismatch, bare=0.5 * bare, table=table)
+    try:
+        next(learner.exact_law(world, 1000, 1, 0, "probe"))
+    except ValueError:
+        return False
+    return True
 
 
 def attempt(

@@ -13,6 +13,7 @@ At mention_spu = 0 that is an assumption: the loss does not ask for the backgrou
 towers kept it; the balanced factorisation of M* does not have it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.statistics import first_coordinates, labelled_moments
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic
 from theory.population import image_variance, kappa, pattern_correlation, table_moments
@@ -53,6 +55,8 @@ class LeastSquares(Learner):
 
     name: ClassVar[str] = "least-squares"
     words: ClassVar[str] = "least squares"
+    estimator: ClassVar[str] = "least-squares"
+    on_images: ClassVar[bool] = False
 
     @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
@@ -65,6 +69,12 @@ class LeastSquares(Learner):
         S = covariance + world.nu_image * np.eye(len(mean))
         u = np.linalg.lstsq(S, (prior[:, None] * (given - mean)).T, rcond=None)[0].T
         return latent_critic(u, prior - u @ mean)
+
+    def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
+        """The normal equations of n labelled images, whose moments have a known law."""
+        for second, label in labelled_moments(world, n, replicates, seed, stream):
+            w = np.linalg.solve(second, label[..., None])[..., 0][:, None]
+            yield LinearCritic.of_vectors(w, first_coordinates(world)[0])
 
     def weights(self, x):
         """r/d of both blocks, times both d; see `Learner.weights`."""

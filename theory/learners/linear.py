@@ -5,6 +5,7 @@ u = sum_i m_i(t) u_i <v_i, q>     the same after gradient flow of length t: mode
 Acc = Phi(...)          `theory.accuracy`
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import rounded
 from simulator.gaussian.critic import LinearCritic, first_modes
+from simulator.gaussian.statistics import full_critics, projected_critics
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic
@@ -63,6 +65,8 @@ class LinearCLIP(Learner):
 
     name: ClassVar[str] = "linear"
     words: ClassVar[str] = "linear CLIP"
+    estimator: ClassVar[str] = "linear"
+    on_images: ClassVar[bool] = False
     prompt: Prompt = "name"
     embed_dim: int | None = None
     projected: bool = False
@@ -113,6 +117,13 @@ class LinearCLIP(Learner):
             width = len(values) if self.embed_dim is None else self.embed_dim
             A = left * (strength * kept_values(values, values[:0], 2, width)) @ right
         return latent_critic(rounded(q @ A.T, largest))
+
+    def exact_law(self, world: World, n: int, replicates: int, seed: int, stream: str) -> Iterator[LinearCritic]:
+        """S q for the sample cross-covariance S, whose law is known."""
+        how = world, self.prompt, n, replicates, seed, stream
+        if self.projected or self.modal:
+            return full_critics(*how, strength=self.strength if self.modal else None, projected=self.projected)
+        return projected_critics(*how)
 
     def weights(self, x):
         """u = A q, written out; see `Learner.weights`."""

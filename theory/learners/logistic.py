@@ -321,4 +321,6 @@ class Logistic(OfMargins):
 
     name: ClassVar[str] = "logistic"
     words: ClassVar[str] = "logistic regression"
+    estimator: ClassVar[str] = "logistic"
+    on_images: ClassVar[bool] = False
     loss: ClassVar[LabelLoss] = LabelLoss(softmax_loss, logistic_moments, _first_guess)

@@ -73,4 +73,5 @@ class MaxMargin(OfMargins):
 
     name: ClassVar[str] = "max-margin"
     words: ClassVar[str] = "the maximum margin"
+    estimator: ClassVar[str] = "max-margin"  # on drawn images all the same: few pairs in few dimensions are separable
     loss: ClassVar[LabelLoss] = LabelLoss(hinge_loss, hinge_moments, _first_guess)

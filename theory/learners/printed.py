@@ -26,6 +26,7 @@ class Printed(Learner):
 
     name: ClassVar[str] = "printed"
     words: ClassVar[str] = "linear CLIP as Theorem 6.2 prints it"
+    on_images: ClassVar[bool] = False  # a formula that is not trained
 
     def accuracy(self, worlds: World) -> Accuracy:
         """The printed bounds, exact to rounding."""

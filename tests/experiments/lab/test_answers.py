@@ -1,6 +1,8 @@
 """`predict` and `simulate` as functions: learners and their routes."""
 
 import json
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ from scipy.stats import binom
 from stattest import POWER, SHARE, spend
 
 from experiments.errors import RequestError
-from experiments.estimators import Estimator, estimator_of, has_exact_law, register_estimator
 from experiments.finite_samples import image_accuracy, learned_critics
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
@@ -21,7 +22,10 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 @pytest.mark.parametrize(
     ("learner", "method", "message"),
-    [(Logistic(), "exact", "logistic .* nearest choice is direct"), (Bayes(), None, "bayes .* linear, least-squares")],
+    [
+        (Logistic(), "exact", "logistic .* nearest choice is direct"),
+        (Bayes(), None, "bayes .* linear, logistic, least-squares"),
+    ],
 )
 def test_an_unknown_route_is_refused(learner, method, message):
     with pytest.raises(RequestError, match=message):
@@ -29,12 +33,12 @@ def test_an_unknown_route_is_refused(learner, method, message):
 
 
 def test_the_exact_law_is_used_if_it_is_known():
-    assert has_exact_law(LeastSquares(), NARROW)
-    assert not has_exact_law(LeastSquares(), World())  # views wider than the latents
-    assert not has_exact_law(Logistic(), NARROW)
-    assert has_exact_law(LinearCLIP(embed_dim=1), World(classes=3))
-    assert has_exact_law(LinearCLIP(), World(classes=3, mismatch=0.1))
-    assert not has_exact_law(LinearCLIP(), World(classes=30, mismatch=0.1))  # 30^4 pairs of groups
+    assert LeastSquares().has_exact_law(NARROW)
+    assert not LeastSquares().has_exact_law(World())  # views wider than the latents
+    assert not Logistic().has_exact_law(NARROW)
+    assert LinearCLIP(embed_dim=1).has_exact_law(World(classes=3))
+    assert LinearCLIP().has_exact_law(World(classes=3, mismatch=0.1))
+    assert not LinearCLIP().has_exact_law(World(classes=30, mismatch=0.1))  # 30^4 pairs of groups
     for world, method in ((NARROW, "exact"), (World(dim_image=3, dim_text=3), "direct")):
         document = simulate(world, LeastSquares(), 200, 3, None, 0)
         assert document["method"] == method
@@ -67,17 +71,29 @@ def test_a_table_has_an_unseen_group_in_every_document(learner):
     assert "null" in json.dumps(full, allow_nan=False)
 
 
-def test_a_row_is_found_by_class_or_base_class():
-    class Mine(Learner):
-        name, words = "mine", "a rule of my own"
+@dataclass(frozen=True)
+class Copy(LinearCLIP):
+    """A learner of one's own with another name."""
 
-    class Later(LinearCLIP):
-        pass
+    name: ClassVar[str] = "copy"
 
-    assert estimator_of(Mine()) == Estimator(images=True)
-    assert estimator_of(Later()) == estimator_of(LinearCLIP())
-    register_estimator(Mine, Estimator(fit="logistic"))
-    assert estimator_of(Mine()).fit == "logistic"
+
+@dataclass(frozen=True)
+class Weighted(Learner):
+    """A rule of one's own with an estimator, and nothing else."""
+
+    name: ClassVar[str] = "weighted"
+    estimator: ClassVar[str] = "logistic"
+
+
+def test_a_learner_says_itself_how_it_is_measured():
+    """A subclass of a learner is measured as that is; no table has to know its name."""
+    own, base = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (Copy(), LinearCLIP()))
+    assert {**own, "learner": "linear"} == base
+    direct, logistic = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (Weighted(), Logistic()))
+    assert direct["method"] == "direct"
+    assert direct["replicates"] == logistic["replicates"]
+    assert (Learner.estimator, Learner.on_images, Bayes().has_exact_law()) == (None, True, False)
 
 
 def test_predict_reports_the_learner_and_the_interval():

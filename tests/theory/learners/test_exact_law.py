@@ -2,7 +2,6 @@
 
 import pytest
 
-from experiments.estimators import has_exact_law
 from simulator.world import World
 from theory.learners import LinearCLIP, Logistic
 
@@ -20,4 +19,4 @@ WORLD = World(dim_image=6, dim_text=6)
     ],
 )
 def test_narrow_embeddings_have_no_exact_law_beside_bare_captions(learner, fields, known):
-    assert has_exact_law(learner, WORLD.replace(**fields)) == known
+    assert learner.has_exact_law(WORLD.replace(**fields)) == known
