@@ -2,6 +2,7 @@
 and the certificates of the proofs."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,7 +13,7 @@ from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
 from experiments.verdict import REFUSED
-from simulator.progress import Work, counting
+from simulator.progress import counting
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
@@ -57,7 +58,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     return verdicts
 
 
-def _verdicts(seed: int, certificates: Path, quick: bool, advance: Work) -> list[dict[str, Any]]:
+def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int], None]) -> list[dict[str, Any]]:
     """The verdicts on all claims. Raises RequestError for a claim that cannot be judged."""
     ids = [claim.id for claim in all_claims()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
@@ -71,7 +72,9 @@ def _verdicts(seed: int, certificates: Path, quick: bool, advance: Work) -> list
     return [verdicts[id] for id in ids]
 
 
-def _write_report(folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float, advance: Work) -> None:
+def _write_report(
+    folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float, advance: Callable[[int], None]
+) -> None:
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.
     from experiments.lab.tables import write_csv

@@ -143,13 +143,13 @@ def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
 def quick_reproduction(monkeypatch, folder, verdict, interrupted=False, names=()):
     """reproduce() without its two long parts; test_readme.py runs all of it."""
 
-    def write(staging, verdicts, seed, began):
+    def write(staging, verdicts, seed, began, advance):
         for name in (REPORT, *names):
             (staging / name).write_text("new" if interrupted else "whole")
         if interrupted:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(reproduce, "_verdicts", lambda seed, certificates, quick: [verdict])
+    monkeypatch.setattr(reproduce, "_verdicts", lambda seed, certificates, quick, advance: [verdict])
     monkeypatch.setattr(reproduce, "_write_report", write)
     return reproduce.reproduce(folder, 0)
 
@@ -188,7 +188,9 @@ def test_report_tries_claims_like_check(monkeypatch, tmp_path, quick):
         return ({"claim": id, "verdict": (seed, quick, error_rate, certificates)} for id in reversed(ids))
 
     monkeypatch.setattr(reproduce, "run_parallel", run_parallel)
-    verdicts = reproduce._verdicts(3, tmp_path, quick)
+    done = []
+    verdicts = reproduce._verdicts(3, tmp_path, quick, done.append)
+    assert done == [1] * len(verdicts)
     assert [verdict["claim"] for verdict in verdicts] == [claim.id for claim in all_claims()]
     assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
@@ -197,4 +199,4 @@ def test_a_claim_that_cannot_be_judged_ends_the_report(monkeypatch, tmp_path):
     refused = {"claim": "mine", "verdict": "refused", "reason": "mine has no law"}
     monkeypatch.setattr(reproduce, "run_parallel", lambda ids, **how: iter([refused]))
     with pytest.raises(RequestError, match="mine has no law"):
-        reproduce._verdicts(0, tmp_path, True)
+        reproduce._verdicts(0, tmp_path, True, lambda done: None)
