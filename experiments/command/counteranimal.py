@@ -384,6 +384,7 @@ def _summary(document: Document) -> list[Any]:
         parts.append(warning(f"{document['unanswered']} photos have no finite score and count as wrong"))
     if document.get("paired"):
         parts += _object_effect(document["paired"])
+    parts.append(_equivalent(document))
     if "worst_classes" in document:
         drops = (f"{named(c['class_index'])} {percent(c['drop'])}" for c in document["worst_classes"])
         parts.append(f"largest drops by class: {', '.join(drops)}")
@@ -394,6 +395,17 @@ def _summary(document: Document) -> list[Any]:
         accuracy = "{accuracy:%} of {photos} photos; the lowest true accuracy lies in {interval:to}"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {_fill(accuracy, **cell)}")
     return parts
+
+
+def _equivalent(document: Document) -> str:
+    """p' and r of a model's own head, or what they lack."""
+    if (head := document.get("equivalent")) is None:
+        return f"no p': {document['equivalent_lacks']}"
+    found = (
+        "p' {place}, r {shortfall:%} points ({interval[shortfall]:to}), drop {drop:%}: among the photos' own classes, "
+    )
+    found += "against the best heads on the model's own embeddings"
+    return "; ".join(filter(None, (_fill(found, place=_place(head), **head), _needed(head))))
 
 
 def _object_effect(effect: Document) -> list[Any]:
@@ -455,7 +467,9 @@ def comparison_table(document: Document) -> Group:
         if over is not None:
             known += ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
         marks = "‡" if r["at_edge"] else ""
-        rows.append({**r, "model": f"{r['model']} {marks}".rstrip(), "over": known, "marks": known + marks})
+        head = r["equivalent"]
+        place = {"place": head and _place(head), "shortfall": head and _fill("{shortfall:%}", **head)}
+        rows.append({**r, **place, "model": f"{r['model']} {marks}".rstrip(), "over": known, "marks": known + marks})
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     paired = {
         f"second minus first, by classes, means over {over}": "{second} - {first} ({classes} classes)",
@@ -465,7 +479,8 @@ def comparison_table(document: Document) -> Group:
         "sign test p": "{drop[sign_test_p]:.3g}",
     }
     over_line = {f">over the {reference} line, logit": "{over}"} if reference else {}
-    columns = {"no.": "{number}", "model": "{model}", **PERCENTS, **over_line}
+    placed = {">p'": "{place}", ">r, points": "{shortfall}"} if document["ranking"] else {}
+    columns = {"no.": "{number}", "model": "{model}", **PERCENTS, **placed, **over_line}
     shown = "".join(row["marks"] for row in rows)
     unpaired = ", ".join(document["unpaired"])
     return screen(
@@ -473,6 +488,8 @@ def comparison_table(document: Document) -> Group:
         "over the line: 95% interval of line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
+        f"in order of p': {', '.join(document['ranking'])}" if len(document["ranking"]) > 1 else None,
+        f"p' is unknown for some: {document['equivalent_lacks']}" if document["equivalent_lacks"] else None,
         _listed(None, paired, pairs) if pairs else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )

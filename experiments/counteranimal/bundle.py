@@ -262,7 +262,8 @@ def _check_counts(bundle: Bundle) -> None:
             if (few := n < least).any():
                 y = int(few.argmax())
                 raise RequestError(
-                    f"class {y} has {n[y] or 'no'} {words}rows in the {group} group; expected {least} or more"
+                    f"class {bundle.names[y]} has {n[y] or 'no'} {words}rows in the {group} group; "
+                    f"expected {least} or more"
                 )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from experiments.counteranimal.bundle import checked
 from experiments.counteranimal.encoding import Precision, Runtime, cache_folder
 from experiments.counteranimal.labels import (
     LabelSpace,
@@ -31,6 +32,7 @@ from experiments.counteranimal.language_models import LanguageModel, score_label
 from experiments.counteranimal.model import Activation, LoadedModel, LoadOptions
 from experiments.counteranimal.models import check_spec, load
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
+from experiments.counteranimal.reliance import answer
 from experiments.counteranimal.scoring import NO_ANSWER, Scored, confusing_space, predict, score_photos, text_features
 from experiments.counteranimal.summaries import result_folders, summarise
 from experiments.errors import RequestError, checked_seed
@@ -39,6 +41,7 @@ from experiments.published.tables import checkpoint_spec
 
 REFERENCE = "published:CLIP-LAION400M-ViT/B/32"  # [W] takes the 20 labels of 1 vs 20 from this model
 NONE = Path("-")  # stands for a model without a weights file
+MOST_MEASURED = 2_000_000_000  # photos x dimensions x classes whose heads are measured within three CPU minutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +155,8 @@ def run(
         raise RequestError(f"--labels own needs --classes FILE, 1000 and 45 exclude it; got --labels {labels}")
     photo_set = read_photos(data, groups, vocabulary)
     if embeddings is not None:
-        _check_embeddings(embeddings, models, photo_set)
+        _check_file(embeddings, models)
+        _check_independent(photo_set)
     if labels == "20" and confusing is not None:
         space = load_confusing(confusing, vocabulary, sorted(photo_set.classes))
     elif labels == "20":
@@ -181,9 +185,10 @@ def run(
             "seconds": round(perf_counter() - began, 3),
             **scored.settings,
         }
+        settings |= _place(models, model, scored, photo_set, seed)
         documents.append(summarise("evaluate", model.spec, model.family, predictions, settings, seed, folder))
         if embeddings is not None:
-            _write_embeddings(embeddings, models, model, scored, photo_set)
+            _write_embeddings(embeddings, _embeddings(models, model, scored, photo_set))
         _warn(model, settings, note)
     if space.name == "20":
         note(
@@ -193,36 +198,49 @@ def run(
     return documents
 
 
-def _check_embeddings(file: Path, models: ModelConfig, photo_set: PhotoSet) -> None:
+def _check_file(file: Path, models: ModelConfig) -> None:
     if len(models.specs) > 1:
         raise RequestError(f"--embeddings {str(file)!r} holds one model, and {len(models.specs)} are given")
+    if models.specs[0].startswith("lvlm:"):
+        raise RequestError(f"--embeddings needs a model with embeddings, and {models.specs[0]} has none")
     if file.suffix.lower() != ".npz" or file.exists():
         wrong = "exists; name another" if file.exists() else "is not named .npz"
         raise RequestError(f"--embeddings {str(file)!r} {wrong}")
-    if not photo_set.grouped:
-        raise RequestError(f"--embeddings needs common and counter photos, and {str(photo_set.root)!r} has no groups")
-    if any(photo.object for photo in photo_set.photos):
-        raise RequestError(
-            f"--embeddings needs independent photos, and the composites in {str(photo_set.root)!r} share their objects"
-        )
     check_writable(file.parent)
 
 
-def _write_embeddings(
-    file: Path, models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet
-) -> None:
-    """The file that `soberclip embeddings` reads, with the photos' own classes in ascending order as labels."""
-    if not isinstance(model, LoadedModel) or model.family != "CLIP":
-        raise RequestError(f"--embeddings needs a model with prompts, and {model.spec} has none")
+def _check_independent(photo_set: PhotoSet) -> None:
+    """Refuse photos whose embeddings `soberclip embeddings` does not read."""
+    if not photo_set.grouped:
+        raise RequestError(f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups")
+    if any(photo.object for photo in photo_set.photos):
+        raise RequestError(
+            f"embeddings need independent photos, and the composites in {str(photo_set.root)!r} share their objects"
+        )
+
+
+def _embeddings(
+    models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet
+) -> dict[str, Any]:
+    """The arrays that `soberclip embeddings` reads; labels are the photos' own classes in ascending order.
+
+    A classifier's embedding of a photo is the row of its scores, and a class's prompt is that class's own score.
+    """
+    _check_independent(photo_set)
+    if isinstance(model, LanguageModel):
+        raise RequestError("a language model has no embeddings")
     classes = sorted(photo_set.classes)
-    every = models.vocabulary.phrases(models.templates)
-    phrases: list[Sequence[str]] = [every[index] for index in classes]
-    if len({len(label) for label in phrases}) == 1:  # every prompt by itself
-        phrases = [[phrase] for label in phrases for phrase in label]
-    text, _ = text_features(model, phrases, models.runtime)
-    if len(phrases) > len(classes):
-        text = text.reshape(len(classes), -1, text.shape[1])
-    arrays = {
+    if model.family == "CLIP":
+        every = models.vocabulary.phrases(models.templates)
+        phrases: list[Sequence[str]] = [every[index] for index in classes]
+        if len({len(label) for label in phrases}) == 1:  # every prompt by itself
+            phrases = [[phrase] for label in phrases for phrase in label]
+        text, _ = text_features(model, phrases, models.runtime)
+        if len(phrases) > len(classes):
+            text = text.reshape(len(classes), -1, text.shape[1])
+    else:
+        text = np.eye(scored.encoded.features.shape[1], dtype=np.float32)[classes]
+    return {
         "image": scored.encoded.features,
         "label": np.searchsorted(classes, scored.truth),
         "group": np.array([photo.group for photo in scored.photos]),
@@ -231,6 +249,21 @@ def _write_embeddings(
         "names": np.array([photo_set.classes[index] for index in classes]),
     }
 
+
+def _place(
+    models: ModelConfig, model: LoadedModel | LanguageModel, scored: Scored, photo_set: PhotoSet, seed: int
+) -> dict[str, Any]:
+    """The model's own head among the photos' classes, as `soberclip embeddings` measures it, or why it is unknown."""
+    try:
+        bundle = checked(_embeddings(models, model, scored, photo_set))
+        if bundle.image.size * bundle.classes > MOST_MEASURED:
+            raise RequestError("so many are not measured in passing; write them with --embeddings")
+        return {"equivalent": answer(bundle, seed)["heads"][0], "equivalent_lacks": None}
+    except RequestError as error:
+        return {"equivalent": None, "equivalent_lacks": str(error)}
+
+
+def _write_embeddings(file: Path, arrays: dict[str, Any]) -> None:
     def save(path: Path) -> None:
         with path.open("wb") as handle:  # by name numpy would add a suffix
             np.savez(handle, **arrays)

@@ -5,6 +5,7 @@ A model with an accuracy of 0 or 1 is at infinity on the stretched axes. It is d
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
+from experiments.counteranimal.tradeoff import PLACE, middle
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
 from experiments.style import SHEET, styled
@@ -31,9 +33,11 @@ UNDATED: dict[str, dict[str, Any]] = {  # without dates, so that equal figures g
 STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
+LONGEST = 40  # letters in a line of a model's name
 COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
 OVER = ("effective_robustness", "low", "high", "extrapolated")
-HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER)]
+SPANS = [f"{name}{end}" for name in PLACE for end in ("", "_low", "_high")]
+HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER), *SPANS]
 CAPTION = (
     f"Lines: least squares for each family, dashed where extrapolated. Bands: {LEVEL:.0%} intervals of the line, "
     f"{REPLICATES} bootstrap replicates over models. Bars: {LEVEL:.0%} intervals of each model's accuracies. "
@@ -55,13 +59,21 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         )
     path = folder / "comparison.svg"
     words = "Counter against common accuracy on plain, logit and probit axes; numbers as in the table."
-    html = page("comparison.html.jinja", document, axes=AXES, drawing=figure_svg(figure, words))
+    html = page(
+        "comparison.html.jinja",
+        document,
+        drawing=figure_svg(figure, words),
+        ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
+    )
     write_text(folder / "comparison.html", html)
     rows = []
     for row in document["rows"]:
         rows.append([*(row[name] for name in COLUMNS), int(row["at_edge"])])
         for over in (row["effective_robustness"] or {}).values():
             rows[-1] += [over["value"], *over["interval"], int(over["extrapolated"])]
+        rows[-1] += [""] * (len(HEADER) - len(SPANS) - len(rows[-1]))
+        place = row["equivalent"]
+        rows[-1] += [value for name in PLACE for value in (place[name], *place["interval"][name])] if place else []
         rows[-1] += [""] * (len(HEADER) - len(rows[-1]))
     write_table(folder / "comparison.csv", HEADER, rows)
     write_json(folder / "comparison.json", document)
@@ -126,6 +138,33 @@ def write_labels(
             annotation_clip=False,
             path_effects=[withStroke(linewidth=1.2, foreground="white")],
         )
+
+
+@styled
+def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
+    """p' and r of a head of each model with intervals, one line per model, from the largest p' up to the least."""
+    names = sorted(heads, key=lambda name: -middle(heads[name], PLACE[0]))
+    labels = [fill(name, LONGEST) for name in names]
+    figure = Figure(figsize=(7.6, 1.0 + 0.16 * sum(1 + label.count("\n") for label in ["", *labels, *labels])))
+    panels = figure.subplots(1, 2, sharey=True)
+    words = ("p', background followed", "r, points lost on both groups")
+    for panel, key, factor, title in zip(panels, PLACE, (1, 100), words, strict=True):
+        for line, name in enumerate(names):
+            value, span = heads[name][key], heads[name]["interval"][key]
+            panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=1.4)
+            if value is not None:
+                panel.plot(factor * value, line, color="C0", marker="o", clip_on=False)
+        panel.set(xlabel=title, ylim=(-0.5, len(names) - 0.5))
+    panels[0].set(xlim=(0, 1), yticks=range(len(names)))
+    for label in panels[0].set_yticklabels(labels):
+        label.set_parse_math(False)
+    panels[1].set_xlim(0)
+    return figure
+
+
+def ranking(heads: dict[str, dict[str, Any]]) -> str:
+    """The ranking as SVG; "" without heads."""
+    return figure_svg(ranking_figure(heads), "p' and r of each model, numbers as in the table.") if heads else ""
 
 
 @styled

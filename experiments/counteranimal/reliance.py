@@ -43,6 +43,7 @@ from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import (
     DRAWN,
     NORMAL,
+    PLACE,
     RESOLVED,
     WEIGHTS,
     Accuracies,
@@ -50,6 +51,7 @@ from experiments.counteranimal.tradeoff import (
     Trade,
     accuracies,
     best_answers,
+    middle,
     smooth,
     trade,
     worth,
@@ -75,7 +77,7 @@ ASSUMPTIONS = (
     "seen. It is a lower bound of what is possible. So the shortfall r is a lower bound, too, within its interval.",
     "p' is the share of common photos at which the best head found has the same drop: on the curve p'/(1 - p') points "
     "of counter accuracy pay for one point of common accuracy. Where the drop is 0, p' is the share at which the "
-    "background says nothing about the class: 1/2 with two classes, 1/K with K classes and K backgrounds in even use.",
+    "background says nothing about the class: 1/2 of two backgrounds, 1/K of K, in even use.",
     "p' is relative to these embeddings. A better head may move it either way. It says nothing about the data that the "
     "model was trained on: test embeddings do not identify them.",
     "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high. "
@@ -169,15 +171,10 @@ def answer_files(
         for sentence in models[-1]["notes"]:
             note(f"{name}: {sentence}")
     ranking = {
-        key: [model["model"] for model in sorted(models, key=lambda model: _rank(model["heads"][0], key))]
-        for key in ("equivalent_correlation", "shortfall")
+        key: [model["model"] for model in sorted(models, key=lambda model: middle(model["heads"][0], key))]
+        for key in PLACE
     }
     return {"verb": "embeddings", "models": models, "ranking": ranking, "provenance": provenance()}
-
-
-def _rank(head: dict[str, Any], key: str) -> float:
-    """A head's number; the middle of its interval, if it has no number."""
-    return float(np.mean(head["interval"][key])) if head[key] is None else head[key]
 
 
 class Fold(NamedTuple):

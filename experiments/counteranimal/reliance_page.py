@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.counteranimal.figures import page, write_labels
+from experiments.counteranimal.figures import page, ranking, write_labels
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import write_frame
 from experiments.files import write_text
@@ -28,7 +28,7 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         "reliance.html.jinja",
         document,
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
-        ranked=figure_svg(ranking_figure(document), "p' and r of each model's first head.") if len(models) > 1 else "",
+        ranked=ranking({model["model"]: model["heads"][0] for model in models}) if len(models) > 1 else "",
         groups=GROUPS,
         best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
     )
@@ -91,27 +91,4 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     axes.legend(loc="best")
     numbers = [str(number) for number in range(1, len(listed) + 1)]
     write_labels(axes, at, numbers, ["#222222"] * len(listed), 9.0)
-    return figure
-
-
-@styled
-def ranking_figure(document: dict[str, Any]) -> Figure:
-    """p' and r of every model's first head with intervals, one line per model, in order of p'."""
-    heads = {model["model"]: model["heads"][0] for model in document["models"]}
-    names = document["ranking"]["equivalent_correlation"][::-1]
-    figure = Figure(figsize=(7.6, 1.0 + 0.32 * len(names)))
-    panels = figure.subplots(1, 2, sharey=True)
-    for panel, key, factor, words in zip(
-        panels, NUMBERS[3:], (1, 100), ("p', background followed", "r, points lost on both groups"), strict=True
-    ):
-        for line, name in enumerate(names):
-            value, span = heads[name][key], heads[name]["interval"][key]
-            panel.plot(factor * np.array(span), [line, line], color="C0", linewidth=1.4)
-            if value is not None:
-                panel.plot(factor * value, line, color="C0", marker="o")
-        panel.set(xlabel=words, ylim=(-0.5, len(names) - 0.5))
-    panels[0].set(xlim=(0, 1), yticks=range(len(names)))
-    for label in panels[0].set_yticklabels(names):
-        label.set_parse_math(False)
-    panels[1].set_xlim(0)
     return figure

@@ -25,6 +25,7 @@ from experiments.counteranimal.metrics import (
 )
 from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
+from experiments.counteranimal.tradeoff import PLACE, middle
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.inference import bootstrap_interval, combined, hull
@@ -34,6 +35,10 @@ from simulator.accuracy import LEVEL
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 
+UNPLACED = (
+    "the paper's tables and predictions of other programs hold no embeddings; of evaluate's results, summary.json says "
+    "what was missing"
+)
 REPLICATES = 2000
 MOST_PAIRED = 8  # models; more would give too many pairs to read
 Span = tuple[float, float]
@@ -46,6 +51,7 @@ class Result:
     row: Row
     classes: Counts | None = None
     vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
+    place: dict[str, Any] | None = None  # p' and r with their intervals, if heads on its embeddings were measured
 
     @property
     def at_edge(self) -> bool:
@@ -136,11 +142,24 @@ def _own_result(folder: Path, mean: Mean) -> Result:
         photos = {"n_common": n_common, "n_counter": n_counter}
         row = Row(str(folder), summary["model"], summary["family"], common, counter, **words, **photos)
         seed = checked_seed(summary["seed"])
+        place = _place(summary.get("equivalent"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(f"{str(folder / SUMMARY)!r} is not a summary of evaluate or score ({error})") from error
     own = summary.get("labels") == "own" or summary.get("classes")
     vocabulary = str(summary.get("class_names_digest")) if own else Result.vocabulary
-    return Result(_with_intervals(row, counts, seed), counts, vocabulary)
+    return Result(_with_intervals(row, counts, seed), counts, vocabulary, place)
+
+
+def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
+    """p' (None where it is not resolved) and r of a summary, with their intervals."""
+    if entry is None:
+        return None
+    place: dict[str, Any] = {name: entry[name] for name in PLACE}
+    place["interval"] = {name: [float(end) for end in entry["interval"][name]] for name in PLACE}
+    for name, (low, high) in place["interval"].items():
+        if not 0 <= low <= middle(place, name) <= high <= 1:
+            raise ValueError(f"{name} {place[name]} with interval {low} to {high}")
+    return place
 
 
 def _with_intervals(row: Row, counts: Counts, seed: int) -> Row:
@@ -165,9 +184,14 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
     members, rows = _on_line(results, chosen), []
     for result, number in zip(results, numbers(results), strict=True):
-        known = {"at_edge": result.at_edge, "effective_robustness": _robustness(result, members, seed)}
+        known = {"at_edge": result.at_edge, "equivalent": result.place}
+        known |= {"effective_robustness": _robustness(result, members, seed)}
         rows.append({"number": number, **result.row.record(), **known})
-    return {"reference": chosen, "rows": rows, "lines": lines, **_pairs(results, seed)}
+    placed = {row["model"]: row["equivalent"] for row in rows if row["equivalent"]}
+    order = sorted(placed, key=lambda name: middle(placed[name], PLACE[0]))
+    lacks = UNPLACED if len(placed) < len(rows) else None
+    equivalent = {"ranking": order, "equivalent_lacks": lacks}
+    return {"reference": chosen, "rows": rows, "lines": lines, **equivalent, **_pairs(results, seed)}
 
 
 def numbers(results: Sequence[Result]) -> list[int]:

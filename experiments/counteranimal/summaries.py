@@ -29,6 +29,7 @@ WORST = 5  # classes that a summary lists
 LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a number may follow
 PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
 SUMMARY = "summary.json"
+UNPLACED = {"equivalent": None, "equivalent_lacks": "predictions hold no embeddings; evaluate measures heads on them"}
 CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *QUANTITIES)
 
 
@@ -124,7 +125,7 @@ def score_files(
     documents = []
     for path, model, folder, predictions in zip(files, names, folders, read, strict=True):
         space = own_classes_name(predictions.class_index.nunique()) if labels == "45" else labels
-        settings = {"labels": space, "data": str(path), **own}
+        settings = {"labels": space, "data": str(path), **own, **UNPLACED}
         documents.append(summarise(str(path), model, family or model, predictions, settings, seed, folder))
     return documents
 

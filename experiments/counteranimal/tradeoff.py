@@ -9,6 +9,9 @@ which is convex. The best head's drop c - k is the slope of B. Head i lacks R(la
 The trade at which B'(p') is reached has the exchange rate -dk/dc = p'/(1 - p'). A mixture of heads gains r on both
 groups at once, and the ideal classifier at least that.
 
+Where the drop is 0, p' is the weight at which the background is independent of the class: the Bayes rule then ignores
+it. That is m/A where m of A backgrounds are common to each class and every one is as frequent as the others.
+
 B of finitely many heads is a polygon, whose p' would jump from corner to corner. So a smooth convex function is fitted
 to B at the weights WEIGHTS: its slope is a constant plus rising sigmoids of logit(lambda) with coefficients of at least
 0. Their width is the largest at which the fit is within the errors of B.
@@ -24,7 +27,7 @@ of r is widened by the misfit of the smooth curve at the head's weight.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -46,6 +49,7 @@ NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
 DRAWS, TAIL = 400, 0.01  # with half of 1 - LEVEL, 92 % of the intervals of r covered where a group has 100 photos
 REACH = 4.0  # standard errors of the residuals of B that are within its errors
 RESOLVED = 0.4  # a wider interval of p' has no number
+PLACE = ("equivalent_correlation", "shortfall")  # p' and r of a head in documents
 
 
 def worth(photos: np.ndarray) -> np.ndarray | np.float64:
@@ -192,6 +196,11 @@ class Place(NamedTuple):
     shortfall: float
     correlation_interval: tuple[float, float]
     shortfall_interval: tuple[float, float]
+
+
+def middle(head: dict[str, Any], key: str) -> float:
+    """A head's number; the middle of its interval, if it has no number."""
+    return float(np.mean(head["interval"][key])) if head[key] is None else head[key]
 
 
 class Trade(NamedTuple):

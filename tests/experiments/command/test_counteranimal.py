@@ -51,6 +51,10 @@ def test_from_photos_to_plot(run, tree, tiny_clip, squeezenet, tmp_path):
     assert first["counts"] == {"classes": 3, "common": 14, "counter": 15, "left_out_classes": [30]}
     assert [s["path"] for s in first["skipped"]] == ["9 ostrich, Struthio camelus/common-ground/bad.jpg"]
     assert first["image_passes"] == 32
+    assert first["equivalent"] is None
+    assert first["equivalent_lacks"].startswith(
+        "embeddings: class 9 ostrich, Struthio camelus has 5 rows in the common group"
+    )
     folders = sorted(p for p in (tmp_path / "both").iterdir())
     table = rows(folders[0] / "predictions.csv")
     assert list(table[0]) == ["path", "class_index", "group", "background", "predicted_index", "rank", "margin"]
@@ -123,6 +127,7 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     assert [c["class_index"] for c in effect["classes"]] == [9, 16]
     text, _ = run(*words)
     assert "the background's effect at a fixed object" in text
+    assert "no p': embeddings need independent photos" in text
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 

@@ -68,6 +68,26 @@ def test_the_place_of_zero_shot_is_the_theorys(reliance_):
         assert abs(float(ideal.shortfall)) < 0.01
 
 
+@pytest.mark.parametrize("K", [2, 3])
+def test_a_head_that_ignores_the_background_has_the_place_of_an_even_one(K, monkeypatch):
+    """Class k usually lies on background k of K: heads without a drop have p' = 1/K, up to what 6,000 rows show."""
+    monkeypatch.setattr(reliance, "REFITS", 2)
+    spend(2 * SHARE)
+    rng, n = np.random.default_rng(K), 6000
+    label = rng.integers(K, size=n)
+    background = (label + np.where(rng.random(n) < 0.5, 0, rng.integers(1, K, size=n))) % K
+    z = rng.normal(size=(n, 2 * K)) + 2 * np.hstack([np.eye(K)[label], np.eye(K)[background]])
+    image, text = unit(np.column_stack([z, np.full(n, OFFSET)])), np.eye(K, 2 * K + 1) - 1 / K
+    zero = embeddings(image=image, label=label, text=text * (np.arange(2 * K + 1) < K), background=background)["heads"][
+        0
+    ]
+    low, high = zero["interval"]["drop"]
+    assert low < 0 < high
+    low, high = zero["interval"]["equivalent_correlation"]
+    assert low < 1 / K < high < low + 0.16
+    assert zero["equivalent_correlation"] == pytest.approx(1 / K, abs=0.05)
+
+
 def test_fixes_remove_the_background():
     """T12: projection leaves p' = 1/2 and r = 0, up to what 8,000 rows show."""
     result = embeddings(**planted(np.random.default_rng(1), 8000, reliance=1.5))
@@ -446,8 +466,9 @@ def test_the_verb_and_its_files(tmp_path, capsys, monkeypatch):
     assert "pip install -e '.[embeddings]'" in capsys.readouterr().err
 
 
-def test_an_evaluation_writes_the_file(request, photo, tmp_path, tiny_clip):
-    """Zero-shot on the file is the evaluation's own zero-shot among the photos' classes."""
+@pytest.mark.parametrize("kind", ["clip", "classifier"])
+def test_an_evaluation_writes_the_file(request, photo, tmp_path, tiny_clip, kind):
+    """The first head of the file is the evaluated model among the photos' classes; its scores embed a classifier."""
     from experiments.command.main import main
 
     for k, name in enumerate(("ostrich", "brambling")):
@@ -455,11 +476,15 @@ def test_an_evaluation_writes_the_file(request, photo, tmp_path, tiny_clip):
             for i in range(8):
                 photo(tmp_path / "photos" / name / group / f"{i}.png", 16 * k + i + 8 * (group == "counter-sky"))
     run, file = request.getfixturevalue("run"), tmp_path / "made" / "clip.npz"
-    words = ("evaluate", "--data", tmp_path / "photos", "--model", f"open_clip:local-dir:{tiny_clip}", "--labels", "45")
+    model = ("--model", f"open_clip:local-dir:{tiny_clip}")
+    if kind == "classifier":
+        model = ("--model", "torchvision:squeezenet1_1", "--weights", request.getfixturevalue("squeezenet"))
+    words = ("evaluate", "--data", tmp_path / "photos", *model, "--labels", "45")
     words += ("--cache", tmp_path / "cache", "--workers", 0, "--output", tmp_path / "out", "--embeddings", file)
     (summary,), _ = run(*words, "--json")
     arrays = dict(np.load(file, allow_pickle=False))
     assert sorted(arrays) == ["background", "group", "image", "label", "names", "text"]
     zero = embeddings(**arrays)["heads"][0]
     assert {name: zero[name] for name in GROUPS} == pytest.approx({name: summary["macro"][name] for name in GROUPS})
+    assert summary["equivalent"] == zero  # one definition of p' and r
     assert main(["counteranimal", *map(str, words)]) == 2  # nobody's file is overwritten

@@ -12,7 +12,7 @@ from matplotlib.text import Annotation
 from rich.console import Console
 
 from experiments.command.counteranimal import comparison_table
-from experiments.counteranimal.figures import comparison_figure, page, write_comparison
+from experiments.counteranimal.figures import comparison_figure, page, ranking_figure, write_comparison
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import Counts, paired
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
@@ -145,6 +145,65 @@ def test_results_of_other_classes_are_not_compared(tmp_path):
             gather([str(tmp_path / "a"), other], *PROTOCOL)
 
 
+PLACED = {"equivalent_correlation": 0.8, "shortfall": 0.01}
+PLACED["interval"] = {"equivalent_correlation": [0.7, 0.9], "shortfall": [0.0, 0.02]}
+
+
+def test_models_are_compared_by_p(tmp_path):
+    """The least p' first, an unresolved one by the middle of its interval; who has none is said."""
+    low = PLACED | {
+        "equivalent_correlation": 0.4,
+        "interval": PLACED["interval"] | {"equivalent_correlation": [0.3, 0.5]},
+    }
+    wide = PLACED | {"equivalent_correlation": None}
+    wide["interval"] = PLACED["interval"] | {"equivalent_correlation": [0.2, 1.0]}
+    for name, place in (("a", PLACED), ("b", low), ("c", wide), ("d", None)):
+        (document,) = score_files([scored(tmp_path / "in", name)], output=tmp_path / name)
+        (tmp_path / name / "summary.json").write_text(json.dumps(document | {"equivalent": place}))
+    results = gather([str(tmp_path / name) for name in "abcd"], *PROTOCOL)
+    document = compare(results)
+    assert document["ranking"] == ["b", "c", "a"]
+    assert "no embeddings" in document["equivalent_lacks"]
+    write_comparison(tmp_path / "cmp", results, document)
+    html = (tmp_path / "cmp" / "comparison.html").read_text()
+    assert "p' is unknown for 1 of 4 models" in html
+    assert "By p' <b>b</b> follows the background least, <b>a</b> most." in html
+    table = [line.split(",") for line in (tmp_path / "cmp" / "comparison.csv").read_text().splitlines()]
+    assert table[0][-6:] == ["equivalent_correlation", *table[0][-5:]]
+    assert [row[-6:] for row in table[1:]] == [
+        ["0.8", "0.7", "0.9", "0.01", "0.0", "0.02"],
+        ["0.4", "0.3", "0.5", "0.01", "0.0", "0.02"],
+        ["", "0.2", "1.0", "0.01", "0.0", "0.02"],
+        [""] * 6,
+    ]
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(comparison_table(document))
+    screen = console.export_text()
+    assert "0.400 (0.300 to 0.500)" in screen
+    assert "in order of p': b, c, a" in screen
+    figure = ranking_figure({row["model"] * 30: row["equivalent"] for row in document["rows"] if row["equivalent"]})
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        0.8,
+        {**PLACED, "shortfall": None, "interval": {"shortfall": [0.5, 0.1]}},
+        {**PLACED, "equivalent_correlation": 0.95},
+        {**PLACED, "equivalent_correlation": "0.8"},
+        {**PLACED, "shortfall": float("nan")},
+    ],
+)
+def test_a_place_that_is_none_is_refused(tmp_path, wrong):
+    (document,) = score_files([scored(tmp_path / "in", "a")], output=tmp_path / "a")
+    (tmp_path / "a" / "summary.json").write_text(json.dumps(document | {"equivalent": wrong}))
+    with pytest.raises(RequestError, match=r"summary\.json' is not a summary of"):
+        gather([str(tmp_path / "a")], *PROTOCOL)
+
+
 def test_labels_beyond_1000_are_compared(tmp_path):
     classes = Vocabulary(tuple(f"class {i}" for i in range(2000)), "mine", imagenet=False)
     file = scored(tmp_path / "in", "a", 4)
@@ -241,7 +300,7 @@ def test_accuracies_of_0_and_1_are_drawn_on_the_edge():
 def test_the_page_escapes_and_needs_no_network():
     twice = [Result(Row("mine", f"{EVIL} {k}", "own", 0.8, 0.4), FIRST) for k in range(2)]
     document = compare(PUBLISHED + EXTREMES + twice)
-    html = page("comparison.html.jinja", document, axes=AXES, drawing="")
+    html = page("comparison.html.jinja", document, drawing="", ranked="")
     assert "<script" not in html
     assert str(escape(EVIL)) in html
     assert not re.search(r"(?:src|href)=\"(?!data:)", html)

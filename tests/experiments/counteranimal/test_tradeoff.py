@@ -54,6 +54,12 @@ def test_on_an_ideal_curve_p_and_r_are_the_theorys(world):
     assert steps.max() < 0.004
 
 
+def test_without_a_drop_p_is_the_share_at_which_the_background_says_nothing():
+    """1/K of K backgrounds: there class and background are independent, and the Bayes rule has no drop."""
+    curve, _ = smooth(support(ideal(WORLD.replace(classes=3))))
+    assert curve.weight(0.0) == pytest.approx(1 / 3, abs=2e-3)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_the_smooth_curve_is_concave_and_its_points_are_its_own(seed):
     rng = np.random.default_rng(seed)
