@@ -6,7 +6,7 @@ has less than a hundredth of it.
 
 from functools import partial
 
-from theory.accuracy import reliance
+from theory.accuracy import Phi, reliance
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, m0
 from theory.claims.remedies import NARROW, SPURIOUS
@@ -22,6 +22,8 @@ TIMED = {
     "sigma_spu": Axis(0.1, 0.5),
 }
 WHERE = "a strong background, and time 2 of gradient flow from weights of .01"
+# The background alone is right in less than four fifths of the images, the object in nine tenths (Phi(1/.75) = .909).
+MORE_PREDICTIVE = {**BARE, "p_spu": Axis(0.6, 0.8), "sigma_inv": Axis(0.3, 0.75), "sigma_spu": Axis(0.05, 0.3)}
 
 first = partial(Claim, question="background", source="soberclip, the law of time")
 
@@ -111,5 +113,74 @@ CLAIMS = [
         domain={**TIMED, "sigma_spu": Axis(0.02, 0.15)},
         subject=EARLY["name"],
         prediction=lambda x: 0.5,
+    ),
+    *(
+        Claim(
+            id=f"time/less-predictive/{word}",
+            question="background",
+            **reading("shah-less-predictive", "the background as the simplest feature, and linear CLIP, are ours"),
+            statement="Although the object tells more about the label, the first mode of linear CLIP relies at least "
+            f"as much on the background, which varies less ({where}).",
+            meaning=meaning,
+            formula=r"\Phi(1/\sigma_{\mathrm{inv}})>p\Rightarrow t_1\geq 1",
+            quantity="reliance",
+            relation=">=",
+            domain={**MORE_PREDICTIVE, "mu_spu": Axis(*strengths)},
+            subject=NARROW,
+            prediction=lambda x: 1.0,
+        )
+        for word, where, strengths, meaning in (
+            ("strong", "a background at least 1.3 times as strong", (1.3, 3.0), "What is large in images comes first."),
+            ("weak", "a background at most as strong", (0.5, 1.0), "Little variation alone does not make it first."),
+        )
+    ),
+    *(
+        Claim(
+            id=f"time/exclusively/{word}",
+            question="background",
+            **reading("shah-exclusively", f"linear CLIP, a tolerance of two points, and {WHERE} are ours"),
+            statement="Early in training linear CLIP decides on the counter group like a rule that sees the background "
+            f"alone, to two points (name prompt; {where}).",
+            formula=rf"{COUNTER}(t)=\Phi(-\mu_{{\mathrm{{spu}}}}/\sigma_{{\mathrm{{spu}}}})",
+            quantity="counter",
+            relation="=",
+            tolerance=0.02,
+            domain={**TIMED, "mu_spu": Axis(*strengths)},
+            subject=EARLY["name"],
+            prediction=lambda x: Phi(-x.mu_spu / x.sigma_spu),
+        )
+        for word, where, strengths in (
+            ("strong", "a background 1.5 to 2.5 times as strong as the object", (1.5, 2.5)),
+            ("overwhelming", "a background 4 to 5 times as strong as the object", (4.0, 5.0)),
+        )
+    ),
+    *(
+        Claim(
+            id=f"time/mostly-spurious/{word}",
+            question="background",
+            **reading(
+                "setlur-mostly-spurious",
+                f"linear CLIP by typical look, every world of the domain, and {WHERE} are ours",
+            ),
+            statement=f"{when.capitalize()}, linear CLIP relies at least as much on the background as on the object "
+            f"(name prompt; {WHERE.split(',')[0]}).",
+            meaning=meaning,
+            formula=formula,
+            quantity="reliance",
+            relation=">=",
+            domain=TIMED,
+            subject=subject,
+            prediction=lambda x: 1.0,
+        )
+        for word, when, subject, formula, meaning in (
+            (
+                "early",
+                "once the first mode stands",
+                EARLY["name"],
+                r"t(\tau)\geq 1",
+                "Strong backgrounds come first.",
+            ),
+            ("end", "at the end of training", LINEAR_NAME, r"t(\infty)\geq 1", "Training on brings the object back."),
+        )
     ),
 ]
