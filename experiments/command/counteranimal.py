@@ -14,9 +14,10 @@ from rich.console import Group
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag
-from experiments.command.output import VERDICT_STYLES, dim, emit, interval, note, percent, screen, table, warning
+from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, table, warning
 from experiments.errors import RequestError
 from experiments.files import check_writable
+from experiments.table import interval, percent
 
 # main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext")

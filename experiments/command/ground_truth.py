@@ -10,8 +10,9 @@ from typing import Any
 from rich.console import Group
 
 from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag, given
-from experiments.command.output import emit, interval, note, percent, screen, table
+from experiments.command.output import emit, note, screen
 from experiments.errors import RequestError
+from experiments.table import COUNT, INTERVAL, PERCENT, PLACE, POINTS, Column, Table, interval, points
 from simulator.accuracy import GROUPS
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
@@ -66,29 +67,28 @@ def exported(document: dict[str, Any]) -> Group:
     return screen(wrote, truth_table(document["theory"]))
 
 
+MEASURED = (
+    Column("group", "group"),
+    Column("images", "images", COUNT),
+    Column("measured", "accuracy", PERCENT),
+    Column("95% interval", lambda row: interval(row["interval95"]), INTERVAL),
+)
+THEORY = (
+    Column("learner", "learner"),
+    Column("prompt", "prompt"),
+    *(Column(group, group, PERCENT) for group in GROUPS),
+    Column("p′", "equivalent_correlation", PLACE),
+    Column("short", "shortfall", POINTS),
+)
+
+
 def place_table(document: dict[str, Any]) -> Group:
-    groups = [
-        (row["group"], f"{row['images']:,}", percent(row["accuracy"]), interval(row["interval95"]))
-        for row in document["groups"]
-    ]
-    heads = ("group", ">images", ">measured %", ">95% interval")
-    return screen(table(None, heads, groups), *_remarks(document), truth_table(document["theory"]))
+    return screen(Table(None, MEASURED, document["groups"]), *_remarks(document), truth_table(document["theory"]))
 
 
-def truth_table(rows: list[dict[str, Any]]) -> Group:
-    groups = [group for group in GROUPS if any(group in row for row in rows)]
-    heads = ("learner", "prompt", *(f">{group} %" for group in groups), ">p′", ">short")
-    return table("theory, infinitely many pairs", heads, (_theory(row, groups) for row in rows))
-
-
-def _theory(row: dict[str, Any], groups: list[str]) -> tuple[str, ...]:
-    p, r = row["equivalent_correlation"], row["shortfall"]
-    own = ("" if p is None else f"{p:.3f}", "" if r is None else _points(r))
-    return row["learner"], row["prompt"] or "", *(percent(row[group]) for group in groups), *own
-
-
-def _points(fraction: float) -> str:
-    return f"{round(100 * fraction, 1) + 0.0:.1f}"
+def truth_table(rows: list[dict[str, Any]]) -> Table:
+    lacking = [group for group in GROUPS if not any(group in row for row in rows)]
+    return Table("theory, infinitely many pairs", [one for one in THEORY if one.words not in lacking], rows)
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if document["beyond"]:
         side = "larger" if p else "smaller"
         yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"
-    yield f"{_points(document['shortfall'])} points short, {_ends(ends['shortfall'], 100, 1)}"
+    yield f"{points(document['shortfall'])} points short, {_ends(ends['shortfall'], 100, 1)}"
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
 
 

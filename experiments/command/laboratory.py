@@ -5,6 +5,7 @@ Functions import what they need when they run, for start-up time.
 
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +15,10 @@ from rich.console import Group as Screen
 from rich.text import Text
 
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, given, named
-from experiments.command.output import dim, emit, indented, note, percent, screen, table, warning
+from experiments.command.output import dim, emit, indented, note, screen, warning
 from experiments.errors import RequestError
 from experiments.lab.words import counted
+from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, gain
 from experiments.user_code import kind_of, own_errors
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
@@ -33,7 +35,7 @@ FINETUNING = Group(
 DESIGNS = (*sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")), FINETUNED)
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
-HEADS = {"trained": ">in distribution %", "rand": ">Rand %", "rev": ">Rev %", "rest": ">Rest %"}
+HEADS = {"trained": "in distribution %", "rand": "Rand %", "rev": "Rev %", "rest": "Rest %"}
 
 
 def sweep(
@@ -216,29 +218,16 @@ def plot(
 def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     ranges = document["ranges"]
-    keys = [key for key in ("learner", "prompt", "route") if key in ranges[0]]
-    groups = [group for group in GROUPS if group in ranges[0]]
-    why: Counter[tuple[str, str]] = Counter()
-    rows = []
-    for one in ranges:
-        ends = [f"{percent(x[0])} to {percent(x[1])}" if x else "none" for x in map(one.get, groups)]
-        rows.append([*(one[key] for key in keys), *ends, sum(one["undefined"].values()) or ""])
-        reasons = [(one.get("route", ""), one["undefined"])]
-        if one.get("route") == ranges[0].get("route"):  # the theory is the same for all routes
-            reasons.append(("theory", one.get("predicted_undefined", {})))
-        for route, counts in reasons:
-            why.update({(route, sentence): count for sentence, count in counts.items()})
+    keys = [Column(key, key) for key in ("learner", "prompt", "route") if key in ranges[0]]
+    groups = [Column(group, _ends(group), SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
+    undefined = Column("undefined", lambda one: sum(one["undefined"].values()) or "", NUMBER)
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
     output, design = document["output"], document["design"]
     return screen(
-        table(
-            f"{counted(document['cells'], 'cell')}: {sizes}",
-            [*keys, *(f">{group} %" for group in groups), ">undefined"],
-            rows,
-        ),
+        Table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, *groups, undefined], ranges),
         *(
             warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
-            for (route, sentence), count in why.items()
+            for (route, sentence), count in _reasons(ranges).items()
         ),
         gains_view(document["gains"]) if document["gains"] else None,
         printed_view(document["printed"]) if document.get("printed") else None,
@@ -247,37 +236,58 @@ def study_view(document: dict[str, Any]) -> Screen:
     )
 
 
-def gains_view(rows: list[dict[str, Any]]) -> Screen:
+def _ends(group: str) -> Callable[[dict[str, Any]], Any]:
+    """The ends of a group's accuracies, from a row of the ranges."""
+    return lambda one: one[group] or "none"
+
+
+def _reasons(ranges: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    """How many cells have no number, by route and reason."""
+    why: Counter[tuple[str, str]] = Counter()
+    for one in ranges:
+        reasons = [(one.get("route", ""), one["undefined"])]
+        if one.get("route") == ranges[0].get("route"):  # the theory is the same for all routes
+            reasons.append(("theory", one.get("predicted_undefined", {})))
+        for route, counts in reasons:
+            why.update({(route, sentence): count for sentence, count in counts.items()})
+    return why
+
+
+def gains_view(rows: list[dict[str, Any]]) -> Table:
     """What mitigations gain and cost compared with none, and their inflation of the sample size."""
-    keys = [name for name in rows[0] if name not in GAINS and len({row[name] for row in rows} - {None}) > 1]
 
-    def points(row: dict[str, Any], name: str) -> str:
-        return "none" if row[name] is None else f"{100 * row[name]:+.1f}".replace("-0.0", "+0.0")
+    def beside(name: str) -> Callable[[dict[str, Any]], str]:
+        def words(row: dict[str, Any]) -> str:
+            own, theory = row[name], row.get(f"predicted_{name}")
+            return ("none" if own is None else gain(own)) + ("" if theory is None else f" ({gain(theory)})")
 
-    cells = []
-    for row in rows:
-        theory = {name: f"predicted_{name}" for name in GAINS[:2] if row.get(f"predicted_{name}") is not None}
-        numbers = [
-            points(row, name) + (f" ({points(row, theory[name])})" if name in theory else "") for name in GAINS[:2]
-        ]
-        cells.append([*(row[key] for key in keys), *numbers, row["pairs"] and f"{row['pairs']:.2f} x"])
+        return words
+
+    varying = [name for name in rows[0] if name not in GAINS and len({row[name] for row in rows} - {None}) > 1]
     title = "compared with no mitigation, in points (theory in brackets); pairs: inflation of the sample size"
-    return table(title, [*keys, ">counter gained", ">common lost", ">pairs"], cells)
+    columns = [
+        *(Column(name, name) for name in varying),
+        Column("counter gained", beside("counter_gained"), GAIN),
+        Column("common lost", beside("common_lost"), GAIN),
+        Column("pairs", "pairs", Unit("{:.2f} x".format)),
+    ]
+    return Table(title, columns, rows)
 
 
-def printed_view(rows: list[dict[str, Any]]) -> Screen:
+def printed_view(rows: list[dict[str, Any]]) -> Table:
     """Measured beside printed numbers, one row per setting and learner: means and deviations in percent."""
-    keys, groups = ("classes", "p_inv", "p_spu", "learner"), dict.fromkeys(row["group"] for row in rows)
 
     def both(row: dict[str, Any], mean: str, deviation: str) -> str:
         return f"{100 * row[mean]:.1f}" + ("" if row[deviation] is None else f" ± {100 * row[deviation]:.1f}")
 
-    settings: dict[tuple[Any, ...], dict[str, str]] = {}
+    keys, settings = ("classes", "p_inv", "p_spu", "learner"), {}
     for row in rows:
         numbers = f"{both(row, 'measured', 'deviation')} ({both(row, 'printed', 'printed_deviation')})"
-        settings.setdefault(tuple(row[key] for key in keys), {})[row["group"]] = numbers
-    cells = [[*setting, *(own.get(group) for group in groups)] for setting, own in settings.items()]
-    return table("measured % (printed %)", [*keys, *(f">{group}" for group in groups)], cells)
+        own = settings.setdefault(tuple(row[key] for key in keys), {key: row[key] for key in keys})
+        own[row["group"]] = numbers
+    groups = dict.fromkeys(row["group"] for row in rows)
+    columns = [*(Column(key, key) for key in keys), *(Column(group, group, NUMBER) for group in groups)]
+    return Table("measured % (printed %)", columns, settings.values())
 
 
 def designs_view(document: list[dict[str, Any]]) -> Screen:
@@ -305,36 +315,33 @@ def plot_view(document: dict[str, Any]) -> Screen:
 
 def finetuning_view(document: dict[str, Any]) -> Screen:
     """Mean accuracies by learner, Table 7, and the path of the result."""
-    groups = [group for group in HEADS if any(row["group"] == group for row in document["accuracies"])]
-    means = {}
+    means: dict[str, dict[str, Any]] = {name: {"learner": name} for name in document["specification"]["learners"]}
     for row in document["accuracies"]:
         ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
-        means[row["learner"], row["group"]] = f"{100 * row['mean']:.1f}{ends}"
-    backbones = list(dict.fromkeys(row["backbone"] for row in document["printed"]))
-    printed: dict[tuple[str, str], list[str]] = {}
+        means[row["learner"]][row["group"]] = f"{100 * row['mean']:.1f}{ends}"
+    groups = [group for group in HEADS if any(group in own for own in means.values())]
+    printed: dict[str, dict[str, Any]] = {}
     for row in document["printed"]:
-        printed.setdefault((row["learner"], row["backbone"]), []).append(f"{100 * row['printed']:.2f}")
+        own = printed.setdefault(row["learner"], {"learner": row["learner"]})
+        own[row["backbone"]] = ", ".join(filter(None, (own.get(row["backbone"]), f"{100 * row['printed']:.2f}")))
+    backbones = dict.fromkeys(row["backbone"] for row in document["printed"])
     lost = sum(row["validation"] is None for row in document["trainings"])
     objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
+    title = f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)"
+    learner = Column("learner", "learner")
     return screen(
-        table(
-            f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)",
-            ["learner", *(HEADS[group] for group in groups)],
-            [
-                [name, *(means.get((name, group), "none") for group in groups)]
-                for name in document["specification"]["learners"]
-            ],
-        ),
-        table(
+        Table(title, [learner, *(Column(HEADS[group], _or_none(group), NUMBER) for group in groups)], means.values()),
+        Table(
             "Table 7 of [W], OpenAI's weights: in and out of distribution %",
-            ["learner", *(f">{backbone}" for backbone in backbones)],
-            [
-                [name, *(", ".join(printed[name, backbone]) for backbone in backbones)]
-                for name in dict.fromkeys(row["learner"] for row in document["printed"])
-            ],
+            [learner, *(Column(backbone, backbone, NUMBER) for backbone in backbones)],
+            printed.values(),
         ),
         warning(f"{counted(lost, 'training')} diverged and were not chosen") if lost else None,
         document["design"]["look"],
         f"Known so far: {document['design']['answer']}",
         dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )
+
+
+def _or_none(key: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: row.get(key, "none")

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from experiments.files import output_folder, write_json, write_text
@@ -62,11 +62,11 @@ def screen(*parts: RenderableType | None) -> Group:
 
 
 def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] | None]) -> Group:
-    """A table below its title. A head ">NAME" aligns its column to the right; the row None draws a line.
+    """A table of rows without records. A head ">NAME" aligns its column to the right; the row None draws a line.
 
     A cell is a string, a number, a Text with a style, or None for an empty cell.
     """
-    grid = Table()
+    grid = Grid()
     for head in heads:
         grid.add_column(head.removeprefix(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
     for row in rows:
@@ -83,15 +83,6 @@ def warning(sentence: str) -> Text:
 
 def dim(sentence: str) -> Text:
     return Text(sentence, style="dim")
-
-
-def percent(value: float | None) -> str:
-    """A fraction in percent, zero without a sign; "" for None."""
-    return "" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
-
-
-def interval(ends: list | tuple | None) -> str:
-    return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
 def indented(words: str) -> Padding:

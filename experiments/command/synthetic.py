@@ -25,11 +25,12 @@ from experiments.command.options import (
     named,
     real,
 )
-from experiments.command.output import emit, percent, screen, table
+from experiments.command.output import emit, screen
 from experiments.errors import checked_seed
 from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
+from experiments.table import PERCENT, SPAN, Column, Table, percent, points
 from experiments.user_code import learner_of, loss_of, own_errors
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
@@ -204,17 +205,12 @@ def accuracy_table(document: dict[str, Any]) -> Group:
     predicted, intervals = document.get("predicted") or {}, document.get("interval95") or {}
     shown = dict.fromkeys((*GROUPS[:3], *(name for name in intervals if name not in PLACE), *GROUPS))
     groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
-    own = "measured" if simulated else "predicted"
-    columns = {"group": groups, f">{own} %": [percent(document[group]) for group in groups]}
+    columns = [Column("group", str), Column("measured" if simulated else "predicted", document.get, PERCENT)]
     if simulated or intervals:  # a prediction may be an estimate
-        columns[">95% interval"] = [_range(intervals.get(group)) for group in groups]
+        columns.append(Column("95% interval", intervals.get, SPAN))
     if simulated:
-        columns[">predicted %"] = [percent(predicted[group]) if group in predicted else "none" for group in groups]
-    return screen(table(_title(document), columns, zip(*columns.values(), strict=True)), *_remarks(document))
-
-
-def _range(ends: list[float] | None) -> str:
-    return "" if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
+        columns.append(Column("predicted", lambda group: predicted.get(group, "none"), PERCENT))
+    return screen(Table(_title(document), columns, groups), *_remarks(document))
 
 
 def _title(document: dict[str, Any]) -> str:
@@ -276,10 +272,10 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             like = f"data in which {percent(correlation)} % of the images are common ones (your table: {yours} %)"
         else:
             like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {own:g})"
-        yield f"acts like the ideal classifier of {like}, {_points(shortfall)} points short"
+        yield f"acts like the ideal classifier of {like}, {points(shortfall)} points short"
         low, high = ends.get("equivalent_correlation", (correlation, correlation))
         if "shortfall" in ends:
-            lacking = " to ".join(map(_points, ends["shortfall"]))
+            lacking = " to ".join(map(points, ends["shortfall"]))
             yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
         elif "unseen" in document:
             yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
@@ -302,11 +298,6 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             f"a million pairs would not teach {percent(shares['common'])} % of the common and "
             f"{percent(shares['counter'])} % of the counter images"
         )
-
-
-def _points(fraction: float) -> str:
-    """Percentage points with one digit, and zero without a sign."""
-    return f"{round(100 * fraction, 1) + 0.0:.1f}"
 
 
 def _views(world: dict[str, Any]) -> str:

@@ -5,11 +5,13 @@ reading does. Our own statements are counted apart, claim by claim.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, get_args
 
 from experiments.court.registry import all_claims
 from experiments.page.evidence import by_verdict, kind_of
+from experiments.table import Column, Table
 from experiments.verdict import ALPHA, family_sentence, rate_sentence
 from theory.claims.claim import Quantifier
 
@@ -71,6 +73,15 @@ def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdi
             rows.setdefault(verdict["claim"].partition("/")[2], {})[verdict["quantifier"]] = verdict
     several = any(len(row) > 1 for row in rows.values())
     return [(next(iter(row.values()))["claim"], row) for row in rows.values() if several]
+
+
+def readings_table(readings: Sequence[tuple[str, dict[str, Verdict]]], cell: Callable[[Verdict], str]) -> Table:
+    """`side_by_side` as a table with one column per quantifier; `cell` writes a verdict."""
+
+    def under(quantifier: str) -> Column:
+        return Column(quantifier, lambda reading: cell(reading[1][quantifier]) if quantifier in reading[1] else "")
+
+    return Table("Readings side by side", [Column("Compared", itemgetter(0)), *map(under, QUANTIFIERS)], readings)
 
 
 def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:

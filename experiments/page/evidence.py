@@ -1,10 +1,11 @@
 """A verdict in words, for the terminal and the report: the claim, the measurement, its place and its certainty."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from experiments.lab.words import counted
+from experiments.table import NUMBER, Column, Table
 from experiments.verdict import REFUSED, Kind
 from simulator.accuracy import LEVEL
 from simulator.towers.recipe import Recipe
@@ -168,6 +169,24 @@ def by_verdict(verdicts: Sequence[Verdict]) -> str:
     if coq:
         parts["proved"] += f" ({'all' if coq == counts['proved'] else f'{coq} of them'} checked by Coq)"
     return ", ".join(parts.values())
+
+
+def table(
+    title: str,
+    verdicts: Sequence[Verdict],
+    claim: Callable[[Verdict], str],
+    outcome: Callable[[Verdict], str],
+    certificate: Callable[[Verdict], str],
+) -> Table:
+    """Verdicts with their numbers; the functions write the cells of the claim, the verdict and what shows it."""
+    columns = (
+        Column("Claim", claim),
+        Column("Verdict", outcome, look=lambda verdict: f"verdict {verdict['verdict']}"),
+        Column("Claimed", claimed, NUMBER),
+        Column("Measured", measured, NUMBER),
+        Column("Shown by", certificate),
+    )
+    return Table(title, columns, verdicts)
 
 
 def details(verdict: Verdict) -> Iterator[tuple[str, str]]:

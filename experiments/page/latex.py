@@ -1,72 +1,35 @@
 """Verdicts as a table for a paper, in LaTeX without packages."""
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.court.certificates import file_name
 from experiments.court.registry import AnyClaim, digest_of
 from experiments.files import LATEX_MARK
 from experiments.page import evidence
 from experiments.provenance import versions
+from experiments.table import Column, Table, latex
 from experiments.verdict import ALPHA
 from theory.claims.claim import Axis, Claim
 from theory.claims.trained import TrainedClaim
 from theory.proofs.expression import NotExpressible
 from theory.proofs.identity import formula_of
 
-COLUMNS = {  # head: share of the text's width
-    "Statement": 0.22,
-    "Domain": 0.2,
-    "Verdict": 0.08,
-    "Worst point": 0.13,
-    "Measured": 0.1,
-    "Error rate": 0.06,
-    "Digest, certificate": 0.12,
-}
 CAPTION = (
     "Verdicts of soberclip {version}, seed {seed}. The error rate is the probability of a false contradiction. A "
     "supported claim is bounded at that rate at its audited points only, and a proof has none. The rate is nominal for "
     "trained towers. A digest is the start of the SHA-256 of a claim without its words; (source) marks a digest of "
     "source text."
 )
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
-    '"': r"\textquotedbl{}",
-    "“": "``",
-    "”": "''",
-    "…": r"\dots{}",
-    "–": "--",
-    "—": "---",
-    "\u00a0": "~",
-}
-MATHS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "−": "-", "·": r"\cdot", "×": r"\times", "→": r"\to"}
-GREEK = re.compile("GREEK SMALL LETTER (ALPHA|BETA|DELTA|EPSILON|KAPPA|MU|NU|PI|RHO|SIGMA|TAU|XI)")
 
 
-def escaped(words: str) -> str:
-    """Words as LaTeX; lines and control characters become spaces, and a letter that LaTeX lacks its code point."""
-    return "".join(map(_letter, " ".join(words.split())))
+class Row(NamedTuple):
+    """A verdict beside its claim, and the file of its certificate, if there is one."""
 
-
-def _letter(character: str) -> str:
-    if character in SPECIAL:
-        return SPECIAL[character]
-    if character in MATHS:
-        return f"${MATHS[character]}$"
-    if greek := GREEK.fullmatch(unicodedata.name(character, "")):
-        return rf"$\{greek[1].lower()}$"
-    if character.isascii():
-        return character if character.isprintable() else " "
-    return character if character.isalpha() and ord(character) < 0x180 else f"[U+{ord(character):04X}]"
+    verdict: Mapping[str, Any]
+    claim: AnyClaim
+    certificate: str
 
 
 def latex_table(
@@ -74,36 +37,30 @@ def latex_table(
 ) -> str:
     """A table environment with one row per verdict; `certificates` is the folder where `check` wrote them."""
     of = {claim.id: claim for claim in claims}
-    widths = "".join(f"p{{{share}\\textwidth}}" for share in COLUMNS.values())
-    caption = escaped(CAPTION.format(version=versions()["soberclip"], seed=seed))
-    rows = "\n".join(_row(v, of[v["claim"]], certificates) for v in verdicts)
-    return rf"""{LATEX_MARK}
-\begin{{table*}}
-\caption{{{caption}}}
-\scriptsize\raggedright\setlength{{\tabcolsep}}{{2pt}}
-\begin{{tabular}}{{{widths}}}
-\hline
-{" & ".join(COLUMNS)} \\
-\hline
-{rows}
-\hline
-\end{{tabular}}
-\end{{table*}}
-"""
+    rows = [Row(v, of[v["claim"]], _certificate(v, certificates)) for v in verdicts]
+    caption = CAPTION.format(version=versions()["soberclip"], seed=seed)
+    return f"{LATEX_MARK}\n{latex(Table(caption, COLUMNS, rows))}"
 
 
-def _row(verdict: Mapping[str, Any], claim: AnyClaim, certificates: Path | None) -> str:
-    _, where = evidence.place(verdict)
-    if verdict.get("quantifier") == "on average":
-        where = evidence.how(verdict)
-    rate = f"{(verdict.get('alpha') or ALPHA) / 2:g}" if verdict["verdict"] != "refused" else ""
-    certificate = ""
-    if evidence.certified(verdict) and certificates is not None:
-        certificate = f", {(certificates / file_name(claim.id)).as_posix()}"
-    said = f"{verdict['statement']} [{evidence.claimed(verdict)}]" if verdict.get("relation") else verdict["statement"]
-    number = evidence.measured(verdict)
-    cells = (said, domain(claim), verdict["verdict"], where, number, rate, f"{digest_of(claim)}{certificate}")
-    return " & ".join(map(escaped, cells)) + r" \\"
+def _certificate(verdict: Mapping[str, Any], folder: Path | None) -> str:
+    if folder is None or not evidence.certified(verdict):
+        return ""
+    return f", {(folder / file_name(verdict['claim'])).as_posix()}"
+
+
+def _statement(row: Row) -> str:
+    v = row.verdict
+    return f"{v['statement']} [{evidence.claimed(v)}]" if v.get("relation") else v["statement"]
+
+
+def _worst(row: Row) -> str:
+    return (
+        evidence.how(row.verdict) if row.verdict.get("quantifier") == "on average" else evidence.place(row.verdict)[1]
+    )
+
+
+def _rate(row: Row) -> str:
+    return "" if row.verdict["verdict"] == "refused" else f"{(row.verdict.get('alpha') or ALPHA) / 2:g}"
 
 
 def domain(claim: AnyClaim) -> str:
@@ -125,3 +82,14 @@ def _range(claim: Claim, given: Any) -> str:
     if not isinstance(given, Axis):
         return f"= {end(given)}"
     return f"from {end(given.low)} to {end(given.high)}" + (" (whole numbers)" if given.integer else "")
+
+
+COLUMNS = (
+    Column("Statement", _statement, width=0.22),
+    Column("Domain", lambda row: domain(row.claim), width=0.2),
+    Column("Verdict", lambda row: row.verdict["verdict"], width=0.08),
+    Column("Worst point", _worst, width=0.13),
+    Column("Measured", lambda row: evidence.measured(row.verdict), width=0.1),
+    Column("Error rate", _rate, width=0.06),
+    Column("Digest, certificate", lambda row: f"{digest_of(row.claim)}{row.certificate}", width=0.12),
+)

@@ -22,6 +22,7 @@ from experiments.page import counts, evidence, front, text
 from experiments.page.plot import plot
 from experiments.style import SHEET
 from experiments.svg import defined_once, formula_svg
+from experiments.table import html
 from experiments.verdict import rate_sentence
 from simulator.prompts import prompt_row
 from simulator.world import World
@@ -99,6 +100,8 @@ def render(*, verdicts: Sequence[dict[str, Any]], **context: Any) -> str:
         counts=counts,
         certificates=sum(map(evidence.certified, verdicts)),
         file_name=file_name,
+        html=html,
+        anchor_of=lambda verdict: anchor(verdict["claim"]),
         text=text,
         world=_file("world.svg"),
         explorer=slider_data(),

@@ -45,7 +45,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     check_report(output)
     staging = staging_folder(output)
     try:
-        with counting("claims tried and designs run", len(all_claims()) + len(DESIGNS)) as advance:
+        with counting("claims and designs", len(all_claims()) + len(DESIGNS)) as advance:
             verdicts = _verdicts(seed, staging / PROOFS, not full, advance)
             write_json(staging / "verdicts.json", verdicts)
             _write_report(staging, verdicts, seed, began, advance)

@@ -1,10 +1,13 @@
 """The first words of README and report: the world, the answer to the title, and its numbers."""
 
+from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from experiments.lab.answers import predict
 from experiments.page.front import trained_towers
+from experiments.table import NUMBER, Column, Table
 from simulator.prompts import prompt_row
 from simulator.world import World
 from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
@@ -64,6 +67,19 @@ def answers() -> tuple[Answer, ...]:
         places = (f"{predict(one, learner)['equivalent_correlation']:.3f}" for one in worlds)
         rows.append(Answer(words, prompt_row(prompt).words if prompt else "", *places, towers.get(learner, ""), flags))
     return tuple(rows)
+
+
+def table(flags: Callable[[Answer], str]) -> Table:
+    """The answers; `flags` writes the last cell, the flags of a row as code."""
+    columns = (
+        Column("Learner", attrgetter("learner")),
+        Column("Asked by", attrgetter("asked")),
+        Column("p′, captions tell every look", attrgetter("every"), NUMBER),
+        Column("p′, they tell none", attrgetter("none"), NUMBER),
+        Column("p′ of eight trained towers", attrgetter("towers"), NUMBER),
+        Column("--learner", flags),
+    )
+    return Table("p′ by learner and prompt", columns, answers())
 
 
 def answer() -> str:

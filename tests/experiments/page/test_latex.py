@@ -7,8 +7,9 @@ import pytest
 from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
 from experiments.files import LATEX_MARK
-from experiments.page.latex import COLUMNS, domain, escaped, latex_table
+from experiments.page.latex import COLUMNS, domain, latex_table
 from experiments.published.claims import published_verdict
+from experiments.table import escaped
 from theory.claims.catalogue import CLAIMS, TRAINED
 
 CLAIM = next(c for c in CLAIMS if c.id == "xue-data-model-1/counter")

@@ -1,0 +1,191 @@
+"""A table, described once by its columns and records, and its printers for the terminal, HTML and LaTeX.
+
+JSON needs no printer: records are the rows of a document, or what its rows are made of.
+
+>>> columns = (Column("name", "name"), Column("share", "share", PERCENT))
+>>> drinks = Table("drinks", columns, [{"name": "tea", "share": 0.25}])
+>>> drinks.heads, drinks.cells
+(['name', 'share %'], [['tea', '25.00']])
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+from rich.console import Group
+from rich.table import Table as Grid
+from rich.text import Text
+
+
+class Unit(NamedTuple):
+    """How the values of a column are printed, and the sign of the unit after the column's words."""
+
+    shown: Callable[[Any], str]
+    sign: str = ""
+    number: bool = True  # numbers are aligned to the right
+
+
+def percent(value: float | None) -> str:
+    """A fraction in percent, zero without a sign; "" for None."""
+    return "" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
+
+
+def points(fraction: float) -> str:
+    """Percentage points with one digit, and zero without a sign."""
+    return f"{round(100 * fraction, 1) + 0.0:.1f}"
+
+
+def gain(fraction: float) -> str:
+    """Percentage points with one digit and a sign; zero has a plus."""
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
+
+
+def place(correlation: float) -> str:
+    return f"{correlation:.3f}"
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+
+
+def span(ends: Sequence[float]) -> str:
+    """A range of fractions with the digits of `percent`."""
+    return f"{percent(ends[0])} to {percent(ends[1])}"
+
+
+WORDS = Unit(str, number=False)
+NUMBER = Unit(str)
+COUNT = Unit("{:,}".format)
+PERCENT = Unit(percent, " %")
+POINTS = Unit(points)
+GAIN = Unit(gain)
+PLACE = Unit(place)
+INTERVAL = Unit(interval)
+SPAN = Unit(span)
+SPAN_PERCENT = Unit(span, " %")
+
+
+class Column(NamedTuple):
+    """Words at the head of a column, the key or the function of a record that gives its values, and their unit."""
+
+    words: str
+    value: str | Callable[[Any], Any]
+    unit: Unit = WORDS
+    look: Callable[[Any], str] = lambda record: ""  # classes of a cell in HTML
+    width: float = 0.0  # share of a page in LaTeX
+
+    def cell(self, record: Any) -> str:
+        """A cell. Words and words with a style stay as they are, and None is empty."""
+        value = record.get(self.value) if isinstance(self.value, str) else self.value(record)
+        return "" if value is None else value if isinstance(value, str | Text) else self.unit.shown(value)
+
+
+class Table(NamedTuple):
+    title: str | None
+    columns: Sequence[Column]
+    records: Iterable[Any]
+
+    @property
+    def heads(self) -> list[str]:
+        return [column.words + column.unit.sign for column in self.columns]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        return [[column.cell(record) for column in self.columns] for record in self.records]
+
+    def __rich__(self) -> Group:
+        """The table below its title, for a terminal; long cells wrap."""
+        grid = Grid()
+        for column, head in zip(self.columns, self.heads, strict=True):
+            grid.add_column(head, justify="right" if column.unit.number else "left", overflow="fold")
+        for row in self.cells:
+            grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        return Group(*([] if self.title is None else [Text(self.title)]), grid)  # rich would wrap a title of its own
+
+
+def html(
+    table: Table,
+    classes: str = "",
+    anchor: Callable[[Any], str] | None = None,
+    below: Callable[[Any], str] | None = None,
+) -> Markup:
+    """The table with roles, since the style sheet stacks its cells on a phone, where each has the name of its column.
+
+    anchor(record) is the fragment of a record, and below(record) a row under its own.
+    """
+    heads = Markup("").join(Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in table.heads)
+    parts = [Markup('<table class="{}" role="table">\n').format(f"{classes} stacked".strip())]
+    if table.title is not None:
+        parts.append(Markup('<caption class="hidden">{}</caption>\n').format(table.title))
+    parts.append(Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(heads))
+    for record in table.records:
+        own = Markup("") if anchor is None else Markup(' id="{}"').format(anchor(record))
+        first, *others = table.columns
+        cells = [Markup('<th scope="row" role="rowheader">{}</th>').format(first.cell(record))]
+        for column, head in zip(others, table.heads[1:], strict=True):
+            look = " ".join(filter(None, ("number" if column.unit.number else "", column.look(record))))
+            words = (look, head[0].lower() + head[1:], column.cell(record))
+            cells.append(Markup('<td role="cell" class="{}" data-name="{}">{}</td>').format(*words))
+        row = Markup('<tr role="row">{}</tr>').format(Markup("\n").join(cells))
+        if below is not None:
+            under = Markup('<tr role="row"><td role="cell" colspan="{}">{}</td></tr>')
+            row += under.format(len(table.columns), below(record))
+        parts.append(Markup('<tbody role="rowgroup"{}>{}</tbody>\n').format(own, row))
+    return Markup("").join([*parts, Markup("</table>")])
+
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    '"': r"\textquotedbl{}",
+    "“": "``",
+    "”": "''",
+    "…": r"\dots{}",
+    "–": "--",
+    "—": "---",
+    "\u00a0": "~",
+}
+MATHS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "−": "-", "·": r"\cdot", "×": r"\times", "→": r"\to"}
+GREEK = re.compile("GREEK SMALL LETTER (ALPHA|BETA|DELTA|EPSILON|KAPPA|MU|NU|PI|RHO|SIGMA|TAU|XI)")
+
+
+def latex(table: Table) -> str:
+    """A table environment over the whole page, in LaTeX without packages; the title is its caption."""
+    widths = "".join(f"p{{{column.width}\\textwidth}}" for column in table.columns)
+    rows = "\n".join(" & ".join(map(escaped, row)) + r" \\" for row in table.cells)
+    return rf"""\begin{{table*}}
+\caption{{{escaped(table.title or "")}}}
+\scriptsize\raggedright\setlength{{\tabcolsep}}{{2pt}}
+\begin{{tabular}}{{{widths}}}
+\hline
+{" & ".join(map(escaped, table.heads))} \\
+\hline
+{rows}
+\hline
+\end{{tabular}}
+\end{{table*}}
+"""
+
+
+def escaped(words: str) -> str:
+    """Words as LaTeX; lines and control characters become spaces, and a letter that LaTeX lacks its code point."""
+    return "".join(map(_letter, " ".join(words.split())))
+
+
+def _letter(character: str) -> str:
+    if character in SPECIAL:
+        return SPECIAL[character]
+    if character in MATHS:
+        return f"${MATHS[character]}$"
+    if greek := GREEK.fullmatch(unicodedata.name(character, "")):
+        return rf"$\{greek[1].lower()}$"
+    if character.isascii():
+        return character if character.isprintable() else " "
+    return character if character.isalpha() and ord(character) < 0x180 else f"[U+{ord(character):04X}]"
