@@ -1,14 +1,15 @@
 """A user's Python file: run it, take a learner or a loss from it, and blame its errors on it.
 
-An error is the file's if it passes through a line of the file. Other errors are ours and stay as they are.
+An error is the user's if it passes through a line of their file, or a method of their learner. Other errors are ours
+and stay as they are.
 """
 
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from traceback import extract_tb
+from traceback import extract_tb, walk_tb
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from simulator.world import World
 from theory.learners import Learner, named, names
 
 IN_FILE = ".py:"  # FILE.py:CLASS, for --learner and --loss
+PACKAGES = ("simulator", "theory", "experiments")
 T = TypeVar("T")
 
 
@@ -42,14 +44,30 @@ def run_file(path: Path, what: str) -> dict[str, Any]:
 @contextmanager
 def own_errors(files: Sequence[Path], what: str = "learner") -> Iterator[None]:
     """Turn an error that passes through one of the user's files into a RequestError that names the line."""
+
+    def blamed(error: BaseException) -> RequestError:
+        path = next(path for path in files if _line(path, error) is not None)
+        return _blamed(path, f"{what} file", error)
+
+    with refused_errors(blamed, files={str(path) for path in files}):
+        yield
+
+
+@contextmanager
+def refused_errors(
+    refusal: Callable[[BaseException], RequestError], *, files: Collection[str] = (), learners: Sequence[Learner] = ()
+) -> Iterator[None]:
+    """Turn an error that passes through one of the files, or a method of a user's learner, into a refusal."""
+    theirs = [learner for learner in learners if type(learner).__module__.partition(".")[0] not in PACKAGES]
     try:
         yield
     except SoberclipError:
         raise
     except (Exception, SystemExit) as error:
-        for path in files:
-            if _line(path, error) is not None:
-                raise _blamed(path, f"{what} file", error) from error
+        for frame, _ in walk_tb(error.__traceback__):
+            by = frame.f_locals.get("self")
+            if frame.f_code.co_filename in files or any(by is learner for learner in theirs):
+                raise refusal(error) from error
         raise
 
 

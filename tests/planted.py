@@ -67,7 +67,7 @@ def _signed_violation(violation: Callable) -> Callable:
     """A missing absolute value."""
 
     def wrong(self, value, worlds):
-        return value - self.prediction(worlds) if self.relation == "=" else violation(self, value, worlds)
+        return value - self.prediction(worlds) if self.relation.name == "=" else violation(self, value, worlds)
 
     return wrong
 

@@ -6,7 +6,7 @@ Exported names are those of the packages' __init__ files, the types that they re
 import importlib
 import inspect
 from functools import cached_property
-from typing import ClassVar, get_args, get_origin
+from typing import ClassVar, get_origin
 
 import pytest
 from docstring_parser import numpydoc
@@ -14,7 +14,8 @@ from docstring_parser import numpydoc
 import experiments
 import simulator
 import theory
-from theory.claims.claim import TOLERANCES, Relation
+from theory.claims.quantities import QUANTITIES
+from theory.claims.relations import RELATIONS
 
 PACKAGES = ("simulator", "theory", "experiments")
 RETURNED = (  # types that exported functions return, and extension points of README.md
@@ -103,7 +104,7 @@ def test_a_public_name_is_documented(name):
 def test_help_states_the_law_and_lists_what_a_claim_may_say():
     assert "mu_spu a + sigma_spu e2" in inspect.getdoc(simulator.World)
     words = inspect.getdoc(theory.Claim).split("Parameters")[0]
-    assert all(name in words for name in (*TOLERANCES, *get_args(Relation)))
+    assert all(name in words for name in (*QUANTITIES, *RELATIONS))
     assert "*, p_spu=0.9," in str(inspect.signature(simulator.World))
     for package in (simulator, theory, experiments):
         assert all(name in package.__doc__ for name in package._HOMES)

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from experiments.court.decision import Ruling
-from experiments.court.domain import LATER, true_violation
+from experiments.court.domain import true_violation
 from experiments.court.kernel import checked_by_coq
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
+from theory.claims.relations import LATER
 
 SUFFIX = ".proof"
 LARGEST_FILE = 2**28  # bytes; larger certificates are refused

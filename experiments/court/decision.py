@@ -19,7 +19,6 @@ from experiments.inference import Bounds, Numbers, Sample, bets
 Decision = Literal["proved", "supported", "contradicted", "undecided"]
 POWER = 0.95  # of a whole claim: the probability of a miss is divided among its audit points
 FEWEST = 8  # replicates; with fewer, t bounds are much wider than normal ones
-TWO_SIDED = ("=", "slope")
 
 
 class Ruling(NamedTuple):
@@ -29,25 +28,21 @@ class Ruling(NamedTuple):
     reason: str
 
 
-def violation_bounds(
-    relation: str, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers, promised: bool = True
-) -> Bounds:
+def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers) -> Bounds:
     """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q.
 
-        v = target - q      for ">=", and for "iff" where `promised`
-        v = q - target      for "<=", for "iff" elsewhere, and for the monotone relations, where q is a difference
-        v = |q - target|    for "=" and "slope"
+        v = q - target      on side 1
+        v = target - q      on side -1
+        v = |q - target|    on side 0
 
     The lower bound of |q - target| is the distance from target to a two-sided interval. The upper bound needs one side.
     """
     low, high = bounds(tail)
-    if relation in TWO_SIDED:
+    if side == 0:
         inner = bounds(tail / 2)
         distance = np.maximum(0.0, np.maximum(inner.low - target, target - inner.high))
         return Bounds(distance, np.maximum(high - target, target - low))
-    if relation == ">=" or (relation == "iff" and promised):
-        return Bounds(target - high, target - low)
-    return Bounds(low - target, high - target)
+    return Bounds(low - target, high - target) if side > 0 else Bounds(target - high, target - low)
 
 
 def p_value(low: Callable[[np.ndarray], np.ndarray | float], tau: float, steps: int = 40, parts: int = 2) -> float:

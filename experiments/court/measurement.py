@@ -16,14 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Float
 
-from experiments.court.decision import FEWEST, TWO_SIDED, size_needed, violation_bounds
-from experiments.court.domain import INFINITE, Point, cannot_be_judged, combine, finite, legs, row, single, violation_at
-from experiments.court.standing import StandingSample, Term, even_sample, means_of, values_at
+from experiments.court.decision import FEWEST, size_needed, violation_bounds
+from experiments.court.domain import cannot_be_judged, row, single, violation_at
+from experiments.court.standing import StandingSample, Term, even_sample, means_of
 from experiments.finite_samples import (
     EVEN,
     OF_RULES,
@@ -36,19 +36,17 @@ from experiments.finite_samples import (
     learned_critics,
 )
 from experiments.inference import FRACTION, Bounds, Sample
-from simulator.accuracy import Accuracy, Numbers, in_words
-from simulator.gaussian.critic import LinearCritic, group_accuracy, reliance
-from simulator.gaussian.statistics import cross_covariance, projected_scatter, replicate_blocks
+from simulator.accuracy import Accuracy, Numbers
+from simulator.gaussian.critic import LinearCritic, group_accuracy
+from simulator.gaussian.statistics import projected_scatter
 from simulator.streams import numpy_stream
 from simulator.world import World
-from theory.claims.claim import STANDINGS, Claim, kept_axis, operator_error, threshold_at
+from theory.claims.claim import INFINITE, Claim
+from theory.claims.relations import Point
 from theory.learners.base import Learner
-from theory.population import block_covariance, latent_cross_covariance
 
 Values = Float[np.ndarray, " R"]
 
-# Means over images, and the groups of images that they need, by their places in GROUPS.
-MEANS = {"common": (0,), "counter": (1,), "error-counter": (1,), "unseen": (2,), "balanced": (0, 1), "drop": (0, 1)}
 DRAWN = 50_000  # drawn pairs that represent n = infinity; the bias of an accuracy is about 1/n
 MOST_DRAWN = 2_000_000
 RARE = 500  # with so many pairs of the rarest kind, a mean over the sample is nearly normal
@@ -59,7 +57,6 @@ PILOT_FITS, PILOT_SLOW, PILOT_LAWS, PILOT_ATOMS = 8, 16, 64, 512
 PILOT_SHARE = 10  # pairs of a fit that represents n = infinity, per pair of its first pilot
 FEWEST_EVEN = 32  # sets of even images, also of a pilot; with fewer, t bounds depend on the skewness
 FIRST_MINIMISERS = 4  # that are drawn at once, as few as in a pilot
-SLOPES = 32  # fewest values of a log-log slope: logarithms of small numbers have heavy tails
 MOST_LAWS, MOST_SLOW_LAWS = 200_000, 4000
 MOST_NUMBERS = 4e7  # drawn pairs at one point, over all fits
 MOST_PRODUCTS = 2e10  # multiply-adds per side cubed, over all matrices drawn at one point: half a minute
@@ -88,7 +85,7 @@ class Plan:
 
         Elsewhere, only one in `fewer` of the pairs that represent n = infinity is drawn.
         """
-        fewer = 1 if finite(self.claim) else fewer
+        fewer = 1 if self.claim.finite else fewer
         pairs = {
             learner: [n // fewer for n in every] if self.pilot_routes[learner] == "drawn pairs" else every
             for learner, every in self.pairs.items()
@@ -98,8 +95,8 @@ class Plan:
     @property
     def by_image(self) -> bool:
         """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
-        means = self.claim.quantity in MEANS and self.claim.relation != "slope"
-        return means and set(self.routes.values()) == {"drawn images"}
+        means = self.claim.quantity.groups and self.claim.relation.weights
+        return bool(means) and set(self.routes.values()) == {"drawn images"}
 
     @property
     def lawful(self) -> bool:
@@ -136,18 +133,12 @@ class Plan:
 
 def draws_matrices(claim: Claim) -> bool:
     """Whether exact laws draw whole covariance matrices."""
-    whole = any(getattr(s, "modal", False) or getattr(s, "projected", False) for s in claim.learners)
-    return whole or claim.quantity == "minimiser-rate"
+    return any(getattr(s, "modal", False) or getattr(s, "projected", False) for s in claim.learners)
 
 
 def side(worlds: list[World]) -> int:
     """The longer side of the largest covariance of images and captions."""
     return max(max(world.dim_image, world.dim_text) for world in worlds)
-
-
-def of_accuracies(claim: Claim) -> bool:
-    """Whether the quantity is a function of group accuracies, and not of the trained matrix or vector itself."""
-    return claim.quantity in (*MEANS, "worst", *STANDINGS)
 
 
 def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
@@ -156,9 +147,9 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     Raises Unmeasurable if a learner has no route within the budget of memory and time, RequestError for a share of
     trainings of a rule that is not trained.
     """
-    each = legs(claim, row(point))
+    each = claim.relation.legs(claim, row(point))
     worlds = [leg.worlds[0] for leg in each]
-    if not finite(claim):
+    if not claim.finite:
         worlds = [narrowest(world) for world in worlds]
     if draws_matrices(claim):
         d = side(worlds)
@@ -172,9 +163,9 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
         lawful = all(learner.has_exact_law(world) for world in worlds)
-        images: Route = "even images" if claim.quantity in STANDINGS else "drawn images"
-        by_images, estimator = learner.on_images and of_accuracies(claim), learner.estimator
-        if learner.on_images and not by_images and not (estimator and finite(claim)):
+        images: Route = "even images" if claim.quantity.placed else "drawn images"
+        by_images, estimator = learner.on_images and claim.quantity.of_accuracies, learner.estimator
+        if learner.on_images and not by_images and not (estimator and claim.finite):
             limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator else ("", "")
             raise Unmeasurable(
                 f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
@@ -258,29 +249,28 @@ def drawn_pairs(worlds: World, n: int) -> int:
 @final  # a subclass could define __bool__; `shown and shown.route` needs a true value
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured at one point. `promised` says for "iff" whether the condition holds there."""
+    """What was measured at one point, and the number that limits it there, on one side or on both (0)."""
 
     point: dict[str, float]
     sample: Sample | StandingSample
     n: int
     route: str
     predicted: float
-    promised: bool
+    side: int
     note: str | None
-    relation: str
 
     def bounds(self, tail: Numbers) -> Bounds:
         """Bounds of the violation; infinite if the law of the sample has no bounds."""
         if not self.sample.bounded:
             return Bounds(-np.inf, np.inf)
-        return violation_bounds(self.relation, self.sample.bounds, self.predicted, tail, self.promised)
+        return violation_bounds(self.side, self.sample.bounds, self.predicted, tail)
 
 
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
     claim = plan.claim
-    relation = claim.relation if claim.share is None else ">="  # a share of trainings is bounded below
-    fewest = PILOT_IMAGES if plan.by_image else SLOPES if claim.relation == "slope" else FEWEST
+    target, side = _target(claim, plan.here)
+    fewest = PILOT_IMAGES if plan.by_image else max(FEWEST, claim.relation.fewest)
     fewest = max(fewest, FEWEST_EVEN) if "even images" in plan.routes.values() else fewest
     # Fits to fewer pairs scatter more. If the fewest values suffice for them, these suffice.
     for fewer in (PILOT_SHARE, 1):
@@ -288,7 +278,7 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
         pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
         # Both sides can miss, and bounds of |q - b| split their tail.
         size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
-        needed = size_of(gap, tail / 2 if relation in TWO_SIDED else tail, miss / 2)
+        needed = size_of(gap, tail if side else tail / 2, miss / 2)
         if needed <= fewest or first.pairs == plan.pairs:
             break
     size = int(min(max(needed, fewest), plan.most))
@@ -303,17 +293,15 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     routes = " and ".join(dict.fromkeys(plan.routes.values()))
     images = sample.size * EVEN**2 if "even images" in routes else sample.size
     n = max(trained, default=images)
-    return Evidence(plan.point, sample, n, routes, *_target(claim, plan.here), note, relation)
+    return Evidence(plan.point, sample, n, routes, target, side, note)
 
 
-def _target(claim: Claim, here: World) -> tuple[float, bool]:
-    """The number that the quantity is compared with, and for "iff" whether the condition holds there."""
+def _target(claim: Claim, here: World) -> tuple[float, int]:
+    """The number that limits the quantity, or the share of trainings, and the side of the limit."""
     if claim.share is not None:
-        return claim.share, True
-    prediction = float(np.ravel(claim.prediction(here))[0])
-    if claim.relation == "iff":
-        return float(np.ravel(threshold_at(claim, here))[0]), prediction > 0
-    return -prediction if claim.relation in ("increasing", "decreasing") else prediction, True
+        return claim.share, -1
+    target, side = (np.ravel(each)[0] for each in claim.relation.target(claim, here))
+    return float(target), int(side)
 
 
 def pilot_violations(
@@ -323,7 +311,7 @@ def pilot_violations(
 
     All points of round `number` share their random draws.
     """
-    worlds, samples = legs(claim, points)[0].worlds, {}
+    worlds, samples = claim.relation.legs(claim, points)[0].worlds, {}
     means = np.full(worlds.size, np.nan)
     for i in range(worlds.size):
         with suppress(Unmeasurable):
@@ -341,21 +329,22 @@ def _derived(seed: int, purpose: str) -> int:
 def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
     """Independent values of the number that the claim's relation limits, at one point (`combine`).
 
-    The value of `against` is subtracted. A quantity in STANDINGS is that of the mean accuracies. If every learner is a
+    The value of `against` is subtracted. A place on a curve is that of the mean accuracies. If every learner is a
     rule on images, a value belongs to one image, and each group has `size` images. Otherwise a value belongs to one
     training; rules are measured on IMAGES images. For a claim about a share of trainings a value is 1 if the relation
     holds in one training, else 0.
     """
     claim = plan.claim
-    if claim.quantity in STANDINGS and claim.share is None:
+    if claim.quantity.placed and claim.share is None:
         return _standing_sample(plan, size, seed)
     if plan.by_image:
         return _image_sample(plan, size, seed)
     values = []
     for i in range(len(plan.worlds)):
-        first, *subtracted = (_quantity(plan, s, i, size, seed) for s in claim.learners)
+        each = (Drawn(plan, learner, i, size, seed) for learner in claim.learners)
+        first, *subtracted = (claim.quantity.measured(claim, draws) for draws in each)
         values.append(first - subtracted[0] if subtracted else first)
-    sample, support = np.asarray(combine(claim, values)), support_of(claim)
+    sample, support = np.asarray(claim.relation.combine(claim, values)), support_of(claim)
     if not np.isfinite(sample).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
     if claim.share is not None:
@@ -368,77 +357,65 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
 
 def support_of(claim: Claim) -> tuple[float, float] | None:
     """The smallest and the largest possible value, None if there is none."""
-    if claim.relation == "slope" or claim.quantity not in (*MEANS, "worst", *STANDINGS, "kept-axis"):
+    if claim.quantity.support is None:
         return None
-    low, high = (-1.0, 1.0) if claim.quantity in ("drop", "effective-robustness") else (0.0, 1.0)
-    for pair in (len(claim.learners) == 2, claim.relation in ("increasing", "decreasing")):
-        low, high = (low - high, high - low) if pair else (low, high)
-    return low, high
+    low, high = claim.quantity.support
+    if len(claim.learners) == 2:
+        low, high = low - high, high - low
+    return claim.relation.support(low, high)
 
 
-def _quantity(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> Values:
-    """(size,) values of the quantity of one learner, one per training (for a rule, one per set of images)."""
-    claim, world, n, route = plan.claim, plan.worlds[leg], plan.pairs[learner][leg], plan.routes[learner]
-    if claim.quantity == "operator-error":
-        return _operator_errors(claim, world, n, size, seed, route)
-    if claim.quantity == "minimiser-rate":
-        return _minimiser_errors(world, n, size, seed, claim.id)
-    if claim.quantity in STANDINGS:
-        return values_at(claim, world, _accuracies(plan, learner, leg, size, seed))
-    if claim.quantity in (*MEANS, "worst"):
-        return in_words(claim.quantity, _accuracies(plan, learner, leg, size, seed))
-    critics = _fitted(world, learner, n, size, seed, claim.id, route)
-    if claim.quantity == "kept-axis":
-        return kept_axis(np.concatenate([c.inside[:, 0] for c in critics]), block_covariance(world))
-    return np.concatenate([reliance(c, world) for c in critics])
+class Drawn(NamedTuple):
+    """Draws for one learner in one world: `size` trainings, or sets of images for a rule that is not trained."""
 
+    plan: Plan
+    learner: Learner
+    leg: int
+    size: int
+    seed: int
 
-def _accuracies(plan: Plan, learner: Learner, leg: int, size: int, seed: int) -> Accuracy:
-    """(size,) accuracies of one learner, one pair per training (for a rule, one per set of images)."""
-    world, route, stream = plan.worlds[leg], plan.routes[learner], plan.claim.id
-    if route == "drawn images":
-        rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
-        return Accuracy.of(np.transpose(rates))
-    if route == "even images":
-        blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
-        each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
+    @property
+    def world(self) -> World:
+        """The world."""
+        return self.plan.worlds[self.leg]
+
+    def accuracies(self) -> Accuracy:
+        """(size,) accuracies, one per training (for a rule, one per set of images)."""
+        plan, learner, _, size, seed = self
+        world, route, stream = self.world, plan.routes[learner], plan.claim.id
+        if route == "drawn images":
+            rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
+            return Accuracy.of(np.transpose(rates))
+        if route == "even images":
+            blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
+            each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
+            return Accuracy.of(np.concatenate(each).T)
+        mixture = world.mixture()
+        each = [
+            group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
+            for i, critic in enumerate(self.critics())
+        ]
         return Accuracy.of(np.concatenate(each).T)
-    mixture = world.mixture()
-    each = [
-        group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
-        for i, critic in enumerate(_fitted(world, learner, plan.pairs[learner][leg], size, seed, stream, route))
-    ]
-    return Accuracy.of(np.concatenate(each).T)
 
+    def critics(self) -> Iterator[LinearCritic]:
+        """The trained rules in blocks. A sample that cannot be fitted raises Unmeasurable."""
+        from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
-def _fitted(world, learner, n, size, seed, stream, route) -> Iterator[LinearCritic]:
-    """`learned_critics`; a sample that cannot be fitted raises Unmeasurable."""
-    from simulator.gaussian.fitting import SeparabilityError  # start-up time
+        plan, learner, leg, size, seed = self
+        how = plan.pairs[learner][leg], size, seed, plan.claim.id, plan.routes[learner]
+        try:
+            yield from learned_critics(self.world, learner, *how)
+        except (SeparabilityError, np.linalg.LinAlgError) as error:
+            raise Unmeasurable(str(error)) from error
 
-    try:
-        yield from learned_critics(world, learner, n, size, seed, stream, route)
-    except (SeparabilityError, np.linalg.LinAlgError) as error:
-        raise Unmeasurable(str(error)) from error
-
-
-def _operator_errors(claim, world: World, n, size, seed, route: Route) -> Values:
-    l, reference = world.latents, np.asarray(claim.reference(world))
-    if route == "exact law":
-        covariances = (V[:, :l, l:] for V in projected_scatter(world, n, size, seed, claim.id))
-    else:
-        covariances = drawn_covariances(world, n, size, seed, claim.id)
-    return operator_error(np.concatenate(list(covariances)), reference)
-
-
-def _minimiser_errors(world: World, n, size, seed, stream) -> Values:
-    l, population = world.latents, np.zeros((world.dim_image, world.dim_text))
-    population[:l, :l] = latent_cross_covariance(world)
-    blocks = replicate_blocks(population.size, n, size, seed, stream, FIRST_MINIMISERS)
-    errors = [
-        np.linalg.norm(cross_covariance(world, n, count, rng)[:used] - population, ord=2, axis=(-2, -1))
-        for rng, count, used in blocks
-    ]
-    return np.concatenate(errors)
+    def covariances(self) -> Iterator[np.ndarray]:
+        """The covariances of latent images and captions, in blocks."""
+        plan, learner, leg, size, seed = self
+        how = self.world, plan.pairs[learner][leg], size, seed, plan.claim.id
+        if plan.routes[learner] != "exact law":
+            return drawn_covariances(*how)
+        l = self.world.latents
+        return (scatter[:, :l, l:] for scatter in projected_scatter(*how))
 
 
 def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
@@ -446,13 +423,12 @@ def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
     claim, terms = plan.claim, []
     for leg, world in enumerate(plan.worlds):
         for place, learner in enumerate(claim.learners):
-            accuracy = _accuracies(plan, learner, leg, size, seed)
+            accuracy = Drawn(plan, learner, leg, size, seed).accuracies()
             if plan.routes[learner] == "even images":
                 groups = [even_sample(rates) for rates in accuracy]
             else:
                 groups = [Sample(np.clip(rates, 0, 1), normal=not plan.rare, support=FRACTION) for rates in accuracy]
-            later = leg == 1  # of a monotone relation
-            sign = (-1) ** (place + later + (claim.relation == "decreasing"))
+            sign = (-1) ** place * claim.relation.weights[leg]
             terms.append(Term(sign, world, (groups[0], groups[1])))
     return StandingSample(claim, terms, size)
 
@@ -460,14 +436,15 @@ def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
 def _image_sample(plan: Plan, size: int, seed: int) -> Sample:
     """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
     claim, worlds = plan.claim, [narrowest(world) for world in plan.worlds]
-    groups = MEANS[claim.quantity]
+    groups = claim.quantity.groups
     counts = Counter[float]()
     streams = [hits(rule, w, g, size, seed, claim.id) for w, rule, g in product(worlds, claim.learners, groups)]
     for blocks in zip(*streams, strict=True):
         right = np.reshape(blocks, (len(worlds), len(claim.learners), len(groups), -1))  # (leg, learner, group, image)
         last = right[:, :, -1]
-        each = in_words(claim.quantity, Accuracy(right[:, :, 0], last, unseen=last))  # (leg, learner, image)
+        each = claim.quantity.of(Accuracy(right[:, :, 0], last, unseen=last))  # (leg, learner, image)
         values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
-        for value, count in zip(*np.unique(combine(claim, list(values)), return_counts=True), strict=True):
+        compared = claim.relation.combine(claim, list(values))
+        for value, count in zip(*np.unique(compared, return_counts=True), strict=True):
             counts[float(value)] += int(count)
     return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))

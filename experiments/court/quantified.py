@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.court.decision import POWER, Decision, Ruling
-from experiments.court.domain import cannot_be_judged, inside, points_at, row, single, true_violation
+from experiments.court.domain import cannot_be_judged, row, single, true_violation
 from experiments.court.measurement import Evidence, gather, plan_at, support_of
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
-from theory.claims.claim import STANDINGS, Claim
+from theory.claims.claim import Claim
 from theory.learners.base import attempt
 
 WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
@@ -43,19 +43,19 @@ class Finding(NamedTuple):
 def worlds_for(claim: Claim, seed: int) -> np.ndarray:
     """Points of the unit cube."""
     formulas = all(learner.has_exact_law() for learner in claim.learners)
-    on_curve = claim.quantity in STANDINGS and claim.family is None
+    on_curve = claim.quantity.placed and not claim.quantity.family
     return drawn(len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed)
 
 
 def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
     """Measure where the closed form has most slack."""
-    points = points_at(claim, np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
+    points = claim.points(np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
     v = true_violation(claim, points)
     if not np.isfinite(v).any():
         raise cannot_be_judged(claim, f"{claim.quantity} minus its prediction is defined at none of {v.size} points")
     least = int(np.nanargmin(v))
     best = Worst(single(points, least), float(v[least]), v.size, int(np.isnan(v).sum()))
-    limit = claim.tau if claim.relation == "=" else -claim.tau
+    limit = -claim.tau if claim.relation.side else claim.tau
     if best.violation >= limit:
         why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
         return Finding(Ruling("undecided", f"{why}; other points are not covered"), best, None)
@@ -76,16 +76,17 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
 def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     """The mean over the domain, estimated from the drawn worlds by the closed form."""
     unit = worlds_for(claim, seed)
-    points, worlds = points_at(claim, unit), claim.worlds(unit)
-    values, bound = attempt(lambda w: np.asarray(claim.truth(w)), worlds)[0], np.unique(claim.prediction(worlds))
+    points, worlds = claim.points(unit), claim.worlds(unit)
+    values = attempt(lambda w: np.asarray(claim.truth(w)), worlds)[0]
+    bound = np.unique(claim.given("prediction", worlds))
     support = support_of(claim)
     if support is None or len(bound) > 1:
         raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")
     defined = np.isfinite(values)
-    if not defined.any() or not np.all(inside(claim, points)):
+    if not defined.any() or not np.all(claim.relation.inside(claim, points)):
         raise cannot_be_judged(claim, f"{claim.quantity} is not defined in the worlds of its domain")
     sample = Sample(np.clip(values[defined], *support), support=support)
-    shown = Evidence({}, sample, claim.n, "closed form", float(bound[0]), True, None, claim.relation)
+    shown = Evidence({}, sample, claim.n, "closed form", float(bound[0]), claim.relation.side, None)
     low, high = shown.bounds(alpha / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), int((~defined).sum()))

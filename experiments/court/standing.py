@@ -1,4 +1,4 @@
-"""Measured values of the quantities in STANDINGS, which are functions of the two mean accuracies of a classifier.
+"""Measured places of classifiers on curves of others, which are functions of their two mean accuracies.
 
 The curve on which a classifier is placed is a closed form; its accuracies (c, k) are measured. A quantity changes with
 each of them in one direction. So its bounds follow from a bound of each, and are wrong with at most the sum of their
@@ -17,8 +17,7 @@ from experiments.finite_samples import EVEN
 from experiments.inference import FRACTION, Bounds, Sample
 from simulator.accuracy import Accuracy, Numbers
 from simulator.world import World
-from theory.claims.claim import STANDINGS, Claim
-from theory.claims.standing import standing
+from theory.claims.claim import Claim
 
 RARE = 0.02  # share of the hits or the misses: 12 in a set
 SPARED = 2  # means of 32 sets of even images, of skewness .6, miss t bounds up to 1.4 times as often as they should
@@ -80,9 +79,11 @@ class StandingSample:
 
     def _ends(self, world: World, common: np.ndarray, counter: np.ndarray) -> np.ndarray:
         """(least, most) value over rectangles with ends (low, high); all values where a flat curve tells nothing."""
-        pairs = zip((common, counter), STANDINGS[self.claim.quantity], strict=True)
-        ends = values_at(self.claim, world, Accuracy(*(np.clip(group[::sign], 0, 1) for group, sign in pairs)))
-        widest = np.array([0.0 if self.claim.quantity == "equivalent-correlation" else -1.0, 1.0])
+        pairs = zip((common, counter), self.claim.quantity.changes, strict=True)
+        accuracy = Accuracy(*(np.clip(group[::sign], 0, 1) for group, sign in pairs))
+        worlds = world.ravel()[np.zeros(np.shape(accuracy.common), int)]
+        ends = np.asarray(self.claim.quantity.at(self.claim, worlds, accuracy)[0])
+        widest = np.array(self.claim.quantity.support)
         return np.where(np.isnan(ends), np.reshape(widest, (2,) + (1,) * (ends.ndim - 1)), ends)
 
 
@@ -94,7 +95,7 @@ def means_of(samples: Sequence[Sample | StandingSample]) -> list[float]:
     for terms in zip(*(sample.terms for sample in samples), strict=True):
         accuracy = Accuracy(*np.transpose([[group.mean for group in term.groups] for term in terms]))
         worlds = World.stack([term.world for term in terms])
-        means += [term.sign for term in terms] * np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])
+        means += [term.sign for term in terms] * np.asarray(claim.quantity.at(claim, worlds, accuracy)[0])
     return means.tolist()
 
 
@@ -109,9 +110,3 @@ def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
     images = len(rates) * EVEN**2
     hits = np.rint(rates.mean() * images)
     return Sample(np.array(FRACTION), support=FRACTION, counts=np.array([images - hits, hits]))
-
-
-def values_at(claim: Claim, world: World, accuracy: Accuracy) -> np.ndarray:
-    """The claim's quantity at many pairs of accuracies in one world."""
-    worlds = world.ravel()[np.zeros(np.shape(accuracy.common), int)]
-    return np.asarray(standing(claim.quantity, claim.family, worlds, accuracy)[0])

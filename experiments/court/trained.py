@@ -207,8 +207,8 @@ def _with_lost(values, lost: set[int], instead: float) -> np.ndarray:
 
 
 def _violation(claim: TrainedClaim, row: Row, tail: float) -> Bounds:
-    relation = ">=" if claim.says in ("ahead", "placed") else "="
-    bounds = violation_bounds(relation, row.sample.bounds, row.predicted, tail)
+    side = -1 if claim.says in ("ahead", "placed") else 0
+    bounds = violation_bounds(side, row.sample.bounds, row.predicted, tail)
     if claim.says == "misses":
         return Bounds(claim.tolerance - bounds.high, claim.tolerance - bounds.low)
     return bounds

@@ -5,25 +5,12 @@ The order matters: the points, n, the number of values and the streams are fixed
 
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
-from experiments.court.domain import (
-    author_errors,
-    cannot_be_judged,
-    dimension,
-    finite,
-    inside,
-    legs,
-    points_at,
-    row,
-    single,
-    true_violation,
-    with_checked_values,
-)
+from experiments.court.domain import cannot_be_judged, row, single, true_violation
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violations, plan_at
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
@@ -31,10 +18,11 @@ from experiments.court.worst_point import KEPT, Worst, corners, roundest, search
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds
+from experiments.user_code import refused_errors
 from experiments.verdict import ALPHA, Verdict, words_of
 from simulator.accuracy import LEVEL
 from simulator.progress import tell
-from theory.claims.claim import Claim
+from theory.claims.claim import BadValue, Claim, NoWorld, in_words_of
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
@@ -101,21 +89,21 @@ def judge(
     alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    with author_errors(claim):
-        proof = proof_of(claim, proof_seconds, certificates) if prove else None
-        return _trial(with_checked_values(claim), alpha, seed, quick, proof)
-
-
-def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, Any] | None) -> Verdict:
-    began = perf_counter()
-    tell(f"{claim.id}: searching")
-    match claim.quantifier:
-        case "always":
-            found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
-        case "somewhere":
-            found = somewhere(claim, alpha, seed)
-        case "on average":
-            found = on_average(claim, alpha, seed)
+    learners = [learner for learner in (claim.subject, claim.against) if learner is not None]
+    with refused_errors(lambda error: cannot_be_judged(claim, in_words_of(error)), learners=learners):
+        try:
+            proof = proof_of(claim, proof_seconds, certificates) if prove else None
+            began = perf_counter()
+            tell(f"{claim.id}: searching")
+            match claim.quantifier:
+                case "always":
+                    found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
+                case "somewhere":
+                    found = somewhere(claim, alpha, seed)
+                case "on average":
+                    found = on_average(claim, alpha, seed)
+        except (NoWorld, BadValue) as error:
+            raise cannot_be_judged(claim, str(error)) from error
     ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
     interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
     largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
@@ -136,8 +124,8 @@ def _trial(claim: Claim, alpha: float, seed: int, quick: bool, proof: dict[str, 
         tau=claim.tau,
         seconds=round(perf_counter() - began, 3),
         formula=claim.formula,
-        quantity=claim.quantity,
-        relation=claim.relation,
+        quantity=claim.quantity.name,
+        relation=claim.relation.name,
         quantifier=claim.quantifier,
         share=claim.share,
         point=(shown.point if shown else found.searched.point) or None,
@@ -166,7 +154,7 @@ def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: di
         violation = float(true_violation(claim, row(refuting))[0])
         if violation > worst.violation:  # in a thin region that the search has missed
             worst = worst._replace(point=refuting, violation=violation)
-    if not finite(claim):
+    if not claim.finite:
         alone = float(true_violation(claim, row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:
             why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
@@ -200,7 +188,7 @@ def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int
     """v at one point: by the closed forms, or by a pilot with this number of replicates and this stream."""
     at = row(point)
     return float(
-        (pilot_violations(claim, at, replicates, seed, number) if finite(claim) else true_violation(claim, at))[0]
+        (pilot_violations(claim, at, replicates, seed, number) if claim.finite else true_violation(claim, at))[0]
     )
 
 
@@ -208,10 +196,10 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     """The worst point that can be measured. Learners without an exact law need pairs that can be drawn."""
 
     def allowed(points):
-        return np.all([drawable(leg.worlds, leg.n) for leg in legs(claim, points)], axis=0)
+        return np.all([drawable(leg.worlds, leg.n) for leg in claim.relation.legs(claim, points)], axis=0)
 
     fitted = any(not (learner.has_exact_law() or learner.on_images) for learner in claim.learners)
-    if finite(claim) or not fitted or allowed(row(worst.point)).all():
+    if claim.finite or not fitted or allowed(row(worst.point)).all():
         return worst
     try:
         reachable = search(claim, seed, allowed)
@@ -254,14 +242,14 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
 
     Points where the population's quantity is undefined are left out, as the search leaves them out.
     """
-    d = dimension(claim)
+    d = claim.dimension
     if d == 0:
         return [worst.point]
     vertices = corners(d)
     vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
     unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
-    grid = points_at(claim, unit)
-    good = np.broadcast_to(inside(claim, grid), len(unit))
-    if not finite(claim):
+    grid = claim.points(unit)
+    good = np.broadcast_to(claim.relation.inside(claim, grid), len(unit))
+    if not claim.finite:
         good = good & np.isfinite(true_violation(claim, grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]

@@ -12,23 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from experiments.court.domain import (
-    Point,
-    cannot_be_judged,
-    dimension,
-    finite,
-    inside,
-    legs,
-    points_at,
-    row,
-    single,
-    true_violation,
-)
+from experiments.court.domain import cannot_be_judged, row, single, true_violation
 from experiments.court.measurement import draws_matrices, pilot_violations
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import binary_scores
-from theory.claims.claim import SINGLE, STANDINGS, Claim
+from theory.claims.claim import Claim
+from theory.claims.relations import Point
 from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
@@ -85,18 +75,18 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
 
     Raises RequestError if the quantity is defined nowhere.
     """
-    if dimension(claim) == 0:
+    if claim.dimension == 0:
         unit = np.zeros((1, 0))
-        points = points_at(claim, unit)
-        alone = pilot_violations(claim, points, 512, seed, 0) if finite(claim) else true_violation(claim, points)
+        points = claim.points(unit)
+        alone = pilot_violations(claim, points, 512, seed, 0) if claim.finite else true_violation(claim, points)
         found = _best(claim, unit, alone, 1)
-    elif finite(claim):
+    elif claim.finite:
         found = _by_pilots(claim, seed)
     else:
         found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
         why = f"{claim.quantity} minus its prediction is defined at none of the {found.evaluations} points tried"
-        worlds = legs(claim, row(found.point))[0].worlds
+        worlds = claim.relation.legs(claim, row(found.point))[0].worlds
         try:
             claim.violation(claim.truth(worlds), worlds)
         except UNDEFINED as error:  # the learner's reason, or the prediction's
@@ -112,7 +102,7 @@ def _lowest_if_nan(values: np.ndarray) -> np.ndarray:
 def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
     """The worst of the candidates; nan counts as no violation at all."""
     worst = int(np.argmax(_lowest_if_nan(values)))
-    return Worst(single(points_at(claim, unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
+    return Worst(single(claim.points(unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
 
 
 def _effort(claim: Claim) -> int:
@@ -120,18 +110,18 @@ def _effort(claim: Claim) -> int:
     if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
         lawful = all(learner.has_exact_law() for learner in claim.learners)
         return (PLACED if claim.table else QUADRATURE) if lawful else SAMPLED
-    if claim.quantity in STANDINGS:
+    if claim.quantity.placed:
         return PLACED
     return QUADRATURE if any(each.on_images for each in claim.learners) else CLOSED
 
 
 def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
-    d, spent, effort = dimension(claim), 0, _effort(claim)
+    d, spent, effort = claim.dimension, 0, _effort(claim)
 
     def violation(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
         spent += len(unit)
-        points = points_at(claim, unit)
+        points = claim.points(unit)
         v = true_violation(claim, points)
         return v if allowed is None else np.where(allowed(points), v, -np.inf)
 
@@ -156,15 +146,15 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
 
 def probit_violation(claim: Claim, worlds: World) -> np.ndarray | None:
     """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
-    bound_of_one = claim.against is None and claim.quantity in SINGLE and claim.relation in (">=", "<=")
+    quantity, side = claim.quantity, claim.relation.side
+    bound_of_one = claim.against is None and quantity.sign and claim.relation.pointwise and side
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
     binary = binary and worlds.table is None
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP) or not binary:
         return None
     z = binary_scores(claim.subject.direction(worlds), worlds)
-    value = {"common": z.common, "counter": z.counter, "error-counter": -z.counter}[claim.quantity]
-    bound = np.clip(ndtri(claim.prediction(worlds)), -38, 38)
-    return bound - value if claim.relation == ">=" else value - bound
+    bound = np.clip(ndtri(claim.given("prediction", worlds)), -38, 38)
+    return side * (quantity.sign * [*z][quantity.groups[0]] - bound)
 
 
 def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int, enough: float) -> np.ndarray:
@@ -204,10 +194,10 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
     share the stream, so they are compared on the same draws.
     """
-    direct = claim.quantity not in STANDINGS and all(learner.has_exact_law() for learner in claim.learners)
+    direct = not claim.quantity.placed and all(learner.has_exact_law() for learner in claim.learners)
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
-    d = dimension(claim)
+    d = claim.dimension
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (kept, replicates) in enumerate(rounds):
         if number:
@@ -215,8 +205,8 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
             children = np.repeat(parents, max(1, kept // len(parents) - 1), axis=0)
             children = np.clip(children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0)
             unit = np.concatenate([parents, children])
-        points = points_at(claim, unit)
-        good = np.broadcast_to(inside(claim, points), len(unit))
+        points = claim.points(unit)
+        good = np.broadcast_to(claim.relation.inside(claim, points), len(unit))
         values = np.full(len(unit), -np.inf)
         measured = {name: column[good] for name, column in points.items()}
         values[good] = pilot_violations(claim, measured, replicates, seed, number)
@@ -238,6 +228,6 @@ def roundest(
     """
     for digits in range(1, 7):
         point = {name: float(f"{value:.{digits}g}") for name, value in worst.point.items()}
-        if bool(inside(claim, point)) and (found := violation(point)) >= needed:
+        if bool(claim.relation.inside(claim, point)) and (found := violation(point)) >= needed:
             return point, found
     return worst.point, violation(worst.point)

@@ -6,47 +6,42 @@ Nothing here simulates; `experiments.court` decides. `Claim.truth` evaluates the
 worst point costs microseconds per point. The verdict rests on measurements at that point.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass
+from itertools import chain
 from numbers import Real
-from types import SimpleNamespace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
 from simulator import tables
-from simulator.accuracy import WORDS, Numbers, in_words
+from simulator.accuracy import Numbers
 from simulator.naming import check_known, suggestion
 from simulator.world import SCALARS, Attribute, World, refusal
-from theory.accuracy import reliance
+from theory.claims.quantities import QUANTITIES, Quantity
+from theory.claims.relations import RELATIONS, Relation, Rules, with_defaults
 from theory.learners import named
-from theory.learners.base import Learner
-from theory.population import block_covariance, latent_cross_covariance, leading_direction
+from theory.learners.base import UNDEFINED, Learner
 
-Relation = Literal[">=", "<=", "=", "iff", "increasing", "decreasing", "slope"]
 Quantifier = Literal["always", "somewhere", "on average"]
 Origin = Literal["printed", "reading", "own"]
-ALONG = ("increasing", "decreasing", "slope")  # relations between points along one parameter
-
-# Quantities that place a classifier on a curve of others (`theory.claims.standing`): the signs of their changes with
-# common and with counter accuracy.
-STANDINGS = {"equivalent-correlation": (1, -1), "shortfall": (-1, -1), "effective-robustness": (1, 1)}
-# Smaller violations do not matter: the paper prints accuracies with two digits of a percent.
-TOLERANCES = {
-    **dict.fromkeys((*WORDS, "unseen"), 0.005),
-    "reliance": 0.01,
-    "operator-error": 0.01,
-    "kept-axis": 0.01,
-    "minimiser-rate": 0.05,
-    "equivalent-correlation": 0.01,
-    "shortfall": 0.005,
-    "effective-robustness": 0.005,
-}
 SHARE_TOLERANCE = 0.01  # of a share of trainings
-SINGLE = ("common", "counter", "error-counter")  # quantities that are one group's accuracy
+INFINITE = 10**9  # a claim about at least this many pairs is about the population
 SECOND = "attribute."  # begins the fields of a second background
 FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # of a domain
+
+Kind = TypeVar("Kind")
+REQUIRED: Any = MISSING  # a field without a default; the type checker reads a `Chosen` only where one is written
+Check = Callable[[str, Any], Any]  # (name of a field, given value) -> the value of the field; raises ValueError
+
+
+class NoWorld(ValueError):
+    """A point of a domain is no world; the message says why."""
+
+
+class BadValue(TypeError):
+    """A claim's prediction, threshold or reference is no number of a world; the message says why."""
 
 
 class Axis(NamedTuple):
@@ -106,13 +101,112 @@ class Axis(NamedTuple):
 def _check_range(low: Numbers, high: Numbers, scale: str) -> None:
     least, most = np.min(low), np.max(high)
     if not np.all(low <= high):  # nan too
-        raise ValueError(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
+        raise NoWorld(f"an axis runs from {np.max(low):g} down to {np.min(high):g}; its bounds must not cross")
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high))):
-        raise ValueError(f"an axis runs from {least:g} to {most:g}; its bounds must be finite")
+        raise NoWorld(f"an axis runs from {least:g} to {most:g}; its bounds must be finite")
     if scale == "log" and least <= 0:
-        raise ValueError(f"an axis with scale 'log' starts at {least:g}; its bounds must be above 0")
+        raise NoWorld(f"an axis with scale 'log' starts at {least:g}; its bounds must be above 0")
     if scale == "one-minus" and most >= 1:
-        raise ValueError(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
+        raise NoWorld(f"an axis with scale 'one-minus' ends at {most:g}; its bounds must be below 1")
+
+
+if TYPE_CHECKING:
+
+    class Chosen(Generic[Kind]):
+        """A field that is given as an object or by its name, and read as the object."""
+
+        def __get__(self, claim: object, owner: type | None = None) -> Kind: ...
+        def __set__(self, claim: object, given: Kind | str) -> None: ...
+
+    AQuantity = Chosen[Quantity]
+    ARelation = Chosen[Relation]
+    ALearner = Chosen[Learner]
+    AnotherLearner = Chosen[Learner | None]
+else:
+    AQuantity, ARelation = Quantity | str, Relation | str
+    ALearner, AnotherLearner = Learner | str, Learner | str | None
+
+
+def _learner(name: str, given: Any) -> Learner:
+    if not isinstance(given, Learner | str):
+        raise ValueError(f"{name} = {given!r} is neither a learner nor the name of one")
+    return named(given)
+
+
+def _row_of(table: Mapping[str, Any]) -> Check:
+    def row(name: str, given: Any) -> Any:
+        if given in table.values():
+            return given
+        check_known(name, given, table)
+        return table[given]
+
+    return row
+
+
+def _one_of(known: Collection[str]) -> Check:
+    def choice(name: str, given: Any) -> Any:
+        check_known(name, given, known)
+        return given
+
+    return choice
+
+
+def _such_as(good: Callable[[Any], bool], words: str) -> Check:
+    """Values that are good; `words` ends the refusal of others."""
+
+    def value(name: str, given: Any) -> Any:
+        if not good(given):
+            raise ValueError(f"{name} = {given!r} {words}")
+        return given
+
+    return value
+
+
+def _number(good: Callable[[Any], bool], domain: str, usual: float) -> Check:
+    return _such_as(lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual")
+
+
+def _or(also: Callable[[Any], bool], check: Check) -> Check:
+    return lambda name, given: given if also(given) else check(name, given)
+
+
+def _domain(name: str, given: Any) -> Any:
+    example = 'such as {"p_spu": Axis(0.5, 1.0)}'
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError(f"{name} = {given!r} is not a table of fields of World, {example}")
+    for one, value in given.items():
+        check_known("domain field", one, FIELDS)
+        if not all(callable(end) or isinstance(end, Real) for end in _ends(value)):
+            words = f"is no Axis, number or function of the fields before it, {example}"
+            raise ValueError(f"{name}: {one} = {value!r} {words}")
+    return given
+
+
+def _is_none(given: Any) -> bool:
+    return given is None
+
+
+_TEXT = _such_as(lambda given: isinstance(given, str), "is not text")
+_FUNCTION = _such_as(callable, "is not a function of worlds, such as `lambda w: 0.5`")
+# The value of each field, made from what is given, or its refusal.
+CHECKS: dict[str, Check] = {
+    "id": _such_as(lambda given: isinstance(given, str) and given != "", "is not text"),
+    **dict.fromkeys(("source", "statement", "formula", "table", "question", "sentence", "quote", "meaning"), _TEXT),
+    "origin": _one_of(get_args(Origin)),
+    "subject": _learner,
+    "against": _or(_is_none, _learner),
+    "quantity": _row_of(QUANTITIES),
+    "relation": _row_of(RELATIONS),
+    "quantifier": _one_of(get_args(Quantifier)),
+    "domain": _domain,
+    "prediction": _FUNCTION,
+    "reference": _or(_is_none, _FUNCTION),
+    "threshold": _or(callable, _number(lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5)),
+    "along": _or(_is_none, _one_of((*FIELDS, "n"))),
+    "tolerance": _or(_is_none, _number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
+    "share": _or(_is_none, _number(lambda x: 0 < x <= 1, "(0, 1]", 0.95)),
+    "n": _number(lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +216,9 @@ class Claim:
     The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
     `prediction(world)` in every world of the domain.
 
-    Quantities: common, counter, error-counter, balanced, drop, worst, unseen, reliance, operator-error, kept-axis,
-    minimiser-rate, equivalent-correlation, shortfall, effective-robustness.
+    Quantities: QUANTITIES.
 
-    Relations: >=, <=, =, iff, increasing, decreasing, slope.
+    Relations: RELATIONS.
 
     Parameters
     ----------
@@ -136,11 +229,11 @@ class Claim:
     statement
         One sentence in words.
     quantity
-        One of the quantities above. The last three place a classifier of two classes on a curve of others, and have no
-        value where that curve does not determine them; the README of the claims explains them.
+        The name of a quantity. The last three of the table place a classifier of two classes on a curve of others. They
+        have no value where that curve does not determine them.
     relation
-        One of the relations above. "iff" compares the quantity with `threshold`; "increasing", "decreasing" and "slope"
-        follow `along`.
+        The name of a relation: >=, <=, =, iff, increasing, decreasing or slope. "iff" compares the quantity with
+        `threshold`; the last three follow `along`.
     domain
         Field of World -> Axis, a number, or a function of the fields named before. Other fields have the command line's
         defaults. "attribute.p", "attribute.mu" and so on are the fields of a second background.
@@ -200,12 +293,12 @@ class Claim:
     id: str
     source: str
     statement: str
-    quantity: str
-    relation: str
+    quantity: AQuantity = REQUIRED
+    relation: ARelation = REQUIRED
     domain: Mapping[str, "Axis | float | Callable"]
     prediction: Callable[[World], Numbers] = lambda worlds: 0.0
-    subject: Learner | str = "linear"
-    against: Learner | str | None = None
+    subject: ALearner = "linear"  # type: ignore[assignment]
+    against: AnotherLearner = None  # type: ignore[assignment]
     formula: str = ""
     table: str = ""
     along: str | None = None
@@ -228,87 +321,22 @@ class Claim:
         return super().__new__(cls)
 
     def __post_init__(self):
-        for name in (field.name for field in fields(self) if field.type is str):
-            text = getattr(self, name)
-            if not isinstance(text, str) or (name == "id" and not text):
-                raise ValueError(f"{name} = {text!r} is not text")
-        check_known("origin", self.origin, get_args(Origin))
-        if bool(self.sentence and self.quote) == (self.origin == "own"):
-            raise ValueError(
-                f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}: a printed "
-                "claim or a reading needs both, an own claim neither"
-            )
-        for name in ("subject", "against"):
-            learner = getattr(self, name)
-            if not isinstance(learner, Learner | str) and not (name == "against" and learner is None):
-                raise ValueError(f"{name} = {learner!r} is neither a learner nor the name of one")
-            object.__setattr__(self, name, None if learner is None else named(learner))
-        check_known("quantity", self.quantity, TOLERANCES)
-        check_known("relation", self.relation, get_args(Relation))
-        check_known("quantifier", self.quantifier, get_args(Quantifier))
-        pointwise = self.relation in (">=", "<=", "=") and self.share is None and self.n >= 10**9
-        if self.quantifier != "always" and not pointwise:
-            raise ValueError(
-                f"quantifier {self.quantifier!r} needs relation >=, <= or = at n = infinity, without `share`"
-            )
-        self._check_numbers()
-        for name in ("prediction", "reference"):
-            function = getattr(self, name)
-            if not callable(function) and not (name == "reference" and function is None):
-                raise ValueError(f"{name} = {function!r} is not a function of worlds, such as `lambda w: 0.5`")
-        _check_domain(self.domain)
-        if self.relation in ALONG and not self.along:
-            raise ValueError(f"relation {self.relation!r} needs `along`, the parameter that is varied")
-        if self.along is not None:
-            check_known("along", self.along, (*FIELDS, "n"))
-        varied = None if self.along is None else self.domain.get(self.along)
-        if self.relation in ("increasing", "decreasing") and not isinstance(varied, Axis):
-            raise ValueError(f"relation {self.relation!r} along {self.along!r} needs an Axis for it in the domain")
-        if self.relation == "slope":
-            self._check_grid()
-        if self.quantity == "minimiser-rate" and (self.relation, self.along) != ("slope", "n"):
-            raise ValueError("quantity 'minimiser-rate' needs relation 'slope' along n")
-        if self.quantity == "operator-error" and self.reference is None:
-            raise ValueError("quantity 'operator-error' needs `reference`, the matrix that is compared with")
-        if self.quantity == "effective-robustness" and self.against is None:
-            raise ValueError("quantity 'effective-robustness' needs `against`, the learner that makes the family")
-        if self.quantity in STANDINGS and self.relation == "slope":
-            raise ValueError(f"quantity {self.quantity!r} can be 0, where it has no slope; use another relation")
-        if self.share is not None and self.relation == "slope":
-            raise ValueError("relation 'slope' compares trainings of several worlds; `share` needs another relation")
-        try:  # the ends and a point between them are valid worlds
-            worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
-        except ValueError:
-            raise
-        except Exception as error:  # a user's function may raise anything
-            raise ValueError(f"a function of the domain fails: {in_words_of(error)}") from error
-        if self.quantity in ("operator-error", *STANDINGS) and np.max(worlds.classes) > 2:
-            raise ValueError(f"quantity {self.quantity!r} is for 2 classes, not {np.max(worlds.classes)}")
-        if self.table and self.quantity not in (*WORDS, "unseen"):
-            raise ValueError(f"quantity {self.quantity!r} beside a table is not one of {', '.join(WORDS)}, unseen")
-        if self.quantity == "unseen" and (worlds.table is None or np.all(worlds.table)):
-            raise ValueError("quantity 'unseen' needs a table with an empty cell, such as 'compositional(2, 3, 1)'")
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+        # The ends and a point between them are valid worlds.
+        worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
+        for broken, sentence in chain(self._rules(), self.relation.rules(self), self.quantity.rules(self, worlds)):
+            if broken:
+                raise ValueError(sentence)
 
-    def _check_numbers(self) -> None:
-        for name, good, domain, usual in (
-            ("tolerance", lambda x: 0 <= x <= 1e6, "[0, 1e6]", TOLERANCES[self.quantity]),
-            ("share", lambda x: 0 < x <= 1, "(0, 1]", 0.95),
-            ("n", lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
-            ("threshold", lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5),
-        ):
-            value = getattr(self, name)
-            unset = callable(value) if name == "threshold" else value is None and name in ("tolerance", "share")
-            if not unset and not (isinstance(value, Real) and good(value)):
-                raise ValueError(f"{name} = {value!r} lies outside {domain}; {usual} is usual")
-
-    def _check_grid(self) -> None:
-        least, words = (2, "whole numbers from 2") if self.along == "n" else (1e-9, "positive numbers")
-        values = self.grid if isinstance(self.grid, tuple | list) else ()
-        good = all(isinstance(x, Real) and least <= x <= 10**12 and (self.along != "n" or x % 1 == 0) for x in values)
-        if not good or len(set(values)) < 2:
-            raise ValueError(
-                f"relation 'slope' needs a grid of at least 2 values of {self.along}, {words}, not {self.grid!r}"
-            )
+    def _rules(self) -> Rules:
+        """The rules between fields that hold for any quantity and relation."""
+        words = f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}"
+        needed = "a printed claim or a reading needs both, an own claim neither"
+        yield bool(self.sentence and self.quote) == (self.origin == "own"), f"{words}: {needed}"
+        single = self.relation.pointwise and not self.finite
+        needed = "needs relation >=, <= or = at n = infinity, without `share`"
+        yield self.quantifier != "always" and not single, f"quantifier {self.quantifier!r} {needed}"
 
     @property
     def tau(self) -> float:
@@ -318,7 +346,12 @@ class Claim:
     @property
     def allowed(self) -> float:
         """The tolerance in a single training."""
-        return TOLERANCES[self.quantity] if self.tolerance is None else self.tolerance
+        return self.quantity.tolerance if self.tolerance is None else self.tolerance
+
+    @property
+    def finite(self) -> bool:
+        """Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form."""
+        return self.n < INFINITE or self.along == "n" or self.share is not None
 
     @property
     def axes(self) -> dict[str, Axis]:
@@ -335,6 +368,15 @@ class Claim:
             value = given.place(next(column)) if isinstance(given, Axis) else given
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point in the unit cube."""
+        return len(self.axes) + self.relation.further
+
+    def points(self, unit: np.ndarray) -> dict[str, np.ndarray]:
+        """The points that the relation compares, at rows (..., dimension) of the unit cube."""
+        return self.relation.points(self, unit)
 
     def worlds(self, unit: np.ndarray) -> World:
         """The worlds at points of the unit cube (..., number of axes)."""
@@ -353,7 +395,7 @@ class Claim:
         try:
             return World(**own)
         except ValidationError as failure:
-            raise ValueError(refusal(failure)) from None
+            raise NoWorld(refusal(failure)) from None
 
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
         """Whether points, given by the domain's fields, lie in the domain, to rounding.
@@ -377,34 +419,40 @@ class Claim:
     @property
     def learners(self) -> tuple[Learner, ...]:
         """The subject, then the learner that is subtracted, if there is one."""
-        subtracted = None if self.family else self.against
-        return tuple(named(learner) for learner in (self.subject, subtracted) if learner is not None)
-
-    @property
-    def family(self) -> Learner | None:
-        """The learner that makes the family of an effective robustness."""
-        return named(self.against) if self.quantity == "effective-robustness" and self.against else None
+        return (self.subject,) if self.against is None or self.quantity.family else (self.subject, self.against)
 
     def truth(self, worlds: World) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
-        value, *subtracted = (self._value(learner, worlds) for learner in self.learners)
+        value, *subtracted = (self.quantity.truth(self, learner, worlds) for learner in self.learners)
         return value - subtracted[0] if subtracted else value
 
-    def _value(self, learner: Learner, worlds: World) -> Numbers:
-        if self.quantity == "operator-error":
-            assert self.reference is not None  # checked when the claim was made
-            return operator_error(latent_cross_covariance(worlds), np.asarray(self.reference(worlds)))
-        if self.quantity == "reliance":
-            return reliance(learner.direction(worlds))
-        if self.quantity == "kept-axis":
-            return kept_axis(leading_direction(worlds), block_covariance(worlds))
-        accuracy = learner.accuracy(worlds)
-        if self.quantity in STANDINGS:
-            from theory.claims.standing import standing  # scipy's root finder, for start-up time
+    def given(self, name: str, worlds: World) -> np.ndarray:
+        """The claim's prediction, threshold or reference, one per world or one for all.
 
-            value, defined = standing(self.quantity, self.family, worlds, accuracy)
-            return np.where(defined, value, np.nan)
-        return in_words(self.quantity, accuracy)
+        Parameters
+        ----------
+        name
+            Which of the three.
+        worlds : World
+
+        Raises
+        ------
+        BadValue
+            If it is no real number, or fails otherwise than for a world without an answer.
+        """
+        function = getattr(self, name)
+        try:
+            value = np.asarray(function(worlds) if callable(function) else function)
+        except UNDEFINED:
+            raise
+        except (Exception, SystemExit) as error:  # a user's function may raise anything
+            raise BadValue(in_words_of(error)) from error
+        if value.dtype.kind not in "biuf":
+            raise BadValue(f"its {name} has type {value.dtype}; real numbers are needed")
+        shape = value.shape[:-2] if name == "reference" else value.shape
+        if len(shape) > worlds.ndim or np.broadcast_shapes(shape, worlds.shape) != worlds.shape:
+            raise BadValue(f"its {name} has shape {value.shape} for worlds of shape {worlds.shape}")
+        return value.astype(float)
 
     def violation(self, value: Numbers, worlds: World) -> Numbers:
         """v, the size of the violation where the quantity is `value`; negative values are slack.
@@ -412,24 +460,16 @@ class Claim:
         Parameters
         ----------
         value
-            The number that the relation is about, world by world: the quantity; for "increasing" q(x) - q(x'), for
+            The number that the relation limits, world by world: the quantity; for "increasing" q(x) - q(x'), for
             "decreasing" q(x') - q(x), x < x'; for "slope" the slope.
         worlds : World
         """
-        b = self.prediction(worlds)
-        if self.relation == ">=":
-            return b - value
-        if self.relation == "<=":
-            return value - b
-        if self.relation in ("=", "slope"):
-            return np.abs(value - b)
-        if self.relation == "iff":
-            edge = threshold_at(self, worlds)
-            return np.where(np.asarray(b) > 0, edge - value, value - edge)
-        return value + b
+        target, side = self.relation.target(self, worlds)
+        return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
 
-_DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
+_words = (Claim.__doc__ or "").replace("QUANTITIES", ", ".join(QUANTITIES))  # the tables name what a claim may say
+Claim.__doc__ = _words.replace("RELATIONS", ", ".join(RELATIONS))
 
 
 def _ends(given: object) -> tuple:
@@ -438,21 +478,14 @@ def _ends(given: object) -> tuple:
 
 def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
     """An entry of a domain, its functions called with the fields before it."""
-    fields = fields_before(earlier)
-    low, *high = (end(fields) if callable(end) else end for end in _ends(given))
+    fields = with_defaults(earlier)
+    try:
+        low, *high = (end(fields) if callable(end) else end for end in _ends(given))
+    except ValueError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise NoWorld(f"a function of the domain fails: {in_words_of(error)}") from error
     return given._replace(low=low, high=high[0]) if isinstance(given, Axis) else low
-
-
-def _check_domain(domain: object) -> None:
-    example = 'such as {"p_spu": Axis(0.5, 1.0)}'
-    if not isinstance(domain, Mapping) or not domain:
-        raise ValueError(f"domain = {domain!r} is not a table of fields of World, {example}")
-    for field, given in domain.items():
-        check_known("domain field", field, FIELDS)
-        if not all(callable(end) or isinstance(end, Real) for end in _ends(given)):
-            raise ValueError(
-                f"domain: {field} = {given!r} is no Axis, number or function of the fields before it, {example}"
-            )
 
 
 def in_words_of(error: BaseException) -> str:
@@ -461,37 +494,3 @@ def in_words_of(error: BaseException) -> str:
         public = [n for n in dir(error.obj) if not n.startswith("_")]
         return f"there is no {error.name!r}{suggestion(error.name, public, quoted=True)}"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def fields_before(values: Mapping[str, Numbers]) -> SimpleNamespace:
-    """The fields that functions of a domain may use: those named before, and all others at their defaults."""
-    return SimpleNamespace(**{**_DEFAULTS, **values})
-
-
-def threshold_at(claim: Claim, worlds) -> Numbers:
-    """The threshold of an "iff", for worlds or as a formula."""
-    return claim.threshold(worlds) if callable(claim.threshold) else claim.threshold
-
-
-def operator_error(matrix: np.ndarray, reference: np.ndarray) -> Numbers:
-    """||matrix - reference||/||reference|| in operator norm, over any leading axes."""
-    return _operator_norm(matrix - reference) / _operator_norm(reference)
-
-
-def _operator_norm(M: np.ndarray) -> Numbers:
-    """Largest singular value of a 2 x 2 matrix, by a formula, which proofs can use."""
-    a, b, c, d = (M[..., i, j] for i in (0, 1) for j in (0, 1))
-    return (np.sqrt((a + d) ** 2 + (b - c) ** 2) + np.sqrt((a - d) ** 2 + (b + c) ** 2)) / 2
-
-
-def kept_axis(u: np.ndarray, C: np.ndarray) -> Numbers:
-    """Squared cosine of the direction u with the axis of the larger diagonal entry of C."""
-    larger = np.argmax(np.diagonal(C, axis1=-2, axis2=-1), axis=-1)
-    return np.take_along_axis(u**2, np.broadcast_to(larger[..., None], (*u.shape[:-1], 1)), -1)[..., 0] / (u**2).sum(-1)
-
-
-def log_slope(grid, values: np.ndarray) -> Numbers:
-    """Least-squares slope of log |values| (..., len(grid)) on log grid."""
-    x = np.log(np.asarray(grid, float))
-    x = x - x.mean()
-    return sum(weight * np.log(v**2) / 2 for weight, v in zip(x / (x @ x), np.moveaxis(values, -1, 0), strict=True))

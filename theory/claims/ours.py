@@ -21,6 +21,7 @@ from theory.claims.common import (
     papers,
 )
 from theory.learners import LinearCLIP
+from theory.population import latent_cross_covariance
 from theory.published import WANG, corrected_kappas
 
 MASKED = {**MODERATE, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
@@ -242,9 +243,11 @@ CLAIMS = [
         id="rate",
         question="pairs",
         source=f"soberclip; {WANG}, Lemma D.3 claims n^-1/4",
-        statement="The error of the minimiser falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
-        formula=r"\|\rho M^*-D_ICD_T^T\|\propto n^{-1/2}",
-        quantity="minimiser-rate",
+        statement="The minimiser's error on the latents falls as n^-1/2 from n = 1e4 to 1e10, by measurement alone.",
+        formula=r"\|\rho D_I^TM^*D_T-C\|\propto n^{-1/2}",
+        quantity="operator-error",
+        reference=latent_cross_covariance,
+        tolerance=0.05,
         relation="slope",
         along="n",
         grid=tuple(10.0**k for k in range(4, 11)),

@@ -15,19 +15,19 @@ import numpy as np
 
 from theory.claims.claim import Axis, Claim, axis_or_number
 from theory.claims.common import LINEAR_MEAN, LINEAR_NAME
+from theory.claims.relations import LATER, Monotone, Slope
 from theory.learners.base import Learner
 from theory.proofs.coq_proofs import Rule, by_numbers, proof
 from theory.proofs.coq_signs import REBUILT, Bounds, Named, number, text
 from theory.proofs.expression import FLOATS, Expression, NotExpressible, constant, evaluate, in_order, variable
 from theory.proofs.obligations import ONE
 from theory.proofs.prover import counterexample
-from theory.proofs.statements import DEFAULTS, FALLING, Symbols, cases, pointwise, slope, statements, truth, world
+from theory.proofs.statements import DEFAULTS, Symbols, cases, pointwise, slope, statements, truth, world
 from theory.published import corrected_kappas, theorem_62_kappas
 from theory.theorems import reliance_mean, reliance_name
 
 SHARED = files(__package__).joinpath("Shared.v").read_text(encoding="utf-8")
 THRESHOLDS = files(__package__).joinpath("infonce_by_name.v").read_text(encoding="utf-8")
-LATER = "_later"  # a monotone claim's second value of its field
 FIELDS = ("p_spu", "mu_spu", "sigma_inv", "sigma_spu")
 LAWS = {  # name in Shared.v: the formula of FIELDS, with mu_inv = 1
     "k1": lambda *x: theorem_62_kappas(*x)[0],
@@ -97,18 +97,18 @@ def _theorems(claim: Claim, number_: int, whole: dict[str, int]) -> list[Theorem
     named = {name: variable(name) for name in claim.axes if name not in whole}
     worlds = [world(claim, {**whole, **named}, {})]
     bounds = _bounds(claim, whole, worlds[0])
-    if claim.relation in ("increasing", "decreasing"):
+    if isinstance(claim.relation, Monotone):
         along = claim.along
         worlds.append(world(claim, {**whole, **named, along: variable(along + LATER)}, {}))
         bounds[along + LATER] = (variable(along), bounds[along][1])
         here, there = (truth(claim, x) for x in worlds)
-        sides = [(here - there if claim.relation == "increasing" else there - here, ONE)]
+        sides = [(here - there if claim.relation.weights[0] > 0 else there - here, ONE)]
     else:
-        value = slope(claim, {**whole, **named}) if claim.relation == "slope" else truth(claim, worlds[0])
+        value = slope(claim, {**whole, **named}) if isinstance(claim.relation, Slope) else truth(claim, worlds[0])
         sides = [violation for violation, _ in pointwise(claim, worlds[0], value)]
     # A claim about the mean prompt may be shown through the name prompt, which relies less on the background.
     learners = [*claim.learners, *([LINEAR_NAME] if claim.learners == (LINEAR_MEAN,) else [])]
-    rules = [_rule(learner, x) for learner in learners for x in worlds if claim.quantity in (*FALLING, "common")]
+    rules = [_rule(learner, x) for learner in learners for x in worlds if claim.quantity.sign]
     laws = {node: words for x in worlds for node, words in _laws(x).items()}
     ends = {name: (decimal(low), decimal(high)) for name, (low, high) in bounds.items()}
     tau = decimal(constant(claim.tau)).value

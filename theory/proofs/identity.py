@@ -29,6 +29,7 @@ import numpy as np
 from simulator import tables
 from simulator.world import World
 from theory.claims.claim import SECOND, Axis, Claim
+from theory.claims.relations import Equivalence
 from theory.claims.trained import TrainedClaim
 from theory.learners.base import Learner
 from theory.proofs.expression import NotExpressible, constant, digest, variable
@@ -55,14 +56,15 @@ class Digest(NamedTuple):
 def claim_digest(claim: Claim) -> Digest:
     """The digest of a claim. Raises ValueError for a function whose source is in no file."""
     world = _world(claim)
-    own = ("quantity", "relation", "quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
+    own = ("quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
     parts: dict[str, Any] = {name: getattr(claim, name) for name in own} | {"tolerance": claim.allowed}
+    parts |= {"quantity": claim.quantity.name, "relation": claim.relation.name}
     parts["domain"] = {
         k: v for k, v in claim.domain.items() if callable(v) or k not in DEFAULTS or v != World.model_fields[k].default
     }
     if claim.table:
         parts["table"] = tables.named(claim.table)
-    if claim.relation == "iff":
+    if isinstance(claim.relation, Equivalence):
         parts["threshold"] = claim.threshold
     return digest_of(parts, world)
 

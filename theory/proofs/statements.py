@@ -26,19 +26,18 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
-from theory.claims.claim import SINGLE, Axis, Claim, axis_or_number, in_words_of, log_slope, operator_error
+from theory.claims.claim import Axis, Claim, axis_or_number, in_words_of
+from theory.claims.relations import Equivalence, Monotone, Slope, log_slope
 from theory.learners.base import Learner
-from theory.population import pattern_correlation, two_block_covariance
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
 from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation, probit
 
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
 MOST_CASES = 64
-FALLING = {"counter": 1, "error-counter": -1}  # 1: falls with reliance (T1); -1: rises
+COUNTER = 1  # the place of the group whose score falls with reliance (T1)
 LATER = "later"  # the coordinate of a monotone claim's second point, between the first and the end of the axis
 
 
@@ -127,7 +126,7 @@ def world(claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, E
 
 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
-    if claim.n < 10**9 or claim.along == "n" or claim.share is not None:
+    if claim.finite:
         raise NotExpressible("it is about finitely many pairs, and a proof is about n = infinity")
     if claim.quantifier != "always":
         raise NotExpressible(f"it holds {claim.quantifier!r}, and a proof is about every world of a domain")
@@ -138,11 +137,11 @@ def _statement(claim: Claim, whole: dict[str, int]) -> Statement:
     if claim.domain.get("p_inv", 1.0) != 1.0:
         raise NotExpressible("its p_inv is not 1, and the recorded formulas need p_inv = 1")
     x, later = world(claim, whole, {}), None
-    if claim.relation in ("increasing", "decreasing"):
+    if isinstance(claim.relation, Monotone):
         violation, obligation, later = _monotone(claim, whole, x)
         sides = [(violation, obligation)]
     else:
-        sides = pointwise(claim, x, slope(claim, whole) if claim.relation == "slope" else truth(claim, x))
+        sides = pointwise(claim, x, slope(claim, whole) if isinstance(claim.relation, Slope) else truth(claim, x))
     violations, obligations = zip(*sides, strict=True)
     fields = {name: constant(getattr(x, name)) for name in claim.domain}
     formulas = [*chain(*violations), *fields.values(), *([] if later is None else [later])]
@@ -177,7 +176,7 @@ def _called(function: Any, x: Symbols):
     """A claim's function, or its constant, of these fields."""
     try:
         return function(x) if callable(function) else function
-    except NotExpressible:
+    except ValueError:
         raise
     except Exception as error:  # a user's function may raise anything
         raise NotExpressible(in_words_of(error)) from error
@@ -190,29 +189,7 @@ def truth(claim: Claim, x: Symbols) -> Expression:
 
 
 def _quantity(claim: Claim, learner: Learner, x: Symbols) -> Expression:
-    if claim.quantity == "reliance":
-        u, w = learner.weights(x)
-        return constant(w / u)
-    if claim.quantity not in ("operator-error", *SINGLE, "drop", "balanced") or x.classes != 2:
-        raise NotExpressible(f"the quantity {claim.quantity!r} of {x.classes} classes has no recorded formula")
-    if claim.quantity == "operator-error":
-        D = pattern_correlation(x.p_spu, 2)
-        shared = (g * s**2 for g, s in ((x.detail_inv, x.sigma_inv), (x.detail_spu, x.sigma_spu)))
-        A, c, B = two_block_covariance(x.mu_inv, x.mu_spu, *shared, D)
-        told, bare = 1 - x.bare, (x.mu_inv**2, c)  # a bare caption tells the label alone
-        M = [
-            [x.bare * own + told * first * x.mention_inv, told * second * x.mention_spu]
-            for own, first, second in zip(bare, (A, c), (c, B), strict=True)
-        ]
-        return constant(operator_error(np.array(M, object), _called(claim.reference, x)))
-    common, counter = (ndtr(constant(z)) for z in learner.deviations(x))
-    return {
-        "common": common,
-        "counter": counter,
-        "error-counter": 1 - counter,
-        "drop": common - counter,
-        "balanced": (common + counter) / 2,
-    }[claim.quantity]
+    return constant(_called(lambda x: claim.quantity.recorded(claim, learner, x, constant), x))
 
 
 def slope(claim: Claim, fixed: dict[str, float | Expression]) -> Expression:
@@ -223,20 +200,21 @@ def slope(claim: Claim, fixed: dict[str, float | Expression]) -> Expression:
 
 def pointwise(claim: Claim, x: Symbols, value: Expression) -> list[tuple[Violation, Obligation]]:
     b, tau = constant(_called(claim.prediction, x)), Fraction(claim.tau)
-    edge = constant(_called(claim.threshold, x)) if claim.relation == "iff" else b
+    condition = isinstance(claim.relation, Equivalence)
+    edge = constant(_called(claim.threshold, x)) if condition else b
 
     def side(words, more, less, sign, where=ONE, *otherwise: Inequality) -> tuple[Violation, Obligation]:
         lemma = _by_reliance(claim, x, sign) if edge is ZERO and claim.against is not None else None
         return Violation(more - less, where), Obligation(words, (*otherwise, _at_most(more, less, tau)), lemma)
 
-    if claim.relation == "iff":
+    if condition:
         return [
             side("where promised, the threshold is exceeded", edge, value, -1, b, Inequality(b)),
             side("elsewhere it is not", value, edge, 1, -b, Inequality(-b, strict=True)),
         ]
     below = side("the quantity is at most the prediction", value, b, 1)
     above = side("the quantity is at least the prediction", b, value, -1)
-    return {"<=": [below], ">=": [above]}.get(claim.relation, [below, above])
+    return {1: [below], -1: [above], 0: [below, above]}[claim.relation.side]
 
 
 def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
@@ -244,12 +222,13 @@ def _by_reliance(claim: Claim, x: Symbols, sign: int) -> Lemma | None:
 
     counter = Phi((alpha - t beta)/sqrt(S_i + t^2 S_s)) falls in t >= 0 where alpha, beta >= 0, S_i > 0.
     """
-    if claim.quantity not in FALLING or x.classes != 2:
+    falls = claim.quantity.sign * (claim.quantity.groups == (COUNTER,))
+    if not falls or x.classes != 2:
         return None
     us, ws = zip(*(rule.weights(x) for rule in claim.learners), strict=True)
     # Positive where the subject relies more than `against`; for one learner, its reliance.
     ahead = constant(ws[0] * us[1] - ws[1] * us[0] if claim.against else ws[0] / us[0])
-    instead = Inequality(-sign * FALLING[claim.quantity] * ahead, along=None if claim.against else claim.along)
+    instead = Inequality(-sign * falls * ahead, along=None if claim.against else claim.along)
     negative = (-(x.sigma_inv**2 + x.nu_image), *(-u for u in us))
     others = (-x.mu_inv, -x.mu_spu, *(-w for w in ws))
     return Lemma("T1", tuple(map(constant, negative)), tuple(map(constant, others)), instead)
@@ -277,7 +256,7 @@ def _monotone(claim: Claim, whole: dict[str, int], x: Symbols) -> tuple[Violatio
         raise NotExpressible(f"its domain in {name!r} depends on other fields, or they on it")
     later = world(claim, whole, {name: variable(name) + (1 - variable(name)) * variable(LATER)})
     here, there = truth(claim, x), truth(claim, later)
-    sign = 1 if claim.relation == "increasing" else -1
+    sign = claim.relation.weights[0]
     allowed = constant(_called(claim.prediction, x))
     if allowed.op != "constant" or allowed.value > 0:
         raise NotExpressible("a monotone relation with a prediction has no rule of proof")

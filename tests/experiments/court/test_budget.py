@@ -1,25 +1,22 @@
 """Every measurement has a budget of memory and of time, or one sentence that says what would be needed."""
 
 import re
-import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
 
-from experiments.court import measurement
-from experiments.court.measurement import MEMORY, MOST_DRAWN, OF_RULES, of_accuracies, plan_at
+from experiments.court.measurement import MEMORY, MOST_DRAWN, OF_RULES, plan_at
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
-from simulator.world import World
 from theory import learners
-from theory.claims.claim import TOLERANCES, Axis, Claim
+from theory.claims.claim import Axis, Claim
+from theory.claims.quantities import QUANTITIES
 from theory.learners import InfoNCE, LinearCLIP, Logistic
 
 SUBJECTS = (*map(learners.named, learners.names()), LinearCLIP("mean", 1), LinearCLIP("mean", projected=True))
 POINT = {"p_spu": 0.88, "mu_spu": 1.7, "sigma_inv": 1.1, "sigma_spu": 0.6, "sigma_xi": 1.0}
 FURTHER = {
-    "minimiser-rate": {"relation": "slope", "along": "n", "grid": (50, 100)},
     "operator-error": {"reference": lambda w: np.broadcast_to(np.eye(2), (*w.shape, 2, 2))},
     "effective-robustness": {"against": Logistic()},
     "unseen": {"table": "compositional(2, 3, 1)"},
@@ -35,7 +32,7 @@ def claim(quantity: str, subject, n: int | None = None, **domain) -> Claim:
     return Claim(**{**own, **given, **FURTHER.get(quantity, {})}, subject=subject, domain=fields)
 
 
-@pytest.mark.parametrize("quantity", TOLERANCES)
+@pytest.mark.parametrize("quantity", QUANTITIES)
 def test_every_plan_is_within_the_budget_or_says_what_is_needed(quantity):
     """All learners, at a fixed world and at an axis, at n = 50 and at n = infinity, in narrow and in wide views."""
     planned, refusals = 0, []
@@ -52,13 +49,13 @@ def test_every_plan_is_within_the_budget_or_says_what_is_needed(quantity):
             assert plan.most >= 8
             for learner, route in plan.routes.items():
                 if route in OF_RULES:
-                    assert of_accuracies(mine), "a rule on images has accuracies alone"
+                    assert mine.quantity.of_accuracies, "a rule on images has accuracies alone"
                 elif route == "drawn pairs":
                     width = 2 * d if n else 4
                     assert max(plan.pairs[learner]) <= MOST_DRAWN
                     assert 8 * max(plan.pairs[learner]) * width * 4 <= MEMORY
     assert planned > 0 or quantity == "kept-axis"
-    assert refusals or of_accuracies(mine)
+    assert refusals or mine.quantity.of_accuracies
     assert not any("\n" in words for words in refusals)
 
 
@@ -81,16 +78,3 @@ def test_a_measurement_beyond_the_budget_is_refused_in_one_sentence(mine, words)
     with pytest.raises(Unmeasurable) as refusal:
         plan_at(mine, dict(mine.domain))
     assert re.search(words, str(refusal.value)), str(refusal.value)
-
-
-def test_errors_of_minimisers_are_taken_block_by_block():
-    """400 matrices of 128 x 128 numbers together would take 52 MB."""
-    world = World(sigma_xi=1.0, dim_image=128, dim_text=128)
-    tracemalloc.start()
-    try:
-        errors = measurement._minimiser_errors(world, 60, 400, 0, "stream")
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert errors.shape == (400,)
-    assert peak < 26e6

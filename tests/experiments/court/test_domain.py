@@ -8,7 +8,7 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court import measurement
-from experiments.court.domain import finite, inside, legs, points_at, row, single, true_violation, violation_at
+from experiments.court.domain import row, single, true_violation, violation_at
 from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
@@ -51,10 +51,10 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
         along="p_spu",
         domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_spu": lambda w: w.p_spu},
     )
-    points = points_at(rises, np.random.default_rng(0).random((200, 3)))
+    points = rises.points(np.random.default_rng(0).random((200, 3)))
     assert (points["p_spu_later"] >= points["p_spu"]).all()
     assert points["p_spu_later"].max() <= 1.0
-    here, later = legs(rises, single(points, 0) | {})
+    here, later = rises.relation.legs(rises, single(points, 0) | {})
     assert later.worlds.sigma_spu == later.worlds.p_spu, "a field that is a function of p_spu follows it"
     assert here.worlds.mu_spu == later.worlds.mu_spu
     # A later point outside the bounds of another field is invalid.
@@ -64,8 +64,8 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
         domain={"sigma_inv": Axis(0.5, 2.0), "sigma_spu": Axis(0.0, lambda w: 1 / w.sigma_inv)},
     )
     point = {"sigma_inv": 0.5, "sigma_spu": 1.9, "sigma_inv_later": 2.0}
-    assert not inside(bounded, point)
-    assert inside(bounded, {**point, "sigma_spu": 0.4})
+    assert not bounded.relation.inside(bounded, point)
+    assert bounded.relation.inside(bounded, {**point, "sigma_spu": 0.4})
     assert true_violation(bounded, row(point)) == -np.inf
 
 
@@ -111,9 +111,9 @@ def test_finite_n_keeps_the_width_of_its_views():
     wide = {"dim_image": 16, "dim_text": 16}
     assert plan_at(claim(domain=wide), wide).worlds[0].dim_image == 2
     assert plan_at(claim(domain=wide, n=50), wide).worlds[0].dim_image == 16
-    rate = claim(quantity="minimiser-rate", relation="slope", along="n", grid=(1e4, 1e10), domain=wide)
+    rate = claim(relation="slope", along="n", grid=(1e4, 1e10), domain=wide)
     plan = plan_at(rate, wide)
-    assert finite(rate)
+    assert rate.finite
     assert [world.dim_image for world in plan.worlds] == [16, 16]
     assert list(plan.pairs.values()) == [[10**4, 10**10]]
 

@@ -18,7 +18,7 @@ from scipy.special import ndtr
 
 import theory.claims
 from experiments.court import kernel
-from experiments.court.domain import points_at, true_violation
+from experiments.court.domain import true_violation
 from experiments.court.kernel import accepted_by_kernel, file_name, record, write_theorems
 from experiments.errors import RequestError
 from simulator.world import World
@@ -155,8 +155,7 @@ def test_the_theorems_say_what_the_claims_say():
     points = 100
     for id, text in texts().items():
         claim = BY_ID[id]
-        dimension = len(claim.axes) + (claim.relation in ("increasing", "decreasing"))
-        grid = points_at(claim, np.random.default_rng(0).random((points, dimension)))
+        grid = claim.points(np.random.default_rng(0).random((points, claim.dimension)))
         due = true_violation(claim, grid)
         for number, whole in enumerate(cases(claim)):
             rows = np.all([grid[name] == value for name, value in whole.items()] + [np.ones(points, bool)], axis=0)
@@ -173,13 +172,12 @@ def test_the_bounds_are_the_domains():
         bounded = [re.split(" <= ", each) for each in hypotheses if " <= " in each]
         names = [name for name in claim.axes if not claim.axes[name].integer]
         assert [name for _, name, _ in bounded][: len(names)] == names
-        dimension = len(claim.axes) + (claim.relation in ("increasing", "decreasing"))
         for end, side in ((0.0, 0), (1.0, 2)):
-            point = points_at(claim, np.full((1, dimension), end))
+            point = claim.points(np.full((1, claim.dimension), end))
             for each in bounded:
                 assert Reader(each[side], point).value() == pytest.approx(point[each[1]][0], rel=1e-12), id
-        if dimension > len(claim.axes):  # a later value begins at the earlier one, wherever that is
-            point = points_at(claim, np.full((1, dimension), 0.5))
+        if claim.relation.further:  # a later value begins at the earlier one, wherever that is
+            point = claim.points(np.full((1, claim.dimension), 0.5))
             low, name, _ = bounded[-1]
             assert name == claim.along + LATER
             assert Reader(low, point).value() == pytest.approx(point[claim.along][0], rel=1e-12), id

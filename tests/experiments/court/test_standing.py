@@ -7,15 +7,17 @@ from stattest import SHARE, spend
 
 from experiments.court import measurement
 from experiments.court.measurement import measure, plan_at
-from experiments.court.standing import StandingSample, Term, even_sample, values_at
+from experiments.court.standing import StandingSample, Term, even_sample
 from experiments.court.trial import judge
 from experiments.finite_samples import EVEN, even_accuracies
 from experiments.inference import Sample, binomial_bounds
 from simulator.accuracy import Accuracy
 from simulator.world import World
-from theory.claims.claim import STANDINGS, Axis, Claim
+from theory.claims.claim import Axis, Claim
+from theory.claims.quantities import QUANTITIES
 from theory.learners import Bayes, InfoNCE, LeastSquares
 
+STANDINGS = [name for name, quantity in QUANTITIES.items() if quantity.placed]
 HEADLINE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=0.75 * 2**0.5, dim_image=2, dim_text=2)
 BOX = {"p_spu": Axis(0.7, 0.9), "mu_spu": Axis(1.0, 2.0), "sigma_xi": HEADLINE.sigma_xi, "dim_image": 2, "dim_text": 2}
 
@@ -37,7 +39,8 @@ def test_bounds_are_the_extremes_over_the_rectangle_of_mean_accuracies(quantity)
     measured = sample(quantity, rng.normal(0.9, 0.01, 12), rng.normal(0.6, 0.01, 12))
     (c_L, c_U), (k_L, k_U) = (group.bounds(0.02 / 4) for group in measured.terms[0].groups)
     c, k = (x.ravel() for x in np.meshgrid(np.linspace(c_L, c_U, 9), np.linspace(k_L, k_U, 9)))
-    values = values_at(measured.claim, HEADLINE, Accuracy(c, k))
+    worlds = HEADLINE.ravel()[np.zeros(len(c), int)]
+    values = measured.claim.quantity.at(measured.claim, worlds, Accuracy(c, k))[0]
     assert measured.bounds(0.02) == pytest.approx((values.min(), values.max()), abs=1e-9)
     assert values.min() < measured.mean < values.max()
     turned = StandingSample(measured.claim, [measured.terms[0]._replace(sign=-1)], 12)

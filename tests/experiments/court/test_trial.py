@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from experiments.court import measurement, trial
-from experiments.court.domain import finite, row, true_violation
+from experiments.court.domain import row, true_violation
 from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
 from experiments.court.worst_point import Worst, roundest, search
 from theory.claims.catalogue import CLAIMS
-from theory.claims.claim import STANDINGS, Axis, Claim
+from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP, Logistic
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
@@ -30,8 +30,8 @@ def tried_in_the_suite() -> set[str]:
     found: dict[tuple, str] = {}
     for claim in CLAIMS:
         names = tuple(rule.name for rule in claim.learners)
-        slow = SLOW & set(names) or claim.quantity in STANDINGS
-        if not (slow or finite(claim) or "classes" in (*claim.domain, claim.along)):
+        slow = SLOW & set(names) or claim.quantity.placed
+        if not (slow or claim.finite or "classes" in (*claim.domain, claim.along)):
             found.setdefault((claim.relation, names[0]), claim.id)
     return set(found.values())
 
@@ -67,10 +67,10 @@ def false_twin(claim: Claim) -> Claim:
         claim if claim.share is None else replace(claim, share=None)
     )  # if the mean fails clearly, most trainings fail
     shift = 3 * mean.tau - min(search(mean, 0).violation, 0.0)
-    if claim.relation == "iff":
+    if claim.relation.name == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
-    sign = -1 if claim.relation == "<=" else 1
+    sign = -1 if claim.relation.name == "<=" else 1
     return replace(claim, prediction=lambda x: claim.prediction(x) + sign * shift)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.court.domain import dimension, finite, points_at, true_violation
+from experiments.court.domain import true_violation
 from experiments.court.worst_point import corners, probit_violation
 from theory.claims.catalogue import CLAIMS
-from theory.claims.claim import STANDINGS, Axis
+from theory.claims.claim import Axis
 from theory.claims.common import REGIME
 
 NAMES = [c.id for c in CLAIMS]
@@ -40,20 +40,20 @@ def test_placed_points_lie_in_the_domain():
 
 def violations(claim, unit) -> np.ndarray:
     """v at rows of the unit cube; for a monotone relation, second points lie between the first points and the end."""
-    if dimension(claim) > unit.shape[1]:
+    if claim.dimension > unit.shape[1]:
         along = list(claim.axes).index(claim.along)
         unit = np.column_stack([0.9 * unit, 0.95 + 0.05 * unit[:, along]])
-    return true_violation(claim, points_at(claim, unit))
+    return true_violation(claim, claim.points(unit))
 
 
-@pytest.mark.parametrize("claim", [c for c in CLAIMS if not finite(c)], ids=[n.id for n in CLAIMS if not finite(n)])
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if not c.finite], ids=[n.id for n in CLAIMS if not n.finite])
 def test_violations_are_finite_over_the_domain(claim):
     slow = learners(claim) & SLOW
     unit = cube(claim, 4)[-6:] if slow else cube(claim)
     values = violations(claim, unit)
     assert values.shape == (len(unit),)
     # A family may not reach a common accuracy, and a curve may be flat: most points are left.
-    assert np.isfinite(values).mean() >= (0.6 if claim.quantity in STANDINGS else 1)
+    assert np.isfinite(values).mean() >= (0.6 if claim.quantity.placed else 1)
     probit = probit_violation(claim, claim.worlds(unit))
     assert probit is None or np.isfinite(probit).all()
 

@@ -11,7 +11,9 @@ from reference import worlds_with
 from simulator.accuracy import in_words
 from simulator.tables import compositional
 from simulator.world import World
-from theory.claims.claim import Axis, Claim, kept_axis, log_slope, operator_error
+from theory.claims.claim import Axis, Claim
+from theory.claims.quantities import kept_axis, operator_error
+from theory.claims.relations import log_slope
 from theory.learners import LinearCLIP
 from theory.population import block_covariance
 from theory.published import lemma_d3_limit
@@ -162,7 +164,6 @@ def test_truth_of_places_on_curves():
             {"domain": {"mu_spu": Axis(1.0, 3.0), "p_spu": lambda w: 1 - (w.mu_spu - 1) * (w.mu_spu - 3)}},
             "p_spu = 1.97",
         ),
-        ({"quantity": "minimiser-rate"}, "needs relation 'slope' along n"),
         ({"quantity": "effective-robustness"}, "needs `against`, the learner that makes the family"),
         ({"quantity": "shortfall", "domain": {"classes": 3}}, "quantity 'shortfall' is for 2 classes, not 3"),
         ({"quantity": "shortfall", "relation": "slope", "along": "mu_spu", "grid": (1.0, 2.0)}, "it has no slope"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from experiments.court.domain import dimension, points_at, true_violation
+from experiments.court.domain import true_violation
 from simulator.world import World
 from theory.claims.claim import Claim
 from theory.claims.common import INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
@@ -20,9 +20,9 @@ FIRST_PAGE = World(p_spu=0.9, mu_spu=1.5, sigma_xi=6.0)
 
 def largest(claim: Claim) -> float:
     """Largest violation at some corners and points of the domain."""
-    rng, d = np.random.default_rng(0), dimension(claim)
+    rng, d = np.random.default_rng(0), claim.dimension
     unit = np.concatenate([rng.integers(0, 2, (16, d)), rng.random((8, d))])
-    return float(np.nanmax(true_violation(claim, points_at(claim, unit))))
+    return float(np.nanmax(true_violation(claim, claim.points(unit))))
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)

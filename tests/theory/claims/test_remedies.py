@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court.domain import points_at, true_violation
+from experiments.court.domain import true_violation
 from experiments.court.worst_point import corners
 from experiments.lab.mitigations import known_law
 from experiments.lab.setting import Setting
@@ -28,7 +28,7 @@ def largest(claim: Claim) -> float:
     """Largest violation at the corners and at some points of the domain."""
     d = len(claim.axes)
     unit = np.concatenate([corners(d), np.random.default_rng(0).random((20 if d else 0, d))])
-    return float(np.max(true_violation(claim, points_at(claim, unit))))
+    return float(np.max(true_violation(claim, claim.points(unit))))
 
 
 @pytest.mark.parametrize("claim", UNLIMITED, ids=lambda claim: claim.id)
@@ -56,6 +56,6 @@ def test_a_second_background_is_part_of_the_world():
     assert (float(second.p[0]), second.mu) == (0.98, 1.0)
     other = replace(claim, domain={**claim.domain, "attribute.p": 0.5})
     assert claim_digest(claim).sha256 != claim_digest(other).sha256
-    assert float(true_violation(other, points_at(other, np.zeros((1, 0))))[0]) == pytest.approx(0.1)
+    assert float(true_violation(other, other.points(np.zeros((1, 0))))[0]) == pytest.approx(0.1)
     with pytest.raises(NotExpressible, match=r"no field 'attribute\.p'"):
         statements(replace(claim, subject="linear"))

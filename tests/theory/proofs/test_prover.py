@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court.domain import points_at, row, true_violation
+from experiments.court.domain import row, true_violation
 from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
@@ -77,8 +77,7 @@ def test_no_exact_route_is_taken_after_the_deadline():
 
 def points(claim) -> dict[str, np.ndarray]:
     """Corners and Sobol points of the domain; a monotone claim also has second points."""
-    dimension = len(claim.axes) + (claim.relation in OPPOSITE)
-    return points_at(claim, np.concatenate([corners(dimension), sobol(dimension, 1000, 0)]))
+    return claim.points(np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)]))
 
 
 @EACH
@@ -87,13 +86,13 @@ def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
     claim = BY_ID[id]
     worst = np.nanmax(true_violation(claim, points(claim)))
     assert worst <= claim.tau
-    if claim.relation in OPPOSITE:
-        twin = replace(claim, relation=OPPOSITE[claim.relation])
-    elif claim.relation == "iff":
+    if claim.relation.name in OPPOSITE:
+        twin = replace(claim, relation=OPPOSITE[claim.relation.name])
+    elif claim.relation.name == "iff":
         twin = replace(claim, threshold=claim.threshold + 2 * claim.tau)
     else:
-        shift = 2 * claim.tau if claim.relation in ("=", "slope") else 2 * claim.tau - worst
-        sign = -1 if claim.relation == "<=" else 1
+        shift = 2 * claim.tau if claim.relation.side == 0 else 2 * claim.tau - worst
+        sign = -1 if claim.relation.name == "<=" else 1
         twin = replace(claim, prediction=lambda x: claim.prediction(x) + sign * shift)
     proof = prove(twin)
     assert proof.outcome == "refuted", proof.reason
@@ -126,7 +125,7 @@ def test_a_refutation_has_a_point_with_a_certain_violation(id):
     assert proof.counterexample.least > claim.tau
     assert claim.contains(proof.counterexample.fields)
     assert check(proof.certificate, claim) == ("refuted", 0)
-    if claim.relation not in OPPOSITE:
+    if claim.relation.name not in OPPOSITE:
         found = true_violation(claim, row(proof.counterexample.fields))[0]
         assert found == pytest.approx(proof.counterexample.least, abs=1e-6)
 
