@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from safetensors import safe_open
@@ -28,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.layouts import Key
 from experiments.counteranimal.model import LoadedModel, one_line
-from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.photos import PhotoSet
 from experiments.errors import RequestError, RunError
 from experiments.files import output_folder, write_atomically
 from simulator.progress import counting
@@ -114,7 +115,7 @@ def cache_folder(choice: Path | None) -> Path:
 class Encoded:
     """Rows of one model's readable photos, in the order of the photo set, and the photos that were left out."""
 
-    photos: list[Photo]
+    photos: pd.DataFrame
     rows: list[np.ndarray]
     unreadable: dict[str, str]  # path -> reason
     passes: int  # photos that went through the model in this run
@@ -137,7 +138,7 @@ def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, lab
         runtime.features(model.key),
         runtime,
         model.preprocess,
-        lambda photos, pixels: forward(model, pixels, runtime, labels),
+        lambda indices, pixels: forward(model, pixels, runtime, labels),
     )
 
 
@@ -167,11 +168,11 @@ def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLA
 def photo_keys(photo_set: PhotoSet) -> list[Key]:
     """The cache key of each photo: path, size and modification time."""
     keys: list[Key] = []
-    for photo in photo_set.photos:
+    for path in photo_set.photos.path:
         try:
-            keys.append(photo_set.source.key(photo.path))
+            keys.append(photo_set.source.key(path))
         except OSError:  # a broken link, or removed since the listing; decoding will give the reason
-            keys.append((photo.path, -1, -1))
+            keys.append((path, -1, -1))
     return keys
 
 
@@ -181,11 +182,11 @@ def encode(
     store: FeatureCache,
     runtime: Runtime,
     preprocess: Callable[[Any], Any],
-    forward: Callable[[list[Photo], Any], torch.Tensor],
+    forward: Callable[[list[int], Any], torch.Tensor],
     batch_size: int | None = None,
     shard_rows: int | None = None,
 ) -> Encoded:
-    """One row per readable photo, from the cache or from forward(photos of a batch, their preprocessed inputs).
+    """One row per readable photo, from the cache or from forward(indices of a batch, its preprocessed inputs).
 
     Finished photos stay cached if the run fails.
     """
@@ -209,21 +210,21 @@ def encode(
         advance(len(keys) - sum(map(len, blocks.values())))
         try:
             for read, inputs, failed in _loader(photo_set, preprocess, runtime, blocks) if blocks else ():
-                unreadable |= {photo_set.photos[i].path: reason for i, reason in failed}
+                unreadable |= {photo_set.photos.path[i]: reason for i, reason in failed}
                 if read:
-                    waiting.append((read, forward([photo_set.photos[i] for i in read], inputs)))
+                    waiting.append((read, forward(read, inputs)))
                     passes += len(read)
                 if sum(len(rows) for rows, _ in waiting) >= (shard_rows or SHARD_ROWS):
                     write()
                 advance(len(read) + len(failed))
         finally:
             write()
-    loaded = [(photo, key) for photo, key in zip(photo_set.photos, keys, strict=True) if photo.path not in unreadable]
-    if not loaded:
+    loaded = ~photo_set.photos.path.isin(unreadable)
+    if not loaded.any():
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
-    rows = [store.rows[key] for _, key in loaded]
-    return Encoded([photo for photo, _ in loaded], rows, dict(sorted(unreadable.items())), passes)
+    rows = [store.rows[key] for key, good in zip(keys, loaded, strict=True) if good]
+    return Encoded(photo_set.photos[loaded].reset_index(drop=True), rows, dict(sorted(unreadable.items())), passes)
 
 
 @contextmanager
@@ -268,7 +269,7 @@ class _Photos(Dataset):
 
     def __getitem__(self, i: int) -> tuple[int, Any, str | None]:
         try:
-            return i, self.preprocess(self.photo_set.source.image(self.photo_set.photos[i].path)), None
+            return i, self.preprocess(self.photo_set.source.image(self.photo_set.photos.path[i])), None
         except ValueError as error:  # from the decoder, or from a processor that refuses the photo
             return i, None, str(error)
 

@@ -213,7 +213,7 @@ def _check_independent(photo_set: PhotoSet) -> None:
     """Refuse photos whose embeddings `soberclip embeddings` does not read."""
     if not photo_set.grouped:
         raise RequestError(f"embeddings need common and counter photos, and {str(photo_set.root)!r} has no groups")
-    if any(photo.object for photo in photo_set.photos):
+    if any(photo_set.photos.object):
         raise RequestError(
             f"embeddings need independent photos, and the composites in {str(photo_set.root)!r} share their objects"
         )
@@ -240,11 +240,13 @@ def _embeddings(
             text = text.reshape(len(classes), -1, text.shape[1])
     else:
         text = np.eye(scored.encoded.features.shape[1], dtype=np.float32)[classes]
+    photos = scored.photos
+    unnamed = photos.class_index.astype(str) + " " + photos.group
     return {
         "image": scored.encoded.features,
         "label": np.searchsorted(classes, scored.truth),
-        "group": np.array([photo.group for photo in scored.photos]),
-        "background": np.array([photo.background or f"{photo.class_index} {photo.group}" for photo in scored.photos]),
+        "group": photos.group.to_numpy(str),
+        "background": photos.background.where(photos.background != "", unnamed).to_numpy(str),
         "text": text,
         "names": np.array([photo_set.classes[index] for index in classes]),
     }

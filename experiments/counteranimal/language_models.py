@@ -27,7 +27,7 @@ from torch.nn.utils.rnn import pad_sequence
 from experiments.counteranimal.encoding import DTYPES, Runtime, encode, photo_keys
 from experiments.counteranimal.labels import LabelSpace, digest
 from experiments.counteranimal.model import one_line
-from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.photos import PhotoSet
 from experiments.counteranimal.scoring import Scored
 from experiments.errors import RequestError, RunError, SoberclipError
 
@@ -159,14 +159,15 @@ def score_labels(
     width = max(map(len, distinct.values()))
     compared = False  # with a full pass, once per run: some architectures cannot continue from a cache
 
-    def losses(photo: Photo, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
+    def losses(i: int, inputs: dict[str, Any]) -> Float[torch.Tensor, "1 T"]:
         """The loss of each name, then zeros up to the largest number of names."""
         nonlocal compared
-        answers = {name: known[name] for name in distinct[photo.class_index]}
+        path = photo_set.photos.path[i]
+        answers = {name: known[name] for name in distinct[photo_set.photos.class_index[i]]}
         length = inputs["input_ids"].shape[1] + max(map(len, answers.values()))
         if model.longest is not None and length > model.longest:
             raise RunError(
-                f"{model.spec} reads {model.longest} tokens, but the photo {photo.path!r} with the question and the "
+                f"{model.spec} reads {model.longest} tokens, but the photo {path!r} with the question and the "
                 f"longest label has {length} (finished photos are kept)"
             )
         try:
@@ -175,19 +176,19 @@ def score_labels(
             if not compared and np.isfinite(loss).all():
                 compared = True
                 cached = dict(zip(answers, loss.tolist(), strict=True))
-                _check_prefix(model, photo_set.source.image(photo.path), answers, cached, runtime)
+                _check_prefix(model, photo_set.source.image(path), answers, cached, runtime)
         except (SoberclipError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # architectures without a cached prefix raise different types
             raise RunError(
-                f"{model.spec}, a model of type {model.module.config.model_type!r}, fails on the photo {photo.path!r} "
+                f"{model.spec}, a model of type {model.module.config.model_type!r}, fails on the photo {path!r} "
                 f"({type(error).__name__}: {one_line(error)}); finished photos are kept"
             ) from error
         return torch.from_numpy(np.pad(loss, (0, width - len(loss))).astype(np.float32))[None]
 
     keys = [
-        (f"{digests[photo.class_index]} {path}", size, time)
-        for photo, (path, size, time) in zip(photo_set.photos, photo_keys(photo_set), strict=True)
+        (f"{digests[index]} {path}", size, time)
+        for index, (path, size, time) in zip(photo_set.photos.class_index, photo_keys(photo_set), strict=True)
     ]
     encoded = encode(
         photo_set,
@@ -195,14 +196,14 @@ def score_labels(
         runtime.features(f"{model.key} {model.prompt.answered('{}')}"),
         runtime,
         Inputs(model.processor, model.prompt.text, dropped),
-        lambda photos, inputs: losses(photos[0], inputs[0]),
+        lambda indices, inputs: losses(indices[0], inputs[0]),
         batch_size=1,
         shard_rows=SHARD_ROWS,
     )
     scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
-    for i, (photo, row) in enumerate(zip(encoded.photos, encoded.rows, strict=True)):
-        loss = dict(zip(distinct[photo.class_index], row, strict=False))
-        for label in labels[photo.class_index]:
+    for i, (index, row) in enumerate(zip(encoded.photos.class_index, encoded.rows, strict=True)):
+        loss = dict(zip(distinct[index], row, strict=False))
+        for label in labels[index]:
             scores[i, label] = -loss[names[label]]
     return Scored(encoded, scores, {"score": SCORE})
 

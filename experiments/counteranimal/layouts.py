@@ -1,4 +1,4 @@
-"""The layouts of a photo set. Entries are sorted, because directory order depends on the file system.
+"""The layouts of a photo set, each read into one table of photos, which `list_photos` describes.
 
 Folders:        class/group-background/photo, class/background/photo or class/photo
                 LAION-final/9 ostrich, Struthio camelus/common-ground/1.jpg
@@ -15,10 +15,12 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
+
+import pandas as pd
 
 from experiments.counteranimal.model import one_line
 from experiments.errors import RequestError
@@ -33,17 +35,6 @@ REQUEST = "compose.json"  # beside the manifest; without a manifest, composites 
 MOST_DESCRIBED = 2**20  # bytes of a JSON file in a shard
 STATE, SPLITS = "state.json", "dataset_dict.json"  # files of a saved data set
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A photo in a layout, before its class has an index and its background a group."""
-
-    path: str
-    class_name: str
-    place: str  # between class and photo: group-background, or background; "" if there is none
-    group: str = ""  # if `place` does not contain it
-    object: str = ""
 
 
 def printable(path: str) -> str:
@@ -136,16 +127,17 @@ class Saved:
         return decode(Path(stored["path"]))
 
 
-class Listing(NamedTuple):
-    """All photos of a layout; `strays` are files and folders without photos."""
-
-    entries: list[Entry]
-    source: Files | Saved
-    strays: list[str]
+COLUMNS = ["path", "class_name", "place", "group", "object"]
+# bytes of file names that are not UTF-8 fit no column of strings, so columns are of objects
+Listing = tuple[pd.DataFrame, Files | Saved, list[str]]
 
 
 def list_photos(root: Path) -> Listing:
-    """The photos at `root` in any of the layouts. Raises RequestError for anything else."""
+    """(photos, where they are stored, files and folders without photos) in any of the layouts, else RequestError.
+
+    A photo has its path, its class's name, its place, and its group and object if they are known. The place is what
+    stands between class and photo: group-background, or background.
+    """
     if root.is_file():
         if root.suffix == ".tar":
             return _shards(root.parent, [root])
@@ -162,25 +154,26 @@ def list_photos(root: Path) -> Listing:
 
 
 def _folders(root: Path) -> Listing:
-    entries, folders, strays = [], [], []
+    rows, folders, strays = [], [], []
     for file in sorted(file for depth in ("*", "*/*", "*/*/*") for file in root.glob(depth)):
         parts = file.relative_to(root).parts
         path = "/".join(parts)
         if file.is_dir() and len(parts) < 3:
             folders.append(path)
         elif len(parts) > 1 and is_photo(path) and not file.is_dir():
-            entries.append(Entry(path, parts[0], "/".join(parts[1:-1])))
+            rows.append((path, parts[0], "/".join(parts[1:-1]), "", ""))
         else:
             strays.append(path)
+    photos = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     if {MANIFEST, REQUEST} & set(strays):
         if not (root / MANIFEST).exists():
             raise RequestError(f"the composites in {str(root)!r} are not finished; run the same compose command again")
         objects = {row["file"]: row["object"] for row in read_table(root / MANIFEST, ("file", "object"), "manifest")}
-        entries = [replace(entry, object=objects.get(entry.path, "")) for entry in entries]
+        photos["object"] = [objects.get(path, "") for path in photos.path]
         strays = [stray for stray in strays if stray not in (MANIFEST, REQUEST)]
-    used = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents}
+    used = {str(parent) for path in photos.path for parent in PurePosixPath(path).parents}
     empty = [folder for folder in folders if folder not in used and str(PurePosixPath(folder).parent) in used]
-    return Listing(entries, Files(root), strays + empty)
+    return photos, Files(root), strays + empty
 
 
 def _table(table: Path) -> Listing:
@@ -188,22 +181,22 @@ def _table(table: Path) -> Listing:
     rows = read_table(table, ("path", "class"), "photos")
     if not {"group", "background"} & set(rows[0]):
         raise RequestError(f"{str(table)!r} has neither a column 'group' nor 'background'; one of them is needed")
-    entries: dict[str, Entry] = {}
+    photos: dict[str, tuple] = {}
     for line, row in enumerate(rows, start=2):
         path = Path(row["path"]).as_posix()  # ./a.jpg is a.jpg
-        if path in entries:
+        if path in photos:
             raise RequestError(f"{path!r} is listed again in line {line} of {str(table)!r}; keep one")
-        entries[path] = _described(path, row)
-    if missing := [path for path in entries if not (table.parent / path).is_file()]:
+        photos[path] = _described(path, row)
+    if missing := [path for path in photos if not (table.parent / path).is_file()]:
         raise RequestError(
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
             f"paths are relative to {str(table.parent)!r}"
         )
-    return Listing(list(entries.values()), Files(table.parent), [])
+    return pd.DataFrame(photos.values(), columns=COLUMNS, dtype=object), Files(table.parent), []
 
 
-def _described(path: str, record: dict[str, Any]) -> Entry:
-    return Entry(path, str(record["class"]), *(str(record.get(key) or "") for key in ("background", "group", "object")))
+def _described(path: str, record: dict[str, Any]) -> tuple[str, ...]:
+    return path, str(record["class"]), *(str(record.get(key) or "") for key in ("background", "group", "object"))
 
 
 def _shards(root: Path, shards: list[Path]) -> Listing:
@@ -231,8 +224,8 @@ def _shards(root: Path, shards: list[Path]) -> Listing:
             file.seek(end)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise RequestError(f"the shard {str(shard)!r} is truncated; copy it again")
-    entries = [_shard_entry(path, described.get(_sample(path))) for path in sorted(source.parts)]
-    return Listing(entries, source, strays)
+    rows = [_in_shard(path, described.get(_sample(path))) for path in source.parts]
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=object), source, strays
 
 
 def _sample(path: str) -> str:
@@ -241,14 +234,14 @@ def _sample(path: str) -> str:
     return f"{folder}/{name.partition('.')[0]}"
 
 
-def _shard_entry(path: str, described: bytes | None) -> Entry:
+def _in_shard(path: str, described: bytes | None) -> tuple[str, ...]:
     if described is None:
         folders = path.split("/")[1:-1]
         if not folders:
             raise RequestError(
                 f"{path!r} has no class in its path, and no JSON file with class, group and background beside it"
             )
-        return Entry(path, *(folders[-2:] if len(folders) > 1 else (folders[0], "")))
+        return path, *(folders[-2:] if len(folders) > 1 else (folders[0], "")), "", ""
     try:
         return _described(path, json.loads(described))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -275,8 +268,8 @@ def _saved(root: Path) -> Listing:
         kind = "class" if "class" in columns else "label"
         texts = [_texts(data, name) for name in (kind, "background", "group", "object")]
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
-    entries = [Entry(f"{row:0{width}}", *cells) for row, cells in enumerate(zip(*texts, strict=True))]
-    return Listing(entries, Saved(root), [])
+    paths = [f"{row:0{width}}" for row in range(len(data))]
+    return pd.DataFrame(zip(paths, *texts, strict=True), columns=COLUMNS, dtype=object), Saved(root), []
 
 
 @contextmanager

@@ -3,23 +3,15 @@
 Groups come from folder names or a column (`prefix`) or from a CSV file; with `each` there are none.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from experiments.counteranimal.labels import Vocabulary, class_indices
-from experiments.counteranimal.layouts import (
-    Entry,
-    Files,
-    Listing,
-    Saved,
-    checked_path,
-    in_threads,
-    list_photos,
-    printable,
-)
+from experiments.counteranimal.layouts import Files, Saved, checked_path, in_threads, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.published.tables import published_classes
@@ -30,22 +22,15 @@ PREFIX, EACH = "prefix", "each"
 
 
 @dataclass(frozen=True)
-class Photo:
-    """One photo; `path` is relative to the root, with "/" and its extension."""
-
-    path: str
-    class_index: int
-    group: str  # common, counter, or "" for photos without groups
-    background: str
-    object: str = ""  # the object of a composite; "" for an ordinary photo
-
-
-@dataclass(frozen=True)
 class PhotoSet:
-    """All photos of a data set, in the order of their paths."""
+    """All photos of a data set, as the first columns of predictions.csv, in the order of their paths.
+
+    A path is relative to the root, with "/" and its extension. A group is common, counter, or "" in all photos. An
+    object is that of a composite, "" for an ordinary photo.
+    """
 
     root: Path
-    photos: tuple[Photo, ...]
+    photos: pd.DataFrame  # path, class_index, group, background, object
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
     source: Files | Saved
@@ -54,32 +39,35 @@ class PhotoSet:
     @property
     def grouped(self) -> bool:
         """Whether photos belong to the groups common and counter."""
-        return any(photo.group for photo in self.photos)
+        return bool((self.photos.group != "").any())
 
 
 def read_photos(root: Path, groups: str = PREFIX, vocabulary: Vocabulary | None = None) -> PhotoSet:
     """All photos at `root`. Raises RequestError for another layout, an unknown class or group, and no photo."""
-    member, listing = _grouping(groups), list_photos(root)
-    grouped = {entry: member(entry) for entry in sorted(listing.entries, key=lambda entry: entry.path)}
-    kept = [entry for entry, membership in grouped.items() if membership]
-    if not kept:
-        raise RequestError(_without_groups(root, listing, groups))
+    member, (listed, source, strays) = _grouping(groups), list_photos(root)
+    listed = listed.sort_values("path", kind="stable", ignore_index=True)
+    known = [member(photo) for photo in listed.itertuples()]
+    chosen = pd.Series([one is not None for one in known], dtype=bool)
+    if not chosen.any():
+        raise RequestError(_without_groups(root, listed, groups))
+    kept, others = listed[chosen].reset_index(drop=True), listed[~chosen]
     own = vocabulary is not None and not vocabulary.imagenet
-    index = class_indices(sorted({entry.class_name for entry in kept}), vocabulary if own else None)
-    photos = [Photo(checked_path(entry.path), index[entry.class_name], *grouped[entry], entry.object) for entry in kept]
-    places = {(entry.class_name, entry.place) for entry in kept}
-    strays = set(listing.strays)
-    for entry in grouped.keys() - set(kept):
-        whole = entry.place and (entry.class_name, entry.place) not in places  # a background without a group
-        strays.add(f"{entry.class_name}/{entry.place}" if whole else entry.path)
+    index = class_indices(sorted(set(kept.class_name)), vocabulary if own else None)
+    group, background = zip(*filter(None, known), strict=True)
+    table = {"path": kept.path.map(checked_path), "class_index": kept.class_name.map(index)}
+    photos = pd.DataFrame(table | {"group": group, "background": background, "object": kept.object})
+    places = set(zip(kept.class_name, kept.place, strict=True))
+    for photo in others.itertuples():
+        whole = photo.place and (photo.class_name, photo.place) not in places  # a background without a group
+        strays.append(f"{photo.class_name}/{photo.place}" if whole else photo.path)
     classes = {number: name for name, number in index.items()}
-    return PhotoSet(root, tuple(photos), classes, tuple(sorted(map(printable, strays))), listing.source, own)
+    return PhotoSet(root, photos, classes, tuple(sorted({*map(printable, strays)})), source, own)
 
 
-def _grouping(choice: str) -> Callable[[Entry], tuple[str, str] | None]:
-    """A function from an entry to its (group, background); None if it belongs to neither group."""
+def _grouping(choice: str) -> Callable[[Any], tuple[str, str] | None]:
+    """A function from a listed photo to its (group, background); None if it belongs to neither group."""
     if choice == EACH:
-        return lambda entry: ("", entry.place)
+        return lambda photo: ("", photo.place)
     if choice == PREFIX:
         return _by_prefix
     if not Path(choice).is_file():
@@ -93,19 +81,19 @@ def _grouping(choice: str) -> Callable[[Entry], tuple[str, str] | None]:
         if table.setdefault(key, row["group"]) != row["group"]:
             raise RequestError(f"background {key[1]!r} is common and counter in {choice!r} (line {line}); keep one")
 
-    def by_table(entry: Entry) -> tuple[str, str] | None:
-        group = table.get((entry.class_name, entry.place)) or table.get(("", entry.place))
-        return None if group is None else (group, entry.place)
+    def by_table(photo: Any) -> tuple[str, str] | None:
+        group = table.get((photo.class_name, photo.place)) or table.get(("", photo.place))
+        return None if group is None else (group, photo.place)
 
     return by_table
 
 
-def _by_prefix(entry: Entry) -> tuple[str, str] | None:
+def _by_prefix(photo: Any) -> tuple[str, str] | None:
     """The column group, or the word before the first "-"."""
-    if entry.group:
-        check_group(entry.group, repr(entry.path))
-        return entry.group, entry.place
-    group, _, background = entry.place.partition("-")
+    if photo.group:
+        check_group(photo.group, repr(photo.path))
+        return photo.group, photo.place
+    group, _, background = photo.place.partition("-")
     return (group.lower(), background) if group.lower() in GROUPS else None
 
 
@@ -114,12 +102,12 @@ def check_group(group: str, where: str) -> None:
         raise RequestError(f"group {group[:40]!r} in {where} is neither 'common' nor 'counter'")
 
 
-def _without_groups(root: Path, listing: Listing, groups: str) -> str:
-    if not listing.entries:
+def _without_groups(root: Path, listed: pd.DataFrame, groups: str) -> str:
+    if not len(listed):
         deeper = sorted(root.glob("*/*/*/*"))
         hint = f"; try {str(deeper[0].parents[2])!r}" if deeper else ""
         return f"{str(root)!r} has no photos two levels below it{hint}"
-    examples = ", ".join(map(repr, sorted({entry.place for entry in listing.entries})[:3]))
+    examples = ", ".join(map(repr, sorted(set(listed.place))[:3]))
     wanted = f"is in {groups!r}"
     if groups == PREFIX:
         wanted = (
@@ -143,15 +131,16 @@ def inspect(
 def unreadable(photo_set: PhotoSet) -> dict[str, str]:
     """path -> reason for every photo that cannot be decoded."""
 
-    def check(photo: Photo) -> str | None:
+    def check(path: str) -> str | None:
         try:
-            photo_set.source.image(photo.path)
+            photo_set.source.image(path)
         except ValueError as error:
             return str(error)
         return None
 
-    reasons = in_threads(check, photo_set.photos, "decoding")
-    return {photo.path: reason for photo, reason in zip(photo_set.photos, reasons, strict=True) if reason is not None}
+    paths = list(photo_set.photos.path)
+    reasons = in_threads(check, paths, "decoding")
+    return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason is not None}
 
 
 def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, Any]:
@@ -159,12 +148,13 @@ def inspection_document(photo_set: PhotoSet, bad: dict[str, str]) -> dict[str, A
     published = {c.index: c.photos for c in published_classes()}
     known = photo_set.grouped and not photo_set.own and set(photo_set.classes) <= set(published)
     groups = GROUPS if photo_set.grouped else ("",)
-    readable = [photo for photo in photo_set.photos if photo.path not in bad]
+    found = photo_set.photos[~photo_set.photos.path.isin(bad)].value_counts(["class_index", "group", "background"])
+    counts = found.sort_index().astype(int)
     classes: list[dict[str, Any]] = []
     for index, folder in sorted(photo_set.classes.items()):
-        found = Counter((photo.group, photo.background) for photo in readable if photo.class_index == index)
-        backgrounds = {group: {b: n for (g, b), n in sorted(found.items()) if g == group} for group in groups}
-        record = {"class_index": index, "folder": folder, "n": found.total()}
+        mine = [(group, background, n) for (y, group, background), n in counts.items() if y == index]
+        backgrounds = {group: {b: n for g, b, n in mine if g == group} for group in groups}
+        record = {"class_index": index, "folder": folder, "n": sum(n for *_, n in mine)}
         record |= {f"n_{group}": sum(backgrounds.get(group, {}).values()) for group in GROUPS}
         record |= {f"published_{group}": published[index][g] if known else None for g, group in enumerate(GROUPS)}
         classes.append({**record, "backgrounds": backgrounds})

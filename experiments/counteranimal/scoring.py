@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from experiments.counteranimal.encoding import Encoded, Runtime, encode_photos, failures
 from experiments.counteranimal.labels import CONFUSING, LabelSpace, Vocabulary
 from experiments.counteranimal.model import LoadedModel
-from experiments.counteranimal.photos import Photo, PhotoSet
+from experiments.counteranimal.photos import PhotoSet
 from experiments.errors import RequestError, RunError
 from simulator.progress import counting
 
@@ -30,12 +30,12 @@ class Scored:
     settings: dict[str, Any] = field(default_factory=dict)  # how scores were computed, for the summary
 
     @property
-    def photos(self) -> list[Photo]:
+    def photos(self) -> pd.DataFrame:
         return self.encoded.photos
 
     @property
     def truth(self) -> Int[np.ndarray, " N"]:
-        return np.array([photo.class_index for photo in self.photos], dtype=np.int64)
+        return self.photos.class_index.to_numpy()
 
 
 def score_photos(
@@ -137,7 +137,7 @@ def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
     predicted, rank, margin = rank_labels(scored.scores, scored.truth, space)
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
-    table = pd.DataFrame(scored.photos).assign(predicted_index=predicted, rank=rank, margin=margin)
+    table = scored.photos.assign(predicted_index=predicted, rank=rank, margin=margin)
     return table if any(table.object) else table.drop(columns="object")
 
 

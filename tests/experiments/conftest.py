@@ -57,7 +57,7 @@ SPREAD = {  # class folder -> group folder -> photos; class 6 has an empty group
 
 def group_counts(photo_set):
     """Class index -> number of photos (common, counter)."""
-    seen = Counter((photo.class_index, photo.group) for photo in photo_set.photos)
+    seen = Counter(zip(photo_set.photos.class_index, photo_set.photos.group, strict=True))
     return {index: (seen[index, "common"], seen[index, "counter"]) for index in photo_set.classes}
 
 

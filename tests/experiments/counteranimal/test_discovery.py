@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.counteranimal.discovery import discover, honest_drop, permutation_p, permutations_for
-from experiments.counteranimal.photos import Photo
 from experiments.errors import RequestError
 from experiments.inference import holm
 
@@ -79,18 +78,19 @@ def test_holms_adjustment_is_its_definition(p):
 
 def photos_of(spread):
     """Photos of class -> background -> count."""
-    return [
-        Photo(f"{index}/{background}/{i}.jpg", index, "", background)
+    rows = [
+        (f"{index}/{background}/{i}.jpg", index, background)
         for index, backgrounds in spread.items()
         for background, count in backgrounds.items()
         for i in range(count)
     ]
+    return pd.DataFrame(rows, columns=["path", "class_index", "background"])
 
 
 def answers(photos, right):
     """Predictions for photos; `right` says whether a photo's prediction is correct."""
-    table = pd.DataFrame(photos)
-    return table.assign(group="", predicted_index=table.class_index.where([right(photo) for photo in photos], 999))
+    answered = [right(photo) for photo in photos.itertuples()]
+    return photos.assign(group="", predicted_index=photos.class_index.where(answered, 999))
 
 
 NAMES = {9: "9 ostrich", 10: "10 brambling", 16: "bulbul"}

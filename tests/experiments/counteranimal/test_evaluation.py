@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -21,7 +22,7 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.models import load_model
-from experiments.counteranimal.photos import Photo, read_photos
+from experiments.counteranimal.photos import read_photos
 from experiments.counteranimal.scoring import Scored, confusing_space, predict, rank_labels, score_photos, text_features
 from experiments.errors import RequestError, RunError
 
@@ -43,8 +44,8 @@ def by_open_clip(tiny_clip, tree, prompts):
     classifier = open_clip.build_zero_shot_classifier(model, tokenizer, open_clip.IMAGENET_CLASSNAMES, prompts)
     rows = []
     with torch.no_grad():
-        for photo in tree.photos:
-            pixels = preprocess(Image.open(tree.root / photo.path))[None]
+        for path in tree.photos.path:
+            pixels = preprocess(Image.open(tree.root / path))[None]
             rows.append(model.encode_image(pixels, normalize=True) @ classifier)
     return torch.cat(rows).numpy()
 
@@ -53,7 +54,7 @@ def test_predictions_are_open_clips_own(clip, tiny_clip, shared_tree):
     tree = read_photos(shared_tree)
     scores = by_open_clip(tiny_clip, tree, [lambda name: f"A photo of {name}."])
     found = evaluate(clip.module, clip.preprocess, clip.tokenizer, tree)
-    assert list(found.path) == [photo.path for photo in tree.photos]
+    assert list(found.path) == list(tree.photos.path)
     assert (found.predicted_index == scores.argmax(axis=1)).all()
     truth = found.class_index.to_numpy()
     true = scores[np.arange(len(scores)), truth]
@@ -104,7 +105,7 @@ def test_classifiers_are_their_own_forward_pass(spec, file, parts, shared_tree, 
     module, transform = parts()
     module.eval().load_state_dict(load_file(weights))
     with torch.no_grad():
-        pixels = torch.stack([transform(Image.open(tree.root / p.path).convert("RGB")) for p in tree.photos])
+        pixels = torch.stack([transform(Image.open(tree.root / path).convert("RGB")) for path in tree.photos.path])
         order = np.argsort(-module(pixels).numpy(), axis=1, kind="stable")
     assert (found.predicted_index == order[:, 0]).all()
     truth = found.class_index.to_numpy()
@@ -148,7 +149,7 @@ def test_45_way_and_1_vs_20_are_masking_by_hand(clip, shared_tree, tmp_path):
     tree = read_photos(shared_tree)
     scored = score(clip, tree)
     scores = scored.scores
-    truth = np.array([p.class_index for p in tree.photos])
+    truth = tree.photos.class_index.to_numpy()
     own = sorted(tree.classes)
     assert (predict(scored, own_classes(own)).predicted_index == np.array(own)[scores[:, own].argmax(1)]).all()
 
@@ -197,7 +198,7 @@ def test_only_prompts_of_competing_labels_are_embedded(clip, shared_tree):
 def test_confusing_labels_add_the_truth_and_break_ties_low():
     scores = np.zeros((2, 1000))
     scores[0, 500:520] = 1
-    photos = [Photo(f"{index}.png", index, "common", "") for index in (3, 900)]
+    photos = pd.DataFrame({"class_index": [3, 900]})
     space = confusing_space(Scored(Encoded(photos, list(scores), {}, 0), scores))
     assert space.allowed[3] == (*range(500, 520), 3)
     assert space.allowed[900] == (*range(20), 900)
