@@ -5,9 +5,9 @@ micro: the fraction of all photos. Classes with many photos dominate, and they d
 mixes the background effect with a change of classes.
 Classes without photos in one group are left out of both means, so that the drop compares the same classes.
 Letters: N photos, C units (classes or objects), R bootstrap replicates; the last axis holds (common, counter).
+Counts are a table with a row per unit, and the columns common and counter of `photos` and of `correct` answers.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -39,66 +39,65 @@ TOP = 5  # answers
 FEWEST = 10  # with fewer objects the bootstrap interval is too narrow
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Photos and correct answers of each class or object in both groups."""
-
-    index: np.ndarray  # classes in ascending order, or objects as (class, name)
-    photos: Int[np.ndarray, "C 2"]
-    correct: Int[np.ndarray, "C 2"]
-
-    def __getitem__(self, chosen: Any) -> "Counts":
-        return Counts(self.index[chosen], self.photos[chosen], self.correct[chosen])
-
-    @property
-    def complete(self) -> "Counts":
-        """The units with photos in both groups; all means are over these."""
-        return self[(self.photos > 0).all(axis=1)]
-
-    @property
-    def accuracy(self) -> Float[np.ndarray, "C 2"]:
-        """Shares of correct answers; nan for an empty group."""
-        with np.errstate(invalid="ignore"):
-            return self.correct / self.photos
+COUNTED = pd.MultiIndex.from_product([("photos", "correct"), GROUPS])
 
 
-def class_counts(predictions: pd.DataFrame, within: int = 1) -> Counts:
+def counted(
+    index: Int[np.ndarray, " C"], photos: Int[np.ndarray, "C 2"], correct: Int[np.ndarray, "C 2"]
+) -> pd.DataFrame:
+    """Counts of classes."""
+    return pd.DataFrame(np.hstack([photos, correct]), index, COUNTED)
+
+
+def complete(counts: pd.DataFrame) -> pd.DataFrame:
+    """The units with photos in both groups; all means are over these."""
+    return counts[(counts.photos.to_numpy() > 0).all(axis=1)]
+
+
+def accuracy(counts: pd.DataFrame) -> Float[np.ndarray, "C 2"]:
+    """Shares of correct answers; nan for an empty group."""
+    with np.errstate(invalid="ignore"):
+        return counts.correct.to_numpy() / counts.photos.to_numpy()
+
+
+def class_counts(predictions: pd.DataFrame, within: int = 1) -> pd.DataFrame:
     """Photos per class, and those whose label is in the first `within` answers. Without groups, columns are equal."""
     correct = right(predictions) if within == 1 else (predictions["rank"] <= within).to_numpy()
     return _counts(predictions, ["class_index"], correct)
 
 
-def object_counts(predictions: pd.DataFrame) -> Counts:
+def object_counts(predictions: pd.DataFrame) -> pd.DataFrame:
     """Count composites and correct answers by object; photos without an object are left out."""
     known = predictions[predictions.object != ""]
     return _counts(known, ["class_index", "object"], right(known))
 
 
-def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> Counts:
-    groups = list(GROUPS) if has_groups(predictions) else ["", ""]
-    cells = predictions.assign(correct=correct).groupby([*by, "group"]).correct.agg(["size", "sum"])
-    photos, answers = (cells[name].unstack().reindex(columns=groups).fillna(0).astype(int) for name in ("size", "sum"))
-    return Counts(photos.index.to_numpy(), photos.to_numpy(), answers.to_numpy())
+def _counts(predictions: pd.DataFrame, by: list[str], correct: Bool[np.ndarray, " N"]) -> pd.DataFrame:
+    answered = predictions.assign(correct=correct)
+    if not has_groups(predictions):
+        answered = pd.concat([answered.assign(group=group) for group in GROUPS])
+    table = answered.groupby([*by, "group"]).correct.agg(photos="size", correct="sum").unstack(fill_value=0)
+    return table.reindex(columns=COUNTED, fill_value=0).astype(int)
 
 
 def group_accuracies(
-    counts: Counts, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
+    counts: pd.DataFrame, mean: Mean, weights: Float[np.ndarray, "*r C"] | None = None
 ) -> Float[np.ndarray, "*r 2"]:
     """(common, counter) accuracy of the complete units; `weights` counts how often each is drawn."""
-    counts = counts.complete
-    if len(counts.index) == 0:
+    counts = complete(counts)
+    if not len(counts):
         raise ValueError("no class has photos in both groups")
-    w = np.ones(len(counts.index)) if weights is None else weights
+    w = np.ones(len(counts)) if weights is None else weights
     if mean == "macro":
-        return (w @ counts.accuracy) / w.sum(axis=-1)[..., None]
-    return (w @ counts.correct) / (w @ counts.photos)
+        return (w @ accuracy(counts)) / w.sum(axis=-1)[..., None]
+    return (w @ counts.correct.to_numpy()) / (w @ counts.photos.to_numpy())
 
 
 def drawn_accuracies(
-    counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
+    counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> Float[np.ndarray, "R 2"]:
     """(common, counter) in each replicate of a cluster bootstrap over the complete classes."""
-    weights = resamples(len(counts.complete.index), replicates, numpy_stream(seed, "cluster bootstrap"))
+    weights = resamples(len(complete(counts)), replicates, numpy_stream(seed, "cluster bootstrap"))
     return group_accuracies(counts, mean, weights)
 
 
@@ -107,17 +106,17 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
     return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)
 
 
-def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
+def photo_bounds(counts: pd.DataFrame, mean: Mean) -> tuple[tuple[float, float], ...]:
     """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
 
     With class weights w_c and n_c photos it is 1/sum(w_c^2/n_c), times (t_{n-1}/t_{C-1})^2 for the small number C of
     classes (Korn and Graubard, Survey Methodology 24, 1998). Unlike a bootstrap's, they never shrink to a point.
     """
-    counts = counts.complete
-    C, n = len(counts.index), counts.photos.sum(axis=0)
-    weights = np.full(counts.photos.shape, 1 / C) if mean == "macro" else counts.photos / n
+    photos = complete(counts).photos.to_numpy()
+    C, n = len(photos), photos.sum(axis=0)
+    weights = np.full(photos.shape, 1 / C) if mean == "macro" else photos / n
     few = stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)
-    effective = few**2 / (weights**2 / counts.photos).sum(axis=0)
+    effective = few**2 / (weights**2 / photos).sum(axis=0)
     right = group_accuracies(counts, mean) * effective
     # Less than one right or wrong answer counts as none; 1e-9 is far above rounding.
     tail, one = (1 - LEVEL) / 2, 1 - 1e-9
@@ -127,10 +126,10 @@ def photo_bounds(counts: Counts, mean: Mean) -> tuple[tuple[float, float], ...]:
 
 
 def intervals(
-    counts: Counts, mean: Mean, seed: int = 0, replicates: int = REPLICATES
+    counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES
 ) -> dict[str, tuple[float, float] | None]:
     """Cluster bootstrap intervals over classes, widened where `photo_bounds` are wider; None for one class."""
-    classes = len(counts.complete.index)
+    classes = len(complete(counts))
     if classes < 2:
         return dict.fromkeys(QUANTITIES)
     first, second = photo_bounds(counts, mean)
@@ -157,10 +156,10 @@ def worst_cell(correct: Int[np.ndarray, " c"], photos: Int[np.ndarray, " c"]) ->
     return int((correct / photos).argmin()), [float(low.min()), float(high.min())]
 
 
-def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
+def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
     """Both means with intervals, and counts. Without groups one `accuracy` replaces the three numbers."""
-    complete = counts.complete
-    n_common, n_counter = complete.photos.sum(axis=0).tolist()
+    used = complete(counts)
+    n_common, n_counter = used.photos.sum().tolist()
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
     document: dict[str, Any] = {"intervals": {}}
     for mean in MEANS:
@@ -169,13 +168,13 @@ def summary(counts: Counts, seed: int = 0, grouped: bool = True) -> dict[str, An
         names = QUANTITIES if grouped else QUANTITIES[:1]
         listed = [ends[name] and list(ends[name]) for name in names]
         document["intervals"][mean] = dict(zip(document[mean], listed, strict=True))
-    left_out = np.setdiff1d(counts.index, complete.index).tolist()
+    left_out = counts.index.difference(used.index).tolist()
     return {
         **document,
         "interval_method": f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower "
         "than Clopper-Pearson on the effective number of photos",
         "level": LEVEL,
-        "counts": {"classes": len(complete.index), **number} | ({"left_out_classes": left_out} if grouped else {}),
+        "counts": {"classes": len(used), **number} | ({"left_out_classes": left_out} if grouped else {}),
     }
 
 
@@ -183,15 +182,15 @@ def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
     return dict(zip(QUANTITIES, with_drop(groups).tolist(), strict=True)) if grouped else {"accuracy": float(groups[0])}
 
 
-def paired(first: Counts, second: Counts, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
+def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
     """Second model minus first on classes complete for both: differences of means with intervals, and sign tests."""
-    a, b = first.complete, second.complete
-    shared, mine, others = np.intersect1d(a.index, b.index, return_indices=True)
+    a, b = complete(first), complete(second)
+    shared = a.index.intersection(b.index).sort_values()
     if not len(shared):
         return None
-    a, b = a[mine], b[others]
+    a, b = a.loc[shared], b.loc[shared]
     weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
-    differences = settled(with_drop(b.accuracy - a.accuracy)).T
+    differences = settled(with_drop(accuracy(b) - accuracy(a))).T
     value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
     drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
     result: dict[str, Any] = {"classes": len(shared), "mean": mean}
@@ -214,16 +213,15 @@ def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | 
     Objects are the sample. Background photos are fixed: if they are few, their difficulty alone can reject "no effect".
     """
     every = object_counts(predictions)
-    objects = every.complete
-    if not len(objects.index):
+    objects = complete(every)
+    if not len(objects):
         return None
-    of_class = np.array([index for index, _ in objects.index])
-    classes = [{"class_index": c, **_effect(objects[of_class == c], seed, c)} for c in np.unique(of_class).tolist()]
+    classes = [{"class_index": int(c), **_effect(part, seed, c)} for c, part in objects.groupby(level="class_index")]
     adjusted = holm(np.array([c["mcnemar_p"] for c in classes])).tolist()
     return {
         **_effect(objects, seed),
         "classes": [c | {"p_holm": p} for c, p in zip(classes, adjusted, strict=True)],
-        "left_out_objects": len(every.index) - len(objects.index),
+        "left_out_objects": len(every) - len(objects),
         "left_out_photos": int((predictions.object == "").sum()),
         "level": LEVEL,
         "interval_method": f"cluster bootstrap over {FEWEST} objects or more, {REPLICATES} replicates, level {LEVEL}",
@@ -231,9 +229,9 @@ def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | 
     }
 
 
-def _effect(objects: Counts, seed: int, index: int = -1) -> dict[str, Any]:
-    common, counter = objects.accuracy.mean(axis=0).tolist()
-    drops = settled(objects.accuracy[:, 0] - objects.accuracy[:, 1])
+def _effect(objects: pd.DataFrame, seed: int, index: int = -1) -> dict[str, Any]:
+    common, counter = accuracy(objects).mean(axis=0).tolist()
+    drops = settled(-np.diff(accuracy(objects))[:, 0])
     interval = None
     if len(drops) >= FEWEST:
         stream = numpy_stream(seed, "object bootstrap", index + 1)
@@ -246,7 +244,7 @@ def _effect(objects: Counts, seed: int, index: int = -1) -> dict[str, Any]:
         "interval": interval and list(interval),
         "better_on_common": int((drops > 0).sum()),
         "better_on_counter": int((drops < 0).sum()),
-        "mcnemar_p": mcnemar(objects.correct, objects.photos),
+        "mcnemar_p": mcnemar(objects.correct.to_numpy(), objects.photos.to_numpy()),
     }
 
 
@@ -279,6 +277,6 @@ def _worst(predictions: pd.DataFrame, *by: str) -> dict[str, Any]:
 def _top(predictions: pd.DataFrame) -> dict[str, Any] | None:
     """Top-5 accuracy; None if ranks are unknown or never above 5."""
     counts = class_counts(predictions, within=TOP)
-    if not (predictions["rank"] > TOP).any() or not len(counts.complete.index):
+    if not (predictions["rank"] > TOP).any() or not len(complete(counts)):
         return None
     return {mean: _named(group_accuracies(counts, mean), has_groups(predictions)) for mean in MEANS}

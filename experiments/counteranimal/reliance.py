@@ -38,7 +38,7 @@ from experiments.counteranimal.gaussian_law import (
 )
 from experiments.counteranimal.law_verdict import assess, errors_of, prediction_variance
 from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
-from experiments.counteranimal.metrics import Counts, drop_interval, intervals, worst_cell
+from experiments.counteranimal.metrics import counted, drop_interval, intervals, worst_cell
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import (
     DRAWN,
@@ -345,7 +345,7 @@ def _described(
             "interval_over_classes": None,
         }
         if bundle.classes >= MANY:
-            counts = Counts(np.arange(bundle.classes), measured.photos, measured.correct(i))
+            counts = counted(np.arange(bundle.classes), measured.photos, measured.correct(i))
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
             entry["interval_over_classes"] = {name: list(ends[name]) for name in NUMBERS} | _ends(drawn[i])
         entries.append(entry)

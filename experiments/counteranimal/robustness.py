@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiments.counteranimal.metrics import (
-    Counts,
     Mean,
     class_counts,
+    complete,
+    counted,
     drawn_accuracies,
     group_accuracies,
     intervals,
@@ -49,7 +51,7 @@ class Result:
     """A row with, if known, its counts per class."""
 
     row: Row
-    classes: Counts | None = None
+    classes: pd.DataFrame | None = None
     vocabulary: str = "imagenet"  # meaning of class indices; for the user's own classes a digest of their names
     place: dict[str, Any] | None = None  # p' and r with their intervals, if heads on its embeddings were measured
 
@@ -110,7 +112,7 @@ def _results(spec: str, mean: Mean, labels: str, prompt: str) -> list[Result]:
     index = np.array([c.index for c in published_classes()])
     photos = np.array([c.photos for c in published_classes()])
     accuracy = np.array([figures[i] for i in index])
-    counts = Counts(index, photos, np.rint(accuracy * photos).astype(np.int64))
+    counts = counted(index, photos, np.rint(accuracy * photos).astype(np.int64))
     return [Result(_with_intervals(row, counts, seed=0), counts)]
 
 
@@ -129,12 +131,12 @@ def _own_result(folder: Path, mean: Mean) -> Result:
     """A model's result: its name and settings from the summary, every number from its predictions."""
     predictions = read_predictions(folder / PREDICTIONS, LARGEST)
     counts = class_counts(predictions)
-    if not (has_groups(predictions) and len(counts.complete.index)):
+    if not (has_groups(predictions) and len(complete(counts))):
         raise RequestError(
             f"{str(folder)!r} has no common and counter photos to compare; evaluate with --groups that assigns them"
         )
     common, counter = group_accuracies(counts, mean).tolist()
-    n_common, n_counter = counts.complete.photos.sum(axis=0).tolist()
+    n_common, n_counter = complete(counts).photos.sum().tolist()
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8-sig"))
         json.dumps([summary, str(folder)], ensure_ascii=False).encode()  # as they will be written
@@ -162,7 +164,7 @@ def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
     return place
 
 
-def _with_intervals(row: Row, counts: Counts, seed: int) -> Row:
+def _with_intervals(row: Row, counts: pd.DataFrame, seed: int) -> Row:
     return replace(row, **{f"interval_{name}": ends for name, ends in intervals(counts, row.mean, seed).items()})
 
 
@@ -249,14 +251,14 @@ def _robustness(result: Result, members: Sequence[Result], seed: int) -> dict[st
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
     """The interval of a model's effective robustness over a fixed line; None without counts of several classes."""
     classes, mean = result.classes, result.row.mean or "macro"
-    if classes is None or len(classes.complete.index) < 2:
+    if classes is None or len(complete(classes)) < 2:
         return None
 
     def expected(common: np.ndarray) -> np.ndarray:
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
 
     drawn = drawn_accuracies(classes, mean, seed, REPLICATES)
-    over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(classes.complete.index))
+    over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(complete(classes)))
     common, counter = photo_bounds(classes, mean)
     above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
     ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)

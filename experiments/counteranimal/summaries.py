@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.counteranimal.metrics import (
     QUANTITIES,
-    Counts,
+    accuracy,
     accuracy_breakdown,
     cells,
     class_counts,
+    complete,
     object_effect,
     summary,
     with_drop,
@@ -44,13 +46,13 @@ def summarise(
 ) -> dict[str, Any]:
     """The summary of one model, also written into `folder` with its tables; `settings` holds labels, data and more."""
     counts = class_counts(predictions)
-    complete = counts.complete
-    if not len(complete.index):
+    used = complete(counts)
+    if not len(used):
         raise RequestError(f"no class of {settings['data']!r} has photos in both groups; a drop needs at least one")
     document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
     document |= summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
     if has_groups(predictions):
-        drops = pd.DataFrame(with_drop(complete.accuracy), columns=QUANTITIES, index=complete.index)
+        drops = pd.DataFrame(with_drop(accuracy(used)), used.index, QUANTITIES)
         largest = drops.sort_values("drop", ascending=False, kind="stable").head(WORST)
         document["worst_classes"] = largest.rename_axis("class_index").reset_index().to_dict("records")
         if "object" in predictions:
@@ -65,12 +67,15 @@ def summarise(
     return document
 
 
-def _class_table(counts: Counts, grouped: bool) -> pd.DataFrame:
+def _class_table(counts: pd.DataFrame, grouped: bool) -> pd.DataFrame:
     """One row per class; accuracies of a group without photos are empty."""
-    n, k, accuracy = counts.photos.T, counts.correct.T, with_drop(counts.accuracy).T
+    every = np.column_stack([counts.index, counts, with_drop(accuracy(counts))])
+    integers = dict.fromkeys(CLASS_COLUMNS[:5], int)
+    table = pd.DataFrame(every, columns=CLASS_COLUMNS).astype(integers)
     if grouped:
-        return pd.DataFrame(dict(zip(CLASS_COLUMNS, (counts.index, *n, *k, *accuracy), strict=True)))
-    return pd.DataFrame({"class_index": counts.index, "n": n[0], "correct": k[0], "accuracy": accuracy[0]})
+        return table
+    alone = {"class_index": "class_index", "n_common": "n", "correct_common": "correct", "common": "accuracy"}
+    return table[list(alone)].rename(columns=alone)
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:

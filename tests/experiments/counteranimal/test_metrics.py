@@ -15,10 +15,12 @@ from stattest import SHARE, assert_same_law
 from experiments.counteranimal.metrics import (
     FEWEST,
     TOP,
-    Counts,
+    accuracy,
     accuracy_breakdown,
     cells,
     class_counts,
+    complete,
+    counted,
     group_accuracies,
     intervals,
     object_counts,
@@ -36,7 +38,7 @@ def counts(draw, low=0, size=None):
     C = size or draw(st.integers(1, 8))
     photos = np.array(draw(st.lists(st.tuples(*[st.integers(low, 30)] * 2), min_size=C, max_size=C)))
     share = np.array(draw(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=C, max_size=C)))
-    return Counts(np.arange(C) * 7, photos, np.floor(share * photos).astype(np.int64))
+    return counted(np.arange(C) * 7, photos, np.floor(share * photos).astype(np.int64))
 
 
 def answers(rows, grouped=True):
@@ -55,29 +57,30 @@ def answers(rows, grouped=True):
 @given(counts())
 def test_counting_inverts_listing(table):
     rows = []
-    for index, n, k in zip(table.index, table.photos, table.correct, strict=True):
+    for index, *n, i, j in table.itertuples():
+        k = (i, j)
         rows += [(index, g == 0, "", 1 if i < k[g] else 2, "") for g in range(2) for i in range(n[g])]
     assume(rows)
     again = class_counts(answers(rows))
     seen = table.photos.sum(axis=1) > 0
     assert (again.index == table.index[seen]).all()
-    assert (again.photos == table.photos[seen]).all()
-    assert (again.correct == table.correct[seen]).all()
+    assert (again == table[seen]).all(axis=None)
 
 
 @given(counts(low=1))
 def test_means_are_what_their_names_say(table):
     macro, micro = (group_accuracies(table, mean) for mean in ("macro", "micro"))
-    for g in range(2):
-        by_hand = math.fsum(k / n for k, n in zip(table.correct[:, g], table.photos[:, g], strict=True))
-        assert macro[g] == pytest.approx(by_hand / len(table.index), abs=1e-12)
-        assert micro[g] == pytest.approx(table.correct[:, g].sum() / table.photos[:, g].sum(), abs=1e-12)
+    for g, group in enumerate(("common", "counter")):
+        correct, photos = table.correct[group].tolist(), table.photos[group].tolist()
+        by_hand = math.fsum(k / n for k, n in zip(correct, photos, strict=True))
+        assert macro[g] == pytest.approx(by_hand / len(table), abs=1e-12)
+        assert micro[g] == pytest.approx(sum(correct) / sum(photos), abs=1e-12)
 
 
 @given(counts(), st.integers(1, 9))
 def test_an_empty_group_leaves_its_class_out_of_both_means(table, n):
-    extra = Counts(np.append(table.index, 500), np.vstack([table.photos, [n, 0]]), np.vstack([table.correct, [n, 0]]))
-    if not len(table.complete.index):
+    extra = counted(np.append(table.index, 500), np.vstack([table.photos, [n, 0]]), np.vstack([table.correct, [n, 0]]))
+    if not len(complete(table)):
         with pytest.raises(ValueError, match="both groups"):
             group_accuracies(extra, "macro")
         return
@@ -91,7 +94,7 @@ def test_weights_of_the_bootstrap_are_repetition_of_classes(table):
     """The vectorised replicate against a table in which the drawn classes are written out."""
     C = len(table.index)
     drawn = np.arange(C)[::-1] // 2
-    again = Counts(np.arange(C), table.photos[drawn], table.correct[drawn])
+    again = table.iloc[drawn].set_axis(np.arange(C))
     weights = np.bincount(drawn, minlength=C).astype(float)
     for mean in ("macro", "micro"):
         assert np.allclose(group_accuracies(table, mean, weights), group_accuracies(again, mean), atol=1e-12)
@@ -108,7 +111,7 @@ def test_intervals_cover():
     for _ in range(sets):
         centre = np.clip(rng.normal([0.7, 0.5], 0.12, size=(C, 2)), 0, 1)
         photos = rng.integers(30, 80, size=(C, 2))
-        table = Counts(np.arange(C), photos, rng.binomial(photos, centre))
+        table = counted(np.arange(C), photos, rng.binomial(photos, centre))
         low, high = intervals(table, "macro", seed=int(rng.integers(2**31)), replicates=1000)["drop"]
         hits += low <= 0.2 <= high
     assert hits / sets > 0.92
@@ -116,7 +119,7 @@ def test_intervals_cover():
 
 def test_four_right_photos_do_not_make_certainty():
     """Two classes with one photo per group: Clopper-Pearson gives .158 to 1 for 2 of 2, not 1 to 1."""
-    table = Counts(np.array([3, 9]), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
+    table = counted(np.array([3, 9]), np.ones((2, 2), dtype=np.int64), np.ones((2, 2), dtype=np.int64))
     for mean in ("macro", "micro"):
         found = intervals(table, mean)
         assert found["common"] == found["counter"] == pytest.approx((0.025**0.5, 1))
@@ -126,19 +129,19 @@ def test_four_right_photos_do_not_make_certainty():
 def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
     """With one photo per class the exact interval; otherwise the textbook formula."""
     right = np.array([[1, 0], [1, 1], [0, 0], [1, 0], [1, 0]])
-    single = Counts(np.arange(5), np.ones((5, 2), dtype=np.int64), right)
+    single = counted(np.arange(5), np.ones((5, 2), dtype=np.int64), right)
     for (low, high), k in zip(photo_bounds(single, "macro"), (4, 1), strict=True):
         exact = binomtest(k, 5).proportion_ci(0.95, "exact")
         assert (low, high) == pytest.approx((exact.low, exact.high))
     sizes = np.array([[10, 8], [40, 8], [5, 8]])
-    bounds = photo_bounds(Counts(np.arange(3), sizes, sizes), "macro")
+    bounds = photo_bounds(counted(np.arange(3), sizes, sizes), "macro")
     for (low, _), photos in zip(bounds, sizes.T, strict=True):
         few = (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, 2)) ** 2
         assert low == pytest.approx(0.025 ** (1 / (few * 9 / (1 / photos).sum())))  # all right: the tail is low^n
 
 
 def test_one_class_has_no_interval():
-    table = Counts(np.array([3]), np.array([[5, 5]]), np.array([[4, 2]]))
+    table = counted(np.array([3]), np.array([[5, 5]]), np.array([[4, 2]]))
     assert intervals(table, "macro") == {"common": None, "counter": None, "drop": None}
 
 
@@ -152,22 +155,22 @@ def test_sign_test_is_the_binomial_tail():
 @given(counts(low=1, size=5), counts(low=1, size=5), st.sampled_from(("macro", "micro")))
 def test_paired_differences_are_differences_of_means(a, b, mean):
     """Classes 0, 7 and 14 are paired; the others are missing in one of the two models."""
-    b = Counts(b.index - 14, b.photos, b.correct)[::-1]
+    b = b.set_axis(b.index - 14)[::-1]
     first, second = a[:3], b[b.index >= 0]
     result, back = paired(a, b, mean=mean), paired(b, a, mean=mean)
     x, y = group_accuracies(first, mean), group_accuracies(second, mean)
     assert (result["classes"], result["mean"]) == (3, mean)
     assert result["common"]["difference"] == pytest.approx(y[0] - x[0], abs=1e-12)
     assert result["drop"]["difference"] == pytest.approx((y[0] - y[1]) - (x[0] - x[1]), abs=1e-12)
-    up = (second.accuracy[::-1, 0] > first.accuracy[:, 0]).sum()
+    up = (accuracy(second)[::-1, 0] > accuracy(first)[:, 0]).sum()
     assert result["common"]["classes_up"] == back["common"]["classes_down"] == up
 
 
 def test_rounding_differences_are_ignored():
     """In floating point .3 - .1 and .2 - 0 differ by 3e-17; the sign test must ignore this."""
     photos = np.full((4, 2), 10)
-    first = Counts(np.arange(4), photos, np.tile([2, 0], (4, 1)))
-    second = Counts(np.arange(4), photos, np.tile([3, 1], (4, 1)))
+    first = counted(np.arange(4), photos, np.tile([2, 0], (4, 1)))
+    second = counted(np.arange(4), photos, np.tile([3, 1], (4, 1)))
     drop = paired(first, second)["drop"]
     assert (drop["classes_up"], drop["classes_down"], drop["sign_test_p"]) == (0, 0, 1.0)
 
@@ -270,7 +273,7 @@ def test_equal_objects_have_no_interval():
 
 def test_object_counts_two_classes_may_share_a_name_and_lonely_ones_are_left_out():
     both = answers(composites(np.ones((1, 2, 1)), 9) + composites(np.zeros((1, 2, 1)), 16))
-    assert object_counts(both).photos.tolist() == [[1, 1], [1, 1]]
+    assert object_counts(both).photos.to_numpy().tolist() == [[1, 1], [1, 1]]
     lonely = both.assign(group=["common"] * 3 + ["counter"])
     found = object_effect(lonely)
     assert (found["objects"], found["left_out_objects"]) == (1, 1)
@@ -298,9 +301,9 @@ def test_cells_are_those_counted_by_hand(rows):
     word = {True: "common", False: "counter"}
     listed = {tuple(row[:3]): tuple(row[3:5]) for row in table.itertuples(index=False)}
     assert listed == {(i, word[c], b): n for (i, c, b), n in by_hand(rows, lambda r: r[:3]).items()}
-    for *_, photos, correct, accuracy, low, high in table.itertuples(index=False):
+    for *_, photos, correct, share, low, high in table.itertuples(index=False):
         exact = binomtest(correct, photos).proportion_ci(0.95, "exact")
-        np.testing.assert_allclose((accuracy, low, high), (correct / photos, *exact), atol=1e-9)
+        np.testing.assert_allclose((share, low, high), (correct / photos, *exact), atol=1e-9)
 
 
 @given(ROWS)

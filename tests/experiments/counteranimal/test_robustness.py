@@ -14,7 +14,7 @@ from rich.console import Console
 from experiments.command.counteranimal import comparison_table
 from experiments.counteranimal.figures import comparison_figure, page, ranking_figure, write_comparison
 from experiments.counteranimal.labels import Vocabulary
-from experiments.counteranimal.metrics import Counts, paired
+from experiments.counteranimal.metrics import counted, paired
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
 from experiments.counteranimal.summaries import score_files
 from experiments.effective_robustness import AXES, fit_line, stretch
@@ -238,8 +238,8 @@ def test_the_interval_is_of_line_and_model(tmp_path):
     assert flagged == [False, True]
 
 
-FIRST = Counts(np.array([1, 2, 5]), np.array([[90, 10], [10, 10], [10, 80]]), np.array([[81, 2], [5, 5], [2, 40]]))
-SECOND = Counts(np.array([1, 2, 9]), np.array([[90, 10], [10, 10], [10, 10]]), np.array([[90, 1], [5, 7], [1, 1]]))
+FIRST = counted(np.array([1, 2, 5]), np.array([[90, 10], [10, 10], [10, 80]]), np.array([[81, 2], [5, 5], [2, 40]]))
+SECOND = counted(np.array([1, 2, 9]), np.array([[90, 10], [10, 10], [10, 10]]), np.array([[90, 1], [5, 7], [1, 1]]))
 
 
 def test_pairs_follow_the_mean_of_the_rows():
