@@ -406,7 +406,7 @@ def _equivalent(document: Document) -> str:
         "p' {place}, r {shortfall:%} points ({interval[shortfall]:to}), drop {drop:%}: among the photos' own classes, "
     )
     found += "against the best heads on the model's own embeddings"
-    return "; ".join(filter(None, (_fill(found, place=_place(head), **head), _needed(head))))
+    return "; ".join(filter(None, (_fill(found, place=_place(head), **head), _needed(head | {"head": "the model"}))))
 
 
 def _object_effect(effect: Document) -> list[Any]:
