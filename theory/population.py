@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import Numbers, rounded
+from simulator.mixture import Mixture
 from simulator.prompts import Prompt, caption
 from simulator.world import World
 
@@ -52,8 +53,8 @@ def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
 
-class TableMoments(NamedTuple):
-    """Moments of the latents in a world with a table, which no symmetry simplifies."""
+class LatentMoments(NamedTuple):
+    """Moments of the latents in training, for worlds that no symmetry simplifies."""
 
     prior: Float[np.ndarray, " K"]
     given: Float[np.ndarray, "K l"]  # E[z | y]
@@ -61,14 +62,23 @@ class TableMoments(NamedTuple):
     covariance: Float[np.ndarray, "l l"]
 
 
-def table_moments(world: World) -> TableMoments:
-    """Prior of the classes, means and covariance of the latents in training."""
+def latent_moments(world: World) -> LatentMoments:
+    """Prior of the classes, means and covariance of the latents in training, in one world of any kind."""
     groups = world.mixture().seen
     share = (groups.labels == np.arange(world.classes)[:, None]) * groups.weights  # (K, G)
     prior, mean = share.sum(axis=1), groups.weights @ groups.means
     centred = groups.means - mean
     covariance = (groups.weights * centred.T) @ centred + np.diag(groups.variances)
-    return TableMoments(prior, share @ groups.means / prior[:, None], mean, covariance)
+    return LatentMoments(prior, share @ groups.means / prior[:, None], mean, covariance)
+
+
+def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l l"]]:
+    """Mean and covariance of what captions show, without view noise. A caption mentions a block as a whole, or not."""
+    pi, same = mixture.mention[mixture.block], mixture.block[:, None] == mixture.block
+    told, bare = ((mixture.weights * means.T) @ means for means in (mixture.means, mixture.label_means))
+    told = (told + np.diag(mixture.variances)) * np.where(same, pi, np.outer(pi, pi))
+    mean = mixture.weights @ ((1 - mixture.bare) * pi * mixture.means + mixture.bare * mixture.label_means)
+    return mean, (1 - mixture.bare) * told + mixture.bare * bare - np.outer(mean, mean)
 
 
 def linear_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:

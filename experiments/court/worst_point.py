@@ -107,7 +107,8 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 
 def _effort(claim: Claim) -> int:
     """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
-    if np.max(claim.worlds(corners(len(claim.axes))).classes) > 2 or claim.table:
+    sampled = any(learner.is_sampled for learner in claim.learners)
+    if sampled or claim.table or np.max(claim.worlds(corners(len(claim.axes))).classes) > 2:
         lawful = all(learner.has_exact_law() for learner in claim.learners)
         return (PLACED if claim.table else QUADRATURE) if lawful else SAMPLED
     if claim.quantity.placed:

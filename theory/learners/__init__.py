@@ -10,7 +10,7 @@ A learner of your own is a subclass of `Learner` (see `theory.learners.base`). I
 from dataclasses import fields
 
 from simulator.naming import check_known
-from theory.learners.base import Learner, attempt, each_class_count
+from theory.learners.base import Learner, attempt, each_class_count, latent_critic
 from theory.learners.bayes import Bayes
 from theory.learners.gaussian import GaussianPMI
 from theory.learners.infonce import InfoNCE
@@ -32,6 +32,7 @@ __all__ = [
     "Printed",
     "attempt",
     "each_class_count",
+    "latent_critic",
     "named",
     "names",
     "trainable",

@@ -1,7 +1,11 @@
 """The base class of learners, and functions that evaluate a learner over grids of worlds.
 
-A learner of your own is one frozen dataclass with a `name`. A linear rule needs only `direction`. Any other rule needs
-`accuracy`, and `scores` if it is to be measured on drawn images.
+A learner of your own is one frozen dataclass with a `name` and one method that says its rule. The rest follows.
+    direction   a linear rule by its weight on each block, in any grid of worlds without a table
+    critic      a linear rule by one score vector per class, in one world of any kind
+    scores      any other rule on images, in one world of any kind; its accuracies are sampled
+    accuracy    what cannot be asked about an image, such as a printed bound
+A linear rule with a critic may have a direction, too: the fast path for grids.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,17 +16,16 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, rounded
-from simulator.gaussian.critic import LinearCritic, group_accuracy
+from simulator.accuracy import Accuracy, rounded, won
+from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
+from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.quadrature import REPLICATES, estimate
 
 LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
-
-# Learners with a law in worlds with a table
-WITH_TABLES = ("linear", "infonce", "logistic", "least-squares", "bayes", "max-margin")
+POINTS = 2**15  # over all groups, where accuracies are sampled from scores: errors are about 3e-4
 
 Rule = TypeVar("Rule", bound="Learner")
 Answer = TypeVar("Answer", Accuracy, np.ndarray)
@@ -94,6 +97,20 @@ def latent_critic(u: Float[np.ndarray, "*R K l"], constant: Float[np.ndarray, "*
     return LinearCritic(u, np.zeros((len(u), u.shape[1], u.shape[1])), own.reshape(len(u), -1))
 
 
+def block_critic(u: Float[np.ndarray, " B"], classes: int) -> LinearCritic:
+    """The critic that scores each class by the coordinates of its own patterns, with weight u_b on block b."""
+    own = u[None, :, None] if classes == 2 else u[:, None] * class_means(classes)[:, None]  # (1 or K, B, width)
+    return LinearCritic(own.reshape(1, len(own), -1), np.zeros((1, len(own), len(own))), np.zeros((1, len(own))))
+
+
+def block_weights(inside: Float[np.ndarray, "P l"]) -> Float[np.ndarray, " B"]:
+    """The weights of `block_critic`, up to a factor; means over classes where a critic treats them differently."""
+    if len(inside) == 1:
+        return inside[0]
+    inside = inside - inside.mean(axis=0)  # what all classes share decides nothing
+    return np.trace(inside.reshape(len(inside), -1, len(inside)), axis1=0, axis2=2)
+
+
 @dataclass(frozen=True)
 class Learner:
     """Base of all learners; `theory.learners` lists those of the project.
@@ -134,47 +151,81 @@ class Learner:
         ValueError, ArithmeticError
             Where a world has no answer (`refuses` gives the sentence).
         """
-        if worlds.table is not None:
-            return world_by_world(self.on_table, worlds)
+        if worlds.table is not None or not self._tells("direction"):
+            return world_by_world(self._sampled_accuracy if self.is_sampled else self._critic_accuracy, worlds)
         direction = self.direction(worlds)
         if np.isnan(direction).any():  # of a user's learner
             raise ValueError(f"the direction of learner {self.name!r} is nan; expected numbers")
         return linear_accuracy(direction, worlds)
 
-    def on_table(self, world: World) -> Accuracy:
-        """Group accuracies at n = infinity in a world with a table; exact for linear rules of two classes.
+    def _tells(self, method: str) -> bool:
+        """Whether the learner has a method of its own, rather than the one that follows from others."""
+        return getattr(type(self), method) is not getattr(Learner, method)
 
-        Raises
-        ------
-        ValueError
-            For a learner without a law in such worlds.
-        """
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the learner tells its scores alone, so that its accuracies are sampled."""
+        return self._tells("scores") and not any(map(self._tells, ("direction", "critic", "accuracy")))
+
+    def _critic_accuracy(self, world: World) -> Accuracy:
+        """Accuracies of the critic in one world, exact for two classes."""
         critic = self.critic(world)
         if world.classes == 2:
             return Accuracy.of([*group_accuracy(critic, world.mixture(), world.nu_image)[0]])
         copies = REPLICATES // len(critic.inside)  # each has points of its own
-        critic = LinearCritic(*(np.repeat(part, copies, axis=0) for part in critic))
+        critic = LinearCritic(*(np.repeat(np.atleast_2d(part), copies, axis=0) for part in critic))
         return estimate(group_accuracy(critic, world.mixture(), world.nu_image))
 
+    def _sampled_accuracy(self, world: World) -> Accuracy:
+        """Accuracies of the scores in one world on Sobol points of every group, with an interval."""
+        mixture, rows = world.mixture(), []
+        deviation, (G, l) = np.sqrt(mixture.variances + world.nu_image), mixture.means.shape
+        power = int(np.clip(np.log2(POINTS / G), 4, 13))
+        for r in range(REPLICATES):
+            images = mixture.means[:, None] + deviation * gaussian_points(l, power, r)
+            right = won(self.scores(world, images.reshape(-1, l)), np.repeat(mixture.labels, 2**power))
+            rows.append(mixture.group_average(right.reshape(G, -1).mean(axis=1)))
+        return estimate(np.array(rows))
+
     def critic(self, world: World) -> LinearCritic:
-        """A linear rule in a world with a table, on latents; estimates as replicates.
+        """A linear rule on latents, one score vector per class; several rules if they are replicates of an estimate.
+
+        Parameters
+        ----------
+        world : one world
 
         Raises
         ------
         ValueError
-            For a learner without one.
+            For a rule that is not linear, and in a world with a table for one that tells its direction alone.
         """
-        raise ValueError(f"learner {self.name!r} has no law in worlds with a table; {', '.join(WITH_TABLES)} have one")
+        if world.table is not None and self._tells("direction"):
+            raise ValueError(
+                f"learner {self.name!r} tells its direction alone, and worlds with a table have none; "
+                "with a method critic or scores it has a law there"
+            )
+        return block_critic(self.direction(world), world.class_count)
 
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight of a linear rule on each block, up to a positive factor.
 
+        Parameters
+        ----------
+        worlds : one world, or a grid, without a table
+
         Raises
         ------
         ValueError
-            For a rule that is not linear.
+            For a rule that is not linear, and in worlds with a table.
         """
-        raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
+        if not self._tells("critic"):
+            raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
+        if worlds.table is not None:
+            raise ValueError("worlds with a table have no block that all classes share, so a rule has no direction")
+        weights = np.empty((*worlds.shape, worlds.mean.shape[-1]))
+        for w in np.ndindex(worlds.shape):
+            weights[w] = block_weights(self.critic(worlds[w]).inside.mean(axis=0))
+        return weights
 
     def weights(self, x):
         """The direction in a world with one background and p_inv = 1, as a formula of its fields.
@@ -224,14 +275,10 @@ class Learner:
         images
             Latent images D_I' x_I.
         """
-        if world.table is not None:
-            critic = self.critic(world)
-            gap = images @ critic.inside.mean(axis=0).T + np.mean(critic.intercept, axis=0)
-            return np.concatenate([gap, -gap], axis=1) if world.classes == 2 else gap
-        u = self.direction(world)
-        x = images.reshape(len(images), len(u), -1)
-        pull = np.einsum("b,nbk->nk", u, x)
-        return np.concatenate([pull, -pull], axis=1) if world.classes == 2 else pull
+        by_critic = world.table is not None or not self._tells("direction")
+        critic = self.critic(world) if by_critic else block_critic(self.direction(world), world.class_count)
+        gap = images @ critic.inside.mean(axis=0).T + np.mean(np.atleast_2d(critic.intercept), axis=0)
+        return np.concatenate([gap, -gap], axis=1) if world.classes == 2 else gap
 
     def refuses(self, worlds: World) -> str | None:
         """Why some of the worlds have no answer, in a sentence; None if all have one.

@@ -33,7 +33,7 @@ from theory.density import (
     table_evidence,
     table_log_density,
 )
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
 from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
@@ -367,6 +367,12 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
     return result
 
 
+def table_accuracy(world: World) -> Accuracy:
+    """Group accuracies of the Bayes rule in a world with a table, sampled, with an interval."""
+    cells = table_replicates(world, np.array(world.table), table_points(world))
+    return estimate(world.mixture(objects=False).group_average(cells.reshape(len(cells), -1)))
+
+
 class TableRules:
     """Bayes rules of the tables that differ from a world's in the weights of its groups alone."""
 
@@ -395,14 +401,7 @@ class Bayes(Learner):
     @each_class_count
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
-        if worlds.table is not None:
-            return super().accuracy(worlds)
-        return bayes_accuracy(worlds)
-
-    def on_table(self, world: World) -> Accuracy:
-        """Sampled, with an interval."""
-        cells = table_replicates(world, np.array(world.table), table_points(world))
-        return estimate(world.mixture(objects=False).group_average(cells.reshape(len(cells), -1)))
+        return bayes_accuracy(worlds) if worlds.table is None else world_by_world(table_accuracy, worlds)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""

@@ -12,6 +12,10 @@ For captions that mention everything, belong to their images and are not bare, a
 nu_I nu_T)^-1 q. So it goes from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and
 stays linear.
 
+In a world with a table captions have a mean m_T, images m_I, and classes are not alike. With V = S_T - X' S_I^-1 X the
+covariance of a caption given its image, the score of a prompt q is then
+    (q - m_T)' V^-1 X' S_I^-1 (x - m_I) - (q - m_T)' (V^-1 - S_T^-1) (q - m_T)/2,   up to a function of x.
+
 InfoNCE gains from the classes' structure beyond covariances. Where this gain is small, towers end at this learner. With
 ten classes (mu = 1, p = .8, nu = .49) the gain is .014 of 1.84 nats per pair in batches of 256: after 8000 steps towers
 are within .003 of this learner's accuracy, and up to .023 off the PMI's. At mu_spu = 1.6, p = .85 the gain is .054:
@@ -24,25 +28,59 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from simulator.gaussian.critic import LinearCritic
 from simulator.prompts import LINEAR, Prompt, prompt_row
 from simulator.world import World
-from theory.learners.base import Learner, each_class_count
-from theory.population import block_covariance, kappa
+from theory.learners.base import Learner, each_class_count, latent_critic
+from theory.population import block_covariance, caption_moments, kappa, latent_moments
+
+LARGEST_CONDITION = 1e12  # of a covariance that has an inverse
+NEVER_VARIES = (
+    "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent), so their "
+    "covariance has no inverse; any sigma_xi_text > 0 is valid"
+)
 
 
-def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u of the module's docstring, exact to rounding."""
+def _refuse(worlds: World, prompt: Prompt) -> None:
     if prompt_row(prompt).pool == "log-mean-exp":
         raise ValueError(
             f"the Gaussian PMI has no closed form for prompt = {prompt!r} ({prompt_row(prompt).words}); "
             f"choose from {', '.join(LINEAR)}"
         )
-    n_I, nu_T = worlds.image_alone, np.asarray(worlds.nu_text)[..., None]
-    if np.any(n_I <= 0):
+    if np.any(worlds.image_alone <= 0):
         raise ValueError(
             "sigma_xi = 0: without noise in the images the mutual information is infinite; any sigma_xi > 0 is valid, "
             "and the limit is the nearest prompt"
         )
+
+
+def gaussian_critic(world: World, prompt: Prompt) -> LinearCritic:
+    """The critic from the covariances of both views, in one world of any kind, exact to rounding."""
+    _refuse(world, prompt)
+    if world.table is not None and prompt_row(prompt).pool:
+        own = ", ".join(name for name in LINEAR if not prompt_row(name).pool)
+        raise ValueError(
+            f"prompt = {prompt!r} has no law of the Gaussian PMI in worlds with a table; choose from {own}"
+        )
+    mixture = world.mixture()
+    _, _, m_I, S_I = latent_moments(world)
+    m_T, S_T = caption_moments(mixture)
+    S_I, S_T = S_I + world.nu_image * np.eye(len(m_I)), S_T + (1 - world.bare) * world.nu_text * np.eye(len(m_T))
+    X = (1 - world.mismatch) * mixture.cross_covariance
+    B = np.linalg.solve(S_I, X)
+    V = S_T - X.T @ B
+    if np.linalg.cond(V) > LARGEST_CONDITION:
+        raise ValueError(NEVER_VARIES)
+    q = world.prompts(prompt) - m_T
+    y = np.linalg.solve(V, q.T).T  # V^-1 (q_y - m_T)
+    u = y @ B.T
+    return latent_critic(u, -u @ m_I - ((y - np.linalg.solve(S_T, q.T).T) * q).sum(axis=1) / 2)
+
+
+def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
+    """u of the module's docstring in a grid of worlds without a table, exact to rounding."""
+    _refuse(worlds, prompt)
+    n_I, nu_T = worlds.image_alone, np.asarray(worlds.nu_text)[..., None]
     C, pi, q = block_covariance(worlds), worlds.mention, worlds.prompt(prompt)
     bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
     S_I = C + n_I[..., None] * np.eye(C.shape[-1])
@@ -63,11 +101,8 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     unit = np.sqrt(np.diagonal(unexplained, axis1=-2, axis2=-1))
     with np.errstate(divide="ignore", invalid="ignore"):
         unexplained = unexplained / unit[..., :, None] / unit[..., None, :]
-    if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > 1e12):
-        raise ValueError(
-            "captions have a block that never varies (without noise, sigma_xi_text = 0, and without a latent), so "
-            "their covariance has no inverse; any sigma_xi_text > 0 is valid"
-        )
+    if not np.all(unit > 0) or np.any(np.linalg.cond(unexplained) > LARGEST_CONDITION):
+        raise ValueError(NEVER_VARIES)
     y = np.linalg.solve(unexplained, (q / unit)[..., None])[..., 0] / unit
     X = told * C + bare * c * first.swapaxes(-1, -2)
     return np.einsum("...ij,...j->...i", np.linalg.solve(S_I, X), y)
@@ -96,3 +131,7 @@ class GaussianPMI(Learner):
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block; see `gaussian_direction`."""
         return gaussian_direction(worlds, self.prompt)
+
+    def critic(self, world: World) -> LinearCritic:
+        """Score vectors and constants; see `gaussian_critic`."""
+        return gaussian_critic(world, self.prompt)

@@ -44,7 +44,7 @@ from theory.density import (
     prompt_log_density,
     table_prompt_scores,
 )
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
@@ -133,6 +133,14 @@ def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
         return worlds.prompt(prompt) != 0
     objects, backgrounds = np.split(worlds.prompts(prompt), [worlds.background_latents.start], axis=1)
     return np.array([objects.any(), backgrounds.any()])
+
+
+def table_accuracy(world: World, prompt: Prompt) -> Accuracy:
+    """Group accuracies in a world with a table, sampled, with an interval."""
+    if prompt == "bare":
+        _refuse_bare(world)
+        return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
+    return estimate(table_replicates(world, prompt))
 
 
 def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.ndarray, "R groups"]:
@@ -318,16 +326,9 @@ class InfoNCE(Learner):
     @each_class_count
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
-        if worlds.table is not None:
-            return super().accuracy(worlds)
-        return infonce_accuracy(worlds, self.prompt)
-
-    def on_table(self, world: World) -> Accuracy:
-        """Sampled, with an interval."""
-        if self.prompt == "bare":
-            _refuse_bare(world)
-            return _by_bare_name(world, Bayes().on_table(equal_classes(world)))
-        return estimate(table_replicates(world, self.prompt))
+        if worlds.table is None:
+            return infonce_accuracy(worlds, self.prompt)
+        return world_by_world(lambda world: table_accuracy(world, self.prompt), worlds)
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""

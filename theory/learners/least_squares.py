@@ -24,7 +24,7 @@ from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import first_coordinates, labelled_moments
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic
-from theory.population import image_variance, kappa, pattern_correlation, table_moments
+from theory.population import image_variance, kappa, latent_moments, pattern_correlation
 
 
 def within_class(mean, correlation, S, K):
@@ -64,8 +64,8 @@ class LeastSquares(Learner):
         return least_squares_direction(worlds)
 
     def critic(self, world: World) -> LinearCritic:
-        """Regression of one-hot labels on images and a constant, in a world with a table."""
-        prior, given, mean, covariance = table_moments(world)
+        """Regression of one-hot labels on images and a constant, in one world of any kind."""
+        prior, given, mean, covariance = latent_moments(world)
         S = covariance + world.nu_image * np.eye(len(mean))
         u = np.linalg.lstsq(S, (prior[:, None] * (given - mean)).T, rcond=None)[0].T
         return latent_critic(u, prior - u @ mean)

@@ -103,7 +103,7 @@ class LinearCLIP(Learner):
         return modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
 
     def critic(self, world: World) -> LinearCritic:
-        """u_y = A q_y; in a world with a table A = Cov(z_I, z_T) has no symmetry. See `direction`."""
+        """u_y = A q_y in one world of any kind, A = Cov(z_I, z_T). See `direction`."""
         mixture = world.mixture()
         A, q = (1 - mixture.mismatch) * mixture.cross_covariance, world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)

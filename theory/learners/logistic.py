@@ -301,7 +301,7 @@ class OfMargins(Learner):
         return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)
 
     def critic(self, world: World) -> LinearCritic:
-        """With a constant, in a world with a table; for K >= 3 the minimisers on several nets of sampled points."""
+        """With a constant, in one world of any kind; for K >= 3 the minimisers on several nets of sampled points."""
         if world.classes == 2:
             return table_minimiser(world, self.loss.moments)
         return sampled_table_critic(world, self.loss.of_scores)

@@ -8,9 +8,10 @@ import pytest
 from reference import worlds_with
 
 from simulator.accuracy import Accuracy
+from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory import learners
-from theory.learners.base import Learner, attempt
+from theory.learners.base import Learner, attempt, latent_critic
 
 
 @pytest.mark.parametrize("name", learners.names())
@@ -104,6 +105,85 @@ def test_a_custom_linear_rule_needs_only_a_direction():
     images = np.zeros((1, 9))
     images[0, 2], images[0, 3] = 1.0, 9.0  # object of class 2, background of class 0
     assert Blind().scores(three, images).argmax(1).tolist() == [2]
+
+
+@dataclass(frozen=True)
+class BlindCritic(Learner):
+    """The same rule by its score vectors."""
+
+    name: ClassVar[str] = "blind-critic"
+
+    def critic(self, world):
+        own = world.mu_inv * class_means(world.classes)
+        return latent_critic(np.pad(own, [(0, 0), (0, world.latents - own.shape[1])]))
+
+
+@dataclass(frozen=True)
+class BlindScores(Learner):
+    """The same rule by its scores."""
+
+    name: ClassVar[str] = "blind-scores"
+
+    def scores(self, world, images):
+        own = world.mu_inv * class_means(world.classes)
+        return images[:, : own.shape[1]] @ own.T
+
+
+TABLE = [[0.4, 0.1, 0.0], [0.05, 0.2, 0.25]]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"classes": 3, "p_inv": 0.8},
+        {"attribute": (Attribute(mu=2.0),)},
+        {"table": TABLE},
+        {"table": np.reshape(TABLE, (3, 2))},
+    ],
+)
+def test_one_method_says_a_rule_and_the_others_follow(fields):
+    """All three agree within their intervals, which are below .01; so do images that have no ties."""
+    world = World(mu_spu=2.0, sigma_xi=2.0, **fields)
+    by_critic, by_scores = BlindCritic().accuracy(world), BlindScores().accuracy(world)
+    assert (by_critic.interval is None) == (world.classes == 2)
+    for whole, ends in zip(by_critic, by_scores.interval, strict=True):
+        assert ends[0] - 0.002 < whole < ends[1] + 0.002
+        assert 0 < ends[1] - ends[0] < 0.01
+    images = np.random.default_rng(0).standard_normal((50, world.latents))
+    decided = BlindScores().scores(world, images).argmax(axis=1)
+    np.testing.assert_array_equal(BlindCritic().scores(world, images).argmax(axis=1), decided)
+    if "table" in fields:
+        with pytest.raises(ValueError, match="'blind' tells its direction alone"):
+            Blind().accuracy(world)
+        return
+    np.testing.assert_array_equal(Blind().scores(world, images).argmax(axis=1), decided)
+    for one, other in zip(Blind().accuracy(world), by_critic, strict=True):
+        assert one == pytest.approx(other, abs=1e-12 if world.classes == 2 else 1e-3)
+    u = BlindCritic().direction(world.replace(p_spu=[0.6, 0.9]))
+    np.testing.assert_allclose(u / u[:, :1], np.eye(1, u.shape[1]) * [[1.0], [1.0]], atol=1e-12)
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean", "background"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_fast_path_of_grids_is_the_rule_of_each_world(classes, prompt):
+    """`direction` and `critic` of a learner that has both score images alike, up to a factor and a common constant."""
+    rng = np.random.default_rng(46)
+    for _ in range(5):
+        U = rng.uniform
+        further = (Attribute(mu=U(0.5, 2), sigma=U(0.3, 1), p=U(0.4, 0.9), mention=U(0.3, 1)),) * rng.integers(2)
+        world = World(
+            classes=classes, p_spu=U(0.4, 0.99), mu_spu=U(-2, 2), sigma_inv=U(0.5, 1.5), sigma_xi=U(1, 6),
+            p_inv=U(0.5, 1), mention_inv=U(0.3, 1), mention_spu=U(0.3, 1), mismatch=U(0, 0.4), detail_inv=U(0, 1),
+            detail_spu=U(0, 1), bare=U(0, 0.5), attribute=further,
+        )  # fmt: skip
+        images = rng.standard_normal((20, world.latents))
+        for learner in (learners.LinearCLIP(prompt), learners.GaussianPMI(prompt), learners.LeastSquares()):
+            fast, critic = learner.scores(world, images), learner.critic(world)
+            slow = images @ critic.inside[0].T + critic.intercept[0]
+            slow = np.concatenate([slow, -slow], axis=1) if classes == 2 else slow
+            fast, slow = (each - each.mean(axis=1, keepdims=True) for each in (fast, slow))
+            np.testing.assert_allclose(slow / np.abs(slow).max(), fast / np.abs(fast).max(), atol=1e-9)
 
 
 @pytest.mark.parametrize("fields", [{"p_spu": np.zeros((0, 3))}, {"classes": np.zeros(0, int)}])

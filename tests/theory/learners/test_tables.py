@@ -249,7 +249,7 @@ def test_a_grid_of_worlds_shares_a_table():
 @pytest.mark.parametrize(
     ("learner", "fields", "reason"),
     [
-        (learners.GaussianPMI(), {}, "linear, infonce"),
+        (learners.GaussianPMI("scores"), {}, "choose from name, mean, background, bare"),
         (learners.Printed(), {"mu_inv": 1.0}, "no p_spu"),
         (learners.InfoNCE("captions"), {}, "choose from name, mean, background"),
         (learners.InfoNCE(), {"sigma_xi": 0.0}, "sigma_xi = 0"),
