@@ -11,42 +11,31 @@ c* - k* takes the classifier's drop, it does so at p', and
 A drop beyond those of the ideal curve gives p' = 0 or p' = 1. Because c*' = (1 - lambda) B'' and k*' = -lambda B'', the
 ideal drop and c* rise with lambda, and k* falls.
 
-In a world with a table, lambda weights its groups, and B(lambda) = max sum_g lambda_g a_g over all classifiers' group
-accuracies a. The maximum is that of the Bayes rule of the table in which group g has weight lambda_g, shared by its
-cells as the test law does. R(lambda) = B(lambda) - sum_g lambda_g a_g is convex on the simplex, with the slopes a*_g -
-a_g. Its minimum r is the most by which any classifier could be better on all groups at once.
+In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.group_weights` has three.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
 from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
-from simulator.mixture import COMMON, groups_of
+from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
-from theory.learners.bayes import Bayes, Part, TableRules, many_class_parts, many_class_replicates
-from theory.quadrature import REPLICATES
+from theory.group_weights import place_of_groups
+from theory.learners.bayes import Bayes, TableRules, many_class_parts, many_class_replicates
+from theory.sampled_curve import LOG_ODDS, Points, SampledCurve
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
-FAR = 0.05  # likewise for three groups, whose searches are less exact
 MOST_CLASSES = 10
 ROUNDING = 1e-12  # of an accuracy
-FEW = 8  # worlds with a curve of three classes or more in common; more than these interpolate it
-STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
-NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW
-_LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
-_NEAR = (-4.0, 0.0, 4.0)  # log odds between which most places lie
-MOST_RULES = 24  # of a search for weights; ordinary worlds take 10, and a curve that is flat but for noise never ends
-LEAST_WEIGHT = 1e-15  # of a group whose Bayes rule is asked for
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
 
@@ -129,8 +118,9 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     shape = np.broadcast_shapes(world.shape, np.shape(accuracy.common))
     if shape != world.shape:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
-    accuracy = _of_shape(accuracy, shape)
-    return _on_curves(world, lambda curve, some: _of_accuracy(curve, accuracy[some]))
+    if shape != np.shape(accuracy.common):
+        accuracy = _of_shape(accuracy, shape)
+    return _on_curves(world, lambda some: accuracy[some], _of_accuracy)
 
 
 def equivalent_of_draws(
@@ -163,29 +153,80 @@ def equivalent_of_draws(
         In the same cases as `equivalent`.
     """
     sources = [draws] if shared is None else [draws, shared]
-    return _on_curves(world, lambda curve, some: _of_draws(curve, [x[:, :, *some] for x in sources]))
+    return _on_curves(world, lambda some: [x[:, :, *some] for x in sources], _of_draws)
 
 
-def _of_accuracy(curve: "IdealCurve", own: Accuracy) -> Equivalent:
-    if len(curve.groups) != 2:
-        return curve.of_groups(np.array([*own])[curve.groups].ravel())
-    values = [list(own)[g] for g in curve.groups]
+def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
+    """The accuracies and their interval, with one number per world."""
+
+    def wide(x: Numbers) -> np.ndarray:
+        return np.broadcast_to(np.asarray(x, float), shape)
+
+    values, ends = map(wide, accuracy), accuracy.interval
+    if ends is None:
+        return Accuracy.of([*values])
+    return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
+
+
+def _on_curves(worlds: World, given: Callable, place: Callable[[World, list[int], Any], Equivalent]) -> Equivalent:
+    """place(worlds of one curve, their groups, given(index of these worlds)), joined over all curves.
+
+    One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
+    """
+    groups = groups_of(worlds.table, worlds.common)
+    if not worlds.shape or (worlds.table is None and np.all(np.equal(worlds.classes, 2))):
+        return place(worlds, groups, given(()))
+    flat, alike = worlds.replace(attribute=()).ravel(), {}
+    for i in range(flat.size):
+        world = flat[i]
+        alike.setdefault(world.replace(p_spu=0.5) if worlds.table is None else i, []).append(i)
+    parts = []
+    for some in alike.values():
+        index = np.unravel_index(some, worlds.shape)
+        parts.append((index, place(flat[some], groups, given(index))))
+    return _joined(parts, worlds.shape)
+
+
+def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
+    """Results over a grid from those of its parts, each with the index that it fills."""
+
+    def whole(number: Callable[[Equivalent], Numbers]) -> np.ndarray:
+        values = np.full(shape, np.nan)
+        for index, part in parts:
+            values[index] = number(part)
+        return values
+
+    interval, intervals = None, [part.interval for _, part in parts if part.interval is not None]
+    if intervals:
+        ends = [
+            tuple(whole(lambda part: part.interval.ends[name][side]) for side in (0, 1))  # noqa: B023 (called at once)
+            for name in ("correlation", "shortfall")
+        ]
+        interval = _both(*ends, intervals[0].level)
+    unseen = whole(lambda part: part.unseen) if any(part.unseen is not None for _, part in parts) else None
+    return Equivalent(whole(lambda part: part.correlation), whole(lambda part: part.shortfall), interval, unseen)
+
+
+def _of_accuracy(worlds: World, groups: list[int], own: Accuracy) -> Equivalent:
+    if len(groups) != 2:
+        return _of_groups(worlds, np.array([*own])[groups].ravel())
+    curve, values = IdealCurve(worlds), [list(own)[g] for g in groups]
     correlation, shortfall = curve.place(*values)
     if own.interval is None and curve.exact:
         return Equivalent(correlation, shortfall)
     level, sides = LEVEL, [(x, x) for x in values]
     if own.interval is not None:
-        level, sides = own.interval.level, [own.interval.ends[GROUPS[g]] for g in curve.groups]
+        level, sides = own.interval.level, [own.interval.ends[GROUPS[g]] for g in groups]
     ends = (np.clip(x, 0, 1) for side in sides for x in side)
     return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=level))
 
 
-def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
-    sources = [source[:, curve.groups] for source in sources]
+def _of_draws(worlds: World, groups: list[int], sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
+    sources = [source[:, groups] for source in sources]
     R, mean = min(map(len, sources)), sources[0].mean(axis=0)
-    if len(curve.groups) != 2:
-        return curve.of_groups(mean.ravel())
-    common, counter = mean
+    if len(groups) != 2:
+        return _of_groups(worlds, mean.ravel())
+    curve, (common, counter) = IdealCurve(worlds), mean
     correlation, shortfall = curve.place(common, counter)
     if R == 1:
         return Equivalent(correlation, shortfall)
@@ -205,6 +246,15 @@ def _of_draws(curve: "IdealCurve", sources: list[Float[np.ndarray, "_ G *w"]]) -
     return Equivalent(correlation, shortfall, _both(ends, _possible(low, high), LEVEL))
 
 
+def _of_groups(worlds: World, values: Float[np.ndarray, " G"]) -> Equivalent:
+    """One world with a table that does not have two groups."""
+    _check_sizes(worlds)
+    _check_fractions(values)
+    wide = lambda x: None if x is None else np.full(worlds.shape, x)[()]  # noqa: E731
+    correlation, shortfall, unseen = map(wide, place_of_groups(worlds.ravel()[0], values))
+    return Equivalent(correlation, shortfall, None, unseen)
+
+
 def _both(correlation: Ends, shortfall: Ends, level: float) -> Interval:
     return Interval({"correlation": correlation, "shortfall": shortfall}, level)
 
@@ -220,146 +270,61 @@ def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray,
     return (off[:, :, None] * off[:, None]).sum(axis=0) / (R * (R - 1))
 
 
-def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
-    """The accuracies and their interval, with one number per world."""
-
-    def wide(x: Numbers) -> np.ndarray:
-        return np.broadcast_to(np.asarray(x, float), shape)
-
-    values, ends = map(wide, accuracy), accuracy.interval
-    if ends is None:
-        return Accuracy.of([*values])
-    return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
-
-
-def _on_curves(worlds: World, place: Callable[["IdealCurve", tuple], Equivalent]) -> Equivalent:
-    """The results of `place`, which gets a curve and the index of its worlds.
-
-    One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
-    """
-    curve = IdealCurve(worlds)
-    if curve.exact or not worlds.shape:
-        return place(curve, ())
-    alike: dict[World | int, list[int]] = {}
-    for i in range(worlds.size):
-        world = curve.worlds[i]
-        alike.setdefault(world.replace(p_spu=0.5) if worlds.table is None else i, []).append(i)
-    numbers, level = np.full((7, worlds.size), np.nan), None
-    for some in alike.values():
-        found = place(IdealCurve(curve.worlds[some]), np.unravel_index(some, worlds.shape))
-        numbers[:2, some] = tuple(found)
-        if found.unseen is not None:
-            numbers[6, some] = found.unseen
-        if found.interval is None:
-            numbers[2:6, some] = np.repeat([*found], 2, axis=0)
-        else:
-            numbers[2:6, some], level = np.concatenate([*found.interval]), found.interval.level
-    correlation, shortfall, *ends, unseen = numbers.reshape(7, *worlds.shape)
-    interval = None if level is None else _both(tuple(ends[:2]), tuple(ends[2:]), level)
-    return Equivalent(correlation, shortfall, interval, unseen if len(curve.groups) == 3 else None)
-
-
 def _check_fractions(accuracy: Numbers) -> None:
+    accuracy = np.asarray(accuracy)
     outside = ~((accuracy >= -ROUNDING) & (accuracy <= 1 + ROUNDING))  # nan, too
-    if np.any(outside):
-        raise ValueError(f"an accuracy of {np.asarray(accuracy)[outside].flat[0]:.6g} lies outside [0, 1]")
+    if outside.any():
+        raise ValueError(f"an accuracy of {accuracy[outside].flat[0]:.6g} lies outside [0, 1]")
 
 
-class _Enough(Exception):
-    """A search has tried MOST_RULES rules."""
+def _check_sizes(worlds: World) -> None:
+    """Raise ValueError for worlds whose ideal classifier is not known."""
+    if worlds.views is not None:
+        raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
+    most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
+    if most > MOST_CLASSES:
+        what = "classes" if most == np.max(worlds.classes) else "backgrounds"
+        raise ValueError(f"{what} = {most} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
+
+
+def _sampled_points(world: World) -> Points:
+    """Replicates of (c*, k*) at lambda, in one world with three classes or more, or with a table of two groups."""
+    if world.table is None:
+        parts = list(many_class_parts(world))  # the same points serve every correlation
+        return lambda lam: many_class_replicates(world, parts, lam)
+    rules, groups = TableRules(world), groups_of(world.table, world.common)
+    return lambda lam: rules.replicates(dict(zip(groups, (lam, 1 - lam), strict=True)))[:, groups]
 
 
 class IdealCurve:
-    """c*, k* and their inverses for a grid of worlds with two classes.
+    """c*, k* and their inverses for a grid of worlds, which are exact for two classes.
 
-    With more classes, worlds may differ in their correlation alone. There is one world with a table, whose curve runs
-    between the two of its `groups`.
+    With more classes or a table of two groups the curve is sampled. Such worlds may differ in their correlation alone.
     """
 
     def __init__(self, worlds: World):
-        if worlds.views is not None:
-            raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
-        most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
-        if most > MOST_CLASSES:
-            what = "classes" if most == np.max(worlds.classes) else "backgrounds"
-            raise ValueError(f"{what} = {most} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
+        _check_sizes(worlds)
         self.shape = worlds.shape
         self.worlds = worlds.replace(attribute=()).ravel()
-        self.exact = worlds.table is None and bool(np.all(np.asarray(worlds.classes) == 2))
-        self.groups = groups_of(worlds.table, worlds.common)
-        self._rules_tried: list[np.ndarray] = []
-        self._known: dict[float, Float[np.ndarray, "R 2"]] = {}  # points of a sampled curve, by lambda's log odds
+        self.exact = worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
+        self.sampled = None if self.exact else SampledCurve(_sampled_points(self.worlds[0]), self.worlds.size)
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
         lam = np.broadcast_to(correlation, self.shape).ravel()
-        return Accuracy(*(x.reshape(self.shape) for x in self._ideal(lam, np.arange(len(lam)))))
+        return Accuracy(*(x.reshape(self.shape) for x in self._ideal(logit(lam), np.arange(len(lam)))))
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
-        """(p', r) of classifiers; p' is nan where it is undetermined."""
+        """(p', r) of classifiers. p' is nan where the background says nothing or the ideal drop is constant near by."""
         _check_fractions(common)
         _check_fractions(counter)
-        lam = self.with_drop(common - counter)
-        return np.where(self._undetermined(lam, common - counter), np.nan, lam)[()], self.regret(lam, common, counter)
-
-    def of_groups(self, values: Float[np.ndarray, " G"]) -> Equivalent:
-        """The minimum of R over the weights of all groups of a world with a table, without an interval."""
-        G = len(values)
-        weights, shortfall = self._least_regret(values)
-        correlation = weights[0] if self.groups[0] == COMMON and G > 1 else np.nan
-        unseen = weights[-1] if G == 3 else None
-        if G == 3 and self._flat(values, correlation, shortfall):
-            correlation = unseen = np.nan
-        wide = lambda x: np.full(self.shape, x)[()]  # noqa: E731
-        return Equivalent(wide(correlation), wide(shortfall), None, None if unseen is None else wide(unseen))
-
-    def _flat(self, values: Float[np.ndarray, " G"], common: float, least: float) -> bool:
-        """Whether the background says nothing, or R hardly rises where common images have another weight.
-
-        A gap between groups that changes by d over the distance FAR raises R by about FAR d/2.
-        """
-        if self.worlds.mean[0, 1] == 0:
-            return True
-        for near in (common - FAR, common + FAR):
-            if not 0 <= near <= 1:
-                continue
-            t = (1 - near) * np.linspace(0, 1, 101)
-            every = np.stack([np.full(101, near), t, t[::-1]], axis=1)
-            # No rule is better than the Bayes rule, so each one bounds R from below.
-            floor = (every @ (np.array(self._rules_tried) - values).T).max(axis=1).min()
-            if min(floor - least, 1) < FAR * SMALLEST_CHANGE / 2:
-                _, least_near = self._least_regret(values, near)
-                if least_near - least < FAR * SMALLEST_CHANGE / 2:
-                    return True
-        return False
-
-    def _least_regret(self, values: Float[np.ndarray, " G"], common: float | None = None) -> tuple[np.ndarray, float]:
-        """The weights of groups that minimise R, and its minimum; `common` fixes the first weight.
-
-        From a nearby start SLSQP would stop too early.
-        """
-        _check_fractions(values)
-        G, tried = len(values), []
-
-        def regret(weights):
-            if len(tried) == MOST_RULES:
-                raise _Enough
-            ideal = self._rules.accuracies(dict(zip(self.groups, np.maximum(weights, LEAST_WEIGHT), strict=True)))
-            self._rules_tried.append(ideal[self.groups])
-            slopes = ideal[self.groups] - values
-            tried.append((weights @ slopes, weights.copy()))
-            return tried[-1][0], slopes
-
-        start, bounds = np.full(G, 1 / G), [(0, 1)] * G
-        if common is not None:
-            start, bounds[0] = np.append(common, np.full(G - 1, (1 - common) / (G - 1))), (common, common)
-        with suppress(_Enough):
-            minimize(
-                regret, start, jac=True, method="SLSQP", bounds=bounds, options={"ftol": 1e-12},
-                constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
-            )  # fmt: skip
-        least, weights = min(tried, key=lambda one: one[0])
-        return weights, least
+        drop = common - counter
+        lam = self.with_drop(drop)
+        left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
+        flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
+        flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
+        flat |= np.reshape(self.worlds.mean[:, 1] == 0, self.shape)
+        return np.where(flat, np.nan, lam)[()], self.regret(lam, common, counter)
 
     def with_drop(self, drop: Numbers) -> Numbers:
         """The correlation at which the ideal drop takes a value; 0 or 1 if it is beyond all of them."""
@@ -372,12 +337,10 @@ class IdealCurve:
 
     def margin(self, lam: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
         """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0 if it is exact."""
-        if self.exact:
+        if self.sampled is None:
             return np.zeros(self.shape)
         lam, a, b = (np.broadcast_to(x, self.shape).ravel() for x in (lam, a, b))
-        c, k = np.moveaxis(self._replicates(lam), 1, 0)
-        error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)
-        return (stdtrit(REPLICATES - 1, (1 + level) / 2) * error).reshape(self.shape)[()]
+        return self.sampled.margin(logit(lam), a, b, level).reshape(self.shape)[()]
 
     def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
@@ -394,10 +357,16 @@ class IdealCurve:
         least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
         return _both((low[()], high[()]), _possible(least - ideal, most + ideal), level)
 
+    def _ideal(self, h: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
+        """Accuracies of the Bayes rules of some worlds at these log odds of lambda."""
+        if self.sampled is not None:
+            return Accuracy(*self.sampled.replicates(h).mean(axis=0))
+        return Bayes().accuracy(self.worlds[index].replace(p_spu=expit(np.clip(h, *LOG_ODDS))))
+
     @cached_property
     def _ends(self) -> list[Accuracy]:
         n = self.worlds.size
-        return [self._ideal(np.full(n, end), np.arange(n)) for end in (0.0, 1.0)]
+        return [self._ideal(np.full(n, end), np.arange(n)) for end in LOG_ODDS]
 
     def _inverse(self, rising: Callable[[Accuracy], Numbers], target: Numbers) -> Numbers:
         """The lambda at which an increasing function of the curve's point takes its target."""
@@ -406,82 +375,12 @@ class IdealCurve:
         result = np.where(target >= above - ROUNDING, 1.0, 0.0)
         inside = np.flatnonzero((below + ROUNDING < target) & (target < above - ROUNDING))
         if len(inside):
+            sampled, target = self.sampled, target[inside]
             found = find_root(
-                lambda h, i, value: rising(self._ideal_at(h, i.astype(int))) - value,
-                self._bracket(rising, target[inside]),
-                args=(inside.astype(float), target[inside]),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if self.exact else {"xatol": 1e-6, "fatol": 1e-8},
+                lambda h, i, value: rising(self._ideal(h, i.astype(int))) - value,
+                LOG_ODDS if sampled is None else sampled.bracket(rising, target),
+                args=(inside.astype(float), target),
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if sampled is None else {"xatol": 1e-6, "fatol": 1e-8},
             )
             result[inside] = expit(found.x)
         return result.reshape(self.shape)[()]
-
-    def _bracket(self, rising: Callable[[Accuracy], Numbers], target: Float[np.ndarray, " n"]) -> tuple:
-        """Log odds between which an increasing function takes its targets: neighbouring points that are known."""
-        if self.exact or self.worlds.size > FEW:
-            return _LOG_ODDS
-        for h in _NEAR:
-            self._point(h)
-        h = np.array(sorted(self._known))
-        values = rising(Accuracy(*np.transpose([self._known[x].mean(axis=0) for x in h])))
-        first = (values >= target[:, None]).argmax(axis=1)
-        return h[first - 1], h[first]
-
-    def _undetermined(self, lam: Numbers, drop: Numbers):
-        """Whether the background says nothing, or the ideal drop is constant on one side of its place."""
-        left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
-        flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
-        flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
-        return flat | np.reshape(self.worlds.mean[:, 1] == 0, self.shape)
-
-    def _ideal(self, lam: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
-        """Accuracies of the Bayes rules of some worlds at the correlations `lam`."""
-        if self.exact:
-            return Bayes().accuracy(self.worlds[index].replace(p_spu=np.clip(lam, *expit(_LOG_ODDS))))
-        return self._ideal_at(logit(lam), index)
-
-    def _ideal_at(self, h: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
-        """The same at log odds of lambda."""
-        return self._ideal(expit(h), index) if self.exact else Accuracy(*self._replicates_at(h).mean(axis=0))
-
-    def _replicates(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, "R 2 n"]:
-        """Points of a sampled curve, one per replicate."""
-        return self._replicates_at(logit(lam))
-
-    def _replicates_at(self, h: Float[np.ndarray, " n"]) -> Float[np.ndarray, "R 2 n"]:
-        h = np.clip(h, *_LOG_ODDS)
-        rows = self._table(h) if self.worlds.size > FEW else [self._point(x) for x in h]
-        return np.moveaxis(rows, 0, -1)
-
-    def _point(self, h: float) -> Float[np.ndarray, "R 2"]:
-        if h not in self._known:
-            p = float(expit(h))
-            if self.worlds.table is not None:
-                self._known[h] = self._rules.replicates(dict(zip(self.groups, (p, 1 - p), strict=True)))[:, self.groups]
-            else:
-                self._known[h] = many_class_replicates(self.worlds[0], self._parts, p)
-        return self._known[h]
-
-    @cached_property
-    def _table(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Replicates of (c*, k*) as functions of lambda's log odds, by cubics between nodes."""
-        from scipy.interpolate import PchipInterpolator  # start-up time
-
-        nodes = {h: self._point(h) for h in np.linspace(*_LOG_ODDS, 9)}
-        while True:
-            h = np.array(sorted(nodes))
-            means = np.array([nodes[x].mean(axis=0) for x in h])
-            change, gap = np.diff(means[:, 0] - means[:, 1]), np.diff(h)
-            wide = (change > STEP) & (gap > NARROW) | (change > STEP / 32) & (gap > WIDE)
-            if not wide.any():
-                return PchipInterpolator(h, [nodes[x] for x in h])
-            for x in (h[:-1] + h[1:])[wide] / 2:
-                nodes[x] = self._point(x)
-
-    @cached_property
-    def _parts(self) -> list[Part]:
-        """The points of the one world with three classes or more; they serve every correlation."""
-        return list(many_class_parts(self.worlds[0]))
-
-    @cached_property
-    def _rules(self) -> TableRules:
-        return TableRules(self.worlds[0])
