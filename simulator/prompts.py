@@ -91,22 +91,6 @@ def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
     return ", ".join(f"{name} ({_TABLE[name].words})" for name in prompts)
 
 
-def correlation(agreement: Numbers, classes: Numbers) -> Numbers:
-    """D = p - (1 - p)/(K - 1) of a block that agrees with the label with probability p."""
-    # This form is 0 at p = 1/K. p - (1 - p)/(K - 1) is a rounding error there, and decides where nothing else does.
-    return (classes * agreement - 1) / (classes - 1)
-
-
-def coefficients(
-    prompt: Prompt, mean: Float[np.ndarray, "*w B"], D: Float[np.ndarray, "*w B"], mention: Float[np.ndarray, "*w B"]
-) -> Float[np.ndarray, "*w B"]:
-    """Coefficient of a class's own pattern in its prompt, block by block."""
-    coefficient, own = caption(prompt).coefficient, np.empty_like(mean)
-    for b in range(own.shape[-1]):
-        own[..., b] = coefficient(mean[..., b], D[..., b], mention[..., b], b == 0)
-    return own
-
-
 def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K B width"]:
     """Latent prompts q_y of one world without a table, block by block; see `World.prompts`."""
     K, mean, mention, agreement = world.class_count, world.mean, world.mention, world.agreement

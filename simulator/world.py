@@ -43,7 +43,7 @@ from simulator.mixture import (
     mixture_of,
 )
 from simulator.naming import suggestion
-from simulator.prompts import Prompt, check_told, coefficients, correlation, latent_prompts, prompts_on_table
+from simulator.prompts import Prompt, caption, check_told, latent_prompts, prompts_on_table
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
 from simulator.views import KINDS, AnyViews, shown
 
@@ -296,7 +296,7 @@ class World(Checked):
 
     def ravel(self) -> "World":
         """All worlds in one row, in C order."""
-        return self.reshape(-1)
+        return self._rearranged(np.ravel)
 
     def _rearranged(self, rearrange: Callable[[np.ndarray], Any]) -> "World":
         """Apply `rearrange` to each array; a number that all worlds share stays a number."""
@@ -400,7 +400,9 @@ class World(Checked):
     @cached_property
     def correlation(self) -> Float[np.ndarray, "*w B"]:
         """D_b = p_b - (1 - p_b)/(K - 1): 2p - 1 for two classes, 1 where a block always agrees."""
-        return read_only(np.asarray(correlation(self.agreement, np.asarray(self.classes)[..., None])))
+        K = np.asarray(self.classes)[..., None]
+        # This form is 0 at p = 1/K. p - (1 - p)/(K - 1) is a rounding error there, and decides where nothing else does.
+        return read_only((K * self.agreement - 1) / (K - 1))
 
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
@@ -431,7 +433,11 @@ class World(Checked):
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         check_told(prompt, self.bare)
-        return coefficients(prompt, self.mean, self.correlation, self.mention)
+        coefficient, blocks = caption(prompt).coefficient, (self.mean, self.correlation, self.mention)
+        own = np.empty(self.mean.shape)
+        for b in range(own.shape[-1]):
+            own[..., b] = coefficient(*(numbers[..., b] for numbers in blocks), b == 0)
+        return own
 
     def test_law(self) -> "World":
         """The test law: every attribute uniform and independent of the label, all else as in training."""

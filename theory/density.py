@@ -65,14 +65,11 @@ def block_log_density(
     nu_T > 0 or sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text mentions the block, and a zero text is
     silent if captions may be.
     """
-    if text is None:
-        return _imaged(image, worlds, b)
-    return np.logaddexp(*block_parts(image, text, worlds, b))
-
-
-def _shown(worlds: World, b: int) -> int:
-    """Number of classes that a block may show; a table has as many backgrounds as it has columns."""
-    return worlds.class_count if b == 0 else worlds.background_count
+    if text is not None:
+        return np.logaddexp(*block_parts(image, text, worlds, b))
+    S = worlds.scale[..., b] ** 2 + worlds.nu_image
+    base, tilt = _gaussian(image, worlds.mean[..., b], S)
+    return base[..., None] + tilt
 
 
 def block_parts(
@@ -81,39 +78,33 @@ def block_parts(
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
     shared, alone = worlds.shared[..., b], (worlds.image_alone[..., b], worlds.caption_alone[..., b])
-    base, tilt = _paired_gaussian(image, text, mu, shared, *alone, _shown(worlds, b))
+    base, tilt = _paired_gaussian(image, text, mu, shared, *alone)
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
     silent = np.asarray(nu_T == 0) & (text == 0).all(-1) & (pi < 1)
     with np.errstate(divide="ignore"):
         said = np.where(silent, -np.inf, np.log(pi) + base)
-    return _log_silence(text, worlds, b)[..., None] + _imaged(image, worlds, b), said[..., None] + tilt
+    imaged = block_log_density(image, None, worlds, b)
+    return _log_silence(text, worlds, b)[..., None] + imaged, said[..., None] + tilt
 
 
 def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
     """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
     mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
     atom = np.asarray(nu_T == 0)
-    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T), _shown(worlds, b))[0])
+    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T))[0])
     with np.errstate(divide="ignore"):
         return np.where(atom & ((text != 0).any(-1) | (pi == 1)), -np.inf, np.log1p(-pi) + silence)
 
 
-def _imaged(image: np.ndarray, worlds: World, b: int) -> np.ndarray:
-    """log p(x_I | a) of one block."""
-    S = worlds.scale[..., b] ** 2 + worlds.nu_image
-    base, tilt = _gaussian(image, worlds.mean[..., b], S, _shown(worlds, b))
-    return base[..., None] + tilt
-
-
-def _gaussian(x: np.ndarray, mu, S, K: int):
+def _gaussian(x: np.ndarray, mu, S):
     """Log density at mean zero, and the term that each class's mean adds."""
     base = -0.5 * ((x**2).sum(-1) / S + x.shape[-1] * np.log(2 * np.pi * S))
-    return base, _per_class((mu / S)[..., None] * x, -(mu**2) / (2 * S), K)
+    return base, _per_class((mu / S)[..., None] * x, -(mu**2) / (2 * S))
 
 
-def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T, K: int):
+def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T):
     """`_gaussian` for both views of a mentioned block, from the variances that they share and that each has alone.
 
     Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
@@ -123,12 +114,12 @@ def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T, K: 
     square = variance * ((x - t) ** 2).sum(-1) + nu_T * (x**2).sum(-1) + nu_I * (t**2).sum(-1)
     base = -0.5 * (square / determinant + x.shape[-1] * np.log(4 * np.pi**2 * determinant))
     pull = (mu / determinant)[..., None] * (nu_T[..., None] * x + nu_I[..., None] * t)
-    return base, _per_class(pull, -(mu**2) * (nu_I + nu_T) / (2 * determinant), K)
+    return base, _per_class(pull, -(mu**2) * (nu_I + nu_T) / (2 * determinant))
 
 
-def _per_class(pull: np.ndarray, constant, K: int) -> np.ndarray:
-    """(..., K): `pull` of the class's own coordinate (K classes) or +-pull (two classes), plus a constant."""
-    if K == 2:
+def _per_class(pull: np.ndarray, constant) -> np.ndarray:
+    """(..., K): `pull` of the class's own coordinate, or +-pull of two classes' one coordinate, plus a constant."""
+    if pull.shape[-1] == 1:
         pull = np.concatenate([pull, -pull], axis=-1)
     return pull + constant[..., None]
 

@@ -120,7 +120,7 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    return _on_curves(world, lambda some: accuracy[some], _of_accuracy)
+    return _on_curves(world, lambda some: accuracy[some] if some else accuracy, _of_accuracy)
 
 
 def equivalent_of_draws(

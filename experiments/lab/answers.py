@@ -111,21 +111,16 @@ def _reliance(law: Law) -> float | None:
 
 
 def _who(learner: Learner, mitigate: str, setting: Setting) -> dict[str, Any]:
-    """The learner and the mitigation as requested; the world, the prompt and the width after the mitigation."""
+    """The learner and the mitigation as requested; world, prompt, width and time of training after the mitigation."""
+    time = getattr(setting.learner, "time", np.inf)
     return {
         "world": setting.world.model_dump(),
         "learner": learner.name,
         "prompt": getattr(setting.learner, "prompt", None),
         "embed_dim": getattr(setting.learner, "embed_dim", None),
-        **_stopped(setting.learner),
+        **({"time": time, "start": setting.learner.start} if time < np.inf else {}),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }
-
-
-def _stopped(learner: Learner) -> dict[str, float]:
-    """When training stops, and from where it starts; nothing at the optimum."""
-    stopped = getattr(learner, "time", np.inf) < np.inf
-    return {"time": learner.time, "start": learner.start} if stopped else {}
 
 
 def simulate(

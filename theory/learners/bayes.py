@@ -18,7 +18,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr
+from scipy.special import logit, ndtr
 
 from simulator.accuracy import Accuracy, Numbers, won
 from simulator.gaussian.critic import gaussian_points, standardise
@@ -93,11 +93,6 @@ def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
     return np.sign(g) * np.where(g == 0, 0.0, np.where(within, h, np.inf))
 
 
-def _log_odds(p: Numbers) -> Numbers:
-    with np.errstate(divide="ignore"):
-        return np.log(p) - np.log1p(-p)
-
-
 def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]) -> Accuracy:
     """(common, counter) from the probability of the decision + given the classes that both blocks show.
 
@@ -133,7 +128,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
     follower's evidence reaches its bound where the leader has mass.
     """
     s = np.array([1.0, -1.0])
-    odds = np.asarray(_log_odds(p))
+    odds = logit(p)
     swap = (a < b) & (2 * a * (a + RANGE) < 0.9 * odds)
     result = np.empty((len(a), 2))
 
@@ -159,7 +154,7 @@ def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
     signal = standardise(world.mean, np.sqrt(image_variance(world)))
     a, b = np.abs(signal[0]), signal[1:]
     p_inv, p = np.maximum(world.agreement[0], 1 - world.agreement[0]), world.agreement[1:]
-    odds = _log_odds(p_inv)
+    odds = logit(p_inv)
     signs = np.array(list(product([1, -1], repeat=len(b))))
 
     def replicate(r):
@@ -359,7 +354,7 @@ def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: Tabl
                 chance = won(np.moveaxis(rest, 0, -1), y)
             elif points.rivals is None:
                 shown = 1 if (other == 0) == (p_inv >= 0.5) else -1
-                chance = _object_agrees(a, shown, -lead[0], _log_odds(max(p_inv, 1 - p_inv)))
+                chance = _object_agrees(a, shown, -lead[0], logit(max(p_inv, 1 - p_inv)))
             else:
                 rivals = Rivals(*(x[..., replicate, None, :] for x in points.rivals[other]))
                 chance = _chance_of_class_0(rivals, a * (1 - other), lead, a, float(p_inv))

@@ -120,7 +120,8 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
             f"classes = {worlds.class_count} is more than the {LARGEST_CLASSES} for which the "
             "InfoNCE optimum is sampled"
         )
-    if not prompt_row(prompt).pool and np.any(silent & (worlds.mention == 0) & _mentions(worlds, prompt)):
+    never = silent & (worlds.mention == 0)
+    if never.any() and not prompt_row(prompt).pool and np.any(never & _mentions(worlds, prompt)):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
             "no caption is similar; a mention above 0 is valid, and so is a prompt without this block"

@@ -215,8 +215,8 @@ def _falling(u: np.ndarray, derivatives: Callable, points: int) -> np.ndarray:
     raise ArithmeticError("Newton's method did not settle on the minimiser of sampled points within 100 steps")
 
 
-def table_minimiser(world: World, moments: Callable) -> LinearCritic:
-    """Minimiser of a convex loss of margins in a world with a table and two classes, over u and a constant.
+def margin_critic(world: World, moments: Callable) -> LinearCritic:
+    """Minimiser of a convex loss of margins in one world of two classes, over u and a constant.
 
     The constant is the weight of a feature that is always 1: in `_margin_derivatives` e is y times the group's mean,
     and n the variance.
@@ -234,7 +234,7 @@ def table_minimiser(world: World, moments: Callable) -> LinearCritic:
 
 
 def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
-    """The groups of a world with a table, and the variance of an image's latents in each."""
+    """The groups of one world that training shows, and the variance of an image's latents in each."""
     groups = world.mixture().seen
     S = groups.variances + world.nu_image
     if np.any(groups.means**2 > LARGEST_SEPARATION * S) or np.any(S == 0):
@@ -245,8 +245,8 @@ def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
     return groups, S
 
 
-def sampled_table_critic(world: World, loss: Loss, seed: int = 0) -> LinearCritic:
-    """Minimisers of a loss of scores, with constants, in a world with a table and K >= 3 classes, one per Sobol net."""
+def sampled_critic(world: World, loss: Loss, seed: int = 0) -> LinearCritic:
+    """Minimisers of a loss of scores, with constants, in one world of K >= 3 classes, one per Sobol net."""
     groups, S = _noisy_groups(world)
     K, G, l = world.classes, len(groups.labels), len(S)
     power = int(np.clip(np.log2(POINTS / G), 6, 11))
@@ -301,10 +301,10 @@ class OfMargins(Learner):
         return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)
 
     def critic(self, world: World) -> LinearCritic:
-        """With a constant, in one world of any kind; for K >= 3 the minimisers on several nets of sampled points."""
+        """With a constant, in one world of any kind. For K >= 3 several minimisers, each of sampled points."""
         if world.classes == 2:
-            return table_minimiser(world, self.loss.moments)
-        return sampled_table_critic(world, self.loss.of_scores)
+            return margin_critic(world, self.loss.moments)
+        return sampled_critic(world, self.loss.of_scores)
 
     def weights(self, x):
         """LDA's if the background always agrees with the label, up to a factor (T4). Otherwise no formula."""
