@@ -68,8 +68,9 @@ class Verdict:
     proof
         What `experiments.court.certificates.proof_of` returned; None if no proof was requested. A claim is "proved"
         only if the checker accepts the proof and the audits agree.
-    cases, stored, device, versions
-        Of trained towers: the ensembles, whether the verdict ships with the package, and what computed it.
+    cases, stored, device, versions, date
+        Of trained towers: the ensembles, whether the verdict ships with the package, what computed it, and for a stored
+        verdict when.
     """
 
     kind: Kind = "searched"
@@ -112,6 +113,27 @@ class Verdict:
     stored: bool = False
     device: str | None = None
     versions: dict[str, Any] | None = None
+    date: str | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the claim could not be judged."""
+        return self.kind == REFUSED
+
+    @property
+    def certified(self) -> bool:
+        """Whether there is a certificate of a proof or of a rigorous refutation."""
+        return self.proof is not None and self.proof["outcome"] in ("proved", "refuted")
+
+    @property
+    def checked_by_coq(self) -> bool:
+        """Whether Coq's kernel has accepted the proof or the rigorous refutation."""
+        return self.certified and self.proof.get("coq", False)
+
+    @property
+    def rigorous(self) -> bool:
+        """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
+        return self.verdict == "contradicted" and self.certified and self.proof["outcome"] == "refuted"
 
     def __repr__(self) -> str:
         return one_line(self, claim=self.claim, verdict=self.verdict, measured=self.measured, reason=self.reason)
@@ -123,7 +145,7 @@ class Verdict:
 
     def as_json(self) -> dict[str, Any]:
         """A plain document with the fields of this kind of claim."""
-        names = (*WORDS, "verdict", *FIELDS[self.kind])
+        names = (*WORDS, "verdict", *FIELDS[self.kind], *(["date"] if self.date else []))
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
 
 
@@ -133,17 +155,22 @@ def words_of(claim: Any) -> dict[str, Any]:
     return {name: renamed[name] if name in renamed else getattr(claim, name) for name in WORDS}
 
 
-def family(verdicts: Sequence[dict[str, Any]], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
+def documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """The verdicts as plain documents."""
+    return [verdict.as_json() for verdict in verdicts]
+
+
+def family(verdicts: Sequence[Verdict], alpha: float = FAMILY_ALPHA) -> dict[str, Any]:
     """The contradictions of one run together, with Holm's correction over every tested claim.
 
     standing names the contradictions that stand at the family-wise error rate `alpha`: with probability 1 - alpha no
     true claim is among them. Verdicts without a p-value (stored trainings, published tables) are counted as untested
     and not corrected. Supported claims carry no error rate.
     """
-    tested = [v for v in verdicts if v.get("alpha") is not None and "p_value" in v]
-    p = np.array([1.0 if v["p_value"] is None else v["p_value"] for v in tested])
-    adjusted = {v["claim"]: float(q) for v, q in zip(tested, holm(p), strict=True)}
-    contradicted = [v["claim"] for v in tested if v["verdict"] == "contradicted"]
+    tested = [v for v in verdicts if v.kind == "searched"]
+    p = np.array([1.0 if v.p_value is None else v.p_value for v in tested])
+    adjusted = {v.claim: float(q) for v, q in zip(tested, holm(p), strict=True)}
+    contradicted = [v.claim for v in tested if v.verdict == "contradicted"]
     return {
         "alpha": alpha,
         "tested": len(tested),
@@ -161,7 +188,7 @@ def rate_sentence(alpha: float = ALPHA, towers: bool = True) -> str:
     return f"{rate} {nominal}" if towers else rate
 
 
-def family_sentence(verdicts: Sequence[dict[str, Any]]) -> str | None:
+def family_sentence(verdicts: Sequence[Verdict]) -> str | None:
     """The result of `family` in a sentence; None if no claim was contradicted."""
     found = family(verdicts)
     if not found["contradicted"]:

@@ -25,7 +25,6 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import all_claims
 from experiments.lab import mitigations
 from experiments.page.counts import entries
-from experiments.page.evidence import rigorous
 from experiments.page.front import trained_towers
 from experiments.page.text import (
     COMMAND,
@@ -40,7 +39,7 @@ from experiments.page.text import (
     limit,
     width_seen,
 )
-from experiments.verdict import words_of
+from experiments.verdict import Verdict, words_of
 from simulator.towers import objectives
 
 ROOT = Path(__file__).parent.parent
@@ -108,7 +107,9 @@ def test_verdicts_equal_the_record(report):
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
     assert [claim.id for claim in all_claims()] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
-    certain = sum(map(rigorous, report[1]))
+    certain = sum(
+        v["verdict"] == "contradicted" and v["proof"]["outcome"] == "refuted" for v in report[1] if v.get("proof")
+    )
     exactly = sum(v["verdict"] == "proved" and v["proof"]["exact"] for v in report[1])
     boxes = verdict["proved"] - exactly
     counts = [verdict[word] for word in ("proved", "supported", "contradicted", "undecided")]
@@ -195,7 +196,7 @@ def test_pictures_and_pages_exist():
 def test_the_first_page_has_the_verdicts_of_its_sentences():
     """Each row names a sentence by its own words; the verdict is that of all claims about the sentence."""
     tried = [claim for claim in all_claims() if claim.id in RECORD]
-    claims = [{**words_of(claim), "verdict": RECORD[claim.id]} for claim in tried]
+    claims = [Verdict(**words_of(claim), verdict=RECORD[claim.id], seconds=0.0) for claim in tried]
     found = re.findall(r"^\| (.*) \| \[[WX]\].* \| (.*) \|$", README, flags=re.MULTILINE)
     assert len(found) > 4
     for words, verdict in found:

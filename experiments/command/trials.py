@@ -18,7 +18,7 @@ from experiments.command.output import VERDICT_STYLES, emit, indented, note, scr
 from experiments.court.registry import QUESTIONS, all_claims, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
-from experiments.verdict import REFUSED, WORDS, words_of
+from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
 from simulator.progress import tell
 from theory.claims.catalogue import CLAIMS, untried
 
@@ -87,7 +87,7 @@ def check(
     try:
         with redirect_stdout(sys.stderr):  # a user's prediction may print
             how = {"seed": seed, "quick": quick, "error_rate": error_rate, **proving}
-            document = run_all(selected, output, own=claims is not None, **how)
+            verdicts = run_all(selected, output, own=claims is not None, **how)
     except KeyboardInterrupt:
         kept = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
         raise Interrupted(f"interrupted; {kept}") from None
@@ -95,19 +95,19 @@ def check(
         from experiments.page.latex import latex_table  # start-up time
 
         write_text(
-            output_folder(latex.parent) / latex.name, latex_table(document, selected, seed, output if prove else None)
+            output_folder(latex.parent) / latex.name, latex_table(verdicts, selected, seed, output if prove else None)
         )
         note(f"table: {latex}")
-    emit(document, json, verdict_table)
+    emit(documents(verdicts) if json else verdicts, json, verdict_table)
     if coq is not None:
         from experiments.court.kernel import write_theorems
 
-        decided = [verdict for verdict in document if verdict["verdict"] in ("proved", "contradicted")]
-        outcomes = {verdict["claim"]: verdict["proof"]["outcome"] for verdict in decided if verdict.get("proof")}
+        decided = [verdict for verdict in verdicts if verdict.verdict in ("proved", "contradicted")]
+        outcomes = {verdict.claim: verdict.proof["outcome"] for verdict in decided if verdict.proof}
         shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
         for result in write_theorems(coq, shown):
             note(f"{result['claim']}: {coq / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
-    refused = [verdict["claim"] for verdict in document if verdict["verdict"] == REFUSED]
+    refused = [verdict.claim for verdict in verdicts if verdict.refused]
     if refused:
         raise RequestError(f"not judged: {', '.join(refused)}; each verdict has the reason")
 
@@ -138,8 +138,8 @@ def reproduce(
     from experiments.page.reproduce import reproduce as run
 
     checked_seed(seed)
-    document = run(output, seed, full)
-    emit(document, json, verdict_table if verbose else question_table)
+    verdicts = run(output, seed, full)
+    emit(documents(verdicts) if json else verdicts, json, verdict_table if verbose else question_table)
     note(f"report: {output / 'report.html'}")
 
 
@@ -155,44 +155,44 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
     return screen(*lines)
 
 
-def verdict_table(document: list[dict[str, Any]]) -> Group:
+def verdict_table(verdicts: list[Verdict]) -> Group:
     """One block per statement and one per verdict on a reading of it, then the counts."""
     from experiments.page.counts import entries, summary
 
     lines: list[RenderableType] = []
-    for entry in entries(document):
+    for entry in entries(verdicts):
         if entry.quote:
             lines.append(Text.assemble((f"{entry.outcome}{entry.part}: ", "bold"), entry.quote))
         for row in entry.verdicts:
             lines += _evidence(row)
-    return screen(*lines, *summary(document))
+    return screen(*lines, *summary(verdicts))
 
 
-def question_table(document: list[dict[str, Any]]) -> Group:
+def question_table(verdicts: list[Verdict]) -> Group:
     """The counts of each question, then those of all."""
     from experiments.page.counts import counts, entries, summary
 
     lines: list[RenderableType] = []
-    statements = [(entry.verdicts[0]["claim"], entry.verdicts) for entry in entries(document)]
+    statements = [(entry.verdicts[0].claim, entry.verdicts) for entry in entries(verdicts)]
     for question, group in by_question(statements):
         lines += [Text(QUESTIONS[question], "bold"), indented(" ".join(counts([*chain.from_iterable(group)], False)))]
-    return screen(*lines, *summary(document), "--verbose prints every verdict; the report has them, too.")
+    return screen(*lines, *summary(verdicts), "--verbose prints every verdict; the report has them, too.")
 
 
-def _evidence(row: dict[str, Any]) -> list[RenderableType]:
+def _evidence(row: Verdict) -> list[RenderableType]:
     """A verdict in three lines; --json has the rest."""
     from experiments.page.evidence import claimed, headed, how, measured, number, place, tightest
 
     term, where = place(row)
     parts = [f"claimed {claimed(row)}", f"measured {measured(row)}", f"{term} {where}" if term else ""]
-    parts.append(f"{row['route']}, n = {number(row['n'])}; {how(row)}" if row["route"] else how(row))
+    parts.append(f"{row.route}, n = {number(row.n)}; {how(row)}" if row.route else how(row))
     parts.append(tightest(row))
     words = headed(row)
-    if words in ("undecided", REFUSED) or words != row["verdict"]:  # of the others, `how` gives the reason
-        parts = [row.get("reason", ""), *(parts if row["route"] else [])]  # published tables give no reason
-    heading = _heading(row["verdict"], row["claim"], words)
-    meaning = [indented(f"In practice: {row['meaning']}")] if row.get("meaning") else []  # stored verdicts have none
-    return [heading, indented(row["statement"]), *meaning, indented("; ".join(filter(None, parts)))]
+    if words in ("undecided", REFUSED) or words != row.verdict:  # of the others, `how` gives the reason
+        parts = [row.reason, *(parts if row.route else [])]  # published tables give no reason
+    heading = _heading(row.verdict, row.claim, words)
+    meaning = [indented(f"In practice: {row.meaning}")] if row.meaning else []
+    return [heading, indented(row.statement), *meaning, indented("; ".join(filter(None, parts)))]
 
 
 def checked_table(document: list[dict[str, Any]]) -> Group:

@@ -40,10 +40,10 @@ FORBIDDEN = re.compile(r"\(\*|(^|\.\s|[{}])[\s{}*+-]*[A-Z#]", re.M)
 
 def checked_by_coq(claim: Claim, outcome: str) -> bool:
     """Whether Coq's kernel has accepted that this claim, as it is today, is "proved" or "refuted"."""
-    from theory.proofs.identity import claim_digest  # recording formulas is not needed to judge
+    from theory.proofs.identity import digest_of  # recording formulas is not needed to judge
 
     entry = record()["claims"].get(claim.id)
-    return entry is not None and entry["shows"] == outcome and entry["digest"] == claim_digest(claim).sha256
+    return entry is not None and entry["shows"] == outcome and entry["digest"] == digest_of(claim).sha256
 
 
 @cache
@@ -87,7 +87,7 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
     folder holds no file.
     """
     from theory.proofs import coq
-    from theory.proofs.identity import claim_digest
+    from theory.proofs.identity import digest_of
 
     coqc = shutil.which("coqc")
     if coqc is None:
@@ -110,7 +110,7 @@ def accepted_by_kernel(folder: Path, claims: Iterable[Claim], report: Callable[[
             if claim is not None and not results[-1]["refused"]:
                 entries[claim.id] = {
                     "shows": results[-1]["shows"],
-                    "digest": claim_digest(claim).sha256,
+                    "digest": digest_of(claim).sha256,
                     "file": file_digest(text),
                 }
     write_json(folder / RECORD, {"coq": _version(coqc), "claims": entries})

@@ -11,11 +11,11 @@ from threading import RLock
 from typing import Any
 
 from experiments.court.registry import AnyClaim, all_claims, select, try_claim
-from experiments.court.trained import stored_verdicts
+from experiments.court.trained import stored_documents
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.runtime import one_thread_each
-from experiments.verdict import REFUSED, Verdict, words_of
+from experiments.verdict import Verdict, documents
 from simulator.progress import track
 from simulator.signals import block_signals
 from theory.claims import trained
@@ -28,7 +28,7 @@ def workers() -> int:
     return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = False, **options) -> list[dict[str, Any]]:
+def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = False, **options) -> list[Verdict]:
     """Try the claims; `output`/verdicts.json is rewritten after each, in the order of `claims`.
 
     `options` are those of `registry.try_claim`. Full trials run in parallel processes, except a user's `own` claims,
@@ -39,29 +39,22 @@ def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = Fals
     places = {claim.id: place for place, claim in enumerate(claims)}
     # Quick trials are shorter than the start of a process.
     if own or options["quick"] or min(len(claims), workers()) < 2:
-        found = (run_one(each, **options) for each in track(claims, len(claims), "claims tried", lambda each: each.id))
+        found = (
+            try_claim(each, **options) for each in track(claims, len(claims), "claims tried", lambda each: each.id)
+        )
     else:
         found = track(run_parallel(list(places), **options), len(claims), "claims tried")
-    verdicts: list[dict[str, Any]] = []
+    verdicts: list[Verdict] = []
     for verdict in found:
-        verdicts = sorted([*verdicts, verdict], key=lambda one: places[one["claim"]])
+        verdicts = sorted([*verdicts, verdict], key=lambda one: places[one.claim])
         if folder is not None:
-            write_json(folder / "verdicts.json", verdicts)
-    if verdicts and all(verdict["verdict"] == REFUSED for verdict in verdicts):
-        raise RequestError(verdicts[0]["reason"])
+            write_json(folder / "verdicts.json", documents(verdicts))
+    if verdicts and all(verdict.refused for verdict in verdicts):
+        raise RequestError(verdicts[0].reason)
     return verdicts
 
 
-def run_one(claim: AnyClaim, seed: int, **options) -> dict[str, Any]:
-    """The verdict, or a REFUSED one with the reason."""
-    try:
-        return try_claim(claim, seed, **options)
-    except RequestError as error:
-        words = {**words_of(claim), "verdict": REFUSED, "reason": str(error)}
-        return Verdict(kind="refused", **words, seconds=0.0, seed=seed).as_json()
-
-
-def run_parallel(ids: Sequence[str], **options) -> Iterator[dict[str, Any]]:
+def run_parallel(ids: Sequence[str], **options) -> Iterator[Verdict]:
     """Verdicts on the project's claims with these ids, as they finish, each process with one thread.
 
     `options` are those of `registry.try_claim`. An error in this process, or closing the iterator, ends all workers.
@@ -93,7 +86,7 @@ def _leave_no_semaphore() -> None:
 
 def _longest_first(ids: Sequence[str]) -> list[list[str]]:
     """Jobs, the longest first by their stored verdicts. Claims about the same towers share a training and a job."""
-    seconds = {verdict["claim"]: verdict["seconds"] for verdict in stored_verdicts()}
+    seconds = {stored["claim"]: stored["seconds"] for stored in stored_documents()}
     towers = {claim.id: claim.towers for claim in trained.CLAIMS}
     jobs: dict[str, list[str]] = {}
     for id in ids:
@@ -101,5 +94,5 @@ def _longest_first(ids: Sequence[str]) -> list[list[str]]:
     return sorted(jobs.values(), key=lambda job: -max(seconds.get(id, inf) for id in job))
 
 
-def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[dict[str, Any]]:
-    return [run_one(claim, **options) for claim in select(ids, all_claims())]
+def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[Verdict]:
+    return [try_claim(claim, **options) for claim in select(ids, all_claims())]

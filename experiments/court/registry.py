@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
-from experiments.published.claims import TableClaim, published_verdict
+from experiments.published.claims import TableClaim
 from experiments.user_code import run_file
+from experiments.verdict import REFUSED, Verdict, words_of
 from simulator.naming import suggestion
 from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
@@ -39,6 +41,12 @@ Item = TypeVar("Item")
 
 
 AnyClaim = Claim | TrainedClaim | TableClaim
+# The module whose `judge` tries claims of a kind. It is imported when a claim is tried: optimisers and torch are slow.
+WAYS: dict[type, str] = {
+    Claim: "experiments.court.trial",
+    TrainedClaim: "experiments.court.trained",
+    TableClaim: "experiments.published.claims",
+}
 
 
 def all_claims() -> list[AnyClaim]:
@@ -50,12 +58,8 @@ def digest_of(claim: AnyClaim) -> "Digest":
     """The digest of a claim of any kind. Raises RequestError for a function whose source is in no file."""
     from theory.proofs import identity  # recording formulas is not needed to judge
 
-    if isinstance(claim, TrainedClaim):
-        return identity.trained_digest(claim)
-    if isinstance(claim, TableClaim):
-        return identity.digest_of({"relation": claim.relation, "tolerance": claim.tau, "variants": claim.variants})
     try:
-        return identity.claim_digest(claim)
+        return identity.digest_of(claim)
     except ValueError as error:
         raise RequestError(f"claim {claim.id!r} has no digest: {error}") from error
 
@@ -75,27 +79,13 @@ def matching(patterns: Sequence[str], ids: Sequence[str]) -> list[str]:
     return [id for id in ids if id in found or not patterns]
 
 
-def try_claim(claim: AnyClaim, seed: int, quick: bool, error_rate: float | None, **proving) -> dict[str, Any]:
-    """The verdict on a claim as a document; `proving` are the options of `judge` about proofs.
-
-    A quick trial of trained towers shows the verdict stored with the package, where there is one. Raises RequestError
-    for a claim that cannot be judged, and for a stored verdict of another seed.
-    """
-    if isinstance(claim, Claim):
-        from experiments.court import trial  # scipy's optimisers take half a second
-
-        return trial.judge(claim, seed=seed, quick=quick, error_rate=error_rate, **proving).as_json()
-    if isinstance(claim, TableClaim):
-        return published_verdict(claim.name, error_rate, seed)
-    from experiments.court.trained import judge_trained, stored_for  # torch takes two seconds
-
-    stored = stored_for(claim, error_rate) if quick else None
-    if stored is not None and stored["seed"] != seed:
-        raise RequestError(
-            f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed "
-            f"{stored['seed']}; leave --seed out, or leave --quick out to train"
-        )
-    return stored or judge_trained(claim, seed=seed, error_rate=error_rate)
+def try_claim(claim: AnyClaim, seed: int, **options: Any) -> Verdict:
+    """The verdict on a claim, or a refused one with the reason; `options` are those of `trial.judge`."""
+    try:
+        return import_module(WAYS[type(claim)]).judge(claim, seed=seed, **options)
+    except RequestError as error:
+        words = {**words_of(claim), "verdict": REFUSED, "reason": str(error)}
+        return Verdict(kind="refused", **words, seconds=0.0, seed=seed)
 
 
 def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:

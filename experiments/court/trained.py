@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.court.decision import POWER, decide, normal_size, violation_bounds
+from experiments.errors import RequestError
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
 from experiments.provenance import provenance
@@ -52,26 +53,40 @@ def rows_of(claim: TrainedClaim) -> int:
     return {"reaches": 2 * prompts, "misses": 1, "placed": 2 * prompts, "bridged": rows}.get(claim.says, rows // 2)
 
 
-def judge_trained(claim: TrainedClaim, *, seed: int = 0, error_rate: float | None = None) -> dict[str, Any]:
-    """Train every case and return the verdict as a document.
+def judge(
+    claim: TrainedClaim, *, seed: int = 0, quick: bool = False, error_rate: float | None = None, **proving: Any
+) -> Verdict:
+    """Train every case and return the verdict. It has no proof.
 
-    predicted, measured and interval are those of the row with the largest violation.
+    predicted, measured and interval are those of the row with the largest violation. A quick trial shows the verdict
+    stored with the package, where there is one. Raises RequestError for a stored verdict of another seed.
     """
+    stored = stored_for(claim) if quick and error_rate is None else None
+    if stored is not None and stored.seed != seed:
+        raise RequestError(
+            f"--seed = {seed}: --quick shows the verdict of claim {claim.id!r} that is stored for seed {stored.seed}; "
+            "leave --seed out, or leave --quick out to train"
+        )
+    return stored or trained_now(claim, seed, error_rate)
+
+
+def trained_now(claim: TrainedClaim, seed: int, error_rate: float | None = None) -> Verdict:
+    """The verdict after training every case."""
     claim = claim if error_rate is None else replace(claim, error_rate=error_rate)
     began, models, cases = perf_counter(), models_for(claim), []
     for number, case in enumerate(claim.cases, start=1):
         cases.append(run_case(case, models, seed, f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"))
     # Towers that were trained for an earlier claim count with their time, too.
     seconds = max(perf_counter() - began, sum(case["seconds"] for case in cases))
-    return replace(verdict_of(claim, cases, seed, seconds), device=DEVICE, versions=provenance()).as_json()
+    return replace(verdict_of(claim, cases, seed, seconds), device=DEVICE, versions=provenance())
 
 
-def stored_for(claim: TrainedClaim, error_rate: float | None = None) -> dict[str, Any] | None:
-    """The stored verdict, marked as stored; None if there is none, or if another error rate is requested."""
-    stored = next((verdict for verdict in stored_verdicts() if verdict["claim"] == claim.id), None)
-    if stored is None or error_rate is not None:
+def stored_for(claim: TrainedClaim) -> Verdict | None:
+    """The stored verdict, marked as stored; None if there is none."""
+    document = next((document for document in stored_documents() if document["claim"] == claim.id), None)
+    if document is None:
         return None
-    return {**stored, **words_of(claim), "stored": True, "route": f"{ROUTE} (stored)"}
+    return Verdict(kind="trained", **{**document, **words_of(claim), "stored": True, "route": f"{ROUTE} (stored)"})
 
 
 def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
@@ -233,7 +248,7 @@ def stored_form(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "cases": cases, "date": datetime.now(UTC).date().isoformat()}
 
 
-def stored_verdicts() -> list[dict[str, Any]]:
+def stored_documents() -> list[dict[str, Any]]:
     """The verdicts that ship with the package; `check trained --output DIR` and `stored_form` make them."""
     source = files("experiments.court") / STORED
     verdicts = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else []

@@ -7,15 +7,14 @@ reading does. Our own statements are counted apart, claim by claim.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from experiments.court.registry import all_claims
-from experiments.page.evidence import by_verdict, kind_of
+from experiments.page.evidence import by_verdict
 from experiments.table import Column, Table
-from experiments.verdict import ALPHA, family_sentence, rate_sentence
+from experiments.verdict import ALPHA, Verdict, family_sentence, rate_sentence
 from theory.claims.claim import Quantifier
 
-Verdict = dict[str, Any]
 HOLDING = ("proved", "supported")
 QUANTIFIERS = get_args(Quantifier)
 OUTCOMES = {  # outcome: one statement, several statements
@@ -35,7 +34,7 @@ class Entry(NamedTuple):
     @property
     def outcome(self) -> str:
         """A key of OUTCOMES. A reading that holds and another that fails outweigh undecided ones."""
-        words = {"holds" if v["verdict"] in HOLDING else v["verdict"] for v in self.verdicts}
+        words = {"holds" if v.verdict in HOLDING else v.verdict for v in self.verdicts}
         if {"holds", "contradicted"} <= words:
             return "depends on how it is read"
         return {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
@@ -43,15 +42,15 @@ class Entry(NamedTuple):
     @property
     def part(self) -> str:
         """ ", by K of N claims", if not all claims about the sentence were tried; else ""."""
-        known = sum(claim.sentence == self.verdicts[0]["sentence"] for claim in all_claims()) if self.quote else 0
+        known = sum(claim.sentence == self.verdicts[0].sentence for claim in all_claims()) if self.quote else 0
         return f", by {len(self.verdicts)} of {known} claims" if len(self.verdicts) < known else ""
 
     @property
     def shown_from(self) -> str:
         """Whether this run tried it, at least in one reading."""
-        if all(v.get("stored") for v in self.verdicts):
+        if all(v.stored for v in self.verdicts):
             return "shown from stored trials"
-        if all(kind_of(v) == "published" for v in self.verdicts):
+        if all(v.kind == "published" for v in self.verdicts):
             return "judged from the papers' tables"
         return "tried in this run"
 
@@ -60,8 +59,8 @@ def entries(verdicts: Sequence[Verdict]) -> list[Entry]:
     """The statements behind the verdicts, in the order of their first verdicts."""
     groups: dict[str, Entry] = {}
     for verdict in verdicts:
-        key = verdict["sentence"] or f"claim {verdict['claim']}"  # a sentence id has no space
-        groups.setdefault(key, Entry(verdict["quote"], [])).verdicts.append(verdict)
+        key = verdict.sentence or f"claim {verdict.claim}"  # a sentence id has no space
+        groups.setdefault(key, Entry(verdict.quote, [])).verdicts.append(verdict)
     return list(groups.values())
 
 
@@ -69,10 +68,10 @@ def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdi
     """A claim -> the verdicts under every quantifier, if a statement is read with more than one."""
     rows: dict[str, dict[str, Verdict]] = {}
     for verdict in verdicts:
-        if "quantifier" in verdict:
-            rows.setdefault(verdict["claim"].partition("/")[2], {})[verdict["quantifier"]] = verdict
+        if verdict.kind == "searched":
+            rows.setdefault(verdict.claim.partition("/")[2], {})[verdict.quantifier] = verdict
     several = any(len(row) > 1 for row in rows.values())
-    return [(next(iter(row.values()))["claim"], row) for row in rows.values() if several]
+    return [(next(iter(row.values())).claim, row) for row in rows.values() if several]
 
 
 def readings_table(readings: Sequence[tuple[str, dict[str, Verdict]]], cell: Callable[[Verdict], str]) -> Table:
@@ -97,8 +96,8 @@ def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
 def summary(verdicts: Sequence[Verdict]) -> list[str]:
     """`counts`, then the verdicts claim by claim, and the error rates of one and of all contradictions."""
     joint = family_sentence(verdicts)
-    alpha, towers = max((v.get("alpha") or ALPHA for v in verdicts), default=ALPHA), any("cases" in v for v in verdicts)
-    rate = rate_sentence(alpha, towers)
+    alpha = max((v.alpha or ALPHA for v in verdicts), default=ALPHA)
+    rate = rate_sentence(alpha, any(v.kind == "trained" for v in verdicts))
     return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}.", f"{rate}{f' {joint}.' if joint else ''}"]
 
 

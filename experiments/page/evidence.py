@@ -6,20 +6,14 @@ from typing import Any
 
 from experiments.lab.words import counted
 from experiments.table import NUMBER, Column, Table
-from experiments.verdict import REFUSED, Kind
-from simulator.accuracy import LEVEL
+from experiments.verdict import Verdict
 from simulator.towers.recipe import Recipe
 from simulator.world import World
+from theory.claims.relations import RELATIONS
 
-Verdict = dict[str, Any]
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
-SIGNS = {"differs from": "≠", ">=": "≥", "<=": "≤", "=": "=", "above": ">", "not above": "≤", "within": "≈"}
-RELATIONS = {
-    "increasing": "{quantity} increasing, a fall of at most {value}",
-    "decreasing": "{quantity} decreasing, a rise of at most {value}",
-    "slope": "slope of log {quantity} = {value}",
-    "iff": "{quantity} above {value} exactly where the condition holds",
-}
+# Relations of claims about trained towers and published tables, besides those of `theory.claims.relations`.
+FURTHER = {"differs from": "≠", "above": ">", "not above": "≤", "within": "≈"}
 NUMBERS = {  # field of a verdict: its term in the evidence
     "route": "route",
     "n": "n",
@@ -35,14 +29,6 @@ POINT = {name: World.model_fields[name].default for name in ("sigma_xi", "dim_im
 RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
 
-def kind_of(verdict: Verdict) -> Kind:
-    if verdict["verdict"] == REFUSED:
-        return "refused"
-    if "cases" in verdict:
-        return "trained"
-    return "searched" if "search_evaluations" in verdict else "published"
-
-
 def number(value: Any) -> str:
     """Four digits, and all those of a count below ten million; "" for None."""
     if isinstance(value, int) and abs(value) < 10**7:
@@ -52,52 +38,54 @@ def number(value: Any) -> str:
 
 def measured(verdict: Verdict) -> str:
     """The measured number with its interval and the interval's level."""
-    if not verdict["interval"]:
-        return number(verdict["measured"])
-    low, high = map(number, verdict["interval"])
-    found = f"{number(verdict['measured'])}, {100 * verdict.get('level', LEVEL):g}% interval {low} to {high}"
-    if kind_of(verdict) != "trained" or verdict["relation"] != "=" or not verdict["predicted"]:
+    if not verdict.interval:
+        return number(verdict.measured)
+    low, high = map(number, verdict.interval)
+    found = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
+    if verdict.kind != "trained" or verdict.relation != "=" or not verdict.predicted:
         return found
-    return f"{found}, {round(verdict['measured'] - verdict['predicted'], 4) + 0.0:+.4f} off"
+    return f"{found}, {round(verdict.measured - verdict.predicted, 4) + 0.0:+.4f} off"
 
 
 def claimed(verdict: Verdict) -> str:
     """The claim about the measured number, such as "counter ≥ 0.5"."""
-    quantity, value, relation = verdict.get("quantity"), number(verdict["predicted"]), verdict.get("relation")
-    if relation is None:
+    value = number(verdict.predicted)
+    if not verdict.relation:
         return value
-    sign = SIGNS.get(relation, relation)
-    if (share := verdict.get("share")) is not None:
-        return f"{quantity} {sign} its bound in at least {100 * share:g}% of trainings"
-    words = RELATIONS.get(relation, "{quantity} {sign} {value}").format(quantity=quantity, sign=sign, value=value)
-    return words if verdict.get("quantifier", "always") == "always" else f"{words} {verdict['quantifier']}"
+    if verdict.relation in FURTHER:
+        return f"{verdict.quantity} {FURTHER[verdict.relation]} {value}"
+    words = RELATIONS[verdict.relation].words
+    if verdict.share is not None:
+        words = f"{words} in at least {100 * verdict.share:g}% of trainings"
+    words = words.format(quantity=verdict.quantity, value=value if verdict.share is None else "its bound")
+    return words if verdict.quantifier == "always" else f"{words} {verdict.quantifier}"
 
 
 def mark(verdict: Verdict) -> str:
     """A sign of the verdict, doubled for a proof or a rigorous refutation."""
-    return MARKS[verdict["verdict"]] * (1 + rigorous(verdict))
+    return MARKS[verdict.verdict] * (1 + verdict.rigorous)
 
 
 def place(verdict: Verdict) -> tuple[str, str]:
     """(kind of point, the point); ("", "") if there is none."""
-    if isinstance(verdict["counterexample"], str):
-        return "exception", verdict["counterexample"]
-    if verdict["counterexample"]:
-        return "counterexample", point(verdict["counterexample"])
-    if verdict.get("point"):
-        return "worst audited point" if verdict["verdict"] == "undecided" else "at this point", point(verdict["point"])
+    if isinstance(verdict.counterexample, str):
+        return "exception", verdict.counterexample
+    if verdict.counterexample:
+        return "counterexample", point(verdict.counterexample)
+    if verdict.point:
+        return "worst audited point" if verdict.verdict == "undecided" else "at this point", point(verdict.point)
     return "", ""
 
 
 def tightest(verdict: Verdict) -> str:
     """Of a claim that holds always: the worst point that the search found, and how far the claim holds there."""
-    violation = verdict.get("largest_violation_found")
-    if not verdict.get("worst") or violation is None or verdict["verdict"] not in ("supported", "proved"):
+    violation = verdict.largest_violation_found
+    if not verdict.worst or violation is None or verdict.verdict not in ("supported", "proved"):
         return ""
-    if verdict.get("quantifier", "always") != "always":
+    if verdict.quantifier != "always":
         return ""
     slack = f"holds by {number(-violation)}" if violation < 0 else f"is off by {number(violation + 0.0)}"
-    return f"worst point by theory {point(verdict['worst'])}, where it {slack}"
+    return f"worst point by theory {point(verdict.worst)}, where it {slack}"
 
 
 def point(parameters: dict[str, float]) -> str:
@@ -109,26 +97,26 @@ def point(parameters: dict[str, float]) -> str:
 
 def how(verdict: Verdict) -> str:
     """How the verdict was reached, in a few words."""
-    match kind_of(verdict), verdict.get("quantifier"):
+    match verdict.kind, verdict.quantifier:
         case "refused", _:
             return "not tried"
         case "published", _:
             return "from the published tables"
         case "trained", _:
-            when = f"stored verdict of a training on {verdict['date']}" if verdict.get("stored") else "trained now"
-            return f"{when}, {counted(len(verdict['cases']), 'case')} of {verdict['replicates']} models"
+            when = f"stored verdict of a training on {verdict.date}" if verdict.stored else "trained now"
+            return f"{when}, {counted(len(verdict.cases), 'case')} of {verdict.replicates} models"
         case _, "on average":
-            return f"mean over {verdict['search_evaluations']:,} worlds, by the closed form"
+            return f"mean over {verdict.search_evaluations:,} worlds, by the closed form"
         case _, "somewhere":
-            best = ", the best one measured" if verdict["interval"] else ""
-            return f"searched at {verdict['search_evaluations']:,} points{best}"
-    words = "searched, " + (f"{verdict['audits']} points audited" if verdict["audits"] else "counterexample measured")
-    if rigorous(verdict):
+            best = ", the best one measured" if verdict.interval else ""
+            return f"searched at {verdict.search_evaluations:,} points{best}"
+    words = "searched, " + (f"{verdict.audits} points audited" if verdict.audits else "counterexample measured")
+    if verdict.rigorous:
         words += "; refuted rigorously"
-    elif verdict["verdict"] == "proved":
-        proof = verdict["proof"]
+    elif verdict.verdict == "proved":
+        proof = verdict.proof
         words += "; proved by algebra" if proof["exact"] else f"; proved to within τ on {proof['boxes']:,} boxes"
-    return words + (", checked by Coq" if checked_by_coq(verdict) else "")
+    return words + (", checked by Coq" if verdict.checked_by_coq else "")
 
 
 def shown_by(verdict: Verdict) -> str:
@@ -137,35 +125,20 @@ def shown_by(verdict: Verdict) -> str:
     return f"{term}: {where}; {how(verdict)}" if term in ("counterexample", "exception") else how(verdict)
 
 
-def certified(verdict: Verdict) -> bool:
-    """Whether there is a certificate of a proof or of a rigorous refutation."""
-    return (verdict.get("proof") or {}).get("outcome") in ("proved", "refuted")
-
-
-def checked_by_coq(verdict: Verdict) -> bool:
-    """Whether Coq's kernel has accepted the proof or the rigorous refutation."""
-    return certified(verdict) and verdict["proof"].get("coq", False)
-
-
-def rigorous(verdict: Verdict) -> bool:
-    """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
-    return verdict["verdict"] == "contradicted" and (verdict.get("proof") or {}).get("outcome") == "refuted"
-
-
 def headed(verdict: Verdict) -> str:
     """The verdict in words; a proof that was asked for and stays open is named."""
-    is_open = (verdict.get("proof") or {}).get("outcome") == "open"
-    return f"{verdict['verdict']}, proof open" if is_open else verdict["verdict"]
+    is_open = verdict.proof is not None and verdict.proof["outcome"] == "open"
+    return f"{verdict.verdict}, proof open" if is_open else verdict.verdict
 
 
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
     """The number of each verdict; with proofs, also how many Coq checked and how many refute rigorously."""
-    counts = Counter(v["verdict"] for v in verdicts)
+    counts = Counter(v.verdict for v in verdicts)
     parts = {word: f"{counts[word]} {word}" for word in MARKS if counts[word]}
-    if "contradicted" in parts and any(v.get("proof") for v in verdicts):
-        certain = sum(map(rigorous, verdicts))
+    if "contradicted" in parts and any(v.proof for v in verdicts):
+        certain = sum(v.rigorous for v in verdicts)
         parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
-    coq = sum(v["verdict"] == "proved" and checked_by_coq(v) for v in verdicts)
+    coq = sum(v.verdict == "proved" and v.checked_by_coq for v in verdicts)
     if coq:
         parts["proved"] += f" ({'all' if coq == counts['proved'] else f'{coq} of them'} checked by Coq)"
     return ", ".join(parts.values())
@@ -181,7 +154,7 @@ def table(
     """Verdicts with their numbers; the functions write the cells of the claim, the verdict and what shows it."""
     columns = (
         Column("Claim", claim),
-        Column("Verdict", outcome, look=lambda verdict: f"verdict {verdict['verdict']}"),
+        Column("Verdict", outcome, look=lambda verdict: f"verdict {verdict.verdict}"),
         Column("Claimed", claimed, NUMBER),
         Column("Measured", measured, NUMBER),
         Column("Shown by", certificate),
@@ -191,28 +164,29 @@ def table(
 
 def details(verdict: Verdict) -> Iterator[tuple[str, str]]:
     """The numbers behind a verdict as (term, value) pairs."""
-    if verdict.get("reason"):
-        yield "why", verdict["reason"]
+    if verdict.reason:
+        yield "why", verdict.reason
     if any(place(verdict)):
         yield place(verdict)
     if words := tightest(verdict):
         yield "worst point", words.removeprefix("worst point by theory ")
+    document = verdict.as_json()
     for field, term in NUMBERS.items():
-        if (value := verdict.get(field)) is None:
+        if (value := document.get(field)) is None:
             continue
         if field == "alpha":
-            yield term, number(value / 2) + (" (nominal: t bounds)" if kind_of(verdict) == "trained" else "")
+            yield term, number(value / 2) + (" (nominal: t bounds)" if verdict.kind == "trained" else "")
         else:
             yield term, number(value)
-    if proof := verdict.get("proof"):
-        checked = f", checked in {proof['check_seconds']:.2g} s" if certified(verdict) else ""
-        why = "" if proof["reason"] in (verdict.get("reason") or "") else f"{proof['reason']}; "
+    if proof := verdict.proof:
+        checked = f", checked in {proof['check_seconds']:.2g} s" if verdict.certified else ""
+        why = "" if proof["reason"] in (verdict.reason or "") else f"{proof['reason']}; "
         yield "proof", f"{why}{proof['seconds']:.2g} s{checked}"
-    for case in verdict.get("cases") or ():
+    for case in verdict.cases or ():
         yield "case", _case(case)
-    if verdict.get("stored"):
-        versions = ", ".join(f"{k} {v}" for k, v in verdict["versions"].items() if k in ("commit", "torch"))
-        yield "stored", f"run on {verdict['device']} in {verdict['seconds']:g} s on {verdict['date']}, {versions}"
+    if verdict.stored:
+        versions = ", ".join(f"{k} {v}" for k, v in (verdict.versions or {}).items() if k in ("commit", "torch"))
+        yield "stored", f"run on {verdict.device} in {verdict.seconds:g} s on {verdict.date}, {versions}"
 
 
 def _case(case: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from experiments.court.trained import stored_verdicts
+from experiments.court.trained import stored_documents
 from experiments.page.plot.boundary import study_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
@@ -101,7 +101,7 @@ def front(table: xr.Dataset) -> Figure:
 
 def trained_towers(trial: str = TRIAL) -> list[Towers]:
     """The ensembles of a stored trial, one per world and prompt."""
-    stored = next(verdict for verdict in stored_verdicts() if verdict["claim"] == trial)
+    stored = next(document for document in stored_documents() if document["claim"] == trial)
     found = [
         (World(**case["world"]), prompt, [row["models"] for row in case["rows"] if row["prompt"] == prompt])
         for case in stored["cases"]

@@ -1,6 +1,6 @@
 """Verdicts as a table for a paper, in LaTeX without packages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +10,11 @@ from experiments.files import LATEX_MARK
 from experiments.page import evidence
 from experiments.provenance import versions
 from experiments.table import Column, Table, latex
-from experiments.verdict import ALPHA
+from experiments.verdict import ALPHA, Verdict
 from theory.claims.claim import Axis, Claim
 from theory.claims.trained import TrainedClaim
 from theory.proofs.expression import NotExpressible
-from theory.proofs.identity import formula_of
+from theory.proofs.statements import formula_of
 
 CAPTION = (
     "Verdicts of soberclip {version}, seed {seed}. The error rate is the probability of a false contradiction. A "
@@ -27,40 +27,38 @@ CAPTION = (
 class Row(NamedTuple):
     """A verdict beside its claim, and the file of its certificate, if there is one."""
 
-    verdict: Mapping[str, Any]
+    verdict: Verdict
     claim: AnyClaim
     certificate: str
 
 
 def latex_table(
-    verdicts: Sequence[Mapping[str, Any]], claims: Sequence[AnyClaim], seed: int, certificates: Path | None = None
+    verdicts: Sequence[Verdict], claims: Sequence[AnyClaim], seed: int, certificates: Path | None = None
 ) -> str:
     """A table environment with one row per verdict; `certificates` is the folder where `check` wrote them."""
     of = {claim.id: claim for claim in claims}
-    rows = [Row(v, of[v["claim"]], _certificate(v, certificates)) for v in verdicts]
+    rows = [Row(v, of[v.claim], _certificate(v, certificates)) for v in verdicts]
     caption = CAPTION.format(version=versions()["soberclip"], seed=seed)
     return f"{LATEX_MARK}\n{latex(Table(caption, COLUMNS, rows))}"
 
 
-def _certificate(verdict: Mapping[str, Any], folder: Path | None) -> str:
-    if folder is None or not evidence.certified(verdict):
+def _certificate(verdict: Verdict, folder: Path | None) -> str:
+    if folder is None or not verdict.certified:
         return ""
-    return f", {(folder / file_name(verdict['claim'])).as_posix()}"
+    return f", {(folder / file_name(verdict.claim)).as_posix()}"
 
 
 def _statement(row: Row) -> str:
     v = row.verdict
-    return f"{v['statement']} [{evidence.claimed(v)}]" if v.get("relation") else v["statement"]
+    return f"{v.statement} [{evidence.claimed(v)}]" if v.relation else v.statement
 
 
 def _worst(row: Row) -> str:
-    return (
-        evidence.how(row.verdict) if row.verdict.get("quantifier") == "on average" else evidence.place(row.verdict)[1]
-    )
+    return evidence.how(row.verdict) if row.verdict.quantifier == "on average" else evidence.place(row.verdict)[1]
 
 
 def _rate(row: Row) -> str:
-    return "" if row.verdict["verdict"] == "refused" else f"{(row.verdict.get('alpha') or ALPHA) / 2:g}"
+    return "" if row.verdict.refused else f"{(row.verdict.alpha or ALPHA) / 2:g}"
 
 
 def domain(claim: AnyClaim) -> str:
@@ -87,7 +85,7 @@ def _range(claim: Claim, given: Any) -> str:
 COLUMNS = (
     Column("Statement", _statement, width=0.22),
     Column("Domain", lambda row: domain(row.claim), width=0.2),
-    Column("Verdict", lambda row: row.verdict["verdict"], width=0.08),
+    Column("Verdict", lambda row: row.verdict.verdict, width=0.08),
     Column("Worst point", _worst, width=0.13),
     Column("Measured", lambda row: evidence.measured(row.verdict), width=0.1),
     Column("Error rate", _rate, width=0.06),

@@ -23,7 +23,7 @@ from experiments.page.plot import plot
 from experiments.style import SHEET
 from experiments.svg import defined_once, formula_svg
 from experiments.table import html
-from experiments.verdict import rate_sentence
+from experiments.verdict import Verdict, rate_sentence
 from simulator.prompts import prompt_row
 from simulator.world import World
 from theory.claims.catalogue import untried
@@ -84,24 +84,24 @@ def figures_of(design: Design, table: xr.Dataset) -> dict[str, Figure]:
     return dict(zip(names, pictures, strict=True))
 
 
-def render(*, verdicts: Sequence[dict[str, Any]], **context: Any) -> str:
+def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
     """The page from verdicts and sections; everything but SVG is escaped."""
     environment = Environment(
         loader=PackageLoader("experiments.page", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["anchor"] = anchor
     scripts = [_file(name) for name in SCRIPTS]
-    statements = [(entry.verdicts[0]["claim"], entry) for entry in counts.entries(verdicts)]
+    statements = [(entry.verdicts[0].claim, entry) for entry in counts.entries(verdicts)]
     page = environment.get_template("report.html.jinja").render(
-        formulas={v["claim"]: Markup(formula_svg(v.get("formula", ""))) for v in verdicts},
+        formulas={v.claim: Markup(formula_svg(v.formula)) for v in verdicts},
         questions=[(key, QUESTIONS[key], group) for key, group in by_question(statements)],
         verdicts=verdicts,
         evidence=evidence,
         counts=counts,
-        certificates=sum(map(evidence.certified, verdicts)),
+        certificates=sum(verdict.certified for verdict in verdicts),
         file_name=file_name,
         html=html,
-        anchor_of=lambda verdict: anchor(verdict["claim"]),
+        anchor_of=lambda verdict: anchor(verdict.claim),
         text=text,
         world=_file("world.svg"),
         explorer=slider_data(),

@@ -5,14 +5,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from experiments.court.parallel import run_parallel
 from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.verdict import REFUSED
+from experiments.verdict import Verdict, documents
 from simulator.progress import counting
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
@@ -33,7 +32,7 @@ DESIGNS = (
 )
 
 
-def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any]]:
+def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     """Write the report's folder and return the verdicts. The folder is replaced as a whole, or not at all.
 
     With `full` the trials are those of `check`: more points per claim, and claims about trained towers are trained
@@ -47,7 +46,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     try:
         with counting("claims and designs", len(all_claims()) + len(DESIGNS)) as advance:
             verdicts = _verdicts(seed, staging / PROOFS, not full, advance)
-            write_json(staging / "verdicts.json", verdicts)
+            write_json(staging / "verdicts.json", documents(verdicts))
             _write_report(staging, verdicts, seed, began, advance)
         replace_folder(staging, output)
     except KeyboardInterrupt:
@@ -58,22 +57,22 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[dict[str, Any
     return verdicts
 
 
-def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int], None]) -> list[dict[str, Any]]:
+def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int], None]) -> list[Verdict]:
     """The verdicts on all claims. Raises RequestError for a claim that cannot be judged."""
     ids = [claim.id for claim in all_claims()]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
     verdicts = {}
     for verdict in run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving):
-        verdicts[verdict["claim"]] = verdict
+        verdicts[verdict.claim] = verdict
         advance(1)
     for verdict in verdicts.values():
-        if verdict["verdict"] == REFUSED:
-            raise RequestError(verdict["reason"])
+        if verdict.refused:
+            raise RequestError(verdict.reason)
     return [verdicts[id] for id in ids]
 
 
 def _write_report(
-    folder: Path, verdicts: list[dict[str, Any]], seed: int, began: float, advance: Callable[[int], None]
+    folder: Path, verdicts: list[Verdict], seed: int, began: float, advance: Callable[[int], None]
 ) -> None:
     """Run the designs, draw the figures, and write the page with its tables."""
     # These import matplotlib and xarray, which are not needed if a trial fails first.

@@ -78,6 +78,10 @@ class TableClaim:
         """The claim's id among all claims on trial."""
         return f"counteranimal/{self.name}"
 
+    def declared(self) -> dict[str, Any]:
+        """What gives the claim its meaning."""
+        return {"relation": self.relation, "tolerance": self.tau, "variants": self.variants}
+
     def judge(self, alpha: float = ALPHA, seed: int = 0) -> dict[str, Any]:
         """The verdict of the tables and all variants, plain JSON; `alpha` is the error rate of each interval."""
         start = perf_counter()
@@ -123,9 +127,8 @@ def decide(interval: tuple[float, float], relation: Relation, tau: float) -> Wor
     return "supported" if yes else "contradicted" if no else "undecided"
 
 
-def published_verdict(name: str, error_rate: float | None = None, seed: int = 0) -> dict[str, Any]:
-    """The worst variant of a claim in `CLAIMS`, in the format of `soberclip check`; the error rate is ALPHA if None."""
-    claim = CLAIMS[name]
+def judge(claim: TableClaim, *, seed: int = 0, error_rate: float | None = None, **further: Any) -> Verdict:
+    """The verdict by the worst variant of a claim; a quick trial is no shorter, and there is no proof."""
     judged = claim.judge(ALPHA if error_rate is None else error_rate, seed)
     variant, exception = worst(judged["variants"], claim.relation), judged["note"]
     if variant["verdict"] != "supported":
@@ -147,7 +150,7 @@ def published_verdict(name: str, error_rate: float | None = None, seed: int = 0)
         seconds=judged["seconds"],
         quantity=claim.statistic,
         relation=claim.relation,
-    ).as_json()
+    )
 
 
 def _smallest_drop(alpha: float, seed: int) -> Variants:

@@ -20,7 +20,7 @@ from simulator.accuracy import Numbers
 from simulator.naming import check_known, suggestion
 from simulator.world import SCALARS, Attribute, World, refusal
 from theory.claims.quantities import QUANTITIES, Quantity
-from theory.claims.relations import RELATIONS, Relation, Rules, with_defaults
+from theory.claims.relations import DEFAULTS, RELATIONS, Relation, Rules, with_defaults
 from theory.learners import named
 from theory.learners.base import UNDEFINED, Learner
 
@@ -425,6 +425,19 @@ class Claim:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
         value, *subtracted = (self.quantity.truth(self, learner, worlds) for learner in self.learners)
         return value - subtracted[0] if subtracted else value
+
+    def declared(self) -> dict[str, Any]:
+        """What gives the claim its meaning: no words, no id, no error rate, no field of a world at its default."""
+        usual = {name: given for name, given in self.domain.items() if name in DEFAULTS and given == DEFAULTS[name]}
+        names = ("quantifier", "learners", "share", "n", "along", "grid", "prediction", "reference")
+        parts = {name: getattr(self, name) for name in names}
+        parts |= {"quantity": self.quantity.name, "relation": self.relation.name, "tolerance": self.allowed}
+        parts["domain"] = {name: given for name, given in self.domain.items() if name not in usual}
+        if self.table:
+            parts["table"] = tables.named(self.table)
+        if self.quantity.family:
+            parts["family"] = self.against
+        return parts | self.relation.declared(self)
 
     def given(self, name: str, worlds: World) -> np.ndarray:
         """The claim's prediction, threshold or reference, one per world or one for all.

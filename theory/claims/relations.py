@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -69,6 +69,10 @@ class Relation:
         """The rules that a claim with this relation keeps."""
         yield from ()
 
+    def declared(self, claim: "Claim") -> dict[str, Any]:
+        """Fields of a claim that mean something for this relation alone."""
+        return {}
+
     def target(self, claim: "Claim", worlds: World) -> tuple[Numbers, Numbers]:
         """(the number that limits q, the side of the limit), world by world."""
         return claim.given("prediction", worlds), self.side
@@ -99,6 +103,9 @@ class Equivalence(Relation):
     """The quantity exceeds a threshold exactly where the prediction is positive."""
 
     pointwise = False
+
+    def declared(self, claim):
+        return {"threshold": claim.threshold}
 
     def target(self, claim, worlds):
         return claim.given("threshold", worlds), np.where(claim.given("prediction", worlds) > 0, -1, 1)

@@ -69,6 +69,10 @@ class TrainedClaim:
     sentence: str = ""
     quote: str = ""
 
+    def declared(self) -> dict[str, Any]:
+        """What gives the claim its meaning."""
+        return {name: getattr(self, name) for name in ("says", "cases", "groups", "tolerance", "margin")}
+
     @property
     def towers(self) -> str:
         """A key of the trainings: claims with the same key use the same models."""

@@ -19,6 +19,7 @@ Counter accuracies of linear rules under one test law are also compared through 
 (`theory.theorems.counter_score`): if no weight on the background is negative, more reliance means less accuracy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, product
@@ -29,7 +30,7 @@ import numpy as np
 
 from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
-from theory.claims.claim import Axis, Claim, axis_or_number, in_words_of
+from theory.claims.claim import SECOND, Axis, Claim, axis_or_number, in_words_of
 from theory.claims.relations import Equivalence, Monotone, Slope, log_slope
 from theory.learners.base import Learner
 from theory.proofs.expression import Expression, NotExpressible, constant, digest, in_order, variable, variables
@@ -37,6 +38,7 @@ from theory.proofs.obligations import ONE, ZERO, Inequality, Lemma, Obligation, 
 
 PROBIT = Fraction(5, 2)  # below sqrt(2 pi)
 MOST_CASES = 64
+UNRECORDED = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError)  # of a function with a formula
 COUNTER = 1  # the place of the group whose score falls with reliance (T1)
 LATER = "later"  # the coordinate of a monotone claim's second point, between the first and the end of the axis
 
@@ -96,6 +98,26 @@ def statements(claim: Claim) -> list[Statement]:
 
 
 DEFAULTS = {name: _exact(World.model_fields[name].default) for name in SCALARS}
+
+
+def symbols(claim: Claim) -> Symbols:
+    """The claim's world, with a variable for every field that varies."""
+    varied = {k: variable(k) if callable(v) or isinstance(v, Axis) else constant(v) for k, v in claim.domain.items()}
+    known = {**DEFAULTS, **{k: v for k, v in varied.items() if k in DEFAULTS}}
+    second = {k.removeprefix(SECOND): v for k, v in varied.items() if k not in DEFAULTS}
+    if known["classes"] is constant(2):
+        known["classes"] = 2
+    nu = constant(known["sigma_xi"]) ** 2 / known["dim_image"]
+    return Symbols(**known, attribute=(Symbols(**second),) if second else (), shape=(), nu_image=nu)
+
+
+def formula_of(claim: Claim, function: Callable) -> str:
+    """A function of the fields of a claim's world, as a formula. Raises NotExpressible if it is none."""
+    try:
+        found = str(constant(function(symbols(claim))))
+    except UNRECORDED as error:
+        raise NotExpressible(" ".join(str(error).split())) from error
+    return found[1:-1] if found.startswith("(") and found.endswith(")") else found
 
 
 def cases(claim: Claim) -> list[dict[str, int]]:

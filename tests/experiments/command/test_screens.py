@@ -1,41 +1,43 @@
 """Screens: nothing is cropped at 80 columns or in a pipe; numbers come with relation, level and point."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from experiments.command.synthetic import accuracy_table
 from experiments.command.trials import claims_table, verdict_table
+from experiments.verdict import Verdict
 from simulator.pixels.views import Pixels
 from simulator.world import World
 from theory.ideal_curve import MOST_CLASSES
 
 LONG = "clip-beats-supervised-at-full-correlation/of-a-name-that-no-column-of-eighty-would-hold-in-one-piece"
-VERDICT = {
-    "claim": LONG,
-    "sentence": "",
-    "quote": "",
-    "verdict": "contradicted",
-    "statement": "At full correlation the contrastive learner is right on more of the counter group.",
-    "meaning": "Train on other data.",
-    "predicted": 0.5,
-    "measured": 0.4301,
-    "interval": [0.42, 0.44],
-    "counterexample": {"p_spu": 0.8, "mu_spu": 3.0},
-    "route": "drawn pairs",
-    "n": 100_000,
-    "replicates": 8,
-    "quantity": "counter",
-    "relation": ">=",
-    "search_evaluations": 1024,
-    "audits": 0,
-}
+VERDICT = Verdict(
+    claim=LONG,
+    source="me",
+    verdict="contradicted",
+    statement="At full correlation the contrastive learner is right on more of the counter group.",
+    meaning="Train on other data.",
+    predicted=0.5,
+    measured=0.4301,
+    interval=[0.42, 0.44],
+    level=0.95,
+    counterexample={"p_spu": 0.8, "mu_spu": 3.0},
+    route="drawn pairs",
+    n=100_000,
+    replicates=8,
+    seconds=0.0,
+    quantity="counter",
+    relation=">=",
+    search_evaluations=1024,
+)
 DIGEST = {"digest": "0123456789abcdef", "digest_of_source": True}
-STORED = VERDICT | {"verdict": "supported", "stored": True, "counterexample": None, "date": "2026-01-31"}
-TABLES = VERDICT | {"counterexample": "ViT/B/16", "level": 0.99}
-del TABLES["search_evaluations"], TABLES["audits"]
-AUDITED = VERDICT | {"counterexample": None, "point": {"p_spu": 0.9, "sigma_xi": 0.0}, "audits": 5}
+STORED = {"verdict": "supported", "stored": True, "counterexample": None, "date": "2026-01-31"}
+STORED = replace(VERDICT, kind="trained", cases=[], **STORED)
+TABLES = replace(VERDICT, kind="published", counterexample="ViT/B/16", level=0.99)
+AUDITED = replace(VERDICT, counterexample=None, point={"p_spu": 0.9, "sigma_xi": 0.0}, audits=5)
 WORST = {"verdict": "supported", "worst": {"p_spu": 0.6, "sigma_xi": 0.0}, "largest_violation_found": -0.0027}
 
 
@@ -55,12 +57,10 @@ def test_a_verdict_is_complete_at_any_width(width):
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
     assert LONG in text.replace("\n", "")
-    assert LONG in shown(
-        claims_table([{**VERDICT, "source": "me", "origin": "own", "quote": "", "untried": None, **DIGEST}]), width
-    ).replace("\n", "")
+    assert LONG in shown(claims_table([{**VERDICT.as_json(), "untried": None, **DIGEST}]), width).replace("\n", "")
     for part in (
-        VERDICT["statement"],
-        f"In practice: {VERDICT['meaning']}",
+        VERDICT.statement,
+        f"In practice: {VERDICT.meaning}",
         "counter ≥ 0.5",
         "0.4301, 95% interval 0.42 to 0.44",
         "p_spu = 0.8, mu_spu = 3",
@@ -80,7 +80,7 @@ def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
 
 
 def test_stored_and_table_claims_are_counted_separately():
-    each = [{**one, "claim": f"mine-{i}"} for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
+    each = [replace(one, claim=f"mine-{i}") for i, one in enumerate((VERDICT, STORED, TABLES, AUDITED))]
     text = words(shown(verdict_table(each), 80))
     assert "(2 tried in this run, 1 shown from stored trials, 1 judged from the papers' tables)" in text
     for part in ("99% interval 0.42 to 0.44", "ViT/B/16", "p_spu = 0.9, sigma_xi = 0, ν = 0"):
@@ -88,9 +88,9 @@ def test_stored_and_table_claims_are_counted_separately():
 
 
 def test_a_supported_claim_shows_the_worst_point_found_and_how_far_it_holds_there():
-    text = words(shown(verdict_table([{**AUDITED, **WORST}]), 80))
+    text = words(shown(verdict_table([replace(AUDITED, **WORST)]), 80))
     assert "worst point by theory p_spu = 0.6, sigma_xi = 0, ν = 0, where it holds by 0.0027" in text
-    text = words(shown(verdict_table([{**AUDITED, **WORST, "largest_violation_found": 0.001}]), 80))
+    text = words(shown(verdict_table([replace(AUDITED, **{**WORST, "largest_violation_found": 0.001})]), 80))
     assert "where it is off by 0.001" in text
 
 

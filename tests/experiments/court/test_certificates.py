@@ -118,9 +118,9 @@ def test_an_open_proof_is_named_and_a_thin_counterexample_is_measured():
     """The search of the trial never meets the peak; the proof's point becomes the worst point."""
     from experiments.page.evidence import headed
 
-    verdict = judge(MINE, quick=True, prove=True, proof_seconds=0.0).as_json()
+    verdict = judge(MINE, quick=True, prove=True, proof_seconds=0.0)
     assert headed(verdict) == "supported, proof open"
-    assert "undecided on 100 % of the domain" in verdict["proof"]["reason"]
+    assert "undecided on 100 % of the domain" in verdict.proof["reason"]
     thin = replace(
         MINE,
         domain={**MINE.domain, "mu_spu": Axis(0.5, 1.0), "sigma_inv": Axis(0.5, 1.0)},

@@ -27,7 +27,7 @@ from theory.learners import Bayes, InfoNCE
 from theory.proofs.coq import FIELDS, LATER, LAWS, SHARED, THRESHOLDS, file_of
 from theory.proofs.coq_signs import Unseen, domain_of, plain
 from theory.proofs.expression import NotExpressible, constant, variable
-from theory.proofs.identity import claim_digest
+from theory.proofs.identity import digest_of
 from theory.proofs.statements import cases
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
@@ -234,7 +234,7 @@ def test_the_record_is_of_todays_claims_and_files():
     entries = record()["claims"]
     assert len(entries) > 50
     for id, entry in entries.items():
-        assert entry["digest"] == claim_digest(BY_ID[id]).sha256, id
+        assert entry["digest"] == digest_of(BY_ID[id]).sha256, id
         text = texts()[id] if entry["shows"] == "proved" else file_of(BY_ID[id], refuted=True)
         assert entry["file"] == kernel.file_digest(text), id
     changed = replace(BY_ID["reliance-law/name"], tolerance=0.02)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from threading import RLock
@@ -12,10 +13,9 @@ import pytest
 from experiments.court import parallel
 from experiments.court.parallel import run_all, run_parallel
 from experiments.court.registry import QUESTIONS, all_claims, by_question, matching, question_of, select, try_claim
-from experiments.court.trained import stored_for
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
-from experiments.verdict import REFUSED, family, family_sentence
+from experiments.verdict import REFUSED, Verdict, documents, family, family_sentence
 from theory.claims.catalogue import TRAINED, untried
 from theory.claims.claim import Claim
 
@@ -26,15 +26,15 @@ def mine(*predictions) -> list[Claim]:
     return [Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate(predictions)]
 
 
-def tried(claims: list[Claim], output: Path | None = None) -> list[dict]:
+def tried(claims: list[Claim], output: Path | None = None) -> list[Verdict]:
     return run_all(claims, output, own=True, seed=0, quick=True, error_rate=0.2)
 
 
 def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
     verdicts = tried(mine(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
-    assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
-    assert verdicts[0]["alpha"] == 0.2
-    assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
+    assert [v.verdict for v in verdicts] == ["supported", REFUSED, "contradicted"]
+    assert verdicts[0].alpha == 0.2
+    assert verdicts[1].reason == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
     assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
 
 
@@ -106,8 +106,9 @@ def test_only_bad_claims_are_a_wrong_request():
         tried(mine(lambda w: w.mu_spuu))
 
 
-def verdict(claim: str, word: str, p: float | None, **fields) -> dict:
-    return {"claim": claim, "verdict": word, "p_value": p, "alpha": 0.01, **fields}
+def verdict(claim: str, word: str, p: float | None, **fields) -> Verdict:
+    words = {"source": "", "statement": "", "seconds": 0.0, "alpha": 0.01}
+    return Verdict(**{**words, "claim": claim, "verdict": word, "p_value": p, **fields})
 
 
 def test_contradictions_are_corrected_by_holm():
@@ -115,7 +116,7 @@ def test_contradictions_are_corrected_by_holm():
         verdict("far", "contradicted", 1e-9),
         verdict("near", "contradicted", 0.004),
         verdict("true", "supported", None),
-        verdict("trained", "contradicted", None, alpha=None),
+        verdict("trained", "contradicted", None, kind="trained"),
     ]
     found = family(verdicts)
     assert (found["tested"], found["untested"], found["contradicted"]) == (3, 1, 2)
@@ -128,20 +129,19 @@ def test_contradictions_are_corrected_by_holm():
 
 def test_a_stored_verdict_needs_its_own_seed():
     (stored,) = (claim for claim in TRAINED if claim.id == "trained/siglip")
-    assert try_claim(stored, 0, True, None)["stored"]
-    with pytest.raises(RequestError, match="stored for seed 0"):
-        try_claim(stored, 7, True, None)
-    assert stored_for(stored, error_rate=0.2) is None
+    how = {"quick": True, "error_rate": None}
+    assert try_claim(stored, 0, **how).stored
+    assert "stored for seed 0" in try_claim(stored, 7, **how).reason
 
 
 def test_several_processes_give_the_verdicts_of_one(tmp_path):
     published, how = list(PUBLISHED.values())[:3], {"seed": 0, "quick": False, "error_rate": None}
     alone = run_all(published, None, own=True, **how)
     several = run_all(published, tmp_path, **how)
-    assert [v["claim"] for v in several] == [claim.id for claim in published]
+    assert [v.claim for v in several] == [claim.id for claim in published]
     for one, other in zip(alone, several, strict=True):
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
-    assert json.loads((tmp_path / "verdicts.json").read_text()) == several
+        assert replace(one, seconds=0) == replace(other, seconds=0)
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == documents(several)
 
 
 def test_claims_about_the_same_towers_are_one_job():
@@ -158,7 +158,7 @@ def test_claims_about_the_same_towers_are_one_job():
 def test_closing_the_iterator_ends_the_processes():
     ids = [claim.id for claim in PUBLISHED.values()]
     verdicts = run_parallel(ids, seed=0, quick=True, error_rate=None)
-    assert next(verdicts)["claim"] in ids
+    assert next(verdicts).claim in ids
     started = [process.pid for process in active_children()]
     assert started
     verdicts.close()

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from experiments.court import trained
-from experiments.court.trained import judge_trained, models_for, rows_of, stored_form, verdict_of
+from experiments.court.trained import judge, models_for, rows_of, stored_form, verdict_of
 from simulator.accuracy import GROUPS
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
@@ -237,8 +237,18 @@ def test_every_case_is_trained_with_the_seed_of_the_trial(monkeypatch):
 
     monkeypatch.setattr(trained, "run_case", run_case)
     claim = claim_of("alike")
-    assert judge_trained(claim, seed=3)["verdict"] == "supported"
+    assert judge(claim, seed=3).verdict == "supported"
     assert seen == [(case, models_for(claim), 3) for case in claim.cases]
+
+
+def test_another_error_rate_needs_a_training_of_its_own(monkeypatch):
+    claim = CLAIMS["trained/siglip"]
+    stored = judge(claim, quick=True)
+    fresh = dataclasses.replace(stored, stored=False)
+    monkeypatch.setattr(trained, "trained_now", lambda *given: dataclasses.replace(fresh, alpha=given[-1]))
+    assert stored.stored
+    assert judge(claim, quick=True, error_rate=0.2) == dataclasses.replace(fresh, alpha=0.2)
+    assert judge(claim) == dataclasses.replace(fresh, alpha=None)
 
 
 @pytest.mark.deep
@@ -247,14 +257,14 @@ def test_a_trial_can_go_the_other_way(monkeypatch):
     claim, lines = CLAIMS["trained/linear"], []
     bad = dataclasses.replace(claim.cases[1], subjects=CLAIMS["trained/infonce"].cases[0].subjects)
     monkeypatch.setattr(trained, "tell", lines.append)
-    assert judge_trained(dataclasses.replace(claim, cases=(bad,)))["verdict"] == "contradicted"
+    assert judge(dataclasses.replace(claim, cases=(bad,))).verdict == "contradicted"
     assert lines[-1].startswith("trained/linear, case 1 of 1, 8 models: step 800 of 800: loss ")
 
 
 class TestStored:
     def test_verdicts_belong_to_the_current_claims(self):
         """If you change a case, run it again."""
-        stored = {verdict["claim"]: verdict for verdict in trained.stored_verdicts()}
+        stored = {verdict["claim"]: verdict for verdict in trained.stored_documents()}
         linear = ["trained/linear", "trained/linear-one-dimension"]  # never stored: they take seconds
         assert [*linear, *stored] == list(CLAIMS)
         for name, verdict in stored.items():

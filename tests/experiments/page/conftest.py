@@ -1,5 +1,7 @@
 """Fixtures: a verdict, its page, and one browser for all tests, which skip without a browser."""
 
+from dataclasses import replace
+
 import pytest
 from browsers import FLAGS, chromium
 
@@ -24,7 +26,7 @@ REFUTED = PROVEN | {"outcome": "refuted", "reason": "certainly", "boxes": 0, "co
 @pytest.fixture(scope="session")
 def verdict():
     claim = next(c for c in CLAIMS if c.id == "xue-data-model-1/counter")
-    return judge(claim, quick=True).as_json() | {"meaning": "Train on other data."}
+    return replace(judge(claim, quick=True), meaning="Train on other data.")
 
 
 def page_of(sections, verdicts, **given):

@@ -1,5 +1,6 @@
 """Statements are counted by sentence, and every count of the README comes from the same function."""
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -9,16 +10,18 @@ from experiments.command.trials import question_table
 from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
 from experiments.page.counts import counts, entries, side_by_side, summary
-from experiments.verdict import rate_sentence, words_of
+from experiments.verdict import Verdict, rate_sentence, words_of
 from tests.test_readme import CLAIMS as CLAIMS_PAGE
 from tests.test_readme import README, RECORD
 from theory.claims.catalogue import CLAIMS
 from theory.claims.trained import TrainedClaim
 
+WORDS = {"source": "", "statement": "", "seconds": 0.0}
 
-def verdicts(*words: str, sentence: str = "one", **fields) -> list[dict]:
-    common = {"claim": "mine", "quote": "“One.”" if sentence else "", "sentence": sentence, "search_evaluations": 1}
-    return [{**common, "verdict": word, **fields} for word in words]
+
+def verdicts(*words: str, sentence: str = "one", **fields) -> list[Verdict]:
+    common = {**WORDS, "claim": "mine", "quote": "“One.”" if sentence else "", "sentence": sentence}
+    return [Verdict(**{**common, "verdict": word, **fields}) for word in words]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def test_a_sentence_has_one_outcome(words, outcome):
 
 
 def test_statements_of_papers_and_own_ones_are_counted_apart():
-    stored = verdicts("supported", sentence="two", stored=True, cases=[])
+    stored = verdicts("supported", sentence="two", kind="trained", stored=True, cases=[])
     own = [*verdicts("proved", sentence=""), *verdicts("contradicted", sentence="", claim="yours")]
     published, ours = counts([*verdicts("supported", "contradicted"), *stored, *own])
     assert published == (
@@ -53,7 +56,7 @@ def test_statements_of_papers_and_own_ones_are_counted_apart():
 def test_a_part_of_the_claims_about_a_sentence_is_said_to_be_one():
     (lemma,) = (claim for claim in CLAIMS if claim.id == "wang-lemma-d3")
     (first, *_) = (claim for claim in CLAIMS if claim.sentence == "xue-superior-accuracy")
-    whole, part = ({**words_of(claim), "verdict": "supported", "search_evaluations": 1} for claim in (lemma, first))
+    whole, part = (Verdict(**words_of(claim), verdict="supported", seconds=0.0) for claim in (lemma, first))
     assert [entry.part for entry in entries([whole, part])] == ["", ", by 1 of 4 claims"]
     (sentence,) = counts([whole, part])
     assert sentence.endswith("tried in this run). For 1 of them only some claims were tried.")
@@ -61,9 +64,10 @@ def test_a_part_of_the_claims_about_a_sentence_is_said_to_be_one():
 
 def test_readings_stand_side_by_side():
     always, some = (
-        {"claim": f"{family}/a", "quantifier": q} for family, q in (("one", "always"), ("two", "somewhere"))
+        Verdict(**WORDS, claim=f"{family}/a", verdict="proved", quantifier=q)
+        for family, q in (("one", "always"), ("two", "somewhere"))
     )
-    alone = {"claim": "three/b", "quantifier": "always"}
+    (alone,) = verdicts("proved", claim="three/b")
     assert side_by_side([always, some, alone]) == [
         ("one/a", {"always": always, "somewhere": some}),
         ("three/b", {"always": alone}),
@@ -77,18 +81,18 @@ def test_contradictions_stand_with_their_error_rates():
     *_, each, last = summary(found)
     assert each == "Claim by claim: 1 supported, 1 contradicted."
     assert last.startswith("A contradiction is wrong with probability at most .005 per claim. 1 of 1 contra")
-    assert "per claim. For trained towers" in summary([{**found[0], "cases": []}])[-1]
+    assert "per claim. For trained towers" in summary([replace(found[0], kind="trained", cases=[])])[-1]
     assert "1 of 1 contradictions stand at a family-wise error rate of 0.01" in last
 
 
 def test_the_readme_has_the_counts_of_the_record():
-    def document(claim) -> dict:
-        found = {**words_of(claim), "verdict": RECORD[claim.id]}
+    def recorded(claim) -> Verdict:
+        found = Verdict(**words_of(claim), verdict=RECORD[claim.id], seconds=0.0)
         if isinstance(claim, TrainedClaim):
-            return {**found, "cases": [], "stored": stored_for(claim) is not None}
-        return {**found, "search_evaluations": 1} if claim in CLAIMS else found
+            return replace(found, kind="trained", cases=[], stored=stored_for(claim) is not None)
+        return found if claim in CLAIMS else replace(found, kind="published")
 
-    every = [document(claim) for claim in all_claims()]
+    every = [recorded(claim) for claim in all_claims()]
     for sentence in counts(every):
         assert sentence in README
     stream = StringIO()

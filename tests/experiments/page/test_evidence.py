@@ -1,7 +1,7 @@
 """The numbers behind a verdict, as pages show them."""
 
 from experiments.court.registry import all_claims
-from experiments.court.trained import stored_for, stored_verdicts
+from experiments.court.trained import stored_documents, stored_for
 from experiments.page.evidence import details
 from theory.claims.trained import TrainedClaim
 
@@ -10,12 +10,12 @@ def test_every_stored_trial_shows_its_worlds_and_rows():
     """Worlds of views, of a correlation and of a table are named by other fields."""
     trained = [claim for claim in all_claims() if isinstance(claim, TrainedClaim)]
     stored = {claim.id: verdict for claim in trained if (verdict := stored_for(claim)) is not None}
-    assert stored.keys() == {verdict["claim"] for verdict in stored_verdicts()}
+    assert stored.keys() == {verdict["claim"] for verdict in stored_documents()}
     for name, verdict in stored.items():
         shown = [value for term, value in details(verdict) if term == "case"]
-        assert len(shown) == len(verdict["cases"]) > 0, name
+        assert len(shown) == len(verdict.cases) > 0, name
         assert dict(details(verdict))["error rate α/2"] == "0.005 (nominal: t bounds)"
-        for text, case in zip(shown, verdict["cases"], strict=True):
+        for text, case in zip(shown, verdict.cases, strict=True):
             table = case["world"].get("table")
             assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text
             assert all(f"{row['measured']:.4g}" in text for row in case["rows"]), text

@@ -1,6 +1,7 @@
 """The report in an offline browser: phone, wide, dark, printed, by keyboard, and its explorer."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,12 +32,13 @@ def a_section(name: str) -> Section:
 @pytest.fixture(scope="module")
 def file(browser, verdict, tmp_path_factory):
     """URL of a page with two sections of figures and four kinds of verdicts, one with hostile text."""
-    refuted = {**verdict, "claim": "wang-theorem-6.2-error", "verdict": "contradicted", "relation": ">=", "audits": 0}
-    refuted |= {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
-    hostile = {**verdict, "claim": "prompt-matters", "statement": '=cmd()"><script>document.title = "stolen"</script>'}
-    stored = next(stored_for(claim, None) for claim in TRAINED if claim.id == STORED)
-    refuted |= {"sentence": "another", "quote": "“Another.”"}
-    some = {**verdict, "claim": "xue-data-model-1-somewhere/counter", "quantifier": "somewhere"}
+    fields = {"counterexample": COUNTEREXAMPLE, "proof": REFUTED | {"counterexample": COUNTEREXAMPLE}}
+    fields |= {"verdict": "contradicted", "relation": ">=", "audits": 0, "sentence": "another", "quote": "“Another.”"}
+    refuted = replace(verdict, claim="wang-theorem-6.2-error", **fields)
+    script = '=cmd()"><script>document.title = "stolen"</script>'
+    hostile = replace(verdict, claim="prompt-matters", statement=script)
+    stored = next(stored_for(claim) for claim in TRAINED if claim.id == STORED)
+    some = replace(verdict, claim="xue-data-model-1-somewhere/counter", quantifier="somewhere")
     page = page_of([a_section("sources"), a_section("pairs")], [verdict, refuted, hostile, stored, some])
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(page, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Verdicts as a LaTeX table: escaped, complete, and never over somebody else's file."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from experiments.court.registry import all_claims
 from experiments.court.trained import stored_for
 from experiments.files import LATEX_MARK
 from experiments.page.latex import COLUMNS, domain, latex_table
-from experiments.published.claims import published_verdict
+from experiments.published.claims import judge
 from experiments.table import escaped
 from theory.claims.catalogue import CLAIMS, TRAINED
 
@@ -35,7 +36,7 @@ def test_words_are_escaped():
 
 
 def test_a_row_has_all_that_a_paper_needs(verdict, tmp_path):
-    proved = verdict | {"verdict": "proved", "proof": {"outcome": "proved", "exact": True}}
+    proved = replace(verdict, verdict="proved", proof={"outcome": "proved", "exact": True})
     table = latex_table([proved], [CLAIM], 7, tmp_path / "a_b")
     assert table.startswith(f"{LATEX_MARK}\n\\begin{{table*}}\n")
     assert re.search(r"Verdicts of soberclip [\w.+ ]+, seed 7\.", table)
@@ -61,8 +62,8 @@ def test_a_row_has_all_that_a_paper_needs(verdict, tmp_path):
 def test_every_kind_of_claim_has_a_row(verdict):
     trained = next(c for c in TRAINED if c.id == "trained/siglip")
     table = next(c for c in all_claims() if c.id == "counteranimal/clip-drops")
-    documents = [verdict | {"statement": HOSTILE}, stored_for(trained), published_verdict("clip-drops")]
-    rows = cells(latex_table(documents, [CLAIM, trained, table], 0))
+    verdicts = [replace(verdict, statement=HOSTILE), stored_for(trained), judge(table)]
+    rows = cells(latex_table(verdicts, [CLAIM, trained, table], 0))
     assert [len(row) for row in rows] == [len(COLUMNS)] * 3
     assert "the published tables" in rows[2][1]
     assert "mu\\_spu = 1" in rows[1][1]

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from functools import partial
 from html import unescape
 
@@ -17,6 +18,7 @@ from experiments.page import report, reproduce
 from experiments.page.report import Section, figures_of
 from experiments.page.text import answer
 from experiments.svg import DEFINED, defined_once, figure_svg, formula_svg
+from experiments.verdict import Verdict
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
 from theory.claims.catalogue import CLAIMS
 
@@ -74,10 +76,10 @@ def test_page_is_self_contained_and_complete(page, verdict, section, figures):
     assert "<link" not in html
     text = unescape(re.sub("</?code>", "`", html))
     for words in (
-        verdict["claim"],
-        verdict["statement"],
-        verdict["meaning"],
-        verdict["route"],
+        verdict.claim,
+        verdict.statement,
+        verdict.meaning,
+        verdict.route,
         "supported",
         section.design.takeaway,
         section.design.look,
@@ -100,7 +102,7 @@ def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
     monkeypatch.setattr(report, "by_question", lambda pairs: [("theorem", [item for _, item in pairs])])
     words = dict.fromkeys(("statement", "meaning", "claim", "source", "route", "reason", "quantity"), HOSTILE)
     stored = {"stored": True, "device": HOSTILE, "versions": {"commit": HOSTILE}, "date": "2026-01-31"}
-    html = page(verdicts=[{**verdict, **words, **stored}], provenance={HOSTILE: HOSTILE})
+    html = page(verdicts=[replace(verdict, **words, **stored)], provenance={HOSTILE: HOSTILE})
     plain = page(verdicts=[verdict])
     assert html.count("<script") == plain.count("<script")
     assert "<img" not in html
@@ -109,27 +111,27 @@ def test_page_escapes_ids_and_statements(page, verdict, monkeypatch):
 
 
 def test_the_tables_show_claims_and_their_certainty_by_question(page, verdict):
-    verdict = verdict | {"origin": "own", "sentence": "", "quote": ""}
-    bounded = {**verdict, "claim": "rate", "relation": ">=", "predicted": 0.25, "level": 0.99}
-    stored = {**verdict, "claim": "trained/linear", "stored": True, "device": "cpu", "date": "2026-01-31"}
-    stored |= {"versions": {"commit": "abc"}, "cases": []}
-    html = page(verdicts=[stored, bounded, {**verdict, "claim": "view-noise"}])
+    verdict = replace(verdict, origin="own", sentence="", quote="")
+    bounded = replace(verdict, claim="rate", relation=">=", predicted=0.25, level=0.99)
+    run = {"kind": "trained", "cases": [], "stored": True, "device": "cpu", "date": "2026-01-31"}
+    stored = replace(verdict, claim="trained/linear", versions={"commit": "abc"}, **run)
+    html = page(verdicts=[stored, bounded, replace(verdict, claim="view-noise")])
     places = [html.index(f'<section id="question-{key}"') for key in ("theorem", "pairs", "trained")]
     assert places == sorted(places)
     assert "question-classes" not in html, "no claim, no question"
     rows = rows_of(html)
     assert list(rows) == ["view-noise", "rate", "trained-linear"]
-    for words in (verdict["statement"], "≥ 0.25", "99%"):
+    for words in (verdict.statement, "≥ 0.25", "99%"):
         assert words in rows["rate"]
     for words in ("95%", "run on cpu in", "2026-01-31", "commit abc"):
         assert words in rows["trained-linear"]
 
 
 def test_the_page_counts_rigorous_verdicts_separately(page, verdict):
-    proved = {**verdict, "claim": "many-classes/name-reliance", "verdict": "proved", "proof": PROVEN}
-    exact = {**proved, "proof": {**PROVEN, "exact": True, "boxes": 0, "coq": True}}
-    failing = {**verdict, "claim": "rate", "verdict": "contradicted", "counterexample": {"p_spu": 0.5}, "audits": 0}
-    certain = {**failing, "claim": "bottleneck", "proof": REFUTED}
+    proved = replace(verdict, claim="many-classes/name-reliance", verdict="proved", proof=PROVEN)
+    exact = replace(proved, proof={**PROVEN, "exact": True, "boxes": 0, "coq": True})
+    failing = replace(verdict, claim="rate", verdict="contradicted", counterexample={"p_spu": 0.5}, audits=0)
+    certain = replace(failing, claim="bottleneck", proof=REFUTED)
     html = page(verdicts=[proved, exact, verdict, failing, certain])
     proofs, refuted = "2 proved (1 of them checked by Coq)", "2 contradicted (1 rigorously, 1 by measurement alone)"
     assert f"Claim by claim: {proofs}, 1 supported, {refuted}." in html
@@ -185,18 +187,21 @@ def test_a_linked_output_keeps_its_link(monkeypatch, tmp_path, verdict):
 @pytest.mark.parametrize("quick", [True, False])
 def test_report_tries_claims_like_check(monkeypatch, tmp_path, quick):
     def run_parallel(ids, seed, quick, error_rate, certificates, **proving):
-        return ({"claim": id, "verdict": (seed, quick, error_rate, certificates)} for id in reversed(ids))
+        words = {"source": "", "statement": "", "seconds": 0.0}
+        given = (seed, quick, error_rate, certificates)
+        return (Verdict(claim=id, verdict="supported", proof={"given": given}, **words) for id in reversed(ids))
 
     monkeypatch.setattr(reproduce, "run_parallel", run_parallel)
     done = []
     verdicts = reproduce._verdicts(3, tmp_path, quick, done.append)
     assert done == [1] * len(verdicts)
-    assert [verdict["claim"] for verdict in verdicts] == [claim.id for claim in all_claims()]
-    assert {verdict["verdict"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
+    assert [verdict.claim for verdict in verdicts] == [claim.id for claim in all_claims()]
+    assert {verdict.proof["given"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
 
 def test_a_claim_that_cannot_be_judged_ends_the_report(monkeypatch, tmp_path):
-    refused = {"claim": "mine", "verdict": "refused", "reason": "mine has no law"}
+    words = {"source": "", "statement": "", "seconds": 0.0, "reason": "mine has no law"}
+    refused = Verdict(kind="refused", claim="mine", verdict="refused", **words)
     monkeypatch.setattr(reproduce, "run_parallel", lambda ids, **how: iter([refused]))
     with pytest.raises(RequestError, match="mine has no law"):
         reproduce._verdicts(0, tmp_path, True, lambda done: None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.published import claims
-from experiments.published.claims import decide, published_verdict
+from experiments.published.claims import decide, judge
 from experiments.published.tables import published_rows
 
 KEYS = (
@@ -30,7 +30,7 @@ def test_decide_needs_the_whole_interval(relation, supported, contradicted, unde
 
 
 def test_records_are_plain_json_and_repeat():
-    first, second = ([published_verdict(name) for name in claims.CLAIMS] for _ in range(2))
+    first, second = ([judge(claim).as_json() for claim in claims.CLAIMS.values()] for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert list(a) == KEYS.split()
         assert {**a, "seconds": 0} == {**b, "seconds": 0}
@@ -41,12 +41,12 @@ def test_records_are_plain_json_and_repeat():
 
 @pytest.mark.parametrize("claim", claims.CLAIMS)
 def test_a_verdict_obeys_the_error_rate_and_the_seed(claim):
-    usual, loose = (published_verdict(claim, rate, 7) for rate in (None, 0.2))
+    usual, loose = (judge(claims.CLAIMS[claim], error_rate=rate, seed=7).as_json() for rate in (None, 0.2))
     assert (usual["alpha"], usual["level"]) == (0.01, 0.99)
     assert (loose["alpha"], loose["level"]) == (0.2, 0.8)
     widths = [record["interval"][1] - record["interval"][0] for record in (usual, loose)]
     assert widths[1] < widths[0]
-    other = published_verdict(claim, None, 8)
+    other = judge(claims.CLAIMS[claim], seed=8).as_json()
     drawn = usual["replicates"] is not None
     assert (other["interval"] != usual["interval"]) == drawn
     assert usual["claim"] == f"counteranimal/{claim}"
