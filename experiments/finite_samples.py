@@ -16,12 +16,11 @@ from jaxtyping import Float, Int
 from scipy.special import ndtri
 
 from simulator.accuracy import Accuracy, won
-from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.critic import LinearCritic, without_captions
 from simulator.gaussian.statistics import (
     covariance_critic,
     decision_prompts,
     first_coordinates,
-    without_background,
 )
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
@@ -122,7 +121,7 @@ def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: s
     q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
     frames = first_coordinates(world)
     for S in _covariances(samples):
-        own = without_background(S, q, frames[1], world) if learner.projected else q
+        own = without_captions(S, q, frames[1], world, learner.projected)
         yield covariance_critic(S, own, frames, learner.strength if learner.modal else None)
 
 

@@ -16,10 +16,11 @@ from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
 from simulator.accuracy import Numbers, rounded
-from simulator.mixture import Mixture
+from simulator.mixture import Mixture, block_width
 from simulator.world import World
 
 Seed = int | np.random.Generator
+Projected = bool | tuple[float, ...]  # of a caption's latents block by block; True is the background alone
 
 
 class LinearCritic(NamedTuple):
@@ -41,6 +42,42 @@ class LinearCritic(NamedTuple):
 def first_modes(values: Float[np.ndarray, "*r h"], width: int | None) -> Float[np.ndarray, "*r h"]:
     """The values of the first `width` modes, 0 for others: the best approximation of that rank (Eckart-Young)."""
     return values if width is None else np.where(np.arange(values.shape[-1]) < width, values, 0.0)
+
+
+def removed_captions(world: World, projected: Projected) -> Float[np.ndarray, "l m"]:
+    """Latents of the captions whose directions embeddings lose: backgrounds alone, or a multiple of every block.
+
+    Raises ValueError for coefficients that are not one per block of a world without a table.
+    """
+    if isinstance(projected, bool):
+        return np.eye(world.latents)[:, world.background_latents]
+    blocks = 2 + len(world.attribute)
+    if world.table is not None or len(projected) != blocks:
+        raise ValueError(
+            f"projected = {projected} needs a world without a table and one number per block, {blocks} here; the "
+            "nearest valid choice is True, the background alone"
+        )
+    return np.kron(np.array(projected)[:, None], np.eye(block_width(int(world.classes))))
+
+
+def without_captions(
+    S: Float[np.ndarray, "*R dI dT"],
+    q: Float[np.ndarray, "P l"],
+    frame: Float[np.ndarray, "dT l"],
+    world: World,
+    projected: Projected,
+) -> Float[np.ndarray, "*R P l"]:
+    """Latent prompts that act as q on embeddings without the directions of some captions, W_T = Sigma^(1/2) V'.
+
+    q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of the captions B (T12).
+    """
+    if projected is False:
+        return q
+    removed = removed_captions(world, projected)
+    _, values, right = np.linalg.svd(S, full_matrices=False)
+    embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
+    share = np.linalg.pinv(embedded @ removed) @ embedded @ q.T  # (*R, m, P)
+    return q - np.swapaxes(removed @ share, -1, -2)
 
 
 def standardise(gap: Numbers, deviation: Numbers, scale: Numbers = 0.0) -> np.ndarray:

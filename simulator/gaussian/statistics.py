@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from simulator.accuracy import Numbers, rounded
 from simulator.exact_counts import multinomial
-from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.critic import LinearCritic, Projected, without_captions
 from simulator.mixture import Mixture, PairedGroups
 from simulator.prompts import Prompt
 from simulator.quantities import check_count
@@ -92,39 +92,19 @@ def full_critics(
     stream: str = "full",
     *,
     strength: Strength | None = None,
-    projected: bool = False,
+    projected: Projected = False,
 ) -> Iterator[LinearCritic]:
     """Critics of `projected_critics` that need all of S: each replicate costs O(d^3).
 
     `strength` is that of `covariance_critic`. If `projected`, embeddings of balanced towers lose the directions of
-    captions of backgrounds alone. The dictionaries are the first l coordinates: the noise is isotropic,
+    `removed_captions`. The dictionaries are the first l coordinates: the noise is isotropic,
     so the law of the accuracies does not depend on them.
     """
     _check_request(n, replicates)
     mixture, q, frames = world.mixture().seen, decision_prompts(world, prompt), first_coordinates(world)
     for r in range(replicates):
         (S,) = cross_covariance(world, n, 1, numpy_stream(seed, stream, r), mixture=mixture)
-        yield covariance_critic(S, without_background(S, q, frames[1], world) if projected else q, frames, strength)
-
-
-def without_background(
-    S: Float[np.ndarray, "*R dI dT"],
-    q: Float[np.ndarray, "P l"],
-    frame: Float[np.ndarray, "dT l"],
-    world: World,
-) -> Float[np.ndarray, "*R P l"]:
-    """Latent prompts that act as q on embeddings without the directions of backgrounds, W_T = Sigma^(1/2) V'.
-
-    q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of captions of backgrounds alone (T12).
-    """
-    _, values, right = np.linalg.svd(S, full_matrices=False)
-    embedded = np.sqrt(values)[..., None] * (right @ frame)  # (*R, h, l)
-    background = world.background_latents
-    shown = embedded[..., background]
-    share = np.linalg.pinv(shown) @ embedded @ q.T  # (*R, width, P)
-    q = np.broadcast_to(q, (*S.shape[:-2], *q.shape)).copy()
-    q[..., background] -= np.swapaxes(share, -1, -2)
-    return q
+        yield covariance_critic(S, without_captions(S, q, frames[1], world, projected), frames, strength)
 
 
 def first_coordinates(world: World) -> tuple[Float[np.ndarray, "dI l"], Float[np.ndarray, "dT l"]]:

@@ -6,6 +6,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from reference import latent_cross_covariance, population_critic, worlds_with
 
+from simulator.gaussian.critic import removed_captions
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
@@ -64,13 +65,12 @@ def test_truncated_weights_are_those_of_the_truncated_svd(world, prompt, width):
     assert modal_weights(world, prompt, width) == pytest.approx(explicit, abs=1e-9 * scale)
 
 
-def balanced_without_background(world: World, prompt: str) -> np.ndarray:
-    """Class scores' weights of balanced towers, embeddings projected off those of all backgrounds alone."""
+def balanced_without(world: World, prompt: str, shown: tuple[float, ...]) -> np.ndarray:
+    """Class scores' weights of balanced towers, embeddings projected off those of captions, a number per block."""
     left, values, right = np.linalg.svd(latent_cross_covariance(world))
     W_I, W_T = np.sqrt(values)[:, None] * left.T, np.sqrt(values)[:, None] * right
-    width = world.latents // (2 + len(world.attribute))
-    shown = W_T[:, width : 2 * width]
-    projection = np.eye(len(W_T)) - shown @ np.linalg.pinv(shown)
+    removed = W_T @ np.kron(np.array(shown)[:, None], np.eye(world.latents // len(shown)))
+    projection = np.eye(len(W_T)) - removed @ np.linalg.pinv(removed)
     q = world.prompts(prompt)
     return (q[:1] - q[1:] if world.classes == 2 else q) @ W_T.T @ projection @ W_I
 
@@ -86,8 +86,18 @@ def balanced_without_background(world: World, prompt: str) -> np.ndarray:
     ],
 )
 def test_projected_weights_are_those_of_balanced_towers(world, prompt):
-    explicit = differences(balanced_without_background(world, prompt), world)
-    assert projected_weights(world, prompt) == pytest.approx(explicit, abs=1e-12)
+    background, other = ((0.0, 1.0), (0.2, -0.7)) if not world.attribute else ((0.0, 1.0, 0.0), (0.0, 0.3, 1.0))
+    for projected, shown in ((True, background), (background, background), (other, other)):
+        explicit = differences(balanced_without(world, prompt, shown), world)
+        assert projected_weights(world, prompt, projected) == pytest.approx(explicit, abs=1e-12)
+
+
+def test_a_caption_without_a_number_per_block_cannot_be_projected_out():
+    for world, numbers in ((World(), 3), (World(attribute=(Attribute(),)), 2)):
+        with pytest.raises(ValueError, match=f"needs one number per block, {5 - numbers} here"):
+            projected_weights(world, "name", (1.0,) * numbers)
+        with pytest.raises(ValueError, match=f"one number per block, {5 - numbers} here"):
+            removed_captions(world, (1.0,) * numbers)
 
 
 def test_projecting_is_not_leaving_the_word_out():

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.accuracy import rounded
-from simulator.gaussian.critic import LinearCritic, first_modes
+from simulator.gaussian.critic import LinearCritic, Projected, first_modes, without_captions
 from simulator.gaussian.statistics import full_critics, projected_critics
 from simulator.prompts import Prompt
 from simulator.world import World
@@ -44,7 +44,8 @@ class LinearCLIP(Learner):
         answer.
     projected
         Whether embeddings of balanced towers lose the direction of a caption that shows the background alone; for the
-        widest embedding (`theory.population.projected_weights`).
+        widest embedding (`theory.population.projected_weights`). A tuple is another caption, a number per block:
+        (0.1, 1) shows a little of the object, too.
     time
         Length of gradient flow on the loss from small aligned weights (`theory.population.grown`), 0 or more. Infinity
         is the optimum.
@@ -69,7 +70,7 @@ class LinearCLIP(Learner):
     on_images: ClassVar[bool] = False
     prompt: Prompt = "name"
     embed_dim: int | None = None
-    projected: bool = False
+    projected: Projected = False
     time: float = np.inf
     start: float = START
 
@@ -97,7 +98,7 @@ class LinearCLIP(Learner):
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u = A q, or that of the modes of A that the towers have learned."""
         if self.projected:
-            return projected_weights(worlds, self.prompt)
+            return projected_weights(worlds, self.prompt, self.projected)
         if not self.modal:
             return linear_weights(worlds, self.prompt)
         return modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
@@ -108,10 +109,7 @@ class LinearCLIP(Learner):
         A, q = (1 - mixture.mismatch) * mixture.cross_covariance, world.prompts(self.prompt)
         left, values, right = np.linalg.svd(A)
         largest = np.linalg.norm(q) * self.strength(values).max()
-        if self.projected:
-            text = np.sqrt(values)[:, None] * right  # W_T
-            shown = text[:, world.background_latents]
-            q[:, world.background_latents] -= (np.linalg.pinv(shown) @ text @ q.T).T
+        q = without_captions(A, q, np.eye(len(A)), world, self.projected)
         if self.modal:
             strength = grown(values, self.time, self.start)
             width = len(values) if self.embed_dim is None else self.embed_dim

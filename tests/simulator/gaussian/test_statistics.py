@@ -141,12 +141,13 @@ FULL = {"table": 14, "masks": 20, "no view noise": 20, "classes": 30, "object": 
 FULL["detail"] = 20
 
 
+@pytest.mark.parametrize("projected", [True, (0.3, 1.0)])
 @pytest.mark.parametrize("name", ["masks", "classes"])
-def test_projecting_off_the_background_tends_to_its_population(name):
+def test_projecting_off_a_caption_tends_to_its_population(name, projected):
     """At 1e10 pairs weights deviate by 1e-5; each replicate's critic is that of its own factors."""
     world = WORLDS[name].model_copy(update={"dim_image": 6, "dim_text": 8})
-    u = projected_weights(world, "name")
-    for critic in full_critics(world, "name", 10**10, 3, 0, projected=True):
+    u = projected_weights(world, "name", projected)
+    for critic in full_critics(world, "name", 10**10, 3, 0, projected=projected):
         found = critic.inside[0]
         if world.classes == 2:
             assert found[0, 1] / found[0, 0] == pytest.approx(u[1] / u[0], abs=1e-3)
