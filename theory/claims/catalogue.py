@@ -9,9 +9,11 @@ from theory.claims import (
     combinations,
     detail,
     equivalent,
+    filtering,
     ours,
     pictures,
     prompts,
+    recent,
     related_work,
     remedies,
     time,
@@ -35,6 +37,8 @@ CLAIMS = [
         remedies,
         combinations,
         time,
+        recent,
+        filtering,
     )
     for claim in part.CLAIMS
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from simulator import tables
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import BAYES, COUNTER, INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME
+from theory.claims.common import BAYES, COUNTER, INFONCE_NAME, LEAST_SQUARES, LINEAR_MEAN, LINEAR_NAME
 from theory.claims.sentences import reading
 from theory.learners import Learner
 
@@ -20,6 +20,9 @@ UNSEEN = r"\mathrm{Acc}(\mathrm{unseen})"
 GAIN = 0.02  # of the accuracy: our reading of "essential"
 # Every class is absent from one of four domains, or all classes are.
 CLASS_ABSENT, DOMAIN_ABSENT = "compositional(2, 4, 1)", "leave-one-domain-out(2, 4)"
+# Both tables show each class, and each of three backgrounds, equally often. One lacks two combinations, the other one.
+TWO_HOLES = "compositional(2, 3, 1)"
+ONE_HOLE = f"mixture([{TWO_HOLES}, compositional(2, 3, 2), leave-one-domain-out(2, 3)], [2, 1, 1])"
 RARE_CLASS, MATCHED = "long-tail(2, 2, 2)", "diagonal(0.95)"
 
 
@@ -104,5 +107,51 @@ CLAIMS = [
         relation="<=",
         table=f"mixture([{MATCHED}, {RARE_CLASS}], [1, 1])",
         prediction=partial(better_source, learner=LINEAR_NAME),
+    ),
+    *(
+        combined(
+            id=f"frequencies-predict/{kind}",
+            **reading("wiedemer-frequencies", f"{rule.words}, two tables, two points and the domain are ours"),
+            statement=f"On combinations that training never shows, {words} is equally accurate, to two points, after "
+            "two trainings that show every class and every background equally often, and other combinations.",
+            meaning=meaning,
+            formula=rf"{UNSEEN}(T_1)={UNSEEN}(T_2)",
+            relation="=",
+            tolerance=GAIN,
+            domain=domain,
+            table=TWO_HOLES,
+            subject=rule,
+            prediction=partial(accuracy_on, learner=rule, quantity="unseen", more=0.0, table=tables.named(ONE_HOLE)),
+        )
+        for kind, rule, words, domain, meaning in (
+            (
+                "infonce-typical-look",
+                INFONCE_NAME,
+                "InfoNCE by typical look",
+                {"mu_spu": 1.5, "sigma_xi": 1.0},  # one world, since each takes a second
+                "With captions that tell every look, counts of single things predict combinations that you lack.",
+            ),
+            (
+                "linear-typical-look",
+                LINEAR_NAME,
+                "linear CLIP by typical look",
+                LOUD,
+                "What a typical look gets from a background depends on how often that background was shown.",
+            ),
+            (
+                "linear-average-caption",
+                LINEAR_MEAN,
+                "linear CLIP by average caption",
+                LOUD,
+                "A prompt that names backgrounds asks for their combinations: count those, too.",
+            ),
+            (
+                "labels",
+                LEAST_SQUARES,
+                "least squares on labels",
+                LOUD,
+                "Counts of single things do not predict what a classifier of labels makes of new combinations.",
+            ),
+        )
     ),
 ]

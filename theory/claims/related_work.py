@@ -228,7 +228,7 @@ CLAIMS = [
     Claim(
         id="sensitivity-grows",
         question="background",
-        source="soberclip; a common reading of drops between the groups: they measure the correlation learned from",
+        **reading("wang-drops-quantify-reliance", "the correlation in training for reliance, and the domain, are ours"),
         statement="The stronger the correlation in training, the larger the drop of linear CLIP (mean prompt).",
         formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
         quantity="drop",

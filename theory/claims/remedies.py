@@ -3,6 +3,8 @@
 As in `related_work`, only abstracts were read, and the domains are ours. A paper's remedy becomes a closed form here:
     mismatch                    captions of other pairs (T11)
     LinearCLIP(projected=True)  embeddings without the background's direction, balanced towers (T12)
+    projected=(e, 1)            the direction of a caption that shows e of the object, too: a misjudged direction
+    projected=(0, 0, 1)         the direction of a second background, whose removal leaves the first one
     LinearCLIP(embed_dim=1)     the narrowest embedding (T7)
     interpolated weights        M = (M_0 + M_1)/2 of two linear critics. M is affine in the correlation, so halfway
                                 between no correlation and p it is the critic trained at (1/2 + p)/2.
@@ -19,6 +21,7 @@ from theory.claims.common import (
     INFONCE_NAME,
     LEAST_SQUARES,
     LINEAR_BOTH,
+    LINEAR_MEAN,
     LINEAR_NAME,
     LOGISTIC,
     MODERATE,
@@ -29,11 +32,23 @@ from theory.claims.xue import CONDITIONS
 from theory.learners import Learner, LinearCLIP, MaxMargin
 
 PROJECTED, NARROW = LinearCLIP("name", projected=True), LinearCLIP("name", embed_dim=1)
+NEARLY, FAR_OFF = (LinearCLIP("name", projected=(e, 1.0)) for e in (0.1, 0.5))
+SECOND = {prompt: LinearCLIP(prompt, projected=(0.0, 0.0, 1.0)) for prompt in ("name", "mean")}
 # Two equally strong shortcuts, each less noisy than the object. A single world, because logistic regression is slow.
 TWO_SHORTCUTS = {
     "sigma_xi": 0.0,
     "p_spu": 0.98,
     "attribute.p": 0.98,
+}
+CONCEPTS = {
+    "sigma_xi": 0.0,
+    "p_spu": Axis(0.6, 0.95),
+    "mu_spu": Axis(0.5, 3.0),
+    "sigma_inv": Axis(0.5, 2.0),
+    "sigma_spu": Axis(0.1, 2.0),
+    "attribute.p": Axis(0.6, 0.95),
+    "attribute.mu": Axis(0.5, 3.0),
+    "attribute.sigma": Axis(0.1, 2.0),
 }
 AMPLIFIED = 0.1  # of the reliance: our reading of "amplifies"
 MATCHED_30 = 0.8163  # balanced accuracy on 30 matched pairs: the exact law's mean over 40,000 trainings, to .0003
@@ -63,6 +78,16 @@ not_learned = partial(
 halfway = partial(
     Claim, question="mitigations", relation=">=", domain={**SPURIOUS, "p_spu": Axis(0.55, 0.75)}
 )  # the world of the interpolated weights
+
+unconsidered = partial(
+    Claim,
+    question="mitigations",
+    **reading("wring-amplifies", "linear towers, two backgrounds, the size of a rise and the domain are ours"),
+    relation=">=",
+    domain=CONCEPTS,
+)
+robust = partial(Claim, question="mitigations", relation=">=", domain=SPURIOUS)
+WORST, OVERALL = "roboshot-worst-group", "roboshot-overall"
 
 CLAIMS = [
     *(
@@ -238,5 +263,115 @@ CLAIMS = [
         formula=r"\mathrm{Acc}(a=y)_{(M_0+M_1)/2}\geq\mathrm{Acc}(a=y)_{M_1}-.01",
         quantity="common",
         prediction=lambda x: fine_tuned(x).common - 0.01,
+    ),
+    # The first background is the concept that the projection does not consider.
+    unconsidered(
+        id="projection-amplifies/drop",
+        statement="In some world with two backgrounds, without the direction of the second one in its embeddings, "
+        "linear CLIP drops more between the groups of the first one, by ten points at least (name prompt).",
+        meaning="Projecting one shortcut out can make the drop on another larger: test shortcuts that you left in.",
+        formula=r"\exists:\ \mathrm{drop}_1(\perp_2)\geq\mathrm{drop}_1+.1",
+        quantity="drop",
+        quantifier="somewhere",
+        subject=SECOND["name"],
+        prediction=lambda x: LINEAR_NAME.accuracy(x).drop + 0.1,
+    ),
+    unconsidered(
+        id="projection-amplifies/average-caption",
+        statement="In some world with two backgrounds, without the direction of the second one in its embeddings, "
+        "linear CLIP relies more on the first one beside the object, by .05 at least (mean prompt).",
+        meaning="Asked by an average caption, which names it, the shortcut that is left is used more.",
+        formula=r"\exists:\ t_1(\perp_2)\geq t_1+.05",
+        quantity="reliance",
+        quantifier="somewhere",
+        subject=SECOND["mean"],
+        prediction=lambda x: reliance(LINEAR_MEAN.direction(x)) + 0.05,
+    ),
+    Claim(
+        id="projection-amplifies/never-by-typical-look",
+        question="mitigations",
+        source="soberclip T12",
+        statement="In no world with two backgrounds does linear CLIP without the direction of the second one in its "
+        "embeddings rely more on the first one beside the object (name prompt).",
+        meaning="By a typical look the shortcut that is left is not used more: it is only no longer outvoted.",
+        formula=r"t_1(\perp_2)\leq t_1",
+        quantity="reliance",
+        relation="<=",
+        domain=CONCEPTS,
+        subject=SECOND["name"],
+        prediction=lambda x: reliance(LINEAR_NAME.direction(x)),
+    ),
+    *(
+        robust(
+            id=f"misjudged-projection/{kind}/{word}",
+            **reading(sentence, f"linear towers, {error} of the object in the direction, and the domain are ours"),
+            statement=f"Without the direction of a caption of the background and {error} of the object in its "
+            f"embeddings, linear CLIP {words} (name prompt).",
+            meaning=meaning,
+            formula=rf"e={e:g}:\ {formula}",
+            quantity=quantity,
+            quantifier=quantifier,
+            subject=learner,
+            against=LINEAR_NAME,
+            prediction=lambda x, less=less: -less,
+        )
+        for kind, sentence, words, formula, quantity, quantifier, less, e, learner, error, word, meaning in (
+            (
+                "worst-group",
+                WORST,
+                "is on average over worlds more accurate on the counter group, by ten points at least",
+                r"\mathbb{E}\,\mathrm{Acc}(a\neq y)_{\perp}\geq\mathbb{E}\,\mathrm{Acc}(a\neq y)+.1",
+                "counter",
+                "on average",
+                -0.1,
+                0.1,
+                NEARLY,
+                "a tenth",
+                "near",
+                "A language model's guess of the harmful direction helps much, even if it is a little off.",
+            ),
+            (
+                "overall",
+                OVERALL,
+                "loses a point of balanced accuracy at most",
+                r"\mathrm{Acc}_{\perp}\geq\mathrm{Acc}-.01",
+                "balanced",
+                "always",
+                0.01,
+                0.1,
+                NEARLY,
+                "a tenth",
+                "near",
+                "On images of which half show an unusual background, a nearly right direction costs nothing.",
+            ),
+            (
+                "overall",
+                OVERALL,
+                "loses a point of balanced accuracy at most",
+                r"\mathrm{Acc}_{\perp}\geq\mathrm{Acc}-.01",
+                "balanced",
+                "always",
+                0.01,
+                0.5,
+                FAR_OFF,
+                "half",
+                "far",
+                "A direction that holds half of the object removes the object: check which direction you remove.",
+            ),
+            (
+                "overall",
+                OVERALL,
+                "loses a point of accuracy at most on the common group",
+                r"\mathrm{Acc}(a=y)_{\perp}\geq\mathrm{Acc}(a=y)-.01",
+                "common",
+                "always",
+                0.01,
+                0.1,
+                NEARLY,
+                "a tenth",
+                "common",
+                "Where nearly all of your images show the usual background, robustness costs overall accuracy.",
+            ),
+        )
     ),
 ]
