@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from simulator.naming import suggestion
+from simulator.naming import outside, suggestion
 
 
 class SoberclipError(Exception):
@@ -30,17 +30,17 @@ class Interrupted(SoberclipError):
 
 
 def checked_seed(seed: int) -> int:
-    """The seed. Raises RequestError if it is negative."""
-    if seed < 0:
-        raise RequestError(f"seed = {seed} is negative; the nearest valid value is 0")
+    """The seed. Raises RequestError outside its domain."""
+    from simulator.quantities import Seed, domain_of  # start-up time: loads numpy
+
+    check_within("seed", seed, *domain_of(Seed))
     return seed
 
 
-def check_within(name: str, value: int, low: float, high: float, where: str = "") -> None:
-    """Raise RequestError for a count outside its domain, naming the nearest."""
+def check_within(name: str, value: float, low: float, high: float) -> None:
+    """Raise RequestError for a number outside its domain, naming the nearest."""
     if not low <= value <= high:
-        near = f"the nearest valid value is {min(max(value, low), high)}"
-        raise RequestError(f"{name} = {value} lies outside [{low:g}, {high:g}]{where}; {near}")
+        raise RequestError(f"{name} = {outside(value, low, high)}")
 
 
 def unknown(kind: str, value: str, choices: Iterable[str]) -> RequestError:

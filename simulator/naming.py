@@ -1,7 +1,8 @@
-"""Suggestions for mistyped names, and tables whose rows have unique names."""
+"""What a refusal says: the nearest name, or the value, its domain and the nearest number. Tables with unique names."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from math import inf
 from typing import Any
 
 LIKENESS = 0.7  # least similarity of a typing error; "clip" and "siglip" have 0.6 and differ in meaning
@@ -35,6 +36,21 @@ def check_known(what: str, value: str, known: Collection[str]) -> None:
     """Raise ValueError for an unknown name, naming the nearest."""
     if value not in known:
         raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
+
+
+def outside(value: Any, low: float, high: float = inf) -> str:
+    """The refusal of a number: its value, its domain and the nearest valid choice. Every domain is refused so.
+
+    >>> outside(1.2, 0.0, 1.0), outside(90.0, 0.0, 1.0)
+    ('1.2 lies outside [0, 1]; the nearest valid value is 1', '90.0 lies outside [0, 1]; 90 % is 0.9')
+    """
+    low_end, high_end = (f"{end}" if isinstance(end, int) else f"{end:.12g}" for end in (low, high))
+    where = f"is below {low_end}" if high == inf else f"lies outside [{low_end}, {high_end}]"
+    if value != value:
+        return f"{value} {where}"
+    if high == 1 and value >= 2:  # a probability, perhaps meant in percent
+        return f"{value} {where}" + (f"; {value:g} % is {value / 100:g}" if value <= 100 else "")
+    return f"{value} {where}; the nearest valid value is {low_end if value < low else high_end}"
 
 
 def add_row(table: dict[str, Any], row: Any, kind: str) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, get_arg
 import numpy as np
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from simulator.naming import outside
 from simulator.tables import named
 
 ROUNDING = 1e-9  # of the sum of a table
@@ -45,11 +46,7 @@ def numbers(value: Any, low: float, high: float) -> Any:
         raise ValueError(f"{reprlib.repr(value)} is neither a number nor an array of numbers")
     array = array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
     if array.size and not (low <= array.min() and array.max() <= high):  # nan fails both
-        first = array[~((low <= array) & (array <= high))].flat[0]
-        near = "" if first != first else f"; the nearest valid value is {min(max(first, low), high):.12g}"
-        if high == 1 and first >= 2:  # a probability, perhaps meant in percent
-            near = f"; {first:g} % is {first / 100:g}" if first <= 100 else ""
-        raise ValueError(f"{first} lies outside [{low:.12g}, {high:.12g}]{near}")
+        raise ValueError(outside(array[~((low <= array) & (array <= high))].flat[0], low, high))
     whole = isinstance(low, int)
     if whole and (broken := array % 1 != 0).any():
         raise ValueError(f"{array[broken].flat[0]} is not a whole number")
@@ -141,8 +138,7 @@ def check_count(name: str, value: Any, low: int, high: float = np.inf) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise ValueError(f"{name} = {value!r} is not an integer")
     if not low <= int(value) <= high:
-        where = f"is below {low}" if high == np.inf else f"lies outside [{low}, {high}]"
-        raise ValueError(f"{name} = {value} {where}; the nearest valid value is {min(max(value, low), high)}")
+        raise ValueError(f"{name} = {outside(value, low, high)}")
 
 
 # Quantities that are measured, not set; the same words label axes, columns and reports.

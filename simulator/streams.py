@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from simulator.naming import outside
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,7 +25,7 @@ Source = Callable[..., "torch.Tensor"]  # (rows, field, law, high=0) -> rows, ea
 
 def _sequence(seed: int, name: str, index: int) -> np.random.SeedSequence:
     if seed < 0:
-        raise ValueError(f"seed = {seed} is negative; the nearest valid value is 0")
+        raise ValueError(f"seed = {outside(seed, 0)}")
     word = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
     return np.random.SeedSequence(entropy=seed, spawn_key=(word, index))
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from simulator.naming import suggestion
+from simulator.naming import outside, suggestion
 
 JointLaw = Float[np.ndarray, "K A"]
 
@@ -101,6 +101,5 @@ def _whole(name: str, value: float, low: int, high: float = 1000) -> int:
 
 def _within(name: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:
-        near = min(max(value, low), high) if value == value else low
-        raise ValueError(f"{name} = {value!r} lies outside [{low:g}, {high:g}]; the nearest valid value is {near:g}")
+        raise ValueError(f"{name} = {outside(value, low, high)}")
     return value

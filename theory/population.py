@@ -26,6 +26,7 @@ from jaxtyping import Float
 from simulator.accuracy import Numbers, rounded
 from simulator.gaussian.critic import Projected
 from simulator.mixture import Mixture
+from simulator.naming import outside
 from simulator.prompts import Prompt, caption
 from simulator.world import World
 
@@ -127,7 +128,7 @@ def modal_weights(
     strength = grown(values, time, start)
     if width is not None:
         if width < 1:
-            raise ValueError(f"width = {width} is below 1; the nearest valid value is 1")
+            raise ValueError(f"width = {outside(width, 1)}")
         constant = worlds.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
         for w in np.ndindex(worlds.shape):
             strength[w] *= kept_values(values[w], constant[w], worlds.class_count, width)

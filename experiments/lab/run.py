@@ -50,7 +50,7 @@ def mapping(
     if workers is not None and scheduler is not None:
         raise RequestError(f"workers = {workers} and scheduler = {scheduler!r} are both given; leave one of them out")
     if workers is not None:
-        check_within("workers", workers, 1, WORKERS_PER_CORE * (os.cpu_count() or 1), " on this machine")
+        check_within("workers", workers, 1, WORKERS_PER_CORE * (os.cpu_count() or 1))
         yield partial(_in_processes, workers)
     elif scheduler is not None:
         with _client(scheduler, report) as client:

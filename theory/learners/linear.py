@@ -15,6 +15,7 @@ from jaxtyping import Float
 from simulator.accuracy import rounded
 from simulator.gaussian.critic import LinearCritic, Projected, first_modes, without_captions
 from simulator.gaussian.statistics import full_critics, projected_critics
+from simulator.naming import outside
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic
@@ -79,11 +80,11 @@ class LinearCLIP(Learner):
             if self.projected and getattr(self, name) != usual:
                 raise ValueError(f"{name} = {getattr(self, name)}: a projected embedding has a law {where} only")
         if not self.time >= 0:
-            raise ValueError(f"time = {self.time} is below 0; the nearest valid value is 0")
+            raise ValueError(f"time = {outside(self.time, 0)}")
         if not 0 < self.start < np.inf:
             raise ValueError(f"start = {self.start} is no positive number; {START} is usual")
         if self.embed_dim is not None and self.embed_dim < 1:
-            raise ValueError(f"embed_dim = {self.embed_dim} is below 1; the nearest valid value is 1")
+            raise ValueError(f"embed_dim = {outside(self.embed_dim, 1)}")
 
     @property
     def modal(self) -> bool:
