@@ -47,17 +47,9 @@ def test_a_run_has_arrived_once_all_intervals_of_movement_are_small():
     assert arrived(lost, 0.002), "diverged models do not count"
 
 
-@pytest.mark.parametrize(
-    ("until", "fields", "models", "processes", "words"),
-    [
-        (1e-4, {}, 3, 1, "0.0001 lies outside"),
-        (0.01, {"schedule": "cosine"}, 3, 1, "needs --schedule constant"),
-        (0.01, {}, 3, 2, "leave it out"),
-    ],
-)
-def test_an_undecidable_end_is_refused(until, fields, models, processes, words):
-    with pytest.raises(RequestError, match=words):
-        check_until(until, Recipe(**fields), models, processes)
+def test_processes_that_share_a_run_cannot_decide():
+    with pytest.raises(RequestError, match="2 share this run; leave it out"):
+        check_until(0.01, Recipe(), 3, 2)
 
 
 def test_a_single_model_has_no_interval_and_never_arrives():

@@ -2,7 +2,6 @@
 
 import pytest
 
-from experiments.errors import RequestError
 from experiments.lab.config import world_from, world_toml
 from simulator.pixels.views import Pixels
 from simulator.world import World
@@ -30,18 +29,3 @@ def test_a_world_of_pixels_is_read_and_written(file):
     assert world == World(classes=3, p_inv=0.9, p_spu=0.5, views=Pixels(tied=(0, 1), told="object"))
     file.write_text(world_toml(world))
     assert world_from(file, {}) == world
-
-
-@pytest.mark.parametrize(
-    ("line", "sentence"), [("side = 9", "views.side "), ("tied = [0, 5]", r"^tied = \[0, 5\] names class 5")]
-)
-def test_invalid_views_get_one_sentence(file, line, sentence):
-    file.write_text(f"[views]\n{line}\n")
-    with pytest.raises(RequestError, match=sentence):
-        world_from(file, {})
-
-
-def test_flags_of_gaussian_views_are_refused_beside_pixels(file):
-    file.write_text(FILE)
-    with pytest.raises(RequestError, match=r"^mu_spu = 2.0 .*\[views\]$"):
-        world_from(file, {"mu_spu": 2.0})

@@ -193,21 +193,6 @@ class TestWhatIsKnown:
         assert robust.pairs() == pytest.approx(weighted)
 
 
-@pytest.mark.parametrize(
-    ("name", "setting", "word"),
-    [
-        ("balanse", Setting(WORLD, LINEAR), "nearest is balance"),
-        ("group-dro", Setting(WORLD, LINEAR), "'linear'"),
-        ("prompt-mean", Setting(WORLD, named("bayes")), "'bayes'"),
-        ("early-stopping", Setting(WORLD, LINEAR), "'linear'"),
-        ("dfr", Setting(WORLD, named("linear", embed_dim=1)), "full width"),
-    ],
-)
-def test_a_mitigation_that_does_not_apply_is_refused(name, setting, word):
-    with pytest.raises(RequestError, match=f"^mitigation '{name}'.*{word}.*$"):
-        mitigated(name, setting)
-
-
 def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
     document = predict(WORLD, named("infonce"), "prompt-scores")
     assert (document["learner"], document["prompt"], document["mitigation"]) == ("infonce", "scores", "prompt-scores")

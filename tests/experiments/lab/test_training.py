@@ -188,8 +188,6 @@ def test_a_run_of_an_earlier_format_is_refused_by_name(tmp_path):
 def test_a_damaged_or_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(RequestError, match="holds no checkpoint"):
         quick(resume=tmp_path)
-    with pytest.raises(RequestError, match="leave --output"):
-        quick(resume=tmp_path, output=tmp_path / "other")
     (tmp_path / "checkpoint.safetensors").write_bytes(b"nonsense")
     with pytest.raises(RequestError, match="damaged"):
         quick(resume=tmp_path)
@@ -230,12 +228,6 @@ def test_no_finite_model_is_a_failed_run_and_keeps_the_last_checkpoint(tmp_path)
     assert not (tmp_path / "result.json").exists()
 
 
-@pytest.mark.parametrize("device", ["cuda:7", "tpu", "meta"])
-def test_a_missing_device_is_refused(device):
-    with pytest.raises(RequestError, match="nearest valid choice is cpu"):
-        quick(device=device)
-
-
 def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     for changes in ({"batch_size": 10**9}, {"width": 10**9}, {"n": 10**9}):
         with pytest.raises(RequestError, match=r"needs at least .* GiB and cpu has"):
@@ -244,8 +236,6 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
     two, one = (Ensemble(Recipe(**SMALL, loss=loss), (WORLD,), (0,), 0) for loss in ("infonce", "supervised"))
     # The skip has 4 x 4 weights and 4 numbers per pair.
     assert least_bytes(two) - least_bytes(one) == 4 * (16 * (6 + 4 + 4) + 2 * (4 * 6 + 6 * 4 + 4 * 4))
-    with pytest.raises(RequestError, match="nearest valid value is 1000000"):
-        train(RECIPE, WORLD, models=10**30)
 
 
 def test_predictions_fit_the_loss_and_the_towers():

@@ -1,0 +1,105 @@
+"""Every wrong request gets one sentence with the value and a way on, and status 2; a failed run has status 1.
+
+One table of command lines. What a flag, a field or a name refuses belongs here.
+"""
+
+import pytest
+
+TEXTS = {  # files beside the command
+    "misspelt.toml": "p_spuu = 0.9",
+    "truth.toml": "p_spu = true",
+    "fraction.toml": "dim_image = 64.5",
+    "outside.toml": "p_spu = 2.0",
+    "syntax.toml": "p_spu = = 2",
+    "attribute.toml": "[[attribute]]\nsigma = -1.0",
+    "bytes.toml": "\x00",
+    "nested.toml": "a = " + "[" * 3000,  # too deep for Python's parser
+    "side.toml": "[views]\nside = 9\n",
+    "tied.toml": "[views]\ntied = [0, 5]\n",
+    "pixels.toml": "classes = 3\n[views]\ntied = [0, 1]\n",
+}
+REFUSALS = [  # command line, a part of the sentence, status
+    ("--bogus", "--bogus", 2),
+    ("predct", "'predct' is not a verb of soberclip; the nearest is predict; soberclip --help lists them", 2),
+    ("predict wang", "soberclip predict has no use for 'wang'; soberclip predict --help lists its options", 2),
+    ("predict --p-spuu 1", "mean --p-spu?", 2),
+    ("predict --p-spu 1.4", "p_spu = 1.4 lies outside [0, 1]; the nearest valid value is 1", 2),
+    ("predict --p-spu 90", "p_spu = 90.0 lies outside [0, 1]; 90 % is 0.9", 2),
+    ("predict --learner lstsq", "least-squares", 2),
+    ("predict --prompt nam", "name", 2),
+    ("predict --learner infonce --sigma-xi 0 --output new", "infonce: sigma_xi = 0", 2),
+    ("predict --learner infonce --classes 51 --dim-image 200 --dim-text 200", "50", 2),
+    ("predict --learner bayes --prompt name", "--prompt = name", 2),
+    ("predict --embed-dim 1 --classes 4", "3", 2),
+    ("predict --embed-dim 0", "--embed-dim = 0 is below 1; the nearest valid value is 1", 2),
+    ("predict --start .1", "--start = 0.1 has no meaning at the optimum, which --time = inf reaches", 2),
+    ("predict --time -1", "--time = -1.0 is below 0; the nearest valid value is 0", 2),
+    ("predict --mitigate balanse", "'balanse' is not one of none, balance", 2),
+    ("predict --mitigate group-dro", "mitigation 'group-dro': no law is known for learner 'linear'", 2),
+    ("predict --mitigate prompt-mean --learner bayes", "'prompt-mean': learner 'bayes' reads no captions", 2),
+    ("predict --mitigate early-stopping", "train --loss linear --towers linear --mitigate early-stopping", 2),
+    ("predict --mitigate dfr --embed-dim 1", "linear and logistic have one, at full width", 2),
+    ("predict --world missing.toml", "missing.toml", 2),
+    ("predict --world misspelt.toml", "misspelt.toml: p_spuu is not a field of a world; the nearest is 'p_spu'", 2),
+    ("predict --world truth.toml", "truth.toml: p_spu = True", 2),
+    ("predict --world fraction.toml", "fraction.toml: dim_image = 64.5", 2),
+    ("predict --world outside.toml", "outside.toml: p_spu = 2.0", 2),
+    ("predict --world syntax.toml", "'syntax.toml' is not TOML", 2),
+    ("predict --world attribute.toml", "attribute.toml: attribute.0.sigma = -1.0", 2),
+    ("predict --world bytes.toml", "'bytes.toml' is not TOML", 2),
+    ("predict --world nested.toml", "'nested.toml' is not TOML", 2),
+    ("predict --world side.toml", "views.side ", 2),
+    ("predict --world tied.toml", "tied = [0, 5] names class 5", 2),
+    ("predict --world pixels.toml --mu-spu 2", "mu_spu = 2.0 is of Gaussian views", 2),
+    ("simulate --n", "--n", 2),
+    ("simulate --n 1e13", "--n = 10000000000000 lies outside [2, 1000000000000]", 2),
+    ("simulate --replicates 1e8", "[1, 10000000]; the nearest valid value is 10000000", 2),
+    ("simulate --seed -1", "seed = -1 lies outside [0, 9223372036854775807]; the nearest valid value is 0", 2),
+    ("simulate --method direct --n 1e12", "exact", 2),
+    ("simulate --learner bayes", "--learner = bayes is not fitted to pairs; choose from linear, logistic", 2),
+    ("simulate --learner logistic --n 1e12", "use fewer pairs or replicates", 2),
+    ("simulate --learner logistic --method exact", "the nearest choice is direct", 2),
+    ("simulate --learner least-squares --method exact", "in worlds of this shape", 2),
+    ("simulate --learner logistic --n 20 --replicates 1", "separable", 1),
+    ("simulate --learner max-margin --n 4000 --dim-image 2 --replicates 1", "not separable", 1),
+    ("train --loss clip", "'clip' is not one of linear", 2),
+    ("train --temperature 0", "temperature = 0", 2),
+    ("train --ensemble 1e7", "[1, 1000000]; the nearest valid value is 1000000", 2),
+    ("train --device cuda:7", "device 'cuda:7' is not available here; the nearest valid choice is cpu", 2),
+    ("train --device tpu", "the nearest valid choice is cpu", 2),
+    ("train --device meta", "the nearest valid choice is cpu", 2),
+    ("train --until .0001 --ensemble 3", "--until = 0.0001 lies outside", 2),
+    ("train --until .01 --ensemble 3 --schedule cosine", "needs --schedule constant", 2),
+    ("train --until .01", "--ensemble = 1 has none, --ensemble 2 has", 2),
+    ("train --resume a --output b", "leave --output", 2),
+    ("plot", "--store", 2),
+    ("claims wnag", "no claim's id has 'wnag' in it", 2),
+    ("check wang-lemma", "'wang-lemma-d3'", 2),
+    ("check --error-rate 2", "--error-rate = 2", 2),
+    ("sweep sorces", "the nearest is sources", 2),
+    ("sweep sources.tml", "'sources.tml'", 2),
+    ("sweep mine.toml --full", "--full", 2),
+    ("sweep --full", "--full", 2),
+    ("sweep --axis p_spu=.6,.9 --p-spu .7", "--p-spu", 2),
+    ("sweep --axis p_spu=.6,.9 --axis p-spu=.5,.6", "'p_spu'", 2),
+    ("sweep --axis p_spu=.6,.9 -o s4://bucket/a.zarr", "'s4://bucket/a.zarr'", 2),
+    ("sweep --axis start=.1,.2", "start has no meaning at the optimum; an axis of time leaves it", 2),
+    ("sweep --workers 1000", "workers = 1000 lies outside [1, ", 2),
+    ("counteranimal compose", "--objects", 2),
+]
+
+
+@pytest.mark.parametrize(("line", "part", "status"), REFUSALS, ids=[line for line, *_ in REFUSALS])
+def test_refusals(soberclip, tmp_path, monkeypatch, line, part, status):
+    monkeypatch.chdir(tmp_path)
+    for name, text in TEXTS.items():
+        if name in line:
+            (tmp_path / name).write_text(text)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    run = soberclip(*line.split(), *([] if line == "--bogus" else ["--json"]))
+    assert (run.status, run.out) == (status, "")
+    assert run.err.startswith("soberclip: ")
+    *notes, sentence = run.err.splitlines()
+    assert part in sentence
+    assert not notes or line.startswith("sweep"), "a request that is refused says nothing else"
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before, "a wrong request writes nothing"
