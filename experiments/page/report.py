@@ -19,7 +19,8 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import QUESTIONS, by_question
 from experiments.lab.presets import Design
 from experiments.page import counts, evidence, front, text
-from experiments.page.plot import plot
+from experiments.page.plot import draw
+from experiments.page.plot.layout import arrange
 from experiments.style import SHEET
 from experiments.svg import defined_once, formula_svg
 from experiments.table import html
@@ -80,8 +81,8 @@ def figures_of(design: Design, table: xr.Dataset) -> dict[str, Figure]:
     if design.name == front.DESIGN:
         return {design.name: front.front(table)}
     names = [design.name if i == 1 else f"{design.name}-{i}" for i in range(1, len(design.plot) + 1)]
-    pictures = [plot(table, picture["what"], picture.get("at")) for picture in design.plot]
-    return dict(zip(names, pictures, strict=True))
+    pictures = [arrange(table, picture["what"], picture.get("at")) for picture in design.plot]
+    return {name: draw(picture, pictures) for name, picture in zip(names, pictures, strict=True)}
 
 
 def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:

@@ -15,6 +15,10 @@ from experiments.verdict import Verdict, documents
 from simulator.progress import counting
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
+INDEX = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>soberclip</title>
+<meta http-equiv="refresh" content="0; url={REPORT}"><p><a href="{REPORT}">The report</a></p></html>
+"""  # a web server shows it for the folder
 PROOF_SECONDS = 30.0  # a claim whose proof takes longer is judged without one; on an idle machine all take below 1 s
 # The designs without training, in the order of the page; the picture of the first opens it.
 DESIGNS = (
@@ -100,3 +104,4 @@ def _write_report(
         seconds=round(perf_counter() - began),
     )
     write_text(folder / REPORT, page)
+    write_text(folder / "index.html", INDEX)

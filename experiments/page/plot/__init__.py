@@ -37,9 +37,11 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
     return draw(arrange(dataset, what, at))
 
 
-def draw(picture) -> "Figure":
-    """The figure of a `layout.Picture`."""
-    from experiments.page.plot.lines import draw_lines, draw_plane  # start-up time
+def draw(picture, beside=()) -> "Figure":
+    """The figure of a `layout.Picture`, on one scale with those of `beside` (it is one of them) that are alike."""
+    from experiments.page.plot.layout import alike  # start-up time
+    from experiments.page.plot.lines import draw_lines, draw_plane
     from experiments.page.plot.maps import draw_maps
 
-    return {"plane": draw_plane, "map": draw_maps, "lines": draw_lines}[picture.kind](picture)
+    drawing = {"plane": draw_plane, "map": draw_maps, "lines": draw_lines}[picture.kind]
+    return drawing(picture, [other for other in beside or (picture,) if alike(picture, other)])

@@ -16,7 +16,7 @@ from simulator.quantities import MEASURED
 PHONE = 360  # pixels
 SMALLEST = 8.0  # points
 WIDTH = 3.75  # inches of a figure; as many CSS pixels as PHONE
-HEIGHTS = {1: 2.8, 2: 1.9}  # inches of a panel, by panels per row
+ALONE, AMONG = 2.8, 1.9  # inches: the height of a single panel, and of one among several
 HEAD, LINE = 0.19, 0.14  # inches: a line of a title or label, and one of the caption
 SPACE, BAR_HEIGHT = 0.6, 0.9  # inches: ticks and gaps, and a colour bar with its words
 TICKS_ACROSS = 4
@@ -28,15 +28,13 @@ THEORY = "theory, at infinitely many training pairs"
 def framed(picture: Picture) -> Figure:
     """An empty figure with titled, labelled, shared axes."""
     count, columns = len(picture.panels), picture.columns
-    rows = -(-count // columns)
-    figure = NotebookFigure(figsize=(WIDTH, rows * HEIGHTS[columns]))  # `finished` sets the height
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for spare in grid.flat[count:]:
-        spare.remove()
+    rows = count // columns
+    figure = NotebookFigure(figsize=(WIDTH, rows * _height(picture)))  # `finished` sets the height
+    figure.subplots(rows, columns, sharex=True, sharey=True)
     figure.suptitle(fold(title_of(picture), letters(figure, 10)), x=0.01, ha="left", fontsize=10)
     for i, (ax, panel) in enumerate(zip(figure.axes, picture.panels, strict=True)):
         bottom, left = i + columns >= count, i % columns == 0
-        ax.set_title("\n".join(panel.title), fontsize=9)
+        ax.set_title("\n".join(fold(line, letters(figure, 9) // columns - 3) for line in panel.title), fontsize=9)
         if picture.kind == "plane":
             ax.set(xlabel="common group [%]", ylabel="counter group [%]")
         else:  # one panel has words; several have symbols, which the caption explains
@@ -52,13 +50,17 @@ def framed(picture: Picture) -> Figure:
     return figure
 
 
+def _height(picture: Picture) -> float:
+    return ALONE if len(picture.panels) == 1 else AMONG
+
+
 def letters(figure: Figure, size: float) -> int:
     """How many letters of this size fit into a line."""
     return int(figure.get_figwidth() * 72 / size / LETTER)
 
 
 def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]) -> Figure:
-    """The figure with legend and caption below its panels, at a height that leaves the panels about HEIGHTS."""
+    """The figure with legend and caption below its panels, at a height that leaves the panels about their own."""
     width = letters(figure, SMALLEST)
     labels = [fold(label, width - 8) for _, label in entries]
     text = "\n".join(fold(sentence, width) for sentence in caption(picture))
@@ -77,11 +79,11 @@ def finished(figure: Figure, picture: Picture, entries: list[tuple[Artist, str]]
     )
     legend.get_title().set_multialignment("left")
     heads = [figure.get_suptitle(), figure.axes[0].get_title("left"), figure.axes[0].get_xlabel()]
-    rows = -(-len(picture.panels) // picture.columns)
+    rows = len(picture.panels) // picture.columns
     above, each, below = (HEAD * (part.count("\n") + 1) if part else 0.0 for part in heads)
     small = LINE * (text.count("\n") + 1 + len(lines) / columns)
     around = SPACE + above + rows * each + below + small + (BAR_HEIGHT if picture.kind == "map" else 0.0)
-    figure.set_figheight(rows * HEIGHTS[picture.columns] + around)
+    figure.set_figheight(rows * _height(picture) + around)
     return figure
 
 
@@ -106,7 +108,7 @@ def caption(picture: Picture) -> list[str]:
     """Sentences: where the numbers come from, in which world, and what is missing."""
     sentences = [_source(picture)]
     if len(picture.panels) > 1 and picture.kind != "plane":
-        explained = [f"{axis.label()}: {axis.explained}" for axis in picture.axes if axis.meaning]
+        explained = [f"{axis.label()}: {axis.explained}" for axis in (*picture.axes, *picture.facets) if axis.meaning]
         sentences.append("; ".join(explained) + ".")
     if picture.world is not None:
         sentences.append(f"World: {', '.join([*picture.fixed, *picture.world, 'all else by default'])}.")

@@ -20,7 +20,7 @@ from experiments.page.plot.axes import PlotAxis, axis_of, readable
 from experiments.page.plot.boundary import Line, boundary_of, half_times_at, study_of
 from experiments.page.plot.places import PLACES, placed
 from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, load, select, series_of
-from simulator.quantities import quantity_of
+from simulator.quantities import MEASURED, quantity_of
 from simulator.world import SCALARS, World
 
 GROUPS = "groups"  # a value of --what
@@ -47,6 +47,7 @@ class Picture(NamedTuple):
     kind: str  # lines, map or plane
     x: PlotAxis | None  # of a plane: the axis with one mark per value
     y: PlotAxis | None  # of a map
+    facets: tuple[PlotAxis, ...]  # axes with one panel per value
     panels: tuple[Panel, ...]
     fixed: tuple[str, ...]  # "symbol = value" of the axes that do not vary
     world: tuple[str, ...] | None  # "symbol = value" of STATED fields and of those away from their defaults, or None
@@ -58,8 +59,14 @@ class Picture(NamedTuple):
         return MINUS in self.what
 
     @property
+    def signed(self) -> bool:
+        """Whether the sign of the numbers matters."""
+        return self.difference or self.what in ("drop", "reliance")
+
+    @property
     def columns(self) -> int:
-        return min(len(self.panels), 2)
+        """Two panels stand side by side; an odd number of them in one column, since a grid would have a hole."""
+        return 2 - len(self.panels) % 2
 
     @property
     def axes(self) -> list[PlotAxis]:
@@ -77,6 +84,12 @@ class Picture(NamedTuple):
         document = {"what": self.what, "kind": self.kind, "axes": axes, "panels": panels}
         reasons = [f"{route}: {reason}" if route else reason for route, reason in self.undefined]
         return {**document, "undefined": reasons, "computed": done, "cells": whole}
+
+
+def alike(one: Picture, other: Picture) -> bool:
+    """Whether two pictures show the same kind of numbers in the same way, so that one scale fits both."""
+    units = [MEASURED[picture.what].unit if picture.what in MEASURED else "fraction" for picture in (one, other)]
+    return one.kind == other.kind and one.signed == other.signed and units[0] == units[1]
 
 
 def _panel_as_json(panel: Panel, kind: str) -> dict[str, Any]:
@@ -137,7 +150,7 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         place = dict.fromkeys(fixed, 0) | {axis.name: i for axis, i in zip(facets, index, strict=True)}
         held = {name: axes[name].values[i] for name, i in place.items()}
         own = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
-        words = [group[0].who.label if len(group) == 1 else group[0].who.learner] if named else []
+        words = [group[0].who.label if len(group) == 1 else group[0].who.words] if named else []
         title = (*words, *(axis.at(held[axis.name]) for axis in facets))
         boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
         times = half_times_at(dataset, held) if "time" in along and len(along) == 1 else ()
@@ -148,6 +161,7 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         kind="lines" if y is None else "map",
         x=x,
         y=y,
+        facets=tuple(facets),
         panels=tuple(panels),
         fixed=tuple(axes[name].at(value) for name, value in fixed.items()),
         world=_world_words(dataset, axes),

@@ -3,6 +3,8 @@
 Theory is a line (in the plane of both groups an open mark), a measurement is a point with its interval.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,7 +26,7 @@ HEADROOM, LEAST_ROOM = 0.06, 0.005  # above and below the values: share of their
 
 
 @styled
-def draw_lines(picture: Picture) -> Figure:
+def draw_lines(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
     axes = tuple(figure.axes)
     learners = list(dict.fromkeys(s.who.anywhere for s in picture.series))
@@ -43,7 +45,7 @@ def draw_lines(picture: Picture) -> Figure:
             ax.plot(picture.x.places, picture.x.values, **DIAGONAL)
         if not any(np.isfinite(s.numbers(name)).any() for s in panel.series for name in ("value", "predicted")):
             ax.text(0.5, 0.5, "no value here", transform=ax.transAxes, ha="center", fontsize=SMALLEST)
-    _limit(axes, "y", picture, picture.series)
+    _limit(axes, "y", picture, [series for each in scaled for series in each.series])
     if picture.x is None:
         axes[0].set_xticks(range(len(learners)), labels=[who.label.replace(", ", "\n") for who in learners])
         axes[0].set_xlim(-0.5, len(learners) - 0.5)
@@ -147,7 +149,7 @@ def _mark(mark: str, colour: str) -> Line2D:
 
 
 @styled
-def draw_plane(picture: Picture) -> Figure:
+def draw_plane(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     """The counter group against the common group: one mark per value of an axis."""
     figure = framed(picture)
     axes = tuple(figure.axes)
@@ -165,6 +167,6 @@ def draw_plane(picture: Picture) -> Figure:
                 )
                 ax.errorbar(x, y, upward, across, fmt=mark, color=colour, markersize=5, elinewidth=1.0, zorder=3)
     for side, k in (("x", 0), ("y", 1)):
-        _limit(axes, side, picture, [panel.series[k] for panel in picture.panels])
+        _limit(axes, side, picture, [panel.series[k] for each in scaled for panel in each.panels])
     words = [literal(v) if picture.x.words else picture.x.at(v) for v in picture.x.values]
     return finished(figure, picture, [(_mark(m, c), word) for word, (c, m) in zip(words, looks, strict=True)])

@@ -1,5 +1,7 @@
 """Maps over two axes: colours and contours for values, hatching for missing or unclear ones."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
@@ -31,10 +33,10 @@ EQUAL = {"color": "black", "linewidth": 1.6}
 
 
 @styled
-def draw_maps(picture: Picture) -> Figure:
+def draw_maps(picture: Picture, scaled: Sequence[Picture]) -> Figure:
     figure = framed(picture)
     axes = tuple(figure.axes)
-    norm, levels = _norm(picture), _levels(picture)
+    norm, levels = _norm(scaled), _levels(scaled)
     seen, entries = set(), []
     for ax, panel in zip(axes, picture.panels, strict=True):
         mesh = _cells(ax, picture, panel, norm)
@@ -59,24 +61,20 @@ def draw_maps(picture: Picture) -> Figure:
     return finished(figure, picture, entries)
 
 
-def _numbers(picture: Picture, name: str) -> np.ndarray:
+def _numbers(pictures: Sequence[Picture], name: str) -> np.ndarray:
     """The finite numbers of all panels; 0 and 1 if there are none."""
-    values = np.concatenate([s.numbers(name).ravel() for s in picture.series])
+    values = np.concatenate([s.numbers(name).ravel() for picture in pictures for s in picture.series])
     values = values[np.isfinite(values)]
     return values if len(values) else np.array([0.0, 1.0])
 
 
-def _norm(picture: Picture) -> Normalize:
+def _norm(pictures: Sequence[Picture]) -> Normalize:
     """One colour scale for all panels, symmetrical about 0 where the sign matters."""
-    low, high = np.quantile(_numbers(picture, "value"), [BEYOND, 1 - BEYOND])
-    if _signed(picture):
+    low, high = np.quantile(_numbers(pictures, "value"), [BEYOND, 1 - BEYOND])
+    if pictures[0].signed:
         high = max(abs(low), abs(high))
         low = -high
     return Normalize(low, max(high, low + 1e-4))
-
-
-def _signed(picture: Picture) -> bool:
-    return picture.difference or picture.what in ("drop", "reliance")
 
 
 def _bar(figure: Figure, mesh: QuadMesh, picture: Picture) -> None:
@@ -98,7 +96,7 @@ def _bar(figure: Figure, mesh: QuadMesh, picture: Picture) -> None:
 
 def _cells(ax: Axes, picture: Picture, panel: Panel, norm: Normalize) -> QuadMesh:
     # Red: the second learner is ahead, or the background has more weight. Blue: the first, or the object.
-    colours = colormaps["RdBu" if picture.difference else "RdBu_r" if _signed(picture) else "viridis"]
+    colours = colormaps["RdBu" if picture.difference else "RdBu_r" if picture.signed else "viridis"]
     value = panel.series[0].numbers("value").T
     ends = {"posinf": norm.vmax, "neginf": norm.vmin}
     value = np.ma.array(np.nan_to_num(value, **ends), mask=np.isnan(value))
@@ -129,8 +127,8 @@ def _contoured(picture: Picture) -> str:
     return "predicted" if "predicted" in picture.series[0].data else "value"
 
 
-def _levels(picture: Picture) -> np.ndarray:
-    low, high = np.quantile(_numbers(picture, _contoured(picture)), [BEYOND, 1 - BEYOND])
+def _levels(pictures: Sequence[Picture]) -> np.ndarray:
+    low, high = np.quantile(_numbers(pictures, _contoured(pictures[0])), [BEYOND, 1 - BEYOND])
     return MaxNLocator(MOST_CONTOURS, steps=[1, 2, 5, 10]).tick_values(low, high)
 
 

@@ -20,6 +20,7 @@ from experiments.page.plot.places import PLACES
 from simulator.accuracy import LEVEL, PIXEL_GROUPS, WORDS, Accuracy, in_words, mean_interval
 from simulator.naming import suggestion
 from simulator.prompts import prompt_row
+from theory.learners import named, names
 
 WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
@@ -41,9 +42,15 @@ class Who(NamedTuple):
         return self.learner + (f":{self.prompt}" if self.prompt else "")
 
     @property
+    def words(self) -> str:
+        """The learner in words; one of a user's file, and an objective without a law, by its name."""
+        known = named(self.learner).words if self.learner in names() else self.learner
+        return known.removeprefix("the ").removesuffix(" optimum")
+
+    @property
     def label(self) -> str:
         """As a figure shows it."""
-        parts = (self.learner, self.prompt and prompt_row(self.prompt).words, self.route)
+        parts = (self.words, self.prompt and prompt_row(self.prompt).words, self.route)
         return literal(", ".join(part for part in parts if part))
 
     @property

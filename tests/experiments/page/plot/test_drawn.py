@@ -8,7 +8,8 @@ import pytest
 from legible import legible, words
 from matplotlib.collections import PolyCollection, QuadMesh
 
-from experiments.page.plot import plot
+from experiments.page.plot import draw, plot
+from experiments.page.plot.layout import arrange
 
 P, MU = np.linspace(0.5, 1.0, 8), np.linspace(0.5, 4.0, 6)
 WHO = list(product(("linear", "infonce"), ("name", "mean")))
@@ -30,7 +31,7 @@ def test_theory_is_lines(table):
         assert np.array_equal(line.get_xdata(), P)
         assert np.array_equal(line.get_ydata(), own)
     assert "probability that the background matches the label" in ax.get_xlabel().replace("\n", " ")
-    assert "infonce, average caption" in words(figure)
+    assert "InfoNCE, average caption" in words(figure)
     assert r"$\mu_{\mathrm{spu}}$ = 0.5" in words(figure)
 
 
@@ -60,8 +61,9 @@ def test_maps_show_the_cells_with_one_scale_of_colours(table):
     figure = plot(table)
     legible(figure)
     *panels, bar = figure.axes
-    words = {"name": "typical look", "mean": "average caption"}
-    assert [ax.get_title("left") for ax in panels] == [f"{a}, {words[b]}" for a, b in WHO]
+    called = {"linear": "linear CLIP", "infonce": "InfoNCE", "name": "typical look", "mean": "average caption"}
+    titles = [" ".join(ax.get_title("left").split()) for ax in panels]
+    assert titles == [f"{called[a]}, {called[b]}" for a, b in WHO]
     meshes = [next(c for c in ax.collections if isinstance(c, QuadMesh)) for ax in panels]
     for mesh, (learner, prompt) in zip(meshes, WHO, strict=True):
         own = table.counter.sel(learner=learner, prompt=prompt).transpose("mu_spu", "p_spu")
@@ -79,10 +81,32 @@ def test_differences_have_a_line_and_name_who_is_ahead():
     legible(figure)
     ax, bar = figure.axes
     assert bar._colorbar.vmin == -bar._colorbar.vmax
-    assert bar.get_title("left").split() == ["←", "least-squares", "ahead"]
-    assert bar.get_title("right").split() == ["linear,", "typical", "look", "ahead", "→"]
+    assert bar.get_title("left").split() == ["←", "least", "squares", "ahead"]
+    assert bar.get_title("right").split() == ["linear", "CLIP,", "typical", "look", "ahead", "→"]
     assert len(ax.lines) > 0
     assert "exact, by theory" in words(figure)
+
+
+def test_pictures_beside_each_other_share_their_scale(table):
+    pictures = [arrange(table, what, {"learner": "linear", "prompt": "name"}) for what in ("common", "counter", "drop")]
+    norms = [draw(picture, pictures).axes[-1]._colorbar.norm for picture in pictures]
+    ends = [(norm.vmin, norm.vmax) for norm in norms]
+    assert ends[0] == ends[1]
+    assert ends[0][0] <= float(table.counter.min()) + 0.02
+    assert ends[2][0] == -ends[2][1], "a drop has a sign, so its scale is its own"
+    lines = [arrange(table, what, {"mu_spu": 4.0}) for what in ("common", "counter")]
+    assert len({draw(picture, lines).axes[0].get_ylim() for picture in lines}) == 1
+    assert len({draw(picture).axes[0].get_ylim() for picture in lines}) == 2
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 1), (4, 2)])
+def test_a_grid_of_panels_has_no_hole(count, columns):
+    figure = plot(handmade.theory({"p_spu": P, "sigma_inv": np.linspace(0.5, 2.0, count)}), "counter")
+    legible(figure)
+    assert len(figure.axes) == count
+    assert len({ax.get_position().x0 for ax in figure.axes}) == columns
+    if count > 1:
+        assert "standard deviation of the invariant latent" in " ".join(words(figure).split()), "titles are explained"
 
 
 def test_infinite_values_take_the_end_colours_and_have_no_interval(table):
@@ -158,7 +182,7 @@ def test_without_axes_each_learner_is_a_point():
     figure = plot(table)
     legible(figure)
     labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
-    assert labels == ["linear\ntypical look", "linear\naverage caption", "bayes"]
+    assert labels == ["linear CLIP\ntypical look", "linear CLIP\naverage caption", "Bayes rule"]
 
 
 def test_a_one_minus_axis_is_logarithmic_in_one_minus_the_value():

@@ -38,7 +38,8 @@ def marks(ax) -> list[tuple[float, float, bool]]:
 def test_marks_are_the_datasets_numbers(measured):
     figure = plot(measured, "groups")
     legible(figure)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["linear, average caption", "logistic"]
+    titles = [" ".join(ax.get_title(loc="left").split()) for ax in figure.axes]
+    assert titles == ["linear CLIP, average caption", "logistic regression"]
     for ax, learner in zip(figure.axes, ("linear", "logistic"), strict=True):
         part = measured.sel(learner=learner, prompt="mean")
         mean = {
