@@ -378,6 +378,11 @@ class World(Checked):
         return self._blocks("detail")
 
     @cached_property
+    def image_variance(self) -> Float[np.ndarray, "*w B"]:
+        """S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
+        return read_only(self.scale**2 + self.nu_image[..., None])
+
+    @cached_property
     def shared(self) -> Float[np.ndarray, "*w B"]:
         """g_b sigma_b^2, the variance within a group that image and caption share."""
         return self.detail * self.scale**2

@@ -44,7 +44,7 @@ def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
 
 def score_deviation(u: Float[np.ndarray, "*w B"], worlds: World) -> Numbers:
     """s, the standard deviation of a class score within a group."""
-    return np.sqrt((u**2 * (worlds.scale**2 + worlds.nu_image[..., None])).sum(-1))
+    return np.sqrt((u**2 * worlds.image_variance).sum(-1))
 
 
 def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: World) -> Accuracy:

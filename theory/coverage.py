@@ -50,7 +50,7 @@ def _best_pmi(world: World, texts: Float[np.ndarray, "K B width"], group: int) -
     """For each test image of a group with label class 0: the largest PMI over the classes' prompts."""
     _, B, width = texts.shape
     noise = gaussian_points(B * width, POWER, group).reshape(-1, B, width)
-    deviation = np.sqrt(world.scale**2 + world.nu_image)[:, None]
+    deviation = np.sqrt(world.image_variance)[:, None]
     shown = world.mean[:, None] * class_means(world.classes)[[0, group]]
     images = shown + deviation * noise
     own = log_density(images, None, world)

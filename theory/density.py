@@ -67,7 +67,7 @@ def block_log_density(
     """
     if text is not None:
         return np.logaddexp(*block_parts(image, text, worlds, b))
-    S = worlds.scale[..., b] ** 2 + worlds.nu_image
+    S = worlds.image_variance[..., b]
     base, tilt = _gaussian(image, worlds.mean[..., b], S)
     return base[..., None] + tilt
 

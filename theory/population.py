@@ -204,8 +204,3 @@ def kept_values(values, constant, classes: int, width: int):
             f"unique; the nearest width without a tie is {near}"
         )
     return (values >= last).astype(float)
-
-
-def image_variance(worlds: World) -> Float[np.ndarray, "*w B"]:
-    """S_b = sigma_b^2 + nu, the variance of an image coordinate within a group."""
-    return worlds.scale**2 + worlds.nu_image[..., None]

@@ -34,7 +34,6 @@ from theory.density import (
     table_log_density,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
-from theory.population import image_variance
 from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
 NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
@@ -49,7 +48,7 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
     the attributes is sampled world by world, and that of the other classes' objects where K >= 3 and p_inv < 1:
     REPLICATES randomised Sobol nets from `seed` give a 95% interval. A decision among k tied classes counts 1/k.
     """
-    S = image_variance(worlds)
+    S = worlds.image_variance
     certain = (worlds.agreement == 1) | (worlds.agreement == 0)
     if np.any(((S == 0) & certain & (worlds.mean != 0)).sum(axis=-1) > 1):
         raise ValueError(
@@ -151,7 +150,7 @@ def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
 
 def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
     """Two classes: attributes on Sobol points; the object's coordinate is integrated by Phi at its threshold."""
-    signal = standardise(world.mean, np.sqrt(image_variance(world)))
+    signal = standardise(world.mean, np.sqrt(world.image_variance))
     a, b = np.abs(signal[0]), signal[1:]
     p_inv, p = np.maximum(world.agreement[0], 1 - world.agreement[0]), world.agreement[1:]
     odds = logit(p_inv)
@@ -217,7 +216,7 @@ def many_class_parts(world: World, seed: int = 0) -> Iterator[Part]:
     The latter are not needed where p_inv = 1. The parts do not depend on the background's correlation.
     """
     K, B = world.class_count, len(world.mean)
-    S = image_variance(world)
+    S = world.image_variance
     if np.any(S == 0):
         raise ValueError(
             "with K >= 3 classes the Bayes accuracy is estimated from densities, which need sigma^2 + nu > 0"
@@ -253,7 +252,7 @@ def many_class_replicates(world: World, parts: Iterable[Part], correlation: floa
     probability Phi gives; so does the average over all objects' coordinates where p_inv = 1.
     """
     K, p_inv = world.class_count, world.agreement[0]
-    a = np.abs(world.mean[0]) / np.sqrt(image_variance(world)[0])
+    a = np.abs(world.mean[0]) / np.sqrt(world.image_variance[0])
     with np.errstate(divide="ignore"):
         same, other = np.log(correlation), np.log1p(-correlation) - np.log(K - 1)
     total = np.zeros((REPLICATES, 2))
@@ -322,7 +321,7 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
 
     Of images that show the object of another class, each other class has a part of the points, a run of their sequence.
     """
-    K, A, S = world.classes, world.background_count, image_variance(world)
+    K, A, S = world.classes, world.background_count, world.image_variance
     if S[1] == 0 or (K > 2 and S[0] == 0):
         raise ValueError("the Bayes rule of a table is estimated from densities, which need sigma^2 + nu > 0")
     patterns, others = class_means(A), K - 1 if K > 2 else 0
@@ -341,7 +340,7 @@ def table_points(world: World, seed: int = 0) -> TablePoints:
 
 def table_replicates(world: World, table: Float[np.ndarray, "K A"], points: TablePoints) -> Float[np.ndarray, "R K A"]:
     """Accuracy of each cell for the Bayes rule of a table, which need not be the world's own."""
-    K, p_inv, S = world.classes, world.p_inv, image_variance(world)
+    K, p_inv, S = world.classes, world.p_inv, world.image_variance
     a = float(abs(standardise(world.mu_inv, np.sqrt(S[0]))))
     result = np.zeros((REPLICATES, K, world.background_count))
     for replicate in range(REPLICATES):  # few numbers at a time: they stay in the cache

@@ -105,7 +105,7 @@ def gridded_accuracy(world: World, prompt: Prompt) -> Accuracy:
 
 
 def _accuracy_by_nodes(world: World, prompt: Prompt, coarse: float) -> Float[np.ndarray, " 2"]:
-    u, s = np.arange(-WITHIN, WITHIN + 1e-9, coarse * IMAGE_STEP), np.sqrt(world.scale**2 + world.nu_image)
+    u, s = np.arange(-WITHIN, WITHIN + 1e-9, coarse * IMAGE_STEP), np.sqrt(world.image_variance)
     x, *y = (mean + s[b] * u for b, mean in zip((0, 1, 1), world.mean[[0, 1, 1]] * [1, 1, -1], strict=True))
     g, mass = preferences(world, prompt, x, np.concatenate(y), coarse), np.diff(ndtr(u))
     if prompt == "scores":  # sums of logarithms of about 1, beside which smaller means are rounding errors
@@ -238,7 +238,7 @@ def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 
     cost = len(codes) * K * (K if prompt == "scores" else 2)
     power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
     noise = gaussian_points(B * width, power, np.random.default_rng((seed, 0))).reshape(-1, B, width)
-    noise = noise * np.sqrt(world.scale**2 + world.nu_image)[:, None]
+    noise = noise * np.sqrt(world.image_variance)[:, None]
     images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
     halves = drawn_scores(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
     right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares.T

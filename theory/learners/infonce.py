@@ -216,7 +216,7 @@ def _several_attributes(worlds: World, prompt: Prompt, seed: int) -> list[float]
     """(common, counter) of two classes: attributes on 2^10 Sobol points, the object integrated exactly."""
     J, q = len(worlds.mean) - 1, worlds.prompt(prompt)
     t = gaussian_points(J, 10, seed)
-    S = worlds.scale**2 + worlds.nu_image
+    S = worlds.image_variance
     world = worlds[None]
     accuracy: dict[int, list] = {1: [], -1: []}
     for signs in product([1, -1], repeat=J):
@@ -238,7 +238,7 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     by_object = turned * worlds.mention[0] > 0 and ((worlds.mention == 1).all() or not differ[1:].any())
     chance = _chance_by_object if by_object else _counted
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
-    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.scale**2 + worlds.nu_image)[:, None]
+    noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.image_variance)[:, None]
     total = np.zeros(2)
     codes, shares = image_patterns(worlds)
     for code, share in zip(codes, shares.T, strict=True):
@@ -267,7 +267,7 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
     along x_0. It is at least D if e^C V_00 Q_j >= V_j0 r_0: always if prompts differ in the object only. So class 0 is
     decided above a threshold of x_0. Where the condition fails, the image's own x_0 decides.
     """
-    mu, q, S = abs(worlds.mean[0]), abs(texts[0, 0, 0] - texts[0, 0, 1]), worlds.scale[0] ** 2 + worlds.nu_image
+    mu, q, S = abs(worlds.mean[0]), abs(texts[0, 0, 0] - texts[0, 0, 1]), worlds.image_variance[0]
     v, n_I, n_T = worlds.shared[0], worlds.image_alone[0], worlds.caption_alone[0]
     d = v * (n_I + n_T) + n_I * n_T
     A, C, D = mu * n_T / d, mu * n_I * q / d, v * q / d

@@ -24,7 +24,7 @@ from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import first_coordinates, labelled_moments
 from simulator.world import World
 from theory.learners.base import Learner, each_class_count, latent_critic
-from theory.population import image_variance, kappa, latent_moments, pattern_correlation
+from theory.population import kappa, latent_moments, pattern_correlation
 
 
 def within_class(mean, correlation, S, K):
@@ -41,7 +41,7 @@ def least_squares_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
     Blocks with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
     """
     K = kappa(worlds.class_count)
-    r, d = within_class(worlds.mean, worlds.correlation, image_variance(worlds), K)
+    r, d = within_class(worlds.mean, worlds.correlation, worlds.image_variance, K)
     d = np.where(r == 0, np.inf, d)  # a block without information about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
     # r/d in units of the smallest d, so that d = 0 is no special case.

@@ -31,7 +31,7 @@ def searched_accuracy(worlds: World, prompt: Prompt, tolerance: float) -> Float[
     The exact block is the one with more weight in linear CLIP, so that the outer integrand is no step.
     """
     q = worlds.prompt(prompt)
-    S = worlds.scale**2 + worlds.nu_image[:, None]
+    S = worlds.image_variance
     influence = np.abs(linear_weights(worlds, prompt)) * np.sqrt(S)
     accuracy = np.empty((len(q), 2))
     for inner, outer, part in ((0, 1, influence[:, 0] >= influence[:, 1]), (1, 0, influence[:, 0] < influence[:, 1])):
@@ -79,7 +79,7 @@ def line_accuracy(
     Normally there is one. With caption masks there can be several, near the images that captions predict; the search
     has more nodes there, and also looks for two sign changes between neighbouring nodes.
     """
-    scale = np.sqrt(worlds.scale[:, b] ** 2 + worlds.nu_image)
+    scale = np.sqrt(worlds.image_variance[:, b])
     nodes = _nodes(worlds, q, b, centre, scale, islands=bool(np.isfinite(rest.distinct).any()))
 
     def preference(w, n, part, t):  # at x_b = centre + scale t, in the worlds w[part] and at the outer nodes n[part]

@@ -22,7 +22,6 @@ from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, latent_critic, over_worlds
 from theory.learners.least_squares import LeastSquares
-from theory.population import image_variance
 from theory.quadrature import REPLICATES, logistic_moments
 
 # The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
@@ -51,7 +50,7 @@ def margin_minimiser(worlds: World, moments: Callable, first_guess: Callable) ->
     It takes margin units r_b = u_b mu_b and n_b = S_b/mu_b^2. moments(m, V) gives -E l'(s) and E l''(s) t^k for
     s = m + sqrt(V) t, as `LogisticMoments`; first_guess(n, p, D) gives r.
     """
-    S = image_variance(worlds)
+    S = worlds.image_variance
     _check_separable(worlds, S)
     shape, B = worlds.shape, S.shape[-1]
     mean, S, p, D = (
@@ -169,7 +168,7 @@ def sampled_minimisers(worlds: World, loss: Loss, seed: int = 0, power: int = 11
     K, B = worlds.class_count, len(worlds.mean)
     if K > LARGEST_CLASSES:
         raise ValueError(f"classes = {K}: the minimiser of a loss is sampled for at most {LARGEST_CLASSES} classes")
-    S = image_variance(worlds)
+    S = worlds.image_variance
     _check_separable(worlds, S)
     codes, weights = class_patterns(worlds.agreement, K)
     codes, weights = codes[weights > 0], weights[weights > 0]

@@ -87,7 +87,7 @@ def prompt_mixture(worlds: World, prompt: Prompt) -> PromptMixture:
     nu_T, pi, mean = worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
     q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T
     shared, n_I, n_T = worlds.shared.T, worlds.image_alone.T, worlds.caption_alone.T
-    S, determinant = worlds.scale.T**2 + worlds.nu_image, shared * (n_I + n_T) + n_I * n_T
+    S, determinant = worlds.image_variance.T, shared * (n_I + n_T) + n_I * n_T
     determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
     unit, none = np.sqrt(S), np.zeros_like(q)
     S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that mention the block

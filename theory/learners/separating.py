@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from simulator.world import World
 from theory.learners.base import Learner
-from theory.population import image_variance, latent_cross_covariance
+from theory.population import latent_cross_covariance
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,6 @@ class Separating(Learner):
         _, values, right = np.linalg.svd(A)
         q = np.array(self.prompts) * worlds.mean[..., None, :]
         u = np.einsum("...ij,...pj->...pi", A, q)
-        seen = (u**2 * (worlds.mean**2 + image_variance(worlds))[..., None, :]).sum(-1)
+        seen = (u**2 * (worlds.mean**2 + worlds.image_variance)[..., None, :]).sum(-1)
         length = (np.einsum("...rj,...pj->...pr", right, q) ** 2 * values[..., None, :]).sum(-1)
         return u, np.sqrt(seen / length)

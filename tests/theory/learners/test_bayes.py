@@ -12,7 +12,6 @@ from stattest import SHARE, assert_mean, mean_size, spend
 from simulator.world import Attribute, World
 from theory.learners import Bayes, Logistic
 from theory.learners.bayes import bayes_accuracy
-from theory.population import image_variance
 from theory.quadrature import REPLICATES
 
 
@@ -39,7 +38,7 @@ def accuracy_by_thresholds(blocks: World) -> tuple[float, float]:
     The bisected block is the more reliable one, so that its threshold stays finite. A threshold beyond 60 standard
     deviations counts as none.
     """
-    deviation = np.sqrt(image_variance(blocks))
+    deviation = np.sqrt(blocks.image_variance)
     inner = int(abs(blocks.agreement[1] - 0.5) > abs(blocks.agreement[0] - 0.5))
     alpha, d, p = (float(x[inner]) for x in (blocks.mean, deviation, blocks.agreement))
     beta, e, q = (float(x[1 - inner]) for x in (blocks.mean, deviation, blocks.agreement))

@@ -10,7 +10,6 @@ from reference import per_block, worlds_with
 
 from simulator.world import Attribute
 from theory.learners.least_squares import least_squares_direction
-from theory.population import image_variance
 
 
 def moments_by_groups(blocks):
@@ -21,7 +20,7 @@ def moments_by_groups(blocks):
     match = codes[:, 1:] == codes[:, :1]
     weights = np.where(match, blocks.agreement, (1 - blocks.agreement) / (K - 1)).prod(1) / K
     means = (blocks.mean[:, None] * patterns[codes[:, 1:]]).reshape(len(codes), -1)
-    return weights, codes[:, 0], means, np.repeat(image_variance(blocks), patterns.shape[1])
+    return weights, codes[:, 0], means, np.repeat(blocks.image_variance, patterns.shape[1])
 
 
 worlds = st.builds(

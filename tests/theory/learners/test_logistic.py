@@ -11,7 +11,6 @@ from stattest import SHARE, assert_mean, mean_size
 
 from simulator.world import World
 from theory.learners.logistic import Logistic, sampled_minimisers, softmax_loss
-from theory.population import image_variance
 from theory.quadrature import REPLICATES
 
 NODES = np.arange(-72, 73) / 8
@@ -24,7 +23,7 @@ def gradient_by_definition(u, blocks: World) -> np.ndarray:
     The integrand is analytic within pi/|u_b sqrt(S_b)| of the real axis; |u_b sqrt(S_b)| < 4 here, so the error is
     below exp(-2 pi (pi/4) 8) = e^-39.
     """
-    deviation = np.sqrt(image_variance(blocks))
+    deviation = np.sqrt(blocks.image_variance)
     assert np.abs(u * deviation).max() < 4
     first, second = np.meshgrid(NODES, NODES, indexing="ij")
     total = np.zeros(2)
@@ -104,7 +103,7 @@ def test_softmax_minimiser_is_stationary_where_objects_disagree():
 
     codes = np.column_stack([shown(p) for p in blocks.agreement])
     x = blocks.mean[:, None] * np.eye(3)[codes]
-    x = x + np.sqrt(image_variance(blocks))[:, None] * rng.standard_normal((n, 2, 3))
+    x = x + np.sqrt(blocks.image_variance)[:, None] * rng.standard_normal((n, 2, 3))
 
     def scores(u):
         logits = np.einsum("b,nbk->nk", u, x)

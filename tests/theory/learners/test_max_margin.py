@@ -14,7 +14,6 @@ from simulator.gaussian.fitting import margin_vectors
 from simulator.world import World
 from theory.learners import LeastSquares, MaxMargin
 from theory.learners.max_margin import hinge_loss
-from theory.population import image_variance
 
 worlds = st.builds(
     worlds_with,
@@ -31,7 +30,7 @@ worlds = st.builds(
 @given(worlds)
 def test_the_gradient_of_the_squared_hinge_vanishes(world):
     """E (1 - s)_+ y x = 0: given a group and s, x is normal with a mean linear in s; s by adaptive quadrature."""
-    u, S = MaxMargin().direction(world), image_variance(world)
+    u, S = MaxMargin().direction(world), world.image_variance
     deviation, gradient, size = np.sqrt(u**2 @ S), np.zeros(2), np.zeros(2)
     for signs in product((1, -1), repeat=2):
         chance = np.where(np.array(signs) == 1, world.agreement, 1 - world.agreement).prod()

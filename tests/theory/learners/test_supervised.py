@@ -11,7 +11,6 @@ from theory.accuracy import linear_accuracy
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.least_squares import least_squares_direction
 from theory.learners.logistic import Logistic
-from theory.population import image_variance
 
 means = st.floats(-5, 5).filter(lambda x: abs(x) > 0.05)
 scales = st.floats(0.1, 5)
@@ -42,7 +41,7 @@ def test_logistic_regression_is_the_limit_of_samples():
     u = Logistic().direction(blocks)
     rng = np.random.default_rng(11)
     agree = np.where(rng.random((n, 3)) < blocks.agreement, 1, -1)
-    yx = agree * blocks.mean + np.sqrt(image_variance(blocks)) * rng.standard_normal((n, 3))
+    yx = agree * blocks.mean + np.sqrt(blocks.image_variance) * rng.standard_normal((n, 3))
     score = -yx / (1 + np.exp(yx @ u))[:, None]
     z = score.mean(0) / (score.std(0) / np.sqrt(n))
     assert np.abs(z).max() < 4.9, z
@@ -52,7 +51,7 @@ def test_logistic_regression_is_the_limit_of_samples():
 def test_at_full_correlation_logistic_is_twice_lda(blocks):
     u = Logistic().direction(relabelled(blocks) if blocks.agreement[1] == 0 else blocks)
     blocks = relabelled(blocks) if blocks.agreement[1] == 0 else blocks
-    margin = 2 * blocks.mean**2 / image_variance(blocks)
+    margin = 2 * blocks.mean**2 / blocks.image_variance
     np.testing.assert_allclose(u * blocks.mean, margin, rtol=0, atol=1e-9 * margin.max())
 
 
