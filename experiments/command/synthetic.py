@@ -132,7 +132,11 @@ def train(
         f"compile the step; without, training starts sooner [default: compile from {WORTH_COMPILING} steps on]",
         negative="--no-compile",
     ) = None,
-    history: flag(Whole, "further steps, on a log scale, at which the result shows loss, accuracies and p'") = 0,
+    history: flag(
+        Whole,
+        "further steps, on a log scale, at which the result shows loss, accuracies and p'; 20 of "
+        "them cost less than 5 % of 700 steps",
+    ) = 0,
     resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
     seed: Seed = 0,
     world_file: WorldFile = None,

@@ -63,8 +63,7 @@ def result(
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {}
-    for name in names:
-        replicates = evaluation.accuracies(ensemble, weights, name, trial)
+    for name, replicates in evaluation.accuracies(ensemble, weights, names, trial).items():
         own = replace(setting, prompt=name)
         prompts[name] = {
             **_beside(own, int(state.step)),

@@ -94,7 +94,7 @@ class Towers:
                 + ", ".join(map(repr, known))
             )
         diverged, found = self.diverged.cpu().numpy() >= 0, {}
-        for group, values in accuracies(self.ensemble, self.parameters, prompt, self._trial).items():
+        for group, values in accuracies(self.ensemble, self.parameters, (prompt,), self._trial)[prompt].items():
             found[group] = np.where(diverged, np.nan, values.mean(0)).reshape(*self.shape, -1)
         return found
 
@@ -211,11 +211,11 @@ def _changes(half: State, state: State, ensemble: Ensemble) -> dict[str, dict[st
     prompts, going = default_prompts(ensemble.recipe), (state.diverged < 0).cpu().numpy()
     coarse = trial(ensemble, prompts, *COARSE)
     both = [with_retrained_head(ensemble, each.eval_parameters) for each in (half, state)]
-    found: dict[str, dict[str, float]] = {}
-    for prompt in prompts:
-        before, after = (accuracies(ensemble, parameters, prompt, coarse) for parameters in both)
-        found[prompt or "none"] = {g: float((after[g] - before[g])[:, going].mean()) for g in GROUPS if g in after}
-    return found
+    before, after = (accuracies(ensemble, parameters, prompts, coarse) for parameters in both)
+    return {
+        prompt or "none": {g: float((now[g] - before[prompt][g])[:, going].mean()) for g in GROUPS if g in now}
+        for prompt, now in after.items()
+    }
 
 
 def _listed(world: World | Sequence[World]) -> tuple[list[World], tuple[int, ...]]:

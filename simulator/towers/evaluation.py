@@ -6,7 +6,8 @@ towers, and log-mean-exp prompts, are evaluated on scrambled Sobol points, one r
 have a finite set of test images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -96,12 +97,22 @@ def class_captions(ensemble: Ensemble) -> Shaped[torch.Tensor, "E K captions dT"
 def scores(
     ensemble: Ensemble,
     parameters: Parameters,
-    vectors: Float[torch.Tensor, "E K *captions h"],
+    vectors: Sequence[Float[torch.Tensor, "E K *captions h"]],
     x: Shaped[torch.Tensor, "E N *d"],
-) -> Float[torch.Tensor, "E N K"]:
+) -> list[Float[torch.Tensor, "E N K"]]:
+    """Scores of images by the class vectors of each prompt; images are embedded once for all prompts."""
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     if "head.weight" in parameters:
-        return class_logits(parameters, I)
+        return [class_logits(parameters, I) for _ in vectors]
+    return [_scores(ensemble, parameters, own, I) for own in vectors]
+
+
+def _scores(
+    ensemble: Ensemble,
+    parameters: Parameters,
+    vectors: Float[torch.Tensor, "E K *captions h"],
+    I: Float[torch.Tensor, "E N h"],
+) -> Float[torch.Tensor, "E N K"]:
     if vectors.ndim == 3:
         return torch.bmm(I, vectors.mT)
     scale = logit_scale(ensemble.recipe, parameters)[:, None, None]
@@ -132,7 +143,11 @@ def linear_scores(recipe: Recipe, prompt: Prompt | None) -> bool:
 
 def standard_points(ensemble: Ensemble, power: int = 11, replicates: int = 8) -> Float[np.ndarray, "R N d"]:
     """R scramblings of 2^power standard normal Sobol points for test images, shared by all groups and models."""
-    d, first = ensemble.worlds[0].dim_image, ensemble.seed * replicates
+    return _points(ensemble.worlds[0].dim_image, power, ensemble.seed * replicates, replicates)
+
+
+@lru_cache(maxsize=1)  # to draw them takes a fifth of a row of the history, and every row needs the same
+def _points(d: int, power: int, first: int, replicates: int) -> Float[np.ndarray, "R N d"]:
     return np.stack([gaussian_points(d, power, first + r) for r in range(replicates)])
 
 
@@ -145,7 +160,7 @@ def ensemble_accuracy(
     """Accuracy of every model by group under the test law: exact for linear critics (R = 1), else R replicates."""
     if not linear_scores(ensemble.recipe, prompt):
         points = standard_points(ensemble) if points is None else points
-        return _accuracy_on_points(ensemble, parameters, prompt, points)
+        return _accuracy_on_points(ensemble, parameters, (prompt,), points)[0]
     critics, rows = linear_critics(ensemble, parameters, prompt), []
     intercept = np.broadcast_to(critics.intercept, critics.inside.shape[:2])
     for k, (number, world) in enumerate(zip(ensemble.models, ensemble.worlds, strict=True)):
@@ -156,14 +171,14 @@ def ensemble_accuracy(
 
 
 def _accuracy_on_points(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, points: Float[np.ndarray, "R N d"]
-) -> Float[np.ndarray, "R E groups"]:
+    ensemble: Ensemble, parameters: Parameters, prompts: Sequence[Prompt | None], points: Float[np.ndarray, "R N d"]
+) -> Float[np.ndarray, "prompts R E groups"]:
     objects = any(world.p_inv < 1 for world in ensemble.worlds)  # one list of groups for all
     mixtures = [world.mixture(objects) for world in ensemble.worlds]
-    vectors = class_vectors(ensemble, parameters, prompt)
+    vectors = [class_vectors(ensemble, parameters, prompt) for prompt in prompts]
 
     def tensor(values: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(values).to(vectors)
+        return torch.as_tensor(values).to(vectors[0])
 
     # Coordinates of the frame: l latents, then noise alone.
     l, nu = ensemble.worlds[0].latents, np.array([[world.nu_image] for world in ensemble.worlds])
@@ -173,13 +188,13 @@ def _accuracy_on_points(
     deviation[:, :l] = np.sqrt(np.stack([m.variances for m in mixtures]) + nu)
     deviation = tensor(deviation)
     means = tensor(np.stack([m.means for m in mixtures], axis=1))  # (G, E, l)
-    result = np.empty((len(points), len(mixtures), len(means)))
+    result = np.empty((len(prompts), len(points), len(mixtures), len(means)))
     for r, normals in enumerate(points):
         noise = (tensor(normals) * deviation[:, None]) @ frame.T  # (E, N, d)
         for g, y in enumerate(mixtures[0].labels):
-            score = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
-            result[r, :, g] = won(score.cpu().numpy(), y).mean(1)
-    return np.stack([m.group_average(result[:, k]) for k, m in enumerate(mixtures)], axis=1)
+            found = scores(ensemble, parameters, vectors, noise + (means[g] @ frame[:, :l].T)[:, None])
+            result[:, r, :, g] = [won(score.cpu().numpy(), y).mean(1) for score in found]
+    return np.stack([m.group_average(result[:, :, k]) for k, m in enumerate(mixtures)], axis=2)
 
 
 def trial(ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, replicates: int) -> Any:
@@ -192,24 +207,31 @@ def trial(ensemble: Ensemble, prompts: Iterable[Prompt | None], power: int, repl
 
 
 def accuracies(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Any
-) -> dict[str, Float[np.ndarray, "R E"]]:
-    """Accuracy of every model on a `trial`, by group: those of `simulator.accuracy.GROUPS` that there are, or more."""
+    ensemble: Ensemble, parameters: Parameters, prompts: Iterable[Prompt | None], trial: Any
+) -> dict[Prompt | None, dict[str, Float[np.ndarray, "R E"]]]:
+    """Accuracy of every model on a `trial`, by prompt and group: those of `GROUPS` that there are, or more."""
+    prompts = tuple(prompts)
     if ensemble.worlds[0].views is not None:
-        return _accuracies_on_images(ensemble, parameters, prompt, trial)
-    found = ensemble_accuracy(ensemble, parameters, prompt, trial)
-    return {GROUPS[g]: found[..., g] for g in np.unique(ensemble.worlds[0].mixture().test_groups)}
+        return _accuracies_on_images(ensemble, parameters, prompts, trial)
+    found = {p: ensemble_accuracy(ensemble, parameters, p) for p in prompts if linear_scores(ensemble.recipe, p)}
+    if others := [prompt for prompt in prompts if prompt not in found]:
+        found |= zip(others, _accuracy_on_points(ensemble, parameters, others, trial), strict=True)
+    groups = np.unique(ensemble.worlds[0].mixture().test_groups)
+    return {prompt: {GROUPS[g]: found[prompt][..., g] for g in groups} for prompt in prompts}
 
 
 def _accuracies_on_images(
-    ensemble: Ensemble, parameters: Parameters, prompt: Prompt | None, trial: Any
-) -> dict[str, Float[np.ndarray, "R E"]]:
-    vectors, E = class_vectors(ensemble, parameters, prompt), len(ensemble.models)
+    ensemble: Ensemble, parameters: Parameters, prompts: Sequence[Prompt | None], trial: Any
+) -> dict[Prompt | None, dict[str, Float[np.ndarray, "R E"]]]:
+    vectors, E = [class_vectors(ensemble, parameters, prompt) for prompt in prompts], len(ensemble.models)
     each = max(1, PIXELS // (E * trial.images(slice(1)).numel()))
-    found = []
+    parts = []
     for first in range(0, len(trial), each):
         images = trial.images(slice(first, first + each))
-        found.append(scores(ensemble, parameters, vectors, images.expand(E, *images.shape)).cpu().numpy())
-    shares = decision(np.concatenate(found, axis=1))  # (E, N, K)
-    found = [ensemble.views.accuracies(world, trial, shares[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
-    return {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}
+        parts.append([s.cpu().numpy() for s in scores(ensemble, parameters, vectors, images.expand(E, *images.shape))])
+    result = {}
+    for prompt, part in zip(prompts, zip(*parts, strict=True), strict=True):
+        shares = decision(np.concatenate(part, axis=1))  # (E, N, K)
+        found = [ensemble.views.accuracies(world, trial, shares[k : k + 1]) for k, world in enumerate(ensemble.worlds)]
+        result[prompt] = {group: np.concatenate([own[group] for own in found])[None] for group in found[0]}
+    return result

@@ -31,7 +31,7 @@ def score_reliance(ensemble: Ensemble, parameters: Parameters, prompt: Prompt | 
         u = linear_critics(ensemble, parameters, prompt).inside
     else:
         x, z = images_of_the_test_law(ensemble)
-        s = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x).double()
+        s = scores(ensemble, parameters, [class_vectors(ensemble, parameters, prompt)], x)[0].double()
         z, s = ((x - x.mean(1, keepdim=True)).cpu() for x in (z.double(), s))
         # gelsd also solves for latents without variance; it runs on a CPU only.
         u = torch.linalg.lstsq(z, s, driver="gelsd").solution.mT.numpy()  # (E, K, l)

@@ -109,7 +109,7 @@ def test_mlp_accuracy_agrees_with_drawn_images(world):
             extra = tuple(a.model_copy(update={"p": 0.5}) for a in world.attribute)
             for k, own in enumerate(ensemble.worlds):
                 pairs = own.replace(p_spu=p, attribute=extra).draw(40_960, 9, frames=frames, stream="brute")
-                chosen = scores(ensemble, parameters, vectors, pairs.images.expand(2, -1, -1))[k].argmax(-1)
+                chosen = scores(ensemble, parameters, [vectors], pairs.images.expand(2, -1, -1))[0][k].argmax(-1)
                 right = float((chosen == pairs.labels).double().mean())
                 spread = measured[:, k, g].std(ddof=1) / np.sqrt(len(measured))
                 assert abs(right - measured[:, k, g].mean()) < 4.5 * np.sqrt(0.25 / 40_960 + spread**2)
@@ -146,8 +146,9 @@ def test_pooled_scores_are_those_of_the_definition(loss, monkeypatch):
     x = torch.randn(2, 11, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     I = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "image", x))
     texts, s = class_captions(ensemble), logit_scale(ensemble.recipe, parameters)
-    for prompt in ("captions", "scores"):
-        got = scores(ensemble, parameters, class_vectors(ensemble, parameters, prompt), x)
+    prompts = ("captions", "scores")
+    found = scores(ensemble, parameters, [class_vectors(ensemble, parameters, prompt) for prompt in prompts], x)
+    for prompt, got in zip(prompts, found, strict=True):
         for y in (0, 1):
             T = scored(ensemble.recipe, embed(ensemble.recipe, parameters, "text", texts[:, y]))
             cosine = (I[:, :, None] * T[:, None]).sum(-1)  # (E, N, captions)

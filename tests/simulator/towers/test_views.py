@@ -45,7 +45,7 @@ def test_a_tower_that_sees_red_and_green_alone_has_the_accuracies_of_the_colour(
     weight = torch.zeros(3, 64)
     weight[0], weight[1] = 1, -1
     parameters = {"image.0.weight": weight.reshape(1, 192, 1), "head.weight": torch.tensor([[[1.0, -1.0]]])}
-    found = accuracies(one, parameters, None, trial(one, (None,), 9, 4))
+    found = accuracies(one, parameters, (None,), trial(one, (None,), 9, 4))[None]
     expected = {"common": 1, "counter": 0, "rand": 0.5, "rev": 0, "trained": 0.75}
     assert {group: values.item() for group, values in found.items()} == pytest.approx(expected, abs=1e-12)
 
