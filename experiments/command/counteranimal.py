@@ -3,10 +3,8 @@
 Functions import what they need when they run, for start-up time.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from string import Formatter
 from typing import Any, Literal
 
 from cyclopts import App, Parameter
@@ -15,9 +13,10 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag
 from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, table, warning
+from experiments.counteranimal.tables import MARKS, PLACE, comparison_table, marks, needed, pairs_table, spanned
 from experiments.errors import RequestError
 from experiments.files import check_writable
-from experiments.table import interval, percent
+from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 
 # main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext")
@@ -206,7 +205,7 @@ def compare(
     check_writable(output)
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
-    emit(document, json, comparison_table)
+    emit(document, json, comparison_screen)
     note(f"figure: {figure}")
 
 
@@ -263,60 +262,15 @@ def compose(
     emit(document, json, composition_table)
 
 
-# A verb of its own: main.py has its help text.
-def embeddings(
-    *files: flag(
-        Path,
-        "one per model: .npz or .safetensors, with the arrays image, label, group or background, and optionally text "
-        "(prompt embeddings, class means or a classifier's weights), text_background, caption, split, names",
-    ),
-    seed: Seed = 0,
-    output: flag(Path | None, "folder for embeddings.html, embeddings.csv and result.json") = None,
-    json: Json = False,
-) -> None:
-    from experiments.counteranimal.reliance import answer_files
-    from experiments.counteranimal.reliance_page import FILES, write_files
-
-    check_writable(output, "embeddings", (*FILES, "result.json"))
-    document = answer_files(files, seed, note)
-    emit(document, json, reliance_table, output)
-    if output is not None:
-        write_files(output, document)
-
-
 Document = dict[str, Any]
 GROUPS = ("common", "counter")
-PERCENTS = {">common %": "{common:%}", ">counter %": "{counter:%}", ">drop %": "{drop:%}"}
-
-
-class _Cell(Formatter):
-    """Three further formats: {x:%} is a fraction in percent, {x:+%} a difference in points, {x:to} an interval.
-
-    A value of None leaves the cell empty.
-    """
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec == "to":
-            return interval(value)
-        if value is None:
-            return ""
-        if format_spec == "+%":
-            return f"{100 * value:+.2f}"
-        return percent(value) if format_spec == "%" else format(value, format_spec)
-
-
-_fill = _Cell().format
-
-
-def _listed(title: str | None, columns: dict[str, str], records: Iterable[Document]) -> Group:
-    """A table of records; a column is a head and a template of its cells."""
-    return table(title, columns, [[_fill(cell, **record) for cell in columns.values()] for record in records])
+SMALL = Unit("{:.2g}".format)  # probabilities
+ACCURACIES = tuple(Column(name, name, PERCENT) for name in (*GROUPS, "drop"))
 
 
 def _counted(counts: Document) -> str:
-    if "common" in counts:
-        return _fill("{classes} classes, {common} common and {counter} counter photos", **counts)
-    return _fill("{classes} classes, {photos} photos without groups", **counts)
+    photos = "{common} common and {counter} counter photos" if "common" in counts else "{photos} photos without groups"
+    return f"{counts['classes']} classes, {photos.format(**counts)}"
 
 
 def _folder(entry: Document) -> str:
@@ -344,7 +298,7 @@ def inspection_table(document: Document) -> Group:
     published = " (published: 45, {published_n_common}, {published_n_counter})" if known else ""
     return screen(
         table(document["root"], ("class", *heads), rows),
-        _counted(counts) + _fill(published, **document),
+        _counted(counts) + published.format(**document),
         *(warning(f"unreadable photo: {bad['path']} ({bad['reason']})") for bad in document["unreadable"]),
         *(warning(f"empty group: {e['group']} of class {e['class_index']}") for e in document["empty_groups"]),
         *(dim(f"stray: {path}") for path in document["strays"]),
@@ -355,8 +309,8 @@ def summary_table(documents: list[Document]) -> Group:
     parts = [part for document in documents for part in _summary(document)]
     if len(documents) > 1 and all("drop" in document["macro"] for document in documents):
         ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
-        rows = ({"model": document["model"], **document["macro"]} for document in ordered)
-        parts.append(_listed("macro, in order of counter accuracy", {"model": "{model}", **PERCENTS}, rows))
+        rows = [{"model": document["model"], **document["macro"]} for document in ordered]
+        parts.append(Table("macro, in order of counter accuracy", (Column("model", "model"), *ACCURACIES), rows))
     return screen(*parts)
 
 
@@ -393,8 +347,9 @@ def _summary(document: Document) -> list[Any]:
         cell = document[f"worst_{kind}"]
         part = (cell[name] for name in ("group", "background") if name in cell)
         where = ", ".join([f"class {named(cell['class_index'])}", *part])
-        accuracy = "{accuracy:%} of {photos} photos; the lowest true accuracy lies in {interval:to}"
-        parts.append(f"worst {kind} of {cell['of']}: {where}, {_fill(accuracy, **cell)}")
+        accuracy = f"{percent(cell['accuracy'])} of {cell['photos']} photos"
+        least = f"the lowest true accuracy lies in {interval(cell['interval'])}"
+        parts.append(f"worst {kind} of {cell['of']}: {where}, {accuracy}; {least}")
     return parts
 
 
@@ -402,28 +357,27 @@ def _equivalent(document: Document) -> str:
     """p' and r of a model's own head, or what they lack."""
     if (head := document.get("equivalent")) is None:
         return f"no p': {document['equivalent_lacks']}"
-    found = (
-        "p' {place}, r {shortfall:%} points ({interval[shortfall]:to}), drop {drop:%}: among the photos' own classes, "
-    )
-    found += "against the best heads on the model's own embeddings"
-    return "; ".join(filter(None, (_fill(found, place=_place(head), **head), _needed(head | {"head": "the model"}))))
+    p, r = (column.value(head).split("\n") for column in PLACE)
+    found = f"p' {p[0]} ({p[1]}), r {r[0]} points ({r[1]}): among the photos' own classes, where the drop is "
+    found += f"{points(head['drop'])}, against the best heads on the model's own embeddings"
+    return "; ".join(filter(None, (found, needed(head, "the model"))))
 
 
 def _object_effect(effect: Document) -> list[Any]:
     """The effect of the background at a fixed object, by class and over all."""
-    columns = {
-        "class": "{class_index}",
-        "objects": "{objects}",
-        ">common %": "{common:%}",
-        ">counter %": "{counter:%}",
-        f">difference % ({effect['level']:.0%})": "{difference:%} ({interval:to})",
-        ">better on": "{better_on_common}:{better_on_counter}",
-        ">p": "{mcnemar_p:.2g}",
-        ">p (Holm)": "{p_holm:.2g}",
-    }
+    columns = (
+        Column("class", "class_index"),
+        Column("objects", "objects", NUMBER),
+        *ACCURACIES[:2],
+        Column("difference", lambda one: spanned(percent, one["difference"], one["interval"]), NUMBER),
+        Column("better on", lambda one: f"{one['better_on_common']}:{one['better_on_counter']}", NUMBER),
+        Column("p", "mcnemar_p", SMALL),
+        Column("p (Holm)", "p_holm", SMALL),
+    )
     every = {**effect, "class_index": "all", "p_holm": None}
     parts: list[Any] = [
-        _listed("the background's effect at a fixed object, means over objects", columns, [*effect["classes"], every]),
+        Table("the background's effect at a fixed object, means over objects", columns, [*effect["classes"], every]),
+        f"difference in points, with {effect['level']:.0%} interval",
         "better on: objects with the higher accuracy on common : on counter backgrounds",
         "interval: over objects; p: McNemar's exact test of no effect on any object",
         "both hold for these background photos only; a few difficult photos can make p small",
@@ -439,59 +393,38 @@ def published_table(document: Document) -> Group:
     for c in document["claims"]:
         head = Text.assemble((c["claim"], "bold"), ": ", (c["verdict"], VERDICT_STYLES[c["verdict"]]))
         claims.append([head.append(f"\n{c['statement']}\n[{c['statistic']}]")])
-        variant = ("  {name}", "{measured:.4f}", "{interval[0]:.4f} to {interval[1]:.4f}", "{n}")
-        claims += [[_fill(cell, **v) for cell in variant] for v in c["variants"]]
+        for v in c["variants"]:
+            low, high = v["interval"]
+            claims.append([f"  {v['name']}", f"{v['measured']:.4f}", f"{low:.4f} to {high:.4f}", v["n"]])
         claims.append(None)
     heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
-    checks = {name: f"{{{name}}}" for name in ("check", "table", "row", "cell", "printed", "recomputed")}
-    audit = ({**f, "table": f["table"] or "text", "row": f["row"] or ""} for f in document["audit"])
+    words = {"table": lambda f: str(f["table"] or "text"), "row": lambda f: str(f["row"] or "")}
+    checks = [
+        Column(name, words.get(name, name)) for name in ("check", "table", "row", "cell", "printed", "recomputed")
+    ]
     return screen(
         table("Claims, judged from the tables", heads, claims),
-        _listed("Inconsistencies", checks | {"why": "{reason}"}, audit),
+        Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),
         f"{len(document['table'])} printed figures; {len(document['audit'])} findings; --output writes all of them",
     )
 
 
-MARKS = {
-    "*": "interval of the line alone: the model's own error is unknown",
-    "†": "extrapolated: outside the common accuracies of the line's models",
-    "‡": "an accuracy of 0 or 100 %: at infinity on stretched axes, used for no line",
-}
-
-
-def comparison_table(document: Document) -> Group:
-    """Rows with effective robustness on logit axes (the other axes are in the files), then pairs."""
-    reference, pairs, rows = document["reference"], document["pairs"], []
-    for r in sorted(document["rows"], key=lambda r: r["number"]):
-        over = (r["effective_robustness"] or {}).get("logit")
-        known = "" if over is None else _fill("{value:+%} ({interval:to})", **over)
-        if over is not None:
-            known += ("*" if over["interval_of"] == "line" else "") + ("†" if over["extrapolated"] else "")
-        marks = "‡" if r["at_edge"] else ""
-        head = r["equivalent"]
-        place = {"place": head and _place(head), "shortfall": head and _fill("{shortfall:%}", **head)}
-        rows.append({**r, **place, "model": f"{r['model']} {marks}".rstrip(), "over": known, "marks": known + marks})
+def comparison_screen(document: Document) -> Group:
+    """Models with effective robustness on logit axes (the other axes are in the files), then pairs."""
+    reference, pairs, order = document["reference"], document["pairs"], document["ranking"]
+    shown = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
-    paired = {
-        f"second minus first, by classes, means over {over}": "{second} - {first} ({classes} classes)",
-        "drop %": "{drop[difference]:+%}",
-        "95% interval": "{drop[interval]:to}",
-        "up:down": "{drop[classes_up]}:{drop[classes_down]}",
-        "sign test p": "{drop[sign_test_p]:.3g}",
-    }
-    over_line = {f">over the {reference} line, logit": "{over}"} if reference else {}
-    placed = {">p'": "{place}", ">r, points": "{shortfall}"} if document["ranking"] else {}
-    columns = {"no.": "{number}", "model": "{model}", **PERCENTS, **placed, **over_line}
-    shown = "".join(row["marks"] for row in rows)
     unpaired = ", ".join(document["unpaired"])
     return screen(
-        _listed(None, columns, rows),
-        "over the line: 95% interval of line and model" if reference else None,
+        comparison_table(document),
+        "small print: 95% intervals",
+        "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        f"in order of p': {', '.join(document['ranking'])}" if len(document["ranking"]) > 1 else None,
+        f"in order of p': {', '.join(order)}" if len(order) > 1 else None,
         f"p' is unknown for some: {document['equivalent_lacks']}" if document["equivalent_lacks"] else None,
-        _listed(None, paired, pairs) if pairs else None,
+        *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
+        "up:down: numbers of classes; p: exact sign test of them" if pairs else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )
 
@@ -504,103 +437,33 @@ def composition_table(document: Document) -> Group:
     before = ", {kept} of them by an earlier run" if document["kept"] else ""
     return screen(
         table(document["output"], ("class", "cut-outs", "common (photos)", "counter (photos)"), rows),
-        _fill("{composites} composites of {settings[size]} pixels" + before, **document),
+        ("{composites} composites of {settings[size]} pixels" + before).format(**document),
         *(dim(f"stray: {path}") for path in document["strays"]),
     )
 
 
 def discovery_table(document: Document) -> Group:
-    columns = {
-        "class": "{class_index}",
-        "folder": "{folder}",
-        "common": "{common_background} {common:%} ({n_common})",
-        "counter": "{counter_background} {counter:%} ({n_counter})",
-        "naive drop %": "{naive_drop:%}",
-        "honest drop %": "{honest_drop:%}",
-        "p": "{p_value:.2g}",
-        "p (Holm)": "{p_holm:.2g}",
-        "p (BH)": "{p_bh:.2g}",
-    }
-    left_out, classes = len(document["left_out"]), len(document["classes"])
+    def background(group: str) -> Column:
+        words = f"{{{group}_background}} {{accuracy}} ({{n_{group}}})"
+        return Column(group, lambda c: words.format(**c, accuracy=percent(c[group])))
+
+    columns = (
+        Column("class", "class_index"),
+        Column("folder", "folder"),
+        *map(background, GROUPS),
+        *(Column(f"{kind} drop", f"{kind}_drop", PERCENT) for kind in ("naive", "honest")),
+        *(Column(words, key, SMALL) for words, key in (("p", "p_value"), ("p (Holm)", "p_holm"), ("p (BH)", "p_bh"))),
+    )
+    left_out, classes = len(document["left_out"]), document["classes"]
+    effects = f"{document['background_effects']} of {len(classes)} classes show an effect of the background "
+    effects += (
+        f"(Holm's p below .05); {document['permutations']} permutations allow p = {document['least_p_holm']:.2g} "
+    )
     left = f"{left_out} classes without two backgrounds of {document['min_photos']} photos were left out"
-    effects = "{background_effects} of {classes} classes show an effect of the background (Holm's p below .05); "
-    effects += "{permutations} permutations allow p = {least_p_holm:.2g} at best"
+    drops = ((kind, document[kind]) for kind in ("naive", "honest"))
     return screen(
-        _listed(None, columns, document["classes"]),
-        _fill("naive drop: {drop:%} ({interval:to})", **document["naive"]),
-        _fill("honest drop: {drop:%} ({interval:to})", **document["honest"]),
-        _fill(effects, **{**document, "classes": classes}),
+        Table(None, columns, classes),
+        *(f"{kind} drop: {percent(one['drop'])} ({interval(one['interval'])})" for kind, one in drops),
+        effects,
         warning(left) if left_out else None,
     )
-
-
-def reliance_table(document: Document) -> Group:
-    """Heads and fixes of each model; several models also in order of p' and r."""
-    parts: list[Any] = []
-    for model in document["models"]:
-        parts += _reliance(model)
-    if len(document["models"]) > 1:
-        named = {"equivalent_correlation": "p'", "shortfall": "r"}
-        parts += [
-            f"{document['models'][0]['heads'][0]['head']} in order of {named[key]}: {', '.join(order)}"
-            for key, order in document["ranking"].items()
-        ]
-    return screen(*parts, *document["models"][0]["assumptions"])
-
-
-def _reliance(model: Document) -> list[Any]:
-    columns = {
-        "head": "{head}",
-        **{
-            f">{name} % ({model['level']:.0%})": f"{{{name}:%}} ({{interval[{name}]:to}})" for name in (*GROUPS, "drop")
-        },
-        ">worst group %": "{worst_group[accuracy]:%}",
-        ">p' (relative)": "{place}",
-        ">p' by the law": "{gaussian_correlation:.3f}",
-        ">r, points": "{shortfall:%} ({interval[shortfall]:to})",
-    }
-    if model["rows_measured"]["unseen"]:
-        columns[">unseen %"] = "{unseen[accuracy]:%} ({unseen[interval]:to})"
-    gains = {"fix": "{fix}", **{f">{g}": f"{{gain[{g}]:+%}} ({{gain_interval[{g}]:to}})" for g in GROUPS}}
-    gains |= {
-        f">{g}, predicted": f"{{prediction[{g}][predicted]:+%}} ({{prediction[{g}][interval]:to}})" for g in GROUPS
-    }
-    gains |= {">p' (relative)": "{place}"}
-    heads, fixes = ([{**entry, "place": _place(entry)} for entry in model[key]] for key in ("heads", "fixes"))
-    known = "{rows} embeddings of {dimensions} dimensions, {classes} classes; {rows_measured[common]} common and "
-    law, share = model["gaussian_law"], model["correlation_of_train_rows"]
-    return [
-        _listed(model["model"], columns, heads),
-        _fill(known + "{rows_measured[counter]} counter photos measured", **model),
-        None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
-        _needed(model["heads"][0]),
-        _detail(model["detail"]),
-        _listed("gains of fixes over zero-shot, in points", gains, fixes) if fixes else None,
-        _fill("{inside} of {of} gains on other photos lie in the predicted intervals", **model["predictions_inside"])
-        if fixes
-        else None,
-        f"the Gaussian law of the scores of {model['heads'][0]['head']} is {law['verdict']}: {law['reason']}",
-    ]
-
-
-def _place(entry: Document) -> str:
-    """p' with its interval; the interval alone, if it is wide."""
-    ends = "{:.3f} to {:.3f}".format(*entry["interval"]["equivalent_correlation"])
-    value = entry["equivalent_correlation"]
-    return ends if value is None else f"{value:.3f} ({ends})"
-
-
-def _needed(head: Document) -> str | None:
-    if head["photos_needed"] is None:
-        return None
-    times = f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
-    return f"p' of {head['head']} is not resolved: {times}"
-
-
-def _detail(detail: Document | None) -> str | None:
-    if detail is None:
-        return None
-    listed = ", ".join(
-        "{:.2f} ({:.2f} to {:.2f})".format(one["value"], *one["interval"]) for one in detail["correlations"]
-    )
-    return f"detail of the captions, a lower bound: {listed} (correlation with the image within class and background)"

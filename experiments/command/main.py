@@ -73,7 +73,7 @@ VERBS = {  # verb: its module, what it does, and examples
         'phase.zarr --what "infonce:name minus bayes"',
     ),
     "embeddings": (
-        "counteranimal",
+        "embeddings",
         "How much a model relies on the background, and what would help, from a file of its embeddings.",
         "vit-b-32.npz",
         "vit-b-32.npz rn50.npz --output comparison",

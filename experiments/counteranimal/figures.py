@@ -17,11 +17,13 @@ from matplotlib.patheffects import withStroke
 
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
+from experiments.counteranimal.tables import MARKS, comparison_table, marks, pairs_table
 from experiments.counteranimal.tradeoff import PLACE, middle
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
+from experiments.table import html
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
@@ -59,13 +61,16 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         )
     path = folder / "comparison.svg"
     words = "Counter against common accuracy on plain, logit and probit axes; numbers as in the table."
-    html = page(
+    text = page(
         "comparison.html.jinja",
         document,
+        models=html(comparison_table(document)),
+        classwise=html(pairs_table(document, *GROUPS, "drop")),
+        marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
         drawing=figure_svg(figure, words),
         ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
     )
-    write_text(folder / "comparison.html", html)
+    write_text(folder / "comparison.html", text)
     rows = []
     for row in document["rows"]:
         rows.append([*(row[name] for name in COLUMNS), int(row["at_edge"])])

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from experiments.counteranimal.figures import page, ranking, write_labels
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import write_frame
+from experiments.counteranimal.tables import fixes_table, heads_table
 from experiments.files import write_text
 from experiments.style import styled
 from experiments.svg import figure_svg
+from experiments.table import html
 
 FILES = ("embeddings.html", "embeddings.csv")
 NUMBERS = ("common", "counter", "drop", "equivalent_correlation", "shortfall")
@@ -24,15 +26,17 @@ ALT += "numbers as in the tables."
 def write_files(folder: Path, document: dict[str, Any]) -> None:
     """Write embeddings.html and embeddings.csv."""
     models = document["models"]
-    html = page(
+    text = page(
         "reliance.html.jinja",
         document,
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}) if len(models) > 1 else "",
         groups=GROUPS,
+        heads=[html(heads_table(model)) for model in models],
+        fixes=[html(fixes_table(model)) for model in models],
         best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
     )
-    write_text(folder / FILES[0], html)
+    write_text(folder / FILES[0], text)
     rows = [_row(model["model"], kind, entry) for model in models for kind, entry in entries(model)]
     write_frame(folder / FILES[1], pd.DataFrame(rows))
 

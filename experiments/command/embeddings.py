@@ -1,0 +1,67 @@
+"""`soberclip embeddings`: how much models rely on the background, from files of their embeddings.
+
+Functions import what they need when they run, for start-up time.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+
+from experiments.command.options import Json, Seed, flag
+from experiments.command.output import emit, note, screen
+from experiments.counteranimal.tables import detail, fixes_table, heads_table, needed
+from experiments.files import check_writable
+from experiments.table import percent
+
+
+# main.py has its help text.
+def embeddings(
+    *files: flag(
+        Path,
+        "one per model: .npz or .safetensors, with the arrays image, label, group or background, and optionally text "
+        "(prompt embeddings, class means or a classifier's weights), text_background, caption, split, names",
+    ),
+    seed: Seed = 0,
+    output: flag(Path | None, "folder for embeddings.html, embeddings.csv and result.json") = None,
+    json: Json = False,
+) -> None:
+    from experiments.counteranimal.reliance import answer_files
+    from experiments.counteranimal.reliance_page import FILES, write_files
+
+    check_writable(output, "embeddings", (*FILES, "result.json"))
+    document = answer_files(files, seed, note)
+    emit(document, json, reliance_screen, output)
+    if output is not None:
+        write_files(output, document)
+
+
+def reliance_screen(document: dict[str, Any]) -> Group:
+    """Heads and fixes of each model; several models also in order of p' and r."""
+    models = document["models"]
+    parts = [part for model in models for part in _reliance(model)]
+    if len(models) > 1:
+        words = zip(("p'", "r"), document["ranking"].values(), strict=True)
+        parts += [f"{models[0]['heads'][0]['head']} in order of {name}: {', '.join(order)}" for name, order in words]
+    return screen(*parts, *models[0]["assumptions"])
+
+
+def _reliance(model: dict[str, Any]) -> list[Any]:
+    first, law, measured = model["heads"][0], model["gaussian_law"], model["rows_measured"]
+    known = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
+    known += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals"
+    share, inside = model["correlation_of_train_rows"], model["predictions_inside"]
+    fixes = ()
+    if model["fixes"]:
+        found = f"{inside['inside']} of {inside['of']} gains on other photos lie in the predicted intervals, * outside"
+        fixes = ("gains of fixes over zero-shot, in points", fixes_table(model), found)
+    return [
+        model["model"],
+        heads_table(model),
+        known,
+        None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
+        needed(first, first["head"]),
+        detail(model["detail"]),
+        *fixes,
+        f"the Gaussian law of the scores of {first['head']} is {law['verdict']}: {law['reason']}",
+    ]

@@ -1,0 +1,147 @@
+"""Tables of embeddings and of comparisons, each described once for the terminal and the pages.
+
+A cell has a number and, on a line of its own, the 95 % interval.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from experiments.table import NUMBER, Column, Table, gain, place, points
+
+GROUPS = ("common", "counter")
+MARKS = {
+    "*": "interval of the line alone: the model's own error is unknown",
+    "†": "extrapolated: outside the common accuracies of the line's models",
+    "‡": "an accuracy of 0 or 100 %: at infinity on stretched axes, used for no line",
+}
+Record = dict[str, Any]
+Shown = Callable[[float], str]
+
+
+def spanned(show: Shown, value: float | None, ends: Sequence[float] | None) -> str:
+    """A number, if it is resolved, with its interval below it, if it has one."""
+    first = "not resolved" if value is None else show(value)
+    return first if ends is None else f"{first}\n{show(ends[0])} to {show(ends[1])}"
+
+
+def _column(words: str, key: str, show: Shown = points) -> Column:
+    """A number of a head with its interval over photos, and one over classes if it is known."""
+
+    def cell(head: Record) -> str:
+        over = head.get("interval_over_classes")
+        known = spanned(show, head[key], head["interval"][key])
+        return known if over is None else f"{known}\nclasses: {show(over[key][0])} to {show(over[key][1])}"
+
+    return Column(words, cell, NUMBER)
+
+
+PLACE = [_column("p'", "equivalent_correlation", place), _column("r, points", "shortfall")]
+
+
+def _of_heads(model: Record) -> list[Column]:
+    """p' and r, and p' by the law."""
+    return [PLACE[0], Column("p' by the law", lambda head: place(head["gaussian_correlation"]), NUMBER), PLACE[1]]
+
+
+def heads_table(model: Record) -> Table:
+    """Heads of one model's embeddings."""
+
+    def worst(head: Record) -> str:
+        cell = head["worst_group"]
+        return f"{points(cell['accuracy'])}\n{cell['name']}, {cell['group']}"
+
+    def unseen(head: Record) -> str:
+        return spanned(points, head["unseen"]["accuracy"], head["unseen"]["interval"])
+
+    columns = [Column("head", lambda head: f"{head['number']} {head['head']}")]
+    columns += [*(_column(f"{group} %", group) for group in GROUPS), _column("drop", "drop")]
+    columns.append(Column("worst class and group %", worst, NUMBER))
+    if model["rows_measured"]["unseen"]:
+        columns.append(Column("unseen %", unseen, NUMBER))
+    heads = [{**head, "number": number} for number, head in enumerate(model["heads"], start=1)]
+    return Table(None, [*columns, *_of_heads(model)], heads)
+
+
+def fixes_table(model: Record) -> Table:
+    """What each fix of zero-shot gains, and what the Gaussian law predicted."""
+
+    def found(group: str) -> Callable[[Record], str]:
+        return lambda fix: spanned(gain, fix["gain"][group], fix["gain_interval"][group])
+
+    def predicted(group: str) -> Callable[[Record], str]:
+        def cell(fix: Record) -> str:
+            one = fix["prediction"][group]
+            return spanned(gain, one["predicted"], one["interval"]) + "*" * (not one["inside"])
+
+        return cell
+
+    columns = [Column("fix", lambda fix: f"{fix['number']} {fix['fix']}")]
+    columns += [Column(f"gain on {group}", found(group), NUMBER) for group in GROUPS]
+    columns += [Column(f"predicted, {group}", predicted(group), NUMBER) for group in GROUPS]
+    fixes = [{**fix, "number": number} for number, fix in enumerate(model["fixes"], start=len(model["heads"]) + 1)]
+    return Table(None, [*columns, *_of_heads(model)], fixes)
+
+
+def marks(row: Record) -> str:
+    """The marks of a row of a comparison, which MARKS explains."""
+    over = (row["effective_robustness"] or {}).get("logit")
+    shown = "" if over is None else "*" * (over["interval_of"] == "line") + "†" * over["extrapolated"]
+    return shown + "‡" * row["at_edge"]
+
+
+def comparison_table(document: Record) -> Table:
+    """Models in order of counter accuracy, with effective robustness on logit axes; the files have the other axes."""
+
+    def accuracy(name: str) -> Column:
+        return Column(f"{name} %", lambda row: spanned(points, row[name], row[f"interval_{name}"]), NUMBER)
+
+    def over(row: Record) -> str:
+        if row["effective_robustness"] is None:
+            return ""
+        line = row["effective_robustness"]["logit"]
+        first, span = spanned(gain, line["value"], line["interval"]).split("\n")
+        return f"{first}{marks(row).replace('‡', '')}\n{span}"
+
+    def named(row: Record) -> str:
+        return f"{row['number']} {row['model']}{' ‡' if row['at_edge'] else ''}"
+
+    columns = [Column("model", named), *map(accuracy, (*GROUPS, "drop"))]
+    if document["ranking"]:
+        columns += [
+            column._replace(value=lambda row, cell=column.value: row["equivalent"] and cell(row["equivalent"]))
+            for column in PLACE
+        ]
+    if document["reference"]:
+        columns.append(Column(f"over the {document['reference']} line", over, NUMBER))
+    return Table(None, columns, sorted(document["rows"], key=lambda row: row["number"]))
+
+
+def pairs_table(document: Record, *names: str) -> Table:
+    """Second model minus first in these numbers, class by class."""
+
+    def difference(name: str) -> list[Column]:
+        return [
+            Column(name, lambda pair: spanned(gain, pair[name]["difference"], pair[name]["interval"]), NUMBER),
+            Column("up:down", lambda pair: f"{pair[name]['classes_up']}:{pair[name]['classes_down']}", NUMBER),
+            Column("p", lambda pair: f"{pair[name]['sign_test_p']:.3g}", NUMBER),
+        ]
+
+    named = Column("second - first", lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes")
+    return Table(None, [named, *(column for name in names for column in difference(name))], document["pairs"])
+
+
+def needed(head: Record, name: str) -> str | None:
+    """How many more photos would resolve p', where it is not resolved."""
+    if head["photos_needed"] is None:
+        return None
+    times = f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
+    return f"p' of {name} is not resolved: {times}"
+
+
+def detail(known: Record | None) -> str | None:
+    """The detail of the captions in one sentence."""
+    if known is None:
+        return None
+    each = ("{:.2f} ({:.2f} to {:.2f})".format(one["value"], *one["interval"]) for one in known["correlations"])
+    found = f"detail of the captions, a lower bound: {', '.join(each)}"
+    return f"{found} (correlation with the image within class and background)"
