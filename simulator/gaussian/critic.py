@@ -66,7 +66,7 @@ def without_captions(
     frame: Float[np.ndarray, "dT l"],
     world: World,
     projected: Projected,
-) -> Float[np.ndarray, "*R P l"]:
+) -> Float[np.ndarray, "... P l"]:
     """Latent prompts that act as q on embeddings without the directions of some captions, W_T = Sigma^(1/2) V'.
 
     q - B <W_T D_T q, E>/<E, E>, with E = W_T D_T B the embeddings of the captions B (T12).
