@@ -99,36 +99,32 @@ class Plan:
         return bool(means) and set(self.routes.values()) == {"drawn images"}
 
     @property
-    def lawful(self) -> bool:
-        """Whether every value comes from an exact law."""
-        return set(self.routes.values()) == {"exact law"}
-
-    @property
-    def slow(self) -> bool:
-        """Whether an exact law takes milliseconds."""
-        return draws_matrices(self.claim) or max(world.classes for world in self.worlds) > 2
-
-    @property
-    def most(self) -> int:
-        """The largest sample, by the cost of a value."""
+    def sizes(self) -> "Sizes":
+        """The numbers of values, by the cost of one."""
         if self.by_image:
-            return MOST_IMAGES
-        if self.lawful:
-            matrices = MOST_PRODUCTS / side(self.worlds) ** 3 if draws_matrices(self.claim) else np.inf
-            return int(min(MOST_SLOW_LAWS if self.slow else MOST_LAWS, matrices))
-        each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
-        return int(max(FEWEST, MOST_NUMBERS / max(sum(each), 1000)))
-
-    @property
-    def pilot_size(self) -> int:
-        """Number of values of a pilot."""
-        if self.by_image:
-            return PILOT_IMAGES
+            return Sizes(PILOT_IMAGES, PILOT_IMAGES, MOST_IMAGES)
+        routes, fewest = set(self.routes.values()), max(FEWEST, self.claim.relation.fewest)
+        if routes == {"exact law"}:
+            matrices = draws_matrices(self.claim)
+            slow = matrices or max(world.classes for world in self.worlds) > 2
+            pilot, most = (PILOT_SLOW, MOST_SLOW_LAWS) if slow else (PILOT_LAWS, MOST_LAWS)
+            most = min(most, MOST_PRODUCTS / side(self.worlds) ** 3) if matrices else most
+        else:
+            each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
+            pilot, most = PILOT_FITS, max(FEWEST, MOST_NUMBERS / max(sum(each), 1000))
+            if "even images" in routes:
+                pilot, fewest = pilot if "drawn pairs" in routes else FEWEST_EVEN, max(fewest, FEWEST_EVEN)
         if self.rare or self.claim.share is not None:
-            return min(PILOT_ATOMS, self.most)
-        if "even images" in self.routes.values() and "drawn pairs" not in self.routes.values():
-            return FEWEST_EVEN
-        return min(PILOT_FITS if not self.lawful else PILOT_SLOW if self.slow else PILOT_LAWS, self.most)
+            pilot = PILOT_ATOMS
+        return Sizes(int(min(pilot, most)), fewest, int(most))
+
+
+class Sizes(NamedTuple):
+    """Numbers of values: of a pilot, and the fewest and the most of a measurement."""
+
+    pilot: int
+    fewest: int
+    most: int
 
 
 def draws_matrices(claim: Claim) -> bool:
@@ -270,18 +266,17 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
     claim = plan.claim
     target, side = _target(claim, plan.here)
-    fewest = PILOT_IMAGES if plan.by_image else max(FEWEST, claim.relation.fewest)
-    fewest = max(fewest, FEWEST_EVEN) if "even images" in plan.routes.values() else fewest
-    # Fits to fewer pairs scatter more. If the fewest values suffice for them, these suffice.
+    _, fewest, most = plan.sizes
+    # Fits to fewer pairs scatter more. If the fewest values suffice for those, they suffice for fits to all pairs.
     for fewer in (PILOT_SHARE, 1):
         first = plan.pilot(fewer)
-        pilot = measure(first, first.pilot_size, _derived(seed, f"pilot/{purpose}"))
+        pilot = measure(first, first.sizes.pilot, _derived(seed, f"pilot/{purpose}"))
         # Both sides can miss, and bounds of |q - b| split their tail.
         size_of = pilot.size_needed if isinstance(pilot, StandingSample) else partial(size_needed, pilot)
         needed = size_of(gap, tail if side else tail / 2, miss / 2)
         if needed <= fewest or first.pairs == plan.pairs:
             break
-    size = int(min(max(needed, fewest), plan.most))
+    size = int(min(max(needed, fewest), most))
     sample = measure(plan, size, _derived(seed, purpose))
     note = None
     if not sample.bounded:
@@ -316,7 +311,7 @@ def pilot_violations(
     for i in range(worlds.size):
         with suppress(Unmeasurable):
             plan = plan_at(claim, single(points, i))
-            samples[i] = measure(plan, min(replicates, plan.most), _derived(seed, f"search/{number}"))
+            samples[i] = measure(plan, min(replicates, plan.sizes.most), _derived(seed, f"search/{number}"))
     means[list(samples)] = means_of(list(samples.values()))
     return violation_at(claim, means, worlds)
 

@@ -1,6 +1,7 @@
 """Verdicts as a table for a paper, in LaTeX without packages."""
 
 from collections.abc import Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from experiments.court.registry import AnyClaim, digest_of
 from experiments.files import LATEX_MARK
 from experiments.page import evidence
 from experiments.provenance import versions
+from experiments.published.claims import TableClaim
 from experiments.table import Column, Table, latex
 from experiments.verdict import ALPHA, Verdict
 from theory.claims.claim import Axis, Claim
@@ -61,11 +63,19 @@ def _rate(row: Row) -> str:
     return "" if row.verdict.refused else f"{(row.verdict.alpha or ALPHA) / 2:g}"
 
 
-def domain(claim: AnyClaim) -> str:
-    if isinstance(claim, TrainedClaim):
-        return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
-    if not isinstance(claim, Claim):
-        return "the published tables"
+@singledispatch
+def domain(claim: TableClaim) -> str:
+    """What a claim is about."""
+    return "the published tables"
+
+
+@domain.register
+def _(claim: TrainedClaim) -> str:
+    return "; ".join(dict.fromkeys(evidence.world(case.world.model_dump()) for case in claim.cases))
+
+
+@domain.register
+def _(claim: Claim) -> str:
     table = [f"table {claim.table}"] if claim.table else []
     return ", ".join([*table, *(f"{name} {_range(claim, given)}" for name, given in claim.domain.items())])
 

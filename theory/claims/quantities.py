@@ -123,7 +123,7 @@ class OfAccuracy(Quantity):
         return self.of(draws.accuracies())
 
     def recorded(self, claim, learner, x, exact):
-        if x.classes != 2 or not self.groups:
+        if x.classes != 2:
             return super().recorded(claim, learner, x, exact)
         return self.of(Accuracy(*(ndtr(exact(z)) for z in learner.deviations(x))))
 

@@ -123,7 +123,7 @@ class Monotone(Relation):
         yield not varied, f"relation {self.name!r} along {claim.along!r} needs an Axis for it in the domain"
 
     def target(self, claim, worlds):
-        return -claim.given("prediction", worlds), self.side
+        return 0.0 - claim.given("prediction", worlds), self.side  # no -0
 
     def points(self, claim, unit):
         column = list(claim.axes).index(claim.along)

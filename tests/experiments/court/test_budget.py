@@ -46,7 +46,7 @@ def test_every_plan_is_within_the_budget_or_says_what_is_needed(quantity):
                 refusals.append(str(error))
                 continue
             planned += 1
-            assert plan.most >= 8
+            assert plan.sizes.most >= 8
             for learner, route in plan.routes.items():
                 if route in OF_RULES:
                     assert mine.quantity.of_accuracies, "a rule on images has accuracies alone"

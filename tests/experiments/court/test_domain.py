@@ -12,11 +12,7 @@ from experiments.court.domain import row, single, true_violation, violation_at
 from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
-    PILOT_FITS,
-    PILOT_IMAGES,
-    PILOT_LAWS,
     PILOT_SHARE,
-    PILOT_SLOW,
     drawable,
     gather,
     measure,
@@ -81,19 +77,6 @@ def test_wide_views_cost_more_at_finite_n():
     grid = World(dim_image=8, dim_text=8)
     assert drawable(grid, MOST_DRAWN // 2)
     assert not drawable(grid, MOST_DRAWN // 2 + 1)
-
-
-def test_a_pilot_has_as_many_values_as_its_route_can_afford():
-    sizes = []
-    for subject in (Bayes(), LinearCLIP("name"), LinearCLIP("name", 1), Logistic()):
-        plan = plan_at(claim(subject=subject, n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
-        sizes.append((plan.routes[subject], plan.pilot_size))
-    assert sizes == [
-        ("drawn images", PILOT_IMAGES),
-        ("exact law", PILOT_LAWS),
-        ("exact law", PILOT_SLOW),
-        ("drawn pairs", PILOT_FITS),
-    ]
 
 
 def test_a_pilot_uses_exact_laws_and_fewer_pairs_where_these_represent_infinity():

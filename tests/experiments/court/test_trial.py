@@ -127,7 +127,11 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 
     def denies(plan, size, seed):
         sample = measure(plan, size, seed)
-        return sample if plan.lawful else replace(sample, values=0.5 + 1e-6 * np.arange(size))
+        return (
+            sample
+            if set(plan.routes.values()) == {"exact law"}
+            else replace(sample, values=0.5 + 1e-6 * np.arange(size))
+        )
 
     monkeypatch.setattr(measurement, "measure", denies)
     verdict = judge(CATALOGUE["paper-condition-sufficient"], quick=True)
