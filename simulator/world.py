@@ -438,10 +438,10 @@ class World(Checked):
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         check_told(prompt, self.bare)
-        coefficient, blocks = caption(prompt).coefficient, (self.mean, self.correlation, self.mention)
-        own = np.empty(self.mean.shape)
+        coefficient, mean, D, mention = caption(prompt).coefficient, self.mean, self.correlation, self.mention
+        own = np.empty_like(mean)
         for b in range(own.shape[-1]):
-            own[..., b] = coefficient(*(numbers[..., b] for numbers in blocks), b == 0)
+            own[..., b] = coefficient(mean[..., b], D[..., b], mention[..., b], b == 0)
         return own
 
     def test_law(self) -> "World":

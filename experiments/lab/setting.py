@@ -81,7 +81,10 @@ class Setting:
     @property
     def reads_captions(self) -> bool:
         """Whether captions are read, rather than labels."""
-        return self.recipe.objective.captions if self.recipe else self.learner.reads_captions
+        if self.recipe is not None:
+            return self.recipe.objective.captions
+        assert self.learner is not None
+        return self.learner.reads_captions
 
     def law(self) -> Law | None:
         """The population optimum; None where no closed form is known. ValueError if a group to be balanced is empty."""

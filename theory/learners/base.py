@@ -315,7 +315,7 @@ class Learner:
         if type(self).exact_law is Learner.exact_law or world is None:
             return type(self).exact_law is not Learner.exact_law
         shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute))
-        return _exact_law_applies(self, *shape, world.mismatch > 0, world.bare > 0, world.table)
+        return _exact_law_applies(self, *shape, bool(world.mismatch > 0), bool(world.bare > 0), world.table)
 
     @property
     def reads_captions(self) -> bool:
