@@ -11,10 +11,13 @@ from experiments.lab.history import of_run
 from experiments.lab.training import train
 from experiments.page.plot.layout import arrange
 from simulator.accuracy import Accuracy
+from simulator.prompts import DEFAULT_PROMPTS
 from simulator.towers import evaluation
 from simulator.towers.api import train as simply_train
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.history import log_spaced
+from simulator.towers.losses import infonce
+from simulator.towers.objectives import OBJECTIVES, Objective
 from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import World
@@ -88,26 +91,62 @@ def test_towers_from_python_have_the_same_history(whole):
             assert row["prompts"][prompt]["counter"] == same[row["step"]]["prompts"][prompt]["counter"]
 
 
-def test_towers_of_the_linear_loss_follow_the_law_of_time():
-    """SGD at a rate lr for k steps is a flow of length lr k; from weights of size .01 the first mode decides first."""
-    recipe = Recipe(
-        loss="linear", towers="linear", embed_dim=8, optimizer="sgd", lr=0.01, warmup=0, steps=1500, batch_size=256
-    ).model_copy(update={"averaging": 0.0})
-    ensemble = Ensemble(recipe, (WORLD,) * 4, tuple(range(4)), 0)
+def flow(loss: str, steps: int, checkpoints: list[int], rate: float, batch: int):
+    """(ensemble, states by step) of linear towers under SGD from weights of size .01: a flow of length rate x step."""
+    options = {"towers": "linear", "embed_dim": 8, "optimizer": "sgd", "warmup": 0, "averaging": 0.0}
+    ensemble = Ensemble(
+        Recipe(loss=loss, lr=rate, steps=steps, batch_size=batch, **options), (WORLD,) * 4, tuple(range(4)), 0
+    )
     state = start(ensemble)
     small = {name: 0.01 * value / value.std() for name, value in state.parameters.items()}
-    first = round(1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / recipe.lr)
-    found = {}
-    for reached in run(ensemble, state._replace(parameters=small, averages={}), [first]):
-        for prompt in ("name", "mean"):
-            groups = evaluation.ensemble_accuracy(ensemble, reached.parameters, prompt).mean(axis=(0, 1))
-            found[int(reached.step), prompt] = equivalent(WORLD, Accuracy(*groups)).correlation
-    for prompt in ("name", "mean"):
-        lead, end = (
-            equivalent(WORLD, one.accuracy(WORLD)).correlation for one in (LinearCLIP(prompt, 1), LinearCLIP(prompt))
-        )
-        assert found[first, prompt] == pytest.approx(lead, abs=0.02)
-        assert found[1500, prompt] == pytest.approx(end, abs=0.02)
+    states = run(ensemble, state._replace(parameters=small, averages={}), checkpoints)
+    return ensemble, {int(state.step): state.parameters for state in states}
+
+
+def places(ensemble, parameters) -> np.ndarray:
+    """p' by typical look and by average caption, of the mean accuracies over models."""
+    accuracy = [
+        evaluation.ensemble_accuracy(ensemble, parameters, prompt).mean(axis=(0, 1)) for prompt in DEFAULT_PROMPTS
+    ]
+    return np.array([float(equivalent(WORLD, Accuracy(*each)).correlation) for each in accuracy])
+
+
+def law(width: int | None = None) -> np.ndarray:
+    """p' of linear CLIP by both prompts."""
+    found = [LinearCLIP(prompt, width).accuracy(WORLD) for prompt in DEFAULT_PROMPTS]
+    return np.array([float(equivalent(WORLD, each).correlation) for each in found])
+
+
+def test_towers_of_the_linear_loss_follow_the_law_of_time():
+    """The first mode decides first, by both prompts."""
+    first = round(1.2 * half_times(np.linalg.svd(latent_cross_covariance(WORLD))[1], 1e-4)[0] / 0.01)
+    ensemble, reached = flow("linear", 1500, [first], 0.01, 256)
+    assert places(ensemble, reached[first]) == pytest.approx(law(1), abs=0.02)
+    assert places(ensemble, reached[1500]) == pytest.approx(law(), abs=0.02)
+
+
+def test_infonce_towers_start_along_the_direction_of_the_law_of_time_and_leave_it(monkeypatch):
+    """InfoNCE of inner products. Its first mode stands at step 75 of 300, and is the linear loss's."""
+
+    class Bilinear(Objective):
+        name = "bilinear"
+
+        def loss(self, batch):
+            return infonce(batch.images, batch.texts, batch.images.new_ones(len(batch.images)))
+
+    monkeypatch.setitem(OBJECTIVES, "bilinear", Bilinear())
+    steps = 30, 75, 300
+    ensemble, reached = flow("bilinear", 300, list(steps), 0.02, 128)
+    _, linear = flow("linear", 300, list(steps), 0.02, 128)
+    critics = [
+        {step: (p["image.0.weight"] @ p["text.0.weight"].mT).flatten(1) for step, p in each.items()}
+        for each in (reached, linear)
+    ]
+    for step in steps[:2]:
+        assert torch.cosine_similarity(*(each[step] for each in critics)).min() > 0.999
+        assert places(ensemble, reached[step]) == pytest.approx(places(ensemble, linear[step]), abs=0.02)
+    assert places(ensemble, reached[75]) == pytest.approx(law(1), abs=0.02)
+    assert places(ensemble, reached[300])[0] < law()[0] - 0.2
 
 
 def test_infonce_starts_along_the_covariance():
