@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.inference import holm
 from simulator.summary import html_table, one_line
+from theory.claims.words import AnyClaim
 
 Kind = Literal["searched", "trained", "published", "refused"]
 REFUSED = "refused"
@@ -149,10 +150,9 @@ class Verdict:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
 
 
-def words_of(claim: Any) -> dict[str, Any]:
+def words_of(claim: AnyClaim) -> dict[str, Any]:
     """The fields of a verdict that are the claim's own words."""
-    renamed = {"claim": claim.id, "meaning": getattr(claim, "meaning", "")}
-    return {name: renamed[name] if name in renamed else getattr(claim, name) for name in WORDS}
+    return {"claim": claim.id} | {name: getattr(claim, name) for name in WORDS if name != "claim"}
 
 
 def documents(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from experiments.court.registry import AnyClaim, all_claims, select, try_claim
+from experiments.court.registry import all_claims, select, try_claim
 from experiments.court.trained import stored_documents
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
@@ -19,6 +19,7 @@ from experiments.verdict import Verdict, documents
 from simulator.progress import track
 from simulator.signals import block_signals
 from theory.claims import trained
+from theory.claims.words import AnyClaim
 
 MOST = 4  # processes; the trainings of more would not fit in memory
 

@@ -15,6 +15,7 @@ from simulator.naming import suggestion
 from theory.claims.catalogue import CLAIMS, TRAINED, untried
 from theory.claims.claim import Claim
 from theory.claims.trained import TrainedClaim
+from theory.claims.words import AnyClaim
 
 if TYPE_CHECKING:
     from theory.proofs.identity import Digest
@@ -34,13 +35,7 @@ QUESTIONS = {  # in the order of the report
     "pictures": "Do the results hold for pictures as well as latents?",
     "tables": "What do the published tables of real models say?",
 }
-_OF_CLAIM = {claim.id: claim.question for claim in CLAIMS}
-_OF_FAMILY = {"trained": "trained", "pictures": "pictures", "counteranimal": "tables"}
-
 Item = TypeVar("Item")
-
-
-AnyClaim = Claim | TrainedClaim | TableClaim
 # The module whose `judge` tries claims of a kind. It is imported when a claim is tried: optimisers and torch are slow.
 WAYS: dict[type, str] = {
     Claim: "experiments.court.trial",
@@ -52,6 +47,9 @@ WAYS: dict[type, str] = {
 def all_claims() -> list[AnyClaim]:
     """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
     return [*CLAIMS, *TRAINED, *PUBLISHED.values()]
+
+
+_QUESTION_OF = {claim.id: claim.question for claim in all_claims()}
 
 
 def digest_of(claim: AnyClaim) -> "Digest":
@@ -105,7 +103,7 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
 
 def question_of(claim_id: str) -> str:
     """The key in QUESTIONS of the question that a claim answers. Raises KeyError for a claim without one."""
-    return _OF_CLAIM.get(claim_id) or _OF_FAMILY[claim_id.partition("/")[0]]
+    return _QUESTION_OF[claim_id]
 
 
 def by_question(claims: Iterable[tuple[str, Item]]) -> list[tuple[str, list[Item]]]:

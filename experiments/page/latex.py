@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.court.certificates import file_name
-from experiments.court.registry import AnyClaim, digest_of
+from experiments.court.registry import digest_of
 from experiments.files import LATEX_MARK
 from experiments.page import evidence
 from experiments.provenance import versions
@@ -15,6 +15,7 @@ from experiments.table import Column, Table, latex
 from experiments.verdict import ALPHA, Verdict
 from theory.claims.claim import Axis, Claim
 from theory.claims.trained import TrainedClaim
+from theory.claims.words import AnyClaim
 from theory.proofs.expression import NotExpressible
 from theory.proofs.statements import formula_of
 

@@ -24,8 +24,8 @@ from experiments.published.tables import HIGH_QUALITY, published_classes, publis
 from experiments.results import Row
 from experiments.verdict import Verdict, words_of
 from simulator.streams import numpy_stream
-from theory.claims.claim import Origin
 from theory.claims.sentences import reading
+from theory.claims.words import AnyClaim
 
 ALPHA = 0.01  # default error rate of an interval
 TAU = 0.005  # accuracies closer than this are equal in practice
@@ -56,27 +56,22 @@ TOWER_MILLIONS = {
 }
 
 
-@dataclass(frozen=True)
-class TableClaim:
+@dataclass(frozen=True, kw_only=True)
+class TableClaim(AnyClaim):
     """A claim that the tables can decide; `variants` yields the name and the estimate of each variant."""
 
-    name: str
-    statement: str
     statistic: str  # the meaning of the measured number
     relation: Relation  # to 0
     variants: Callable[[float, int], Variants]  # of the error rate of intervals and the seed of bootstraps
     tau: float = TAU
     replicates: int | None = None
     exception: Callable[[], str | None] = lambda: None  # the clearest exception to the claim
-    source: str = ""
-    origin: Origin = "own"
-    sentence: str = ""
-    quote: str = ""
+    question: str = "tables"
 
     @property
-    def id(self) -> str:
-        """The claim's id among all claims on trial."""
-        return f"counteranimal/{self.name}"
+    def name(self) -> str:
+        """The id without its family."""
+        return self.id.partition("/")[2]
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning."""
@@ -278,63 +273,64 @@ CLAIMS = {
     claim.name: claim
     for claim in (
         TableClaim(
-            "clip-drops",
-            "Every CLIP model is less accurate on the counter than on the common group.",
-            "smallest drop over the models; Hoeffding interval, Bonferroni over models",
-            "above",
-            _smallest_drop,
+            id="counteranimal/clip-drops",
+            statement="Every CLIP model is less accurate on the counter than on the common group.",
+            statistic="smallest drop over the models; Hoeffding interval, Bonferroni over models",
+            relation="above",
+            variants=_smallest_drop,
             **reading("wang-clips-drop", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
-            "imagenet-above-clip",
-            "At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
-            "mean counter accuracy of ImageNet models above the line of the CLIPs",
-            "above",
-            _imagenet_above_clip,
+            id="counteranimal/imagenet-above-clip",
+            statement="At equal common accuracy ImageNet models are more accurate on the counter group than CLIPs.",
+            statistic="mean counter accuracy of ImageNet models above the line of the CLIPs",
+            relation="above",
+            variants=_imagenet_above_clip,
             replicates=REPLICATES,
             **reading("wang-imagenet-more-robust", "by Figure 2 and Tables 3, 4, 11, 12; the statistic is ours"),
         ),
         TableClaim(
-            "larger-drops-less",
-            "On the same training data larger backbones drop less.",
-            "decrease of the drop per doubling of the image tower, common slope over training sets; t interval",
-            "above",
-            _sizes,
+            id="counteranimal/larger-drops-less",
+            statement="On the same training data larger backbones drop less.",
+            statistic="decrease of the drop per doubling of the image tower, common slope over training sets; "
+            "t interval",
+            relation="above",
+            variants=_sizes,
             exception=_larger_that_drops_more,
             **reading("wang-larger-models-help", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
-            "more-data-same-drop",
-            "At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
-            "mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
-            "not above",
-            _more_data,
+            id="counteranimal/more-data-same-drop",
+            statement="At fixed backbone training on LAION2B instead of LAION400M does not reduce the drop.",
+            statistic="mean reduction of the drop from LAION400M to LAION2B over backbones; t interval",
+            relation="not above",
+            variants=_more_data,
             **reading("wang-more-data-does-not-help", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
-            "curated-data-helps",
-            "At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
-            "mean counter accuracy of DataComp and DFN models above the line of the others",
-            "above",
-            _curated,
+            id="counteranimal/curated-data-helps",
+            statement="At equal common accuracy CLIPs trained on DataComp or DFN drop less than the other CLIPs.",
+            statistic="mean counter accuracy of DataComp and DFN models above the line of the others",
+            relation="above",
+            variants=_curated,
             replicates=REPLICATES,
             **reading("wang-better-data-helps", "by Tables 3 and 11; the statistic is ours"),
         ),
         TableClaim(
-            "prompt-ensembling",
-            "With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
-            "mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
-            "above",
-            _ensembled,
+            id="counteranimal/prompt-ensembling",
+            statement="With 80 averaged prompts ImageNet models still lie above the line of the CLIPs.",
+            statistic="mean counter accuracy of ImageNet models above the line of prompt-ensembled CLIPs",
+            relation="above",
+            variants=_ensembled,
             replicates=REPLICATES,
             **reading("wang-imagenet-more-robust", "by Table 10; the statistic is ours"),
         ),
         TableClaim(
-            "labels-similar",
-            "Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
-            "mean difference of the drops, 20 labels minus 1000; t interval over models",
-            "within",
-            _label_sets,
+            id="counteranimal/labels-similar",
+            statement="Drops against 20 labels are similar to drops against 1000 (within .01 on average).",
+            statistic="mean difference of the drops, 20 labels minus 1000; t interval over models",
+            relation="within",
+            variants=_label_sets,
             tau=SIMILAR,
             exception=_largest_label_gap,
             **reading("wang-drops-with-20-labels", "by Tables 3, 4, 13, 14; the statistic is ours"),

@@ -6,7 +6,7 @@ Nothing here simulates; `experiments.court` decides. `Claim.truth` evaluates the
 worst point costs microseconds per point. The verdict rests on measurements at that point.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from itertools import chain
 from numbers import Real
@@ -20,12 +20,12 @@ from simulator.accuracy import Numbers
 from simulator.naming import check_known, suggestion
 from simulator.world import SCALARS, Attribute, World, refusal
 from theory.claims.quantities import QUANTITIES, Quantity
-from theory.claims.relations import DEFAULTS, RELATIONS, Relation, Rules, with_defaults
+from theory.claims.relations import DEFAULTS, RELATIONS, Relation, with_defaults
+from theory.claims.words import TEXT, AnyClaim, Check, Rules, one_of, such_as
 from theory.learners import named
 from theory.learners.base import UNDEFINED, Learner
 
 Quantifier = Literal["always", "somewhere", "on average"]
-Origin = Literal["printed", "reading", "own"]
 SHARE_TOLERANCE = 0.01  # of a share of trainings
 INFINITE = 10**9  # a claim about at least this many pairs is about the population
 SECOND = "attribute."  # begins the fields of a second background
@@ -33,7 +33,6 @@ FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # 
 
 Kind = TypeVar("Kind")
 REQUIRED: Any = MISSING  # a field without a default; the type checker reads a `Chosen` only where one is written
-Check = Callable[[str, Any], Any]  # (name of a field, given value) -> the value of the field; raises ValueError
 
 
 class NoWorld(ValueError):
@@ -143,27 +142,8 @@ def _row_of(table: Mapping[str, Any]) -> Check:
     return row
 
 
-def _one_of(known: Collection[str]) -> Check:
-    def choice(name: str, given: Any) -> Any:
-        check_known(name, given, known)
-        return given
-
-    return choice
-
-
-def _such_as(good: Callable[[Any], bool], words: str) -> Check:
-    """Values that are good; `words` ends the refusal of others."""
-
-    def value(name: str, given: Any) -> Any:
-        if not good(given):
-            raise ValueError(f"{name} = {given!r} {words}")
-        return given
-
-    return value
-
-
 def _number(good: Callable[[Any], bool], domain: str, usual: float) -> Check:
-    return _such_as(lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual")
+    return such_as(lambda x: isinstance(x, Real) and good(x), f"lies outside {domain}; {usual} is usual")
 
 
 def _or(also: Callable[[Any], bool], check: Check) -> Check:
@@ -186,23 +166,21 @@ def _is_none(given: Any) -> bool:
     return given is None
 
 
-_TEXT = _such_as(lambda given: isinstance(given, str), "is not text")
-_FUNCTION = _such_as(callable, "is not a function of worlds, such as `lambda w: 0.5`")
+_FUNCTION = such_as(callable, "is not a function of worlds, such as `lambda w: 0.5`")
 # The value of each field, made from what is given, or its refusal.
 CHECKS: dict[str, Check] = {
-    "id": _such_as(lambda given: isinstance(given, str) and given != "", "is not text"),
-    **dict.fromkeys(("source", "statement", "formula", "table", "question", "sentence", "quote", "meaning"), _TEXT),
-    "origin": _one_of(get_args(Origin)),
+    **AnyClaim.checks,
+    "table": TEXT,
     "subject": _learner,
     "against": _or(_is_none, _learner),
     "quantity": _row_of(QUANTITIES),
     "relation": _row_of(RELATIONS),
-    "quantifier": _one_of(get_args(Quantifier)),
+    "quantifier": one_of(get_args(Quantifier)),
     "domain": _domain,
     "prediction": _FUNCTION,
     "reference": _or(_is_none, _FUNCTION),
     "threshold": _or(callable, _number(lambda x: abs(x) <= 1e6, "[-1e6, 1e6]", 0.5)),
-    "along": _or(_is_none, _one_of((*FIELDS, "n"))),
+    "along": _or(_is_none, one_of((*FIELDS, "n"))),
     "tolerance": _or(_is_none, _number(lambda x: 0 <= x <= 1e6, "[0, 1e6]", 0.005)),
     "share": _or(_is_none, _number(lambda x: 0 < x <= 1, "(0, 1]", 0.95)),
     "n": _number(lambda x: 2 <= x <= 10**12 and x % 1 == 0, "the whole numbers from 2 to 10^12", 10**10),
@@ -210,7 +188,7 @@ CHECKS: dict[str, Check] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(AnyClaim):
     """One claim, checked when it is made; see the example in the README.
 
     The claim says: quantity(subject), minus quantity(against) if that is given, stands in `relation` to
@@ -290,16 +268,13 @@ class Claim:
     [-0.4373, -0.4971]
     """
 
-    id: str
-    source: str
-    statement: str
+    checks = CHECKS
     quantity: AQuantity = REQUIRED
     relation: ARelation = REQUIRED
     domain: Mapping[str, "Axis | float | Callable"]
     prediction: Callable[[World], Numbers] = lambda worlds: 0.0
     subject: ALearner = "linear"  # type: ignore[assignment]
     against: AnotherLearner = None  # type: ignore[assignment]
-    formula: str = ""
     table: str = ""
     along: str | None = None
     grid: tuple[float, ...] = ()
@@ -309,34 +284,20 @@ class Claim:
     share: float | None = None
     quantifier: Quantifier = "always"
     n: int = 10**10
-    question: str = ""
-    origin: Origin = "own"
-    sentence: str = ""
-    quote: str = ""
-    meaning: str = ""
 
     def __new__(cls, **given):
         if "learner" in given:
             raise TypeError("a Claim has no `learner`: give `subject`, and `against` for one that is subtracted")
         return super().__new__(cls)
 
-    def __post_init__(self):
-        for name, check in CHECKS.items():
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+    def rules(self) -> Rules:
+        """The rules between fields; those of the quantity and the relation follow the general ones."""
         # The ends and a point between them are valid worlds.
         worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
-        for broken, sentence in chain(self._rules(), self.relation.rules(self), self.quantity.rules(self, worlds)):
-            if broken:
-                raise ValueError(sentence)
-
-    def _rules(self) -> Rules:
-        """The rules between fields that hold for any quantity and relation."""
-        words = f"origin = {self.origin!r} with sentence = {self.sentence!r} and quote = {self.quote!r}"
-        needed = "a printed claim or a reading needs both, an own claim neither"
-        yield bool(self.sentence and self.quote) == (self.origin == "own"), f"{words}: {needed}"
         single = self.relation.pointwise and not self.finite
         needed = "needs relation >=, <= or = at n = infinity, without `share`"
         yield self.quantifier != "always" and not single, f"quantifier {self.quantifier!r} {needed}"
+        yield from chain(super().rules(), self.relation.rules(self), self.quantity.rules(self, worlds))
 
     @property
     def tau(self) -> float:

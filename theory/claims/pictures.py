@@ -10,6 +10,7 @@ Models differ in seeds and share their test scans, 71 of the two classes. Bounds
 Other scans change Rev by about .035 (standard error) where object and colour are equally informative.
 """
 
+from functools import partial
 from typing import Any
 
 from simulator.world import World
@@ -58,9 +59,10 @@ TABLE_8 = reading(
     "wang-digits-contrastive-as-supervised", "the digits, the towers, their training and the margins are ours"
 )
 TEXT_TOWER = "soberclip, on [W] section 6"
+pictured = partial(TrainedClaim, question="pictures")
 
 CLAIMS = [
-    TrainedClaim(
+    pictured(
         id="pictures/contrastive-as-supervised",
         **TABLE_8,
         statement="With perfect captions contrastive learning is within noise of supervised learning on Rand and "
@@ -72,7 +74,7 @@ CLAIMS = [
         spread=0.05,  # for Rev where object and colour are equally informative
     ),
     *(
-        TrainedClaim(
+        pictured(
             id=f"pictures/order-decides/{name}",
             **TABLE_8,
             statement=f"With {name.replace('-', ' ')}, Rev of contrastive learning is at least half of all higher "
@@ -90,7 +92,7 @@ CLAIMS = [
     # Every caption mentions the colour, so models differ on a prompt that does not: Rev is below .4 for one in three,
     # above .8 for the others.
     *(
-        TrainedClaim(
+        pictured(
             id=f"pictures/infonce-as-perfect-captions/{prompt}",
             source=TEXT_TOWER,
             statement=f"InfoNCE with a text tower, {words}, is within noise of perfect captions on Rev where the "
@@ -107,7 +109,7 @@ CLAIMS = [
             ("mean", "asked by the average caption", SPREAD),
         )
     ),
-    TrainedClaim(
+    pictured(
         id="pictures/prompt-without-colour",
         source=TEXT_TOWER,
         statement="InfoNCE keeps at least as much of Rev asked by the label alone as asked by the average caption, "
@@ -118,7 +120,7 @@ CLAIMS = [
         spread=CLUSTERS,
         clustered=True,
     ),
-    TrainedClaim(
+    pictured(
         id="pictures/silent-captions",
         source=TEXT_TOWER,
         statement="With captions that never speak of the colour InfoNCE, asked by the label alone, is within noise "
@@ -132,7 +134,7 @@ CLAIMS = [
         tolerance=NOISE,
         spread=SPREAD,
     ),
-    TrainedClaim(
+    pictured(
         id="pictures/captions-of-the-picture",
         source=TEXT_TOWER,
         statement="With captions that name the object that the picture shows, not the label, InfoNCE asked by the "
@@ -151,7 +153,7 @@ CLAIMS = [
     # A weak test: trained towers separate classes so far that all distances predict nearly the same. Single models are
     # up to .18 off.
     *(
-        TrainedClaim(
+        pictured(
             id=f"pictures/bridge/{name}",
             source="soberclip, on [W] Definition 6.1 and section 6",
             statement=f"With {name.replace('-', ' ')}, logistic regression in the Gaussian world that has the "

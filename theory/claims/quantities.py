@@ -20,7 +20,7 @@ from simulator.gaussian import critic as trained
 from simulator.gaussian.critic import LinearCritic
 from simulator.world import World
 from theory.accuracy import reliance
-from theory.claims.relations import Rules
+from theory.claims.words import Rules
 from theory.learners.base import Learner
 from theory.population import (
     block_covariance,

@@ -11,7 +11,7 @@ one parameter, both inside the domain; x' is stored under "<parameter>_later". "
 grid.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ import numpy as np
 
 from simulator.accuracy import Numbers
 from simulator.world import SCALARS, World
+from theory.claims.words import Rules
 
 if TYPE_CHECKING:
     from theory.claims.claim import Claim
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 LATER = "_later"
 DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 Point = Mapping[str, Numbers]
-Rules = Iterator[tuple[bool, str]]  # whether a claim breaks the rule, and the sentence that says so
 
 
 class Leg(NamedTuple):

@@ -8,7 +8,7 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from theory.claims.claim import Origin
+from theory.claims.words import Origin
 
 _TEXT = (files("theory.claims") / "sentences.toml").read_text(encoding="utf-8")
 _SENTENCES = {entry["id"]: entry for entry in tomllib.loads(_TEXT)["sentence"]}

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from simulator.tables import compositional
 from simulator.world import World
-from theory.claims.claim import Origin
+from theory.claims.words import AnyClaim
 from theory.learners import Bayes, GaussianPMI, InfoNCE, Learner, LinearCLIP, Logistic
 
 TOLERANCE = 0.01
@@ -49,15 +49,13 @@ class Case:
         return {prompt: tuple(map(float, accuracy)) for prompt, accuracy in found.items()}
 
 
-@dataclass(frozen=True)
-class TrainedClaim:
+@dataclass(frozen=True, kw_only=True)
+class TrainedClaim(AnyClaim):
     """A statement about trained towers, with the runs that decide it."""
 
-    id: str
-    statement: str
     cases: tuple[Case, ...]
     source: str = "soberclip"
-    formula: str = ""
+    question: str = "trained"
     says: Literal["reaches", "misses", "ahead", "alike", "placed", "bridged"] = "reaches"
     tolerance: float = TOLERANCE
     groups: tuple[str, ...] = ("counter",)
@@ -65,9 +63,6 @@ class TrainedClaim:
     spread: float = SPREAD
     clustered: bool = False
     error_rate: float = 0.01
-    origin: Origin = "own"
-    sentence: str = ""
-    quote: str = ""
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning."""

@@ -45,7 +45,7 @@ def test_recipes_and_predictions_are_valid(name):
 
 def claim_of(says: str, tolerance: float = 0.01, error_rate: float = 0.01) -> TrainedClaim:
     cases = (ONE, ONE) if says in ("ahead", "alike") else (ONE,)
-    return TrainedClaim("mine", "", cases, says=says, tolerance=tolerance, error_rate=error_rate)
+    return TrainedClaim(id="mine", statement="", cases=cases, says=says, tolerance=tolerance, error_rate=error_rate)
 
 
 def reported(*groups, diverged=()):
