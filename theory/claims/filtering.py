@@ -11,9 +11,10 @@ from functools import partial
 import numpy as np
 
 from theory.claims.claim import Axis, Claim
-from theory.claims.common import LINEAR_NAME
+from theory.claims.common import COUNTER, LINEAR_NAME
 from theory.claims.remedies import SPURIOUS
 from theory.claims.sentences import reading
+from theory.learners.filtered import Filtered
 from theory.population import latent_cross_covariance
 
 PAIRS = 10_000
@@ -70,5 +71,37 @@ CLAIMS = [
         relation=">=",
         domain={**NOISY, "mismatch": 0.6},
         prediction=lambda x: LINEAR_NAME.accuracy(x).balanced - rate(x, 1000) ** 2,
+    ),
+    Claim(
+        id="filtered-error/perfect-teacher",
+        question="pairs",
+        **reading("pareek-filtered", "a teacher that keeps what matches, the world of the first page and 2.5 are ours"),
+        statement="On the half of twenty thousand pairs that a perfect teacher keeps, all of which match, the error of "
+        "linear CLIP's minimiser beside its size is on average at most 2.5/sqrt(eta n).",
+        meaning="After a perfect filter mismatched pairs are merely absent, and no longer blur the others.",
+        formula=r"\mathbb{E}\,\|S-C\|/\|C\|\leq\frac{2.5}{\sqrt{\eta n}}",
+        quantity="operator-error",
+        tolerance=0.002,
+        relation="<=",
+        domain=NOISY,
+        reference=latent_cross_covariance,
+        n=PAIRS,
+        prediction=lambda x: MOST * rate(x, PAIRS),
+    ),
+    Claim(
+        id="filtered-error/scores",
+        question="pairs",
+        **reading("pareek-filtered", "a teacher's scores, unlimited pairs, the counter group and the world are ours"),
+        statement="In the world of the first page, and with half of the captions of other pairs, linear CLIP (name "
+        "prompt) on the half of pairs that a teacher scores highest is as accurate on the counter group as without "
+        "such captions, to two points.",
+        meaning="Filters by score keep common images first: with unlimited pairs CLIP leans on backgrounds more.",
+        formula=rf"{COUNTER}_{{\mathrm{{filtered}}}}={COUNTER}",
+        quantity="counter",
+        relation="=",
+        tolerance=0.02,
+        domain={**NOISY, "mismatch": 0.5},
+        subject=Filtered(kept=0.5),
+        prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
     ),
 ]

@@ -1,0 +1,42 @@
+"""Pairs that a teacher keeps: the law against drawn pairs that are scored one by one."""
+
+import numpy as np
+import pytest
+
+from simulator.gaussian.pairs import draw_pairs
+from simulator.gaussian.statistics import first_coordinates
+from simulator.world import World
+from theory.learners import LinearCLIP
+from theory.learners.filtered import Filtered
+from theory.population import latent_cross_covariance
+
+WORLDS = (
+    World(mu_spu=1.5, sigma_xi=0.8, dim_image=2, dim_text=2, mismatch=0.5),
+    World(mu_spu=1.2, sigma_xi=0.5, dim_image=2, dim_text=2, mismatch=0.3, mention_spu=0.6, detail_inv=0.4, bare=0.2),
+)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_law_is_that_of_drawn_pairs(world):
+    """200,000 pairs: reliance scatters by about .005, and the law's points are off by as much."""
+    blocks = [[x.numpy() for x in b] for b in draw_pairs(world, first_coordinates(world), 200_000, 0, stream="test")]
+    images, texts, labels, backgrounds, *_ = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    texts, C = texts[:, :2], latent_cross_covariance(world)  # without the mark of bare captions
+    score = ((images @ C) * texts).sum(axis=1)
+    kept = score > np.median(score)
+    own = Filtered(kept=0.5)
+    assert (labels == backgrounds[:, 0])[kept].mean() == pytest.approx(own.purity(world)[0], abs=0.006)
+    S = np.cov(images[kept].T, texts[kept].T)[:2, 2:]
+    u = own.direction(world)
+    assert S[1, 0] / S[0, 0] == pytest.approx(u[1] / u[0], abs=0.03)
+
+
+def test_a_filter_that_keeps_all_changes_nothing():
+    for world in WORLDS:
+        u, v = Filtered(kept=1.0).direction(world), LinearCLIP().direction(world)
+        assert u[1] / u[0] == pytest.approx(v[1] / v[0], abs=0.01)
+
+
+def test_other_worlds_are_refused():
+    with pytest.raises(ValueError, match="two classes and one background"):
+        Filtered().direction(World(classes=3))

@@ -1,0 +1,79 @@
+"""Linear CLIP on the pairs that a teacher keeps: those whose image and caption agree most.
+
+The teacher scores a pair by x_I' C x_T, C = Cov(z_I, z_T) of pairs that match, and keeps a share of all pairs. The
+student's M is the covariance of what is kept. It is "teacher-based filtering" (Pareek et al., arXiv 2512.14230) with a
+teacher that has seen unlimited pairs. Moments are means over Sobol points of each kind of pair.
+
+Whatever is kept, M stays within the latents. But the score is higher where object and background speak for one class,
+so the filter prefers common images, and extreme looks, to captions that match.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from simulator.gaussian.critic import LinearCritic, gaussian_points
+from simulator.prompts import Prompt
+from simulator.world import World
+from theory.learners.base import Learner, block_weights, latent_critic
+
+POWER = 11  # 2^POWER points per kind of pair: reliance to about .003
+
+
+@dataclass(frozen=True)
+class Filtered(Learner):
+    """Linear CLIP on the share `kept` of pairs with the largest scores; worlds without a table.
+
+    Examples
+    --------
+    >>> world = World(p_spu=0.9, mu_spu=1.5, mismatch=0.5)
+    >>> common, matching = Filtered(kept=0.5).purity(world)
+    >>> bool(common > 0.9), bool(matching > 0.5)
+    (True, True)
+    """
+
+    name: ClassVar[str] = "filtered"
+    words: ClassVar[str] = "linear CLIP on filtered pairs"
+    prompt: Prompt = "name"
+    kept: float = 0.5
+
+    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
+        """Weight on each block, from `critic`."""
+        u = np.empty(worlds.mean.shape)
+        for w in np.ndindex(worlds.shape):
+            u[w] = block_weights(self.critic(worlds[w]).inside[0])
+        return u
+
+    def critic(self, world: World) -> LinearCritic:
+        """u_y = S q_y, S the covariance of the pairs that are kept."""
+        images, texts, weights, _ = self._kept(world)
+        S = (weights[:, None] * (images - weights @ images)).T @ texts
+        return latent_critic(world.prompts(self.prompt) @ S.T)
+
+    def purity(self, world: World) -> tuple[float, float]:
+        """Shares, among the kept pairs, of images with the usual background, and of captions of their own image."""
+        _, _, weights, told = self._kept(world)
+        return float(weights @ told[:, 0]), float(weights @ told[:, 1])
+
+    def _kept(self, world: World):
+        """Images, texts, their weights after the filter, and whether images are common and captions match."""
+        if world.classes != 2 or world.latents != 2:
+            raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
+        mixture = world.mixture().seen
+        S = mixture.variances + world.nu_image
+        kinds, blocks = mixture.pairs, []
+        for number, kind in enumerate(kinds):
+            matching = number < len(kinds) / (2 if mixture.mismatch else 1)
+            for weight, mean in zip(kind.weights, kind.means, strict=True):
+                e, f = np.split(gaussian_points(4, POWER, len(blocks)), 2, axis=1)
+                slope = kind.detail * kind.captions / np.sqrt(S)
+                text = slope * e + np.sqrt(kind.captions + kind.noise * world.nu_text - slope**2) * f
+                told = np.tile([mean[0] * mean[1] > 0, matching], (len(e), 1))
+                blocks.append((np.sqrt(S) * e + mean[:2], text + mean[2:], np.full(len(e), weight / len(e)), told))
+        images, texts, weights, told = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        order = np.argsort(-((images @ mixture.cross_covariance) * texts).sum(axis=1))
+        before = np.cumsum(weights[order]) - weights[order]
+        weights[order] = np.clip(self.kept - before, 0, weights[order]) / self.kept
+        return images, texts, weights, told
