@@ -16,7 +16,7 @@ from theory.claims.claim import Claim
 from theory.learners import InfoNCE
 from theory.population import block_covariance
 from theory.proofs.expression import NotExpressible
-from theory.proofs.identity import claim_digest
+from theory.proofs.identity import digest_of
 from theory.proofs.statements import statements
 
 RECORD = dict(line.split(",") for line in (Path(__file__).parents[2] / "verdicts.csv").read_text().splitlines())
@@ -58,7 +58,7 @@ def test_a_second_background_is_part_of_the_world():
     (second,) = claim.worlds(np.zeros((1, 0))).attribute
     assert (float(second.p[0]), second.mu) == (0.98, 1.0)
     other = replace(claim, domain={**claim.domain, "attribute.p": 0.5})
-    assert claim_digest(claim).sha256 != claim_digest(other).sha256
+    assert digest_of(claim).sha256 != digest_of(other).sha256
     assert float(true_violation(other, other.points(np.zeros((1, 0))))[0]) == pytest.approx(0.1)
     with pytest.raises(NotExpressible, match=r"no field 'attribute\.p'"):
         statements(replace(claim, subject="linear"))
