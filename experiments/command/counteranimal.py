@@ -89,6 +89,14 @@ def inspect(
         note("counts differ from the published ones, which contradict each other; results state your counts")
 
 
+def _check_photos(data: Path) -> None:
+    from experiments.counteranimal.labels import installed
+
+    if not data.exists():  # nobody has to install an extra to learn this
+        raise RequestError(f"there is no folder {str(data)!r}")
+    installed("PIL")
+
+
 @app.command
 def evaluate(
     *,
@@ -115,12 +123,10 @@ def evaluate(
 
     Example: soberclip counteranimal evaluate --data LAION-final --model open_clip:ViT-B-32/openai
     """
-    from experiments.counteranimal.evaluation import ModelConfig, run
-    from experiments.counteranimal.labels import installed
+    from experiments.counteranimal.evaluation import run
+    from experiments.counteranimal.model_config import ModelConfig
 
-    if not data.exists():  # nobody has to install an extra to learn this
-        raise RequestError(f"there is no folder {str(data)!r}")
-    installed("PIL")
+    _check_photos(data)
     config = ModelConfig(models=model, weights=weights, **asdict(scoring))
     documents = run(
         data=data,
@@ -228,10 +234,9 @@ def discover(
     Example: soberclip counteranimal discover --data photos --model torchvision:resnet50
     """
     from experiments.counteranimal.discovery import run
-    from experiments.counteranimal.evaluation import ModelConfig
-    from experiments.counteranimal.labels import installed
+    from experiments.counteranimal.model_config import ModelConfig
 
-    installed("PIL")
+    _check_photos(data)
     config = ModelConfig(models=[model], weights=None if weights is None else [weights], **asdict(scoring))
     document = run(data=data, model=config, min_photos=min_photos, seed=seed, output=output)
     emit(document, json, discovery_table)

@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 
-from experiments.counteranimal.gaussian_law import Photos
+from experiments.counteranimal.gaussian_law import Photos, sample
 from experiments.counteranimal.photos import GROUPS
 from experiments.errors import RequestError
 from simulator.naming import suggestion
+from simulator.streams import numpy_stream
 
 REQUIRED = ("image", "label")
 PER_ROW = ("label", "group", "background", "split")
@@ -69,6 +70,10 @@ class Bundle:
     def photos(self, chosen: Int[np.ndarray, " n"]) -> Photos:
         """Unit embeddings of these rows."""
         return Photos(self.rows(chosen), self.label[chosen], self.background[chosen], self.common[chosen])
+
+    def some(self, rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
+        """At most so many of the rows, in order. Each class and group stays large enough to be halved."""
+        return rows[sample(self.cell[rows], most, FEWEST // 2, numpy_stream(seed, stream))]
 
     def rows(self, chosen: slice | Int[np.ndarray, " n"], view: str = "image") -> Float[np.ndarray, "n D"]:
         """Unit embeddings of images or captions, float32."""

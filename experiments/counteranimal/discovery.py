@@ -17,8 +17,8 @@ import pandas as pd
 from jaxtyping import Int
 from scipy.stats import false_discovery_control
 
-from experiments.counteranimal.evaluation import ModelConfig
 from experiments.counteranimal.metrics import REPLICATES, cells
+from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import EACH, GROUPS, read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, checked_seed

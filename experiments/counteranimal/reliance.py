@@ -1,12 +1,9 @@
 """How much a model's heads rely on the background, from its embeddings: what is, what would be possible, what helps.
 
-Zero-shot answers need no fit. Supervised heads are cross-fitted: each half of the rows, stratified by class and
-background, is answered by heads fitted on the other half. Rows marked `train` are fitted and the others answered.
-Every number on the rows is therefore of heads that have not seen them.
-
-The curve of what is possible is a smooth one through the best of all these heads, of logistic regression at several
-group weights, and of the Bayes rules of the fitted Gaussian law at many. `tradeoff` gives every head's p' and r against
-it. The law's own ideal curve gives another p', under its own name.
+Every number is of heads that have not seen the rows that they answer (`cross_fitting`). The curve of what is possible
+is a smooth one through the best of all these heads, of logistic regression at several group weights, and of the Bayes
+rules of the fitted Gaussian law at many. `tradeoff` gives every head's p' and r against it. The law's own ideal curve
+gives another p', under its own name.
 
 Each fix is predicted by the Gaussian law of its scores on one half of the answered rows of the first fold, and measured
 on the other half. Intervals are for the photos of these classes; with 10 classes or more there are others for classes
@@ -16,28 +13,18 @@ drawn from a population.
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.linalg import eigh
 from scipy.special import stdtrit
 
-from experiments.counteranimal.bundle import BLOCK, FEWEST, Bundle, checked, read
+from experiments.counteranimal.bundle import Bundle, checked, read
 from experiments.counteranimal.caption_detail import caption_detail
-from experiments.counteranimal.gaussian_law import (
-    BayesRules,
-    Law,
-    Photos,
-    bayes_rules,
-    cell_shares,
-    fit,
-    halves,
-    ideal_curve,
-    sample,
-)
+from experiments.counteranimal.cross_fitting import FIT_ROWS, Fold, answers, fit_folds
+from experiments.counteranimal.gaussian_law import Photos, cell_shares, fit, halves, ideal_curve
 from experiments.counteranimal.law_verdict import assess, errors_of, prediction_variance
-from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
 from experiments.counteranimal.metrics import counted, drop_interval, intervals, worst_cell
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import (
@@ -59,15 +46,13 @@ from experiments.counteranimal.tradeoff import (
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
-from simulator.accuracy import LEVEL, won
+from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
-FIT_ROWS = 200_000  # heads are fitted on at most so many
 LAW_ROWS = 50_000  # the law is tested on at most so many
 TOLERANCE = 0.03  # the law holds if no accuracy errs by more
 MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often; and classes are drawn
 REFITS, FEWER_REFITS = 40, 15
-MOST_CELLS = 2_000
 CLASS_REPLICATES = 4_000  # of the bootstrap over classes
 NUMBERS = ("common", "counter", "drop")
 ASSUMPTIONS = (
@@ -177,26 +162,6 @@ def answer_files(
     return {"verb": "embeddings", "models": models, "ranking": ranking, "provenance": provenance()}
 
 
-class Fold(NamedTuple):
-    """Heads fitted on some rows, and the rows that they answer."""
-
-    plain: dict[str, Head]  # zero-shot and supervised
-    fixes: dict[str, Head]
-    traced: dict[str, Head]  # linear heads that only trace the curve, as do the law's Bayes rules
-    rules: BayesRules
-    law: Law
-    answered: Int[np.ndarray, " n"]
-
-    @property
-    def linear(self) -> dict[str, Head]:
-        return self.plain | self.fixes | self.traced
-
-    @property
-    def names(self) -> list[str]:
-        """All heads, in the order of `_answers`."""
-        return [*self.linear, *(f"Bayes rule of the law at weight {weight:.4f}" for weight in WEIGHTS)]
-
-
 def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     """The document of one model."""
     if find_spec("sklearn") is None:
@@ -205,21 +170,21 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
             "-e '.[embeddings]'"
         )
     folds = fit_folds(bundle, seed)
-    right, rows = _answers(bundle, folds)
+    right, rows = answers(bundle, folds)
     seen = ~bundle.unseen[rows]
     label, common = bundle.label[rows[seen]], bundle.common[rows[seen]]
     plain, fixes, known = list(folds[0].plain), list(folds[0].fixes), len(folds[0].plain | folds[0].fixes)
     best = best_answers(right[seen], label, common, numpy_stream(seed, "embeddings parts"))
     measured = accuracies(np.hstack([right[seen, :known], *best]), label, common)
     answered = folds[0].answered[~bundle.unseen[folds[0].answered]]
-    first = bundle.photos(_some(bundle, answered, LAW_ROWS, seed, "embeddings law"))
-    every = bundle.photos(_some(bundle, rows[seen], LAW_ROWS, seed, "embeddings law"))
+    first = bundle.photos(bundle.some(answered, LAW_ROWS, seed, "embeddings law"))
+    every = bundle.photos(bundle.some(rows[seen], LAW_ROWS, seed, "embeddings law"))
     refits = REFITS if bundle.classes < MANY else FEWER_REFITS
     ideal = _gaussian_curve(first, folds[0], bundle.classes, seed)
     found = trade(measured.mean, measured.covariance, measured.worth, numpy_stream(seed, "embeddings places"))
     described = _described(bundle, measured, found, ideal, seed)
-    for entry, answers in zip(described, right[~seen].T, strict=False):
-        entry["unseen"] = _unseen(bundle.label[rows[~seen]], answers)
+    for entry, apart in zip(described, right[~seen].T, strict=False):
+        entry["unseen"] = _unseen(bundle.label[rows[~seen]], apart)
     predictions = _predictions(first, folds[0], refits, seed) if fixes else {}
     inside = [p[group]["inside"] for p in predictions.values() for group in GROUPS]
     return {
@@ -266,57 +231,9 @@ def _detail(bundle: Bundle, seed: int) -> dict[str, Any] | None:
     """The detail of the captions, within class and background."""
     if bundle.caption is None:
         return None
-    chosen = _some(bundle, np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
+    chosen = bundle.some(np.arange(len(bundle.label)), FIT_ROWS, seed, "embeddings captions")
     views = (bundle.rows(chosen, view).astype(float) for view in ("image", "caption"))
     return caption_detail(*views, bundle.cell[chosen], numpy_stream(seed, "embeddings detail"))
-
-
-def fit_folds(bundle: Bundle, seed: int) -> list[Fold]:
-    """Heads for each part of the rows, fitted on other rows. Raises RequestError where no law can be fitted."""
-    cells = len(np.unique(bundle.cell, axis=0))
-    if cells > MOST_CELLS:
-        raise RequestError(
-            f"label and background make {cells:,} cells; at most {MOST_CELLS:,} are possible, so join backgrounds or "
-            "give group alone"
-        )
-    if bundle.train is not None:
-        return [_fold(bundle, bundle.train, seed)]
-    first = halves(bundle.cell, bundle.common, numpy_stream(seed, "embeddings halves"))
-    return [_fold(bundle, fitted, seed) for fitted in (first, ~first)]
-
-
-def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
-    photos = bundle.photos(_some(bundle, np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
-    try:
-        law = fit(photos.cell, photos.values)
-    except ValueError as error:
-        raise RequestError(f"no head can be fitted: {error}") from error
-    fitting = Fit(**vars(photos), law=law)
-    plain, traced = plain_heads(bundle, fitting), traced_heads(fitting)
-    rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
-    return Fold(plain, fixed_heads(bundle, fitting, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
-
-
-def _some(bundle: Bundle, rows: Int[np.ndarray, " n"], most: int, seed: int, stream: str) -> Int[np.ndarray, " m"]:
-    """At most so many of the rows, in order. Each class and group stays large enough to be halved."""
-    return rows[sample(bundle.cell[rows], most, FEWEST // 2, numpy_stream(seed, stream))]
-
-
-def _answers(bundle: Bundle, folds: list[Fold]) -> tuple[Float[np.ndarray, "n H"], Int[np.ndarray, " n"]]:
-    """1 where a head is right on an answered row, 1/k where k labels tie, else 0; and these rows."""
-    right = np.zeros((len(bundle.label), len(folds[0].names)), dtype=np.float32)
-    for fold in folds:
-        linear = fold.linear.values()
-        weights = np.hstack([head.weights for head in linear]).astype(np.float32)
-        bias = np.concatenate([head.bias for head in linear]).astype(np.float32)
-        for start in range(0, len(fold.answered), BLOCK):
-            part = fold.answered[start : start + BLOCK]
-            rows = bundle.rows(part)
-            scores = (rows @ weights + bias).reshape(len(part), len(linear), -1)
-            label = bundle.label[part]
-            right[part] = np.hstack([won(scores, label[:, None]), fold.rules.right(rows, WEIGHTS, label)])
-    answered = np.sort(np.concatenate([fold.answered for fold in folds]))
-    return right[answered], answered
 
 
 def _described(

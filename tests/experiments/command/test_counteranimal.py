@@ -144,6 +144,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
         (*base, "--model", clip, "--reference", "timm:resnet50"): "--reference",
         (*base, "--model", clip, "--labels", "own"): "--classes",
         ("evaluate", "--data", tmp_path / "no", "--model", clip): "there is no folder",
+        ("discover", "--data", tmp_path / "no", "--model", clip): "there is no folder",
         ("inspect", tmp_path / "no"): "there is no folder",
         ("score",): "no predictions",
         ("score", tmp_path / "p.csv"): "p.csv",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.counteranimal import evaluation
-from experiments.counteranimal.evaluation import ModelConfig
+from experiments.counteranimal import model_config
+from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import read_photos
 from experiments.errors import RequestError, SoberclipError
 
@@ -13,7 +13,7 @@ def forbid(*_, **__):
 
 
 def test_all_models_are_checked_before_the_first_is_loaded(tiny_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "load", forbid)
+    monkeypatch.setattr(model_config, "load", forbid)
     good = f"open_clip:local-dir:{tiny_clip}"
     for bad in (
         "open_clip:ViT-B-33/openai",

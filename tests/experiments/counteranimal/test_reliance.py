@@ -15,8 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from stattest import SHARE, spend
 
 from experiments import embeddings
-from experiments.counteranimal import reliance
+from experiments.counteranimal import cross_fitting, reliance
 from experiments.counteranimal.bundle import checked
+from experiments.counteranimal.cross_fitting import answers, fit_folds
 from experiments.counteranimal.gaussian_law import Law, bayes_rules
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import (
@@ -192,7 +193,7 @@ def test_unseen_pairs_are_measured_apart():
 def truth(folds, fresh):
     """Accuracies of fitted heads on many even rows, averaged over the folds."""
     every = np.arange(len(fresh.label))
-    found = [reliance._answers(fresh, [fold._replace(answered=every)])[0] for fold in folds]
+    found = [answers(fresh, [fold._replace(answered=every)])[0] for fold in folds]
     return np.mean([accuracies(right, fresh.label, fresh.common).mean for right in found], axis=0)
 
 
@@ -227,10 +228,10 @@ def test_intervals_cover(bend, weight, share):
     fresh = checked(evenly_planted(1024, reliance=weight, bend=bend))
     for seed in range(TRIALS):
         bundle = checked(planted(np.random.default_rng(seed), 1000, reliance=weight, bend=bend, common=share))
-        folds = reliance.fit_folds(bundle, seed)
+        folds = fit_folds(bundle, seed)
         exact, known = truth(folds, fresh), len(folds[0].plain) + len(folds[0].fixes)
         heads = [0, 1, known - 2]
-        right, rows = reliance._answers(bundle, folds)
+        right, rows = answers(bundle, folds)
         label, common = bundle.label[rows], bundle.common[rows]
         best = best_answers(right, label, common, np.random.default_rng(seed))
         measured = accuracies(np.hstack([right[:, :known], *best]), label, common)
@@ -380,7 +381,8 @@ def test_many_classes_with_a_split_are_counted_by_hand():
 
 def test_heads_have_not_seen_what_they_answer(monkeypatch):
     """Labels are independent of 100 coordinates, which 200 fitted rows could learn by heart. Limits are noted."""
-    monkeypatch.setattr(reliance, "FIT_ROWS", 200)
+    for module in (cross_fitting, reliance):
+        monkeypatch.setattr(module, "FIT_ROWS", 200)
     monkeypatch.setattr(reliance, "LAW_ROWS", 300)
     arrays = planted(np.random.default_rng(7), 800, 100)
     result = embeddings(**arrays | {"image": np.random.default_rng(8).normal(size=(800, 101))})
@@ -396,7 +398,7 @@ def test_heads_have_not_seen_what_they_answer(monkeypatch):
 
 def test_a_small_group_survives_the_limits(monkeypatch):
     """Class 2 has 8 counter photos among 3,608; at random 400 of them would leave none to measure."""
-    monkeypatch.setattr(reliance, "FIT_ROWS", 400)
+    monkeypatch.setattr(cross_fitting, "FIT_ROWS", 400)
     monkeypatch.setattr(reliance, "LAW_ROWS", 400)
     label = np.repeat([0, 1, 2], [1200, 1200, 1208])
     group = np.repeat(["common", "counter", "common", "counter", "common", "counter"], [600, 600, 600, 600, 1200, 8])
