@@ -11,7 +11,7 @@ A caption is a row of whole numbers: first the label of a bare caption, NONE in 
 NONE where the caption does not mention the block. A bare caption tells nothing else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +29,7 @@ from theory.quadrature import REPLICATES, estimate
 BINS = 5  # more bins change p' by less than .002; an odd number has one in the middle
 NONE = -1
 TERMS = 2**22  # densities held at a time
-POINTS = 2**15  # of one replicate, times captions and groups; 2^6 to 2^13 points of each group
+POINTS = 2**13  # of one replicate, over all groups that are asked; 2^6 to 2^13 of each group
 LEAST = 1e-300  # probability of a bin that no image of the group comes near
 
 
@@ -84,27 +84,25 @@ class BinnedCaptions:
         latents = self.world.prompts(prompt)
         return self.bare(np.arange(len(latents))) if prompt == "bare" else self.binned(latents)
 
+    def log_shares(self, captions: Int[np.ndarray, "T told"]) -> Float[np.ndarray, "T G"]:
+        """Log probability of each caption's bins in each group."""
+        return self._of_groups(self._bins(self.means, self.caption_variance, captions))
+
     def log_density(self, images: Float[np.ndarray, "N l"], captions: Int[np.ndarray, "T told"]) -> np.ndarray:
         """log p(x | caption) of latent images, (N, T), up to a constant that all images and captions share."""
-        groups = len(self.mixture.weights)
-        each = max(1, TERMS // (len(captions) * groups))
-        weights = np.where(self.mixture.labels == captions[:, :1], self.mixture.weights, 0.0)
-        weights = np.where(captions[:, :1] == NONE, self.mixture.weights, weights)
+        mixture, S_I, label = self.mixture, self.image_variance, captions[:, :1]
         with np.errstate(divide="ignore"):  # groups that training does not show
-            log_w = np.log(weights)
-        told = logsumexp(
-            self._of_groups(self._caption_terms(self.means, self.caption_variance), captions) + log_w, axis=-1
-        )
+            log_w = np.log(np.where((label == NONE) | (label == mixture.labels), mixture.weights, 0.0))
+        told = logsumexp(self.log_shares(captions) + log_w, axis=-1)
+        shared = mixture.detail[mixture.block] * mixture.variances
+        chi = shared / S_I
+        each = max(1, TERMS // log_w.size)
         parts = []
         for start in range(0, len(images), each):
-            x, S_I = images[start : start + each, None], self.image_variance
-            shared = self.mixture.detail[self.mixture.block] * self.mixture.variances
-            chi = shared / S_I
-            terms = self._caption_terms(self.means + chi * (x - self.means), self.caption_variance - chi * shared)
-            terms = self._of_groups(terms, captions)
-            image = -((x - self.means) ** 2) / (2 * S_I)  # image, mean, latent
-            terms += self._of_groups(image[..., None], np.zeros((1, captions.shape[1]), int))
-            parts.append(logsumexp(terms + log_w, axis=-1) - told)
+            off = images[start : start + each, None] - self.means
+            terms = self._bins(self.means + chi * off, self.caption_variance - chi * shared, captions)
+            terms -= (off**2 / (2 * S_I))[:, None]
+            parts.append(logsumexp(self._of_groups(terms) + log_w, axis=-1) - told)
         return np.concatenate(parts)
 
     def critic(self, images: Float[np.ndarray, "N l"], captions: Int[np.ndarray, "T told"]) -> np.ndarray:
@@ -114,32 +112,48 @@ class BinnedCaptions:
         eps = self.world.mismatch
         return np.logaddexp(np.log1p(-eps) + pmi, np.log(eps)) if eps else pmi
 
-    def accuracy(self, captions: Int[np.ndarray, "K told"], seed: int = 0) -> Accuracy:
-        """Group accuracies of the optimum with one caption per class; REPLICATES Sobol nets, 95% interval."""
-        G, width = self.mixture.means.shape
-        power = int(np.clip(np.log2(POINTS / (G * len(captions))), 6, 13))
-        deviation, values = np.sqrt(self.image_variance), np.zeros((REPLICATES, G))
-        for r in range(REPLICATES):
-            points = deviation * gaussian_points(width, power, seed * REPLICATES + r)
-            for g in np.flatnonzero(self.mixture.test_weights):
-                score = self.log_density(self.mixture.means[g] + points, captions)
-                values[r, g] = won(score, self.mixture.labels[g]).mean()
-        return estimate(self.mixture.group_average(values))
+    def accuracies(self, prompts: Int[np.ndarray, "prompts K told"], seed: int = 0) -> list[Accuracy]:
+        """Group accuracies of the optimum, by prompt; REPLICATES Sobol nets, 95% interval.
 
-    def _caption_terms(self, centre: np.ndarray, variance: np.ndarray) -> Float[np.ndarray, "*n 2 l bins"]:
-        """log P of each bin around each centre; the last column is that of a latent that is not mentioned."""
-        at = (self.edges - centre[..., None]) / np.sqrt(variance)[:, None]
-        ends = np.concatenate(
-            [np.full((*at.shape[:-1], 1), -np.inf), at, np.full((*at.shape[:-1], 1), np.inf)], axis=-1
+        A prompt is one caption per class. Without a table the first class stands for all: they differ by their names.
+        """
+        labels, deviation = self.mixture.labels, np.sqrt(self.image_variance)
+        alike = (labels == 0) | (self.world.table is not None)
+        mixture = replace(self.mixture, test_weights=self.mixture.test_weights * alike)
+        shown = np.flatnonzero(mixture.test_weights)
+        captions, columns = np.unique(np.concatenate(prompts), axis=0, return_inverse=True)
+        columns = columns.reshape(len(prompts), -1)
+        power = int(np.clip(np.log2(POINTS / len(shown)), 6, 13))
+        values = np.zeros((len(prompts), REPLICATES, len(labels)))
+        for r in range(REPLICATES):
+            points = deviation * gaussian_points(len(deviation), power, seed * REPLICATES + r)
+            for g in shown:
+                score = self.log_density(mixture.means[g] + points, captions)
+                values[:, r, g] = [won(score[:, own], labels[g]).mean() for own in columns]
+        return [estimate(mixture.group_average(each)) for each in values]
+
+    def _bins(
+        self,
+        centre: Float[np.ndarray, "*n 2 l"],
+        variance: Float[np.ndarray, " l"],
+        captions: Int[np.ndarray, "T told"],
+    ) -> Float[np.ndarray, "*n T 2 l"]:
+        """Log probability of each caption's bins around each centre; 0 for a latent that is not mentioned."""
+        ends = np.pad(self.edges, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
+        latents, bins = np.broadcast_to(np.arange(len(variance)), captions[:, 1:].shape), captions[:, 1:]
+        cells, which = np.unique(np.stack([latents, bins]).reshape(2, -1), axis=1, return_inverse=True)
+        latent, bin_ = cells
+        low, high = (
+            (np.where(bin_ == NONE, silent, ends[latent, bin_ + upper]) - centre[..., latent])
+            / np.sqrt(variance[latent])
+            for upper, silent in ((0, -np.inf), (1, np.inf))
         )
-        low, high = ends[..., :-1], ends[..., 1:]
         low, high = np.where(low > 0, -high, low), np.where(low > 0, -low, high)  # the tail where Phi is precise
         log_p = np.log(np.maximum(ndtr(high) - ndtr(low), LEAST))
-        return np.concatenate([log_p, np.zeros((*log_p.shape[:-1], 1))], axis=-1)
+        return np.moveaxis(log_p[..., which.reshape(bins.shape)], -3, -2)
 
-    def _of_groups(self, terms: Float[np.ndarray, "*n 2 l bins"], captions: np.ndarray) -> Float[np.ndarray, "*n T G"]:
-        """Sum the terms of every caption's bins over the latents, at the means of every group."""
-        own = terms[..., np.arange(terms.shape[-2]), captions[:, 1:]]  # *n 2 T l
-        low, high = own[..., 0, :, :], own[..., 1, :, :]
+    def _of_groups(self, terms: Float[np.ndarray, "*n T 2 l"]) -> Float[np.ndarray, "*n T G"]:
+        """Sums over the latents of terms at both means, each group at its own means."""
+        low, high = terms[..., 0, :], terms[..., 1, :]
         shows = (self.mixture.means == self.means[1]).astype(float)
         return low.sum(axis=-1, keepdims=True) + (high - low) @ shows.T

@@ -12,7 +12,8 @@ from rich.console import Group
 from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag, given
 from experiments.command.output import emit, note, screen
 from experiments.errors import RequestError
-from experiments.table import COUNT, INTERVAL, PERCENT, PLACE, POINTS, Column, Table, interval, points
+from experiments.table import COUNT, INTERVAL, PERCENT, PLACE, POINTS, Column, Table, Unit, interval, points
+from experiments.table import place as place_in_words
 from simulator.accuracy import GROUPS
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
@@ -35,7 +36,7 @@ def export(
     check_request(settings, n, seed, test_images)
     note(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
     document = export(settings, output, n, seed, test_images)
-    emit({**document, "output": str(output)}, json, exported)
+    emit({**document, "output": str(output)}, json, export_screen)
 
 
 def place(
@@ -47,7 +48,8 @@ def place(
     world: WorldOptions | None = None,
     json: Json = False,
 ) -> None:
-    from experiments.ground_truth.place import place, placed_document
+    from experiments.ground_truth.place import exported, place, placed_document
+    from experiments.ground_truth.truth import theory_rows
     from experiments.lab.config import world_from
 
     own = given(world)
@@ -56,10 +58,11 @@ def place(
     if data is None and not own and world_file is None:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
     found = place(predictions, data, None if data is not None else world_from(world_file, own))
-    emit(placed_document(found, worded=data is not None), json, place_table)
+    theory = theory_rows(found.world) if data is None else exported(data)["theory"]
+    emit(placed_document(found, theory), json, place_table)
 
 
-def exported(document: dict[str, Any]) -> Group:
+def export_screen(document: dict[str, Any]) -> Group:
     """What theory says of the exported pictures; README.txt has the rest."""
     wrote = (
         f"{document['output']}: {document['files']} archives, {document['bytes'] / 1e9:.2g} GB; README.txt says more"
@@ -78,6 +81,7 @@ THEORY = (
     Column("prompt", "prompt"),
     *(Column(group, group, PERCENT) for group in GROUPS),
     Column("p′", "equivalent_correlation", PLACE),
+    Column("95% interval", "interval95", Unit(lambda ends: " to ".join(map(place_in_words, ends)))),
     Column("short", "shortfall", POINTS),
 )
 

@@ -42,7 +42,7 @@ TEST_IMAGES = 20_000  # per group: p' is then known to about .01
 MEMBER = 1024  # bytes of a file of up to 512 bytes in a tar archive
 RECORD_SIZE = 10_240  # a tar archive is a multiple of it
 BATCH, BATCHES = 256, 16  # for the loss at the optimum
-EPOCHS = 5  # of the command in README.txt, which see every pair once
+EPOCHS = 5  # of the command in README.txt, together as long as the training set
 MOST_PAIRS = 10**8
 Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
 
@@ -181,6 +181,8 @@ def _folder(folder: Path, request: dict[str, Any], size: int) -> Path:
     room = shutil.disk_usage(folder).free + sum(file.stat().st_size for file in folder.iterdir())
     if room < size:
         raise RequestError(f"the export needs {size:.2g} bytes, and {str(folder)!r} has room for {room:.2g}; lower n")
+    for half in folder.glob(".*.tar.*"):  # of an export that was killed
+        half.unlink()
     if not (folder / RECORD).exists():
         write_json(folder / RECORD, {"verb": "export", "request": request})
     return folder

@@ -11,9 +11,8 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import read_json, read_table
 from experiments.ground_truth.export import RECORD
-from experiments.ground_truth.truth import theory_rows, worded_rows
 from experiments.inference import binomial_bounds
-from experiments.lab.answers import no_ideal_curve
+from experiments.lab.answers import PLACE, no_ideal_curve
 from simulator.accuracy import GROUPS, LEVEL, Accuracy
 from simulator.mixture import groups_of
 from simulator.world import World
@@ -98,39 +97,45 @@ def place(predictions: Path | str | Counts, data: Path | str | None = None, worl
     if (data is None) == (world is None):
         raise RequestError("expected either the folder of an export or a world")
     if data is not None:
-        world, counts = world_of(data), _counts_of_files(Path(predictions), Path(data))
+        world = World(**exported(data)["request"]["world"])
+        counts = _counts_of_files(Path(predictions), Path(data), world.class_count)
     else:
         counts = predictions if isinstance(predictions, Mapping) else _counts_of_groups(Path(predictions))
     return _placed(world, counts)
 
 
-def world_of(data: Path | str) -> World:
-    """The world of an exported folder. Raises RequestError for another folder."""
+def exported(data: Path | str) -> dict[str, Any]:
+    """The record of a finished export. Raises RequestError for another folder."""
     record = read_json(Path(data) / RECORD)
     if not (isinstance(record, dict) and record.get("verb") == "export"):
         raise RequestError(f"{str(data)!r} is not a folder that soberclip export wrote")
-    return World(**record["request"]["world"])
+    if "theory" not in record:
+        raise RequestError(f"the export in {str(data)!r} is not finished; the same soberclip export resumes it")
+    return record
 
 
-def _counts_of_files(predictions: Path, data: Path) -> Counts:
+def _counts_of_files(predictions: Path, data: Path, classes: int) -> Counts:
     manifest = {row["file"]: row for row in read_table(data / "manifest.csv", ("file", "label", "group"), "manifest")}
-    right: dict[str, list[bool]] = {}
-    asked = set()
+    right: dict[str, bool] = {}
     for row in read_table(predictions, ("file", "prediction"), "predictions"):
         name, answer = row["file"], row["prediction"].strip()
         if name not in manifest:
             raise RequestError(f"{str(predictions)!r} has the file {name!r}, which the manifest lacks")
-        if name in asked:
+        if name in right:
             raise RequestError(f"{str(predictions)!r} has the file {name!r} twice")
-        if not answer.isdecimal():
-            raise RequestError(f"{str(predictions)!r} predicts {answer!r} for {name!r}; expected the class, from 0")
-        asked.add(name)
-        right.setdefault(manifest[name]["group"], []).append(answer == manifest[name]["label"])
-    if missing := [name for name in manifest if name not in asked]:
+        if not (answer.isdecimal() and int(answer) < classes):
+            raise RequestError(
+                f"{str(predictions)!r} predicts {answer!r} for {name!r}; expected a class from 0 to {classes - 1}"
+            )
+        right[name] = int(answer) == int(manifest[name]["label"])
+    if missing := [name for name in manifest if name not in right]:
         raise RequestError(
             f"{str(predictions)!r} lacks {len(missing)} of {len(manifest)} files, such as {missing[0]!r}"
         )
-    return {group: (sum(each), len(each)) for group, each in right.items()}
+    groups: dict[str, list[bool]] = {}
+    for name, row in manifest.items():
+        groups.setdefault(row["group"], []).append(right[name])
+    return {group: (sum(each), len(each)) for group, each in groups.items()}
 
 
 def _counts_of_groups(path: Path) -> Counts:
@@ -182,25 +187,24 @@ def _placed(world: World, counts: Counts) -> Place:
     return Place(world, counts, accuracy, found, world.common_share(), bool(beyond))
 
 
-def placed_document(found: Place, worded: bool) -> dict[str, Any]:
-    """The document of `soberclip place`; `worded` adds the rows of captions in words."""
-    ends = found.accuracy.interval.ends
-    pair = lambda name: list(map(float, found.equivalent.interval.ends[name])) if found.equivalent.interval else None  # noqa: E731
-    p, known = found.correlation, np.isfinite(found.correlation)
+def placed_document(found: Place, theory: list[dict[str, Any]]) -> dict[str, Any]:
+    """The document of `soberclip place`, beside the rows of theory."""
+    p, ends, known = found.correlation, found.equivalent.interval, np.isfinite(found.correlation)
+    of_groups = found.accuracy.interval.ends
+    interval = {PLACE[0]: None, PLACE[1]: None}
+    if ends is not None:
+        interval = {name: list(map(float, pair)) for name, pair in zip(PLACE, ends, strict=True)}
     return {
         "verb": "place",
         "groups": [
-            {"group": name, "images": n, "accuracy": k / n, "interval95": list(map(float, ends[name]))}
+            {"group": name, "images": n, "accuracy": k / n, "interval95": list(map(float, of_groups[name]))}
             for name, (k, n) in sorted(found.counts.items())
         ],
         "correlation": found.own,
         "equivalent_correlation": p if known else None,
         "difference": p - found.own if known else None,
         "shortfall": found.shortfall,
-        "interval95": {
-            "equivalent_correlation": pair("correlation") if known else None,
-            "shortfall": pair("shortfall"),
-        },
+        "interval95": interval if known else {**interval, PLACE[0]: None},
         "beyond": found.beyond,
-        "theory": [*theory_rows(found.world), *(worded_rows(found.world) if worded else [])],
+        "theory": theory,
     }

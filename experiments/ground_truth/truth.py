@@ -1,6 +1,6 @@
 """What theory says of a world: group accuracies, p' and r of every learner and prompt, as rows of a table."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Int
 from experiments.errors import RequestError
 from experiments.lab.answers import PLACE, in_groups, placed, predict
 from simulator.accuracy import GROUPS
+from simulator.progress import track
 from simulator.world import World
 from theory.binned_captions import NONE, BinnedCaptions
 from theory.ideal_curve import equivalent
@@ -36,30 +37,27 @@ def worded_prompts(world: World) -> dict[str, Int[np.ndarray, "K told"]]:
 
 
 def theory_rows(world: World) -> list[dict[str, Any]]:
-    """One row per learner and prompt that has an answer in this world."""
-    return list(_rows(world))
-
-
-def _rows(world: World) -> Iterator[dict[str, Any]]:
+    """One row per learner and prompt that has an answer in this world; `interval95` is that of a sampled p'."""
     kinds = [(name, None) for name in SUPERVISED]
     kinds += [(name, prompt) for name in CONTRASTIVE for prompt in prompts_of(world)]
-    for name, prompt in kinds:
-        try:
-            found = predict(world, named(name, prompt=prompt))
-        except RequestError:  # no closed form here
-            continue
-        yield {"learner": name, "prompt": prompt, **_groups(found), **{key: found[key] for key in PLACE}}
-
-
-def _groups(document: dict[str, Any]) -> dict[str, float | None]:
-    return {group: document[group] for group in GROUPS if group in document}
+    rows = []
+    for name, prompt in track(kinds, len(kinds), "theory"):
+        with suppress(RequestError):  # no closed form here
+            rows.append(_row(name, prompt, predict(world, named(name, prompt=prompt))))
+    return rows
 
 
 def worded_rows(world: World) -> list[dict[str, Any]]:
     """The same for InfoNCE's optimum where captions are words; a prompt is one caption per class."""
-    rows, words = [], BinnedCaptions(world)
-    for prompt, captions in worded_prompts(world).items():
-        accuracy = words.accuracy(captions)
-        numbers, _ = placed(world, lambda accuracy=accuracy: equivalent(world, accuracy))
-        rows.append({"learner": WORDED, "prompt": prompt, **_groups(in_groups(accuracy)), **numbers})
+    prompts = worded_prompts(world)
+    rows = []
+    for prompt, accuracy in zip(prompts, BinnedCaptions(world).accuracies(np.array([*prompts.values()])), strict=True):
+        numbers, ends = placed(world, lambda accuracy=accuracy: equivalent(world, accuracy))
+        rows.append(_row(WORDED, prompt, {**in_groups(accuracy), **numbers, "interval95": ends}))
     return rows
+
+
+def _row(learner: str, prompt: str | None, found: dict[str, Any]) -> dict[str, Any]:
+    ends = (found["interval95"] or {}).get(PLACE[0])
+    names = [*(group for group in GROUPS if group in found), *PLACE]
+    return {"learner": learner, "prompt": prompt, **{name: found[name] for name in names}, "interval95": ends}

@@ -5,6 +5,7 @@ import pytest
 from numpy.polynomial.legendre import leggauss
 from scipy.stats import multivariate_normal
 
+from simulator.accuracy import won
 from simulator.world import World
 from theory import binned_captions
 from theory.binned_captions import NONE, BinnedCaptions
@@ -67,11 +68,25 @@ def test_the_density_given_words_is_that_of_integrals_over_bins(world):
 def test_edges_are_quantiles_and_symmetric_for_two_classes():
     edges = BinnedCaptions(World(p_spu=0.7, mu_inv=-2.0, **HEADLINE)).edges
     assert edges + edges[:, ::-1] == pytest.approx(np.zeros_like(edges), abs=1e-12)
-    words = BinnedCaptions(WORLDS[2])
     flat = BinnedCaptions(WORLDS[2].replace(p_spu=1 / 3))
-    shares = [np.exp(flat._caption_terms(flat.means, flat.caption_variance))[:, :, b] for b in range(5)]
-    own = np.array([[2 / 3, 1 / 3]]).T if words.means[1, 0] > 0 else np.array([[1 / 3, 2 / 3]]).T
-    assert (own * shares[2])[:, 0].sum() == pytest.approx(0.2, abs=1e-12)
+    middle = np.where(np.eye(6), 2, NONE)  # each caption tells that one latent lies in the middle bin
+    shares = np.exp(flat.log_shares(np.insert(middle, 0, NONE, axis=1)))
+    assert shares.mean(axis=1) == pytest.approx(np.full(6, 0.2), abs=1e-12)
+
+
+@pytest.mark.parametrize("world", [WORLDS[0], WORLDS[2]], ids=["two-classes", "three-classes"])
+def test_the_first_class_stands_for_all_without_a_table(world, monkeypatch):
+    """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n at most."""
+    words, rng, n = BinnedCaptions(world), np.random.default_rng(0), 4000
+    prompts = np.array([words.prompts("name"), words.prompts("mean")])
+    mixture, deviation = words.mixture, np.sqrt(words.image_variance)
+    shares = np.zeros((2, len(mixture.labels)))
+    for g in np.flatnonzero(mixture.test_weights):
+        x = mixture.means[g] + deviation * rng.normal(size=(n, len(deviation)))
+        shares[:, g] = [won(words.log_density(x, own), mixture.labels[g]).mean() for own in prompts]
+    monkeypatch.setattr(binned_captions, "POINTS", 2**11)
+    for found, drawn in zip(words.accuracies(prompts), mixture.group_average(shares), strict=True):
+        assert [found.common, found.counter] == pytest.approx(drawn, abs=4 * 0.5 / np.sqrt(2 * n))
 
 
 @pytest.mark.parametrize(("fields", "prompt"), [({"detail_inv": 0, "detail_spu": 0}, "name"), ({"bare": 0.3}, "bare")])

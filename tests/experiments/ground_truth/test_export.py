@@ -1,9 +1,14 @@
 """Exported worlds: pictures that keep the law, captions in words, files that other libraries load, and resumption."""
 
 import csv
+import gc
 import io
 import json
+import signal
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,8 +72,7 @@ def test_captions_have_the_law_that_the_optimum_assumes():
     words = BinnedCaptions(WORLD)
     sizes, shades = np.divmod(np.arange(30), 6)
     kinds = np.stack([np.full(30, NONE), sizes, shades - 1], axis=1)  # a shade of -1 is omitted
-    shares = [words._of_groups(words._caption_terms(words.means, words.caption_variance), kinds)]
-    expected = 0.8 * np.where(kinds[:, 2] == NONE, 0.3, 0.7) * (np.exp(shares[0]) @ words.mixture.weights)
+    expected = 0.8 * np.where(kinds[:, 2] == NONE, 0.3, 0.7) * (np.exp(words.log_shares(kinds)) @ words.mixture.weights)
     expected = np.append(expected, [0.1, 0.1])
     _, captions, labels, _ = exporting._pairs(words, 0, "test", mean_size(0.2))
     kinds = np.concatenate([kinds, words.bare(np.arange(2))])
@@ -127,6 +131,20 @@ def test_data_sets_of_hugging_face_load_it(folder, tmp_path):
     assert loaded[0]["txt"].startswith("a photo")
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves them to the collector
+def test_webdataset_loads_it(folder):
+    import webdataset
+
+    files = [str(path) for path in sorted(folder.glob("train-*.tar"))]
+    rows = list(webdataset.WebDataset(files, shardshuffle=False).decode("pil").to_tuple("png", "txt", "json"))
+    assert len(rows) == 250
+    picture, caption, facts = rows[0]
+    assert picture.size == (16, 16)
+    assert caption.startswith("a photo")
+    assert facts.keys() == {"label", "background"}
+    gc.collect()
+
+
 def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "SHARD", 100)
     monkeypatch.setattr(exporting, "theory_rows", lambda world: [])
@@ -146,6 +164,38 @@ def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     export(WORLD, tmp_path / "shorter", **{**SIZES, "n": 200})
     assert (tmp_path / "shorter" / "train-00001.tar").read_bytes() == content
+
+
+def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, monkeypatch):
+    """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the same files."""
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import os, signal, sys\n"
+        "from experiments.ground_truth import export as exporting\n"
+        "from simulator import World\n"
+        "exporting.SHARD, whole, left = 100, exporting.png, [170]\n"
+        "def png(picture):\n"
+        "    left[0] -= 1\n"
+        "    return whole(picture) if left[0] else os.kill(os.getpid(), signal.SIGKILL)\n"
+        "exporting.png = png\n"
+        f"exporting.export(World(**{WORLD.model_dump()!r}), sys.argv[1], **{SIZES!r})\n"
+    )
+    data = tmp_path / "data"
+    run = subprocess.run([sys.executable, str(child), str(data)], cwd=Path(__file__).parents[3], capture_output=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr.decode()
+    assert (data / "train-00000.tar").exists()
+    assert not (data / "train-00001.tar").exists()
+    monkeypatch.setattr(exporting, "SHARD", 100)
+    record = json.loads((folder / "export.json").read_text())
+    for rows in ("theory_rows", "worded_rows"):
+        monkeypatch.setattr(exporting, rows, lambda world: [])
+    monkeypatch.setattr(exporting, "_readme", lambda *_: "")
+    document = export(WORLD, data, **SIZES)
+    assert document["loss"] == record["loss"]
+    skip = {"README.txt", "export.json"}  # without theory here
+    ours, theirs = ({p.name: p for p in path.iterdir() if p.is_file()} for path in (data, folder))
+    assert set(ours) == set(theirs)
+    assert all(ours[name].read_bytes() == theirs[name].read_bytes() for name in set(ours) - skip)
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,34 @@
 
 import csv
 import io
+import json
 import re
 import tarfile
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from scipy.stats import norm
 
 from experiments.errors import RequestError
 from experiments.ground_truth import export as exporting
-from experiments.ground_truth import place as placing
-from experiments.ground_truth.export import export
+from experiments.ground_truth import truth
+from experiments.ground_truth.export import RECORD, export
+from experiments.ground_truth.pictures import latents_of
 from experiments.ground_truth.place import place
 from simulator import World
-from theory.learners import Bayes
+from simulator.accuracy import Accuracy
+from theory.binned_captions import BinnedCaptions
+from theory.ideal_curve import equivalent
 
 WORLD = World(mu_spu=1.5, sigma_xi=6.0)
 ROW = {"learner": "bayes", "prompt": None, "common": 0.9554, "counter": 0.3623}
-ROW |= {"equivalent_correlation": 0.9, "shortfall": 0.0}
+ROW |= {"equivalent_correlation": 0.9, "shortfall": 0.0, "interval95": None}
 COUNTS = {"common": (19_000, 20_000), "counter": (8_000, 20_000)}
 
 
@@ -34,18 +43,22 @@ def data(tmp_path_factory):
     return path
 
 
-def answers(data) -> list[tuple[str, int]]:
-    """A classifier of the two slowest symmetric waves, from the files alone."""
-    i = np.arange(8)
-    down = np.tile(np.cos(np.pi * (2 * i + 1) / 16)[:, None], 8)
-    rows = []
-    for group in ("common", "counter"):
-        with tarfile.open(data / f"test-{group}-00000.tar") as archive:
-            for name in archive.getnames():
-                if name.endswith("png"):
-                    picture = np.asarray(Image.open(io.BytesIO(archive.extractfile(name).read())), float)
-                    rows.append((name, int((picture[::2, ::2] * down).sum() < 0)))
-    return rows
+def pictures_of(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with tarfile.open(path) as archive:
+        for name in archive.getnames():
+            if name.endswith("png"):
+                yield name, np.asarray(Image.open(io.BytesIO(archive.extractfile(name).read())))
+
+
+def answers(data: Path) -> list[tuple[str, int]]:
+    """A classifier of the slowest wave alone, from the files."""
+    down = np.tile(np.cos(np.pi * (2 * np.arange(8) + 1) / 16)[:, None], 8)
+    paths = [data / f"test-{group}-00000.tar" for group in ("common", "counter")]
+    return [
+        (name, int((picture[::2, ::2].astype(float) * down).sum() < 0))
+        for path in paths
+        for name, picture in pictures_of(path)
+    ]
 
 
 def write(path, rows, header=("file", "prediction")):
@@ -54,24 +67,73 @@ def write(path, rows, header=("file", "prediction")):
     return path
 
 
-def test_a_strangers_lines_agree(data, tmp_path):
-    rows = answers(data)
-    labels = {row["file"]: row for row in csv.DictReader((data / "manifest.csv").read_text().splitlines())}
+def stranger(predictions: Path, data: Path) -> tuple[float, float]:
+    """(p', r) in thirty lines that know the world's numbers, the formula of its ideal classifier, and the files."""
+    w = tomllib.loads((data / "world.toml").read_text())
+    nu = w["sigma_xi"] ** 2 / w["dim_image"]
+    alpha, beta = w["mu_inv"], w["mu_spu"]
+    S_i, S_s = w["sigma_inv"] ** 2 + nu, w["sigma_spu"] ** 2 + nu
+
+    def ideal(p: float, side: int) -> float:
+        """P(right | y = +1, background of this side) of the rule 2 alpha x_i/S_i + G(x_s) > 0."""
+
+        def right(t: float) -> float:
+            h = 2 * beta * (side * beta + np.sqrt(S_s) * t) / S_s
+            G = np.log((p * np.exp(h) + 1 - p) / ((1 - p) * np.exp(h) + p))
+            return norm.pdf(t) * norm.cdf((alpha + S_i * G / (2 * alpha)) / np.sqrt(S_i))
+
+        return quad(right, -9, 9, epsabs=1e-11)[0]
+
     right = {"common": [], "counter": []}
-    for name, answer in rows:
-        right[labels[name]["group"]].append(answer == int(labels[name]["label"]))
+    answers = dict(csv.reader(predictions.read_text().splitlines()))
+    for row in csv.DictReader((data / "manifest.csv").read_text().splitlines()):
+        right[row["group"]].append(answers[row["file"]] == row["label"])
     common, counter = (np.mean(right[group]) for group in right)
-    grid = np.linspace(0.001, 0.999, 999)
-    ideal = Bayes().accuracy(WORLD.replace(p_spu=grid))
-    regret = grid * (ideal.common - common) + (1 - grid) * (ideal.counter - counter)
-    found = place(write(tmp_path / "p.csv", rows), data)
-    assert (found.accuracy.common, found.accuracy.counter) == (common, counter)
-    assert found.correlation == pytest.approx(grid[regret.argmin()], abs=0.001)
-    assert found.shortfall == pytest.approx(regret.min(), abs=1e-5)
-    low, high = found.interval
-    assert low < found.correlation < high
-    assert 0.6 < common < 0.95
+    p = brentq(lambda p: ideal(p, 1) - ideal(p, -1) - (common - counter), 1e-9, 1 - 1e-9, xtol=1e-12)
+    return p, ideal(p, 1) - common
+
+
+def test_a_strangers_lines_agree(data, tmp_path):
+    path = write(tmp_path / "p.csv", answers(data))
+    found, (p, r) = place(path, data), stranger(path, data)
+    assert found.correlation == pytest.approx(p, abs=1e-6)
+    assert found.shortfall == pytest.approx(r, abs=1e-8)
+    assert found.interval[0] < p < found.interval[1]
+    assert 0.05 < p < 0.95
     assert found.own == 0.9
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(classes=3, mu_inv=2.0, mu_spu=2.5, sigma_xi=6.0),
+        World(table=[[0.35, 0.15], [0.1, 0.4]], mu_spu=1.5, sigma_xi=6.0),
+        World(table=[[0.3, 0.1, 0.0], [0.2, 0.2, 0.2]], mu_spu=1.5, sigma_xi=6.0),
+    ],
+    ids=["three classes", "table", "three groups"],
+)
+def test_a_classifier_of_the_animal_comes_to_its_place_in_other_worlds(tmp_path, monkeypatch, world):
+    """Nearest template of the animal, on the files; theory has the group accuracies of this linear rule."""
+    monkeypatch.setattr(exporting, "theory_rows", lambda world: [ROW])
+    monkeypatch.setattr(exporting, "worded_rows", lambda world: [ROW])
+    monkeypatch.setattr(exporting, "_loss", lambda *_: (0.0, 0.0))
+    n = 2000
+    export(world, tmp_path / "data", n=10, test_images=n)
+    pictures = {name: picture for path in tmp_path.glob("data/test-*.tar") for name, picture in pictures_of(path)}
+    z = latents_of(np.stack([*pictures.values()]), exporting._levels(BinnedCaptions(world)), world.latents)
+    score = z[:, : world.class_count] if world.class_count > 2 else z[:, :1] * [1, -1]
+    path = write(tmp_path / "p.csv", zip(pictures, score.argmax(axis=1), strict=True))
+    found = place(path, tmp_path / "data")
+    a = world.mu_inv / np.sqrt(world.sigma_inv**2 + world.nu_image)
+    own = quad(lambda t: norm.pdf(t) * norm.cdf(t + a) ** (world.class_count - 1), -9, 9)[0]
+    expected = own if world.class_count > 2 else norm.cdf(a)
+    for accuracy in found.accuracy:
+        assert accuracy == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(n))
+    p = equivalent(world, Accuracy.of([expected] * len(found.counts))).correlation
+    if len(found.counts) == 2:
+        assert found.interval[0] < p < found.interval[1]
+    else:
+        assert found.correlation == pytest.approx(p, abs=0.05)
 
 
 def test_counts_of_groups_have_the_same_place_as_a_file(tmp_path):
@@ -92,7 +154,7 @@ def test_all_groups_are_within_their_intervals_together():
     ("counts", "expected"), [((1000, 0), 1.0), ((0, 1000), 0.0)], ids=["beyond the ideal curve", "below it"]
 )
 def test_a_drop_beyond_the_ideal_curve_is_said(soberclip, tmp_path, monkeypatch, counts, expected):
-    monkeypatch.setattr(placing, "theory_rows", lambda world: [ROW])
+    monkeypatch.setattr(truth, "theory_rows", lambda world: [ROW])
     found = place(dict(zip(COUNTS, ((k, 1000) for k in counts), strict=True)), world=WORLD)
     assert (found.correlation, found.beyond) == (expected, True)
     rows = [(group, k / 1000, 1000) for group, k in zip(COUNTS, counts, strict=True)]
@@ -109,9 +171,15 @@ def test_the_command_reads_an_export(soberclip, data, tmp_path):
     assert run.status == 0
     document = run.document
     assert document["difference"] == pytest.approx(document["equivalent_correlation"] - 0.9)
-    theory = {(row["learner"], row["prompt"]): row["equivalent_correlation"] for row in document["theory"]}
-    assert theory["infonce", "name"] == pytest.approx(0.6207, abs=1e-4)
-    assert theory["infonce, captions in words", "name"] == pytest.approx(0.6222, abs=2e-3)
+    assert document["theory"] == [ROW, ROW]  # as the export has found it
+
+
+def test_theory_of_the_command_is_that_of_the_world():
+    rows = {(row["learner"], row["prompt"]): row for row in [*truth.theory_rows(WORLD), *truth.worded_rows(WORLD)]}
+    assert rows["infonce", "name"]["equivalent_correlation"] == pytest.approx(0.6207, abs=1e-4)
+    assert rows["infonce", "name"]["interval95"] is None
+    low, high = rows["infonce, captions in words", "name"]["interval95"]
+    assert low - 5e-5 < 0.6222 < high + 5e-5 < low + 0.003
 
 
 @pytest.mark.parametrize(
@@ -121,6 +189,7 @@ def test_the_command_reads_an_export(soberclip, data, tmp_path):
         (lambda rows: [*rows, rows[0]], "twice"),
         (lambda rows: [*rows, ("mine.png", 0)], "'mine.png', which the manifest lacks"),
         (lambda rows: [(rows[0][0], "bear"), *rows[1:]], "predicts 'bear'"),
+        (lambda rows: [(rows[0][0], 2), *rows[1:]], "predicts '2' .* expected a class from 0 to 1"),
         (lambda rows: [], "no rows"),
     ],
 )
@@ -149,9 +218,13 @@ def test_wrong_accuracies_are_refused(soberclip, tmp_path, rows, sentence):
 
 
 def test_wrong_requests_are_refused(soberclip, data, tmp_path):
+    (tmp_path / "half").mkdir()
+    record = json.loads((data / RECORD).read_text())
+    (tmp_path / "half" / RECORD).write_text(json.dumps({key: record[key] for key in ("verb", "request")}))
     path = write(tmp_path / "p.csv", [("common-000000000.png", 0)], ("file", "answer"))
     for flags, sentence in (
         (["--data", data], "no column 'prediction'"),
+        (["--data", tmp_path / "half"], "is not finished; the same soberclip export resumes it"),
         (["--data", tmp_path], "is not a folder that soberclip export wrote"),
         (["--data", data, "--mu-spu", "2"], "leave out --world"),
         ([], "name the folder of an export"),
