@@ -13,7 +13,6 @@ from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptio
 from experiments.command.output import emit, note, screen
 from experiments.errors import RequestError
 from experiments.table import COUNT, INTERVAL, PERCENT, PLACE, POINTS, Column, Table, Unit, interval, points
-from experiments.table import place as place_in_words
 from simulator.accuracy import GROUPS
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
@@ -81,7 +80,7 @@ THEORY = (
     Column("prompt", "prompt"),
     *(Column(group, group, PERCENT) for group in GROUPS),
     Column("p′", "equivalent_correlation", PLACE),
-    Column("95% interval", "interval95", Unit(lambda ends: " to ".join(map(place_in_words, ends)))),
+    Column("95% interval", "interval95", Unit(lambda ends: " to ".join(map(PLACE.shown, ends)))),
     Column("short", "shortfall", POINTS),
 )
 
@@ -91,8 +90,8 @@ def place_table(document: dict[str, Any]) -> Group:
 
 
 def truth_table(rows: list[dict[str, Any]]) -> Table:
-    lacking = [group for group in GROUPS if not any(group in row for row in rows)]
-    return Table("theory, infinitely many pairs", [one for one in THEORY if one.words not in lacking], rows)
+    """The columns that have a number."""
+    return Table("theory, infinitely many pairs", [one for one in THEORY if any(map(one.cell, rows))], rows)
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:

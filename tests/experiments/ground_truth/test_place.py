@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.integrate import quad
 from scipy.optimize import brentq
@@ -237,7 +238,8 @@ def test_wrong_requests_are_refused(soberclip, data, tmp_path):
 def test_the_lines_of_the_readme_place_a_classifier_of_the_animal_alone(monkeypatch):
     root = Path(__file__).parents[3]
     monkeypatch.syspath_prepend(root / "experiments" / "command" / "entry")
-    (code,) = re.findall(
-        r"^```py\n(.*?)^```", (root / "experiments/lab/README.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-    exec(code, {})
+    (code,) = re.findall(r"^```py\n(.*?)^```", (root / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    animal, background = torch.as_tensor(WORLD.test_law().draw(1).frames[0]).T
+    exec(code, {"my_classifier": lambda images: (images @ animal < 0).long()})
+    with pytest.raises(AssertionError):
+        exec(code, {"my_classifier": lambda images: (images @ (animal + background) < 0).long()})

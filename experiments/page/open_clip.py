@@ -1,0 +1,87 @@
+"""What open_clip, unmodified, learned from exported worlds: p' over training pairs by three prompts, beside the theory.
+
+`python -m experiments.page.open_clip .readme/open_clip.svg` draws the runs of experiments/ground_truth/open_clip.csv.
+"""
+
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments import ground_truth
+from experiments.files import read_table, write_text
+from experiments.ground_truth.truth import worded_rows
+from experiments.page.front import GREY, LINES, MAIN, TEXT, TITLE
+from experiments.style import styled
+from experiments.svg import figure_svg, standalone
+from simulator.accuracy import Accuracy
+from simulator.world import World
+from theory.ideal_curve import equivalent
+
+RUNS = Path(ground_truth.__file__).with_name("open_clip.csv")
+WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2)
+IMAGES = 20_000  # per group
+COLUMNS = ("detail", "seed", "last", "pairs", "prompt", "common", "counter")  # right answers; `last` pairs at the end
+BELOW = ("mean", "name")  # prompts whose words stand below their line
+PANELS = {1.0: "captions tell every look", 0.0: "captions tell no look"}
+
+
+class Run(NamedTuple):
+    """A training asked by one prompt: p' at its checkpoints."""
+
+    detail: float
+    seed: int
+    last: int
+    prompt: str
+    pairs: np.ndarray
+    correlation: np.ndarray
+
+
+def runs() -> Iterator[Run]:
+    """The stored trainings, by detail, seed, length and prompt."""
+    stored = read_table(RUNS, COLUMNS, "runs")
+    rows = [{**row, **{name: float(row[name]) for name in COLUMNS if name != "prompt"}} for row in stored]
+    key = lambda row: (row["detail"], row["seed"], row["last"], row["prompt"])  # noqa: E731
+    for (detail, seed, last, prompt), each in groupby(sorted(rows, key=key), key):
+        pairs, common, counter = np.array([[row["pairs"], row["common"], row["counter"]] for row in each]).T
+        place = equivalent(world_of(detail), Accuracy(common / IMAGES, counter / IMAGES))
+        yield Run(detail, int(seed), int(last), prompt, pairs, place.correlation)
+
+
+def world_of(detail: float) -> World:
+    return WORLD.replace(detail_inv=detail, detail_spu=detail)
+
+
+@styled
+def trained() -> Figure:
+    """A panel per detail: lines of theory for the words of the captions, and every checkpoint."""
+    figure = Figure(figsize=(9.0, 5.2), layout="constrained")
+    figure.suptitle("open_clip, unmodified, trained on exported worlds", x=0.02, ha="left", fontsize=TITLE)
+    every = list(runs())
+    for ax, (detail, words) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+        theory = {row["prompt"]: row["equivalent_correlation"] for row in worded_rows(world_of(detail))}
+        for line in LINES:
+            ax.axhline(theory[line.prompt], color=line.color, linewidth=4, alpha=0.35)
+            for run in (run for run in every if (run.detail, run.prompt) == (detail, line.prompt)):
+                ax.plot(run.pairs / 1000, run.correlation, "-", color=line.color, linewidth=1)
+                ax.plot(run.pairs[-1] / 1000, run.correlation[-1], "o", color=line.color, markersize=9, zorder=4)
+            if detail:
+                side = {"xytext": (0, -7), "va": "top"} if line.prompt in BELOW else {"xytext": (0, 7), "va": "bottom"}
+                look = {"color": line.color, "fontsize": TEXT, "weight": "bold", "ha": "right", **side}
+                at = (0.99, theory[line.prompt])
+                ax.annotate(line.words, at, xycoords=ax.get_yaxis_transform(), textcoords="offset points", **look)
+        ax.set_title(words, fontsize=TEXT, color=GREY)
+        ax.set_xlabel("thousand training pairs", fontsize=TEXT)
+        ax.tick_params(labelsize=14)
+    figure.axes[0].set_ylabel("p′", fontsize=MAIN)
+    figure.axes[0].set(ylim=(0.57, 1.02))
+    return figure
+
+
+if __name__ == "__main__":
+    drawing = figure_svg(trained(), "p′ of open_clip over training pairs, beside the theory")
+    write_text(Path(sys.argv[1]), standalone(drawing))

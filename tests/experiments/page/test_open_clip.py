@@ -1,0 +1,65 @@
+"""The stored runs of open_clip: their places, the table of the lab's page, and the figure of the first page."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.ground_truth.place import place
+from experiments.page.front import LINES
+from experiments.page.open_clip import IMAGES, PANELS, RUNS, runs, trained, world_of
+from theory.binned_captions import BinnedCaptions
+from theory.ideal_curve import equivalent
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def theory():
+    found = {}
+    for detail in PANELS:
+        words = BinnedCaptions(world_of(detail))
+        prompts = [line.prompt for line in LINES]
+        accuracies = words.accuracies(np.array([words.prompts(prompt) for prompt in prompts]))
+        for prompt, accuracy in zip(prompts, accuracies, strict=True):
+            found[detail, prompt] = equivalent(words.world, accuracy).correlation
+    return found
+
+
+def test_places_of_stored_runs_are_those_of_place():
+    lines = RUNS.read_text().splitlines()
+    detail, seed, last, pairs, prompt, common, counter = lines[len(lines) // 2].split(",")
+    (run,) = (run for run in runs() if [*map(str, run[1:4])] == [seed, last, prompt] and run.detail == float(detail))
+    counts = {"common": (int(common), IMAGES), "counter": (int(counter), IMAGES)}
+    own = place(counts, world=world_of(float(detail))).correlation
+    assert run.correlation[list(run.pairs).index(float(pairs))] == pytest.approx(own, abs=1e-9)
+
+
+def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theory(theory):
+    found = re.findall(
+        r"^\| (every|no) look \| (\S+) \| ?(\d?) ?\| (\S+) \| (\S+) \| (\S+) \|$",
+        (ROOT / "experiments/lab/README.md").read_text(),
+        re.MULTILINE,
+    )
+    expected = {}
+    for run in runs():
+        expected.setdefault((run.detail, f"{run.last:,}", str(run.seed)), {})[run.prompt] = run.correlation[-1]
+    for (detail, prompt), correlation in theory.items():
+        expected.setdefault((detail, "theory", ""), {})[prompt] = correlation
+    assert {(float(looks == "every"), pairs, seed) for looks, pairs, seed, *_ in found} == expected.keys()
+    for looks, pairs, seed, *printed in found:
+        numbers = expected[float(looks == "every"), pairs, seed]
+        assert [*map(float, printed)] == pytest.approx([numbers[p] for p in ("bare", "name", "mean")], abs=6e-4)
+
+
+def test_the_figure_has_the_lines_of_theory_and_a_point_for_every_run(theory):
+    figure = trained()
+    for ax, detail in zip(figure.axes, PANELS, strict=True):
+        flat = [line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1 and line.get_alpha()]
+        assert flat == pytest.approx([theory[detail, line.prompt] for line in LINES], abs=1e-9)
+        points = [line.get_data() for line in ax.lines if line.get_marker() == "o"]
+        own = [run for run in runs() if run.detail == detail]
+        assert len(points) == len(own)
+        assert {x[0] for x, _ in points} == {run.last / 1000 for run in own}
+    assert (ROOT / ".readme" / "open_clip.svg").read_text(encoding="utf-8").startswith("<svg")
