@@ -111,13 +111,12 @@ def check_writable(folder: Path | None, verb: str = "", names: Iterable[str] = (
         probe.rmdir()
     except OSError as error:
         raise _not_writable(folder, error) from error
-    made = made_by_reproduce(folder) or set()
     names = list(names)
     for name in [*names, "run.json"] if "result.json" in names else names:  # an unfinished training has no result yet
         if not (folder / name).exists():
             continue
         ours = _has_record(folder, verb) if mark is None else _carries(folder / name, mark)
-        if name in made or not ours:
+        if not ours or name in (made_by_reproduce(folder) or ()):
             raise RequestError(
                 f"{str(folder / name)!r} was not written by soberclip {verb}, so it is kept; name another"
             )

@@ -37,6 +37,18 @@ _WORLD |= OF_LEARNERS
 _RECIPE = {n: hint for n, hint in get_type_hints(Recipe, include_extras=True).items() if n in Recipe.model_fields}
 _WORDS = {"mitigation": "mitigation of the background", "table": "joint probabilities of classes and backgrounds"}
 _FIELDS = {n: h for n, h in _RECIPE.items() if n != "loss"} | _WORLD | dict.fromkeys(_WORDS, str)
+OF_RECIPE = _RECIPE.keys() - _WORLD.keys()
+
+
+def _kind(annotation: Any) -> Any:
+    """int, float, str or a Literal: a type without its bounds and without None."""
+    while get_origin(annotation) not in (None, Literal):
+        parts = get_args(annotation)
+        annotation = parts[0] if get_origin(annotation) is Annotated else next(x for x in parts if x is not type(None))
+    return annotation
+
+
+_KINDS = {name: _kind(annotation) for name, annotation in _FIELDS.items()}
 
 Value = float | int | str
 
@@ -59,10 +71,6 @@ class Axis:
         meaning = _WORDS[self.name] if self.name in _WORDS else Recipe.model_fields[self.name].description
         word = self.name.replace("_", r"\ ")
         return Quantity(rf"\mathrm{{{word}}}", meaning or self.name, "")
-
-
-def of_recipe(name: str) -> bool:
-    return name in _RECIPE and name not in _WORLD
 
 
 def axis(name: str, values: Any) -> Axis:
@@ -126,7 +134,7 @@ def _spread(field: str, text: str) -> tuple[list[Value], str]:
             f"axis {field} = {text!r} is not LOW:HIGH:COUNT, optionally with :log or :one-minus after it, and COUNT "
             f"from 2 to {LONGEST:,}"
         )
-    if _kind(field) not in (int, float):
+    if _KINDS[field] not in (int, float):
         raise RequestError(f"axis {field} = {text!r} is a range of words; list them as {field}={low_word},{high_word}")
     low, high = _checked(field, [_value(field, low_word), _value(field, high_word)])
     ends = (1 - low, 1 - high) if scale == "one-minus" else (low, high)
@@ -136,13 +144,13 @@ def _spread(field: str, text: str) -> tuple[list[Value], str]:
     values = (np.linspace if scale == "linear" else np.geomspace)(*ends, int(count))
     values = 1 - values if scale == "one-minus" else values
     values[0], values[-1] = low, high
-    if _kind(field) is int and scale != "linear":
+    if _KINDS[field] is int and scale != "linear":
         values = np.rint(values)
     return values.tolist(), scale
 
 
 def _value(field: str, word: str) -> Value:
-    kind = _kind(field)
+    kind = _KINDS[field]
     if kind not in (int, float):
         return word
     with suppress(ValueError):
@@ -153,17 +161,8 @@ def _value(field: str, word: str) -> Value:
         raise RequestError(f"axis {field}: {word!r} is not a number") from None
 
 
-def _kind(field: str) -> Any:
-    """int, float, str or a Literal: the type of a field without its bounds and without None."""
-    annotation = _FIELDS[field]
-    while get_origin(annotation) not in (None, Literal):
-        parts = get_args(annotation)
-        annotation = parts[0] if get_origin(annotation) is Annotated else next(x for x in parts if x is not type(None))
-    return annotation
-
-
 def _checked(field: str, values: Sequence[Any]) -> list[Value]:
-    kind = _kind(field)
+    kind = _KINDS[field]
     for value in values:
         if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise RequestError(f"axis {field}: {value!r} is not a number")

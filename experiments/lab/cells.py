@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.lab.axes import OF_LEARNERS, Axis, of_recipe
+from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis
 from experiments.lab.config import recipe_of, validated, world_fields
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.setting import Setting
@@ -129,7 +129,7 @@ class StudyData:
         values: dict[str, Any] = {axis.name: value for axis, value in axes}
         world = {name: value for name, value in values.items() if name in SCALARS}
         world |= {"table": named_table(values["table"])} if "table" in values else {}
-        recipe = {**dict(self.recipe), **{name: value for name, value in values.items() if of_recipe(name)}}
+        recipe = {**dict(self.recipe), **{name: value for name, value in values.items() if name in OF_RECIPE}}
         return replace(
             self,
             world=validated(lambda: self.world.replace(**world)) if world else self.world,

@@ -111,13 +111,6 @@ def _cell_seconds(study: StudyData, estimated: bool) -> float:
     return max(costs)
 
 
-def spread(study: StudyData, most: int) -> list[Place]:
-    """At most `most` places, evenly spread over the grid in C order, the first and the last among them."""
-    total = prod(study.shape)
-    numbers = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(most, total)))
-    return [tuple(map(int, np.unravel_index(p, study.shape))) for p in numbers]
-
-
 def _read_pictures(study: StudyData) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
@@ -130,7 +123,9 @@ def _read_pictures(study: StudyData) -> None:
 
 def _sampled(study: StudyData, k: int) -> bool:
     """Whether the theory of learner k is sampled at one of a few places, with the fewest and the most classes."""
-    few = spread(study, SAMPLED_AT)
+    total = prod(study.shape)
+    evenly = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(SAMPLED_AT, total)))
+    few = [tuple(map(int, np.unravel_index(p, study.shape))) for p in evenly]
     if "classes" in study.dims:
         i = study.dims.index("classes")
         counts = study.axes[i].values

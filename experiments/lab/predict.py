@@ -36,28 +36,29 @@ def predict(study: StudyData, cells: Cells) -> None:
 
 def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
     """Fill in the accuracies of a law, or the reason for none. Where a grid is refused, each of its worlds is tried."""
-    law, prefix = _law(study, k, prompt), "predicted_" if study.measured else ""
-    if isinstance(law, Law):
+    prefix, law, why = "predicted_" if study.measured else "", None, NO_LAW
+    try:
+        law = (study.at().setting(k, prompt, towers=True) if study.trained else study.setting(k, prompt)).law()
+    except (RequestError, *UNDEFINED) as error:
+        why = str(error)
+    if law is not None:
         _fill(law, (k, slot), cells, prefix)
-    elif law == NO_LAW or max(study.shape, default=1) == 1:
-        cells.refuse((..., k, slot), law, f"{prefix}undefined")
+    elif why == NO_LAW or max(study.shape, default=1) == 1:
+        cells.refuse((..., k, slot), why, f"{prefix}undefined")
     else:
         for region, place in study.pieces(study.dims):
             _predict(place, k, slot, prompt, cells[region])
 
 
-def _law(study: StudyData, k: int, prompt: str | None) -> Law | str:
-    try:
-        if study.trained:
-            return study.at().setting(k, prompt, towers=True).law() or NO_LAW
-        return study.setting(k, prompt).law() or NO_LAW
-    except (RequestError, *UNDEFINED) as error:
-        return str(error)
-
-
 def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
-    worlds = law.world
-    values, refusals = _attempted(law.learner, worlds)
+    """Fill in COLUMNS of a law in each world, nan with the reason where it has no answer."""
+    worlds, refusals = law.world, {}
+    try:
+        values = _columns(law.learner, worlds)
+    except UNDEFINED:
+        values, refusals = attempt(partial(_columns, law.learner), worlds)
+        if len(refusals) == worlds.size:
+            values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
     for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
         if prefix + column in cells.arrays:  # measurements have intervals of their own
             # The grid has length 1 along axes that do not change the world, and broadcasts along them.
@@ -65,15 +66,6 @@ def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
     for world, sentence in refusals.items():
         at = (i if length > 1 else slice(None) for i, length in zip(world, worlds.shape, strict=True))
         cells.refuse((*at, ..., *series), sentence, f"{prefix}undefined")
-
-
-def _attempted(learner: Learner, worlds: World) -> tuple[Float[np.ndarray, "*w columns"], dict[tuple[int, ...], str]]:
-    """COLUMNS of a learner in each world, nan where the learner has no answer; and the reasons by world."""
-    try:
-        return _columns(learner, worlds), {}
-    except UNDEFINED:
-        values, reasons = attempt(partial(_columns, learner), worlds)
-        return np.full((*worlds.shape, len(COLUMNS)), np.nan) if len(reasons) == worlds.size else values, reasons
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:

@@ -20,7 +20,7 @@ import xarray as xr
 
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.lab.answers import MOST_REPLICATES
-from experiments.lab.axes import OF_LEARNERS, Axis, axis, of_recipe
+from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
 from experiments.lab.cells import ROUTES, StudyData
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.run import mapping, run
@@ -170,7 +170,7 @@ def _faults(request: Study) -> Iterator[str]:
     known = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
     learners = [request.learner(k, None) for k in known]
     has_width = any(hasattr(learner, "embed_dim") for learner in learners)
-    for name in (*filter(of_recipe, request.dims), *dict(request.recipe)):
+    for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         if not request.trained and not (name == "embed_dim" and has_width):
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
     for name in filter(OF_LEARNERS.__contains__, request.dims):

@@ -40,7 +40,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"learners": ["infonse"]}, ["'infonse'", "nearest is infonce"]),
         ({"learners": ["siglip"]}, ["'siglip'", "'trained'"]),
         ({"routes": ["trained"], "recipe": {"width": 0}}, ["'linear'", "width = 0", "nearest valid value is 1"]),
-        ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1e+12]", "nearest valid value is 2"]),
+        ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1000000000000]", "nearest valid value is 2"]),
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"recipe": {"loss": "siglip"}}, ["'loss'", "learners"]),
