@@ -11,9 +11,11 @@ They try only claims without a stored verdict: linear towers, which train in sec
 """
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -36,7 +38,6 @@ STORED = "stored/trained.json"
 ROUTE = "trained towers"
 DEVICE = "cpu"
 MOST_MODELS = 64
-RELATIONS = {"reaches": "=", "misses": "differs from", "ahead": ">=", "alike": "=", "placed": ">=", "bridged": "="}
 _TRAININGS: dict[tuple, dict[str, Any]] = {}  # results of this process: claims about the same towers share them
 
 
@@ -48,9 +49,7 @@ def models_for(claim: TrainedClaim) -> int:
 
 def rows_of(claim: TrainedClaim) -> int:
     """Number of accuracies, or differences of two, in the claim."""
-    prompts = sum(len(case.row_prompts) for case in claim.cases)
-    rows = len(claim.groups) * prompts
-    return {"reaches": 2 * prompts, "misses": 1, "placed": 2 * prompts, "bridged": rows}.get(claim.says, rows // 2)
+    return SAYS[claim.says].number(claim)
 
 
 def judge(
@@ -140,14 +139,17 @@ class Row(NamedTuple):
 
 def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seconds: float) -> Verdict:
     """The verdict on trained cases."""
-    rows = _rows(claim, cases)
+    statement = SAYS[claim.says]
+    rows = statement.rows(claim, cases)
     tail = claim.error_rate / (2 * len(rows))
-    violations = [_violation(claim, row, tail) for row in rows]
+    violations = [violation_bounds(statement.side, row.sample.bounds, row.predicted, tail) for row in rows]
+    if statement.denied:
+        violations = [Bounds(claim.tolerance - high, claim.tolerance - low) for low, high in violations]
     lost = sum(len(case["diverged"]) for case in cases)
     notes = [f"{lost} models diverged and count against the claim"] if lost else []
     lows, highs = zip(*violations, strict=True)
     against = int(np.argmax(lows))
-    allowed = 0.0 if claim.says == "misses" else claim.tolerance
+    allowed = 0.0 if statement.denied else claim.tolerance
     ruling = decide(violations[against], violations, -np.inf, allowed, notes=notes, called=("row", "rows"))
     shown = rows[against if ruling.decision == "contradicted" else int(np.argmax(highs))]
     bounds = shown.sample.bounds(claim.error_rate / 2)
@@ -168,7 +170,7 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
         seconds=round(seconds, 1),
         formula=claim.formula,
         quantity=shown.group,
-        relation=RELATIONS[claim.says],
+        relation=statement.relation,
         largest_violation_found=max(lows),
         largest_violation_bounded=max(highs),
         seed=seed,
@@ -176,40 +178,62 @@ def verdict_of(claim: TrainedClaim, cases: list[dict[str, Any]], seed: int, seco
     )
 
 
-def _rows(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
-    """The numbers that the claim is about. A model without a finite loss gets the value worst for the claim."""
-    every = [(row, {one["model"] for one in case["diverged"]}) for case in cases for row in case["rows"]]
-    if claim.says in ("reaches", "misses"):
-        named = [(row, lost) for row, lost in every if claim.says == "reaches" or row["group"] == "counter"]
-        return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in named]
-    if claim.says == "placed":
-        return [row for case in cases for row in _placed(case)]
+def _numbers(case: dict[str, Any]) -> Iterator[tuple[dict[str, Any], set[int]]]:
+    """The rows of a case, each with the models that have no finite loss."""
+    lost = {one["model"] for one in case["diverged"]}
+    return ((row, lost) for row in case["rows"])
+
+
+def _predicted(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+    """Accuracies beside their predictions."""
+    every = chain.from_iterable(map(_numbers, cases))
+    return [Row(row["group"], row["predicted"], _accuracies(row, lost)) for row, lost in every]
+
+
+def _counter(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+    """The counter accuracies beside their predictions."""
+    return [row for row in _predicted(claim, cases) if row.group == "counter"]
+
+
+def _paired(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+    """Differences between the first row and the second, the third and the fourth, by group, models paired by seed."""
     rows = []
     for group in claim.groups:
-        of = [(row, lost) for row, lost in every if row["group"] == group]
-        if claim.says == "bridged":
-            pairs = [(row["models"], row["bridge"], lost) for row, lost in of]
-        else:
-            twins = zip(of[::2], of[1::2], strict=True)
-            pairs = [(one["models"], twin["models"], lost | also) for (one, lost), (twin, also) in twins]
-        for first, second, lost in pairs:
-            leads = _with_lost(np.subtract(first, second), lost, -1.0)
-            sample = Sample(leads, normal=not (lost or claim.clustered), support=(-1.0, 1.0))
-            rows.append(Row(group, claim.margin, sample))
+        of = [each for each in chain.from_iterable(map(_numbers, cases)) if each[0]["group"] == group]
+        for (one, lost), (twin, also) in zip(of[::2], of[1::2], strict=True):
+            rows.append(_lead(claim, group, one["models"], twin["models"], lost | also))
     return rows
 
 
-def _placed(case: dict[str, Any]) -> list[Row]:
-    """The distances of a case's equivalent correlation p', model by model, from 1/2 and from p; negative outside."""
-    world, lost = World(**case["world"]), {one["model"] for one in case["diverged"]}
-    common, counter = (_with_lost(row["models"], lost, 0.5) for row in case["rows"])
-    grid = world.ravel()[np.zeros(len(common), int)]
-    p = equivalent(grid, Accuracy(common, counter)).correlation
-    distances = {"p' minus 1/2": p - 0.5, "p minus p'": world.p_spu - p}
+def _bridged(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+    """Differences between each row and the prediction from its models' own embeddings, by group."""
+    every = [*chain.from_iterable(map(_numbers, cases))]
     return [
-        Row(name, 0.0, Sample(_with_lost(values, lost, -0.5), normal=not lost, support=(-0.5, 0.5)))
-        for name, values in distances.items()
+        _lead(claim, group, row["models"], row["bridge"], lost)
+        for group in claim.groups
+        for row, lost in every
+        if row["group"] == group
     ]
+
+
+def _lead(claim: TrainedClaim, group: str, first: list, second: list, lost: set[int]) -> Row:
+    leads = _with_lost(np.subtract(first, second), lost, -1.0)
+    return Row(group, claim.margin, Sample(leads, normal=not (lost or claim.clustered), support=(-1.0, 1.0)))
+
+
+def _placed(claim: TrainedClaim, cases: list[dict[str, Any]]) -> list[Row]:
+    """The distances of a case's equivalent correlation p', model by model, from 1/2 and from p; negative outside."""
+    rows = []
+    for case in cases:
+        world = World(**case["world"])
+        (common, lost), (counter, _) = _numbers(case)
+        accuracy = Accuracy(*(_with_lost(row["models"], lost, 0.5) for row in (common, counter)))
+        grid = world.ravel()[np.zeros(len(accuracy.common), int)]
+        p = equivalent(grid, accuracy).correlation
+        for name, values in (("p' minus 1/2", p - 0.5), ("p minus p'", world.p_spu - p)):
+            values = _with_lost(values, lost, -0.5)
+            rows.append(Row(name, 0.0, Sample(values, normal=not lost, support=(-0.5, 0.5))))
+    return rows
 
 
 def _accuracies(row: dict[str, Any], lost: set[int]) -> Sample:
@@ -221,12 +245,32 @@ def _with_lost(values, lost: set[int], instead: float) -> np.ndarray:
     return np.array([instead if k in lost else value for k, value in enumerate(values)])
 
 
-def _violation(claim: TrainedClaim, row: Row, tail: float) -> Bounds:
-    side = -1 if claim.says in ("ahead", "placed") else 0
-    bounds = violation_bounds(side, row.sample.bounds, row.predicted, tail)
-    if claim.says == "misses":
-        return Bounds(claim.tolerance - bounds.high, claim.tolerance - bounds.low)
-    return bounds
+def _per_prompt(claim: TrainedClaim) -> int:
+    return 2 * sum(len(case.row_prompts) for case in claim.cases)
+
+
+def _per_group(claim: TrainedClaim) -> int:
+    return len(claim.groups) * sum(len(case.row_prompts) for case in claim.cases)
+
+
+class Statement(NamedTuple):
+    """What a claim says about its rows. `denied` statements hold where a row violates the opposite."""
+
+    relation: str
+    side: int  # of `theory.claims.relations`
+    rows: Callable[[TrainedClaim, list[dict[str, Any]]], list[Row]]
+    number: Callable[[TrainedClaim], int]  # of rows, before the training
+    denied: bool = False
+
+
+SAYS = {
+    "reaches": Statement("=", 0, _predicted, _per_prompt),
+    "misses": Statement("differs from", 0, _counter, lambda claim: 1, denied=True),
+    "ahead": Statement(">=", -1, _paired, lambda claim: _per_group(claim) // 2),
+    "alike": Statement("=", 0, _paired, lambda claim: _per_group(claim) // 2),
+    "placed": Statement(">=", -1, _placed, _per_prompt),
+    "bridged": Statement("=", 0, _bridged, _per_group),
+}
 
 
 def _summary(row: dict[str, Any]) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def test_a_model_that_diverged_counts_against_the_claim():
 @pytest.mark.parametrize(("predicted", "worst"), [(0.2, 1.0), (0.8, 0.0)])
 def test_a_lost_model_is_as_far_from_its_prediction_as_possible(predicted, worst):
     (case,) = reported((predicted, np.full(8, predicted)), diverged=(1,))
-    (row, *_) = trained._rows(claim_of("reaches"), [case])
+    (row, *_) = trained.SAYS["reaches"].rows(claim_of("reaches"), [case])
     assert row.sample.values.tolist() == [predicted, worst, *[predicted] * 6]
     assert not row.sample.normal
 
