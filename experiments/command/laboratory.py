@@ -135,10 +135,6 @@ def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -
     study = requested(document, source, flags, world_file)
     if csv is not None:
         check_csv(csv)
-    if output is not None:
-        from experiments.lab.store import stands  # start-up time: loads zarr
-
-        stands(output)  # a wrong folder ends here, before anything is printed
     planned = plan(study)
     if design is not None:
         note(design.question)

@@ -50,12 +50,17 @@ def located(path: Where) -> Where:
 
 def check(path: Where, study: StudyData) -> bool:
     """Whether a store of the study exists. Raises RequestError for a path that is not, and cannot become, its store."""
-    exists, target = stands(path), located(path)
-    if exists:
+    system, root = _files(path)
+    if system.isfile(root.rstrip("/")):
+        raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
+    if system.isfile(f"{root}{META}"):
         _check_same(path, study)
-    elif isinstance(target, Path):
+        return True
+    if system.isdir(root) and system.ls(root):
+        raise RequestError(f"output {str(path)!r} holds other files; name another folder")
+    if isinstance(target := located(path), Path):
         check_writable(target)
-    return exists
+    return False
 
 
 def begin(path: Where, planned: Plan) -> bool:
@@ -77,18 +82,6 @@ def begin(path: Where, planned: Plan) -> bool:
         raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
     finally:
         rmtree(staging, ignore_errors=True)
-    return False
-
-
-def stands(path: Where) -> bool:
-    """Whether a store exists. Raises RequestError for a path that something else has taken."""
-    system, root = _files(path)
-    if system.isfile(root.rstrip("/")):
-        raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
-    if system.isfile(f"{root}{META}"):
-        return True
-    if system.isdir(root) and system.ls(root):
-        raise RequestError(f"output {str(path)!r} holds other files; name another folder")
     return False
 
 
