@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from simulator.accuracy import Numbers
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import COUNTER, LINEAR_NAME
 from theory.claims.remedies import SPURIOUS
@@ -24,7 +25,7 @@ QUIET = {**MISMATCHED, "p_spu": 0.9, "mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu
 NOISY = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of the first page
 
 
-def rate(x, n: int) -> np.ndarray:
+def rate(x, n: int) -> Numbers:
     """1/(eta sqrt n)."""
     return 1 / ((1 - x.mismatch) * np.sqrt(n))
 
@@ -76,8 +77,8 @@ CLAIMS = [
         id="filtered-error/perfect-teacher",
         question="pairs",
         **reading("pareek-filtered", "a teacher that keeps what matches, the world of the first page and 2.5 are ours"),
-        statement="On the half of twenty thousand pairs that a perfect teacher keeps, all of which match, the error of "
-        "linear CLIP's minimiser beside its size is on average at most 2.5/sqrt(eta n).",
+        statement="On the half of two hundred thousand pairs that a perfect teacher keeps, which all match, the error "
+        "of linear CLIP's minimiser beside its size is on average at most 2.5/sqrt(eta n).",
         meaning="After a perfect filter mismatched pairs are merely absent, and no longer blur the others.",
         formula=r"\mathbb{E}\,\|S-C\|/\|C\|\leq\frac{2.5}{\sqrt{\eta n}}",
         quantity="operator-error",
@@ -85,8 +86,8 @@ CLAIMS = [
         relation="<=",
         domain=NOISY,
         reference=latent_cross_covariance,
-        n=PAIRS,
-        prediction=lambda x: MOST * rate(x, PAIRS),
+        n=10 * PAIRS,
+        prediction=lambda x: MOST * rate(x, 10 * PAIRS),
     ),
     Claim(
         id="filtered-error/scores",

@@ -264,7 +264,9 @@ CLAIMS = [
         quantity="common",
         prediction=lambda x: fine_tuned(x).common - 0.01,
     ),
-    # The first background is the concept that the projection does not consider.
+    # The first background is the concept that the projection does not consider. By typical look, with s = sigma_inv^2
+    # and k = beta_2^2 m_2^2/(beta_2^2 + sigma_2^2) < 1, its reliance falls from alpha beta m_1/(alpha^2 + s) to
+    # alpha beta m_1 (1 - k)/(alpha^2 (1 - k) + s) (T12). The drop can rise all the same: the second one outvoted it.
     unconsidered(
         id="projection-amplifies/drop",
         statement="In some world with two backgrounds, without the direction of the second one in its embeddings, "
