@@ -115,10 +115,11 @@ class BinnedCaptions:
     def accuracies(self, prompts: Int[np.ndarray, "prompts K told"], seed: int = 0) -> list[Accuracy]:
         """Group accuracies of the optimum, by prompt; REPLICATES Sobol nets, 95% interval.
 
-        A prompt is one caption per class. Without a table the first class stands for all: they differ by their names.
+        A prompt is one caption per class. Without a table the first class, on its own background and on one other
+        background, stands for all: classes and backgrounds then differ by their names alone.
         """
         labels, deviation = self.mixture.labels, np.sqrt(self.image_variance)
-        alike = (labels == 0) | (self.world.table is not None)
+        alike = (labels == 0) & (self.mixture.backgrounds[:, 0] < 2) | (self.world.table is not None)
         mixture = replace(self.mixture, test_weights=self.mixture.test_weights * alike)
         shown = np.flatnonzero(mixture.test_weights)
         captions, columns = np.unique(np.concatenate(prompts), axis=0, return_inverse=True)

@@ -74,8 +74,12 @@ def test_edges_are_quantiles_and_symmetric_for_two_classes():
     assert shares.mean(axis=1) == pytest.approx(np.full(6, 0.2), abs=1e-12)
 
 
-@pytest.mark.parametrize("world", [WORLDS[0], WORLDS[2]], ids=["two-classes", "three-classes"])
-def test_the_first_class_stands_for_all_without_a_table(world, monkeypatch):
+@pytest.mark.parametrize(
+    "world",
+    [WORLDS[0], World(table=[[0.45, 0.05], [0.2, 0.3]], **HEADLINE), WORLDS[2]],
+    ids=["two-classes", "table", "three-classes"],
+)
+def test_accuracies_are_those_of_all_groups_where_the_first_class_stands_for_all_but_in_a_table(world, monkeypatch):
     """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n at most."""
     words, rng, n = BinnedCaptions(world), np.random.default_rng(0), 4000
     prompts = np.array([words.prompts("name"), words.prompts("mean")])
@@ -86,7 +90,7 @@ def test_the_first_class_stands_for_all_without_a_table(world, monkeypatch):
         shares[:, g] = [won(words.log_density(x, own), mixture.labels[g]).mean() for own in prompts]
     monkeypatch.setattr(binned_captions, "POINTS", 2**11)
     for found, drawn in zip(words.accuracies(prompts), mixture.group_average(shares), strict=True):
-        assert [found.common, found.counter] == pytest.approx(drawn, abs=4 * 0.5 / np.sqrt(2 * n))
+        assert [*found] == pytest.approx(drawn, abs=4 * 0.5 / np.sqrt(n))
 
 
 @pytest.mark.parametrize(("fields", "prompt"), [({"detail_inv": 0, "detail_spu": 0}, "name"), ({"bare": 0.3}, "bare")])
