@@ -84,7 +84,7 @@ CLAIMS = [
         quantity="operator-error",
         tolerance=0.002,
         relation="<=",
-        domain=NOISY,
+        domain={**NOISY, "sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2},  # the same law of each coordinate
         reference=latent_cross_covariance,
         n=10 * PAIRS,
         prediction=lambda x: MOST * rate(x, 10 * PAIRS),
