@@ -63,7 +63,8 @@ class Filtered(Learner):
             raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
         mixture = world.mixture().seen
         S = mixture.variances + world.nu_image
-        kinds, blocks = mixture.pairs, []
+        kinds = mixture.pairs
+        blocks: list[tuple[np.ndarray, ...]] = []
         for number, kind in enumerate(kinds):
             matching = number < len(kinds) / (2 if mixture.mismatch else 1)
             for weight, mean in zip(kind.weights, kind.means, strict=True):
