@@ -65,7 +65,6 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
     data = {name: (dims, stacked(name)) for name in (*groups, *PLACE)}
     loss = np.array([row["loss"] for row in rows], float)[:, None, None]
     data["loss"] = (dims, np.broadcast_to(loss, data["common"][1].shape))
-    data["reliance"] = (dims, np.full_like(data["common"][1], np.nan))
     laws = [document["prompts"][prompt]["predicted"] or {} for prompt in prompts]
     for group in groups:
         ends = np.array([law.get(group) for law in laws], float)
@@ -90,7 +89,7 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
 
 def write(folder: Path, document: dict[str, Any]) -> None:
     """Write the numbers of every model to a run's folder: as zarr, and as a flat table with a row per number."""
-    table = dataset_of(document).drop_vars(["legend", "seconds", "undefined", "predicted_undefined", "reliance"])
+    table = dataset_of(document).drop_vars(["legend", "seconds", "undefined", "predicted_undefined"])
     table.to_zarr(folder / ZARR, mode="w", zarr_format=3, consolidated=False)
     flat = table.to_dataframe().reset_index().rename(columns={"replicate": "model"})
     write_atomically(folder / CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))

@@ -30,7 +30,7 @@ from simulator.progress import say
 from simulator.towers import distributed
 from simulator.towers.ensemble import Ensemble, least_bytes
 from simulator.towers.group_batches import check_groups
-from simulator.towers.history import history_row, log_spaced
+from simulator.towers.history import MOST_ROWS, history_row, log_spaced
 from simulator.towers.last_layer_retraining import with_retrained_head
 from simulator.towers.multiprocess import EveryModelDiverged, ProcessEnded, processes_for, run_in
 from simulator.towers.recipe import Recipe
@@ -71,6 +71,7 @@ def train(
     share_out train the models of a long run in as many processes as torch has threads
     """
     check_within("--ensemble", models, 1, LARGEST_ENSEMBLE)
+    check_within("--history", history, 0, MOST_ROWS)
     if resume is not None and output not in (None, resume):
         raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
     setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))

@@ -22,7 +22,7 @@ from simulator.naming import suggestion
 from simulator.prompts import prompt_row
 from theory.learners import named, names
 
-WHAT = (*WORDS, "reliance", *PLACES)  # quantities of every study
+WHAT = (*WORDS, *PLACES)  # quantities of every study
 DIFFERENCE = "counter"  # the quantity in which two learners are compared
 MINUS = " minus "
 MOST_NUMBERS = 100_000_000  # of one quantity that a plot reads
@@ -130,7 +130,8 @@ def series_of(dataset: xr.Dataset, what: str) -> list[Series]:
 
     Raises RequestError, with the nearest choice, for an unknown quantity or learner.
     """
-    everybody, quantities = everyone(dataset), (*WHAT, *(name for name in ("unseen", *PIXEL_GROUPS) if name in dataset))
+    optional = [name for name in ("reliance", "unseen", *PIXEL_GROUPS) if name in dataset]
+    everybody, quantities = everyone(dataset), (*WHAT, *optional)
     if what in quantities:
         return [_quantity(dataset, who, what) for who in everybody]
     if MINUS not in what:

@@ -19,7 +19,7 @@ from experiments.page.plot.places import PLACES
 from experiments.page.plot.series import WHAT, everyone
 from simulator.world import World
 
-PLAIN = [word for word in WHAT if word not in PLACES]  # `test_places.py` has the others
+PLAIN = ["reliance", *(word for word in WHAT if word not in PLACES)]  # `test_places.py` has the others
 P, MU, SIGMA = np.linspace(0.5, 1.0, 6), np.linspace(0.5, 4.0, 5), np.array([0.5, 1.0])
 
 
