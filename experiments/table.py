@@ -83,6 +83,8 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
+    """Columns over records; on a terminal the record None is a line."""
+
     title: str | None
     columns: Sequence[Column]
     records: Iterable[Any]
@@ -93,7 +95,7 @@ class Table(NamedTuple):
 
     @property
     def cells(self) -> list[list[str]]:
-        return [[column.cell(record) for column in self.columns] for record in self.records]
+        return [[column.cell(record) for column in self.columns if record is not None] for record in self.records]
 
     def __rich__(self) -> Group:
         """The table below its title, for a terminal; long cells wrap."""
@@ -101,7 +103,10 @@ class Table(NamedTuple):
         for column, head in zip(self.columns, self.heads, strict=True):
             grid.add_column(head, justify="right" if column.unit.number else "left", overflow="fold")
         for row in self.cells:
-            grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+            if row:
+                grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+            else:
+                grid.add_section()
         return Group(*([] if self.title is None else [Text(self.title)]), grid)  # rich would wrap a title of its own
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table as Grid
 from rich.text import Text
 
 from experiments.files import output_folder, write_json, write_text
+from experiments.table import NUMBER, WORDS, Column, Table
 from simulator.progress import end, say
 from simulator.world import World
 
@@ -61,20 +61,17 @@ def screen(*parts: RenderableType | None) -> Group:
     return Group(*(Text(part) if isinstance(part, str) else part for part in parts if part is not None))
 
 
-def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] | None]) -> Group:
-    """A table of rows without records. A head ">NAME" aligns its column to the right; the row None draws a line.
+def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] | None]) -> Table:
+    """A table whose records are rows of cells, the last of which may be left out; the row None draws a line.
 
-    A cell is a string, a number, a Text with a style, or None for an empty cell.
+    A head ">NAME" aligns its column to the right.
     """
-    grid = Grid()
-    for head in heads:
-        grid.add_column(head.removeprefix(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        if row is None:
-            grid.add_section()
-        else:
-            grid.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
-    return screen(title, grid)  # rich would wrap a title of its own to the table's width
+
+    def column(i: int, head: str) -> Column:
+        unit = NUMBER if head.startswith(">") else WORDS
+        return Column(head.removeprefix(">"), lambda row: row[i] if i < len(row) else None, unit)
+
+    return Table(title, [column(i, head) for i, head in enumerate(heads)], rows)
 
 
 def warning(sentence: str) -> Text:
