@@ -8,7 +8,7 @@ A learner of your own is one frozen dataclass with a `name` and one method that 
 A linear rule with a critic may have a direction, too: the fast path for grids.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, ClassVar, TypeVar
@@ -25,7 +25,10 @@ from theory.quadrature import REPLICATES, estimate
 
 LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
 UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no answer in a world
-POINTS = 2**15  # over all groups, where accuracies are sampled from scores: errors are about 3e-4
+# Where accuracies are sampled from scores:
+POINTS = 2**15  # over all groups of a replicate; errors are about 3e-4
+FEWEST = 2**4  # of a group,
+CELLS = 2**24  # and numbers in all images of a replicate, 128 MB
 
 Rule = TypeVar("Rule", bound="Learner")
 Answer = TypeVar("Answer", Accuracy, np.ndarray)
@@ -67,12 +70,6 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
         whole[index] = np.moveaxis(rows, (0, 1), (-2, -1))
     values, low, high = np.moveaxis(whole, (-1, -2), (0, 1))
     return Accuracy.of([*values], level, [*zip(low, high, strict=True)])
-
-
-def by_route(route: np.ndarray, routes: Sequence[Callable[[World], Accuracy]], worlds: World) -> Accuracy:
-    """Accuracies over a grid whose worlds take different functions, each by its number in `routes`."""
-    numbers = np.unique(route)
-    return joined([(route == k, routes[k](worlds[route == k])) for k in numbers], worlds.shape)
 
 
 def world_by_world(accuracy: Callable[[World], Accuracy], worlds: World) -> Accuracy:
@@ -180,7 +177,12 @@ class Learner:
         """Accuracies of the scores in one world on Sobol points of every group, with an interval."""
         mixture, rows = world.mixture(), []
         deviation, (G, l) = np.sqrt(mixture.variances + world.nu_image), mixture.means.shape
-        power = int(np.clip(np.log2(POINTS / G), 4, 13))
+        if G * FEWEST * l > CELLS:
+            raise ValueError(
+                f"{G:,} groups of images with {l} latents are too many to sample the scores of learner {self.name!r}; "
+                "with a method critic or direction it needs no sample"
+            )
+        power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13))
         for r in range(REPLICATES):
             images = mixture.means[:, None] + deviation * gaussian_points(l, power, r)
             right = won(self.scores(world, images.reshape(-1, l)), np.repeat(mixture.labels, 2**power))
@@ -312,8 +314,8 @@ class Learner:
 
     def has_exact_law(self, world: World | None = None) -> bool:
         """Whether `exact_law` is known in worlds of this shape; without a world, whether it is known in some world."""
-        if type(self).exact_law is Learner.exact_law or world is None:
-            return type(self).exact_law is not Learner.exact_law
+        if world is None:
+            return self._tells("exact_law")
         shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute))
         return _exact_law_applies(self, *shape, bool(world.mismatch > 0), bool(world.bare > 0), world.table)
 

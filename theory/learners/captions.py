@@ -34,7 +34,7 @@ from theory.density import (
     image_patterns,
     log_density,
 )
-from theory.learners.base import by_route, world_by_world
+from theory.learners.base import joined, world_by_world
 from theory.learners.bayes import bayes_accuracy
 from theory.learners.curve import objects_averaged
 from theory.quadrature import REPLICATES, estimate
@@ -70,7 +70,7 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
     strays = _strays(worlds, prompt)
     latents = ((worlds.mention == 1) & (worlds.caption_alone == 0)).all(axis=-1) & ~strays
     route = np.where(latents, 0, np.where(strays | (not _two_blocks(worlds)), 2, 1))
-    return by_route(route, routes, worlds)
+    return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
 
 def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:

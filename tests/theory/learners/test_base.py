@@ -11,7 +11,7 @@ from simulator.accuracy import Accuracy
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory import learners
-from theory.learners.base import Learner, attempt, latent_critic
+from theory.learners.base import Learner, attempt, block_weights, latent_critic
 
 
 @pytest.mark.parametrize("name", learners.names())
@@ -164,6 +164,11 @@ def test_one_method_says_a_rule_and_the_others_follow(fields):
     np.testing.assert_allclose(u / u[:, :1], np.eye(1, u.shape[1]) * [[1.0], [1.0]], atol=1e-12)
 
 
+def test_too_many_groups_are_not_sampled():
+    with pytest.raises(ValueError, match="10,000 groups of images with 200 latents are too many"):
+        BlindScores().accuracy(World(classes=100, dim_image=200, dim_text=200))
+
+
 @pytest.mark.parametrize("prompt", ["name", "mean", "background"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_fast_path_of_grids_is_the_rule_of_each_world(classes, prompt):
@@ -182,6 +187,8 @@ def test_the_fast_path_of_grids_is_the_rule_of_each_world(classes, prompt):
         exact = (*rules, learners.Logistic(), learners.MaxMargin()) if classes == 2 and prompt == "name" else rules
         for learner in exact:
             fast, critic = learner.scores(world, images), learner.critic(world)
+            u, weights = learner.direction(world), block_weights(critic.inside.mean(axis=0))
+            np.testing.assert_allclose(weights / np.abs(weights).max(), u / np.abs(u).max(), atol=1e-9)
             slow = images @ critic.inside[0].T + critic.intercept[0]
             slow = np.concatenate([slow, -slow], axis=1) if classes == 2 else slow
             fast, slow = (each - each.mean(axis=1, keepdims=True) for each in (fast, slow))
