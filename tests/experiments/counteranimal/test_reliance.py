@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from stattest import SHARE, spend
 
 from experiments import embeddings
-from experiments.counteranimal import cross_fitting, reliance
+from experiments.counteranimal import cross_fitting, evaluation, reliance
 from experiments.counteranimal.bundle import checked
 from experiments.counteranimal.cross_fitting import answers, fit_folds
 from experiments.counteranimal.gaussian_law import Law, bayes_rules
@@ -469,7 +469,7 @@ def test_the_verb_and_its_files(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["clip", "classifier"])
-def test_an_evaluation_writes_the_file(request, photo, tmp_path, tiny_clip, kind):
+def test_an_evaluation_writes_the_file(request, photo, tmp_path, tiny_clip, kind, monkeypatch):
     """The first head of the file is the evaluated model among the photos' classes; its scores embed a classifier."""
     from experiments.command.main import main
 
@@ -490,3 +490,7 @@ def test_an_evaluation_writes_the_file(request, photo, tmp_path, tiny_clip, kind
     assert {name: zero[name] for name in GROUPS} == pytest.approx({name: summary["macro"][name] for name in GROUPS})
     assert summary["equivalent"] == zero  # one definition of p' and r
     assert main(["counteranimal", *map(str, words)]) == 2  # nobody's file is overwritten
+    monkeypatch.setattr(evaluation, "MOST_CLASSES", 1)
+    (summary,), _ = run(*words[:-2], "--json")
+    assert summary["equivalent"] is None
+    assert summary["equivalent_lacks"].startswith("32 photos of 2 classes")
