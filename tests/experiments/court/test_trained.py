@@ -121,7 +121,7 @@ def as_said(claim: TrainedClaim, off: float) -> str:
         for prompt, lead in zip(case.row_prompts, leads, strict=False):
             for group in groups:
                 spoken_of = first and (claim.says != "misses" or group == "counter")
-                values = 0.5 + rng.normal(0.0, claim.spread / 4, models) + (off if spoken_of else lead)
+                values = (0.5 + rng.normal(0.0, claim.spread / 4, models) + (off if spoken_of else lead)).tolist()
                 bridge = [0.5] * models
                 rows.append({"prompt": prompt, "group": group, "predicted": 0.5, "models": values, "bridge": bridge})
                 first = first and not spoken_of
