@@ -1,12 +1,14 @@
-"""Points of a claim's domain as grids of size 1 or more, and the violation of the population there."""
+"""Points of a claim's domain as grids, the violation of the population there, and who is to blame for an error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
 from experiments.errors import RequestError
+from experiments.user_code import refused_errors
 from simulator.world import World
-from theory.claims.claim import Claim
+from theory.claims.claim import BadValue, Claim, NoWorld, in_words_of
 from theory.claims.relations import Point
 from theory.learners.base import UNDEFINED, attempt
 
@@ -42,6 +44,17 @@ def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
 def row(point: Point) -> dict[str, np.ndarray]:
     """A point as a grid of size 1."""
     return {name: np.array([value]) for name, value in point.items()}
+
+
+@contextmanager
+def judging(claim: Claim) -> Iterator[None]:
+    """Turn an error of the claim's functions, or of a user's learner in it, into the refusal to judge the claim."""
+    learners = [learner for learner in (claim.subject, claim.against) if learner is not None]
+    with refused_errors(lambda error: cannot_be_judged(claim, in_words_of(error)), learners=learners):
+        try:
+            yield
+        except (NoWorld, BadValue) as error:
+            raise cannot_be_judged(claim, str(error)) from error
 
 
 def cannot_be_judged(claim: Claim, reason: str) -> RequestError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
-from experiments.court.domain import cannot_be_judged, row, single, true_violation
+from experiments.court.domain import cannot_be_judged, judging, row, single, true_violation
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violations, plan_at
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
@@ -18,11 +18,10 @@ from experiments.court.worst_point import KEPT, Worst, corners, roundest, search
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds
-from experiments.user_code import refused_errors
 from experiments.verdict import ALPHA, Verdict, words_of
 from simulator.accuracy import LEVEL
 from simulator.progress import tell
-from theory.claims.claim import BadValue, Claim, NoWorld, in_words_of
+from theory.claims.claim import Claim
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
@@ -89,55 +88,51 @@ def judge(
     alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    learners = [learner for learner in (claim.subject, claim.against) if learner is not None]
-    with refused_errors(lambda error: cannot_be_judged(claim, in_words_of(error)), learners=learners):
-        try:
-            proof = proof_of(claim, proof_seconds, certificates) if prove else None
-            began = perf_counter()
-            tell(f"{claim.id}: searching")
-            match claim.quantifier:
-                case "always":
-                    found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
-                case "somewhere":
-                    found = somewhere(claim, alpha, seed)
-                case "on average":
-                    found = on_average(claim, alpha, seed)
-        except (NoWorld, BadValue) as error:
-            raise cannot_be_judged(claim, str(error)) from error
-    ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
-    interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
-    largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
-    return Verdict(
-        **words_of(claim),
-        verdict=ruling.decision,
-        reason=ruling.reason,
-        predicted=shown and shown.predicted,
-        measured=shown and shown.sample.mean,
-        interval=interval and [float(interval.low), float(interval.high)],
-        level=LEVEL,
-        counterexample=(shown.point or None) if shown and ruling.decision == "contradicted" else None,
-        route=shown and shown.route,
-        n=shown and shown.n,
-        replicates=shown and shown.sample.size,
-        alpha=alpha,
-        p_value=against and _p_value(against, claim),
-        tau=claim.tau,
-        seconds=round(perf_counter() - began, 3),
-        formula=claim.formula,
-        quantity=claim.quantity.name,
-        relation=claim.relation.name,
-        quantifier=claim.quantifier,
-        share=claim.share,
-        point=(shown.point if shown else found.searched.point) or None,
-        worst=found.searched.point or None,
-        audits=len(found.bounds),
-        search_evaluations=found.searched.evaluations,
-        undefined=found.searched.undefined,
-        largest_violation_found=found.searched.violation,
-        largest_violation_bounded=largest if np.isfinite(largest) else None,
-        seed=seed,
-        proof=proof,
-    )
+    with judging(claim):
+        proof = proof_of(claim, proof_seconds, certificates) if prove else None
+        began = perf_counter()
+        tell(f"{claim.id}: searching")
+        match claim.quantifier:
+            case "always":
+                found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
+            case "somewhere":
+                found = somewhere(claim, alpha, seed)
+            case "on average":
+                found = on_average(claim, alpha, seed)
+        ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
+        interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
+        largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
+        return Verdict(
+            **words_of(claim),
+            verdict=ruling.decision,
+            reason=ruling.reason,
+            predicted=shown and shown.predicted,
+            measured=shown and shown.sample.mean,
+            interval=interval and [float(interval.low), float(interval.high)],
+            level=LEVEL,
+            counterexample=(shown.point or None) if shown and ruling.decision == "contradicted" else None,
+            route=shown and shown.route,
+            n=shown and shown.n,
+            replicates=shown and shown.sample.size,
+            alpha=alpha,
+            p_value=against and _p_value(against, claim),
+            tau=claim.tau,
+            seconds=round(perf_counter() - began, 3),
+            formula=claim.formula,
+            quantity=claim.quantity.name,
+            relation=claim.relation.name,
+            quantifier=claim.quantifier,
+            share=claim.share,
+            point=(shown.point if shown else found.searched.point) or None,
+            worst=found.searched.point or None,
+            audits=len(found.bounds),
+            search_evaluations=found.searched.evaluations,
+            undefined=found.searched.undefined,
+            largest_violation_found=found.searched.violation,
+            largest_violation_bounded=largest if np.isfinite(largest) else None,
+            seed=seed,
+            proof=proof,
+        )
 
 
 def _p_value(against: Evidence, claim: Claim) -> float:

@@ -64,7 +64,8 @@ def read(data: bytes, claim: Claim, due: list[Statement]) -> tuple[list[str | np
     """
     header, packed = _opened(data)
     if header["claim"] != claim.id or [case["formula"] for case in header["cases"]] != [s.digest for s in due]:
-        raise Refused(f"it belongs to other formulas than the current ones of claim {claim.id!r}")
+        words = f"it belongs to other formulas than the current ones of claim {claim.id!r}"
+        raise Refused(f"{words}; check {claim.id} --prove --output FOLDER writes a new certificate")
     if header["counterexample"] is not None:
         return [], header["counterexample"]
     found = [by for case in header["cases"] for by in case["by"]]

@@ -19,6 +19,7 @@ from experiments.court.measurement import (
     narrowest,
     plan_at,
     rarest,
+    support_of,
 )
 from experiments.court.standing import StandingSample
 from experiments.court.trial import judge
@@ -63,6 +64,23 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     assert not bounded.relation.inside(bounded, point)
     assert bounded.relation.inside(bounded, {**point, "sigma_spu": 0.4})
     assert true_violation(bounded, row(point)) == -np.inf
+    assert not bounded.relation.inside(bounded, {"sigma_inv": 1.0, "sigma_spu": 0.4, "sigma_inv_later": 0.9}), "earlier"
+
+
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [
+        ({}, (0, 1)),
+        ({"quantity": "drop"}, (-1, 1)),
+        ({"against": "bayes"}, (-1, 1)),
+        ({"relation": "increasing", "along": "p_spu"}, (-1, 1)),
+        ({"relation": "decreasing", "along": "p_spu", "quantity": "drop", "against": "bayes"}, (-4, 4)),
+        ({"relation": "slope", "along": "p_spu", "grid": (0.6, 0.9)}, None),
+        ({"quantity": "reliance"}, None),
+    ],
+)
+def test_the_support_is_that_of_all_differences(fields, ends):
+    assert support_of(claim(domain={"p_spu": Axis(0.5, 1.0)}, **fields)) == ends
 
 
 def test_population_worlds_use_the_narrowest_views():
