@@ -13,7 +13,7 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag
 from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, table, warning
-from experiments.counteranimal.tables import MARKS, PLACE, comparison_table, marks, needed, pairs_table, spanned
+from experiments.counteranimal.tables import MARKS, PLACE, comparison_table, marks, needed, pairs_table
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
@@ -374,7 +374,7 @@ def _object_effect(effect: Document) -> list[Any]:
         Column("class", "class_index"),
         Column("objects", "objects", NUMBER),
         *ACCURACIES[:2],
-        Column("difference", lambda one: spanned(percent, one["difference"], one["interval"]), NUMBER),
+        Column("difference", lambda one: f"{percent(one['difference'])}\n{interval(one['interval'])}", NUMBER),
         Column("better on", lambda one: f"{one['better_on_common']}:{one['better_on_counter']}", NUMBER),
         Column("p", "mcnemar_p", SMALL),
         Column("p (Holm)", "p_holm", SMALL),
@@ -421,7 +421,7 @@ def comparison_screen(document: Document) -> Group:
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     return screen(
-        comparison_table(document),
+        comparison_table(document, short=True),
         "small print: 95% intervals",
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
@@ -460,15 +460,13 @@ def discovery_table(document: Document) -> Group:
         *(Column(words, key, SMALL) for words, key in (("p", "p_value"), ("p (Holm)", "p_holm"), ("p (BH)", "p_bh"))),
     )
     left_out, classes = len(document["left_out"]), document["classes"]
-    effects = f"{document['background_effects']} of {len(classes)} classes show an effect of the background "
-    effects += (
-        f"(Holm's p below .05); {document['permutations']} permutations allow p = {document['least_p_holm']:.2g} "
-    )
+    effects = f"{document['background_effects']} of {len(classes)} classes show an effect of the background (Holm's p "
+    least = f"{document['permutations']} permutations allow p = {document['least_p_holm']:.2g} at best"
     left = f"{left_out} classes without two backgrounds of {document['min_photos']} photos were left out"
     drops = ((kind, document[kind]) for kind in ("naive", "honest"))
     return screen(
         Table(None, columns, classes),
         *(f"{kind} drop: {percent(one['drop'])} ({interval(one['interval'])})" for kind, one in drops),
-        effects,
+        f"{effects}below .05); {least}",
         warning(left) if left_out else None,
     )

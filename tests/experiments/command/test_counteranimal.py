@@ -96,6 +96,8 @@ def test_discover(run, photo, tmp_path, squeezenet):
     common += ("--model", "torchvision:squeezenet1_1", "--weights", squeezenet)
     arguments = ("discover", *common, "--min-photos", 4, "--cache", tmp_path / "c", "--output", tmp_path / "o")
     document, _ = run(*arguments, "--json")
+    text, _ = run(*arguments)
+    assert "permutations allow p = 0.0001 at best" in " ".join(text.split())
     assert document["classes"][0]["backgrounds"] == 2
     groups = tmp_path / "o" / "discovered-groups.csv"
     inspected, _ = run("inspect", tmp_path / "photos", "--groups", groups, "--json")
@@ -127,6 +129,7 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     assert [c["class_index"] for c in effect["classes"]] == [9, 16]
     text, _ = run(*words)
     assert "the background's effect at a fixed object" in text
+    assert "no interval" in text
     assert "no p': embeddings need independent photos" in text
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
