@@ -5,7 +5,6 @@
 
 import sys
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import ground_truth
-from experiments.files import read_table, write_text
+from experiments.files import write_text
 from experiments.ground_truth.truth import worded_rows
 from experiments.page.front import GREY, LINES, MAIN, TEXT, TITLE
 from experiments.style import styled
@@ -25,15 +24,14 @@ from theory.ideal_curve import equivalent
 RUNS = Path(ground_truth.__file__).with_name("open_clip.csv")
 WORLD = World(mu_spu=1.5, sigma_xi=6.0, bare=0.2)
 IMAGES = 20_000  # per group
-COLUMNS = ("detail", "seed", "last", "pairs", "prompt", "common", "counter")  # right answers; `last` pairs at the end
 BELOW = ("mean", "name")  # prompts whose words stand below their line
-PANELS = {1.0: "captions tell every look", 0.0: "captions tell no look"}
+PANELS = {1: "captions tell every look", 0: "captions tell no look"}
 
 
 class Run(NamedTuple):
     """A training asked by one prompt: p' at its checkpoints."""
 
-    detail: float
+    detail: int
     seed: int
     last: int
     prompt: str
@@ -42,17 +40,16 @@ class Run(NamedTuple):
 
 
 def runs() -> Iterator[Run]:
-    """The stored trainings, by detail, seed, length and prompt."""
-    stored = read_table(RUNS, COLUMNS, "runs")
-    rows = [{**row, **{name: float(row[name]) for name in COLUMNS if name != "prompt"}} for row in stored]
-    key = lambda row: (row["detail"], row["seed"], row["last"], row["prompt"])  # noqa: E731
-    for (detail, seed, last, prompt), each in groupby(sorted(rows, key=key), key):
-        pairs, common, counter = np.array([[row["pairs"], row["common"], row["counter"]] for row in each]).T
-        place = equivalent(world_of(detail), Accuracy(common / IMAGES, counter / IMAGES))
-        yield Run(detail, int(seed), int(last), prompt, pairs, place.correlation)
+    """The stored trainings, by detail, seed, length and prompt; a row has the right answers of a checkpoint."""
+    table = np.genfromtxt(RUNS, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    key = table[["detail", "seed", "last", "prompt"]]
+    for who in np.unique(key):
+        own = table[key == who]
+        place = equivalent(world_of(int(who["detail"])), Accuracy(own["common"] / IMAGES, own["counter"] / IMAGES))
+        yield Run(*who.tolist(), own["pairs"], place.correlation)
 
 
-def world_of(detail: float) -> World:
+def world_of(detail: int) -> World:
     return WORLD.replace(detail_inv=detail, detail_spu=detail)
 
 

@@ -30,9 +30,9 @@ def theory():
 def test_places_of_stored_runs_are_those_of_place():
     lines = RUNS.read_text().splitlines()
     detail, seed, last, pairs, prompt, common, counter = lines[len(lines) // 2].split(",")
-    (run,) = (run for run in runs() if [*map(str, run[1:4])] == [seed, last, prompt] and run.detail == float(detail))
+    (run,) = (run for run in runs() if [*map(str, run[1:4])] == [seed, last, prompt] and run.detail == int(detail))
     counts = {"common": (int(common), IMAGES), "counter": (int(counter), IMAGES)}
-    own = place(counts, world=world_of(float(detail))).correlation
+    own = place(counts, world=world_of(int(detail))).correlation
     assert run.correlation[list(run.pairs).index(float(pairs))] == pytest.approx(own, abs=1e-9)
 
 
@@ -47,9 +47,9 @@ def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theor
         expected.setdefault((run.detail, f"{run.last:,}", str(run.seed)), {})[run.prompt] = run.correlation[-1]
     for (detail, prompt), correlation in theory.items():
         expected.setdefault((detail, "theory", ""), {})[prompt] = correlation
-    assert {(float(looks == "every"), pairs, seed) for looks, pairs, seed, *_ in found} == expected.keys()
+    assert {(int(looks == "every"), pairs, seed) for looks, pairs, seed, *_ in found} == expected.keys()
     for looks, pairs, seed, *printed in found:
-        numbers = expected[float(looks == "every"), pairs, seed]
+        numbers = expected[int(looks == "every"), pairs, seed]
         assert [*map(float, printed)] == pytest.approx([numbers[p] for p in ("bare", "name", "mean")], abs=6e-4)
 
 
