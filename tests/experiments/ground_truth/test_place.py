@@ -118,7 +118,7 @@ def test_a_classifier_of_the_animal_comes_to_its_place_in_other_worlds(tmp_path,
     monkeypatch.setattr(exporting, "theory_rows", lambda world: [ROW])
     monkeypatch.setattr(exporting, "worded_rows", lambda world: [ROW])
     monkeypatch.setattr(exporting, "_loss", lambda *_: (0.0, 0.0))
-    n = 2000
+    n = 1000
     export(world, tmp_path / "data", n=10, test_images=n)
     pictures = {name: picture for path in tmp_path.glob("data/test-*.tar") for name, picture in pictures_of(path)}
     z = latents_of(np.stack([*pictures.values()]), exporting._levels(BinnedCaptions(world)), world.latents)
