@@ -13,7 +13,7 @@ from scipy.special import expit, stdtrit
 from simulator.accuracy import Accuracy, Numbers
 from theory.quadrature import REPLICATES
 
-LOG_ODDS = (-36.0, 36.0)  # of lambda; 0 and 1 mean these, since a world without noise has no Bayes rule at 1 itself
+LOG_ODDS = (-36.0, 36.0)  # of lambda; the ends stand for 0 and 1: without noise there is no Bayes rule at 1 itself
 FEW = 8  # worlds with a curve in common; more than these interpolate it
 STEP = 1 / 32  # of the ideal drop between two nodes of an interpolated curve
 NARROW, WIDE = 0.02, 0.5  # of the log odds: they are closer than WIDE where the drop changes, and no closer than NARROW

@@ -208,7 +208,7 @@ def ideal_curve(
 def halves(
     cell: Int[np.ndarray, "N 2"], common: Bool[np.ndarray, " N"], rng: np.random.Generator
 ) -> Bool[np.ndarray, " N"]:
-    """Half of each class and group, and of each cell in it up to one photo."""
+    """A random half of the photos, which holds half of each class, group and cell, to within one photo."""
     group, background = 2 * cell[:, 0] + common, cell[:, 1]
     return _ranks(group, np.lexsort((rng.random(len(cell)), background))) % 2 == 0
 

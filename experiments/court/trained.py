@@ -75,7 +75,7 @@ def trained_now(claim: TrainedClaim, seed: int, error_rate: float | None = None)
     began, models, cases = perf_counter(), models_for(claim), []
     for number, case in enumerate(claim.cases, start=1):
         cases.append(run_case(case, models, seed, f"{claim.id}, case {number} of {len(claim.cases)}, {models} models"))
-    # Towers that were trained for an earlier claim count with their time, too.
+    # A case that an earlier claim has trained is not trained again, but its seconds count.
     seconds = max(perf_counter() - began, sum(case["seconds"] for case in cases))
     return replace(verdict_of(claim, cases, seed, seconds), device=DEVICE, versions=provenance())
 

@@ -4,7 +4,8 @@ A cell is a place along the axes, a learner with one of its prompts, and a route
 shorter axes.
 
 Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
-one), trained (towers). A learner is trained by the objective whose optimum it is; objectives may also be named.
+one), trained (towers). To train a learner, towers minimise the objective whose optimum the learner is. A study may
+also name objectives.
 """
 
 from collections.abc import Collection, Iterator, Mapping

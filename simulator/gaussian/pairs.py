@@ -93,8 +93,8 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
         torch.empty(E, size, *shape, dtype=dtype, device=device), field, kind, high
     )
-    # Streams with one possible value are not read, which changes no other stream: the other one of two classes, objects
-    # if p_inv = 1, and masks if captions mention everything.
+    # A stream whose values are all equal is not read: the other class of two, the object if p_inv = 1, and masks if
+    # captions mention everything. Streams are independent, so the others stay as they are.
     another = lambda field, count: 1 + draw(field, "integer", count, dtype=torch.int64, high=K - 1) if K > 2 else 1  # noqa: E731
     if table is None:
         agreement = torch.tensor(np.stack([world.agreement for world in worlds]), **whole)[:, None]

@@ -249,8 +249,8 @@ def _tangents(ends, slopes) -> Float[np.ndarray, "2 P"]:
 def _cut(preference: Preference, ends, meet: Float[np.ndarray, "2 P"]):
     """A point of the boundary between the ends of each piece, the gradient there, and whether one is near.
 
-    It lies over the point of the chord where the tangents meet: at a corner that view noise has rounded only a little,
-    where halves would have to be halved twenty times. Every line across the chord between its ends must meet the
+    It lies over the point of the chord where the tangents meet. Little view noise leaves a sharp corner there, which
+    bisection would reach after twenty steps only. Every line across the chord between its ends must meet the
     boundary that joins them.
     """
     chord, along = ends[1] - ends[0], meet[0]

@@ -101,8 +101,8 @@ def _trapezoid(points: Float[np.ndarray, "2 A n"], m_v, m_w) -> Float[np.ndarray
 def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
     """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
 
-    Where the object is the other class's, and the background not, a decision is right exactly where its mirror image,
-    object right and background wrong, is decided wrongly.
+    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
+    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
     """
     return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1]), 0, 1)  # weights sum to 1 to rounding
 

@@ -113,8 +113,9 @@ def _between(preference, nodes: Float[np.ndarray, "W c"], values, rises: Float[n
     """Cells (w, n, c) without a change of sign from node to node but with two within, a point between these, and the
     preference there.
 
-    Where |preference| falls from both ends into a cell, its least value is sought over the point where the tangents
-    meet, until it is reached or the tangents, which lie below where it is convex, meet on the same side of 0.
+    Where |preference| falls from both ends into a cell, the search for its least value goes to the point where the two
+    tangents meet. The search ends there if the value is the least, or if the tangents meet on the values' side of 0:
+    a convex function lies above its tangents, so it has no root.
     """
     sign, slope = np.sign(values), rises / STEP
     same = (sign[..., 1:] == sign[..., :-1]) & (sign[..., 1:] != 0)

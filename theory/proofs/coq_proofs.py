@@ -3,8 +3,8 @@
 Phi goes first: it rises, and (Phi(x + h) + Phi(x - h))/2 <= Phi(x) for x, h >= 0. What is left is one of
     an identity        two sides are equal as rational functions of fields and roots, or n/sqrt(q) = m/sqrt(r) with
                        n = c m and q = c^2 r
-    two reliances      T1: a counter score falls in the reliance w/u, so that the sign of w u' - w' u decides; a common
-                       score rises, unless the larger reliance lies further from mu_spu/mu_inv, in angle
+    two reliances      T1: a counter score falls as the reliance w/u rises, so the sign of w u' - w' u decides; a common
+                       score rises, if the two angles atan(w/u) average at most atan(mu_spu/mu_inv)
     a sign             of n/d, of n/sqrt(q), or of n/sqrt(q) - m/sqrt(r): by constants c with n <= c m, or by squares
     numbers            on a small domain, Coq's interval arithmetic bounds everything
 A bound that holds of the name prompt also holds of the mean prompt, which relies more, by T1.
