@@ -28,6 +28,7 @@ from simulator.samplers import SAMPLERS, check_mismatch
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
+from theory.learners.filtered import Filtered
 
 NONE = "none"  # name of the mitigation that changes nothing
 EARLY = 4  # an early stop takes 1/EARLY of the steps; after 1/16 linear towers have learned nothing
@@ -168,6 +169,14 @@ def _projected(setting: Setting) -> Setting:
     return replace(setting, learner=replace(setting.learner, projected=True))
 
 
+def _filtered(setting: Setting) -> Setting:
+    """The law is that of unlimited pairs before the filter. No training of towers filters its pairs."""
+    learner = setting.learner
+    if not isinstance(learner, LinearCLIP) or learner != LinearCLIP(learner.prompt):
+        raise _no_law(setting, "linear has one, at full width and at the end of its training")
+    return replace(setting, learner=Filtered(learner.prompt), fitted=False)
+
+
 def _narrowed(setting: Setting) -> Setting:
     """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
     least = int(setting.world.classes) - 1
@@ -203,6 +212,7 @@ _TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
         for prompt in PROMPTS
     ),
     ("project-background", "embeddings without the direction of the background's caption", _projected),
+    ("filter", "the half of pairs that a teacher of unlimited pairs scores highest", _filtered),
     ("early-stopping", f"one in {EARLY} of the steps", _stopped),
     ("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
 )

@@ -107,10 +107,10 @@ class Setting:
         The balanced pairs of a refitted last layer are not counted. ValueError as for `law`.
         """
         names, passes, recipe = [self.sampler], 1.0, self.recipe
+        share: Numbers = getattr(self.learner, "kept", 1.0)  # of a filter
         if recipe is not None:
             names = [recipe.sampler, recipe.objective.sampler or "drawn"]
             passes = inf if recipe.n is None else recipe.steps * recipe.batch_size / recipe.n
-        share: Numbers = 1.0
         for name in names:
             share = share * SAMPLERS[name].effective(self.world, passes)
         return 1 / share

@@ -59,7 +59,7 @@ class Filtered(Learner):
 
     def _kept(self, world: World):
         """Images, texts, their weights after the filter, and whether images are common and captions match."""
-        if world.classes != 2 or world.latents != 2:
+        if world.classes != 2 or world.latents != 2 or world.table is not None:
             raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
         mixture = world.mixture().seen
         S = mixture.variances + world.nu_image

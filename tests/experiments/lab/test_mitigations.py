@@ -16,6 +16,7 @@ from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 from theory.learners import named
+from theory.learners.filtered import Filtered
 
 WORLD = World(p_spu=0.85, mu_spu=2.0, dim_image=4, dim_text=4)
 LINEAR = named("linear")
@@ -146,6 +147,24 @@ class TestWhatIsKnown:
         towers = mitigated("project-background", Setting(WORLD, recipe=Recipe(loss="linear", towers="linear")))
         assert towers.projected
         assert towers.law() is None
+
+    def test_a_filter_has_the_law_of_plain_linear_clip_alone(self):
+        """`theory.learners.filtered` has the law, which its test compares with drawn pairs."""
+        for prompt in ("name", "mean"):
+            setting = Setting(WORLD, named("linear", prompt=prompt))
+            assert known_law("filter", setting) == (Filtered(prompt, kept=0.5), WORLD)
+            assert mitigated("filter", setting).pairs() == 2
+        for learner in (named("infonce"), named("linear", embed_dim=1), replace(LINEAR, projected=True)):
+            with pytest.raises(RequestError, match=r"no law is known for learner .*; linear has one, at full width"):
+                mitigated("filter", Setting(WORLD, learner))
+        with pytest.raises(RequestError, match="no law is known for loss = 'linear'"):
+            mitigated("filter", Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"), prompt="name"))
+        with pytest.raises(RequestError, match="'filter' cannot be simulated"):
+            simulate(WORLD, LINEAR, 100, 1, None, 0, "filter")
+        with pytest.raises(RequestError, match="two classes and one background"):
+            predict(WORLD.replace(classes=3, dim_image=6, dim_text=6), LINEAR, "filter")
+        table = study(WORLD, {"mitigation": [NONE, "filter"], "mismatch": [0.0, 0.5]}).run()
+        assert (table.counter.sel(mitigation="filter") < table.counter.sel(mitigation=NONE)).all()
 
     @pytest.mark.parametrize(
         ("name", "learner", "options"),

@@ -37,6 +37,7 @@ def test_a_filter_that_keeps_all_changes_nothing():
         assert u[1] / u[0] == pytest.approx(v[1] / v[0], abs=0.01)
 
 
-def test_other_worlds_are_refused():
+@pytest.mark.parametrize("other", [{"classes": 3}, {"table": "diagonal(0.9)"}], ids=["classes", "table"])
+def test_other_worlds_are_refused(other):
     with pytest.raises(ValueError, match="two classes and one background"):
-        Filtered().direction(World(classes=3))
+        Filtered().accuracy(World(**other))
