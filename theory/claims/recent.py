@@ -24,17 +24,20 @@ from theory.claims.common import (
     LEAST_SQUARES,
     LINEAR_BOTH,
     LINEAR_NAME,
+    LOGISTIC,
     MODERATE,
 )
 from theory.claims.detail import ANY_WORLD, TURNING
 from theory.claims.remedies import NARROW, SPURIOUS
 from theory.claims.sentences import reading
-from theory.learners import InfoNCE, Learner
+from theory.learners import InfoNCE, Learner, LinearCLIP
 from theory.learners.gap import GapClosed
 from theory.learners.separating import Separating
 
 BARE_NAME = InfoNCE("bare")
 FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}
+# The same law of each coordinate in views of two, where least squares has an exact law of n pairs.
+NARROW_PAGE = {"mu_spu": 1.5, "sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
 ON_TABLE = {name: given for name, given in MODERATE.items() if name != "p_spu"}
 RARE, EQUAL = "long-tail(4, 2, 2)", "diagonal(0.9)"
 # The family of prompts (1, b), and prompts that differ in how much they tell of the object.
@@ -108,6 +111,42 @@ CLAIMS = [
         meaning="Captions that tell every look make zero-shot more robust than labels do.",
         formula=rf"g=1\Rightarrow{COUNTER}_{{\mathrm{{CLIP}}}}\leq{COUNTER}_{{\mathrm{{LS}}}}",
         domain=TURNING,
+        subject=LINEAR_NAME,
+        against=LEAST_SQUARES,
+    ),
+    # Linear CLIP leans on backgrounds as classifiers of labels do once hardly any caption tells a look.
+    *(
+        no_better(
+            id=f"zero-shot-no-better/{word}-bare",
+            **reading("setlur-no-better", "linear CLIP, 10,000 pairs, logistic regression and the world are ours"),
+            statement=f"In the world of the first page, with {share} of captions bare, linear CLIP by bare name is on "
+            "ten thousand pairs no more accurate on the counter group than logistic regression on unlimited labels.",
+            meaning=meaning,
+            formula=rf"b={bare}:\ {COUNTER}_{{\mathrm{{CLIP}}}}(n=10^4)\leq{COUNTER}_{{\mathrm{{logistic}}}}",
+            domain={**NARROW_PAGE, "bare": bare},
+            subject=LinearCLIP("bare"),
+            prediction=lambda x: LOGISTIC.accuracy(x).counter,
+            n=10_000,
+        )
+        for word, share, bare, meaning in (
+            ("mostly", "nine tenths", 0.9, "Captions that are mere names make zero-shot no more robust than labels."),
+            ("half", "half", 0.5, "If half of the captions tell looks, zero-shot beats labels on odd backgrounds."),
+        )
+    ),
+    Claim(
+        id="scale-changes-nothing/lead-over-labels",
+        question="supervised",
+        **reading("setlur-scale", "linear CLIP by typical look, its lead over least squares, and the world are ours"),
+        statement="In the world of the first page, the lead of linear CLIP by typical look over least squares on the "
+        "counter group changes by at most a tenth from ten thousand to a trillion pairs.",
+        meaning="Scale decides neither who is more robust nor by how much: what captions tell does.",
+        formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\propto n^0",
+        quantity="counter",
+        relation="slope",
+        along="n",
+        grid=(1e4, 1e8, 1e12),  # a mean over a thousand has no bound; they show the rarest images a hundred times
+        tolerance=0.005,  # per factor e; eight decades are 18 of them
+        domain=NARROW_PAGE,
         subject=LINEAR_NAME,
         against=LEAST_SQUARES,
     ),
