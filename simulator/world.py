@@ -413,8 +413,7 @@ class World(Checked):
     def nu_image(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one image coordinate, sigma_xi^2/d_I; ValueError for a world of pixels."""
         self._check_gaussian("sigma_xi", "nu_image")
-        # A power of a scalar may round otherwise than an array's.
-        return np.broadcast_to(np.asarray(self.sigma_xi * self.sigma_xi / self.dim_image), self.shape)
+        return np.broadcast_to(np.asarray(image_noise(self)), self.shape)
 
     @property
     def text_noise(self) -> Numbers:
@@ -519,7 +518,8 @@ STEMS = tuple(Attribute.model_fields)
 _HINTS = get_type_hints(World, include_extras=True)
 # Pictures vary in no latents, and their captions are words for classes: they tell no looks, and none is marked as bare.
 TOLD = (*(name for name in SCALARS if quantity_of(_HINTS[name]).unit == CORRELATION), "bare")
-GAUSSIAN = (*(name for name in SCALARS if quantity_of(_HINTS[name]).unit in (LATENT, COORDINATES)), *TOLD)
+SHOWN = ("p_spu", "classes", "mention_inv", "mention_spu", "p_inv", "mismatch")  # pictures and sentences have these
+GAUSSIAN = tuple(name for name in SCALARS if name not in SHOWN)
 CARRIER = "p_inv"  # becomes an array if no other field is one and the grid has a shape
 
 
@@ -568,6 +568,11 @@ def _check_widths(world: World) -> None:
                 f"{name} = {dimensions[narrow][0]} is smaller than the {least} latents of this world; "
                 f"the nearest valid value is {least}"
             )
+
+
+def image_noise(x: Any) -> Any:
+    """Noise variance of one image coordinate, from the fields of x, which are numbers, arrays or recorded formulas."""
+    return x.sigma_xi * x.sigma_xi / x.dim_image  # a power of a scalar may round otherwise than an array's
 
 
 def view_noise(nu: Numbers, dimension: int = World.model_fields["dim_image"].default) -> Numbers:

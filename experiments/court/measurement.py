@@ -346,7 +346,11 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
         holds = claim.violation(sample, plan.here) <= claim.allowed
         return Sample(holds.astype(float), support=(0.0, 1.0))
     if support is not None:
-        sample = np.clip(sample, *support)  # an accuracy of many classes can round to 1 + 1e-16
+        inside = np.clip(sample, *support)  # an accuracy of many classes can round to 1 + 1e-16
+        if (beyond := np.abs(sample - inside)).max() > 1e-9:
+            value = sample.flat[beyond.argmax()]
+            raise Unmeasurable(f"{claim.quantity} came to {value:g} at this point, outside its support {support}")
+        sample = inside
     return Sample(sample, normal=not plan.rare, support=support)
 
 

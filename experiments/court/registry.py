@@ -97,7 +97,10 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
         names = set().union(*names_of.values())
         if wanted not in names:
-            raise RequestError(f"claim {wanted!r} is unknown{suggestion(wanted, names, quoted=True)}")
+            near = suggestion(wanted, names, quoted=True)
+            if wanted.endswith(".py"):
+                near = f"; a file of claims follows --claims, as in --claims {wanted}"
+            raise RequestError(f"claim {wanted!r} is unknown{near}")
     return [claim for claim in available if not ids or names_of[claim.id] & set(ids)]
 
 

@@ -139,7 +139,10 @@ def simulate(
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
     if setting.learner.estimator is None:
         known = ", ".join(trainable())
-        raise RequestError(f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known}")
+        raise RequestError(
+            f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known} (a learner of your own "
+            "says in `estimator` how it is fitted)"
+        )
     why = unable(setting, exact=True)
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")

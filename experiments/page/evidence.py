@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from experiments.lab.words import counted
 from experiments.table import NUMBER, Column, Table
 from experiments.verdict import Verdict
 from simulator.towers.recipe import Recipe
-from simulator.world import World
+from simulator.world import SCALARS, World, image_noise
 from theory.claims.relations import RELATIONS
 
 MARKS = {"proved": "✓✓", "supported": "✓", "contradicted": "✗", "undecided": "?", "refused": "–"}
@@ -25,7 +26,7 @@ NUMBERS = {  # field of a verdict: its term in the evidence
     "audits": "points audited",
     "largest_violation_bounded": "violation there at most",
 }
-POINT = {name: World.model_fields[name].default for name in ("sigma_xi", "dim_image")}
+POINT = {name: World.model_fields[name].default for name in SCALARS}
 RECIPE = {name: field.default for name, field in Recipe.model_fields.items()}
 
 
@@ -90,8 +91,7 @@ def tightest(verdict: Verdict) -> str:
 
 def point(parameters: dict[str, float]) -> str:
     """The parameters of a point, and the view noise of the images there."""
-    fields = POINT | parameters
-    named = {**parameters, "ν": fields["sigma_xi"] ** 2 / fields["dim_image"]}
+    named = {**parameters, "ν": image_noise(SimpleNamespace(**POINT | parameters))}
     return ", ".join(f"{name} = {value:.4g}" for name, value in named.items())
 
 

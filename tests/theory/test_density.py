@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from reference import log_densities
 from scipy.special import logsumexp
 
+from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from theory.density import (
     attribute_log_density,
+    captions_as_images,
     class_log_density,
     class_patterns,
     log_density,
@@ -116,3 +118,8 @@ def test_small_noise_leaves_a_finite_exact_density():
     per_block = -0.5 * np.log(4 * np.pi**2 * determinant)
     other_class = -0.5 * 4 * 2 * nu / determinant
     assert got == pytest.approx(2 * per_block + np.log(0.5 + 0.5 * np.exp(other_class)), rel=1e-12)
+
+
+@given(worlds(extra_dimensions=20))
+def test_captions_as_images_have_the_noise_of_captions(world):
+    assert captions_as_images(world).nu_image == pytest.approx(world.nu_text, rel=1e-12)

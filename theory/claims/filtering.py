@@ -47,7 +47,7 @@ CLAIMS = [
         statement="On ten thousand pairs, of which a share eta match, the error of linear CLIP's minimiser beside its "
         "size is on average at most 2.5/(eta sqrt n).",
         meaning="A tenth of matching captions costs what ninety-nine of a hundred pairs are worth: the square.",
-        formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\leq\frac{2.5}{\eta\sqrt n}",
+        formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\leq\frac{2.5}{\eta\sqrt{n}}",
         relation="<=",
         domain=MISMATCHED,
         prediction=lambda x: MOST * rate(x, PAIRS),
@@ -57,7 +57,7 @@ CLAIMS = [
         statement="On ten thousand pairs, of which half match, the error of linear CLIP's minimiser beside its size is "
         "on average at least .2/(eta sqrt n) even in the least noisy world of the domain.",
         meaning="No luck with the world removes this cost: only matching captions or more pairs do.",
-        formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\geq\frac{.2}{\eta\sqrt n}",
+        formula=r"\mathbb{E}\,\|S-\eta C\|/\|\eta C\|\geq\frac{.2}{\eta\sqrt{n}}",
         relation=">=",
         domain=QUIET,  # without a search, which takes three seconds
         prediction=lambda x: LEAST * rate(x, PAIRS),

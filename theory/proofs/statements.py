@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.quantities import domain_of
-from simulator.world import SCALARS, World
+from simulator.world import SCALARS, World, image_noise
 from theory.claims.claim import SECOND, Axis, Claim, axis_or_number, in_words_of
 from theory.claims.relations import Equivalence, Monotone, Slope, log_slope
 from theory.learners.base import Learner
@@ -107,8 +107,7 @@ def symbols(claim: Claim) -> Symbols:
     second = {k.removeprefix(SECOND): v for k, v in varied.items() if k not in DEFAULTS}
     if known["classes"] is constant(2):
         known["classes"] = 2
-    nu = constant(known["sigma_xi"]) ** 2 / known["dim_image"]
-    return Symbols(**known, attribute=(Symbols(**second),) if second else (), shape=(), nu_image=nu)
+    return _with_noise(known, attribute=(Symbols(**second),) if second else ())
 
 
 def formula_of(claim: Claim, function: Callable) -> str:
@@ -144,7 +143,13 @@ def world(claim: Claim, fixed: dict[str, float | Expression], moved: dict[str, E
         fields[name] = _exact(given)
     fields = {**DEFAULTS, **fields}
     fields["classes"] = int(fields["classes"])  # a grid has it as a float
-    return Symbols(**fields, attribute=(), shape=(), nu_image=constant(fields["sigma_xi"]) ** 2 / fields["dim_image"])
+    return _with_noise(fields, attribute=())
+
+
+def _with_noise(fields: dict[str, Any], **further: Any) -> Symbols:
+    """The fields of one world, as formulas, and the noise variance that they imply."""
+    exact = SimpleNamespace(**{name: constant(value) for name, value in fields.items() if value is not None})
+    return Symbols(**fields, **further, shape=(), nu_image=image_noise(exact))
 
 
 def _statement(claim: Claim, whole: dict[str, int]) -> Statement:

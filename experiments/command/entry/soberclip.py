@@ -55,3 +55,7 @@ def _hidden() -> str | None:
                 "rename that package, or leave its folder and PYTHONPATH"
             )
     return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

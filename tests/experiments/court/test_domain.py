@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
@@ -25,8 +26,10 @@ from experiments.court.standing import StandingSample
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, probit_violation, search
 from experiments.errors import RequestError
+from simulator.strategies import worlds
 from simulator.world import World
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
+from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 
 
@@ -83,12 +86,21 @@ def test_the_support_is_that_of_all_differences(fields, ends):
     assert support_of(claim(domain={"p_spu": Axis(0.5, 1.0)}, **fields)) == ends
 
 
-def test_population_worlds_use_the_narrowest_views():
-    world = World(sigma_xi=2.0, sigma_xi_text=1.0, dim_image=16, dim_text=32)
+@given(worlds(extra_dimensions=20))
+def test_population_worlds_use_the_narrowest_views(world):
+    """A field that changes the noise, and that `narrowest` does not know, would change it twice."""
     narrow = narrowest(world)
-    assert (narrow.dim_image, narrow.dim_text) == (2, 2)
+    assert (narrow.dim_image, narrow.dim_text) == (world.latents, world.latents)
     assert narrow.nu_image == pytest.approx(world.nu_image, rel=1e-12)
     assert narrow.nu_text == pytest.approx(world.nu_text, rel=1e-12)
+
+
+def test_a_quantity_that_leaves_its_support_is_not_clipped(monkeypatch):
+    ratio = OfAccuracy(name="ratio", of=lambda a: a.common / a.counter)  # by default between 0 and 1
+    monkeypatch.setitem(QUANTITIES, "ratio", ratio)
+    verdict = judge(claim(quantity="ratio", subject="linear", prediction=lambda w: 3.0, relation="<="), quick=True)
+    assert verdict.verdict == "undecided"
+    assert "outside its support (0.0, 1.0)" in str(verdict)
 
 
 def test_wide_views_cost_more_at_finite_n():

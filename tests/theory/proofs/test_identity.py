@@ -172,7 +172,7 @@ def test_a_learner_of_ones_own_is_what_it_computes():
 def test_the_docket_has_distinct_digests_and_most_are_of_formulas():
     digests = [digest_of(one) for one in (*CLAIMS, *TRAINED)]
     assert len({one.sha256 for one in digests}) == len(digests)
-    assert sum(one.source for one in digests) < len(digests) / 8
+    assert sum(one.source for one in digests) < len(digests) / 2
     assert all(digest_of(replace(one, id="x", source="y")).sha256 == digest_of(one).sha256 for one in CLAIMS)
 
 
