@@ -4,6 +4,7 @@ The loop is timed at a few cells of the grid. Our time includes writing the stor
 """
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,6 @@ from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab.answers import simulate
 from experiments.lab.cells import StudyData
-from experiments.lab.plan import spread
 from experiments.lab.studies import study
 
 PLACES = 8  # cells at which the loop is timed
@@ -39,9 +39,10 @@ def rows() -> Iterator[Row]:
 def whole(name: str, grid: StudyData, limit: float | None = None, note: str = "") -> Row:
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
+    evenly = np.unravel_index(np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int), grid.shape)
     cells = [
         (index, k, prompt)
-        for index in spread(grid, PLACES)
+        for index in zip(*(part.tolist() for part in evenly), strict=True)
         for k in range(len(grid.learners))
         for _, prompt in grid.slots(k)
     ]

@@ -5,6 +5,7 @@ processes of this machine (joblib), or on a dask cluster. This process alone wri
 """
 
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -79,8 +80,13 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
         raise RunError("a worker died; its block may need more memory") from None
     finally:
         if results is not None:
-            with warnings.catch_warnings(action="ignore"):  # joblib counts the blocks that an interruption cancels
-                results.close()
+            # An interruption cancels blocks: joblib counts them, and its thread may miss them in its own queue.
+            hook, threading.excepthook = threading.excepthook, lambda _: None
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    results.close()  # waits for that thread
+            finally:
+                threading.excepthook = hook
 
 
 def _client(scheduler: str, report: Callable[[str], None]) -> "Client":
