@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
@@ -82,7 +83,7 @@ def at_full_correlation(subject, against, domain, margin) -> list[Claim]:
 def with_prompt(learner) -> str:
     """The learner and its prompt in words."""
     prompt = getattr(learner, "prompt", None)
-    return learner.words + (f" ({prompt} prompt)" if prompt else "")
+    return learner.words + (f" ({prompt_row(prompt).words})" if prompt else "")
 
 
 CLAIMS = [
@@ -120,7 +121,7 @@ CLAIMS = [
     supervised(
         id="no-extra-robustness/crossover-least-squares",
         source="soberclip T5",
-        statement="Linear CLIP (name prompt) is more robust than least squares iff p exceeds p_c.",
+        statement="Linear CLIP (typical look) is more robust than least squares iff p exceeds p_c.",
         formula=r"p>p_c=\frac{1}{2}(1+\sqrt{1-[S_iA-\alpha^2S_s]/(\alpha\beta)^2})",
         relation="iff",
         domain=MAP_DOMAIN,

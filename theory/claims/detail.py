@@ -21,6 +21,7 @@ m0/(alpha^2 + g_inv sigma_inv^2) where no caption is bare. At p near 1/2 least s
 
 from functools import partial
 
+from simulator.prompts import prompt_row
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.clip_vs_supervised import MAP_REGIME, NO_MORE
@@ -197,7 +198,7 @@ CLAIMS = [
             id=f"detail/intra-class-contrasting/{subject.name}-{subject.prompt}",
             **reading("xue-intra-class-contrasting", "detail as its cause, linear CLIP and the domain are ours"),
             statement="The more captions tell of how animals look within their class, the less linear CLIP relies on "
-            f"the background ({subject.prompt} prompt).",
+            f"the background ({prompt_row(subject.prompt).words}).",
             meaning="Captions that tell animals of one class apart help simple towers, too, with both prompts.",
             formula=r"g_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
             quantity="reliance",
@@ -211,7 +212,7 @@ CLAIMS = [
     detail(
         id="detail/intra-class-contrasting/no-detail",
         statement="Where captions tell no looks of animals, linear CLIP relies on the background by the ratio of the "
-        "means, however much animals vary within their class (name prompt).",
+        "means, however much animals vary within their class (typical look).",
         meaning="Variety within a class helps only if captions tell it: without, it changes nothing.",
         formula=r"g_{\mathrm{inv}}=0\Rightarrow t=\beta m_0/\alpha",
         quantity="reliance",
@@ -222,8 +223,8 @@ CLAIMS = [
     ),
     detail(
         id="detail/intra-class-contrasting/backgrounds",
-        statement="The more captions tell of how backgrounds look, the less linear CLIP relies on the background (mean "
-        "prompt).",
+        statement="The more captions tell of how backgrounds look, the less linear CLIP relies on the background "
+        "(average caption).",
         meaning="For simple towers asked by the average caption, detail of backgrounds does harm.",
         formula=r"g_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
         quantity="reliance",
@@ -236,7 +237,7 @@ CLAIMS = [
     against_supervised(
         id="detail/order-turns",
         source="soberclip T5, T14",
-        statement="Linear CLIP (name prompt) is more robust than least squares iff alpha^2 (S_s + 4p(1-p) beta^2) < "
+        statement="Linear CLIP (typical look) is more robust than least squares iff alpha^2 (S_s + 4p(1-p) beta^2) < "
         "S_i (alpha^2 + g_inv sigma_inv^2).",
         meaning="In the world of the first page (p = .9, mu_spu 1.5, sigma_xi 6) the order turns at g_inv = .038; at "
         "g_inv = 0 it turns at p = .908. Labels are ahead below both.",
@@ -251,7 +252,7 @@ CLAIMS = [
         against_supervised(
             id=f"detail/ahead/{word}",
             source="soberclip T14, where [W] and [X] disagree",
-            statement=f"Around the world of the first page, with {words}, linear CLIP (name prompt) is at least as "
+            statement=f"Around the world of the first page, with {words}, linear CLIP (typical look) is at least as "
             "accurate on the counter group as least squares.",
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow\mathrm{{Acc}}_{{\mathrm{{CLIP}}}}(a\neq y)"
@@ -267,8 +268,8 @@ CLAIMS = [
     against_supervised(
         id="detail/superior/no-detail",
         **reading("xue-superior-accuracy", "detail, least squares, the counter group and the numbers are ours"),
-        statement="Under [X]'s conditions, and with captions that tell no looks, linear CLIP (name prompt) is at least "
-        "as accurate on the counter group as least squares.",
+        statement="Under [X]'s conditions, and with captions that tell no looks, linear CLIP (typical look) is at "
+        "least as accurate on the counter group as least squares.",
         meaning="Where nearly all backgrounds match and vary little, CLIP is ahead of labels even without detail.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
         relation=">=",
@@ -277,7 +278,7 @@ CLAIMS = [
     against_supervised(
         id="detail/no-more/linear-no-detail",
         **reading(NO_MORE, "detail, Theorem 6.2's regime, least squares and the counter group are ours"),
-        statement="In the theorem's regime, and with captions that tell no looks, linear CLIP (name prompt) is never "
+        statement="In the theorem's regime, and with captions that tell no looks, linear CLIP (typical look) is never "
         "more accurate on the counter group than least squares.",
         meaning="Where nearly all backgrounds match, simple towers learn other rules from captions than from labels.",
         formula=r"g=(0,0)\Rightarrow\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\leq\mathrm{Acc}_{\mathrm{LS}}(a\neq y)",
@@ -299,7 +300,7 @@ CLAIMS = [
     *(
         detail(
             id=f"detail/logistic/{word}",
-            statement=f"{where}, with captions that tell {looks} looks, linear CLIP (name prompt) acts like the ideal "
+            statement=f"{where}, with captions that tell {looks} looks, linear CLIP (typical look) acts like the ideal "
             f"classifier of a world with at {bound} the correlation that logistic regression acts like.",
             meaning=meaning,
             formula=rf"g={g:g}\Rightarrow p'{sign} p'_{{\mathrm{{logistic}}}}",

@@ -121,7 +121,7 @@ CLAIMS = [
     ),
     shortfall(
         id="equivalent/finite-pairs",
-        statement="After 200 pairs linear CLIP (name prompt) falls short of an ideal classifier on both groups.",
+        statement="After 200 pairs linear CLIP (typical look) falls short of an ideal classifier on both groups.",
         formula=r"r(n=200)\geq0",
         relation=">=",
         domain=WIDE_VIEWS,
@@ -228,7 +228,7 @@ CLAIMS = [
             id=f"beside-supervised{suffix}/alike-infonce",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "the domain, the equivalent correlation, .02 and least squares are ours"),
-            statement="To .02, the InfoNCE optimum (name prompt) acts like the ideal classifier of the same "
+            statement="To .02, the InfoNCE optimum (typical look) acts like the ideal classifier of the same "
             f"correlation as least squares{words.rstrip(',')}.",
             formula=r"|p'-p'_{\mathrm{LS}}|\leq.02",
             relation="=",

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from scipy.special import ndtr
 
+from simulator.prompts import prompt_row
 from simulator.world import view_noise
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
@@ -107,7 +108,7 @@ CLAIMS = [
             id=f"corrected-law/{prompt}-{group}",
             question="theorem",
             source="soberclip, corrected law (T1, T2)",
-            statement=f"Accuracy on the {group} group under the {prompt} prompt equals the corrected law.",
+            statement=f"Accuracy on the {group} group by {prompt_row(prompt).words} equals the corrected law.",
             formula=formula,
             quantity=group,
             relation="=",
@@ -124,7 +125,7 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/counter",
-        statement="Accuracy on the counter group falls as reliance on the background grows (name prompt, where the "
+        statement="Accuracy on the counter group falls as reliance on the background grows (typical look, where the "
         "correlation moves nothing else).",
         formula=r"t\mapsto\mathrm{Acc}(a\neq y)=\Phi((\alpha-t\beta)/\sqrt{S_i+t^2S_s})\ \mathrm{decreasing}",
         quantity="counter",
@@ -133,7 +134,7 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/common",
-        statement="No reliance gives more accuracy on the common group than that of LDA at p = 1 (mean prompt).",
+        statement="No reliance gives more accuracy on the common group than that of LDA at p = 1 (average caption).",
         formula=r"\mathrm{Acc}(a=y)\leq\Phi(\sqrt{\alpha^2/S_i+\beta^2/S_s})",
         quantity="common",
         relation="<=",
@@ -142,7 +143,7 @@ CLAIMS = [
     ),
     t1(
         id="one-number-decides/balanced",
-        statement="No reliance gives a higher balanced accuracy than zero reliance (name prompt).",
+        statement="No reliance gives a higher balanced accuracy than zero reliance (typical look).",
         formula=r"\frac{1}{2}(\mathrm{Acc}(a=y)+\mathrm{Acc}(a\neq y))\leq\Phi(\alpha/\sqrt{S_i})",
         quantity="balanced",
         relation="<=",
@@ -151,7 +152,7 @@ CLAIMS = [
     *(
         t2(
             id=f"reliance-law/{subject.prompt}",
-            statement=f"Reliance under the {subject.prompt} prompt is T2's formula, whatever captions mention.",
+            statement=f"Reliance by {prompt_row(subject.prompt).words} is T2's formula, whatever captions mention.",
             formula=rf"t_{{\mathrm{{{subject.prompt}}}}}={formula}",
             relation="=",
             subject=subject,
@@ -172,14 +173,14 @@ CLAIMS = [
     ),
     t3(
         id="most-harmful-correlation/size",
-        statement="Under the mean prompt reliance exceeds T3's largest value at no correlation.",
+        statement="By average caption reliance exceeds T3's largest value at no correlation.",
         formula=r"t_{\mathrm{mean}}\leq(\alpha^2+B)/(2\alpha\sqrt{A})",
         relation="<=",
         domain={**MODERATE, "p_spu": ANY_CORRELATION},
     ),
     t3(
         id="most-harmful-correlation/place",
-        statement="Under the mean prompt reliance takes T3's largest value at m0 = sqrt(A)/beta.",
+        statement="By average caption reliance takes T3's largest value at m0 = sqrt(A)/beta.",
         formula=r"m_0=\sqrt{A}/\beta\Rightarrow t_{\mathrm{mean}}=(\alpha^2+B)/(2\alpha\sqrt{A})",
         relation="=",
         domain=PEAK,
@@ -187,7 +188,8 @@ CLAIMS = [
     *(
         t2(
             id=f"no-correlation-no-reliance/{subject.prompt}",
-            statement=f"Without correlation the {subject.prompt} prompt does not rely on the background at all.",
+            statement="Without correlation linear CLIP does not rely on the background by "
+            f"{prompt_row(subject.prompt).words}.",
             formula=r"p=\frac{1}{2}\Rightarrow t=0",
             relation="=",
             domain={**MODERATE, "p_spu": 0.5},
@@ -199,7 +201,7 @@ CLAIMS = [
         background(
             id=f"reliance-grows-with-correlation-{subject.prompt}",
             source="soberclip T2, T3",
-            statement=f"Under the {subject.prompt} prompt a stronger correlation means more reliance.",
+            statement=f"By {prompt_row(subject.prompt).words} a stronger correlation means more reliance.",
             formula=r"p\mapsto t(p)\ \mathrm{increasing}",
             quantity="reliance",
             relation="increasing",
@@ -212,7 +214,7 @@ CLAIMS = [
         id="captions-mentioning-background-hurt-mean",
         question="prompts",
         source="soberclip T2; compare Xue et al., section 5",
-        statement="Under the mean prompt, captions that mention the background more often mean more reliance.",
+        statement="By average caption, captions that mention the background more often mean more reliance.",
         formula=r"\pi_{\mathrm{spu}}\mapsto t_{\mathrm{mean}}\ \mathrm{increasing}",
         relation="increasing",
         along="mention_spu",
@@ -221,7 +223,7 @@ CLAIMS = [
     t2(
         id="prompt-matters",
         question="prompts",
-        statement="The mean prompt relies on the background at least as much as the name prompt.",
+        statement="Linear CLIP relies on the background by average caption at least as much as by typical look.",
         formula=r"t_{\mathrm{mean}}\geq t_{\mathrm{name}}",
         relation=">=",
         subject=LINEAR_MEAN,
@@ -281,7 +283,7 @@ CLAIMS = [
     ),
     limit(
         id="infonce-interpolates/no-noise",
-        statement="As view noise vanishes, InfoNCE with name prompts becomes the nearest prompt in latent space, "
+        statement="As view noise vanishes, InfoNCE by typical look becomes the nearest prompt in latent space, "
         "which is perfectly robust.",
         formula=r"\nu\to0:\ \mathrm{Acc}(a\neq y)\to\Phi(\mu_{\mathrm{inv}}/\sigma_{\mathrm{inv}})",
         domain={**INFONCE_WORLD, "sigma_xi": float(view_noise(1e-4, 2))},
@@ -296,7 +298,7 @@ CLAIMS = [
     ),
     many_classes(
         id="many-classes/name-reliance",
-        statement="Reliance under the name prompt vanishes like 1/K.",
+        statement="Reliance by typical look vanishes like 1/K.",
         formula=r"t_{\mathrm{name}}=\alpha\beta D/(\alpha^2+K\sigma_{\mathrm{inv}}^2)\propto1/K",
         relation="slope",
         along="classes",
@@ -308,7 +310,7 @@ CLAIMS = [
     *(
         many_classes(
             id=f"many-classes/{subject.prompt}-reliance-law",
-            statement=f"Reliance of K classes under the {subject.prompt} prompt is T8's formula.",
+            statement=f"Reliance of K classes by {prompt_row(subject.prompt).words} is T8's formula.",
             formula=formula,
             relation="=",
             subject=subject,
@@ -329,8 +331,8 @@ CLAIMS = [
     ),
     many_classes(
         id="many-classes/mean-reliance-stays",
-        statement="Where the background is the less noisy latent, the mean prompt relies on it, for every number of "
-        "classes, at least as much as in the limit of many classes.",
+        statement="Where the background is the less noisy latent, the average caption relies on it, for every number "
+        "of classes, at least as much as in the limit of many classes.",
         formula=r"t_{\mathrm{mean}}(K)\geq\kappa\beta\sigma_{\mathrm{spu}}^2/(\alpha\sigma_{\mathrm{inv}}^2)"
         r"=\lim_{K\to\infty}t_{\mathrm{mean}}(K),\ p=1",
         relation=">=",
@@ -341,7 +343,7 @@ CLAIMS = [
     *(
         many_classes(
             id=f"many-classes/{subject.prompt}-closed-form",
-            statement=f"Counter accuracy of K classes under the {subject.prompt} prompt equals the closed form.",
+            statement=f"Counter accuracy of K classes by {prompt_row(subject.prompt).words} equals the closed form.",
             formula=r"\mathbb{E}\,\Phi(t+\frac{u\alpha-v\beta}{s})\Phi(t+\frac{u\alpha}{s})^{K-2}",
             quantity="counter",
             relation="=",

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from simulator.accuracy import Numbers
+from simulator.prompts import prompt_row
 from theory.accuracy import reliance
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import (
@@ -106,8 +107,8 @@ CLAIMS = [
     no_better(
         id="zero-shot-no-better/typical-look",
         **reading("setlur-no-better", "linear CLIP by typical look, least squares for ERM, and the domain are ours"),
-        statement="Around the world of the first page, with captions that tell all looks, linear CLIP (name prompt) is "
-        "no more accurate on the counter group than least squares.",
+        statement="Around the world of the first page, with captions that tell all looks, linear CLIP (typical look) "
+        "is no more accurate on the counter group than least squares.",
         meaning="Captions that tell every look make zero-shot more robust than labels do.",
         formula=rf"g=1\Rightarrow{COUNTER}_{{\mathrm{{CLIP}}}}\leq{COUNTER}_{{\mathrm{{LS}}}}",
         domain=TURNING,
@@ -153,8 +154,8 @@ CLAIMS = [
     unchanged(
         id="scale-changes-nothing/pairs",
         **reading("setlur-scale", "linear CLIP, p', a thousand pairs and the first page's world are ours"),
-        statement="In the world of the first page, linear CLIP (name prompt) has the same p' after a thousand pairs as "
-        "after unlimited pairs, to .01.",
+        statement="In the world of the first page, linear CLIP (typical look) has the same p' after a thousand pairs "
+        "as after unlimited pairs, to .01.",
         meaning="More pairs of the same kind do not make CLIP lean less on the background.",
         formula=r"p'(n=10^3)=p'(n=\infty)",
         quantity="equivalent-correlation",
@@ -165,7 +166,7 @@ CLAIMS = [
     unchanged(
         id="scale-changes-nothing/few-pairs",
         **reading("setlur-scale", "linear CLIP, the common group, thirty pairs and the first page's world are ours"),
-        statement="In the world of the first page, linear CLIP (name prompt) is as accurate on the common group after "
+        statement="In the world of the first page, linear CLIP (typical look) is as accurate on the common group after "
         "thirty pairs as after unlimited pairs, to a point.",
         meaning="With few pairs, more of them do help: on both groups, until noise is averaged out.",
         formula=r"\mathbb{E}\,\mathrm{Acc}(a=y)(n=30)=\mathrm{Acc}(a=y)(n=\infty)",
@@ -178,7 +179,7 @@ CLAIMS = [
         id="scale-changes-nothing/width",
         **reading("setlur-scale", "linear CLIP, the width of its embedding for model size, and the domain are ours"),
         statement="Linear CLIP of embedding width 1 is as accurate on the counter group as at full width, to a point "
-        "(name prompt).",
+        "(typical look).",
         meaning="Too narrow an embedding leans on whatever varies most; beyond the number of latents width is free.",
         formula=rf"{COUNTER}_{{h=1}}={COUNTER}",
         quantity="counter",
@@ -216,7 +217,7 @@ CLAIMS = [
             id=f"closing-the-gap/orthogonal-{moved}",
             **reading("chowers-gap", "balanced linear towers, a gap of its own coordinate and the domain are ours"),
             statement=f"With classes equally frequent, moving {moved} over a gap that is orthogonal to all embeddings "
-            "does not change linear CLIP's accuracy on the common group (name prompt).",
+            "does not change linear CLIP's accuracy on the common group (typical look).",
             meaning="A gap that is one offset for all classes costs nothing, and closing it gains nothing.",
             formula=r"v\perp f,g\Rightarrow\mathrm{Acc}_{f+v}=\mathrm{Acc}_f",
             domain=ON_TABLE,
@@ -230,7 +231,7 @@ CLAIMS = [
         id="closing-the-gap/rare-class",
         **reading("chowers-gap", "balanced linear towers, a class in seventeen, and the domain are ours"),
         statement="With one class sixteen times as frequent as the other, and captions that mention the object in "
-        "half of pairs at most, moving images over the gap does not change linear CLIP's accuracy (name prompt).",
+        "half of pairs at most, moving images over the gap does not change linear CLIP's accuracy (typical look).",
         meaning="Where a class is rare, the gap points along the classes, and closing it moves every decision.",
         formula=r"v\not\perp g\Rightarrow\mathrm{Acc}_{f+v}=\mathrm{Acc}_f",
         domain={"mu_spu": Axis(0.5, 3.0), "sigma_xi": 0.0, "mention_inv": Axis(0.2, 0.5)},
@@ -277,7 +278,7 @@ CLAIMS = [
             id=f"probes-beat-names/balanced/{learner.prompt}",
             **reading("dai-visual", "embeddings with all latents, balanced labels, reliance and the domain are ours"),
             statement="At every detail of captions, linear CLIP relies on the background at least as much as a probe "
-            f"of its image embeddings on balanced labels, which relies on none ({learner.prompt} prompt).",
+            f"of its image embeddings on balanced labels, which relies on none ({prompt_row(learner.prompt).words}).",
             meaning="A linear probe on balanced images is the most robust use of CLIP's images.",
             formula=r"t\geq 0",
             quantity="reliance",
@@ -290,7 +291,7 @@ CLAIMS = [
     probe(
         id="probes-beat-names/same-data",
         **reading("dai-visual", "a probe by least squares on the labels of the same pairs, and the domain are ours"),
-        statement="With captions that tell all looks, linear CLIP (name prompt) is at most as accurate on the counter "
+        statement="With captions that tell all looks, linear CLIP (typical look) is at most as accurate on the counter "
         "group as a probe of its image embeddings that is fitted to the labels of the same pairs.",
         meaning="A probe on images with the same backgrounds can lean on them more than a prompt does.",
         formula=rf"{COUNTER}\leq{COUNTER}_{{\mathrm{{LS}}}}",
@@ -358,8 +359,8 @@ CLAIMS = [
         id="drops-quantify-reliance",
         question="background",
         **reading("wang-drops-quantify-reliance", "two linear learners in one world, and the domain, are ours"),
-        statement="In one world, linear CLIP (name prompt) drops more than least squares if and only if it relies more "
-        "on the background.",
+        statement="In one world, linear CLIP (typical look) drops more than least squares if and only if it relies "
+        "more on the background.",
         meaning="On one test set, drops order models as their reliance does.",
         formula=r"\mathrm{drop}>\mathrm{drop}_{\mathrm{LS}}\Leftrightarrow t>t_{\mathrm{LS}}",
         quantity="drop",
@@ -392,7 +393,7 @@ CLAIMS = [
             id=f"test-setups/selected-by-{who}",
             **reading("wang-test-setups", "two backgrounds, linear CLIP, least squares and the domain are ours"),
             statement=f"On the groups of the background on which {first.words} drops more, {first.words} drops at "
-            f"least as much as {second.words} (name prompt).",
+            f"least as much as {second.words} (typical look).",
             meaning="A test set makes the models look bad that chose its groups: choose groups by no model, or by all.",
             formula=r"\mathrm{drop}_A(a_A)\geq\mathrm{drop}_B(a_A)",
             domain=domain,
@@ -408,7 +409,7 @@ CLAIMS = [
         id="test-setups/ranking-stays",
         source="soberclip; the opposite of [W]'s caution",
         statement="Least squares, which drops more than linear CLIP on the groups that it selects, does so on the "
-        "groups that linear CLIP selects, too (name prompt).",
+        "groups that linear CLIP selects, too (typical look).",
         meaning="Rankings of robustness turn with the test set: say which groups were tested.",
         formula=r"\mathrm{drop}_A(a_B)\geq\mathrm{drop}_B(a_B)",
         domain=two_backgrounds(VARIED, STEADY),

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from simulator.accuracy import Numbers
+from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
 from theory.claims.clip_vs_supervised import MAP_DOMAIN, MAP_REGIME
 from theory.claims.common import (
@@ -78,7 +79,7 @@ CLAIMS = [
             question="supervised",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "of the contrastive loss; the domain and two points are ours"),
-            statement=f"On the same pairs linear CLIP (name prompt) and least squares on labels are{words} equally "
+            statement=f"On the same pairs linear CLIP (typical look) and least squares on labels are{words} equally "
             "accurate on the counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{CLIP}}}}-{COUNTER}_{{\mathrm{{LS}}}}|\leq .02",
             against=LEAST_SQUARES,
@@ -91,7 +92,7 @@ CLAIMS = [
             question="prompts",
             quantifier=quantifier,
             **reading(LITTLE_ELSE, "of language supervision at test time; the domain and two points are ours"),
-            statement=f"With the name prompt and with the mean prompt linear CLIP is{words} equally accurate on the "
+            statement=f"By typical look and by average caption linear CLIP is{words} equally accurate on the "
             "counter group, to two points.",
             formula=rf"|{COUNTER}_{{\mathrm{{name}}}}-{COUNTER}_{{\mathrm{{mean}}}}|\leq .02",
             against=LINEAR_MEAN,
@@ -120,7 +121,7 @@ CLAIMS = [
                 "two sources that differ in correlation alone, as far apart as their mean allows, are ours",
             ),
             statement="Trained on two sources, half and half, linear CLIP is at most as accurate on the counter group "
-            f"as trained on the better source alone ({learner.prompt} prompt).",
+            f"as trained on the better source alone ({prompt_row(learner.prompt).words}).",
             formula=rf"{COUNTER}(p)\leq\max_\pm{COUNTER}(p\pm\delta)",
             quantity="counter",
             relation="<=",
@@ -134,8 +135,8 @@ CLAIMS = [
         id="captions-worth/descriptive",
         question="prompts",
         **reading("santurkar-captions-help", "that descriptive captions mention the object, and the domain, are ours"),
-        statement="The more often captions mention the object, the less linear CLIP relies on the background (mean "
-        "prompt); less reliance means a higher balanced accuracy (T1).",
+        statement="The more often captions mention the object, the less linear CLIP relies on the background (average "
+        "caption); less reliance means a higher balanced accuracy (T1).",
         formula=r"\pi_{\mathrm{inv}}\mapsto t_{\mathrm{mean}}\ \mathrm{decreasing}",
         quantity="reliance",
         relation="decreasing",
@@ -147,8 +148,8 @@ CLAIMS = [
         id="captions-worth/low-variability",
         question="prompts",
         **reading("santurkar-captions-help", "that low variability is little noise, and the domain, are ours"),
-        statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (name "
-        "prompt).",
+        statement="The noisier captions are, the less accurate is the InfoNCE optimum on the counter group (typical "
+        "look).",
         formula=rf"\sigma_{{\xi,T}}\mapsto{COUNTER}\ \mathrm{{decreasing}}",
         quantity="counter",
         relation="decreasing",
@@ -163,7 +164,7 @@ CLAIMS = [
             question="prompts",
             **whose,
             statement=f"With captions that rarely mention the object,{words} the balanced accuracy of linear CLIP is "
-            "at most that of least squares on labels (mean prompt).",
+            "at most that of least squares on labels (average caption).",
             formula=r"\pi_{\mathrm{inv}}\leq .2:\ \mathrm{Acc}_{\mathrm{CLIP}}\leq\mathrm{Acc}_{\mathrm{LS}}",
             quantity="balanced",
             relation="<=",
@@ -229,7 +230,7 @@ CLAIMS = [
         id="sensitivity-grows",
         question="background",
         **reading("wang-drops-quantify-reliance", "the correlation in training for reliance, and the domain, are ours"),
-        statement="The stronger the correlation in training, the larger the drop of linear CLIP (mean prompt).",
+        statement="The stronger the correlation in training, the larger the drop of linear CLIP (average caption).",
         formula=r"p\mapsto\mathrm{Acc}(a=y)-\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
         quantity="drop",
         relation="increasing",
@@ -244,7 +245,7 @@ CLAIMS = [
             source=f"soberclip; {WANG} compares models of two data sets in its abstract, here both learn one law, in "
             "Theorem 6.2's regime",
             statement="In the theorem's regime least squares on labels drops no more from the common to the counter "
-            f"group than linear CLIP ({learner.prompt} prompt).",
+            f"group than linear CLIP ({prompt_row(learner.prompt).words}).",
             formula=r"\mathrm{drop}_{\mathrm{CLIP}}\geq\mathrm{drop}_{\mathrm{LS}}",
             quantity="drop",
             relation=">=",

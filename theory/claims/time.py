@@ -6,6 +6,7 @@ has less than a hundredth of it.
 
 from functools import partial
 
+from simulator.prompts import prompt_row
 from theory.accuracy import Phi, reliance
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, COUNTER, LINEAR_BOTH, LINEAR_MEAN, LINEAR_NAME, m0
@@ -79,7 +80,7 @@ CLAIMS = [
         first(
             id=f"time/stopping-helps/{learner.prompt}",
             statement="Stopped once the first mode stands, linear CLIP is at least as accurate on the counter group as "
-            f"at its end ({learner.prompt} prompt; {WHERE}).",
+            f"at its end ({prompt_row(learner.prompt).words}; {WHERE}).",
             formula=rf"{COUNTER}(t)\geq{COUNTER}(\infty)",
             quantity="counter",
             relation=">=",
@@ -106,7 +107,7 @@ CLAIMS = [
         question="background",
         **reading("yang-early-output", f"linear CLIP, half of the counter group, and {WHERE} are ours"),
         statement="Early in training, and where the background varies by a tenth of its strength at most, linear CLIP "
-        "is wrong on at least half of the counter group (name prompt).",
+        "is wrong on at least half of the counter group (typical look).",
         formula=rf"{COUNTER}(t)\leq\frac{{1}}{{2}}",
         quantity="counter",
         relation="<=",
@@ -140,7 +141,7 @@ CLAIMS = [
             question="background",
             **reading("shah-exclusively", f"linear CLIP, a tolerance of two points, and {WHERE} are ours"),
             statement="Early in training linear CLIP decides on the counter group like a rule that sees the background "
-            f"alone, to two points (name prompt; {where}).",
+            f"alone, to two points (typical look; {where}).",
             formula=rf"{COUNTER}(t)=\Phi(-\mu_{{\mathrm{{spu}}}}/\sigma_{{\mathrm{{spu}}}})",
             quantity="counter",
             relation="=",
@@ -163,7 +164,7 @@ CLAIMS = [
                 f"linear CLIP by typical look, every world of the domain, and {WHERE} are ours",
             ),
             statement=f"{when.capitalize()}, linear CLIP relies at least as much on the background as on the object "
-            f"(name prompt; {WHERE.split(',')[0]}).",
+            f"(typical look; {WHERE.split(',')[0]}).",
             meaning=meaning,
             formula=formula,
             quantity="reliance",

@@ -72,7 +72,7 @@ REGIME_WORDS = "In the theorem's regime, the %s is at least the printed bound"
 # [W] defines p_y = D_T E[z | y] and does not say under which law; its proof takes the name prompt.
 mean_prompt = partial(
     inequality,
-    statement=f"{REGIME_WORDS}, also under the mean prompt.",
+    statement=f"{REGIME_WORDS}, also by average caption.",
     formula=r"%s_{\mathrm{mean}}%s\geq 1-\Phi(%s)",
     **reading(THEOREM_62, "that p_y = D_T E[z | y] is a mean under the training law is our reading"),
     subject=LINEAR_MEAN,

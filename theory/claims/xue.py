@@ -4,6 +4,7 @@
 spurious one that hardly does (sigma_spu small); the correlation strong.
 """
 
+from simulator.prompts import prompt_row
 from theory.claims.claim import Axis, Claim
 from theory.claims.common import BARE, LINEAR_BOTH, LINEAR_MEAN, LOGISTIC, PAPER_WORLD
 from theory.claims.sentences import printed, reading
@@ -48,7 +49,7 @@ CLAIMS = [
             question="supervised",
             **reading("xue-superior-accuracy", "logistic regression, the counter group and the numbers are ours"),
             statement="Under [X]'s conditions linear CLIP is at least as accurate on the counter group as "
-            f"logistic regression ({subject.prompt} prompt).",
+            f"logistic regression ({prompt_row(subject.prompt).words}).",
             formula=r"\mathrm{Acc}_{\mathrm{CLIP}}(a\neq y)\geq\mathrm{Acc}_{\mathrm{logistic}}(a\neq y)",
             quantity="counter",
             relation=">=",
@@ -64,7 +65,7 @@ CLAIMS = [
             question="background",
             **reading("xue-intra-class-contrasting", "reliance on the background and the domain are ours"),
             statement="Linear CLIP relies more on a core feature that varies more within its class: reliance on the "
-            f"background falls as sigma_inv grows ({subject.prompt} prompt).",
+            f"background falls as sigma_inv grows ({prompt_row(subject.prompt).words}).",
             formula=r"\sigma_{\mathrm{inv}}\mapsto t\ \mathrm{decreasing}",
             quantity="reliance",
             relation="decreasing",
@@ -80,8 +81,8 @@ CLAIMS = [
         **reading(
             "xue-rich-captions", "that richer captions mention the core feature more often, and the domain, are ours"
         ),
-        statement="Captions that mention the core feature more often raise accuracy on the counter group (mean "
-        "prompt).",
+        statement="Captions that mention the core feature more often raise accuracy on the counter group (average "
+        "caption).",
         formula=r"\pi_{\mathrm{inv}}\mapsto\mathrm{Acc}(a\neq y)\ \mathrm{increasing}",
         quantity="counter",
         relation="increasing",

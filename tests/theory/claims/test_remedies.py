@@ -62,3 +62,9 @@ def test_a_second_background_is_part_of_the_world():
     assert float(true_violation(other, other.points(np.zeros((1, 0))))[0]) == pytest.approx(0.1)
     with pytest.raises(NotExpressible, match=r"no field 'attribute\.p'"):
         statements(replace(claim, subject="linear"))
+
+
+def test_the_accuracy_that_a_claim_gives_as_a_number_is_that_of_the_law():
+    world = World(**combinations.INFONCE_WORLD, table=combinations.ONE_HOLE)
+    expected = combinations.INFONCE_ON_ONE_HOLE
+    assert float(combinations.INFONCE_NAME.accuracy(world).unseen) == pytest.approx(expected, abs=3e-4)
