@@ -65,6 +65,6 @@ def test_a_second_background_is_part_of_the_world():
 
 
 def test_the_accuracy_that_a_claim_gives_as_a_number_is_that_of_the_law():
-    world = World(**combinations.INFONCE_WORLD, table=combinations.ONE_HOLE)
+    world = World(**combinations.ONE_WORLD, table=combinations.ONE_HOLE)
     expected = combinations.INFONCE_ON_ONE_HOLE
     assert float(combinations.INFONCE_NAME.accuracy(world).unseen) == pytest.approx(expected, abs=3e-4)
