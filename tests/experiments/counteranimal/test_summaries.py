@@ -72,6 +72,11 @@ def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
     assert list(read_predictions(tmp_path / "p.csv").predicted_index) == [9, 1, 10, 10]
 
 
+def test_one_prediction_is_a_table(tmp_path):
+    write(tmp_path / "p.csv", HEADER + "9,common,9\n")
+    assert list(read_predictions(tmp_path / "p.csv").predicted_index) == [9]
+
+
 def test_objects_travel_with_predictions(tmp_path):
     both = answers(composites(np.random.default_rng(5).random((6, 2, 2)) < 0.5))
     write_predictions(tmp_path / "p.csv", both)

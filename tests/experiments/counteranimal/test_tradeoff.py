@@ -8,6 +8,7 @@ from planted_embeddings import WORLD
 from scipy.optimize import linprog
 from scipy.special import expit, logit
 
+from experiments.counteranimal import tradeoff
 from experiments.counteranimal.tradeoff import (
     FINE,
     RESOLVED,
@@ -137,6 +138,20 @@ def test_r_lies_between_both_measurements_of_the_best():
     assert at.shortfall == pytest.approx(float(theory.shortfall), abs=3e-4)
     assert at.shortfall_interval == pytest.approx((at.shortfall - 0.01, at.shortfall + 0.01), abs=3e-4)
     assert at.correlation == pytest.approx(float(theory.correlation), abs=2e-3)
+
+
+def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
+    """B = max(lambda, .8, 1 - lambda) again, smoothed too much; the last head is beside a kink, below the curve."""
+    monkeypatch.setattr(tradeoff, "width_within", lambda best, errors: WIDTHS[0])
+    points = np.array([[0.8, 1.0, 0.0, 0.9], [0.8, 0.0, 1.0, 0.4]])
+    mean = heads_and_best(points)
+    M = mean.shape[1]
+    found = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0))
+    at = found.places[-1]
+    off = np.abs(np.interp(WEIGHTS, FINE, found.curve.best) - support(points))
+    missed = np.interp(at.correlation, WEIGHTS, off)
+    assert missed > 0.02
+    assert at.shortfall_interval == pytest.approx((at.shortfall - missed, at.shortfall + missed))
 
 
 def test_one_dominating_head_has_an_interval_and_no_number():

@@ -67,6 +67,14 @@ def test_eight_bits_cost_a_matched_filter_less_than_two_thousandths():
     assert (np.asarray(Image.open(io.BytesIO(png(shown[0])))) == shown[0]).all()
 
 
+def test_only_what_leaves_the_scale_is_clipped():
+    x = np.zeros((1, 64))
+    x[0, :4] = -129, -128, 127, 128  # in grey levels, from the middle at 128
+    shown, clipped = pixels(x, 1.0)
+    assert clipped == 2 / 64
+    assert shown[0, 0, ::2].tolist() == [0, 0, 255, 255, 128, 128, 128, 128]
+
+
 def test_captions_have_the_law_that_the_optimum_assumes():
     """The share of every caption, from the exact law."""
     words = BinnedCaptions(WORLD)
