@@ -5,16 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planted_embeddings import WORLD
+from scipy import stats
 from scipy.optimize import linprog
 from scipy.special import expit, logit
 
 from experiments.counteranimal import tradeoff
 from experiments.counteranimal.tradeoff import (
     FINE,
+    LEVEL,
+    NORMAL,
     RESOLVED,
     SMALL,
     WEIGHTS,
     WIDTHS,
+    Accuracies,
     accuracies,
     best_answers,
     smooth,
@@ -152,6 +156,14 @@ def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
     missed = np.interp(at.correlation, WEIGHTS, off)
     assert missed > 0.02
     assert at.shortfall_interval == pytest.approx((at.shortfall - missed, at.shortfall + missed))
+
+
+def test_over_few_classes_intervals_are_those_of_student():
+    by_class = np.random.default_rng(0).random((5, 2, 3))
+    over = Accuracies(np.full((5, 2), 10), by_class, np.zeros((2, 3, 2, 3))).over_classes
+    half = NORMAL * np.sqrt(np.diag(over.reshape(6, 6))).reshape(2, 3)
+    low, high = stats.t.interval(LEVEL, 4, by_class.mean(axis=0), stats.sem(by_class))
+    np.testing.assert_allclose(half, (high - low) / 2)
 
 
 def test_one_dominating_head_has_an_interval_and_no_number():
