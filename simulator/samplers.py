@@ -70,7 +70,7 @@ class Sampler:
         return _with_table(worlds, worlds.table, seen / np.count_nonzero(seen))
 
     def captioned(self, worlds: World) -> World:
-        """The worlds with the sampled captions' law given the label; its means are the mean prompt."""
+        """The worlds with the sampled captions' law given the label; its means are the average caption."""
         if not self.swaps:
             return self.law(worlds)
         if worlds.table is None:
@@ -219,5 +219,5 @@ register(
         prompts=tuple(name for name in PROMPTS if prompt_row(name).pool != "log-mean-exp"),
     )
 )
-# simulator.gaussian.pairs.contradicted says why its law holds for the name prompt alone.
+# simulator.gaussian.pairs.contradicted says why its law holds for the typical look alone.
 register(Sampler("contradicted", swaps=True, prompts=("name",)))

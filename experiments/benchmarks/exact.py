@@ -96,7 +96,7 @@ def closed_forms(count: int) -> Iterator[Row]:
 
 
 def masked_optimum(nu: float, count: int = 200) -> Row:
-    """The InfoNCE optimum with the mean prompt and masked captions, to 1e-6."""
+    """The InfoNCE optimum with the average caption and masked captions, to 1e-6."""
     rng, dim = numpy_stream(0, "benchmark/masks"), 64
     fields = {name: rng.uniform(*ends, count) for name, ends in {**RANGES, **CAPTIONS}.items()}
     worlds = World(**fields, sigma_xi=(nu * dim) ** 0.5, dim_image=dim, dim_text=dim)

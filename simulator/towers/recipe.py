@@ -2,7 +2,7 @@
 
 The defaults were chosen by their gap to the population optimum of InfoNCE after a given time. SOAP with averaged
 weights closes it in half of AdamW's time; a constant rate lets `--until` detect convergence. The linear skip reduces
-the gap by mean prompt from .007 to .002: scores of Gaussian views are nearly bilinear.
+the gap by average caption from .007 to .002: scores of Gaussian views are nearly bilinear.
 """
 
 from collections.abc import Iterator, Mapping

@@ -139,7 +139,7 @@ def test_only_errors_that_pass_through_the_file_are_the_users(file):
     with pytest.raises(NameError), own_errors([]):
         learner.accuracy(World(mu_spu=[1.0, 2.0]))
     with pytest.raises(AttributeError), own_errors(files):  # ours, although it has the user's learner
-        learner.label.undefined()
+        learner.name.undefined()
 
 
 def test_options_reach_a_class_and_one_without_meaning_is_refused(file):

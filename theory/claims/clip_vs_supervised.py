@@ -43,7 +43,7 @@ OVERLAPPING = {
     "p_spu": 1.0,
     "sigma_spu": Axis(0.5, lambda x: 0.9 * x.sigma_inv),
 }
-# T4: the margin is negative for the name prompt where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
+# T4: the margin is negative for the typical look where sigma_spu^2 > sigma_inv^2 (1 + sigma_inv^2).
 NOISY = {
     "name": lambda x, margin: margin * x.sigma_inv * np.sqrt(1 + x.sigma_inv**2),
     "mean": lambda x, margin: margin * x.sigma_inv,

@@ -58,19 +58,19 @@ MEAN_LAW = (
 
 
 def reliance_mean(x, kappa=1.0):
-    """T2's reliance under the mean prompt."""
+    """T2's reliance by average caption."""
     return T.reliance_mean(1.0, x.mu_spu, x.sigma_inv, x.sigma_spu, m0(x), kappa)
 
 
 def mean_law(x, sign: int):
-    """Accuracy under the mean prompt: sign 1 on the counter group, -1 on the common group."""
+    """Accuracy by average caption: sign 1 on the counter group, -1 on the common group."""
     return ndtr(T.counter_score(reliance_mean(x), 1.0, sign * x.mu_spu, x.sigma_inv**2, x.sigma_spu**2))
 
 
 def printed_counter(x, prompt: str):
     """Counter accuracy of K classes by T8's printed formula and Gauss-Hermite nodes: a second route to `accuracy`.
 
-    u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K under the name prompt; under the mean prompt
+    u = alpha (alpha^2/K + sigma_inv^2), v = alpha alpha beta D/K by typical look; by average caption
     u = alpha [alpha^2/K + sigma_inv^2 + beta^2 D^2/K], v = beta D [alpha^2/K + beta^2/K + sigma_spu^2].
     """
     p, beta, si, ss = papers(x)

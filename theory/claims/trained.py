@@ -83,7 +83,7 @@ def gaussian_world(p_spu: float = 0.9, mu_spu: float = 1.0, nu: float = 0.49, **
 
 INFONCE = (InfoNCE("name"), InfoNCE("mean"))
 LINEAR = (LinearCLIP("name"), LinearCLIP("mean"))
-# With a learning rate that stays high, counter accuracy under the mean prompt is .003 to .005 too high after 4000 steps
+# With a learning rate that stays high, counter accuracy by average caption is .003 to .005 too high after 4000 steps
 # and after 8000: noise, not slow convergence. The default stays high, so that `--until` can see that a run has ended.
 FALLING = {"schedule": "cosine", "averaging": 0.3, "lr": 1e-2}
 # With Sobol points models scatter less, so fewer steps suffice. `trained/infonce` uses independent pairs.
@@ -195,7 +195,7 @@ CLAIMS = [
     TrainedClaim(
         id="trained/ten-classes",
         statement="With ten classes, towers trained with InfoNCE reach the accuracies of the PMI critic.",
-        # Under the mean prompt, common accuracy is .023 too low; see the next claim.
+        # By average caption, common accuracy is .023 too low; see the next claim.
         cases=(Case(TEN, TEN_RECIPE, INFONCE),),
     ),
     TrainedClaim(
@@ -219,7 +219,7 @@ CLAIMS = [
         id="trained/infonce-interpolates",
         statement="By typical look, trained InfoNCE comes within .03 of its optimum, at view noise .1 and "
         "at large (10).",
-        # At mu_spu = 2 and small noise the name prompt lies four deviations off the captions. At nu = .05 a million
+        # At mu_spu = 2 and small noise the typical look lies four deviations off the captions. At nu = .05 a million
         # pairs contain none similar to 12 % of the images.
         cases=tuple(
             Case(gaussian_world(nu=nu), {**EVEN, **NARROW, "steps": steps, "lr": lr}, INFONCE[:1])
@@ -268,7 +268,7 @@ CLAIMS = [
         id="trained/noise-levels",
         statement="At three correlations and three levels of view noise, towers trained with InfoNCE come within a "
         "point of its optimum.",
-        # At nu = .25 they do not under the mean prompt: counter accuracy is up to .030 too high (p = .9), and the
+        # At nu = .25 they do not by average caption: counter accuracy is up to .030 too high (p = .9), and the
         # equivalent correlation .008 too low. At the other two levels every group is within .010.
         cases=tuple(Case(world, LONG, INFONCE) for world in PICTURED),
         spread=0.003,
@@ -301,7 +301,7 @@ CLAIMS = [
     TrainedClaim(
         id="trained/large-batch",
         statement="With 4096 pairs per step, 400 steps bring InfoNCE towers to within .02 of its optimum.",
-        # Under the name prompt models still scatter: 400 steps cannot tell .01 from .02 (a pilot: .0065 +- .0084).
+        # By typical look models still scatter: 400 steps cannot tell .01 from .02 (a pilot: .0065 +- .0084).
         cases=(Case(EASY, {**BRIEF, "batch_size": 4096, "points": "sobol"}, INFONCE),),
         tolerance=0.02,
         spread=0.008,

@@ -324,12 +324,6 @@ class Learner:
         """Whether the learner is trained on captions, which prompts then stand for, rather than on labels."""
         return hasattr(self, "prompt")
 
-    @property
-    def label(self) -> str:
-        """The learner and its prompt in words: "linear, name prompt"."""
-        prompt = getattr(self, "prompt", None)
-        return self.name + (f", {prompt} prompt" if prompt else "")
-
 
 @lru_cache(maxsize=256)
 def _exact_law_applies(

@@ -106,7 +106,7 @@ def _theorems(claim: Claim, number_: int, whole: dict[str, int]) -> list[Theorem
     else:
         value = slope(claim, {**whole, **named}) if isinstance(claim.relation, Slope) else truth(claim, worlds[0])
         sides = [violation for violation, _ in pointwise(claim, worlds[0], value)]
-    # A claim about the mean prompt may be shown through the name prompt, which relies less on the background.
+    # A claim about the average caption may be shown through the typical look, which relies less on the background.
     learners = [*claim.learners, *([LINEAR_NAME] if claim.learners == (LINEAR_MEAN,) else [])]
     rules = [_rule(learner, x) for learner in learners for x in worlds if claim.quantity.sign]
     laws = {node: words for x in worlds for node, words in _laws(x).items()}

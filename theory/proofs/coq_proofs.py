@@ -7,7 +7,7 @@ Phi goes first: it rises, and (Phi(x + h) + Phi(x - h))/2 <= Phi(x) for x, h >= 
                        score rises, if the two angles atan(w/u) average at most atan(mu_spu/mu_inv)
     a sign             of n/d, of n/sqrt(q), or of n/sqrt(q) - m/sqrt(r): by constants c with n <= c m, or by squares
     numbers            on a small domain, Coq's interval arithmetic bounds everything
-A bound that holds of the name prompt also holds of the mean prompt, which relies more, by T1.
+A bound that holds of the typical look also holds of the average caption, which relies more, by T1.
 With the condition c of an "iff", f = r c, and r has a sign.
 """
 
