@@ -95,6 +95,7 @@ def test_the_readme_has_the_counts_of_the_record():
     every = [recorded(claim) for claim in all_claims()]
     for sentence in counts(every):
         assert sentence in README
+    assert f"tries {len(all_claims())} claims" in README
     stream = StringIO()
     Console(file=stream, width=80).print(question_table(every))
     assert 20 < stream.getvalue().count("\n") <= 59, "`reproduce` prints one line more, and at most 60"
