@@ -174,6 +174,7 @@ def test_a_started_export_resumes_and_any_other_folder_is_refused(folder, tmp_pa
     assert (tmp_path / "shorter" / "train-00001.tar").read_bytes() == content
 
 
+@pytest.mark.deep
 def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, monkeypatch):
     """SIGKILL leaves half a shard under a temporary name. The next run removes it and writes the same files."""
     child = tmp_path / "child.py"

@@ -107,9 +107,9 @@ def test_a_strangers_lines_agree(data, tmp_path):
 @pytest.mark.parametrize(
     "world",
     [
-        World(classes=3, mu_inv=2.0, mu_spu=2.5, sigma_xi=6.0),
+        pytest.param(World(classes=3, mu_inv=2.0, mu_spu=2.5, sigma_xi=6.0), marks=pytest.mark.deep),
         World(table=[[0.35, 0.15], [0.1, 0.4]], mu_spu=1.5, sigma_xi=6.0),
-        World(table=[[0.3, 0.1, 0.0], [0.2, 0.2, 0.2]], mu_spu=1.5, sigma_xi=6.0),
+        pytest.param(World(table=[[0.3, 0.1, 0.0], [0.2, 0.2, 0.2]], mu_spu=1.5, sigma_xi=6.0), marks=pytest.mark.deep),
     ],
     ids=["three classes", "table", "three groups"],
 )

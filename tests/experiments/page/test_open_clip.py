@@ -53,6 +53,7 @@ def test_the_table_of_the_lab_has_the_last_checkpoint_of_every_run_and_the_theor
         assert [*map(float, printed)] == pytest.approx([numbers[p] for p in ("bare", "name", "mean")], abs=6e-4)
 
 
+@pytest.mark.deep
 def test_the_figure_has_the_lines_of_theory_and_a_point_for_every_run(theory):
     figure = trained()
     for ax, detail in zip(figure.axes, PANELS, strict=True):
