@@ -411,9 +411,9 @@ class Drawn(NamedTuple):
         """The covariances of latent images and captions, in blocks."""
         plan, learner, leg, size, seed = self
         how = self.world, plan.pairs[learner][leg], size, seed, plan.claim.id
-        if plan.routes[learner] != "exact law":
-            return drawn_covariances(*how)
         l = self.world.latents
+        if plan.routes[learner] != "exact law":
+            return (S[:, :l, :l] for S in drawn_covariances(*how))  # drawn in the dictionary of first coordinates
         return (scatter[:, :l, l:] for scatter in projected_scatter(*how))
 
 

@@ -14,6 +14,7 @@ from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
     PILOT_SHARE,
+    Drawn,
     drawable,
     gather,
     measure,
@@ -31,6 +32,7 @@ from simulator.world import World
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
+from theory.population import latent_cross_covariance
 
 
 def claim(**fields) -> Claim:
@@ -389,3 +391,15 @@ def test_power_near_the_tolerance(shift, expected):
         right += judge(planted, seed=seed, quick=True).verdict == expected
     spend(SHARE)
     assert right >= stats.binom.ppf(SHARE, 30, 0.95)
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_covariances_in_wide_views_are_those_of_the_latents(drawn):
+    wide = {"mu_spu": 1.5, "sigma_xi": 2.0, "dim_image": 6, "dim_text": 5}
+    error = claim(quantity="operator-error", relation="<=", domain=wide, reference=latent_cross_covariance, n=400)
+    plan = plan_at(error, wide, drawn=drawn)
+    (learner,) = error.learners
+    assert (plan.routes[learner] == "drawn pairs") is drawn
+    S = np.concatenate(list(Drawn(plan, learner, 0, 300, 0).covariances())).mean(axis=0)
+    # The standard error is .007 for 300 times 400 pairs.
+    np.testing.assert_allclose(S, latent_cross_covariance(World(**wide)), atol=0.1)
