@@ -3,10 +3,15 @@
 Where a paper does not say otherwise: mu_inv = 1, no view noise, typical look, and n = 1e10 for n -> infinity.
 """
 
+from typing import TYPE_CHECKING
+
 from simulator.accuracy import Numbers
 from theory.claims.claim import Axis
-from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
+from theory.learners import Bayes, InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
 from theory.published import smallest_mu_spu
+
+if TYPE_CHECKING:
+    from theory.ideal_curve import Equivalent
 
 LINEAR_NAME, LINEAR_MEAN = LinearCLIP("name"), LinearCLIP("mean")
 LINEAR_BOTH = (LINEAR_NAME, LINEAR_MEAN)
@@ -16,6 +21,9 @@ LOGISTIC, LEAST_SQUARES, BAYES = Logistic(), LeastSquares(), Bayes()
 
 COUNTER = r"\mathrm{Acc}(a\neq y)"  # accuracy on the counter group, in formulas
 
+FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of README's first command; nu = .5625
+# Views of two coordinates with the same nu, where drawn pairs are few numbers and least squares has an exact law.
+NARROW_VIEWS = {"sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
 # For claims that do not mention views: as wide as the two latents, without noise.
 BARE = {"sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
 
@@ -48,6 +56,13 @@ MODERATE = {
 def papers(worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """(p_spu, mu_spu, sigma_inv, sigma_spu), the arguments of the papers' formulas."""
     return worlds.p_spu, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu
+
+
+def equivalent_of(worlds, learner: Learner) -> "Equivalent":
+    """p' and r of a learner, world by world."""
+    from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
+
+    return equivalent(worlds, learner.accuracy(worlds))
 
 
 def m0(worlds) -> Numbers:

@@ -25,7 +25,17 @@ from simulator.prompts import prompt_row
 from theory import theorems as T
 from theory.claims.claim import Axis, Claim
 from theory.claims.clip_vs_supervised import MAP_REGIME, NO_MORE
-from theory.claims.common import BARE, BAYES, INFONCE_NAME, LEAST_SQUARES, LINEAR_BOTH, LINEAR_NAME, LOGISTIC, m0
+from theory.claims.common import (
+    BARE,
+    BAYES,
+    INFONCE_NAME,
+    LEAST_SQUARES,
+    LINEAR_BOTH,
+    LINEAR_NAME,
+    LOGISTIC,
+    NARROW_VIEWS,
+    m0,
+)
 from theory.claims.equivalent import IN_REGIME, NOISY_VIEWS, OWN_TEXT_NOISE
 from theory.claims.sentences import reading
 from theory.claims.xue import CONDITIONS
@@ -53,7 +63,7 @@ TURNING = {
     "sigma_xi": 6.0,  # nu = .5625
 }
 # The same law in few dimensions: logistic regression is fitted to drawn pairs.
-SMALL_VIEWS = {**TURNING, "sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
+SMALL_VIEWS = TURNING | NARROW_VIEWS
 STRONG = {**SMALL_VIEWS, "p_spu": Axis(0.95, 0.99)}
 ANY_WORLD = {
     **BARE,

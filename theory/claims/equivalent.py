@@ -28,6 +28,7 @@ from theory.claims.common import (
     LINEAR_NAME,
     LOGISTIC,
     REGIME,
+    equivalent_of,
 )
 from theory.claims.related_work import LITTLE, LITTLE_ELSE, READ_AS
 from theory.claims.sentences import reading
@@ -75,9 +76,7 @@ IN_REGIME = (INFONCE_NAME, float(view_noise(MAP_VIEW_NOISE, 2)))  # InfoNCE need
 
 def logistic_shortfall(worlds):
     """r of logistic regression."""
-    from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
-
-    return equivalent(worlds, LOGISTIC.accuracy(worlds)).shortfall
+    return equivalent_of(worlds, LOGISTIC).shortfall
 
 
 CLAIMS = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.accuracy import Numbers
 from theory.claims.claim import Claim
-from theory.claims.common import BARE, COUNTER, LINEAR_NAME
+from theory.claims.common import BARE, COUNTER, FIRST_PAGE, LINEAR_NAME, NARROW_VIEWS
 from theory.claims.sentences import reading
 from theory.learners.filtered import Filtered
 from theory.population import latent_cross_covariance
@@ -23,7 +23,6 @@ LEAST, MOST = 0.2, 2.5
 # The corners of the domain with the least and the most noise. A search of the domain takes three seconds.
 QUIET = {**BARE, "p_spu": 0.9, "mu_spu": 3.0, "sigma_inv": 0.5, "sigma_spu": 0.1, "mismatch": 0.5}
 NOISIEST = {**QUIET, "mu_spu": 0.5, "sigma_inv": 2.0, "sigma_spu": 2.0}
-NOISY = {"mu_spu": 1.5, "sigma_xi": 6.0}  # the world of the first page
 
 
 def rate(x, n: int) -> Numbers:
@@ -71,7 +70,7 @@ CLAIMS = [
         meaning="Accuracy loses the square of the error: with many pairs, mismatched captions cost next to nothing.",
         formula=r"\mathbb{E}\,\mathrm{Acc}_\infty-\mathrm{Acc}_n\leq\frac{1}{\eta^2n}",
         relation=">=",
-        domain={**NOISY, "mismatch": 0.6},
+        domain={**FIRST_PAGE, "mismatch": 0.6},
         prediction=lambda x: LINEAR_NAME.accuracy(x).balanced - rate(x, 1000) ** 2,
     ),
     Claim(
@@ -85,7 +84,7 @@ CLAIMS = [
         quantity="operator-error",
         tolerance=0.002,
         relation="<=",
-        domain={**NOISY, "sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2},  # the same law of each coordinate
+        domain=FIRST_PAGE | NARROW_VIEWS,
         reference=latent_cross_covariance,
         n=10 * PAIRS,
         prediction=lambda x: MOST * rate(x, 10 * PAIRS),
@@ -102,7 +101,7 @@ CLAIMS = [
         quantity="counter",
         relation="=",
         tolerance=0.02,
-        domain={**NOISY, "mismatch": 0.5},
+        domain={**FIRST_PAGE, "mismatch": 0.5},
         subject=Filtered(kept=0.5),
         prediction=lambda x: LINEAR_NAME.accuracy(x).counter,
     ),

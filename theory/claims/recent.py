@@ -21,12 +21,15 @@ from theory.claims.claim import Axis, Claim
 from theory.claims.common import (
     BAYES,
     COUNTER,
+    FIRST_PAGE,
     INFONCE_NAME,
     LEAST_SQUARES,
     LINEAR_BOTH,
     LINEAR_NAME,
     LOGISTIC,
     MODERATE,
+    NARROW_VIEWS,
+    equivalent_of,
 )
 from theory.claims.detail import ANY_WORLD, TURNING
 from theory.claims.remedies import NARROW, SPURIOUS
@@ -36,9 +39,7 @@ from theory.learners.gap import GapClosed
 from theory.learners.separating import Separating
 
 BARE_NAME = InfoNCE("bare")
-FIRST_PAGE = {"mu_spu": 1.5, "sigma_xi": 6.0}
-# The same law of each coordinate in views of two, where least squares has an exact law of n pairs.
-NARROW_PAGE = {"mu_spu": 1.5, "sigma_xi": 0.75 * 2**0.5, "dim_image": 2, "dim_text": 2}
+NARROW_PAGE = FIRST_PAGE | NARROW_VIEWS
 ON_TABLE = {name: given for name, given in MODERATE.items() if name != "p_spu"}
 RARE, EQUAL = "long-tail(4, 2, 2)", "diagonal(0.9)"
 # The family of prompts (1, b), and prompts that differ in how much they tell of the object.
@@ -72,13 +73,6 @@ def of_rare_class(x, share: Numbers) -> Numbers:
     """Accuracy on the rarer of two classes with these odds share/(1 - share), backgrounds aside."""
     a = x.mu_inv / np.sqrt(x.sigma_inv**2 + x.nu_image)
     return ndtr(a - np.log(share / (1 - share)) / (2 * a))
-
-
-def place(x, learner: Learner) -> Numbers:
-    """p' of a learner in its world."""
-    from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time
-
-    return equivalent(x, learner.accuracy(x)).correlation
 
 
 no_better = partial(Claim, question="supervised", relation="<=", quantity="counter")
@@ -160,7 +154,7 @@ CLAIMS = [
         formula=r"p'(n=10^3)=p'(n=\infty)",
         quantity="equivalent-correlation",
         domain=FIRST_PAGE,
-        prediction=partial(place, learner=LINEAR_NAME),
+        prediction=lambda x: equivalent_of(x, LINEAR_NAME).correlation,
         n=1000,
     ),
     unchanged(
@@ -353,7 +347,7 @@ CLAIMS = [
         formula=rf"{COUNTER}=\Phi(a-\frac{{\log r}}{{2a}}),\ r=\frac{{p'}}{{1-p'}}",
         domain={"mu_spu": 3.0, "sigma_xi": 6.0},
         subject=INFONCE_NAME,
-        prediction=lambda x: of_rare_class(x, place(x, INFONCE_NAME)),
+        prediction=lambda x: of_rare_class(x, equivalent_of(x, INFONCE_NAME).correlation),
     ),
     Claim(
         id="drops-quantify-reliance",
