@@ -42,10 +42,6 @@ def gain(fraction: float) -> str:
     return f"{round(100 * fraction, 1) + 0.0:+.1f}"
 
 
-def place(correlation: float) -> str:
-    return f"{correlation:.3f}"
-
-
 def interval(ends: Sequence[float] | None) -> str:
     return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
@@ -61,7 +57,7 @@ COUNT = Unit("{:,}".format)
 PERCENT = Unit(percent, " %")
 POINTS = Unit(points)
 GAIN = Unit(gain)
-PLACE = Unit(place)
+CORRELATION = Unit("{:.3f}".format)
 INTERVAL = Unit(interval)
 SPAN = Unit(span)
 SPAN_PERCENT = Unit(span, " %")

@@ -18,6 +18,7 @@ else:  # a number, an array, or an object with numpy's protocol (`theory.proofs.
 
 Ends = tuple[Numbers, Numbers]  # (low, high)
 GROUPS = ("common", "counter", "unseen")
+PLACE = ("equivalent_correlation", "shortfall")  # p' and r, by their names in documents
 LEVEL = 0.95  # of every interval on which no decision depends
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag
 from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, table, warning
-from experiments.counteranimal.tables import MARKS, PLACE, comparison_table, marks, needed, pairs_table
+from experiments.counteranimal.tables import MARKS, PLACE_COLUMNS, comparison_table, marks, needed, pairs_table
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
@@ -362,7 +362,7 @@ def _equivalent(document: Document) -> str:
     """p' and r of a model's own head, or what they lack."""
     if (head := document.get("equivalent")) is None:
         return f"no p': {document['equivalent_lacks']}"
-    p, r = (column.value(head).split("\n") for column in PLACE)
+    p, r = (column.value(head).split("\n") for column in PLACE_COLUMNS)
     found = f"p' {p[0]} ({p[1]}), r {r[0]} points ({r[1]}): among the photos' own classes, where the drop is "
     found += f"{points(head['drop'])}, against the best heads on the model's own embeddings"
     return "; ".join(filter(None, (found, needed(head, "the model"))))

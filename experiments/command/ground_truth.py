@@ -12,7 +12,7 @@ from rich.console import Group
 from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag, given
 from experiments.command.output import emit, note, screen
 from experiments.errors import RequestError
-from experiments.table import COUNT, INTERVAL, PERCENT, PLACE, POINTS, Column, Table, Unit, interval, points
+from experiments.table import CORRELATION, COUNT, INTERVAL, PERCENT, POINTS, Column, Table, Unit, interval, points
 from simulator.accuracy import GROUPS
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
@@ -79,8 +79,8 @@ THEORY = (
     Column("learner", "learner"),
     Column("prompt", "prompt"),
     *(Column(group, group, PERCENT) for group in GROUPS),
-    Column("p′", "equivalent_correlation", PLACE),
-    Column("95% interval", "interval95", Unit(lambda ends: " to ".join(map(PLACE.shown, ends)))),
+    Column("p′", "equivalent_correlation", CORRELATION),
+    Column("95% interval", "interval95", Unit(lambda ends: " to ".join(map(CORRELATION.shown, ends)))),
     Column("short", "shortfall", POINTS),
 )
 

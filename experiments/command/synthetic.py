@@ -32,6 +32,7 @@ from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.table import PERCENT, SPAN, Column, Table, percent, points
 from experiments.user_code import learner_of, loss_of, own_errors
+from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words, prompt_row
@@ -41,7 +42,7 @@ from theory.learners import names, trainable
 from theory.population import START
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
-GROUPS = ("common", "counter", "unseen", "balanced", "drop")
+SHOWN = (*GROUPS, "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
 MOST_LISTED = 12  # classes whose cells get a line
 UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
@@ -203,11 +204,10 @@ def show(
 
 def accuracy_table(document: dict[str, Any]) -> Group:
     """The result of predict, simulate or train: accuracies with intervals, measured ones beside predicted ones."""
-    from experiments.lab.answers import PLACE
 
     simulated = "replicates" in document
     predicted, intervals = document.get("predicted") or {}, document.get("interval95") or {}
-    shown = dict.fromkeys((*GROUPS[:3], *(name for name in intervals if name not in PLACE), *GROUPS))
+    shown = dict.fromkeys((*GROUPS, *(name for name in intervals if name not in PLACE), *SHOWN))
     groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
     columns = [Column("group", str), Column("measured" if simulated else "predicted", document.get, PERCENT)]
     if simulated or intervals:  # a prediction may be an estimate
@@ -233,9 +233,10 @@ def _title(document: dict[str, Any]) -> str:
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """One line per further finding."""
-    yield from _cells(World(**document["world"]))
-    yield _views(document["world"])
-    yield from _place(document)
+    world = World(**document["world"])
+    yield from _cells(world)
+    yield _views(world)
+    yield from _place(document, world)
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
     unseen = document.get("prompts", {}).get(document["prompt"], {}).get("unseen")
@@ -264,15 +265,15 @@ def _cells(world: World) -> Iterator[str]:
         yield f"and {len(groups) - MOST_LISTED} more classes"
 
 
-def _place(document: dict[str, Any]) -> Iterator[str]:
+def _place(document: dict[str, Any], world: World) -> Iterator[str]:
     """The ideal classifier that this one acts like, and what training would not reach."""
     from experiments.lab.answers import no_ideal_curve
 
     correlation, shortfall = document["equivalent_correlation"], document["shortfall"]
     if correlation is not None:
-        own, ends = document["world"].get("p_spu"), document.get("interval95") or {}
+        own, ends = world.p_spu, document.get("interval95") or {}
         if own is None:
-            yours = percent(World(**document["world"]).common_share())
+            yours = percent(world.common_share())
             like = f"data in which {percent(correlation)} % of the images are common ones (your table: {yours} %)"
         else:
             like = f"a world with correlation p′ = {correlation:.3f} (yours has p = {own:g})"
@@ -283,7 +284,7 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
             yield f"95% intervals: correlation {low:.3f} to {high:.3f}, {lacking} points short"
         elif "unseen" in document:
             yield "both numbers are sampled, to about .001, and have no interval in a table of three groups"
-        if own is not None and own > 1 / document["world"]["classes"]:
+        if own is not None and own > 1 / world.classes:
             if low < own < high:
                 yield "so it may use less or more of the background than the data offer"
             elif abs(correlation - own) < 0.0005:  # three digits are printed
@@ -295,7 +296,7 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         yield "no equivalent correlation: ideal classifiers of many correlations have this drop"
     else:
         noiseless = "without noise, the ideal classifier of three classes or a table is not known"
-        yield f"no equivalent correlation: {no_ideal_curve(World(**document['world'])) or noiseless}"
+        yield f"no equivalent correlation: {no_ideal_curve(world) or noiseless}"
     shares = document.get("uncovered_share")
     if shares is not None and max(shares.values()) > UNCOVERED:
         yield (
@@ -304,12 +305,11 @@ def _place(document: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _views(world: dict[str, Any]) -> str:
+def _views(world: World) -> str:
     """The view noise per coordinate, or the pixels in words."""
-    own = World(**world)
-    if own.views is not None:
-        return own.views.words
-    image, text = own.nu_image, own.nu_text
+    if world.views is not None:
+        return world.views.words
+    image, text = world.nu_image, world.nu_text
     return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
 
 

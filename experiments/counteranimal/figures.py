@@ -18,13 +18,13 @@ from matplotlib.patheffects import withStroke
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
 from experiments.counteranimal.tables import MARKS, comparison_table, marks, pairs_table
-from experiments.counteranimal.tradeoff import PLACE, middle
+from experiments.counteranimal.tradeoff import middle
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
 from experiments.table import html
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, PLACE
 from simulator.streams import numpy_stream
 
 UNDATED: dict[str, dict[str, Any]] = {  # without dates, so that equal figures give equal files

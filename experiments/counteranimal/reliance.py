@@ -30,7 +30,6 @@ from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import (
     DRAWN,
     NORMAL,
-    PLACE,
     RESOLVED,
     WEIGHTS,
     Accuracies,
@@ -46,7 +45,7 @@ from experiments.counteranimal.tradeoff import (
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, PLACE
 from simulator.streams import numpy_stream
 
 LAW_ROWS = 50_000  # the law is tested on at most so many

@@ -27,13 +27,13 @@ from experiments.counteranimal.metrics import (
 )
 from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
-from experiments.counteranimal.tradeoff import PLACE, middle
+from experiments.counteranimal.tradeoff import middle
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, published_classes, published_rows
 from experiments.results import Row
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, PLACE
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 

@@ -6,7 +6,7 @@ A cell has a number and, on a line of its own, the 95 % interval.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.table import NUMBER, Column, Table, gain, place, points
+from experiments.table import CORRELATION, NUMBER, Column, Table, gain, points
 
 GROUPS = ("common", "counter")
 MARKS = {
@@ -35,12 +35,16 @@ def _column(words: str, key: str, show: Shown = points) -> Column:
     return Column(words, cell, NUMBER)
 
 
-PLACE = [_column("p'", "equivalent_correlation", place), _column("r, points", "shortfall")]
+PLACE_COLUMNS = [_column("p'", "equivalent_correlation", CORRELATION.shown), _column("r, points", "shortfall")]
 
 
 def _of_heads(model: Record) -> list[Column]:
     """p' and r, and p' by the law."""
-    return [PLACE[0], Column("p' by the law", lambda head: place(head["gaussian_correlation"]), NUMBER), PLACE[1]]
+    return [
+        PLACE_COLUMNS[0],
+        Column("p' by the law", lambda head: CORRELATION.shown(head["gaussian_correlation"]), NUMBER),
+        PLACE_COLUMNS[1],
+    ]
 
 
 def heads_table(model: Record) -> Table:
@@ -113,7 +117,7 @@ def comparison_table(document: Record, short: bool = False) -> Table:
     if document["ranking"]:
         columns += [
             column._replace(value=lambda row, cell=column.value: row["equivalent"] and cell(row["equivalent"]))
-            for column in PLACE
+            for column in PLACE_COLUMNS
         ]
     if document["reference"]:
         columns.append(Column(f"over the {document['reference']} line", over, NUMBER))

@@ -49,7 +49,6 @@ NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
 DRAWS, TAIL = 400, 0.01  # with half of 1 - LEVEL, 92 % of the intervals of r covered where a group has 100 photos
 REACH = 4.0  # standard errors of the residuals of B that are within its errors
 RESOLVED = 0.4  # a wider interval of p' has no number
-PLACE = ("equivalent_correlation", "shortfall")  # p' and r of a head in documents
 
 
 def worth(photos: np.ndarray) -> np.ndarray | np.float64:

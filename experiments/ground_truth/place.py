@@ -12,8 +12,8 @@ from experiments.errors import RequestError
 from experiments.files import read_json, read_table
 from experiments.ground_truth.export import RECORD
 from experiments.inference import binomial_bounds
-from experiments.lab.answers import PLACE, no_ideal_curve
-from simulator.accuracy import GROUPS, LEVEL, Accuracy
+from experiments.lab.answers import no_ideal_curve
+from simulator.accuracy import GROUPS, LEVEL, PLACE, Accuracy
 from simulator.mixture import groups_of
 from simulator.world import World
 from theory.ideal_curve import Equivalent, IdealCurve, equivalent

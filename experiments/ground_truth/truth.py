@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int
 
 from experiments.errors import RequestError
-from experiments.lab.answers import PLACE, in_groups, placed, predict
-from simulator.accuracy import GROUPS
+from experiments.lab.answers import in_groups, placed, predict
+from simulator.accuracy import GROUPS, PLACE
 from simulator.progress import track
 from simulator.world import World
 from theory.binned_captions import NONE, BinnedCaptions

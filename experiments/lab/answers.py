@@ -10,7 +10,7 @@ from experiments.errors import RequestError, RunError, check_within, checked_see
 from experiments.inference import interval95
 from experiments.lab.mitigations import NONE, known_law, mitigated
 from experiments.lab.setting import Law, Setting
-from simulator.accuracy import GROUPS, Accuracy, in_words
+from simulator.accuracy import GROUPS, PLACE, Accuracy, in_words
 from simulator.progress import track
 from simulator.quantities import PairCount, domain_of
 from simulator.streams import numpy_stream
@@ -22,7 +22,6 @@ from theory.learners import InfoNCE, trainable
 from theory.learners.base import UNDEFINED, Learner
 
 NUMBERS = ("balanced", "drop")  # that follow from the groups
-PLACE = ("equivalent_correlation", "shortfall")
 MANY_PAIRS = 1e6  # a training set of this size leaves `uncovered_share` unseen
 MOST_REPLICATES = 10**7
 LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five minutes on one core

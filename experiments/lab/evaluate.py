@@ -18,9 +18,9 @@ from jaxtyping import Float
 
 from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
-from experiments.lab.answers import NUMBERS, PLACE, in_groups, placed, predicted
+from experiments.lab.answers import NUMBERS, in_groups, placed, predicted
 from experiments.lab.setting import Setting
-from simulator.accuracy import GROUPS, Accuracy
+from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.prompts import LINEAR
 from simulator.towers import evaluation

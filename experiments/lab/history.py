@@ -11,10 +11,10 @@ import numpy as np
 
 from experiments.errors import RequestError
 from experiments.files import write_atomically
-from experiments.lab.answers import PLACE, no_ideal_curve
+from experiments.lab.answers import no_ideal_curve
 from experiments.lab.runfolder import RESULT
 from experiments.lab.studies import study
-from simulator.accuracy import GROUPS, Accuracy
+from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.world import World
 from theory.ideal_curve import equivalent
 from theory.learners.base import UNDEFINED
