@@ -158,7 +158,7 @@ def _names(text: str, claim: Claim | None) -> list[str] | None:
     from theory.proofs import coq
 
     if claim is None:
-        return ["by_name", "thresholds", "no_detail", "more_detail"] if text == coq.THRESHOLDS else None
+        return re.findall(r"^Theorem (\w+)", text, re.M) if text == coq.THRESHOLDS else None
     due = [coq.refutation(claim)] if "\nTheorem refuted_" in text else coq.theorems(claim)
     stated = [rf"Theorem {each.name} : {re.escape(each.statement)}\.\nProof\. (.*?) Qed\.\n" for each in due]
     found = re.fullmatch(r"\(\*[^*]*\*\)\nRequire Import Shared\.\n\n" + "\n".join(stated), text, re.S)

@@ -40,7 +40,7 @@ from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import projected_scatter
 from simulator.streams import numpy_stream
-from simulator.world import World
+from simulator.world import World, view_noise
 from theory.claims.claim import INFINITE, Claim
 from theory.claims.relations import Point
 from theory.learners.base import Learner
@@ -192,8 +192,8 @@ def narrowest(world: World) -> World:
     Population rules and their accuracies use no other coordinate, so it replaces `world` at n = infinity.
     """
     l = world.latents
-    noise = {"sigma_xi": float(np.sqrt(world.nu_image * l)), "sigma_xi_text": float(np.sqrt(world.nu_text * l))}
-    return world.model_copy(update={"dim_image": l, "dim_text": l, **noise})
+    noise = {"sigma_xi": view_noise(world.nu_image, l), "sigma_xi_text": view_noise(world.nu_text, l)}
+    return world.replace(dim_image=l, dim_text=l, **noise)
 
 
 def rarest(worlds: World) -> Numbers:
