@@ -81,7 +81,8 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
     finally:
         if results is not None:
             # An interruption cancels blocks: joblib counts them, and its thread may miss them in its own queue.
-            hook, threading.excepthook = threading.excepthook, lambda _: None
+            hook = threading.excepthook
+            threading.excepthook = lambda failed: None if failed.exc_type is KeyError else hook(failed)
             try:
                 with warnings.catch_warnings(action="ignore"):
                     results.close()  # waits for that thread
