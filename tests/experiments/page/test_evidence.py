@@ -2,7 +2,7 @@
 
 from experiments.court.registry import all_claims
 from experiments.court.trained import stored_documents, stored_for
-from experiments.page.evidence import details
+from experiments.page.evidence import details, point
 from theory.claims.trained import TrainedClaim
 
 
@@ -19,3 +19,7 @@ def test_every_stored_trial_shows_its_worlds_and_rows():
             table = case["world"].get("table")
             assert text.startswith(f"a {len(table)} x {len(table[0])} table" if table else "p_"), text
             assert all(f"{row['measured']:.4g}" in text for row in case["rows"]), text
+
+
+def test_a_point_has_the_noise_of_its_images():
+    assert point({"p_spu": 0.9, "sigma_xi": 4.0}) == "p_spu = 0.9, sigma_xi = 4, ν = 0.25"

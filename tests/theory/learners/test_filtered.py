@@ -41,3 +41,10 @@ def test_a_filter_that_keeps_all_changes_nothing():
 def test_other_worlds_are_refused(other):
     with pytest.raises(ValueError, match="two classes and one background"):
         Filtered().accuracy(World(**other))
+
+
+@pytest.mark.parametrize("mismatch", [0.0, 0.4])
+def test_without_a_filter_purity_is_the_training_law(mismatch):
+    assert Filtered(kept=1.0).purity(World(p_spu=0.8, mismatch=mismatch)) == pytest.approx(
+        (0.8, 1 - mismatch), abs=1e-9
+    )
