@@ -10,11 +10,12 @@ JSON needs no printer: records are the rows of a document, or what its rows are 
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
-from rich.console import Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -61,6 +62,8 @@ CORRELATION = Unit("{:.3f}".format)
 INTERVAL = Unit(interval)
 SPAN = Unit(span)
 SPAN_PERCENT = Unit(span, " %")
+EDGES = 3  # letters of a terminal's table per column, for its line and two spaces
+Extent = tuple[int, int]  # the least and the largest useful width of a column
 
 
 class Column(NamedTuple):
@@ -93,17 +96,56 @@ class Table(NamedTuple):
     def cells(self) -> list[list[str]]:
         return [[column.cell(record) for column in self.columns if record is not None] for record in self.records]
 
-    def __rich__(self) -> Group:
-        """The table below its title, for a terminal; long cells wrap."""
-        grid = Grid()
-        for column, head in zip(self.columns, self.heads, strict=True):
-            grid.add_column(head, justify="right" if column.unit.number else "left", overflow="fold")
-        for row in self.cells:
-            if row:
-                grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-            else:
-                grid.add_section()
-        return Group(*([] if self.title is None else [Text(self.title)]), grid)  # rich would wrap a title of its own
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Grid]:
+        """The table below its title, for a terminal: cells wrap between words, and numbers do not.
+
+        Columns beyond the terminal's width follow in a further table, beside the first column.
+        """
+        if self.title is not None:
+            yield Text(self.title)  # rich would wrap a title of its own
+        columns, rows = list(zip(self.columns, self.heads, strict=True)), self.cells
+        extents = [_extent(*column, [row[i] for row in rows if i < len(row)]) for i, column in enumerate(columns)]
+        width = options.max_width
+        fewest = len(_side_by_side(extents, width))
+        even = next(least for least in range(1, width + 1) if len(_side_by_side(extents, least)) == fewest)
+        for part in _side_by_side(extents, even):
+            grid, sizes = Grid(), _widths([extents[i] for i in part], width - EDGES * len(part) - 1)
+            for (column, head), size in zip((columns[i] for i in part), sizes, strict=True):
+                grid.add_column(head, justify="right" if column.unit.number else "left", overflow="fold", width=size)
+            for row in rows:
+                cells = [row[i] for i in part if i < len(row)]
+                if row:
+                    grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+                else:
+                    grid.add_section()
+            yield grid
+
+
+def _extent(column: Column, head: str, cells: Sequence[str | Text]) -> Extent:
+    """The widths at which no word and no number breaks, and at which no line does."""
+    lines = [line for cell in cells for line in str(cell).splitlines()]
+    whole = [*head.split(), *(lines if column.unit.number else " ".join(lines).split())]
+    return max(map(cell_len, whole), default=1), max(map(cell_len, [head, *lines]))
+
+
+def _side_by_side(extents: Sequence[Extent], width: int) -> list[list[int]]:
+    """The columns of each table that fits into the width; all have the first column, and at least one other."""
+    parts: list[list[int]] = [[0]]
+    for i in range(1, len(extents)):
+        if len(parts[-1]) > 1 and sum(extents[j][0] + EDGES for j in [*parts[-1], i]) + 1 > width:
+            parts.append([0])
+        parts[-1].append(i)
+    return parts
+
+
+def _widths(extents: Sequence[Extent], room: int) -> list[int]:
+    """Widths of columns that fill the room, of which the wide ones share what the others leave."""
+    low, high = zip(*extents, strict=True)
+    if sum(low) > room:  # words must break
+        low, high = (1,) * len(low), low
+    ends = list(zip(low, high, strict=True))
+    levels = ([max(least, min(level, most)) for least, most in ends] for level in range(room, 0, -1))
+    return next((sizes for sizes in levels if sum(sizes) <= room), list(low))
 
 
 def html(

@@ -392,6 +392,11 @@ def _object_effect(effect: Document) -> list[Any]:
     return parts
 
 
+def _cell(finding: Document) -> str:
+    """Where in the paper a printed number stands."""
+    return ", ".join(str(part) for part in (finding["table"] or "text", finding["row"], finding["cell"]) if part)
+
+
 def published_table(document: Document) -> Group:
     """Verdicts on the claims, and the audit; checkpoints and later work are in the files."""
     claims: list[Any] = []
@@ -403,10 +408,7 @@ def published_table(document: Document) -> Group:
             claims.append([f"  {v['name']}", f"{v['measured']:.4f}", f"{low:.4f} to {high:.4f}", v["n"]])
         claims.append(None)
     heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
-    words = {"table": lambda f: str(f["table"] or "text"), "row": lambda f: str(f["row"] or "")}
-    checks = [
-        Column(name, words.get(name, name)) for name in ("check", "table", "row", "cell", "printed", "recomputed")
-    ]
+    checks = [Column("table, row, cell", _cell), *(Column(name, name) for name in ("check", "printed", "recomputed"))]
     return screen(
         table("Claims, judged from the tables", heads, claims),
         Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),

@@ -6,7 +6,7 @@ A cell has a number and, on a line of its own, the 95 % interval.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.table import CORRELATION, NUMBER, Column, Table, gain, points
+from experiments.table import CORRELATION, NUMBER, WORDS, Column, Table, gain, points
 
 GROUPS = ("common", "counter")
 MARKS = {
@@ -30,7 +30,7 @@ def _column(words: str, key: str, show: Shown = points) -> Column:
     def cell(head: Record) -> str:
         over = head.get("interval_over_classes")
         known = spanned(show, head[key], head["interval"][key])
-        return known if over is None else f"{known}\nclasses: {show(over[key][0])} to {show(over[key][1])}"
+        return known if over is None else f"{known}\nclasses:\n{show(over[key][0])} to {show(over[key][1])}"
 
     return Column(words, cell, NUMBER)
 
@@ -59,7 +59,7 @@ def heads_table(model: Record) -> Table:
 
     columns = [Column("head", lambda head: f"{head['number']} {head['head']}")]
     columns += [*(_column(f"{group} %", group) for group in GROUPS), _column("drop", "drop")]
-    columns.append(Column("worst class and group %", worst, NUMBER))
+    columns.append(Column("worst class and group %", worst, WORDS, lambda head: "number"))
     if model["rows_measured"]["unseen"]:
         columns.append(Column("unseen %", unseen, NUMBER))
     heads = [{**head, "number": number} for number, head in enumerate(model["heads"], start=1)]

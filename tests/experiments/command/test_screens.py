@@ -8,6 +8,7 @@ from rich.console import Console
 
 from experiments.command.synthetic import accuracy_table
 from experiments.command.trials import claims_table, verdict_table
+from experiments.table import NUMBER, Column, Table
 from experiments.verdict import Verdict
 from simulator.pixels.views import Pixels
 from simulator.world import World
@@ -66,6 +67,21 @@ def test_a_verdict_is_complete_at_any_width(width):
         "p_spu = 0.8, mu_spu = 3",
     ):
         assert part in words(text)
+
+
+@pytest.mark.parametrize("width", [40, 56, 80, 200])
+def test_a_wide_table_goes_on_below_itself_and_breaks_no_word_and_no_number(width):
+    names = ["zero-shot", "project out the captions of backgrounds", "interpolate, 25% logistic regression"]
+    cells = {f"accuracy {i}": f"{i}0.5\n{i}0.1 to {i}0.9" for i in range(1, 7)}
+    columns = [Column("head", "head"), Column("worst", "worst"), *(Column(name, name, NUMBER) for name in cells)]
+    records = [{"head": name, "worst": "polar bear, counter", **cells} for name in names]
+    text = shown(Table("a title", columns, records), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert {word for name in (*names, *cells, "polar bear, counter") for word in name.split()} <= {*text.split()}
+    parts = text.count("head")  # the first column stands in every part
+    assert text.count("backgrounds") == parts
+    assert (parts > 1) == (width < 200)
+    assert all(line in text for cell in cells.values() for line in cell.splitlines())
 
 
 def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):
