@@ -87,6 +87,7 @@ class Table(NamedTuple):
     title: str | None
     columns: Sequence[Column]
     records: Iterable[Any]
+    keys: int = 1  # so many first columns name a record
 
     @property
     def heads(self) -> list[str]:
@@ -99,16 +100,15 @@ class Table(NamedTuple):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Grid]:
         """The table below its title, for a terminal: cells wrap between words, and numbers do not.
 
-        Columns beyond the terminal's width follow in a further table, beside the first column.
+        Columns beyond the terminal's width follow in a further table, beside the keys.
         """
         if self.title is not None:
             yield Text(self.title)  # rich would wrap a title of its own
         columns, rows = list(zip(self.columns, self.heads, strict=True)), self.cells
         extents = [_extent(*column, [row[i] for row in rows if i < len(row)]) for i, column in enumerate(columns)]
         width = options.max_width
-        fewest = len(_side_by_side(extents, width))
-        even = next(least for least in range(1, width + 1) if len(_side_by_side(extents, least)) == fewest)
-        for part in _side_by_side(extents, even):
+        parts = [_side_by_side(extents, self.keys, each) for each in range(1, width + 1)]
+        for part in next(each for each in parts if len(each) == len(parts[-1])):  # about equally wide ones
             grid, sizes = Grid(), _widths([extents[i] for i in part], width - EDGES * len(part) - 1)
             for (column, head), size in zip((columns[i] for i in part), sizes, strict=True):
                 grid.add_column(head, justify="right" if column.unit.number else "left", overflow="fold", width=size)
@@ -128,12 +128,12 @@ def _extent(column: Column, head: str, cells: Sequence[str | Text]) -> Extent:
     return max(map(cell_len, whole), default=1), max(map(cell_len, [head, *lines]))
 
 
-def _side_by_side(extents: Sequence[Extent], width: int) -> list[list[int]]:
-    """The columns of each table that fits into the width; all have the first column, and at least one other."""
-    parts: list[list[int]] = [[0]]
-    for i in range(1, len(extents)):
-        if len(parts[-1]) > 1 and sum(extents[j][0] + EDGES for j in [*parts[-1], i]) + 1 > width:
-            parts.append([0])
+def _side_by_side(extents: Sequence[Extent], keys: int, width: int) -> list[list[int]]:
+    """The columns of each table that fits into the width; all have the keys, and at least one other."""
+    parts = [[*range(keys)]]
+    for i in range(keys, len(extents)):
+        if len(parts[-1]) > keys and sum(extents[j][0] + EDGES for j in [*parts[-1], i]) + 1 > width:
+            parts.append([*range(keys)])
         parts[-1].append(i)
     return parts
 

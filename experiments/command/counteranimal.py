@@ -467,7 +467,7 @@ def discovery_table(document: Document) -> Group:
     left = f"{left_out} classes without two backgrounds of {document['min_photos']} photos were left out"
     drops = ((kind, document[kind]) for kind in ("naive", "honest"))
     return screen(
-        Table(None, columns, classes),
+        Table(None, columns, classes, keys=2),
         *(f"{kind} drop: {percent(one['drop'])} ({interval(one['interval'])})" for kind, one in drops),
         f"{effects}below .05); {least}",
         warning(left) if left_out else None,

@@ -11,8 +11,9 @@ from rich.console import Group
 
 from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag, given
 from experiments.command.output import emit, note, screen
+from experiments.counteranimal.tables import spanned
 from experiments.errors import RequestError
-from experiments.table import CORRELATION, COUNT, INTERVAL, PERCENT, POINTS, Column, Table, Unit, interval, points
+from experiments.table import CORRELATION, COUNT, INTERVAL, NUMBER, PERCENT, POINTS, Column, Table, interval, points
 from simulator.accuracy import GROUPS
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
@@ -69,6 +70,11 @@ def export_screen(document: dict[str, Any]) -> Group:
     return screen(wrote, truth_table(document["theory"]))
 
 
+def _place_cell(row: dict[str, Any]) -> str | None:
+    p = row["equivalent_correlation"]
+    return None if p is None else spanned(CORRELATION.shown, p, row.get("interval95"))
+
+
 MEASURED = (
     Column("group", "group"),
     Column("images", "images", COUNT),
@@ -79,8 +85,7 @@ THEORY = (
     Column("learner", "learner"),
     Column("prompt", "prompt"),
     *(Column(group, group, PERCENT) for group in GROUPS),
-    Column("p′", "equivalent_correlation", CORRELATION),
-    Column("95% interval", "interval95", Unit(lambda ends: " to ".join(map(CORRELATION.shown, ends)))),
+    Column("p′", _place_cell, NUMBER),
     Column("short", "shortfall", POINTS),
 )
 
@@ -91,7 +96,7 @@ def place_table(document: dict[str, Any]) -> Group:
 
 def truth_table(rows: list[dict[str, Any]]) -> Table:
     """The columns that have a number."""
-    return Table("theory, infinitely many pairs", [one for one in THEORY if any(map(one.cell, rows))], rows)
+    return Table("theory, infinitely many pairs", [one for one in THEORY if any(map(one.cell, rows))], rows, keys=2)
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
@@ -99,8 +104,8 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if p is None:
         yield "p′ is not determined: ideal classifiers of many correlations have this drop"
     else:
-        away = f"p′ - p = {round(document['difference'], 3) + 0.0:+.3f}"
-        yield f"p′ = {p:.3f}, p = {own:.3f}, {away}, {_ends(ends['equivalent_correlation'], 1, 3)}"
+        away = f"p = {own:.3f}, p′ − p = {round(document['difference'], 3) + 0.0:+.3f}"
+        yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
     if document["beyond"]:
         side = "larger" if p else "smaller"
         yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"

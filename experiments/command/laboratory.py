@@ -217,10 +217,11 @@ def study_view(document: dict[str, Any]) -> Screen:
     keys = [Column(key, key) for key in ("learner", "prompt", "route") if key in ranges[0]]
     groups = [Column(group, _ends(group), SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
     undefined = Column("undefined", lambda one: sum(one["undefined"].values()) or "", NUMBER)
+    some = [undefined] if any(map(undefined.cell, ranges)) else []
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
     output, design = document["output"], document["design"]
     return screen(
-        Table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, *groups, undefined], ranges),
+        Table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, *groups, *some], ranges, len(keys)),
         *(
             warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
             for (route, sentence), count in _reasons(ranges).items()
@@ -267,7 +268,7 @@ def gains_view(rows: list[dict[str, Any]]) -> Table:
         Column("common lost", beside("common_lost"), GAIN),
         Column("pairs", "pairs", Unit("{:.2f} x".format)),
     ]
-    return Table(title, columns, rows)
+    return Table(title, columns, rows, len(varying))
 
 
 def printed_view(rows: list[dict[str, Any]]) -> Table:
@@ -283,7 +284,7 @@ def printed_view(rows: list[dict[str, Any]]) -> Table:
         own[row["group"]] = numbers
     groups = dict.fromkeys(row["group"] for row in rows)
     columns = [*(Column(key, key) for key in keys), *(Column(group, group, NUMBER) for group in groups)]
-    return Table("measured % (printed %)", columns, settings.values())
+    return Table("measured % (printed %)", columns, settings.values(), len(keys))
 
 
 def designs_view(document: list[dict[str, Any]]) -> Screen:

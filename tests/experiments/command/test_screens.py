@@ -75,11 +75,11 @@ def test_a_wide_table_goes_on_below_itself_and_breaks_no_word_and_no_number(widt
     cells = {f"accuracy {i}": f"{i}0.5\n{i}0.1 to {i}0.9" for i in range(1, 7)}
     columns = [Column("head", "head"), Column("worst", "worst"), *(Column(name, name, NUMBER) for name in cells)]
     records = [{"head": name, "worst": "polar bear, counter", **cells} for name in names]
-    text = shown(Table("a title", columns, records), width)
+    text = shown(Table("a title", columns, records, keys=2), width)
     assert max(map(len, text.splitlines())) <= width
     assert {word for name in (*names, *cells, "polar bear, counter") for word in name.split()} <= {*text.split()}
-    parts = text.count("head")  # the first column stands in every part
-    assert text.count("backgrounds") == parts
+    parts = text.count("head")  # the two keys stand in every part
+    assert (text.count("backgrounds"), text.count("polar")) == (parts, parts * len(names))
     assert (parts > 1) == (width < 200)
     assert all(line in text for cell in cells.values() for line in cell.splitlines())
 
