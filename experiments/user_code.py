@@ -6,7 +6,7 @@ and stay as they are.
 
 import runpy
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from traceback import extract_tb, walk_tb
@@ -44,31 +44,22 @@ def run_file(path: Path, what: str) -> dict[str, Any]:
 @contextmanager
 def own_errors(files: Sequence[Path], what: str = "learner") -> Iterator[None]:
     """Turn an error that passes through one of the user's files into a RequestError that names the line."""
-
-    def blamed(error: BaseException) -> RequestError:
-        path = next(path for path in files if _line(path, error) is not None)
-        return _blamed(path, f"{what} file", error)
-
-    with refused_errors(blamed, files={str(path) for path in files}):
-        yield
-
-
-@contextmanager
-def refused_errors(
-    refusal: Callable[[BaseException], RequestError], *, files: Collection[str] = (), learners: Sequence[Learner] = ()
-) -> Iterator[None]:
-    """Turn an error that passes through one of the files, or a method of a user's learner, into a refusal."""
-    theirs = [learner for learner in learners if type(learner).__module__.partition(".")[0] not in PACKAGES]
     try:
         yield
     except SoberclipError:
         raise
     except (Exception, SystemExit) as error:
-        for frame, _ in walk_tb(error.__traceback__):
-            by = frame.f_locals.get("self")
-            if frame.f_code.co_filename in files or any(by is learner for learner in theirs):
-                raise refusal(error) from error
+        for path in files:
+            if _line(path, error) is not None:
+                raise _blamed(path, f"{what} file", error) from error
         raise
+
+
+def comes_from(learner: Learner | None, error: BaseException) -> bool:
+    """Whether an error passes through a method of this learner, and the learner is a user's."""
+    if learner is None or type(learner).__module__.partition(".")[0] in PACKAGES:
+        return False
+    return any(frame.f_locals.get("self") is learner for frame, _ in walk_tb(error.__traceback__))
 
 
 def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from experiments.errors import RequestError
 from experiments.inference import holm
 from simulator.summary import html_table, one_line
 from theory.claims.words import AnyClaim
@@ -117,11 +118,6 @@ class Verdict:
     date: str | None = None
 
     @property
-    def refused(self) -> bool:
-        """Whether the claim could not be judged."""
-        return self.kind == REFUSED
-
-    @property
     def certified(self) -> bool:
         """Whether there is a certificate of a proof or of a rigorous refutation."""
         return self.proof is not None and self.proof["outcome"] in ("proved", "refuted")
@@ -148,6 +144,11 @@ class Verdict:
         """A plain document with the fields of this kind of claim."""
         names = (*WORDS, "verdict", *FIELDS[self.kind], *(["date"] if self.date else []))
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}
+
+
+def cannot_be_judged(claim: AnyClaim, reason: str) -> RequestError:
+    """The error of a claim that has no verdict."""
+    return RequestError(f"claim {claim.id!r} cannot be judged: {' '.join(reason.split())}")
 
 
 def words_of(claim: AnyClaim) -> dict[str, Any]:
@@ -190,9 +191,9 @@ def rate_sentence(alpha: float = ALPHA, towers: bool = True) -> str:
 
 def family_sentence(verdicts: Sequence[Verdict]) -> str | None:
     """The result of `family` in a sentence; None if no claim was contradicted."""
-    found = family(verdicts)
-    if not found["contradicted"]:
+    if not any(v.kind == "searched" and v.verdict == "contradicted" for v in verdicts):
         return None
+    found = family(verdicts)
     return (
         f"{len(found['standing'])} of {found['contradicted']} contradictions stand at a family-wise error rate of "
         f"{found['alpha']:g} (Holm's correction over {found['tested']} tested claims)"

@@ -77,7 +77,8 @@ def check(
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
     selected = select(ids, all_claims() if claims is None else claims_of_file(claims))
-    check_writable(output, "check", [VERDICTS])
+    if output is not None:
+        check_writable(output, "check", [VERDICTS])
     if latex is not None:
         check_writable(latex.parent, "check --latex", [latex.name], LATEX_MARK.encode())
         for claim in selected:
@@ -107,7 +108,7 @@ def check(
         shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
         for result in write_theorems(coq, shown):
             note(f"{result['claim']}: {coq / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
-    refused = [verdict.claim for verdict in verdicts if verdict.refused]
+    refused = [verdict.claim for verdict in verdicts if verdict.verdict == REFUSED]
     if refused:
         raise RequestError(f"not judged: {', '.join(refused)}; each verdict has the reason")
 

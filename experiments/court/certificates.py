@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from experiments.court.decision import Ruling
-from experiments.court.domain import true_violation
 from experiments.court.kernel import checked_by_coq
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
@@ -92,7 +91,7 @@ def mismatch(claim: Claim) -> str | None:
             parts = numbers(outputs)
             point = dict(zip(fields, numbers(fields.values()), strict=True))
         recorded = np.max(np.where(np.array(parts[1::2]) > 0, parts[::2], -np.inf), axis=0)
-        trial = true_violation(claim, point)
+        trial = claim.true_violation(point)
         wrong = np.isfinite(trial) & ~(np.abs(recorded - trial) <= ROUNDING * np.maximum(1, np.abs(trial)))
         if wrong.any():
             first = int(np.argmax(wrong))
@@ -104,10 +103,8 @@ def mismatch(claim: Claim) -> str | None:
     return None
 
 
-def apply_proof(ruling: Ruling, proof: dict[str, Any] | None) -> Ruling:
-    """The ruling after the proof, if there is one."""
-    if proof is None:
-        return ruling
+def apply_proof(ruling: Ruling, proof: dict[str, Any]) -> Ruling:
+    """The ruling after the proof."""
     coq = "; Coq's kernel accepts it as a theorem" if proof["coq"] else ""
     if proof["outcome"] == "proved" and ruling.decision == "supported":
         checked = f"the certificate passes the checker, and the audit points agree{coq}"

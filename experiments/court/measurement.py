@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.court.decision import FEWEST, size_needed, violation_bounds
-from experiments.court.domain import cannot_be_judged, row, single, violation_at
 from experiments.court.standing import StandingSample, Term, even_sample, means_of
 from experiments.finite_samples import (
     EVEN,
@@ -36,13 +35,14 @@ from experiments.finite_samples import (
     learned_critics,
 )
 from experiments.inference import FRACTION, Bounds, Sample
+from experiments.verdict import cannot_be_judged
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import projected_scatter
 from simulator.streams import numpy_stream
 from simulator.world import World, view_noise
 from theory.claims.claim import INFINITE, Claim
-from theory.claims.relations import Point
+from theory.claims.relations import Point, row, single
 from theory.learners.base import Learner
 
 Values = Float[np.ndarray, " R"]
@@ -313,7 +313,7 @@ def pilot_violations(
             plan = plan_at(claim, single(points, i))
             samples[i] = measure(plan, min(replicates, plan.sizes.most), _derived(seed, f"search/{number}"))
     means[list(samples)] = means_of(list(samples.values()))
-    return violation_at(claim, means, worlds)
+    return claim.violation(means, worlds) if claim.share is None else claim.share - means
 
 
 def _derived(seed: int, purpose: str) -> int:

@@ -15,7 +15,7 @@ from experiments.court.trained import stored_documents
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
 from experiments.runtime import one_thread_each
-from experiments.verdict import Verdict, documents
+from experiments.verdict import REFUSED, Verdict, documents
 from simulator.progress import track
 from simulator.signals import block_signals
 from theory.claims import trained
@@ -50,7 +50,7 @@ def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = Fals
         verdicts = sorted([*verdicts, verdict], key=lambda one: places[one.claim])
         if folder is not None:
             write_json(folder / "verdicts.json", documents(verdicts))
-    if verdicts and all(verdict.refused for verdict in verdicts):
+    if verdicts and all(verdict.verdict == REFUSED for verdict in verdicts):
         raise RequestError(verdicts[0].reason)
     return verdicts
 

@@ -18,12 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.court.decision import POWER, Decision, Ruling
-from experiments.court.domain import cannot_be_judged, row, single, true_violation
 from experiments.court.measurement import Evidence, gather, plan_at, support_of
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
+from experiments.verdict import cannot_be_judged
 from theory.claims.claim import Claim
+from theory.claims.relations import row, single
 from theory.learners.base import attempt
 
 WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
@@ -49,8 +50,8 @@ def worlds_for(claim: Claim, seed: int) -> np.ndarray:
 
 def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
     """Measure where the closed form has most slack."""
-    points = claim.points(np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
-    v = true_violation(claim, points)
+    points = claim.place(np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
+    v = claim.true_violation(points)
     if not np.isfinite(v).any():
         raise cannot_be_judged(claim, f"{claim.quantity} minus its prediction is defined at none of {v.size} points")
     least = int(np.nanargmin(v))
@@ -60,7 +61,7 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
         why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
         return Finding(Ruling("undecided", f"{why}; other points are not covered"), best, None)
     needed = KEPT * (limit - best.violation) - limit
-    point, found = roundest(claim, best, needed, lambda p: -float(true_violation(claim, row(p))[0]))
+    point, found = roundest(claim, best, needed, lambda p: -float(claim.true_violation(row(p))[0]))
     try:
         plan = plan_at(claim, point)
         shown = gather(plan, gap=limit + found, tail=alpha / 2, miss=1 - POWER, seed=seed, purpose="somewhere")
@@ -76,7 +77,7 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
 def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     """The mean over the domain, estimated from the drawn worlds by the closed form."""
     unit = worlds_for(claim, seed)
-    points, worlds = claim.points(unit), claim.worlds(unit)
+    points, worlds = claim.place(unit), claim.worlds(unit)
     values = attempt(lambda w: np.asarray(claim.truth(w)), worlds)[0]
     bound = np.unique(claim.given("prediction", worlds))
     support = support_of(claim)

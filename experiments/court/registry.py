@@ -92,15 +92,16 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
     Raises RequestError for an unknown id, with the nearest known one, or with the reason why it cannot be tried.
     """
     names_of = {claim.id: {claim.id, claim.id.split("/")[0], claim.sentence} - {""} for claim in available}
+    names = set().union(*names_of.values())
     for wanted in ids:
+        if wanted in names:
+            continue
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        names = set().union(*names_of.values())
-        if wanted not in names:
-            near = suggestion(wanted, names, quoted=True)
-            if wanted.endswith(".py"):
-                near = f"; a file of claims follows --claims, as in --claims {wanted}"
-            raise RequestError(f"claim {wanted!r} is unknown{near}")
+        near = suggestion(wanted, names, quoted=True)
+        if wanted.endswith(".py"):
+            near = f"; a file of claims follows --claims, as in --claims {wanted}"
+        raise RequestError(f"claim {wanted!r} is unknown{near}")
     return [claim for claim in available if not ids or names_of[claim.id] & set(ids)]
 
 

@@ -10,18 +10,19 @@ import numpy as np
 
 from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
-from experiments.court.domain import cannot_be_judged, judging, row, single, true_violation
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violations, plan_at
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
 from experiments.court.worst_point import KEPT, Worst, corners, roundest, search, sobol
-from experiments.errors import RequestError
+from experiments.errors import RequestError, SoberclipError
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds
-from experiments.verdict import ALPHA, Verdict, words_of
+from experiments.user_code import comes_from
+from experiments.verdict import ALPHA, Verdict, cannot_be_judged, words_of
 from simulator.accuracy import LEVEL
 from simulator.progress import tell
-from theory.claims.claim import Claim
+from theory.claims.claim import BadValue, Claim, NoWorld, in_words_of
+from theory.claims.relations import row, single
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
@@ -88,7 +89,7 @@ def judge(
     alpha = ALPHA if error_rate is None else error_rate
     if not 0 < alpha < 1:
         raise ValueError(f"error rate {alpha} lies outside (0, 1); .01 is usual")
-    with judging(claim):
+    try:
         proof = proof_of(claim, proof_seconds, certificates) if prove else None
         began = perf_counter()
         tell(f"{claim.id}: searching")
@@ -99,7 +100,9 @@ def judge(
                 found = somewhere(claim, alpha, seed)
             case "on average":
                 found = on_average(claim, alpha, seed)
-        ruling, shown, against = apply_proof(found.ruling, proof), found.shown, found.against
+        ruling, shown, against = found.ruling, found.shown, found.against
+        if proof is not None:
+            ruling = apply_proof(ruling, proof)
         interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
         largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
         return Verdict(
@@ -133,6 +136,14 @@ def judge(
             seed=seed,
             proof=proof,
         )
+    except (NoWorld, BadValue) as error:
+        raise cannot_be_judged(claim, str(error)) from error
+    except SoberclipError:
+        raise
+    except (Exception, SystemExit) as error:
+        if comes_from(claim.subject, error) or comes_from(claim.against, error):
+            raise cannot_be_judged(claim, in_words_of(error)) from error
+        raise
 
 
 def _p_value(against: Evidence, claim: Claim) -> float:
@@ -146,11 +157,11 @@ def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: di
     """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
     worst = search(claim, seed)
     if refuting and refuting.keys() == worst.point.keys():
-        violation = float(true_violation(claim, row(refuting))[0])
+        violation = float(claim.true_violation(row(refuting))[0])
         if violation > worst.violation:  # in a thin region that the search has missed
             worst = worst._replace(point=refuting, violation=violation)
     if not claim.finite:
-        alone = float(true_violation(claim, row(worst.point))[0])
+        alone = float(claim.true_violation(row(worst.point))[0])
         if not abs(alone - worst.violation) <= claim.tau:
             why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
             raise cannot_be_judged(claim, f"{why}; a prediction must depend on its world only")
@@ -182,9 +193,8 @@ def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: di
 def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int, number: int) -> float:
     """v at one point: by the closed forms, or by a pilot with this number of replicates and this stream."""
     at = row(point)
-    return float(
-        (pilot_violations(claim, at, replicates, seed, number) if claim.finite else true_violation(claim, at))[0]
-    )
+    v = pilot_violations(claim, at, replicates, seed, number) if claim.finite else claim.true_violation(at)
+    return float(v[0])
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
@@ -243,8 +253,7 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict
     vertices = corners(d)
     vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
     unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
-    grid = claim.points(unit)
-    good = np.broadcast_to(claim.relation.inside(claim, grid), len(unit))
-    if not claim.finite:
-        good = good & np.isfinite(true_violation(claim, grid))
+    grid = claim.relation.points(claim, unit)
+    # The closed form is -inf outside the domain.
+    good = claim.relation.inside(claim, grid) if claim.finite else np.isfinite(claim.true_violation(grid))
     return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from experiments.court.domain import cannot_be_judged, row, single, true_violation
 from experiments.court.measurement import draws_matrices, pilot_violations
+from experiments.verdict import cannot_be_judged
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import binary_scores
 from theory.claims.claim import Claim
-from theory.claims.relations import Point
+from theory.claims.relations import Point, row, single
 from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
@@ -77,8 +77,8 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
     """
     if claim.dimension == 0:
         unit = np.zeros((1, 0))
-        points = claim.points(unit)
-        alone = pilot_violations(claim, points, 512, seed, 0) if claim.finite else true_violation(claim, points)
+        points = claim.relation.points(claim, unit)
+        alone = pilot_violations(claim, points, 512, seed, 0) if claim.finite else claim.true_violation(points)
         found = _best(claim, unit, alone, 1)
     elif claim.finite:
         found = _by_pilots(claim, seed)
@@ -88,7 +88,8 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
         why = f"{claim.quantity} minus its prediction is defined at none of the {found.evaluations} points tried"
         worlds = claim.relation.legs(claim, row(found.point))[0].worlds
         try:
-            claim.violation(claim.truth(worlds), worlds)
+            claim.truth(worlds)
+            claim.relation.target(claim, worlds)
         except UNDEFINED as error:  # the learner's reason, or the prediction's
             why = f"{why}; {error}"
         raise cannot_be_judged(claim, why)
@@ -102,7 +103,8 @@ def _lowest_if_nan(values: np.ndarray) -> np.ndarray:
 def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
     """The worst of the candidates; nan counts as no violation at all."""
     worst = int(np.argmax(_lowest_if_nan(values)))
-    return Worst(single(claim.points(unit), worst), float(values[worst]), evaluations, int(np.isnan(values).sum()))
+    point = single(claim.relation.points(claim, unit), worst)
+    return Worst(point, float(values[worst]), evaluations, int(np.isnan(values).sum()))
 
 
 def _effort(claim: Claim) -> int:
@@ -122,8 +124,8 @@ def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
     def violation(unit: np.ndarray) -> np.ndarray:
         nonlocal spent
         spent += len(unit)
-        points = claim.points(unit)
-        v = true_violation(claim, points)
+        points = claim.relation.points(claim, unit)
+        v = claim.true_violation(points)
         return v if allowed is None else np.where(allowed(points), v, -np.inf)
 
     def probit(unit: np.ndarray) -> np.ndarray:
@@ -206,8 +208,8 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
             children = np.repeat(parents, max(1, kept // len(parents) - 1), axis=0)
             children = np.clip(children + SPREADS[number - 1] * rng.standard_normal(children.shape), 0.0, 1.0)
             unit = np.concatenate([parents, children])
-        points = claim.points(unit)
-        good = np.broadcast_to(claim.relation.inside(claim, points), len(unit))
+        points = claim.relation.points(claim, unit)
+        good = claim.relation.inside(claim, points)
         values = np.full(len(unit), -np.inf)
         measured = {name: column[good] for name, column in points.items()}
         values[good] = pilot_violations(claim, measured, replicates, seed, number)

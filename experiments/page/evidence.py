@@ -111,6 +111,8 @@ def how(verdict: Verdict) -> str:
             best = ", the best one measured" if verdict.interval else ""
             return f"searched at {verdict.search_evaluations:,} points{best}"
     words = "searched, " + (f"{verdict.audits} points audited" if verdict.audits else "counterexample measured")
+    if verdict.proof is None:
+        return words
     if verdict.rigorous:
         words += "; refuted rigorously"
     elif verdict.verdict == "proved":

@@ -12,7 +12,7 @@ from experiments.page import evidence
 from experiments.provenance import versions
 from experiments.published.claims import TableClaim
 from experiments.table import Column, Table, latex
-from experiments.verdict import ALPHA, Verdict
+from experiments.verdict import ALPHA, REFUSED, Verdict
 from theory.claims.claim import Axis, Claim
 from theory.claims.trained import TrainedClaim
 from theory.claims.words import AnyClaim
@@ -61,7 +61,7 @@ def _worst(row: Row) -> str:
 
 
 def _rate(row: Row) -> str:
-    return "" if row.verdict.refused else f"{(row.verdict.alpha or ALPHA) / 2:g}"
+    return "" if row.verdict.verdict == REFUSED else f"{(row.verdict.alpha or ALPHA) / 2:g}"
 
 
 @singledispatch

@@ -11,7 +11,7 @@ from experiments.court.registry import all_claims
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
-from experiments.verdict import Verdict, documents
+from experiments.verdict import REFUSED, Verdict, documents
 from simulator.progress import counting
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
@@ -70,7 +70,7 @@ def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int
         verdicts[verdict.claim] = verdict
         advance(1)
     for verdict in verdicts.values():
-        if verdict.refused:
+        if verdict.verdict == REFUSED:
             raise RequestError(verdict.reason)
     return [verdicts[id] for id in ids]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from itertools import chain
 from numbers import Real
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -20,16 +21,17 @@ from simulator.accuracy import Numbers
 from simulator.naming import check_known, suggestion
 from simulator.world import SCALARS, Attribute, World, refusal
 from theory.claims.quantities import QUANTITIES, Quantity
-from theory.claims.relations import DEFAULTS, RELATIONS, Relation, with_defaults
+from theory.claims.relations import RELATIONS, Point, Relation
 from theory.claims.words import TEXT, AnyClaim, Check, Rules, one_of, such_as
 from theory.learners import named
-from theory.learners.base import UNDEFINED, Learner
+from theory.learners.base import UNDEFINED, Learner, attempt
 
 Quantifier = Literal["always", "somewhere", "on average"]
 SHARE_TOLERANCE = 0.01  # of a share of trainings
 INFINITE = 10**9  # a claim about at least this many pairs is about the population
 SECOND = "attribute."  # begins the fields of a second background
 FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # of a domain
+DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 Kind = TypeVar("Kind")
 REQUIRED: Any = MISSING  # a field without a default; the type checker reads a `Chosen` only where one is written
@@ -156,7 +158,8 @@ def _domain(name: str, given: Any) -> Any:
         raise ValueError(f"{name} = {given!r} is not a table of fields of World, {example}")
     for one, value in given.items():
         check_known("domain field", one, FIELDS)
-        if not all(callable(end) or isinstance(end, Real) for end in _ends(value)):
+        ends = value[:2] if isinstance(value, Axis) else (value,)
+        if not all(callable(end) or isinstance(end, Real) for end in ends):
             words = f"is no Axis, number or function of the fields before it, {example}"
             raise ValueError(f"{name}: {one} = {value!r} {words}")
     return given
@@ -335,10 +338,6 @@ class Claim(AnyClaim):
         """Number of coordinates of a point in the unit cube."""
         return len(self.axes) + self.relation.further
 
-    def points(self, unit: np.ndarray) -> dict[str, np.ndarray]:
-        """The points that the relation compares, at rows (..., dimension) of the unit cube."""
-        return self.relation.points(self, unit)
-
     def worlds(self, unit: np.ndarray) -> World:
         """The worlds at points of the unit cube (..., number of axes)."""
         return self.at(self.place(unit))
@@ -358,6 +357,13 @@ class Claim(AnyClaim):
         except ValidationError as failure:
             raise NoWorld(refusal(failure)) from None
 
+    def moved(self, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
+        """The same points with another value of `along`, and of the fields that the domain computes from it."""
+        new: dict[str, Numbers] = {}
+        for name, given in self.domain.items():
+            new[name] = to if name == self.along else axis_or_number(given, new) if callable(given) else fields[name]
+        return {**new, self.along: to}
+
     def contains(self, values: Mapping[str, Numbers]) -> np.ndarray | np.bool_:
         """Whether points, given by the domain's fields, lie in the domain, to rounding.
 
@@ -370,7 +376,7 @@ class Claim(AnyClaim):
         for name in self.domain:
             value = np.asarray(values[name])
             given = axis_or_number(self.domain[name], values)
-            low, high = np.asarray(_ends(given)[0]), np.asarray(_ends(given)[-1])
+            low, high = map(np.asarray, given[:2] if isinstance(given, Axis) else (given, given))
             if isinstance(given, Axis) and given.integer:
                 good = good & (value == np.rint(value))
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
@@ -429,7 +435,7 @@ class Claim(AnyClaim):
         return value.astype(float)
 
     def violation(self, value: Numbers, worlds: World) -> Numbers:
-        """v, the size of the violation where the quantity is `value`; negative values are slack.
+        """v, the size of the violation where the quantity is `value`; negative is slack, nan has no prediction.
 
         Parameters
         ----------
@@ -438,23 +444,40 @@ class Claim(AnyClaim):
             "decreasing" q(x') - q(x), x < x'; for "slope" the slope.
         worlds : World
         """
-        target, side = self.relation.target(self, worlds)
+        try:
+            target, side = self.relation.target(self, worlds)
+        except UNDEFINED:
+            if worlds.size < 2:
+                return np.full(worlds.shape, np.nan)
+            return np.concatenate([self.violation(value[[i]], worlds[[i]]) for i in range(worlds.size)])
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
+
+    def true_violation(self, points: Point) -> np.ndarray:
+        """v of the population by the closed forms; nan where it is undefined, -inf outside the domain.
+
+        Parameters
+        ----------
+        points
+            What the relation compares (`Relation.points`), a row of points.
+        """
+        legs = self.relation.legs(self, points)
+        values = self.relation.combine(self, [attempt(self.truth, leg.worlds)[0] for leg in legs])
+        v = self.violation(values, legs[0].worlds)
+        return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
 
 
 _words = (Claim.__doc__ or "").replace("QUANTITIES", ", ".join(QUANTITIES))  # the tables name what a claim may say
 Claim.__doc__ = _words.replace("RELATIONS", ", ".join(RELATIONS))
 
 
-def _ends(given: object) -> tuple:
-    return given[:2] if isinstance(given, Axis) else (given,)
-
-
 def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
     """An entry of a domain, its functions called with the fields before it."""
-    fields = with_defaults(earlier)
+    ends = given[:2] if isinstance(given, Axis) else (given,)
+    if not any(map(callable, ends)):
+        return given
+    fields = SimpleNamespace(**{**DEFAULTS, **earlier})
     try:
-        low, *high = (end(fields) if callable(end) else end for end in _ends(given))
+        low, *high = (end(fields) if callable(end) else end for end in ends)
     except ValueError:
         raise
     except Exception as error:  # a user's function may raise anything

@@ -14,21 +14,29 @@ grid.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from simulator.accuracy import Numbers
-from simulator.world import SCALARS, World
+from simulator.world import World
 from theory.claims.words import Rules
 
 if TYPE_CHECKING:
     from theory.claims.claim import Claim
 
 LATER = "_later"
-DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 Point = Mapping[str, Numbers]
+
+
+def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
+    """One point of a row of points, as plain floats."""
+    return {name: float(values[index]) for name, values in points.items()}
+
+
+def row(point: Point) -> dict[str, np.ndarray]:
+    """A point as a row of one point."""
+    return {name: np.array([value]) for name, value in point.items()}
 
 
 class Leg(NamedTuple):
@@ -135,11 +143,11 @@ class Monotone(Relation):
     def inside(self, claim, point):
         here, later = self._parts(claim, point)
         after = np.asarray(later) > np.asarray(here[claim.along])
-        return np.asarray(claim.contains(here) & claim.contains(_moved(claim, here, later)) & after)
+        return np.asarray(claim.contains(here) & claim.contains(claim.moved(here, later)) & after)
 
     def legs(self, claim, point):
         here, later = self._parts(claim, point)
-        return [Leg(claim.at(here), claim.n), Leg(claim.at(_moved(claim, here, later)), claim.n)]
+        return [Leg(claim.at(here), claim.n), Leg(claim.at(claim.moved(here, later)), claim.n)]
 
     def support(self, low, high):
         return low - high, high - low
@@ -170,26 +178,13 @@ class Slope(Relation):
         if claim.along == "n":
             return [Leg(here, int(x)) for x in claim.grid]
         # A grid of worlds keeps its shape: the varied field takes one value everywhere.
-        return [Leg(claim.at(_moved(claim, point, np.full(here.shape, x))), claim.n) for x in claim.grid]
+        return [Leg(claim.at(claim.moved(point, np.full(here.shape, x))), claim.n) for x in claim.grid]
 
     def combine(self, claim, values):
         return log_slope(claim.grid, np.stack(values, axis=-1))
 
     def support(self, low, high):
         return None
-
-
-def _moved(claim: "Claim", fields: Point, to: Numbers) -> dict[str, Numbers]:
-    """The same points with another value of `along`, and of the fields that the domain computes from it."""
-    new: dict[str, Numbers] = {}
-    for name, given in claim.domain.items():
-        new[name] = to if name == claim.along else given(with_defaults(new)) if callable(given) else fields[name]
-    return {**new, claim.along: to}
-
-
-def with_defaults(values: Mapping[str, Numbers]) -> SimpleNamespace:
-    """The fields that functions of a domain may use: those named before, and all others at their defaults."""
-    return SimpleNamespace(**{**DEFAULTS, **values})
 
 
 def log_slope(grid, values: np.ndarray) -> Numbers:

@@ -50,7 +50,6 @@ def test_only_a_supported_claim_is_proved():
     for outcome in ("refuted", "open", "not provable"):
         assert apply_proof(Ruling("supported", "seen"), {**PROOF, "outcome": outcome}).decision == "supported"
     assert apply_proof(Ruling("supported", "seen"), {**PROOF, "coq": True}).reason.endswith("accepts it as a theorem")
-    assert apply_proof(Ruling("supported", "seen"), None) == ("supported", "seen")
 
 
 def test_the_verdict_carries_the_proof(tmp_path):

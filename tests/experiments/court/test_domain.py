@@ -9,7 +9,6 @@ from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
 from experiments.court import measurement
-from experiments.court.domain import row, single, true_violation, violation_at
 from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
@@ -31,6 +30,7 @@ from simulator.strategies import worlds
 from simulator.world import World
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
+from theory.claims.relations import row, single
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
 from theory.population import latent_cross_covariance
 
@@ -53,7 +53,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
         along="p_spu",
         domain={"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.5, 2.0), "sigma_spu": lambda w: w.p_spu},
     )
-    points = rises.points(np.random.default_rng(0).random((200, 3)))
+    points = rises.relation.points(rises, np.random.default_rng(0).random((200, 3)))
     assert (points["p_spu_later"] >= points["p_spu"]).all()
     assert points["p_spu_later"].max() <= 1.0
     here, later = rises.relation.legs(rises, single(points, 0) | {})
@@ -68,7 +68,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     point = {"sigma_inv": 0.5, "sigma_spu": 1.9, "sigma_inv_later": 2.0}
     assert not bounded.relation.inside(bounded, point)
     assert bounded.relation.inside(bounded, {**point, "sigma_spu": 0.4})
-    assert true_violation(bounded, row(point)) == -np.inf
+    assert bounded.true_violation(row(point)) == -np.inf
     assert not bounded.relation.inside(bounded, {"sigma_inv": 1.0, "sigma_spu": 0.4, "sigma_inv_later": 0.9}), "earlier"
 
 
@@ -285,7 +285,7 @@ def test_where_a_prediction_fails_the_other_worlds_keep_their_values():
         return 0.5
 
     values, worlds = np.array([0.1, 0.2, 0.3]), World(p_spu=[0.6, 0.95, 0.8])
-    found = violation_at(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly), values, worlds)
+    found = claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly).violation(values, worlds)
     assert found == pytest.approx([0.4, np.nan, 0.2], nan_ok=True)
 
 
@@ -342,7 +342,7 @@ def test_a_claim_that_cannot_be_judged_gets_one_sentence(fields, sentence, monke
 
 
 def test_an_error_of_ours_is_not_blamed_on_the_claim(monkeypatch):
-    monkeypatch.setattr("experiments.court.domain.violation_at", None)
+    monkeypatch.setattr("theory.claims.claim.attempt", None)
     with pytest.raises(TypeError, match="not callable"):
         judge(claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=lambda w: 0.5))
 

@@ -18,7 +18,6 @@ from scipy.special import ndtr
 
 import theory.claims
 from experiments.court import kernel
-from experiments.court.domain import true_violation
 from experiments.court.kernel import accepted_by_kernel, file_name, record, write_theorems
 from experiments.errors import RequestError
 from simulator.world import World
@@ -155,8 +154,8 @@ def test_the_theorems_say_what_the_claims_say():
     points = 100
     for id, text in texts().items():
         claim = BY_ID[id]
-        grid = claim.points(np.random.default_rng(0).random((points, claim.dimension)))
-        due = true_violation(claim, grid)
+        grid = claim.relation.points(claim, np.random.default_rng(0).random((points, claim.dimension)))
+        due = claim.true_violation(grid)
         for number, whole in enumerate(cases(claim)):
             rows = np.all([grid[name] == value for name, value in whole.items()] + [np.ones(points, bool)], axis=0)
             theorems = [one for one in read(text) if one[0] == number]
@@ -173,11 +172,11 @@ def test_the_bounds_are_the_domains():
         names = [name for name in claim.axes if not claim.axes[name].integer]
         assert [name for _, name, _ in bounded][: len(names)] == names
         for end, side in ((0.0, 0), (1.0, 2)):
-            point = claim.points(np.full((1, claim.dimension), end))
+            point = claim.relation.points(claim, np.full((1, claim.dimension), end))
             for each in bounded:
                 assert Reader(each[side], point).value() == pytest.approx(point[each[1]][0], rel=1e-12), id
         if claim.relation.further:  # a later value begins at the earlier one, wherever that is
-            point = claim.points(np.full((1, claim.dimension), 0.5))
+            point = claim.relation.points(claim, np.full((1, claim.dimension), 0.5))
             low, name, _ = bounded[-1]
             assert name == claim.along + LATER
             assert Reader(low, point).value() == pytest.approx(point[claim.along][0], rel=1e-12), id
@@ -225,7 +224,7 @@ def test_refutations_hold_at_their_points():
         tau, v = (Reader(side, point).value() for side in conclusion.split(" < "))
         fixed = {name: np.array([float(value)]) for name, value in BY_ID[id].domain.items() if np.isscalar(value)}
         assert tau == BY_ID[id].tau
-        assert v == pytest.approx(true_violation(BY_ID[id], {**fixed, **point}), abs=1e-9), id
+        assert v == pytest.approx(BY_ID[id].true_violation({**fixed, **point}), abs=1e-9), id
         assert v > tau
 
 

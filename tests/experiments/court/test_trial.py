@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from experiments.court import measurement, trial
-from experiments.court.domain import row, true_violation
 from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
 from experiments.court.worst_point import Worst, roundest, search
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
+from theory.claims.relations import row
 from theory.learners import LeastSquares, LinearCLIP, Logistic
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
@@ -142,9 +142,9 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 def test_counterexamples_are_round_and_inside():
     claim = CATALOGUE["wang-lemma-d3"]
     worst = search(claim, 0)
-    point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(true_violation(claim, row(x))[0]))
+    point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(claim.true_violation(row(x))[0]))
     assert claim.contains(point)
-    assert found == float(true_violation(claim, row(point))[0]) >= worst.violation / 2
+    assert found == float(claim.true_violation(row(point))[0]) >= worst.violation / 2
     assert all(float(f"{v:.1g}") == v for v in point.values())
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from experiments.court.domain import true_violation
 from experiments.court.worst_point import corners, probit_violation
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis
@@ -43,7 +42,7 @@ def violations(claim, unit) -> np.ndarray:
     if claim.dimension > unit.shape[1]:
         along = list(claim.axes).index(claim.along)
         unit = np.column_stack([0.9 * unit, 0.95 + 0.05 * unit[:, along]])
-    return true_violation(claim, claim.points(unit))
+    return claim.true_violation(claim.relation.points(claim, unit))
 
 
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if not c.finite], ids=[n.id for n in CLAIMS if not n.finite])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from experiments.court.domain import true_violation
 from simulator.world import World
 from theory.claims.claim import Claim
 from theory.claims.common import INFONCE_NAME, LEAST_SQUARES, LINEAR_NAME, LOGISTIC
@@ -22,7 +21,7 @@ def largest(claim: Claim) -> float:
     """Largest violation at some corners and points of the domain."""
     rng, d = np.random.default_rng(0), claim.dimension
     unit = np.concatenate([rng.integers(0, 2, (16, d)), rng.random((8, d))])
-    return float(np.nanmax(true_violation(claim, claim.points(unit))))
+    return float(np.nanmax(claim.true_violation(claim.relation.points(claim, unit))))
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court.domain import true_violation
 from experiments.court.worst_point import corners
 from experiments.lab.mitigations import known_law
 from experiments.lab.setting import Setting
@@ -31,7 +30,7 @@ def violation(claim: Claim) -> float:
     """The violation that decides, at the corners and at some points of the domain."""
     d = len(claim.axes)
     unit = np.concatenate([corners(d), np.random.default_rng(0).random((20 if d else 0, d))])
-    return float(EXTREME[claim.quantifier](true_violation(claim, claim.points(unit))))
+    return float(EXTREME[claim.quantifier](claim.true_violation(claim.relation.points(claim, unit))))
 
 
 @pytest.mark.parametrize("claim", UNLIMITED, ids=lambda claim: claim.id)
@@ -59,7 +58,7 @@ def test_a_second_background_is_part_of_the_world():
     assert (float(second.p[0]), second.mu) == (0.98, 1.0)
     other = replace(claim, domain={**claim.domain, "attribute.p": 0.5})
     assert digest_of(claim).sha256 != digest_of(other).sha256
-    assert float(true_violation(other, other.points(np.zeros((1, 0))))[0]) == pytest.approx(0.1)
+    assert float(other.true_violation(other.relation.points(other, np.zeros((1, 0))))[0]) == pytest.approx(0.1)
     with pytest.raises(NotExpressible, match=r"no field 'attribute\.p'"):
         statements(replace(claim, subject="linear"))
 

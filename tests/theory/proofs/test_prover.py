@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court.domain import row, true_violation
 from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
+from theory.claims.relations import row
 from theory.proofs.boxes import _Bound, cover
 from theory.proofs.checker import check
 from theory.proofs.expression import NotExpressible, constant, variable
@@ -77,14 +77,14 @@ def test_no_exact_route_is_taken_after_the_deadline():
 
 def points(claim) -> dict[str, np.ndarray]:
     """Corners and Sobol points of the domain; a monotone claim also has second points."""
-    return claim.points(np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)]))
+    return claim.relation.points(claim, np.concatenate([corners(claim.dimension), sobol(claim.dimension, 1000, 0)]))
 
 
 @EACH
 def test_dense_search_finds_no_more_than_tau_and_the_false_twin_is_refuted(id):
     """The twin is violated by up to 2 tau. The twin of a monotone claim has the opposite direction."""
     claim = BY_ID[id]
-    worst = np.nanmax(true_violation(claim, points(claim)))
+    worst = np.nanmax(claim.true_violation(points(claim)))
     assert worst <= claim.tau
     if claim.relation.name in OPPOSITE:
         twin = replace(claim, relation=OPPOSITE[claim.relation.name])
@@ -126,7 +126,7 @@ def test_a_refutation_has_a_point_with_a_certain_violation(id):
     assert claim.contains(proof.counterexample.fields)
     assert check(proof.certificate, claim) == ("refuted", 0)
     if claim.relation.name not in OPPOSITE:
-        found = true_violation(claim, row(proof.counterexample.fields))[0]
+        found = claim.true_violation(row(proof.counterexample.fields))[0]
         assert found == pytest.approx(proof.counterexample.least, abs=1e-6)
 
 

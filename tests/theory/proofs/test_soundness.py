@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.court.domain import true_violation
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.proofs.certificate import Refused
 from theory.proofs.checker import check
@@ -96,7 +95,7 @@ def test_what_is_shown_of_a_random_formula_holds(formula, relation, above, seed)
         proof = prove(mine, seconds=1, budget=1000)
         if proof.outcome in ("proved", "refuted"):
             assert check(proof.certificate, mine)[0] == proof.outcome
-            values = true_violation(mine, mine.points(np.random.default_rng(seed).random((200, 2))))
+            values = mine.true_violation(mine.relation.points(mine, np.random.default_rng(seed).random((200, 2))))
             assert proof.outcome == "refuted" or (values <= mine.tau + 1e-9).all()
             altered = bytearray(proof.certificate)
             altered[seed % len(altered)] ^= 1 << seed % 8
