@@ -9,7 +9,6 @@ _HOMES = {  # name: the module that defines it
     "design": "experiments.lab.presets",
     "designs": "experiments.lab.presets",
     "Mitigation": "experiments.lab.mitigations",
-    "Setting": "experiments.lab.setting",
     "embeddings": "experiments.counteranimal.reliance",
     "export": "experiments.ground_truth.export",
     "judge": "experiments.court.trial",

@@ -9,7 +9,7 @@ from typing import ClassVar, assert_type
 import numpy as np
 import xarray as xr
 
-from experiments import Mitigation, Setting, design, designs, export, judge, mitigated, place, study
+from experiments import Mitigation, design, designs, export, judge, mitigated, place, study
 from experiments.ground_truth.place import Place
 from experiments.lab.presets import Design
 from experiments.lab.studies import Study
@@ -84,5 +84,5 @@ def studied() -> None:
     assert_type(sweep, Study)
     assert_type(sweep.run(), xr.Dataset)
     assert_type(design(designs()[0]), Design)
-    assert_type(mitigated("balance", Setting(World(), learners.named("linear"))), Setting)
-    Mitigation("mine", "does nothing", lambda setting: setting)
+    assert_type(mitigated("balance", World(), learners.named("linear")), tuple[learners.Learner, World])
+    Mitigation("mine", "does nothing", lambda world: world)

@@ -52,7 +52,7 @@ def worded_rows(world: World) -> list[dict[str, Any]]:
     prompts = worded_prompts(world)
     rows = []
     for prompt, accuracy in zip(prompts, BinnedCaptions(world).accuracies(np.array([*prompts.values()])), strict=True):
-        numbers, ends = placed(world, lambda accuracy=accuracy: equivalent(world, accuracy))
+        numbers, ends = placed(equivalent, world, accuracy)
         rows.append(_row(WORDED, prompt, {**in_groups(accuracy), **numbers, "interval95": ends}))
     return rows
 

@@ -1,6 +1,7 @@
 """The documents of `soberclip predict` and `simulate`; accuracies are fractions."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,7 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError, RunError, check_within, checked_seed
 from experiments.inference import interval95
-from experiments.lab.mitigations import NONE, known_law, mitigated
-from experiments.lab.setting import Law, Setting
+from experiments.lab.mitigations import MITIGATIONS, NONE, fit, law, mitigated
 from simulator.accuracy import GROUPS, PLACE, Accuracy, in_words
 from simulator.progress import track
 from simulator.quantities import PairCount, domain_of
@@ -29,18 +29,19 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
-    given = Setting(world, learner)
-    law = known_law(mitigate, given)
-    accuracy = population(law)
+    rule, own = learner, world
+    if mitigate != NONE:
+        rule, own = mitigated(mitigate, world, learner)
+    accuracy = population(rule, own)
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
-    numbers, intervals = placed(law.world, lambda: equivalent(law.world, accuracy))
+    numbers, intervals = placed(equivalent, own, accuracy)
     return {
-        **_who(learner, mitigate, mitigated(mitigate, given)),
+        **_who(world, learner, mitigate),
         **in_groups(accuracy),
         **numbers,
-        "reliance": _reliance(law),
-        "uncovered_share": _uncovered(law),
+        "reliance": _reliance(rule, own),
+        "uncovered_share": _uncovered(rule, own),
         "interval95": {**known, **intervals} or None,
     }
 
@@ -54,8 +55,10 @@ def no_ideal_curve(world: World) -> str | None:
     return None
 
 
-def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, float | None], dict[str, list[float]]]:
-    """Equivalent correlation and shortfall by their names in PLACE, and their intervals.
+def placed(
+    place: Callable[..., Equivalent], world: World, *accuracies: Any
+) -> tuple[dict[str, float | None], dict[str, list[float]]]:
+    """Equivalent correlation and shortfall, place(world, *accuracies), by their names in PLACE, and their intervals.
 
     None where the world has no ideal curve, or the accuracies do not determine the correlation. No intervals for exact
     numbers, and for the three groups of a table.
@@ -63,7 +66,7 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
     if no_ideal_curve(world):
         return dict.fromkeys(PLACE), {}
     try:
-        found = place()
+        found = place(world, *accuracies)
     except UNDEFINED:  # without noise, Bayes rules of three classes or a table are unknown
         return dict.fromkeys(PLACE), {}
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
@@ -73,51 +76,57 @@ def placed(world: World, place: Callable[[], Equivalent]) -> tuple[dict[str, flo
     return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
 
 
-def _uncovered(law: Law) -> dict[str, float] | None:
+def _uncovered(learner: Learner, world: World) -> dict[str, float] | None:
     """Shares of test images that MANY_PAIRS pairs do not teach a contrastive learner; None without a closed form."""
-    if not isinstance(law.learner, InfoNCE):
+    if not isinstance(learner, InfoNCE):
         return None
-    shares = unseen(law.world, law.learner.prompt, MANY_PAIRS)
+    shares = unseen(world, learner.prompt, MANY_PAIRS)
     return shares and {"common": shares.common, "counter": shares.counter}
 
 
-def population(law: Law) -> Accuracy:
-    """Group accuracies of a law. Raises RequestError if the theory has no answer."""
+def population(learner: Learner, world: World) -> Accuracy:
+    """Group accuracies at n = infinity. Raises RequestError if the theory has no answer."""
     try:
-        accuracy = law.learner.accuracy(law.world)
+        accuracy = learner.accuracy(world)
     except UNDEFINED as error:
-        raise RequestError(f"{law.learner.name}: {error}") from None
-    if law.world.table is None and not all(0 <= group <= 1 for group in accuracy):  # of a user's learner
-        raise RequestError(f"{law.learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
+        raise RequestError(f"{learner.name}: {error}") from None
+    if world.table is None and not all(0 <= group <= 1 for group in accuracy):  # of a user's learner
+        raise RequestError(f"{learner.name}: accuracies {list(map(float, accuracy))} are no fractions in [0, 1]")
     return accuracy
 
 
-def predicted(find_law: Callable[[], Law | None]) -> dict[str, float] | None:
-    """Group accuracies of a law; None if none is known, or it has no answer: ties, separable laws, an empty group."""
+def predicted(law: Callable[[], tuple[Learner, World] | None]) -> dict[str, float | None] | None:
+    """Group accuracies of the learner in the world that `law` returns.
+
+    None if no law is known, or it has no answer: ties, separable laws, an empty group.
+    """
     try:
-        law = find_law()
-        return None if law is None else in_groups(population(law))
+        known = law()
+        return None if known is None else in_groups(population(*known))
     except (RequestError, ValueError):
         return None
 
 
-def _reliance(law: Law) -> float | None:
+def _reliance(learner: Learner, world: World) -> float | None:
     try:
-        t = float(reliance(law.learner.direction(law.world)))
+        t = float(reliance(learner.direction(world)))
     except UNDEFINED:
         return None  # not a linear rule
     return t if np.isfinite(t) else None
 
 
-def _who(learner: Learner, mitigate: str, setting: Setting) -> dict[str, Any]:
+def _who(world: World, learner: Learner, mitigate: str) -> dict[str, Any]:
     """The learner and the mitigation as requested; world, prompt, width and time of training after the mitigation."""
-    time = getattr(setting.learner, "time", np.inf)
+    name = learner.name
+    if mitigate != NONE:
+        world, learner = fit(mitigate, world, learner)
+    time = getattr(learner, "time", np.inf)
     return {
-        "world": setting.world.model_dump(),
-        "learner": learner.name,
-        "prompt": getattr(setting.learner, "prompt", None),
-        "embed_dim": getattr(setting.learner, "embed_dim", None),
-        **({"time": time, "start": setting.learner.start} if time < np.inf else {}),
+        "world": world.model_dump(),
+        "learner": name,
+        "prompt": getattr(learner, "prompt", None),
+        "embed_dim": getattr(learner, "embed_dim", None),
+        **({"time": time, "start": learner.start} if time < np.inf else {}),
         **({} if mitigate == NONE else {"mitigation": mitigate}),
     }
 
@@ -133,16 +142,16 @@ def simulate(
     check_within("--n", n, *domain_of(PairCount))
     check_within("--replicates", replicates, 1, MOST_REPLICATES)
     checked_seed(seed)
-    setting = mitigated(mitigate, Setting(world, learner))
-    if not setting.fitted:
+    pairs, fitted = fit(mitigate, world, learner)
+    if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    if setting.learner.estimator is None:
+    if fitted.estimator is None:
         known = ", ".join(trainable())
         raise RequestError(
-            f"--learner = {setting.learner.name} is not fitted to pairs; choose from {known} (a learner of your own "
-            "says in `estimator` how it is fitted)"
+            f"--learner = {fitted.name} is not fitted to pairs; choose from {known} (a learner of your own says in "
+            "`estimator` how it is fitted)"
         )
-    why = unable(setting, exact=True)
+    why = unable(pairs, fitted, exact=True, mitigate=mitigate)
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
     method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
@@ -152,12 +161,11 @@ def simulate(
             f"--n = {n} with {replicates} replicates would draw {numbers:.1e} numbers, more than {LARGEST_DRAW:.0e}; "
             f"use {exact}fewer pairs or replicates"
         )
-    accuracy = np.concatenate(
-        list(track(_accuracies(setting, n, replicates, method == "exact", seed), replicates, "replicates"))
-    )
-    numbers, intervals = placed(world, lambda: equivalent_of_draws(world, accuracy))
+    parts = _accuracies(pairs, fitted, n, replicates, method == "exact", seed, MITIGATIONS[mitigate].sampler)
+    accuracy = np.concatenate(list(track(parts, replicates, "replicates")))
+    numbers, intervals = placed(equivalent_of_draws, world, accuracy)
     return {
-        **_who(learner, mitigate, setting),
+        **_who(world, learner, mitigate),
         "n": n,
         "method": method,
         "seed": seed,
@@ -165,50 +173,52 @@ def simulate(
         **numbers,
         "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(setting.law),
+        "predicted": predicted(partial(law, mitigate, world, learner)),
     }
 
 
-def unable(setting: Setting, exact: bool) -> str | None:
-    """Why a learner cannot be measured at finitely many pairs, exactly or on drawn pairs; None if it can."""
-    learner = setting.learner
-    if not setting.fitted:
+def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) -> str | None:
+    """Why a learner cannot be measured at finitely many pairs, exactly or on drawn pairs; None if it can.
+
+    World and learner are those after the mitigation.
+    """
+    own = MITIGATIONS[mitigate]
+    if not own.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
     if not exact:
         return None if learner.estimator else f"{learner.name} is not fitted to pairs"
-    if setting.sampler != "drawn":
-        return f"the exact law of {setting.sampler} pairs is not known"
-    if not learner.has_exact_law(setting.world):
+    if own.sampler != "drawn":
+        return f"the exact law of {own.sampler} pairs is not known"
+    if not learner.has_exact_law(world):
         where = "in worlds of this shape" if learner.has_exact_law() else "at all"
         return f"the exact law of {learner.name} given n pairs is not known {where}"
     return None
 
 
 def trainings(
-    setting: Setting, n: int, count: int, exact: bool, seed: int
+    world: World, learner: Learner, n: int, count: int, exact: bool, seed: int, sampler: str = "drawn"
 ) -> Iterator[tuple[Float[np.ndarray, "r 2"], Float[np.ndarray, " r"]]]:
     """(group accuracies, reliance) of `count` trainings on n pairs, in blocks; replicate r is the same for any count.
 
-    By the exact law of the trained rule, or on drawn pairs. Raises SeparabilityError if drawn pairs have no solution,
-    ValueError for other requests without one.
+    By the exact law of the trained rule, or on drawn and then sampled pairs. Raises SeparabilityError if drawn pairs
+    have no solution, ValueError for other requests without one.
     """
     from experiments.finite_samples import learned_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
-    world, mixture = setting.world, setting.world.mixture()
-    route = "exact law" if exact else "drawn pairs"
-    critics = learned_critics(world, setting.learner, n, count, seed, "simulate", route, setting.sampler)
+    mixture, route = world.mixture(), "exact law" if exact else "drawn pairs"
+    critics = learned_critics(world, learner, n, count, seed, "simulate", route, sampler)
     for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
         yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world)
 
 
-def _accuracies(setting: Setting, n, count, exact, seed):
+def _accuracies(world, learner, n, count, exact, seed, sampler):
     from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
     try:
-        for accuracy, _ in trainings(setting, n, count, exact, seed):
+        for accuracy, _ in trainings(world, learner, n, count, exact, seed, sampler):
             yield accuracy
     except SeparabilityError as error:
         raise RunError(str(error)) from None

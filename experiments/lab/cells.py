@@ -20,8 +20,7 @@ import numpy as np
 
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis
 from experiments.lab.config import recipe_of, validated, world_fields
-from experiments.lab.mitigations import NONE, mitigated
-from experiments.lab.setting import Setting
+from experiments.lab.mitigations import NONE, fit, law, law_of_towers, train
 from simulator.summary import html_table, one_line
 from simulator.tables import named as named_table
 from simulator.world import SCALARS, World
@@ -152,14 +151,29 @@ class StudyData:
         fields, label = {**dict(self.recipe), **({} if self.n is None else {"n": self.n})}, self.labels[k]
         return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
 
-    def setting(self, k: int, prompt: str | None, towers: bool = False) -> Setting:
-        """Learner k in all worlds, or the towers that it trains at one place, after the first mitigation."""
-        first = {**dict(self.recipe), **{axis.name: axis.values[0] for axis in self.axes}}
-        if towers:
-            plain = Setting(self.world, recipe=self.recipe_of(k), prompt=prompt)
-        else:
-            plain = Setting(self.worlds(), self.learner(k, prompt, first))
-        return mitigated(first.get("mitigation", NONE), plain)
+    @property
+    def first(self) -> dict[str, Any]:
+        """The first value of each axis."""
+        return {axis.name: axis.values[0] for axis in self.axes}
+
+    @property
+    def mitigation(self) -> str:
+        """The first mitigation."""
+        return self.first.get("mitigation", NONE)
+
+    def fit(self, k: int, prompt: str | None) -> tuple[World, Learner]:
+        """The worlds of all places and learner k, after the first mitigation."""
+        return fit(self.mitigation, self.worlds(), self.learner(k, prompt, self.first))
+
+    def train(self, k: int, prompt: str | None) -> tuple[World, "Recipe", str | None]:
+        """The world of one place, the recipe that trains learner k and the prompt, after the first mitigation."""
+        return train(self.mitigation, self.world, self.recipe_of(k), prompt)
+
+    def law(self, k: int, prompt: str | None) -> tuple[Learner, World] | None:
+        """What learner k, or the towers that it trains at the first place, become after the first mitigation."""
+        if self.trained:
+            return law_of_towers(self.mitigation, *self.at().train(k, prompt))
+        return law(self.mitigation, self.worlds(), self.learner(k, prompt, self.first))
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

@@ -12,6 +12,7 @@ from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.cells import StudyData
+from experiments.lab.mitigations import MITIGATIONS
 from experiments.lab.predict import predict
 from experiments.lab.schema import Cells, quantities
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
@@ -45,9 +46,10 @@ def _fit(study: StudyData, k: int, exact: bool, cells: Cells, tail: tuple[int, .
             at, began = (*place, k, slot, *tail), perf_counter()
             try:
                 # With the first prompt: a prompt that the learner does not have is another reason, found below.
-                if why := unable(here.setting(k, None), exact):
+                if why := unable(*here.fit(k, None), exact, here.mitigation):
                     raise RequestError(why)
-                parts = trainings(here.setting(k, prompt), here.n, study.replicates, exact, here.seed)
+                (world, learner), sampler = here.fit(k, prompt), MITIGATIONS[here.mitigation].sampler
+                parts = trainings(world, learner, here.n, study.replicates, exact, here.seed, sampler)
                 accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
                 values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
                 cells.measure(at, values, perf_counter() - began)

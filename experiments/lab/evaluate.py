@@ -9,7 +9,6 @@ where classes lie many deviations apart, as in trained towers, the prediction ha
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from jaxtyping import Float
 from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import NUMBERS, in_groups, placed, predicted
-from experiments.lab.setting import Setting
+from experiments.lab.mitigations import NONE, law_of_towers
 from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.pixels.views import Pixels
 from simulator.prompts import LINEAR
@@ -33,7 +32,7 @@ from simulator.towers.training import State
 from simulator.world import World
 from theory.coverage import unseen
 from theory.ideal_curve import equivalent_of_draws
-from theory.learners import GaussianPMI, InfoNCE, named
+from theory.learners import GaussianPMI, InfoNCE, Learner, named
 
 LARGEST = 40.0  # deviations between class means; beyond this no pair is on the wrong side
 
@@ -54,22 +53,27 @@ def history_line(row: dict[str, Any], steps: int, rate: float) -> str:
 
 
 def result(
-    ensemble: Ensemble, state: State, weights: Parameters, setting: Setting, further: Iterable[str | None] = ()
+    ensemble: Ensemble,
+    state: State,
+    weights: Parameters,
+    prompt: str | None,
+    further: Iterable[str | None] = (),
+    mitigate: str = NONE,
 ) -> dict[str, Any]:
     """The document of the final weights under the usual and `further` prompts, with the keys of `simulate`."""
-    recipe, world, prompt = ensemble.recipe, ensemble.worlds[0], setting.prompt
+    recipe, world = ensemble.recipe, ensemble.worlds[0]
     names = dict.fromkeys((*default_prompts(recipe), prompt, *further))
     trial = evaluation.trial(ensemble, names, **FINE)
     diverged = state.diverged.cpu().numpy()
     going = diverged < 0
     prompts = {}
     for name, replicates in evaluation.accuracies(ensemble, weights, names, trial).items():
-        own = replace(setting, prompt=name)
+        law = partial(law_of_towers, mitigate, world, recipe, name)
         prompts[name] = {
-            **_beside(own, int(state.step)),
+            **_beside(law(), world, name, recipe.n or int(state.step) * recipe.batch_size),
             **_measured(world, replicates, going),
             "reliance": finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
-            "predicted": predicted(own.law),
+            "predicted": predicted(law),
         }
     top = prompts[prompt]
     numbers = dict.fromkeys(
@@ -97,8 +101,7 @@ def _measured(world: World, replicates: dict[str, np.ndarray], going: np.ndarray
     mean = {group: float(values[going].mean()) for group, values in accuracy.items()}
     names, absent = GROUPS[: 3 if "unseen" in replicates else 2], np.full_like(replicates["common"], np.nan)
     draws = np.stack([replicates.get(group, absent)[:, going] for group in names], axis=2)  # (R, E, groups)
-    place = partial(equivalent_of_draws, world, draws.mean(axis=0), draws.mean(axis=1))
-    numbers, intervals = placed(world, place)
+    numbers, intervals = placed(equivalent_of_draws, world, draws.mean(axis=0), draws.mean(axis=1))
     return {
         **in_groups(Accuracy(mean["common"], mean.get("counter", np.nan), unseen=mean.get("unseen"))),
         **mean,
@@ -120,19 +123,22 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
     return [float(max(mean - half, 0.0)), float(min(mean + half, 1.0))]
 
 
-def _beside(setting: Setting, steps: int) -> dict[str, dict[str, float] | None]:
+def _beside(
+    law: tuple[Learner, World] | None, world: World, prompt: str | None, pairs: int
+) -> dict[str, dict[str, float] | None]:
     """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
 
     "unseen": shares of images that resemble no pair of the run, so that towers cannot learn their score; None if the
     law has another world than the pairs. (With a table "unseen" is the accuracy of that group.) "covariances":
     accuracies of the Gaussian PMI, which towers approach first; None unless the prompt is a single caption.
     """
-    law, recipe, shares, gaussian = setting.law(), setting.recipe, None, None
-    if law is not None and setting.world.views is None and isinstance(law.learner, InfoNCE):
-        if law.world == setting.world:
-            shares = unseen(law.world, law.learner.prompt, recipe.n or steps * recipe.batch_size)
-        if setting.prompt in LINEAR:
-            gaussian = predicted(lambda: law._replace(learner=GaussianPMI(setting.prompt)))
+    shares, gaussian = None, None
+    if law is not None and world.views is None and isinstance(law[0], InfoNCE):
+        learner, own = law
+        if own == world:
+            shares = unseen(own, learner.prompt, pairs)
+        if prompt in LINEAR:
+            gaussian = predicted(lambda: (GaussianPMI(prompt), own))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}
 
 

@@ -1,42 +1,56 @@
 """Mitigations by name: one table of ways to make a learner rely less on the background.
 
->>> from experiments import Setting, mitigated
+>>> from experiments import mitigated
 >>> from simulator import World
 >>> from theory import learners
->>> setting = mitigated("balance", Setting(World(p_spu=0.9, mu_spu=2.0), learners.named("linear")))
->>> law = setting.law()
->>> float(round(law.learner.accuracy(law.world).drop, 6))
+>>> learner, world = mitigated("balance", World(p_spu=0.9, mu_spu=2.0), learners.named("linear"))
+>>> float(round(learner.accuracy(world).drop, 6))
 0.0
 
-Each is a function Setting -> Setting. It changes the world, the sampling of pairs, the objective, the last layer or the
-prompt. `register` adds a function of your own. The population optimum (`Setting.law`) and the cost in pairs
-(`Setting.pairs`) follow from the changed setting.
+A mitigation says what it changes: the world of the pairs, the learner or the recipe of towers, the prompt, or how pairs
+are sampled. `register` adds one of your own. Its population optimum and its cost in pairs follow.
 
 Label smoothing has no row: its minimiser (1 - s) p(y|x) + s/K decides as p(y|x) does.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from operator import methodcaller
+from math import inf
+from typing import Any, TypeVar
 
 from experiments.errors import RequestError, unknown
 from experiments.lab.config import checked_prompt, recipe_of, validated
-from experiments.lab.setting import Law, Setting
+from experiments.lab.optima import optimum, sampled
+from simulator.accuracy import Numbers
 from simulator.naming import add_row
 from simulator.prompts import PROMPTS, prompt_row
 from simulator.samplers import SAMPLERS, check_mismatch
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.learners import Bayes, LeastSquares, LinearCLIP, Logistic
+from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic
 from theory.learners.filtered import Filtered
 
 NONE = "none"  # name of the mitigation that changes nothing
 EARLY = 4  # an early stop takes 1/EARLY of the steps; after 1/16 linear towers have learned nothing
+Trained = Learner | Recipe  # what is trained: a learner that is fitted to pairs, or towers
+T = TypeVar("T")
+
+
+def _always(recipe: Recipe) -> bool:
+    return True
+
+
+def _never(recipe: Recipe) -> bool:
+    return False
+
+
+def _by_inner_products(recipe: Recipe) -> bool:
+    return not recipe.objective.cosine
 
 
 @dataclass(frozen=True)
 class Mitigation:
-    """A way to rely less on the background.
+    """A way to rely less on the background. What is not given stays as it is.
 
     Parameters
     ----------
@@ -44,13 +58,38 @@ class Mitigation:
         As on the command line.
     words
         What it does, for a table.
-    apply
-        Setting -> Setting; raises RequestError, naming what it applies to, for other settings.
+    world
+        The world of the pairs, from the world before.
+    change
+        The learner or the recipe of towers, from the world of the pairs and the learner or the recipe before. Raises
+        RequestError, naming what it applies to, for others.
+    prompt
+        The prompt of a learner or of towers.
+    sampler
+        How pairs are sampled before a learner is fitted; also of a recipe, unless `change` is given.
+    head
+        How the further pairs are sampled to which a learner's last layer is refitted.
+    captions
+        Whether it applies only to what reads captions.
+    fitted
+        Whether the learner can be fitted to pairs, rather than known only by its population optimum.
+    arrives
+        Whether towers of a recipe, after the mitigation, train to their population optimum.
+    projected
+        Whether the embedding of the caption of a background alone is projected out of the towers' embeddings.
     """
 
     name: str
     words: str
-    apply: Callable[[Setting], Setting]
+    world: Callable[[World], World] | None = None
+    change: Callable[[World, Trained], Trained] | None = None
+    prompt: str | None = None
+    sampler: str = "drawn"
+    head: str = "drawn"
+    captions: bool = False
+    fitted: bool = True
+    arrives: Callable[[Recipe], bool] = _always
+    projected: bool = False
 
 
 MITIGATIONS: dict[str, Mitigation] = {}
@@ -69,152 +108,239 @@ def described() -> str:
     return ", ".join(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())
 
 
-def mitigated(name: str, setting: Setting) -> Setting:
-    """A setting after a mitigation; RequestError for an unknown name, and where the mitigation does not apply.
+def fit(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
+    """The world of the pairs and the learner that is fitted to them, after a mitigation.
+
+    Raises RequestError for an unknown name, and where the mitigation does not apply.
+    """
+
+    def change(own: Mitigation) -> tuple[World, Learner]:
+        pairs, fitted = _changed(own, world, learner)
+        prompt: dict[str, Any] = {} if own.prompt is None else {"prompt": own.prompt}
+        return pairs, replace(fitted, **prompt)
+
+    return _applied(name, change)
+
+
+def train(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Recipe, str | None]:
+    """The world of the pairs, the recipe of towers and their prompt, after a mitigation; RequestError as for `fit`."""
+
+    def change(own: Mitigation) -> tuple[World, Recipe, str | None]:
+        pairs, trained = _changed(own, world, recipe)
+        if own.change is None and own.sampler != "drawn":
+            trained = _with(recipe, sampler=own.sampler)
+        if own.prompt is not None:
+            return pairs, trained, checked_prompt(trained, own.prompt)
+        return pairs, trained, prompt if own.change is None or trained.prompted else None
+
+    return _applied(name, change)
+
+
+def law(name: str, world: World, learner: Learner) -> tuple[Learner, World] | None:
+    """What a learner becomes at infinitely many pairs after a mitigation, as in `experiments.lab.optima`.
+
+    RequestError as for `fit`; ValueError if a group that is to be balanced is empty.
+    """
+    if name == NONE:
+        return learner, world
+    world, learner = fit(name, world, learner)
+    own = MITIGATIONS[name]
+    return sampled(SAMPLERS[own.sampler], learner, SAMPLERS[own.head].law(world))
+
+
+def law_of_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[Learner, World] | None:
+    """What towers become by a prompt; world, recipe and prompt are those after the mitigation."""
+    return optimum(recipe, world, prompt) if MITIGATIONS[name].arrives(recipe) else None
+
+
+def mitigated(name: str, world: World, learner: Learner) -> tuple[Learner, World]:
+    """The learner, and the world of its pairs, whose accuracies a mitigation leads to at infinitely many pairs.
+
+    Raises RequestError where no law is known, with the training that measures it, if there is one.
 
     Parameters
     ----------
     name : one of `names()`
-    setting : before it
+    world : of the pairs before, or a grid of worlds
+    learner : what is fitted before
     """
-    if name not in MITIGATIONS:
-        raise unknown("mitigation", name, names())
+    found, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
-        found = validated(lambda: MITIGATIONS[name].apply(setting))
+        found = validated(lambda: law(name, world, learner), f"mitigation {name!r}: ")
     except RequestError as error:
-        raise RequestError(f"mitigation {name!r}: {error}") from None
-    if not isinstance(found, Setting):
-        raise RequestError(f"mitigation {name!r} returned {found!r}; expected a Setting")
+        why = str(error)
+    if found is None:
+        raise RequestError(why + (_training(name, world, learner) if name in MITIGATIONS else ""))
     return found
 
 
-def known_law(name: str, setting: Setting) -> Law:
-    """The law of a learner's setting after a mitigation.
+def inflation(name: str, world: World, what: Trained) -> Numbers:
+    """Inflation of the sample size: pairs drawn per effective pair; see `simulator.samplers.Sampler.effective`.
 
-    Raises RequestError where none is known, with the training that measures it, if there is one.
+    World and learner, or recipe, are those after the mitigation. The balanced pairs of a refitted last layer are not
+    counted. Raises ValueError if a group that is to be balanced is empty.
     """
-    law, why = None, f"mitigation {name!r} has no known law for {setting.called}"
+    if not isinstance(what, Recipe):
+        return 1 / (getattr(what, "kept", 1.0) * SAMPLERS[MITIGATIONS[name].sampler].effective(world))  # kept: a filter
+    passes = inf if what.n is None else what.steps * what.batch_size / what.n
+    own, objective = (
+        SAMPLERS[each].effective(world, passes) for each in (what.sampler, what.objective.sampler or "drawn")
+    )
+    return 1 / (own * objective)
+
+
+def _applied(name: str, change: Callable[[Mitigation], T]) -> T:
+    """What a change by the mitigation of a name returns; its errors name the mitigation."""
+    if name not in MITIGATIONS:
+        raise unknown("mitigation", name, names())
     try:
-        law = validated(mitigated(name, setting).law, f"mitigation {name!r}: ")
+        return validated(lambda: change(MITIGATIONS[name]))
     except RequestError as error:
-        why = str(error)
-    if law is None:
-        raise RequestError(why + (_training(name, setting) if name in MITIGATIONS else ""))
-    return law
+        raise RequestError(f"mitigation {name!r}: {error}") from None
 
 
-def _training(name: str, setting: Setting) -> str:
+def _changed(own: Mitigation, world: World, what: Any) -> tuple[World, Any]:
+    """The world of the pairs and the learner or recipe after a mitigation, before its prompt and sampler."""
+    pairs = world if own.world is None else _expected(World, own.world(world))
+    if own.captions:
+        _check_captions(what)
+    if own.prompt is not None and not _reads_captions(what):
+        raise RequestError(f"{_called(what)} reads no captions, so no prompt changes it; linear and infonce do")
+    kind = Recipe if isinstance(what, Recipe) else Learner
+    return pairs, what if own.change is None else _expected(kind, own.change(pairs, what))
+
+
+def _expected(kind: type, made: Any) -> Any:
+    if not isinstance(made, kind):
+        raise RequestError(f"it returned {made!r}; expected a {kind.__name__}")
+    return made
+
+
+def _called(what: Trained) -> str:
+    return f"loss = {what.loss!r}" if isinstance(what, Recipe) else f"learner {what.name!r}"
+
+
+def _reads_captions(what: Trained) -> bool:
+    return what.objective.captions if isinstance(what, Recipe) else what.reads_captions
+
+
+def _check_captions(what: Trained) -> None:
+    if not _reads_captions(what):
+        raise RequestError(f"{_called(what)} reads no captions; those that do are linear, infonce and siglip")
+
+
+def _training(name: str, world: World, learner: Learner) -> str:
     """The command that trains towers after a mitigation, whose optimum is the learner; "" if towers refuse it, too."""
-    assert setting.learner is not None
     try:
-        recipe = recipe_of(setting.learner.name, {})
-        mitigated(name, Setting(setting.world, recipe=recipe, prompt=checked_prompt(recipe, None)))
+        recipe = recipe_of(learner.name, {})
+        train(name, world, recipe, checked_prompt(recipe, None))
     except RequestError:
         return ""
     towers = "" if recipe.towers == Recipe.model_fields["towers"].default else f" --towers {recipe.towers}"
     return f"; to measure it: soberclip train --loss {recipe.loss}{towers} --mitigate {name}"
 
 
-def _captioned(setting: Setting) -> Setting:
-    if not setting.reads_captions:
-        raise RequestError(f"{setting.called} reads no captions; those that do are linear, infonce and siglip")
-    return setting
+def _no_law(what: Trained, others: str) -> RequestError:
+    return RequestError(f"no law is known for {_called(what)}; {others}")
 
 
-def _contradicted(setting: Setting) -> Setting:
-    check_mismatch(SAMPLERS["contradicted"], setting.world)
-    return _captioned(setting).sampled("contradicted")
+def _with(recipe: Recipe, **changes: Any) -> Recipe:
+    return Recipe(**{**recipe.model_dump(), **changes})
 
 
-def _no_law(setting: Setting, others: str) -> RequestError:
-    return RequestError(f"no law is known for {setting.called}; {others}")
+def _mentioning(rate: float) -> Callable[[World], World]:
+    return lambda world: world.replace(mention_spu=rate)
+
+
+def _contradictable(world: World) -> World:
+    check_mismatch(SAMPLERS["contradicted"], world)
+    return world
 
 
 _GROUP_DRO = {"supervised": "group-dro", "infonce": "group-dro-infonce"}
 
 
-def _group_dro(setting: Setting) -> Setting:
+def _group_dro(world: World, what: Trained) -> Trained:
     """The fixed point of GroupDRO on a supervised rule has the law of reweighted pairs."""
-    if setting.recipe is None:
-        if not isinstance(setting.learner, Bayes | Logistic):
-            raise _no_law(setting, "bayes and logistic have one")
-        return replace(setting.sampled("reweighted"), fitted=False)
-    robust = _GROUP_DRO.get(setting.recipe.loss)
-    if robust is None:
-        raise RequestError(f"GroupDRO does not apply to {setting.called}; it applies to {' and '.join(_GROUP_DRO)}")
-    return setting.trained(loss=robust)
+    if not isinstance(what, Recipe):
+        if not isinstance(what, Bayes | Logistic):
+            raise _no_law(what, "bayes and logistic have one")
+        return what
+    if what.loss not in _GROUP_DRO:
+        raise RequestError(f"GroupDRO does not apply to {_called(what)}; it applies to {' and '.join(_GROUP_DRO)}")
+    return _with(what, loss=_GROUP_DRO[what.loss])
 
 
-def _refitted(setting: Setting) -> Setting:
+def _refitted(world: World, what: Trained) -> Trained:
     """Least squares on balanced groups, if the embedding keeps all latents.
 
     At mention_spu = 0 the loss does not say whether towers keep the background, which no caption mentions. The law
     assumes that they do, as our trained towers did; the balanced factorisation of M* does not.
     """
-    if setting.recipe is not None:
-        return replace(setting.trained(last_layer="refitted"), prompt=None)
-    width, world = getattr(setting.learner, "embed_dim", None), setting.world
-    narrow = width is not None and (not isinstance(world, World) or width < world.latents)
-    if narrow or not isinstance(setting.learner, LinearCLIP | Logistic):
-        raise _no_law(setting, "linear and logistic have one, at full width")
-    return replace(setting, head="balanced", learner=LeastSquares(), fitted=False)
+    if isinstance(what, Recipe):
+        return _with(what, last_layer="refitted")
+    width = getattr(what, "embed_dim", None)
+    if (width is not None and width < world.latents) or not isinstance(what, LinearCLIP | Logistic):
+        raise _no_law(what, "linear and logistic have one, at full width")
+    return LeastSquares()
 
 
-def _projected(setting: Setting) -> Setting:
+def _projected(world: World, what: Trained) -> Trained:
     """The law is that of balanced linear towers (T12); trained towers need not be balanced."""
-    if setting.recipe is not None:
-        return replace(_captioned(setting), projected=True, arrives=False)
-    if not isinstance(setting.learner, LinearCLIP):
-        raise _no_law(setting, "linear has one")
-    return replace(setting, learner=replace(setting.learner, projected=True))
+    if isinstance(what, Recipe):
+        _check_captions(what)
+        return what
+    if not isinstance(what, LinearCLIP):
+        raise _no_law(what, "linear has one")
+    return replace(what, projected=True)
 
 
-def _filtered(setting: Setting) -> Setting:
+def _filtered(world: World, what: Trained) -> Trained:
     """The law is that of unlimited pairs before the filter. No training of towers filters its pairs."""
-    learner = setting.learner
-    if not isinstance(learner, LinearCLIP) or learner != LinearCLIP(learner.prompt):
-        raise _no_law(setting, "linear has one, at full width and at the end of its training")
-    return replace(setting, learner=Filtered(learner.prompt), fitted=False)
+    if not isinstance(what, LinearCLIP) or what != LinearCLIP(what.prompt):
+        raise _no_law(what, "linear has one, at full width and at the end of its training")
+    return Filtered(what.prompt)
 
 
-def _narrowed(setting: Setting) -> Setting:
-    """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
-    least = int(setting.world.classes) - 1
-    if setting.recipe is None:
-        if not isinstance(setting.learner, LinearCLIP):
-            raise RequestError(f"{setting.called} has no embedding; linear has one")
-        return replace(setting, learner=replace(setting.learner, embed_dim=least))
-    cosine = setting.recipe.objective.cosine
-    narrow = setting.trained(embed_dim=max(2, least) if cosine else least)
-    return replace(narrow, arrives=setting.arrives and not cosine)
-
-
-def _stopped(setting: Setting) -> Setting:
+def _stopped(world: World, what: Trained) -> Trained:
     """No law is known: what is learned first depends on the towers and on the learning rate."""
-    if setting.recipe is None:
-        raise RequestError(f"{setting.called} has no training steps to stop; towers have")
-    steps = max(1, setting.recipe.steps // EARLY)
-    return replace(setting.trained(steps=steps, schedule="constant"), arrives=False)
+    if not isinstance(what, Recipe):
+        raise RequestError(f"{_called(what)} has no training steps to stop; towers have")
+    return _with(what, steps=max(1, what.steps // EARLY), schedule="constant")
 
 
-_TABLE: tuple[tuple[str, str, Callable[[Setting], Setting]], ...] = (
-    (NONE, "no mitigation", lambda s: s),
-    ("balance", "groups drawn with replacement, equally often", lambda s: s.sampled("balanced")),
-    ("subsample", "groups cut to the smallest", lambda s: s.sampled("subsampled")),
-    ("reweight", "groups weighted equally", lambda s: s.sampled("reweighted")),
-    ("group-dro", "GroupDRO: groups weighted by their losses", _group_dro),
-    ("dfr", "last layer refitted on balanced groups; the law assumes towers that keep all latents", _refitted),
-    ("omit-background", "captions that never mention the background", lambda s: _captioned(s).within(mention_spu=0.0)),
-    ("mention", "captions that always mention the background", lambda s: _captioned(s).within(mention_spu=1.0)),
-    ("contradict", "captions that name a random background", _contradicted),
-    *(
-        (f"prompt-{prompt}", f"prompted by {prompt_row(prompt).words}", methodcaller("prompted", prompt))
-        for prompt in PROMPTS
+def _narrowed(world: World, what: Trained) -> Trained:
+    """Width K - 1 for inner products; at least 2 for unit vectors, since one coordinate keeps only a sign."""
+    least = int(world.classes) - 1
+    if isinstance(what, Recipe):
+        return _with(what, embed_dim=max(2, least) if what.objective.cosine else least)
+    if not isinstance(what, LinearCLIP):
+        raise RequestError(f"{_called(what)} has no embedding; linear has one")
+    return replace(what, embed_dim=least)
+
+
+_DFR = "last layer refitted on balanced groups; the law assumes towers that keep all latents"
+_PROJECT = "embeddings without the direction of the background's caption"
+_FILTER = "the half of pairs that a teacher of unlimited pairs scores highest"
+_NARROW = "the narrowest embedding that tells the classes apart"
+for _row in (
+    Mitigation(NONE, "no mitigation"),
+    Mitigation("balance", "groups drawn with replacement, equally often", sampler="balanced"),
+    Mitigation("subsample", "groups cut to the smallest", sampler="subsampled"),
+    Mitigation("reweight", "groups weighted equally", sampler="reweighted"),
+    Mitigation(
+        "group-dro", "GroupDRO: groups weighted by their losses", None, _group_dro, sampler="reweighted", fitted=False
     ),
-    ("project-background", "embeddings without the direction of the background's caption", _projected),
-    ("filter", "the half of pairs that a teacher of unlimited pairs scores highest", _filtered),
-    ("early-stopping", f"one in {EARLY} of the steps", _stopped),
-    ("narrow", "the narrowest embedding that tells the classes apart", _narrowed),
-)
-for _row in _TABLE:
-    register(Mitigation(*_row))
+    Mitigation("dfr", _DFR, None, _refitted, head="balanced", fitted=False),
+    Mitigation("omit-background", "captions that never mention the background", _mentioning(0.0), captions=True),
+    Mitigation("mention", "captions that always mention the background", _mentioning(1.0), captions=True),
+    Mitigation(
+        "contradict", "captions that name a random background", _contradictable, sampler="contradicted", captions=True
+    ),
+    *(Mitigation(f"prompt-{each}", f"prompted by {prompt_row(each).words}", prompt=each) for each in PROMPTS),
+    Mitigation("project-background", _PROJECT, None, _projected, arrives=_never, projected=True),
+    Mitigation("filter", _FILTER, None, _filtered, fitted=False),
+    Mitigation("early-stopping", f"one in {EARLY} of the steps", None, _stopped, arrives=_never),
+    Mitigation("narrow", _NARROW, None, _narrowed, arrives=_by_inner_products),
+):
+    register(_row)

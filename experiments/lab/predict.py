@@ -9,9 +9,8 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.axes import OF_LEARNERS
-from experiments.lab.cells import StudyData
+from experiments.lab.cells import Place, StudyData
 from experiments.lab.schema import Cells
-from experiments.lab.setting import Law
 from simulator.accuracy import GROUPS
 from simulator.world import World
 from theory.accuracy import reliance
@@ -38,11 +37,11 @@ def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cel
     """Fill in the accuracies of a law, or the reason for none. Where a grid is refused, each of its worlds is tried."""
     prefix, law, why = "predicted_" if study.measured else "", None, NO_LAW
     try:
-        law = (study.at().setting(k, prompt, towers=True) if study.trained else study.setting(k, prompt)).law()
+        law = study.law(k, prompt)
     except (RequestError, *UNDEFINED) as error:
         why = str(error)
     if law is not None:
-        _fill(law, (k, slot), cells, prefix)
+        _fill(*law, (k, slot), cells, prefix)
     elif why == NO_LAW or max(study.shape, default=1) == 1:
         cells.refuse((..., k, slot), why, f"{prefix}undefined")
     else:
@@ -50,13 +49,13 @@ def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cel
             _predict(place, k, slot, prompt, cells[region])
 
 
-def _fill(law: Law, series: tuple[int, int], cells: Cells, prefix: str) -> None:
-    """Fill in COLUMNS of a law in each world, nan with the reason where it has no answer."""
-    worlds, refusals = law.world, {}
+def _fill(learner: Learner, worlds: World, series: tuple[int, int], cells: Cells, prefix: str) -> None:
+    """Fill in COLUMNS of a learner in each world, nan with the reason where it has no answer."""
+    refusals: dict[Place, str] = {}
     try:
-        values = _columns(law.learner, worlds)
+        values = _columns(learner, worlds)
     except UNDEFINED:
-        values, refusals = attempt(partial(_columns, law.learner), worlds)
+        values, refusals = attempt(partial(_columns, learner), worlds)
         if len(refusals) == worlds.size:
             values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
     for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):

@@ -12,7 +12,7 @@ import xarray as xr
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from experiments.lab.cells import StudyData
-from experiments.lab.mitigations import NONE
+from experiments.lab.mitigations import NONE, inflation
 from experiments.lab.schema import CODED
 from experiments.published.tables import coloured_digits
 from simulator.accuracy import GROUPS
@@ -140,7 +140,9 @@ def gains(study: StudyData, table: xr.Dataset) -> list[dict[str, Any]]:
 def _pairs(study: StudyData, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
-        return float(study.at(place).setting(k, prompt, route == "trained").pairs())
+        here = study.at(place)
+        world, what = here.train(k, prompt)[:2] if route == "trained" else here.fit(k, prompt)
+        return float(inflation(here.mitigation, world, what))
     except (RequestError, ValueError):
         return None
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.cells import Place, StudyData
+from experiments.lab.mitigations import MITIGATIONS, inflation
 from experiments.lab.schema import Cells
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
@@ -43,17 +44,17 @@ def train_towers(study: StudyData, k: int, cells: Cells, tail: tuple[int, ...]) 
         here = study.at(place)
         slots = {(*place, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
         try:
-            settings = {at: here.setting(k, prompt, towers=True) for at, prompt in slots.items()}
-            first = next(iter(settings.values()))
-            first.pairs()
+            mitigated = {at: here.train(k, prompt) for at, prompt in slots.items()}
+            world, recipe, _ = next(iter(mitigated.values()))
+            inflation(here.mitigation, world, recipe)  # an empty group cannot be balanced
         except (RequestError, ValueError) as error:
             for at in slots:
                 cells.refuse(at, str(error))
             continue
-        world = first.world
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
-        asked = {at: (setting.prompt, setting.projected) for at, setting in settings.items()}
-        groups[first.recipe, here.seed, shape].append(_Job(world, asked))
+        projected = MITIGATIONS[here.mitigation].projected
+        asked = {at: (prompt, projected) for at, (_, _, prompt) in mitigated.items()}
+        groups[recipe, here.seed, shape].append(_Job(world, asked))
     for (recipe, seed, _), jobs in groups.items():
         one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))

@@ -22,8 +22,8 @@ from experiments.lab.config import checked_prompt
 from experiments.lab.evaluate import history_line, result
 from experiments.lab.history import with_places
 from experiments.lab.history import write as write_history
-from experiments.lab.mitigations import NONE, mitigated
-from experiments.lab.setting import Setting
+from experiments.lab.mitigations import MITIGATIONS, NONE
+from experiments.lab.mitigations import train as mitigated
 from experiments.lab.stopping import handling
 from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.progress import say
@@ -74,8 +74,7 @@ def train(
     check_within("--history", history, 0, MOST_ROWS)
     if resume is not None and output not in (None, resume):
         raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
-    setting = mitigated(mitigate, Setting(world, recipe=recipe, prompt=checked_prompt(recipe, prompt)))
-    recipe, world = setting.recipe, setting.world
+    world, recipe, prompt = mitigated(mitigate, world, recipe, checked_prompt(recipe, prompt))
     further = [checked_prompt(recipe, each) for each in further]
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)
@@ -84,7 +83,7 @@ def train(
         check_until(until, recipe, models, group.size)
     who = {"worlds": (world,) * models, "models": tuple(range(models)), "seed": checked_seed(seed)}
     where = {"device": device, "draw_on": draw_on, "compile": compile, "group": group}
-    ensemble = Ensemble(recipe, **who, **where, projected=setting.projected)
+    ensemble = Ensemble(recipe, **who, **where, projected=MITIGATIONS[mitigate].projected)
     processes = processes_for(ensemble) if share_out else 1
     run = _Run(ensemble, processes, resume or output, until, report, log_spaced(recipe.steps, history))
     with _as_sentences(device, run.folder):
@@ -110,7 +109,7 @@ def train(
         if group.rank > 0:
             return None
         weights = with_retrained_head(ensemble, run.state.eval_parameters)
-        document = {**result(ensemble, run.state, weights, setting, further), "moved": moved(run.history)}
+        document = {**result(ensemble, run.state, weights, prompt, further, mitigate), "moved": moved(run.history)}
         document |= {
             **({} if until is None else {"until": until, "arrived": arrived(run.history, until)}),
             **({} if mitigate == NONE else {"mitigation": mitigate}),

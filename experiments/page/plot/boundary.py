@@ -21,7 +21,6 @@ from scipy.optimize.elementwise import find_root
 from experiments.errors import RequestError
 from experiments.lab.cells import StudyData
 from experiments.lab.mitigations import NONE, mitigated
-from experiments.lab.setting import Setting
 from experiments.lab.studies import read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
@@ -66,8 +65,8 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
         return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
 
     def accuracies(part: World) -> list[Accuracy]:
-        laws = [mitigated(at.get("mitigation", NONE), Setting(part, learner)).law() for learner in pair]
-        return [law.learner.accuracy(law.world) for law in laws]
+        laws = [mitigated(at.get("mitigation", NONE), part, learner) for learner in pair]
+        return [learner.accuracy(world) for learner, world in laws]
 
     def difference(part: World) -> np.ndarray:
         one, two = accuracies(part)

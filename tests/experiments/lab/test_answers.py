@@ -13,7 +13,6 @@ from experiments.errors import RequestError
 from experiments.finite_samples import image_accuracy, learned_critics
 from experiments.inference import interval95
 from experiments.lab.answers import predict, simulate, trainings
-from experiments.lab.setting import Setting
 from simulator.world import World
 from theory.learners import Bayes, Learner, LeastSquares, LinearCLIP, Logistic, named
 
@@ -106,7 +105,7 @@ def test_intervals_of_many_classes_cover_over_neighbouring_seeds():
     world = World(classes=3, mu_spu=2.0)
     truth = predict(world, LinearCLIP())["counter"]
     for seed in range(seeds):
-        counter = np.concatenate([a[:, 1] for a, _ in trainings(Setting(world, LinearCLIP()), 10**10, 8, True, seed)])
+        counter = np.concatenate([a[:, 1] for a, _ in trainings(world, LinearCLIP(), 10**10, 8, True, seed)])
         low, high = interval95(counter)
         misses += not low <= truth <= high
         values += counter.tolist()

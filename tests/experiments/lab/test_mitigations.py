@@ -7,8 +7,19 @@ import pytest
 
 from experiments.errors import RequestError
 from experiments.lab.answers import predict, simulate
-from experiments.lab.mitigations import MITIGATIONS, NONE, Mitigation, known_law, mitigated, names, register
-from experiments.lab.setting import Setting
+from experiments.lab.mitigations import (
+    MITIGATIONS,
+    NONE,
+    Mitigation,
+    fit,
+    inflation,
+    law,
+    law_of_towers,
+    mitigated,
+    names,
+    register,
+)
+from experiments.lab.mitigations import train as mitigated_towers
 from experiments.lab.studies import study
 from experiments.lab.training import train as run
 from simulator.prompts import PROMPTS
@@ -72,8 +83,8 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
     near = 7 * np.hypot(np.std(found, axis=0, ddof=1) / np.sqrt(8), 0.0015)  # of images, .0015 at most
     off = []
     for name in (mitigation, NONE):
-        law = mitigated(name, Setting(world, named("linear", prompt="mean"))).law()
-        off.append(np.abs(np.mean(found, axis=0) - np.stack([*law.learner.accuracy(law.world)])))
+        learner, own = mitigated(name, world, named("linear", prompt="mean"))
+        off.append(np.abs(np.mean(found, axis=0) - np.stack([*learner.accuracy(own)])))
     assert (off[0] < near).all()
     assert (off[1] > near).any()
 
@@ -94,10 +105,10 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
 def test_the_law_is_the_limit_of_linear_towers(mitigation, fields):
     """4 models: the deviation of a model is below .01, so .03 is six standard errors of the mean."""
     prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
-    setting = mitigated(mitigation, Setting(WORLD, recipe=Recipe(**QUICK, **fields), prompt=prompt))
-    law = setting.law()
-    towers = train(setting.world, setting.recipe, models=4)
-    for found, expected in zip(towers.accuracy(setting.prompt), law.learner.accuracy(law.world), strict=True):
+    world, recipe, prompt = mitigated_towers(mitigation, WORLD, Recipe(**QUICK, **fields), prompt)
+    learner, own = law_of_towers(mitigation, world, recipe, prompt)
+    towers = train(world, recipe, models=4)
+    for found, expected in zip(towers.accuracy(prompt), learner.accuracy(own), strict=True):
         assert found == pytest.approx(expected, abs=0.03)
 
 
@@ -106,59 +117,59 @@ class TestWhatIsKnown:
         """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the background."""
         world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
         for prompt in ("name", "mean"):
-            law = known_law("contradict", Setting(world, named("infonce", prompt=prompt)))
-            assert law == (named("infonce"), world)
+            assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (named("infonce"), world)
             linear = named("linear", prompt=prompt, embed_dim=1)
             silent = world.model_copy(update={"mention_spu": 0.0})
-            assert known_law("contradict", Setting(world, linear)) == (linear, silent)
+            assert mitigated("contradict", world, linear) == (linear, silent)
         with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"):
-            known_law("contradict", Setting(world, named("infonce", prompt="background")))
+            mitigated("contradict", world, named("infonce", prompt="background"))
         for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
-            setting = Setting(world.model_copy(update=other), named("infonce", prompt="mean"))
-            assert mitigated("contradict", setting).law() is None
+            assert law("contradict", world.model_copy(update=other), named("infonce", prompt="mean")) is None
         for name in ("early-stopping", "narrow"):
-            assert mitigated(name, Setting(WORLD, recipe=Recipe(), prompt="name")).law() is None
+            assert law_of_towers(name, *mitigated_towers(name, WORLD, Recipe(), "name")) is None
         decaying = Recipe(steps=320, schedule="cosine")
-        stopped = mitigated("early-stopping", Setting(WORLD, recipe=decaying)).recipe
+        _, stopped, _ = mitigated_towers("early-stopping", WORLD, decaying, None)
         assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), "stopped, not cooled down"
 
     def test_reweighting_has_a_law_except_for_log_mean_exp(self):
-        answered = [mitigated("reweight", Setting(WORLD, named("infonce", prompt=p))).law() for p in PROMPTS]
-        assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions"]
-        assert mitigated("balance", Setting(WORLD, named("infonce", prompt="captions"))).law() is not None
-        assert mitigated("prompt-mean", Setting(WORLD, LINEAR)).learner == named("linear", prompt="mean")
+        unknown = [p for p in PROMPTS if law("reweight", WORLD, named("infonce", prompt=p)) is None]
+        assert unknown == ["captions"]
+        assert law("balance", WORLD, named("infonce", prompt="captions")) is not None
+        assert fit("prompt-mean", WORLD, LINEAR) == (WORLD, named("linear", prompt="mean"))
 
     def test_captions_of_other_pairs_are_not_balanced(self):
         """They keep the law before sampling, which only the mean and the log-mean-exp of scores can see."""
         strays = WORLD.replace(mismatch=0.3)
         for name in ("balance", "subsample", "reweight"):
-            answered = [mitigated(name, Setting(strays, named("infonce", prompt=p))).law() for p in PROMPTS]
-            assert [p for p, law in zip(PROMPTS, answered, strict=True) if law is None] == ["captions", "scores"]
-            assert mitigated(name, Setting(strays, LINEAR)).law() is not None
+            unknown = [p for p in PROMPTS if law(name, strays, named("infonce", prompt=p)) is None]
+            assert unknown == ["captions", "scores"]
+            assert law(name, strays, LINEAR) is not None
         with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
-            mitigated("contradict", Setting(World(classes=3, mismatch=0.3), LINEAR))
+            fit("contradict", World(classes=3, mismatch=0.3), LINEAR)
 
     def test_projecting_the_background(self):
         """Known for linear CLIP; trained towers are measured, since they need not be balanced."""
-        law = known_law("project-background", Setting(WORLD, LINEAR))
-        assert law.learner.accuracy(law.world).drop == pytest.approx(0, abs=1e-12)
+        learner, world = mitigated("project-background", WORLD, LINEAR)
+        assert learner.accuracy(world).drop == pytest.approx(0, abs=1e-12)
         with pytest.raises(RequestError, match="no law is known for learner 'infonce'; linear has one"):
-            mitigated("project-background", Setting(WORLD, named("infonce")))
-        towers = mitigated("project-background", Setting(WORLD, recipe=Recipe(loss="linear", towers="linear")))
-        assert towers.projected
-        assert towers.law() is None
+            fit("project-background", WORLD, named("infonce"))
+        towers = mitigated_towers("project-background", WORLD, Recipe(loss="linear", towers="linear"), "name")
+        assert MITIGATIONS["project-background"].projected
+        assert law_of_towers("project-background", *towers) is None
+        with pytest.raises(RequestError, match="loss = 'supervised' reads no captions; those that do are linear"):
+            mitigated_towers("project-background", WORLD, Recipe(loss="supervised"), None)
 
     def test_a_filter_has_the_law_of_plain_linear_clip_alone(self):
         """`theory.learners.filtered` has the law, which its test compares with drawn pairs."""
         for prompt in ("name", "mean"):
-            setting = Setting(WORLD, named("linear", prompt=prompt))
-            assert known_law("filter", setting) == (Filtered(prompt, kept=0.5), WORLD)
-            assert mitigated("filter", setting).pairs() == 2
+            filtered = Filtered(prompt, kept=0.5)
+            assert mitigated("filter", WORLD, named("linear", prompt=prompt)) == (filtered, WORLD)
+            assert inflation("filter", WORLD, filtered) == 2
         for learner in (named("infonce"), named("linear", embed_dim=1), replace(LINEAR, projected=True)):
             with pytest.raises(RequestError, match=r"no law is known for learner .*; linear has one, at full width"):
-                mitigated("filter", Setting(WORLD, learner))
+                fit("filter", WORLD, learner)
         with pytest.raises(RequestError, match="no law is known for loss = 'linear'"):
-            mitigated("filter", Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"), prompt="name"))
+            mitigated_towers("filter", WORLD, Recipe(loss="linear", towers="linear"), "name")
         with pytest.raises(RequestError, match="'filter' cannot be simulated"):
             simulate(WORLD, LINEAR, 100, 1, None, 0, "filter")
         with pytest.raises(RequestError, match="two classes and one background"):
@@ -178,21 +189,24 @@ class TestWhatIsKnown:
     )
     def test_a_refusal_names_the_training_that_measures_it(self, name, learner, options):
         with pytest.raises(RequestError) as refusal:
-            known_law(name, Setting(WORLD, named(learner)))
+            mitigated(name, WORLD, named(learner))
         _, found, command = str(refusal.value).partition("; to measure it: soberclip train ")
         assert (command if found else None) == (options and f"{options} --mitigate {name}")
 
-    def test_trained_and_known_settings_agree(self):
+    def test_laws_of_towers_and_of_learners_agree(self):
         for name in MITIGATIONS:
             for loss in ("linear", "supervised"):
                 recipe = Recipe(**{**QUICK, "embed_dim": 32}, loss=loss)
                 prompt = "name" if recipe.prompted else None
                 learner = named(recipe.objective.learner(recipe), prompt=prompt)
                 answers = []
-                for setting in (Setting(WORLD, recipe=recipe, prompt=prompt), Setting(WORLD, learner)):
+                for towers in (True, False):
                     try:
-                        law = mitigated(name, setting).law()
-                        answers.append(None if law is None else float(law.learner.accuracy(law.world).counter))
+                        if towers:
+                            known = law_of_towers(name, *mitigated_towers(name, WORLD, recipe, prompt))
+                        else:
+                            known = law(name, WORLD, learner)
+                        answers.append(None if known is None else float(known[0].accuracy(known[1]).counter))
                     except (RequestError, ValueError):
                         answers.append(None)
                 if None not in answers:
@@ -203,13 +217,16 @@ class TestWhatIsKnown:
         weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
         expected = {"reweight": weighted, "balance": weighted + 1, "subsample": cut, NONE: 1.0, "contradict": 1.0}
         for name, pairs in expected.items():
-            assert mitigated(name, Setting(WORLD, LINEAR)).pairs() == pytest.approx(pairs)
+            assert inflation(name, *fit(name, WORLD, LINEAR)) == pytest.approx(pairs)
         for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
-            assert mitigated("balance", Setting(WORLD, recipe=recipe, prompt="name")).pairs() == pytest.approx(pairs)
-        for plain in (Setting(WORLD, LINEAR), Setting(WORLD, recipe=Recipe(loss="linear", towers="linear"))):
-            assert mitigated("dfr", plain).pairs() == 1, "the pairs of its head are extra"
-        robust = mitigated("group-dro", Setting(WORLD, recipe=Recipe(loss="supervised")))
-        assert robust.pairs() == pytest.approx(weighted)
+            world, balanced, _ = mitigated_towers("balance", WORLD, recipe, "name")
+            assert inflation("balance", world, balanced) == pytest.approx(pairs)
+        _, refitted, prompt = mitigated_towers("dfr", WORLD, Recipe(loss="linear", towers="linear"), "name")
+        assert prompt is None
+        for what in (fit("dfr", WORLD, LINEAR)[1], refitted):
+            assert inflation("dfr", WORLD, what) == 1, "the pairs of its head are extra"
+        _, robust, _ = mitigated_towers("group-dro", WORLD, Recipe(loss="supervised"), None)
+        assert inflation("group-dro", WORLD, robust) == pytest.approx(weighted)
 
 
 def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
@@ -223,9 +240,9 @@ def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
     assert drawn("linear", "mention", 100, 1)["world"]["mention_spu"] == 1.0
     half = WORLD.replace(mention_spu=0.5)
     for name, rate in (("omit-background", 0.0), ("mention", 1.0)):
-        assert mitigated(name, Setting(half, LINEAR)).world == half.replace(mention_spu=rate)
+        assert fit(name, half, LINEAR) == (half.replace(mention_spu=rate), LINEAR)
     full = named("linear", embed_dim=WORLD.latents)
-    assert known_law("dfr", Setting(WORLD, full)) == known_law("dfr", Setting(WORLD, LINEAR))
+    assert mitigated("dfr", WORLD, full) == mitigated("dfr", WORLD, LINEAR)
 
 
 def test_narrow_is_the_smallest_width_that_separates_classes():
@@ -233,9 +250,8 @@ def test_narrow_is_the_smallest_width_that_separates_classes():
     # One coordinate of unit vectors is only a sign, so InfoNCE needs two.
     for world, loss, dim in ((WORLD, "linear", 1), (three, "linear", 2), (WORLD, "infonce", 2)):
         towers = {"loss": loss, "towers": "linear"}
-        setting = Setting(world, recipe=Recipe(**towers), prompt="name")
-        assert mitigated("narrow", setting).recipe == Recipe(**towers, embed_dim=dim)
-    assert mitigated("narrow", Setting(three, LINEAR)).learner == named("linear", embed_dim=2)
+        assert mitigated_towers("narrow", world, Recipe(**towers), "name")[1] == Recipe(**towers, embed_dim=dim)
+    assert fit("narrow", three, LINEAR)[1] == named("linear", embed_dim=2)
 
 
 def test_certain_backgrounds_are_refused():
@@ -279,21 +295,23 @@ class TestStudy:
 
 
 def test_a_custom_mitigation_is_one_function():
-    louder = lambda setting: setting.within(mu_inv=3.0)  # noqa: E731
+    louder = lambda world: world.replace(mu_inv=3.0)  # noqa: E731
     mine = Mitigation("louder-objects", "objects that are seen three times as far", louder)
     try:
         assert register(mine) is mine
         assert "louder-objects" in names()
         table = study(WORLD, {"mitigation": [NONE, "louder-objects"]}).run()
         assert table.counter[1].item() > table.counter[0].item()
-        for apply, value in (
-            (lambda setting: None, "None"),
-            (lambda setting: setting.within(p_spu=2.0), "p_spu = 2.0"),
-            (lambda setting: replace(setting, world=World(p_spu=2.0)), "p_spu = 2.0"),
+        for wrong, value in (
+            ({"world": lambda world: None}, "None; expected a World"),
+            ({"world": lambda world: world.replace(p_spu=2.0)}, "p_spu = 2.0"),
+            ({"change": lambda world, learner: None}, "None; expected a Learner"),
         ):
-            MITIGATIONS["louder-objects"] = replace(mine, apply=apply)
-            with pytest.raises(RequestError, match=f"^.*{value}.*$"):
-                mitigated("louder-objects", Setting(WORLD, LINEAR))
+            MITIGATIONS["louder-objects"] = replace(mine, **wrong)
+            with pytest.raises(RequestError, match=f"^mitigation 'louder-objects': .*{value}.*$"):
+                fit("louder-objects", WORLD, LINEAR)
+        with pytest.raises(RequestError, match="None; expected a Recipe"):
+            mitigated_towers("louder-objects", WORLD, Recipe(), "name")
         for taken in ("balance", NONE):
             with pytest.raises(ValueError, match=f"'{taken}'"):
                 register(replace(mine, name=taken))

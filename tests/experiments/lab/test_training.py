@@ -18,8 +18,8 @@ from experiments.command.main import main
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import runfolder, training
 from experiments.lab.evaluate import _measured, predicted
+from experiments.lab.optima import optimum
 from experiments.lab.runfolder import FORMAT, specification_hash
-from experiments.lab.setting import Setting
 from experiments.lab.training import train
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble, least_bytes
@@ -240,7 +240,7 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
 
 def test_predictions_fit_the_loss_and_the_towers():
     def prediction(recipe, world, prompt):
-        return predicted(Setting(world, recipe=recipe, prompt=prompt).law)
+        return predicted(lambda: optimum(recipe, world, prompt))
 
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
     linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")

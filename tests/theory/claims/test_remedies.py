@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.court.worst_point import corners
-from experiments.lab.mitigations import known_law
-from experiments.lab.setting import Setting
+from experiments.lab.mitigations import mitigated
 from simulator.world import World
 from theory.claims import combinations, remedies
 from theory.claims.claim import Claim
@@ -48,7 +47,7 @@ def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses
     (claim,) = (c for c in CLAIMS if c.id == "misstated-not-learned/infonce")
     (world,) = (claim.worlds(np.full((1, 2), 0.5))[0],)
     for prompt in ("name", "mean"):
-        assert known_law("contradict", Setting(world, InfoNCE(prompt))) == (claim.subject, world)
+        assert mitigated("contradict", world, InfoNCE(prompt)) == (claim.subject, world)
 
 
 def test_a_second_background_is_part_of_the_world():

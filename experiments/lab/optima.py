@@ -1,0 +1,59 @@
+"""Population optima: the learner that a training becomes, and the world whose law its pairs follow.
+
+Its accuracies at infinitely many pairs are those of the learner in that world.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.prompts import prompt_row
+from simulator.samplers import SAMPLERS, Sampler
+from simulator.world import World
+from theory.learners import InfoNCE, Learner, LinearCLIP, named
+
+if TYPE_CHECKING:
+    from simulator.towers.recipe import Recipe
+
+
+def optimum(recipe: "Recipe", world: World, prompt: str | None) -> tuple[Learner, World] | None:
+    """What the towers of a recipe become by a prompt; None where no closed form is known.
+
+    Raises ValueError if a group that is to be balanced is empty.
+    """
+    objective = recipe.objective
+    name, narrow = objective.learner(recipe), recipe.embed_dim < world.latents
+    if name is None or (narrow and recipe.last_layer == "refitted"):
+        return None  # it is unknown what a narrow embedding keeps for the new head
+    embed_dim = recipe.embed_dim if narrow and objective.limited_by_width else None
+    learner = named(name, prompt=prompt, embed_dim=embed_dim)
+    return sampled(SAMPLERS[recipe.sampler], learner, objective.law(recipe, world))
+
+
+def sampled(sampler: Sampler, learner: Learner, worlds: World) -> tuple[Learner, World] | None:
+    """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None where it is unknown.
+
+    Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
+    from them what it learns from captions without background. For other critics they leave decisions by the typical
+    look unchanged, and by the average caption where that is the typical look.
+    """
+    prompt = getattr(learner, "prompt", None)
+    if prompt is not None and sampler.balances and np.any(np.asarray(worlds.mismatch)):
+        # Captions of other pairs have the law before sampling. The cross-covariance and single prompts do not see it.
+        single = isinstance(learner, InfoNCE) and prompt_row(prompt).pool is None
+        if not single and not isinstance(learner, LinearCLIP):
+            return None
+    if sampler.swaps and isinstance(learner, LinearCLIP):
+        return learner, worlds.replace(mention_spu=0.0)
+    if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
+        name: dict[str, Any] = {"prompt": "name"}
+        return replace(learner, **name), worlds
+    return (learner, sampler.law(worlds)) if sampler.answers(prompt) else None
+
+
+def _is_name(grid: World) -> bool:
+    """Whether the average caption of a class is its typical look; with 3 or more classes it mentions all of them."""
+    if grid.table is not None:
+        return False
+    return bool(np.all(np.equal(grid.classes, 2)) and np.array_equal(grid.prompt("mean"), grid.prompt("name")))
