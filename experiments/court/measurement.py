@@ -77,6 +77,7 @@ class Plan:
     routes: dict[Learner, Route]
     pilot_routes: dict[Learner, Route]
     pairs: dict[Learner, list[int]]  # per training, world by world
+    by_image: bool  # whether a value is one image: rules on images, and a mean over images
     rare: bool  # whether a training may have too few pairs of the rarest kind
     here: World  # a grid of size 1: the world of the claim's prediction
 
@@ -92,11 +93,10 @@ class Plan:
         }
         return replace(self, routes=self.pilot_routes, pairs=pairs)
 
-    @property
-    def by_image(self) -> bool:
-        """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
-        means = self.claim.quantity.groups and self.claim.relation.weights
-        return bool(means) and set(self.routes.values()) == {"drawn images"}
+    def draws(self, leg: int, size: int, seed: int) -> list["Drawn"]:
+        """What is drawn for each learner in one of the worlds."""
+        world, stream = self.worlds[leg], self.claim.id
+        return [Drawn(world, s, self.pairs[s][leg], size, seed, stream, self.routes[s]) for s in self.claim.learners]
 
     @property
     def sizes(self) -> "Sizes":
@@ -143,8 +143,8 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     Raises Unmeasurable if a learner has no route within the budget of memory and time, RequestError for a share of
     trainings of a rule that is not trained.
     """
-    each = claim.relation.legs(claim, row(point))
-    worlds = [leg.worlds[0] for leg in each]
+    each = claim.relation.legs(claim, point)
+    worlds = [leg.worlds for leg in each]
     if not claim.finite:
         worlds = [narrowest(world) for world in worlds]
     if draws_matrices(claim):
@@ -183,7 +183,10 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
         if routes[learner] not in OF_RULES
         for grid, n in zip(worlds, every, strict=True)
     )
-    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, rare, each[0].worlds)
+    means = bool(claim.quantity.groups and claim.relation.weights)
+    by_image = means and set(routes.values()) == {"drawn images"}
+    here = claim.relation.legs(claim, row(point))[0].worlds
+    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, by_image, rare, here)
 
 
 def narrowest(world: World) -> World:
@@ -265,7 +268,9 @@ class Evidence:
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
     """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
     claim = plan.claim
-    target, side = _target(claim, plan.here)
+    target, side = claim.share, -1
+    if claim.share is None:
+        target, side = (np.ravel(each)[0].item() for each in claim.relation.target(claim, plan.here))
     _, fewest, most = plan.sizes
     # Fits to fewer pairs scatter more. If the fewest values suffice for those, they suffice for fits to all pairs.
     for fewer in (PILOT_SHARE, 1):
@@ -289,14 +294,6 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     images = sample.size * EVEN**2 if "even images" in routes else sample.size
     n = max(trained, default=images)
     return Evidence(plan.point, sample, n, routes, target, side, note)
-
-
-def _target(claim: Claim, here: World) -> tuple[float, int]:
-    """The number that limits the quantity, or the share of trainings, and the side of the limit."""
-    if claim.share is not None:
-        return claim.share, -1
-    target, side = (np.ravel(each)[0] for each in claim.relation.target(claim, here))
-    return float(target), int(side)
 
 
 def pilot_violations(
@@ -335,9 +332,8 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
     if plan.by_image:
         return _image_sample(plan, size, seed)
     values = []
-    for i in range(len(plan.worlds)):
-        each = (Drawn(plan, learner, i, size, seed) for learner in claim.learners)
-        first, *subtracted = (claim.quantity.measured(claim, draws) for draws in each)
+    for leg in range(len(plan.worlds)):
+        first, *subtracted = (claim.quantity.measured(claim, draws) for draws in plan.draws(leg, size, seed))
         values.append(first - subtracted[0] if subtracted else first)
     sample, support = np.asarray(claim.relation.combine(claim, values)), support_of(claim)
     if not np.isfinite(sample).all():
@@ -367,21 +363,17 @@ def support_of(claim: Claim) -> tuple[float, float] | None:
 class Drawn(NamedTuple):
     """Draws for one learner in one world: `size` trainings, or sets of images for a rule that is not trained."""
 
-    plan: Plan
+    world: World
     learner: Learner
-    leg: int
+    n: int
     size: int
     seed: int
-
-    @property
-    def world(self) -> World:
-        """The world."""
-        return self.plan.worlds[self.leg]
+    stream: str
+    route: Route
 
     def accuracies(self) -> Accuracy:
         """(size,) accuracies, one per training (for a rule, one per set of images)."""
-        plan, learner, _, size, seed = self
-        world, route, stream = self.world, plan.routes[learner], plan.claim.id
+        world, learner, _, size, seed, stream, route = self
         if route == "drawn images":
             rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
             return Accuracy.of(np.transpose(rates))
@@ -400,30 +392,30 @@ class Drawn(NamedTuple):
         """The trained rules in blocks. A sample that cannot be fitted raises Unmeasurable."""
         from simulator.gaussian.fitting import SeparabilityError  # start-up time
 
-        plan, learner, leg, size, seed = self
-        how = plan.pairs[learner][leg], size, seed, plan.claim.id, plan.routes[learner]
+        world, learner, n, size, seed, stream, route = self
         try:
-            yield from learned_critics(self.world, learner, *how)
+            yield from learned_critics(world, learner, n, size, seed, stream, route)
         except (SeparabilityError, np.linalg.LinAlgError) as error:
             raise Unmeasurable(str(error)) from error
 
     def covariances(self) -> Iterator[np.ndarray]:
         """The covariances of latent images and captions, in blocks."""
-        plan, learner, leg, size, seed = self
-        how = self.world, plan.pairs[learner][leg], size, seed, plan.claim.id
-        l = self.world.latents
-        if plan.routes[learner] != "exact law":
-            return (S[:, :l, :l] for S in drawn_covariances(*how))  # drawn in the dictionary of first coordinates
-        return (scatter[:, :l, l:] for scatter in projected_scatter(*how))
+        world, _, n, size, seed, stream, route = self
+        l = world.latents
+        if route != "exact law":
+            return (
+                S[:, :l, :l] for S in drawn_covariances(world, n, size, seed, stream)
+            )  # drawn in the dictionary of first coordinates
+        return (scatter[:, :l, l:] for scatter in projected_scatter(world, n, size, seed, stream))
 
 
 def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
     """Samples of both accuracies of every learner in every world."""
     claim, terms = plan.claim, []
     for leg, world in enumerate(plan.worlds):
-        for place, learner in enumerate(claim.learners):
-            accuracy = Drawn(plan, learner, leg, size, seed).accuracies()
-            if plan.routes[learner] == "even images":
+        for place, draws in enumerate(plan.draws(leg, size, seed)):
+            accuracy = draws.accuracies()
+            if draws.route == "even images":
                 groups = [even_sample(rates) for rates in accuracy]
             else:
                 groups = [Sample(np.clip(rates, 0, 1), normal=not plan.rare, support=FRACTION) for rates in accuracy]

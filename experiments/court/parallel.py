@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
+from functools import partial
 from math import inf
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -40,9 +41,8 @@ def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = Fals
     places = {claim.id: place for place, claim in enumerate(claims)}
     # Quick trials are shorter than the start of a process.
     if own or options["quick"] or min(len(claims), workers()) < 2:
-        found = (
-            try_claim(each, **options) for each in track(claims, len(claims), "claims tried", lambda each: each.id)
-        )
+        tracked = track(claims, len(claims), "claims tried", lambda each: each.id)
+        found = map(partial(try_claim, **options), tracked)
     else:
         found = track(run_parallel(list(places), **options), len(claims), "claims tried")
     verdicts: list[Verdict] = []

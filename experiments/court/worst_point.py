@@ -7,6 +7,7 @@ round.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from scipy.special import ndtri
 from experiments.court.measurement import draws_matrices, pilot_violations
 from experiments.verdict import cannot_be_judged
 from simulator.streams import numpy_stream
-from simulator.world import World
 from theory.accuracy import binary_scores
 from theory.claims.claim import Claim
 from theory.claims.relations import Point, row, single
@@ -96,13 +96,9 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
     return found
 
 
-def _lowest_if_nan(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), -np.inf, values)
-
-
 def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
     """The worst of the candidates; nan counts as no violation at all."""
-    worst = int(np.argmax(_lowest_if_nan(values)))
+    worst = int(np.argmax(np.fmax(values, -np.inf)))
     point = single(claim.relation.points(claim, unit), worst)
     return Worst(point, float(values[worst]), evaluations, int(np.isnan(values).sum()))
 
@@ -119,60 +115,61 @@ def _effort(claim: Claim) -> int:
 
 
 def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
-    d, spent, effort = claim.dimension, 0, _effort(claim)
+    effort = _effort(claim)
+    starts = np.concatenate([corners(claim.dimension), drawn(claim.dimension, effort, seed)])
 
     def violation(unit: np.ndarray) -> np.ndarray:
-        nonlocal spent
-        spent += len(unit)
         points = claim.relation.points(claim, unit)
         v = claim.true_violation(points)
         return v if allowed is None else np.where(allowed(points), v, -np.inf)
 
-    def probit(unit: np.ndarray) -> np.ndarray:
-        nonlocal spent
-        spent += len(unit)
-        return np.asarray(probit_violation(claim, claim.worlds(unit)), float)
-
-    starts = np.concatenate([corners(d), drawn(d, effort, seed)])
-    first = violation(starts)
-    candidates = [starts]
-    if np.isfinite(first).any():
-        candidates.append(_evolve(violation, starts, first, seed, effort, ENOUGH * claim.tau))
-        if allowed is None and probit_violation(claim, claim.worlds(starts)) is not None:
-            scores = probit(starts)
-            if np.isfinite(scores).any():  # not where a prediction leaves [0, 1]
-                candidates.append(_evolve(probit, starts, scores, seed, effort, ENOUGH * claim.tau))
-    found = np.concatenate(candidates)
-    best = _best(claim, found, np.concatenate([first, violation(found[len(starts) :])]), spent)
-    return best._replace(undefined=int(np.isnan(first).sum()))
+    values, unit, spent = violation(starts), starts, len(starts)
+    undefined = int(np.isnan(values).sum())
+    scales: list[tuple[Scale, np.ndarray]] = [(violation, values)] if np.isfinite(values).any() else []
+    if scales and allowed is None and (scores := probit_violation(claim, starts)) is not None:
+        spent += len(starts)
+        if np.isfinite(scores).any():  # not where a prediction leaves [0, 1]
+            scales.append((partial(probit_violation, claim), scores))
+    for scale, of_starts in scales:
+        end, evaluations = _evolve(scale, starts, of_starts, seed, effort, ENOUGH * claim.tau)
+        unit, values = np.concatenate([unit, end]), np.concatenate([values, violation(end)])
+        spent += evaluations + len(end)
+    return _best(claim, unit, values, spent)._replace(undefined=undefined)
 
 
-def probit_violation(claim: Claim, worlds: World) -> np.ndarray | None:
+def probit_violation(claim: Claim, unit: np.ndarray) -> np.ndarray | None:
     """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
     quantity, side = claim.quantity, claim.relation.side
     bound_of_one = claim.against is None and quantity.sign and claim.relation.pointwise and side
-    binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1)) and not worlds.attribute
-    binary = binary and worlds.table is None
-    if not bound_of_one or not isinstance(claim.subject, LinearCLIP) or not binary:
+    if not bound_of_one or not isinstance(claim.subject, LinearCLIP):
+        return None
+    worlds = claim.worlds(unit)
+    binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1))
+    if not binary or worlds.attribute or worlds.table is not None:
         return None
     z = binary_scores(claim.subject.direction(worlds), worlds)
     bound = np.clip(ndtri(claim.given("prediction", worlds)), -38, 38)
-    return side * (quantity.sign * [*z][quantity.groups[0]] - bound)
+    return side * (quantity.sign * (z.common, z.counter)[quantity.groups[0]] - bound)
 
 
-def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int, enough: float) -> np.ndarray:
-    """Differential evolution from the best starts, until their values scatter less than `enough`.
+def _evolve(
+    scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int, enough: float
+) -> tuple[np.ndarray, int]:
+    """The end of a differential evolution from the best starts, and the number of points that it evaluated.
 
-    An undefined point has the lowest value.
+    It ends when values scatter less than `enough`. An undefined point has the lowest value.
     """
     from scipy.optimize import differential_evolution  # start-up time
 
-    d = starts.shape[1]
-    order = np.argsort(_lowest_if_nan(values))
+    d, evaluations = starts.shape[1], 0
+    order = np.argsort(np.fmax(values, -np.inf))
     low = max(float(np.min(values[np.isfinite(values)])) - 1.0, -LARGEST)
 
     def loss(x):
-        found = scale(np.atleast_2d(x.T))
+        nonlocal evaluations
+        unit = np.atleast_2d(x.T)
+        evaluations += len(unit)
+        found = scale(unit)
         found = -np.clip(np.where(np.isfinite(found), found, low), -LARGEST, LARGEST)
         return found if x.ndim == 2 else float(found[0])
 
@@ -188,7 +185,7 @@ def _evolve(scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, eff
         updating="deferred",
         polish=effort >= POLISHED,
     )
-    return np.clip(result.x[None], 0.0, 1.0)
+    return np.clip(result.x[None], 0.0, 1.0), evaluations
 
 
 def _by_pilots(claim: Claim, seed: int) -> Worst:
@@ -218,7 +215,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
         undefined = best.undefined if undefined is None else undefined
         if not np.isfinite(best.violation):
             break
-        unit = unit[np.argsort(-_lowest_if_nan(values), kind="stable")]
+        unit = unit[np.argsort(-np.fmax(values, -np.inf), kind="stable")]
     return best._replace(undefined=undefined)
 
 

@@ -390,8 +390,9 @@ class Claim(AnyClaim):
 
     def truth(self, worlds: World) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
-        value, *subtracted = (self.quantity.truth(self, learner, worlds) for learner in self.learners)
-        return value - subtracted[0] if subtracted else value
+        value = self.quantity.truth(self, self.subject, worlds)
+        subtracted = self.learners[1:]
+        return value - self.quantity.truth(self, subtracted[0], worlds) if subtracted else value
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning: no words, no id, no error rate, no field of a world at its default."""

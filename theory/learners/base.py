@@ -343,19 +343,19 @@ def attempt(
     function: Callable[[World], np.ndarray], worlds: World
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
     """Values of a function over a grid, nan where it is undefined, and the reasons there."""
-    row, reasons = worlds.ravel(), {}
+    row, reasons = worlds if worlds.ndim == 1 else worlds.ravel(), {}
 
-    def answers(start: int, stop: int) -> list:
+    def answers(part: World, start: int) -> list:
         try:
-            return list(np.asarray(function(row[start:stop]), float))
+            return list(np.asarray(function(part), float))
         except UNDEFINED as error:
-            if stop - start == 1:
+            if part.size == 1:
                 reasons[tuple(int(i) for i in np.unravel_index(start, worlds.shape))] = str(error)
                 return [None]
-        middle = (start + stop) // 2
-        return answers(start, middle) + answers(middle, stop)
+        middle = part.size // 2
+        return answers(part[:middle], start) + answers(part[middle:], start + middle)
 
-    found = answers(0, row.size) if row.size else []
+    found = answers(row, 0) if row.size else []
     shape = next((x.shape for x in found if x is not None), ())
     whole = np.array([np.full(shape, np.nan) if x is None else x for x in found])
     return whole.reshape((*worlds.shape, *shape)), reasons

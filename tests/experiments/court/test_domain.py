@@ -13,7 +13,6 @@ from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
     PILOT_SHARE,
-    Drawn,
     drawable,
     gather,
     measure,
@@ -255,18 +254,17 @@ def test_an_interior_box_is_found():
 
 
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
-    point = World(p_spu=np.linspace(0.5, 1, 50), mu_spu=2.0, sigma_inv=0.05)
+    domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": 2.0, "sigma_inv": 0.05}
+    unit = np.linspace(0, 1, 50)[:, None]
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
-        c = claim(relation=relation, quantity=quantity, domain={"p_spu": 0.9}, prediction=lambda x: np.full(50, 0.7))
-        probit, plain = probit_violation(c, point), c.violation(c.truth(point), point)
+        c = claim(relation=relation, quantity=quantity, domain=domain, prediction=lambda x: 0.7)
+        probit, plain = probit_violation(c, unit), c.true_violation(c.place(unit))
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
         assert len(np.unique(probit)) > 40
-    assert probit_violation(claim(relation="="), point) is None
-    assert probit_violation(claim(against=LinearCLIP("mean")), point) is None
-    assert probit_violation(claim(subject=Logistic()), point) is None
-    assert probit_violation(claim(quantity="drop"), point) is None
-    assert probit_violation(claim(), point.replace(classes=3)) is None
+    others = {"relation": "="}, {"against": LinearCLIP("mean")}, {"subject": Logistic()}, {"quantity": "drop"}
+    for fields in (*others, {"domain": {**domain, "classes": 3}}):
+        assert probit_violation(claim(**{"domain": domain, **fields}), unit) is None
 
 
 def test_undefined_points_are_left_out_and_counted():
@@ -400,6 +398,6 @@ def test_covariances_in_wide_views_are_those_of_the_latents(drawn):
     plan = plan_at(error, wide, drawn=drawn)
     (learner,) = error.learners
     assert (plan.routes[learner] == "drawn pairs") is drawn
-    S = np.concatenate(list(Drawn(plan, learner, 0, 300, 0).covariances())).mean(axis=0)
+    S = np.concatenate(list(plan.draws(0, 300, 0)[0].covariances())).mean(axis=0)
     # The standard error is .007 for 300 times 400 pairs.
     np.testing.assert_allclose(S, latent_cross_covariance(World(**wide)), atol=0.1)
