@@ -38,13 +38,14 @@ def projected_critics(
     Replicate r does not depend on the number of replicates. Scores are scaled by rho, which changes no decision.
     """
     mixture, q = world.mixture().seen, decision_prompts(world, prompt)
-    for rng, size, used in replicate_blocks(_numbers(mixture), n, replicates, seed, stream):
+    for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)
         V = rows.transpose(0, 2, 1) @ rows / (n - 1)
         l = len(mixture.variances)
         inside = q @ V[:, :l, l:].transpose(0, 2, 1)  # (R, P, l): u = V_IT q
         outside = world.nu_image * q @ V[:, l:, l:] @ q.T / (n - 1)
-        outside = _wishart_like(outside, world.dim_image - l, rng)
+        further = world.dim_image - l  # coordinates outside the dictionary
+        outside = _wishart_like(outside, further, rng) if further else np.zeros_like(outside)
         yield LinearCritic(inside[:used], outside[:used])
 
 
@@ -53,7 +54,7 @@ def projected_scatter(
 ) -> Iterator[Float[np.ndarray, "R two_l two_l"]]:
     """Sample covariance (divisor n - 1) of the projected views (D_I' x_I, D_T' x_T), in blocks of replicates."""
     mixture = world.mixture().seen
-    for rng, size, used in replicate_blocks(_numbers(mixture), n, replicates, seed, stream):
+    for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         rows = _scatter_rows(mixture, n, size, world.nu_image, world.nu_text, rng)[:used]
         yield rows.transpose(0, 2, 1) @ rows / (n - 1)
 
@@ -72,7 +73,7 @@ def labelled_moments(
             f"dim_image = {l}, the number of latents"
         )
     sign = np.repeat(1 - 2 * mixture.labels, len(mixture.pairs))
-    for rng, size, used in replicate_blocks(_numbers(mixture), n, replicates, seed, stream):
+    for rng, size, used in replicate_blocks(mixture, n, replicates, seed, stream):
         within, counts, means = _subgroup_statistics(mixture, n, size, world.nu_image, world.nu_text, rng)
         within, counts, means = within[:used, :, :l], counts[:used], means[:used, :, :l]
         share = counts / n
@@ -174,19 +175,15 @@ def _check_request(n: int, replicates: int) -> None:
     check_count("replicates", replicates, 1)
 
 
-def _numbers(mixture: Mixture) -> int:
-    """Numbers that are drawn per replicate."""
-    return sum(part.means.size for part in mixture.pairs)
-
-
-def replicate_blocks(numbers: int, n: int, replicates: int, seed: int, stream: str, first: int = FIRST_BLOCK):
-    """Yield (generator, block size, replicates used); the sizes depend on the `numbers` per replicate alone.
+def replicate_blocks(mixture: Mixture, n: int, replicates: int, seed: int, stream: str):
+    """Yield (generator, block size, replicates used); the sizes depend on the numbers drawn per replicate alone.
 
     The first block is small, for pilots; each later one doubles what there is, up to LARGEST_BLOCK.
     """
     _check_request(n, replicates)
+    numbers = sum(part.means.size for part in mixture.pairs)
     largest = max(1, min(LARGEST_BLOCK, 2**18 // numbers))
-    done, block, size = 0, 0, min(first, largest)
+    done, block, size = 0, 0, min(FIRST_BLOCK, largest)
     while done < replicates:
         yield numpy_stream(seed, stream, block), size, min(size, replicates - done)
         done, block = done + size, block + 1
@@ -280,8 +277,7 @@ def _wishart_like(
     """One Wishart_P(freedom, gram) per replicate: the Gram matrix of noise rows with that covariance."""
     R, P, _ = gram.shape
     if P == 1:
-        chi2 = np.asarray(2 * rng.standard_gamma(max(freedom, 1) / 2, size=R))
-        return gram * (chi2 if freedom > 0 else np.zeros(R))[:, None, None]
+        return gram * (2 * rng.standard_gamma(freedom / 2, size=R))[:, None, None]
     T = _wishart_rows(np.full(R, freedom), P, rng)
     values, vectors = np.linalg.eigh(gram)
     half = T @ (np.sqrt(np.maximum(values, 0))[:, :, None] * vectors.transpose(0, 2, 1))
