@@ -361,9 +361,9 @@ def _summary(document: Document) -> list[Any]:
 def _equivalent(document: Document) -> str:
     """p' and r of a model's own head, or what they lack."""
     if (head := document.get("equivalent")) is None:
-        return f"no p': {document['equivalent_lacks']}"
+        return f"no p′: {document['equivalent_lacks']}"
     p, r = (column.value(head).split("\n") for column in PLACE_COLUMNS)
-    found = f"p' {p[0]} ({p[1]}), r {r[0]} points ({r[1]}): among the photos' own classes, where the drop is "
+    found = f"p′ {p[0]} ({p[1]}), r {r[0]} points ({r[1]}): among the photos' own classes, where the drop is "
     found += f"{points(head['drop'])}, against the best heads on the model's own embeddings"
     return "; ".join(filter(None, (found, needed(head, "the model"))))
 
@@ -428,8 +428,8 @@ def comparison_screen(document: Document) -> Group:
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        f"in order of p': {', '.join(order)}" if len(order) > 1 else None,
-        f"p' is unknown for some: {document['equivalent_lacks']}" if document["equivalent_lacks"] else None,
+        f"in order of p′: {', '.join(order)}" if len(order) > 1 else None,
+        f"p′ is unknown for some: {document['equivalent_lacks']}" if document["equivalent_lacks"] else None,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
         "up:down: numbers of classes; p: exact sign test of them" if pairs else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,

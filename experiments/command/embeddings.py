@@ -10,9 +10,8 @@ from rich.console import Group
 
 from experiments.command.options import Json, Seed, flag
 from experiments.command.output import emit, note, screen
-from experiments.counteranimal.tables import detail, fixes_table, heads_table, needed
+from experiments.counteranimal.tables import data_share, detail, fixes_table, heads_table, needed
 from experiments.files import check_writable
-from experiments.table import percent
 
 
 # main.py has its help text.
@@ -41,7 +40,7 @@ def reliance_screen(document: dict[str, Any]) -> Group:
     models = document["models"]
     parts = [part for model in models for part in _reliance(model)]
     if len(models) > 1:
-        words = zip(("p'", "r"), document["ranking"].values(), strict=True)
+        words = zip(("p′", "r"), document["ranking"].values(), strict=True)
         parts += [f"{models[0]['heads'][0]['head']} in order of {name}: {', '.join(order)}" for name, order in words]
     return screen(*parts, *models[0]["assumptions"])
 
@@ -50,7 +49,7 @@ def _reliance(model: dict[str, Any]) -> list[Any]:
     first, law, measured = model["heads"][0], model["gaussian_law"], model["rows_measured"]
     known = f"{model['rows']} embeddings of {model['dimensions']} dimensions, {model['classes']} classes; "
     known += f"{measured['common']} common and {measured['counter']} counter photos measured; 95% intervals"
-    share, inside = model["correlation_of_train_rows"], model["predictions_inside"]
+    inside = model["predictions_inside"]
     fixes = ()
     if model["fixes"]:
         found = f"{inside['inside']} of {inside['of']} gains on other photos lie in the predicted intervals, * outside"
@@ -59,7 +58,7 @@ def _reliance(model: dict[str, Any]) -> list[Any]:
         model["model"],
         heads_table(model),
         known,
-        None if share is None else f"training rows of this file: {percent(share)} % are common; compare p' with it",
+        data_share(model),
         needed(first, first["head"]),
         detail(model["detail"]),
         *fixes,

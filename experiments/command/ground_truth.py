@@ -22,7 +22,7 @@ FOLDER = flag(Path, "new folder, or one with a started export of the same reques
 def export(
     *,
     n: flag(Whole, "training pairs, in shards of 10,000") = 300_000,
-    test_images: flag(Whole, "test images per group; p' is known to about .01 with 20,000") = 20_000,
+    test_images: flag(Whole, "test images per group; p′ is known to about .01 with 20,000") = 20_000,
     seed: Seed = 0,
     output: FOLDER,
     world_file: WorldFile = None,

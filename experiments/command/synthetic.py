@@ -135,7 +135,7 @@ def train(
     ) = None,
     history: flag(
         Whole,
-        "further steps, on a log scale, at which the result shows loss, accuracies and p'; 20 of "
+        "further steps, on a log scale, at which the result shows loss, accuracies and p′; 20 of "
         "them cost less than 5 % of 700 steps",
     ) = 0,
     resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
@@ -315,7 +315,7 @@ def _views(world: World) -> str:
 
 def shown(document: dict[str, Any]) -> Text:
     if document["kind"] == "latents":
-        rules = ", ".join(document["rules"]) or "none"
+        rules = ", ".join((*document["curves"], *document["rules"])) or "none"
         return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
     parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
     rows = len({image["label"] for image in document["images"]})

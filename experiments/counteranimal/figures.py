@@ -103,12 +103,15 @@ def page(template: str, document: dict[str, Any], **more: Any) -> str:
 def write_labels(
     axes: Axes, points: Float[np.ndarray, "n 2"], words: Sequence[str], colours: Sequence[str], size: float
 ) -> None:
-    """Write a label beside each point, as near as the other labels and points allow; far ones get a line."""
+    """Write a label beside each point, as near as the other labels and points allow; far ones get a line.
+
+    A point whose word is empty has no label.
+    """
     axes.figure.draw_without_rendering()  # the layout gives pixels
     at = axes.transData.transform(points) * 72 / axes.figure.dpi  # points of 1/72 inch
     frame = axes.bbox.get_points() * 72 / axes.figure.dpi
     taken = [np.array([place - size / 3, place + size / 3]) for place in at]
-    for place, word, colour in zip(at, words, colours, strict=True):
+    for place, word, colour in (one for one in zip(at, words, colours, strict=True) if one[1]):
         half = np.array([0.32 * size * len(word), 0.5 * size])
         far = [(reach, turn) for reach in size * np.arange(1, 8, 0.5) for turn in np.pi * (np.arange(16) / 8 + 0.25)]
         boxes = [
@@ -141,7 +144,7 @@ def write_labels(
             fontsize=size,
             arrowprops=line,
             annotation_clip=False,
-            path_effects=[withStroke(linewidth=1.2, foreground="white")],
+            path_effects=[withStroke(linewidth=2.0, foreground="white")],
         )
 
 
@@ -152,7 +155,7 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
     labels = [fill(name, LONGEST) for name in names]
     figure = Figure(figsize=(7.6, 1.0 + 0.16 * sum(1 + label.count("\n") for label in ["", *labels, *labels])))
     panels = figure.subplots(1, 2, sharey=True)
-    words = ("p', background followed", "r, points lost on both groups")
+    words = ("p′, background followed", "r, points lost on both groups")
     for panel, key, factor, title in zip(panels, PLACE, (1, 100), words, strict=True):
         for line, name in enumerate(names):
             value, span = heads[name][key], heads[name]["interval"][key]
@@ -169,7 +172,7 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
 
 def ranking(heads: dict[str, dict[str, Any]]) -> str:
     """The ranking as SVG; "" without heads."""
-    return figure_svg(ranking_figure(heads), "p' and r of each model, numbers as in the table.") if heads else ""
+    return figure_svg(ranking_figure(heads), "p′ and r of each model, numbers as in the table.") if heads else ""
 
 
 @styled

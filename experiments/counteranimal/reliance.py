@@ -59,13 +59,13 @@ ASSUMPTIONS = (
     "the classes as drawn from a population.",
     "The curve is a smooth one through the best of all heads on these embeddings, measured on rows that they have not "
     "seen. It is a lower bound of what is possible. So the shortfall r is a lower bound, too, within its interval.",
-    "p' is the share of common photos at which the best head found has the same drop: on the curve p'/(1 - p') points "
-    "of counter accuracy pay for one point of common accuracy. Where the drop is 0, p' is the share at which the "
+    "p′ is the share of common photos at which the best head found has the same drop: on the curve p′/(1 - p′) points "
+    "of counter accuracy pay for one point of common accuracy. Where the drop is 0, p′ is the share at which the "
     "background says nothing about the class: 1/2 of two backgrounds, 1/K of K, in even use.",
-    "p' is relative to these embeddings. A better head may move it either way. It says nothing about the data that the "
+    "p′ is relative to these embeddings. A better head may move it either way. It says nothing about the data that the "
     "model was trained on: test embeddings do not identify them.",
     "The ideal curve of the Gaussian law has fitted means, which scatter: with few rows per class it lies too high. "
-    "The law's p' is where that curve has the head's drop.",
+    "The law's p′ is where that curve has the head's drop.",
 )
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.figure import Figure
+from scipy.cluster.hierarchy import fclusterdata
 
 from experiments.counteranimal.figures import page, ranking, write_labels
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import write_frame
-from experiments.counteranimal.tables import fixes_table, heads_table
+from experiments.counteranimal.tables import data_share, fixes_table, heads_table
 from experiments.files import write_text
 from experiments.style import styled
 from experiments.svg import figure_svg
@@ -18,6 +20,7 @@ from experiments.table import html
 
 FILES = ("embeddings.html", "embeddings.csv")
 NUMBERS = ("common", "counter", "drop", "equivalent_correlation", "shortfall")
+LETTERS = 9.0  # size of labels; points nearer than this share one
 MARGIN = 4.0  # points around the heads; the curves go on beyond
 ALT = "Counter against common accuracy of heads and fixes, with the curves of the best heads and of the Gaussian law; "
 ALT += "numbers as in the tables."
@@ -32,6 +35,7 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}) if len(models) > 1 else "",
         groups=GROUPS,
+        shares=[data_share(model) for model in models],
         heads=[html(heads_table(model)) for model in models],
         fixes=[html(fixes_table(model)) for model in models],
         best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
@@ -85,7 +89,10 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     for (kind, _), centre, span in zip(listed, at, ends, strict=True):
         arms = np.abs(span - centre[:, None])[:, :, None]
         colour, marker, _ = looks[kind]
-        axes.errorbar(*centre, xerr=arms[0], yerr=arms[1], color=colour, marker=marker, elinewidth=0.6, markersize=4)
+        bars = {"ecolor": (colour, 0.35), "elinewidth": 0.8}
+        axes.errorbar(
+            *centre, xerr=arms[0], yerr=arms[1], color=colour, marker=marker, markersize=5, mec="white", **bars
+        )
     for colour, marker, words in (looks[kind] for kind in dict.fromkeys(kind for kind, _ in listed)):
         axes.plot([], [], color=colour, marker=marker, linestyle="none", label=words)
     axes.plot([0, 100], [0, 100], color="#888888", linewidth=1, linestyle=":", label="no drop")
@@ -93,6 +100,21 @@ def trade_figure(model: dict[str, Any]) -> Figure:
     axes.set(xlim=limits[0], ylim=limits[1])
     axes.set(xlabel="accuracy on common photos [%]", ylabel="accuracy on counter photos [%]")
     axes.legend(loc="best")
-    numbers = [str(number) for number in range(1, len(listed) + 1)]
-    write_labels(axes, at, numbers, ["#222222"] * len(listed), 9.0)
+    figure.draw_without_rendering()  # the layout gives pixels
+    words = _together(axes.transData.transform(at) * 72 / figure.dpi, LETTERS)
+    words[0] = f"{words[0]} {listed[0][1]['head']}"
+    write_labels(axes, at, words, ["#222222"] * len(listed), LETTERS)
     return figure
+
+
+def _together(at: Float[np.ndarray, "n 2"], reach: float) -> list[str]:
+    """A label for each point: its number from 1, or those of all points that touch it; "" where another has them."""
+    touching = fclusterdata(at, reach, criterion="distance", method="single")
+    words = [""] * len(at)
+    for cluster in np.unique(touching):
+        numbers = np.flatnonzero(touching == cluster) + 1
+        runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+        words[numbers[0] - 1] = ", ".join(
+            f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+        )
+    return words

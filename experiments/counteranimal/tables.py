@@ -35,14 +35,14 @@ def _column(words: str, key: str, show: Shown = points) -> Column:
     return Column(words, cell, NUMBER)
 
 
-PLACE_COLUMNS = [_column("p'", "equivalent_correlation", CORRELATION.shown), _column("r, points", "shortfall")]
+PLACE_COLUMNS = [_column("p′", "equivalent_correlation", CORRELATION.shown), _column("r, points short", "shortfall")]
 
 
 def _of_heads(model: Record) -> list[Column]:
     """p' and r, and p' by the law."""
     return [
         PLACE_COLUMNS[0],
-        Column("p' by the law", lambda head: CORRELATION.shown(head["gaussian_correlation"]), NUMBER),
+        Column("p′ by the law", lambda head: CORRELATION.shown(head["gaussian_correlation"]), NUMBER),
         PLACE_COLUMNS[1],
     ]
 
@@ -138,12 +138,23 @@ def pairs_table(document: Record, *names: str) -> Table:
     return Table(None, [named, *(column for name in names for column in difference(name))], document["pairs"])
 
 
+def data_share(model: Record) -> str:
+    """p, the share of common photos in training, beside the first head's p'; or that the file does not tell it."""
+    p, head, n = model["correlation_of_train_rows"], model["heads"][0], model["rows_measured"]
+    if p is None:
+        here = f"of the photos measured here {100 * n['common'] / (n['common'] + n['counter']):.0f} % are common"
+        return f"p, the share of common photos in training, is unknown, since this file marks no training rows; {here}"
+    known = f"p, the share of common photos in the training rows of this file, is {CORRELATION.shown(p)}"
+    own = head["equivalent_correlation"]
+    return known if own is None else f"{known}; p′ − p of {head['head']} is {round(own - p, 3) + 0.0:+.3f}"
+
+
 def needed(head: Record, name: str) -> str | None:
     """How many more photos would resolve p', where it is not resolved."""
     if head["photos_needed"] is None:
         return None
     times = f"about {head['photos_needed']:.1f} times as many photos of each group would resolve it"
-    return f"p' of {name} is not resolved: {times}"
+    return f"p′ of {name} is not resolved: {times}"
 
 
 def detail(known: Record | None) -> str | None:

@@ -130,7 +130,7 @@ def test_compose_then_evaluate(run, photo, tiny_clip, tmp_path):
     text, _ = run(*words)
     assert "the background's effect at a fixed object" in text
     assert "no interval" in text
-    assert "no p': embeddings need independent photos" in text
+    assert "no p′: embeddings need independent photos" in text
     (scored,), _ = run("score", tmp_path / "o" / "predictions.csv", "--labels", 45, "--json")
     assert scored["paired"] == effect
 

@@ -20,6 +20,8 @@ from experiments.counteranimal.bundle import checked
 from experiments.counteranimal.cross_fitting import answers, fit_folds
 from experiments.counteranimal.gaussian_law import Law, bayes_rules
 from experiments.counteranimal.photos import GROUPS
+from experiments.counteranimal.reliance_page import _together
+from experiments.counteranimal.tables import data_share
 from experiments.counteranimal.tradeoff import (
     WEIGHTS,
     accuracies,
@@ -428,6 +430,21 @@ def test_the_example_is_as_drawn_and_has_the_truth_of_the_first_page():
     assert (root / ".readme" / "embeddings.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_the_share_of_the_data_stands_beside_that_of_the_model():
+    model = {"correlation_of_train_rows": 0.9, "rows_measured": {"common": 30, "counter": 10}}
+    model["heads"] = [{"head": "zero-shot", "equivalent_correlation": 0.75}]
+    for p, parts in ((0.9, ("0.900", "-0.150")), (None, ("unknown", "75 %"))):
+        sentence = data_share(model | {"correlation_of_train_rows": p})
+        assert all(part in sentence for part in parts), sentence
+
+
+def test_points_that_touch_share_a_label():
+    x = np.array([0.0, 3.0, 50.0, 6.0, 90.0, 9.0, 92.0, 12.0, 15.0])
+    labels = _together(np.stack([x, 0 * x], axis=1), 5.0)
+    assert labels == ["1, 2, 4, 6, 8, 9", "", "3", "", "5, 7", "", "", "", ""]
+    assert _together(np.zeros((4, 2)), 5.0) == ["1–4", "", "", ""]
+
+
 def test_tensors_and_the_seed():
     arrays = planted(np.random.default_rng(6), 600)
     first = embeddings(**arrays)
@@ -457,7 +474,7 @@ def test_the_verb_and_its_files(tmp_path, capsys, monkeypatch):
     table = (tmp_path / "out" / "embeddings.csv").read_text().splitlines()
     assert len(table) == 1 + 2 * (4 + 7)
     assert main(["embeddings", *files, "--output", str(tmp_path / "out")]) == 0  # which replaces its own files
-    assert "zero-shot in order of p': one, <b>two" in capsys.readouterr().out
+    assert "zero-shot in order of p′: one, <b>two" in capsys.readouterr().out
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "embeddings.csv").write_text("mine")
     assert main(["embeddings", files[0], "--output", str(tmp_path / "mine")]) == 2

@@ -166,8 +166,8 @@ def test_models_are_compared_by_p(tmp_path):
     assert "no embeddings" in document["equivalent_lacks"]
     write_comparison(tmp_path / "cmp", results, document)
     html = (tmp_path / "cmp" / "comparison.html").read_text()
-    assert "p' is unknown for 1 of 4 models" in html
-    assert "By p' <b>b</b> follows the background least, <b>a</b> most." in html
+    assert "p′ is unknown for 1 of 4 models" in html
+    assert "By p′ <b>b</b> follows the background least, <b>a</b> most." in html
     table = [line.split(",") for line in (tmp_path / "cmp" / "comparison.csv").read_text().splitlines()]
     assert table[0][-6:] == ["equivalent_correlation", *table[0][-5:]]
     assert [row[-6:] for row in table[1:]] == [
@@ -180,7 +180,7 @@ def test_models_are_compared_by_p(tmp_path):
     console.print(comparison_screen(document))
     screen = console.export_text()
     assert "0.300 to 0.500" in screen
-    assert "in order of p': b, c, a" in screen
+    assert "in order of p′: b, c, a" in screen
     figure = ranking_figure({row["model"] * 30: row["equivalent"] for row in document["rows"] if row["equivalent"]})
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
