@@ -5,19 +5,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from contourpy import contour_generator
 from matplotlib.figure import Figure
 
 from experiments.errors import RequestError
 from experiments.lab.config import read_pictures
-from experiments.page.plot.frame import WIDTH
 from experiments.style import styled
+from simulator.accuracy import rounded
 from simulator.gaussian.pairs import draw_latents
 from simulator.pixels.captions import sentence
 from simulator.pixels.groups import trial, weights
 from simulator.pixels.scenery import PARTS
 from simulator.streams import independent, numpy_stream
 from simulator.world import World
-from theory.learners import Learner, LinearCLIP, Logistic
+from theory.learners import InfoNCE, Learner, LinearCLIP, Logistic
 from theory.learners.base import UNDEFINED
 
 # The groups of the sheet, and the group shown for a class without an attribute of its own.
@@ -27,11 +28,15 @@ EACH = 2  # images per class and group
 MOST_ROWS = 12
 PAIRS, JOINED = 600, 25  # in the picture of latents; images with an arrow to their captions
 ARROW = {"color": "0.35", "linewidth": 0.8}
-RULES = {
-    "linear CLIP, typical look": LinearCLIP("name"),
-    "linear CLIP, average caption": LinearCLIP("mean"),
-    "logistic regression": Logistic(),
+# The rules in the picture of latents, with colour and style. Linear ones have a direction, and a line across it.
+RULES: dict[str, tuple[Learner, str, str]] = {
+    "CLIP (InfoNCE), typical look": (InfoNCE("name"), "C2", "-"),
+    "CLIP (InfoNCE), average caption": (InfoNCE("mean"), "C2", "--"),
+    "linear CLIP, typical look": (LinearCLIP("name"), "black", "-"),
+    "linear CLIP, average caption": (LinearCLIP("mean"), "black", "--"),
+    "logistic regression": (Logistic(), "black", ":"),
 }
+ACROSS = 101  # points of a grid, along each latent, on which a rule that is not linear is asked
 LOOKS = {
     "common": {"marker": "o", "s": 16, "alpha": 0.35},
     "counter": {"marker": "X", "s": 42, "edgecolor": "white"},
@@ -125,7 +130,7 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
     y, a, z, told = (x[0].numpy() for x in draw_latents((world,), PAIRS, source, device="cpu", dtype=torch.float64))
     bare, common = told[:, z.shape[1] :].any(axis=1), a[:, 0] == y
     z, told = (_shown(x[:, : z.shape[1]], world) for x in (z, told))
-    figure = Figure(figsize=(WIDTH, 5.0))
+    figure = Figure(figsize=(6.4, 6.0))
     ax = figure.subplots()
     for label, name in enumerate(("+1", "−1") if world.classes == 2 else ("0", "1")):
         for group, look in LOOKS.items():
@@ -138,17 +143,28 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         ax.plot([], [], label="from an image to its caption", **ARROW)
     reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
     reach[reach == 0] = 1.0
-    rules = {name: u for name, rule in RULES.items() if (u := _direction(rule, world)).any()}
-    for style, (name, u) in zip(("-", "--", ":"), rules.items(), strict=False):
-        ends = np.outer([-1, 1], [-u[1], u[0]]) * np.hypot(*reach) / np.hypot(*u)
-        ax.plot(*ends.T, style, color="black", label=name)
+    rules, curves, drawn = {}, {}, []
+    for name, (rule, colour, style) in RULES.items():
+        if isinstance(rule, InfoNCE):
+            pieces = _curves(rule, world, reach)
+            curves |= {name: [piece.tolist() for piece in pieces]} if pieces else {}
+        else:
+            u = _direction(rule, world)
+            pieces = [np.outer([-1, 1], [-u[1], u[0]]) * np.hypot(*reach) / np.hypot(*u)] if u.any() else []
+            rules |= {name: u.tolist()} if pieces else {}
+        lines = [ax.plot(*piece.T, style, color=colour, label=name)[0] for piece in pieces]
+        drawn += lines[:1]
     ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
     several = "" if world.classes == 2 else ", class 0 less class 1"
     ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
     ax.set_ylabel(rf"spurious latent $z_{{\mathrm{{spu}}}}${several or ' (the background)'}")
-    figure.legend(loc="outside lower left")
-    lines = {name: u.tolist() for name, u in rules.items()}
-    return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": lines}
+    pairs = [one for one in ax.get_legend_handles_labels()[0] if one.get_label() not in RULES]
+    for handles, side, title in (
+        (pairs, "left", "images (common: usual background)"),
+        (drawn, "right", "where a learner changes its answer"),
+    ):
+        figure.legend(handles=handles, loc=f"outside lower {side}", title=title, alignment="left")
+    return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": rules, "curves": curves}
 
 
 def _shown(z: np.ndarray, world: World) -> np.ndarray:
@@ -163,3 +179,23 @@ def _direction(rule: Learner, world: World) -> np.ndarray:
         return rule.direction(world)[:2]
     except UNDEFINED:
         return np.zeros(2)
+
+
+def _curves(rule: Learner, world: World, reach: np.ndarray) -> list[np.ndarray]:
+    """Where the first two classes have equal scores, as lines of points; none if the rule has no answer.
+
+    Further attributes of the images are 0, and so are the coordinates of further classes.
+    """
+    across = [np.linspace(-end, end, ACROSS) for end in reach]
+    image = np.zeros((ACROSS, ACROSS, len(world.mean), 1 if world.classes == 2 else world.classes))
+    image[..., 0, 0], image[..., 1, 0] = np.meshgrid(*across)
+    if world.classes > 2:
+        image[..., :2] = image[..., :1] * [0.5, -0.5]
+    try:
+        scores = rule.scores(world, image.reshape(ACROSS**2, -1))
+    except UNDEFINED:
+        return []
+    scale = np.abs(scores[np.isfinite(scores)]).max(initial=0)
+    with np.errstate(invalid="ignore"):  # of two prompts that tell nothing both scores are minus infinity
+        gap = np.nan_to_num(rounded(scores[:, 0] - scores[:, 1], scale), posinf=scale, neginf=-scale)
+    return contour_generator(*across, gap.reshape(ACROSS, ACROSS)).lines(0.0) if gap.any() else []

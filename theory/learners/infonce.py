@@ -337,6 +337,7 @@ class InfoNCE(Learner):
             _refuse_bare(world)
             found = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
             return found if world.mu_inv else np.zeros_like(found)  # as in `_by_bare_name`
+        _refuse(world, self.prompt)
         if world.table is not None:
             return table_prompt_scores(images, world.prompts(self.prompt), world)
         x = images.reshape(len(images), world.mean.shape[-1], -1)

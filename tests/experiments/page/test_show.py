@@ -7,6 +7,7 @@ from experiments.page.show import EACH, JOINED, examples, picture_of, sheet
 from simulator.pixels.palette import COLOURS
 from simulator.pixels.views import Pixels
 from simulator.world import World
+from theory.learners import InfoNCE
 
 FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
 
@@ -43,19 +44,34 @@ def test_images_of_the_sheet_have_the_named_colours():
 
 
 @pytest.mark.parametrize(
-    ("world", "rules"),
+    ("world", "rules", "curves"),
     [
-        (World(mu_spu=2.0, sigma_xi=0.0), 3),
-        (World(classes=3, p_inv=0.8), 3),
-        (World(mu_inv=0.0, mu_spu=0.0, sigma_inv=0.0, sigma_spu=0.0, sigma_xi=0.0), 0),
+        (World(mu_spu=2.0, sigma_xi=0.0), 3, 0),  # InfoNCE has no answer without noise
+        (World(classes=3, p_inv=0.8), 3, 2),
+        (World(mu_inv=0.0, mu_spu=0.0, sigma_inv=0.0, sigma_spu=0.0), 0, 0),
     ],
 )
-def test_latents_of_any_gaussian_world(world, rules):
+def test_latents_of_any_gaussian_world(world, rules, curves):
     figure, document = picture_of(world, 0)
     assert document["kind"] == "latents"
-    assert len(document["rules"]) == rules == len(figure.axes[0].lines)
-    for line, u in zip(figure.axes[0].lines, document["rules"].values(), strict=True):
+    assert (len(document["rules"]), len(document["curves"])) == (rules, curves)
+    for name, u in document["rules"].items():
+        (line,) = (line for line in figure.axes[0].lines if line.get_label() == name)
         assert np.abs(np.array(u) @ np.array(line.get_data())).max() < 1e-9  # boundary of the rule
+
+
+def test_the_curve_of_infonce_parts_its_answers_and_is_linear_clips_line_in_much_noise():
+    world = World(mu_spu=1.5, sigma_xi=6.0)
+    _, document = picture_of(world, 0)
+    for name, prompt in (("typical look", "name"), ("average caption", "mean")):
+        (piece,) = document["curves"][f"CLIP (InfoNCE), {name}"]
+        for shift, label in ((-0.1, 1), (0.1, 0)):
+            beside = np.array(piece) + np.array([shift, 0.0])
+            assert (InfoNCE(prompt).scores(world, beside).argmax(axis=1) == label).all()
+    _, document = picture_of(world.replace(sigma_xi=300.0), 0)
+    (piece,) = document["curves"]["CLIP (InfoNCE), typical look"]
+    u = np.array(document["rules"]["linear CLIP, typical look"])
+    assert np.abs(np.array(piece) @ u).max() < 0.02 * np.hypot(*u)
 
 
 def test_arrows_lead_from_images_to_captions_that_tell_less():
