@@ -38,12 +38,10 @@ class Unmeasurable(ArithmeticError):
     """A point cannot be measured; the message is the reason."""
 
 
-def learned_critics(
-    world, learner: Learner, n, replicates, seed, stream, route: Route, sampler: str = "drawn"
+def fitted_critics(
+    world, learner: Learner, n, replicates, seed, stream, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
-    """Critics of a linear learner trained on n pairs, in blocks of replicates."""
-    if route == "exact law":
-        return learner.exact_law(world, n, replicates, seed, stream)
+    """Critics of a linear learner fitted to n drawn pairs, in blocks of replicates."""
     if learner.estimator is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
     samples = _samples(world, n, replicates, seed, stream, learner.reads_captions)

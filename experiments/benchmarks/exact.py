@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from experiments.benchmarks.timing import Row, once, seconds
-from experiments.finite_samples import learned_critics
+from experiments.finite_samples import fitted_critics
 from simulator.gaussian.critic import group_accuracy
 from simulator.gaussian.statistics import cross_covariance, projected_critics
 from simulator.streams import numpy_stream
@@ -48,7 +48,7 @@ def projected_law(n: int, replicates: int = REPLICATES) -> Row:
             group_accuracy(critic, mixture, world.nu_image)
 
     def drawn() -> None:
-        for critic in learned_critics(world, LinearCLIP("name"), n, 1, 0, "benchmark", "drawn pairs"):
+        for critic in fitted_critics(world, LinearCLIP("name"), n, 1, 0, "benchmark"):
             group_accuracy(critic, mixture, world.nu_image)
 
     return Row(

@@ -30,9 +30,9 @@ from experiments.finite_samples import (
     Unmeasurable,
     drawn_covariances,
     even_accuracies,
+    fitted_critics,
     hits,
     image_accuracy,
-    learned_critics,
 )
 from experiments.inference import FRACTION, Bounds, Sample
 from experiments.verdict import cannot_be_judged
@@ -195,6 +195,8 @@ def narrowest(world: World) -> World:
     Population rules and their accuracies use no other coordinate, so it replaces `world` at n = infinity.
     """
     l = world.latents
+    if world.dim_image == world.dim_text == l:
+        return world
     noise = {"sigma_xi": view_noise(world.nu_image, l), "sigma_xi_text": view_noise(world.nu_text, l)}
     return world.replace(dim_image=l, dim_text=l, **noise)
 
@@ -394,7 +396,10 @@ class Drawn(NamedTuple):
 
         world, learner, n, size, seed, stream, route = self
         try:
-            yield from learned_critics(world, learner, n, size, seed, stream, route)
+            if route == "exact law":
+                yield from learner.exact_law(world, n, size, seed, stream)
+            else:
+                yield from fitted_critics(world, learner, n, size, seed, stream)
         except (SeparabilityError, np.linalg.LinAlgError) as error:
             raise Unmeasurable(str(error)) from error
 

@@ -203,12 +203,12 @@ def trainings(
     By the exact law of the trained rule, or on drawn and then sampled pairs. Raises SeparabilityError if drawn pairs
     have no solution, ValueError for other requests without one.
     """
-    from experiments.finite_samples import learned_critics  # start-up time
+    from experiments.finite_samples import fitted_critics  # start-up time
     from simulator.gaussian.critic import group_accuracy
     from simulator.gaussian.critic import reliance as relied
 
-    mixture, route = world.mixture(), "exact law" if exact else "drawn pairs"
-    critics = learned_critics(world, learner, n, count, seed, "simulate", route, sampler)
+    mixture, how = world.mixture(), (n, count, seed, "simulate")
+    critics = learner.exact_law(world, *how) if exact else fitted_critics(world, learner, *how, sampler)
     for i, critic in enumerate(critics):
         points = numpy_stream(seed, "simulate/test points", i)
         yield group_accuracy(critic, mixture, world.nu_image, points), relied(critic, world)

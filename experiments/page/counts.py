@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple, get_args
 
 from experiments.court.registry import all_claims
-from experiments.page.evidence import by_verdict
+from experiments.page.evidence import MARKS
 from experiments.table import Column, Table
 from experiments.verdict import ALPHA, Verdict, family_sentence, rate_sentence
 from theory.claims.claim import Quantifier
@@ -99,6 +99,19 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
     alpha = max((v.alpha or ALPHA for v in verdicts), default=ALPHA)
     rate = rate_sentence(alpha, any(v.kind == "trained" for v in verdicts))
     return [*counts(verdicts), f"Claim by claim: {by_verdict(verdicts)}.", f"{rate}{f' {joint}.' if joint else ''}"]
+
+
+def by_verdict(verdicts: Sequence[Verdict]) -> str:
+    """The number of each verdict; with proofs, also how many Coq checked and how many refute rigorously."""
+    number = Counter(v.verdict for v in verdicts)
+    parts = {word: f"{number[word]} {word}" for word in MARKS if number[word]}
+    if "contradicted" in parts and any(v.proof for v in verdicts):
+        certain = sum(v.rigorous for v in verdicts)
+        parts["contradicted"] += f" ({certain} rigorously, {number['contradicted'] - certain} by measurement alone)"
+    coq = sum(v.verdict == "proved" and v.checked_by_coq for v in verdicts)
+    if coq:
+        parts["proved"] += f" ({'all' if coq == number['proved'] else f'{coq} of them'} checked by Coq)"
+    return ", ".join(parts.values())
 
 
 def _sentence(kind: str, group: list[Entry], provenance: bool) -> str:

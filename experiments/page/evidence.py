@@ -1,6 +1,5 @@
 """A verdict in words, for the terminal and the report: the claim, the measurement, its place and its certainty."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -131,19 +130,6 @@ def headed(verdict: Verdict) -> str:
     """The verdict in words; a proof that was asked for and stays open is named."""
     is_open = verdict.proof is not None and verdict.proof["outcome"] == "open"
     return f"{verdict.verdict}, proof open" if is_open else verdict.verdict
-
-
-def by_verdict(verdicts: Sequence[Verdict]) -> str:
-    """The number of each verdict; with proofs, also how many Coq checked and how many refute rigorously."""
-    counts = Counter(v.verdict for v in verdicts)
-    parts = {word: f"{counts[word]} {word}" for word in MARKS if counts[word]}
-    if "contradicted" in parts and any(v.proof for v in verdicts):
-        certain = sum(v.rigorous for v in verdicts)
-        parts["contradicted"] += f" ({certain} rigorously, {counts['contradicted'] - certain} by measurement alone)"
-    coq = sum(v.verdict == "proved" and v.checked_by_coq for v in verdicts)
-    if coq:
-        parts["proved"] += f" ({'all' if coq == counts['proved'] else f'{coq} of them'} checked by Coq)"
-    return ", ".join(parts.values())
 
 
 def table(
