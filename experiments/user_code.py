@@ -17,7 +17,7 @@ import numpy as np
 from experiments.errors import RequestError, SoberclipError
 from simulator.naming import suggestion
 from simulator.world import World
-from theory.learners import Learner, named, names
+from theory.learners import Learner, names
 
 IN_FILE = ".py:"  # FILE.py:CLASS, for --learner and --loss
 PACKAGES = ("simulator", "theory", "experiments")
@@ -62,25 +62,10 @@ def comes_from(learner: Learner | None, error: BaseException) -> bool:
     return any(frame.f_locals.get("self") is learner for frame, _ in walk_tb(error.__traceback__))
 
 
-def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
-    """The learner of a name or of FILE.py:CLASS, and its file. Raises RequestError if there is none."""
-    kind, files = kind_of(text)
-    try:
-        learner = named(kind, **options)
-    except ValueError as error:  # it begins with the option's name
-        option, _, rest = str(error).partition(" ")
-        raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
-    if options.get("start") is not None and learner.time == np.inf:
-        raise RequestError(f"--start = {options['start']:g} has no meaning at the optimum, which --time = inf reaches")
-    return learner, files
-
-
-def kind_of(text: str) -> tuple[str | type[Learner], list[Path]]:
-    """A learner's name as it is, and no file; or the class of FILE.py:CLASS, and its file."""
-    found = _in_file(text)
-    if found is None:
-        return text, []
-    path, name = found
+def class_of(text: str) -> tuple[type[Learner], Path]:
+    """The learner's class of FILE.py:CLASS, and its file. Raises RequestError if there is none."""
+    file, _, name = text.rpartition(IN_FILE)
+    path = Path(file + ".py")
     kind = _class_of(path, name, Learner, "learner", names())
     try:
         learner = kind()
@@ -90,23 +75,23 @@ def kind_of(text: str) -> tuple[str | type[Learner], list[Path]]:
         try:
             weights = np.asarray(learner.direction(World()))
         except ValueError:  # not a linear rule
-            return kind, [path]
+            return kind, path
     if weights.shape != (2,):
         raise RequestError(
             f"class {name!r} in {str(path)!r}: the direction in one world has shape {weights.shape}; expected (2,), "
             "the weights of animal and background"
         )
-    return kind, [path]
+    return kind, path
 
 
 def loss_of(text: str) -> tuple[str, list[Path]]:
     """A loss's name as it is, and no file; or the name of the class of FILE.py:CLASS, now registered, and its file."""
-    found = _in_file(text)
-    if found is None:
+    file, found, name = text.rpartition(IN_FILE)
+    if not found:
         return text, []
     from simulator.towers.objectives import OBJECTIVES, Objective, register  # start-up time: loads torch
 
-    path, name = found
+    path = Path(file + ".py")
     kind = _class_of(path, name, Objective, "loss", tuple(OBJECTIVES))
     if kind.name not in OBJECTIVES:  # the file may have registered it
         try:
@@ -114,12 +99,6 @@ def loss_of(text: str) -> tuple[str, list[Path]]:
         except ValueError as error:
             raise RequestError(f"class {name!r} in {str(path)!r}: {error}") from None
     return kind.name, [path]
-
-
-def _in_file(text: str) -> tuple[Path, str] | None:
-    """The file and the class of FILE.py:CLASS; None for any other word."""
-    file, found, name = text.rpartition(IN_FILE)
-    return (Path(file + ".py"), name) if found else None
 
 
 def _class_of(path: Path, name: str, base: type[T], what: str, taken: Sequence[str]) -> type[T]:

@@ -6,7 +6,7 @@ Functions import what they need when they run, for start-up time.
 import shlex
 from collections import Counter
 from collections.abc import Callable
-from itertools import chain
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from experiments.command.output import dim, emit, indented, note, screen, warnin
 from experiments.errors import RequestError
 from experiments.lab.words import counted
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, gain
-from experiments.user_code import kind_of, own_errors
+from experiments.user_code import IN_FILE, class_of, own_errors
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt
 from theory.learners import names
@@ -87,10 +87,12 @@ def sweep(
     dry_run: flag(bool, "print the size, and stop") = False,
     json: Json = False,
 ) -> None:
-    kinds, files = zip(*map(kind_of, learner or ["linear"]), strict=True)
-    learner = learner and [kind if isinstance(kind, str) else kind() for kind in kinds]
-    axes, recipe, fields_of_world = _axes(axis), given(training), given(world)
-    fields = {"learners": learner, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
+    from experiments.lab.axes import given_axes  # start-up time, as in all functions here
+
+    own = {text: class_of(text) for text in learner or () if IN_FILE in text}  # classes of the user, and their files
+    learners = learner and [own[text][0]() if text in own else text for text in learner]
+    axes, recipe, fields_of_world = given_axes(axis or ()), given(training), given(world)
+    fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
     flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}
     for name in axes.keys() & {*fields, *recipe, *fields_of_world}:
@@ -105,7 +107,7 @@ def sweep(
     if what == FINETUNED:
         _finetune(full, flags, world_file, pretrained, output, dry_run, json)
         return
-    with own_errors(list(chain(*files))):
+    with own_errors([path for _, path in own.values()]) if own else nullcontext():
         result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
     if result is not None:
         emit(result, json, study_view)
@@ -126,12 +128,17 @@ def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> Non
 def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -> dict[str, Any] | None:
     """The document of a study; None for a dry run."""
     from experiments.lab.plan import plan
-    from experiments.lab.presets import design_or_file
     from experiments.lab.run import mapping, run
     from experiments.lab.studies import requested
     from experiments.lab.tables import beside, check_csv, summary, write_csv
 
-    document, source, design = design_or_file(what, full)
+    document, source, design = {}, "", None
+    if what is not None:
+        from experiments.lab.presets import design_or_file
+
+        document, source, design = design_or_file(what, full)
+    elif full:
+        raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
     study = requested(document, source, flags, world_file)
     if csv is not None:
         check_csv(csv)
@@ -154,16 +161,6 @@ def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -
             at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
             note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
     return result
-
-
-def _axes(texts: list[str] | None) -> dict[str, Any]:
-    from experiments.lab.axes import parsed  # start-up time, as in all functions here
-
-    axes: dict[str, Any] = {}
-    for one in map(parsed, texts or ()):
-        if axes.setdefault(one.name, one) is not one:
-            raise RequestError(f"axis {one.name!r} is given more than once")
-    return axes
 
 
 def designs(*, json: Json = False) -> None:

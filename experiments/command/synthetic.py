@@ -4,12 +4,14 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
+from jaxtyping import Int
 from rich.console import Group
 from rich.text import Text
 
@@ -26,19 +28,20 @@ from experiments.command.options import (
     real,
 )
 from experiments.command.output import emit, screen
-from experiments.errors import checked_seed
+from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.table import PERCENT, SPAN, Column, Table, percent, points
-from experiments.user_code import learner_of, loss_of, own_errors
+from experiments.user_code import IN_FILE, class_of, loss_of, own_errors
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, in_words, prompt_row
 from simulator.towers.recipe import Recipe, not_converged
 from simulator.world import World
-from theory.learners import names, trainable
+from theory import learners
+from theory.learners import Learner, names, trainable
 from theory.population import START
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
@@ -82,10 +85,27 @@ class Question:
         trained, files = learner_of(
             learner, prompt=self.prompt, embed_dim=self.embed_dim, time=self.time, start=self.start
         )
-        check_writable(self.output, verb, RESULT)
-        with own_errors(files):
+        if self.output is not None:
+            check_writable(self.output, verb, RESULT)
+        with own_errors(files) if files else nullcontext():
             document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
         emit(document, self.json, accuracy_table, self.output, world)
+
+
+def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
+    """The learner of a name or of FILE.py:CLASS with the options that flags give it, and its file."""
+    kind, files = text, []
+    if IN_FILE in text:
+        kind, path = class_of(text)
+        files = [path]
+    try:
+        learner = learners.named(kind, **options)
+    except ValueError as error:  # it begins with the option's name
+        option, _, rest = str(error).partition(" ")
+        raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+    if options.get("start") is not None and learner.time == np.inf:
+        raise RequestError(f"--start = {options['start']:g} has no meaning at the optimum, which --time = inf reaches")
+    return learner, files
 
 
 def predict(
@@ -155,7 +175,7 @@ def train(
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
     check_writable(output, "train", runfolder.FILES)
     words = "compiling the step; --no-compile starts sooner" if compile else "training"
-    with own_errors(files, "loss"), counting(words):
+    with own_errors(files, "loss") if files else nullcontext(), counting(words):
         document = run(
             recipe,
             settings,
@@ -234,7 +254,8 @@ def _title(document: dict[str, Any]) -> str:
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """One line per further finding."""
     world = World(**document["world"])
-    yield from _cells(world)
+    if world.table is not None:
+        yield from _cells(cell_groups(world.table, world.common))
     yield _views(world)
     yield from _place(document, world)
     if document.get("reliance") is not None:
@@ -255,9 +276,8 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         yield f"{state}: --until {document['until']:g}, the change while steps double"
 
 
-def _cells(world: World) -> Iterator[str]:
+def _cells(groups: Int[np.ndarray, "K A"]) -> Iterator[str]:
     """Which backgrounds of each class of a table are common, counter and unseen, numbered from 0."""
-    groups = [] if world.table is None else cell_groups(world.table, world.common)
     for y, row in enumerate(groups[:MOST_LISTED]):
         parts = [f"{GROUPS[g]} {', '.join(map(str, np.flatnonzero(row == g)))}" for g in np.unique(row)]
         yield f"class {y}, backgrounds: {'; '.join(parts)}"

@@ -9,7 +9,7 @@ Hyphens equal underscores in a name. Whole-number fields are rounded on logarith
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -117,11 +117,18 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def parsed(text: str) -> Axis:
-    name, equals, values = text.partition("=")
-    if not equals:
-        raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; try p_spu=.5:1:11")
-    return axis(name.strip(), values.strip())
+def given_axes(texts: Iterable[str]) -> dict[str, Axis]:
+    """The axes of texts NAME=VALUES, by name."""
+    axes: dict[str, Axis] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise RequestError(f"--axis {text!r} is neither NAME=LOW:HIGH:COUNT nor NAME=V1,V2; try p_spu=.5:1:11")
+        own = axis(name.strip(), values.strip())
+        if own.name in axes:
+            raise RequestError(f"axis {own.name!r} is given more than once")
+        axes[own.name] = own
+    return axes
 
 
 def _spread(field: str, text: str) -> tuple[list[Value], str]:

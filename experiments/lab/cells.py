@@ -63,10 +63,6 @@ class StudyData:
         """The routes beside the theory, which is always computed."""
         return tuple(route for route in self.routes if route != "theory")
 
-    @property
-    def trained(self) -> bool:
-        return "trained" in self.routes
-
     @cached_property
     def labels(self) -> tuple[str, ...]:
         return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
@@ -103,14 +99,10 @@ class StudyData:
             yield region, self.part(region)
 
     @cached_property
-    def tables(self) -> tuple["StudyData", ...]:
-        """The study at each value of the axis table; the study itself without such an axis."""
-        return tuple(piece for _, piece in self.pieces(["table"]))
-
-    @cached_property
     def has_unseen(self) -> bool:
         """Whether a table has a cell that training never shows."""
-        tables = (one.worlds().table for one in self.tables)
+        varied = [named_table(str(text)) for axis in self.axes if axis.name == "table" for text in axis.values]
+        tables = varied or [self.world.table]
         return any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
 
     def worlds(self) -> World:
@@ -140,8 +132,13 @@ class StudyData:
         )
 
     def learner(self, k: int, prompt: str | None, values: Mapping[str, Any] | None = None) -> Learner:
-        """Learner k with a prompt and those of its options that are values of axes or of the recipe."""
-        learner, given = named(self.learners[k]), {**dict(self.recipe), **(values or {})}
+        """Learner k with a prompt and those of its options that the recipe or `values` has.
+
+        Without `values`, they are the first of the axes.
+        """
+        if values is None:
+            values = {axis.name: axis.values[0] for axis in self.axes}
+        learner, given = named(self.learners[k]), {**dict(self.recipe), **values}
         options = {"prompt": prompt, **{name: given.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
         own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
         return replace(learner, **own)
@@ -152,18 +149,13 @@ class StudyData:
         return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
 
     @property
-    def first(self) -> dict[str, Any]:
-        """The first value of each axis."""
-        return {axis.name: axis.values[0] for axis in self.axes}
-
-    @property
     def mitigation(self) -> str:
         """The first mitigation."""
-        return self.first.get("mitigation", NONE)
+        return next((str(axis.values[0]) for axis in self.axes if axis.name == "mitigation"), NONE)
 
     def fit(self, k: int, prompt: str | None) -> tuple[World, Learner]:
         """The worlds of all places and learner k, after the first mitigation."""
-        return fit(self.mitigation, self.worlds(), self.learner(k, prompt, self.first))
+        return fit(self.mitigation, self.worlds(), self.learner(k, prompt))
 
     def train(self, k: int, prompt: str | None) -> tuple[World, "Recipe", str | None]:
         """The world of one place, the recipe that trains learner k and the prompt, after the first mitigation."""
@@ -171,9 +163,10 @@ class StudyData:
 
     def law(self, k: int, prompt: str | None) -> tuple[Learner, World] | None:
         """What learner k, or the towers that it trains at the first place, become after the first mitigation."""
-        if self.trained:
+        if "trained" in self.routes:
             return law_of_towers(self.mitigation, *self.at().train(k, prompt))
-        return law(self.mitigation, self.worlds(), self.learner(k, prompt, self.first))
+        worlds, learner = self.worlds(), self.learner(k, prompt)
+        return (learner, worlds) if self.mitigation == NONE else law(self.mitigation, worlds, learner)
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

@@ -1,27 +1,45 @@
-"""`compute(study)`: the numbers of all cells of a study, or of a part of one. It may run in any process.
+"""`compute(block)`: the numbers of all cells of a block of a study. It may run in any process.
 
-A cell's numbers depend on the study's seed and the cell, not on the part or on the order of computation. A cell's
+A cell's numbers depend on the study's seed and the cell, not on the block or on the order of computation. A cell's
 replicates equal those of `soberclip simulate` for its world, n and seed.
 """
 
+from functools import partial
+from itertools import chain
+from math import prod
 from time import perf_counter
 
 import numpy as np
+from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
-from experiments.lab.cells import StudyData
+from experiments.lab.axes import OF_LEARNERS
+from experiments.lab.cells import Place, StudyData
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.predict import predict
 from experiments.lab.schema import Cells, quantities
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
+from simulator.world import World
+from theory.accuracy import reliance
+from theory.learners.base import UNDEFINED, Learner, attempt
+
+NO_LAW = "no closed form is known for this training"
+CHANGE_MORE = ("embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that change more than numbers of the world
+COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
+
+Block = tuple[int, StudyData]  # its number, and its part of the study
 
 
-def compute(study: StudyData) -> Cells:
-    """All variables of `experiments.lab.schema`."""
+def compute(block: Block) -> tuple[int, Cells]:
+    """The number of a block, and all variables of `experiments.lab.schema` in its cells."""
+    number, study = block
     cells = Cells.of(study)
-    predict(study, cells)
+    for k in range(len(study.learners)):
+        for slot, prompt in study.slots(k):
+            # The law of towers depends on every axis.
+            for region, piece in study.pieces(study.dims if "trained" in study.routes else CHANGE_MORE):
+                _predict(piece, k, slot, prompt, cells[region])
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()
         for k in range(len(study.learners)):
@@ -34,8 +52,58 @@ def compute(study: StudyData) -> Cells:
     for name in quantities(study) if study.measured else ():
         support = REALS if name == "reliance" else FRACTION
         _, error, low, high = mean_interval(cells.arrays[name], LEVEL, support)
-        cells.arrays |= {f"{name}_se": error, f"{name}_low": low, f"{name}_high": high}
-    return cells.merged()
+        cells.arrays.update({f"{name}_se": error, f"{name}_low": low, f"{name}_high": high})
+    return number, cells.merged()
+
+
+def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
+    """Fill in the theory of learner k in all worlds at once, nan with the reason where there is no answer."""
+    began, series, prefix = perf_counter(), (..., k, slot), "predicted_" if study.measured else ""
+    try:
+        law, why = study.law(k, prompt), NO_LAW
+    except (RequestError, *UNDEFINED) as error:
+        if max(study.shape, default=1) > 1:  # some of the worlds may have a law
+            for region, place in study.pieces(study.dims):
+                _predict(place, k, slot, prompt, cells[region])
+            return
+        law, why = None, str(error)
+    if law is None:
+        cells.refuse(series, why, f"{prefix}undefined")
+    else:
+        learner, worlds = law
+        refusals: dict[Place, str] = {}
+        try:
+            values = _columns(learner, worlds)
+        except UNDEFINED:
+            values, refusals = attempt(partial(_columns, learner), worlds)
+            if len(refusals) == worlds.size:
+                values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
+        for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
+            if prefix + column in cells.arrays:  # measurements have intervals of their own
+                # The grid has length 1 along axes that do not change the world, and broadcasts along them.
+                cells.arrays[prefix + column][series] = np.broadcast_to(numbers, worlds.shape)
+        for world, sentence in refusals.items():
+            at = (i if length > 1 else slice(None) for i, length in zip(world, worlds.shape, strict=True))
+            cells.refuse((*at, *series), sentence, f"{prefix}undefined")
+    if not study.measured:
+        cells.arrays["seconds"][series] = (perf_counter() - began) / prod(study.shape)
+
+
+def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
+    """COLUMNS of a learner in each world; nan for a group that the worlds lack, and for no reliance.
+
+    A rule that is not linear, or that ignores the invariant latent, has no reliance.
+    """
+    accuracy = learner.accuracy(worlds)
+    groups = (*accuracy, np.nan)[: len(GROUPS)]
+    ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
+    try:
+        t = reliance(learner.direction(worlds))
+        relied = np.where(np.isfinite(t), t, np.nan)
+    except UNDEFINED:
+        relied = np.nan
+    columns = (*groups, *chain.from_iterable(ends[: len(GROUPS)]), relied)
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
 def _fit(study: StudyData, k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:

@@ -141,8 +141,6 @@ def law(name: str, world: World, learner: Learner) -> tuple[Learner, World] | No
 
     RequestError as for `fit`; ValueError if a group that is to be balanced is empty.
     """
-    if name == NONE:
-        return learner, world
     world, learner = fit(name, world, learner)
     own = MITIGATIONS[name]
     return sampled(SAMPLERS[own.sampler], learner, SAMPLERS[own.head].law(world))

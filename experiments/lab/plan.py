@@ -14,7 +14,7 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.lab.cells import Place, Region, StudyData
 from experiments.lab.config import validated
-from experiments.lab.schema import sizes, variables
+from experiments.lab.schema import Variable, variables
 from experiments.lab.words import amount, counted
 from theory.learners.base import UNDEFINED
 
@@ -47,26 +47,22 @@ class Grid(NamedTuple):
     def count(self) -> int:
         return prod(self.blocks)
 
-    def at(self, block: int) -> Place:
-        """The place of a block among the blocks."""
-        return tuple(map(int, np.unravel_index(block, self.blocks)))
-
     def region(self, block: int) -> Region:
         """The places of a block."""
-        ends = zip(self.at(block), self.chunk, self.shape, strict=True)
+        at = map(int, np.unravel_index(block, self.blocks))
+        ends = zip(at, self.chunk, self.shape, strict=True)
         return tuple(slice(i * part, min((i + 1) * part, length)) for i, part, length in ends)
 
 
 class Plan(NamedTuple):
     study: StudyData
-    estimated: bool  # whether the theory of a learner is sampled, and so has an interval
+    variables: dict[str, Variable]
     grid: Grid
 
     @property
     def bytes(self) -> int:
         """Size of all variables, uncompressed."""
-        length, declared = sizes(self.study), variables(self.study, self.estimated).values()
-        return sum(np.dtype(v.dtype).itemsize * prod(length[d] for d in v.dims) for v in declared)
+        return sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in self.variables.values())
 
     def sentence(self) -> str:
         cells, blocks = counted(self.study.cells, "cell"), counted(self.grid.count, "block")
@@ -74,10 +70,10 @@ class Plan(NamedTuple):
 
 
 def plan(study: StudyData) -> Plan:
-    if study.trained:
+    if "trained" in study.routes:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
-    return Plan(study, estimated, Grid(study.shape, _chunk(study, estimated)))
+    return Plan(study, variables(study, estimated), Grid(study.shape, _chunk(study, estimated)))
 
 
 def _chunk(study: StudyData, estimated: bool) -> tuple[int, ...]:
@@ -85,7 +81,7 @@ def _chunk(study: StudyData, estimated: bool) -> tuple[int, ...]:
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
     most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study, estimated)))
-    least = MODELS // study.replicates if study.trained else 1
+    least = MODELS // study.replicates if "trained" in study.routes else 1
     most, chunk = max(1, least, int(most)), []
     for length in reversed(study.shape):
         chunk.append(min(length, most))
@@ -102,7 +98,7 @@ def _cell_seconds(study: StudyData, estimated: bool) -> float:
         costs.append(EXACT_REPLICATE * max(LEAST_REPLICATES, study.replicates) * world.latents**2 / 4)
     if "drawn" in study.measured:
         costs.append(DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text))
-    if study.trained:
+    if "trained" in study.routes:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
         recipe, models = study.at().recipe_of(0), (0,) * study.replicates
@@ -115,7 +111,7 @@ def _read_pictures(study: StudyData) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 
-    for one in study.tables:
+    for _, one in study.pieces(["table"]):
         worlds = one.worlds().ravel()
         most = worlds[int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape)))]
         validated(partial(shown(most).inputs, most))

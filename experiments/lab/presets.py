@@ -81,12 +81,8 @@ def design(name: str) -> Design:
     return design_of(name, (_FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
 
 
-def design_or_file(word: str | None, full: bool) -> tuple[dict[str, Any], str, Design | None]:
-    """(study document, its name in errors, its design) for the name of a design, a study file, or neither."""
-    if word is None:
-        if full:
-            raise RequestError("--full is a size of a design, and none is named; `soberclip designs` lists them")
-        return {}, "", None
+def design_or_file(word: str, full: bool) -> tuple[dict[str, Any], str, Design | None]:
+    """(study document, its name in errors, its design) for the name of a design or a study file."""
     path = Path(word)
     is_file = path.suffix or len(path.parts) > 1 or path.exists()
     if word in designs() or not is_file:

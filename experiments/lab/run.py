@@ -21,9 +21,9 @@ import xarray as xr
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
 from experiments.lab.cells import StudyData
-from experiments.lab.compute import compute
+from experiments.lab.compute import Block, compute
 from experiments.lab.plan import Plan, plan
-from experiments.lab.schema import Cells, empty_table, sizes, variables, with_legend
+from experiments.lab.schema import empty_table, with_legend
 from experiments.lab.stopping import keeping
 from experiments.lab.words import amount
 from experiments.provenance import rounding
@@ -38,7 +38,6 @@ WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 PATIENCE = 10  # seconds to wait for an answer of a scheduler
 WAITING = 2_000  # blocks that a cluster holds at once: several per worker, also for workers that join later
 
-Numbered = tuple[int, StudyData]  # a block and its part of the study
 Task = Callable[[Any], Any]
 Mapped = Callable[[Task, Iterable[Any]], Iterable[Any]]  # like `map`; results may be in any order
 
@@ -176,7 +175,7 @@ def run(
             return f"{int(store.finished(path, planned).sum()):,} of {planned.grid.count:,} blocks are in {path}"
 
         with keeping(kept), counting("blocks", len(missing)) as advance:
-            for number, cells in mapped(_computed, _parts(planned, missing)):
+            for number, cells in mapped(compute, _blocks(planned, missing)):
                 store.write(path, planned, number, cells)
                 advance(1)
     store.consolidate(path)
@@ -184,29 +183,25 @@ def run(
 
 
 def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
-    study, length, free = planned.study, sizes(planned.study), free_bytes("cpu")
+    free = free_bytes("cpu")
     if free is not None and planned.bytes > free:
         raise RequestError(
             f"the numbers of this study take {amount(planned.bytes)} and memory has {amount(free)} free; a store "
             "(--output) keeps them on disk, one block at a time in memory"
         )
-    declared, reasons = variables(study, planned.estimated), []
-    whole = {name: np.empty(tuple(length[d] for d in v.dims), v.dtype) for name, v in declared.items()}
+    whole = {name: np.empty(v.shape, v.dtype) for name, v in planned.variables.items()}
+    reasons = []
     with counting("blocks", planned.grid.count) as advance:
-        for number, cells in mapped(_computed, _parts(planned, range(planned.grid.count))):
-            for name, variable in declared.items():
+        for number, cells in mapped(compute, _blocks(planned, range(planned.grid.count))):
+            for name, variable in planned.variables.items():
                 whole[name][planned.grid.region(number)] = cells.arrays.get(name, variable.empty)
             reasons.append((planned.grid.region(number), list(cells.reasons)))
             advance(1)
-    table, data = empty_table(study), {name: (v.dims, whole[name], v.attrs) for name, v in declared.items()}
+    table = empty_table(planned.study)
+    data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items()}
     return with_legend(xr.Dataset(data, table.coords, table.attrs), reasons)
 
 
-def _parts(planned: Plan, blocks: Iterable[int]) -> Iterator[Numbered]:
-    for block in blocks:
-        yield block, planned.study.part(planned.grid.region(block))
-
-
-def _computed(numbered: Numbered) -> tuple[int, Cells]:
-    number, part = numbered
-    return number, compute(part)
+def _blocks(planned: Plan, numbers: Iterable[int]) -> Iterator[Block]:
+    for number in numbers:
+        yield number, planned.study.part(planned.grid.region(number))

@@ -20,6 +20,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -34,21 +35,22 @@ from simulator.quantities import MEASURED
 FORMAT = 4
 FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
+REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
 Index = tuple[Any, ...]  # of some cells
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
 class Variable(NamedTuple):
+    """A variable with one length per dimension; `empty` is the value of a cell without a number."""
+
     dims: tuple[str, ...]
-    dtype: str
+    shape: tuple[int, ...]
     attrs: dict[str, Any]
-
-    @property
-    def empty(self) -> Any:
-        return 0 if self.dtype == "int32" else np.nan
+    dtype: str
+    empty: Any
 
 
-def sizes(study: StudyData) -> dict[str, int]:
+def _sizes(study: StudyData) -> dict[str, int]:
     """Length of each dimension, in order."""
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
@@ -65,25 +67,28 @@ def quantities(study: StudyData) -> tuple[str, ...]:
 
 def variables(study: StudyData, estimated: bool) -> dict[str, Variable]:
     """Each variable that is stored in chunks; `estimated`: whether the theory is sampled and so has an interval."""
-    dims = tuple(sizes(study))
-    cell = tuple(name for name in dims if name != "replicate")
+    length = _sizes(study)
+    cell = tuple(name for name in length if name != "replicate")
     theory = tuple(name for name in cell if name != "route")
     whole = quantities(study)
     formulas = tuple(name for name in whole if name in FORMULAS)
     names = whole if study.measured else formulas
-    declared = {name: Variable(dims, "float64", _attrs(name)) for name in names}
+    given: dict[str, tuple[Iterable[str], dict[str, Any]]] = {name: (length, _attrs(name)) for name in names}
     if study.measured:
-        for name in formulas:
-            declared[f"predicted_{name}"] = Variable(theory, "float64", _attrs(name, "by theory, at n = infinity"))
-        declared["predicted_undefined"] = _code(theory, "number by theory")
+        given |= {f"predicted_{name}": (theory, _attrs(name, "by theory, at n = infinity")) for name in formulas}
+        given["predicted_undefined"] = theory, {"meaning": REASON.format("number by theory")}
         words = "standard error of the mean over replicates"
-        declared |= {f"{name}_se": Variable(cell, "float64", _attrs(name, words)) for name in names}
+        given |= {f"{name}_se": (cell, _attrs(name, words)) for name in names}
     for name in names if study.measured else formulas[:-1] if estimated else ():
         for end in ("low", "high"):
             words = f"{end} end of the interval{' of the mean' if study.measured else ''}"
-            declared[f"{name}_{end}"] = Variable(cell, "float64", {**_attrs(name, words), "level": LEVEL})
-    declared["undefined"] = _code(cell, "number")
-    declared["seconds"] = Variable(cell, "float64", {"symbol": "", "meaning": "time of the cell", "unit": "s"})
+            given[f"{name}_{end}"] = cell, {**_attrs(name, words), "level": LEVEL}
+    given["undefined"] = cell, {"meaning": REASON.format("number")}
+    given["seconds"] = cell, {"symbol": "", "meaning": "time of the cell", "unit": "s"}
+    declared = {}
+    for name, (dims, attrs) in given.items():
+        kind = ("int32", 0) if name in CODED else ("float64", np.nan)
+        declared[name] = Variable(tuple(dims), tuple(length[d] for d in dims), attrs, *kind)
     return declared
 
 
@@ -93,25 +98,21 @@ def _attrs(name: str, words: str = "") -> dict[str, str]:
     return {"symbol": quantity.symbol, "meaning": meaning, "unit": quantity.unit}
 
 
-def _code(dims: tuple[str, ...], what: str) -> Variable:
-    return Variable(dims, "int32", {"meaning": f"0, or why there is no {what}: an index of the legend"})
-
-
+@dataclass(frozen=True)
 class Cells:
     """Numbers of the cells of a study by variable, and the reasons for those that have none.
 
     A variable of CODED holds numbers of reasons. A part of the cells is a view that shares the reasons.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], reasons: dict[str, int]):
-        self.arrays, self.reasons = arrays, reasons
+    arrays: dict[str, np.ndarray]
+    reasons: dict[str, int]
 
     @classmethod
     def of(cls, study: StudyData) -> "Cells":
         """Cells without numbers."""
-        length, declared = sizes(study), variables(study, estimated=True)
-        arrays = {name: np.full([length[d] for d in v.dims], v.empty, v.dtype) for name, v in declared.items()}
-        return cls(arrays, {"": 0})
+        declared = variables(study, estimated=True).items()
+        return cls({name: np.full(v.shape, v.empty, v.dtype) for name, v in declared}, {"": 0})
 
     def __getitem__(self, region: Region) -> "Cells":
         return Cells({name: array[region] for name, array in self.arrays.items()}, self.reasons)

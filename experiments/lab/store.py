@@ -31,7 +31,7 @@ from experiments.files import check_writable
 from experiments.lab.cells import StudyData
 from experiments.lab.config import check_same
 from experiments.lab.plan import Grid, Plan
-from experiments.lab.schema import FORMAT, Cells, empty_table, sizes, variables, with_legend
+from experiments.lab.schema import FORMAT, Cells, empty_table, with_legend
 from experiments.provenance import rounding
 from simulator.world import World
 
@@ -150,13 +150,12 @@ def _create(where: str, planned: Plan) -> None:
     # Without a fill value, so that xarray adds no attribute of its own.
     plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}
     table.drop_attrs(deep=False).to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
-    chunk, length = dict(zip(study.dims, planned.grid.chunk, strict=True)), sizes(study)
-    declared = variables(study, planned.estimated)
-    for name, variable in declared.items():
+    chunk = dict(zip(study.dims, planned.grid.chunk, strict=True))
+    for name, variable in planned.variables.items():
         root.create_array(
             name,
-            shape=tuple(length[d] for d in variable.dims),
-            chunks=tuple(chunk.get(d, length[d]) for d in variable.dims),
+            shape=variable.shape,
+            chunks=tuple(chunk.get(d, length) for d, length in zip(variable.dims, variable.shape, strict=True)),
             dtype=variable.dtype,
             fill_value=variable.empty,
             dimension_names=variable.dims,
@@ -176,7 +175,7 @@ def _create(where: str, planned: Plan) -> None:
         chunk_key_encoding=one_folder,
     )
     # Last, so that a store with these attributes has everything else.
-    root.attrs.update({**table.attrs, "variables": list(declared)})
+    root.attrs.update({**table.attrs, "variables": list(planned.variables)})
 
 
 def write(path: Where, planned: Plan, number: int, cells: Cells) -> None:
@@ -184,9 +183,8 @@ def write(path: Where, planned: Plan, number: int, cells: Cells) -> None:
         with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
             root = _opened(path, "r+")
             root[REASONS][number] = json.dumps(list(cells.reasons))
-            declared = variables(planned.study, planned.estimated)
-            for name in sorted(declared, key=lambda name: name == LAST):
-                root[name][planned.grid.region(number)] = cells.arrays.get(name, declared[name].empty)
+            for name, variable in sorted(planned.variables.items(), key=lambda item: item[0] == LAST):
+                root[name][planned.grid.region(number)] = cells.arrays.get(name, variable.empty)
     except OSError as error:
         raise RunError(f"{path} could not be written: {error.strerror or error}") from error
 
@@ -217,10 +215,11 @@ def finished(path: Where, planned: Plan) -> np.ndarray:
 def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
     """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
     system, root = _files(path)
-    declared = variables(planned.study, planned.estimated)
     for number in np.flatnonzero(done).tolist():
-        at = planned.grid.at(number)  # along all other dimensions there is one chunk
-        names = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in declared.items()} | {REASONS: [number]}
+        at = np.unravel_index(number, planned.grid.blocks)  # along all other dimensions there is one chunk
+        names = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in planned.variables.items()} | {
+            REASONS: [number]
+        }
         for name, place in names.items():
             chunk, content = f"{name}/{'.'.join(map(str, place))}", b""
             with suppress(FileNotFoundError):

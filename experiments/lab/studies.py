@@ -98,7 +98,7 @@ def study(
         n=None if n is None else _whole("n", n),
         replicates=_whole("replicates", replicates),
         seed=checked_seed(_whole("seed", seed)),
-        recipe=_recipe_fields(recipe),
+        recipe=() if recipe is None else _recipe_fields(recipe),
     )
     _check_names(request)
     check_within("replicates", request.replicates, 1, MOST_REPLICATES)
@@ -106,7 +106,7 @@ def study(
         check_within("n", request.n, *domain_of(PairCount))
     for fault in _faults(request):
         raise RequestError(fault)
-    for one in request.tables:
+    for _, one in request.pieces(["table"]):
         validated(lambda: (one.worlds(), one.at()))  # noqa: B023 (called at once)
     return request
 
@@ -122,24 +122,24 @@ def _tuple(values: Any) -> tuple:
     return (values,) if isinstance(values, str | Learner) else tuple(values)
 
 
-def _recipe_fields(recipe: "Mapping[str, Any] | Recipe | None") -> tuple[tuple[str, Any], ...]:
+def _recipe_fields(recipe: "Mapping[str, Any] | Recipe") -> tuple[tuple[str, Any], ...]:
     elsewhere = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}
     if isinstance(recipe, Recipe):
         recipe = recipe.model_dump(exclude_defaults=True, exclude={*elsewhere})
-    for name in recipe or ():
+    for name in recipe:
         if name not in Recipe.model_fields or name in elsewhere:
             hint = elsewhere.get(name, suggestion(str(name), Recipe.model_fields, quoted=True))
             raise RequestError(f"{name!r} is not a field of a study's recipe{hint}")
-    return tuple(sorted((recipe or {}).items()))
+    return tuple(sorted(recipe.items()))
 
 
 def _check_names(request: Study) -> None:
     learners = [*names(), *(learner.name for learner in request.learners if not isinstance(learner, str))]
-    if request.trained or not set(request.labels) <= set(learners):
+    if "trained" in request.routes or not set(request.labels) <= set(learners):
         from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
         for name in set(request.labels) & OBJECTIVES.keys() - set(learners):
-            if not request.trained:
+            if "trained" not in request.routes:
                 raise RequestError(f"learner {name!r} is an objective, which needs the route 'trained'")
         learners = list(dict.fromkeys([*learners, *OBJECTIVES]))
     for kind, given, known in (
@@ -168,13 +168,13 @@ def _faults(request: Study) -> Iterator[str]:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
     known = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-    learners = [request.learner(k, None) for k in known]
+    learners = [request.learner(k, None, {}) for k in known]
     has_width = any(hasattr(learner, "embed_dim") for learner in learners)
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
-        if not request.trained and not (name == "embed_dim" and has_width):
+        if "trained" not in request.routes and not (name == "embed_dim" and has_width):
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
     for name in filter(OF_LEARNERS.__contains__, request.dims):
-        if request.trained or not any(hasattr(learner, name) for learner in learners):
+        if "trained" in request.routes or not any(hasattr(learner, name) for learner in learners):
             yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
     if "start" in {*request.dims} - {"time"} and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
@@ -183,7 +183,7 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"route {route!r} needs n, the number of pairs; give n or an axis of it"
         if not any(each.has_exact_law() if route == "exact" else each.estimator for each in learners):
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
-    if request.trained:
+    if "trained" in request.routes:
         for k in range(len(request.learners)):
             request.at().recipe_of(k)
     if request.cells > MOST_CELLS:

@@ -81,7 +81,7 @@ def summary(study: StudyData, table: xr.Dataset, path: "Path | str | None", most
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
         "ranges": ranges(table),
-        "gains": gains(study, table),
+        "gains": gains(study, table) if AXIS in study.dims else [],
         "columns": columns(table),
         "rows": list(rows(table)) if study.cells <= most else None,
     }
@@ -115,8 +115,8 @@ def ranges(table: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def gains(study: StudyData, table: xr.Dataset) -> list[dict[str, Any]]:
-    """Gains and costs of each mitigation compared with "none", as fractions; empty if the study lacks "none"."""
-    if AXIS not in study.dims or NONE not in table[AXIS].values:
+    """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
+    if NONE not in table[AXIS].values:
         return []
     change = {}
     for prefix in ("", "predicted_") if study.measured else ("",):

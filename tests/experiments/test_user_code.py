@@ -2,8 +2,9 @@
 
 import pytest
 
+from experiments.command.synthetic import learner_of
 from experiments.errors import RequestError
-from experiments.user_code import learner_of, own_errors
+from experiments.user_code import own_errors
 from simulator.world import World
 from theory import learners
 

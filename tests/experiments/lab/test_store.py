@@ -228,5 +228,5 @@ def test_blocks_that_another_process_wrote_are_seen_on_s3(tmp_path):
     where, planned = tmp_path / "a.zarr", plan(SWEEP)
     store.begin(where, planned)
     assert not store.finished(f"listed://{where}", planned).any()
-    store.write(where, planned, 3, compute(SWEEP.part(planned.grid.region(3))))
+    store.write(where, planned, *compute((3, SWEEP.part(planned.grid.region(3)))))
     assert store.finished(f"listed://{where}", planned).tolist() == [False, False, False, True, False]
