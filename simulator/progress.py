@@ -2,7 +2,7 @@
 
 Nothing appears in the first PATIENCE seconds. Only the first process of a run reports. The line shows the innermost
 work. It has a forecast of the outermost counted work, only after a quarter of it, since items differ in length. The
-forecast only falls.
+forecast only falls. While it would rise, the line says instead that work is slower than forecast.
 """
 
 import os
@@ -21,6 +21,7 @@ from simulator.signals import block_signals
 T = TypeVar("T")
 PATIENCE = 3.0  # seconds before anything appears
 FORECAST = 0.25  # share of the work that must be done before the time left is printed
+SLOWER = 1.25  # times the earlier forecast: from here on it is withheld; items differ in length, too
 PER_SECOND = 5  # states of the line
 
 
@@ -34,8 +35,7 @@ class _Words(ProgressColumn):
         parts = [f"{task.description}: {done} of {total} after {seconds:.0f} s"]
         if task.fields["unit"] and seconds:
             parts.append(f"{done / seconds:.3g} {task.fields['unit']}")
-        if (left := _forecast()) < float("inf"):
-            parts.append(f"about {left:.0f} s left")
+        parts += _forecast()
         return Text(", ".join(parts) + (now and f"; now {now}"), no_wrap=True, overflow="ellipsis")
 
 
@@ -57,15 +57,14 @@ _line = _Line(
 )
 
 
-def _forecast() -> float:
-    """Seconds that the outermost counted work will take, and no more than said before; infinite if unknown."""
+def _forecast() -> list[str]:
+    """How long the outermost counted work will take, no more than said before; nothing if this is unknown."""
     task = next((task for task in _line.tasks if task.total is not None), None)
-    if task is None:
-        return float("inf")
-    if task.completed and task.completed >= FORECAST * task.total:
-        left = (task.elapsed or 0.0) / task.completed * (task.total - task.completed)
-        task.fields["left"] = min(task.fields["left"], left)
-    return task.fields["left"]
+    if task is None or not task.completed or task.completed < FORECAST * task.total:
+        return []
+    left, said = (task.elapsed or 0.0) / task.completed * (task.total - task.completed), task.fields["left"]
+    task.fields["left"] = min(said, left)
+    return ["slower than forecast" if left > SLOWER * said else f"about {task.fields['left']:.0f} s left"]
 
 
 class Work:
