@@ -90,11 +90,8 @@ def inspect(
 
 
 def _check_photos(data: Path) -> None:
-    from experiments.counteranimal.labels import installed
-
     if not data.exists():  # nobody has to install an extra to learn this
         raise RequestError(f"there is no folder {str(data)!r}")
-    installed("PIL")
 
 
 @app.command
@@ -260,9 +257,7 @@ def compose(
     Example: soberclip counteranimal compose --objects animals --backgrounds scenes --common ostrich=desert
     """
     from experiments.counteranimal.compose import run
-    from experiments.counteranimal.labels import installed
 
-    installed("PIL")
     document = run(objects=objects, backgrounds=backgrounds, common=common, size=size, seed=seed, output=output)
     emit(document, json, composition_table)
 

@@ -55,7 +55,7 @@ def run(
 
     Raises RequestError for a wrong request, before anything is written. Finished files stay if the run fails.
     """
-    from PIL import __version__ as pillow  # an optional extra
+    from PIL import __version__ as pillow  # start-up time
 
     checked_seed(seed)
     low, high = SIDES

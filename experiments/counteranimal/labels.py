@@ -27,12 +27,13 @@ CONFUSING = 20  # labels of the 1 vs 20 protocol
 
 
 def installed(module: str) -> Any:
-    """A module of the extra `clip`, imported only when needed, for start-up time."""
+    """A module of an optional library, which has an extra of its name; imported only when needed, for start-up time."""
     try:
         return import_module(module)
     except ImportError as error:
+        name = module.partition(".")[0]
         raise RequestError(
-            f"{module.split('.')[0]} is not installed; in the checkout run: python -m pip install -e '.[clip]'"
+            f"{name} is not installed; in the checkout run: python -m pip install -e '.[{name.replace('_', '-')}]'"
         ) from error
 
 

@@ -48,7 +48,7 @@ def latents_of(pictures: UInt8[np.ndarray, "n 16 16"], levels: float, latents: i
 
 
 def png(picture: UInt8[np.ndarray, "16 16"]) -> bytes:
-    from PIL import Image  # start-up time; matplotlib needs pillow, so it is there
+    from PIL import Image  # start-up time
 
     file = BytesIO()
     Image.fromarray(picture).save(file, "PNG")

@@ -33,7 +33,7 @@ class Instance:
         return f"object {self.annotation['id']} of {self.file.name}"
 
     def cutout(self) -> "Image":
-        from PIL import Image  # an optional extra
+        from PIL import Image  # start-up time
         from pycocotools import mask
 
         image = decode(self.file, still=True)

@@ -42,7 +42,7 @@ def drawn_place(rng: np.random.Generator) -> Place:
 
 def cut(image: "Image", place: Place, side: int) -> Cutout:
     """The visible part of a picture, resized for its place in a frame."""
-    from PIL.Image import Resampling  # an optional extra
+    from PIL.Image import Resampling  # start-up time
 
     opacity = image.getchannel("A")
     faintest, strongest = opacity.getextrema()
@@ -60,7 +60,7 @@ def cut(image: "Image", place: Place, side: int) -> Cutout:
 
 def frame(image: "Image", side: int) -> "Image":
     """The largest centred square of a photo, upright."""
-    from PIL import ImageOps  # an optional extra
+    from PIL import ImageOps  # start-up time
     from PIL.Image import Resampling
 
     return ImageOps.fit(ImageOps.exif_transpose(image), (side, side), Resampling.BICUBIC)

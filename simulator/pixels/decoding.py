@@ -16,7 +16,7 @@ MOST_BYTES = 256 * 2**20
 
 def decode(file: "Path | bytes", mode: str = "RGB", still: bool = False) -> "Image":
     """The image in a file or in its bytes, fully decoded. Raises ValueError for what is not a complete image."""
-    from PIL import Image  # an optional extra
+    from PIL import Image  # start-up time
 
     try:
         size = len(file) if isinstance(file, bytes) else file.stat().st_size

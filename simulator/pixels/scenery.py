@@ -224,7 +224,7 @@ def _coco(views: "Pixels", classes: int) -> Pictures:
 
 def placed(image: "Image", name: str, side: int) -> UInt8[np.ndarray, "4 S S"]:
     """A cut-out in its frame. Its scale and place depend on its name alone."""
-    from PIL import Image  # an optional extra
+    from PIL import Image  # start-up time
 
     cutout = cut(image, drawn_place(numpy_stream(0, f"place of {name}")), side)
     whole = Image.new("RGBA", (side, side))

@@ -4,14 +4,18 @@ import csv
 import json
 import subprocess
 import sys
+import tomllib
 from itertools import product
+from pathlib import Path
 
 import pytest
 
+from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_compose import draw_cutout
 from tests.experiments.counteranimal.test_transformers_models import saved
 
+ROOT = Path(__file__).parents[3]
 RUN = (
     "import sys; from experiments.command.counteranimal import app; "
     "app(sys.argv[1:], exit_on_error=False, print_error=False, result_action='return_value')"
@@ -178,11 +182,23 @@ def test_damaged_predictions_are_refused(run, tmp_path, text, expected):
         run("score", tmp_path / "p.csv")
 
 
-@pytest.mark.parametrize("module", ["open_clip", "PIL"])
-def test_without_the_extra_evaluate_says_how_to_install_it(run, shared_tree, monkeypatch, module):
+@pytest.mark.parametrize(
+    ("module", "model"),
+    [
+        ("open_clip", "open_clip:ViT-B-32/openai"),
+        ("torchvision", "torchvision:resnet18"),
+        ("timm", "timm:resnet18.a1_in1k"),
+        ("transformers", "hf:openai/clip-vit-base-patch32"),
+    ],
+)
+def test_a_model_asks_for_the_one_library_that_it_needs(monkeypatch, module, model):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(RequestError, match=rf"{module} is not installed.* pip install -e '\.\[clip\]'"):
-        run("evaluate", "--data", shared_tree, "--model", "open_clip:ViT-B-32/openai")
+    monkeypatch.delitem(sys.modules, f"{module}.models", raising=False)
+    extra = module.replace("_", "-")
+    (needs,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    assert needs.startswith(extra)
+    with pytest.raises(RequestError, match=rf"{module} is not installed.* pip install -e '\.\[{extra}\]'"):
+        load_model(model)
 
 
 def python(code, *arguments, **options):
