@@ -1,45 +1,65 @@
 """The type checker that jaxtyping uses in tests: beartype, with PEP 484's rule that an int is a float.
 
-Checking takes half of the time of a trial or a training. So each process checks only the first calls of a function:
-a function that is called thousands of times is called in the same way each time.
+Each process checks only the first calls of a function, because checking takes longer than most functions, and a
+function that is called thousands of times is called in the same way each time. The import hook decorates a nested
+function anew whenever its `def` runs, and preparing its checks takes milliseconds, so only the first definitions count.
 """
 
-import functools
 import inspect
-import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import is_dataclass
+from functools import partial, wraps
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-CHECKED_CALLS = 30  # per function and process
-_typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+CHECKED_CALLS = 30  # per definition of a function and process
+CHECKED_DEFINITIONS = 3  # per nested function and process
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_jaxtyped = jaxtyping.jaxtyped
+_definitions: Counter[tuple[str, str, int]] = Counter()
 
 
-def check(function: Callable) -> Callable:
-    """The function with type checks for its first CHECKED_CALLS calls."""
+def jaxtyped(target=None, *, typechecker: Callable):
+    """jaxtyping's decorator, for the first definitions and calls; the import hook puts it on functions and classes."""
+    if target is None:
+        return partial(jaxtyped, typechecker=typechecker)
+    if inspect.isclass(target):
+        if is_dataclass(target) and not hasattr(target.__init__, "__wrapped__"):
+            target.__init__ = jaxtyped(target.__init__, typechecker=typechecker)
+        return target
+    if not target.__annotations__:
+        return target
+    place = (target.__module__, target.__qualname__, target.__code__.co_firstlineno)
+    _definitions[place] += 1
+    if _definitions[place] > CHECKED_DEFINITIONS:
+        return target
     checked, calls = None, 0
 
-    @functools.wraps(function)
-    def counted(*arguments, **options):
-        nonlocal checked, calls
-        checked = checked or _typechecked(function)  # not on import: each takes a millisecond, and many are not called
+    def first(*arguments, **options):
+        nonlocal checked, calls, now
+        if jaxtyping.config.jaxtyping_disable:
+            return target(*arguments, **options)
+        # Not on import: each takes some milliseconds, and many functions are not called.
+        checked = checked or _jaxtyped(target, typechecker=typechecker)
         calls += 1
         if calls == CHECKED_CALLS:
-            _skip(function.__module__, function.__qualname__)
+            now = target
         return checked(*arguments, **options)
 
-    return counted
+    now = first
+
+    @wraps(target)
+    def call(*arguments, **options):
+        return now(*arguments, **options)
+
+    return call
 
 
-def _skip(module: str, name: str) -> None:
-    """Mark a function so that jaxtyping no longer checks it. A nested function cannot be found and stays checked."""
-    target = sys.modules.get(module)
-    for part in name.split("."):
-        target = getattr(target, part, None)
-    with suppress(AttributeError):  # a property's function
-        inspect.unwrap(getattr(target, "__func__", target)).__no_type_check__ = True
+jaxtyping.jaxtyped = jaxtyped
 
 
 @contextmanager
