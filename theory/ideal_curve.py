@@ -14,9 +14,8 @@ ideal drop and c* rise with lambda, and k* falls.
 In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.group_weights` has three.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,12 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import expit, logit, stdtrit
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
+from simulator.gaussian.critic import standardise
 from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from theory.group_weights import place_of_groups
-from theory.learners.bayes import Bayes, TableRules, many_class_parts, many_class_replicates
+from theory.learners.bayes import TableRules, many_class_parts, many_class_replicates, two_block_accuracy
 from theory.sampled_curve import LOG_ODDS, Points, SampledCurve
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
@@ -120,7 +120,7 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    return _on_curves(world, lambda some: accuracy[some] if some else accuracy, _of_accuracy)
+    return _joined([(index, _of_accuracy(some, accuracy[index])) for index, some in _alike(world)], shape)
 
 
 def equivalent_of_draws(
@@ -153,7 +153,8 @@ def equivalent_of_draws(
         In the same cases as `equivalent`.
     """
     sources = [draws] if shared is None else [draws, shared]
-    return _on_curves(world, lambda some: [x[:, :, *some] for x in sources], _of_draws)
+    parts = [(index, _of_draws(some, [x[:, :, *index] for x in sources])) for index, some in _alike(world)]
+    return _joined(parts, world.shape)
 
 
 def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
@@ -168,27 +169,26 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
 
 
-def _on_curves(worlds: World, given: Callable, place: Callable[[World, list[int], Any], Equivalent]) -> Equivalent:
-    """place(worlds of one curve, their groups, given(index of these worlds)), joined over all curves.
+def _alike(worlds: World) -> Iterator[tuple[Any, World]]:
+    """The worlds of each curve, with their index; () stands for all.
 
     One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
     """
-    groups = groups_of(worlds.table, worlds.common)
     if not worlds.shape or (worlds.table is None and np.all(np.equal(worlds.classes, 2))):
-        return place(worlds, groups, given(()))
+        yield (), worlds
+        return
     flat, alike = worlds.replace(attribute=()).ravel(), {}
     for i in range(flat.size):
         world = flat[i]
         alike.setdefault(world.replace(p_spu=0.5) if worlds.table is None else i, []).append(i)
-    parts = []
     for some in alike.values():
-        index = np.unravel_index(some, worlds.shape)
-        parts.append((index, place(flat[some], groups, given(index))))
-    return _joined(parts, worlds.shape)
+        yield np.unravel_index(some, worlds.shape), flat[some]
 
 
 def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
-    """Results over a grid from those of its parts, each with the index that it fills."""
+    """Results over a grid from those of its parts, each with the index that it fills; () is the whole grid."""
+    if len(parts) == 1 and parts[0][0] == ():
+        return parts[0][1]
 
     def whole(number: Callable[[Equivalent], Numbers]) -> np.ndarray:
         values = np.full(shape, np.nan)
@@ -207,7 +207,8 @@ def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equi
     return Equivalent(whole(lambda part: part.correlation), whole(lambda part: part.shortfall), interval, unseen)
 
 
-def _of_accuracy(worlds: World, groups: list[int], own: Accuracy) -> Equivalent:
+def _of_accuracy(worlds: World, own: Accuracy) -> Equivalent:
+    groups = groups_of(worlds.table, worlds.common)
     if len(groups) != 2:
         return _of_groups(worlds, np.array([*own])[groups].ravel())
     curve, values = IdealCurve(worlds), [list(own)[g] for g in groups]
@@ -221,7 +222,8 @@ def _of_accuracy(worlds: World, groups: list[int], own: Accuracy) -> Equivalent:
     return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=level))
 
 
-def _of_draws(worlds: World, groups: list[int], sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
+def _of_draws(worlds: World, sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
+    groups = groups_of(worlds.table, worlds.common)
     sources = [source[:, groups] for source in sources]
     R, mean = min(map(len, sources)), sources[0].mean(axis=0)
     if len(groups) != 2:
@@ -237,8 +239,9 @@ def _of_draws(worlds: World, groups: list[int], sources: list[Float[np.ndarray, 
         variance = a**2 * V[0, 0] + b**2 * V[1, 1] + 2 * a * b * V[0, 1]
         return np.hypot(t * np.sqrt(np.maximum(variance, 0.0)), curve.margin(lam, a, b, LEVEL))
 
-    drop = margin(curve.with_drop(common - counter), 1, -1)
-    ends = tuple(curve.with_drop(common - counter + sign * drop) for sign in (-1, 1))
+    drop = common - counter
+    half = margin(curve.where(1, -1, drop), 1, -1)
+    ends = tuple(curve.where(1, -1, drop + sign * half) for sign in (-1, 1))
     low = high = np.full(curve.shape, np.inf)
     for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
         regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
@@ -304,10 +307,16 @@ class IdealCurve:
 
     def __init__(self, worlds: World):
         _check_sizes(worlds)
-        self.shape = worlds.shape
-        self.worlds = worlds.replace(attribute=()).ravel()
-        self.exact = worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
-        self.sampled = None if self.exact else SampledCurve(_sampled_points(self.worlds[0]), self.worlds.size)
+        self.shape, self.exact = worlds.shape, worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
+        mean, deviation = worlds.mean[..., :2].reshape(-1, 2), np.sqrt(worlds.image_variance[..., :2]).reshape(-1, 2)
+        self._silent, self._signal = mean[:, 1] == 0, np.abs(standardise(mean, deviation))
+        self._p_inv = np.broadcast_to(worlds.p_inv, self.shape).ravel()
+        self._sampled = None
+        if not self.exact:
+            one = worlds.replace(attribute=()).ravel()[0]
+            self._sampled = SampledCurve(_sampled_points(one), worlds.size)
+        every = np.arange(worlds.size)
+        self._ends = [self._ideal(np.full(len(every), end), every) for end in LOG_ODDS]
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
@@ -316,19 +325,39 @@ class IdealCurve:
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
         """(p', r) of classifiers. p' is nan where the background says nothing or the ideal drop is constant near by."""
-        _check_fractions(common)
-        _check_fractions(counter)
+        _check_fractions(np.array([common, counter]))
         drop = common - counter
-        lam = self.with_drop(drop)
+        lam = self.where(1, -1, drop)
         left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
         flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
         flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
-        flat |= np.reshape(self.worlds.mean[:, 1] == 0, self.shape)
+        flat |= self._silent.reshape(self.shape)
         return np.where(flat, np.nan, lam)[()], self.regret(lam, common, counter)
 
-    def with_drop(self, drop: Numbers) -> Numbers:
-        """The correlation at which the ideal drop takes a value; 0 or 1 if it is beyond all of them."""
-        return self._inverse(lambda ideal: ideal.drop, drop)
+    def where(self, a: float, b: float, value: Numbers) -> Numbers:
+        """The lambda at which a c* + b k* takes a value; 0 or 1 if it is beyond all of them.
+
+        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1.
+        """
+        value = np.ravel(np.broadcast_to(value, self.shape))
+        below, above = (a * c + b * k for c, k in self._ends)
+        result = np.where(value >= above - ROUNDING, 1.0, 0.0)
+        inside = np.flatnonzero((below + ROUNDING < value) & (value < above - ROUNDING))
+        if len(inside):
+
+            def excess(h, i, value):
+                c, k = self._ideal(h, i.astype(int))
+                return a * c + b * k - value
+
+            sampled, value = self._sampled, value[inside]
+            found = find_root(
+                excess,
+                LOG_ODDS if sampled is None else sampled.bracket(a, b, value),
+                args=(inside.astype(float), value),
+                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if sampled is None else {"xatol": 1e-6, "fatol": 1e-8},
+            )
+            result[inside] = expit(found.x)
+        return result.reshape(self.shape)[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
         """R(lambda)."""
@@ -337,50 +366,28 @@ class IdealCurve:
 
     def margin(self, lam: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
         """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0 if it is exact."""
-        if self.sampled is None:
+        if self._sampled is None:
             return np.zeros(self.shape)
         lam, a, b = (np.broadcast_to(x, self.shape).ravel() for x in (lam, a, b))
-        return self.sampled.margin(logit(lam), a, b, level).reshape(self.shape)[()]
+        return self._sampled.margin(logit(lam), a, b, level).reshape(self.shape)[()]
 
     def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
 
         p' rises with the drop, and r falls with each accuracy. Moreover c = c*(p') - r <= c*(p') and k <= k*(p').
         """
-        lam = self.with_drop((c_L + c_U - k_L - k_U) / 2)
+        lam = self.where(1, -1, (c_L + c_U - k_L - k_U) / 2)
         drop, c, k, ideal = (self.margin(lam, *w, level) for w in ((1, -1), (1, 0), (0, 1), (lam, 1 - lam)))
-        low, high = self.with_drop(c_L - k_U - drop), self.with_drop(c_U - k_L + drop)
-        after = self._inverse(lambda ideal: ideal.common, c_L - c)
-        before = self._inverse(lambda ideal: -ideal.counter, k - k_L)
+        low, high = self.where(1, -1, c_L - k_U - drop), self.where(1, -1, c_U - k_L + drop)
+        after, before = self.where(1, 0, c_L - c), self.where(0, -1, k - k_L)
         possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
         low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
-        least, most = (self.regret(self.with_drop(c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
+        least, most = (self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
         return _both((low[()], high[()]), _possible(least - ideal, most + ideal), level)
 
-    def _ideal(self, h: Float[np.ndarray, " n"], index: np.ndarray) -> Accuracy:
-        """Accuracies of the Bayes rules of some worlds at these log odds of lambda."""
-        if self.sampled is not None:
-            return Accuracy(*self.sampled.replicates(h).mean(axis=0))
-        return Bayes().accuracy(self.worlds[index].replace(p_spu=expit(np.clip(h, *LOG_ODDS))))
-
-    @cached_property
-    def _ends(self) -> list[Accuracy]:
-        n = self.worlds.size
-        return [self._ideal(np.full(n, end), np.arange(n)) for end in LOG_ODDS]
-
-    def _inverse(self, rising: Callable[[Accuracy], Numbers], target: Numbers) -> Numbers:
-        """The lambda at which an increasing function of the curve's point takes its target."""
-        target = np.ravel(np.broadcast_to(target, self.shape))
-        below, above = map(rising, self._ends)
-        result = np.where(target >= above - ROUNDING, 1.0, 0.0)
-        inside = np.flatnonzero((below + ROUNDING < target) & (target < above - ROUNDING))
-        if len(inside):
-            sampled, target = self.sampled, target[inside]
-            found = find_root(
-                lambda h, i, value: rising(self._ideal(h, i.astype(int))) - value,
-                LOG_ODDS if sampled is None else sampled.bracket(rising, target),
-                args=(inside.astype(float), target),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if sampled is None else {"xatol": 1e-6, "fatol": 1e-8},
-            )
-            result[inside] = expit(found.x)
-        return result.reshape(self.shape)[()]
+    def _ideal(self, h: Float[np.ndarray, " n"], index: np.ndarray) -> Float[np.ndarray, "2 n"]:
+        """(c*, k*) of some worlds at these log odds of lambda."""
+        if self._sampled is not None:
+            return self._sampled.replicates(h).mean(axis=0)
+        lam = expit(np.clip(h, *LOG_ODDS))
+        return two_block_accuracy(self._signal[index], np.stack([self._p_inv[index], lam], axis=-1))

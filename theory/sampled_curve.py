@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, stdtrit
 
-from simulator.accuracy import Accuracy, Numbers
 from theory.quadrature import REPLICATES
 
 LOG_ODDS = (-36.0, 36.0)  # of lambda; the ends stand for 0 and 1: without noise there is no Bayes rule at 1 itself
@@ -40,14 +39,14 @@ class SampledCurve:
         error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)
         return stdtrit(REPLICATES - 1, (1 + level) / 2) * error
 
-    def bracket(self, rising: Callable[[Accuracy], Numbers], target: Float[np.ndarray, " n"]) -> tuple:
-        """Log odds between which an increasing function takes its targets: neighbouring points that are known."""
+    def bracket(self, a: float, b: float, target: Float[np.ndarray, " n"]) -> tuple:
+        """Log odds between which a rising sum a c* + b k* takes its targets: neighbouring points that are known."""
         if self._interpolates:
             return LOG_ODDS
         for h in (*LOG_ODDS, *_NEAR):
             self._at(h)
         h = np.array(sorted(self._known))
-        values = rising(Accuracy(*np.transpose([self._known[x].mean(axis=0) for x in h])))
+        values = np.array([self._known[x].mean(axis=0) for x in h]) @ [a, b]
         first = (values >= target[:, None]).argmax(axis=1)
         return h[first - 1], h[first]
 

@@ -26,7 +26,7 @@ def test_the_margin_is_half_the_interval_of_the_mean(a, b):
 
 def test_brackets_hold_their_targets():
     curve, drop = SampledCurve(points, 1), np.linspace(-0.25, 0.35, 9)
-    low, high = curve.bracket(lambda ideal: ideal.drop, drop)
+    low, high = curve.bracket(1, -1, drop)
     below, above = (np.subtract(*curve.replicates(h).mean(axis=0)) for h in (low, high))
     assert (low < high).all()
     assert ((below < drop) & (drop <= above)).all()

@@ -66,7 +66,7 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
         )
     if worlds.mean.shape[-1] > 2:
         return over_worlds(lambda world: _several_attributes(world, seed), worlds)
-    return _one_attribute(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement)
+    return Accuracy(*two_block_accuracy(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement))
 
 
 def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
@@ -92,9 +92,12 @@ def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
     return np.sign(g) * np.where(g == 0, 0.0, np.where(within, h, np.inf))
 
 
-def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]) -> Accuracy:
-    """(common, counter) from the probability of the decision + given the classes that both blocks show.
+def two_block_accuracy(
+    signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]
+) -> Float[np.ndarray, "2 *w"]:
+    """(common, counter) of the Bayes rule of two classes and one attribute, from a_b and p_b of both blocks.
 
+    It follows from the probability of the decision + given the classes that both blocks show.
     Where p < 1/2 the classes of a block are renamed, so that p > 1/2; no decision changes. By symmetry the rule is
     right on (o, a) as often as it is wrong on (-o, -a).
     """
@@ -113,8 +116,7 @@ def _one_attribute(signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarra
     same, differ = right[:, 0], np.where(second == 1, 1 - right[:, 1], right[:, 1])
     shown = p[:, 0]
     groups = shown * same + (1 - shown) * (1 - differ), shown * differ + (1 - shown) * (1 - same)
-    common, counter = np.where(flipped, groups[::-1], groups).reshape(2, *shape[:-1])
-    return Accuracy(common, counter, None)
+    return np.where(flipped, groups[::-1], groups).reshape(2, *shape[:-1])
 
 
 def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
