@@ -76,14 +76,10 @@ class Checked(BaseModel):
         rows = ((name, getattr(self, name), _sentence(info)) for name, info in type(self).model_fields.items())
         return html_table(type(self).__name__, ["field", "value", "meaning"], rows)
 
-    def _given(self) -> dict[str, Any]:
-        """The fields that were set."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
-
     def replace(self: Same, **fields: Any) -> Same:
-        """A validated copy with some fields changed."""
-        return self.model_copy(update=fields)
+        """A validated copy with some fields changed. Unset fields stay unset."""
+        return type(self)(**{**{name: getattr(self, name) for name in self.model_fields_set}, **fields})
 
     def model_copy(self: Same, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Same:
-        """A validated copy with some fields changed; pydantic's own is not validated. Unset fields stay unset."""
-        return type(self)(**{**self._given(), **(update or {})})
+        """The same; pydantic's own copy is not validated."""
+        return self.replace(**(update or {}))

@@ -192,14 +192,6 @@ def block_width(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
-def latent_count(classes, attributes: int, table: Table | None = None):
-    """l, by numbers of classes and of further attributes; a table has no further ones."""
-    if table is not None:
-        return block_width(len(table)) + block_width(len(table[0]))
-    width = np.where(np.equal(classes, 2), 1, classes)
-    return (2 + attributes) * (width if np.ndim(classes) else int(width))
-
-
 def class_means(classes: int) -> Float[np.ndarray, "K width"]:
     """Mean of a block per class in units of mu: +1 and -1 for two classes, unit vectors for more."""
     return np.array([[1.0], [-1.0]]) if classes == 2 else np.eye(classes)

@@ -91,26 +91,24 @@ def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
     return ", ".join(f"{name} ({_TABLE[name].words})" for name in prompts)
 
 
-def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K B width"]:
-    """Latent prompts q_y of one world without a table, block by block; see `World.prompts`."""
-    K, mean, mention, agreement = world.class_count, world.mean, world.mention, world.agreement
-    own = world.prompt(prompt)
-    # For K classes E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the binary pattern is antisymmetric, no constant.
-    constant = np.zeros_like(own)
-    if caption(prompt).average and K > 2:
-        constant = mention * mean * (1 - agreement) / (K - 1)
-    return own[:, None] * class_means(K)[:, None, :] + constant[:, None]
+def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
+    """Latent prompts q_y of one world; see `World.prompts`.
 
-
-def prompts_on_table(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
-    """Latent prompts of a world with a table: for a class's usual background the mean of its common ones."""
-    row, K = caption(prompt), world.classes
-    shown, backgrounds = np.eye(K), np.zeros((K, world.background_count))
-    if row.average:
-        shown = world.mention_inv * np.where(shown, world.p_inv, (1 - world.p_inv) / (K - 1))
-        backgrounds = world.mention_spu * world.background_law()
-    elif row.names_background:
-        for own, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
-            own[list(common)] = 1 / len(common)
-    objects = world.mu_inv * shown @ class_means(K)
-    return np.concatenate([objects, world.mu_spu * backgrounds @ class_means(world.background_count)], axis=1)
+    A table's usual background is the mean of its common ones.
+    """
+    row, K, blocks = caption(prompt), world.class_count, []
+    for b, (mean, mention) in enumerate(zip(world.mean, world.mention, strict=True)):
+        if b == 1 and world.table is not None:
+            backgrounds = np.zeros((K, world.background_count))
+            if row.average:
+                backgrounds = mention * world.background_law()
+            elif row.names_background:
+                for own, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
+                    own[list(common)] = 1 / len(common)
+            blocks.append(mean * backgrounds @ class_means(world.background_count))
+        else:  # E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the pattern of two classes is antisymmetric, no constant
+            p = world.p_inv if b == 0 else world.agreement[b]
+            constant = mention * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
+            own = row.coefficient(mean, (K * p - 1) / (K - 1), mention, b == 0)
+            blocks.append(own * class_means(K) + constant)
+    return np.concatenate(blocks, axis=1)

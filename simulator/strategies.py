@@ -14,7 +14,7 @@ from typing import get_type_hints
 
 from hypothesis import strategies as st
 
-from simulator.mixture import Table, latent_count
+from simulator.mixture import Table, block_width
 from simulator.quantities import LATENT, declared, domain_of, quantity_of
 from simulator.world import SCALARS, SHARED, STEMS, Attribute, World
 
@@ -73,7 +73,7 @@ def worlds(
     """Worlds of every kind: several classes, further attributes, masks, no view noise, p_inv < 1, d = l, and so on."""
     K = draw(classes if classes is not None else st.integers(2, 4))
     extra = draw(st.lists(attributes(scale=scale), max_size=most_attributes))
-    latents = latent_count(K, len(extra))
+    latents = (2 + len(extra)) * block_width(K)
     width, noise = st.integers(latents, latents + extra_dimensions), st.just(0.0) | usual("sigma_xi", scale)
     own = {"classes": st.just(K), "dim_image": width, "dim_text": width, "mismatch": st.just(0.0)}
     own |= {"sigma_xi": noise, "sigma_xi_text": st.none() | noise}

@@ -23,7 +23,7 @@ the background, further attributes) have fields of one stem: mu_inv, mu_spu and 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from jaxtyping import Float
@@ -39,11 +39,10 @@ from simulator.mixture import (
     block_width,
     cell_groups,
     common_backgrounds,
-    latent_count,
     mixture_of,
 )
 from simulator.naming import suggestion
-from simulator.prompts import Prompt, caption, check_told, latent_prompts, prompts_on_table
+from simulator.prompts import Prompt, caption, check_told, latent_prompts
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
 from simulator.views import KINDS, AnyViews, shown
 
@@ -97,6 +96,28 @@ class Attribute(Checked):
     p: Annotated[Number, *AGREEMENT.spu] = 0.5
     mention: Annotated[Number, *MENTION.spu] = 1.0
     detail: Annotated[Number, *DETAIL.spu] = 1.0
+
+
+def _of_blocks(stem: str, meaning: str) -> cached_property:
+    """A property of worlds, (*w, B): the numbers of a stem, of the object, the background, and further attributes."""
+
+    def numbers(self) -> Float[np.ndarray, "*w B"]:
+        self._check_gaussian(f"{stem}_inv")
+        rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
+        if rows[1] is None:
+            raise ValueError("worlds with a table have no p_spu, and this formula needs it")
+        return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float))
+
+    numbers.__doc__ = meaning
+    return cached_property(numbers)
+
+
+class Variances(NamedTuple):
+    """Variances of a coordinate of each block within its group, for captions that mention the block."""
+
+    shared: Float[np.ndarray, "*w B"]  # by image and caption, g_b sigma_b^2
+    image: Float[np.ndarray, "*w B"]  # of the image alone, (1 - g_b) sigma_b^2 + nu_I
+    caption: Float[np.ndarray, "*w B"]  # of the caption alone, (1 - g_b) sigma_b^2 + nu_T
 
 
 @documented
@@ -202,12 +223,10 @@ class World(Checked):
     @model_validator(mode="after")
     def _rules_over_several_fields(self):
         _check_table(self)
-        try:
-            _ = self.shape
-        except ValueError:
-            shapes = {np.shape(value) for value in self._numbers()} - {()}
-            raise ValueError(f"fields of shapes {sorted(shapes)} do not broadcast") from None
+        _ = self.shape
         (_check_widths if self.views is None else _check_views)(self)
+        if self.table is not None:  # a copy with another table has other classes
+            self.model_fields_set.difference_update(("p_spu", "classes"))
         return self
 
     @model_serializer(mode="wrap")
@@ -218,11 +237,6 @@ class World(Checked):
 
     def __repr_args__(self):
         return [*([("shape", self.shape)] if self.shape else []), *super().__repr_args__()]
-
-    def _given(self) -> dict[str, Any]:
-        """The fields that were set, without those that a table tells."""
-        told = () if self.table is None else ("p_spu", "classes")
-        return {name: value for name, value in super()._given().items() if name not in told}
 
     @classmethod
     def stack(cls, worlds: Sequence["World"]) -> "World":
@@ -266,15 +280,16 @@ class World(Checked):
         given = {*(self.model_fields_set if given is None else given)}
         return World.model_construct(given, **fields, **shared, attribute=attribute)
 
-    def _numbers(self) -> list[Any]:
-        own = [getattr(self, name) for name in SCALARS]
-        return own + [getattr(a, name) for a in self.attribute for name in STEMS]
-
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape to which all fields broadcast; () for one world."""
-        shapes = {x.shape for x in self._numbers() if isinstance(x, np.ndarray)}
-        return np.broadcast_shapes(*shapes) if shapes else ()
+        numbers = [getattr(self, name) for name in SCALARS]
+        numbers += [getattr(a, name) for a in self.attribute for name in STEMS]
+        shapes = {x.shape for x in numbers if isinstance(x, np.ndarray)}
+        try:
+            return np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ValueError(f"fields of shapes {sorted(shapes)} do not broadcast") from None
 
     @property
     def size(self) -> int:
@@ -336,46 +351,23 @@ class World(Checked):
     @property
     def latents(self) -> Any:
         """l, the length of z: one number per block of two classes (or backgrounds), K (or A) per block otherwise."""
-        return latent_count(self.classes, len(self.attribute), self.table)
+        if self.table is not None:
+            return block_width(self.class_count) + block_width(self.background_count)
+        width = np.where(np.equal(self.classes, 2), 1, self.classes)
+        return (2 + len(self.attribute)) * (width if np.ndim(self.classes) else int(width))
 
     @property
-    def background_latents(self) -> slice:
-        """The background's place among the latents."""
-        width = block_width(self.class_count)
-        return slice(width, width + block_width(self.background_count))
+    def block_latents(self) -> tuple[slice, ...]:
+        """The place of each block among the latents; the background's is the second."""
+        width, others = block_width(self.class_count), block_width(self.background_count)
+        starts = (width + others * b for b in range(1 + len(self.attribute)))
+        return (slice(0, width), *(slice(start, start + others) for start in starts))
 
-    def _blocks(self, stem: str) -> Float[np.ndarray, "*w B"]:
-        """The numbers of all blocks: the object's, the background's, then those of further attributes."""
-        self._check_gaussian(f"{stem}_inv")
-        rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
-        return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float))
-
-    @cached_property
-    def mean(self) -> Float[np.ndarray, "*w B"]:
-        """mu_b of every block: the invariant one first, the background, then further attributes."""
-        return self._blocks("mu")
-
-    @cached_property
-    def scale(self) -> Float[np.ndarray, "*w B"]:
-        """sigma_b of every block."""
-        return self._blocks("sigma")
-
-    @cached_property
-    def agreement(self) -> Float[np.ndarray, "*w B"]:
-        """p_b of every block: probability that it shows the label's class in training; ValueError beside a table."""
-        if self.table is not None:
-            raise ValueError("worlds with a table have no p_spu, and this formula needs it")
-        return self._blocks("p")
-
-    @cached_property
-    def mention(self) -> Float[np.ndarray, "*w B"]:
-        """pi_b of every block: probability that a caption mentions it."""
-        return self._blocks("mention")
-
-    @cached_property
-    def detail(self) -> Float[np.ndarray, "*w B"]:
-        """g_b of every block: correlation of image and caption within a group."""
-        return self._blocks("detail")
+    mean = _of_blocks("mu", "mu_b of every block: the invariant one first, the background, then further attributes.")
+    scale = _of_blocks("sigma", "sigma_b of every block.")
+    agreement = _of_blocks("p", "p_b of every block: probability that it shows the label's class in training.")
+    mention = _of_blocks("mention", "pi_b of every block: probability that a caption mentions it.")
+    detail = _of_blocks("detail", "g_b of every block: correlation of image and caption within a group.")
 
     @cached_property
     def image_variance(self) -> Float[np.ndarray, "*w B"]:
@@ -383,19 +375,15 @@ class World(Checked):
         return read_only(self.scale**2 + self.nu_image[..., None])
 
     @cached_property
-    def shared(self) -> Float[np.ndarray, "*w B"]:
-        """g_b sigma_b^2, the variance within a group that image and caption share."""
-        return self.detail * self.scale**2
+    def variances(self) -> Variances:
+        """What image and caption of a block share within a group, and what each has alone."""
+        own = (1 - self.detail) * self.scale**2
+        return Variances(self.detail * self.scale**2, own + self.nu_image[..., None], own + self.nu_text[..., None])
 
     @cached_property
-    def image_alone(self) -> Float[np.ndarray, "*w B"]:
-        """(1 - g_b) sigma_b^2 + nu_I, the variance of an image coordinate beside `shared`."""
-        return (1 - self.detail) * self.scale**2 + self.nu_image[..., None]
-
-    @cached_property
-    def caption_alone(self) -> Float[np.ndarray, "*w B"]:
-        """(1 - g_b) sigma_b^2 + nu_T, the variance beside `shared` of a caption coordinate that mentions the block."""
-        return (1 - self.detail) * self.scale**2 + self.nu_text[..., None]
+    def caption_variance(self) -> Float[np.ndarray, "*w B"]:
+        """sigma_b^2 + nu_T, the variance within a group of a caption's coordinate that mentions the block."""
+        return read_only(self.scale**2 + self.nu_text[..., None])
 
     @property
     def text_width(self) -> int:
@@ -415,16 +403,12 @@ class World(Checked):
         self._check_gaussian("sigma_xi", "nu_image")
         return np.broadcast_to(np.asarray(image_noise(self)), self.shape)
 
-    @property
-    def text_noise(self) -> Numbers:
-        """sigma_xi_text, or sigma_xi where that is unset."""
-        return self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
-
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
-        """Noise variance of one text coordinate, text_noise^2/d_T; ValueError for a world of pixels."""
+        """Noise variance of one text coordinate, sigma_xi_text^2/d_T; ValueError for a world of pixels."""
         self._check_gaussian("sigma_xi_text", "nu_text")
-        return np.broadcast_to(np.asarray(self.text_noise * self.text_noise / self.dim_text), self.shape)
+        norm = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
+        return np.broadcast_to(np.asarray(norm * norm / self.dim_text), self.shape)
 
     def _check_gaussian(self, field: str, name: str = "") -> None:
         """Raise ValueError if a world of pixels is to give a number that it does not have."""
@@ -461,7 +445,7 @@ class World(Checked):
         self.one()
         if self.table is not None:
             return np.array(self.table) / np.sum(self.table, axis=1, keepdims=True)
-        K, p = self.class_count, self._blocks("p")[1]
+        K, p = self.class_count, self.agreement[1]
         law = np.where(np.eye(K), p, (1 - p) / (K - 1))
         if self.views is not None:
             law[~np.isin(np.arange(K), self.views.tied_of(K))] = 1 / K
@@ -492,9 +476,7 @@ class World(Checked):
         single caption represents.
         """
         check_told(prompt, self.bare)
-        if self.one().table is not None:
-            return prompts_on_table(self, prompt)
-        return latent_prompts(self, prompt).reshape(self.class_count, -1)
+        return latent_prompts(self.one(), prompt)
 
     def draw(self, n: int, seed: int = 0, **options) -> "DrawnPairs | Any":
         """Training pairs, with the dictionaries of Gaussian views or the scenes of pixels.

@@ -17,9 +17,9 @@ from jaxtyping import Float
 
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import class_means
-from simulator.prompts import Prompt, latent_prompts, prompt_row
+from simulator.prompts import Prompt, prompt_row
 from simulator.world import World
-from theory.density import captions_as_images, log_density
+from theory.density import log_density
 
 POWER = 12  # 2^12 Sobol points per group
 RARE = 0.01  # share of unseen images at which the number of pairs counts as enough
@@ -39,23 +39,18 @@ def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
         return None
     matched = (1 - world.mismatch) * pairs  # the others are spread like independent images and captions
-    best = [_best_pmi(world, latent_prompts(world, prompt), group) for group in (0, 1)]
+    best = [_best_pmi(world, world.prompts(prompt), group) for group in (0, 1)]
     common, counter = (float(np.mean(values < -np.log(matched))) for values in best)
     with np.errstate(over="ignore"):  # no double holds so many pairs
         needed = max(float(np.exp(-np.quantile(values, RARE))) for values in best) / (1 - world.mismatch)
     return Unseen(common, counter, float(needed))
 
 
-def _best_pmi(world: World, texts: Float[np.ndarray, "K B width"], group: int) -> Float[np.ndarray, " N"]:
+def _best_pmi(world: World, texts: Float[np.ndarray, "K l"], group: int) -> Float[np.ndarray, " N"]:
     """For each test image of a group with label class 0: the largest PMI over the classes' prompts."""
-    _, B, width = texts.shape
-    noise = gaussian_points(B * width, POWER, group).reshape(-1, B, width)
-    deviation = np.sqrt(world.image_variance)[:, None]
-    shown = world.mean[:, None] * class_means(world.classes)[[0, group]]
-    images = shown + deviation * noise
-    own = log_density(images, None, world)
-    captions, each = captions_as_images(world), []
-    for text in texts:
-        alone = log_density(text[None], None, captions)[0]
-        each.append(log_density(images, np.broadcast_to(text, images.shape), world) - own - alone)
-    return np.max(each, axis=0)
+    patterns = class_means(world.classes)[[0, group]]
+    deviation = np.repeat(np.sqrt(world.image_variance), patterns.shape[1])
+    images = (world.mean[:, None] * patterns).ravel() + deviation * gaussian_points(len(deviation), POWER, group)
+    own, alone = log_density(images, None, world), log_density(None, texts, world)
+    pmi = [log_density(images, np.broadcast_to(text, images.shape), world) - own for text in texts]
+    return np.max(np.array(pmi) - alone[:, None], axis=0)

@@ -12,7 +12,6 @@ dictionaries are independent noise and cancel from every decision. This is the l
 caption is an atom of its own, and leaves their decisions alone.
 """
 
-from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
@@ -57,9 +56,9 @@ def image_patterns(world: World) -> tuple[Int[np.ndarray, "P B"], Float[np.ndarr
 
 
 def block_log_density(
-    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"] | None, worlds: World, b: int
+    image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"] | None, worlds: World, b: int
 ) -> Float[np.ndarray, "... K"]:
-    """f_b(a) for every class a of block b; with text None, the log density of the image alone.
+    """f_b(a) for every class a of block b; the log density of one view alone where the other is None.
 
     Densities must exist: sigma^2 + nu_I > 0. A text that may mention the block also needs nu_I > 0 or detail < 1, and
     nu_T > 0 or sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text mentions the block, and a zero text is
@@ -67,26 +66,29 @@ def block_log_density(
     """
     if text is not None:
         return np.logaddexp(*block_parts(image, text, worlds, b))
-    S = worlds.image_variance[..., b]
-    base, tilt = _gaussian(image, worlds.mean[..., b], S)
+    base, tilt = _gaussian(image, worlds.mean[..., b], worlds.image_variance[..., b])
     return base[..., None] + tilt
 
 
 def block_parts(
-    image: Float[np.ndarray, "... width"], text: Float[np.ndarray, "... width"], worlds: World, b: int
+    image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"], worlds: World, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
-    shared, alone = worlds.shared[..., b], (worlds.image_alone[..., b], worlds.caption_alone[..., b])
-    base, tilt = _paired_gaussian(image, text, mu, shared, *alone)
+    if image is None:
+        base, tilt = _gaussian(text, mu, worlds.caption_variance[..., b])
+    else:
+        base, tilt = _paired_gaussian(image, text, mu, *(each[..., b] for each in worlds.variances))
     if np.all(pi == 1):  # full captions, the common case, at half the cost
         mentioned = base[..., None] + tilt
         return np.full_like(mentioned, -np.inf), mentioned
     silent = np.asarray(nu_T == 0) & (text == 0).all(-1) & (pi < 1)
     with np.errstate(divide="ignore"):
         said = np.where(silent, -np.inf, np.log(pi) + base)
-    imaged = block_log_density(image, None, worlds, b)
-    return _log_silence(text, worlds, b)[..., None] + imaged, said[..., None] + tilt
+    silence = _log_silence(text, worlds, b)[..., None]
+    if image is not None:
+        silence = silence + block_log_density(image, None, worlds, b)
+    return silence, said[..., None] + tilt
 
 
 def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
@@ -146,46 +148,6 @@ def log_sum_of_others(f: Float[np.ndarray, "... K"]) -> Float[np.ndarray, "... K
     return np.logaddexp(np.concatenate([none, before], -1), np.concatenate([after, none], -1))
 
 
-def captions_as_images(worlds: World) -> World:
-    """Worlds whose images have the law of these worlds' full captions; only the noise differs."""
-    return worlds.replace(sigma_xi=worlds.text_noise, dim_image=worlds.dim_text)
-
-
-def class_log_density(
-    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: World
-) -> Float[np.ndarray, "... K"]:
-    """log p(x_I, x_T | y), or log p(x_I | y) with text None, for every class y under the training law."""
-    total = np.zeros(())
-    for b in range(image.shape[-2]):
-        f = block_log_density(image[..., b, :], None if text is None else text[..., b, :], worlds, b)
-        total = total + attribute_log_density(f, worlds.agreement[..., b])
-    return total
-
-
-def log_density(
-    image: Float[np.ndarray, "... B width"], text: Float[np.ndarray, "... B width"] | None, worlds: World
-) -> Float[np.ndarray, "..."]:
-    """log p(x_I, x_T), or log p(x_I) with text None, under the training law."""
-    given_class = class_log_density(image, text, worlds)
-    return np.asarray(np.logaddexp.reduce(given_class, axis=-1) - np.log(worlds.class_count))
-
-
-def caption_block_log_density(
-    text: Float[np.ndarray, "... width"], worlds: World, b: int
-) -> Float[np.ndarray, "... K"]:
-    """log p(x_T | a) of one block of one world; a mentioned block is like an image with the captions' noise."""
-    pi, nu = worlds.mention[b], worlds.nu_text
-    mentioned = block_log_density(text, None, captions_as_images(worlds), b)
-    if pi == 1:
-        return mentioned
-    square = (text**2).sum(axis=-1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        said = np.log(pi) + mentioned
-        if nu == 0:
-            return np.where(square == 0, np.log1p(-pi), said)
-        return np.logaddexp(said, np.log1p(-pi) - (square / nu + text.shape[-1] * np.log(2 * np.pi * nu)) / 2)
-
-
 def table_evidence(f: Float[np.ndarray, "... A"], table) -> Float[np.ndarray, "... K"]:
     """log sum_a P(y, a) e^f(a), from a table of joint probabilities and f(a) of the background's block."""
     weights, top = np.asarray(table), f.max(axis=-1, keepdims=True)
@@ -198,31 +160,45 @@ def table_evidence(f: Float[np.ndarray, "... A"], table) -> Float[np.ndarray, ".
     return result
 
 
-def table_log_density(image: Float[np.ndarray, "... l"], world: World) -> Float[np.ndarray, "... K"]:
-    """log p(x_I, y) in a world with a table."""
-    return _with_label(image, world, lambda x, worlds, b: block_log_density(x, None, worlds, b))
+def given_label(f: Float[np.ndarray, "... A"], worlds: World, b: int) -> Float[np.ndarray, "... K"]:
+    """T_b(y): the class of block b summed out given the label; with a table the background's with P(y, a)."""
+    if _is_nothing(f):
+        return np.full((*f.shape[:-1], worlds.class_count), -np.inf)
+    if worlds.table is None:
+        return attribute_log_density(f, worlds.agreement[..., b])
+    return table_evidence(f, worlds.table) if b else attribute_log_density(f, worlds.p_inv)
 
 
-def table_caption_log_density(text: Float[np.ndarray, "... l"], world: World) -> Float[np.ndarray, "..."]:
-    """log p(x_T) in a world with a table."""
-    return np.asarray(np.logaddexp.reduce(_with_label(text, world, caption_block_log_density), axis=-1))
+def _is_nothing(f: np.ndarray) -> bool:
+    """Whether all of these logarithms are -inf, as those of silence are where captions are full: nothing to sum."""
+    return np.max(f, initial=-np.inf) == -np.inf
 
 
-def _with_label(view: Float[np.ndarray, "... l"], world: World, density: Callable) -> Float[np.ndarray, "... K"]:
-    """log p(view, y) from the densities of both blocks given the class that they show."""
+def _log_sum(f: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """log(e^f + e^g): where one is nothing, the other, at no cost."""
+    return g if _is_nothing(f) else f if _is_nothing(g) else np.logaddexp(f, g)
+
+
+def class_log_density(
+    image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, worlds: World
+) -> Float[np.ndarray, "... K"]:
+    """log p(x_I, x_T | y) for every class y under the training law; with a table, whose classes have priors, of y, too.
+
+    Of one view alone where the other is None.
+    """
     total = np.zeros(())
-    for b, (part, summed) in enumerate(_blocks(world)):
-        total = total + summed(density(view[..., part], world, b))
+    for b, place in enumerate(worlds.block_latents):
+        views = (None if view is None else view[..., place] for view in (image, text))
+        total = total + given_label(block_log_density(*views, worlds, b), worlds, b)
     return total
 
 
-def _blocks(world: World) -> list[tuple[slice, Callable[[np.ndarray], np.ndarray]]]:
-    """The latents of object and background, and how their classes are summed out given the label, with a table."""
-    background = world.background_latents
-    return [
-        (slice(0, background.start), lambda f: attribute_log_density(f, world.p_inv)),
-        (background, lambda f: table_evidence(f, world.table)),
-    ]
+def log_density(
+    image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, worlds: World
+) -> Float[np.ndarray, "..."]:
+    """log p(x_I, x_T) under the training law; of one view alone where the other is None."""
+    prior = -np.log(worlds.class_count) if worlds.table is None else 0.0
+    return np.asarray(np.logaddexp.reduce(class_log_density(image, text, worlds), axis=-1) + prior)
 
 
 class Parts(NamedTuple):
@@ -240,16 +216,14 @@ def prompt_parts(image, text, worlds: World, b: int, differs) -> Parts:
     """Parts of one block, its attribute summed out."""
     silent, mentioned = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
-    parts = Parts(np.where(differs, mentioned, -np.inf), np.where(differs, silent, np.logaddexp(silent, mentioned)))
-    return Parts(*(attribute_log_density(part, worlds.agreement[..., b]) for part in parts))
+    either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, mentioned))
+    return Parts(*(given_label(part, worlds, b) for part in (np.where(differs, mentioned, -np.inf), either)))
 
 
 def distinct_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
     """`distinct` of two blocks together, independent given the class."""
-    distinct = first.distinct + np.logaddexp(second.distinct, second.shared)
-    if np.any(first.shared > -np.inf) and np.any(second.distinct > -np.inf):
-        distinct = np.logaddexp(distinct, first.shared + second.distinct)
-    return distinct
+    joined = first.distinct + _log_sum(second.distinct, second.shared)
+    return _log_sum(joined, first.shared + second.distinct)
 
 
 def combine(first: Parts, second: Parts) -> Parts:
@@ -257,54 +231,41 @@ def combine(first: Parts, second: Parts) -> Parts:
     return Parts(distinct_together(first, second), first.shared + second.shared)
 
 
-def prompt_log_density(
-    image: Float[np.ndarray, "... B width"], texts: Float[np.ndarray, "P B width"], worlds: World
+def prompt_scores(
+    image: Float[np.ndarray, "... l"], texts: Float[np.ndarray, "P l"], world: World
 ) -> Float[np.ndarray, "... P"]:
-    """log(p(x_I, p_y) - c(x_I)) of every prompt of one world, c being what all prompts share; -inf if nothing differs.
+    """Scores in the order of log p(x_I, p_y)/p(p_y) of one world, kept where rounding would lose it.
 
-    Its order over prompts is the order of log p(x_I, p_y), kept where rounding would lose it (see `Parts`).
-    """
-    differs = (texts != texts[:1]).any(axis=(0, 2))
-    parts = [prompt_parts(image[..., None, b, :], texts[:, b], worlds, b, differs[b]) for b in range(texts.shape[1])]
-    return np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1) - np.log(worlds.class_count)
+    Let c(x_I) be what all prompts share of p(x_I, p_y), and d_y(x_I) the rest. Without a table p(p_y) is the same for
+    all y, and the score is log d_y; -inf if nothing differs.
 
-
-def table_prompt_scores(
-    image: Float[np.ndarray, "N l"], texts: Float[np.ndarray, "P l"], world: World
-) -> Float[np.ndarray, "N P"]:
-    """Scores in the order of log p(x_I, p_y)/p(p_y), in a world with a table, kept where rounding would lose it.
-
-    Captions that are silent wherever prompts differ contribute c(x_I) e^h_y, and all others d_y(x_I). Let l_y = h_y -
-    log p(p_y), with the maximum m. The score is the logarithm of
+    With a table, captions that are silent wherever prompts differ contribute c(x_I) e^h_y. Let l_y = h_y - log p(p_y),
+    with the maximum m. The score is the logarithm of
         d_y/p(p_y) - c (e^m - e^l_y),
     and -inf below 0. Where all prompts are alike, as in symmetric tables, d_y decides, however small it is beside c.
     """
-    prior = table_caption_log_density(texts, world)
-    if np.all(world.mention == 1):  # no caption is silent
-        pairs = ((b, image[:, None, part], texts[:, part], summed) for b, (part, summed) in enumerate(_blocks(world)))
-        first, second = (summed(block_parts(x, text, world, b)[1]) for b, x, text, summed in pairs)
-        return np.logaddexp.reduce(first + second, axis=-1) - prior
-    parts, seen, hidden = [], np.zeros(()), np.zeros(len(texts))
-    for b, (part, summed) in enumerate(_blocks(world)):
-        text = texts[:, part]
-        silent, mentioned = block_parts(image[:, None, part], text, world, b)
-        if (text != text[0]).any():
-            said = summed(mentioned)
-            parts.append(Parts(said, summed(silent) if world.mention[b] < 1 else np.full_like(said, -np.inf)))
-            seen = seen + summed(block_log_density(image[:, part], None, world, b))
-            hidden = hidden + _log_silence(text, world, b)
-        else:
-            either = summed(np.logaddexp(silent, mentioned))
-            parts.append(Parts(np.full_like(either, -np.inf), either))
-            seen = seen + either[:, 0]
-    distinct = np.logaddexp.reduce(distinct_together(*parts), axis=-1) - prior
-    lead = hidden - prior
+    blocks = list(enumerate(world.block_latents))
+    differs = [bool((texts[:, place] != texts[0, place]).any()) for _, place in blocks]
+    parts = [prompt_parts(image[..., None, place], texts[:, place], world, b, differs[b]) for b, place in blocks]
+    distinct = np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1)
+    if world.table is None:
+        return distinct - np.log(world.class_count)
+    prior = log_density(None, texts, world)
+    distinct = distinct - prior
+    lead = (
+        sum((_log_silence(texts[:, place], world, b) for b, place in blocks if differs[b]), np.zeros(len(texts)))
+        - prior
+    )
     if lead.max() == -np.inf:
         return distinct
     behind = np.where(lead > lead.max() - SAME, 0.0, np.expm1(lead - lead.max()))
-    top = distinct.max(axis=1, keepdims=True)
+    seen = np.zeros(())  # log c, given the label
+    for (b, place), part in zip(blocks, parts, strict=True):
+        alone = given_label(block_log_density(image[..., place], None, world, b), world, b) if differs[b] else None
+        seen = seen + (part.shared[..., 0, :] if alone is None else alone)
+    top = distinct.max(axis=-1, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
-    common = np.exp(np.minimum(np.logaddexp.reduce(seen, axis=-1)[:, None] + lead.max() - top, 700))
+    common = np.exp(np.minimum(np.logaddexp.reduce(seen, axis=-1)[..., None] + lead.max() - top, 700))
     with np.errstate(divide="ignore"):
         rest = np.log(np.maximum(np.exp(distinct - top) + behind * common, 0)) + top
     return np.where(behind == 0, distinct, rest)

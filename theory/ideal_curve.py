@@ -120,7 +120,9 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    return _joined([(index, _of_accuracy(some, accuracy[index])) for index, some in _alike(world)], shape)
+    if _have_one_curve(world):
+        return _of_accuracy(world, accuracy)
+    return _joined([(index, _of_accuracy(some, accuracy[index])) for index, some in _by_curve(world)], shape)
 
 
 def equivalent_of_draws(
@@ -153,7 +155,9 @@ def equivalent_of_draws(
         In the same cases as `equivalent`.
     """
     sources = [draws] if shared is None else [draws, shared]
-    parts = [(index, _of_draws(some, [x[:, :, *index] for x in sources])) for index, some in _alike(world)]
+    if _have_one_curve(world):
+        return _of_draws(world, sources)
+    parts = [(index, _of_draws(some, [x[:, :, *index] for x in sources])) for index, some in _by_curve(world)]
     return _joined(parts, world.shape)
 
 
@@ -169,14 +173,13 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
 
 
-def _alike(worlds: World) -> Iterator[tuple[Any, World]]:
-    """The worlds of each curve, with their index; () stands for all.
+def _have_one_curve(worlds: World) -> bool:
+    """Whether one curve serves all worlds: one world, or those with two classes."""
+    return not worlds.shape or (worlds.table is None and bool(np.all(np.equal(worlds.classes, 2))))
 
-    One curve serves all worlds with two classes. With more, one serves those that differ in their correlation alone.
-    """
-    if not worlds.shape or (worlds.table is None and np.all(np.equal(worlds.classes, 2))):
-        yield (), worlds
-        return
+
+def _by_curve(worlds: World) -> Iterator[tuple[Any, World]]:
+    """The worlds of each curve, with their index: those that differ in their correlation alone."""
     flat, alike = worlds.replace(attribute=()).ravel(), {}
     for i in range(flat.size):
         world = flat[i]
@@ -186,9 +189,7 @@ def _alike(worlds: World) -> Iterator[tuple[Any, World]]:
 
 
 def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
-    """Results over a grid from those of its parts, each with the index that it fills; () is the whole grid."""
-    if len(parts) == 1 and parts[0][0] == ():
-        return parts[0][1]
+    """Results over a grid from those of its parts, each with the index that it fills."""
 
     def whole(number: Callable[[Equivalent], Numbers]) -> np.ndarray:
         values = np.full(shape, np.nan)

@@ -43,7 +43,7 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     mu_D = worlds.mean * worlds.correlation
     C = mu_D[..., :, None] * mu_D[..., None, :] / kappa(worlds.class_count)
     diagonal = np.arange(worlds.mean.shape[-1])
-    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.shared
+    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.variances.shared
     return C
 
 
@@ -129,7 +129,9 @@ def modal_weights(
     if width is not None:
         if width < 1:
             raise ValueError(f"width = {outside(width, 1)}")
-        constant = worlds.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
+        constant = (
+            worlds.variances.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
+        )
         for w in np.ndindex(worlds.shape):
             strength[w] *= kept_values(values[w], constant[w], worlds.class_count, width)
     q = worlds.prompt(prompt)

@@ -50,7 +50,7 @@ def removed_captions(world: World, projected: Projected) -> Float[np.ndarray, "l
     Raises ValueError for coefficients that are not one per block of a world without a table.
     """
     if isinstance(projected, bool):
-        return np.eye(world.latents)[:, world.background_latents]
+        return np.eye(world.latents)[:, world.block_latents[1]]
     blocks = 2 + len(world.attribute)
     if world.table is not None or len(projected) != blocks:
         raise ValueError(

@@ -280,7 +280,7 @@ def contradicted(
     shown = pairs.backgrounds[..., 0].cpu()
     source = independent(seed, index, streams)
     drawn = source(torch.empty_like(shown), "caption-background", "integer", world.background_count)
-    D = torch.as_tensor(frame[:, world.background_latents]).to(pairs.texts)  # (d_T, width)
+    D = torch.as_tensor(frame[:, world.block_latents[1]]).to(pairs.texts)  # (d_T, width)
     named = pairs.texts @ D
     other = _exchanged(named, shown.to(named.device), drawn.to(named.device))
     return pairs._replace(texts=pairs.texts + (other - named) @ D.T)

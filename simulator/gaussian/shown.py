@@ -49,7 +49,7 @@ class GaussianViews:
     def backgrounds(self, ensemble: "Ensemble") -> torch.Tensor:
         _, D = self._frames(ensemble)
         worlds, patterns = ensemble.worlds, class_means(ensemble.worlds[0].background_count)
-        texts = np.stack([world.mu_spu * patterns @ D[:, world.background_latents].T for world in worlds])
+        texts = np.stack([world.mu_spu * patterns @ D[:, world.block_latents[1]].T for world in worlds])
         return torch.as_tensor(texts).to(device=ensemble.device, dtype=ensemble.dtype)
 
     def identity(self, world: "World") -> dict[str, Any]:

@@ -155,7 +155,17 @@ def lists(draw) -> list[World]:
     return [with_attributes(world, count) for world in drawn]
 
 
-PROPERTIES = ("mean", "scale", "agreement", "mention", "detail", "caption_alone", "correlation", "nu_image", "nu_text")
+PROPERTIES = (
+    "mean",
+    "scale",
+    "agreement",
+    "mention",
+    "detail",
+    "caption_variance",
+    "correlation",
+    "nu_image",
+    "nu_text",
+)
 
 
 @given(lists(), quantity("sigma_xi", 0.0, 10.0))
@@ -243,8 +253,8 @@ def test_worlds_and_grids_are_frozen_with_all_that_they_hold():
     with pytest.raises(ValidationError):
         grid.p_spu = 0.5
     noisy = World.stack([World(sigma_xi_text=1.0), World(sigma_xi_text=0.5)])
-    assert noisy.text_noise.tolist() == [1.0, 0.5]
-    for array in (grid.p_spu, grid[:1].p_spu, noisy.mu_spu, noisy.mean, noisy.correlation, noisy.text_noise):
+    assert noisy.sigma_xi_text.tolist() == [1.0, 0.5]
+    for array in (grid.p_spu, grid[:1].p_spu, noisy.mu_spu, noisy.mean, noisy.correlation, noisy.sigma_xi_text):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.1
 

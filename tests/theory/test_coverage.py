@@ -5,7 +5,6 @@ import pytest
 from reference import log_densities
 from scipy.special import logsumexp
 
-from simulator.prompts import latent_prompts
 from simulator.world import Attribute, World
 from theory import coverage as module
 from theory.coverage import unseen
@@ -21,7 +20,7 @@ def test_shares_and_pairs_are_those_of_explicit_densities():
     def density(*views):
         return logsumexp(log_densities(world, *views), axis=1)
 
-    q = latent_prompts(world, "mean")[:, :, 0]
+    q = world.prompts("mean")
     found = unseen(world, "mean", 1e4)
     for sign, share in ((1, found.common), (-1, found.counter)):
         x = np.array([world.mu_inv, sign * world.mu_spu]) + deviation * rng.standard_normal((20_000, 2))

@@ -7,15 +7,13 @@ from hypothesis import strategies as st
 from reference import log_densities
 from scipy.special import logsumexp
 
-from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from theory.density import (
     attribute_log_density,
-    captions_as_images,
     class_log_density,
     class_patterns,
     log_density,
-    prompt_log_density,
+    prompt_scores,
     table_evidence,
 )
 
@@ -33,15 +31,14 @@ WORLDS = [
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("paired", [True, False])
-def test_factorised_density_is_the_mixtures(world, paired):
+@pytest.mark.parametrize("seen", ["both", "image", "text"])
+def test_factorised_density_is_the_mixtures(world, seen):
     """Two orders of summing a few dozen float64 terms."""
-    blocks, (image, text) = world, np.random.default_rng(3).normal(size=(2, 5, world.latents))
-    split = [view.reshape(5, len(blocks.mean), -1) for view in (image, text)]
-    views, both = (split, [image, text]) if paired else ([split[0], None], [image, None])
-    expected = log_densities(world, *both)
-    np.testing.assert_allclose(log_density(*views, blocks), logsumexp(expected, axis=1), rtol=1e-10)
-    np.testing.assert_allclose(class_log_density(*views, blocks), expected + np.log(world.classes), rtol=1e-10)
+    image, text = np.random.default_rng(3).normal(size=(2, 5, world.latents))
+    views = [None if seen == "text" else image, None if seen == "image" else text]
+    expected = log_densities(world, *views)
+    np.testing.assert_allclose(log_density(*views, world), logsumexp(expected, axis=1), rtol=1e-10)
+    np.testing.assert_allclose(class_log_density(*views, world), expected + np.log(world.classes), rtol=1e-10)
 
 
 @given(st.lists(st.floats(-800, 800), min_size=2, max_size=7), st.floats(0, 1))
@@ -83,10 +80,8 @@ def test_patterns_count_every_assignment_once(agreement, K):
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("prompt", ["name", "mean"])
 def test_prompt_and_joint_densities_differ_by_the_part_common_to_all_prompts(world, prompt):
-    blocks, rng = world, np.random.default_rng(8)
-    texts = world.prompts(prompt).reshape(world.classes, len(blocks.mean), -1)
-    image = rng.normal(size=(20, len(blocks.mean), texts.shape[-1]))
-    separate, joint = prompt_log_density(image, texts, blocks), log_density(image[:, None], texts, blocks)
+    texts, image = world.prompts(prompt), np.random.default_rng(8).normal(size=(20, world.latents))
+    separate, joint = prompt_scores(image, texts, world), log_density(image[:, None], texts, world)
     assert np.all(separate <= joint + 1e-12)
     if np.all(np.isneginf(separate)):  # no caption distinguishes the prompts
         np.testing.assert_allclose(joint, joint[:, :1] * np.ones(world.classes), rtol=1e-12)
@@ -101,8 +96,8 @@ def test_captions_without_noise_are_the_limit_of_little_noise(classes, prompt):
     """At nu_T = 0 a masked block is an atom. Which prompt fits an image better is continuous there."""
     quiet = World(classes=classes, sigma_xi=4.0, sigma_xi_text=0.0, mention_inv=0.7, mention_spu=0.4, p_spu=0.8)
     faint = quiet.model_copy(update={"sigma_xi_text": 1e-7})
-    images = 2 * np.random.default_rng(4).normal(size=(300, 2, 1 if classes == 2 else classes))
-    scores = [prompt_log_density(images, w.prompts(prompt).reshape(classes, 2, -1), w) for w in (quiet, faint)]
+    images = 2 * np.random.default_rng(4).normal(size=(300, quiet.latents))
+    scores = [prompt_scores(images, w.prompts(prompt), w) for w in (quiet, faint)]
     gaps = [s - s[:, :1] for s in scores]
     # A mention with value 0 weighs sqrt(nu_T) = 1e-8 of a masked block; every other term is smaller.
     np.testing.assert_allclose(gaps[0], gaps[1], rtol=0, atol=1e-7)
@@ -112,14 +107,9 @@ def test_small_noise_leaves_a_finite_exact_density():
     # At nu = 1e-12, S_I S_T - sigma^4 loses all digits. At x_I = x_T = mu the density has a closed form.
     world = World(p_spu=1.0, mu_spu=0.0, sigma_xi=8e-6, sigma_spu=1.0)
     nu = world.nu_image
-    at = np.array([[1.0], [0.0]])
+    at = np.array([1.0, 0.0])
     got = log_density(at, at, world)
     determinant = 2 * nu + nu**2
     per_block = -0.5 * np.log(4 * np.pi**2 * determinant)
     other_class = -0.5 * 4 * 2 * nu / determinant
     assert got == pytest.approx(2 * per_block + np.log(0.5 + 0.5 * np.exp(other_class)), rel=1e-12)
-
-
-@given(worlds(extra_dimensions=20))
-def test_captions_as_images_have_the_noise_of_captions(world):
-    assert captions_as_images(world).nu_image == pytest.approx(world.nu_text, rel=1e-12)

@@ -31,7 +31,6 @@ from theory.density import (
     image_patterns,
     log_sum_of_others,
     table_evidence,
-    table_log_density,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
 from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
@@ -94,7 +93,7 @@ def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
 
 def two_block_accuracy(
     signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]
-) -> Float[np.ndarray, "2 *w"]:
+) -> Float[np.ndarray, "groups=2 *w"]:
     """(common, counter) of the Bayes rule of two classes and one attribute, from a_b and p_b of both blocks.
 
     It follows from the probability of the decision + given the classes that both blocks show.
@@ -401,6 +400,4 @@ class Bayes(Learner):
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """log p(x_I | y) under the training law, in nats; with a table, whose classes have priors, log p(x_I, y)."""
-        if world.table is not None:
-            return table_log_density(images, world)
-        return class_log_density(images.reshape(len(images), world.mean.shape[-1], -1), None, world)
+        return class_log_density(images, None, world)

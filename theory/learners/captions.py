@@ -23,13 +23,11 @@ from scipy.special import expit, ndtr
 
 from simulator.accuracy import LEVEL, Accuracy, rounded, won
 from simulator.gaussian.critic import gaussian_points
-from simulator.prompts import Prompt, latent_prompts
+from simulator.prompts import Prompt
 from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.density import (
-    attribute_log_density,
     block_log_density,
-    caption_block_log_density,
     class_log_density,
     image_patterns,
     log_density,
@@ -68,19 +66,19 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
         lambda part: world_by_world(lambda world: drawn_accuracy(world, prompt, seed), part),
     ]
     strays = _strays(worlds, prompt)
-    latents = ((worlds.mention == 1) & (worlds.caption_alone == 0)).all(axis=-1) & ~strays
+    latents = ((worlds.mention == 1) & (worlds.variances.caption == 0)).all(axis=-1) & ~strays
     route = np.where(latents, 0, np.where(strays | (not _two_blocks(worlds)), 2, 1))
     return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
 
-def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "N B width"]) -> np.ndarray:
+def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "N l"]) -> np.ndarray:
     """Scores (N, K) with the decisions of all captions: half the preference, interpolated, or drawn ones."""
     if _strays(world, prompt) or not _two_blocks(world):
         return drawn_scores(world, prompt, image).mean(axis=0)
     from scipy.interpolate import RectBivariateSpline  # start-up time
 
-    lines = [end * np.linspace(-1, 1, LINE) for end in np.abs(image[..., 0]).max(axis=0, initial=1e-9)]
-    g = RectBivariateSpline(*lines, preferences(world, prompt, *lines)).ev(*image[..., 0].T)
+    lines = [end * np.linspace(-1, 1, LINE) for end in np.abs(image).max(axis=0, initial=1e-9)]
+    g = RectBivariateSpline(*lines, preferences(world, prompt, *lines)).ev(*image.T)
     return np.stack([g, -g], axis=-1) / 2
 
 
@@ -156,7 +154,7 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     scores     w at captions of both labels, and weights (label, image, caption)
     """
     mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.mention[b], float(world.nu_text)
-    v, alone, caption_alone = world.shared[b], world.image_alone[b], world.caption_alone[b]
+    v, alone, caption_alone = (each[b] for each in world.variances)
     S, S_T, h = v + alone, v + caption_alone or 1.0, v / (v + alone)  # 1: captions without variance mention nothing
     spread = h * alone + caption_alone or 1.0
     given_image = prompt == "captions"
@@ -232,20 +230,22 @@ def drawn_accuracy(world: World, prompt: Prompt, seed: int = 0) -> Accuracy:
 
 def _replicate(world: World, prompt: Prompt, seed: int) -> Float[np.ndarray, "2 2"]:
     """(common, counter) by half of the captions and by all; images of every pattern of classes, class 0 the label."""
-    shown = latent_prompts(world, "background")
-    K, B, width = shown.shape
+    K, B = world.class_count, len(world.mean)
+    shown = world.prompts("background").reshape(K, B, -1)
     codes, shares = image_patterns(world)
     cost = len(codes) * K * (K if prompt == "scores" else 2)
     power = int(np.log2(np.clip(MOST / cost, 32, IMAGES)))
-    noise = gaussian_points(B * width, power, np.random.default_rng((seed, 0))).reshape(-1, B, width)
+    noise = gaussian_points(shown[0].size, power, np.random.default_rng((seed, 0))).reshape(-1, *shown.shape[1:])
     noise = noise * np.sqrt(world.image_variance)[:, None]
-    images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes])
+    images = np.concatenate([noise + shown[code, np.arange(B)] for code in codes]).reshape(-1, shown[0].size)
     halves = drawn_scores(world, prompt, images, seed).reshape(2, len(codes), len(noise), K)
     right = np.array([won(score).mean(axis=-1) for score in (*halves, halves.mean(axis=0))]) @ shares.T
     return np.stack([right[:2].mean(axis=0), right[2]])
 
 
-def drawn_scores(world: World, prompt: Prompt, image, seed: int = 0) -> Float[np.ndarray, "2 N K"]:
+def drawn_scores(
+    world: World, prompt: Prompt, image: Float[np.ndarray, "N l"], seed: int = 0
+) -> Float[np.ndarray, "2 N K"]:
     """Scores by either half of drawn captions, each a net of Sobol points.
 
     captions   E[p(y | t) | x] over captions of every image: captions of a class rarely lie near an image
@@ -255,12 +255,14 @@ def drawn_scores(world: World, prompt: Prompt, image, seed: int = 0) -> Float[np
     K, each = world.class_count, max(1, CELLS // (CAPTIONS * world.classes**2))
     if prompt == "scores":
         first = _drawn_captions(world, None, min(max(PAIRS // (IMAGES * K * K), 32), CAPTIONS), seed)[0]
-        texts = np.stack([first, -first] if K == 2 else [np.roll(first, y, axis=-1) for y in range(K)])
-        alone = np.logaddexp.reduce(_caption_log_density(world, first), axis=-1) - np.log(K)  # alike for all classes
+        blocks = first.reshape(len(first), len(world.mean), -1)
+        turned = [blocks, -blocks] if K == 2 else [np.roll(blocks, y, axis=-1) for y in range(K)]
+        texts = np.reshape(turned, (K, *first.shape))
+        alone = log_density(None, first, world)  # alike for all classes
 
-    def score(x: Float[np.ndarray, "N B width"]) -> Float[np.ndarray, "2 N K"]:
+    def score(x: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "2 N K"]:
         if prompt == "captions":
-            given = _caption_log_density(world, _drawn_captions(world, x, CAPTIONS, seed))
+            given = class_log_density(None, _drawn_captions(world, x, CAPTIONS, seed), world)
             value = np.exp(given - np.logaddexp.reduce(given, axis=-1, keepdims=True)).swapaxes(1, 2)
         else:
             value = log_density(x[:, None, None], texts, world)
@@ -272,17 +274,20 @@ def drawn_scores(world: World, prompt: Prompt, image, seed: int = 0) -> Float[np
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)], axis=1)
 
 
-def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndarray, "N count B width"]:
+def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndarray, "N count l"]:
     """Captions of each image, or of class 0 if there is no image, from the same Sobol points."""
-    means = latent_prompts(world, "background")
-    K, B, width = means.shape
+    K, B = world.class_count, len(world.mean)
+    means = world.prompts("background").reshape(K, B, -1)
+    width = means.shape[-1]
     points = gaussian_points(1 + B * (2 + width), count.bit_length() - 1, np.random.default_rng((seed, 1)))
     chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
-    h, spread, y = np.zeros(B), world.scale**2 + world.nu_text, np.zeros((1, count), int)
+    h, spread, y = np.zeros(B), world.caption_variance, np.zeros((1, count), int)
     if image is not None:
-        h = world.shared / (world.shared + world.image_alone)
-        spread = h * world.image_alone + world.caption_alone
+        shared, n_I, n_T = world.variances
+        h = shared / (shared + n_I)
+        spread = h * n_I + n_T
         y = _drawn(class_log_density(image, None, world)[:, None], chance[:, 0])
+        image = image.reshape(len(image), B, width)
     texts = np.empty((*y.shape, B, width))
     for b, p in enumerate(world.agreement):
         with np.errstate(divide="ignore"):
@@ -292,13 +297,7 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
         own, said = means[_drawn(law, chance[:, 1 + b]), b], chance[:, 1 + B + b, None] < world.mention[b]
         mean = own if image is None else own + h[b] * (image[:, None, b] - own)
         texts[:, :, b] = np.where(said, mean, 0) + normals[:, b] * np.sqrt(np.where(said, spread[b], world.nu_text))
-    return texts
-
-
-def _caption_log_density(world: World, text: Float[np.ndarray, "... B width"]) -> Float[np.ndarray, "... K"]:
-    """log p(t | y) of captions."""
-    blocks = [caption_block_log_density(text[..., b, :], world, b) for b in range(text.shape[-2])]
-    return np.sum([attribute_log_density(f, p) for f, p in zip(blocks, world.agreement, strict=True)], axis=0)
+    return texts.reshape(*y.shape, -1)
 
 
 def _drawn(log_weight: Float[np.ndarray, "... K"], uniform: Float[np.ndarray, "..."]) -> np.ndarray:

@@ -17,6 +17,7 @@ left to `theory.learners.contour`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,7 +25,7 @@ from scipy.special import ndtr
 
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.learners.pmi import Preference, PromptMixture, PromptPreference
+from theory.learners.pmi import Preference, PromptPreference
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
 LONG = 0.35  # standard deviations of an interval, beyond which rules may agree by chance
@@ -43,19 +44,18 @@ def agree(worlds: World, prompt: Prompt) -> Bool[np.ndarray, " W"]:
     return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 
 
-def curve_accuracy(mixture: PromptMixture, tolerance: float) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
+def curve_accuracy(
+    preference: PromptPreference, tolerance: float
+) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
     """(common, counter) of worlds with one pattern, and whether the quadrature settled."""
-    W = mixture.mean.shape[-1]
+    W = preference.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)
     for start in range(0, W, CHUNK):
         rows = np.arange(start, min(start + CHUNK, W))
-        turned = _turned(mixture.of(rows))
-        preference = PromptPreference(turned.of(np.s_[:, None]))
-
-        def eta(some, w, guess, slack, preference=preference):
-            return boundary(preference.of((some, slice(None))), w, guess, slack)
-
-        result[rows], sound[rows] = accuracy_along(eta, turned.mean, tolerance)
+        own, origin = preference.of(rows), np.zeros(len(rows))
+        _, *slope = own(origin, origin)
+        rising = own.turned(np.where(np.stack(slope) < 0, -1.0, 1.0))
+        result[rows], sound[rows] = accuracy_along(partial(boundary, rising), rising.mean, tolerance)
     return result, sound
 
 
@@ -74,20 +74,15 @@ def accuracy_along(
     points = np.stack([w, eta(rows, w, np.zeros(w.shape), w)])
     result[:, rows] = _trapezoid(points, m_v[:, rows], m_w[:, rows])
     while len(rows) and points.shape[-1] <= LAST:
-        points = _refined(eta, rows, points)
+        half = np.diff(points[0]) / 2
+        w, guess = (points[..., 1:] + points[..., :-1]) / 2  # eta is within half a step of its neighbours' mean
+        points = np.insert(points, np.arange(1, points.shape[-1]), [w, eta(rows, w, guess, half)], axis=-1)
         rule = _trapezoid(points, m_v[:, rows], m_w[:, rows])
         going = (np.abs(rule - result[:, rows]).max(axis=0) > tolerance) | (np.diff(points[0, :, :2])[:, 0] > LONG)
         result[:, rows] = rule
         points, rows = points[:, going], rows[going]
     sound[rows] = False
     return result.T, sound
-
-
-def _refined(eta: Boundary, rows: Int[np.ndarray, " A"], points: Float[np.ndarray, "2 A n"]) -> np.ndarray:
-    """Points (w, eta(w)) with those at midpoints, where eta is within half a step of its neighbours' mean."""
-    half = np.diff(points[0]) / 2
-    w, guess = (points[..., 1:] + points[..., :-1]) / 2
-    return np.insert(points, np.arange(1, points.shape[-1]), [w, eta(rows, w, guess, half)], axis=-1)
 
 
 def _trapezoid(points: Float[np.ndarray, "2 A n"], m_v, m_w) -> Float[np.ndarray, "2 A"]:
@@ -107,18 +102,14 @@ def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.nd
     return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1]), 0, 1)  # weights sum to 1 to rounding
 
 
-def _turned(mixture: PromptMixture) -> PromptMixture:
-    """x turned so that the preference rises in both coordinates; its means then bear signs."""
-    origin = np.zeros(mixture.mean.shape[-1])
-    _, *slope = PromptPreference(mixture)(origin, origin)
-    turn = np.where(np.stack(slope) < 0, -1.0, 1.0)
-    return mixture._replace(
-        lift=mixture.lift * turn[:, None], pull=mixture.pull * turn[:, None], mean=mixture.mean * turn
-    )
+def boundary(
+    rising: Preference, rows: Int[np.ndarray, " A"], w: np.ndarray, guess: np.ndarray, slack: np.ndarray
+) -> np.ndarray:
+    """eta(w) of some worlds, the root v of a rising preference near a guess.
 
-
-def boundary(preference: Preference, w: np.ndarray, guess: np.ndarray, slack: np.ndarray) -> np.ndarray:
-    """eta(w), the root v of the rising preference near a guess: Newton steps, halvings where they leave the bracket."""
+    By Newton steps, and halvings where they leave the bracket.
+    """
+    preference = rising.of((rows, None))
     slack = slack * (1 + 1e-9)  # so that a step to an end stays inside
     low, high, v = guess - slack, guess + slack, guess
     for _ in range(60):  # where rounding forbids 1e-9, halvings end in its noise

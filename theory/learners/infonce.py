@@ -33,7 +33,7 @@ from scipy.special import ndtr
 from simulator.accuracy import Accuracy, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
-from simulator.prompts import PROMPTS, Prompt, check_told, latent_prompts, prompt_row
+from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
 from simulator.world import World
 from theory.density import (
     Parts,
@@ -41,8 +41,7 @@ from theory.density import (
     block_log_density,
     combine,
     image_patterns,
-    prompt_log_density,
-    table_prompt_scores,
+    prompt_scores,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
 from theory.learners.bayes import Bayes, bayes_accuracy
@@ -50,7 +49,7 @@ from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
 from theory.learners.curve import agree, curve_accuracy, objects_averaged
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
-from theory.learners.pmi import PromptPreference, prompt_mixture
+from theory.learners.pmi import prompt_preference
 from theory.quadrature import RANGE, REPLICATES, estimate
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
@@ -105,7 +104,7 @@ def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
 
 def _refuse(worlds: World, prompt: Prompt) -> None:
     silent = (worlds.nu_text == 0)[..., None]
-    if np.any(worlds.image_alone <= 0):
+    if np.any(worlds.variances.image <= 0):
         raise ValueError(
             "sigma_xi = 0: where images have no noise, and captions tell all of a block (detail = 1), the pointwise "
             "mutual information is infinite; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
@@ -132,8 +131,8 @@ def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
     """Whether a prompt mentions a block; with a table, of one world."""
     if worlds.table is None:
         return worlds.prompt(prompt) != 0
-    objects, backgrounds = np.split(worlds.prompts(prompt), [worlds.background_latents.start], axis=1)
-    return np.array([objects.any(), backgrounds.any()])
+    texts = worlds.prompts(prompt)
+    return np.array([texts[:, place].any() for place in worlds.block_latents])
 
 
 def table_accuracy(world: World, prompt: Prompt) -> Accuracy:
@@ -170,7 +169,7 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
                 if weight:
                     images = mean + noise
                     images[:, : objects.shape[1]] += objects[shown] - objects[label]
-                    scores = table_prompt_scores(images, world.prompts(prompt), world)
+                    scores = prompt_scores(images, world.prompts(prompt), world)
                     result[r, g] += weight * won(scores, label).mean()
     return mixture.group_average(result)
 
@@ -188,24 +187,24 @@ def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
             accuracy.append(np.nan)
             continue
         cell = np.searchsorted(share, ndtr(uniform[:, 0]) * share[-1])
-        scores = table_prompt_scores(mixture.means[cell] + deviation * noise, texts, world)
+        scores = prompt_scores(mixture.means[cell] + deviation * noise, texts, world)
         accuracy.append(won(scores, mixture.labels[cell]).mean())
     return accuracy
 
 
 def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
     """(common, counter) of a row of worlds, by the first that works: curve, contour or search."""
-    what = prompt_mixture(worlds, prompt)
-    tie = ~np.isfinite(what.log_weight).any(axis=(0, 1))
-    curve = what.one_pattern & agree(worlds, prompt)
-    accuracy = np.full((worlds.size, 2), 0.5)
-    accuracy[curve], sound = curve_accuracy(what.of(curve), tolerance)
+    preference = prompt_preference(worlds, prompt)
+    tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
+    curve = preference.one_pattern & agree(worlds, prompt)
+    accuracy = np.full((len(tie), 2), 0.5)
+    accuracy[curve], sound = curve_accuracy(preference.of(curve), tolerance)
     left = np.append(np.flatnonzero(~tie & ~curve), np.flatnonzero(curve)[~sound])
     for spacing in SPACINGS:
         if not len(left):
             break
-        rest = what.of(left)
-        accuracy[left], sound = contour_accuracy(PromptPreference(rest), rest.scales(), tolerance, spacing)
+        rest = preference.of(left)
+        accuracy[left], sound = contour_accuracy(rest, rest.scales(), tolerance, spacing)
         left = left[~sound]
     if len(left):
         accuracy[left] = searched_accuracy(worlds[left], prompt, tolerance)
@@ -232,7 +231,7 @@ def _several_attributes(worlds: World, prompt: Prompt, seed: int) -> list[float]
 def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     """(common, counter) of K >= 3 classes, on Sobol points."""
     K, B = worlds.class_count, len(worlds.mean)
-    texts = latent_prompts(worlds, prompt)
+    texts = worlds.prompts(prompt).reshape(K, B, K)
     differ = (texts != texts[0]).any(axis=(0, 2))
     turned = (texts[0, 0, 0] - texts[0, 0, 1]) * worlds.mean[0]  # of the object: above 0 if its text shows its class
     by_object = turned * worlds.mention[0] > 0 and ((worlds.mention == 1).all() or not differ[1:].any())
@@ -250,7 +249,7 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
 
 def _counted(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], _) -> Float[np.ndarray, " N"]:
     """Whether class 0 is decided."""
-    return won(prompt_log_density(image, texts, worlds))
+    return won(prompt_scores(image.reshape(len(image), -1), texts.reshape(len(texts), -1), worlds))
 
 
 def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray, "N B K"], code) -> np.ndarray:
@@ -268,7 +267,7 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
     decided above a threshold of x_0. Where the condition fails, the image's own x_0 decides.
     """
     mu, q, S = abs(worlds.mean[0]), abs(texts[0, 0, 0] - texts[0, 0, 1]), worlds.image_variance[0]
-    v, n_I, n_T = worlds.shared[0], worlds.image_alone[0], worlds.caption_alone[0]
+    v, n_I, n_T = (each[0] for each in worlds.variances)
     d = v * (n_I + n_T) + n_I * n_T
     A, C, D = mu * n_T / d, mu * n_I * q / d, v * q / d
     log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same
@@ -338,9 +337,6 @@ class InfoNCE(Learner):
             found = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
             return found if world.mu_inv else np.zeros_like(found)  # as in `_by_bare_name`
         _refuse(world, self.prompt)
-        if world.table is not None:
-            return table_prompt_scores(images, world.prompts(self.prompt), world)
-        x = images.reshape(len(images), world.mean.shape[-1], -1)
-        if prompt_row(self.prompt).pool:
-            return all_captions_scores(world, self.prompt, x)
-        return prompt_log_density(x, latent_prompts(world, self.prompt), world)
+        if world.table is None and prompt_row(self.prompt).pool:
+            return all_captions_scores(world, self.prompt, images)
+        return prompt_scores(images, world.prompts(self.prompt), world)

@@ -157,9 +157,9 @@ def _nodes(worlds: World, q, b: int, centre, scale, islands: bool) -> Float[np.n
     grid = np.broadcast_to(GRID, (len(q), len(GRID)))
     if not islands or np.all(worlds.mention == 1):
         return grid
-    mu, shared, n_T = worlds.mean[:, b], worlds.shared[:, b], worlds.caption_alone[:, b]
+    mu, (shared, n_I, n_T) = worlds.mean[:, b], (each[:, b] for each in worlds.variances)
     shrinkage = np.divide(shared, shared + n_T, out=np.zeros_like(shared), where=shared > 0)
-    deviation = np.sqrt(worlds.image_alone[:, b] + shrinkage * n_T)
+    deviation = np.sqrt(n_I + shrinkage * n_T)
     mean = np.stack([a * mu + shrinkage * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
     near = mean[:, :, None] + deviation[:, None, None] * NEAR
     near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)

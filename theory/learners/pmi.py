@@ -22,7 +22,6 @@ Without noise in captions (nu_T = 0) a silent caption is exactly 0. Then a nonze
 block, and a zero coordinate is silent if captions may be silent.
 """
 
-from collections.abc import Callable
 from functools import reduce
 from itertools import product
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -50,80 +49,6 @@ class Scales(NamedTuple):
     deviation: Float[np.ndarray, "2 W"]
 
 
-class PromptMixture(NamedTuple):
-    """The numbers of N by block and state (mentioned, silent), for W worlds.
-
-    x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
-    """
-
-    # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
-    # Sums of the docstring's constants and |u| would cancel where captions have little noise.
-    log_weight: Float[np.ndarray, "2 2 W"]
-    lift: Float[np.ndarray, "2 2 W"]  # A
-    pull: Float[np.ndarray, "2 2 W"]  # B
-    prior: Float[np.ndarray, "2 2 W"]  # u
-    curve: Float[np.ndarray, "2 2 W"]  # c
-    log_pair: Float[np.ndarray, "2 W"]  # log P(a_0 = a_1), log P(a_0 != a_1)
-    correlation: Float[np.ndarray, " W"]  # D
-    mean: Float[np.ndarray, "2 W"]
-
-    def of(self, worlds) -> "PromptMixture":
-        """The worlds `worlds` (an index) alone; an index with None adds an axis of points."""
-        return PromptMixture(*(_at(field, worlds) for field in self))
-
-    @property
-    def one_pattern(self) -> Bool[np.ndarray, "*W"]:
-        """Worlds in which a single mask pattern explains the prompts."""
-        return np.isfinite(self.log_weight).sum(axis=(0, 1)) == 1
-
-    def scales(self) -> Scales:
-        """Centres and deviations of the exponentials of mentioned blocks."""
-        centre = (self.lift[:, 0] + np.array([1, -1])[:, None, None] * self.pull[:, 0]) / (2 * self.curve[:, 0])
-        return Scales(self.mean, centre.swapaxes(0, 1), np.sqrt(0.5 / self.curve[:, 0]))
-
-
-def prompt_mixture(worlds: World, prompt: Prompt) -> PromptMixture:
-    """The mixture N of a row of worlds."""
-    nu_T, pi, mean = worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
-    q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T
-    shared, n_I, n_T = worlds.shared.T, worlds.image_alone.T, worlds.caption_alone.T
-    S, determinant = worlds.image_variance.T, shared * (n_I + n_T) + n_I * n_T
-    determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
-    unit, none = np.sqrt(S), np.zeros_like(q)
-    S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that mention the block
-    peak = mean + shared / S_T * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
-
-    lift = np.stack([shared * q / determinant * unit, none], axis=1)
-    pull = np.stack([mean * n_T / determinant * unit, mean / unit], axis=1)
-    prior = np.stack([mean * q / determinant * n_I, none], axis=1)
-    curve = np.stack([(shared + n_T) * S / (2 * determinant), none + 0.5], axis=1)
-
-    mentioned = np.where((nu_T > 0) | (q != 0) | (pi == 1), pi, 0.0)
-    silent = np.where((nu_T > 0) | ((q == 0) & (pi < 1)), 1 - pi, 0.0)
-    scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a mention
-    with np.errstate(divide="ignore"):
-        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve[:, 0] / S
-        says -= np.log(determinant) / 2
-        hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
-    log_weight = np.stack([says, hides], axis=1)  # (block, state, W)
-    log_weight = log_weight[0, :, None] + log_weight[1]
-    first, second = (lift[:, 0] != 0) | (prior[:, 0] != 0)  # whether the prompts differ in a block
-    log_weight[0, 1, ~first] = log_weight[1, 0, ~second] = log_weight[1, 1] = -np.inf
-    log_weight[0, 0, ~(first | second)] = -np.inf
-    top = log_weight.max(axis=(0, 1))
-    log_weight -= np.where(np.isfinite(top), top, 0.0)
-
-    p_inv, p_spu = worlds.agreement.T
-    with np.errstate(divide="ignore"):
-        log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
-    return PromptMixture(log_weight, lift, pull, prior, curve, log_pair, worlds.correlation.prod(-1), mean / unit)
-
-
-def _at(field: np.ndarray, worlds) -> np.ndarray:
-    # numpy would lay a selection out with the components next to each other, and sums over them take four times longer.
-    return np.ascontiguousarray(field[(..., *worlds) if isinstance(worlds, tuple) else (..., worlds)])
-
-
 @runtime_checkable
 class Preference(Protocol):
     """The preference g for + at points of an image's two blocks, in its standard deviations; g(-x) = -g(x)."""
@@ -138,31 +63,42 @@ class Preference(Protocol):
         """Whether g > 0."""
 
 
-class PromptPreference:
-    """g(x) and its gradient at points x of many worlds."""
+class PromptPreference(NamedTuple):
+    """g and its gradient at points x of W worlds, by the numbers of N for every block and state (mentioned, silent).
 
-    def __init__(self, mixture: PromptMixture):
-        self._patterns = [(i, j) for i, j in PATTERNS if np.isfinite(mixture.log_weight[i, j]).any()]
-        # One pattern's curve has no influence, but rounding would have.
-        self._mixture = mixture = mixture._replace(curve=np.where(mixture.one_pattern, 0.0, mixture.curve))
-        rows = []
-        for (i, j), a, c in product(self._patterns, (1, -1), (1, -1)):
-            slopes = mixture.lift[0, i] + a * mixture.pull[0, i], mixture.lift[1, j] + c * mixture.pull[1, j]
-            u0, u1 = mixture.prior[0, i], mixture.prior[1, j]
-            constant = mixture.log_weight[i, j] + mixture.log_pair[int(a != c)]
-            constant = constant + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
-            rows.append((mixture.curve[0, i], mixture.curve[1, j], *slopes, constant))
-        self._components = np.stack(rows, axis=1)  # curves, slopes and constant of every exponential in N
+    x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
+    """
+
+    # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
+    # Sums of the docstring's constants and |u| would cancel where captions have little noise.
+    log_weight: Float[np.ndarray, "2 2 W"]
+    lift: Float[np.ndarray, "2 2 W"]  # A
+    pull: Float[np.ndarray, "2 2 W"]  # B
+    prior: Float[np.ndarray, "2 2 W"]  # u
+    curve: Float[np.ndarray, "2 2 W"]  # c; one pattern's curve has no influence, but rounding would have: it is 0
+    correlation: Float[np.ndarray, " W"]  # D
+    mean: Float[np.ndarray, "2 W"]
+    deviation: Float[np.ndarray, "2 W"]  # of the exponentials of mentioned blocks
+    one_pattern: Bool[np.ndarray, " W"]  # whether a single mask pattern explains the prompts
+    exponentials: Float[np.ndarray, "5 C W"]  # in N: curves, slopes and constant of each
 
     def of(self, worlds) -> "PromptPreference":
-        """At the worlds `worlds` (an index) alone."""
-        return self._with(lambda field: _at(field, worlds))
+        """At the worlds `worlds` (an index) alone; an index with None adds an axis of points."""
+        index = (..., *worlds) if isinstance(worlds, tuple) else (..., worlds)
+        # numpy would lay a selection out with the components next to each other; sums over them take four times longer.
+        return PromptPreference(*(np.ascontiguousarray(field[index]) for field in self))
 
-    def _with(self, change: Callable[[np.ndarray], np.ndarray]) -> "PromptPreference":
-        result = object.__new__(PromptPreference)
-        result._mixture, result._patterns = PromptMixture(*map(change, self._mixture)), self._patterns
-        result._components = change(self._components)
-        return result
+    def turned(self, turn: Float[np.ndarray, "2 W"]) -> "PromptPreference":
+        """With the signs of x, and so of the means, multiplied by `turn`."""
+        signs = np.ones((5, 1, turn.shape[-1]))
+        signs[2:4, 0] = turn
+        lift, pull, exponentials = self.lift * turn[:, None], self.pull * turn[:, None], self.exponentials * signs
+        return self._replace(lift=lift, pull=pull, mean=self.mean * turn, exponentials=exponentials)
+
+    def scales(self) -> Scales:
+        """Centres and deviations of the exponentials of mentioned blocks."""
+        centre = (self.lift[:, 0] + np.array([1, -1])[:, None, None] * self.pull[:, 0]) * self.deviation**2
+        return Scales(self.mean, centre.swapaxes(0, 1), self.deviation)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(g, dg/dx, dg/dy) at block coordinates x and y."""
@@ -192,22 +128,26 @@ class PromptPreference:
 
     def _points(self, chosen: Bool[np.ndarray, "..."], x: np.ndarray, y: np.ndarray):
         """The preference at the chosen points alone, and their coordinates."""
-        lead, shape = self._mixture.correlation.ndim, chosen.shape
+        lead, shape = self.correlation.ndim, chosen.shape
         points = (np.broadcast_to(t, shape)[chosen] for t in (x, y))
-        return self._with(lambda f: np.broadcast_to(f, (*f.shape[: f.ndim - lead], *shape))[..., chosen]), *points
+        fields = (np.broadcast_to(f, (*f.shape[: f.ndim - lead], *shape))[..., chosen] for f in self)
+        return PromptPreference(*fields), *points
+
+    def _patterns(self) -> list[tuple[int, int]]:
+        """The patterns that explain the prompts of some world; all of them if there is no world."""
+        return [(i, j) for i, j in PATTERNS if np.isfinite(self.log_weight[i, j]).any()] or [*PATTERNS]
 
     def _balance(self, x: np.ndarray, y: np.ndarray, slopes: bool = True):
         """N(x) - N(-x), N(x) + N(-x) and sum W_m, up to a factor; slopes of the first two along x and y."""
-        mixture, D = self._mixture, self._mixture.correlation
-        blocks = [[_block(mixture, b, state, t) for state in (0, 1)] for b, t in enumerate((x, y))]
+        D, blocks = self.correlation, [[_block(self, b, state, t) for state in (0, 1)] for b, t in enumerate((x, y))]
         logs, parts = [], []
-        for i, j in self._patterns:
+        for i, j in self._patterns():
             first, second = blocks[0][i], blocks[1][j]
             (u0, v0), (u1, v1) = (first.u, first.v), (second.u, second.v)
             alpha = _Cosh(first.lift * x + second.lift * y)
             E, O = 1 + u0 * u1 * v0 * v1 + D * (u0 * u1 + v0 * v1), u0 * v0 + u1 * v1 + D * (u0 * v1 + u1 * v0)
             factor = alpha.factor * first.factor * second.factor
-            logs.append(mixture.log_weight[i, j] + alpha.log + first.log + second.log)
+            logs.append(self.log_weight[i, j] + alpha.log + first.log + second.log)
             odd, even = alpha.tanh * E + O, E + alpha.tanh * O
             terms = [factor, odd * factor, even * factor]
             for own, other in ((first, second), (second, first)) if slopes else ():
@@ -229,7 +169,7 @@ class PromptPreference:
         Rounding is a few eps of the largest exponent, about mean^2/nu, where the slope of g is mean/nu: a root is as
         exact as its coordinates.
         """
-        curve_x, curve_y, slope_x, slope_y, constant = self._components
+        curve_x, curve_y, slope_x, slope_y, constant = self.exponentials
         even, odd = constant - curve_x * (x * x) - curve_y * (y * y), slope_x * x + slope_y * y
         value, share, largest = np.zeros(()), [], np.abs(odd).max(axis=0)
         for sign in (1, -1):
@@ -246,6 +186,61 @@ class PromptPreference:
         along_x = (both * slope_x).sum(axis=0) - 2 * x * (gap * curve_x).sum(axis=0)
         along_y = (both * slope_y).sum(axis=0) - 2 * y * (gap * curve_y).sum(axis=0)
         return value, along_x, along_y, largest
+
+
+def prompt_preference(worlds: World, prompt: Prompt) -> PromptPreference:
+    """The preference in a row of worlds."""
+    nu_T, pi, mean = worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
+    q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T
+    shared, n_I, n_T = (each.T for each in worlds.variances)
+    S, determinant = worlds.image_variance.T, shared * (n_I + n_T) + n_I * n_T
+    determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
+    unit, none = np.sqrt(S), np.zeros_like(q)
+    S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that mention the block
+    peak = mean + shared / S_T * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
+
+    lift = np.stack([shared * q / determinant * unit, none], axis=1)
+    pull = np.stack([mean * n_T / determinant * unit, mean / unit], axis=1)
+    prior = np.stack([mean * q / determinant * n_I, none], axis=1)
+    curve = np.stack([(shared + n_T) * S / (2 * determinant), none + 0.5], axis=1)
+
+    mentioned = np.where((nu_T > 0) | (q != 0) | (pi == 1), pi, 0.0)
+    silent = np.where((nu_T > 0) | ((q == 0) & (pi < 1)), 1 - pi, 0.0)
+    scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a mention
+    with np.errstate(divide="ignore"):
+        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve[:, 0] / S
+        says -= np.log(determinant) / 2
+        hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
+    log_weight = np.stack([says, hides], axis=1)  # (block, state, W)
+    log_weight = log_weight[0, :, None] + log_weight[1]
+    first, second = (lift[:, 0] != 0) | (prior[:, 0] != 0)  # whether the prompts differ in a block
+    log_weight[0, 1, ~first] = log_weight[1, 0, ~second] = log_weight[1, 1] = -np.inf
+    log_weight[0, 0, ~(first | second)] = -np.inf
+    top = log_weight.max(axis=(0, 1))
+    log_weight -= np.where(np.isfinite(top), top, 0.0)
+
+    p_inv, p_spu = worlds.agreement.T
+    with np.errstate(divide="ignore"):
+        log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
+    D, deviation = worlds.correlation.prod(-1), np.sqrt(0.5 / curve[:, 0])
+    one_pattern = np.isfinite(log_weight).sum(axis=(0, 1)) == 1
+    curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve[:, 0])
+    D, exponentials = worlds.correlation.prod(-1), _exponentials(log_weight, log_pair, lift, pull, prior, curve)
+    return PromptPreference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, one_pattern, exponentials)
+
+
+def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.ndarray, "5 C W"]:
+    """Curves, slopes and constant of every exponential in N, of the patterns that explain the prompts of some world.
+
+    `log_pair` is log P(a_0 = a_1), log P(a_0 != a_1).
+    """
+    rows = []
+    for (i, j), a, c in product(PATTERNS, (1, -1), (1, -1)):
+        if np.isfinite(log_weight[i, j]).any():
+            slopes, u0, u1 = (lift[0, i] + a * pull[0, i], lift[1, j] + c * pull[1, j]), prior[0, i], prior[1, j]
+            constant = log_weight[i, j] + log_pair[int(a != c)] + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
+            rows.append((curve[0, i], curve[1, j], *slopes, constant))
+    return np.reshape(rows, (len(rows), 5, log_weight.shape[-1])).swapaxes(0, 1)
 
 
 class _Cosh:
@@ -271,8 +266,8 @@ class _Block(NamedTuple):
     rise: np.ndarray  # with this logarithmic slope
 
 
-def _block(mixture: PromptMixture, b: int, state: int, t: np.ndarray) -> _Block:
-    A, B, u, c = (field[b, state] for field in (mixture.lift, mixture.pull, mixture.prior, mixture.curve))
+def _block(of: PromptPreference, b: int, state: int, t: np.ndarray) -> _Block:
+    A, B, u, c = (field[b, state] for field in (of.lift, of.pull, of.prior, of.curve))
     u, v = _Cosh(u), _Cosh(B * t)
     log, rise = v.log - c * t**2, B * v.tanh - 2 * c * t
     return _Block(A, u.tanh, v.tanh, B * v.slope, log, u.factor * v.factor, rise)

@@ -63,7 +63,7 @@ TABLED = World(table=[[0.2, 0.05, 0.05], [0.05, 0.3, 0.1], [0.05, 0.05, 0.15]], 
 @pytest.mark.parametrize("mitigation", ["balance", "contradict"])
 def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
     """8 sets of 20,000 pairs, prompted by mean captions and tried on drawn images; within 7 standard errors."""
-    rng, mixture, background, found = np.random.default_rng(0), world.mixture(), world.background_latents, []
+    rng, mixture, background, found = np.random.default_rng(0), world.mixture(), world.block_latents[1], []
     for seed in range(8):
         pairs = world.draw(20_000, seed=seed)
         views = zip((pairs.images, pairs.texts), pairs.frames, strict=True)

@@ -167,7 +167,7 @@ MISMATCHED = (
 def test_drawn_captions_have_the_scores_by_definition(prompt, fields):
     """With mismatched captions, T11. Sixteen randomisations exceed |t| = 7.3 once in 4e5."""
     world, images = worlds_with(**fields), np.array([[0.4, -0.9], [-1.3, 0.2], [2.0, 1.1]])
-    scores = [drawn_scores(world, prompt, images[..., None], seed).mean(axis=0) for seed in range(16)]
+    scores = [drawn_scores(world, prompt, images, seed).mean(axis=0) for seed in range(16)]
     gaps = np.array([score[:, 0] - score[:, 1] for score in scores])
     expected = np.array([by_definition(world, prompt, *image) for image in images])
     assert (np.abs(gaps.mean(axis=0) - expected) < 7.3 * gaps.std(axis=0, ddof=1) / 4).all()

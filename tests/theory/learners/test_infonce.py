@@ -7,14 +7,13 @@ import pytest
 from reference import worlds_with
 from scipy.special import ndtr, ndtri
 
-from simulator.prompts import latent_prompts
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
-from theory.learners.pmi import PromptPreference, prompt_mixture
+from theory.learners.pmi import prompt_preference
 
 PROMPTS = ("name", "mean")
 # Decision regions are islands narrower than a standard deviation.
@@ -30,8 +29,8 @@ ISLANDS = {
 
 
 def followed(worlds, prompt, spacing):
-    mixture = prompt_mixture(worlds, prompt)
-    return contour_accuracy(PromptPreference(mixture), mixture.scales(), 1e-6, spacing)
+    preference = prompt_preference(worlds, prompt)
+    return contour_accuracy(preference, preference.scales(), 1e-6, spacing)
 
 
 def pair(got) -> tuple[float, float]:
@@ -302,7 +301,7 @@ def test_sampled_worlds_match_drawn_images(world, prompt):
         codes = np.column_stack([shown, first, rng.integers(K, size=(n, B - 2))])
         x = blocks.mean[:, None] * pattern[codes]
         x = x + np.sqrt(blocks.scale**2 + blocks.nu_image)[:, None] * rng.standard_normal(x.shape)
-        right = log_density(x[:, None], latent_prompts(blocks, prompt), blocks).argmax(-1) == 0
+        right = log_density(x.reshape(n, 1, -1), blocks.prompts(prompt), blocks).argmax(-1) == 0
         accuracy = pair(got)[group]
         spread = np.hypot(np.sqrt(accuracy * (1 - accuracy) / n), (high - low) / 4.26)
         assert abs(right.mean() - accuracy) < 5 * spread
@@ -328,7 +327,8 @@ THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 
 def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
     """The whole density, a little below and above the threshold that the chance implies."""
     worlds = World(**{**THREE, **fields})
-    texts, S = latent_prompts(worlds, prompt), worlds.scale**2 + worlds.nu_image
+    prompts, S = worlds.prompts(prompt), worlds.scale**2 + worlds.nu_image
+    texts = prompts.reshape(worlds.class_count, len(S), -1)
     code = np.arange(len(S)) % 2  # the object is the label's, the background another class's
     image = np.random.default_rng(0).standard_normal((200, len(S), worlds.class_count)) * np.sqrt(S)[:, None]
     image[:, np.arange(len(S)), code] += worlds.mean
@@ -337,7 +337,7 @@ def test_class_0_wins_beyond_a_threshold_of_its_object(prompt, fields):
     assert known.mean() > 0.4
     for step in (-1e-6, 1e-6):
         image[:, 0, 0] = worlds.mean[0] + np.sign(worlds.mean[0]) * np.sqrt(S[0]) * (deviations + step)
-        decided = log_density(image[known, None], texts, worlds).argmax(axis=-1) == 0
+        decided = log_density(image[known].reshape(known.sum(), 1, -1), prompts, worlds).argmax(axis=-1) == 0
         assert np.all(decided == (step > 0))
 
 

@@ -54,7 +54,7 @@ def test_opposite_means_have_the_same_accuracies_and_places(world, monkeypatch):
 
 @pytest.mark.parametrize("world", WORLDS, ids=["2", "3", "table of 2", "table of 3"])
 def test_prompts_are_mirrored(world):
-    other, background = world.replace(mu_spu=-world.mu_spu), world.background_latents
+    other, background = world.replace(mu_spu=-world.mu_spu), world.block_latents[1]
     for prompt in PROMPTS[:3]:
         q, mirrored = world.prompts(prompt), other.prompts(prompt)
         np.testing.assert_allclose(mirrored[:, background], -q[:, background], atol=1e-15)
