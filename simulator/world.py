@@ -380,11 +380,6 @@ class World(Checked):
         own = (1 - self.detail) * self.scale**2
         return Variances(self.detail * self.scale**2, own + self.nu_image[..., None], own + self.nu_text[..., None])
 
-    @cached_property
-    def caption_variance(self) -> Float[np.ndarray, "*w B"]:
-        """sigma_b^2 + nu_T, the variance within a group of a caption's coordinate that mentions the block."""
-        return read_only(self.scale**2 + self.nu_text[..., None])
-
     @property
     def text_width(self) -> int:
         """Coordinates of a caption: dim_text, and a mark where captions may be bare."""

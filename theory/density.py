@@ -76,7 +76,7 @@ def block_parts(
     """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
     mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
     if image is None:
-        base, tilt = _gaussian(text, mu, worlds.caption_variance[..., b])
+        base, tilt = _gaussian(text, mu, worlds.scale[..., b] ** 2 + nu_T)
     else:
         base, tilt = _paired_gaussian(image, text, mu, *(each[..., b] for each in worlds.variances))
     if np.all(pi == 1):  # full captions, the common case, at half the cost
@@ -171,7 +171,7 @@ def given_label(f: Float[np.ndarray, "... A"], worlds: World, b: int) -> Float[n
 
 def _is_nothing(f: np.ndarray) -> bool:
     """Whether all of these logarithms are -inf, as those of silence are where captions are full: nothing to sum."""
-    return np.max(f, initial=-np.inf) == -np.inf
+    return bool(np.max(f, initial=-np.inf) == -np.inf)
 
 
 def _log_sum(f: np.ndarray, g: np.ndarray) -> np.ndarray:

@@ -315,8 +315,8 @@ class IdealCurve:
         self._sampled = None
         if not self.exact:
             one = worlds.replace(attribute=()).ravel()[0]
-            self._sampled = SampledCurve(_sampled_points(one), worlds.size)
-        every = np.arange(worlds.size)
+            self._sampled = SampledCurve(_sampled_points(one), len(mean))
+        every = np.arange(len(mean))
         self._ends = [self._ideal(np.full(len(every), end), every) for end in LOG_ODDS]
 
     def at(self, correlation: Numbers) -> Accuracy:

@@ -161,7 +161,7 @@ PROPERTIES = (
     "agreement",
     "mention",
     "detail",
-    "caption_variance",
+    "image_variance",
     "correlation",
     "nu_image",
     "nu_text",

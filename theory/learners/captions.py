@@ -281,7 +281,7 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
     width = means.shape[-1]
     points = gaussian_points(1 + B * (2 + width), count.bit_length() - 1, np.random.default_rng((seed, 1)))
     chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
-    h, spread, y = np.zeros(B), world.caption_variance, np.zeros((1, count), int)
+    h, spread, y = np.zeros(B), world.scale**2 + world.nu_text, np.zeros((1, count), int)
     if image is not None:
         shared, n_I, n_T = world.variances
         h = shared / (shared + n_I)

@@ -4,7 +4,7 @@ If one mask pattern explains the prompts, the preference g(x) = L(x) - L(-x) ris
 h = u +- v linear in x,
     g = kappa'x + F(u + v) - F(u - v),   F(h) = log(P cosh(h_0 + h_1) + (1 - P) cosh(h_0 - h_1)),
     dF/dh_0 = tanh(h_0 + artanh((2P - 1) tanh h_1)).
-Where both blocks of the prompts stand for the same label (`agree`: q_0 mu_0 q_1 mu_1 (2P - 1) >= 0), as in the prompts
+Where both blocks of the prompts stand for the same label (`agrees`: q_0 mu_0 q_1 mu_1 (2P - 1) >= 0), as in the prompts
 (mu_inv, 0) and pi mu D, the signs of kappa_b, v_b and the change of the artanh agree. x is in standard deviations. Turn
 it so that g rises in both coordinates, and by 45 degrees:
     v = (x_0 + x_1)/sqrt 2,   w = (x_0 - x_1)/sqrt 2.
@@ -23,8 +23,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
-from simulator.prompts import Prompt
-from simulator.world import World
 from theory.learners.pmi import Preference, PromptPreference
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
@@ -37,11 +35,6 @@ CHUNK = 256  # worlds at a time: their arrays stay in cache
 Nodes = Float[np.ndarray, "A n"]
 # (numbers of the worlds, nodes w, guesses of eta(w), bounds of their errors) -> eta(w)
 Boundary = Callable[[Int[np.ndarray, " A"], Nodes, Nodes, Nodes], Nodes]
-
-
-def agree(worlds: World, prompt: Prompt) -> Bool[np.ndarray, " W"]:
-    """Worlds in which both blocks of a prompt stand for the same label."""
-    return (worlds.prompt(prompt) * worlds.mean * worlds.correlation).prod(axis=-1) >= 0
 
 
 def curve_accuracy(

@@ -47,7 +47,7 @@ from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, ove
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
-from theory.learners.curve import agree, curve_accuracy, objects_averaged
+from theory.learners.curve import curve_accuracy, objects_averaged
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.pmi import prompt_preference
 from theory.quadrature import RANGE, REPLICATES, estimate
@@ -76,7 +76,7 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
         return all_captions_accuracy(worlds, prompt, seed)
     shape = worlds.shape
     if worlds.class_count == 2 and worlds.mean.shape[-1] == 2:
-        accuracy = _one_attribute(worlds.ravel(), prompt, tolerance)
+        accuracy = _one_attribute(worlds, prompt, tolerance)
         return Accuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
     sample = _several_attributes if worlds.class_count == 2 else _many_classes
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
@@ -193,10 +193,10 @@ def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
 
 
 def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.ndarray, "W 2"]:
-    """(common, counter) of a row of worlds, by the first that works: curve, contour or search."""
+    """(common, counter) of all worlds of a grid, by the first that works: curve, contour or search."""
     preference = prompt_preference(worlds, prompt)
     tie = ~np.isfinite(preference.log_weight).any(axis=(0, 1))
-    curve = preference.one_pattern & agree(worlds, prompt)
+    curve = preference.one_pattern & preference.agrees
     accuracy = np.full((len(tie), 2), 0.5)
     accuracy[curve], sound = curve_accuracy(preference.of(curve), tolerance)
     left = np.append(np.flatnonzero(~tie & ~curve), np.flatnonzero(curve)[~sound])
@@ -207,8 +207,8 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.
         accuracy[left], sound = contour_accuracy(rest, rest.scales(), tolerance, spacing)
         left = left[~sound]
     if len(left):
-        accuracy[left] = searched_accuracy(worlds[left], prompt, tolerance)
-    return objects_averaged(accuracy, worlds.agreement[:, :1])
+        accuracy[left] = searched_accuracy(worlds.ravel()[left], prompt, tolerance)
+    return objects_averaged(accuracy, worlds.agreement[..., 0].reshape(-1, 1))
 
 
 def _several_attributes(worlds: World, prompt: Prompt, seed: int) -> list[float]:

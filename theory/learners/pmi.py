@@ -80,6 +80,7 @@ class PromptPreference(NamedTuple):
     mean: Float[np.ndarray, "2 W"]
     deviation: Float[np.ndarray, "2 W"]  # of the exponentials of mentioned blocks
     one_pattern: Bool[np.ndarray, " W"]  # whether a single mask pattern explains the prompts
+    agrees: Bool[np.ndarray, " W"]  # whether both blocks of a prompt stand for the same label
     exponentials: Float[np.ndarray, "5 C W"]  # in N: curves, slopes and constant of each
 
     def of(self, worlds) -> "PromptPreference":
@@ -189,11 +190,12 @@ class PromptPreference(NamedTuple):
 
 
 def prompt_preference(worlds: World, prompt: Prompt) -> PromptPreference:
-    """The preference in a row of worlds."""
-    nu_T, pi, mean = worlds.nu_text, worlds.mention.T, np.abs(worlds.mean.T)
-    q = np.where(worlds.mean.T < 0, -1, 1) * worlds.prompt(prompt).T
-    shared, n_I, n_T = (each.T for each in worlds.variances)
-    S, determinant = worlds.image_variance.T, shared * (n_I + n_T) + n_I * n_T
+    """The preference in all worlds of a grid, in C order."""
+    blocks = (worlds.mean, worlds.prompt(prompt), worlds.mention, worlds.agreement, worlds.correlation)
+    mean, q, pi, (p_inv, p_spu), D = (x.reshape(-1, 2).T for x in blocks)  # (block, W)
+    S, shared, n_I, n_T = (x.reshape(-1, 2).T for x in (worlds.image_variance, *worlds.variances))
+    q, mean, D, nu_T = np.where(mean < 0, -q, q), np.abs(mean), D.prod(axis=0), worlds.nu_text.ravel()
+    determinant = shared * (n_I + n_T) + n_I * n_T
     determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
     unit, none = np.sqrt(S), np.zeros_like(q)
     S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that mention the block
@@ -219,14 +221,14 @@ def prompt_preference(worlds: World, prompt: Prompt) -> PromptPreference:
     top = log_weight.max(axis=(0, 1))
     log_weight -= np.where(np.isfinite(top), top, 0.0)
 
-    p_inv, p_spu = worlds.agreement.T
     with np.errstate(divide="ignore"):
         log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
-    D, deviation = worlds.correlation.prod(-1), np.sqrt(0.5 / curve[:, 0])
-    one_pattern = np.isfinite(log_weight).sum(axis=(0, 1)) == 1
+    one_pattern, agrees = np.isfinite(log_weight).sum(axis=(0, 1)) == 1, (q * mean).prod(axis=0) * D >= 0
     curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve[:, 0])
-    D, exponentials = worlds.correlation.prod(-1), _exponentials(log_weight, log_pair, lift, pull, prior, curve)
-    return PromptPreference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, one_pattern, exponentials)
+    exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
+    return PromptPreference(
+        log_weight, lift, pull, prior, curve, D, mean / unit, deviation, one_pattern, agrees, exponentials
+    )
 
 
 def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.ndarray, "5 C W"]:

@@ -8,8 +8,9 @@ from scipy.integrate import quad
 from scipy.special import ndtr
 
 from simulator.world import World
-from theory.learners.curve import accuracy_along, agree
+from theory.learners.curve import accuracy_along
 from theory.learners.infonce import InfoNCE, infonce_accuracy
+from theory.learners.pmi import prompt_preference
 
 
 def right(eta, m_v: float, m_w: float, turn: float) -> float:
@@ -34,7 +35,7 @@ def test_a_curve_that_turns_is_refined_to_the_tolerance(turn, tolerance):
 
 def test_blocks_agree_world_by_world():
     """Two blocks of the background prompt stand for different labels in the first two worlds."""
-    assert agree(World(p_spu=[0.2, 0.3, 0.9]), "background").tolist() == [False, False, True]
+    assert prompt_preference(World(p_spu=[0.2, 0.3, 0.9]), "background").agrees.tolist() == [False, False, True]
 
 
 def test_means_far_apart_are_not_passed_over():
