@@ -104,8 +104,8 @@ def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
             if row.average:
                 backgrounds = mention * world.background_law()
             elif row.names_background:
-                for own, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
-                    own[list(common)] = 1 / len(common)
+                for shares, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
+                    shares[list(common)] = 1 / len(common)
             blocks.append(mean * backgrounds @ class_means(world.background_count))
         else:  # E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the pattern of two classes is antisymmetric, no constant
             p = world.p_inv if b == 0 else world.agreement[b]

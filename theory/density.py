@@ -66,6 +66,7 @@ def block_log_density(
     """
     if text is not None:
         return np.logaddexp(*block_parts(image, text, worlds, b))
+    assert image is not None
     base, tilt = _gaussian(image, worlds.mean[..., b], worlds.image_variance[..., b])
     return base[..., None] + tilt
 
@@ -188,8 +189,8 @@ def class_log_density(
     """
     total = np.zeros(())
     for b, place in enumerate(worlds.block_latents):
-        views = (None if view is None else view[..., place] for view in (image, text))
-        total = total + given_label(block_log_density(*views, worlds, b), worlds, b)
+        x, t = (None if view is None else view[..., place] for view in (image, text))
+        total = total + given_label(block_log_density(x, t, worlds, b), worlds, b)
     return total
 
 

@@ -120,7 +120,7 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    if _have_one_curve(world):
+    if not world.shape or _exact(world):
         return _of_accuracy(world, accuracy)
     return _joined([(index, _of_accuracy(some, accuracy[index])) for index, some in _by_curve(world)], shape)
 
@@ -155,7 +155,7 @@ def equivalent_of_draws(
         In the same cases as `equivalent`.
     """
     sources = [draws] if shared is None else [draws, shared]
-    if _have_one_curve(world):
+    if not world.shape or _exact(world):
         return _of_draws(world, sources)
     parts = [(index, _of_draws(some, [x[:, :, *index] for x in sources])) for index, some in _by_curve(world)]
     return _joined(parts, world.shape)
@@ -173,9 +173,9 @@ def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
     return Accuracy.of([*values], ends.level, [(wide(low), wide(high)) for low, high in ends])
 
 
-def _have_one_curve(worlds: World) -> bool:
-    """Whether one curve serves all worlds: one world, or those with two classes."""
-    return not worlds.shape or (worlds.table is None and bool(np.all(np.equal(worlds.classes, 2))))
+def _exact(worlds: World) -> bool:
+    """Whether no ideal curve is sampled: all worlds have two classes, and no table."""
+    return worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
 
 
 def _by_curve(worlds: World) -> Iterator[tuple[Any, World]]:
@@ -308,7 +308,7 @@ class IdealCurve:
 
     def __init__(self, worlds: World):
         _check_sizes(worlds)
-        self.shape, self.exact = worlds.shape, worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
+        self.shape, self.exact = worlds.shape, _exact(worlds)
         mean, deviation = worlds.mean[..., :2].reshape(-1, 2), np.sqrt(worlds.image_variance[..., :2]).reshape(-1, 2)
         self._silent, self._signal = mean[:, 1] == 0, np.abs(standardise(mean, deviation))
         self._p_inv = np.broadcast_to(worlds.p_inv, self.shape).ravel()
@@ -326,7 +326,8 @@ class IdealCurve:
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
         """(p', r) of classifiers. p' is nan where the background says nothing or the ideal drop is constant near by."""
-        _check_fractions(np.array([common, counter]))
+        _check_fractions(common)
+        _check_fractions(counter)
         drop = common - counter
         lam = self.where(1, -1, drop)
         left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
