@@ -115,7 +115,7 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
 class Variances(NamedTuple):
     """Variances of a coordinate of each block within its group, for captions that mention the block."""
 
-    shared: Float[np.ndarray, "*w B"]  # by image and caption, g_b sigma_b^2
+    shared: Float[np.ndarray, "*w B"]  # what image and caption share, g_b sigma_b^2
     image: Float[np.ndarray, "*w B"]  # of the image alone, (1 - g_b) sigma_b^2 + nu_I
     caption: Float[np.ndarray, "*w B"]  # of the caption alone, (1 - g_b) sigma_b^2 + nu_T
 

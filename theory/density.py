@@ -66,7 +66,7 @@ def block_log_density(
     """
     if text is not None:
         return np.logaddexp(*block_parts(image, text, worlds, b))
-    assert image is not None
+    assert image is not None  # one of both is given
     base, tilt = _gaussian(image, worlds.mean[..., b], worlds.image_variance[..., b])
     return base[..., None] + tilt
 
@@ -183,9 +183,9 @@ def _log_sum(f: np.ndarray, g: np.ndarray) -> np.ndarray:
 def class_log_density(
     image: Float[np.ndarray, "... l"] | None, text: Float[np.ndarray, "... l"] | None, worlds: World
 ) -> Float[np.ndarray, "... K"]:
-    """log p(x_I, x_T | y) for every class y under the training law; with a table, whose classes have priors, of y, too.
+    """log p(x_I, x_T | y) for every class y under the training law; of one view alone where the other is None.
 
-    Of one view alone where the other is None.
+    With a table, whose classes have priors, it is log p(x_I, x_T, y).
     """
     total = np.zeros(())
     for b, place in enumerate(worlds.block_latents):
@@ -246,27 +246,28 @@ def prompt_scores(
     and -inf below 0. Where all prompts are alike, as in symmetric tables, d_y decides, however small it is beside c.
     """
     blocks = list(enumerate(world.block_latents))
-    differs = [bool((texts[:, place] != texts[0, place]).any()) for _, place in blocks]
-    parts = [prompt_parts(image[..., None, place], texts[:, place], world, b, differs[b]) for b, place in blocks]
+    differ = [bool((texts[:, place] != texts[0, place]).any()) for _, place in blocks]
+    parts = [prompt_parts(image[..., None, place], texts[:, place], world, b, differ[b]) for b, place in blocks]
     distinct = np.logaddexp.reduce(reduce(combine, parts).distinct, axis=-1)
     if world.table is None:
         return distinct - np.log(world.class_count)
     prior = log_density(None, texts, world)
     distinct = distinct - prior
-    lead = (
-        sum((_log_silence(texts[:, place], world, b) for b, place in blocks if differs[b]), np.zeros(len(texts)))
-        - prior
-    )
+    if np.all(world.mention == 1):  # no caption is silent
+        return distinct
+    log_c, lead = np.zeros(()), -prior
+    for b, place in blocks:
+        if differ[b]:
+            log_c = log_c + given_label(block_log_density(image[..., place], None, world, b), world, b)
+            lead = lead + _log_silence(texts[:, place], world, b)
+        else:
+            log_c = log_c + parts[b].shared[..., 0, :]
     if lead.max() == -np.inf:
         return distinct
     behind = np.where(lead > lead.max() - SAME, 0.0, np.expm1(lead - lead.max()))
-    seen = np.zeros(())  # log c, given the label
-    for (b, place), part in zip(blocks, parts, strict=True):
-        alone = given_label(block_log_density(image[..., place], None, world, b), world, b) if differs[b] else None
-        seen = seen + (part.shared[..., 0, :] if alone is None else alone)
     top = distinct.max(axis=-1, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
-    common = np.exp(np.minimum(np.logaddexp.reduce(seen, axis=-1)[..., None] + lead.max() - top, 700))
+    common = np.exp(np.minimum(np.logaddexp.reduce(log_c, axis=-1)[..., None] + lead.max() - top, 700))
     with np.errstate(divide="ignore"):
         rest = np.log(np.maximum(np.exp(distinct - top) + behind * common, 0)) + top
     return np.where(behind == 0, distinct, rest)
