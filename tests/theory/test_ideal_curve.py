@@ -77,6 +77,16 @@ def test_the_bayes_rule_of_a_world_has_its_correlation_and_no_shortfall(worlds):
     np.testing.assert_allclose(place.correlation[slope > 0.01], worlds.p_spu[slope > 0.01], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("weights", [(1, -1), (1, 0), (0, -1)])
+def test_a_sum_of_the_curve_is_found_where_it_is_taken(weights):
+    curve = IdealCurve(World(p_spu=0.5, mu_spu=[[0.5], [1.5], [3.0]], sigma_xi=[2.0, 6.0], p_inv=0.95))
+    lam, total = np.array([0.2, 0.7]), lambda ideal: weights[0] * ideal.common + weights[1] * ideal.counter
+    np.testing.assert_allclose(curve.where(*weights, total(curve.at(lam))), np.tile(lam, (3, 1)), rtol=0, atol=1e-6)
+    ends = [curve.where(*weights, total(curve.at(end)) + beyond) for end, beyond in ((0.0, -0.1), (1.0, 0.1))]
+    assert (ends[0] == 0).all()
+    assert (ends[1] == 1).all()
+
+
 @pytest.mark.parametrize("name", ["linear", "logistic", "least-squares"])
 @given(rows)
 @many
