@@ -113,7 +113,8 @@ Start = Annotated[
     float,
     *one_number(r"m_0", "strength of every mode at the start, in units of 1/rho", "latent units squared", 1e-12, 1e3),
 ]
-Seed = Annotated[int, *one_number(r"\mathrm{seed}", "root of every random stream", "", 0, 2**63 - 1)]
+LARGEST_SEED = 2**63 - 1
+Seed = Annotated[int, *one_number(r"\mathrm{seed}", "root of every random stream", "", 0, LARGEST_SEED)]
 
 
 def declared(annotation):

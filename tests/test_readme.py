@@ -22,7 +22,7 @@ import pytest
 
 from experiments.command.main import main
 from experiments.court.certificates import file_name
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.lab import mitigations
 from experiments.page.counts import entries
 from experiments.page.front import trained_towers
@@ -105,7 +105,7 @@ def test_verdicts_equal_the_record(report):
     lines = (ROOT / "tests" / "verdicts.csv").read_text().splitlines()[1:]
     recorded = [tuple(line.rsplit(",", 1)) for line in lines]
     assert [(v["claim"], v["verdict"]) for v in report[1]] == recorded
-    assert [claim.id for claim in all_claims()] == [claim for claim, _ in recorded]
+    assert [claim.id for claim in ALL_CLAIMS] == [claim for claim, _ in recorded]
     verdict = Counter(found for _, found in recorded)
     certain = sum(
         v["verdict"] == "contradicted" and v["proof"]["outcome"] == "refuted" for v in report[1] if v.get("proof")
@@ -195,7 +195,7 @@ def test_pictures_and_pages_exist():
 
 def test_the_first_page_has_the_verdicts_of_its_sentences():
     """Each row names a sentence by its own words; the verdict is that of all claims about the sentence."""
-    tried = [claim for claim in all_claims() if claim.id in RECORD]
+    tried = [claim for claim in ALL_CLAIMS if claim.id in RECORD]
     claims = [Verdict(**words_of(claim), verdict=RECORD[claim.id], seconds=0.0) for claim in tried]
     found = re.findall(r"^\| (.*) \| \[[WX]\].* \| (.*) \|$", README, flags=re.MULTILINE)
     assert len(found) > 4

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, flag, named
 from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
-from experiments.court.registry import QUESTIONS, all_claims, by_question, claims_of_file, digest_of, matching, select
+from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
 from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
@@ -23,7 +23,7 @@ from simulator.progress import tell
 from theory.claims.catalogue import CLAIMS, untried
 
 VERDICTS = "verdicts.json"
-IDS = [claim.id for claim in all_claims()]
+IDS = [claim.id for claim in ALL_CLAIMS]
 WHOSE = {"printed": "printed: ", "reading": "our reading of: ", "own": "own statement"}
 
 
@@ -31,7 +31,7 @@ def claims(
     *patterns: named(IDS, "parts of ids, or patterns such as '*mean*' [default: all claims]"),
     json: Json = False,
 ) -> None:
-    every, others = all_claims(), untried()
+    every, others = ALL_CLAIMS, untried()
     shown = set(matching(patterns, [one.id for one in (*every, *others)]))
     rows = []
     for claim in (claim for claim in every if claim.id in shown):
@@ -76,7 +76,7 @@ def check(
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
-    selected = select(ids, all_claims() if claims is None else claims_of_file(claims))
+    selected = select(ids, ALL_CLAIMS if claims is None else claims_of_file(claims))
     if output is not None:
         check_writable(output, "check", [VERDICTS])
     if latex is not None:

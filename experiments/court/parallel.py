@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from experiments.court.registry import all_claims, select, try_claim
+from experiments.court.registry import ALL_CLAIMS, select, try_claim
 from experiments.court.trained import stored_documents
 from experiments.errors import RequestError
 from experiments.files import output_folder, write_json
@@ -96,4 +96,4 @@ def _longest_first(ids: Sequence[str]) -> list[list[str]]:
 
 
 def _run_job(ids: Sequence[str], options: dict[str, Any]) -> list[Verdict]:
-    return [try_claim(claim, **options) for claim in select(ids, all_claims())]
+    return [try_claim(claim, **options) for claim in select(ids, ALL_CLAIMS)]

@@ -35,6 +35,7 @@ QUESTIONS = {  # in the order of the report
     "pictures": "Do the results hold for pictures as well as latents?",
     "tables": "What do the published tables of real models say?",
 }
+ALL_CLAIMS: tuple[AnyClaim, ...] = (*CLAIMS, *TRAINED, *PUBLISHED.values())
 Item = TypeVar("Item")
 # The module whose `judge` tries claims of a kind. It is imported when a claim is tried: optimisers and torch are slow.
 WAYS: dict[type, str] = {
@@ -44,12 +45,7 @@ WAYS: dict[type, str] = {
 }
 
 
-def all_claims() -> list[AnyClaim]:
-    """Every claim of the project: the papers' formulas first, then trained towers, then published tables."""
-    return [*CLAIMS, *TRAINED, *PUBLISHED.values()]
-
-
-_QUESTION_OF = {claim.id: claim.question for claim in all_claims()}
+_QUESTION_OF = {claim.id: claim.question for claim in ALL_CLAIMS}
 
 
 def digest_of(claim: AnyClaim) -> "Digest":

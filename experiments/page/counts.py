@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import NamedTuple, get_args
 
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.page.evidence import MARKS
 from experiments.table import Column, Table
 from experiments.verdict import ALPHA, Verdict, family_sentence, rate_sentence
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
     @property
     def part(self) -> str:
         """ ", by K of N claims", if not all claims about the sentence were tried; else ""."""
-        known = sum(claim.sentence == self.verdicts[0].sentence for claim in all_claims()) if self.quote else 0
+        known = sum(claim.sentence == self.verdicts[0].sentence for claim in ALL_CLAIMS) if self.quote else 0
         return f", by {len(self.verdicts)} of {known} claims" if len(self.verdicts) < known else ""
 
     @property

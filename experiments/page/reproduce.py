@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from experiments.court.parallel import run_parallel
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
@@ -48,7 +48,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     check_report(output)
     staging = staging_folder(output)
     try:
-        with counting("claims and designs", len(all_claims()) + len(DESIGNS)) as advance:
+        with counting("claims and designs", len(ALL_CLAIMS) + len(DESIGNS)) as advance:
             verdicts = _verdicts(seed, staging / PROOFS, not full, advance)
             write_json(staging / "verdicts.json", documents(verdicts))
             _write_report(staging, verdicts, seed, began, advance)
@@ -63,7 +63,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
 
 def _verdicts(seed: int, certificates: Path, quick: bool, advance: Callable[[int], None]) -> list[Verdict]:
     """The verdicts on all claims. Raises RequestError for a claim that cannot be judged."""
-    ids = [claim.id for claim in all_claims()]
+    ids = [claim.id for claim in ALL_CLAIMS]
     proving = {"prove": True, "proof_seconds": PROOF_SECONDS, "certificates": certificates}
     verdicts = {}
     for verdict in run_parallel(ids, seed=seed, quick=quick, error_rate=None, **proving):

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.court import parallel
 from experiments.court.parallel import run_all, run_parallel
-from experiments.court.registry import QUESTIONS, all_claims, by_question, matching, question_of, select, try_claim
+from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, matching, question_of, select, try_claim
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
 from experiments.verdict import REFUSED, Verdict, documents, family, family_sentence
@@ -39,7 +39,7 @@ def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
 
 
 def test_an_untried_claim_gets_a_reason_and_an_alternative():
-    available = all_claims()
+    available = ALL_CLAIMS
     ids = {claim.id for claim in available}
     assert not ids & {u.id for u in untried()}
     families = {id.split("/")[0] for id in ids}
@@ -51,7 +51,7 @@ def test_an_untried_claim_gets_a_reason_and_an_alternative():
 
 
 def test_every_claim_has_a_question_and_every_question_a_claim():
-    ids = [claim.id for claim in all_claims()]
+    ids = [claim.id for claim in ALL_CLAIMS]
     grouped = by_question((id, id) for id in ids)
     assert sorted(id for _, claims in grouped for id in claims) == sorted(ids)
     assert [question for question, _ in grouped] == list(QUESTIONS)
@@ -61,7 +61,7 @@ def test_every_claim_has_a_question_and_every_question_a_claim():
 
 
 def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
-    every = all_claims()
+    every = ALL_CLAIMS
     ids = [claim.id for claim in every]
     readings = [claim.id for claim in select(["wang-no-additional-robustness"], every)]
     assert all(claim.sentence == "wang-no-additional-robustness" for claim in select(readings, every))
@@ -87,7 +87,7 @@ def test_claims_are_selected_by_id_family_sentence_and_listed_by_pattern():
 
 def test_every_claim_says_whose_it_is():
     """A reading says what is ours, an own claim does not look like a paper's, and words in quotes have a place."""
-    every = all_claims()
+    every = ALL_CLAIMS
     for claim in every:
         ours = claim.source.startswith("soberclip")
         assert ours == (claim.origin == "own"), claim.id

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from experiments.command.trials import question_table
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_for
 from experiments.page.counts import counts, entries, side_by_side, summary
 from experiments.verdict import Verdict, rate_sentence, words_of
@@ -92,10 +92,10 @@ def test_the_readme_has_the_counts_of_the_record():
             return replace(found, kind="trained", cases=[], stored=stored_for(claim) is not None)
         return found if claim in CLAIMS else replace(found, kind="published")
 
-    every = [recorded(claim) for claim in all_claims()]
+    every = [recorded(claim) for claim in ALL_CLAIMS]
     for sentence in counts(every):
         assert sentence in README
-    assert f"tries {len(all_claims())} claims" in README
+    assert f"tries {len(ALL_CLAIMS)} claims" in README
     stream = StringIO()
     Console(file=stream, width=80).print(question_table(every))
     assert 20 < stream.getvalue().count("\n") <= 59, "`reproduce` prints one line more, and at most 60"

@@ -1,6 +1,6 @@
 """The numbers behind a verdict, as pages show them."""
 
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_documents, stored_for
 from experiments.page.evidence import details, point
 from theory.claims.trained import TrainedClaim
@@ -8,7 +8,7 @@ from theory.claims.trained import TrainedClaim
 
 def test_every_stored_trial_shows_its_worlds_and_rows():
     """Worlds of views, of a correlation and of a table are named by other fields."""
-    trained = [claim for claim in all_claims() if isinstance(claim, TrainedClaim)]
+    trained = [claim for claim in ALL_CLAIMS if isinstance(claim, TrainedClaim)]
     stored = {claim.id: verdict for claim in trained if (verdict := stored_for(claim)) is not None}
     assert stored.keys() == {verdict["claim"] for verdict in stored_documents()}
     for name, verdict in stored.items():

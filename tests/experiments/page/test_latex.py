@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.court.trained import stored_for
 from experiments.files import LATEX_MARK
 from experiments.page.latex import COLUMNS, domain, latex_table
@@ -61,7 +61,7 @@ def test_a_row_has_all_that_a_paper_needs(verdict, tmp_path):
 
 def test_every_kind_of_claim_has_a_row(verdict):
     trained = next(c for c in TRAINED if c.id == "trained/siglip")
-    table = next(c for c in all_claims() if c.id == "counteranimal/clip-drops")
+    table = next(c for c in ALL_CLAIMS if c.id == "counteranimal/clip-drops")
     verdicts = [replace(verdict, statement=HOSTILE), stored_for(trained), judge(table)]
     rows = cells(latex_table(verdicts, [CLAIM, trained, table], 0))
     assert [len(row) for row in rows] == [len(COLUMNS)] * 3

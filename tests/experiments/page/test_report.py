@@ -11,7 +11,7 @@ from legible import smallest_letters
 from markupsafe import escape
 from matplotlib.mathtext import MathTextParser
 
-from experiments.court.registry import all_claims
+from experiments.court.registry import ALL_CLAIMS
 from experiments.errors import Interrupted, RequestError
 from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
@@ -199,7 +199,7 @@ def test_report_tries_claims_like_check(monkeypatch, tmp_path, quick):
     done = []
     verdicts = reproduce._verdicts(3, tmp_path, quick, done.append)
     assert done == [1] * len(verdicts)
-    assert [verdict.claim for verdict in verdicts] == [claim.id for claim in all_claims()]
+    assert [verdict.claim for verdict in verdicts] == [claim.id for claim in ALL_CLAIMS]
     assert {verdict.proof["given"] for verdict in verdicts} == {(3, quick, None, tmp_path)}
 
 
