@@ -88,14 +88,14 @@ def answer() -> str:
     share = lambda p: f"{100 * float(p):.0f}"  # noqa: E731
     bare, look, average = (rows[flags] for flags in ("infonce --prompt bare", "infonce", "infonce --prompt mean"))
     return (
-        "How captions look and how one asks decide whether CLIP learns the animal or the background. Take training "
-        f"images of which {100 * WORLD.p_spu:g} % show the usual background of their class. Asked by the bare name, as "
-        f"in “a photo of a bear”, CLIP acts like the ideal classifier of data with {share(bare.every)} %, if some "
-        f"captions tell no more than the name. Asked by a typical look, it acts like that of data with "
-        f"{share(look.every)} % where captions tell every look, and with {share(look.none)} % where they tell none. "
-        f"Asked by the average caption, which tells the usual background, it acts like that of data with "
-        f"{share(average.every)} to {share(average.none)} %. Supervised logistic regression acts like "
-        f"{share(rows['logistic'].every)} %."
+        "CLIP learns the animal, more than its data justify, where captions tell how each animal looks and one asks by "
+        "a typical look; asked by the average caption, it learns the background. Take training images of which "
+        f"{100 * WORLD.p_spu:g} % show the usual background of their class. Asked by a typical look, CLIP acts like "
+        f"the ideal classifier of data with {share(look.every)} % where captions tell every look, and with "
+        f"{share(look.none)} % where they tell none. Asked by the bare name, as in “a photo of a bear”, it acts like "
+        f"that of data with {share(bare.every)} %, if some captions tell no more than the name. Asked by the average "
+        f"caption, which tells the usual background, it acts like that of data with {share(average.every)} to "
+        f"{share(average.none)} %. Supervised logistic regression acts like {share(rows['logistic'].every)} %."
     )
 
 
