@@ -137,6 +137,16 @@ def side(worlds: list[World]) -> int:
     return max(max(world.dim_image, world.dim_text) for world in worlds)
 
 
+def _check_matrices(d: int) -> None:
+    """Raise Unmeasurable for covariances with sides d that are beyond the budget."""
+    if d**3 * FEWEST > MOST_PRODUCTS or 8 * d**2 * PER_MATRIX * FIRST_MINIMISERS > MEMORY:
+        most = int((MOST_PRODUCTS / FEWEST) ** (1 / 3))
+        raise Unmeasurable(
+            f"covariances of {d} x {d} numbers would have to be drawn and decomposed {FEWEST} times there; "
+            f"the largest within the budget have {most} x {most}"
+        )
+
+
 def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     """How a claim is measured at a point; `drawn` prefers drawn pairs to an exact law, where so many can be drawn.
 
@@ -148,13 +158,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     if not claim.finite:
         worlds = [narrowest(world) for world in worlds]
     if draws_matrices(claim):
-        d = side(worlds)
-        if d**3 * FEWEST > MOST_PRODUCTS or 8 * d**2 * PER_MATRIX * FIRST_MINIMISERS > MEMORY:
-            most = int((MOST_PRODUCTS / FEWEST) ** (1 / 3))
-            raise Unmeasurable(
-                f"covariances of {d} x {d} numbers would have to be drawn and decomposed {FEWEST} times there; "
-                f"the largest within the budget have {most} x {most}"
-            )
+        _check_matrices(side(worlds))
     drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(worlds, each, strict=True))
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
