@@ -155,7 +155,7 @@ def ranking_figure(heads: dict[str, dict[str, Any]]) -> Figure:
     labels = [fill(name, LONGEST) for name in names]
     figure = Figure(figsize=(7.6, 1.0 + 0.16 * sum(1 + label.count("\n") for label in ["", *labels, *labels])))
     panels = figure.subplots(1, 2, sharey=True)
-    words = ("p′, background followed", "r, points lost on both groups")
+    words = ("p′, reliance on the background", "r, points short on both groups")
     for panel, key, factor, title in zip(panels, PLACE, (1, 100), words, strict=True):
         for line, name in enumerate(names):
             value, span = heads[name][key], heads[name]["interval"][key]

@@ -167,7 +167,7 @@ def test_models_are_compared_by_p(tmp_path):
     write_comparison(tmp_path / "cmp", results, document)
     html = (tmp_path / "cmp" / "comparison.html").read_text()
     assert "p′ is unknown for 1 of 4 models" in html
-    assert "By p′ <b>b</b> follows the background least, <b>a</b> most." in html
+    assert "By p′ <b>b</b> relies on the background least, <b>a</b> most." in html
     table = [line.split(",") for line in (tmp_path / "cmp" / "comparison.csv").read_text().splitlines()]
     assert table[0][-6:] == ["equivalent_correlation", *table[0][-5:]]
     assert [row[-6:] for row in table[1:]] == [
