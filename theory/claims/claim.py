@@ -438,7 +438,9 @@ class Claim(AnyClaim):
         return value.astype(float)
 
     def violation(self, value: Numbers, worlds: World) -> Numbers:
-        """v, the size of the violation where the quantity is `value`; negative is slack, nan has no prediction.
+        """v, the size of the violation where the quantity is `value`; negative values are slack.
+
+        It is nan where the prediction has no answer.
 
         Parameters
         ----------
@@ -452,7 +454,9 @@ class Claim(AnyClaim):
         except UNDEFINED:
             if worlds.size < 2:
                 return np.full(worlds.shape, np.nan)
-            return np.concatenate([self.violation(value[[i]], worlds[[i]]) for i in range(worlds.size)])
+            row, values = worlds.ravel(), np.broadcast_to(value, worlds.shape).ravel()
+            each = [self.violation(values[[i]], row[[i]]) for i in range(worlds.size)]
+            return np.reshape(each, worlds.shape)
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
     def true_violation(self, points: Point) -> np.ndarray:

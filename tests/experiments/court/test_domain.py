@@ -283,8 +283,12 @@ def test_where_a_prediction_fails_the_other_worlds_keep_their_values():
         return 0.5
 
     values, worlds = np.array([0.1, 0.2, 0.3]), World(p_spu=[0.6, 0.95, 0.8])
-    found = claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly).violation(values, worlds)
-    assert found == pytest.approx([0.4, np.nan, 0.2], nan_ok=True)
+    one = claim(domain={"p_spu": Axis(0.5, 1.0)}, prediction=partly)
+    assert one.violation(values, worlds) == pytest.approx([0.4, np.nan, 0.2], nan_ok=True)
+    assert one.violation(values[None], worlds.reshape(1, 3)) == pytest.approx(
+        np.array([[0.4, np.nan, 0.2]]), nan_ok=True
+    )
+    assert one.violation(0.1, worlds)[0] == pytest.approx(0.4)
 
 
 class Late:
