@@ -80,11 +80,6 @@ class Work:
             _line.update(self.id, advance=more, now=now)
 
 
-def _shows() -> bool:
-    first = os.environ.get("RANK", "0") == "0" and parent_process() is None
-    return first and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-
-
 def say(sentence: str) -> None:
     """Print a line on stderr. A closed stderr does not end the work."""
     if os.environ.get("RANK", "0") == "0":
@@ -111,7 +106,8 @@ def track(items: Iterable[T], total: int, description: str, label: Callable[[T],
 def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Work]:
     """A function advance(more, now="") that counts finished work and names the current item."""
     work = Work(description, total, unit)
-    if _shows():
+    first = os.environ.get("RANK", "0") == "0" and parent_process() is None
+    if first and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         with block_signals():  # the thread that draws inherits this: Ctrl-C belongs to the main thread
             _line.start()
     try:

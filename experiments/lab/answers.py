@@ -63,11 +63,9 @@ def placed(
     None where the world has no ideal curve, or the accuracies do not determine the correlation. No intervals for exact
     numbers, and for the three groups of a table.
     """
-    if no_ideal_curve(world):
-        return dict.fromkeys(PLACE), {}
     try:
         found = place(world, *accuracies)
-    except UNDEFINED:  # without noise, Bayes rules of three classes or a table are unknown
+    except UNDEFINED:  # pixels, many classes; without noise, Bayes rules of three classes or a table are unknown
         return dict.fromkeys(PLACE), {}
     numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
     if found.interval is None:
