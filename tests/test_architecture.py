@@ -40,16 +40,21 @@ OPEN_TO_THEORY = {
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """Modules that a file imports, also in function bodies, but not under TYPE_CHECKING."""
-    tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
+    nodes, found = list(ast.walk(parsed(path))), set()
     typing = {
         id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for block in nodes
+        if isinstance(block, ast.If) and getattr(block.test, "id", None) == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in typing:
             continue
         if isinstance(node, ast.Import):
@@ -92,6 +97,17 @@ def test_subpackages_of_experiments_import_downwards():
         if layer(other) > layer(name)
     ]
     assert upward == []
+
+
+EXTRAS = {"open_clip", "timm", "torchvision", "transformers", "PIL", "sklearn", "dask", "distributed", "datasets"}
+
+
+def test_no_module_imports_an_extra_where_it_is_loaded():
+    for path in MODULES.values():
+        for node in parsed(path).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module}
+                assert not {name.split(".")[0] for name in names} & EXTRAS, path
 
 
 def test_theory_imports_no_measurement():
@@ -154,6 +170,5 @@ def test_top_level_is_fixed():
 
 
 def test_every_module_has_a_docstring():
-    for package in PACKAGES:
-        for path in modules(package):
-            assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+    for path in MODULES.values():
+        assert ast.get_docstring(parsed(path)), path

@@ -26,7 +26,7 @@ from simulator.towers.training import run, start
 from simulator.world import World
 
 WORLD = World(p_spu=0.9, mu_spu=2.0, dim_image=8, dim_text=6)
-SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 6, "warmup": 2, "precision": "float64"}
+SMALL = {"width": 6, "depth": 2, "embed_dim": 4, "batch_size": 16, "steps": 3, "warmup": 1, "precision": "float64"}
 PLACES = ("cuda", "cpu")
 LOSSES = ("linear", "infonce", "siglip", "supervised")
 

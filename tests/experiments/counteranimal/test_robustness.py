@@ -297,12 +297,20 @@ def test_accuracies_of_0_and_1_are_drawn_on_the_edge():
     assert "Hollow" in figure.get_suptitle()
 
 
-def test_the_page_escapes_and_needs_no_network(tmp_path):
-    twice = [Result(Row("mine", f"{EVIL} {k}", "own", 0.8, 0.4), FIRST) for k in range(2)]
-    results = PUBLISHED + EXTREMES + twice
-    document = compare(results)
-    write_comparison(tmp_path, results, document)
-    html = re.sub("<svg.*?</svg>", "", (tmp_path / "comparison.html").read_text(), flags=re.DOTALL)
+WRITTEN = PUBLISHED[::9] + EXTREMES + [Result(Row("mine", f"{EVIL} {k}", "own", 0.8, 0.4), FIRST) for k in range(2)]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """(folder, document) of a comparison."""
+    folder, document = tmp_path_factory.mktemp("comparison"), compare(WRITTEN)
+    write_comparison(folder, WRITTEN, document)
+    return folder, document
+
+
+def test_the_page_escapes_and_needs_no_network(written):
+    folder, document = written
+    html = re.sub("<svg.*?</svg>", "", (folder / "comparison.html").read_text(), flags=re.DOTALL)
     assert "<script" not in html
     assert str(escape(EVIL)) in html
     assert not re.search(r"(?:src|href)=\"(?!data:)", html)
@@ -319,13 +327,11 @@ def test_marks_on_the_screen_are_explained():
     assert {"‡", "†", "*"} <= {line[:1] for line in lines}
 
 
-def test_files_of_a_comparison(tmp_path):
-    results = PUBLISHED[::9] + EXTREMES
-    for name in ("a", "b"):
-        write_comparison(tmp_path / name, results, compare(results))
-    first, second = ({f.name: f.read_bytes() for f in (tmp_path / name).iterdir()} for name in "ab")
+def test_files_of_a_comparison(written, tmp_path):
+    write_comparison(tmp_path, WRITTEN, compare(WRITTEN))
+    first, second = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in (written[0], tmp_path))
     assert first == second
     starts = {"svg": "<?xml", "pdf": "%PDF", "png": "\x89PNG", "html": "<!doctype", "json": "{", "csv": "number"}
     assert first.keys() == {f"comparison.{suffix}" for suffix in starts}
     assert all(first[f"comparison.{suffix}"].startswith(start.encode("latin-1")) for suffix, start in starts.items())
-    assert len(first["comparison.csv"].decode().splitlines()) == 1 + len(results)
+    assert len(first["comparison.csv"].decode().splitlines()) == 1 + len(WRITTEN)

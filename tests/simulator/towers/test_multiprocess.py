@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from time import sleep
 
@@ -26,6 +26,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 ENDLESS = FIVE._replace(recipe=SMALL.model_copy(update={"steps": 10**9}))
 
 
+@pytest.fixture
+def from_a_server(monkeypatch):
+    """Processes are forked from one that has imported torch, since imports take longer than these tests."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([multiprocess.__name__])
+    monkeypatch.setattr(multiprocess, "get_context", lambda kind: context)
+
+
 def equal(a, b) -> bool:
     """Whether two states are the same, bit by bit."""
     (ours, structure), (theirs, other) = (tree_flatten(state) for state in (a, b))
@@ -41,15 +49,15 @@ def test_states_are_those_of_one_process():
     assert active_children() == []
 
 
-def test_all_stop_at_one_step_and_go_on_from_there():
+def test_all_stop_at_one_step_and_go_on_from_there(from_a_server):
     flags = iter([False] * 3 + [True] * 10**6)
     *_, stopped = run_in(2, ENDLESS, start(ENDLESS), [1], lambda: next(flags))
-    step = int(stopped.step)
-    assert equal(stopped, next(run(ENDLESS, start(ENDLESS), [step])))
+    alone = run(ENDLESS, start(ENDLESS), [1, int(stopped.step)])
+    assert equal(stopped, next(state for state in alone if state.step == stopped.step))
     assert active_children() == []
 
 
-def test_a_process_that_is_gone_is_an_error():
+def test_a_process_that_is_gone_is_an_error(from_a_server):
     def kill() -> bool:
         active_children()[0].kill()
         return False
@@ -59,7 +67,7 @@ def test_a_process_that_is_gone_is_an_error():
     assert active_children() == []
 
 
-def test_a_failure_is_raised_here():
+def test_a_failure_is_raised_here(from_a_server):
     missing = FIVE._replace(worlds=(*FIVE.worlds[:3], *(WORLD.model_copy(update={"dim_image": 3}),) * 2))
     with pytest.raises(ValueError, match=r"dim_image = 3 .* 2"):
         list(run_in(2, missing, start(FIVE), []))

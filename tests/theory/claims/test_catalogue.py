@@ -21,7 +21,7 @@ def named(id: str):
     return next(c for c in CLAIMS if c.id == id)
 
 
-def cube(claim, count: int = 64) -> np.ndarray:
+def cube(claim, count: int = 16) -> np.ndarray:
     """Corners and uniform points of the claim's unit cube."""
     d = len(claim.axes)
     return np.concatenate([corners(d), np.random.default_rng(0).random((count if d else 0, d))])
