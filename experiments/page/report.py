@@ -40,7 +40,7 @@ class Section(NamedTuple):
 
 SCRIPTS = ("claims.js", "theory.js", "explorer.js")
 PROMPTS = ("name", "bare", "mean", "background")  # prompts of all captions would need nested integrals
-LEARNERS = ("linear", "infonce", "logistic", "least-squares", "bayes")
+LEARNERS = ("infonce", "linear", "logistic", "least-squares", "bayes")
 # Largest difference from theory/ at 1000 random worlds of KNOBS, as the tests check. For InfoNCE one world in a
 # hundred may differ by LARGEST_ERROR, if the grid misses an island of the decision region.
 ERRORS = {"linear": 1e-9, "logistic": 1e-8, "least-squares": 1e-9, "bayes": 1e-7, "infonce": 1e-4}
@@ -124,7 +124,7 @@ def slider_data() -> dict[str, Any]:
         "knobs": [{**knob._asdict(), "default": fields[knob.field].default} for knob in KNOBS],
         "presets": {name: {k.field: getattr(w, k.field) for k in KNOBS} for name, w in PRESETS.items()},
         "prompts": {name: prompt_row(name).words for name in PROMPTS},
-        "learners": {name: named(name).words for name in LEARNERS},
+        "learners": {name: text.ASKED.get(name, [named(name).words])[0] for name in LEARNERS},
         "dimension": fields["dim_image"].default,
         "errors": f"{100 * ERRORS['infonce']:g}",
         "largest": f"{100 * LARGEST_ERROR:g}",

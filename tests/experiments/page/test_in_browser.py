@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.court.trained import stored_for
 from experiments.lab.presets import design
 from experiments.page import text
-from experiments.page.report import PRESETS, Section
+from experiments.page.report import LEARNERS, PRESETS, Section
 from experiments.svg import figure_svg
 from simulator.world import World
 from tests.experiments.page.conftest import REFUTED, page_of
@@ -228,7 +228,8 @@ def test_presets_are_worlds_and_the_copied_command_prints_the_numbers_shown(open
     page.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "\n".join(
         f"soberclip predict --p-spu 0.5 --mu-spu 1.5 --sigma-xi 6 --learner {name}"
-        for name in ("linear", "infonce", "logistic", "least-squares")
+        for name in LEARNERS
+        if name != "bayes"
     )
 
 
