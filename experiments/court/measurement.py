@@ -162,17 +162,8 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(worlds, each, strict=True))
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
-        lawful = all(learner.has_exact_law(world) for world in worlds)
-        images: Route = "even images" if claim.quantity.placed else "drawn images"
-        by_images, estimator = learner.on_images and claim.quantity.of_accuracies, learner.estimator
-        if learner.on_images and not by_images and not (estimator and claim.finite):
-            limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator else ("", "")
-            raise Unmeasurable(
-                f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
-                f"{claim.quantity}{instead}"
-            )
-        pilot_routes[learner] = images if by_images else "exact law" if lawful else "drawn pairs"
-        trainable = estimator is not None and not by_images
+        pilot_routes[learner] = _pilot_route(claim, learner, worlds)
+        trainable = learner.estimator is not None and pilot_routes[learner] not in OF_RULES
         routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
         pairs[learner] = [leg.n for leg in each]
         if routes[learner] == "drawn pairs":
@@ -191,6 +182,20 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     by_image = means and set(routes.values()) == {"drawn images"}
     here = claim.relation.legs(claim, row(point))[0].worlds
     return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, by_image, rare, here)
+
+
+def _pilot_route(claim: Claim, learner: Learner, worlds: list[World]) -> Route:
+    """How a learner is measured where drawn pairs are not preferred. Raises Unmeasurable if there is no way."""
+    if learner.on_images and claim.quantity.of_accuracies:
+        return "even images" if claim.quantity.placed else "drawn images"
+    estimator = learner.estimator
+    if learner.on_images and not (estimator and claim.finite):
+        limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator else ("", "")
+        raise Unmeasurable(
+            f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
+            f"{claim.quantity}{instead}"
+        )
+    return "exact law" if all(learner.has_exact_law(world) for world in worlds) else "drawn pairs"
 
 
 def narrowest(world: World) -> World:
