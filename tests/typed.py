@@ -84,5 +84,5 @@ def studied() -> None:
     assert_type(sweep, Study)
     assert_type(sweep.run(), xr.Dataset)
     assert_type(design(designs()[0]), Design)
-    assert_type(mitigated("balance", World(), learners.named("linear")), tuple[learners.Learner, World])
+    assert_type(mitigated("balance", World(), learners.named("linear")), tuple[World, learners.Learner])
     Mitigation("mine", "does nothing", lambda world: world)

@@ -212,7 +212,7 @@ def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     ranges = document["ranges"]
     keys = [Column(key, key) for key in ("learner", "prompt", "route") if key in ranges[0]]
-    groups = [Column(group, _ends(group), SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
+    groups = [Column(group, _or_none(group), SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
     undefined = Column("undefined", lambda one: sum(one["undefined"].values()) or "", NUMBER)
     some = [undefined] if any(map(undefined.cell, ranges)) else []
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
@@ -228,11 +228,6 @@ def study_view(document: dict[str, Any]) -> Screen:
         *([] if design is None else [design["look"], f"The quick size says: {design['answer']}"]),
         dim(f"numbers: {output}" if output else "nothing was kept: -o PATH.zarr keeps the numbers"),
     )
-
-
-def _ends(group: str) -> Callable[[dict[str, Any]], Any]:
-    """The ends of a group's accuracies, from a row of the ranges."""
-    return lambda one: one[group] or "none"
 
 
 def _reasons(ranges: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
@@ -337,5 +332,6 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
     )
 
 
-def _or_none(key: str) -> Callable[[dict[str, Any]], str]:
-    return lambda row: row.get(key, "none")
+def _or_none(key: str) -> Callable[[dict[str, Any]], Any]:
+    """The value of a row, or "none" where it has none."""
+    return lambda row: row.get(key) or "none"

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError, RunError, check_within, checked_seed
 from experiments.inference import interval95
-from experiments.lab.mitigations import MITIGATIONS, NONE, fit, law, mitigated
+from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_learner, law_of_learner, mitigated
 from simulator.accuracy import GROUPS, PLACE, Accuracy, in_words
 from simulator.progress import track
 from simulator.quantities import PairCount, domain_of
@@ -29,10 +29,8 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
-    rule, own = learner, world
-    if mitigate != NONE:
-        rule, own = mitigated(mitigate, world, learner)
-    accuracy = population(rule, own)
+    own, rule = (world, learner) if mitigate == NONE else mitigated(mitigate, world, learner)
+    accuracy = population(own, rule)
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
@@ -40,8 +38,8 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
         **_who(world, learner, mitigate),
         **in_groups(accuracy),
         **numbers,
-        "reliance": _reliance(rule, own),
-        "uncovered_share": _uncovered(rule, own),
+        "reliance": _reliance(own, rule),
+        "uncovered_share": _uncovered(own, rule),
         "interval95": {**known, **intervals} or None,
     }
 
@@ -74,7 +72,7 @@ def placed(
     return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
 
 
-def _uncovered(learner: Learner, world: World) -> dict[str, float] | None:
+def _uncovered(world: World, learner: Learner) -> dict[str, float] | None:
     """Shares of test images that MANY_PAIRS pairs do not teach a contrastive learner; None without a closed form."""
     if not isinstance(learner, InfoNCE):
         return None
@@ -82,7 +80,7 @@ def _uncovered(learner: Learner, world: World) -> dict[str, float] | None:
     return shares and {"common": shares.common, "counter": shares.counter}
 
 
-def population(learner: Learner, world: World) -> Accuracy:
+def population(world: World, learner: Learner) -> Accuracy:
     """Group accuracies at n = infinity. Raises RequestError if the theory has no answer."""
     try:
         accuracy = learner.accuracy(world)
@@ -93,8 +91,8 @@ def population(learner: Learner, world: World) -> Accuracy:
     return accuracy
 
 
-def predicted(law: Callable[[], tuple[Learner, World] | None]) -> dict[str, float | None] | None:
-    """Group accuracies of the learner in the world that `law` returns.
+def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, float | None] | None:
+    """Group accuracies of the learner that `law` returns, in its world.
 
     None if no law is known, or it has no answer: ties, separable laws, an empty group.
     """
@@ -105,7 +103,7 @@ def predicted(law: Callable[[], tuple[Learner, World] | None]) -> dict[str, floa
         return None
 
 
-def _reliance(learner: Learner, world: World) -> float | None:
+def _reliance(world: World, learner: Learner) -> float | None:
     try:
         t = float(reliance(learner.direction(world)))
     except UNDEFINED:
@@ -117,7 +115,7 @@ def _who(world: World, learner: Learner, mitigate: str) -> dict[str, Any]:
     """The learner and the mitigation as requested; world, prompt, width and time of training after the mitigation."""
     name = learner.name
     if mitigate != NONE:
-        world, learner = fit(mitigate, world, learner)
+        world, learner = apply_to_learner(mitigate, world, learner)
     time = getattr(learner, "time", np.inf)
     return {
         "world": world.model_dump(),
@@ -140,7 +138,7 @@ def simulate(
     check_within("--n", n, *domain_of(PairCount))
     check_within("--replicates", replicates, 1, MOST_REPLICATES)
     checked_seed(seed)
-    pairs, fitted = fit(mitigate, world, learner)
+    pairs, fitted = apply_to_learner(mitigate, world, learner)
     if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
     if fitted.estimator is None:
@@ -171,7 +169,7 @@ def simulate(
         **numbers,
         "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(partial(law, mitigate, world, learner)),
+        "predicted": predicted(partial(law_of_learner, mitigate, world, learner)),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain, product
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis
 from experiments.lab.config import recipe_of, validated, world_fields
-from experiments.lab.mitigations import NONE, fit, law, law_of_towers, train
+from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers, law_of_learner, law_of_towers
 from simulator.summary import html_table, one_line
 from simulator.tables import named as named_table
 from simulator.world import SCALARS, World
@@ -98,13 +98,6 @@ class StudyData:
         for region in product(*cuts):
             yield region, self.part(region)
 
-    @cached_property
-    def has_unseen(self) -> bool:
-        """Whether a table has a cell that training never shows."""
-        varied = [named_table(str(text)) for axis in self.axes if axis.name == "table" for text in axis.values]
-        tables = varied or [self.world.table]
-        return any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
-
     def worlds(self) -> World:
         """The worlds of all places, with length 1 along axes that do not vary them; they share the first table."""
         varied: dict[str, Any] = {}
@@ -153,20 +146,20 @@ class StudyData:
         """The first mitigation."""
         return next((str(axis.values[0]) for axis in self.axes if axis.name == "mitigation"), NONE)
 
-    def fit(self, k: int, prompt: str | None) -> tuple[World, Learner]:
+    def mitigated_learner(self, k: int, prompt: str | None) -> tuple[World, Learner]:
         """The worlds of all places and learner k, after the first mitigation."""
-        return fit(self.mitigation, self.worlds(), self.learner(k, prompt))
+        return apply_to_learner(self.mitigation, self.worlds(), self.learner(k, prompt))
 
-    def train(self, k: int, prompt: str | None) -> tuple[World, "Recipe", str | None]:
+    def mitigated_towers(self, k: int, prompt: str | None) -> tuple[World, "Recipe", str | None]:
         """The world of one place, the recipe that trains learner k and the prompt, after the first mitigation."""
-        return train(self.mitigation, self.world, self.recipe_of(k), prompt)
+        return apply_to_towers(self.mitigation, self.world, self.recipe_of(k), prompt)
 
-    def law(self, k: int, prompt: str | None) -> tuple[Learner, World] | None:
+    def law(self, k: int, prompt: str | None) -> tuple[World, Learner] | None:
         """What learner k, or the towers that it trains at the first place, become after the first mitigation."""
         if "trained" in self.routes:
-            return law_of_towers(self.mitigation, *self.at().train(k, prompt))
+            return law_of_towers(self.mitigation, *self.at().mitigated_towers(k, prompt))
         worlds, learner = self.worlds(), self.learner(k, prompt)
-        return (learner, worlds) if self.mitigation == NONE else law(self.mitigation, worlds, learner)
+        return (worlds, learner) if self.mitigation == NONE else law_of_learner(self.mitigation, worlds, learner)
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

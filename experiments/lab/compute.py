@@ -70,7 +70,7 @@ def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cel
     if law is None:
         cells.refuse(series, why, f"{prefix}undefined")
     else:
-        learner, worlds = law
+        worlds, learner = law
         refusals: dict[Place, str] = {}
         try:
             values = _columns(learner, worlds)
@@ -114,9 +114,9 @@ def _fit(study: StudyData, k: int, exact: bool, cells: Cells, tail: tuple[int, .
             at, began = (*place, k, slot, *tail), perf_counter()
             try:
                 # With the first prompt: a prompt that the learner does not have is another reason, found below.
-                if why := unable(*here.fit(k, None), exact, here.mitigation):
+                if why := unable(*here.mitigated_learner(k, None), exact, here.mitigation):
                     raise RequestError(why)
-                (world, learner), sampler = here.fit(k, prompt), MITIGATIONS[here.mitigation].sampler
+                (world, learner), sampler = here.mitigated_learner(k, prompt), MITIGATIONS[here.mitigation].sampler
                 parts = trainings(world, learner, here.n, study.replicates, exact, here.seed, sampler)
                 accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
                 values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}

@@ -124,7 +124,7 @@ def _interval(values: Float[np.ndarray, "R E"]) -> list[float] | None:
 
 
 def _beside(
-    law: tuple[Learner, World] | None, world: World, prompt: str | None, pairs: int
+    law: tuple[World, Learner] | None, world: World, prompt: str | None, pairs: int
 ) -> dict[str, dict[str, float] | None]:
     """Numbers to compare with the prediction, if that is the optimum of InfoNCE on Gaussian views.
 
@@ -133,12 +133,12 @@ def _beside(
     accuracies of the Gaussian PMI, which towers approach first; None unless the prompt is a single caption.
     """
     shares, gaussian = None, None
-    if law is not None and world.views is None and isinstance(law[0], InfoNCE):
-        learner, own = law
+    if law is not None and world.views is None and isinstance(law[1], InfoNCE):
+        own, learner = law
         if own == world:
             shares = unseen(own, learner.prompt, pairs)
         if prompt in LINEAR:
-            gaussian = predicted(lambda: (GaussianPMI(prompt), own))
+            gaussian = predicted(lambda: (own, GaussianPMI(prompt)))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}
 
 

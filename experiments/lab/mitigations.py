@@ -3,7 +3,7 @@
 >>> from experiments import mitigated
 >>> from simulator import World
 >>> from theory import learners
->>> learner, world = mitigated("balance", World(p_spu=0.9, mu_spu=2.0), learners.named("linear"))
+>>> world, learner = mitigated("balance", World(p_spu=0.9, mu_spu=2.0), learners.named("linear"))
 >>> float(round(learner.accuracy(world).drop, 6))
 0.0
 
@@ -108,7 +108,7 @@ def described() -> str:
     return ", ".join(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())
 
 
-def fit(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
+def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
     """The world of the pairs and the learner that is fitted to them, after a mitigation.
 
     Raises RequestError for an unknown name, and where the mitigation does not apply.
@@ -116,14 +116,14 @@ def fit(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
 
     def change(own: Mitigation) -> tuple[World, Learner]:
         pairs, fitted = _changed(own, world, learner)
-        prompt: dict[str, Any] = {} if own.prompt is None else {"prompt": own.prompt}
-        return pairs, replace(fitted, **prompt)
+        prompt: dict[str, Any] = {"prompt": own.prompt}
+        return pairs, fitted if own.prompt is None else replace(fitted, **prompt)
 
     return _applied(name, change)
 
 
-def train(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Recipe, str | None]:
-    """The world of the pairs, the recipe of towers and their prompt, after a mitigation; RequestError as for `fit`."""
+def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Recipe, str | None]:
+    """The world of the pairs, the recipe of towers and their prompt, after a mitigation; errors as for learners."""
 
     def change(own: Mitigation) -> tuple[World, Recipe, str | None]:
         pairs, trained = _changed(own, world, recipe)
@@ -136,23 +136,23 @@ def train(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[
     return _applied(name, change)
 
 
-def law(name: str, world: World, learner: Learner) -> tuple[Learner, World] | None:
-    """What a learner becomes at infinitely many pairs after a mitigation, as in `experiments.lab.optima`.
+def law_of_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner] | None:
+    """What a learner becomes at infinitely many pairs after a mitigation; None where no closed form is known.
 
-    RequestError as for `fit`; ValueError if a group that is to be balanced is empty.
+    RequestError as for `apply_to_learner`; ValueError if a group that is to be balanced is empty.
     """
-    world, learner = fit(name, world, learner)
+    world, learner = apply_to_learner(name, world, learner)
     own = MITIGATIONS[name]
-    return sampled(SAMPLERS[own.sampler], learner, SAMPLERS[own.head].law(world))
+    return sampled(SAMPLERS[own.sampler], SAMPLERS[own.head].law(world), learner)
 
 
-def law_of_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[Learner, World] | None:
+def law_of_towers(name: str, world: World, recipe: Recipe, prompt: str | None) -> tuple[World, Learner] | None:
     """What towers become by a prompt; world, recipe and prompt are those after the mitigation."""
-    return optimum(recipe, world, prompt) if MITIGATIONS[name].arrives(recipe) else None
+    return optimum(world, recipe, prompt) if MITIGATIONS[name].arrives(recipe) else None
 
 
-def mitigated(name: str, world: World, learner: Learner) -> tuple[Learner, World]:
-    """The learner, and the world of its pairs, whose accuracies a mitigation leads to at infinitely many pairs.
+def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
+    """A learner and a world whose accuracies a mitigation leads to at infinitely many pairs.
 
     Raises RequestError where no law is known, with the training that measures it, if there is one.
 
@@ -164,7 +164,7 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[Learner, World
     """
     found, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
-        found = validated(lambda: law(name, world, learner), f"mitigation {name!r}: ")
+        found = validated(lambda: law_of_learner(name, world, learner), f"mitigation {name!r}: ")
     except RequestError as error:
         why = str(error)
     if found is None:
@@ -231,7 +231,7 @@ def _training(name: str, world: World, learner: Learner) -> str:
     """The command that trains towers after a mitigation, whose optimum is the learner; "" if towers refuse it, too."""
     try:
         recipe = recipe_of(learner.name, {})
-        train(name, world, recipe, checked_prompt(recipe, None))
+        apply_to_towers(name, world, recipe, checked_prompt(recipe, None))
     except RequestError:
         return ""
     towers = "" if recipe.towers == Recipe.model_fields["towers"].default else f" --towers {recipe.towers}"

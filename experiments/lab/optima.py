@@ -1,4 +1,4 @@
-"""Population optima: the learner that a training becomes, and the world whose law its pairs follow.
+"""Population optima: the world whose law the pairs of a training follow, and the learner that it becomes.
 
 Its accuracies at infinitely many pairs are those of the learner in that world.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulator.towers.recipe import Recipe
 
 
-def optimum(recipe: "Recipe", world: World, prompt: str | None) -> tuple[Learner, World] | None:
+def optimum(world: World, recipe: "Recipe", prompt: str | None) -> tuple[World, Learner] | None:
     """What the towers of a recipe become by a prompt; None where no closed form is known.
 
     Raises ValueError if a group that is to be balanced is empty.
@@ -28,10 +28,10 @@ def optimum(recipe: "Recipe", world: World, prompt: str | None) -> tuple[Learner
         return None  # it is unknown what a narrow embedding keeps for the new head
     embed_dim = recipe.embed_dim if narrow and objective.limited_by_width else None
     learner = named(name, prompt=prompt, embed_dim=embed_dim)
-    return sampled(SAMPLERS[recipe.sampler], learner, objective.law(recipe, world))
+    return sampled(SAMPLERS[recipe.sampler], objective.law(recipe, world), learner)
 
 
-def sampled(sampler: Sampler, learner: Learner, worlds: World) -> tuple[Learner, World] | None:
+def sampled(sampler: Sampler, worlds: World, learner: Learner) -> tuple[World, Learner] | None:
     """What a learner becomes on the sampled pairs of one world, or of each world of a grid; None where it is unknown.
 
     Captions with random backgrounds carry no information on the background. A critic that is linear in captions learns
@@ -45,11 +45,11 @@ def sampled(sampler: Sampler, learner: Learner, worlds: World) -> tuple[Learner,
         if not single and not isinstance(learner, LinearCLIP):
             return None
     if sampler.swaps and isinstance(learner, LinearCLIP):
-        return learner, worlds.replace(mention_spu=0.0)
+        return worlds.replace(mention_spu=0.0), learner
     if sampler.swaps and prompt == "mean" and _is_name(sampler.captioned(worlds)):
         name: dict[str, Any] = {"prompt": "name"}
-        return replace(learner, **name), worlds
-    return (learner, sampler.law(worlds)) if sampler.answers(prompt) else None
+        return worlds, replace(learner, **name)
+    return (sampler.law(worlds), learner) if sampler.answers(prompt) else None
 
 
 def _is_name(grid: World) -> bool:

@@ -130,7 +130,8 @@ def _sampled(study: StudyData, k: int) -> bool:
     for place in few:
         for _, prompt in study.slots(k):
             with suppress(RequestError, *UNDEFINED):  # no answer there
-                law = study.at(place).law(k, prompt)
-                if law is not None and law[0].accuracy(law[1]).interval is not None:
-                    return True
+                if (law := study.at(place).law(k, prompt)) is not None:
+                    world, learner = law
+                    if learner.accuracy(world).interval is not None:
+                        return True
     return False

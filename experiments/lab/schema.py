@@ -31,6 +31,7 @@ from experiments.lab.cells import Region, StudyData
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
+from simulator.tables import named as named_table
 
 FORMAT = 4
 FORMULAS = (*GROUPS, "reliance")  # by theory
@@ -60,8 +61,14 @@ def _sizes(study: StudyData) -> dict[str, int]:
 
 
 def quantities(study: StudyData) -> tuple[str, ...]:
-    """Names of what a study measures; its theory has those of FORMULAS."""
-    names = FORMULAS if study.has_unseen else tuple(name for name in FORMULAS if name != "unseen")
+    """Names of what a study measures; its theory has those of FORMULAS.
+
+    "unseen" is left out unless a table has a cell that training never shows.
+    """
+    varied = [named_table(str(text)) for axis in study.axes if axis.name == "table" for text in axis.values]
+    tables = varied or [study.world.table]
+    unseen = any(table is not None and 0.0 in chain.from_iterable(table) for table in tables)
+    names = tuple(name for name in FORMULAS if unseen or name != "unseen")
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 

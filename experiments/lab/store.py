@@ -6,7 +6,8 @@ block is computed again. Two runs that share a store write the same numbers. Che
 Numbers of reasons belong to their block, whose reasons are one text of the array "reasons". While a study runs, nothing
 reads consolidated metadata; a finished store has them, for other programs.
 
-A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
+A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr). `located` tells them apart: all other
+functions but `read` take what it returns.
 """
 
 import json
@@ -58,8 +59,8 @@ def check(path: Where, study: StudyData) -> bool:
         return True
     if system.isdir(root) and system.ls(root):
         raise RequestError(f"output {str(path)!r} holds other files; name another folder")
-    if isinstance(target := located(path), Path):
-        check_writable(target)
+    if isinstance(path, Path):
+        check_writable(path)
     return False
 
 
@@ -67,15 +68,14 @@ def begin(path: Where, planned: Plan) -> bool:
     """Create the store unless it exists; whether it did."""
     if check(path, planned.study):
         return True
-    target = located(path)
-    if isinstance(target, str):
-        _create(target, planned)
+    if isinstance(path, str):
+        _create(path, planned)
         return False
-    staging = target.with_name(f".{target.name}.{token_hex(6)}")
+    staging = path.with_name(f".{path.name}.{token_hex(6)}")
     try:
         staging.parent.mkdir(parents=True, exist_ok=True)
         _create(str(staging), planned)
-        staging.rename(target)
+        staging.rename(path)
     except OSError as error:
         if check(path, planned.study):  # another process was faster
             return True
@@ -87,7 +87,7 @@ def begin(path: Where, planned: Plan) -> bool:
 
 def _files(path: Where, name: str = ""):
     try:
-        system, root = fsspec.core.url_to_fs(str(located(path)))
+        system, root = fsspec.core.url_to_fs(str(path))
     except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
     system.invalidate_cache()  # another process may have written since s3 was last listed
@@ -95,7 +95,7 @@ def _files(path: Where, name: str = ""):
 
 
 def _opened(path: Where, mode: str = "r") -> zarr.Group:
-    return zarr.open_group(str(located(path)), mode=mode, zarr_format=3, use_consolidated=False)
+    return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def consolidate(path: Where) -> None:
     if not known:
         with warnings.catch_warnings(), suppress(PermissionError):  # a store that cannot be written stays as it is
             warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
-            zarr.consolidate_metadata(str(located(path)), zarr_format=3)
+            zarr.consolidate_metadata(str(path), zarr_format=3)
 
 
 def finished(path: Where, planned: Plan) -> np.ndarray:
@@ -231,10 +231,11 @@ def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int,
 def read(path: Where) -> xr.Dataset:
     """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet."""
     with _readable(path):
-        root = _opened(path)
+        where = located(path)
+        root = _opened(where)
         attributes = dict(root.attrs)
         _check_format(path, attributes)
-        table = xr.open_zarr(str(located(path)), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
+        table = xr.open_zarr(str(where), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
         data = {name: table[name].variable for name in attributes.pop("variables")}
         places = {name: table[name].variable for name in table.dims if name not in ("replicate", "block")}
         for name, place in places.items():

@@ -141,7 +141,7 @@ def _pairs(study: StudyData, k: int, place: tuple[int, ...], prompt: str | None,
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
         here = study.at(place)
-        world, what = here.train(k, prompt)[:2] if route == "trained" else here.fit(k, prompt)
+        world, what = here.mitigated_towers(k, prompt)[:2] if route == "trained" else here.mitigated_learner(k, prompt)
         return float(inflation(here.mitigation, world, what))
     except (RequestError, ValueError):
         return None

@@ -44,7 +44,7 @@ def train_towers(study: StudyData, k: int, cells: Cells, tail: tuple[int, ...]) 
         here = study.at(place)
         slots = {(*place, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
         try:
-            mitigated = {at: here.train(k, prompt) for at, prompt in slots.items()}
+            mitigated = {at: here.mitigated_towers(k, prompt) for at, prompt in slots.items()}
             world, recipe, _ = next(iter(mitigated.values()))
             inflation(here.mitigation, world, recipe)  # an empty group cannot be balanced
         except (RequestError, ValueError) as error:

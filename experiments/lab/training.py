@@ -22,8 +22,7 @@ from experiments.lab.config import checked_prompt
 from experiments.lab.evaluate import history_line, result
 from experiments.lab.history import with_places
 from experiments.lab.history import write as write_history
-from experiments.lab.mitigations import MITIGATIONS, NONE
-from experiments.lab.mitigations import train as mitigated
+from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_towers
 from experiments.lab.stopping import handling
 from experiments.runtime import checked_device, device_name, free_bytes
 from simulator.progress import say
@@ -74,7 +73,7 @@ def train(
     check_within("--history", history, 0, MOST_ROWS)
     if resume is not None and output not in (None, resume):
         raise RequestError(f"--resume {resume} writes to its own folder; leave --output {output} out")
-    world, recipe, prompt = mitigated(mitigate, world, recipe, checked_prompt(recipe, prompt))
+    world, recipe, prompt = apply_to_towers(mitigate, world, recipe, checked_prompt(recipe, prompt))
     further = [checked_prompt(recipe, each) for each in further]
     device = checked_device(distributed.local_device(device))
     draw_on = None if draw_on is None else checked_device(draw_on)

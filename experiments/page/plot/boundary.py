@@ -66,7 +66,7 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
 
     def accuracies(part: World) -> list[Accuracy]:
         laws = [mitigated(at.get("mitigation", NONE), part, learner) for learner in pair]
-        return [learner.accuracy(world) for learner, world in laws]
+        return [learner.accuracy(world) for world, learner in laws]
 
     def difference(part: World) -> np.ndarray:
         one, two = accuracies(part)

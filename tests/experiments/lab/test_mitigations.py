@@ -11,15 +11,15 @@ from experiments.lab.mitigations import (
     MITIGATIONS,
     NONE,
     Mitigation,
-    fit,
+    apply_to_learner,
+    apply_to_towers,
     inflation,
-    law,
+    law_of_learner,
     law_of_towers,
     mitigated,
     names,
     register,
 )
-from experiments.lab.mitigations import train as mitigated_towers
 from experiments.lab.studies import study
 from experiments.lab.training import train as run
 from simulator.prompts import PROMPTS
@@ -83,7 +83,7 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
     near = 7 * np.hypot(np.std(found, axis=0, ddof=1) / np.sqrt(8), 0.0015)  # of images, .0015 at most
     off = []
     for name in (mitigation, NONE):
-        learner, own = mitigated(name, world, named("linear", prompt="mean"))
+        own, learner = mitigated(name, world, named("linear", prompt="mean"))
         off.append(np.abs(np.mean(found, axis=0) - np.stack([*learner.accuracy(own)])))
     assert (off[0] < near).all()
     assert (off[1] > near).any()
@@ -105,8 +105,8 @@ def test_three_classes_have_the_law_of_pairs_mended_by_hand(mitigation, world):
 def test_the_law_is_the_limit_of_linear_towers(mitigation, fields):
     """4 models: the deviation of a model is below .01, so .03 is six standard errors of the mean."""
     prompt = "name" if Recipe(**QUICK, **fields).objective.captions else None
-    world, recipe, prompt = mitigated_towers(mitigation, WORLD, Recipe(**QUICK, **fields), prompt)
-    learner, own = law_of_towers(mitigation, world, recipe, prompt)
+    world, recipe, prompt = apply_to_towers(mitigation, WORLD, Recipe(**QUICK, **fields), prompt)
+    own, learner = law_of_towers(mitigation, world, recipe, prompt)
     towers = train(world, recipe, models=4)
     for found, expected in zip(towers.accuracy(prompt), learner.accuracy(own), strict=True):
         assert found == pytest.approx(expected, abs=0.03)
@@ -117,59 +117,59 @@ class TestWhatIsKnown:
         """For InfoNCE the mean prompt decides like the name prompt; for linear CLIP captions omit the background."""
         world = World(p_spu=0.9, mu_spu=2.0, sigma_xi=2.0)
         for prompt in ("name", "mean"):
-            assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (named("infonce"), world)
+            assert mitigated("contradict", world, named("infonce", prompt=prompt)) == (world, named("infonce"))
             linear = named("linear", prompt=prompt, embed_dim=1)
             silent = world.model_copy(update={"mention_spu": 0.0})
-            assert mitigated("contradict", world, linear) == (linear, silent)
+            assert mitigated("contradict", world, linear) == (silent, linear)
         with pytest.raises(RequestError, match="'contradict' has no known law for learner 'infonce'; to measure it"):
             mitigated("contradict", world, named("infonce", prompt="background"))
         for other in ({"classes": 3}, {"p_inv": 0.9}, {"mention_inv": 0.5}):
-            assert law("contradict", world.model_copy(update=other), named("infonce", prompt="mean")) is None
+            assert law_of_learner("contradict", world.model_copy(update=other), named("infonce", prompt="mean")) is None
         for name in ("early-stopping", "narrow"):
-            assert law_of_towers(name, *mitigated_towers(name, WORLD, Recipe(), "name")) is None
+            assert law_of_towers(name, *apply_to_towers(name, WORLD, Recipe(), "name")) is None
         decaying = Recipe(steps=320, schedule="cosine")
-        _, stopped, _ = mitigated_towers("early-stopping", WORLD, decaying, None)
+        _, stopped, _ = apply_to_towers("early-stopping", WORLD, decaying, None)
         assert stopped == decaying.model_copy(update={"steps": 80, "schedule": "constant"}), "stopped, not cooled down"
 
     def test_reweighting_has_a_law_except_for_log_mean_exp(self):
-        unknown = [p for p in PROMPTS if law("reweight", WORLD, named("infonce", prompt=p)) is None]
+        unknown = [p for p in PROMPTS if law_of_learner("reweight", WORLD, named("infonce", prompt=p)) is None]
         assert unknown == ["captions"]
-        assert law("balance", WORLD, named("infonce", prompt="captions")) is not None
-        assert fit("prompt-mean", WORLD, LINEAR) == (WORLD, named("linear", prompt="mean"))
+        assert law_of_learner("balance", WORLD, named("infonce", prompt="captions")) is not None
+        assert apply_to_learner("prompt-mean", WORLD, LINEAR) == (WORLD, named("linear", prompt="mean"))
 
     def test_captions_of_other_pairs_are_not_balanced(self):
         """They keep the law before sampling, which only the mean and the log-mean-exp of scores can see."""
         strays = WORLD.replace(mismatch=0.3)
         for name in ("balance", "subsample", "reweight"):
-            unknown = [p for p in PROMPTS if law(name, strays, named("infonce", prompt=p)) is None]
+            unknown = [p for p in PROMPTS if law_of_learner(name, strays, named("infonce", prompt=p)) is None]
             assert unknown == ["captions", "scores"]
-            assert law(name, strays, LINEAR) is not None
+            assert law_of_learner(name, strays, LINEAR) is not None
         with pytest.raises(RequestError, match=r"'contradict': captions of three or more classes .* mismatch = 0"):
-            fit("contradict", World(classes=3, mismatch=0.3), LINEAR)
+            apply_to_learner("contradict", World(classes=3, mismatch=0.3), LINEAR)
 
     def test_projecting_the_background(self):
         """Known for linear CLIP; trained towers are measured, since they need not be balanced."""
-        learner, world = mitigated("project-background", WORLD, LINEAR)
+        world, learner = mitigated("project-background", WORLD, LINEAR)
         assert learner.accuracy(world).drop == pytest.approx(0, abs=1e-12)
         with pytest.raises(RequestError, match="no law is known for learner 'infonce'; linear has one"):
-            fit("project-background", WORLD, named("infonce"))
-        towers = mitigated_towers("project-background", WORLD, Recipe(loss="linear", towers="linear"), "name")
+            apply_to_learner("project-background", WORLD, named("infonce"))
+        towers = apply_to_towers("project-background", WORLD, Recipe(loss="linear", towers="linear"), "name")
         assert MITIGATIONS["project-background"].projected
         assert law_of_towers("project-background", *towers) is None
         with pytest.raises(RequestError, match="loss = 'supervised' reads no captions; those that do are linear"):
-            mitigated_towers("project-background", WORLD, Recipe(loss="supervised"), None)
+            apply_to_towers("project-background", WORLD, Recipe(loss="supervised"), None)
 
     def test_a_filter_has_the_law_of_plain_linear_clip_alone(self):
         """`theory.learners.filtered` has the law, which its test compares with drawn pairs."""
         for prompt in ("name", "mean"):
             filtered = Filtered(prompt, kept=0.5)
-            assert mitigated("filter", WORLD, named("linear", prompt=prompt)) == (filtered, WORLD)
+            assert mitigated("filter", WORLD, named("linear", prompt=prompt)) == (WORLD, filtered)
             assert inflation("filter", WORLD, filtered) == 2
         for learner in (named("infonce"), named("linear", embed_dim=1), replace(LINEAR, projected=True)):
             with pytest.raises(RequestError, match=r"no law is known for learner .*; linear has one, at full width"):
-                fit("filter", WORLD, learner)
+                apply_to_learner("filter", WORLD, learner)
         with pytest.raises(RequestError, match="no law is known for loss = 'linear'"):
-            mitigated_towers("filter", WORLD, Recipe(loss="linear", towers="linear"), "name")
+            apply_to_towers("filter", WORLD, Recipe(loss="linear", towers="linear"), "name")
         with pytest.raises(RequestError, match="'filter' cannot be simulated"):
             simulate(WORLD, LINEAR, 100, 1, None, 0, "filter")
         with pytest.raises(RequestError, match="two classes and one background"):
@@ -203,10 +203,10 @@ class TestWhatIsKnown:
                 for towers in (True, False):
                     try:
                         if towers:
-                            known = law_of_towers(name, *mitigated_towers(name, WORLD, recipe, prompt))
+                            known = law_of_towers(name, *apply_to_towers(name, WORLD, recipe, prompt))
                         else:
-                            known = law(name, WORLD, learner)
-                        answers.append(None if known is None else float(known[0].accuracy(known[1]).counter))
+                            known = law_of_learner(name, WORLD, learner)
+                        answers.append(None if known is None else float(known[1].accuracy(known[0]).counter))
                     except (RequestError, ValueError):
                         answers.append(None)
                 if None not in answers:
@@ -217,15 +217,15 @@ class TestWhatIsKnown:
         weighted, cut = 1 / (4 * p * (1 - p)), 1 / (2 * (1 - p))
         expected = {"reweight": weighted, "balance": weighted + 1, "subsample": cut, NONE: 1.0, "contradict": 1.0}
         for name, pairs in expected.items():
-            assert inflation(name, *fit(name, WORLD, LINEAR)) == pytest.approx(pairs)
+            assert inflation(name, *apply_to_learner(name, WORLD, LINEAR)) == pytest.approx(pairs)
         for recipe, pairs in ((Recipe(steps=100, batch_size=10, n=500), weighted + 0.5), (Recipe(), cut)):
-            world, balanced, _ = mitigated_towers("balance", WORLD, recipe, "name")
+            world, balanced, _ = apply_to_towers("balance", WORLD, recipe, "name")
             assert inflation("balance", world, balanced) == pytest.approx(pairs)
-        _, refitted, prompt = mitigated_towers("dfr", WORLD, Recipe(loss="linear", towers="linear"), "name")
+        _, refitted, prompt = apply_to_towers("dfr", WORLD, Recipe(loss="linear", towers="linear"), "name")
         assert prompt is None
-        for what in (fit("dfr", WORLD, LINEAR)[1], refitted):
+        for what in (apply_to_learner("dfr", WORLD, LINEAR)[1], refitted):
             assert inflation("dfr", WORLD, what) == 1, "the pairs of its head are extra"
-        _, robust, _ = mitigated_towers("group-dro", WORLD, Recipe(loss="supervised"), None)
+        _, robust, _ = apply_to_towers("group-dro", WORLD, Recipe(loss="supervised"), None)
         assert inflation("group-dro", WORLD, robust) == pytest.approx(weighted)
 
 
@@ -240,7 +240,7 @@ def test_a_prediction_reports_prompt_width_and_captions_after_the_mitigation():
     assert drawn("linear", "mention", 100, 1)["world"]["mention_spu"] == 1.0
     half = WORLD.replace(mention_spu=0.5)
     for name, rate in (("omit-background", 0.0), ("mention", 1.0)):
-        assert fit(name, half, LINEAR) == (half.replace(mention_spu=rate), LINEAR)
+        assert apply_to_learner(name, half, LINEAR) == (half.replace(mention_spu=rate), LINEAR)
     full = named("linear", embed_dim=WORLD.latents)
     assert mitigated("dfr", WORLD, full) == mitigated("dfr", WORLD, LINEAR)
 
@@ -250,8 +250,8 @@ def test_narrow_is_the_smallest_width_that_separates_classes():
     # One coordinate of unit vectors is only a sign, so InfoNCE needs two.
     for world, loss, dim in ((WORLD, "linear", 1), (three, "linear", 2), (WORLD, "infonce", 2)):
         towers = {"loss": loss, "towers": "linear"}
-        assert mitigated_towers("narrow", world, Recipe(**towers), "name")[1] == Recipe(**towers, embed_dim=dim)
-    assert fit("narrow", three, LINEAR)[1] == named("linear", embed_dim=2)
+        assert apply_to_towers("narrow", world, Recipe(**towers), "name")[1] == Recipe(**towers, embed_dim=dim)
+    assert apply_to_learner("narrow", three, LINEAR)[1] == named("linear", embed_dim=2)
 
 
 def test_certain_backgrounds_are_refused():
@@ -309,9 +309,9 @@ def test_a_custom_mitigation_is_one_function():
         ):
             MITIGATIONS["louder-objects"] = replace(mine, **wrong)
             with pytest.raises(RequestError, match=f"^mitigation 'louder-objects': .*{value}.*$"):
-                fit("louder-objects", WORLD, LINEAR)
+                apply_to_learner("louder-objects", WORLD, LINEAR)
         with pytest.raises(RequestError, match="None; expected a Recipe"):
-            mitigated_towers("louder-objects", WORLD, Recipe(), "name")
+            apply_to_towers("louder-objects", WORLD, Recipe(), "name")
         for taken in ("balance", NONE):
             with pytest.raises(ValueError, match=f"'{taken}'"):
                 register(replace(mine, name=taken))

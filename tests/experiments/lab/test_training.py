@@ -240,7 +240,7 @@ def test_a_run_that_cannot_fit_is_refused_before_it_starts():
 
 def test_predictions_fit_the_loss_and_the_towers():
     def prediction(recipe, world, prompt):
-        return predicted(lambda: optimum(recipe, world, prompt))
+        return predicted(lambda: optimum(world, recipe, prompt))
 
     assert prediction(Recipe(), WORLD, "name") == prediction(Recipe(loss="siglip"), WORLD, "name")
     linear = prediction(Recipe(loss="linear", towers="linear"), WORLD, "mean")

@@ -47,7 +47,7 @@ def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses
     (claim,) = (c for c in CLAIMS if c.id == "misstated-not-learned/infonce")
     (world,) = (claim.worlds(np.full((1, 2), 0.5))[0],)
     for prompt in ("name", "mean"):
-        assert mitigated("contradict", world, InfoNCE(prompt)) == (claim.subject, world)
+        assert mitigated("contradict", world, InfoNCE(prompt)) == (world, claim.subject)
 
 
 def test_a_second_background_is_part_of_the_world():
