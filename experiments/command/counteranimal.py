@@ -418,7 +418,7 @@ def comparison_screen(document: Document) -> Group:
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     return screen(
-        comparison_table(document, short=True),
+        comparison_table(document),
         "small print: 95% intervals",
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,

@@ -335,7 +335,7 @@ def _views(world: World) -> str:
 
 def shown(document: dict[str, Any]) -> Text:
     if document["kind"] == "latents":
-        rules = ", ".join((*document["curves"], *document["rules"])) or "none"
+        rules = ", ".join(document["curves"]) or "none"
         return Text(f"{document['output']}: latents of {document['pairs']} pairs; rules with an answer: {rules}")
     parts = ", ".join(f"{count} {part}" for part, count in document["objects"].items())
     rows = len({image["label"] for image in document["images"]})

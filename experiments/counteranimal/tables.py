@@ -93,15 +93,11 @@ def marks(row: Record) -> str:
     return shown + "‡" * row["at_edge"]
 
 
-def comparison_table(document: Record, short: bool = False) -> Table:
-    """Models in order of counter accuracy, with effective robustness on logit axes; the files have the other axes.
-
-    A short table has no intervals of accuracies, for narrow screens.
-    """
+def comparison_table(document: Record) -> Table:
+    """Models in order of counter accuracy, with effective robustness on logit axes; the files have the other axes."""
 
     def accuracy(name: str) -> Column:
-        ends = f"interval_{name}"
-        return Column(f"{name} %", lambda row: spanned(points, row[name], None if short else row[ends]), NUMBER)
+        return Column(f"{name} %", lambda row: spanned(points, row[name], row[f"interval_{name}"]), NUMBER)
 
     def over(row: Record) -> str:
         if row["effective_robustness"] is None:

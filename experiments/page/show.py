@@ -28,7 +28,7 @@ EACH = 2  # images per class and group
 MOST_ROWS = 12
 PAIRS, JOINED = 600, 25  # in the picture of latents; images with an arrow to their captions
 ARROW = {"color": "0.35", "linewidth": 0.8}
-# The rules in the picture of latents, with colour and style. Linear ones have a direction, and a line across it.
+# The rules in the picture of latents, with colour and style.
 RULES: dict[str, tuple[Learner, str, str]] = {
     "CLIP (InfoNCE), typical look": (InfoNCE("name"), "C2", "-"),
     "CLIP (InfoNCE), average caption": (InfoNCE("mean"), "C2", "--"),
@@ -36,7 +36,7 @@ RULES: dict[str, tuple[Learner, str, str]] = {
     "linear CLIP, average caption": (LinearCLIP("mean"), "black", "--"),
     "logistic regression": (Logistic(), "black", ":"),
 }
-ACROSS = 101  # points of a grid, along each latent, on which a rule that is not linear is asked
+ACROSS = 101  # points of a grid, along each latent, on which rules are asked
 LOOKS = {
     "common": {"marker": "o", "s": 16, "alpha": 0.35},
     "counter": {"marker": "X", "s": 42, "edgecolor": "white"},
@@ -143,17 +143,12 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         ax.plot([], [], label="from an image to its caption", **ARROW)
     reach = np.abs(z[y < 2]).max(axis=0, initial=0) * 1.05
     reach[reach == 0] = 1.0
-    rules, curves, drawn = {}, {}, []
+    curves, drawn = {}, []
     for name, (rule, colour, style) in RULES.items():
-        if isinstance(rule, InfoNCE):
-            pieces = _curves(rule, world, reach)
-            curves |= {name: [piece.tolist() for piece in pieces]} if pieces else {}
-        else:
-            u = _direction(rule, world)
-            pieces = [np.outer([-1, 1], [-u[1], u[0]]) * np.hypot(*reach) / np.hypot(*u)] if u.any() else []
-            rules |= {name: u.tolist()} if pieces else {}
-        lines = [ax.plot(*piece.T, style, color=colour, label=name)[0] for piece in pieces]
-        drawn += lines[:1]
+        if pieces := _curves(rule, world, reach):
+            curves[name] = [piece.tolist() for piece in pieces]
+            lines = [ax.plot(*piece.T, style, color=colour, label=name)[0] for piece in pieces]
+            drawn.append(lines[0])
     ax.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
     several = "" if world.classes == 2 else ", class 0 less class 1"
     ax.set_xlabel(rf"invariant latent $z_{{\mathrm{{inv}}}}${several or ' (the animal)'} [latent units]")
@@ -164,7 +159,8 @@ def latents(world: World, seed: int) -> tuple[Figure, dict[str, Any]]:
         (drawn, "right", "where a learner changes its answer"),
     ):
         figure.legend(handles=handles, loc=f"outside lower {side}", title=title, alignment="left")
-    return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": rules, "curves": curves}
+    linear = {name: u.tolist() for name, (rule, *_) in RULES.items() if (u := _direction(rule, world)).any()}
+    return figure, {"kind": "latents", "pairs": int((y < 2).sum()), "rules": linear, "curves": curves}
 
 
 def _shown(z: np.ndarray, world: World) -> np.ndarray:
@@ -174,7 +170,7 @@ def _shown(z: np.ndarray, world: World) -> np.ndarray:
 
 
 def _direction(rule: Learner, world: World) -> np.ndarray:
-    """(u_inv, u_spu); zeros if the rule has no answer."""
+    """(u_inv, u_spu); zeros if the rule has no answer or is not linear."""
     try:
         return rule.direction(world)[:2]
     except UNDEFINED:
