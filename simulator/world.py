@@ -360,7 +360,7 @@ class World(Checked):
     def block_latents(self) -> tuple[slice, ...]:
         """The place of each block among the latents; the background's is the second."""
         width, others = block_width(self.class_count), block_width(self.background_count)
-        starts = (width + others * b for b in range(1 + len(self.attribute)))
+        starts = (width * b for b in range(1, 2 + len(self.attribute)))  # beside a table there is only the background
         return (slice(0, width), *(slice(start, start + others) for start in starts))
 
     mean = _of_blocks("mu", "mu_b of every block: the invariant one first, the background, then further attributes.")

@@ -60,6 +60,7 @@ def test_a_table_replaces_p_spu_and_sets_the_number_of_classes():
         assert "p_spu" not in dump
         assert World(**dump) == world
     assert not {"table", "common"} & World().model_dump().keys()
+    assert world.replace(table=TABLE) == World(table=TABLE, dim_image=4, dim_text=4), "a table tells its classes anew"
     with pytest.raises(ValueError, match="p_spu = None"):
         World(p_spu=None)
 

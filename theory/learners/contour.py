@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.polynomial import legendre
 from scipy.special import ndtr
 
-from theory.learners.pmi import Preference, Scales
+from theory.learners.pmi import Preference
 
 CHUNK = 64  # worlds at a time
 SAFETY = 32  # pieces of one boundary add up
@@ -30,70 +30,49 @@ FAR = 16.0  # and no further than this from the chord, or two branches have been
 GRADES = 4  # lines on each side of a narrow centre, from its own deviation up to the spacing in geometric steps
 
 
-class _Exchanged:
-    """A preference whose blocks are exchanged."""
-
-    def __init__(self, preference: Preference):
-        self.preference = preference
-
-    def of(self, worlds) -> "_Exchanged":
-        return _Exchanged(self.preference.of(worlds))
-
-    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        g, along_y, along_x = self.preference(y, x)
-        return g, along_x, along_y
-
-    def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
-        return self.preference.positive(y, x)
-
-
 def contour_accuracy(
-    preference: Preference, scales: Scales, tolerance: float, spacing: float
+    preference: Preference, tolerance: float, spacing: float
 ) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
     """(common, counter) of images that show the label's object, and whether each boundary could be followed.
 
     Near the origin the boundary must cross x = 0, the edge of the grid. Otherwise the blocks are exchanged; the counter
     group, seen as (m_y, -m_x), is then the mirror image of (-m_y, m_x).
     """
-    W = scales.mean.shape[-1]
+    W = preference.mean.shape[-1]
     _, slope_x, slope_y = preference(np.zeros(W), np.zeros(W))
-    exchange = np.abs(slope_x) > np.abs(slope_y)
+    exchanged = np.abs(slope_x) > np.abs(slope_y)
+    preference = preference.exchanged(exchanged)
     result, sound = np.empty((W, 2)), np.empty(W, bool)
-    for exchanged in (False, True):
-        chosen = np.flatnonzero(exchange == exchanged)
-        for start in range(0, len(chosen), CHUNK):
-            rows = chosen[start : start + CHUNK]
-            own, part = preference.of(rows), Scales(*(field[..., rows] for field in scales))
-            if exchanged:
-                own, part = _Exchanged(own), Scales(*(field[::-1] for field in part))
-            result[rows], sound[rows] = region_accuracy(own, part, tolerance, spacing)
-        if exchanged:
-            result[chosen, 1] = 1 - result[chosen, 1]
+    for start in range(0, W, CHUNK):
+        rows = np.arange(start, min(start + CHUNK, W))
+        result[rows], sound[rows] = region_accuracy(preference.of(rows), tolerance, spacing)
+    result[exchanged, 1] = 1 - result[exchanged, 1]
     return result, sound
 
 
-def region_accuracy(preference: Preference, scales: Scales, tolerance: float, spacing: float):
+def region_accuracy(preference: Preference, tolerance: float, spacing: float):
     """`contour_accuracy` of worlds whose boundary crosses x = 0 near the origin."""
     reach = np.sqrt(2 * np.log(4 / tolerance))  # what is left out has less than a quarter of the tolerance
-    x, y = _lines(scales, 0, reach, spacing), _lines(scales, 1, reach, spacing)
+    x, y = (_lines(preference, b, reach, spacing) for b in (0, 1))
     y = np.concatenate([-y[:, ::-1], y], axis=-1)
     positive = preference.of(np.s_[:, None, None]).positive(x[:, :, None], y[:, None, :])
     roots, horizontal, vertical = _crossings(preference, x, y, positive)
-    means = np.stack([scales.mean, scales.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
+    means = np.stack([preference.mean, preference.mean * np.array([[1.0], [-1.0]])], axis=-1)  # (2, W, group)
     start, end = _pieces(preference, roots, positive, horizontal, vertical)
     amount, sound = _along(preference, roots, start, end, means, tolerance)
     return amount + _far_side(roots, positive, vertical, means[1]), sound
 
 
-def _lines(scales: Scales, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
+def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
-    mean, deviation = scales.mean[b], scales.deviation[b]
+    mean, deviation = preference.mean[b], preference.deviation[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     narrow = deviation < spacing
     step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
     offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-    first, second = np.abs(scales.centre[b])
+    lift, pull = preference.lift[b, 0], preference.pull[b, 0]
+    first, second = np.abs(np.stack([lift + pull, lift - pull])) * deviation**2  # centres of mentioned exponentials
     second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
     near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
     lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)

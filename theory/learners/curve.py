@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import ndtr
 
-from theory.learners.pmi import Preference, PromptPreference
+from theory.learners.pmi import Preference
 
 FIRST = 16  # intervals of the first trapezoid, doubled until two rules agree
 LONG = 0.35  # standard deviations of an interval, beyond which rules may agree by chance
@@ -37,9 +37,7 @@ Nodes = Float[np.ndarray, "A n"]
 Boundary = Callable[[Int[np.ndarray, " A"], Nodes, Nodes, Nodes], Nodes]
 
 
-def curve_accuracy(
-    preference: PromptPreference, tolerance: float
-) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
+def curve_accuracy(preference: Preference, tolerance: float) -> tuple[Float[np.ndarray, "W 2"], Bool[np.ndarray, " W"]]:
     """(common, counter) of worlds with one pattern, and whether the quadrature settled."""
     W = preference.mean.shape[-1]
     result, sound = np.empty((W, 2)), np.empty(W, bool)

@@ -203,8 +203,7 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.
     for spacing in SPACINGS:
         if not len(left):
             break
-        rest = preference.of(left)
-        accuracy[left], sound = contour_accuracy(rest, rest.scales(), tolerance, spacing)
+        accuracy[left], sound = contour_accuracy(preference.of(left), tolerance, spacing)
         left = left[~sound]
     if len(left):
         accuracy[left] = searched_accuracy(worlds.ravel()[left], prompt, tolerance)

@@ -24,7 +24,7 @@ block, and a zero coordinate is silent if captions may be silent.
 
 from functools import reduce
 from itertools import product
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -41,29 +41,7 @@ LARGEST = 1 - 1e-15  # tanh(g/2) that is resolved
 STEEP = 0.4  # 1 - tanh(g/2)^2 below which slopes are understated, so that Newton steps end in halvings
 
 
-class Scales(NamedTuple):
-    """The group's means, and per block the centres and the deviation of the narrowest features of the preference."""
-
-    mean: Float[np.ndarray, "2 W"]
-    centre: Float[np.ndarray, "2 2 W"]
-    deviation: Float[np.ndarray, "2 W"]
-
-
-@runtime_checkable
-class Preference(Protocol):
-    """The preference g for + at points of an image's two blocks, in its standard deviations; g(-x) = -g(x)."""
-
-    def of(self, worlds) -> "Preference":
-        """At the worlds `worlds` (an index) alone."""
-
-    def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(g, dg/dx, dg/dy) at block coordinates x and y."""
-
-    def positive(self, x: np.ndarray, y: np.ndarray) -> Bool[np.ndarray, "..."]:
-        """Whether g > 0."""
-
-
-class PromptPreference(NamedTuple):
+class Preference(NamedTuple):
     """g and its gradient at points x of W worlds, by the numbers of N for every block and state (mentioned, silent).
 
     x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
@@ -83,23 +61,28 @@ class PromptPreference(NamedTuple):
     agrees: Bool[np.ndarray, " W"]  # whether both blocks of a prompt stand for the same label
     exponentials: Float[np.ndarray, "5 C W"]  # in N: curves, slopes and constant of each
 
-    def of(self, worlds) -> "PromptPreference":
+    def of(self, worlds) -> "Preference":
         """At the worlds `worlds` (an index) alone; an index with None adds an axis of points."""
         index = (..., *worlds) if isinstance(worlds, tuple) else (..., worlds)
         # numpy would lay a selection out with the components next to each other; sums over them take four times longer.
-        return PromptPreference(*(np.ascontiguousarray(field[index]) for field in self))
+        return Preference(*(np.ascontiguousarray(field[index]) for field in self))
 
-    def turned(self, turn: Float[np.ndarray, "2 W"]) -> "PromptPreference":
+    def turned(self, turn: Float[np.ndarray, "2 W"]) -> "Preference":
         """With the signs of x, and so of the means, multiplied by `turn`."""
         signs = np.ones((5, 1, turn.shape[-1]))
         signs[2:4, 0] = turn
         lift, pull, exponentials = self.lift * turn[:, None], self.pull * turn[:, None], self.exponentials * signs
         return self._replace(lift=lift, pull=pull, mean=self.mean * turn, exponentials=exponentials)
 
-    def scales(self) -> Scales:
-        """Centres and deviations of the exponentials of mentioned blocks."""
-        centre = (self.lift[:, 0] + np.array([1, -1])[:, None, None] * self.pull[:, 0]) * self.deviation**2
-        return Scales(self.mean, centre.swapaxes(0, 1), self.deviation)
+    def exchanged(self, chosen: Bool[np.ndarray, " W"]) -> "Preference":
+        """With both blocks exchanged in the chosen worlds."""
+        blockwise = ("lift", "pull", "prior", "curve", "mean", "deviation")
+        other = self._replace(
+            **{name: getattr(self, name)[::-1] for name in blockwise},
+            log_weight=self.log_weight.swapaxes(0, 1),
+            exponentials=self.exponentials[[1, 0, 3, 2, 4]],
+        )
+        return Preference(*(np.where(chosen, new, old) for new, old in zip(other, self, strict=True)))
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(g, dg/dx, dg/dy) at block coordinates x and y."""
@@ -132,7 +115,7 @@ class PromptPreference(NamedTuple):
         lead, shape = self.correlation.ndim, chosen.shape
         points = (np.broadcast_to(t, shape)[chosen] for t in (x, y))
         fields = (np.broadcast_to(f, (*f.shape[: f.ndim - lead], *shape))[..., chosen] for f in self)
-        return PromptPreference(*fields), *points
+        return Preference(*fields), *points
 
     def _patterns(self) -> list[tuple[int, int]]:
         """The patterns that explain the prompts of some world; all of them if there is no world."""
@@ -189,7 +172,7 @@ class PromptPreference(NamedTuple):
         return value, along_x, along_y, largest
 
 
-def prompt_preference(worlds: World, prompt: Prompt) -> PromptPreference:
+def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     """The preference in all worlds of a grid, in C order."""
     blocks = (worlds.mean, worlds.prompt(prompt), worlds.mention, worlds.agreement, worlds.correlation)
     mean, q, pi, (p_inv, p_spu), D = (x.reshape(-1, 2).T for x in blocks)  # (block, W)
@@ -226,7 +209,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> PromptPreference:
     one_pattern, agrees = np.isfinite(log_weight).sum(axis=(0, 1)) == 1, (q * mean).prod(axis=0) * D >= 0
     curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve[:, 0])
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
-    return PromptPreference(
+    return Preference(
         log_weight, lift, pull, prior, curve, D, mean / unit, deviation, one_pattern, agrees, exponentials
     )
 
@@ -268,7 +251,7 @@ class _Block(NamedTuple):
     rise: np.ndarray  # with this logarithmic slope
 
 
-def _block(of: PromptPreference, b: int, state: int, t: np.ndarray) -> _Block:
+def _block(of: Preference, b: int, state: int, t: np.ndarray) -> _Block:
     A, B, u, c = (field[b, state] for field in (of.lift, of.pull, of.prior, of.curve))
     u, v = _Cosh(u), _Cosh(B * t)
     log, rise = v.log - c * t**2, B * v.tanh - 2 * c * t

@@ -29,8 +29,7 @@ ISLANDS = {
 
 
 def followed(worlds, prompt, spacing):
-    preference = prompt_preference(worlds, prompt)
-    return contour_accuracy(preference, preference.scales(), 1e-6, spacing)
+    return contour_accuracy(prompt_preference(worlds, prompt), 1e-6, spacing)
 
 
 def pair(got) -> tuple[float, float]:
