@@ -113,6 +113,16 @@ def test_a_narrow_embedding_that_loses_the_objects_leaves_equal_rows_tied():
     assert_shared(learners.LinearCLIP("background", embed_dim=2), world, tied, 200_000)
 
 
+@pytest.mark.parametrize("table", [[[5, 1, 2], [1, 4, 1], [2, 1, 3]], [[5, 1], [1, 4], [2, 3]]])
+def test_a_narrow_embedding_that_loses_all_that_prompts_tell_scores_zero(table):
+    """The objects fill it, but they tell nothing of the class; what rounding leaves of the backgrounds is no score."""
+    table = (np.array(table) / np.sum(table)).tolist()
+    world = World(table=table, mu_inv=1.1, p_inv=1 / 3, mu_spu=1.0, sigma_inv=3.0, sigma_spu=0.3, sigma_xi=4.0)
+    learner = learners.LinearCLIP("mean", embed_dim=2)
+    assert (learner.critic(world).inside == 0).all()
+    assert [*learner.accuracy(world)] == pytest.approx([1 / 3, 1 / 3], abs=1e-12)
+
+
 @pytest.mark.parametrize("K", [2, 3, 6])
 @pytest.mark.parametrize(
     "fields", [{"mu_inv": 0.0}, {"mention_inv": 0.0, "mention_spu": 0.0}, {"p_inv": 0.0, "mu_inv": 0.5}]
