@@ -86,10 +86,8 @@ def block_parts(
     silent = np.asarray(nu_T == 0) & (text == 0).all(-1) & (pi < 1)
     with np.errstate(divide="ignore"):
         said = np.where(silent, -np.inf, np.log(pi) + base)
-    silence = _log_silence(text, worlds, b)[..., None]
-    if image is not None:
-        silence = silence + block_log_density(image, None, worlds, b)
-    return silence, said[..., None] + tilt
+    seen = np.zeros_like(tilt) if image is None else block_log_density(image, None, worlds, b)
+    return _log_silence(text, worlds, b)[..., None] + seen, said[..., None] + tilt
 
 
 def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:

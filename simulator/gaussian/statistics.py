@@ -277,7 +277,7 @@ def _wishart_like(
     """One Wishart_P(freedom, gram) per replicate: the Gram matrix of noise rows with that covariance."""
     R, P, _ = gram.shape
     if P == 1:
-        return gram * (2 * rng.standard_gamma(freedom / 2, size=R))[:, None, None]
+        return gram * (2 * np.asarray(rng.standard_gamma(freedom / 2, size=R)))[:, None, None]
     T = _wishart_rows(np.full(R, freedom), P, rng)
     values, vectors = np.linalg.eigh(gram)
     half = T @ (np.sqrt(np.maximum(values, 0))[:, :, None] * vectors.transpose(0, 2, 1))

@@ -360,7 +360,15 @@ class Claim(AnyClaim):
             raise NoWorld(refusal(failure)) from None
 
     def moved(self, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
-        """The same points with another value of `along`, and of the fields that the domain computes from it."""
+        """The same points with another value of `along`, and of the fields that the domain computes from it.
+
+        Parameters
+        ----------
+        fields
+            The points, field by field.
+        to
+            The other value of `along`, one per point.
+        """
         new: dict[str, Numbers] = {}
         for name, given in self.domain.items():
             new[name] = to if name == self.along else axis_or_number(given, new) if callable(given) else fields[name]
