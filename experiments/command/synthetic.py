@@ -3,8 +3,8 @@
 Functions import what they need when they run, for start-up time.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -77,8 +77,8 @@ class Question:
     output: flag(Path | None, "folder for result.json and world.toml, created if necessary") = None
     json: Json = False
 
-    def answer(self, verb: str, run: Callable[..., dict[str, Any]], learner: str, **settings: Any) -> None:
-        """Print and write the document that run(world, learner, mitigate=..., **settings) returns."""
+    def parts(self, verb: str, learner: str) -> tuple[World, Learner, AbstractContextManager[None]]:
+        """The world, the learner, and what blames errors on the user's own file, if the learner is in one."""
         from experiments.lab.config import world_from
 
         world = world_from(self.world_file, given(self.world))
@@ -87,9 +87,7 @@ class Question:
         )
         if self.output is not None:
             check_writable(self.output, verb, RESULT)
-        with own_errors(files) if files else nullcontext():
-            document = {"verb": verb, **run(world, trained, mitigate=self.mitigate, **settings)}
-        emit(document, self.json, accuracy_table, self.output, world)
+        return world, trained, own_errors(files) if files else nullcontext()
 
 
 def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
@@ -115,7 +113,10 @@ def predict(
 ) -> None:
     from experiments.lab.answers import predict as run
 
-    question.answer("predict", run, learner)
+    world, trained, blaming = question.parts("predict", learner)
+    with blaming:
+        document = run(world, trained, question.mitigate)
+    emit({"verb": "predict", **document}, question.json, accuracy_table, question.output, world)
 
 
 def simulate(
@@ -132,7 +133,10 @@ def simulate(
 ) -> None:
     from experiments.lab.answers import simulate as run
 
-    question.answer("simulate", run, learner, n=n, replicates=replicates, method=method, seed=seed)
+    world, trained, blaming = question.parts("simulate", learner)
+    with blaming:
+        document = run(world, trained, n, replicates, method, seed, question.mitigate)
+    emit({"verb": "simulate", **document}, question.json, accuracy_table, question.output, world)
 
 
 def train(
