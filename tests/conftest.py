@@ -1,6 +1,7 @@
 """Settings of the whole suite: Hypothesis profiles, and one torch thread by default."""
 
 import functools
+import gc
 import inspect
 import os
 
@@ -24,6 +25,11 @@ settings.register_profile("suite", deadline=None, derandomize=True, max_examples
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish():
+    """Modules and collected tests live to the end, so the garbage collector need not visit them again and again."""
+    gc.freeze()
 
 
 @pytest.fixture
