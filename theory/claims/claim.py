@@ -359,7 +359,7 @@ class Claim(AnyClaim):
         except ValidationError as failure:
             raise NoWorld(refusal(failure)) from None
 
-    def moved(self, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Numbers]:
+    def moved(self, fields: Mapping[str, Numbers], to: Numbers) -> dict[str, Any]:
         """The same points with another value of `along`, and of the fields that the domain computes from it.
 
         Parameters
@@ -369,7 +369,7 @@ class Claim(AnyClaim):
         to
             The other value of `along`, one per point.
         """
-        new: dict[str, Numbers] = {}
+        new: dict[Any, Any] = {}
         for name, given in self.domain.items():
             new[name] = to if name == self.along else axis_or_number(given, new) if callable(given) else fields[name]
         return {**new, self.along: to}
@@ -464,7 +464,7 @@ class Claim(AnyClaim):
                 return np.full(worlds.shape, np.nan)
             row, values = worlds.ravel(), np.broadcast_to(value, worlds.shape).ravel()
             each = [self.violation(values[[i]], row[[i]]) for i in range(worlds.size)]
-            return np.reshape(each, worlds.shape)
+            return np.array(each).reshape(worlds.shape)
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
     def true_violation(self, points: Point) -> np.ndarray:
@@ -477,7 +477,7 @@ class Claim(AnyClaim):
         """
         legs = self.relation.legs(self, points)
         values = self.relation.combine(self, [attempt(self.truth, leg.worlds)[0] for leg in legs])
-        v = self.violation(values, legs[0].worlds)
+        v = np.asarray(self.violation(values, legs[0].worlds))
         return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
 
 
@@ -487,17 +487,16 @@ Claim.__doc__ = _words.replace("RELATIONS", ", ".join(RELATIONS))
 
 def axis_or_number(given: "Axis | float | Callable", earlier: Mapping[str, Numbers]) -> Axis | Numbers:
     """An entry of a domain, its functions called with the fields before it."""
-    ends = given[:2] if isinstance(given, Axis) else (given,)
-    if not any(map(callable, ends)):
-        return given
-    fields = SimpleNamespace(**{**DEFAULTS, **earlier})
-    try:
-        low, *high = (end(fields) if callable(end) else end for end in ends)
-    except ValueError:
-        raise
-    except Exception as error:  # a user's function may raise anything
-        raise NoWorld(f"a function of the domain fails: {in_words_of(error)}") from error
-    return given._replace(low=low, high=high[0]) if isinstance(given, Axis) else low
+    ends: tuple[Any, ...] = given[:2] if isinstance(given, Axis) else (given,)
+    if any(map(callable, ends)):
+        fields = SimpleNamespace(**{**DEFAULTS, **earlier})
+        try:
+            ends = tuple(end(fields) if callable(end) else end for end in ends)
+        except ValueError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            raise NoWorld(f"a function of the domain fails: {in_words_of(error)}") from error
+    return given._replace(low=ends[0], high=ends[1]) if isinstance(given, Axis) else ends[0]
 
 
 def in_words_of(error: BaseException) -> str:

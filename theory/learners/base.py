@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, rounded, won
+from simulator.accuracy import Accuracy, Numbers, rounded, won
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
@@ -340,7 +340,7 @@ def _exact_law_applies(
 
 
 def attempt(
-    function: Callable[[World], np.ndarray], worlds: World
+    function: Callable[[World], Numbers], worlds: World
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
     """Values of a function over a grid, nan where it is undefined, and the reasons there."""
     row, reasons = worlds if worlds.ndim == 1 else worlds.ravel(), {}
