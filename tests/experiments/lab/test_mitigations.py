@@ -159,6 +159,13 @@ class TestWhatIsKnown:
         with pytest.raises(RequestError, match="loss = 'supervised' reads no captions; those that do are linear"):
             apply_to_towers("project-background", WORLD, Recipe(loss="supervised"), None)
 
+    @pytest.mark.parametrize("name", ["omit-background", "mention", "contradict", "prompt-mean"])
+    def test_captions_are_changed_only_for_what_reads_them(self, name):
+        with pytest.raises(RequestError, match=rf"^mitigation '{name}': learner 'bayes' reads no captions"):
+            apply_to_learner(name, WORLD, named("bayes"))
+        with pytest.raises(RequestError, match=rf"^mitigation '{name}': loss = 'supervised' reads no captions"):
+            apply_to_towers(name, WORLD, Recipe(loss="supervised"), None)
+
     def test_a_filter_has_the_law_of_plain_linear_clip_alone(self):
         """`theory.learners.filtered` has the law, which its test compares with drawn pairs."""
         for prompt in ("name", "mean"):
