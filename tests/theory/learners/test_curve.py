@@ -38,6 +38,13 @@ def test_blocks_agree_world_by_world():
     assert prompt_preference(World(p_spu=[0.2, 0.3, 0.9]), "background").agrees.tolist() == [False, False, True]
 
 
+def test_a_background_with_renamed_classes_exchanges_the_groups():
+    """Then p is 1 - p. The preference falls along the background's coordinate, and the curve has to turn it."""
+    rare, frequent = (InfoNCE("name").accuracy(World(p_spu=p, p_inv=0.9, mu_spu=1.4, sigma_xi=4.0)) for p in (0.3, 0.7))
+    assert [*map(float, rare)] == pytest.approx([*map(float, frequent)][::-1], abs=1e-9)
+    assert frequent.drop > 0.02
+
+
 def test_means_far_apart_are_not_passed_over():
     """Nodes over both groups at once once lay 22 standard deviations apart, met no mass, and agreed on 0."""
     fields = {"p_inv": 0.83, "mu_inv": 9.0, "mu_spu": -8.3, "sigma_inv": 0.0, "sigma_spu": 0.0035, "sigma_xi": 0.27}
