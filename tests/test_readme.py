@@ -25,19 +25,19 @@ from experiments.court.certificates import file_name
 from experiments.court.registry import ALL_CLAIMS
 from experiments.lab import mitigations
 from experiments.page.counts import entries
-from experiments.page.front import trained_towers
 from experiments.page.text import (
     COMMAND,
     EQUATIONS,
     NO_LOOK,
     PAIR,
-    TRIAL,
     WORLD,
     answer,
     answers,
+    beside,
     here,
     limit,
-    width_seen,
+    trained,
+    widths,
 )
 from experiments.verdict import Verdict, words_of
 from simulator.towers import objectives
@@ -148,13 +148,19 @@ def test_the_world_of_the_answer_is_described():
     model = [PAIR, *(f"- *{name}*: {formula}" for name, formula in EQUATIONS.items()), here()]
     assert all(words in LAB for words in model)
     assert limit() in CLAIMS
-    assert trained_towers(TRIAL)[0].world.nu_image == pytest.approx(WORLD.nu_image)
-    assert f"on views of {width_seen()} coordinates" in README
+    assert all(towers.world.nu_image == pytest.approx(WORLD.nu_image) for towers in trained().values())
+    every, none, bare = widths()
+    assert every == WORLD.dim_image
+    assert (
+        f"on views of {every} coordinates like the command's; {none} where captions tell no look; {bare} by" in README
+    )
 
 
 @pytest.mark.parametrize("row", answers(), ids=lambda row: row.flags)
 def test_commands_print_the_numbers_of_the_answer(row, tmp_path):
-    numbers = f"{row.asked} | {row.every} | {row.none} | {row.towers} | `{row.flags}` |\n"
+    numbers = (
+        f"{row.asked} | {beside(row.every, row.towers[0])} | {beside(row.none, row.towers[1])} | `{row.flags}` |\n"
+    )
     assert f"| {row.learner} | {numbers}" in README
     assert f"`{COMMAND} --learner`" in README
     assert f"`{NO_LOOK}`" in README
