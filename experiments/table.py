@@ -75,7 +75,7 @@ class Column(NamedTuple):
     look: Callable[[Any], str] = lambda record: ""  # classes of a cell in HTML
     width: float = 0.0  # share of a page in LaTeX
 
-    def cell(self, record: Any) -> str:
+    def cell(self, record: Any) -> str | Text:
         """A cell. Words and words with a style stay as they are, and None is empty."""
         value = record.get(self.value) if isinstance(self.value, str) else self.value(record)
         return "" if value is None else value if isinstance(value, str | Text) else self.unit.shown(value)
@@ -94,7 +94,7 @@ class Table(NamedTuple):
         return [column.words + column.unit.sign for column in self.columns]
 
     @property
-    def cells(self) -> list[list[str]]:
+    def cells(self) -> list[list[str | Text]]:
         return [[column.cell(record) for column in self.columns if record is not None] for record in self.records]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Grid]:
@@ -202,7 +202,7 @@ GREEK = re.compile("GREEK SMALL LETTER (ALPHA|BETA|DELTA|EPSILON|KAPPA|MU|NU|PI|
 def latex(table: Table) -> str:
     """A table environment over the whole page, in LaTeX without packages; the title is its caption."""
     widths = "".join(f"p{{{column.width}\\textwidth}}" for column in table.columns)
-    rows = "\n".join(" & ".join(map(escaped, row)) + r" \\" for row in table.cells)
+    rows = "\n".join(" & ".join(escaped(str(cell)) for cell in row) + r" \\" for row in table.cells)
     return rf"""\begin{{table*}}
 \caption{{{escaped(table.title or "")}}}
 \scriptsize\raggedright\setlength{{\tabcolsep}}{{2pt}}

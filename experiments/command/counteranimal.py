@@ -389,7 +389,7 @@ def _object_effect(effect: Document) -> list[Any]:
 
 def _cell(finding: Document) -> str:
     """Where in the paper a printed number stands."""
-    return ", ".join(str(part) for part in (finding["table"] or "text", finding["row"], finding["cell"]) if part)
+    return ", ".join(str(part) for part in (finding["table"], finding["row"], finding["cell"]) if part)
 
 
 def published_table(document: Document) -> Group:

@@ -91,6 +91,9 @@ def test_published_is_complete(run, tmp_path):
     assert json.loads((tmp_path / "published.json").read_text()) == document
     text, _ = run("published")
     assert "imagenet-above-clip: undecided" in text
+    printed = {*text.split()}
+    for found in document["audit"]:  # a reason may wrap between words
+        assert {*found["reason"].split(), found["printed"].split()[0]} <= printed
 
 
 def test_discover(run, photo, tmp_path, squeezenet):

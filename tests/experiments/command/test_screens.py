@@ -82,6 +82,9 @@ def test_a_wide_table_goes_on_below_itself_and_breaks_no_word_and_no_number(widt
     assert (text.count("backgrounds"), text.count("polar")) == (parts, parts * len(names))
     assert (parts > 1) == (width < 200)
     assert all(line in text for cell in cells.values() for line in cell.splitlines())
+    if width == 200:
+        assert all(name in text for name in names), "words break lines only where room is short"
+    assert shown(Table("one key", columns, records), width).count("polar") == len(names)
 
 
 def test_a_pipe_gets_unbroken_ids_in_at_most_100_columns(soberclip):

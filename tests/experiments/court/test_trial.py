@@ -108,15 +108,17 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
 
 
 def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(monkeypatch):
-    tails, bounds = [], measurement.Evidence.bounds
+    tails, samples, bounds = [], [], measurement.Evidence.bounds
 
     def spy(evidence, tail):
         tails.append(tail)
+        samples.append(evidence.sample)
         return bounds(evidence, tail)
 
     monkeypatch.setattr(measurement.Evidence, "bounds", spy)
-    judge(CATALOGUE["wang-lemma-d3"], quick=True, error_rate=0.04)
+    verdict = judge(CATALOGUE["wang-lemma-d3"], quick=True, error_rate=0.04)
     assert tails[0] == 0.02
+    assert verdict.interval == pytest.approx([*samples[0].bounds(0.025)])  # 95 % whatever the error rate
     tails.clear()
     judge(CATALOGUE["corrected-law/name-counter"], quick=True, error_rate=0.04)
     assert tails == pytest.approx([0.02 / len(tails)] * len(tails))

@@ -125,6 +125,20 @@ def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     assert arrange(table).undefined == (("theory", reasons[0]),)
 
 
+def test_worlds_without_a_law_leave_the_others_theirs():
+    axes = {"mitigation": ["none", "balance"], "p_spu": [0.9, 1.0]}  # at p_spu = 1 no counter pair can be balanced
+    found = study(NARROW, axes, ["linear"]).run().squeeze()
+    assert np.isfinite(found.counter).values.tolist() == [[True, True], [True, False]]
+    assert (found.undefined != 0).values.tolist() == [[False, False], [False, True]]
+
+
+def test_accuracies_end_where_fractions_do_and_reliances_do_not():
+    found = study(NARROW, {}, ["linear"], ["mean"], ["exact"], 4, 3, 5).run().squeeze()
+    assert (float(found.counter_low), float(found.common_high)) == (0.0, 1.0)
+    assert found.reliance_low < 0 < 1 < found.reliance_high
+    assert found.seconds > 0
+
+
 def test_every_measured_cell_equals_simulate():
     table = study(NARROW, {"p_spu": [0.6, 0.9]}, ["linear", "logistic"], ["mean"], ["exact", "drawn"], 200, 3, 5).run()
     assert table.counter.dims == ("p_spu", "learner", "prompt", "route", "replicate")
