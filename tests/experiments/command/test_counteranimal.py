@@ -106,6 +106,7 @@ def test_discover(run, photo, tmp_path, squeezenet):
     document, _ = run(*arguments, "--json")
     text, _ = run(*arguments)
     assert "permutations allow p = 0.0001 at best" in " ".join(text.split())
+    assert "left out" not in text
     assert document["classes"][0]["backgrounds"] == 2
     groups = tmp_path / "o" / "discovered-groups.csv"
     inspected, _ = run("inspect", tmp_path / "photos", "--groups", groups, "--json")

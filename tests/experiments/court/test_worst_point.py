@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.court import worst_point
-from experiments.court.worst_point import corners, search, sobol
+from experiments.court.worst_point import PLACED, corners, search, sobol
 from theory.claims.claim import Axis, Claim
 from theory.learners import LinearCLIP, Logistic
 
@@ -66,3 +66,14 @@ def test_the_search_stays_among_the_allowed_points():
     assert search(claim, seed=0).point == {**domain, "p_spu": 1.0}
     found = search(claim, seed=0, allowed=lambda points: points["p_spu"] <= 0.7)
     assert found.point["p_spu"] == pytest.approx(0.7, abs=1e-3)
+
+
+@pytest.mark.parametrize(("d", "points"), [(1, 8), (3, 12)])
+def test_the_evolution_keeps_four_points_per_parameter_and_at_least_eight(d, points):
+    def scale(unit):
+        return -(unit**2).sum(axis=1)
+
+    starts = sobol(d, 64, seed=0)
+    end, evaluations = worst_point._evolve(scale, starts, scale(starts), 0, PLACED, 0.0)
+    assert evaluations == points * (1 + 6), "the start and six generations"
+    assert scale(end) > scale(starts).max()

@@ -1,13 +1,17 @@
 """`soberclip show`: contact sheets of groups, latents of any world, own files."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
+from experiments.page import show
 from experiments.page.show import EACH, JOINED, examples, picture_of, sheet
 from simulator.pixels.palette import COLOURS
 from simulator.pixels.views import Pixels
 from simulator.world import World
-from theory.learners import InfoNCE
+from theory.learners import InfoNCE, Learner
 
 FILE = "classes = 4\np_inv = 0.9\n[views]\ntied = [0, 1]\n"
 
@@ -55,6 +59,9 @@ def test_latents_of_any_gaussian_world(world, rules, curves):
     figure, document = picture_of(world, 0)
     assert document["kind"] == "latents"
     assert (len(document["rules"]), len(document["curves"]), len(figure.axes[0].lines)) == (rules, curves, curves)
+    z = np.abs(np.concatenate([images.get_offsets() for images in figure.axes[0].collections])).max(axis=0)
+    ends = np.array([figure.axes[0].get_xlim(), figure.axes[0].get_ylim()])
+    assert (ends == np.where(z == 0, 1.0, 1.05 * z)[:, None] * [-1, 1]).all(), "all images and a margin"
     for name, u in document["rules"].items():
         (piece,) = document["curves"][name]
         assert np.abs(np.array(piece) @ u).max() < 1e-9  # boundary of the rule
@@ -72,6 +79,20 @@ def test_the_curve_of_infonce_parts_its_answers_and_is_linear_clips_line_in_much
     (piece,) = document["curves"]["CLIP (InfoNCE), typical look"]
     u = np.array(document["rules"]["linear CLIP, typical look"])
     assert np.abs(np.array(piece) @ u).max() < 0.02 * np.hypot(*u)
+
+
+@dataclass(frozen=True)
+class Rounded(Learner):
+    """Both classes have the score -1, up to its last digit."""
+
+    name: ClassVar[str] = "rounded"
+
+    def scores(self, world, images):
+        return -1.0 - np.spacing(1.0) * np.random.default_rng(0).integers(0, 2, (len(images), 2))
+
+
+def test_a_rule_that_only_rounding_decides_has_no_curve():
+    assert show._curves(Rounded(), World(), np.ones(2)) == []
 
 
 def test_arrows_lead_from_images_to_captions_that_tell_less():
