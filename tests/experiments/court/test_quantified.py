@@ -118,3 +118,10 @@ def test_a_mean_without_bounds_is_refused(fields):
 def test_other_relations_have_one_quantifier(fields):
     with pytest.raises(ValueError, match="quantifier 'somewhere' needs relation >=, <= or = at n = infinity"):
         claim(**{"relation": "<=", "value": 0.5, "quantifier": "somewhere", **fields})
+
+
+def test_a_claim_without_slack_anywhere_is_not_measured():
+    """Every accuracy is 1/2, so the violation is exactly minus the tolerance."""
+    nothing = {"p_spu": Axis(0.5, 1.0), "mu_inv": 0.0, "mu_spu": 0.0}
+    found = judge(claim("<=", 0.75, "somewhere", domain=nothing, tolerance=0.25))
+    assert (found.verdict, found.measured) == ("undecided", None)

@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
+from theory.learners import infonce
 from theory.learners.contour import contour_accuracy
 from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
@@ -207,6 +208,13 @@ def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
     results = [followed(world, "background", spacing) for spacing in SPACINGS]
     assert all(sound.all() for _, sound in results)
     np.testing.assert_allclose([accuracy for accuracy, _ in results], results[0][0][None].repeat(3, 0), atol=1e-7)
+
+
+def test_a_boundary_that_no_grid_follows_is_searched(monkeypatch):
+    world = World(mu_spu=1.5, sigma_xi=4.0, mention_inv=0.7, mention_spu=0.5)
+    contour = pair(infonce_accuracy(world, "mean"))
+    monkeypatch.setattr(infonce, "SPACINGS", ())
+    assert pair(infonce_accuracy(world, "mean")) == pytest.approx(contour, abs=2e-6)
 
 
 def test_two_changes_of_sign_between_neighbouring_nodes_are_found():

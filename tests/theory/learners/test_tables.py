@@ -98,9 +98,12 @@ def test_accuracies_are_those_of_the_scores_on_drawn_images(K, A, name, options,
 def test_a_large_table_is_estimated_within_a_budget(monkeypatch):
     world, sizes = random_world(4, 3, p_inv=0.9), []
     monkeypatch.setattr(infonce, "TERMS", 2**18)
-    every, score = learners.InfoNCE().accuracy(world), infonce.prompt_scores
-    monkeypatch.setattr(infonce, "MOST_TERMS", 2**16)
+    score = infonce.prompt_scores
     monkeypatch.setattr(infonce, "prompt_scores", lambda x, *rest: sizes.append(len(x)) or score(x, *rest))
+    every = learners.InfoNCE().accuracy(world)
+    assert len(sizes) >= REPLICATES * np.count_nonzero(world.table), "each cell has points of its own"
+    monkeypatch.setattr(infonce, "MOST_TERMS", 2**16)
+    sizes.clear()
     drawn = learners.InfoNCE().accuracy(world)
     assert 4 * 4 * 3 * sum(sizes) <= 3 * REPLICATES * 2**16
     near(drawn, np.stack([*every]), [(high - low) / 4.26 for low, high in every.interval])
