@@ -196,6 +196,9 @@ def test_a_bare_name_on_a_table_is_the_bayes_rule_of_equally_frequent_classes():
     for a, b, (low, high) in zip(found, expected, expected.interval, strict=True):
         assert abs(a - b) <= 2 * (high - low)
     assert abs(learners.Bayes().accuracy(world).counter - expected.counter) > 0.01, "priors decide"
+    images = np.random.default_rng(0).standard_normal((20, world.latents))
+    scores = [rule.scores(*at, images) for rule, *at in ((learners.InfoNCE("bare"), world), (learners.Bayes(), even))]
+    np.testing.assert_allclose(*(np.diff(each) for each in scores), atol=1e-12)
 
 
 @pytest.mark.deep
