@@ -481,7 +481,8 @@ class World(Checked):
         n
             Number of pairs, at least 1.
         seed
-            Root of the streams, 0 or larger.
+            Root of the streams, 0 or larger. Another seed draws other dictionaries, so that a rule on views fitted to
+            one seed means nothing on another's; `frames=pairs.frames` keeps the dictionaries.
         **options
             For Gaussian views: frames, stream, device, draw_on and dtype of `simulator.gaussian.pairs.draw`. For
             pixels: stream and device of `simulator.pixels.pairs.draw`.

@@ -100,7 +100,8 @@ def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
         learner = learners.named(kind, **options)
     except ValueError as error:  # it begins with the option's name
         option, _, rest = str(error).partition(" ")
-        raise RequestError(f"--{option.replace('_', '-')} {rest}") from None
+        own = "; one of your own is FILE.py:CLASS" if option == "learner" else ""
+        raise RequestError(f"--{option.replace('_', '-')} {rest}{own}") from None
     if options.get("start") is not None and learner.time == np.inf:
         raise RequestError(f"--start = {options['start']:g} has no meaning at the optimum, which --time = inf reaches")
     return learner, files
