@@ -291,7 +291,7 @@ def test_sampled_attributes_agree_with_quadrature(prompt):
         (World(classes=3, p_spu=0.9, mu_spu=2.0, sigma_xi=4.0, mention_inv=0.3, mention_spu=0.3), "name"),
         (World(p_spu=0.7, mu_spu=1.5, sigma_xi=4.0, attribute=(Attribute(p=0.8, mention=0.5, mu=1.2),)), "mean"),
         (World(p_inv=0.8, p_spu=0.7, sigma_xi=4.0, sigma_xi_text=2.0, attribute=(Attribute(p=0.8),)), "name"),
-        (World(classes=3, p_inv=0.8, p_spu=0.7, sigma_xi=4.0), "mean"),
+        (World(classes=3, p_inv=0.8, p_spu=0.7, sigma_xi=4.0, mention_inv=0.7, mention_spu=0.5), "mean"),
     ],
 )
 def test_sampled_worlds_match_drawn_images(world, prompt):
@@ -311,6 +311,7 @@ def test_sampled_worlds_match_drawn_images(world, prompt):
         accuracy = pair(got)[group]
         spread = np.hypot(np.sqrt(accuracy * (1 - accuracy) / n), (high - low) / 4.26)
         assert abs(right.mean() - accuracy) < 5 * spread
+        assert high - low < 0.004, "a few thousand points"
 
 
 THREE = {"classes": 3, "p_spu": 0.8, "mu_inv": 1.5, "mu_spu": 2.0, "sigma_inv": 0.7, "sigma_xi": 4.0}
