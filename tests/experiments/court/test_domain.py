@@ -30,7 +30,7 @@ from simulator.world import World
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.claims.relations import row, single
-from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic
+from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
 from theory.population import latent_cross_covariance
 
 
@@ -119,6 +119,11 @@ def test_a_pilot_uses_exact_laws_and_fewer_pairs_where_these_represent_infinity(
     assert pilot.pairs == {Logistic(): [DRAWN // PILOT_SHARE], LinearCLIP("name"): [DRAWN]}
     finitely_many = plan_at(claim(subject=Logistic(), n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
     assert finitely_many.pilot(PILOT_SHARE).pairs == {Logistic(): [50_000]}
+
+
+def test_a_rule_that_few_pairs_separate_is_measured_on_drawn_images():
+    rule = claim(subject=MaxMargin(), domain={"mu_spu": 2.0})
+    assert plan_at(rule, {"mu_spu": 2.0}, drawn=True).routes == {MaxMargin(): "drawn images"}
 
 
 def test_finite_n_keeps_the_width_of_its_views():
@@ -396,12 +401,15 @@ def test_power_near_the_tolerance(shift, expected):
 
 
 @pytest.mark.parametrize("drawn", [True, False])
-def test_covariances_in_wide_views_are_those_of_the_latents(drawn):
+def test_covariances_in_wide_views_are_those_of_the_latents(drawn, monkeypatch):
+    calls, draw = [], measurement.drawn_covariances
+    monkeypatch.setattr(measurement, "drawn_covariances", lambda *how: calls.append(how) or draw(*how))
     wide = {"mu_spu": 1.5, "sigma_xi": 2.0, "dim_image": 6, "dim_text": 5}
     error = claim(quantity="operator-error", relation="<=", domain=wide, reference=latent_cross_covariance, n=400)
     plan = plan_at(error, wide, drawn=drawn)
     (learner,) = error.learners
     assert (plan.routes[learner] == "drawn pairs") is drawn
     S = np.concatenate(list(plan.draws(0, 300, 0)[0].covariances())).mean(axis=0)
+    assert bool(calls) is drawn
     # The standard error is .007 for 300 times 400 pairs.
     np.testing.assert_allclose(S, latent_cross_covariance(World(**wide)), atol=0.1)
