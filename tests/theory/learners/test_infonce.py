@@ -213,6 +213,18 @@ def test_a_boundary_with_strips_a_thousandth_wide_is_followed(fields):
     np.testing.assert_allclose([accuracy for accuracy, _ in results], results[0][0][None].repeat(3, 0), atol=1e-7)
 
 
+@pytest.mark.parametrize("mention", [1.0, 0.6])
+def test_turned_axes_leave_the_preference_at_turned_points(mention):
+    grid = World(mu_spu=np.linspace(0.5, 2, 40), sigma_xi=4.0, mention_spu=mention)
+    own, x = prompt_preference(grid, "mean"), np.random.default_rng(0).standard_normal((2, 40))
+    for signs in product((1.0, -1.0), repeat=2):
+        turn = np.repeat(np.array(signs)[:, None], 40, axis=1)
+        turned = own.turned(turn)
+        np.testing.assert_array_equal(turned.positive(*(turn * x)), own.positive(*x))
+        (g, *slope), (expected, *along) = turned(*(turn * x)), own(*x)
+        np.testing.assert_allclose([g, *(turn * slope)], [expected, *along], rtol=1e-12)
+
+
 def test_a_boundary_that_no_grid_follows_is_searched(monkeypatch):
     world = World(mu_spu=1.5, sigma_xi=4.0, mention_inv=0.7, mention_spu=0.5)
     contour = pair(infonce_accuracy(world, "mean"))
