@@ -134,6 +134,18 @@ def test_scores_are_densities_written_out(K, A):
     np.testing.assert_allclose(learners.InfoNCE("mean").scores(world, x), expected, rtol=0, atol=1e-9)
 
 
+def test_scores_leave_out_what_silent_captions_give_all_prompts():
+    """Captions may say nothing wherever prompts differ. Differences of p(x_I, p_y)/p(p_y) between prompts stay."""
+    world = random_world(2, 3, p_inv=0.8, mention_inv=0.5, mention_spu=0.6, sigma_xi_text=2.0)
+    x, texts = np.random.default_rng(0).normal(size=(400, world.latents)) * 2, world.prompts("mean")
+    joint = [log_densities(world, x, np.broadcast_to(t, x.shape)) for t in texts]
+    ratios = np.exp(logsumexp(joint, axis=2).T - logsumexp(log_densities(world, None, texts), axis=1))
+    scores = learners.InfoNCE("mean").scores(world, x)
+    kept = np.isfinite(scores).all(axis=1)  # -inf where the rest is not above 0
+    assert kept.sum() > 10
+    np.testing.assert_allclose(np.diff(np.exp(scores))[kept], np.diff(ratios)[kept], rtol=1e-7, atol=1e-12)
+
+
 def exact_scores(world: World, x: np.ndarray, texts: np.ndarray) -> list:
     """p(x, t)/p(t) of every text t of a world with two classes and two backgrounds, to 250 digits."""
     nu_I, nu_T, result = mpf(float(world.nu_image)), mpf(float(world.nu_text)), []
