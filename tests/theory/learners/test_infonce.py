@@ -225,6 +225,13 @@ def test_turned_axes_leave_the_preference_at_turned_points(mention):
         np.testing.assert_allclose([g, *(turn * slope)], [expected, *along], rtol=1e-12)
 
 
+def test_the_preference_and_its_sign_agree_where_objects_mostly_disagree():
+    """The sign comes from products of cosh, the number from sums of exponentials."""
+    grid = World(mu_spu=np.full(2000, 1.5), sigma_xi=4.0, p_inv=0.2, mention_inv=0.7, mention_spu=0.5)
+    own, x = prompt_preference(grid, "mean"), 2 * np.random.default_rng(0).standard_normal((2, 2000))
+    np.testing.assert_array_equal(own(*x)[0] > 0, own.positive(*x))
+
+
 def test_a_boundary_that_no_grid_follows_is_searched(monkeypatch):
     world = World(mu_spu=1.5, sigma_xi=4.0, mention_inv=0.7, mention_spu=0.5)
     contour = pair(infonce_accuracy(world, "mean"))
