@@ -88,8 +88,8 @@ def table(flags: Callable[[Answer], str]) -> Table:
     columns = (
         Column("Learner", attrgetter("learner")),
         Column("Asked by", attrgetter("asked")),
-        Column("p′, captions tell every look (trained towers)", lambda row: beside(row.every, row.towers[0]), NUMBER),
-        Column("p′, they tell none (trained towers)", lambda row: beside(row.none, row.towers[1]), NUMBER),
+        Column("p′, every look told (towers)", lambda row: beside(row.every, row.towers[0]), NUMBER),
+        Column("p′, none told (towers)", lambda row: beside(row.none, row.towers[1]), NUMBER),
         Column("--learner", flags),
     )
     return Table("p′ by learner and prompt", columns, answers())
