@@ -67,6 +67,11 @@ def prompt_row(prompt: Prompt) -> PromptRow:
     return _TABLE[prompt]
 
 
+def asked(prompt: Prompt | Literal[""] | None) -> str:
+    """A prompt in words; "" for what is asked by none."""
+    return prompt_row(prompt).words if prompt else ""
+
+
 def check_told(prompt: Prompt, bare: Numbers) -> None:
     """Raise ValueError for a caption that is not bare where all captions are."""
     if prompt != "bare" and np.any(np.asarray(bare) == 1):

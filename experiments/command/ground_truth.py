@@ -15,6 +15,7 @@ from experiments.counteranimal.tables import spanned
 from experiments.errors import RequestError
 from experiments.table import CORRELATION, COUNT, INTERVAL, NUMBER, PERCENT, POINTS, Column, Table, interval, points
 from simulator.accuracy import GROUPS
+from simulator.prompts import asked
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
 
@@ -83,7 +84,7 @@ MEASURED = (
 )
 THEORY = (
     Column("learner", "learner"),
-    Column("prompt", "prompt"),
+    Column("asked by", lambda row: asked(row["prompt"])),
     *(Column(group, group, PERCENT) for group in GROUPS),
     Column("p′", _place_cell, NUMBER),
     Column("short", "shortfall", POINTS),

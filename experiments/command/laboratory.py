@@ -21,7 +21,7 @@ from experiments.lab.words import counted
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, gain
 from experiments.user_code import IN_FILE, class_of, own_errors
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
-from simulator.prompts import PROMPTS, Prompt
+from simulator.prompts import PROMPTS, Prompt, asked
 from theory.learners import names
 
 FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
@@ -211,7 +211,12 @@ def plot(
 def study_view(document: dict[str, Any]) -> Screen:
     """Ranges of the accuracies of a study, one row per learner, prompt and route; then the path of the numbers."""
     ranges = document["ranges"]
-    keys = [Column(key, key) for key in ("learner", "prompt", "route") if key in ranges[0]]
+    every = {
+        "learner": Column("learner", "learner"),
+        "prompt": Column("asked by", lambda one: asked(one["prompt"])),
+        "route": Column("route", "route"),
+    }
+    keys = [column for name, column in every.items() if name in ranges[0]]
     groups = [Column(group, _or_none(group), SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
     undefined = Column("undefined", lambda one: sum(one["undefined"].values()) or "", NUMBER)
     some = [undefined] if any(map(undefined.cell, ranges)) else []

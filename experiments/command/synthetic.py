@@ -37,7 +37,7 @@ from experiments.user_code import IN_FILE, class_of, loss_of, own_errors
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
-from simulator.prompts import Prompt, in_words, prompt_row
+from simulator.prompts import Prompt, asked, in_words
 from simulator.towers.recipe import Recipe, not_converged
 from simulator.world import World
 from theory import learners
@@ -246,7 +246,7 @@ def _title(document: dict[str, Any]) -> str:
     """The learner, its prompt and mitigation, and the size of the measurement."""
     parts = [document["learner"]]
     if document["prompt"]:
-        parts.append(f"asked by {prompt_row(document['prompt']).words}")
+        parts.append(f"asked by {asked(document['prompt'])}")
     if "time" in document:
         parts.append(f"after a time of {document['time']:g}")
     if "mitigation" in document:

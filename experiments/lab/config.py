@@ -47,7 +47,8 @@ def check_same(place: str, what: str, there: dict[str, Any], here: dict[str, Any
     if differs is not None:
         where, other, own = differs
         raise RequestError(
-            f"{place!r} holds another {what} ({where} is {other!r} there and {own!r} here); name another folder"
+            f"{place!r} holds another {what} ({where} is {other!r} there and {own!r} here); give the same "
+            "settings, or name another folder"
         )
 
 

@@ -178,7 +178,8 @@ class _Run:
                 runfolder.save_checkpoint(self.folder, saved, self.ensemble, self.history)
             distributed.leave(group)
             raise Interrupted(
-                f"interrupted after step {int(self.state.step)} of {steps}; resume with --resume {self.folder}"
+                f"interrupted after step {int(self.state.step)} of {steps}; resume with --resume {self.folder} and the "
+                "same flags"
             )
 
     def _arrived(self) -> bool:

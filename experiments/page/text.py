@@ -8,7 +8,7 @@ from typing import NamedTuple
 from experiments.lab.answers import predict
 from experiments.page.front import Towers, trained_towers
 from experiments.table import NUMBER, Column, Table
-from simulator.prompts import prompt_row
+from simulator.prompts import asked
 from simulator.world import World
 from theory.learners import InfoNCE, Learner, LeastSquares, LinearCLIP, Logistic
 
@@ -75,7 +75,7 @@ def _row(flags: str, words: str, learner: Learner) -> Answer:
     places = (f"{predict(one, learner)['equivalent_correlation']:.3f}" for one in worlds)
     towers = [trained().get((prompt, one.detail_inv)) if isinstance(learner, InfoNCE) else None for one in worlds]
     every, none = (f"{one.correlation:.3f}" if one else "" for one in towers)
-    return Answer(words, prompt_row(prompt).words if prompt else "", *places, (every, none), flags)
+    return Answer(words, asked(prompt), *places, (every, none), flags)
 
 
 def beside(theory: str, towers: str) -> str:
