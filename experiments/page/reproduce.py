@@ -12,7 +12,7 @@ from experiments.errors import Interrupted, RequestError
 from experiments.files import REPORT, check_report, replace_folder, staging_folder, write_json, write_text
 from experiments.lab.presets import design
 from experiments.verdict import REFUSED, Verdict, documents
-from simulator.progress import counting
+from simulator.progress import counting, say
 
 PROOFS = "proofs"  # the folder of the certificates inside the report's folder
 INDEX = f"""<!doctype html>
@@ -47,6 +47,8 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     named, output = output, output.resolve()
     check_report(output)
     staging = staging_folder(output)
+    duration = "more than an hour" if full else "one to four minutes"
+    say(f"soberclip: {len(ALL_CLAIMS)} claims and {len(DESIGNS)} designs, {duration} on two cores")
     try:
         with counting("claims and designs", len(ALL_CLAIMS) + len(DESIGNS)) as advance:
             verdicts = _verdicts(seed, staging / PROOFS, not full, advance)
