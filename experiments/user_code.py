@@ -62,10 +62,11 @@ def comes_from(learner: Learner | None, error: BaseException) -> bool:
     return any(frame.f_locals.get("self") is learner for frame, _ in walk_tb(error.__traceback__))
 
 
-def class_of(text: str) -> tuple[type[Learner], Path]:
-    """The learner's class of FILE.py:CLASS, and its file. Raises RequestError if there is none."""
-    file, _, name = text.rpartition(IN_FILE)
-    path = Path(file + ".py")
+def kind_of(text: str) -> tuple[str | type[Learner], list[Path]]:
+    """A learner's name as it is, and no file; or the class of FILE.py:CLASS, and its file."""
+    if IN_FILE not in text:
+        return text, []
+    path, name = _in_file(text)
     kind = _class_of(path, name, Learner, "learner", names())
     try:
         learner = kind()
@@ -75,23 +76,22 @@ def class_of(text: str) -> tuple[type[Learner], Path]:
         try:
             weights = np.asarray(learner.direction(World()))
         except ValueError:  # not a linear rule
-            return kind, path
+            return kind, [path]
     if weights.shape != (2,):
         raise RequestError(
             f"class {name!r} in {str(path)!r}: the direction in one world has shape {weights.shape}; expected (2,), "
             "the weights of animal and background"
         )
-    return kind, path
+    return kind, [path]
 
 
 def loss_of(text: str) -> tuple[str, list[Path]]:
     """A loss's name as it is, and no file; or the name of the class of FILE.py:CLASS, now registered, and its file."""
-    file, found, name = text.rpartition(IN_FILE)
-    if not found:
+    if IN_FILE not in text:
         return text, []
     from simulator.towers.objectives import OBJECTIVES, Objective, register  # start-up time: loads torch
 
-    path = Path(file + ".py")
+    path, name = _in_file(text)
     kind = _class_of(path, name, Objective, "loss", tuple(OBJECTIVES))
     if kind.name not in OBJECTIVES:  # the file may have registered it
         try:
@@ -99,6 +99,12 @@ def loss_of(text: str) -> tuple[str, list[Path]]:
         except ValueError as error:
             raise RequestError(f"class {name!r} in {str(path)!r}: {error}") from None
     return kind.name, [path]
+
+
+def _in_file(text: str) -> tuple[Path, str]:
+    """The file and the class of FILE.py:CLASS."""
+    file, _, name = text.rpartition(IN_FILE)
+    return Path(file + ".py"), name
 
 
 def _class_of(path: Path, name: str, base: type[T], what: str, taken: Sequence[str]) -> type[T]:

@@ -32,9 +32,10 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
     return "" if near is None else f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
 
 
-def unknown(what: str, value: str, known: Collection[str]) -> str:
-    """The refusal of an unknown name, with the nearest."""
-    return f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}"
+def check_known(what: str, value: str, known: Collection[str]) -> None:
+    """Raise ValueError for an unknown name, with the nearest."""
+    if value not in known:
+        raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
 
 
 def outside(value: Any, low: float, high: float = inf) -> str:

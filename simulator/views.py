@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, SerializeAsAny, model_serializer
 
 from simulator.base_model import Checked
-from simulator.naming import add_row, unknown
+from simulator.naming import add_row, check_known
 
 USUAL = "pixels"  # the kind of a table [views] that names none
 
@@ -87,8 +87,7 @@ def declared(value: Any) -> Any:
         return value
     fields = dict(value)
     kind = str(fields.pop("kind", USUAL))
-    if kind not in KINDS:
-        raise ValueError(unknown("kind of views", kind, KINDS))
+    check_known("kind of views", kind, KINDS)
     return KINDS[kind].model_validate(fields)
 
 

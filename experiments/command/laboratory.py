@@ -6,7 +6,6 @@ Functions import what they need when they run, for start-up time.
 import shlex
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from experiments.command.output import dim, emit, indented, note, screen, warnin
 from experiments.errors import RequestError
 from experiments.lab.words import counted
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, gain
-from experiments.user_code import IN_FILE, class_of, own_errors
+from experiments.user_code import kind_of, own_errors
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt, asked
 from theory.learners import names
@@ -89,8 +88,8 @@ def sweep(
 ) -> None:
     from experiments.lab.axes import given_axes  # start-up time, as in all functions here
 
-    own = {text: class_of(text) for text in learner or () if IN_FILE in text}  # classes of the user, and their files
-    learners = learner and [own[text][0]() if text in own else text for text in learner]
+    kinds = [kind_of(text) for text in learner or ()]
+    learners = learner and [kind if isinstance(kind, str) else kind() for kind, _ in kinds]
     axes, recipe, fields_of_world = given_axes(axis or ()), given(training), given(world)
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -107,7 +106,7 @@ def sweep(
     if what == FINETUNED:
         _finetune(full, flags, world_file, pretrained, output, dry_run, json)
         return
-    with own_errors([path for _, path in own.values()]) if own else nullcontext():
+    with own_errors([path for _, files in kinds for path in files]):
         result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
     if result is not None:
         emit(result, json, study_view)

@@ -4,7 +4,7 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +33,7 @@ from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.lab.words import counted
 from experiments.table import PERCENT, SPAN, Column, Table, percent, points
-from experiments.user_code import IN_FILE, class_of, loss_of, own_errors
+from experiments.user_code import kind_of, loss_of, own_errors
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
@@ -85,17 +85,13 @@ class Question:
         trained, files = learner_of(
             learner, prompt=self.prompt, embed_dim=self.embed_dim, time=self.time, start=self.start
         )
-        if self.output is not None:
-            check_writable(self.output, verb, RESULT)
-        return world, trained, own_errors(files) if files else nullcontext()
+        check_writable(self.output, verb, RESULT)
+        return world, trained, own_errors(files)
 
 
 def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
     """The learner of a name or of FILE.py:CLASS with the options that flags give it, and its file."""
-    kind, files = text, []
-    if IN_FILE in text:
-        kind, path = class_of(text)
-        files = [path]
+    kind, files = kind_of(text)
     try:
         learner = learners.named(kind, **options)
     except ValueError as error:  # it begins with the option's name
@@ -180,7 +176,7 @@ def train(
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
     check_writable(output, "train", runfolder.FILES)
     words = "compiling the step; --no-compile starts sooner" if compile else "training"
-    with own_errors(files, "loss") if files else nullcontext(), counting(words):
+    with own_errors(files, "loss"), counting(words):
         document = run(
             recipe,
             settings,

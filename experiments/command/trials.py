@@ -77,8 +77,7 @@ def check(
     checked_seed(seed)
     proving = {"prove": prove, "certificates": output} if prove else {}
     selected = select(ids, ALL_CLAIMS if claims is None else claims_of_file(claims))
-    if output is not None:
-        check_writable(output, "check", [VERDICTS])
+    check_writable(output, "check", [VERDICTS])
     if latex is not None:
         check_writable(latex.parent, "check --latex", [latex.name], LATEX_MARK.encode())
         for claim in selected:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulator.naming import add_row, nearest, suggestion, unknown
+from simulator.naming import add_row, check_known, nearest, suggestion
 
 LOSSES = ["linear", "infonce", "siglip", "supervised"]
 
@@ -34,8 +34,9 @@ def test_nothing_is_offered_where_nothing_is_near(written, choices):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
-    sentence = unknown("loss", "lin", ("linear", "supervised"))
-    assert sentence == "loss = 'lin' is not one of linear, supervised; the nearest is linear"
+    check_known("loss", "infonce", LOSSES)
+    with pytest.raises(ValueError, match=r"^loss = 'lin' .* linear, .*, supervised; .* linear$"):
+        check_known("loss", "lin", LOSSES)
 
 
 def test_a_table_has_one_row_per_name():
