@@ -77,7 +77,6 @@ class Plan:
     routes: dict[Learner, Route]
     pilot_routes: dict[Learner, Route]
     pairs: dict[Learner, list[int]]  # per training, world by world
-    by_image: bool  # whether a value is one image: rules on images, and a mean over images
     rare: bool  # whether a training may have too few pairs of the rarest kind
     here: World  # a grid of size 1: the world of the claim's prediction
 
@@ -97,6 +96,12 @@ class Plan:
         """What is drawn for each learner in one of the worlds."""
         world, stream = self.worlds[leg], self.claim.id
         return [Drawn(world, s, self.pairs[s][leg], size, seed, stream, self.routes[s]) for s in self.claim.learners]
+
+    @property
+    def by_image(self) -> bool:
+        """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
+        means = self.claim.quantity.groups and self.claim.relation.weights
+        return bool(means) and set(self.routes.values()) == {"drawn images"}
 
     @property
     def sizes(self) -> "Sizes":
@@ -153,8 +158,8 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     Raises Unmeasurable if a learner has no route within the budget of memory and time, RequestError for a share of
     trainings of a rule that is not trained.
     """
-    each = claim.relation.legs(claim, point)
-    worlds = [leg.worlds for leg in each]
+    each = claim.relation.legs(claim, row(point))
+    worlds = [leg.worlds[0] for leg in each]
     if not claim.finite:
         worlds = [narrowest(world) for world in worlds]
     if draws_matrices(claim):
@@ -178,10 +183,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
         if routes[learner] not in OF_RULES
         for grid, n in zip(worlds, every, strict=True)
     )
-    means = bool(claim.quantity.groups and claim.relation.weights)
-    by_image = means and set(routes.values()) == {"drawn images"}
-    here = claim.relation.legs(claim, row(point))[0].worlds
-    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, by_image, rare, here)
+    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, rare, each[0].worlds)
 
 
 def _pilot_route(claim: Claim, learner: Learner, worlds: list[World]) -> Route:
@@ -416,11 +418,10 @@ class Drawn(NamedTuple):
         """The covariances of latent images and captions, in blocks."""
         world, _, n, size, seed, stream, route = self
         l = world.latents
-        if route != "exact law":
-            return (
-                S[:, :l, :l] for S in drawn_covariances(world, n, size, seed, stream)
-            )  # drawn in the dictionary of first coordinates
-        return (scatter[:, :l, l:] for scatter in projected_scatter(world, n, size, seed, stream))
+        if route == "exact law":
+            return (scatter[:, :l, l:] for scatter in projected_scatter(world, n, size, seed, stream))
+        # The dictionaries of these pairs are the first coordinates.
+        return (drawn[:, :l, :l] for drawn in drawn_covariances(world, n, size, seed, stream))
 
 
 def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:

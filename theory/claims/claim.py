@@ -398,9 +398,8 @@ class Claim(AnyClaim):
 
     def truth(self, worlds: World) -> Numbers:
         """The quantity at n = infinity from the closed forms, `against` subtracted."""
-        value = self.quantity.truth(self, self.subject, worlds)
-        subtracted = self.learners[1:]
-        return value - self.quantity.truth(self, subtracted[0], worlds) if subtracted else value
+        value, *subtracted = (self.quantity.truth(self, learner, worlds) for learner in self.learners)
+        return value - subtracted[0] if subtracted else value
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning: no words, no id, no error rate, no field of a world at its default."""
@@ -457,12 +456,15 @@ class Claim(AnyClaim):
         """
         try:
             target, side = self.relation.target(self, worlds)
-        except UNDEFINED:
-            if worlds.size < 2:
-                return np.full(worlds.shape, np.nan)
-            row, values = worlds.ravel(), np.broadcast_to(value, worlds.shape).ravel()
-            each = [self.violation(values[[i]], row[[i]]) for i in range(worlds.size)]
-            return np.array(each).reshape(worlds.shape)
+        except UNDEFINED:  # in some of the worlds
+
+            def both(some: World) -> np.ndarray:
+                return np.stack([np.broadcast_to(x, some.shape) for x in self.relation.target(self, some)], axis=-1)
+
+            found = attempt(both, worlds)[0]
+            if found.ndim == worlds.ndim:  # in none is it defined
+                return found
+            target, side = np.moveaxis(found, -1, 0)
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
     def true_violation(self, points: Point) -> np.ndarray:
