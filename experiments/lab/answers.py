@@ -29,13 +29,16 @@ LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five
 
 def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, Any]:
     """Group accuracies at n = infinity, the reliance of a linear rule, and intervals of sampled accuracies."""
-    own, rule = (world, learner) if mitigate == NONE else mitigated(mitigate, world, learner)
+    pairs, fitted = own, rule = world, learner
+    if mitigate != NONE:
+        own, rule = mitigated(mitigate, world, learner)
+        pairs, fitted = apply_to_learner(mitigate, world, learner)
     accuracy = population(own, rule)
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
     return {
-        **_who(world, learner, mitigate),
+        **_who(pairs, fitted, learner.name, mitigate),
         **in_groups(accuracy),
         **numbers,
         "reliance": _reliance(own, rule),
@@ -111,11 +114,8 @@ def _reliance(world: World, learner: Learner) -> float | None:
     return t if np.isfinite(t) else None
 
 
-def _who(world: World, learner: Learner, mitigate: str) -> dict[str, Any]:
-    """The learner and the mitigation as requested; world, prompt, width and time of training after the mitigation."""
-    name = learner.name
-    if mitigate != NONE:
-        world, learner = apply_to_learner(mitigate, world, learner)
+def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, Any]:
+    """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
     time = getattr(learner, "time", np.inf)
     return {
         "world": world.model_dump(),
@@ -161,7 +161,7 @@ def simulate(
     accuracy = np.concatenate(list(track(parts, replicates, "replicates")))
     numbers, intervals = placed(equivalent_of_draws, world, accuracy)
     return {
-        **_who(world, learner, mitigate),
+        **_who(pairs, fitted, learner.name, mitigate),
         "n": n,
         "method": method,
         "seed": seed,
@@ -169,7 +169,7 @@ def simulate(
         **numbers,
         "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
-        "predicted": predicted(partial(law_of_learner, mitigate, world, learner)),
+        "predicted": predicted(partial(law_of_learner, mitigate, pairs, fitted)),
     }
 
 

@@ -63,6 +63,10 @@ class StudyData:
         """The routes beside the theory, which is always computed."""
         return tuple(route for route in self.routes if route != "theory")
 
+    @property
+    def trained(self) -> bool:
+        return "trained" in self.routes
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
@@ -156,10 +160,11 @@ class StudyData:
 
     def law(self, k: int, prompt: str | None) -> tuple[World, Learner] | None:
         """What learner k, or the towers that it trains at the first place, become after the first mitigation."""
-        if "trained" in self.routes:
+        if self.trained:
             return law_of_towers(self.mitigation, *self.at().mitigated_towers(k, prompt))
-        worlds, learner = self.worlds(), self.learner(k, prompt)
-        return (worlds, learner) if self.mitigation == NONE else law_of_learner(self.mitigation, worlds, learner)
+        if self.mitigation == NONE:
+            return self.worlds(), self.learner(k, prompt)
+        return law_of_learner(self.mitigation, *self.mitigated_learner(k, prompt))
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

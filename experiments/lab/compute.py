@@ -38,7 +38,7 @@ def compute(block: Block) -> tuple[int, Cells]:
     for k in range(len(study.learners)):
         for slot, prompt in study.slots(k):
             # The law of towers depends on every axis.
-            for region, piece in study.pieces(study.dims if "trained" in study.routes else CHANGE_MORE):
+            for region, piece in study.pieces(study.dims if study.trained else CHANGE_MORE):
                 _predict(piece, k, slot, prompt, cells[region])
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()

@@ -137,11 +137,10 @@ def apply_to_towers(name: str, world: World, recipe: Recipe, prompt: str | None)
 
 
 def law_of_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner] | None:
-    """What a learner becomes at infinitely many pairs after a mitigation; None where no closed form is known.
+    """What a learner becomes at infinitely many pairs; world and learner are those after the mitigation.
 
-    RequestError as for `apply_to_learner`; ValueError if a group that is to be balanced is empty.
+    None where no closed form is known. ValueError if a group that is to be balanced is empty.
     """
-    world, learner = apply_to_learner(name, world, learner)
     own = MITIGATIONS[name]
     return sampled(SAMPLERS[own.sampler], SAMPLERS[own.head].law(world), learner)
 
@@ -164,7 +163,8 @@ def mitigated(name: str, world: World, learner: Learner) -> tuple[World, Learner
     """
     found, why = None, f"mitigation {name!r} has no known law for {_called(learner)}"
     try:
-        found = validated(lambda: law_of_learner(name, world, learner), f"mitigation {name!r}: ")
+        pairs, fitted = apply_to_learner(name, world, learner)
+        found = validated(lambda: law_of_learner(name, pairs, fitted), f"mitigation {name!r}: ")
     except RequestError as error:
         why = str(error)
     if found is None:

@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 
 
 def plan(study: StudyData) -> Plan:
-    if "trained" in study.routes:
+    if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
     return Plan(study, variables(study, estimated), Grid(study.shape, _chunk(study, estimated)))
@@ -81,7 +81,7 @@ def _chunk(study: StudyData, estimated: bool) -> tuple[int, ...]:
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
     most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study, estimated)))
-    least = MODELS // study.replicates if "trained" in study.routes else 1
+    least = MODELS // study.replicates if study.trained else 1
     most, chunk = max(1, least, int(most)), []
     for length in reversed(study.shape):
         chunk.append(min(length, most))
@@ -98,7 +98,7 @@ def _cell_seconds(study: StudyData, estimated: bool) -> float:
         costs.append(EXACT_REPLICATE * max(LEAST_REPLICATES, study.replicates) * world.latents**2 / 4)
     if "drawn" in study.measured:
         costs.append(DRAWN_NUMBER * n * study.replicates * (world.dim_image + world.dim_text))
-    if "trained" in study.routes:
+    if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
         recipe, models = study.at().recipe_of(0), (0,) * study.replicates

@@ -135,11 +135,11 @@ def _recipe_fields(recipe: "Mapping[str, Any] | Recipe") -> tuple[tuple[str, Any
 
 def _check_names(request: Study) -> None:
     learners = [*names(), *(learner.name for learner in request.learners if not isinstance(learner, str))]
-    if "trained" in request.routes or not set(request.labels) <= set(learners):
+    if request.trained or not set(request.labels) <= set(learners):
         from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
         for name in set(request.labels) & OBJECTIVES.keys() - set(learners):
-            if "trained" not in request.routes:
+            if not request.trained:
                 raise RequestError(f"learner {name!r} is an objective, which needs the route 'trained'")
         learners = list(dict.fromkeys([*learners, *OBJECTIVES]))
     for kind, given, known in (
@@ -171,10 +171,10 @@ def _faults(request: Study) -> Iterator[str]:
     learners = [request.learner(k, None, {}) for k in known]
     has_width = any(hasattr(learner, "embed_dim") for learner in learners)
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
-        if "trained" not in request.routes and not (name == "embed_dim" and has_width):
+        if not request.trained and not (name == "embed_dim" and has_width):
             yield f"{name} has no meaning without the route 'trained' for these learners; leave it out"
     for name in filter(OF_LEARNERS.__contains__, request.dims):
-        if "trained" in request.routes or not any(hasattr(learner, name) for learner in learners):
+        if request.trained or not any(hasattr(learner, name) for learner in learners):
             yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
     if "start" in {*request.dims} - {"time"} and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
@@ -183,7 +183,7 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"route {route!r} needs n, the number of pairs; give n or an axis of it"
         if not any(each.has_exact_law() if route == "exact" else each.estimator for each in learners):
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
-    if "trained" in request.routes:
+    if request.trained:
         for k in range(len(request.learners)):
             request.at().recipe_of(k)
     if request.cells > MOST_CELLS:

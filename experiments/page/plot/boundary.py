@@ -53,7 +53,7 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     numbers have no root between them.
     """
     study = study_of(dataset)
-    if study is None or "trained" in study.routes or not {first.learner, second.learner} <= set(study.labels):
+    if study is None or study.trained or not {first.learner, second.learner} <= set(study.labels):
         return None
     own = {name: getattr(study.world, name) for name in World.model_fields}
     own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
