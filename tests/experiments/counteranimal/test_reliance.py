@@ -443,6 +443,7 @@ def test_points_that_touch_share_a_label():
     labels = _together(np.stack([x, 0 * x], axis=1), 5.0)
     assert labels == ["1, 2, 4, 6, 8, 9", "", "3", "", "5, 7", "", "", "", ""]
     assert _together(np.zeros((4, 2)), 5.0) == ["1–4", "", "", ""]
+    assert _together(np.zeros((3, 2)), 5.0) == ["1–3", "", ""]
 
 
 def test_tensors_and_the_seed():
