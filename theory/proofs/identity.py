@@ -4,6 +4,8 @@ A function of a world enters as its formula (`theory.proofs.expression`). So a f
 change of any function that it calls changes the digest. A function without a formula enters by its source and by the
 values of the names in it; the digest is then marked `source`. Functions beside the claim are such values by their own
 source, functions of libraries and of our packages by their names. A new field of a world changes no digest.
+
+Source alone would not do: many claims print a theorem of ours, and a digest by its name would outlive its change.
 """
 
 import ast
@@ -143,9 +145,7 @@ def _tree(function: FunctionType) -> ast.AST:
     return tree
 
 
-@functools.cache
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
+_parsed = functools.cache(ast.parse)
 
 
 def _holds(node: ast.Lambda | ast.FunctionDef, places: list[tuple[int, int]]) -> bool:
