@@ -33,6 +33,15 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
 
 
+def counted(number: int, word: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "cell"), counted(1836, "cell")
+    ('1 cell', '1,836 cells')
+    """
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
 def points(fraction: float) -> str:
     """Percentage points with one digit, and zero without a sign."""
     return f"{round(100 * fraction, 1) + 0.0:.1f}"

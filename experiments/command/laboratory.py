@@ -16,8 +16,7 @@ from rich.text import Text
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, given, named
 from experiments.command.output import dim, emit, indented, note, screen, warning
 from experiments.errors import RequestError
-from experiments.lab.words import counted
-from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, gain
+from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
 from experiments.user_code import kind_of, own_errors
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt, asked

@@ -31,8 +31,7 @@ from experiments.command.output import emit, screen
 from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable
 from experiments.lab import mitigations
-from experiments.lab.words import counted
-from experiments.table import PERCENT, SPAN, Column, Table, percent, points
+from experiments.table import PERCENT, SPAN, Column, Table, counted, percent, points
 from experiments.user_code import kind_of, loss_of, own_errors
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups

@@ -10,12 +10,13 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from rich.filesize import decimal
 
 from experiments.errors import RequestError
 from experiments.lab.cells import Place, Region, StudyData
 from experiments.lab.config import validated
 from experiments.lab.schema import Variable, variables
-from experiments.lab.words import amount, counted
+from experiments.table import counted
 from theory.learners.base import UNDEFINED
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
@@ -66,7 +67,7 @@ class Plan(NamedTuple):
 
     def sentence(self) -> str:
         cells, blocks = counted(self.study.cells, "cell"), counted(self.grid.count, "block")
-        return f"{cells} in {blocks}, at most {amount(self.bytes)}"
+        return f"{cells} in {blocks}, at most {decimal(self.bytes)}"
 
 
 def plan(study: StudyData) -> Plan:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from rich.filesize import decimal
 
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
@@ -24,10 +25,8 @@ from experiments.lab.cells import StudyData
 from experiments.lab.compute import Block, compute
 from experiments.lab.plan import Plan, plan
 from experiments.lab.schema import empty_table, with_legend
-from experiments.lab.stopping import keeping
-from experiments.lab.words import amount
 from experiments.provenance import rounding
-from experiments.runtime import free_bytes
+from experiments.runtime import free_bytes, keeping
 from simulator.progress import counting
 from simulator.signals import block_signals
 
@@ -186,7 +185,7 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
     free = free_bytes("cpu")
     if free is not None and planned.bytes > free:
         raise RequestError(
-            f"the numbers of this study take {amount(planned.bytes)} and memory has {amount(free)} free; a store "
+            f"the numbers of this study take {decimal(planned.bytes)} and memory has {decimal(free)} free; a store "
             "(--output) keeps them on disk, one block at a time in memory"
         )
     whole = {name: np.empty(v.shape, v.dtype) for name, v in planned.variables.items()}

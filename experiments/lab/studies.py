@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from rich.filesize import decimal
 
 from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.lab.answers import MOST_REPLICATES
@@ -24,7 +25,6 @@ from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
 from experiments.lab.cells import ROUTES, StudyData
 from experiments.lab.config import read_toml, validated, world_from
 from experiments.lab.run import mapping, run
-from experiments.lab.words import amount
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, domain_of
@@ -187,7 +187,7 @@ def _faults(request: Study) -> Iterator[str]:
         for k in range(len(request.learners)):
             request.at().recipe_of(k)
     if request.cells > MOST_CELLS:
-        least = amount(CELL_BYTES * request.cells)
+        least = decimal(CELL_BYTES * request.cells)
         yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"
 
 

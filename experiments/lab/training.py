@@ -23,8 +23,7 @@ from experiments.lab.evaluate import history_line, result
 from experiments.lab.history import with_places
 from experiments.lab.history import write as write_history
 from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_towers
-from experiments.lab.stopping import handling
-from experiments.runtime import checked_device, device_name, free_bytes
+from experiments.runtime import checked_device, device_name, free_bytes, handling
 from simulator.progress import say
 from simulator.towers import distributed
 from simulator.towers.ensemble import Ensemble, least_bytes

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from experiments.lab.words import counted
-from experiments.table import NUMBER, Column, Table
+from experiments.table import NUMBER, Column, Table, counted
 from experiments.verdict import Verdict
 from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World, image_noise

@@ -26,9 +26,9 @@ from experiments.files import check_writable, output_folder, read_json, write_js
 from experiments.inference import interval95
 from experiments.lab.config import check_same, read_pictures, world_from
 from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
-from experiments.lab.stopping import keeping
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
+from experiments.runtime import keeping
 from simulator.pixels import groups
 from simulator.progress import counting
 from simulator.towers import finetuning as tuning

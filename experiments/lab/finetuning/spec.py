@@ -17,8 +17,8 @@ from experiments.lab.axes import axis
 from experiments.lab.config import read_toml, recipe_from, world_from
 from experiments.lab.presets import Design, design_of
 from experiments.lab.studies import merged
-from experiments.lab.words import counted
 from experiments.runtime import checked_device
+from experiments.table import counted
 from simulator.pixels.views import ROOTS
 from simulator.towers.recipe import Recipe
 from simulator.world import World
