@@ -42,7 +42,7 @@ from simulator.gaussian.statistics import projected_scatter
 from simulator.streams import numpy_stream
 from simulator.world import World, view_noise
 from theory.claims.claim import INFINITE, Claim
-from theory.claims.relations import Point, row, single
+from theory.claims.relations import Point, single
 from theory.learners.base import Learner
 
 Values = Float[np.ndarray, " R"]
@@ -158,7 +158,7 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     Raises Unmeasurable if a learner has no route within the budget of memory and time, RequestError for a share of
     trainings of a rule that is not trained.
     """
-    each = claim.relation.legs(claim, row(point))
+    each = claim.relation.legs(claim, point)
     worlds = [leg.worlds[0] for leg in each]
     if not claim.finite:
         worlds = [narrowest(world) for world in worlds]
@@ -309,9 +309,7 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     return Evidence(plan.point, sample, n, routes, target, side, note)
 
 
-def pilot_violations(
-    claim: Claim, points: dict[str, np.ndarray], replicates: int, seed: int, number: int
-) -> Float[np.ndarray, " P"]:
+def pilot_violations(claim: Claim, points: Point, replicates: int, seed: int, number: int) -> Float[np.ndarray, " P"]:
     """Estimates of v at points, for claims about finite n; nan where a point cannot be measured.
 
     All points of round `number` share their random draws.
@@ -348,7 +346,7 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
     for leg in range(len(plan.worlds)):
         first, *subtracted = (claim.quantity.measured(claim, draws) for draws in plan.draws(leg, size, seed))
         values.append(first - subtracted[0] if subtracted else first)
-    sample, support = np.asarray(claim.relation.combine(claim, values)), support_of(claim)
+    sample, support = np.asarray(claim.relation.combine(claim, values)), claim.support
     if not np.isfinite(sample).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
     if claim.share is not None:
@@ -361,16 +359,6 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
             raise Unmeasurable(f"{claim.quantity} came to {value:g} at this point, outside its support {support}")
         sample = inside
     return Sample(sample, normal=not plan.rare, support=support)
-
-
-def support_of(claim: Claim) -> tuple[float, float] | None:
-    """The smallest and the largest possible value, None if there is none."""
-    if claim.quantity.support is None:
-        return None
-    low, high = claim.quantity.support
-    if len(claim.learners) == 2:
-        low, high = low - high, high - low
-    return claim.relation.support(low, high)
 
 
 class Drawn(NamedTuple):
@@ -453,4 +441,4 @@ def _image_sample(plan: Plan, size: int, seed: int) -> Sample:
         compared = claim.relation.combine(claim, list(values))
         for value, count in zip(*np.unique(compared, return_counts=True), strict=True):
             counts[float(value)] += int(count)
-    return Sample(np.array(list(counts)), support=support_of(claim), counts=np.array(list(counts.values())))
+    return Sample(np.array(list(counts)), support=claim.support, counts=np.array(list(counts.values())))

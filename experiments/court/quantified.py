@@ -13,19 +13,19 @@ on average  about the mean of the quantity over the worlds of the domain where i
 A decision is wrong with probability alpha/2 at most.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.court.decision import POWER, Decision, Ruling
-from experiments.court.measurement import Evidence, gather, plan_at, support_of
+from experiments.court.measurement import Evidence, gather, plan_at
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
 from experiments.verdict import cannot_be_judged
 from theory.claims.claim import Claim
-from theory.claims.relations import row, single
-from theory.learners.base import attempt
+from theory.claims.relations import single
 
 WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
 CURVE_WORLDS = 512  # where each world needs its ideal curve
@@ -61,7 +61,7 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
         why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
         return Finding(Ruling("undecided", f"{why}; other points are not covered"), best, None)
     needed = KEPT * (limit - best.violation) - limit
-    point, found = roundest(claim, best, needed, lambda p: -float(claim.true_violation(row(p))[0]))
+    point, found = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
     try:
         plan = plan_at(claim, point)
         shown = gather(plan, gap=limit + found, tail=alpha / 2, miss=1 - POWER, seed=seed, purpose="somewhere")
@@ -77,10 +77,12 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
 def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     """The mean over the domain, estimated from the drawn worlds by the closed form."""
     unit = worlds_for(claim, seed)
-    points, worlds = claim.place(unit), claim.worlds(unit)
-    values = attempt(lambda w: np.asarray(claim.truth(w)), worlds)[0]
+    points = claim.place(unit)
+    worlds = claim.at(points)
+    # The violation of "at most 0" is the quantity itself.
+    values = replace(claim, relation="<=", prediction=lambda _: 0.0).true_violation(points)
     bound = np.unique(claim.given("prediction", worlds))
-    support = support_of(claim)
+    support = claim.support
     if support is None or len(bound) > 1:
         raise cannot_be_judged(claim, "a mean over worlds needs a bounded quantity and a prediction that is one number")
     defined = np.isfinite(values)

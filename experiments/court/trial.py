@@ -22,7 +22,7 @@ from experiments.verdict import ALPHA, Verdict, cannot_be_judged, words_of
 from simulator.accuracy import LEVEL
 from simulator.progress import tell
 from theory.claims.claim import BadValue, Claim, NoWorld, in_words_of
-from theory.claims.relations import row, single
+from theory.claims.relations import single
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
@@ -157,11 +157,11 @@ def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: di
     """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
     worst = search(claim, seed)
     if refuting and refuting.keys() == worst.point.keys():
-        violation = float(claim.true_violation(row(refuting))[0])
+        violation = float(claim.true_violation(refuting)[0])
         if violation > worst.violation:  # in a thin region that the search has missed
             worst = worst._replace(point=refuting, violation=violation)
     if not claim.finite:
-        alone = float(claim.true_violation(row(worst.point))[0])
+        alone = float(claim.true_violation(worst.point)[0])
         if not abs(alone - worst.violation) <= claim.tau:
             why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
             raise cannot_be_judged(claim, f"{why}; a prediction must depend on its world only")
@@ -192,9 +192,9 @@ def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: di
 
 def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int, number: int) -> float:
     """v at one point: by the closed forms, or by a pilot with this number of replicates and this stream."""
-    at = row(point)
-    v = pilot_violations(claim, at, replicates, seed, number) if claim.finite else claim.true_violation(at)
-    return float(v[0])
+    if claim.finite:
+        return float(pilot_violations(claim, point, replicates, seed, number)[0])
+    return float(claim.true_violation(point)[0])
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
@@ -204,7 +204,7 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
         return np.all([drawable(leg.worlds, leg.n) for leg in claim.relation.legs(claim, points)], axis=0)
 
     fitted = any(not (learner.has_exact_law() or learner.on_images) for learner in claim.learners)
-    if claim.finite or not fitted or allowed(row(worst.point)).all():
+    if claim.finite or not fitted or allowed(worst.point).all():
         return worst
     try:
         reachable = search(claim, seed, allowed)

@@ -18,7 +18,7 @@ from experiments.verdict import cannot_be_judged
 from simulator.streams import numpy_stream
 from theory.accuracy import binary_scores
 from theory.claims.claim import Claim
-from theory.claims.relations import Point, row, single
+from theory.claims.relations import Point, single
 from theory.learners import LinearCLIP
 from theory.learners.base import UNDEFINED
 
@@ -86,9 +86,10 @@ def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
         found = _by_formula(claim, seed, allowed)
     if not np.isfinite(found.violation):
         why = f"{claim.quantity} minus its prediction is defined at none of the {found.evaluations} points tried"
-        worlds = claim.relation.legs(claim, row(found.point))[0].worlds
+        worlds = claim.relation.legs(claim, found.point)[0].worlds
         try:
-            claim.truth(worlds)
+            for learner in claim.learners:
+                claim.quantity.truth(claim, learner, worlds)
             claim.relation.target(claim, worlds)
         except UNDEFINED as error:  # the learner's reason, or the prediction's
             why = f"{why}; {error}"
@@ -106,7 +107,7 @@ def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) 
 def _effort(claim: Claim) -> int:
     """Number of drawn points, by the cost of the quantity: formula, quadrature, place on a curve or sampling."""
     sampled = any(learner.is_sampled for learner in claim.learners)
-    if sampled or claim.table or np.max(claim.worlds(corners(len(claim.axes))).classes) > 2:
+    if sampled or claim.table or np.max(claim.at(claim.place(corners(len(claim.axes)))).classes) > 2:
         lawful = all(learner.has_exact_law() for learner in claim.learners)
         return (PLACED if claim.table else QUADRATURE) if lawful else SAMPLED
     if claim.quantity.placed:
@@ -143,7 +144,7 @@ def probit_violation(claim: Claim, unit: np.ndarray) -> np.ndarray | None:
     bound_of_one = claim.against is None and quantity.sign and claim.relation.pointwise and side
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP):
         return None
-    worlds = claim.worlds(unit)
+    worlds = claim.at(claim.place(unit))
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1))
     if not binary or worlds.attribute or worlds.table is not None:
         return None

@@ -7,7 +7,8 @@ worst point costs microseconds per point. The verdict rests on measurements at t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field
+from functools import partial
 from itertools import chain
 from numbers import Real
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ FIELDS = (*SCALARS, *(f"{SECOND}{name}" for name in Attribute.model_fields))  # 
 DEFAULTS = {name: World.model_fields[name].default for name in SCALARS}
 
 Kind = TypeVar("Kind")
+_FOLLOWS: Any = field(init=False, repr=False, compare=False)  # an attribute that `derived` makes from the others
 REQUIRED: Any = MISSING  # a field without a default; the type checker reads a `Chosen` only where one is written
 
 
@@ -266,9 +268,25 @@ class Claim(AnyClaim):
     ...     domain={"p_spu": Axis(0.8, 1.0), "mu_spu": 3.0},
     ...     prediction=lambda w: 0.5,
     ... )
-    >>> worlds = claim.worlds(np.array([[0.0], [1.0]]))  # both ends of the domain
-    >>> claim.violation(claim.truth(worlds), worlds).round(4).tolist()
+    >>> claim.true_violation(claim.place(np.array([[0.0], [1.0]]))).round(4).tolist()  # at both ends of the domain
     [-0.4373, -0.4971]
+
+    Attributes
+    ----------
+    axes
+        The parameters that vary, in the order in which bounds may refer to them.
+    dimension
+        Number of coordinates of a point in the unit cube.
+    learners
+        The subject, then the learner that is subtracted, if there is one.
+    support
+        The smallest and the largest possible value of the number that the relation limits; None if there is none.
+    finite
+        Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form.
+    allowed
+        The tolerance in a single training.
+    tau
+        Violations up to this size do not contradict: of the quantity's mean, or of the share of trainings.
     """
 
     checks = CHECKS
@@ -287,6 +305,13 @@ class Claim(AnyClaim):
     share: float | None = None
     quantifier: Quantifier = "always"
     n: int = 10**10
+    axes: Mapping[str, Axis] = _FOLLOWS
+    dimension: int = _FOLLOWS
+    learners: tuple[Learner, ...] = _FOLLOWS
+    support: tuple[float, float] | None = _FOLLOWS
+    finite: bool = _FOLLOWS
+    allowed: float = _FOLLOWS
+    tau: float = _FOLLOWS
 
     def __new__(cls, **given):
         if "learner" in given:
@@ -296,31 +321,30 @@ class Claim(AnyClaim):
     def rules(self) -> Rules:
         """The rules between fields; those of the quantity and the relation follow the general ones."""
         # The ends and a point between them are valid worlds.
-        worlds = self.worlds(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes)))
+        worlds = self.at(self.place(np.array([[0.0], [0.414], [1.0]]) * np.ones(len(self.axes))))
         single = self.relation.pointwise and not self.finite
         needed = "needs relation >=, <= or = at n = infinity, without `share`"
         yield self.quantifier != "always" and not single, f"quantifier {self.quantifier!r} {needed}"
         yield from chain(super().rules(), self.relation.rules(self), self.quantity.rules(self, worlds))
 
-    @property
-    def tau(self) -> float:
-        """Violations up to this size do not contradict: of the quantity's mean, or of the share of trainings."""
-        return self.allowed if self.share is None else SHARE_TOLERANCE
-
-    @property
-    def allowed(self) -> float:
-        """The tolerance in a single training."""
-        return self.quantity.tolerance if self.tolerance is None else self.tolerance
-
-    @property
-    def finite(self) -> bool:
-        """Whether the claim is about finitely many pairs or a share of trainings, for which there is no closed form."""
-        return self.n < INFINITE or self.along == "n" or self.share is not None
-
-    @property
-    def axes(self) -> dict[str, Axis]:
-        """The parameters that vary, in the order in which bounds may refer to them."""
-        return {name: axis for name, axis in self.domain.items() if isinstance(axis, Axis)}
+    def derived(self) -> dict[str, Any]:
+        """The attributes that follow from what the claim says."""
+        axes = {name: axis for name, axis in self.domain.items() if isinstance(axis, Axis)}
+        subtracted = None if self.quantity.family else self.against
+        learners = (self.subject,) if subtracted is None else (self.subject, subtracted)
+        support = self.quantity.support
+        if support is not None and subtracted is not None:
+            support = support[0] - support[1], support[1] - support[0]
+        allowed = self.quantity.tolerance if self.tolerance is None else self.tolerance
+        return {
+            "axes": axes,
+            "dimension": len(axes) + self.relation.further,
+            "learners": learners,
+            "support": support and self.relation.support(*support),
+            "finite": self.n < INFINITE or self.along == "n" or self.share is not None,
+            "allowed": allowed,
+            "tau": allowed if self.share is None else SHARE_TOLERANCE,
+        }
 
     def place(self, unit: np.ndarray) -> dict[str, np.ndarray]:
         """The domain's fields at points of the unit cube (..., number of axes)."""
@@ -333,21 +357,14 @@ class Claim(AnyClaim):
             values[name] = np.broadcast_to(np.asarray(value, float), shape)
         return values
 
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates of a point in the unit cube."""
-        return len(self.axes) + self.relation.further
-
-    def worlds(self, unit: np.ndarray) -> World:
-        """The worlds at points of the unit cube (..., number of axes)."""
-        return self.at(self.place(unit))
-
     def at(self, fields: Mapping[str, Numbers]) -> World:
-        """The worlds with these fields of the domain, and with the claim's table."""
+        """A grid of worlds with these fields of the domain, and with the claim's table; one point is a grid of one."""
         second: dict[str, Any] = {
             name.removeprefix(SECOND): value for name, value in fields.items() if name.startswith(SECOND)
         }
-        own: dict[str, Any] = {name: value for name, value in fields.items() if not name.startswith(SECOND)}
+        own: dict[str, Any] = {
+            name: np.atleast_1d(value) for name, value in fields.items() if not name.startswith(SECOND)
+        }
         if self.table:
             own["table"] = tables.named(self.table)
         if second:
@@ -390,16 +407,6 @@ class Claim(AnyClaim):
             slack = 1e-9 * np.maximum(1.0, np.abs(high))
             good = good & (low - slack <= value) & (value <= high + slack)
         return good
-
-    @property
-    def learners(self) -> tuple[Learner, ...]:
-        """The subject, then the learner that is subtracted, if there is one."""
-        return (self.subject,) if self.against is None or self.quantity.family else (self.subject, self.against)
-
-    def truth(self, worlds: World) -> Numbers:
-        """The quantity at n = infinity from the closed forms, `against` subtracted."""
-        value, *subtracted = (self.quantity.truth(self, learner, worlds) for learner in self.learners)
-        return value - subtracted[0] if subtracted else value
 
     def declared(self) -> dict[str, Any]:
         """What gives the claim its meaning: no words, no id, no error rate, no field of a world at its default."""
@@ -475,9 +482,14 @@ class Claim(AnyClaim):
         points
             What the relation compares (`Relation.points`), a row of points.
         """
-        legs = self.relation.legs(self, points)
-        values = self.relation.combine(self, [attempt(self.truth, leg.worlds)[0] for leg in legs])
-        v = np.asarray(self.violation(values, legs[0].worlds))
+        legs, values = self.relation.legs(self, points), []
+        subject, *subtracted = self.learners
+        for worlds, _ in legs:
+            value, _ = attempt(partial(self.quantity.truth, self, subject), worlds)
+            for other in subtracted:
+                value = value - attempt(partial(self.quantity.truth, self, other), worlds)[0]
+            values.append(value)
+        v = np.asarray(self.violation(self.relation.combine(self, values), legs[0].worlds))
         return np.where(self.relation.inside(self, points), v, -np.inf) if self.relation.further else v
 
 

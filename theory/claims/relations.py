@@ -29,14 +29,9 @@ LATER = "_later"
 Point = Mapping[str, Numbers]
 
 
-def single(points: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
+def single(points: Point, index: int) -> dict[str, float]:
     """One point of a row of points, as plain floats."""
-    return {name: float(values[index]) for name, values in points.items()}
-
-
-def row(point: Point) -> dict[str, np.ndarray]:
-    """A point as a row of one point."""
-    return {name: np.array([value]) for name, value in point.items()}
+    return {name: float(np.ravel(values)[index]) for name, values in points.items()}
 
 
 class Leg(NamedTuple):

@@ -344,18 +344,18 @@ def attempt(
 ) -> tuple[Float[np.ndarray, "..."], dict[tuple[int, ...], str]]:
     """Values of a function over a grid, nan where it is undefined, and the reasons there."""
     row, reasons = worlds if worlds.ndim == 1 else worlds.ravel(), {}
-
-    def answers(part: World, start: int) -> list:
+    found: list[np.ndarray | None] = [None] * row.size
+    parts = [(0, row)] if row.size else []
+    while parts:
+        start, part = parts.pop()
         try:
-            return list(np.asarray(function(part), float))
+            found[start : start + part.size] = np.asarray(function(part), float)
         except UNDEFINED as error:
-            if part.size == 1:
+            middle = part.size // 2
+            if middle:
+                parts += [(start + middle, part[middle:]), (start, part[:middle])]
+            else:
                 reasons[tuple(int(i) for i in np.unravel_index(start, worlds.shape))] = str(error)
-                return [None]
-        middle = part.size // 2
-        return answers(part[:middle], start) + answers(part[middle:], start + middle)
-
-    found = answers(row, 0) if row.size else []
     shape = next((x.shape for x in found if x is not None), ())
     whole = np.array([np.full(shape, np.nan) if x is None else x for x in found])
     return whole.reshape((*worlds.shape, *shape)), reasons

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from closed_form import truth
 from hypothesis import given
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
@@ -19,7 +20,6 @@ from experiments.court.measurement import (
     narrowest,
     plan_at,
     rarest,
-    support_of,
 )
 from experiments.court.standing import StandingSample
 from experiments.court.trial import judge
@@ -29,7 +29,7 @@ from simulator.strategies import worlds
 from simulator.world import World
 from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
-from theory.claims.relations import row, single
+from theory.claims.relations import single
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
 from theory.population import latent_cross_covariance
 
@@ -67,7 +67,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     point = {"sigma_inv": 0.5, "sigma_spu": 1.9, "sigma_inv_later": 2.0}
     assert not bounded.relation.inside(bounded, point)
     assert bounded.relation.inside(bounded, {**point, "sigma_spu": 0.4})
-    assert bounded.true_violation(row(point)) == -np.inf
+    assert bounded.true_violation(point) == -np.inf
     assert not bounded.relation.inside(bounded, {"sigma_inv": 1.0, "sigma_spu": 0.4, "sigma_inv_later": 0.9}), "earlier"
 
 
@@ -84,7 +84,7 @@ def test_a_monotone_relation_compares_two_points_inside_the_domain():
     ],
 )
 def test_the_support_is_that_of_all_differences(fields, ends):
-    assert support_of(claim(domain={"p_spu": Axis(0.5, 1.0)}, **fields)) == ends
+    assert claim(domain={"p_spu": Axis(0.5, 1.0)}, **fields).support == ends
 
 
 @given(worlds(extra_dimensions=20))
@@ -207,7 +207,7 @@ def test_a_share_counts_trainings():
 def test_a_share_is_judged_by_its_trainings():
     each = measure(plan_at(claim(domain=FEW, n=100), FEW), 4000, 3).values
     low, middle = np.quantile(each, [0.02, 0.5])
-    assert claim(domain=FEW, n=100).truth(World(**FEW)) > middle - 0.05, "the mean differs from single trainings"
+    assert truth(claim(domain=FEW, n=100), World(**FEW)) > middle - 0.05, "the mean differs from single trainings"
     held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
     assert (held.verdict, failed.verdict) == ("supported", "contradicted")
     assert (failed.predicted, failed.share, failed.tau, failed.n) == (0.95, 0.95, SHARE_TOLERANCE, 100)

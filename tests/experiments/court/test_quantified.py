@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from closed_form import truth
 
 from experiments.court import quantified
 from experiments.court.trial import judge
@@ -23,7 +24,7 @@ def grid() -> np.ndarray:
     """Counter accuracy of linear CLIP at the midpoints of 90,000 equal cells."""
     side = (np.arange(300) + 0.5) / 300
     one = claim("<=", 0.0, "always")
-    return one.truth(one.worlds(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)))
+    return truth(one, one.at(one.place(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2))))
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,7 @@ def test_somewhere_needs_a_measured_point_with_slack(grid, relation, level, expe
         assert reached.contains(at)
         low, high = found.interval
         assert high < end + level - 0.005 if relation == "<=" else low > end + level + 0.005
-        assert float(reached.truth(reached.worlds(np.zeros((1, 2))).replace(**at))[0]) == pytest.approx(
-            found.measured, abs=0.005
-        )
+        assert float(truth(reached, reached.at(at))[0]) == pytest.approx(found.measured, abs=0.005)
     else:
         assert found.measured is None
         assert "other points are not covered" in found.reason
@@ -84,7 +83,7 @@ def test_readings_of_one_domain_share_their_worlds():
 def test_the_search_for_a_worst_point_starts_at_the_same_worlds():
     one = claim("<=", 0.5, "always")
     worst = search(one, 3)
-    value = one.truth(one.worlds(quantified.worlds_for(one, 3)))
+    value = truth(one, one.at(one.place(quantified.worlds_for(one, 3))))
     assert 0 <= worst.violation - (value.max() - 0.5) < 1e-3
     assert np.array_equal(drawn(2, CLOSED, 3), quantified.worlds_for(one, 3))
 
@@ -94,7 +93,7 @@ def test_worlds_without_a_value_are_left_out_of_a_mean():
     box = {"p_spu": 0.9, "mu_spu": 0.5, "sigma_spu": Axis(0.1, 2.5), "sigma_xi": 0.0}
     fields = {"quantity": "effective-robustness", "subject": LinearCLIP("mean"), "against": "least-squares"}
     one = claim("<=", 0.5, "on average", domain=box, **fields)
-    values = one.truth(one.worlds(quantified.worlds_for(one, 0)))
+    values = truth(one, one.at(one.place(quantified.worlds_for(one, 0))))
     found = judge(one)
     assert found.undefined == np.isnan(values).sum() > 100
     assert found.measured == pytest.approx(np.nanmean(values), abs=1e-12)

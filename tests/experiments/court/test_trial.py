@@ -12,7 +12,6 @@ from experiments.court.trial import judge
 from experiments.court.worst_point import Worst, roundest, search
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
-from theory.claims.relations import row
 from theory.learners import LeastSquares, LinearCLIP, Logistic
 
 NAMELESS = {"id": "test", "source": "test", "statement": ""}
@@ -144,9 +143,9 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 def test_counterexamples_are_round_and_inside():
     claim = CATALOGUE["wang-lemma-d3"]
     worst = search(claim, 0)
-    point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(claim.true_violation(row(x))[0]))
+    point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(claim.true_violation(x)[0]))
     assert claim.contains(point)
-    assert found == float(claim.true_violation(row(point))[0]) >= worst.violation / 2
+    assert found == float(claim.true_violation(point)[0]) >= worst.violation / 2
     assert all(float(f"{v:.1g}") == v for v in point.values())
 
 
@@ -174,8 +173,8 @@ def test_fits_are_measured_where_their_pairs_can_be_drawn_if_the_claim_fails_the
         near = Worst({"p_spu": 0.9}, violation, 1, 0)
 
         def within(claim, seed, allowed, near=near):
-            assert allowed(row(near.point))
-            assert not allowed(row(worst.point))
+            assert allowed(near.point)
+            assert not allowed(worst.point)
             return near
 
         monkeypatch.setattr(trial, "search", within)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closed_form import truth
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import worlds_with
@@ -77,9 +78,9 @@ def test_truth_of_each_quantity():
         ("balanced", (accuracy.common + accuracy.counter) / 2),
         ("drop", accuracy.common - accuracy.counter),
     ):
-        assert claim(quantity=quantity).truth(point) == pytest.approx(expected, abs=1e-15)
+        assert truth(claim(quantity=quantity), point) == pytest.approx(expected, abs=1e-15)
         assert in_words(quantity, accuracy) == pytest.approx(expected, abs=1e-15)
-    both = claim(quantity="reliance", subject=LinearCLIP("mean"), against=LinearCLIP("name")).truth(point)
+    both = truth(claim(quantity="reliance", subject=LinearCLIP("mean"), against=LinearCLIP("name")), point)
     m0, beta = 2 * point.p_spu - 1, point.mu_spu
     expected = reliance_mean(1.0, beta, 1.0, 0.5, m0) - reliance_name(1.0, beta, 1.0, m0)
     assert both == pytest.approx(expected, rel=1e-12)
@@ -90,17 +91,17 @@ def test_truth_of_matrices_and_directions():
     c = claim(quantity="operator-error", reference=lambda x: lemma_d3_limit(x.p_spu, x.mu_spu, 1.0, 0.5))
     # C - printed = [[0, -1], [-1, 3]]: largest singular value (3 + sqrt 13)/2; printed [[2, 2], [2, 1.25]].
     printed = (3.25 + np.sqrt(0.75**2 + 16)) / 2
-    assert float(c.truth(point)) == pytest.approx((3 + np.sqrt(13)) / 2 / printed, rel=1e-12)
+    assert float(truth(c, point)) == pytest.approx((3 + np.sqrt(13)) / 2 / printed, rel=1e-12)
     assert operator_error(np.eye(2)[None] * 3, np.eye(2)) == pytest.approx([2.0])
     C = block_covariance(worlds_with(mu_spu=[0.1, 3.0]))
     assert kept_axis(np.array([[3.0, 4.0], [3.0, 4.0]]), C) == pytest.approx([0.36, 0.64])
-    assert claim(quantity="kept-axis", subject=LinearCLIP("mean", 1)).truth(
-        worlds_with(p_spu=0.5, mu_spu=3.0)
+    assert truth(
+        claim(quantity="kept-axis", subject=LinearCLIP("mean", 1)), worlds_with(p_spu=0.5, mu_spu=3.0)
     ) == pytest.approx(1.0)
     masked = claim(quantity="operator-error", reference=lambda x: np.array([[2.0, 0.25], [0.5, 1.0]]))
     # C diag(pi) at m0 = 1/2: [[2, 1/2], [1/2, 5/4]] diag(1, 1/2) is off by [[0, 0], [0, -3/8]].
     size = np.linalg.norm([[2.0, 0.25], [0.5, 1.0]], 2)
-    assert float(masked.truth(worlds_with(p_spu=0.75, mention_spu=0.5))) == pytest.approx(0.375 / size, rel=1e-12)
+    assert float(truth(masked, worlds_with(p_spu=0.75, mention_spu=0.5))) == pytest.approx(0.375 / size, rel=1e-12)
 
 
 def test_truth_of_what_training_never_shows():
@@ -108,9 +109,9 @@ def test_truth_of_what_training_never_shows():
     domain = {"mu_spu": Axis(0.5, 2.0)}
     ends = np.array([[0.0], [1.0]])
     usual, same = (claim(domain=d, table=t) for d, t in (({**domain, "p_spu": 0.9}, ""), (domain, "diagonal(0.9)")))
-    assert same.truth(same.worlds(ends)) == pytest.approx(usual.truth(usual.worlds(ends)), abs=1e-12)
+    assert truth(same, same.at(same.place(ends))) == pytest.approx(truth(usual, usual.at(usual.place(ends))), abs=1e-12)
     hole = claim(quantity="unseen", domain=domain, table="compositional(2, 3, 1)")
-    assert hole.truth(hole.worlds(ends)) == pytest.approx(
+    assert truth(hole, hole.at(hole.place(ends))) == pytest.approx(
         [float(hole.subject.accuracy(World(table=compositional(2, 3, 1), mu_spu=mu)).unseen) for mu in (0.5, 2.0)]
     )
 
@@ -119,19 +120,21 @@ def test_truth_of_places_on_curves():
     """The headline world and its numbers, the world's own ideal classifier, and points without a value."""
     headline = worlds_with(p_spu=[0.9, 0.7], mu_spu=1.5, nu=0.5625)
     for learner, p, r in (("infonce", 0.621, 0.0), ("linear", 0.789, 0.0057), ("least-squares", 0.916, 0.0051)):
-        found = [claim(quantity=q, subject=learner).truth(headline)[0] for q in ("equivalent-correlation", "shortfall")]
+        found = [
+            truth(claim(quantity=q, subject=learner), headline)[0] for q in ("equivalent-correlation", "shortfall")
+        ]
         assert found == pytest.approx([p, r], abs=6e-4), learner
-    assert claim(quantity="equivalent-correlation", subject="bayes").truth(headline) == pytest.approx([0.9, 0.7])
-    difference = claim(quantity="shortfall", subject="linear", against="bayes").truth(headline)
-    assert difference == pytest.approx(claim(quantity="shortfall").truth(headline), abs=1e-8)
+    assert truth(claim(quantity="equivalent-correlation", subject="bayes"), headline) == pytest.approx([0.9, 0.7])
+    difference = truth(claim(quantity="shortfall", subject="linear", against="bayes"), headline)
+    assert difference == pytest.approx(truth(claim(quantity="shortfall"), headline), abs=1e-8)
     lead = claim(quantity="effective-robustness", subject="linear", against="least-squares")
     assert lead.learners == (LinearCLIP("name"),)
-    assert lead.truth(headline) == pytest.approx(0, abs=1e-8)
+    assert truth(lead, headline) == pytest.approx(0, abs=1e-8)
     silent = worlds_with(p_spu=[0.9, 0.9], mu_spu=[0.0, 1.5])
-    assert np.isnan(claim(quantity="equivalent-correlation").truth(silent)).tolist() == [True, False]
+    assert np.isnan(truth(claim(quantity="equivalent-correlation"), silent)).tolist() == [True, False]
     # Linear CLIP relies on a faint and noisy background so much that every least-squares rule is more accurate.
     noisy = worlds_with(p_spu=0.9, mu_spu=[0.5, 1.5], sigma_spu=[2.5, 0.5], nu=0.0)
-    assert np.isnan(replace(lead, subject=LinearCLIP("mean")).truth(noisy)).tolist() == [True, False]
+    assert np.isnan(truth(replace(lead, subject=LinearCLIP("mean")), noisy)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_weights_halfway_are_those_of_the_mean_correlation():
 
 def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses():
     (claim,) = (c for c in CLAIMS if c.id == "misstated-not-learned/infonce")
-    (world,) = (claim.worlds(np.full((1, 2), 0.5))[0],)
+    (world,) = (claim.at(claim.place(np.full((1, 2), 0.5)))[0],)
     for prompt in ("name", "mean"):
         assert mitigated("contradict", world, InfoNCE(prompt)) == (world, claim.subject)
 
@@ -53,7 +53,7 @@ def test_captions_that_name_a_random_background_have_the_law_that_the_claim_uses
 def test_a_second_background_is_part_of_the_world():
     """It is amplified as the claim says, and a proof refuses it."""
     (claim,) = (c for c in CLAIMS if c.id == "whac-a-mole/logistic")
-    (second,) = claim.worlds(np.zeros((1, 0))).attribute
+    (second,) = claim.at(claim.place(np.zeros((1, 0)))).attribute
     assert (float(second.p[0]), second.mu) == (0.98, 1.0)
     other = replace(claim, domain={**claim.domain, "attribute.p": 0.5})
     assert digest_of(claim).sha256 != digest_of(other).sha256

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closed_form import truth
 
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
@@ -33,7 +34,7 @@ def test_the_scale_of_scores_allows_no_more_than_tau():
 def test_true_by_half_of_tau_is_proved_and_false_by_half_of_tau_is_refuted():
     """Constants are compared on the scale of accuracies, where the limit is tau."""
     constant = replace(CLAIM, quantity="balanced", domain={"p_spu": 0.5, "sigma_xi": 0.0, "sigma_inv": Axis(1.0, 1.01)})
-    level = float(constant.truth(constant.worlds(np.array([0.0]))))
+    level = truth(constant, constant.at(constant.place(np.array([0.0])))).item()
     near = replace(constant, relation="<=", prediction=lambda w: level - 0.0025)
     assert prove(near, seconds=5).outcome == "proved"
     assert prove(replace(near, prediction=lambda w: level - 0.0075)).outcome == "refuted"

@@ -11,7 +11,6 @@ import pytest
 from experiments.court.worst_point import corners, sobol
 from theory import Axis, Claim, Phi, exp, sqrt
 from theory.claims.catalogue import CLAIMS
-from theory.claims.relations import row
 from theory.proofs.boxes import _Bound, cover
 from theory.proofs.checker import check
 from theory.proofs.expression import NotExpressible, constant, variable
@@ -126,7 +125,7 @@ def test_a_refutation_has_a_point_with_a_certain_violation(id):
     assert claim.contains(proof.counterexample.fields)
     assert check(proof.certificate, claim) == ("refuted", 0)
     if claim.relation.name not in OPPOSITE:
-        found = claim.true_violation(row(proof.counterexample.fields))[0]
+        found = claim.true_violation(proof.counterexample.fields)[0]
         assert found == pytest.approx(proof.counterexample.least, abs=1e-6)
 
 
