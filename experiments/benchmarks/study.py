@@ -14,8 +14,7 @@ from scipy.special import ndtr
 from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.lab.answers import simulate
-from experiments.lab.cells import StudyData
-from experiments.lab.studies import study
+from experiments.lab.studies import Study, study
 
 PLACES = 8  # cells at which the loop is timed
 CLOSED = study(
@@ -36,7 +35,7 @@ def rows() -> Iterator[Row]:
     yield whole("exact law, 200 cells of 10,000", EXACT, draws, "; limit: random numbers")
 
 
-def whole(name: str, grid: StudyData, limit: float | None = None, note: str = "") -> Row:
+def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Row:
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
     evenly = np.unravel_index(np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int), grid.shape)
@@ -51,7 +50,7 @@ def whole(name: str, grid: StudyData, limit: float | None = None, note: str = ""
     return Row(name, "study", ours, loop, limit, f"peer: a loop over functions{note}")
 
 
-def cell(grid: StudyData, index: tuple[int, ...], k: int, prompt: str | None) -> object:
+def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
     world, learner = grid.at(index).world, grid.learner(k, prompt)
     if grid.measured:
         return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)

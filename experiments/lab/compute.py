@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain
 from math import prod
 from time import perf_counter
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -16,19 +17,21 @@ from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_LEARNERS
-from experiments.lab.cells import Place, StudyData
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.schema import Cells, quantities
+from experiments.lab.schema import Cells, Place, quantities
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
+if TYPE_CHECKING:
+    from experiments.lab.studies import Study
+
 NO_LAW = "no closed form is known for this training"
 CHANGE_MORE = ("embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that change more than numbers of the world
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
-Block = tuple[int, StudyData]  # its number, and its part of the study
+Block: TypeAlias = "tuple[int, Study]"  # its number, and its part of the study
 
 
 def compute(block: Block) -> tuple[int, Cells]:
@@ -56,7 +59,7 @@ def compute(block: Block) -> tuple[int, Cells]:
     return number, cells.merged()
 
 
-def _predict(study: StudyData, k: int, slot: int, prompt: str | None, cells: Cells) -> None:
+def _predict(study: "Study", k: int, slot: int, prompt: str | None, cells: Cells) -> None:
     """Fill in the theory of learner k in all worlds at once, nan with the reason where there is no answer."""
     began, series, prefix = perf_counter(), (..., k, slot), "predicted_" if study.measured else ""
     try:
@@ -106,7 +109,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
     return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def _fit(study: StudyData, k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
+def _fit(study: "Study", k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
     """Fit learner k to n pairs at each place, by the exact law of the fit or on drawn pairs."""
     for place in np.ndindex(study.shape):
         here = study.at(place)

@@ -7,17 +7,19 @@ interrupted run ends with the same numbers: rounding depends on how many worlds 
 from contextlib import suppress
 from functools import partial
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from rich.filesize import decimal
 
 from experiments.errors import RequestError
-from experiments.lab.cells import Place, Region, StudyData
 from experiments.lab.config import validated
-from experiments.lab.schema import Variable, variables
+from experiments.lab.schema import Place, Region, Variable, variables
 from experiments.table import counted
 from theory.learners.base import UNDEFINED
+
+if TYPE_CHECKING:
+    from experiments.lab.studies import Study
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
@@ -56,7 +58,7 @@ class Grid(NamedTuple):
 
 
 class Plan(NamedTuple):
-    study: StudyData
+    study: "Study"
     variables: dict[str, Variable]
     grid: Grid
 
@@ -70,14 +72,14 @@ class Plan(NamedTuple):
         return f"{cells} in {blocks}, at most {decimal(self.bytes)}"
 
 
-def plan(study: StudyData) -> Plan:
+def plan(study: "Study") -> Plan:
     if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
     return Plan(study, variables(study, estimated), Grid(study.shape, _chunk(study, estimated)))
 
 
-def _chunk(study: StudyData, estimated: bool) -> tuple[int, ...]:
+def _chunk(study: "Study", estimated: bool) -> tuple[int, ...]:
     """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
@@ -90,7 +92,7 @@ def _chunk(study: StudyData, estimated: bool) -> tuple[int, ...]:
     return tuple(reversed(chunk))
 
 
-def _cell_seconds(study: StudyData, estimated: bool) -> float:
+def _cell_seconds(study: "Study", estimated: bool) -> float:
     """Roughly how long one learner takes for one place by the slowest route."""
     world = study.world
     n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
@@ -108,7 +110,7 @@ def _cell_seconds(study: StudyData, estimated: bool) -> float:
     return max(costs)
 
 
-def _read_pictures(study: StudyData) -> None:
+def _read_pictures(study: "Study") -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 
@@ -118,7 +120,7 @@ def _read_pictures(study: StudyData) -> None:
         validated(partial(shown(most).inputs, most))
 
 
-def _sampled(study: StudyData, k: int) -> bool:
+def _sampled(study: "Study", k: int) -> bool:
     """Whether the theory of learner k is sampled at one of a few places, with the fewest and the most classes."""
     total = prod(study.shape)
     evenly = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(SAMPLED_AT, total)))

@@ -21,7 +21,6 @@ from rich.filesize import decimal
 
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
-from experiments.lab.cells import StudyData
 from experiments.lab.compute import Block, compute
 from experiments.lab.plan import Plan, plan
 from experiments.lab.schema import empty_table, with_legend
@@ -32,6 +31,8 @@ from simulator.signals import block_signals
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from experiments.lab.studies import Study
 
 WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 PATIENCE = 10  # seconds to wait for an answer of a scheduler
@@ -144,7 +145,7 @@ def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
 
 
 def run(
-    study: StudyData,
+    study: "Study",
     path: "Path | str | None" = None,
     *,
     planned: Plan | None = None,

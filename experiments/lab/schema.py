@@ -22,22 +22,26 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from experiments.lab.cells import Region, StudyData
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 from simulator.tables import named as named_table
+
+if TYPE_CHECKING:
+    from experiments.lab.studies import Study
 
 FORMAT = 4
 FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
 REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
 Index = tuple[Any, ...]  # of some cells
+Place = tuple[int, ...]  # indices along the axes
+Region = tuple[slice, ...]  # a box of places
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -51,7 +55,7 @@ class Variable(NamedTuple):
     empty: Any
 
 
-def _sizes(study: StudyData) -> dict[str, int]:
+def _sizes(study: "Study") -> dict[str, int]:
     """Length of each dimension, in order."""
     lengths = {axis.name: len(axis.values) for axis in study.axes}
     lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
@@ -60,7 +64,7 @@ def _sizes(study: StudyData) -> dict[str, int]:
     return lengths | ({"replicate": study.replicates} if study.measured else {})
 
 
-def quantities(study: StudyData) -> tuple[str, ...]:
+def quantities(study: "Study") -> tuple[str, ...]:
     """Names of what a study measures; its theory has those of FORMULAS.
 
     "unseen" is left out unless a table has a cell that training never shows.
@@ -72,7 +76,7 @@ def quantities(study: StudyData) -> tuple[str, ...]:
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
-def variables(study: StudyData, estimated: bool) -> dict[str, Variable]:
+def variables(study: "Study", estimated: bool) -> dict[str, Variable]:
     """Each variable that is stored in chunks; `estimated`: whether the theory is sampled and so has an interval."""
     length = _sizes(study)
     cell = tuple(name for name in length if name != "replicate")
@@ -116,7 +120,7 @@ class Cells:
     reasons: dict[str, int]
 
     @classmethod
-    def of(cls, study: StudyData) -> "Cells":
+    def of(cls, study: "Study") -> "Cells":
         """Cells without numbers."""
         declared = variables(study, estimated=True).items()
         return cls({name: np.full(v.shape, v.empty, v.dtype) for name, v in declared}, {"": 0})
@@ -163,7 +167,7 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: StudyData) -> xr.Dataset:
+def empty_table(study: "Study") -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = axis.quantity()

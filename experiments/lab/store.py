@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 import google_crc32c
@@ -29,12 +29,14 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.files import check_writable
-from experiments.lab.cells import StudyData
 from experiments.lab.config import check_same
 from experiments.lab.plan import Grid, Plan
 from experiments.lab.schema import FORMAT, Cells, empty_table, with_legend
 from experiments.provenance import rounding
 from simulator.world import World
+
+if TYPE_CHECKING:
+    from experiments.lab.studies import Study
 
 LAST = "seconds"  # its chunk marks a block as finished
 REASONS = "reasons"  # one text per block, a JSON list
@@ -49,7 +51,7 @@ def located(path: Where) -> Where:
     return plain if "://" in plain else Path(plain).absolute()
 
 
-def check(path: Where, study: StudyData) -> bool:
+def check(path: Where, study: "Study") -> bool:
     """Whether a store of the study exists. Raises RequestError for a path that is not, and cannot become, its store."""
     system, root = _files(path)
     if system.isfile(root.rstrip("/")):
@@ -111,7 +113,7 @@ def _readable(path: Where) -> Iterator[None]:
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
-def _check_same(path: Where, study: StudyData) -> None:
+def _check_same(path: Where, study: "Study") -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _readable(path):
         there = dict(_opened(path).attrs)

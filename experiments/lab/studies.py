@@ -1,49 +1,198 @@
-"""Studies: any grid of worlds and learners, validated together and then run.
+"""Studies: a table of cells over a base world, axes, learners, prompts, routes and replicates, validated and then run.
 
 >>> from experiments import study
 >>> table = study(axes={"p_spu": "0.5:1:3"}, learners=["linear"]).run()
 >>> table.counter.dims
 ('p_spu', 'learner', 'prompt')
 
+A cell is a place along the axes, a learner with one of its prompts, and a route. A part of a study is a study with
+shorter axes.
+
+Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
+one), trained (towers). To train a learner, towers minimise the objective whose optimum the learner is. A study may
+also name objectives.
+
 A study file holds the arguments of `study`: learners, prompts, routes, n, replicates, seed, and the tables [axes]
 (p_spu = "0.5:1:51", or a list), [world] and [recipe]. Files and flags are merged first, then validated once.
 """
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import inf
-from numbers import Real
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from hashlib import sha256
+from itertools import chain, product
+from math import inf, prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import xarray as xr
+import numpy as np
+from pydantic import InstanceOf
+from pydantic.dataclasses import dataclass
 from rich.filesize import decimal
 
-from experiments.errors import RequestError, check_within, checked_seed, unknown
+from experiments.errors import RequestError, unknown
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
-from experiments.lab.cells import ROUTES, StudyData
-from experiments.lab.config import read_toml, validated, world_from
+from experiments.lab.config import read_toml, recipe_of, validated, world_fields, world_from
+from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers, law_of_learner, law_of_towers
 from experiments.lab.run import mapping, run
+from experiments.lab.schema import Place, Region
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
-from simulator.quantities import PairCount, domain_of
+from simulator.quantities import PairCount, Seed, one_number
+from simulator.summary import html_table, one_line
+from simulator.tables import named as named_table
 from simulator.towers.recipe import Recipe
-from simulator.world import World
-from theory.learners import Learner, names
+from simulator.world import SCALARS, World
+from theory.learners import Learner, named, names
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+ROUTES = ("theory", "exact", "drawn", "trained")
+KEPT = ("mitigation", *OF_LEARNERS)  # axes that are no fields of a study
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
+ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
+Replicates = Annotated[int, *one_number("R", "independent trainings per cell", "", 1, MOST_REPLICATES)]
 
 
-class Study(StudyData):
-    """A validated study; `study` makes one."""
+@dataclass(frozen=True, repr=False)
+class Study:
+    """A table of cells, as data; `study` makes a whole one from a request and checks it."""
+
+    world: InstanceOf[World]
+    axes: tuple[InstanceOf[Axis], ...]
+    learners: tuple[str | InstanceOf[Learner], ...]
+    prompts: tuple[str, ...]
+    routes: tuple[str, ...]
+    n: PairCount | None
+    replicates: Replicates
+    seed: Seed
+    recipe: tuple[tuple[str, Any], ...]
+
+    @property
+    def shape(self) -> Place:
+        return tuple(len(axis.values) for axis in self.axes)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return tuple(axis.name for axis in self.axes)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The routes beside the theory, which is always computed."""
+        return tuple(route for route in self.routes if route != "theory")
+
+    @property
+    def trained(self) -> bool:
+        return "trained" in self.routes
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
+
+    @property
+    def cells(self) -> int:
+        """How many accuracies are computed: axes x learners x their prompts x measured routes."""
+        series = sum(len(self.slots(k)) for k in range(len(self.learners)))
+        return prod(self.shape) * series * max(1, len(self.measured))
+
+    def slots(self, k: int) -> tuple[tuple[int, str | None], ...]:
+        """(index along the dimension "prompt", prompt) of each cell of learner k; without prompts (0, None) alone."""
+        learner = self.learners[k]
+        if isinstance(learner, str) and learner not in names():
+            from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
+
+            prompted = OBJECTIVES[learner].captions
+        else:
+            prompted = hasattr(named(learner), "prompt")
+        return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
+
+    def part(self, region: Region) -> "Study":
+        """The study of a box of places."""
+        axes = zip(self.axes, region, strict=True)
+        return replace(self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes))
+
+    def pieces(self, names: Collection[str]) -> Iterator[tuple[Region, "Study"]]:
+        """Boxes with one value along each of the named axes, and their studies."""
+        cuts = [
+            [slice(i, i + 1) for i in range(len(axis.values))] if axis.name in names else [slice(0, len(axis.values))]
+            for axis in self.axes
+        ]
+        for region in product(*cuts):
+            yield region, self.part(region)
+
+    def worlds(self) -> World:
+        """The worlds of all places, with length 1 along axes that do not vary them; they share the first table."""
+        varied: dict[str, Any] = {}
+        for i, own in enumerate(self.axes):
+            if own.name == "table":
+                varied["table"] = named_table(str(own.values[0]))
+            elif own.name in SCALARS:
+                varied[own.name] = np.array(own.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
+        return validated(lambda: self.world.replace(**varied))
+
+    def at(self, place: Place | None = None) -> "Study":
+        """The study of one place, the first by default: values of axes become fields, except for those in KEPT."""
+        axes = [(axis, axis.values[i]) for axis, i in zip(self.axes, place or (0,) * len(self.axes), strict=True)]
+        values: dict[str, Any] = {axis.name: value for axis, value in axes}
+        world = {name: value for name, value in values.items() if name in SCALARS}
+        world |= {"table": named_table(values["table"])} if "table" in values else {}
+        recipe = {**dict(self.recipe), **{name: value for name, value in values.items() if name in OF_RECIPE}}
+        return replace(
+            self,
+            world=validated(lambda: self.world.replace(**world)) if world else self.world,
+            axes=tuple(replace(axis, values=(value,)) for axis, value in axes if axis.name in KEPT),
+            n=values.get("n", self.n),
+            seed=values.get("seed", self.seed),
+            recipe=tuple(sorted(recipe.items())),
+        )
+
+    def learner(self, k: int, prompt: str | None, values: Mapping[str, Any] | None = None) -> Learner:
+        """Learner k with a prompt and those of its options that the recipe or `values` has.
+
+        Without `values`, they are the first of the axes.
+        """
+        if values is None:
+            values = {axis.name: axis.values[0] for axis in self.axes}
+        learner, given = named(self.learners[k]), {**dict(self.recipe), **values}
+        options = {"prompt": prompt, **{name: given.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
+        own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
+        return replace(learner, **own)
+
+    def recipe_of(self, k: int) -> Recipe:
+        """The recipe that trains learner k. Raises RequestError where its fields contradict each other."""
+        fields, label = {**dict(self.recipe), **({} if self.n is None else {"n": self.n})}, self.labels[k]
+        return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
+
+    @property
+    def mitigation(self) -> str:
+        """The first mitigation."""
+        return next((str(axis.values[0]) for axis in self.axes if axis.name == "mitigation"), NONE)
+
+    def mitigated_learner(self, k: int, prompt: str | None) -> tuple[World, Learner]:
+        """The worlds of all places and learner k, after the first mitigation."""
+        return apply_to_learner(self.mitigation, self.worlds(), self.learner(k, prompt))
+
+    def mitigated_towers(self, k: int, prompt: str | None) -> tuple[World, Recipe, str | None]:
+        """The world of one place, the recipe that trains learner k and the prompt, after the first mitigation."""
+        return apply_to_towers(self.mitigation, self.world, self.recipe_of(k), prompt)
+
+    def law(self, k: int, prompt: str | None) -> tuple[World, Learner] | None:
+        """What learner k, or the towers that it trains at the first place, become after the first mitigation."""
+        if self.trained:
+            return law_of_towers(self.mitigation, *self.at().mitigated_towers(k, prompt))
+        if self.mitigation == NONE:
+            return self.worlds(), self.learner(k, prompt)
+        return law_of_learner(self.mitigation, *self.mitigated_learner(k, prompt))
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
-    ) -> xr.Dataset:
+    ) -> "xr.Dataset":
         """Compute the blocks that the store at `path` lacks, or all in memory without a path; return the Dataset.
 
         Parameters
@@ -54,6 +203,44 @@ class Study(StudyData):
         """
         with mapping(workers, scheduler) as mapped:
             return run(self, path, mapped=mapped)
+
+    def document(self, *, defaults: bool = True) -> dict[str, Any]:
+        """The request as plain values, in the order of a TOML file; the world with or without its defaults."""
+        return {
+            "learners": list(self.labels),
+            "prompts": list(self.prompts),
+            "routes": list(self.routes),
+            **({} if self.n is None else {"n": self.n}),
+            "replicates": self.replicates,
+            "seed": self.seed,
+            "axes": {axis.name: axis.toml() for axis in self.axes},
+            "recipe": dict(self.recipe),
+            "world": world_fields(self.world, defaults=defaults),
+        }
+
+    def toml(self) -> str:
+        """The request as a TOML text. Without the world's defaults, so that a field added later changes no hash."""
+        import tomli_w  # start-up time
+
+        return tomli_w.dumps(self.document(defaults=False))
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's own learners."""
+        own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
+        return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
+
+    def _summary(self) -> dict[str, Any]:
+        axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        lists = {"learners": self.labels, "prompts": self.prompts, "routes": self.routes}
+        return {"axes": axes, **{name: ", ".join(values) for name, values in lists.items()}, "cells": self.cells}
+
+    def __repr__(self) -> str:
+        return one_line(self, **self._summary())
+
+    def _repr_html_(self) -> str:
+        rows = {**self._summary(), "n": self.n, "replicates": self.replicates, "world": self.world}
+        return html_table("Study", ["", ""], rows.items())
 
 
 def study(
@@ -89,58 +276,40 @@ def study(
     (2, 4)
     """
     pairs = axes.items() if isinstance(axes, Mapping) else [(each.name, each) for each in axes]
-    request = Study(
-        world=World() if world is None else world,
-        axes=tuple(axis(name, values) for name, values in pairs),
-        learners=_tuple(learners),
-        prompts=_tuple(prompts),
-        routes=_tuple(routes),
-        n=None if n is None else _whole("n", n),
-        replicates=_whole("replicates", replicates),
-        seed=checked_seed(_whole("seed", seed)),
-        recipe=() if recipe is None else _recipe_fields(recipe),
+    if isinstance(recipe, Recipe):
+        recipe = recipe.model_dump(exclude_defaults=True, exclude={*ELSEWHERE})
+    counts: dict[str, Any] = {"n": n, "replicates": replicates, "seed": seed}  # whole numbers, also as floats
+    request = validated(
+        lambda: Study(
+            world=World() if world is None else world,
+            axes=tuple(axis(name, values) for name, values in pairs),
+            learners=_tuple(learners),
+            prompts=_tuple(prompts),
+            routes=_tuple(routes),
+            **counts,
+            recipe=tuple(sorted((recipe or {}).items())),
+        )
     )
-    _check_names(request)
-    check_within("replicates", request.replicates, 1, MOST_REPLICATES)
-    if request.n is not None:
-        check_within("n", request.n, *domain_of(PairCount))
-    for fault in _faults(request):
+    for fault in chain(_misnamed(request), _faults(request)):
         raise RequestError(fault)
     for _, one in request.pieces(["table"]):
-        validated(lambda: (one.worlds(), one.at()))  # noqa: B023 (called at once)
+        validated(one.worlds)
     return request
-
-
-def _whole(name: str, value: Any) -> int:
-    whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
-    if not whole:
-        raise RequestError(f"{name} = {value!r} is not a whole number")
-    return int(value)
 
 
 def _tuple(values: Any) -> tuple:
     return (values,) if isinstance(values, str | Learner) else tuple(values)
 
 
-def _recipe_fields(recipe: "Mapping[str, Any] | Recipe") -> tuple[tuple[str, Any], ...]:
-    elsewhere = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}
-    if isinstance(recipe, Recipe):
-        recipe = recipe.model_dump(exclude_defaults=True, exclude={*elsewhere})
-    for name in recipe:
-        if name not in Recipe.model_fields or name in elsewhere:
-            hint = elsewhere.get(name, suggestion(str(name), Recipe.model_fields, quoted=True))
-            raise RequestError(f"{name!r} is not a field of a study's recipe{hint}")
-    return tuple(sorted(recipe.items()))
-
-
-def _check_names(request: Study) -> None:
+def _misnamed(request: Study) -> Iterator[str]:
+    """Names that are unknown or given twice, and lists without any."""
     learners = [*names(), *(learner.name for learner in request.learners if not isinstance(learner, str))]
     if request.trained or not set(request.labels) <= set(learners):
         from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
 
         for name in set(request.labels) & OBJECTIVES.keys() - set(learners):
             if not request.trained:
-                raise RequestError(f"learner {name!r} is an objective, which needs the route 'trained'")
+                yield f"learner {name!r} is an objective, which needs the route 'trained'"
         learners = list(dict.fromkeys([*learners, *OBJECTIVES]))
     for kind, given, known in (
         ("axis", request.dims, request.dims),
@@ -149,12 +318,16 @@ def _check_names(request: Study) -> None:
         ("route", request.routes, ROUTES),
     ):
         if not given and kind != "axis":
-            raise RequestError(f"no {kind} is given; name at least one")
+            yield f"no {kind} is given; name at least one"
         for i, value in enumerate(given):
             if value not in known:
                 raise unknown(kind, value, known)
             if value in given[:i]:
-                raise RequestError(f"{kind} {value!r} is given more than once")
+                yield f"{kind} {value!r} is given more than once"
+    for name in dict(request.recipe):
+        if name not in Recipe.model_fields or name in ELSEWHERE:
+            hint = ELSEWHERE.get(name, suggestion(str(name), Recipe.model_fields, quoted=True))
+            yield f"{name!r} is not a field of a study's recipe{hint}"
 
 
 def _faults(request: Study) -> Iterator[str]:
@@ -176,7 +349,8 @@ def _faults(request: Study) -> Iterator[str]:
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):
             yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
-    if "start" in {*request.dims} - {"time"} and all(getattr(one, "time", inf) == inf for one in learners):
+    at_the_end = "time" not in request.dims and all(getattr(one, "time", inf) == inf for one in learners)
+    if "start" in request.dims and at_the_end:
         yield "start has no meaning at the optimum; an axis of time leaves it"
     for route in set(request.measured) - {"trained"}:
         if not has_n:

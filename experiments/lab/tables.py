@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
-from experiments.lab.cells import StudyData
 from experiments.lab.mitigations import NONE, inflation
 from experiments.lab.schema import CODED
 from experiments.published.tables import coloured_digits
 from simulator.accuracy import GROUPS
+
+if TYPE_CHECKING:
+    from experiments.lab.studies import Study
 
 ROWS = 2**16  # cells that are read from a store at a time
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
@@ -72,7 +74,7 @@ def write_csv(path: Path, table: xr.Dataset) -> None:
     write_atomically(path, write)
 
 
-def summary(study: StudyData, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: "Study", table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
     return {
         "study": study.document(),
@@ -87,7 +89,7 @@ def summary(study: StudyData, table: xr.Dataset, path: "Path | str | None", most
     }
 
 
-def _series(study: StudyData) -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
+def _series(study: "Study") -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
     several = len(study.measured) > 1
     for k, learner in enumerate(study.labels):
         for slot, prompt in study.slots(k):
@@ -114,7 +116,7 @@ def ranges(table: xr.Dataset) -> list[dict[str, Any]]:
     return [{**row, **{name: dict(sorted(row[name].items())) for name in coded}} for row in found.values()]
 
 
-def gains(study: StudyData, table: xr.Dataset) -> list[dict[str, Any]]:
+def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
     if NONE not in table[AXIS].values:
         return []
@@ -137,7 +139,7 @@ def gains(study: StudyData, table: xr.Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def _pairs(study: StudyData, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
+def _pairs(study: "Study", k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
         here = study.at(place)

@@ -4,15 +4,14 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
-from experiments.lab.cells import Place, StudyData
 from experiments.lab.mitigations import MITIGATIONS, inflation
-from experiments.lab.schema import Cells
+from experiments.lab.schema import Cells, Place
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
 from simulator.towers.ensemble import Ensemble, least_bytes
@@ -22,6 +21,9 @@ from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.views import shown
 from simulator.world import World
+
+if TYPE_CHECKING:
+    from experiments.lab.studies import Study
 
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
@@ -34,7 +36,7 @@ class _Job(NamedTuple):
     asked: dict[Place, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
-def train_towers(study: StudyData, k: int, cells: Cells, tail: tuple[int, ...]) -> None:
+def train_towers(study: "Study", k: int, cells: Cells, tail: tuple[int, ...]) -> None:
     """Train learner k at each place; places of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.

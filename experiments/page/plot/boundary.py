@@ -19,9 +19,8 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
-from experiments.lab.cells import StudyData
 from experiments.lab.mitigations import NONE, mitigated
-from experiments.lab.studies import read
+from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
@@ -167,13 +166,13 @@ def _finer(axis: PlotAxis, least: int) -> np.ndarray:
     return x
 
 
-def study_of(dataset: xr.Dataset) -> StudyData | None:
+def study_of(dataset: xr.Dataset) -> Study | None:
     """The request in a Dataset; None if it has none, or if it uses learners that are not registered here."""
     return _read(dataset.attrs["study"]) if "study" in dataset.attrs else None
 
 
 @lru_cache(maxsize=4)  # read once, not once per panel
-def _read(text: str) -> StudyData | None:
+def _read(text: str) -> Study | None:
     try:
         return read(text)
     except RequestError:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
-from experiments.lab.cells import StudyData
+from experiments.lab.studies import Study
 from simulator.accuracy import GROUPS, LEVEL, Accuracy
 from simulator.mixture import groups_of
 from simulator.tables import named
@@ -20,7 +20,7 @@ FLAT = "the accuracies do not determine it, since mu_spu = 0 or the ideal drop i
 MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
 
 
-def placed(dataset: xr.Dataset, study: StudyData | None, what: str) -> xr.Dataset:
+def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
     """The Dataset with `what`, one of PLACES, in each cell, and the reasons why cells have none.
 
     A cell with replicates has the place of their mean accuracies. Raises RequestError if the ideal curves are unknown.
@@ -42,7 +42,7 @@ def placed(dataset: xr.Dataset, study: StudyData | None, what: str) -> xr.Datase
     return found
 
 
-def _variables(dataset: xr.Dataset, study: StudyData, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
+def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
     """The number of each cell, its interval, and why there is none: `reason` is FLAT's place in the legend."""
     groups = [group for group in GROUPS if prefix + group in dataset]
     like = dataset[prefix + groups[0]].isel(replicate=0, drop=True, missing_dims="ignore")
@@ -93,7 +93,7 @@ def _place(kind: str, worlds: World, draws: np.ndarray, ends: np.ndarray, number
     return np.array([value, *([*found.interval][number] if found.interval else missing)])
 
 
-def _worlds(cells: xr.Dataset, study: StudyData, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, World]]:
+def _worlds(cells: xr.Dataset, study: Study, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, World]]:
     """The cells of each table (all cells without one), and their worlds in a row."""
     size = cells.sizes["cell"]
     tables = cells["table"].values if "table" in dims else np.full(size, "")

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
-from experiments.lab.cells import StudyData
-from experiments.lab.studies import study
+from experiments.lab.studies import Study, study
 from simulator.quantities import domain_of
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
@@ -23,7 +22,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
 
 
 @st.composite
-def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> StudyData:
+def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> Study:
     """Studies of two classes over fields of the world, including the ends of domains."""
     axes = {}
     for name in draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=2, unique=True)):
@@ -37,7 +36,7 @@ def studies(draw, routes=("theory",), learners=LEARNERS, world=None) -> StudyDat
     return study(world, axes, draw(few), draw(prompts), routes, n, replicates, draw(st.integers(0, 2**40)))
 
 
-def cells(sweep: StudyData, table: xr.Dataset):
+def cells(sweep: Study, table: xr.Dataset):
     """(cell of the table, world, learner, prompt) of every cell."""
     for index in np.ndindex(sweep.shape):
         for k in range(len(sweep.learners)):
@@ -46,7 +45,7 @@ def cells(sweep: StudyData, table: xr.Dataset):
                 yield cell, sweep.at(index).world, sweep.learner(k, prompt), prompt
 
 
-def agrees_with_one_world_calls(sweep: StudyData) -> None:
+def agrees_with_one_world_calls(sweep: Study) -> None:
     table = sweep.run()
     for cell, world, learner, _ in cells(sweep, table):
         try:

@@ -44,6 +44,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"recipe": {"loss": "siglip"}}, ["'loss'", "learners"]),
+        ({"axes": {"start": [0.1]}}, ["start", "optimum"]),
         ({"axes": {"table": ["diagonl(1)"]}}, ["axis table", "'diagonl'", "nearest is diagonal"]),
         ({"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}}, ["axis table", "'compositional(3, 4, 1)'"]),
         ({"axes": {"table": ["diagonal(0.9)"], "p_spu": [0.5]}}, ["p_spu", "table"]),
@@ -61,6 +62,13 @@ def test_a_refusal_is_one_line_that_names_the_value(request_, words):
 def test_whole_numbers_may_be_written_as_floats():
     assert read('routes = ["exact"]\nn = 1e9').n == 10**9
     assert study(axes={"seed": f"{2**53 + 1},1e3"}, routes="drawn", n=2).axes[0].values == (2**53 + 1, 1000)
+
+
+def test_an_axis_of_time_gives_start_a_meaning():
+    """It was refused as if there were no time."""
+    found = study(axes={"time": [0.5], "start": [1e-3, 1e-1]}).run()
+    assert found.counter.shape == (1, 2, 1, 1)
+    assert np.ptp(found.reliance.values) > 1e-3
 
 
 def test_a_study_survives_a_round_trip_through_toml():
