@@ -13,8 +13,8 @@ from experiments.court.decision import POWER, decide, p_value
 from experiments.court.measurement import Evidence, drawable, gather, pilot_violations, plan_at
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
-from experiments.court.worst_point import KEPT, Worst, corners, roundest, search, sobol
-from experiments.errors import RequestError, SoberclipError
+from experiments.court.worst_point import KEPT, Worst, by_formula, by_pilots, corners, nowhere_defined, roundest, sobol
+from experiments.errors import SoberclipError
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds
 from experiments.user_code import comes_from
@@ -22,7 +22,7 @@ from experiments.verdict import ALPHA, Verdict, cannot_be_judged, words_of
 from simulator.accuracy import LEVEL
 from simulator.progress import tell
 from theory.claims.claim import BadValue, Claim, NoWorld, in_words_of
-from theory.claims.relations import single
+from theory.claims.relations import Point, single
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
@@ -95,7 +95,8 @@ def judge(
         tell(f"{claim.id}: searching")
         match claim.quantifier:
             case "always":
-                found = _everywhere(claim, alpha, seed, quick, proof and proof["counterexample"])
+                worst = (by_pilots if claim.finite else by_formula)(claim, seed)
+                found = _everywhere(claim, worst, alpha, seed, quick, proof and proof["counterexample"])
             case "somewhere":
                 found = somewhere(claim, alpha, seed)
             case "on average":
@@ -153,9 +154,12 @@ def _p_value(against: Evidence, claim: Claim) -> float:
     return p_value(lambda tails: np.array([against.bounds(float(t)).low for t in tails]), claim.tau, steps)
 
 
-def _everywhere(claim: Claim, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None) -> Finding:
-    """Search for the worst point, measure there if it violates the claim, and else audit it and further points."""
-    worst = search(claim, seed)
+def _everywhere(
+    claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None
+) -> Finding:
+    """Measure at the worst point if it violates the claim, and else audit it and further points."""
+    if not np.isfinite(worst.violation):
+        raise nowhere_defined(claim, worst)
     if refuting and refuting.keys() == worst.point.keys():
         violation = float(claim.true_violation(refuting)[0])
         if violation > worst.violation:  # in a thin region that the search has missed
@@ -200,16 +204,14 @@ def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     """The worst point that can be measured. Learners without an exact law need pairs that can be drawn."""
 
-    def allowed(points):
-        return np.all([drawable(leg.worlds, leg.n) for leg in claim.relation.legs(claim, points)], axis=0)
+    def drawable_violation(claim: Claim, points: Point) -> np.ndarray:
+        reached = [drawable(leg.worlds, leg.n) for leg in claim.relation.legs(claim, points)]
+        return np.where(np.all(reached, axis=0), claim.true_violation(points), -np.inf)
 
     fitted = any(not (learner.has_exact_law() or learner.on_images) for learner in claim.learners)
-    if claim.finite or not fitted or allowed(worst.point).all():
+    if claim.finite or not fitted or np.isfinite(drawable_violation(claim, worst.point)).all():
         return worst
-    try:
-        reachable = search(claim, seed, allowed)
-    except RequestError:  # no point is within reach
-        return worst
+    reachable = by_formula(claim, seed, [drawable_violation])
     return reachable if reachable.violation > claim.tau else worst
 
 

@@ -6,14 +6,14 @@ finite n are searched by pilot measurements with common random numbers, with few
 round.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
 from experiments.court.measurement import draws_matrices, pilot_violations
+from experiments.errors import RequestError
 from experiments.verdict import cannot_be_judged
 from simulator.streams import numpy_stream
 from theory.accuracy import binary_scores
@@ -31,13 +31,14 @@ SAMPLED = 32  # for a table or for K >= 3 classes, if the accuracy is sampled: s
 POLISHED = 1024  # from this many drawn points on, a polish follows; without a formula it is slow
 ROUNDS = ((512, 64), (64, 1024), (12, 16384))  # (candidates, replicates) of pilot rounds with an exact law
 FITTED_ROUNDS = ((48, 4), (12, 16), (4, 64))  # the same where a replicate takes longer
+ALONE = ((0, 512),)  # the same where the domain is one point
 KEPT = 0.9  # of the distance of a point's violation from its limit, where the point may be rounded
 ENOUGH = 1e-3  # of the tolerance: the evolution ends when its violations scatter less
 LARGEST = 1e100  # of a violation in the evolution, which squares them
 SPREADS = (0.1, 0.03)  # of children around the best candidates, in widths of the domain
 
-Allowed = Callable[[dict[str, np.ndarray]], np.ndarray]
-Scale = Callable[[np.ndarray], np.ndarray]  # values at rows of the unit cube; nan where they are undefined
+# The violations of a claim at points, nan where they are undefined; None for a claim that it cannot measure.
+Scale = Callable[[Claim, Point], np.ndarray | None]
 
 
 class Worst(NamedTuple):
@@ -70,31 +71,17 @@ def sobol(dimension: int, count: int, seed: int) -> np.ndarray:
     return qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed)).random_base2(power)[:count]
 
 
-def search(claim: Claim, seed: int, allowed: Allowed | None = None) -> Worst:
-    """The point with the largest violation, among the `allowed` points if given.
-
-    Raises RequestError if the quantity is defined nowhere.
-    """
-    if claim.dimension == 0:
-        unit = np.zeros((1, 0))
-        points = claim.relation.points(claim, unit)
-        alone = pilot_violations(claim, points, 512, seed, 0) if claim.finite else claim.true_violation(points)
-        found = _best(claim, unit, alone, 1)
-    elif claim.finite:
-        found = _by_pilots(claim, seed)
-    else:
-        found = _by_formula(claim, seed, allowed)
-    if not np.isfinite(found.violation):
-        why = f"{claim.quantity} minus its prediction is defined at none of the {found.evaluations} points tried"
-        worlds = claim.relation.legs(claim, found.point)[0].worlds
-        try:
-            for learner in claim.learners:
-                claim.quantity.truth(claim, learner, worlds)
-            claim.relation.target(claim, worlds)
-        except UNDEFINED as error:  # the learner's reason, or the prediction's
-            why = f"{why}; {error}"
-        raise cannot_be_judged(claim, why)
-    return found
+def nowhere_defined(claim: Claim, worst: Worst) -> RequestError:
+    """The error of a claim whose violation is defined at none of the points that a search tried."""
+    why = f"{claim.quantity} minus its prediction is defined at none of the {worst.evaluations} points tried"
+    worlds = claim.relation.legs(claim, worst.point)[0].worlds
+    try:
+        for learner in claim.learners:
+            claim.quantity.truth(claim, learner, worlds)
+        claim.relation.target(claim, worlds)
+    except UNDEFINED as error:  # the learner's reason, or the prediction's
+        why = f"{why}; {error}"
+    return cannot_be_judged(claim, why)
 
 
 def _best(claim: Claim, unit: np.ndarray, values: np.ndarray, evaluations: int) -> Worst:
@@ -115,36 +102,13 @@ def _effort(claim: Claim) -> int:
     return QUADRATURE if any(each.on_images for each in claim.learners) else CLOSED
 
 
-def _by_formula(claim: Claim, seed: int, allowed: Allowed | None) -> Worst:
-    effort = _effort(claim)
-    starts = np.concatenate([corners(claim.dimension), drawn(claim.dimension, effort, seed)])
-
-    def violation(unit: np.ndarray) -> np.ndarray:
-        points = claim.relation.points(claim, unit)
-        v = claim.true_violation(points)
-        return v if allowed is None else np.where(allowed(points), v, -np.inf)
-
-    values, unit, spent = violation(starts), starts, len(starts)
-    undefined = int(np.isnan(values).sum())
-    scales: list[tuple[Scale, np.ndarray]] = [(violation, values)] if np.isfinite(values).any() else []
-    if scales and allowed is None and (scores := probit_violation(claim, starts)) is not None:
-        spent += len(starts)
-        if np.isfinite(scores).any():  # not where a prediction leaves [0, 1]
-            scales.append((partial(probit_violation, claim), scores))
-    for scale, of_starts in scales:
-        end, evaluations = _evolve(scale, starts, of_starts, seed, effort, ENOUGH * claim.tau)
-        unit, values = np.concatenate([unit, end]), np.concatenate([values, violation(end)])
-        spent += evaluations + len(end)
-    return _best(claim, unit, values, spent)._replace(undefined=undefined)
-
-
-def probit_violation(claim: Claim, unit: np.ndarray) -> np.ndarray | None:
+def probit_violation(claim: Claim, points: Point) -> np.ndarray | None:
     """v on a scale that does not saturate, for bounds on a group accuracy; None for other claims."""
     quantity, side = claim.quantity, claim.relation.side
     bound_of_one = claim.against is None and quantity.sign and claim.relation.pointwise and side
     if not bound_of_one or not isinstance(claim.subject, LinearCLIP):
         return None
-    worlds = claim.at(claim.place(unit))
+    worlds = claim.at(points)
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1))
     if not binary or worlds.attribute or worlds.table is not None:
         return None
@@ -153,43 +117,57 @@ def probit_violation(claim: Claim, unit: np.ndarray) -> np.ndarray | None:
     return side * (quantity.sign * (z.common, z.counter)[quantity.groups[0]] - bound)
 
 
-def _evolve(
-    scale: Scale, starts: np.ndarray, values: np.ndarray, seed: int, effort: int, enough: float
-) -> tuple[np.ndarray, int]:
-    """The end of a differential evolution from the best starts, and the number of points that it evaluated.
+SCALES: tuple[Scale, ...] = (Claim.true_violation, probit_violation)
 
-    It ends when values scatter less than `enough`. An undefined point has the lowest value.
+
+def by_formula(claim: Claim, seed: int, scales: Sequence[Scale] = SCALES) -> Worst:
+    """The point with the largest violation on the first scale: the worst start, or an end of an evolution.
+
+    Differential evolution goes from the best starts on each scale in turn. It ends when violations scatter less than
+    ENOUGH allows. An undefined point has the lowest violation.
     """
     from scipy.optimize import differential_evolution  # start-up time
 
-    d, evaluations = starts.shape[1], 0
-    order = np.argsort(np.fmax(values, -np.inf))
-    low = max(float(np.min(values[np.isfinite(values)])) - 1.0, -LARGEST)
+    d, effort, spent = claim.dimension, _effort(claim), 0
+    starts = np.concatenate([corners(d), drawn(d, effort if d else 0, seed)])
+    points, unit, values = claim.relation.points(claim, starts), [starts], []
 
-    def loss(x):
-        nonlocal evaluations
-        unit = np.atleast_2d(x.T)
-        evaluations += len(unit)
-        found = scale(unit)
+    def loss(x, scale, low):
+        nonlocal spent
+        rows = np.atleast_2d(x.T)
+        spent += len(rows)
+        found = scale(claim, claim.relation.points(claim, rows))
         found = -np.clip(np.where(np.isfinite(found), found, low), -LARGEST, LARGEST)
         return found if x.ndim == 2 else float(found[0])
 
-    result = differential_evolution(
-        loss,
-        [(0.0, 1.0)] * d,
-        init=starts[order[-max(8, 4 * d) :]],
-        maxiter=64 if effort >= POLISHED else 6 if effort == PLACED else 12,
-        tol=1e-8,
-        atol=enough,
-        rng=np.random.default_rng(seed),
-        vectorized=True,
-        updating="deferred",
-        polish=effort >= POLISHED,
-    )
-    return np.clip(result.x[None], 0.0, 1.0), evaluations
+    for scale in scales:
+        if (of_starts := scale(claim, points)) is None:
+            break
+        spent += len(starts)
+        values = values or [of_starts]
+        if not d or not np.isfinite(of_starts).any():  # the last where a prediction leaves [0, 1]
+            break
+        end = differential_evolution(
+            loss,
+            [(0.0, 1.0)] * d,
+            args=(scale, max(float(np.min(of_starts[np.isfinite(of_starts)])) - 1.0, -LARGEST)),
+            init=starts[np.argsort(np.fmax(of_starts, -np.inf))[-max(8, 4 * d) :]],
+            maxiter=64 if effort >= POLISHED else 6 if effort == PLACED else 12,
+            tol=1e-8,
+            atol=ENOUGH * claim.tau,
+            rng=np.random.default_rng(seed),
+            vectorized=True,
+            updating="deferred",
+            polish=effort >= POLISHED,
+        ).x
+        unit.append(np.clip(end[None], 0.0, 1.0))
+        values.append(scales[0](claim, claim.relation.points(claim, unit[-1])))
+        spent += 1
+    worst = _best(claim, np.concatenate(unit), np.concatenate(values), spent)
+    return worst._replace(undefined=int(np.isnan(values[0]).sum()))
 
 
-def _by_pilots(claim: Claim, seed: int) -> Worst:
+def by_pilots(claim: Claim, seed: int) -> Worst:
     """Corners, Sobol points and children of the best, with more replicates per round.
 
     Every round has its own random stream, so the last estimate is not the luckiest of many. Within a round all points
@@ -199,6 +177,7 @@ def _by_pilots(claim: Claim, seed: int) -> Worst:
     rounds = ROUNDS if direct and not draws_matrices(claim) else FITTED_ROUNDS
     rng, spent, undefined = np.random.default_rng(seed), 0, None
     d = claim.dimension
+    rounds = rounds if d else ALONE
     unit = np.concatenate([corners(d), sobol(d, rounds[0][0], seed)])
     for number, (kept, replicates) in enumerate(rounds):
         if number:

@@ -23,7 +23,7 @@ from experiments.court.measurement import (
 )
 from experiments.court.standing import StandingSample
 from experiments.court.trial import judge
-from experiments.court.worst_point import CLOSED, probit_violation, search
+from experiments.court.worst_point import CLOSED, by_formula, probit_violation
 from experiments.errors import RequestError
 from simulator.strategies import worlds
 from simulator.world import World
@@ -251,11 +251,11 @@ def test_an_interior_box_is_found_with_every_seed(learners, views, share):
     """
     for seed in range(60):
         learner = learners[seed % len(learners)]
-        assert search(boxed(learner, share, seed, views), seed).violation > 0.009, (learner, seed)
+        assert by_formula(boxed(learner, share, seed, views), seed).violation > 0.009, (learner, seed)
 
 
 def test_an_interior_box_is_found():
-    assert all(search(boxed(LinearCLIP(), 0.002, seed, QUIET), seed).violation > 0.009 for seed in range(4))
+    assert all(by_formula(boxed(LinearCLIP(), 0.002, seed, QUIET), seed).violation > 0.009 for seed in range(4))
 
 
 def test_probit_scale_agrees_in_sign_and_does_not_saturate():
@@ -263,18 +263,20 @@ def test_probit_scale_agrees_in_sign_and_does_not_saturate():
     unit = np.linspace(0, 1, 50)[:, None]
     for relation, quantity in ((">=", "counter"), ("<=", "common"), (">=", "error-counter")):
         c = claim(relation=relation, quantity=quantity, domain=domain, prediction=lambda x: 0.7)
-        probit, plain = probit_violation(c, unit), c.true_violation(c.place(unit))
+        points = c.place(unit)
+        probit, plain = probit_violation(c, points), c.true_violation(points)
         sure = np.abs(plain) > 1e-12
         assert (np.sign(probit[sure]) == np.sign(plain[sure])).all()
         assert len(np.unique(probit)) > 40
     others = {"relation": "="}, {"against": LinearCLIP("mean")}, {"subject": Logistic()}, {"quantity": "drop"}
     for fields in (*others, {"domain": {**domain, "classes": 3}}):
-        assert probit_violation(claim(**{"domain": domain, **fields}), unit) is None
+        other = claim(**{"domain": domain, **fields})
+        assert probit_violation(other, other.place(unit)) is None
 
 
 def test_undefined_points_are_left_out_and_counted():
     hole = claim(domain={"p_spu": Axis(0.5, 1.0), **QUIET}, prediction=lambda w: np.where(w.p_spu < 0.75, np.nan, 0.0))
-    found = search(hole, 0)
+    found = by_formula(hole, 0)
     assert found.undefined == pytest.approx(CLOSED / 2, abs=4 * np.sqrt(CLOSED) / 2)  # four deviations
     assert found.point["p_spu"] >= 0.75
     verdict = judge(hole, quick=True)

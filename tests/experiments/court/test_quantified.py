@@ -6,7 +6,7 @@ from closed_form import truth
 
 from experiments.court import quantified
 from experiments.court.trial import judge
-from experiments.court.worst_point import CLOSED, drawn, search
+from experiments.court.worst_point import CLOSED, by_formula, drawn
 from experiments.errors import RequestError
 from theory.claims.claim import Axis, Claim
 from theory.learners import LinearCLIP
@@ -82,7 +82,7 @@ def test_readings_of_one_domain_share_their_worlds():
 
 def test_the_search_for_a_worst_point_starts_at_the_same_worlds():
     one = claim("<=", 0.5, "always")
-    worst = search(one, 3)
+    worst = by_formula(one, 3)
     value = truth(one, one.at(one.place(quantified.worlds_for(one, 3))))
     assert 0 <= worst.violation - (value.max() - 0.5) < 1e-3
     assert np.array_equal(drawn(2, CLOSED, 3), quantified.worlds_for(one, 3))

@@ -9,7 +9,7 @@ import pytest
 from experiments.court import measurement, trial
 from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
-from experiments.court.worst_point import Worst, roundest, search
+from experiments.court.worst_point import Worst, by_formula, roundest
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP, Logistic
@@ -65,7 +65,7 @@ def false_twin(claim: Claim) -> Claim:
     mean = (
         claim if claim.share is None else replace(claim, share=None)
     )  # if the mean fails clearly, most trainings fail
-    shift = 3 * mean.tau - min(search(mean, 0).violation, 0.0)
+    shift = 3 * mean.tau - min(by_formula(mean, 0).violation, 0.0)
     if claim.relation.name == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
@@ -142,7 +142,7 @@ def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
 
 def test_counterexamples_are_round_and_inside():
     claim = CATALOGUE["wang-lemma-d3"]
-    worst = search(claim, 0)
+    worst = by_formula(claim, 0)
     point, found = roundest(claim, worst, worst.violation / 2, lambda x: float(claim.true_violation(x)[0]))
     assert claim.contains(point)
     assert found == float(claim.true_violation(point)[0]) >= worst.violation / 2
@@ -172,10 +172,10 @@ def test_fits_are_measured_where_their_pairs_can_be_drawn_if_the_claim_fails_the
     for violation in (0.5, 0.0):
         near = Worst({"p_spu": 0.9}, violation, 1, 0)
 
-        def within(claim, seed, allowed, near=near):
-            assert allowed(near.point)
-            assert not allowed(worst.point)
+        def within(claim, seed, scales, near=near):
+            assert scales[0](claim, near.point) == claim.true_violation(near.point)
+            assert scales[0](claim, worst.point) == -np.inf
             return near
 
-        monkeypatch.setattr(trial, "search", within)
+        monkeypatch.setattr(trial, "by_formula", within)
         assert trial._within_reach(claim, worst, 0) is (near if violation else worst)

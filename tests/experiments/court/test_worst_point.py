@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.court import worst_point
-from experiments.court.worst_point import PLACED, corners, search, sobol
+from experiments.court.worst_point import PLACED, by_formula, by_pilots, corners, drawn, sobol
 from theory.claims.claim import Axis, Claim
 from theory.learners import LinearCLIP, Logistic
 
@@ -35,7 +35,7 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
     monkeypatch.setattr(worst_point, "pilot_violations", pilot)
     domain = {"p_spu": Axis(0.5, 1.0), "mu_spu": Axis(0.0, 2.0)}
     claim = Claim(id="c", source="test", statement="", quantity="counter", relation=">=", domain=domain, n=50)
-    found = search(claim, seed=0)
+    found = by_pilots(claim, seed=0)
     assert found.point == pytest.approx({"p_spu": 0.8, "mu_spu": 1.3}, abs=0.05)
     assert found.evaluations == len(calls)
     undefined = [number for number, value in calls if np.isnan(value)]
@@ -54,7 +54,7 @@ def test_fewer_replicates_are_drawn_where_each_takes_long(monkeypatch, subject, 
 
     monkeypatch.setattr(worst_point, "pilot_violations", pilot)
     fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    search(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    by_pilots(Claim(**fields, subject=subject, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
     assert max(seen) == most
 
 
@@ -63,17 +63,25 @@ def test_the_search_stays_among_the_allowed_points():
     domain = {"p_spu": Axis(0.5, 1.0), "sigma_xi": 0.0}
     fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
     claim = Claim(**fields, domain=domain, prediction=lambda w: 1.0)
-    assert search(claim, seed=0).point == {**domain, "p_spu": 1.0}
-    found = search(claim, seed=0, allowed=lambda points: points["p_spu"] <= 0.7)
+    assert by_formula(claim, seed=0).point == {**domain, "p_spu": 1.0}
+
+    def allowed(claim, points):
+        return np.where(points["p_spu"] <= 0.7, claim.true_violation(points), -np.inf)
+
+    found = by_formula(claim, 0, [allowed])
     assert found.point["p_spu"] == pytest.approx(0.7, abs=1e-3)
 
 
 @pytest.mark.parametrize(("d", "points"), [(1, 8), (3, 12)])
-def test_the_evolution_keeps_four_points_per_parameter_and_at_least_eight(d, points):
-    def scale(unit):
-        return -(unit**2).sum(axis=1)
+def test_the_evolution_keeps_four_points_per_parameter_and_at_least_eight(monkeypatch, d, points):
+    def scale(claim, point):
+        return -sum((column - 0.8) ** 2 for column in point.values())
 
-    starts = sobol(d, 64, seed=0)
-    end, evaluations = worst_point._evolve(scale, starts, scale(starts), 0, PLACED, 0.0)
-    assert evaluations == points * (1 + 6), "the start and six generations"
-    assert scale(end) > scale(starts).max()
+    monkeypatch.setattr(worst_point, "_effort", lambda claim: PLACED)
+    domain = dict.fromkeys(("p_spu", "sigma_inv", "sigma_spu")[:d], Axis(0.5, 1.0))
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    claim = Claim(**fields, domain=domain, tolerance=0)
+    found = by_formula(claim, 0, [scale])
+    assert found.evaluations == 2**d + PLACED + points * (1 + 6) + 1, "starts, their best and six generations, an end"
+    starts = np.concatenate([corners(d), drawn(d, PLACED, 0)])
+    assert found.violation > scale(claim, claim.place(starts)).max()

@@ -53,7 +53,7 @@ def test_violations_are_finite_over_the_domain(claim):
     assert values.shape == (len(unit),)
     # A family may not reach a common accuracy, and a curve may be flat: most points are left.
     assert np.isfinite(values).mean() >= (0.6 if claim.quantity.placed else 1)
-    probit = probit_violation(claim, unit)
+    probit = probit_violation(claim, claim.place(unit))
     assert probit is None or np.isfinite(probit).all()
 
 
