@@ -43,6 +43,7 @@ MEMBER = 1024  # bytes of a file of up to 512 bytes in a tar archive
 RECORD_SIZE = 10_240  # a tar archive is a multiple of it
 BATCH, BATCHES = 256, 16  # for the loss at the optimum
 EPOCHS = 5  # of the command in README.txt, together as long as the training set
+WARMUP = 100  # steps, and of short trainings a tenth
 MOST_PAIRS = 10**8
 Row = tuple[str, np.ndarray, dict[str, Any]]  # key, picture, facts
 
@@ -286,7 +287,7 @@ def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]
     template = (Path(__file__).parent / "readme.txt.jinja").read_text(encoding="utf-8")
     size = "the size of the animal, by which classes differ" if world.class_count == 2 else "one size per class"
     shade = "the shade of the ground" if world.background_count == 2 else "one shade per kind of ground"
-    last = len(_counts(n)) - 1
+    last, samples = len(_counts(n)) - 1, max(1, n // EPOCHS)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # plain text needs no escapes
     return environment.from_string(template).render(
         **document,
@@ -297,7 +298,8 @@ def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]
         bins=BINS,
         told=f"{size}, and {shade}",
         prompts=prompts,
-        samples=max(1, n // EPOCHS),
+        samples=samples,
+        warmup=min(WARMUP, EPOCHS * -(-samples // BATCH) // 10),
         shards=f"train-{{00000..{last:05d}}}.tar" if last else "train-00000.tar",
         number=lambda x: "    none" if x is None else f"{round(x, 4) + 0.0:8.4f}",
     )

@@ -18,7 +18,7 @@ from experiments.page.plot.layout import Picture
 from experiments.page.plot.series import MINUS, Series, Who
 from experiments.style import styled
 
-STYLES = ("-", "--", ":", "-.")
+STYLES = ("-", "--", "-.", ":")  # from full to thin: thinner lines lie on top, so that all lines of one place show
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # when the seven colours repeat, the marks change
 HALF = {"color": "0.5", "linewidth": 0.9, "linestyle": ":"}
 DIAGONAL = {"color": "0.5", "linewidth": 0.9}
@@ -66,8 +66,8 @@ def _draw(ax: Axes, x: PlotAxis | None, series: Series, i: int, mark: str) -> No
     else:
         there = np.pad(np.isfinite(theory), 1)
         lonely = there[1:-1] & ~there[:-2] & ~there[2:]
-        line = np.where(there[1:-1], theory, np.nan)
-        ax.plot(places, line, STYLES[i % len(STYLES)], color=colour, marker=".", markevery=lonely)
+        line, thin = np.where(there[1:-1], theory, np.nan), i % len(STYLES)
+        ax.plot(places, line, STYLES[thin], color=colour, marker=".", markevery=lonely, zorder=2 + thin / 8)
     if series.replicates and x is not None and x.name == "step":  # of one training, so a line, and a band over models
         ax.plot(places, value, mark, color=colour, linestyle="-", markersize=3)
         ax.fill_between(places, low, high, color=colour, alpha=0.2, linewidth=0)

@@ -118,6 +118,8 @@ def test_files_are_as_the_manifest_says(folder):
     readme, prompts = (folder / "README.txt").read_text(), json.loads((folder / "prompts.json").read_text())
     assert "0.9554   0.3623   0.9000" in readme
     assert "train-{00000..00002}.tar" in readme
+    assert "--train-num-samples 50 " in readme
+    assert "--warmup 0 " in readme  # of five steps in all
     assert prompts["bare"] == ["a photo of a bear", "a photo of a fox"]
     assert prompts["object"] == ["a photo of a large animal", "a photo of a small animal"]
     longest = json.loads((folder / "model/open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
