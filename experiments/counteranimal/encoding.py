@@ -13,10 +13,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -111,23 +110,13 @@ def cache_folder(choice: Path | None) -> Path:
     return folder
 
 
-@dataclass
-class Encoded:
-    """Rows of one model's readable photos, in the order of the photo set, and the photos that were left out."""
+class Encoded(NamedTuple):
+    """Features of one model's readable photos, in the order of the photo set, and the photos that were left out."""
 
     photos: pd.DataFrame
-    rows: list[np.ndarray]
-    unreadable: dict[str, str]  # path -> reason
+    features: Float[np.ndarray, "N d"]
+    skipped: list[dict[str, str]]  # path and reason of each unreadable photo
     passes: int  # photos that went through the model in this run
-
-    @cached_property
-    def features(self) -> Float[np.ndarray, "N d"]:
-        return np.stack(self.rows)
-
-    @property
-    def skipped(self) -> list[dict[str, str]]:
-        """The unreadable photos, as a result stores them."""
-        return [{"path": path, "reason": reason} for path, reason in self.unreadable.items()]
 
 
 def encode_photos(photo_set: PhotoSet, model: LoadedModel, runtime: Runtime, labels: int = CLASS_COUNT) -> Encoded:
@@ -224,7 +213,8 @@ def encode(
         path, reason = next(iter(unreadable.items()))
         raise RunError(f"none of the {len(keys)} photos could be read, the first is {path!r} ({reason})")
     rows = [store.rows[key] for key, good in zip(keys, loaded, strict=True) if good]
-    return Encoded(photo_set.photos[loaded].reset_index(drop=True), rows, dict(sorted(unreadable.items())), passes)
+    skipped = [{"path": path, "reason": reason} for path, reason in sorted(unreadable.items())]
+    return Encoded(photo_set.photos[loaded].reset_index(drop=True), np.stack(rows), skipped, passes)
 
 
 @contextmanager

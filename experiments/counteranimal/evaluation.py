@@ -145,11 +145,11 @@ def _embeddings(
             text = text.reshape(len(classes), -1, text.shape[1])
     else:
         text = np.eye(scored.encoded.features.shape[1], dtype=np.float32)[classes]
-    photos = scored.photos
+    photos = scored.encoded.photos
     unnamed = photos.class_index.astype(str) + " " + photos.group
     return {
         "image": scored.encoded.features,
-        "label": np.searchsorted(classes, scored.truth),
+        "label": np.searchsorted(classes, photos.class_index),
         "group": photos.group.to_numpy(str),
         "background": photos.background.where(photos.background != "", unnamed).to_numpy(str),
         "text": text,

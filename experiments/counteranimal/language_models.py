@@ -201,7 +201,7 @@ def score_labels(
         shard_rows=SHARD_ROWS,
     )
     scores = np.zeros((len(encoded.photos), len(names)), dtype=np.float32)
-    for i, (index, row) in enumerate(zip(encoded.photos.class_index, encoded.rows, strict=True)):
+    for i, (index, row) in enumerate(zip(encoded.photos.class_index, encoded.features, strict=True)):
         loss = dict(zip(distinct[index], row, strict=False))
         for label in labels[index]:
             scores[i, label] = -loss[names[label]]

@@ -25,6 +25,7 @@ from experiments.counteranimal.metrics import (
     paired,
     photo_bounds,
 )
+from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
 from experiments.counteranimal.tradeoff import middle
@@ -184,10 +185,10 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
     for name, axis in ((name, axis) for name in fitted for axis in AXES):
         line = fit_line(*fitted[name], axis)
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
-    members, rows = _on_line(results, chosen), []
+    rows = []
     for result, number in zip(results, numbers(results), strict=True):
         known = {"at_edge": result.at_edge, "equivalent": result.place}
-        known |= {"effective_robustness": _robustness(result, members, seed)}
+        known |= {"effective_robustness": _robustness(result, results, chosen, seed)}
         rows.append({"number": number, **result.row.record(), **known})
     placed = {row["model"]: row["equivalent"] for row in rows if row["equivalent"]}
     order = sorted(placed, key=lambda name: middle(placed[name], PLACE[0]))
@@ -204,31 +205,22 @@ def numbers(results: Sequence[Result]) -> list[int]:
 
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(common, counter) of the models of each family that has a line, on every axis."""
-    families = dict.fromkeys(result.row.family for result in results)
-    known = {family: _accuracies(_on_line(results, family)) for family in families}
-    return {family: accuracies for family, accuracies in known.items() if _has_line(*accuracies)}
+    finite = [result.row for result in results if not result.at_edge]
+    known = {}
+    for family in dict.fromkeys(row.family for row in finite):
+        common, counter = np.array([[getattr(row, g) for g in GROUPS] for row in finite if row.family == family]).T
+        if len(common) >= SMALLEST_FAMILY and np.ptp(common) > 0:
+            known[family] = (common, counter)
+    return known
 
 
-def _on_line(results: Sequence[Result], family: str | None) -> list[Result]:
-    return [r for r in results if r.row.family == family and not r.at_edge]
-
-
-def _accuracies(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([r.row.common for r in results]), np.array([r.row.counter for r in results])
-
-
-def _has_line(common: np.ndarray, counter: np.ndarray) -> bool:
-    return len(common) >= SMALLEST_FAMILY and bool(np.ptp(common) > 0)
-
-
-def _robustness(result: Result, members: Sequence[Result], seed: int) -> dict[str, Any] | None:
-    """Counter accuracy above the line of the other members on each axis; None if they have no line."""
+def _robustness(result: Result, results: Sequence[Result], family: str | None, seed: int) -> dict[str, Any] | None:
+    """Counter accuracy above the line of a family's other models on each axis; None if they have no line."""
     row, common = result.row, np.array([result.row.common])
-    others = [member for member in members if member is not result]
-    x, y = _accuracies(others)
-    if not (_has_line(x, y) and 0 < row.common < 1):
+    others = lines_of([other for other in results if other is not result])
+    if family not in others or not 0 < row.common < 1:
         return None
-    found, tail = {}, (1 - LEVEL) / 2
+    (x, y), found, tail = others[family], {}, (1 - LEVEL) / 2
     for axis in AXES:
         line = fit_line(x, y, axis)
         draws = fit_line(x, y, axis, resampled(x, REPLICATES, numpy_stream(seed, f"robustness {axis}")))
@@ -243,7 +235,7 @@ def _robustness(result: Result, members: Sequence[Result], seed: int) -> dict[st
             "interval_model": of_model and list(of_model),
             "level": LEVEL,
             "extrapolated": not x.min() <= row.common <= x.max(),
-            "left_out": len(others) < len(members),
+            "left_out": row.family == family and not result.at_edge,
         }
     return found
 

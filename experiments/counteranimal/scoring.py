@@ -1,9 +1,8 @@
 """Scores of labels from features of photos; predictions, and sets of confusing labels, from scores."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,21 +20,12 @@ TEXT_BATCH = 256  # texts per forward pass
 NO_ANSWER = -1  # predicted index of a photo whose scores are not finite; it counts as wrong
 
 
-@dataclass
-class Scored:
+class Scored(NamedTuple):
     """One model's scores of all labels for the readable photos: cosines of a CLIP, scores of a classifier."""
 
     encoded: Encoded
     scores: Float[np.ndarray, "N L"]
-    settings: dict[str, Any] = field(default_factory=dict)  # how scores were computed, for the summary
-
-    @property
-    def photos(self) -> pd.DataFrame:
-        return self.encoded.photos
-
-    @property
-    def truth(self) -> Int[np.ndarray, " N"]:
-        return self.photos.class_index.to_numpy()
+    settings: dict[str, Any]  # how scores were computed, for the summary
 
 
 def score_photos(
@@ -134,19 +124,20 @@ def rank_labels(
 
 def predict(scored: Scored, space: LabelSpace) -> pd.DataFrame:
     """The rows of predictions.csv for the readable photos. Raises RunError if no photo has a finite score."""
-    predicted, rank, margin = rank_labels(scored.scores, scored.truth, space)
+    photos = scored.encoded.photos
+    predicted, rank, margin = rank_labels(scored.scores, photos.class_index.to_numpy(), space)
     if (predicted == NO_ANSWER).all():
         raise RunError(f"the model has no finite score for any of {len(predicted)} photos; check its weights")
-    table = scored.photos.assign(predicted_index=predicted, rank=rank, margin=margin)
+    table = photos.assign(predicted_index=predicted, rank=rank, margin=margin)
     return table if any(table.object) else table.drop(columns="object")
 
 
 def confusing_space(scored: Scored) -> LabelSpace:
     """1 vs 20: for each true class the labels of highest mean cosine over its photos, and the true label."""
     finite = np.isfinite(scored.scores).all(axis=1)
-    allowed, added = {}, []
-    for index in sorted(set(scored.truth.tolist())):
-        rows = scored.scores[finite & (scored.truth == index)]
+    truth, allowed, added = scored.encoded.photos.class_index.to_numpy(), {}, []
+    for index in sorted(set(truth.tolist())):
+        rows = scored.scores[finite & (truth == index)]
         if not len(rows):
             raise RunError(f"the reference model has no finite score for class {index}")
         best = np.argsort(-rows.mean(axis=0, dtype=np.float64), kind="stable")[:CONFUSING].tolist()

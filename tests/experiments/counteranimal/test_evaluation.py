@@ -199,7 +199,7 @@ def test_confusing_labels_add_the_truth_and_break_ties_low():
     scores = np.zeros((2, 1000))
     scores[0, 500:520] = 1
     photos = pd.DataFrame({"class_index": [3, 900]})
-    space = confusing_space(Scored(Encoded(photos, list(scores), {}, 0), scores))
+    space = confusing_space(Scored(Encoded(photos, scores, [], 0), scores, {}))
     assert space.allowed[3] == (*range(500, 520), 3)
     assert space.allowed[900] == (*range(20), 900)
     assert space.added == (3, 900)
@@ -285,7 +285,7 @@ def test_unreadable_photos_are_left_out(clip, tree):
     broken.write_bytes(broken.read_bytes()[:200])
     parsed = read_photos(tree)
     scored = score(clip, parsed)
-    assert list(scored.encoded.unreadable) == ["16 bulbul/counter-grass/0.jpg"]
+    assert [photo["path"] for photo in scored.encoded.skipped] == ["16 bulbul/counter-grass/0.jpg"]
     assert len(predict(scored, LabelSpace("1000")).path) == len(parsed.photos) - 1
     for file in tree.glob("*/*/*"):
         file.write_bytes(b"x")
