@@ -6,11 +6,13 @@ Functions import what they need when they run, for start-up time.
 import shlex
 from collections import Counter
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 from cyclopts import Group
 from rich.console import Group as Screen
+from rich.filesize import decimal
 from rich.text import Text
 
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, given, named
@@ -141,13 +143,21 @@ def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -
     if csv is not None:
         check_csv(csv)
     planned = plan(study)
-    if design is not None:
-        note(design.question)
-    note(planned.sentence())
+    size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
+    lines = [*([] if design is None else [design.question]), f"{size}, at most {decimal(planned.bytes)}"]
     if dry_run:
+        for line in lines:
+            note(line)
         return None
     with mapping(report=note, **computing) as mapped:
-        dataset = run(study, output, planned=planned, mapped=mapped, report=note)
+        kept = None
+        if output is not None:
+            from experiments.lab.store import begin
+
+            kept = begin(output, planned)
+        for line in lines:
+            note(line)
+        dataset = run(planned, kept, mapped=mapped, report=note)
     if csv is not None:
         write_csv(csv, dataset)
     result = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}

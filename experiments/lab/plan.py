@@ -10,12 +10,10 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from rich.filesize import decimal
 
 from experiments.errors import RequestError
 from experiments.lab.config import validated
 from experiments.lab.schema import Place, Region, Variable, variables
-from experiments.table import counted
 from theory.learners.base import UNDEFINED
 
 if TYPE_CHECKING:
@@ -35,51 +33,33 @@ MULTIPLY_ADD = 2e-10
 SAMPLED_AT = 9  # places that are tested for a sampled theory
 
 
-class Grid(NamedTuple):
-    """Blocks of a grid of places, numbered in C order."""
-
-    shape: Place
-    chunk: Place  # places of a block along each axis
-
-    @property
-    def blocks(self) -> Place:
-        """How many blocks there are along each axis."""
-        return tuple(-(-length // part) for length, part in zip(self.shape, self.chunk, strict=True))
-
-    @property
-    def count(self) -> int:
-        return prod(self.blocks)
-
-    def region(self, block: int) -> Region:
-        """The places of a block."""
-        at = map(int, np.unravel_index(block, self.blocks))
-        ends = zip(at, self.chunk, self.shape, strict=True)
-        return tuple(slice(i * part, min((i + 1) * part, length)) for i, part, length in ends)
-
-
 class Plan(NamedTuple):
+    """The variables of a study, and its blocks, numbered in C order."""
+
     study: "Study"
     variables: dict[str, Variable]
-    grid: Grid
-
-    @property
-    def bytes(self) -> int:
-        """Size of all variables, uncompressed."""
-        return sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in self.variables.values())
-
-    def sentence(self) -> str:
-        cells, blocks = counted(self.study.cells, "cell"), counted(self.grid.count, "block")
-        return f"{cells} in {blocks}, at most {decimal(self.bytes)}"
+    bytes: int  # of all variables, uncompressed
+    chunk: Place  # places of a block along each axis
+    blocks: Place  # blocks along each axis
 
 
 def plan(study: "Study") -> Plan:
     if study.trained:
         _read_pictures(study)
     estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
-    return Plan(study, variables(study, estimated), Grid(study.shape, _chunk(study, estimated)))
+    declared, chunk = variables(study, estimated), _chunk(study, estimated)
+    size = sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in declared.values())
+    blocks = tuple(-(-length // part) for length, part in zip(study.shape, chunk, strict=True))
+    return Plan(study, declared, size, chunk, blocks)
 
 
-def _chunk(study: "Study", estimated: bool) -> tuple[int, ...]:
+def region(number: int, chunk: Place, blocks: Place) -> Region:
+    """The places of a block; the last one along an axis may end beyond it."""
+    at = map(int, np.unravel_index(number, blocks))
+    return tuple(slice(i * part, (i + 1) * part) for i, part in zip(at, chunk, strict=True))
+
+
+def _chunk(study: "Study", estimated: bool) -> Place:
     """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
@@ -131,9 +111,10 @@ def _sampled(study: "Study", k: int) -> bool:
         ends = (counts.index(min(counts)), counts.index(max(counts)))
         few = [(*place[:i], end, *place[i + 1 :]) for end in ends for place in few]
     for place in few:
+        one = study.part(tuple(slice(i, i + 1) for i in place))
         for _, prompt in study.slots(k):
             with suppress(RequestError, *UNDEFINED):  # no answer there
-                if (law := study.at(place).law(k, prompt)) is not None:
+                if (law := one.law(k, prompt)) is not None:
                     world, learner = law
                     if learner.accuracy(world).interval is not None:
                         return True

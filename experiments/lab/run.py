@@ -1,4 +1,4 @@
-"""`run(study, path)`: compute the missing blocks, here or in other processes, and return the whole Dataset.
+"""`run(plan, store)`: compute the missing blocks, here or in other processes, and return the whole Dataset.
 
 The numbers of a block are a pure function of its part of the study. It is mapped over the parts in this process, in
 processes of this machine (joblib), or on a dask cluster. This process alone writes the numbers.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from math import prod
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from rich.filesize import decimal
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
 from experiments.lab.compute import Block, compute
-from experiments.lab.plan import Plan, plan
+from experiments.lab.plan import Plan, region
 from experiments.lab.schema import empty_table, with_legend
 from experiments.provenance import rounding
 from experiments.runtime import free_bytes, keeping
@@ -32,7 +33,7 @@ from simulator.signals import block_signals
 if TYPE_CHECKING:
     from distributed import Client
 
-    from experiments.lab.studies import Study
+    from experiments.lab.store import Store
 
 WORKERS_PER_CORE = 4  # more workers wait for each other, and each takes .3 GB
 PATIENCE = 10  # seconds to wait for an answer of a scheduler
@@ -145,41 +146,36 @@ def _alike(own: dict[str, str], task: Task, item: Any) -> Any:
 
 
 def run(
-    study: "Study",
-    path: "Path | str | None" = None,
+    planned: Plan,
+    kept: "Store | None" = None,
     *,
-    planned: Plan | None = None,
     mapped: Mapped = map,
     report: Callable[[str], None] = lambda line: None,
 ) -> xr.Dataset:
-    """The Dataset of a study, kept in a store at `path` or computed in memory; `report` gets a line per finding."""
-    planned = planned or plan(study)
-    if path is None:
+    """The Dataset of a study, kept in a store or computed in memory; `report` gets a line per finding."""
+    if kept is None:
         return _in_memory(planned, mapped)
-    from experiments.lab import store  # start-up time: loads zarr
+    from experiments.lab.store import read  # start-up time: loads zarr
 
-    path = store.located(path)
-    existed = store.begin(path, planned)
-    done = store.finished(path, planned)
-    if existed:
-        for block, chunk in list(store.damaged(path, planned, done)):
+    done = kept.finished()
+    if kept.existed:
+        for block, chunk in list(kept.damaged(done)):
             report(f"{chunk} is damaged, so its block is computed again")
             done[block] = False
-        report(f"{done.sum():,} of {len(done):,} blocks are in {path} already")
+        report(f"{done.sum():,} of {len(done):,} blocks are in {kept.path} already")
     missing = np.flatnonzero(~done).tolist()
     if missing:
-        if isinstance(path, Path):
-            check_writable(path)
+        if kept.existed and isinstance(kept.path, Path):
+            check_writable(kept.path)
 
-        def kept() -> str:
-            return f"{int(store.finished(path, planned).sum()):,} of {planned.grid.count:,} blocks are in {path}"
+        def so_far() -> str:
+            return f"{int(kept.finished().sum()):,} of {len(done):,} blocks are in {kept.path}"
 
-        with keeping(kept), counting("blocks", len(missing)) as advance:
+        with keeping(so_far), counting("blocks", len(missing)) as advance:
             for number, cells in mapped(compute, _blocks(planned, missing)):
-                store.write(path, planned, number, cells)
+                kept.write(number, cells)
                 advance(1)
-    store.consolidate(path)
-    return store.read(path)
+    return read(kept.path)
 
 
 def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
@@ -190,12 +186,13 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             "(--output) keeps them on disk, one block at a time in memory"
         )
     whole = {name: np.empty(v.shape, v.dtype) for name, v in planned.variables.items()}
-    reasons = []
-    with counting("blocks", planned.grid.count) as advance:
-        for number, cells in mapped(compute, _blocks(planned, range(planned.grid.count))):
+    reasons, count = [], prod(planned.blocks)
+    with counting("blocks", count) as advance:
+        for number, cells in mapped(compute, _blocks(planned, range(count))):
+            at = region(number, planned.chunk, planned.blocks)
             for name, variable in planned.variables.items():
-                whole[name][planned.grid.region(number)] = cells.arrays.get(name, variable.empty)
-            reasons.append((planned.grid.region(number), list(cells.reasons)))
+                whole[name][at] = cells.arrays.get(name, variable.empty)
+            reasons.append((at, list(cells.reasons)))
             advance(1)
     table = empty_table(planned.study)
     data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items()}
@@ -204,4 +201,4 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
 
 def _blocks(planned: Plan, numbers: Iterable[int]) -> Iterator[Block]:
     for number in numbers:
-        yield number, planned.study.part(planned.grid.region(number))
+        yield number, planned.study.part(region(number, planned.chunk, planned.blocks))

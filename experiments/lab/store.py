@@ -3,11 +3,10 @@
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
 a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
 block is computed again. Two runs that share a store write the same numbers. Checksums (Crc32c) reveal a damaged chunk.
-Numbers of reasons belong to their block, whose reasons are one text of the array "reasons". While a study runs, nothing
-reads consolidated metadata; a finished store has them, for other programs.
+Numbers of reasons belong to their block, whose reasons are one text of the array "reasons". The metadata are complete
+before the first block. Other programs read their consolidated copy. Our code does not, so it notices a damaged file.
 
-A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr). `located` tells them apart: all other
-functions but `read` take what it returns.
+A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
 
 import json
@@ -15,22 +14,24 @@ import tomllib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from math import prod
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fsspec
 import google_crc32c
 import numpy as np
 import xarray as xr
 import zarr
+from fsspec.implementations.local import LocalFileSystem
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
-from experiments.files import check_writable
 from experiments.lab.config import check_same
-from experiments.lab.plan import Grid, Plan
+from experiments.lab.plan import Plan, region
 from experiments.lab.schema import FORMAT, Cells, empty_table, with_legend
 from experiments.provenance import rounding
 from simulator.world import World
@@ -45,59 +46,107 @@ META = "zarr.json"
 Where = Path | str
 
 
-def located(path: Where) -> Where:
-    """The absolute folder of a path or file:// URL; any other address as it is."""
-    plain = str(path).removeprefix("file://")
-    return plain if "://" in plain else Path(plain).absolute()
+class Store(NamedTuple):
+    """The store of a study; `begin` finds or creates it."""
+
+    path: Where
+    planned: Plan
+    existed: bool  # before this run
+
+    def finished(self) -> np.ndarray:
+        """(blocks,) whether each block is finished, by listing one folder."""
+        _, system, folder = _files(self.path)
+        done = np.zeros(self.planned.blocks, bool)
+        with _readable(self.path):
+            for name in system.ls(f"{folder}/{LAST}", detail=False):
+                parts = name.rsplit("/", 1)[-1].split(".")
+                if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
+                    done[tuple(map(int, parts[: done.ndim]))] = True
+        return done.ravel()
+
+    def damaged(self, done: np.ndarray) -> Iterator[tuple[int, str]]:
+        """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
+        _, system, folder = _files(self.path)
+        for number in np.flatnonzero(done).tolist():
+            at = np.unravel_index(number, self.planned.blocks)  # along all other dimensions there is one chunk
+            places = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in self.planned.variables.items()}
+            for name, place in {**places, REASONS: [number]}.items():
+                chunk, content = f"{name}/{'.'.join(map(str, place))}", b""
+                with suppress(FileNotFoundError):
+                    content = system.cat_file(f"{folder}/{chunk}")
+                if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
+                    yield number, chunk
+
+    def write(self, number: int, cells: Cells) -> None:
+        _, variables, _, chunk, blocks = self.planned
+        try:
+            with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
+                root = _opened(self.path, "r+")
+                root[REASONS][number] = json.dumps(list(cells.reasons))
+                for name, variable in sorted(variables.items(), key=lambda item: item[0] == LAST):
+                    root[name][region(number, chunk, blocks)] = cells.arrays.get(name, variable.empty)
+        except OSError as error:
+            raise RunError(f"{self.path} could not be written: {error.strerror or error}") from error
 
 
-def check(path: Where, study: "Study") -> bool:
-    """Whether a store of the study exists. Raises RequestError for a path that is not, and cannot become, its store."""
-    system, root = _files(path)
-    if system.isfile(root.rstrip("/")):
-        raise RequestError(f"output {str(path)!r} is a file, a store is a folder; try {str(path) + '.zarr'!r}")
-    if system.isfile(f"{root}{META}"):
-        _check_same(path, study)
+def begin(path: Where, planned: Plan) -> Store:
+    """The store of a study, created unless it exists.
+
+    Raises RequestError for a path that is not, and cannot become, its store.
+    """
+    where, system, folder = _files(path)
+    existed = system.isfile(f"{folder}/{META}")
+    if not existed:
+        if system.isfile(folder):
+            raise RequestError(f"output {str(where)!r} is a file, a store is a folder; try {str(where) + '.zarr'!r}")
+        if system.isdir(folder) and system.ls(folder):
+            raise RequestError(f"output {str(where)!r} holds other files; name another folder")
+        existed = not _create(where, planned)
+    if existed:
+        _check_same(where, planned.study)
+    return Store(where, planned, existed)
+
+
+def _create(where: Where, planned: Plan) -> bool:
+    """Write a store without numbers; False if another process was faster. A folder appears as a whole."""
+    if isinstance(where, str):
+        _write_empty(where, planned)
         return True
-    if system.isdir(root) and system.ls(root):
-        raise RequestError(f"output {str(path)!r} holds other files; name another folder")
-    if isinstance(path, Path):
-        check_writable(path)
-    return False
-
-
-def begin(path: Where, planned: Plan) -> bool:
-    """Create the store unless it exists; whether it did."""
-    if check(path, planned.study):
-        return True
-    if isinstance(path, str):
-        _create(path, planned)
-        return False
-    staging = path.with_name(f".{path.name}.{token_hex(6)}")
+    staging = where.with_name(f".{where.name}.{token_hex(6)}")
     try:
         staging.parent.mkdir(parents=True, exist_ok=True)
-        _create(str(staging), planned)
-        staging.rename(path)
+        _write_empty(str(staging), planned)
+        staging.rename(where)
     except OSError as error:
-        if check(path, planned.study):  # another process was faster
-            return True
-        raise RequestError(f"output {str(path)!r} cannot be written ({error.strerror or error})") from None
+        if (where / META).is_file():
+            return False
+        raise RequestError(
+            f"output {str(where)!r} cannot be written ({error.strerror or error}); try a folder of your own"
+        ) from None
     finally:
         rmtree(staging, ignore_errors=True)
-    return False
+    return True
 
 
-def _files(path: Where, name: str = ""):
+def _files(path: Where) -> tuple[Where, Any, str]:
+    """(absolute folder of a path or file:// URL, or any other address as it is; its file system; its path there)."""
     try:
-        system, root = fsspec.core.url_to_fs(str(path))
+        system, folder = fsspec.core.url_to_fs(str(path))
     except (ImportError, ValueError) as error:  # the protocol is unknown, or its package is not installed
         raise RequestError(f"output {str(path)!r} cannot be reached: {error}") from None
     system.invalidate_cache()  # another process may have written since s3 was last listed
-    return system, f"{root}/{name}"
+    return Path(folder) if isinstance(system, LocalFileSystem) else str(path), system, folder.rstrip("/")
 
 
 def _opened(path: Where, mode: str = "r") -> zarr.Group:
-    return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
+    root = zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
+    if root.attrs.get("format") != FORMAT:
+        there = f"has format {root.attrs['format']!r}" if "format" in root.attrs else "is not the store of a study"
+        raise RequestError(
+            f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, where the "
+            "same command computes the numbers again"
+        )
+    return root
 
 
 @contextmanager
@@ -116,8 +165,7 @@ def _readable(path: Where) -> Iterator[None]:
 def _check_same(path: Where, study: "Study") -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _readable(path):
-        there = dict(_opened(path).attrs)
-        _check_format(path, there)
+        there = _opened(path).attrs
         requests = [(tomllib.loads(there["study"]), there["hash"]), (tomllib.loads(study.toml()), study.hash)]
         then = json.loads(there["versions"])
     default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
@@ -134,16 +182,7 @@ def _check_same(path: Where, study: "Study") -> None:
             )
 
 
-def _check_format(path: Where, attributes: dict[str, Any]) -> None:
-    if attributes.get("format") != FORMAT:
-        there = f"has format {attributes['format']!r}" if "format" in attributes else "is not the store of a study"
-        raise RequestError(
-            f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, where the "
-            "same command computes the numbers again"
-        )
-
-
-def _create(where: str, planned: Plan) -> None:
+def _write_empty(where: str, planned: Plan) -> None:
     # On random numbers this takes half the time of zstd's first level and a fifth less space.
     codecs = [BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()]
     one_folder = {"name": "v2", "separator": "."}  # per variable, which is listed at once
@@ -152,7 +191,7 @@ def _create(where: str, planned: Plan) -> None:
     # Without a fill value, so that xarray adds no attribute of its own.
     plain = {name: {"_FillValue": None, "compressors": codecs} for name in table.coords}
     table.drop_attrs(deep=False).to_zarr(where, mode="a", zarr_format=3, consolidated=False, encoding=plain)
-    chunk = dict(zip(study.dims, planned.grid.chunk, strict=True))
+    chunk = dict(zip(study.dims, planned.chunk, strict=True))
     for name, variable in planned.variables.items():
         root.create_array(
             name,
@@ -168,7 +207,7 @@ def _create(where: str, planned: Plan) -> None:
         )
     root.create_array(
         REASONS,
-        shape=(planned.grid.count,),
+        shape=(prod(planned.blocks),),
         chunks=(1,),
         dtype=str,
         fill_value="[]",
@@ -178,65 +217,17 @@ def _create(where: str, planned: Plan) -> None:
     )
     # Last, so that a store with these attributes has everything else.
     root.attrs.update({**table.attrs, "variables": list(planned.variables)})
-
-
-def write(path: Where, planned: Plan, number: int, cells: Cells) -> None:
-    try:
-        with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
-            root = _opened(path, "r+")
-            root[REASONS][number] = json.dumps(list(cells.reasons))
-            for name, variable in sorted(planned.variables.items(), key=lambda item: item[0] == LAST):
-                root[name][planned.grid.region(number)] = cells.arrays.get(name, variable.empty)
-    except OSError as error:
-        raise RunError(f"{path} could not be written: {error.strerror or error}") from error
-
-
-def consolidate(path: Where) -> None:
-    """Copy the metadata of a finished store into its root, where `xarray.open_zarr` looks for them."""
-    system, meta = _files(path, META)
-    with _readable(path):
-        known = "consolidated_metadata" in json.loads(system.cat_file(meta))
-    if not known:
-        with warnings.catch_warnings(), suppress(PermissionError):  # a store that cannot be written stays as it is
-            warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
-            zarr.consolidate_metadata(str(path), zarr_format=3)
-
-
-def finished(path: Where, planned: Plan) -> np.ndarray:
-    """(blocks,) whether each block is finished, by listing one folder."""
-    system, folder = _files(path, LAST)
-    done = np.zeros(planned.grid.blocks, bool)
-    with _readable(path):
-        for name in system.ls(folder, detail=False):
-            parts = name.rsplit("/", 1)[-1].split(".")
-            if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
-                done[tuple(map(int, parts[: done.ndim]))] = True
-    return done.ravel()
-
-
-def damaged(path: Where, planned: Plan, done: np.ndarray) -> Iterator[tuple[int, str]]:
-    """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
-    system, root = _files(path)
-    for number in np.flatnonzero(done).tolist():
-        at = np.unravel_index(number, planned.grid.blocks)  # along all other dimensions there is one chunk
-        names = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in planned.variables.items()} | {
-            REASONS: [number]
-        }
-        for name, place in names.items():
-            chunk, content = f"{name}/{'.'.join(map(str, place))}", b""
-            with suppress(FileNotFoundError):
-                content = system.cat_file(f"{root}{chunk}")
-            if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
-                yield number, chunk
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", UserWarning)
+        zarr.consolidate_metadata(where, zarr_format=3)  # for `xarray.open_zarr`; only chunks change from here on
 
 
 def read(path: Where) -> xr.Dataset:
     """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet."""
+    where, _, _ = _files(path)
     with _readable(path):
-        where = located(path)
         root = _opened(where)
         attributes = dict(root.attrs)
-        _check_format(path, attributes)
         table = xr.open_zarr(str(where), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
         data = {name: table[name].variable for name in attributes.pop("variables")}
         places = {name: table[name].variable for name in table.dims if name not in ("replicate", "block")}
@@ -245,7 +236,8 @@ def read(path: Where) -> xr.Dataset:
                 raise ValueError(f"the coordinate {name!r} is lost")
             if place.dtype.kind == "T":  # words are objects in memory, and numpy's StringDType in zarr
                 places[name] = place.astype(object)
-        axes = root[LAST].ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
-        grid = Grid(root[LAST].shape[:axes], root[LAST].chunks[:axes])
-        reasons = [(grid.region(i), json.loads(text)) for i, text in enumerate(root[REASONS][:])]
+        last = root[LAST]
+        axes = last.ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
+        regions = partial(region, chunk=last.chunks[:axes], blocks=last.cdata_shape[:axes])
+        reasons = [(regions(i), json.loads(text)) for i, text in enumerate(root[REASONS][:])]
         return with_legend(xr.Dataset(data, places, attributes), reasons)

@@ -36,6 +36,7 @@ from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
 from experiments.lab.config import read_toml, recipe_of, validated, world_fields, world_from
 from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers, law_of_learner, law_of_towers
+from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
 from experiments.lab.schema import Place, Region
 from simulator.naming import suggestion
@@ -201,8 +202,13 @@ class Study:
         workers : number of processes of this machine
         scheduler : address of a dask cluster
         """
+        planned = plan(self)
         with mapping(workers, scheduler) as mapped:
-            return run(self, path, mapped=mapped)
+            if path is None:
+                return run(planned, mapped=mapped)
+            from experiments.lab.store import begin  # start-up time: loads zarr
+
+            return run(planned, begin(path, planned), mapped=mapped)
 
     def document(self, *, defaults: bool = True) -> dict[str, Any]:
         """The request as plain values, in the order of a TOML file; the world with or without its defaults."""

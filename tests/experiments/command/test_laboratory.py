@@ -46,6 +46,16 @@ def test_a_dry_run_prints_the_size_and_stops(soberclip):
     assert (quick.status, quick.out) == (0, "")
     assert "366 cells" in quick.err
     assert "1,206 cells" in full.err
+    assert all(line.startswith("soberclip: ") for line in full.err.splitlines())
+
+
+def test_a_wrong_place_is_refused_before_anything_is_said(soberclip, tmp_path):
+    (tmp_path / "thesis").write_text("mine")
+    for where in ((), ("-o", tmp_path / "a.zarr", "--workers", "100000"), ("-o", tmp_path / "thesis")):
+        run = soberclip("sweep", "sources", *SMALL, *where)
+        assert run.status == (2 if where else 0)
+        assert len(run.err.splitlines()) == (1 if where else 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
 
 
 def test_a_path_with_a_folder_is_a_file_even_if_named_like_a_design(soberclip, tmp_path):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from experiments.lab import plan
+from experiments.lab.run import run
+from experiments.lab.store import begin
 from experiments.lab.studies import study
 
 
@@ -40,6 +42,17 @@ def same():
                 np.testing.assert_array_equal(first[name].values, second[name].values)
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def resumed():
+    """Function: the table of a study that is kept at a path, by `run` with its options."""
+
+    def run_at(sweep, where, **how):
+        planned = plan.plan(sweep)
+        return run(planned, begin(where, planned), **how)
+
+    return run_at
 
 
 @pytest.fixture

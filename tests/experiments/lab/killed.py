@@ -55,7 +55,7 @@ def status(pid: int) -> int:
 
 def first_blocks(store: str, count: int | None = None):
     """Work for a child: the first `count` blocks, or all."""
-    return lambda: run(STUDY, FOLDER / store, planned=PLAN, mapped=lambda t, b: map(t, islice(b, count))) and 0
+    return lambda: run(PLAN, stores.begin(FOLDER / store, PLAN), mapped=lambda t, b: map(t, islice(b, count))) and 0
 
 
 def command(store: str) -> int:
@@ -87,14 +87,14 @@ def end(store: str, by: str) -> list[int]:
     """Exit status of the command line, which gets a signal after its first block is written."""
 
     def signalled() -> int:
-        write = stores.write
+        write = stores.Store.write
 
         def written(*block) -> None:
-            stores.write = write
+            stores.Store.write = write
             write(*block)
             os.kill(os.getpid(), getattr(signal, by))
 
-        stores.write = written
+        stores.Store.write = written
         return command(store)
 
     return [status(child(store, signalled))]

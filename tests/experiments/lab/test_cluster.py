@@ -13,6 +13,7 @@ distributed = pytest.importorskip("distributed")
 
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.lab import run as running
+from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
 from experiments.lab.studies import study
 from experiments.provenance import rounding
@@ -49,21 +50,21 @@ def elsewhere(request):
     return request.getfixturevalue(request.param)
 
 
-def test_other_processes_give_the_bits_of_this_one(elsewhere, tmp_path, exact, undisturbed, same):
-    same(run(exact, mapped=elsewhere), undisturbed)
-    same(run(exact, tmp_path / "a.zarr", mapped=elsewhere), undisturbed)
+def test_other_processes_give_the_bits_of_this_one(elsewhere, tmp_path, exact, undisturbed, same, resumed):
+    same(run(plan(exact), mapped=elsewhere), undisturbed)
+    same(resumed(exact, tmp_path / "a.zarr", mapped=elsewhere), undisturbed)
 
 
 @pytest.mark.deep
-def test_two_processes_train_the_towers_of_one(elsewhere, tmp_path, same):
-    same(run(TRAINED, tmp_path / "a.zarr", mapped=elsewhere), TRAINED.run())
+def test_two_processes_train_the_towers_of_one(elsewhere, tmp_path, same, resumed):
+    same(resumed(TRAINED, tmp_path / "a.zarr", mapped=elsewhere), TRAINED.run())
 
 
-def test_a_file_url_and_a_relative_path_are_the_same_store(tmp_path, monkeypatch, exact, undisturbed, same):
+def test_a_file_url_and_a_relative_path_are_the_same_store(tmp_path, monkeypatch, exact, undisturbed, same, resumed):
     monkeypatch.chdir(tmp_path)
-    run(exact, "a.zarr")
+    resumed(exact, "a.zarr")
     said = []
-    same(run(exact, f"file://{tmp_path}/a.zarr", report=said.append), undisturbed)
+    same(resumed(exact, f"file://{tmp_path}/a.zarr", report=said.append), undisturbed)
     assert said == [f"12 of 12 blocks are in {tmp_path}/a.zarr already"]
 
 
@@ -74,12 +75,12 @@ def interrupting(mapped, task, parts):
         raise KeyboardInterrupt
 
 
-def test_an_interrupted_run_resumes_with_or_without_workers(elsewhere, tmp_path, exact, undisturbed, same):
+def test_an_interrupted_run_resumes_with_or_without_workers(elsewhere, tmp_path, exact, undisturbed, same, resumed):
     for name, first, second in (("a", elsewhere, map), ("b", map, elsewhere)):
         where = tmp_path / f"{name}.zarr"
         with pytest.raises(Interrupted, match=rf"interrupted; 1 of 12 blocks are in {where}, and the same command"):
-            run(exact, where, mapped=partial(interrupting, first))
-        same(run(exact, where, mapped=second), undisturbed)
+            resumed(exact, where, mapped=partial(interrupting, first))
+        same(resumed(exact, where, mapped=second), undisturbed)
 
 
 def pressed():
@@ -97,7 +98,7 @@ def test_ctrl_c_while_workers_start_says_nothing_of_theirs(on_two, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_block_outlives_its_worker_on_dask(cluster, on_dask, tmp_path, exact, undisturbed, same):
+def test_a_block_outlives_its_worker_on_dask(cluster, on_dask, tmp_path, exact, undisturbed, same, resumed):
     """A process is killed while it holds a block."""
     victim = next(iter(cluster.workers.values()))
 
@@ -107,7 +108,7 @@ def test_a_block_outlives_its_worker_on_dask(cluster, on_dask, tmp_path, exact, 
                 os.kill(victim["pid"] if isinstance(victim, dict) else victim.pid, signal.SIGKILL)
             yield one
 
-    same(run(exact, tmp_path / "a.zarr", mapped=mapped), undisturbed)
+    same(resumed(exact, tmp_path / "a.zarr", mapped=mapped), undisturbed)
 
 
 @pytest.mark.parametrize("where", ["on_two", pytest.param("on_dask", marks=pytest.mark.deep)])
@@ -140,7 +141,7 @@ def test_workers_of_other_versions_are_refused(on_dask, monkeypatch):
 
 
 @pytest.mark.deep
-def test_finished_blocks_survive_the_loss_of_the_scheduler(tmp_path, exact, undisturbed, same):
+def test_finished_blocks_survive_the_loss_of_the_scheduler(tmp_path, exact, undisturbed, same, resumed):
     where = tmp_path / "a.zarr"
     served = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=90)
 
@@ -151,7 +152,7 @@ def test_finished_blocks_survive_the_loss_of_the_scheduler(tmp_path, exact, undi
                 served.close()
 
     with pytest.raises(RunError, match=rf"the scheduler was lost; \d+ of 12 blocks are in {where}"):
-        run(exact, where, mapped=mapped)
+        resumed(exact, where, mapped=mapped)
     same(exact.run(where), undisturbed)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
-from experiments.lab.run import run
 from experiments.lab.studies import read, study
 
 SWEEP = study(axes={"p_spu": "0.5:1:3", "sigma_xi": [0.0, 1.0]}, learners=["infonce"])
@@ -68,7 +67,7 @@ def test_a_changed_store_is_repaired_to_the_same_numbers_or_refused(tmp_path):
         if rng.random() < 0.2:
             file.unlink()
         try:
-            again = run(SWEEP, where)
+            again = SWEEP.run(where)
         except RequestError as error:
             said.append(str(error))
             continue

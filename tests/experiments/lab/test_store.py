@@ -16,8 +16,7 @@ from experiments import provenance
 from experiments.errors import Interrupted, RequestError
 from experiments.lab import store
 from experiments.lab.compute import compute
-from experiments.lab.plan import plan
-from experiments.lab.run import run
+from experiments.lab.plan import plan, region
 from experiments.lab.studies import study
 
 ROOT = Path(__file__).parents[3]
@@ -57,23 +56,24 @@ def aftermath(tmp_path_factory, exact):
     return folder, exit_statuses(exact, folder, what)
 
 
-def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same):
+def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same, resumed):
     same(SWEEP.run(tmp_path / "a.zarr"), SWEEP.run())
     assert not list(tmp_path.glob(".*"))
     opened = xr.open_zarr(tmp_path / "a.zarr", chunks=None)  # a warning fails the test
     np.testing.assert_array_equal(opened.counter, SWEEP.run().counter)
-    run(SWEEP, tmp_path / "a.zarr", mapped=lambda task, numbers: pytest.fail("there is nothing to do"))
+    resumed(SWEEP, tmp_path / "a.zarr", mapped=lambda task, numbers: pytest.fail("there is nothing to do"))
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_an_interrupted_run_says_what_it_kept_and_resumes(tmp_path, count, same):
+def test_an_interrupted_run_says_what_it_kept_and_resumes(tmp_path, count, same, resumed):
     where = tmp_path / "a.zarr"
     with pytest.raises(Interrupted, match=rf"interrupted; {count} of 5 blocks are in {where}, and the same command"):
-        run(SWEEP, where, mapped=stopped_after(count))
+        resumed(SWEEP, where, mapped=stopped_after(count))
     half = store.read(where)
+    xr.testing.assert_equal(half.counter, xr.open_zarr(where, chunks=None).counter)  # a warning fails the test
     assert np.isfinite(half.seconds.values).any() == bool(count)
     said = []
-    same(run(SWEEP, where, report=said.append), SWEEP.run())
+    same(resumed(SWEEP, where, report=said.append), SWEEP.run())
     assert said == [f"{count} of 5 blocks are in {where} already"]
 
 
@@ -105,7 +105,7 @@ def test_a_store_resumes_after_a_kill_at_any_moment(aftermath, exact, undisturbe
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
 @pytest.mark.parametrize("name", ["counter/3.0.0.0", "reasons/3"])
-def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same):
+def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same, resumed):
     where = tmp_path / "a.zarr"
     SWEEP.run(where)
     chunk = where / name
@@ -116,7 +116,7 @@ def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same):
         content[len(content) // 2] ^= 1
         chunk.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[harm])
     said = []
-    same(run(SWEEP, where, report=said.append), SWEEP.run())
+    same(resumed(SWEEP, where, report=said.append), SWEEP.run())
     assert said[0] == f"{name} is damaged, so its block is computed again"
     assert len(said) == 2
 
@@ -178,10 +178,10 @@ def test_paths_that_are_not_a_store_are_refused_before_any_work(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file", "folder"]
 
 
-def test_an_unfinished_store_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+def test_an_unfinished_store_that_cannot_be_written_is_refused(tmp_path, monkeypatch, resumed):
     where = tmp_path / "a.zarr"
     with pytest.raises(Interrupted):
-        run(SWEEP, where, mapped=stopped_after(2))
+        resumed(SWEEP, where, mapped=stopped_after(2))
 
     def denied(self, *args, **kwargs):
         raise PermissionError(13, "Permission denied")
@@ -197,10 +197,10 @@ def test_a_study_beyond_memory_is_refused_with_its_size():
         huge.run()
 
 
-def test_stores_may_be_anywhere_that_fsspec_reaches(same):
+def test_stores_may_be_anywhere_that_fsspec_reaches(same, resumed):
     where = f"memory://{SWEEP.hash}.zarr"
     with pytest.raises(Interrupted, match="4 of 5 blocks"):
-        run(SWEEP, where, mapped=stopped_after(4))
+        resumed(SWEEP, where, mapped=stopped_after(4))
     same(SWEEP.run(where), SWEEP.run())
     assert store.read(where).counter.notnull().any()
 
@@ -226,7 +226,8 @@ class Listed(LocalFileSystem):
 def test_blocks_that_another_process_wrote_are_seen_on_s3(tmp_path):
     fsspec.register_implementation("listed", Listed, clobber=True)
     where, planned = tmp_path / "a.zarr", plan(SWEEP)
-    store.begin(where, planned)
-    assert not store.finished(f"listed://{where}", planned).any()
-    store.write(where, planned, *compute((3, SWEEP.part(planned.grid.region(3)))))
-    assert store.finished(f"listed://{where}", planned).tolist() == [False, False, False, True, False]
+    kept = store.begin(where, planned)
+    seen = store.begin(f"listed://{where}", planned)
+    assert not seen.finished().any()
+    kept.write(*compute((3, SWEEP.part(region(3, planned.chunk, planned.blocks)))))
+    assert seen.finished().tolist() == [False, False, False, True, False]
