@@ -47,7 +47,7 @@ class _Line(Progress):
             yield self.make_tasks_table(self.tasks[-1:])
 
 
-_line = _Line(
+line = _Line(
     BarColumn(bar_width=12),
     _Words(),
     console=Console(stderr=True, force_terminal=True, force_interactive=True),  # it is started on a terminal alone
@@ -59,25 +59,12 @@ _line = _Line(
 
 def _forecast() -> list[str]:
     """How long the outermost counted work will take, no more than said before; nothing if this is unknown."""
-    task = next((task for task in _line.tasks if task.total is not None), None)
+    task = next((task for task in line.tasks if task.total is not None), None)
     if task is None or not task.completed or task.completed < FORECAST * task.total:
         return []
     left, said = (task.elapsed or 0.0) / task.completed * (task.total - task.completed), task.fields["left"]
     task.fields["left"] = min(said, left)
     return ["slower than forecast" if left > SLOWER * said else f"about {task.fields['left']:.0f} s left"]
-
-
-class Work:
-    """Running work. Calling it counts finished items and names the current one."""
-
-    def __init__(self, description: str, total: int | None, unit: str) -> None:
-        self.done = 0
-        self.id = _line.add_task(description, total=total, unit=unit, now="", left=float("inf"))
-
-    def __call__(self, more: int, now: str = "") -> None:
-        self.done += more
-        with suppress(KeyError):  # `end` has removed it
-            _line.update(self.id, advance=more, now=now)
 
 
 def say(sentence: str) -> None:
@@ -89,8 +76,8 @@ def say(sentence: str) -> None:
 
 def tell(state: str) -> None:
     """Set the current item of the innermost work."""
-    if _line.tasks:
-        _line.update(_line.tasks[-1].id, now=state)
+    if line.tasks:
+        line.update(line.tasks[-1].id, now=state)
 
 
 def track(items: Iterable[T], total: int, description: str, label: Callable[[T], str] | None = None) -> Iterator[T]:
@@ -103,26 +90,21 @@ def track(items: Iterable[T], total: int, description: str, label: Callable[[T],
 
 
 @contextmanager
-def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Work]:
+def counting(description: str, total: int | None = None, unit: str = "") -> Iterator[Callable[..., None]]:
     """A function advance(more, now="") that counts finished work and names the current item."""
-    work = Work(description, total, unit)
+    task = line.add_task(description, total=total, unit=unit, now="", left=float("inf"))
+
+    def advance(more: int, now: str = "") -> None:
+        line.update(task, advance=more, now=now)
+
     first = os.environ.get("RANK", "0") == "0" and parent_process() is None
     if first and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         with block_signals():  # the thread that draws inherits this: Ctrl-C belongs to the main thread
-            _line.start()
+            line.start()
     try:
-        yield work
+        yield advance
     finally:
-        with suppress(KeyError):  # `end` has removed it
-            _line.remove_task(work.id)
-        if not _line.tasks:
-            end()
-
-
-def end() -> None:
-    """End all work before a result is printed: the line disappears."""
-    for task in _line.tasks:
-        _line.remove_task(task.id)
-    if _line.live.is_started:
-        with suppress(BrokenPipeError):
-            _line.stop()
+        line.remove_task(task)
+        if not line.tasks:
+            with suppress(BrokenPipeError):
+                line.stop()

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from experiments.files import output_folder, write_json, write_text
 from experiments.table import NUMBER, WORDS, Column, Table
-from simulator.progress import end, say
+from simulator.progress import line, say
 from simulator.world import World
 
 VERDICT_STYLES = {
@@ -49,7 +49,7 @@ def emit(
         if world is not None:
             write_text(folder / "world.toml", world_toml(world))
         write_json(folder / "result.json", document)
-    end()  # of the progress
+    line.stop()  # the progress disappears before the result is printed
     if as_json:
         print(json.dumps(document, allow_nan=False))
     else:

@@ -196,8 +196,8 @@ def train(
             for state in run_in(processes, ensemble, start(ensemble), sorted({*reports, *shown} - {0})):
                 if int(state.step) in shown:
                     rows.append(history_row(ensemble, state, since))
+                advance(int(state.step) - since)
                 since = int(state.step)
-                advance(int(state.step) - advance.done)
                 half = state if int(state.step) == steps // 2 else half
         if half is not None and (sentence := not_converged(_changes(half, state, ensemble))):
             warnings.warn(sentence, stacklevel=2)

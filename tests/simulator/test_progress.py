@@ -8,7 +8,7 @@ from time import sleep
 import pytest
 
 from simulator import progress
-from simulator.progress import counting, end, say, tell, track
+from simulator.progress import counting, say, tell, track
 
 
 class Terminal(io.StringIO):
@@ -21,7 +21,7 @@ def terminal(monkeypatch):
     """A terminal with 60 columns on which progress appears at once."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    monkeypatch.setattr(progress._line.console, "width", 60)
+    monkeypatch.setattr(progress.line.console, "width", 60)
 
     def use() -> Terminal:  # in the test, because pytest replaces stderr between setup and call
         monkeypatch.setattr(sys, "stderr", Terminal())
@@ -48,7 +48,7 @@ def test_short_work_is_silent_on_a_terminal(terminal, monkeypatch):
 
 def test_a_terminal_shows_the_innermost_work_in_one_line(terminal, capsys):
     stderr = terminal()
-    with counting("soberclip check: at work"):
+    with counting("soberclip check: at work") as outer:
         with counting("photos", 10, "photos/s") as advance:
             advance(5, "a photo with a name that is longer than the terminal is wide")
             sleep(0.5)
@@ -56,10 +56,10 @@ def test_a_terminal_shows_the_innermost_work_in_one_line(terminal, capsys):
             tell("the last photo")
             print('{"json": 1}')
             sleep(0.5)
-        end()  # as before a result is printed
+        progress.line.stop()  # as before a result is printed
         shown = stderr.getvalue()
         sleep(0.3)
-        advance(1)
+        outer(1)
     assert stderr.getvalue() == shown, "nothing follows the end"
     assert capsys.readouterr().out == '{"json": 1}\n'
     assert "photos: 5 of 10 after 0 s" in shown
@@ -71,9 +71,9 @@ def test_a_terminal_shows_the_innermost_work_in_one_line(terminal, capsys):
 def test_the_forecast_only_falls_and_is_withheld_while_it_would_rise(terminal, monkeypatch):
     terminal()
     clock = [0.0]
-    monkeypatch.setattr(progress._line, "get_time", lambda: clock[0])
+    monkeypatch.setattr(progress.line, "get_time", lambda: clock[0])
     with counting("cells", 8) as advance:
-        task = progress._line.tasks[-1]
+        task = progress.line.tasks[-1]
         forecasts = []
         for seconds in (1, 2, 3, 30, 31, 32, 33):
             clock[0] = seconds
