@@ -1,6 +1,5 @@
-"""Devices, memory, threads and signals of our own processes. A program that imports us keeps its own settings."""
+"""Devices and their memory, threads of the processes that we start, and signals that interrupt a run."""
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -10,13 +9,6 @@ from threading import current_thread, main_thread
 
 from experiments.errors import Interrupted, RequestError, RunError
 
-# Settings of glibc's allocator: environment variable, number of the parameter, value in bytes.
-ALLOCATOR = {
-    # Larger arrays get pages of their own. The default is 128 KiB, or the size of the largest array freed so far.
-    "MALLOC_MMAP_THRESHOLD_": (-3, 2**25),
-    # Free memory kept at the top of the heap. The default is twice the first threshold.
-    "MALLOC_TRIM_THRESHOLD_": (-1, 2**28),
-}
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # the last two override the first
 
 
@@ -51,31 +43,6 @@ def free_bytes(device: str) -> int | None:
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), None)
-
-
-def keep_memory() -> None:
-    """Let glibc reuse the memory of freed arrays instead of returning it to the system.
-
-    A training step allocates dozens of arrays of megabytes. Getting new pages for them took a tenth of its time (8
-    models, 512 pairs, width 128). Child processes inherit the setting; a user's own settings have precedence.
-    """
-    if any(name in os.environ for name in ALLOCATOR) or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", ""):
-        return
-    os.environ.update({name: str(value) for name, (_, value) in ALLOCATOR.items()})
-    set_parameter = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if set_parameter is not None:  # musl and macOS do not have it
-        for number, value in ALLOCATOR.values():
-            set_parameter(number, value)
-
-
-def sleep_soon() -> None:
-    """Let idle OpenMP threads spin for microseconds, not milliseconds. Call this before torch is imported.
-
-    Beside another busy process on two cores, training is then 100 times faster (229 instead of 2.5 model steps per
-    second). On an idle machine it makes no difference. Child processes inherit the setting.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @contextmanager

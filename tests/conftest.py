@@ -14,10 +14,10 @@ import torch
 from hypothesis import settings
 from shapecheck import unchecked
 
-from experiments.runtime import keep_memory
+from experiments.command.main import prepare_process
 
 matplotlib.use("agg")
-keep_memory()  # as the command line does
+prepare_process()  # as the command line does
 
 # No deadline: machines are noisy. Examples are derandomised, so that a run repeats.
 # A manual search draws many random examples: `-m "hypothesis and not deep" --hypothesis-profile=search`.

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments.runtime import ALLOCATOR
+from experiments.command.main import ALLOCATOR
 
 ROOT = Path(__file__).parents[1]
 OURS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "GLIBC_TUNABLES", *ALLOCATOR)

@@ -1,8 +1,8 @@
 """`python -m experiments.benchmarks`: print every table as Markdown."""
 
-from experiments.runtime import keep_memory, sleep_soon
+from experiments.command.main import prepare_process
 
-sleep_soon()  # before torch is imported
+prepare_process(memory=False)  # before torch is imported
 
 import torch
 
@@ -20,7 +20,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     print_table(f"losses, {device}", training.loss_rows(device))
-    keep_memory()  # last: the rows above measure memory
+    prepare_process()  # last: the rows above measure memory
     print_table(f"training, {device}", training.step_rows(device))
 
 

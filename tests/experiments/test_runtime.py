@@ -8,7 +8,8 @@ import sys
 import pytest
 from fresh import printed
 
-from experiments.runtime import ALLOCATOR, THREAD_COUNTS, one_thread_each
+from experiments.command.main import ALLOCATOR
+from experiments.runtime import THREAD_COUNTS, one_thread_each
 
 GLIBC = os.name == "posix" and hasattr(ctypes.CDLL(None), "mallopt")
 FAULTS = """
@@ -30,7 +31,7 @@ print(faults() - before)
 def test_new_arrays_reuse_freed_memory():
     """Without the setting each of 20 rounds requests new pages of at most 2 MB."""
     plain = int(printed(FAULTS))
-    kept = int(printed(f"from experiments.runtime import keep_memory; keep_memory()\n{FAULTS}"))
+    kept = int(printed(f"from experiments.command.main import prepare_process; prepare_process()\n{FAULTS}"))
     assert kept < 20 <= plain
 
 
@@ -45,7 +46,7 @@ def test_new_arrays_reuse_freed_memory():
 )
 def test_settings_of_the_user_are_kept(name, value, ours):
     code = (
-        "import os; from experiments.runtime import keep_memory; was = dict(os.environ); keep_memory(); "
+        "import os; from experiments.command.main import prepare_process as p; was = dict(os.environ); p(); "
         f"print([n for n in {list(ALLOCATOR)} if os.environ.get(n) != was.get(n)])"
     )
     assert printed(code, **{name: value}) == str(list(ALLOCATOR) if ours else [])
@@ -83,7 +84,8 @@ def test_only_our_processes_set_threads_and_memory(argv, call, expected):
 
 def test_thread_settings_of_the_user_are_kept():
     code = (
-        "import os; from experiments.runtime import sleep_soon; sleep_soon(); print(os.environ.get('GOMP_SPINCOUNT'))"
+        "import os; from experiments.command.main import prepare_process; prepare_process(); "
+        "print(os.environ.get('GOMP_SPINCOUNT'))"
     )
     assert printed(code, OMP_WAIT_POLICY="ACTIVE") == "None"
     assert printed(code, GOMP_SPINCOUNT="7") == "7"
