@@ -6,20 +6,20 @@ and stay as they are.
 
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Collection
+from contextlib import redirect_stdout
 from pathlib import Path
-from traceback import extract_tb, walk_tb
-from typing import Any, TypeVar
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from experiments.errors import RequestError, SoberclipError
+from experiments.errors import RequestError
 from simulator.naming import suggestion
-from simulator.world import World
-from theory.learners import Learner, names
+
+if TYPE_CHECKING:
+    from theory.learners import Learner
 
 IN_FILE = ".py:"  # FILE.py:CLASS, for --learner and --loss
+RUN_AS = "<run_path>"  # the module's name in a user's file
 PACKAGES = ("simulator", "theory", "experiments")
 T = TypeVar("T")
 
@@ -34,98 +34,66 @@ def run_file(path: Path, what: str) -> dict[str, Any]:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         with redirect_stdout(sys.stderr):
-            return runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:
-        raise _blamed(path, what, error) from None
+            return runpy.run_path(str(path), run_name=RUN_AS)
+    except (Exception, SystemExit) as error:  # a syntax error has its line, and passes through none
+        raise RequestError(blamed(error) or _blame(path, getattr(error, "lineno", "?"), error)) from None
     finally:
         sys.path.remove(str(path.resolve().parent))
 
 
-@contextmanager
-def own_errors(files: Sequence[Path], what: str = "learner") -> Iterator[None]:
-    """Turn an error that passes through one of the user's files into a RequestError that names the line."""
-    try:
-        yield
-    except SoberclipError:
-        raise
-    except (Exception, SystemExit) as error:
-        for path in files:
-            if _line(path, error) is not None:
-                raise _blamed(path, f"{what} file", error) from error
-        raise
+def blamed(error: BaseException) -> str | None:
+    """The sentence that blames an error on a user's file and a line of it; None if the error passes through none."""
+    frames = walk_tb(error.__traceback__)
+    places = [(own.f_code.co_filename, line) for own, line in frames if own.f_globals.get("__name__") == RUN_AS]
+    return _blame(*places[-1], error) if places else None
 
 
-def comes_from(learner: Learner | None, error: BaseException) -> bool:
+def _blame(path: Path | str, line: int | str, error: BaseException) -> str:
+    return f"{path}, line {line}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def comes_from(learner: "Learner | None", error: BaseException) -> bool:
     """Whether an error passes through a method of this learner, and the learner is a user's."""
     if learner is None or type(learner).__module__.partition(".")[0] in PACKAGES:
         return False
     return any(frame.f_locals.get("self") is learner for frame, _ in walk_tb(error.__traceback__))
 
 
-def kind_of(text: str) -> tuple[str | type[Learner], list[Path]]:
-    """A learner's name as it is, and no file; or the class of FILE.py:CLASS, and its file."""
-    if IN_FILE not in text:
-        return text, []
-    path, name = _in_file(text)
-    kind = _class_of(path, name, Learner, "learner", names())
+def learner_in(text: str) -> "type[Learner]":
+    """The learner's class of FILE.py:CLASS, which can be made without arguments."""
+    from theory.learners import Learner, names  # start-up time, as in the next function
+
+    path, kind = _class_in(text, Learner, "learner", names())
     try:
-        learner = kind()
+        kind()
     except TypeError as error:
-        raise RequestError(f"class {name!r} in {str(path)!r} is not made without arguments: {error}") from None
-    with own_errors([path]):
-        try:
-            weights = np.asarray(learner.direction(World()))
-        except ValueError:  # not a linear rule
-            return kind, [path]
-    if weights.shape != (2,):
-        raise RequestError(
-            f"class {name!r} in {str(path)!r}: the direction in one world has shape {weights.shape}; expected (2,), "
-            "the weights of animal and background"
-        )
-    return kind, [path]
+        raise RequestError(f"class {kind.__name__!r} in {str(path)!r} is not made without arguments: {error}") from None
+    return kind
 
 
-def loss_of(text: str) -> tuple[str, list[Path]]:
-    """A loss's name as it is, and no file; or the name of the class of FILE.py:CLASS, now registered, and its file."""
-    if IN_FILE not in text:
-        return text, []
-    from simulator.towers.objectives import OBJECTIVES, Objective, register  # start-up time: loads torch
+def loss_in(text: str) -> str:
+    """The name of the loss of FILE.py:CLASS, which is then registered."""
+    from simulator.towers.objectives import OBJECTIVES, Objective, register
 
-    path, name = _in_file(text)
-    kind = _class_of(path, name, Objective, "loss", tuple(OBJECTIVES))
+    path, kind = _class_in(text, Objective, "loss", tuple(OBJECTIVES))
     if kind.name not in OBJECTIVES:  # the file may have registered it
         try:
             register(kind)
         except ValueError as error:
-            raise RequestError(f"class {name!r} in {str(path)!r}: {error}") from None
-    return kind.name, [path]
+            raise RequestError(f"class {kind.__name__!r} in {str(path)!r}: {error}") from None
+    return kind.name
 
 
-def _in_file(text: str) -> tuple[Path, str]:
-    """The file and the class of FILE.py:CLASS."""
+def _class_in(text: str, base: type[T], what: str, taken: Collection[str]) -> tuple[Path, type[T]]:
+    """The file and the class of FILE.py:CLASS, which derives from `base` and has a name of its own."""
     file, _, name = text.rpartition(IN_FILE)
-    return Path(file + ".py"), name
-
-
-def _class_of(path: Path, name: str, base: type[T], what: str, taken: Sequence[str]) -> type[T]:
-    """The class of a file that derives from `base`, with a name of its own."""
+    path = Path(f"{file}.py")
     defined = run_file(path, f"{what} file").items()
     kinds = {key: value for key, value in defined if isinstance(value, type) and issubclass(value, base)}
-    own = {key: kind for key, kind in kinds.items() if kind.__module__.partition(".")[0] not in ("theory", "simulator")}
+    own = {key: kind for key, kind in kinds.items() if kind.__module__.partition(".")[0] not in PACKAGES}
     if name not in own:
         raise RequestError(f"{what} file {str(path)!r} defines no {what} class {name!r}{suggestion(name, own)}")
     label = getattr(own[name], "name", None)
     if not isinstance(label, str) or label in taken:
         raise RequestError(f"class {name!r} in {str(path)!r} has name = {label!r}; give it a name of its own")
-    return own[name]
-
-
-def _line(path: Path, error: BaseException) -> int | None:
-    """The last line of the file that an error passes through; None if it passes through none."""
-    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] if lines else None
-
-
-def _blamed(path: Path, what: str, error: BaseException) -> RequestError:
-    line = _line(path, error) or getattr(error, "lineno", "?")  # a syntax error has its line, and no frame
-    return RequestError(f"{what} {path}, line {line}: {type(error).__name__}: {' '.join(str(error).split())}")
+    return path, own[name]

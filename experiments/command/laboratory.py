@@ -19,7 +19,7 @@ from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, W
 from experiments.command.output import dim, emit, indented, note, screen, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
-from experiments.user_code import kind_of, own_errors
+from experiments.user_code import IN_FILE, learner_in
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
 from simulator.prompts import PROMPTS, Prompt, asked
 from theory.learners import names
@@ -89,8 +89,7 @@ def sweep(
 ) -> None:
     from experiments.lab.axes import given_axes  # start-up time, as in all functions here
 
-    kinds = [kind_of(text) for text in learner or ()]
-    learners = learner and [kind if isinstance(kind, str) else kind() for kind, _ in kinds]
+    learners = learner and [learner_in(text)() if IN_FILE in text else text for text in learner]
     axes, recipe, fields_of_world = given_axes(axis or ()), given(training), given(world)
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -107,8 +106,7 @@ def sweep(
     if what == FINETUNED:
         _finetune(full, flags, world_file, pretrained, output, dry_run, json)
         return
-    with own_errors([path for _, files in kinds for path in files]):
-        result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
+    result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
     if result is not None:
         emit(result, json, study_view)
 

@@ -13,6 +13,7 @@ from errno import ENAMETOOLONG
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
 
 from experiments.errors import Interrupted, RequestError, RunError, SoberclipError
+from experiments.user_code import blamed
 from simulator.naming import suggestion
 from simulator.progress import counting, say
 
@@ -163,8 +164,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader closed the pipe
         _discard_stdout(arguments)
         return RunError.status
-    except OSError as error:  # a full or broken disk, or a name that no disk can hold
-        _discard_stdout(arguments)
+    except (Exception, SystemExit) as error:
+        if (sentence := blamed(error)) is not None:
+            return _complain(sentence, RequestError.status)
+        if not isinstance(error, OSError):
+            raise
+        _discard_stdout(arguments)  # a full or broken disk, or a name that no disk can hold
         where = "" if error.filename is None else f": {str(error.filename)!r}"
         if error.errno == ENAMETOOLONG:
             return _complain(f"{error.strerror}{where}; choose a shorter one", RequestError.status)

@@ -4,7 +4,6 @@ Functions import what they need when they run, for start-up time.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,12 +31,12 @@ from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable
 from experiments.lab import mitigations
 from experiments.table import PERCENT, SPAN, Column, Table, counted, percent, points
-from experiments.user_code import kind_of, loss_of, own_errors
+from experiments.user_code import IN_FILE, learner_in, loss_in
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
 from simulator.prompts import Prompt, asked, in_words
-from simulator.towers.recipe import Recipe, not_converged
+from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory import learners
 from theory.learners import Learner, names, trainable
@@ -76,30 +75,23 @@ class Question:
     output: flag(Path | None, "folder for result.json and world.toml, created if necessary") = None
     json: Json = False
 
-    def parts(self, verb: str, learner: str) -> tuple[World, Learner, AbstractContextManager[None]]:
-        """The world, the learner, and what blames errors on the user's own file, if the learner is in one."""
+    def parts(self, verb: str, text: str) -> tuple[World, Learner]:
+        """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
         from experiments.lab.config import world_from
 
         world = world_from(self.world_file, given(self.world))
-        trained, files = learner_of(
-            learner, prompt=self.prompt, embed_dim=self.embed_dim, time=self.time, start=self.start
-        )
+        kind = learner_in(text) if IN_FILE in text else text
+        options = {"prompt": self.prompt, "embed_dim": self.embed_dim, "time": self.time, "start": self.start}
+        try:
+            learner = learners.named(kind, **options)
+        except ValueError as error:  # it begins with the option's name
+            option, _, rest = str(error).partition(" ")
+            own = "; one of your own is FILE.py:CLASS" if option == "learner" else ""
+            raise RequestError(f"--{option.replace('_', '-')} {rest}{own}") from None
+        if self.start is not None and learner.time == np.inf:
+            raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
         check_writable(self.output, verb, RESULT)
-        return world, trained, own_errors(files)
-
-
-def learner_of(text: str, **options: Any) -> tuple[Learner, list[Path]]:
-    """The learner of a name or of FILE.py:CLASS with the options that flags give it, and its file."""
-    kind, files = kind_of(text)
-    try:
-        learner = learners.named(kind, **options)
-    except ValueError as error:  # it begins with the option's name
-        option, _, rest = str(error).partition(" ")
-        own = "; one of your own is FILE.py:CLASS" if option == "learner" else ""
-        raise RequestError(f"--{option.replace('_', '-')} {rest}{own}") from None
-    if options.get("start") is not None and learner.time == np.inf:
-        raise RequestError(f"--start = {options['start']:g} has no meaning at the optimum, which --time = inf reaches")
-    return learner, files
+        return world, learner
 
 
 def predict(
@@ -109,9 +101,8 @@ def predict(
 ) -> None:
     from experiments.lab.answers import predict as run
 
-    world, trained, blaming = question.parts("predict", learner)
-    with blaming:
-        document = run(world, trained, question.mitigate)
+    world, trained = question.parts("predict", learner)
+    document = run(world, trained, question.mitigate)
     emit({"verb": "predict", **document}, question.json, accuracy_table, question.output, world)
 
 
@@ -129,9 +120,8 @@ def simulate(
 ) -> None:
     from experiments.lab.answers import simulate as run
 
-    world, trained, blaming = question.parts("simulate", learner)
-    with blaming:
-        document = run(world, trained, n, replicates, method, seed, question.mitigate)
+    world, trained = question.parts("simulate", learner)
+    document = run(world, trained, n, replicates, method, seed, question.mitigate)
     emit({"verb": "simulate", **document}, question.json, accuracy_table, question.output, world)
 
 
@@ -170,12 +160,13 @@ def train(
     from experiments.lab.training import train as run
 
     settings, fields = world_from(world_file, given(world)), given(training)
-    loss, files = loss_of(fields.get("loss", Recipe.model_fields["loss"].default))
-    recipe = recipe_from({**fields, "loss": loss})
+    if own := IN_FILE in fields.get("loss", ""):
+        fields["loss"] = loss_in(fields["loss"])
+    recipe = recipe_from(fields)
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
     check_writable(output, "train", runfolder.FILES)
     words = "compiling the step; --no-compile starts sooner" if compile else "training"
-    with own_errors(files, "loss"), counting(words):
+    with counting(words):
         document = run(
             recipe,
             settings,
@@ -190,7 +181,7 @@ def train(
             resume=resume,
             report=tell,
             until=until,
-            share_out=not files,  # further processes do not know the loss of a file
+            share_out=not own,  # further processes do not know the loss of a file
             history=history,
         )
     if document is not None:  # rank 0 of torchrun, or the only process

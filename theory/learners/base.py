@@ -150,8 +150,11 @@ class Learner:
         """
         if worlds.table is not None or not self._tells("direction"):
             return world_by_world(self._sampled_accuracy if self.is_sampled else self._critic_accuracy, worlds)
-        direction = self.direction(worlds)
-        if np.isnan(direction).any():  # of a user's learner
+        direction, shape = self.direction(worlds), worlds.mean.shape
+        if np.shape(direction)[-1:] != shape[-1:]:  # of a user's learner, as a nan is
+            words = f"has shape {np.shape(direction)}; expected {shape}, the weights of object and backgrounds"
+            raise ValueError(f"the direction of learner {self.name!r} {words}")
+        if np.isnan(direction).any():
             raise ValueError(f"the direction of learner {self.name!r} is nan; expected numbers")
         return linear_accuracy(direction, worlds)
 
