@@ -122,10 +122,6 @@ class Sample:
     def mean(self) -> float:
         return float(np.average(self.values, weights=self.counts))
 
-    @property
-    def bounded(self) -> bool:
-        return self.normal or self.support is not None
-
     def bounds(self, tail: float) -> Bounds | None:
         """One-sided bounds of the law's mean, by the sharpest method that the law allows."""
         if self.normal:

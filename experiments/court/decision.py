@@ -28,8 +28,8 @@ class Ruling(NamedTuple):
     reason: str
 
 
-def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds], target: float, tail: Numbers) -> Bounds:
-    """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q.
+def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds | None], target: float, tail: Numbers) -> Bounds:
+    """Bounds of the violation v, each side at `tail`, from bounds(tail) of the quantity q; infinite if q has none.
 
         v = q - target      on side 1
         v = target - q      on side -1
@@ -37,7 +37,10 @@ def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds], target: flo
 
     The lower bound of |q - target| is the distance from target to a two-sided interval. The upper bound needs one side.
     """
-    low, high = bounds(tail)
+    ends = bounds(tail)
+    if ends is None:
+        return Bounds(-np.inf, np.inf)
+    low, high = ends
     if side == 0:
         inner = bounds(tail / 2)
         distance = np.maximum(0.0, np.maximum(inner.low - target, target - inner.high))

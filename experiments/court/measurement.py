@@ -11,7 +11,7 @@ Beyond them a point is Unmeasurable, and the reason says what would be needed.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +39,7 @@ from experiments.verdict import cannot_be_judged
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import projected_scatter
+from simulator.progress import track
 from simulator.streams import numpy_stream
 from simulator.world import World, view_noise
 from theory.claims.claim import INFINITE, Claim
@@ -77,6 +78,7 @@ class Plan:
     routes: dict[Learner, Route]
     pilot_routes: dict[Learner, Route]
     pairs: dict[Learner, list[int]]  # per training, world by world
+    by_image: bool  # whether a value is one image: all learners are rules on images, and their means are compared
     rare: bool  # whether a training may have too few pairs of the rarest kind
     here: World  # a grid of size 1: the world of the claim's prediction
 
@@ -91,17 +93,6 @@ class Plan:
             for learner, every in self.pairs.items()
         }
         return replace(self, routes=self.pilot_routes, pairs=pairs)
-
-    def draws(self, leg: int, size: int, seed: int) -> list["Drawn"]:
-        """What is drawn for each learner in one of the worlds."""
-        world, stream = self.worlds[leg], self.claim.id
-        return [Drawn(world, s, self.pairs[s][leg], size, seed, stream, self.routes[s]) for s in self.claim.learners]
-
-    @property
-    def by_image(self) -> bool:
-        """Whether a value is one image: all learners are rules on images, and the quantity is a mean over images."""
-        means = self.claim.quantity.groups and self.claim.relation.weights
-        return bool(means) and set(self.routes.values()) == {"drawn images"}
 
     @property
     def sizes(self) -> "Sizes":
@@ -183,7 +174,8 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
         if routes[learner] not in OF_RULES
         for grid, n in zip(worlds, every, strict=True)
     )
-    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, rare, each[0].worlds)
+    by_image = set(routes.values()) == {"drawn images"} and bool(claim.quantity.groups and claim.relation.weights)
+    return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, by_image, rare, each[0].worlds)
 
 
 def _pilot_route(claim: Claim, learner: Learner, worlds: list[World]) -> Route:
@@ -197,7 +189,7 @@ def _pilot_route(claim: Claim, learner: Learner, worlds: list[World]) -> Route:
             f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
             f"{claim.quantity}{instead}"
         )
-    return "exact law" if all(learner.has_exact_law(world) for world in worlds) else "drawn pairs"
+    return "exact law" if all(map(learner.has_exact_law, worlds)) else "drawn pairs"
 
 
 def narrowest(world: World) -> World:
@@ -261,21 +253,15 @@ def drawn_pairs(worlds: World, n: int) -> int:
 @final  # a subclass could define __bool__; `shown and shown.route` needs a true value
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured at one point, and the number that limits it there, on one side or on both (0)."""
+    """What was measured at one point, the number that limits it there, and bounds(tail) of the violation."""
 
     point: dict[str, float]
     sample: Sample | StandingSample
     n: int
     route: str
     predicted: float
-    side: int
+    bounds: Callable[[Numbers], Bounds]
     note: str | None
-
-    def bounds(self, tail: Numbers) -> Bounds:
-        """Bounds of the violation; infinite if the law of the sample has no bounds."""
-        if not self.sample.bounded:
-            return Bounds(-np.inf, np.inf)
-        return violation_bounds(self.side, self.sample.bounds, self.predicted, tail)
 
 
 def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
@@ -297,7 +283,7 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     size = int(min(max(needed, fewest), most))
     sample = measure(plan, size, _derived(seed, purpose))
     note = None
-    if not sample.bounded:
+    if plan.rare and claim.support is None and claim.share is None:
         note = "the mean of an unbounded quantity over so few pairs has no bound"
     elif needed > size:
         wanted = "no number of values" if np.isinf(needed) else f"{needed:.3g} values"
@@ -306,7 +292,7 @@ def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpo
     routes = " and ".join(dict.fromkeys(plan.routes.values()))
     images = sample.size * EVEN**2 if "even images" in routes else sample.size
     n = max(trained, default=images)
-    return Evidence(plan.point, sample, n, routes, target, side, note)
+    return Evidence(plan.point, sample, n, routes, target, partial(violation_bounds, side, sample.bounds, target), note)
 
 
 def pilot_violations(claim: Claim, points: Point, replicates: int, seed: int, number: int) -> Float[np.ndarray, " P"]:
@@ -316,7 +302,7 @@ def pilot_violations(claim: Claim, points: Point, replicates: int, seed: int, nu
     """
     worlds, samples = claim.relation.legs(claim, points)[0].worlds, {}
     means = np.full(worlds.size, np.nan)
-    for i in range(worlds.size):
+    for i in track(range(worlds.size), worlds.size, f"{claim.id}: points tried on few trainings"):
         with suppress(Unmeasurable):
             plan = plan_at(claim, single(points, i))
             samples[i] = measure(plan, min(replicates, plan.sizes.most), _derived(seed, f"search/{number}"))
@@ -337,15 +323,25 @@ def measure(plan: Plan, size: int, seed: int) -> Sample | StandingSample:
     training; rules are measured on IMAGES images. For a claim about a share of trainings a value is 1 if the relation
     holds in one training, else 0.
     """
-    claim = plan.claim
-    if claim.quantity.placed and claim.share is None:
-        return _standing_sample(plan, size, seed)
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
+
+    claim, values = plan.claim, []
     if plan.by_image:
         return _image_sample(plan, size, seed)
-    values = []
-    for leg in range(len(plan.worlds)):
-        first, *subtracted = (claim.quantity.measured(claim, draws) for draws in plan.draws(leg, size, seed))
-        values.append(first - subtracted[0] if subtracted else first)
+    draws = [
+        [Drawn(world, s, plan.pairs[s][leg], size, seed, claim.id, plan.routes[s]) for s in claim.learners]
+        for leg, world in enumerate(plan.worlds)
+    ]
+    try:
+        if claim.quantity.placed and claim.share is None:
+            return _standing_sample(plan, draws, size)
+        for subject, *subtracted in draws:
+            value = claim.quantity.measured(claim, subject)
+            for other in subtracted:
+                value = value - claim.quantity.measured(claim, other)
+            values.append(value)
+    except (SeparabilityError, np.linalg.LinAlgError) as error:
+        raise Unmeasurable(str(error)) from error
     sample, support = np.asarray(claim.relation.combine(claim, values)), claim.support
     if not np.isfinite(sample).all():
         raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
@@ -382,25 +378,18 @@ class Drawn(NamedTuple):
             blocks = [range(start, min(start + FEWEST_EVEN, size)) for start in range(0, size, FEWEST_EVEN)]
             each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
             return Accuracy.of(np.concatenate(each).T)
-        mixture = world.mixture()
-        each = [
-            group_accuracy(critic, mixture, world.nu_image, numpy_stream(seed, f"{stream}/test points", i))
-            for i, critic in enumerate(self.critics())
-        ]
+        mixture, each = world.mixture(), []
+        for i, critic in enumerate(self.critics()):
+            points = numpy_stream(seed, f"{stream}/test points", i)
+            each.append(group_accuracy(critic, mixture, world.nu_image, points))
         return Accuracy.of(np.concatenate(each).T)
 
     def critics(self) -> Iterator[LinearCritic]:
-        """The trained rules in blocks. A sample that cannot be fitted raises Unmeasurable."""
-        from simulator.gaussian.fitting import SeparabilityError  # start-up time
-
+        """The trained rules in blocks. Raises SeparabilityError or LinAlgError for a sample that cannot be fitted."""
         world, learner, n, size, seed, stream, route = self
-        try:
-            if route == "exact law":
-                yield from learner.exact_law(world, n, size, seed, stream)
-            else:
-                yield from fitted_critics(world, learner, n, size, seed, stream)
-        except (SeparabilityError, np.linalg.LinAlgError) as error:
-            raise Unmeasurable(str(error)) from error
+        if route == "exact law":
+            return learner.exact_law(world, n, size, seed, stream)
+        return fitted_critics(world, learner, n, size, seed, stream)
 
     def covariances(self) -> Iterator[np.ndarray]:
         """The covariances of latent images and captions, in blocks."""
@@ -412,18 +401,17 @@ class Drawn(NamedTuple):
         return (drawn[:, :l, :l] for drawn in drawn_covariances(world, n, size, seed, stream))
 
 
-def _standing_sample(plan: Plan, size: int, seed: int) -> StandingSample:
+def _standing_sample(plan: Plan, every: list[list[Drawn]], size: int) -> StandingSample:
     """Samples of both accuracies of every learner in every world."""
     claim, terms = plan.claim, []
-    for leg, world in enumerate(plan.worlds):
-        for place, draws in enumerate(plan.draws(leg, size, seed)):
+    for weight, of_world in zip(claim.relation.weights, every, strict=True):
+        for place, draws in enumerate(of_world):
             accuracy = draws.accuracies()
             if draws.route == "even images":
                 groups = [even_sample(rates) for rates in accuracy]
             else:
                 groups = [Sample(np.clip(rates, 0, 1), normal=not plan.rare, support=FRACTION) for rates in accuracy]
-            sign = (-1) ** place * claim.relation.weights[leg]
-            terms.append(Term(sign, world, (groups[0], groups[1])))
+            terms.append(Term((-1) ** place * weight, draws.world, (groups[0], groups[1])))
     return StandingSample(claim, terms, size)
 
 

@@ -14,11 +14,12 @@ A decision is wrong with probability alpha/2 at most.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.court.decision import POWER, Decision, Ruling
+from experiments.court.decision import POWER, Decision, Ruling, violation_bounds
 from experiments.court.measurement import Evidence, gather, plan_at
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
@@ -89,8 +90,10 @@ def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     if not defined.any() or not np.all(claim.relation.inside(claim, points)):
         raise cannot_be_judged(claim, f"{claim.quantity} is not defined in the worlds of its domain")
     sample = Sample(np.clip(values[defined], *support), support=support)
-    shown = Evidence({}, sample, claim.n, "closed form", float(bound[0]), claim.relation.side, None)
-    low, high = shown.bounds(alpha / 2)
+    target = float(bound[0])
+    bounds = partial(violation_bounds, claim.relation.side, sample.bounds, target)
+    shown = Evidence({}, sample, claim.n, "closed form", target, bounds, None)
+    low, high = bounds(alpha / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), int((~defined).sum()))
     where = f"over {defined.sum()} worlds the violation is {mean:.4g} on average, and over the domain between"

@@ -40,8 +40,6 @@ class StandingSample:
     terms: Sequence[Term]
     size: int  # replicates
 
-    bounded = True
-
     @property
     def mean(self) -> float:
         """The value at the mean accuracies."""

@@ -194,13 +194,6 @@ def _everywhere(
     return Finding(ruling, worst, shown, against, tuple(bounds))
 
 
-def _violation(claim: Claim, point: dict[str, float], seed: int, replicates: int, number: int) -> float:
-    """v at one point: by the closed forms, or by a pilot with this number of replicates and this stream."""
-    if claim.finite:
-        return float(pilot_violations(claim, point, replicates, seed, number)[0])
-    return float(claim.true_violation(point)[0])
-
-
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     """The worst point that can be measured. Learners without an exact law need pairs that can be drawn."""
 
@@ -219,7 +212,8 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
     """Measure at the worst point, or at a rounder point near by that fails almost as much."""
 
     def violation(point):
-        return _violation(claim, point, seed, 4096, 99)
+        found = pilot_violations(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
+        return float(found[0])
 
     excess = worst.violation - claim.tau
     point, found = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
@@ -227,12 +221,13 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
     return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
 
 
-def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evidence], list[str]]:
+def _audit(
+    claim: Claim, points: list[tuple[dict[str, float], float]], tail: float, seed: int
+) -> tuple[list[Evidence], list[str]]:
     """Evidence at every audit point, and the reasons why some could not be measured."""
     audits, obstacles = [], []
-    for i, point in enumerate(points):
+    for i, (point, expected) in enumerate(points):
         tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
-        expected = _violation(claim, point, seed, 512, 98)
         if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
             continue
@@ -244,18 +239,21 @@ def _audit(claim: Claim, points: list, tail: float, seed: int) -> tuple[list[Evi
     return audits, list(dict.fromkeys(obstacles))
 
 
-def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[dict[str, float]]:
-    """The worst point, then up to `count` corners and Sobol points of the domain.
+def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[tuple[dict[str, float], float]]:
+    """The worst point, then up to `count` corners and Sobol points of the domain, each with its expected violation.
 
     Points where the population's quantity is undefined are left out, as the search leaves them out.
     """
-    d = claim.dimension
-    if d == 0:
-        return [worst.point]
-    vertices = corners(d)
-    vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
-    unit = np.concatenate([vertices, sobol(d, 2 * count, seed + 1)])
-    grid = claim.relation.points(claim, unit)
-    # The closed form is -inf outside the domain.
-    good = claim.relation.inside(claim, grid) if claim.finite else np.isfinite(claim.true_violation(grid))
-    return [worst.point, *(single(grid, int(i)) for i in np.flatnonzero(good)[:count])]
+    points, expected, d = [worst.point], [worst.violation], claim.dimension
+    if d:
+        vertices = corners(d)
+        vertices = vertices[np.linspace(0, len(vertices) - 1, min(len(vertices), count // 2)).round().astype(int)]
+        grid = claim.relation.points(claim, np.concatenate([vertices, sobol(d, 2 * count, seed + 1)]))
+        # The closed form is -inf outside the domain.
+        v = np.where(claim.relation.inside(claim, grid), 0.0, -np.inf) if claim.finite else claim.true_violation(grid)
+        for i in np.flatnonzero(np.isfinite(v))[:count]:
+            points.append(single(grid, int(i)))
+            expected.append(float(v[i]))
+    if claim.finite:
+        expected = [float(pilot_violations(claim, point, 512, seed, 98)[0]) for point in points]
+    return list(zip(points, expected, strict=True))

@@ -14,6 +14,7 @@ from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
     PILOT_SHARE,
+    Drawn,
     drawable,
     gather,
     measure,
@@ -411,7 +412,8 @@ def test_covariances_in_wide_views_are_those_of_the_latents(drawn, monkeypatch):
     plan = plan_at(error, wide, drawn=drawn)
     (learner,) = error.learners
     assert (plan.routes[learner] == "drawn pairs") is drawn
-    S = np.concatenate(list(plan.draws(0, 300, 0)[0].covariances())).mean(axis=0)
+    draws = Drawn(plan.worlds[0], learner, 400, 300, 0, error.id, plan.routes[learner])
+    S = np.concatenate(list(draws.covariances())).mean(axis=0)
     assert bool(calls) is drawn
     # The standard error is .007 for 300 times 400 pairs.
     np.testing.assert_allclose(S, latent_cross_covariance(World(**wide)), atol=0.1)

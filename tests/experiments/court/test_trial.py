@@ -107,14 +107,14 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
 
 
 def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(monkeypatch):
-    tails, samples, bounds = [], [], measurement.Evidence.bounds
+    tails, samples, of_violation = [], [], measurement.violation_bounds
 
-    def spy(evidence, tail):
+    def spy(side, bounds, target, tail):
         tails.append(tail)
-        samples.append(evidence.sample)
-        return bounds(evidence, tail)
+        samples.append(bounds.__self__)
+        return of_violation(side, bounds, target, tail)
 
-    monkeypatch.setattr(measurement.Evidence, "bounds", spy)
+    monkeypatch.setattr(measurement, "violation_bounds", spy)
     verdict = judge(CATALOGUE["wang-lemma-d3"], quick=True, error_rate=0.04)
     assert tails[0] == 0.02
     assert verdict.interval == pytest.approx([*samples[0].bounds(0.025)])  # 95 % whatever the error rate
