@@ -33,7 +33,9 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: World) -> Accuracy:
 
     Absolute precision 1e-13. A rule that is identically zero scores 1/K.
     """
-    return _two_classes(u, worlds) if worlds.class_count == 2 else _many_classes(u, worlds)
+    if worlds.class_count > 2:
+        return _many_classes(u, worlds)
+    return Accuracy(*objects_averaged(ndtr(binary_scores(u, worlds)).mean(axis=1), worlds.p_inv))
 
 
 def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
@@ -42,47 +44,29 @@ def reliance(u: Float[np.ndarray, "*w B"]) -> Numbers:
         return u[..., 1] / u[..., 0]
 
 
-def score_deviation(u: Float[np.ndarray, "*w B"], worlds: World) -> Numbers:
-    """s, the standard deviation of a class score within a group."""
-    return np.sqrt((u**2 * worlds.image_variance).sum(-1))
+def binary_scores(u: Float[np.ndarray, "*w B"], worlds: World) -> Float[np.ndarray, "groups=2 further *w"]:
+    """z-scores (common, counter) of a two-class rule at p_inv = 1: Acc = Phi(z), on a scale that does not saturate.
 
-
-def binary_scores(u: Float[np.ndarray, "*w 2"], worlds: World) -> Accuracy:
-    """z-scores (common, counter) of a two-class rule on one attribute: Acc = Phi(z), on a scale that does not saturate.
-
-    Infinite where the decision has no noise, 0 where the rule is identically zero.
+    They have a row for each choice of what further attributes show. They are infinite where the decision has no noise,
+    0 where the rule is identically zero.
     """
-    s = score_deviation(u, worlds)
-    inv, spu = u[..., 0] * worlds.mean[..., 0], u[..., 1] * worlds.mean[..., 1]
-    scale = np.abs(inv) + np.abs(spu)
-    return Accuracy(standardise(inv + spu, s, scale), standardise(inv - spu, s, scale))
+    pull, s = np.moveaxis(u * worlds.mean, -1, 0), np.sqrt((u**2 * worlds.image_variance).sum(-1))
+    shown = [[[1, first, *others] for others in product([1, -1], repeat=len(pull) - 2)] for first in (1, -1)]
+    return standardise(np.tensordot(shown, pull, axes=1), s, np.abs(pull).sum(axis=0))
 
 
-def _two_classes(u: np.ndarray, worlds: World) -> Accuracy:
-    s = score_deviation(u, worlds)
-    pull = u * worlds.mean
-    scale = np.abs(pull).sum(axis=-1)
-    result: list[Numbers] = []
-    for first in (1, -1):  # the background agrees with the label, or does not
-        total: Numbers = 0.0
-        for shown, chance in _objects_shown(worlds):
-            signs = product([1, -1], repeat=pull.shape[-1] - 2)
-            gaps = [pull @ np.array([shown, first, *others], float) for others in signs]
-            total = total + chance * np.mean([ndtr(standardise(gap, s, scale)) for gap in gaps], axis=0)
-        result.append(total)
-    return Accuracy(result[0], result[1])
+def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
+    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
 
-
-def _objects_shown(worlds: World):
-    """(sign of the object, its probability) given y = +1: the label's object, and the other one if p_inv < 1."""
-    if np.all(worlds.p_inv == 1):
-        return [(1, 1.0)]
-    return [(1, np.asarray(worlds.p_inv)), (-1, 1 - np.asarray(worlds.p_inv))]
+    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
+    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
+    """
+    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
 
 
 def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:
-    K, s = worlds.class_count, score_deviation(u, worlds)
-    pull = u * worlds.mean
+    K, pull = worlds.class_count, u * worlds.mean
+    s = np.sqrt((u**2 * worlds.image_variance).sum(-1))
     # Under the test law attributes are uniform and the object keeps its law; here its odds are equal, `chance` weighs.
     codes, weights = class_patterns(np.array([0.5, *np.full(pull.shape[-1] - 1, 1 / K)]), K)
     objects = (0,) if np.all(worlds.p_inv == 1) else (0, 1)

@@ -391,5 +391,4 @@ class IdealCurve:
         """(c*, k*) of some worlds at these log odds of lambda."""
         if self._sampled is not None:
             return self._sampled.replicates(h).mean(axis=0)
-        lam = expit(np.clip(h, *LOG_ODDS))
-        return two_block_accuracy(self._signal[index], np.stack([self._p_inv[index], lam], axis=-1))
+        return two_block_accuracy(np.clip(h, *LOG_ODDS), logit(self._p_inv[index]), *self._signal[index].T)

@@ -112,9 +112,9 @@ def probit_violation(claim: Claim, points: Point) -> np.ndarray | None:
     binary = np.all(np.equal(worlds.classes, 2)) and np.all(np.equal(worlds.p_inv, 1))
     if not binary or worlds.attribute or worlds.table is not None:
         return None
-    z = binary_scores(claim.subject.direction(worlds), worlds)
+    z = binary_scores(claim.subject.direction(worlds), worlds)[quantity.groups[0], 0]
     bound = np.clip(ndtri(claim.given("prediction", worlds)), -38, 38)
-    return side * (quantity.sign * (z.common, z.counter)[quantity.groups[0]] - bound)
+    return side * (quantity.sign * z - bound)
 
 
 SCALES: tuple[Scale, ...] = (Claim.true_violation, probit_violation)

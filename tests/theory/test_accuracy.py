@@ -11,7 +11,7 @@ from simulator.gaussian.critic import group_accuracy
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
-from theory.accuracy import binary_scores, linear_accuracy, reliance, score_deviation
+from theory.accuracy import binary_scores, linear_accuracy, reliance
 from theory.learners import LinearCLIP
 from theory.population import linear_weights
 
@@ -30,7 +30,7 @@ PROMPTS = ("name", "mean")
 def test_rules_without_noise_or_without_weights(prompt, fields, expected):
     blocks = worlds_with(**fields)
     u = linear_weights(blocks, prompt)
-    by_scores = [ndtr(z) for z in binary_scores(u, blocks)]
+    by_scores = [ndtr(z) for (z,) in binary_scores(u, blocks)]
     for got in (LinearCLIP(prompt).accuracy(blocks), linear_accuracy(u, blocks), by_scores):
         assert [float(x) for x in got] == pytest.approx(expected, abs=1e-15)
 
@@ -39,7 +39,7 @@ def test_rules_without_noise_or_without_weights(prompt, fields, expected):
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
     blocks, mixture = world, world.mixture()
     u = linear_weights(blocks, prompt)
-    s, pull = float(score_deviation(u, blocks)), float(np.abs(u * blocks.mean).sum())
+    s, pull = float(np.sqrt(u**2 @ blocks.image_variance)), float(np.abs(u * blocks.mean).sum())
     assume(s > 1e-6 * pull)
     assume(np.abs(u).max() > 1e-60)
     explicit = group_accuracy(population_critic(world, prompt), mixture, world.nu_image)[0]
@@ -106,7 +106,7 @@ def test_symmetries_of_linear_rules(blocks, t, c):
     scaled = linear_accuracy(c * u, blocks)
     assert [float(x) for x in scaled] == pytest.approx([float(x) for x in got], abs=1e-12)
     if blocks.classes == 2:
-        assert [float(ndtr(z)) for z in binary_scores(u, blocks)] == pytest.approx([float(x) for x in got], abs=1e-13)
+        assert ndtr(binary_scores(u, blocks)[:, 0]) == pytest.approx([float(x) for x in got], abs=1e-13)
         other = linear_accuracy(np.array([1.0, -t]), blocks)
         assert [float(other.counter), float(other.common)] == pytest.approx([float(x) for x in got], abs=1e-13)
     assert float(got.common) >= float(got.counter) - 1e-13  # t >= 0 and mu_spu > 0 lean on the background

@@ -11,19 +11,21 @@ so that two blocks decide by the sign of D_inv tanh(h_inv/2) + D_spu tanh(h_spu/
 correlations matters. The rule is therefore that of a world in which the more reliable block never disagrees.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logit, ndtr
+from scipy.special import expit, log_expit, logit, ndtr
 
 from simulator.accuracy import Accuracy, Numbers, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World
+from theory.accuracy import objects_averaged
 from theory.density import (
     attribute_log_density,
     block_log_density,
@@ -65,17 +67,17 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
         )
     if worlds.mean.shape[-1] > 2:
         return over_worlds(lambda world: _several_attributes(world, seed), worlds)
-    return Accuracy(*two_block_accuracy(np.abs(standardise(worlds.mean, np.sqrt(S))), worlds.agreement))
+    a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
+    odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
+    return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
 
 
-def evidence(h: np.ndarray, p: Numbers) -> np.ndarray:
-    """G(h; p), the log odds of y = +1 from a block whose own log odds are h.
+def evidence(h: np.ndarray, odds: Numbers) -> np.ndarray:
+    """G(h; p), the log odds of y = +1 from a block whose own log odds are h; `odds` is log(p/q).
 
     It is written for |h|, so that h = inf needs no special case.
     """
-    with np.errstate(divide="ignore"):
-        log_p, log_q = np.log(p), np.log1p(-p)
-    size = np.abs(h)
+    log_p, log_q, size = log_expit(odds), log_expit(np.negative(odds)), np.abs(h)
     return np.sign(h) * (np.logaddexp(log_p, log_q - size) - np.logaddexp(log_q, log_p - size))
 
 
@@ -92,61 +94,45 @@ def _needed(g: np.ndarray, odds: Numbers) -> np.ndarray:
 
 
 def two_block_accuracy(
-    signal: Float[np.ndarray, "*w 2"], agreement: Float[np.ndarray, "*w 2"]
+    odds_spu: Numbers, odds_inv: Numbers, a_inv: Numbers, a_spu: Numbers
 ) -> Float[np.ndarray, "groups=2 *w"]:
-    """(common, counter) of the Bayes rule of two classes and one attribute, from a_b and p_b of both blocks.
+    """(common, counter) of the Bayes rule of two classes and one attribute, from log(p_b/q_b) and a_b of both blocks.
 
-    It follows from the probability of the decision + given the classes that both blocks show.
-    Where p < 1/2 the classes of a block are renamed, so that p > 1/2; no decision changes. By symmetry the rule is
-    right on (o, a) as often as it is wrong on (-o, -a).
+    Where p < 1/2 the classes of a block are renamed, so that p > 1/2; no decision changes. The more reliable block
+    leads. Only the ratio of the correlations matters, so let the leader always agree with the label. Then the follower
+    has the log odds h with tanh(h/2) = D_follower/D_leader.
+
+    Given the coordinate of one block, the rule compares the other's with a threshold, so that Phi gives P(+). If the
+    leader has the smaller signal, P(+) can be a steep step of the follower's coordinate. Then the average runs over the
+    leader's, unless the follower's evidence reaches its bound where the leader has mass.
     """
-    shape = np.broadcast_shapes(signal.shape, agreement.shape)
-    a, p = (np.broadcast_to(x, shape).reshape(-1, 2) for x in (signal, agreement))
-    flipped, p = p[:, 1] < 0.5, np.maximum(p, 1 - p)
-    second = (p[:, 1] > p[:, 0]).astype(int)  # the more reliable block
-    every = np.arange(len(a))
-    best, rest = (every, second), (every, 1 - second)
-    margin = 2 * p[best] - 1
-    # q' of p' with 2p' - 1 = D_rest/D_best. If both D are zero, no block has information.
-    q = np.divide(p[best] - p[rest], margin, out=np.full(len(a), 0.5), where=margin > 0)
-    right = _leader_and_follower(np.where(margin > 0, a[best], 0.0), a[rest], 1 - q)
-    clash = np.isinf(a).all(axis=-1) & (q == 0)  # both blocks without noise and equally reliable: a tie if they differ
-    right[clash, 1] = 0.5
-    same, differ = right[:, 0], np.where(second == 1, 1 - right[:, 1], right[:, 1])
-    shown = p[:, 0]
-    groups = shown * same + (1 - shown) * (1 - differ), shown * differ + (1 - shown) * (1 - same)
-    return np.where(flipped, groups[::-1], groups).reshape(2, *shape[:-1])
+    each = np.broadcast_arrays(odds_spu, odds_inv, a_inv, a_spu)
+    odds_spu, odds_inv, a_inv, a_spu = map(np.ravel, each)
+    size_spu, size_inv = np.abs(odds_spu), np.abs(odds_inv)
+    leads = size_spu > size_inv  # the background
+    odds = _needed(np.where(leads, size_inv, size_spu), np.where(leads, size_spu, size_inv))
+    a, b = np.where(leads, a_spu, a_inv), np.where(leads, a_inv, a_spu)
+    a = np.where(size_spu + size_inv > 0, a, 0.0)
+    swap, finite, right = (a < b) & (2 * a * (a + RANGE) < 0.9 * odds), np.isfinite(a), np.ones((len(a), 2))
+    leader, follower = (a, np.ones(1)), (b, np.array([1.0, -1.0]))  # signals, and what the blocks show
+    for inner, outer, transfer, part in ((leader, follower, evidence, ~swap), (follower, leader, _needed, swap)):
+        right[part & finite] = gaussian_average(
+            partial(_decided, inner, outer, transfer, odds), np.flatnonzero(part & finite), 2
+        )
+    right[np.isinf(a) & np.isinf(b) & np.isinf(odds), 1] = 0.5  # no noise and equally reliable: a tie if they differ
+    right[leads, 1] = 1 - right[leads, 1]  # P(+) where the object shows +, the background -
+    groups = objects_averaged(right.T, expit(size_inv))
+    return np.where(odds_spu < 0, groups[::-1], groups).reshape(2, *each[0].shape)
 
 
-def _leader_and_follower(a, b, p) -> Float[np.ndarray, "W 2"]:
-    """P(decision +) where the leader shows + and the follower shows + (first column) or - (second column).
+def _decided(inner, outer, transfer: Callable, odds, index, t) -> Float[np.ndarray, "P n 2"]:
+    """P(+) in worlds `index`, averaged over the inner block, given the outer block's coordinate t beyond its mean.
 
-    The leader has signal a and always agrees with the label. The follower has signal b and agrees with probability
-    p >= 1/2. Given the follower's coordinate b s + t (s = +-1, in standard deviations), the rule compares the leader's
-    with a threshold, so that P(+) = Phi(a + G/(2a)), which is averaged over t. If a < b this function of t can be a
-    steep step. Then the average runs over the leader's coordinate, and Phi integrates the follower's, unless the
-    follower's evidence reaches its bound where the leader has mass.
+    `transfer` turns the outer block's own log odds into those of the inner block at which the decision turns, up to
+    the sign.
     """
-    s = np.array([1.0, -1.0])
-    odds = logit(p)
-    swap = (a < b) & (2 * a * (a + RANGE) < 0.9 * odds)
-    result = np.empty((len(a), 2))
-
-    def leader_inside(index, t):
-        A, B, P = a[index, None, None], b[index, None, None], p[index, None, None]
-        g = evidence(2 * B * (B * s + t[..., None]), P)
-        return ndtr(standardise(2 * A**2 + g, np.broadcast_to(2 * A, g.shape)))
-
-    def follower_inside(index, t):
-        A, B = a[index, None, None], b[index, None, None]
-        g = -2 * A * (A + t[..., None])  # the evidence at which the decision turns
-        return ndtr(s * B - _needed(g, odds[index, None, None]) / (2 * B))
-
-    finite = np.isfinite(a)
-    result[~finite] = 1.0
-    for rule, part in ((leader_inside, finite & ~swap), (follower_inside, finite & swap)):
-        result[part] = gaussian_average(rule, np.flatnonzero(part), 2)
-    return result
+    a, b, odds = (x[index, None, None] for x in (inner[0], outer[0], odds))
+    return ndtr(inner[1] * a + standardise(transfer(2 * b * (outer[1] * b + t[..., None]), odds), 2 * a))
 
 
 def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
@@ -159,7 +145,7 @@ def _several_attributes(world: World, seed: int) -> Float[np.ndarray, "R 2"]:
 
     def replicate(r):
         t = gaussian_points(len(b), 12, seed * REPLICATES + r)
-        g = evidence(2 * b * (signs[:, None] * b + t), p).sum(-1)  # (G, N)
+        g = evidence(2 * b * (signs[:, None] * b + t), logit(p)).sum(-1)  # (G, N)
         accuracy = np.zeros(len(signs))
         for shown, weight in ((1, p_inv), (-1, 1 - p_inv)):  # the object is the label's, or the other
             accuracy = accuracy + (weight * _object_agrees(a, shown, g, odds).mean(axis=-1) if weight else 0.0)

@@ -25,7 +25,7 @@ from simulator.accuracy import LEVEL, Accuracy, rounded, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.accuracy import linear_accuracy
+from theory.accuracy import linear_accuracy, objects_averaged
 from theory.density import (
     block_log_density,
     class_log_density,
@@ -34,7 +34,6 @@ from theory.density import (
 )
 from theory.learners.base import joined, world_by_world
 from theory.learners.bayes import bayes_accuracy
-from theory.learners.curve import objects_averaged
 from theory.quadrature import REPLICATES, estimate
 
 WITHIN = 6.5  # standard deviations of captions and of images: 8e-11 lie beyond

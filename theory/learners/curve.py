@@ -84,15 +84,6 @@ def _trapezoid(points: Float[np.ndarray, "2 A n"], m_v, m_w) -> Float[np.ndarray
     return (right + left) @ weight * (w[:, 1] - w[:, 0]) / np.sqrt(2 * np.pi)
 
 
-def objects_averaged(accuracy: Float[np.ndarray, "... 2"], p_inv) -> Float[np.ndarray, "... 2"]:
-    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
-
-    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
-    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
-    """
-    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[..., ::-1]), 0, 1)  # weights sum to 1 to rounding
-
-
 def boundary(
     rising: Preference, rows: Int[np.ndarray, " A"], w: np.ndarray, guess: np.ndarray, slack: np.ndarray
 ) -> np.ndarray:

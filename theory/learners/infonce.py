@@ -35,6 +35,7 @@ from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
 from simulator.world import World
+from theory.accuracy import objects_averaged
 from theory.density import (
     Parts,
     attribute_log_density,
@@ -47,7 +48,7 @@ from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, ove
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
-from theory.learners.curve import curve_accuracy, objects_averaged
+from theory.learners.curve import curve_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.pmi import prompt_preference
 from theory.quadrature import RANGE, REPLICATES, estimate
@@ -207,7 +208,7 @@ def _one_attribute(worlds: World, prompt: Prompt, tolerance: float) -> Float[np.
         left = left[~sound]
     if len(left):
         accuracy[left] = searched_accuracy(worlds.ravel()[left], prompt, tolerance)
-    return objects_averaged(accuracy, worlds.agreement[..., 0].reshape(-1, 1))
+    return objects_averaged(accuracy.T, worlds.agreement[..., 0].ravel()).T
 
 
 def _several_attributes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
