@@ -39,17 +39,6 @@ def test_weights_equal_repetition(common):
     assert a.slope[0] == pytest.approx(b.slope, rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize("common", [[0.1, 0.2], [0.5, 0.5, 0.5], [0.1, 0.2, 1.0]])
-def test_models_without_a_line_are_refused(common):
-    with pytest.raises(ValueError, match="a line needs 3 models"):
-        fit_line(np.array(common), np.linspace(0.1, 0.3, len(common)), "logit")
-
-
-def test_models_out_of_range_have_no_offset():
-    with pytest.raises(ValueError, match="range"):
-        offset((np.array([0.1, 0.2, 0.3]),) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0))
-
-
 @pytest.mark.parametrize("axis", AXES)
 def test_offset_is_the_planted_one(axis):
     x = np.linspace(0.55, 0.9, 12)

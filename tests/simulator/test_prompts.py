@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from reference import prompt_by_mixture
 
-from simulator.prompts import LINEAR, caption
+from simulator.prompts import LINEAR
 from simulator.strategies import table_worlds, worlds
 from simulator.world import World
 
@@ -30,8 +30,3 @@ def test_a_class_with_several_common_backgrounds_is_shown_on_each_alike():
     world = World(table=[[0.2, 0.2, 0.1], [0.1, 0.1, 0.3]], mu_inv=2.0, mu_spu=3.0)
     assert world.prompts("background")[0] == pytest.approx([2, 1.5, 1.5, 0])
     assert world.prompts("background")[1] == pytest.approx([-2, 0, 0, 3])
-
-
-def test_one_prompt_has_no_caption_that_stands_for_all():
-    with pytest.raises(ValueError, match="captions"):
-        caption("captions")

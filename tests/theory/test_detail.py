@@ -148,21 +148,6 @@ def test_linear_clip_with_bare_captions_has_the_covariance_written_out():
     assert [*learners.LinearCLIP("bare").accuracy(world)] == [*learners.LinearCLIP("name").accuracy(world)]
 
 
-@pytest.mark.parametrize(
-    ("prompt", "fields", "sentence"),
-    [
-        ("bare", {}, "no training caption is bare"),
-        ("name", {"bare": 1.0}, "bare = 1"),
-        ("mean", {"bare": 1.0}, "bare = 1"),
-        ("scores", {"bare": 1.0}, "bare = 1"),
-        ("name", {"sigma_xi": 0.0, "detail_inv": 0.5}, "detail = 1"),
-    ],
-)
-def test_what_has_no_law_is_refused(prompt, fields, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        learners.InfoNCE(prompt).accuracy(World(**fields))
-
-
 def test_images_without_noise_have_a_law_where_captions_leave_detail_out():
     """The limit sigma_xi -> 0 is reached smoothly."""
     world = World(mu_spu=1.5, sigma_xi=0.0, sigma_xi_text=6.0, detail_inv=0.5, detail_spu=0.7)

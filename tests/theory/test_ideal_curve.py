@@ -10,7 +10,6 @@ from scipy.stats import binom, t
 from stattest import POWER, SHARE, spend
 
 from simulator.accuracy import LEVEL, Accuracy
-from simulator.pixels.views import Pixels
 from simulator.world import Attribute, World
 from theory import ideal_curve, learners
 from theory.ideal_curve import IdealCurve, equivalent, equivalent_of_draws
@@ -329,12 +328,3 @@ def test_accuracies_that_no_classifier_has_get_a_negative_interval():
 
 def test_one_replicate_has_no_interval():
     assert equivalent_of_draws(HEADLINE, np.array([[0.9, 0.5]])).interval is None
-
-
-@pytest.mark.parametrize(
-    ("world", "accuracy", "words"),
-    [(World(views=Pixels()), (0.9, 0.5), "pixels"), (HEADLINE, (1.2, 0.5), "1.2"), (HEADLINE, (0.5, np.nan), "nan")],
-)
-def test_refusals(world, accuracy, words):
-    with pytest.raises(ValueError, match=words):
-        equivalent(world, Accuracy(*accuracy))

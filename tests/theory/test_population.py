@@ -6,7 +6,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from reference import latent_cross_covariance, population_critic, worlds_with
 
-from simulator.gaussian.critic import removed_captions
 from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
@@ -90,14 +89,6 @@ def test_projected_weights_are_those_of_balanced_towers(world, prompt):
     for projected, shown in ((True, background), (background, background), (other, other)):
         explicit = differences(balanced_without(world, prompt, shown), world)
         assert projected_weights(world, prompt, projected) == pytest.approx(explicit, abs=1e-12)
-
-
-def test_a_caption_without_a_number_per_block_cannot_be_projected_out():
-    for world, numbers in ((World(), 3), (World(attribute=(Attribute(),)), 2)):
-        with pytest.raises(ValueError, match=f"needs one number per block, {5 - numbers} here"):
-            projected_weights(world, "name", (1.0,) * numbers)
-        with pytest.raises(ValueError, match=f"one number per block, {5 - numbers} here"):
-            removed_captions(world, (1.0,) * numbers)
 
 
 def test_projecting_is_not_leaving_the_word_out():

@@ -19,7 +19,6 @@ from simulator.gaussian.fitting import (
 )
 from simulator.gaussian.pairs import DrawnPairs, Pairs, block_size, dictionaries, draw, draw_pairs
 from simulator.gaussian.statistics import projected_critics
-from simulator.quantities import check_count
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory import learners
@@ -117,28 +116,6 @@ def test_the_closed_form_minimises_the_printed_loss():
         h = 1e-4
         assert (loss(h * a, h * b) - loss(-h * a, -h * b)) / (2 * h) == pytest.approx(0, abs=1e-5)
         assert loss(h * a, h * b) + loss(-h * a, -h * b) > 2 * loss(0, 0)
-
-
-@pytest.mark.parametrize(
-    ("request_", "words"),
-    [
-        (lambda p: fit("liner", p), "^estimator = 'liner' .* linear$"),
-        (lambda p: fit("logistic", p, embed_dim=2), "^embed_dim = 2 .*'logistic'"),
-        (lambda p: fit("linear", p, embed_dim=0), "^embed_dim = 0 .* 1$"),
-        (lambda p: fit("least-squares", p).accuracy("mean"), "^prompt = 'mean' "),
-        (lambda p: fit("linear", WORLD.draw(1)), "^n = 1 .* 2$"),
-    ],
-)
-def test_wrong_requests_are_refused(request_, words):
-    with pytest.raises(ValueError, match=words):
-        request_(WORLD.draw(10))
-
-
-@pytest.mark.parametrize("count", [2.5, True, "3"])
-def test_a_count_that_is_no_integer_is_refused(count):
-    """The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence appears."""
-    with pytest.raises(ValueError, match=f"^n = {count!r} is not an integer$"):
-        check_count("n", count, 1)
 
 
 # Supervised estimators

@@ -85,11 +85,6 @@ def test_streams_seeds_and_dtypes():
     assert torch.equal(base.images, gathered(world, 20, draw_on="cpu").images)
 
 
-def test_no_pairs_are_refused():
-    with pytest.raises(ValueError, match="n = 0 "):
-        next(draw_pairs(World(), dictionaries(World(), 0), 0, 0))
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_pairs_drawn_on_the_cpu_are_the_same_on_a_gpu():
@@ -189,12 +184,6 @@ def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points):
         alone = draw_block((one,), frames, 3, 1, streams=(stream,), dtype=dtype, points=points)
         for field, values in alone._asdict().items():
             assert torch.equal(getattr(together, field)[k], values[0]), field
-
-
-@pytest.mark.parametrize("fields", [{"dim_image": 7}, {"table": [[0.5, 0.0], [0.0, 0.5]]}])
-def test_worlds_of_an_ensemble_have_one_shape_and_one_table(fields):
-    with pytest.raises(ValueError, match=f"^{next(iter(fields))} = .* an ensemble needs one value$"):
-        draw_block([World(), World(**fields)], dictionaries(World(), 3), 3, 0, streams=["a", "b"])
 
 
 def test_a_block_written_over_another_is_the_block_drawn_alone():

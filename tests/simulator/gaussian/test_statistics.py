@@ -254,12 +254,6 @@ def test_labelled_moments_are_those_of_drawn_images(name, n):
     assert_same_law(columns(*exact), columns(second, first), effect=EFFECT, what=f"labelled, {name}, {n}")
 
 
-@pytest.mark.parametrize("world", [World(classes=3, dim_image=6, dim_text=6), World(dim_image=3)])
-def test_labelled_moments_refuse_worlds_they_are_not_exact_for(world):
-    with pytest.raises(ValueError, match="2 classes and dim_image"):
-        next(labelled_moments(world, 10, 1, 0))
-
-
 @pytest.mark.parametrize("name", ["masks", "classes", "attribute"])
 def test_a_replicate_does_not_depend_on_their_number(name):
     world = WORLDS[name]
@@ -306,16 +300,3 @@ def test_statistics_of_a_trillion_pairs_draw_none():
     expected = np.zeros((5, 3))
     expected[:2, :2] = latent_cross_covariance(world)
     assert found == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.parametrize(("n", "nearest"), [(1, 2), (0, 2), (10**12 + 1, 10**12)])
-def test_numbers_of_pairs_outside_the_domain(n, nearest):
-    for route in (
-        projected_critics(World(), "name", n, 1, 0),
-        projected_scatter(World(), n, 1, 0),
-        full_critics(World(), "name", n, 1, 0),
-    ):
-        with pytest.raises(ValueError, match=rf"n = {n} .* {nearest}$"):
-            next(route)
-    with pytest.raises(ValueError, match="replicates = 0 "):
-        next(projected_critics(World(), "name", 5, 0, 0))

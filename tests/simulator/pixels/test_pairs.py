@@ -117,9 +117,3 @@ def test_enlarged_scans_are_the_same_scans():
     correlation = np.corrcoef(averaged.flatten(), small.images.double().flatten())[0, 1]
     assert correlation > 0.98
     assert torch.equal(small.scenes.scans, large.scenes.scans)
-
-
-@pytest.mark.parametrize("n", [0, 10**9])
-def test_a_draw_that_cannot_be_held_is_refused(n):
-    with pytest.raises(ValueError, match=f"n = {n} lies outside"):
-        draw(WORLD, n)

@@ -116,21 +116,6 @@ def test_a_diverged_model_is_left_out(poison):
     assert towers.accuracy().counter == pytest.approx(healthy.each().counter[[0, 2]].mean())
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"models": 0}, "models = 0"),
-        ({"world": []}, "at least one world"),
-        ({"world": World(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
-        ({"seed": -1}, "seed = -1"),
-        ({"world": [WORLD, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
-    ],
-)
-def test_a_wrong_request_is_refused(changes, words):
-    with pytest.raises(ValueError, match=words):
-        train(**{"world": WORLD, "recipe": SMALL, "models": 1, **changes})
-
-
 def test_a_run_whose_accuracies_still_move_warns():
     with pytest.warns(UserWarning, match=r"not converged: \w+ accuracy by \w+ changed by .* points in the second half"):
         train(WORLD, SMALL, models=2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from simulator.towers.distributed import ALONE, Group, rows
+from simulator.towers.distributed import ALONE, Group
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.group_batches import draw_batches
 
@@ -39,8 +39,3 @@ def test_processes_see_the_rows_of_the_one_batch(name):
     for _ in range(2):
         for expected, *shares in zip(next(whole), *(next(part) for part in parts), strict=True):
             assert torch.equal(torch.cat(shares, dim=1), expected)
-
-
-def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(ValueError, match="99"):
-        rows(Group(0, 3), 100)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_flatten
 
-from simulator import Recipe, World, train
+from simulator import Recipe, World
 from simulator.towers import multiprocess
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.multiprocess import ProcessEnded, processes_for, run_in
@@ -71,12 +71,6 @@ def test_a_failure_is_raised_here(from_a_server):
     missing = FIVE._replace(worlds=(*FIVE.worlds[:3], *(WORLD.model_copy(update={"dim_image": 3}),) * 2))
     with pytest.raises(ValueError, match=r"dim_image = 3 .* 2"):
         list(run_in(2, missing, start(FIVE), []))
-
-
-@pytest.mark.parametrize(("processes", "nearest"), [(0, 1), (4, 3)])
-def test_processes_without_a_model_are_refused(processes, nearest):
-    with pytest.raises(ValueError, match=f"processes = {processes} .* {nearest}$"):
-        train(WORLD, SMALL, models=3, processes=processes)
 
 
 def test_as_many_as_there_are_threads_and_models_where_a_run_is_long():

@@ -21,21 +21,6 @@ def test_a_learner_is_found_by_its_name(name):
     assert learners.named(learner) is learner
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("infonse", {}, "learner = 'infonse' is not one of .*; the nearest is infonce"),
-        ("zzz", {}, "learner = 'zzz' is not one of [^;]*$"),
-        ("bayes", {"prompt": "mean"}, "prompt = mean has no meaning for learner 'bayes'"),
-        ("infonce", {"embed_dim": 4}, "embed_dim = 4 has no meaning for learner 'infonce'"),
-        ("linear", {"embed_dim": 0}, "embed_dim = 0 is below 1"),
-    ],
-)
-def test_a_wrong_name_or_option_is_one_sentence(name, options, message):
-    with pytest.raises(ValueError, match=message):
-        learners.named(name, **options)
-
-
 @pytest.mark.parametrize("name", ["linear", "infonce", "logistic", "least-squares", "bayes"])
 def test_a_world_and_a_row_and_a_grid_agree(name):
     learner = learners.named(name)

@@ -197,13 +197,6 @@ def test_a_sampled_grid_equals_its_worlds(classes, extra):
             assert [end[w] for end in ends] == list(alone)
 
 
-def test_out_of_domain_is_refused():
-    with pytest.raises(ValueError, match="classes = 51"):
-        bayes_accuracy(World(classes=51, dim_image=200, dim_text=200))
-    with pytest.raises(ValueError, match="no density"):
-        bayes_accuracy(worlds_with(p_spu=1.0, sigma_inv=0.0, sigma_spu=0.0))
-
-
 @pytest.mark.parametrize("learner", [Bayes(), Logistic()])
 @pytest.mark.parametrize("K", [3, 7])
 def test_where_no_block_says_anything_chance_decides(K, learner):

@@ -37,12 +37,6 @@ def test_a_filter_that_keeps_all_changes_nothing():
         assert u[1] / u[0] == pytest.approx(v[1] / v[0], abs=0.01)
 
 
-@pytest.mark.parametrize("other", [{"classes": 3}, {"table": "diagonal(0.9)"}], ids=["classes", "table"])
-def test_other_worlds_are_refused(other):
-    with pytest.raises(ValueError, match="two classes and one background"):
-        Filtered().accuracy(World(**other))
-
-
 @pytest.mark.parametrize("mismatch", [0.0, 0.4])
 def test_without_a_filter_purity_is_the_training_law(mismatch):
     assert Filtered(kept=1.0).purity(World(p_spu=0.8, mismatch=mismatch)) == pytest.approx(

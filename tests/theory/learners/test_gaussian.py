@@ -96,20 +96,3 @@ def test_little_noise_has_a_limit_if_captions_omit_the_object():
         gaussian_direction(worlds_with(nu=nu, p_spu=0.8, mu_spu=1.5, mention_inv=0.5), "mean") for nu in (1e-8, 1e-16)
     )
     np.testing.assert_allclose(quiet / quiet[1], quieter / quieter[1], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({"sigma_xi": 0.0}, "sigma_xi = 0: without noise in the images"),
-        ({"sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0}, "a block that never varies"),
-    ],
-)
-def test_worlds_without_an_answer_get_a_reason(fields, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        GaussianPMI("mean").accuracy(World(**{"sigma_xi": 1.0, **fields}))
-
-
-def test_pooling_prompts_are_refused():
-    with pytest.raises(ValueError, match=r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores"):
-        GaussianPMI("captions").accuracy(World(sigma_xi=1.0))

@@ -74,11 +74,3 @@ def test_nothing_beats_bayes_under_the_training_law(blocks, p_inv):
     for direction in (Logistic().direction, least_squares_direction):
         rival = accuracy_of(direction(blocks), blocks)
         assert p * rival[0] + (1 - p) * rival[1] <= best + 1e-6
-
-
-def test_out_of_domain_is_refused():
-    many = World(classes=51, dim_image=200, dim_text=200)
-    with pytest.raises(ValueError, match="classes = 51"):
-        Logistic().direction(many)
-    with pytest.raises(ValueError, match="hardly contain an error"):
-        Logistic().direction(World(classes=3, mu_inv=30.0))

@@ -134,16 +134,3 @@ def test_many_pairs_have_the_law():
     world, learner = WORLDS["headline"].replace(dim_image=8, sigma_xi=0.0), LinearCLIP("name", time=4.0)
     (found,) = full_critics(world, "name", 10**10, 1, 0, strength=learner.strength)
     assert critic.reliance(found, world) == pytest.approx(reliance(learner.direction(world)), rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"time": -1.0}, "time = -1.0 is below 0; the nearest valid value is 0"),
-        ({"time": 1.0, "projected": True}, "time = 1.0: a projected embedding has a law at the optimum only"),
-        ({"start": 0.0}, "start = 0.0 is no positive number"),
-    ],
-)
-def test_wrong_times_are_refused(fields, words):
-    with pytest.raises(ValueError, match=words):
-        LinearCLIP(**fields)

@@ -1,0 +1,248 @@
+"""Every wrong call of the library is refused in one sentence, which names the value and often a way on.
+
+One table of calls. The command line has its own (`experiments/command/test_refusals.py`), and `simulator/test_world.py`
+tries both ends of every field's domain.
+"""
+
+import re
+from functools import cache, partial
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from experiments.counteranimal.encoding import Runtime
+from experiments.effective_robustness import fit_line, offset
+from experiments.errors import RequestError
+from simulator import Attribute, Pixels, Recipe, World, fit, train
+from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import removed_captions
+from simulator.gaussian.pairs import dictionaries, draw_block, draw_pairs
+from simulator.gaussian.statistics import full_critics, labelled_moments, projected_critics, projected_scatter
+from simulator.pixels.pairs import draw
+from simulator.prompts import caption
+from simulator.quantities import check_count
+from simulator.tables import named
+from simulator.towers.distributed import Group, rows
+from simulator.world import refusal
+from theory import equivalent, learners
+from theory.learners import Bayes, GaussianPMI, InfoNCE, LinearCLIP, Logistic
+from theory.learners.filtered import Filtered
+from theory.population import projected_weights
+
+NAN, INF = float("nan"), float("inf")
+TABLE, EVEN = ((0.3, 0.1, 0.0), (0.2, 0.2, 0.2)), np.full((2, 3), 1 / 6)
+COCO = {"objects": "coco", "root": "r", "attribute": "background-colour", "categories": ("car",)}
+MANY = {"classes": 51, "dim_image": 200, "dim_text": 200}
+SMALL = World(dim_image=2, dim_text=2)
+
+WORLDS = [  # fields of a world, a regular expression of the sentence
+    ({"p_spu": [0.5, 1.5]}, r"^p_spu = 1.5 .* 1$"),
+    ({"p_spu": NAN}, r"^p_spu = nan .*\]$"),  # nan has no nearest value
+    ({"p_spu": [0.5, NAN]}, r"^p_spu = nan .*\]$"),
+    ({"mu_spu": INF}, "^mu_spu = inf .* 1000$"),
+    ({"p_spu": True}, "^p_spu = True "),
+    ({"p_spu": "0.9"}, "^p_spu = '0.9' "),
+    ({"p_spu": None}, "^p_spu = None"),
+    ({"p_spu": [[0.5], [0.5, 0.6]]}, r"^p_spu = \[\[0.5\], "),
+    ({"classes": 2.5}, "^classes = 2.5 "),
+    ({"p_spo": 0.5}, "^p_spo is not a field of a world; the nearest is 'p_spu'$"),
+    ({"p_spu": [0.5] * 2, "mu_spu": [1.0] * 3}, r"\[\(2,\), \(3,\)\]"),
+    ({"p_spu": [0.5] * 2, "attribute": [{"mu": [1.0] * 3}]}, r"\[\(2,\), \(3,\)\]"),
+    ({"dim_text": [64, 1]}, "^dim_text = 1 .* 2 latents .* 2$"),
+    ({"dim_text": 1}, "the nearest valid value is 2$"),
+    ({"classes": 5, "dim_text": 9}, "the nearest valid value is 10$"),
+    ({"dim_image": 2, "attribute": (Attribute(),)}, "the nearest valid value is 3$"),
+    ({"classes": [2, 40]}, "^dim_image = 64 .* 80 latents .* 80$"),
+    ({"attribute": (Attribute(),) * 5}, "^attribute = .* at most 4"),
+    ({"attribute": (3,)}, "^attribute.0 = 3"),
+    ({"table": [[0.5, 0.6], [0.0, 0.1]]}, "table.* 2 x 2 numbers that sum to 1.2;"),
+    ({"table": [[0.5, 0.5], [0.0, 0.0]]}, "table.* 0 in all of row 2;"),
+    ({"table": [[1.5, 0.0], [0.0, 0.0]]}, r"table.* 1.5 lies outside \[0, 1\]"),
+    ({"table": [0.5, 0.5]}, r"table.* \[0.5, 0.5\] is not a list of at least two rows"),
+    ({"table": [0.5] * 1000}, r"\A.{,400}\Z"),
+    ({"table": TABLE, "p_spu": 0.5}, "p_spu = 0.5 has no meaning beside a table"),
+    ({"table": TABLE, "classes": 3}, "classes = 3 differs from the 2 rows"),
+    ({"table": TABLE, "attribute": (Attribute(),)}, "leave out either .*attribute.* or the table"),
+    ({"table": TABLE, "common": [[0], [3]]}, "common = .* one per class, of columns 0 to 2"),
+    ({"table": TABLE, "dim_text": 3}, "dim_text = 3 .* nearest valid value is 4"),
+    ({"common": [[0], [1]]}, "common = .* without a table"),
+]
+PIXEL_WORLDS = [
+    ({"classes": 11}, "classes = 11 are more than the 10 digits; the nearest valid value is 10"),
+    ({"views": Pixels(**COCO)}, "classes = 2 are more than the 1 categories"),
+    ({"views": Pixels(tied=(0, 2))}, r"tied = \[0, 2\] names class 2; the classes are 0 to 1"),
+    ({"table": np.full((2, 11), 1 / 22)}, "backgrounds = 11 are more than the 10 colours"),
+    ({"table": EVEN, "views": Pixels(tied=(0, 1))}, r"tied = \[0, 1\] has no meaning beside a table"),
+    ({"detail_inv": 0.5}, r"detail_inv = 0.5 is of Gaussian views .* captions tell classes alone"),
+    ({"bare": 0.3}, r"bare = 0.3 is of Gaussian views .* captions tell classes alone"),
+    ({"mu_spu": 1.0}, "mu_spu = 1.0 is of Gaussian views"),  # refused even at its default
+    ({"attribute": ({},)}, "pixels show one attribute"),
+]
+PIXELS = [
+    ({"objects": "mnist"}, "objects = 'mnist' needs root, the folder that torchvision.datasets.MNIST"),
+    ({"root": "here"}, "root = 'here' is of no use to objects = 'digits'"),
+    ({"attribute": "photos"}, "go together"),
+    ({"tied": (0,)}, r"tied = \[0\] are not two or more"),
+    ({"categories": ("car",)}, r"categories = \['car'\] are of no use to objects = 'digits'; use them with 'coco'"),
+    ({"tied": (0, 1, 0)}, "different classes"),
+    ({"tied": (-1, 0)}, "counted from 0"),
+    ({"objects": "cutouts", "root": "here"}, "have colours of their own"),
+]
+TABLES = [
+    ("diagonl(0.9)", "'diagonl' is not one of .* nearest is diagonal"),
+    ("diagonal(1.5)", "p = 1.5 lies outside .* nearest valid value is 1"),
+    ("compositional(3, 3, 3)", r"hole = 3 lies outside \[0, 2\]"),
+    ("leave_one_domain_out(2, 3, 3)", r"domain = 3 lies outside \[0, 2\]"),
+    ("compositional(3, 3, 0.5)", "hole = 0.5 is not|is not a table"),  # the tests check types first
+    ("mixture([diagonal(1), diagonal(1, 3)], [1, 1])", "shapes"),
+    ("mixture([diagonal(1)], [-1])", r"weights \[-1\]"),
+    *((text, "is not a table such as") for text in ("", "3", "[1]", "diagonal", "diagonal('1')", "diagonal(")),
+    ("diagonal(open('a'))", "'open' is not one of"),
+    ("(lambda: 1)()", "is not a table such as"),
+    ("(" * 10_000, "is not a table such as"),
+]
+LEARNERS = [
+    (("infonse", {}), "learner = 'infonse' is not one of .*; the nearest is infonce"),
+    (("zzz", {}), "learner = 'zzz' is not one of [^;]*$"),
+    (("bayes", {"prompt": "mean"}), "prompt = mean has no meaning for learner 'bayes'"),
+    (("infonce", {"embed_dim": 4}), "embed_dim = 4 has no meaning for learner 'infonce'"),
+    (("linear", {"embed_dim": 0}), "embed_dim = 0 is below 1"),
+]
+LAWS = [  # a learner, fields of a world
+    (Bayes(), MANY, "classes = 51"),
+    (Bayes(), {"p_spu": 1.0, "sigma_inv": 0.0, "sigma_spu": 0.0, "sigma_xi": 0.0}, "no density"),
+    (Filtered(), {"classes": 3}, "two classes and one background"),
+    (Filtered(), {"table": "diagonal(0.9)"}, "two classes and one background"),
+    (GaussianPMI("mean"), {"sigma_xi": 0.0}, "sigma_xi = 0: without noise in the images"),
+    (
+        GaussianPMI("mean"),
+        {"sigma_xi": 1.0, "sigma_xi_text": 0.0, "sigma_spu": 0.0, "mu_spu": 0.0},
+        "a block that never varies",
+    ),
+    (
+        GaussianPMI("captions"),
+        {"sigma_xi": 1.0},
+        r"'captions' \(log-mean-exp .* from name, mean, background, bare, scores",
+    ),
+    (Logistic(), MANY, "classes = 51"),
+    (Logistic(), {"classes": 3, "mu_inv": 30.0}, "hardly contain an error"),
+    (InfoNCE("bare"), {}, "no training caption is bare"),
+    *((InfoNCE(prompt), {"bare": 1.0}, "bare = 1") for prompt in ("name", "mean", "scores")),
+    (InfoNCE("name"), {"sigma_xi": 0.0, "detail_inv": 0.5}, "detail = 1"),
+]
+NUMBERS = [name for name, field in Recipe.model_fields.items() if isinstance(field.default, float | int)]
+RECIPES = [
+    ({"loss": "linear"}, "towers = 'linear'"),
+    ({"loss": "infonse"}, "'infonce'"),
+    ({"n": 100, "batch_size": 101}, "value is 100"),
+    ({"batch_size": 1}, "value is 2"),
+    ({"loss": "supervised", "temperature": 0.1}, "temperature"),
+    ({"loss": "supervised", "frozen": "text"}, "frozen = 'text'"),
+    ({"learning_rate": 0.1}, "learning_rate"),
+    *(({name: wrong}, name) for name in NUMBERS for wrong in (True, "1")),
+]
+TRAININGS = [
+    ({"models": 0}, "models = 0"),
+    ({"world": []}, "at least one world"),
+    ({"world": World(p_spu=[[0.5], [0.6]])}, r"\(2, 1\)"),
+    ({"seed": -1}, "seed = -1"),
+    ({"world": [SMALL, World(dim_image=3, dim_text=2)]}, r"dim_image = 3 .* 2"),
+    ({"models": 3, "processes": 0}, "processes = 0 .* 1$"),
+    ({"models": 3, "processes": 4}, "processes = 4 .* 3$"),
+]
+RUNTIMES = [{"batch_size": 0}, {"precision": "fp16"}, *({"device": d} for d in ("cpuu", "cpu:abc", "cpu:", "cuda:99"))]
+
+
+@cache
+def pairs(n=10):
+    return World(sigma_xi=2.0).draw(n)
+
+
+def first(route, *arguments):
+    return next(iter(route(*arguments)))
+
+
+CALLS = [
+    *((partial(World, **fields), words) for fields, words in WORLDS),
+    *((partial(World, **{"views": Pixels(), **fields}), words) for fields, words in PIXEL_WORLDS),
+    *((partial(Pixels, **fields), words) for fields, words in PIXELS),
+    *((partial(named, text), words) for text, words in TABLES),
+    *((partial(learners.named, name, **options), words) for (name, options), words in LEARNERS),
+    *((lambda one=one, fields=fields: one.accuracy(World(**fields)), words) for one, fields, words in LAWS),
+    *(
+        (partial(train, **{"world": SMALL, "recipe": Recipe(steps=9), "models": 1, **c}), words)
+        for c, words in TRAININGS
+    ),
+    (lambda: World.stack([World(), World(sigma_xi_text=0.5)]), "some set sigma_xi_text"),
+    (lambda: World.stack([World(), World(table=TABLE)]), "differ in table"),
+    (lambda: World(table=TABLE).correlation, "have no p_spu"),
+    (lambda: World(classes=[[2, 2], [3, 5]], p_spu=0.5).class_count, "one number of classes"),
+    (lambda: World(views=Pixels()).mixture(), "pixels"),
+    (lambda: World(views=Pixels()).prompts("name"), "pixels"),
+    (lambda: World(views=Pixels()).nu_image, "pixels"),
+    (lambda: World(views=Pixels()).nu_text, "pixels"),
+    (lambda: World(views=Pixels()).mean, "pixels"),
+    (lambda: fit("linear", World(views=Pixels()).draw(4)), "pixels"),
+    (lambda: fit("liner", pairs()), "^estimator = 'liner' .* linear$"),
+    (lambda: fit("logistic", pairs(), embed_dim=2), "^embed_dim = 2 .*'logistic'"),
+    (lambda: fit("linear", pairs(), embed_dim=0), "^embed_dim = 0 .* 1$"),
+    (lambda: fit("least-squares", pairs()).accuracy("mean"), "^prompt = 'mean' "),
+    (lambda: fit("linear", pairs(1)), "^n = 1 .* 2$"),
+    # The test run checks the types of `draw` and `fit`, a notebook does not: there this sentence appears.
+    *((partial(check_count, "n", n, 1), f"^n = {n!r} is not an integer$") for n in (2.5, True, "3")),
+    (partial(first, draw_pairs, World(), dictionaries(World(), 0), 0, 0), "n = 0 "),
+    *((partial(draw, World(views=Pixels()), n), f"n = {n} lies outside") for n in (0, 10**9)),
+    *(
+        (
+            partial(draw_block, [World(), World(**one)], dictionaries(World(), 3), 3, 0, streams=["a", "b"]),
+            f"^{next(iter(one))} = .* an ensemble needs one value$",
+        )
+        for one in ({"dim_image": 7}, {"table": [[0.5, 0.0], [0.0, 0.5]]})
+    ),
+    *(
+        (partial(first, labelled_moments, World(**one), 10, 1, 0), "2 classes and dim_image")
+        for one in ({"classes": 3, "dim_image": 6, "dim_text": 6}, {"dim_image": 3})
+    ),
+    *(
+        (partial(first, route, World(), *prompt, n, 1, 0), rf"n = {n} .* {near}$")
+        for route, *prompt in ((projected_critics, "name"), (projected_scatter,), (full_critics, "name"))
+        for n, near in ((1, 2), (0, 2), (10**12 + 1, 10**12))
+    ),
+    (partial(first, projected_critics, World(), "name", 5, 0, 0), "replicates = 0 "),
+    *(
+        (partial(fit_line, np.array(common), np.linspace(0.1, 0.3, len(common)), "logit"), "a line needs 3 models")
+        for common in ([0.1, 0.2], [0.5, 0.5, 0.5], [0.1, 0.2, 1.0])
+    ),
+    (partial(offset, (np.arange(1, 4) / 10,) * 2, (np.array([0.9]),) * 2, "plain", np.random.default_rng(0)), "range"),
+    *((partial(Runtime, **wrong), str(*wrong.values())) for wrong in RUNTIMES),
+    (partial(caption, "captions"), "captions"),
+    (partial(rows, Group(0, 3), 100), "99"),
+    (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
+    (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
+    (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),
+    (lambda: equivalent(World(views=Pixels()), Accuracy(0.9, 0.5)), "pixels"),
+    (lambda: equivalent(World(), Accuracy(1.2, 0.5)), "1.2"),
+    (lambda: equivalent(World(), Accuracy(0.5, NAN)), "nan"),
+    *(
+        (partial(captions_out, World(**fields), *prompt, (1.0,) * numbers), f"one number per block, {5 - numbers} here")
+        for captions_out, *prompt in ((projected_weights, "name"), (removed_captions,))
+        for fields, numbers in (({}, 3), ({"attribute": (Attribute(),)}, 2))
+    ),
+]
+
+
+def sentence_of(call) -> str | None:
+    try:
+        call()
+    except (ValueError, RequestError) as error:
+        return refusal(error) if isinstance(error, ValidationError) else str(error)
+    return None
+
+
+@pytest.mark.parametrize(("call", "words"), CALLS, ids=[words[:40] for _, words in CALLS])
+def test_a_wrong_call_is_one_sentence(call, words):
+    sentence = sentence_of(call)
+    assert sentence is not None
+    assert re.search(words, sentence)
+    assert "\n" not in sentence
