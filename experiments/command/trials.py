@@ -5,6 +5,7 @@ Functions import what they need when they run, for start-up time.
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,11 @@ from experiments.command.options import Json, Seed, flag, named
 from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError, checked_seed
-from experiments.files import LATEX_MARK, check_writable, output_folder, write_text
+from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
 from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
 from simulator.progress import tell
 from theory.claims.catalogue import CLAIMS, untried
+from theory.claims.words import AnyClaim
 
 VERDICTS = "verdicts.json"
 IDS = [claim.id for claim in ALL_CLAIMS]
@@ -62,7 +64,7 @@ def check(
     json: Json = False,
 ) -> None:
     from experiments.court.certificates import refuse_other_files
-    from experiments.court.parallel import run_all
+    from experiments.court.parallel import trials
 
     if verify is not None:
         if ids or quick or prove or error_rate is not None or any(path is not None for path in (coq, output, latex)):
@@ -75,7 +77,6 @@ def check(
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     checked_seed(seed)
-    proving = {"prove": prove, "certificates": output} if prove else {}
     selected = select(ids, ALL_CLAIMS if claims is None else claims_of_file(claims))
     check_writable(output, "check", [VERDICTS])
     if latex is not None:
@@ -84,13 +85,21 @@ def check(
             digest_of(claim)  # a claim without one is refused before its trial
     if prove and output is not None:
         refuse_other_files(output, [claim.id for claim in selected])
+    folder, verdicts, ranks = output and output_folder(output), [], {claim.id: i for i, claim in enumerate(selected)}
+    how = {"seed": seed, "quick": quick, "error_rate": error_rate, "own": claims is not None}
+    how |= {"prove": prove, "certificates": output} if prove else {}
     try:
         with redirect_stdout(sys.stderr):  # a user's prediction may print
-            how = {"seed": seed, "quick": quick, "error_rate": error_rate, **proving}
-            verdicts = run_all(selected, output, own=claims is not None, **how)
+            for verdict in trials(selected, **how):
+                verdicts = sorted([*verdicts, verdict], key=lambda one: ranks[one.claim])
+                if folder is not None:
+                    write_json(folder / VERDICTS, documents(verdicts))
     except KeyboardInterrupt:
         kept = "nothing was kept" if output is None else f"the verdicts finished by then are in {output / VERDICTS}"
         raise Interrupted(f"interrupted; {kept}") from None
+    refused = [verdict for verdict in verdicts if verdict.verdict == REFUSED]
+    if len(refused) == len(verdicts):
+        raise RequestError(refused[0].reason)
     if latex is not None:
         from experiments.page.latex import latex_table  # start-up time
 
@@ -100,16 +109,19 @@ def check(
         note(f"table: {latex}")
     emit(documents(verdicts) if json else verdicts, json, verdict_table)
     if coq is not None:
-        from experiments.court.kernel import write_theorems
-
-        decided = [verdict for verdict in verdicts if verdict.verdict in ("proved", "contradicted")]
-        outcomes = {verdict.claim: verdict.proof["outcome"] for verdict in decided if verdict.proof}
-        shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
-        for result in write_theorems(coq, shown):
-            note(f"{result['claim']}: {coq / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
-    refused = [verdict.claim for verdict in verdicts if verdict.verdict == REFUSED]
+        _write_theorems(coq, selected, verdicts)
     if refused:
-        raise RequestError(f"not judged: {', '.join(refused)}; each verdict has the reason")
+        raise RequestError(f"not judged: {', '.join(one.claim for one in refused)}; each verdict has the reason")
+
+
+def _write_theorems(folder: Path, selected: Sequence[AnyClaim], verdicts: Sequence[Verdict]) -> None:
+    """Write the theorems of the claims that are proved or rigorously refuted, and say which have none."""
+    from experiments.court.kernel import write_theorems
+
+    outcomes = {v.claim: v.proof["outcome"] for v in verdicts if v.proof and v.verdict in ("proved", "contradicted")}
+    shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
+    for result in write_theorems(folder, shown):
+        note(f"{result['claim']}: {folder / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
 
 
 def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None:

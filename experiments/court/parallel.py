@@ -1,4 +1,4 @@
-"""Runs trials, one after another or in parallel processes, and keeps every finished verdict."""
+"""Runs trials, one after another or in parallel processes."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,16 +7,13 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from multiprocessing import active_children, get_context
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from experiments.court.registry import ALL_CLAIMS, select, try_claim
 from experiments.court.trained import stored_documents
-from experiments.errors import RequestError
-from experiments.files import output_folder, write_json
 from experiments.runtime import one_thread_each
-from experiments.verdict import REFUSED, Verdict, documents
+from experiments.verdict import Verdict
 from simulator.progress import track
 from simulator.signals import block_signals
 from theory.claims import trained
@@ -30,29 +27,17 @@ def workers() -> int:
     return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def run_all(claims: Sequence[AnyClaim], output: Path | None, *, own: bool = False, **options) -> list[Verdict]:
-    """Try the claims; `output`/verdicts.json is rewritten after each, in the order of `claims`.
+def trials(claims: Sequence[AnyClaim], *, own: bool = False, **options) -> Iterator[Verdict]:
+    """Verdicts on the claims as they finish; a claim that cannot be judged has the verdict REFUSED, with the reason.
 
     `options` are those of `registry.try_claim`. Full trials run in parallel processes, except a user's `own` claims,
-    which these processes cannot look up. A claim that cannot be judged is recorded as REFUSED with the reason; the
-    others keep their verdicts. Raises RequestError if none can be judged.
+    which these processes cannot look up.
     """
-    folder = None if output is None else output_folder(output)
-    places = {claim.id: place for place, claim in enumerate(claims)}
     # Quick trials are shorter than the start of a process.
     if own or options["quick"] or min(len(claims), workers()) < 2:
         tracked = track(claims, len(claims), "claims tried", lambda each: each.id)
-        found = map(partial(try_claim, **options), tracked)
-    else:
-        found = track(run_parallel(list(places), **options), len(claims), "claims tried")
-    verdicts: list[Verdict] = []
-    for verdict in found:
-        verdicts = sorted([*verdicts, verdict], key=lambda one: places[one.claim])
-        if folder is not None:
-            write_json(folder / "verdicts.json", documents(verdicts))
-    if verdicts and all(verdict.verdict == REFUSED for verdict in verdicts):
-        raise RequestError(verdicts[0].reason)
-    return verdicts
+        return map(partial(try_claim, **options), tracked)
+    return track(run_parallel([claim.id for claim in claims], **options), len(claims), "claims tried")
 
 
 def run_parallel(ids: Sequence[str], **options) -> Iterator[Verdict]:

@@ -10,32 +10,37 @@ from time import monotonic, sleep
 
 import pytest
 
+from experiments.command.trials import check
 from experiments.court import parallel
-from experiments.court.parallel import run_all, run_parallel
+from experiments.court.parallel import run_parallel, trials
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, matching, question_of, select, try_claim
 from experiments.errors import RequestError
 from experiments.published.claims import CLAIMS as PUBLISHED
-from experiments.verdict import REFUSED, Verdict, documents, family, family_sentence
+from experiments.verdict import REFUSED, Verdict, family, family_sentence
 from theory.claims.catalogue import TRAINED, untried
-from theory.claims.claim import Claim
+
+MINE = """
+from theory import Axis, Claim
+
+fields = {"source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+domain = {"p_spu": 0.9, "sigma_xi": 0.0}
+mine = [Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate([PREDICTIONS])]
+"""
 
 
-def mine(*predictions) -> list[Claim]:
-    fields = {"source": "test", "statement": "", "quantity": "counter", "relation": ">="}
-    domain = {"p_spu": 0.9, "sigma_xi": 0.0}
-    return [Claim(id=f"mine-{i}", domain=domain, prediction=p, **fields) for i, p in enumerate(predictions)]
+def check_mine(folder: Path, *predictions: str) -> None:
+    (folder / "mine.py").write_text(MINE.replace("PREDICTIONS", ", ".join(predictions)))
+    check(claims=folder / "mine.py", quick=True, error_rate=0.2, output=folder / "kept", json=True)
 
 
-def tried(claims: list[Claim], output: Path | None = None) -> list[Verdict]:
-    return run_all(claims, output, own=True, seed=0, quick=True, error_rate=0.2)
-
-
-def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path):
-    verdicts = tried(mine(lambda w: 0.0, lambda w: w.mu_spuu, lambda w: 1.0), output=tmp_path)
-    assert [v.verdict for v in verdicts] == ["supported", REFUSED, "contradicted"]
-    assert verdicts[0].alpha == 0.2
-    assert verdicts[1].reason == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
-    assert (tmp_path / "verdicts.json").read_text().count('"reason"') == 3
+def test_one_bad_claim_leaves_the_others_their_verdicts(tmp_path, capsys):
+    with pytest.raises(RequestError, match=r"^not judged: mine-1; each verdict has the reason$"):
+        check_mine(tmp_path, "lambda w: 0.0", "lambda w: w.mu_spuu", "lambda w: 1.0")
+    verdicts = json.loads(capsys.readouterr().out)
+    assert [v["verdict"] for v in verdicts] == ["supported", REFUSED, "contradicted"]
+    assert verdicts[0]["alpha"] == 0.2
+    assert verdicts[1]["reason"] == "claim 'mine-1' cannot be judged: there is no 'mu_spuu'; the nearest is 'mu_spu'"
+    assert json.loads((tmp_path / "kept" / "verdicts.json").read_text()) == verdicts
 
 
 def test_an_untried_claim_gets_a_reason_and_an_alternative():
@@ -101,9 +106,10 @@ def test_every_claim_says_whose_it_is():
     assert not [(one, other) for one in ids for other in ids if other.startswith(f"{one}/")]
 
 
-def test_only_bad_claims_are_a_wrong_request():
-    with pytest.raises(RequestError, match="mu_spuu"):
-        tried(mine(lambda w: w.mu_spuu))
+def test_only_bad_claims_are_a_wrong_request(tmp_path, capsys):
+    with pytest.raises(RequestError, match=r"^claim 'mine-0' cannot be judged: there is no 'mu_spuu'"):
+        check_mine(tmp_path, "lambda w: w.mu_spuu")
+    assert not capsys.readouterr().out
 
 
 def verdict(claim: str, word: str, p: float | None, **fields) -> Verdict:
@@ -134,14 +140,17 @@ def test_a_stored_verdict_needs_its_own_seed():
     assert "stored for seed 0" in try_claim(stored, 7, **how).reason
 
 
-def test_several_processes_give_the_verdicts_of_one(tmp_path):
+def test_several_processes_give_the_verdicts_of_one(tmp_path, capsys):
     published, how = list(PUBLISHED.values())[:3], {"seed": 0, "quick": False, "error_rate": None}
-    alone = run_all(published, None, own=True, **how)
-    several = run_all(published, tmp_path, **how)
-    assert [v.claim for v in several] == [claim.id for claim in published]
-    for one, other in zip(alone, several, strict=True):
-        assert replace(one, seconds=0) == replace(other, seconds=0)
-    assert json.loads((tmp_path / "verdicts.json").read_text()) == documents(several)
+    alone = {verdict.claim: verdict for verdict in trials(published, own=True, **how)}
+    several = {verdict.claim: verdict for verdict in trials(published, **how)}
+    assert {id: replace(one, seconds=0) for id, one in alone.items()} == {
+        id: replace(one, seconds=0) for id, one in several.items()
+    }
+    check(*(claim.id for claim in published), output=tmp_path, json=True)
+    verdicts = json.loads(capsys.readouterr().out)
+    assert [v["claim"] for v in verdicts] == [claim.id for claim in published]
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == verdicts
 
 
 def test_claims_about_the_same_towers_are_one_job():
