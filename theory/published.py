@@ -26,6 +26,11 @@ WANG_V2 = "Wang et al., arXiv 2403.11497 v2"
 XUE = "Xue et al., arXiv 2310.04971"
 
 
+def papers(worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """(p_spu, mu_spu, sigma_inv, sigma_spu), the arguments of the papers' formulas."""
+    return worlds.p_spu, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu
+
+
 class PrintedBound(NamedTuple):
     """Lower bounds, as fractions."""
 

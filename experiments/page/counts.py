@@ -26,42 +26,48 @@ OUTCOMES = {  # outcome: one statement, several statements
 
 
 class Entry(NamedTuple):
-    """A published statement with the verdicts on its readings, or one statement of our own, which has no quote."""
+    """A published statement with the verdicts on its readings, or one statement of our own, which has no quote.
+
+    Attributes
+    ----------
+    outcome
+        A key of OUTCOMES. A reading that holds and another that fails outweigh undecided ones.
+    part
+        ", by K of N claims", if not all claims about the sentence were tried; else "".
+    shown_from
+        Whether this run tried it, at least in one reading.
+    """
 
     quote: str
     verdicts: list[Verdict]
-
-    @property
-    def outcome(self) -> str:
-        """A key of OUTCOMES. A reading that holds and another that fails outweigh undecided ones."""
-        words = {"holds" if v.verdict in HOLDING else v.verdict for v in self.verdicts}
-        if {"holds", "contradicted"} <= words:
-            return "depends on how it is read"
-        return {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
-
-    @property
-    def part(self) -> str:
-        """ ", by K of N claims", if not all claims about the sentence were tried; else ""."""
-        known = sum(claim.sentence == self.verdicts[0].sentence for claim in ALL_CLAIMS) if self.quote else 0
-        return f", by {len(self.verdicts)} of {known} claims" if len(self.verdicts) < known else ""
-
-    @property
-    def shown_from(self) -> str:
-        """Whether this run tried it, at least in one reading."""
-        if all(v.stored for v in self.verdicts):
-            return "shown from stored trials"
-        if all(v.kind == "published" for v in self.verdicts):
-            return "judged from the papers' tables"
-        return "tried in this run"
+    outcome: str
+    part: str
+    shown_from: str
 
 
 def entries(verdicts: Sequence[Verdict]) -> list[Entry]:
     """The statements behind the verdicts, in the order of their first verdicts."""
-    groups: dict[str, Entry] = {}
+    groups: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        key = verdict.sentence or f"claim {verdict.claim}"  # a sentence id has no space
-        groups.setdefault(key, Entry(verdict.quote, [])).verdicts.append(verdict)
-    return list(groups.values())
+        groups.setdefault(verdict.sentence or f"claim {verdict.claim}", []).append(
+            verdict
+        )  # a sentence id has no space
+    return [_entry(group) for group in groups.values()]
+
+
+def _entry(verdicts: list[Verdict]) -> Entry:
+    words = {"holds" if v.verdict in HOLDING else v.verdict for v in verdicts}
+    outcome = {("holds",): "holds", ("contradicted",): "fails"}.get(tuple(words), "undecided")
+    if {"holds", "contradicted"} <= words:
+        outcome = "depends on how it is read"
+    quote, sentence, tried = verdicts[0].quote, verdicts[0].sentence, len(verdicts)
+    known = sum(claim.sentence == sentence for claim in ALL_CLAIMS) if quote else tried
+    shown_from = "tried in this run"
+    if all(v.stored for v in verdicts):
+        shown_from = "shown from stored trials"
+    elif all(v.kind == "published" for v in verdicts):
+        shown_from = "judged from the papers' tables"
+    return Entry(quote, verdicts, outcome, f", by {tried} of {known} claims" if tried < known else "", shown_from)
 
 
 def side_by_side(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Verdict]]]:
@@ -85,12 +91,24 @@ def readings_table(readings: Sequence[tuple[str, dict[str, Verdict]]], cell: Cal
 
 def counts(verdicts: Sequence[Verdict], provenance: bool = True) -> list[str]:
     """A sentence on the published statements and one on our own; `provenance` adds how many this run tried."""
-    every = entries(verdicts)
+    every, sentences = entries(verdicts), []
     kinds = {
-        "published statement{s}": [e for e in every if e.quote],
-        "statement{s} of our own": [e for e in every if not e.quote],
+        "published statement": [e for e in every if e.quote],
+        "statement of our own": [e for e in every if not e.quote],
     }
-    return [_sentence(kind, group, provenance) for kind, group in kinds.items() if group]
+    for kind, group in kinds.items():
+        if not group:
+            continue
+        found = Counter(entry.outcome for entry in group)
+        *first, last = (f"{found[word]} {forms[found[word] > 1]}" for word, forms in OUTCOMES.items() if found[word])
+        noun = kind if len(group) == 1 else kind.replace("statement", "statements")
+        words = f"Of {len(group)} {noun} " + (f"{', '.join(first)} and {last}" if first else last)
+        if provenance:
+            places = Counter(entry.shown_from for entry in group).most_common()
+            words += f" ({', '.join(f'{n} {place}' for place, n in places)})"
+        partly = sum(bool(entry.part) for entry in group)
+        sentences.append(f"{words}." + (f" For {partly} of them only some claims were tried." if partly else ""))
+    return sentences
 
 
 def summary(verdicts: Sequence[Verdict]) -> list[str]:
@@ -112,16 +130,3 @@ def by_verdict(verdicts: Sequence[Verdict]) -> str:
     if coq:
         parts["proved"] += f" ({'all' if coq == number['proved'] else f'{coq} of them'} checked by Coq)"
     return ", ".join(parts.values())
-
-
-def _sentence(kind: str, group: list[Entry], provenance: bool) -> str:
-    found = Counter(entry.outcome for entry in group)
-    parts = [f"{found[word]} {forms[found[word] > 1]}" for word, forms in OUTCOMES.items() if found[word]]
-    *first, last = parts
-    words = f"Of {len(group)} {kind.format(s='s' if len(group) > 1 else '')} "
-    words += f"{', '.join(first)} and {last}" if first else last
-    if provenance:
-        places = Counter(entry.shown_from for entry in group).most_common()
-        words += f" ({', '.join(f'{n} {place}' for place, n in places)})"
-    partly = sum(bool(entry.part) for entry in group)
-    return f"{words}." + (f" For {partly} of them only some claims were tried." if partly else "")

@@ -53,11 +53,6 @@ MODERATE = {
 }
 
 
-def papers(worlds) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    """(p_spu, mu_spu, sigma_inv, sigma_spu), the arguments of the papers' formulas."""
-    return worlds.p_spu, worlds.mu_spu, worlds.sigma_inv, worlds.sigma_spu
-
-
 def equivalent_of(worlds, learner: Learner) -> "Equivalent":
     """p' and r of a learner, world by world."""
     from theory.ideal_curve import equivalent  # scipy's root finder, for start-up time

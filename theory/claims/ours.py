@@ -19,11 +19,10 @@ from theory.claims.common import (
     MODERATE,
     PAPER_WORLD,
     m0,
-    papers,
 )
 from theory.learners import LinearCLIP
 from theory.population import latent_cross_covariance
-from theory.published import WANG, corrected_kappas
+from theory.published import WANG, corrected_kappas, papers
 
 MASKED = {**MODERATE, "p_spu": Axis(0.6, 1.0), "mention_inv": Axis(0.5, 1.0), "mention_spu": Axis(0.1, 0.95)}
 # A = 1 + sigma_inv^2 <= 2.44 < mu_spu^2: the most harmful correlation is below 1.
