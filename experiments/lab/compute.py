@@ -18,7 +18,7 @@ from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_LEARNERS
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.schema import Cells, Place, quantities
+from experiments.lab.schema import CODED, Cells, Place, coded, measure, quantities, variables
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
@@ -34,15 +34,18 @@ COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "h
 Block: TypeAlias = "tuple[int, Study]"  # its number, and its part of the study
 
 
-def compute(block: Block) -> tuple[int, Cells]:
-    """The number of a block, and all variables of `experiments.lab.schema` in its cells."""
+def compute(block: Block) -> tuple[int, Cells, list[str]]:
+    """The number of a block, all variables of `experiments.lab.schema` in its cells, and their reasons by number."""
     number, study = block
-    cells = Cells.of(study)
+    cells = {
+        name: np.full(v.shape, "", object) if name in CODED else np.full(v.shape, np.nan)
+        for name, v in variables(study, estimated=True).items()
+    }
     for k in range(len(study.learners)):
         for slot, prompt in study.slots(k):
             # The law of towers depends on every axis.
             for region, piece in study.pieces(study.dims if study.trained else CHANGE_MORE):
-                _predict(piece, k, slot, prompt, cells[region])
+                _predict(piece, k, slot, prompt, {name: array[region] for name, array in cells.items()})
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()
         for k in range(len(study.learners)):
@@ -54,9 +57,9 @@ def compute(block: Block) -> tuple[int, Cells]:
                 _fit(study, k, route == "exact", cells, tail)
     for name in quantities(study) if study.measured else ():
         support = REALS if name == "reliance" else FRACTION
-        _, error, low, high = mean_interval(cells.arrays[name], LEVEL, support)
-        cells.arrays.update({f"{name}_se": error, f"{name}_low": low, f"{name}_high": high})
-    return number, cells.merged()
+        _, error, low, high = mean_interval(cells[name], LEVEL, support)
+        cells |= {f"{name}_se": error, f"{name}_low": low, f"{name}_high": high}
+    return number, *coded(cells)
 
 
 def _predict(study: "Study", k: int, slot: int, prompt: str | None, cells: Cells) -> None:
@@ -67,11 +70,11 @@ def _predict(study: "Study", k: int, slot: int, prompt: str | None, cells: Cells
     except (RequestError, *UNDEFINED) as error:
         if max(study.shape, default=1) > 1:  # some of the worlds may have a law
             for region, place in study.pieces(study.dims):
-                _predict(place, k, slot, prompt, cells[region])
+                _predict(place, k, slot, prompt, {name: array[region] for name, array in cells.items()})
             return
         law, why = None, str(error)
     if law is None:
-        cells.refuse(series, why, f"{prefix}undefined")
+        cells[f"{prefix}undefined"][series] = why
     else:
         worlds, learner = law
         refusals: dict[Place, str] = {}
@@ -82,14 +85,14 @@ def _predict(study: "Study", k: int, slot: int, prompt: str | None, cells: Cells
             if len(refusals) == worlds.size:
                 values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
         for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
-            if prefix + column in cells.arrays:  # measurements have intervals of their own
+            if prefix + column in cells:  # measurements have intervals of their own
                 # The grid has length 1 along axes that do not change the world, and broadcasts along them.
-                cells.arrays[prefix + column][series] = np.broadcast_to(numbers, worlds.shape)
+                cells[prefix + column][series] = np.broadcast_to(numbers, worlds.shape)
         for world, sentence in refusals.items():
             at = (i if length > 1 else slice(None) for i, length in zip(world, worlds.shape, strict=True))
-            cells.refuse((*at, *series), sentence, f"{prefix}undefined")
+            cells[f"{prefix}undefined"][*at, *series] = sentence
     if not study.measured:
-        cells.arrays["seconds"][series] = (perf_counter() - began) / prod(study.shape)
+        cells["seconds"][series] = (perf_counter() - began) / prod(study.shape)
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
@@ -123,6 +126,6 @@ def _fit(study: "Study", k: int, exact: bool, cells: Cells, tail: tuple[int, ...
                 parts = trainings(world, learner, here.n, study.replicates, exact, here.seed, sampler)
                 accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
                 values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
-                cells.measure(at, values, perf_counter() - began)
+                measure(cells, at, values, perf_counter() - began)
             except (RequestError, ValueError, ArithmeticError) as error:  # for example, separable pairs
-                cells.refuse(at, str(error))
+                cells["undefined"][at] = str(error)

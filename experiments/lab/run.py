@@ -172,8 +172,8 @@ def run(
             return f"{int(kept.finished().sum()):,} of {len(done):,} blocks are in {kept.path}"
 
         with keeping(so_far), counting("blocks", len(missing)) as advance:
-            for number, cells in mapped(compute, _blocks(planned, missing)):
-                kept.write(number, cells)
+            for number, cells, reasons in mapped(compute, _blocks(planned, missing)):
+                kept.write(number, cells, reasons)
                 advance(1)
     return read(kept.path)
 
@@ -186,17 +186,17 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             "(--output) keeps them on disk, one block at a time in memory"
         )
     whole = {name: np.empty(v.shape, v.dtype) for name, v in planned.variables.items()}
-    reasons, count = [], prod(planned.blocks)
+    given, count = [], prod(planned.blocks)
     with counting("blocks", count) as advance:
-        for number, cells in mapped(compute, _blocks(planned, range(count))):
+        for number, cells, reasons in mapped(compute, _blocks(planned, range(count))):
             at = region(number, planned.chunk, planned.blocks)
             for name, variable in planned.variables.items():
-                whole[name][at] = cells.arrays.get(name, variable.empty)
-            reasons.append((at, list(cells.reasons)))
+                whole[name][at] = cells.get(name, variable.empty)
+            given.append((at, reasons))
             advance(1)
     table = empty_table(planned.study)
     data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items()}
-    return with_legend(xr.Dataset(data, table.coords, table.attrs), reasons)
+    return with_legend(xr.Dataset(data, table.coords, table.attrs), given)
 
 
 def _blocks(planned: Plan, numbers: Iterable[int]) -> Iterator[Block]:

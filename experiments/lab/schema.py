@@ -20,7 +20,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,6 +39,7 @@ FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
 REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
 Index = tuple[Any, ...]  # of some cells
+Cells = dict[str, np.ndarray]  # values by variable; those of CODED are the reasons themselves, and "" is none
 Place = tuple[int, ...]  # indices along the axes
 Region = tuple[slice, ...]  # a box of places
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
@@ -53,15 +53,6 @@ class Variable(NamedTuple):
     attrs: dict[str, Any]
     dtype: str
     empty: Any
-
-
-def _sizes(study: "Study") -> dict[str, int]:
-    """Length of each dimension, in order."""
-    lengths = {axis.name: len(axis.values) for axis in study.axes}
-    lengths |= {"learner": len(study.learners), "prompt": len(study.prompts)}
-    if len(study.measured) > 1:
-        lengths["route"] = len(study.measured)
-    return lengths | ({"replicate": study.replicates} if study.measured else {})
 
 
 def quantities(study: "Study") -> tuple[str, ...]:
@@ -78,7 +69,12 @@ def quantities(study: "Study") -> tuple[str, ...]:
 
 def variables(study: "Study", estimated: bool) -> dict[str, Variable]:
     """Each variable that is stored in chunks; `estimated`: whether the theory is sampled and so has an interval."""
-    length = _sizes(study)
+    length = dict(zip(study.dims, study.shape, strict=True))
+    length |= {"learner": len(study.learners), "prompt": len(study.prompts)}
+    if len(study.measured) > 1:
+        length["route"] = len(study.measured)
+    if study.measured:
+        length["replicate"] = study.replicates
     cell = tuple(name for name in length if name != "replicate")
     theory = tuple(name for name in cell if name != "route")
     whole = quantities(study)
@@ -109,48 +105,30 @@ def _attrs(name: str, words: str = "") -> dict[str, str]:
     return {"symbol": quantity.symbol, "meaning": meaning, "unit": quantity.unit}
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Numbers of the cells of a study by variable, and the reasons for those that have none.
+def measure(cells: Cells, at: Index, values: dict[str, np.ndarray], seconds: float) -> None:
+    for name in values.keys() & cells.keys():
+        cells[name][at] = values[name]
+    cells["seconds"][at] = seconds
 
-    A variable of CODED holds numbers of reasons. A part of the cells is a view that shares the reasons.
+
+def coded(cells: Cells) -> tuple[Cells, list[str]]:
+    """The cells with a number in place of each reason, and the reasons by number.
+
+    Sentences of a variable that differ only in their numbers become one: a million separable laws would give a million.
     """
-
-    arrays: dict[str, np.ndarray]
-    reasons: dict[str, int]
-
-    @classmethod
-    def of(cls, study: "Study") -> "Cells":
-        """Cells without numbers."""
-        declared = variables(study, estimated=True).items()
-        return cls({name: np.full(v.shape, v.empty, v.dtype) for name, v in declared}, {"": 0})
-
-    def __getitem__(self, region: Region) -> "Cells":
-        return Cells({name: array[region] for name, array in self.arrays.items()}, self.reasons)
-
-    def measure(self, at: Index, values: dict[str, np.ndarray], seconds: float) -> None:
-        for name in values.keys() & self.arrays.keys():
-            self.arrays[name][at] = values[name]
-        self.arrays["seconds"][at] = seconds
-
-    def refuse(self, at: Index, sentence: str, variable: str = "undefined") -> None:
-        """Enter why some cells have no number."""
-        self.arrays[variable][at] = self.reasons.setdefault(sentence, len(self.reasons))
-
-    def merged(self) -> "Cells":
-        """The cells with one reason for all sentences of a variable that differ only in their numbers.
-
-        A million separable laws would give a million sentences.
-        """
-        sentences, merged = list(self.reasons), Cells(dict(self.arrays), {"": 0})
-        for variable in filter(self.arrays.__contains__, CODED):
-            numbers, alike = np.unique(self.arrays[variable]), defaultdict(set)
-            for number in numbers:
-                alike[_NUMBER.sub("#", sentences[number])].add(sentences[number])
-            shared = {one: _with_ranges(template, some) for template, some in alike.items() for one in some}
-            new = [merged.reasons.setdefault(shared[sentences[i]], len(merged.reasons)) for i in numbers]
-            merged.arrays[variable] = np.array(new, np.int32)[np.searchsorted(numbers, self.arrays[variable])]
-        return merged
+    reasons, arrays = {"": 0}, dict(cells)
+    for name in filter(cells.__contains__, CODED):
+        lost = cells[name] != ""
+        sentences, alike = cells[name][lost], defaultdict(set)
+        for sentence in set(sentences):
+            alike[_NUMBER.sub("#", sentence)].add(sentence)
+        number = {}
+        for template, some in alike.items():
+            shared = reasons.setdefault(_with_ranges(template, some), len(reasons))
+            number |= dict.fromkeys(some, shared)
+        arrays[name] = np.zeros(lost.shape, np.int32)
+        arrays[name][lost] = [number[sentence] for sentence in sentences]
+    return arrays, list(reasons)
 
 
 def _with_ranges(template: str, sentences: set[str]) -> str:

@@ -77,14 +77,14 @@ class Store(NamedTuple):
                 if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
                     yield number, chunk
 
-    def write(self, number: int, cells: Cells) -> None:
+    def write(self, number: int, cells: Cells, reasons: list[str]) -> None:
         _, variables, _, chunk, blocks = self.planned
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
                 root = _opened(self.path, "r+")
-                root[REASONS][number] = json.dumps(list(cells.reasons))
+                root[REASONS][number] = json.dumps(reasons)
                 for name, variable in sorted(variables.items(), key=lambda item: item[0] == LAST):
-                    root[name][region(number, chunk, blocks)] = cells.arrays.get(name, variable.empty)
+                    root[name][region(number, chunk, blocks)] = cells.get(name, variable.empty)
         except OSError as error:
             raise RunError(f"{self.path} could not be written: {error.strerror or error}") from error
 

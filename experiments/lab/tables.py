@@ -26,34 +26,24 @@ GAINS = {"counter_gained": ("counter", 1), "common_lost": ("common", -1)}
 PRINTED = {"multicolored-mnist": coloured_digits}
 
 
-def columns(table: xr.Dataset) -> list[str]:
-    return [str(name) for name in (*table["seconds"].dims, *table.data_vars) if name != "legend"]
-
-
 def frames(table: xr.Dataset) -> Iterator[pd.DataFrame]:
-    """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty."""
+    """The flat table in parts: one row per cell that is computed or has no answer; a missing prompt is empty.
+
+    A number is the mean over the replicates that have one.
+    """
     dims, without_prompt = list(table["seconds"].dims), table["learner"].attrs["without_prompt"]
     legend, length = table["legend"].values.astype(object), table.sizes[dims[0]]
     step = max(1, int(ROWS * length / max(1, table["common"].size)))
     for start in range(0, length, step):
-        part = _mean(table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}).load())
-        frame = part.to_dataframe(dim_order=dims).reset_index()[columns(table)]
+        part = table.drop_vars("legend").isel({dims[0]: slice(start, start + step)}).load()
+        part = part.mean("replicate") if "replicate" in part.dims else part
+        frame = part.to_dataframe(dim_order=dims).reset_index()[[*dims, *table.data_vars]]
         frame = frame[frame["seconds"].notna() | (frame["undefined"] > 0)]
         frame["prompt"] = frame["prompt"].where(~frame["learner"].isin(without_prompt), "")
         for name in CODED:
             if name in frame:
                 frame[name] = legend[frame[name]]
         yield frame
-
-
-def _mean(values):
-    """Over replicates that have a number, if there are replicates."""
-    return values.mean("replicate") if "replicate" in values.dims else values
-
-
-def rows(table: xr.Dataset) -> Iterator[list[Any]]:
-    for frame in frames(table):
-        yield from frame.astype(object).where(frame.notna(), None).values.tolist()
 
 
 def check_csv(path: Path) -> None:
@@ -76,17 +66,38 @@ def write_csv(path: Path, table: xr.Dataset) -> None:
 
 def summary(study: "Study", table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    rows: list[list[Any]] = []
+    for frame in frames(table):
+        _widen(found, frame)
+        if study.cells <= most:
+            rows += frame.astype(object).where(frame.notna(), None).values.tolist()
     return {
         "study": study.document(),
         **{name: table.attrs[name] for name in ("hash", "seed", "commit")},
         "cells": study.cells,
         "output": None if path is None else str(path),
         "dimensions": {str(name): size for name, size in table.sizes.items() if name != "legend"},
-        "ranges": ranges(table),
+        "ranges": list(found.values()),
         "gains": gains(study, table) if AXIS in study.dims else [],
-        "columns": columns(table),
-        "rows": list(rows(table)) if study.cells <= most else None,
+        "columns": [*table["seconds"].dims, *table.data_vars],
+        "rows": rows if study.cells <= most else None,
     }
+
+
+def _widen(found: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) -> None:
+    """Add cells to their series: how many, how many lack a number for each reason, and the range of accuracies."""
+    keys = [name for name in ("learner", "prompt", "route") if name in frame]
+    coded, groups = ([name for name in names if name in frame] for names in (CODED, GROUPS))
+    for who, own in frame.groupby(keys, sort=False):
+        row = found.setdefault(who, {**dict(zip(keys, who, strict=True)), "cells": 0})
+        row["cells"] += len(own)
+        for name in coded:
+            reasons = Counter(row.get(name, {})) + Counter(own[name][own[name] != ""])
+            row[name] = dict(sorted(reasons.items()))
+        for name in groups:
+            known = [*row.get(name, ()), *own[name].dropna()]
+            row[name] = [min(known), max(known)] if known else []
 
 
 def _series(study: "Study") -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
@@ -98,24 +109,6 @@ def _series(study: "Study") -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
                 yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
 
 
-def ranges(table: xr.Dataset) -> list[dict[str, Any]]:
-    """Per series its cells, how many lack a number for each reason, and the range of its accuracies."""
-    keys = [name for name in ("learner", "prompt", "route") if name in table["seconds"].dims]
-    coded, groups = ([name for name in names if name in table] for names in (CODED, GROUPS))
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for frame in frames(table):
-        for who, own in frame.groupby(keys, sort=False):
-            empty = {"cells": 0, **{name: Counter() for name in coded}, **{name: [] for name in groups}}
-            row = found.setdefault(who, {**dict(zip(keys, who, strict=True)), **empty})
-            row["cells"] += len(own)
-            for name in coded:
-                row[name].update(own[name][own[name] != ""])
-            for name in groups:
-                known = [*row[name], *own[name].dropna()]
-                row[name] = [min(known), max(known)] if known else []
-    return [{**row, **{name: dict(sorted(row[name].items())) for name in coded}} for row in found.values()]
-
-
 def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
     if NONE not in table[AXIS].values:
@@ -123,7 +116,8 @@ def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
     change = {}
     for prefix in ("", "predicted_") if study.measured else ("",):
         for name, (group, sign) in GAINS.items():
-            values = _mean(table[prefix + group])
+            values = table[prefix + group]
+            values = values.mean("replicate") if "replicate" in values.dims else values
             change[prefix + name] = sign * (values - values.sel({AXIS: NONE}))
     found = []
     for place in np.ndindex(*study.shape):

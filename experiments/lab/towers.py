@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.mitigations import MITIGATIONS, inflation
-from experiments.lab.schema import Cells, Place
+from experiments.lab.schema import Cells, Place, measure
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
 from simulator.towers.ensemble import Ensemble, least_bytes
@@ -51,7 +51,7 @@ def train_towers(study: "Study", k: int, cells: Cells, tail: tuple[int, ...]) ->
             inflation(here.mitigation, world, recipe)  # an empty group cannot be balanced
         except (RequestError, ValueError) as error:
             for at in slots:
-                cells.refuse(at, str(error))
+                cells["undefined"][at] = str(error)
             continue
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
         projected = MITIGATIONS[here.mitigation].projected
@@ -88,11 +88,12 @@ def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cell
         w = worlds.index(world)
         for at, one in asked.items():
             if one[0] not in known:
-                cells.refuse(at, f"towers of loss {recipe.loss!r} have the prompts {', '.join(map(str, known))}")
+                others = ", ".join(map(str, known))
+                cells["undefined"][at] = f"towers of loss {recipe.loss!r} have the prompts {others}"
             elif not values or not np.isfinite(values[one]["common"][w]).any():
-                cells.refuse(at, refusal)
+                cells["undefined"][at] = refusal
             else:
-                cells.measure(at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
+                measure(cells, at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
 
 
 def _measured(towers: Towers, prompt: str | None, projected: bool) -> dict[str, Float[np.ndarray, "worlds R"]]:

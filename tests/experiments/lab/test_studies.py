@@ -10,7 +10,7 @@ from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.axes import axis
 from experiments.lab.studies import read, study
-from experiments.lab.tables import columns, rows, summary
+from experiments.lab.tables import summary
 from experiments.page.plot.layout import arrange
 from simulator.pixels.views import Pixels
 from simulator.tables import named as named_table
@@ -109,11 +109,12 @@ def test_an_undefined_cell_names_its_route():
     assert (lost != 0).values.tolist() == [[True, True], [True, False]]  # two pairs are separable
     separable = str(table.legend.values[int(lost.sel(n=2, route="drawn"))])
     assert "separable" in separable
-    cells = [dict(zip(columns(table), row, strict=True)) for row in rows(table)]
+    document = summary(sweep, table, None, 100)
+    cells = [dict(zip(document["columns"], row, strict=True)) for row in document["rows"]]
     given_reasons = {(c["n"], c["learner"], c["route"]): c["undefined"] for c in cells if c["undefined"]}
     expected = {(2, "exact"): unknown, (400, "exact"): unknown, (2, "drawn"): separable}
     assert given_reasons == {(n, "logistic", route): why for (n, route), why in expected.items()}
-    counted = [(one["route"], one["undefined"]) for one in summary(sweep, table, None, 0)["ranges"][2:]]
+    counted = [(one["route"], one["undefined"]) for one in document["ranges"][2:]]
     assert counted == [("exact", {unknown: 2}), ("drawn", {separable: 1})]
     assert arrange(table).undefined == (("drawn", separable),)  # a route without any measurement shows its theory
 
