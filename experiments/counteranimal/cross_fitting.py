@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.counteranimal.bundle import BLOCK, Bundle
 from experiments.counteranimal.gaussian_law import BayesRules, Law, bayes_rules, cell_shares, fit, halves
-from experiments.counteranimal.linear_heads import Fit, Head, fixed_heads, plain_heads, traced_heads
+from experiments.counteranimal.linear_heads import Head, fixed_heads, plain_heads, traced_heads
 from experiments.counteranimal.tradeoff import WEIGHTS
 from experiments.errors import RequestError
 from simulator.accuracy import won
@@ -62,10 +62,9 @@ def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
         law = fit(photos.cell, photos.values)
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
-    fitting = Fit(**vars(photos), law=law)
-    plain, traced = plain_heads(bundle, fitting), traced_heads(fitting)
+    plain, traced = plain_heads(bundle, photos), traced_heads(photos)
     rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
-    return Fold(plain, fixed_heads(bundle, fitting, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
+    return Fold(plain, fixed_heads(bundle, photos, law, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
 
 
 def answers(bundle: Bundle, folds: list[Fold]) -> tuple[Float[np.ndarray, "n H"], Int[np.ndarray, " n"]]:

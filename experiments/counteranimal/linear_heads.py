@@ -14,8 +14,7 @@ Fixes. Let a_b be the effects of the backgrounds, A their span, Sigma the covari
 """
 
 import warnings
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,61 +46,43 @@ class Head(NamedTuple):
         return replace(photos, values=self.scores(photos.values).astype(float))
 
 
-@dataclass(frozen=True)
-class Fit(Photos):
-    """Embeddings that heads are fitted on, and their Gaussian law."""
-
-    law: Law
-
-    @cached_property
-    def mean(self) -> Float[np.ndarray, " D"]:
-        return self.values.mean(axis=0)
-
-    @cached_property
-    def centred(self) -> Float[np.ndarray, "n D"]:
-        return self.values - self.mean
-
-    @cached_property
-    def target(self) -> Float[np.ndarray, "n K"]:
-        """1 for a row's class, 0 for the others."""
-        return np.eye(self.label.max() + 1, dtype=np.float32)[self.label]
-
-
 def zero_shot(text: Float[np.ndarray, "K T D"]) -> Head:
     """The normalised mean of each class's prompts."""
     mean = text.mean(axis=1)
     return Head((mean / np.linalg.norm(mean, axis=1, keepdims=True)).T, np.zeros(len(text)))
 
 
-def plain_heads(bundle: Bundle, fit: Fit) -> dict[str, Head]:
-    """Zero-shot, if there are prompts, and supervised heads."""
+def plain_heads(bundle: Bundle, photos: Photos) -> dict[str, Head]:
+    """Zero-shot, if there are prompts, and supervised heads, fitted on these photos."""
     prompted = {} if bundle.text is None else {"zero-shot": zero_shot(bundle.text)}
     return prompted | {
-        "logistic regression": _logistic(fit, None),
-        "least squares": _least_squares(fit),
-        "nearest class mean": _class_means(fit),
+        "logistic regression": _logistic(photos, None),
+        "least squares": _least_squares(photos),
+        "nearest class mean": _class_means(photos),
     }
 
 
-def traced_heads(fit: Fit) -> dict[str, Head]:
-    return {f"logistic regression at weight {weight:g}": _logistic(fit, weight) for weight in TRACED}
+def traced_heads(photos: Photos) -> dict[str, Head]:
+    return {f"logistic regression at weight {weight:g}": _logistic(photos, weight) for weight in TRACED}
 
 
-def fixed_heads(bundle: Bundle, fit: Fit, plain: dict[str, Head], traced: dict[str, Head]) -> dict[str, Head]:
+def fixed_heads(
+    bundle: Bundle, photos: Photos, law: Law, plain: dict[str, Head], traced: dict[str, Head]
+) -> dict[str, Head]:
     """Zero-shot after each fix; none without prompts."""
     if bundle.text is None:
         return {}
-    base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(fit.law)
+    base, fitted, effects = plain["zero-shot"], plain["logistic regression"], _effects(law)
     fixes = {}
     if bundle.text_background is not None:
         captions = bundle.text_background
         fixes["project out the captions of backgrounds"] = _projected(base, captions - captions.mean(axis=0))
     fixes["project out the groups' means"] = _projected(base, effects)
-    fixes["LEACE"] = _leace(base, effects, fit)
+    fixes["LEACE"] = _leace(base, effects, law, photos.values.mean(axis=0))
     if bundle.text.shape[1] > 1:
-        fixes["best single prompt"] = _best_prompt(bundle.text, fit)
+        fixes["best single prompt"] = _best_prompt(bundle.text, photos)
     fixes["retrain the last layer on balanced groups"] = traced["logistic regression at weight 0.5"]
-    spreads = [_spread(head, fit) for head in (base, fitted)]
+    spreads = [_spread(head, law) for head in (base, fitted)]
     for share in INTERPOLATED:
         a, b = (1 - share) / spreads[0], share / spreads[1]
         mixed = Head(a * base.weights + b * fitted.weights, a * base.bias + b * fitted.bias)
@@ -109,39 +90,49 @@ def fixed_heads(bundle: Bundle, fit: Fit, plain: dict[str, Head], traced: dict[s
     return fixes
 
 
-def _logistic(fit: Fit, weight: float | None) -> Head:
+def _logistic(photos: Photos, weight: float | None) -> Head:
     from sklearn.exceptions import ConvergenceWarning  # an optional extra
     from sklearn.linear_model import LogisticRegression
 
-    scale = float(np.sqrt((fit.centred**2).mean()))
+    mean = photos.values.mean(axis=0)
+    centred = photos.values - mean
+    scale = float(np.sqrt((centred**2).mean()))
     model = LogisticRegression(C=PENALTY, max_iter=STEPS, tol=GRADIENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a head that has not converged is a head
-        model.fit(fit.centred / scale, fit.label, None if weight is None else row_weights(fit, weight))
+        model.fit(centred / scale, photos.label, None if weight is None else row_weights(photos, weight))
     weights, bias = model.coef_.T.astype(float) / scale, model.intercept_.astype(float)
     if weights.shape[1] == 1:  # two classes have one score
         weights, bias = np.hstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-    return Head(weights, bias - fit.mean @ weights)
+    return Head(weights, bias - mean @ weights)
 
 
-def row_weights(fit: Fit, weight: float) -> Float[np.ndarray, " n"]:
+def row_weights(photos: Photos, weight: float) -> Float[np.ndarray, " n"]:
     """Weights with mean 1 at which each class has the share `weight` of common rows."""
-    cell = 2 * fit.label + ~fit.common
+    cell = 2 * photos.label + ~photos.common
     n = np.bincount(cell)
     share = np.tile([weight, 1 - weight], -(-len(n) // 2))[: len(n)]
     w = (share / np.maximum(n, 1))[cell]
     return w / w.mean()
 
 
-def _least_squares(fit: Fit) -> Head:
-    gram = (fit.centred.T @ fit.centred).astype(float)
+def _classes(photos: Photos) -> Float[np.ndarray, "n K"]:
+    """1 for a row's class, 0 for the others."""
+    return np.eye(photos.label.max() + 1, dtype=np.float32)[photos.label]
+
+
+def _least_squares(photos: Photos) -> Head:
+    mean, target = photos.values.mean(axis=0), _classes(photos)
+    centred = photos.values - mean
+    gram = (centred.T @ centred).astype(float)
     gram[np.diag_indices_from(gram)] += RIDGE * gram.trace() / len(gram)
-    weights = np.linalg.solve(gram, (fit.centred.T @ fit.target).astype(float))
-    return Head(weights, fit.target.mean(axis=0) - fit.mean @ weights)
+    weights = np.linalg.solve(gram, (centred.T @ target).astype(float))
+    return Head(weights, target.mean(axis=0) - mean @ weights)
 
 
-def _class_means(fit: Fit) -> Head:
-    means = (fit.values.T @ fit.target).astype(float) / fit.target.sum(axis=0)
+def _class_means(photos: Photos) -> Head:
+    target = _classes(photos)
+    means = (photos.values.T @ target).astype(float) / target.sum(axis=0)
     return Head(means, -(means**2).sum(axis=0) / 2)
 
 
@@ -163,22 +154,24 @@ def _projected(head: Head, directions: Float[np.ndarray, "B D"]) -> Head:
     return Head(head.weights - basis @ (basis.T @ head.weights), head.bias)
 
 
-def _leace(head: Head, effects: Float[np.ndarray, "B D"], fit: Fit) -> Head:
+def _leace(head: Head, effects: Float[np.ndarray, "B D"], law: Law, mean: Float[np.ndarray, " D"]) -> Head:
     A = _basis(effects)
-    solved = np.linalg.solve(fit.law.covariance, A)
+    solved = np.linalg.solve(law.covariance, A)
     change = solved @ np.linalg.solve(A.T @ solved, A.T @ head.weights)
-    return Head(head.weights - change, head.bias + fit.mean @ change)
+    return Head(head.weights - change, head.bias + mean @ change)
 
 
-def _best_prompt(text: Float[np.ndarray, "K T D"], fit: Fit) -> Head:
+def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:
     """The prompt whose worse group is best on fitted rows."""
-    rows, label, common = fit.values[:PROMPT_ROWS], fit.label[:PROMPT_ROWS], fit.common[:PROMPT_ROWS]
-    heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
-    right = [won(head.scores(rows), label) for head in heads]
-    return heads[int(np.argmax([min(one[common].mean(), one[~common].mean()) for one in right]))]
+    some, heads = (
+        photos[np.arange(len(photos.label)) < PROMPT_ROWS],
+        [zero_shot(text[:, [t]]) for t in range(text.shape[1])],
+    )
+    right = [won(head.scores(some.values), some.label) for head in heads]
+    return heads[int(np.argmax([min(one[some.common].mean(), one[~some.common].mean()) for one in right]))]
 
 
-def _spread(head: Head, fit: Fit) -> float:
+def _spread(head: Head, law: Law) -> float:
     """The deviation of a head's scores within a class, apart from what all labels share."""
     w = head.weights - head.weights.mean(axis=1, keepdims=True)
-    return float(np.sqrt(np.einsum("dk,de,ek->", w, fit.law.covariance, w)))
+    return float(np.sqrt(np.einsum("dk,de,ek->", w, law.covariance, w)))

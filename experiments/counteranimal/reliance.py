@@ -33,7 +33,6 @@ from experiments.counteranimal.tradeoff import (
     RESOLVED,
     WEIGHTS,
     Accuracies,
-    Place,
     Trade,
     accuracies,
     best_answers,
@@ -247,29 +246,25 @@ def _described(
     entries = []
     for i, at in enumerate(found.places):
         common, counter = measured.mean[:, i].tolist()
-        low, high = at.correlation_interval
+        low, high = at["interval"]["equivalent_correlation"]
         entry = {
             "common": common,
             "counter": counter,
             "drop": common - counter,
             "worst_group": _worst(bundle, measured, i),
-            "equivalent_correlation": at.correlation,
-            "photos_needed": None if at.correlation is not None else ((high - low) / RESOLVED) ** 2,
+            "equivalent_correlation": at["equivalent_correlation"],
+            "photos_needed": ((high - low) / RESOLVED) ** 2 if at["equivalent_correlation"] is None else None,
             "gaussian_correlation": float(law.weight(common - counter)),
-            "shortfall": at.shortfall,
-            "interval": dict(zip(NUMBERS, _over_photos(measured, i), strict=True)) | _ends(at),
+            "shortfall": at["shortfall"],
+            "interval": dict(zip(NUMBERS, _over_photos(measured, i), strict=True)) | at["interval"],
             "interval_over_classes": None,
         }
         if bundle.classes >= MANY:
             counts = counted(np.arange(bundle.classes), measured.photos, measured.correct(i))
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
-            entry["interval_over_classes"] = {name: list(ends[name]) for name in NUMBERS} | _ends(drawn[i])
+            entry["interval_over_classes"] = {name: list(ends[name]) for name in NUMBERS} | drawn[i]["interval"]
         entries.append(entry)
     return entries
-
-
-def _ends(at: Place) -> dict[str, list[float]]:
-    return {"equivalent_correlation": list(at.correlation_interval), "shortfall": list(at.shortfall_interval)}
 
 
 def _over_photos(measured: Accuracies, i: int) -> list[list[float]]:

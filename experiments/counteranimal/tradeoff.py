@@ -188,15 +188,6 @@ def width_within(best: Float[np.ndarray, " L"], errors: Float[np.ndarray, "L L"]
     return width
 
 
-class Place(NamedTuple):
-    """A head's p' and r with their intervals; p' is None where its interval is wide."""
-
-    correlation: float | None
-    shortfall: float
-    correlation_interval: tuple[float, float]
-    shortfall_interval: tuple[float, float]
-
-
 def middle(head: dict[str, Any], key: str) -> float:
     """A head's number; the middle of its interval, if it has no number."""
     return float(np.mean(head["interval"][key])) if head[key] is None else head[key]
@@ -207,7 +198,7 @@ class Trade(NamedTuple):
 
     curve: Curve
     band: Float[np.ndarray, "2 P"]
-    places: list[Place]
+    places: list[dict[str, Any]]  # p' (None where its interval is wide) and r, with intervals, as results store them
 
 
 def trade(
@@ -250,7 +241,11 @@ def trade(
     drops = np.interp(DRAWN, FINE, between[0].drop)
     band = ends(np.array([curve.balanced(drops) for curve in between]))
     places = [
-        Place(p_i if p_high - p_low <= RESOLVED else None, r_i, (p_low, p_high), (r_low, r_high))
+        {
+            "equivalent_correlation": p_i if p_high - p_low <= RESOLVED else None,
+            "shortfall": r_i,
+            "interval": {"equivalent_correlation": [p_low, p_high], "shortfall": [r_low, r_high]},
+        }
         for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist()
     ]
     return Trade(between[0], band, places)

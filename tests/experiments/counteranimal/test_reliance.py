@@ -240,7 +240,7 @@ def test_intervals_cover(bend, weight, share):
         found = trade(measured.mean, measured.covariance, measured.worth, np.random.default_rng(seed)).places
         for i, place in zip(heads, exact_places(exact, heads), strict=True):
             values = (*exact[:, i], exact[0, i] - exact[1, i], *place)
-            ends = (*reliance._over_photos(measured, i), found[i].correlation_interval, found[i].shortfall_interval)
+            ends = (*reliance._over_photos(measured, i), *found[i]["interval"].values())
             for name, value, (low, high) in zip((*reliance.NUMBERS, "p'", "r"), values, ends, strict=True):
                 hits[i, name] += low - 1e-9 <= value <= high + 1e-9
             if i >= len(folds[0].plain):

@@ -124,10 +124,10 @@ def test_intervals_shrink_to_the_place_without_error():
     found = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0))
     theory = equivalent(WORLD, Accuracy(0.85, 0.6))
     at = found.places[0]
-    assert at.correlation == pytest.approx(float(theory.correlation), abs=2e-3)
-    assert at.shortfall == pytest.approx(float(theory.shortfall), abs=3e-4)
-    assert at.correlation_interval == pytest.approx((at.correlation,) * 2)
-    assert at.shortfall_interval == pytest.approx((at.shortfall,) * 2)
+    assert at["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=2e-3)
+    assert at["shortfall"] == pytest.approx(float(theory.shortfall), abs=3e-4)
+    assert at["interval"]["equivalent_correlation"] == pytest.approx((at["equivalent_correlation"],) * 2)
+    assert at["interval"]["shortfall"] == pytest.approx((at["shortfall"],) * 2)
     np.testing.assert_allclose(found.band[0], found.band[1])
 
 
@@ -139,9 +139,9 @@ def test_r_lies_between_both_measurements_of_the_best():
     mean[:, -L:] -= 0.01
     at = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0)).places[0]
     theory = equivalent(WORLD, Accuracy(0.8, 0.55))
-    assert at.shortfall == pytest.approx(float(theory.shortfall), abs=3e-4)
-    assert at.shortfall_interval == pytest.approx((at.shortfall - 0.01, at.shortfall + 0.01), abs=3e-4)
-    assert at.correlation == pytest.approx(float(theory.correlation), abs=2e-3)
+    assert at["shortfall"] == pytest.approx(float(theory.shortfall), abs=3e-4)
+    assert at["interval"]["shortfall"] == pytest.approx((at["shortfall"] - 0.01, at["shortfall"] + 0.01), abs=3e-4)
+    assert at["equivalent_correlation"] == pytest.approx(float(theory.correlation), abs=2e-3)
 
 
 def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
@@ -153,9 +153,9 @@ def test_r_is_uncertain_by_what_the_smooth_curve_misses(monkeypatch):
     found = trade(mean, np.zeros((2, M, 2, M)), np.full(2, np.inf), np.random.default_rng(0))
     at = found.places[-1]
     off = np.abs(np.interp(WEIGHTS, FINE, found.curve.best) - support(points))
-    missed = np.interp(at.correlation, WEIGHTS, off)
+    missed = np.interp(at["equivalent_correlation"], WEIGHTS, off)
     assert missed > 0.02
-    assert at.shortfall_interval == pytest.approx((at.shortfall - missed, at.shortfall + missed))
+    assert at["interval"]["shortfall"] == pytest.approx((at["shortfall"] - missed, at["shortfall"] + missed))
 
 
 def test_over_few_classes_intervals_are_those_of_student():
@@ -175,12 +175,12 @@ def test_one_dominating_head_has_an_interval_and_no_number():
         V[g, range(M), g, range(M)] = 1e-4
         V[g, :, g, :][np.ix_([0, *range(3, M)], [0, *range(3, M)])] = 1e-4  # the best is this head
     first, second, _ = trade(mean, V, np.full(2, np.inf), np.random.default_rng(0)).places
-    assert first.correlation is None
-    low, high = first.correlation_interval
+    assert first["equivalent_correlation"] is None
+    low, high = first["interval"]["equivalent_correlation"]
     assert high - low > RESOLVED
-    assert first.shortfall == pytest.approx(0, abs=1e-6)
-    assert second.correlation == 1
-    assert second.shortfall == pytest.approx(0.05, abs=1e-3)
+    assert first["shortfall"] == pytest.approx(0, abs=1e-6)
+    assert second["equivalent_correlation"] == 1
+    assert second["shortfall"] == pytest.approx(0.05, abs=1e-3)
 
 
 def test_the_best_head_is_chosen_on_all_photos_and_on_others():
