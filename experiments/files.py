@@ -16,6 +16,8 @@ from typing import Any
 
 from experiments.errors import RequestError, RunError
 
+RUN_FILES = ("run.json", "checkpoint.safetensors", "history.json", "weights.safetensors", "result.json")  # of train
+PAGE_FILES = ("embeddings.html", "embeddings.csv")  # of embeddings, besides result.json
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"
 LATEX_MARK = "% written by soberclip check --latex"
@@ -94,14 +96,12 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def check_writable(folder: Path | None, verb: str = "", names: Iterable[str] = (), mark: bytes | None = None) -> None:
-    """Raise RequestError unless `verb` may write files of these names into a folder, if there is one.
+def check_writable(folder: Path, verb: str = "", names: Iterable[str] = (), mark: bytes | None = None) -> None:
+    """Raise RequestError unless `verb` may write files of these names into a folder.
 
     The folder must be writable, or it must be possible to create it. Existing files must be the verb's own: each
     carries `mark`, or, without a mark, the folder's record is the verb's. No probe file remains.
     """
-    if folder is None:
-        return
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"output {str(folder)!r} is a file, but a folder is needed")
     try:

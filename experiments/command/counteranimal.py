@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Group
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, Whole, flag
+from experiments.command.options import Json, Seed, Whole, flag, own_folder
 from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, table, warning
 from experiments.counteranimal.tables import MARKS, PLACE_COLUMNS, comparison_table, marks, needed, pairs_table
 from experiments.errors import RequestError
@@ -34,7 +34,7 @@ Groups = flag(
 Classes = flag(
     Path | None, "your own classes instead of ImageNet's: one class per line, or CSV columns class, name, prompt"
 )
-Folder = flag(Path | None, "folder for the full result, created if necessary")
+Folder = own_folder("", (), "folder for the full result, created if necessary")
 Labels = Literal["1000", "20", "45", "own"]
 Model = flag(
     list[str],
@@ -79,7 +79,6 @@ def inspect(
     from experiments.counteranimal.labels import own_vocabulary
     from experiments.counteranimal.photos import inspect as run
 
-    check_writable(output)
     document = run(data, output, groups, None if classes is None else own_vocabulary(classes))
     emit(document, json, inspection_table)
     if document["counteranimal"] and (document["n_common"], document["n_counter"]) != (
@@ -178,7 +177,6 @@ def published(*, output: Folder = None, json: Json = False) -> None:
     """
     from experiments.published.document import published_document, write_published
 
-    check_writable(output)
     document = published_document()
     if output is not None:
         write_published(output, document)

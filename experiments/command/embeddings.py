@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Group
 
-from experiments.command.options import Json, Seed, flag
+from experiments.command.options import Json, Seed, flag, own_folder
 from experiments.command.output import emit, note, screen
 from experiments.counteranimal.tables import data_share, detail, fixes_table, heads_table, needed
-from experiments.files import check_writable
+from experiments.files import PAGE_FILES
 
 
 # main.py has its help text.
@@ -22,13 +22,14 @@ def embeddings(
         "(prompt embeddings, class means or a classifier's weights), text_background, caption, split, names",
     ),
     seed: Seed = 0,
-    output: flag(Path | None, "folder for embeddings.html, embeddings.csv and result.json") = None,
+    output: own_folder(
+        "embeddings", (*PAGE_FILES, "result.json"), "folder for embeddings.html, embeddings.csv and result.json"
+    ) = None,
     json: Json = False,
 ) -> None:
     from experiments.counteranimal.reliance import answer_files
-    from experiments.counteranimal.reliance_page import FILES, write_files
+    from experiments.counteranimal.reliance_page import write_files
 
-    check_writable(output, "embeddings", (*FILES, "result.json"))
     document = answer_files(files, seed, note)
     emit(document, json, reliance_screen, output)
     if output is not None:

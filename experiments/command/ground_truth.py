@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Group
 
-from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag, given
+from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag
 from experiments.command.output import emit, note, screen
 from experiments.counteranimal.tables import spanned
 from experiments.errors import RequestError
@@ -33,7 +33,7 @@ def export(
     from experiments.ground_truth.export import check_request, export, size_of
     from experiments.lab.config import world_from
 
-    settings = world_from(world_file, given(world))
+    settings = world_from(world_file, world or {})
     check_request(settings, n, seed, test_images)
     note(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
     document = export(settings, output, n, seed, test_images)
@@ -53,12 +53,11 @@ def place(
     from experiments.ground_truth.truth import theory_rows
     from experiments.lab.config import world_from
 
-    own = given(world)
-    if data is not None and (own or world_file is not None):
+    if data is not None and (world or world_file is not None):
         raise RequestError("--data has a world of its own; leave out --world and the world's flags")
-    if data is None and not own and world_file is None:
+    if data is None and not world and world_file is None:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
-    found = place(predictions, data, None if data is not None else world_from(world_file, own))
+    found = place(predictions, data, None if data is not None else world_from(world_file, world or {}))
     theory = theory_rows(found.world) if data is None else exported(data)["theory"]
     emit(placed_document(found, theory), json, place_table)
 

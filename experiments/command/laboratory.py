@@ -15,7 +15,7 @@ from rich.console import Group as Screen
 from rich.filesize import decimal
 from rich.text import Text
 
-from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, given, named
+from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, named
 from experiments.command.output import dim, emit, indented, note, screen, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
@@ -90,7 +90,7 @@ def sweep(
     from experiments.lab.axes import given_axes  # start-up time, as in all functions here
 
     learners = learner and [learner_in(text)() if IN_FILE in text else text for text in learner]
-    axes, recipe, fields_of_world = given_axes(axis or ()), given(training), given(world)
+    axes, recipe, fields_of_world = given_axes(axis or ()), training or {}, world or {}
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
     flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}

@@ -1,19 +1,20 @@
 """Options that verbs share: numbers, --json, --output, --seed, and one flag per field of World and of Recipe.
 
-The flags follow the declarations: a new field is a new flag. A flag that is not given stays None, so that a world file
-or the default applies.
+The flags follow the declarations: a new field is a new flag. A verb gets those that were given, so that a world file or
+the default applies to others.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, make_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 
+from experiments.errors import checked_seed
+from experiments.files import check_writable
 from simulator.towers.recipe import Recipe
 from simulator.world import World
 
@@ -24,26 +25,21 @@ LARGEST_EXPONENT = 300  # beyond it whole numbers have no float; Decimal needs m
 def whole(_type: Any, tokens: Any) -> int:
     """An integer, also written as 1e12. Raises ValueError for fractions, which cyclopts would round."""
     text = tokens[0].value
-    number = _decimal(text, "a whole number; 1000 and 1e3 are")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a whole number; 1000 and 1e3 are") from None
+    if number.is_finite() and number.adjusted() > LARGEST_EXPONENT:
+        shown = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
+        raise ValueError(f"{shown} is beyond 1e{LARGEST_EXPONENT}, outside every domain here")
     if not number.is_finite() or number != number.to_integral_value():
         raise ValueError(f"{text} is not a whole number; 1000 and 1e3 are")
     return int(number)
 
 
-def real(_type: Any, tokens: Any) -> float:
-    """A float; its domain is checked later, together with the world file."""
-    return float(_decimal(tokens[0].value, "a number"))
-
-
-def _decimal(text: str, wanted: str) -> Decimal:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not {wanted}") from None
-    if number.is_finite() and number.adjusted() > LARGEST_EXPONENT:
-        shown = text if len(text) < 40 else f"{text[:12]}... of {len(text)} characters"
-        raise ValueError(f"{shown} is beyond 1e{LARGEST_EXPONENT}, outside every domain here")
-    return number
+def seed(_type: Any, tokens: Any) -> int:
+    """A seed within its domain."""
+    return checked_seed(whole(_type, tokens))
 
 
 def table(_type: Any, tokens: Any) -> Any:
@@ -67,7 +63,7 @@ def table(_type: Any, tokens: Any) -> Any:
         raise ValueError(f"{text}: {error}; a table has one row of numbers per class and no header") from None
 
 
-CONVERTERS = {int: whole, float: real, tuple: table}
+CONVERTERS = {int: whole, tuple: table}
 Whole = Annotated[int, Parameter(converter=whole)]
 
 
@@ -82,17 +78,23 @@ def named(names: Iterable[str], help: str) -> Any:
 
 
 Json = flag(bool, "print one JSON document on stdout")
-Seed = flag(Whole, "root of every random stream")
+Seed = flag(int, "root of every random stream", converter=seed)
 
 
-def given(flags: Any) -> dict[str, Any]:
-    """The flags that were given, by field."""
-    return {} if flags is None else {name: value for name, value in asdict(flags).items() if value is not None}
+def own_folder(verb: str, names: Iterable[str], help: str) -> Any:
+    """The type of --output: a folder in which the verb may write files of these names. It is checked if it is given."""
+
+    def checked(_type: Any, tokens: Any) -> Path:
+        folder = Path(tokens[0].value)
+        check_writable(folder, verb, names)
+        return folder
+
+    return flag(Path | None, help, converter=checked)
 
 
-def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()) -> type:
-    """A dataclass with one optional field per field of `model`, which cyclopts reads as flags."""
-    fields = []
+def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()) -> Any:
+    """The type of a dictionary with the fields of `model` that were given; cyclopts reads it as flags."""
+    fields = {}
     for name, hint in get_type_hints(model, include_extras=True).items():
         if name in without or name not in model.model_fields:
             continue
@@ -104,9 +106,8 @@ def flags_of(model: type[BaseModel], group: Group, without: tuple[str, ...] = ()
         shown = f"{default:g}" if isinstance(default, float) else default
         note = meaning + ("" if default is None else f" [default: {shown}]")
         parameter = Parameter(help=note, group=group, show_default=False, converter=converter)
-        fields.append((name, Annotated[kind | None, parameter], None))
-    # cyclopts ignores the fields of a class that seems to be a built-in.
-    return make_dataclass(f"{model.__name__}Flags", fields, kw_only=True, namespace={"__module__": __name__})
+        fields[name] = Annotated[kind, parameter]
+    return TypedDict(f"{model.__name__}Flags", fields, total=False)
 
 
 def _declaration(hint: Any) -> tuple[Any, str]:

@@ -22,13 +22,12 @@ from experiments.command.options import (
     WorldFile,
     WorldOptions,
     flag,
-    given,
     named,
-    real,
+    own_folder,
 )
 from experiments.command.output import emit, screen
-from experiments.errors import RequestError, checked_seed
-from experiments.files import check_writable
+from experiments.errors import RequestError
+from experiments.files import RUN_FILES
 from experiments.lab import mitigations
 from experiments.table import PERCENT, SPAN, Column, Table, counted, percent, points
 from experiments.user_code import IN_FILE, learner_in, loss_in
@@ -43,6 +42,7 @@ from theory.learners import Learner, names, trainable
 from theory.population import START
 
 RESULT = ("result.json", "world.toml")  # the files of predict and simulate
+RESULT_WORDS = "folder for result.json and world.toml, created if necessary"
 SHOWN = (*GROUPS, "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
 MOST_LISTED = 12  # classes whose cells get a line
@@ -51,19 +51,15 @@ WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves
 PromptFlag = flag(
     Prompt | None, f"class prompt: {in_words()}; 'a photo of a bear' is bare [default: name]", show_choices=False
 )
-Time = flag(
-    float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]", converter=real
-)
-Start = flag(
-    float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]", converter=real
-)
+Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
+Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
 Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """How the learner is asked, in which world, and where the answer goes; options of predict and simulate."""
+    """How the learner is asked, and in which world; options of predict and simulate."""
 
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
@@ -72,14 +68,13 @@ class Question:
     mitigate: Mitigate = "none"
     world_file: WorldFile = None
     world: WorldOptions | None = None
-    output: flag(Path | None, "folder for result.json and world.toml, created if necessary") = None
     json: Json = False
 
-    def parts(self, verb: str, text: str) -> tuple[World, Learner]:
+    def parts(self, text: str) -> tuple[World, Learner]:
         """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
         from experiments.lab.config import world_from
 
-        world = world_from(self.world_file, given(self.world))
+        world = world_from(self.world_file, self.world or {})
         kind = learner_in(text) if IN_FILE in text else text
         options = {"prompt": self.prompt, "embed_dim": self.embed_dim, "time": self.time, "start": self.start}
         try:
@@ -90,20 +85,20 @@ class Question:
             raise RequestError(f"--{option.replace('_', '-')} {rest}{own}") from None
         if self.start is not None and learner.time == np.inf:
             raise RequestError(f"--start = {self.start:g} has no meaning at the optimum, which --time = inf reaches")
-        check_writable(self.output, verb, RESULT)
         return world, learner
 
 
 def predict(
     *,
     learner: named(names(), f"what is trained: {', '.join(names())}, or FILE.py:CLASS") = "linear",
+    output: own_folder("predict", RESULT, RESULT_WORDS) = None,
     question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import predict as run
 
-    world, trained = question.parts("predict", learner)
+    world, trained = question.parts(learner)
     document = run(world, trained, question.mitigate)
-    emit({"verb": "predict", **document}, question.json, accuracy_table, question.output, world)
+    emit({"verb": "predict", **document}, question.json, accuracy_table, output, world)
 
 
 def simulate(
@@ -116,13 +111,14 @@ def simulate(
     ) = None,
     learner: named(trainable(), f"what is trained: {', '.join(trainable())}, or FILE.py:CLASS") = "linear",
     seed: Seed = 0,
+    output: own_folder("simulate", RESULT, RESULT_WORDS) = None,
     question: Question = Question(),
 ) -> None:
     from experiments.lab.answers import simulate as run
 
-    world, trained = question.parts("simulate", learner)
+    world, trained = question.parts(learner)
     document = run(world, trained, n, replicates, method, seed, question.mitigate)
-    emit({"verb": "simulate", **document}, question.json, accuracy_table, question.output, world)
+    emit({"verb": "simulate", **document}, question.json, accuracy_table, output, world)
 
 
 def train(
@@ -134,7 +130,6 @@ def train(
     until: flag(
         float | None,
         "stop once no mean accuracy moves by more than this while the steps double; --steps is the limit",
-        converter=real,
     ) = None,
     device: flag(str, "cpu, cuda, cuda:1 ...") = "cpu",
     draw_on: flag(str | None, "device that draws the pairs; cpu makes them equal on every device") = None,
@@ -152,19 +147,17 @@ def train(
     seed: Seed = 0,
     world_file: WorldFile = None,
     world: WorldOptions | None = None,
-    output: flag(Path | None, "folder for checkpoint, weights, history and result") = None,
+    output: own_folder("train", RUN_FILES, "folder for checkpoint, weights, history and result") = None,
     json: Json = False,
 ) -> None:
-    from experiments.lab import runfolder
     from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
 
-    settings, fields = world_from(world_file, given(world)), given(training)
+    settings, fields = world_from(world_file, world or {}), {**(training or {})}
     if own := IN_FILE in fields.get("loss", ""):
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
     compile = recipe.steps >= WORTH_COMPILING if compile is None else compile
-    check_writable(output, "train", runfolder.FILES)
     words = "compiling the step; --no-compile starts sooner" if compile else "training"
     with counting(words):
         document = run(
@@ -203,12 +196,12 @@ def show(
     from experiments.lab.config import world_from
     from experiments.page.plot.save import check_target, save_figure
 
-    settings = world_from(world_file, given(world))
+    settings = world_from(world_file, world or {})
     default = Path("world.png") if world_file is None else world_file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
     from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for
 
-    figure, document = picture_of(settings, checked_seed(seed))
+    figure, document = picture_of(settings, seed)
     save_figure(figure, path, "show")
     emit({"verb": "show", "output": str(path), **document}, json, shown)
 

@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from experiments.command.options import Json, Seed, flag, named
+from experiments.command.options import Json, Seed, flag, named, own_folder
 from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
-from experiments.errors import Interrupted, RequestError, RunError, checked_seed
+from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
 from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
 from simulator.progress import tell
@@ -57,8 +57,8 @@ def check(
     coq: flag(Path | None, "with --prove: folder for theorems in Coq (*.v), one file per proved claim") = None,
     kernel: flag(bool, "with --verify: have coqc check the theorems (*.v) of the folder instead") = False,
     seed: Seed = 0,
-    output: flag(
-        Path | None, "folder for certificates and verdicts.json, which is rewritten after each verdict"
+    output: own_folder(
+        "check", [VERDICTS], "folder for certificates and verdicts.json, which is rewritten after each verdict"
     ) = None,
     latex: flag(Path | None, "file for a LaTeX table of the verdicts, for a paper") = None,
     json: Json = False,
@@ -76,9 +76,7 @@ def check(
         raise RequestError("--coq writes the theorems of proved claims; add --prove")
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
-    checked_seed(seed)
     selected = select(ids, ALL_CLAIMS if claims is None else claims_of_file(claims))
-    check_writable(output, "check", [VERDICTS])
     if latex is not None:
         check_writable(latex.parent, "check --latex", [latex.name], LATEX_MARK.encode())
         for claim in selected:
@@ -149,7 +147,6 @@ def reproduce(
 ) -> None:
     from experiments.page.reproduce import reproduce as run
 
-    checked_seed(seed)
     verdicts = run(output, seed, full)
     emit(documents(verdicts) if json else verdicts, json, verdict_table if verbose else question_table)
     note(f"report: {output / 'report.html'}")

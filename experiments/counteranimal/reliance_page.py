@@ -13,12 +13,11 @@ from experiments.counteranimal.figures import page, ranking, write_labels
 from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import write_frame
 from experiments.counteranimal.tables import data_share, fixes_table, heads_table
-from experiments.files import write_text
+from experiments.files import PAGE_FILES, write_text
 from experiments.style import styled
 from experiments.svg import figure_svg
 from experiments.table import html
 
-FILES = ("embeddings.html", "embeddings.csv")
 NUMBERS = ("common", "counter", "drop", "equivalent_correlation", "shortfall")
 LETTERS = 9.0  # size of labels; points nearer than this share one
 MARGIN = 4.0  # points around the heads; the curves go on beyond
@@ -40,9 +39,9 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         fixes=[html(fixes_table(model)) for model in models],
         best=[max(model["fixes"], key=lambda fix: min(fix[g] for g in GROUPS), default=None) for model in models],
     )
-    write_text(folder / FILES[0], text)
+    write_text(folder / PAGE_FILES[0], text)
     rows = [_row(model["model"], kind, entry) for model in models for kind, entry in entries(model)]
-    write_frame(folder / FILES[1], pd.DataFrame(rows))
+    write_frame(folder / PAGE_FILES[1], pd.DataFrame(rows))
 
 
 def entries(model: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

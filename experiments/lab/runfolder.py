@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from experiments.errors import RequestError
-from experiments.files import output_folder, write_atomically, write_json
+from experiments.files import RUN_FILES, output_folder, write_atomically, write_json
 from experiments.lab.config import check_same
 from experiments.provenance import provenance, rounding
 from experiments.runtime import device_name
@@ -28,9 +28,7 @@ from simulator.towers.layers import Parameters
 from simulator.towers.training import State
 from simulator.world import World
 
-RUN, CHECKPOINT, HISTORY = "run.json", "checkpoint.safetensors", "history.json"
-WEIGHTS, RESULT = "weights.safetensors", "result.json"
-FILES = (RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT)
+RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT = RUN_FILES
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
 FORMAT = 7  # a run cannot continue across formats
 

@@ -153,8 +153,8 @@ def test_other_errors_are_ours_and_have_a_traceback(soberclip, file, monkeypatch
 
 def test_options_reach_a_class_and_one_without_meaning_is_refused(file):
     with pytest.raises(RequestError, match="--prompt = mean has no meaning for learner 'twice'"):
-        Question(prompt="mean").parts("predict", f"{file}:Twice")
-    assert Question(prompt="mean").parts("predict", "linear") == (World(), learners.LinearCLIP("mean"))
+        Question(prompt="mean").parts(f"{file}:Twice")
+    assert Question(prompt="mean").parts("linear") == (World(), learners.LinearCLIP("mean"))
 
 
 LOSSES = """

@@ -24,6 +24,8 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("predict wang", "soberclip predict has no use for 'wang'; soberclip predict --help lists its options", 2),
     ("predict --p-spuu 1", "mean --p-spu?", 2),
     ("predict --p-spu 1.4", "p_spu = 1.4 lies outside [0, 1]; the nearest valid value is 1", 2),
+    ("predict --p-spu high", '--p-spu: unable to convert "high" into float', 2),
+    ("predict --mu-spu 1e400", "mu_spu = inf lies outside [-1000, 1000]; the nearest valid value is 1000", 2),
     ("predict --p-spu 90", "p_spu = 90.0 lies outside [0, 1]; 90 % is 0.9", 2),
     ("predict --learner lstsq", "least-squares", 2),
     ("predict --prompt nam", "name", 2),
