@@ -15,6 +15,7 @@ Letters: n pairs, D and E coordinates of image and caption, q correlations.
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import eigh
 from scipy.special import ndtri
@@ -74,10 +75,7 @@ def _measured(
 
 def _within(rows: Float[np.ndarray, "n D"], cell: Int[np.ndarray, "n 2"]) -> Float[np.ndarray, "n D"]:
     """Rows minus the mean of their cell."""
-    _, where, n = np.unique(cell, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(where, kind="stable")
-    totals = np.add.reduceat(rows[order].astype(float), np.concatenate([[0], n.cumsum()[:-1]]), axis=0)
-    return rows - (totals / n[:, None])[where]
+    return rows - pd.DataFrame(rows.astype(float)).groupby(list(cell.T)).transform("mean").to_numpy()
 
 
 def _whitener(rows: Float[np.ndarray, "n D"], noise: float) -> Float[np.ndarray, "D q"]:

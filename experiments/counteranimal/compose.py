@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from experiments.counteranimal import layouts
 from experiments.counteranimal.labels import class_indices, imagenet_index
-from experiments.errors import RequestError, checked_seed, unknown
+from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.files import output_folder, read_json, write_atomically, write_json, write_table
 from experiments.provenance import provenance
 from simulator.pixels.composition import composite, cut, drawn_place, frame
@@ -58,9 +58,7 @@ def run(
     from PIL import __version__ as pillow  # start-up time
 
     checked_seed(seed)
-    low, high = SIDES
-    if not low <= size <= high:
-        raise RequestError(f"--size {size} lies outside {low}..{high} pixels")
+    check_within("--size", size, *SIDES)
     cutouts, other_files = _sources(objects, "--objects", (".png",), output)
     photos, more_files = _sources(backgrounds, "--backgrounds", layouts.SUFFIXES, output)
     loose = next((cutout.name for cutout in cutouts if "/" not in cutout.name), None)

@@ -29,7 +29,7 @@ from experiments.counteranimal.labels import CLASS_COUNT
 from experiments.counteranimal.layouts import Key
 from experiments.counteranimal.model import LoadedModel, one_line
 from experiments.counteranimal.photos import PhotoSet
-from experiments.errors import RequestError, RunError
+from experiments.errors import RequestError, RunError, check_within
 from experiments.files import output_folder, write_atomically
 from simulator.progress import counting
 
@@ -49,8 +49,8 @@ class Runtime:
     cache: Path | None = None  # folder of all features; None: they are not cached
 
     def __post_init__(self):
-        if self.batch_size < 1 or self.workers < 0:
-            raise RequestError(f"--batch-size {self.batch_size} is below 1, or --workers {self.workers} below 0")
+        check_within("--batch-size", self.batch_size, 1, np.inf)
+        check_within("--workers", self.workers, 0, np.inf)
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -110,24 +110,16 @@ def write_labels(
     axes.figure.draw_without_rendering()  # the layout gives pixels
     at = axes.transData.transform(points) * 72 / axes.figure.dpi  # points of 1/72 inch
     frame = axes.bbox.get_points() * 72 / axes.figure.dpi
-    taken = [np.array([place - size / 3, place + size / 3]) for place in at]
+    taken = np.stack([at - size / 3, at + size / 3], axis=1)  # boxes, (low, high)
+    reach, turn = np.meshgrid(size * np.arange(1, 8, 0.5), np.pi * (np.arange(16) / 8 + 0.25), indexing="ij")
+    ways = np.stack([reach * np.cos(turn), reach * np.sin(turn)], axis=-1).reshape(-1, 2)  # near ones first
     for place, word, colour in (one for one in zip(at, words, colours, strict=True) if one[1]):
         half = np.array([0.32 * size * len(word), 0.5 * size])
-        far = [(reach, turn) for reach in size * np.arange(1, 8, 0.5) for turn in np.pi * (np.arange(16) / 8 + 0.25)]
-        boxes = [
-            np.array([middle - half, middle + half])
-            for middle in (place + reach * np.array([np.cos(turn), np.sin(turn)]) for reach, turn in far)
-        ]
-        free = (
-            i
-            for i, box in enumerate(boxes)
-            if (box[0] >= frame[0]).all()
-            and (box[1] <= frame[1]).all()
-            and not any(((box[0] < other[1]) & (other[0] < box[1])).all() for other in taken)
-        )
-        box = boxes[next(free, 0)]
-        taken.append(box)
-        away = box.mean(axis=0) - place
+        low, high = place + ways - half, place + ways + half
+        clash = ((low[:, None] < taken[:, 1]) & (taken[:, 0] < high[:, None])).all(axis=2).any(axis=1)
+        free = (low >= frame[0]).all(axis=1) & (high <= frame[1]).all(axis=1) & ~clash
+        away = ways[free.argmax()]  # the nearest place if none is free
+        taken = np.append(taken, [place + away + [-half, half]], axis=0)
         line = (
             {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 2}
             if np.hypot(*away) > 1.8 * size

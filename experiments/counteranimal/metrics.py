@@ -158,19 +158,14 @@ def worst_cell(correct: Int[np.ndarray, " c"], photos: Int[np.ndarray, " c"]) ->
 
 def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[str, Any]:
     """Both means with intervals, and counts. Without groups one `accuracy` replaces the three numbers."""
-    used = complete(counts)
+    used, names = complete(counts), QUANTITIES if grouped else ("accuracy",)
     n_common, n_counter = used.photos.sum().tolist()
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
-    document: dict[str, Any] = {"intervals": {}}
-    for mean in MEANS:
-        ends = intervals(counts, mean, seed)
-        document[mean] = _named(group_accuracies(counts, mean), grouped)
-        names = QUANTITIES if grouped else QUANTITIES[:1]
-        listed = [ends[name] and list(ends[name]) for name in names]
-        document["intervals"][mean] = dict(zip(document[mean], listed, strict=True))
+    ends = {mean: [span and list(span) for span in intervals(counts, mean, seed).values()] for mean in MEANS}
     left_out = counts.index.difference(used.index).tolist()
     return {
-        **document,
+        "intervals": {mean: dict(zip(names, spans, strict=False)) for mean, spans in ends.items()},
+        **_means(counts, grouped),
         "interval_method": f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower "
         "than Clopper-Pearson on the effective number of photos",
         "level": LEVEL,
@@ -178,8 +173,11 @@ def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[s
     }
 
 
-def _named(groups: Float[np.ndarray, " 2"], grouped: bool) -> dict[str, float]:
-    return dict(zip(QUANTITIES, with_drop(groups).tolist(), strict=True)) if grouped else {"accuracy": float(groups[0])}
+def _means(counts: pd.DataFrame, grouped: bool) -> dict[Mean, dict[str, float]]:
+    values = {mean: with_drop(group_accuracies(counts, mean)).tolist() for mean in MEANS}
+    return {
+        mean: dict(zip(QUANTITIES, v, strict=True)) if grouped else {"accuracy": v[0]} for mean, v in values.items()
+    }
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
@@ -279,4 +277,4 @@ def _top(predictions: pd.DataFrame) -> dict[str, Any] | None:
     counts = class_counts(predictions, within=TOP)
     if not (predictions["rank"] > TOP).any() or not len(complete(counts)):
         return None
-    return {mean: _named(group_accuracies(counts, mean), has_groups(predictions)) for mean in MEANS}
+    return _means(counts, has_groups(predictions))

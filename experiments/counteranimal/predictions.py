@@ -5,6 +5,7 @@ predicted_index, rank of the true label (1 = best; a tie goes to the lower index
 score), and for composites object ("" if unknown). rank and margin are nan if they are unknown.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,41 +47,34 @@ def read_predictions(path: Path, labels: int = CLASS_COUNT) -> pd.DataFrame:
 
     predicted_index is any integer of 64 bits; -1 means no label. rank and margin are read if every row has a rank.
     """
-    rows = read_table(path, REQUIRED, "predictions")
-    if any(row["group"] for row in rows):
-        for line, row in enumerate(rows, start=2):
-            check_group(row["group"], f"line {line} of {str(path)!r}")
-    known = all(row.get("rank") for row in rows)
+    rows = pd.DataFrame(read_table(path, REQUIRED, "predictions")).fillna("")
+    table = rows.reindex(columns=[*COLUMNS, *rows.columns.intersection(["object"])], fill_value="")
+    if has_groups(table):
+        for line, group in enumerate(table.group, start=2):
+            check_group(group, f"line {line} of {str(path)!r}")
+    known = bool((table["rank"] != "").all())
     try:
-        margin = [float(row.get("margin") or "nan") if known else np.nan for row in rows]
+        margin = [float(word or "nan") if known else np.nan for word in table.margin]
     except ValueError as error:
         raise RequestError(f"a margin in {str(path)!r} is not a number ({error})") from error
-    table = {
-        "path": [row.get("path") or str(i) for i, row in enumerate(rows)],
-        "class_index": _integers(path, rows, "class_index", 0, labels - 1),
-        "group": [row["group"] for row in rows],
-        "background": [row.get("background") or "" for row in rows],
-        "predicted_index": _integers(path, rows, "predicted_index"),
-        "rank": _integers(path, rows, "rank") if known else np.nan,
-        "margin": margin,
-    }
-    if "object" in rows[0]:
-        table["object"] = [row["object"] or "" for row in rows]
-    return pd.DataFrame(table)
+    return table.assign(
+        path=table.path.where(table.path != "", table.index.astype(str)),
+        class_index=_integers(path, table, "class_index", 0, labels - 1),
+        predicted_index=_integers(path, table, "predicted_index"),
+        rank=_integers(path, table, "rank") if known else np.nan,
+        margin=margin,
+    )
 
 
 def _integers(
-    path: Path, rows: list[dict[str, str]], column: str, low: int = -LARGEST, high: int = LARGEST
+    path: Path, table: pd.DataFrame, column: str, low: int = -LARGEST, high: int = LARGEST
 ) -> Int[np.ndarray, " N"]:
     values = []
-    for line, row in enumerate(rows, start=2):
-        try:
-            value = int(row[column])
-        except (TypeError, ValueError):
-            value = None
+    for line, word in enumerate(table[column], start=2):
+        value = int(word) if re.fullmatch(r"\s*[+-]?\d{1,19}\s*", word) else None
         if value is None or not low <= value <= high:
             raise RequestError(
-                f"{column} {row[column]!r} in line {line} of {str(path)!r} is not a whole number in {low}..{high}"
+                f"{column} {word!r} in line {line} of {str(path)!r} is not a whole number in {low}..{high}"
             )
         values.append(value)
     return np.array(values, dtype=np.int64)

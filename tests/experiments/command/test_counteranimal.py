@@ -151,7 +151,7 @@ def test_wrong_requests_are_one_sentence(run, shared_tree, tiny_clip, tmp_path):
         (*base, "--model", clip, "--prompts", "openai8"): "openai80",
         (*base, "--model", clip, "--confusing", "x.json"): "--confusing",
         (*base, "--model", clip, "--weights", "a", "--weights", "b"): "2 --weights",
-        (*base, "--model", clip, "--batch-size", 0): "--batch-size 0",
+        (*base, "--model", clip, "--batch-size", 0): "--batch-size = 0",
         (*base, "--model", clip, "--seed", -1): "seed = -1",
         (*base, "--model", clip, "--reference", "timm:resnet50"): "--reference",
         (*base, "--model", clip, "--labels", "own"): "--classes",
