@@ -33,6 +33,11 @@ def linear_accuracy(u: Float[np.ndarray, "*w B"], worlds: World) -> Accuracy:
 
     Absolute precision 1e-13. A rule that is identically zero scores 1/K.
     """
+    if len(counts := np.unique(worlds.classes)) > 1:  # formulas hold for one number of classes
+        classes, whole = np.broadcast_to(worlds.classes, worlds.shape), np.empty((2, *worlds.shape))
+        for part in (classes == K for K in counts):
+            whole[:, part] = [*linear_accuracy(u[part], worlds[part])]
+        return Accuracy(*whole)
     if worlds.class_count > 2:
         return _many_classes(u, worlds)
     return Accuracy(*objects_averaged(ndtr(binary_scores(u, worlds)).mean(axis=1), worlds.p_inv))

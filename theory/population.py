@@ -33,25 +33,25 @@ from simulator.world import World
 START = 1e-4  # m_0 unless given: towers whose weights begin at a hundredth
 
 
-def kappa(classes: int) -> int:
-    """kappa: one coordinate of a class's pattern has variance mean^2/kappa, up to a constant shift."""
-    return 1 if classes == 2 else classes
+def kappa(classes):
+    """kappa, 1 or K: one coordinate of a class's pattern has variance mean^2/kappa, up to a constant shift."""
+    return classes - (classes == 2)
 
 
 def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """C = Cov(z_I, z_T) in the space of class differences, for captions that mention everything and are not bare."""
-    mu_D = worlds.mean * worlds.correlation
-    C = mu_D[..., :, None] * mu_D[..., None, :] / kappa(worlds.class_count)
+    mu_D, K = worlds.mean * worlds.correlation, np.asarray(kappa(worlds.classes))[..., None]
+    C = mu_D[..., :, None] * mu_D[..., None, :] / K[..., None]
     diagonal = np.arange(worlds.mean.shape[-1])
-    C[..., diagonal, diagonal] = worlds.mean**2 / kappa(worlds.class_count) + worlds.variances.shared
+    C[..., diagonal, diagonal] = worlds.mean**2 / K + worlds.variances.shared
     return C
 
 
 def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """A = Cov(z_I, z_T) in the space of class differences."""
-    bare = np.asarray(worlds.bare)[..., None, None]
+    bare, K = np.asarray(worlds.bare)[..., None, None], np.asarray(kappa(worlds.classes))[..., None]
     A = (1 - bare) * (block_covariance(worlds) * worlds.mention[..., None, :])
-    A[..., 0] += bare[..., 0] * worlds.mean * worlds.correlation * worlds.mean[..., :1] / kappa(worlds.class_count)
+    A[..., 0] += bare[..., 0] * worlds.mean * worlds.correlation * worlds.mean[..., :1] / K
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
 
@@ -132,8 +132,9 @@ def modal_weights(
         constant = (
             worlds.variances.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
         )
+        classes = np.broadcast_to(worlds.classes, worlds.shape)
         for w in np.ndindex(worlds.shape):
-            strength[w] *= kept_values(values[w], constant[w], worlds.class_count, width)
+            strength[w] *= kept_values(values[w], constant[w], int(classes[w]), width)
     q = worlds.prompt(prompt)
     largest = (strength.max(axis=-1) * np.linalg.norm(q, axis=-1))[..., None]
     return rounded(np.einsum("...ir,...r,...rj,...j->...i", left, strength, right, q), largest)

@@ -11,7 +11,7 @@ class, and the command line FILE.py:CLASS. A learner that ships with the project
 from dataclasses import fields
 
 from simulator.naming import check_known
-from theory.learners.base import Learner, attempt, each_class_count, latent_critic
+from theory.learners.base import Learner, attempt, latent_critic
 from theory.learners.bayes import Bayes
 from theory.learners.gaussian import GaussianPMI
 from theory.learners.infonce import InfoNCE
@@ -32,7 +32,6 @@ __all__ = [
     "MaxMargin",
     "Printed",
     "attempt",
-    "each_class_count",
     "latent_critic",
     "named",
     "names",

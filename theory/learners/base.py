@@ -10,8 +10,8 @@ A linear rule with a critic may have a direction, too: the fast path for grids.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, wraps
-from typing import Any, ClassVar, TypeVar
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -30,30 +30,7 @@ POINTS = 2**15  # over all groups of a replicate; errors are about 3e-4
 FEWEST = 2**4  # of a group,
 CELLS = 2**24  # and numbers in all images of a replicate, 128 MB
 
-Rule = TypeVar("Rule", bound="Learner")
-Answer = TypeVar("Answer", Accuracy, np.ndarray)
-
-
-def each_class_count(method: Callable[[Rule, World], Answer]) -> Callable[[Rule, World], Answer]:
-    """Call the method once per number of classes in a grid, since formulas hold for one K; join the results."""
-
-    @wraps(method)
-    def call(self: Rule, worlds: World) -> Answer:
-        counts: np.ndarray = np.unique(worlds.classes)
-        if len(counts) < 2:
-            return method(self, worlds)
-        K: np.ndarray = np.broadcast_to(worlds.classes, worlds.shape)
-        parts: list[tuple[np.ndarray, Any]] = [(k == K, method(self, worlds[k == K])) for k in counts]
-        whole: Any
-        if isinstance(parts[0][1], Accuracy):
-            whole = joined(parts, worlds.shape)
-        else:
-            whole = np.empty((*worlds.shape, *parts[0][1].shape[1:]))
-            for rows, values in parts:
-                whole[rows] = values
-        return whole
-
-    return call
+RULES = {"direction", "critic", "scores", "accuracy", "exact_law"}  # what a learner may say itself
 
 
 def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
@@ -75,11 +52,6 @@ def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accurac
 def world_by_world(accuracy: Callable[[World], Accuracy], worlds: World) -> Accuracy:
     """Accuracies over a grid from a function of one world."""
     return joined([(w, accuracy(worlds[w])) for w in np.ndindex(worlds.shape)], worlds.shape)
-
-
-def over_worlds(replicates: Callable[[World], Float[np.ndarray, "R 2"]], worlds: World) -> Accuracy:
-    """Estimates over a grid of worlds, with an interval, from independent replicates of each."""
-    return world_by_world(lambda world: estimate(np.asarray(replicates(world))), worlds)
 
 
 def latent_critic(u: Float[np.ndarray, "*R K l"], constant: Float[np.ndarray, "*R K"] | float = 0.0) -> LinearCritic:
@@ -122,14 +94,24 @@ class Learner:
         The estimator of `simulator.fit` that trains the learner on n drawn pairs; None if there is none.
     on_images
         Whether the judge measures the population rule on drawn images. If not, it trains the learner on pairs.
+    tells
+        Those of RULES that the learner says itself. The others follow from them.
+    is_sampled
+        Whether the learner tells its scores alone, so that its accuracies are sampled.
     """
 
     name: ClassVar[str]
     words: ClassVar[str]
     estimator: ClassVar[str | None] = None
     on_images: ClassVar[bool] = True
+    tells: ClassVar[frozenset[str]] = frozenset()
+    is_sampled: ClassVar[bool] = False
 
-    @each_class_count
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        cls.tells = cls.tells | (RULES & vars(cls).keys())
+        cls.is_sampled = cls.tells & {"direction", "critic", "scores", "accuracy"} == {"scores"}
+
     def accuracy(self, worlds: World) -> Accuracy:
         """Group accuracies at n = infinity under the test law.
 
@@ -148,7 +130,7 @@ class Learner:
         ValueError, ArithmeticError
             Where a world has no answer (`refuses` gives the sentence).
         """
-        if worlds.table is not None or not self._tells("direction"):
+        if worlds.table is not None or "direction" not in self.tells:
             return world_by_world(self._sampled_accuracy if self.is_sampled else self._critic_accuracy, worlds)
         direction, shape = self.direction(worlds), worlds.mean.shape
         if np.shape(direction)[-1:] != shape[-1:]:  # of a user's learner, as a nan is
@@ -157,15 +139,6 @@ class Learner:
         if np.isnan(direction).any():
             raise ValueError(f"the direction of learner {self.name!r} is nan; expected numbers")
         return linear_accuracy(direction, worlds)
-
-    def _tells(self, method: str) -> bool:
-        """Whether the learner has a method of its own, rather than the one that follows from others."""
-        return getattr(type(self), method) is not getattr(Learner, method)
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether the learner tells its scores alone, so that its accuracies are sampled."""
-        return self._tells("scores") and not any(map(self._tells, ("direction", "critic", "accuracy")))
 
     def _critic_accuracy(self, world: World) -> Accuracy:
         """Accuracies of the critic in one world, exact for two classes."""
@@ -204,7 +177,7 @@ class Learner:
         ValueError
             For a rule that is not linear, and in a world with a table for one that tells its direction alone.
         """
-        if world.table is not None and self._tells("direction"):
+        if world.table is not None and "direction" in self.tells:
             raise ValueError(
                 f"learner {self.name!r} tells its direction alone, and worlds with a table have none; "
                 "with a method critic or scores it has a law there"
@@ -223,7 +196,7 @@ class Learner:
         ValueError
             For a rule that is not linear, and in worlds with a table.
         """
-        if not self._tells("critic"):
+        if "critic" not in self.tells:
             raise ValueError(f"learner {self.name!r} is not a linear rule, so it has no direction")
         if worlds.table is not None:
             raise ValueError("worlds with a table have no block that all classes share, so a rule has no direction")
@@ -280,7 +253,7 @@ class Learner:
         images
             Latent images D_I' x_I.
         """
-        by_critic = world.table is not None or not self._tells("direction")
+        by_critic = world.table is not None or "direction" not in self.tells
         critic = self.critic(world) if by_critic else block_critic(self.direction(world), world.class_count)
         gap = images @ critic.inside.mean(axis=0).T + np.mean(np.atleast_2d(critic.intercept), axis=0)
         return np.concatenate([gap, -gap], axis=1) if world.classes == 2 else gap
@@ -318,7 +291,7 @@ class Learner:
     def has_exact_law(self, world: World | None = None) -> bool:
         """Whether `exact_law` is known in worlds of this shape; without a world, whether it is known in some world."""
         if world is None:
-            return self._tells("exact_law")
+            return "exact_law" in self.tells
         shape = (world.classes, world.dim_image, world.dim_text, len(world.attribute))
         return _exact_law_applies(self, *shape, bool(world.mismatch > 0), bool(world.bare > 0), world.table)
 

@@ -34,7 +34,7 @@ from theory.density import (
     log_sum_of_others,
     table_evidence,
 )
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
+from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
 from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
 NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
@@ -56,17 +56,14 @@ def bayes_accuracy(worlds: World, seed: int = 0) -> Accuracy:
             "object and background are both noiseless and perfectly correlated: the training law has no density on the "
             "counter group, so its Bayes rule is undefined there"
         )
-    if worlds.class_count > 2:
-        if worlds.class_count > LARGEST_CLASSES:
-            raise ValueError(
-                f"classes = {worlds.class_count} is more than the {LARGEST_CLASSES} for which the "
-                "Bayes accuracy is sampled"
-            )
-        return over_worlds(
-            lambda world: many_class_replicates(world, many_class_parts(world, seed), world.agreement[1]), worlds
-        )
-    if worlds.mean.shape[-1] > 2:
-        return over_worlds(lambda world: _several_attributes(world, seed), worlds)
+    if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
+        raise ValueError(f"classes = {most} is more than the {LARGEST_CLASSES} for which the Bayes accuracy is sampled")
+    if most > 2 or worlds.mean.shape[-1] > 2:
+        if worlds.shape:
+            return world_by_world(lambda world: bayes_accuracy(world, seed), worlds)
+        if most == 2:
+            return estimate(_several_attributes(worlds, seed))
+        return estimate(many_class_replicates(worlds, many_class_parts(worlds, seed), worlds.agreement[1]))
     a, p = np.moveaxis(np.abs(standardise(worlds.mean, np.sqrt(S))), -1, 0), np.moveaxis(worlds.agreement, -1, 0)
     odds = np.where(p < 0.5, -logit(1 - p), logit(p))  # p and 1 - p have the same, to the last bit
     return Accuracy(*two_block_accuracy(odds[1], odds[0], *a))
@@ -379,7 +376,6 @@ class Bayes(Learner):
     name: ClassVar[str] = "bayes"
     words: ClassVar[str] = "the Bayes rule"
 
-    @each_class_count
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `bayes_accuracy`."""
         return bayes_accuracy(worlds) if worlds.table is None else world_by_world(table_accuracy, worlds)

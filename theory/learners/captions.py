@@ -66,7 +66,7 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
     ]
     strays = _strays(worlds, prompt)
     latents = ((worlds.mention == 1) & (worlds.variances.caption == 0)).all(axis=-1) & ~strays
-    route = np.where(latents, 0, np.where(strays | (not _two_blocks(worlds)), 2, 1))
+    route = np.where(latents, 0, np.where(strays | ~_two_blocks(worlds), 2, 1))
     return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
 
@@ -81,8 +81,8 @@ def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "
     return np.stack([g, -g], axis=-1) / 2
 
 
-def _two_blocks(worlds: World) -> bool:
-    return worlds.class_count == 2 and worlds.mean.shape[-1] == 2
+def _two_blocks(worlds: World) -> np.ndarray | np.bool:
+    return np.equal(worlds.classes, 2) & (worlds.mean.shape[-1] == 2)
 
 
 def _strays(worlds: World, prompt: Prompt) -> np.ndarray:

@@ -31,7 +31,7 @@ from jaxtyping import Float
 from simulator.gaussian.critic import LinearCritic
 from simulator.prompts import LINEAR, Prompt, prompt_row
 from simulator.world import World
-from theory.learners.base import Learner, each_class_count, latent_critic
+from theory.learners.base import Learner, latent_critic
 from theory.population import block_covariance, caption_moments, kappa, latent_moments
 
 LARGEST_CONDITION = 1e12  # of a covariance that has an inverse
@@ -81,11 +81,12 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     """u of the module's docstring in a grid of worlds without a table, exact to rounding."""
     _refuse(worlds, prompt)
     n_I, nu_T = worlds.variances.image, np.asarray(worlds.nu_text)[..., None]
+    K = np.asarray(kappa(worlds.classes))[..., None]
     C, pi, q = block_covariance(worlds), worlds.mention, worlds.prompt(prompt)
     bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
     S_I = C + n_I[..., None] * np.eye(C.shape[-1])
     G = np.linalg.solve(S_I, C)
-    c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / kappa(worlds.class_count))[..., None]
+    c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
     told = (1 - bare) * pi[..., None, :]
     first = np.zeros_like(c)
     first[..., 0, 0] = 1.0
@@ -94,7 +95,7 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     N = (nu_T + pi * (worlds.variances.caption - nu_T) + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
     unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + pi[..., :, None] * left * pi[..., None, :])
     along = matched * bare * told.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
-    corner = bare * worlds.mean[..., :1, None] ** 2 / kappa(worlds.class_count)
+    corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
     corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)
     unexplained = unexplained - along - along.swapaxes(-1, -2) + corner * first * first.swapaxes(-1, -2)
     # In units of each block: without noise, a block that captions omit may exceed the others by any factor.
@@ -127,7 +128,6 @@ class GaussianPMI(Learner):
     words: ClassVar[str] = "the Gaussian PMI"
     prompt: Prompt = "name"
 
-    @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block; see `gaussian_direction`."""
         return gaussian_direction(worlds, self.prompt)

@@ -44,7 +44,7 @@ from theory.density import (
     image_patterns,
     prompt_scores,
 )
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, over_worlds, world_by_world
+from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
@@ -75,13 +75,13 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed)
-    shape = worlds.shape
-    if worlds.class_count == 2 and worlds.mean.shape[-1] == 2:
-        accuracy = _one_attribute(worlds, prompt, tolerance)
-        return Accuracy(accuracy[:, 0].reshape(shape), accuracy[:, 1].reshape(shape), None)
-    sample = _several_attributes if worlds.class_count == 2 else _many_classes
+    if np.all(np.equal(worlds.classes, 2)) and worlds.mean.shape[-1] == 2:
+        return Accuracy(*_one_attribute(worlds, prompt, tolerance).T.reshape(2, *worlds.shape))
+    if worlds.shape:
+        return world_by_world(lambda world: infonce_accuracy(world, prompt, seed, tolerance), worlds)
+    sample = _several_attributes if worlds.classes == 2 else _many_classes
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
-    return over_worlds(lambda world: np.array([sample(world, prompt, s) for s in seeds]), worlds)
+    return estimate(np.array([sample(worlds, prompt, s) for s in seeds]))
 
 
 def _refuse_bare(worlds: World) -> None:
@@ -93,7 +93,7 @@ def _refuse_bare(worlds: World) -> None:
 
 def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
     """The Bayes rule's accuracies: p(x_I | bare y) = p(x_I | y). A bare caption at mu_inv = 0 tells no label."""
-    silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / worlds.class_count
+    silent, chance = np.asarray(worlds.mu_inv) == 0, 1 / np.asarray(worlds.classes)
     if not silent.any():
         return accuracy
     whole = [np.where(silent, chance, x) for x in accuracy]
@@ -115,10 +115,9 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
         )
-    if worlds.class_count > LARGEST_CLASSES:
+    if (most := np.max(worlds.classes, initial=2)) > LARGEST_CLASSES:
         raise ValueError(
-            f"classes = {worlds.class_count} is more than the {LARGEST_CLASSES} for which the "
-            "InfoNCE optimum is sampled"
+            f"classes = {most} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
     never = silent & (worlds.mention == 0)
     if never.any() and not prompt_row(prompt).pool and np.any(never & _mentions(worlds, prompt)):
@@ -323,7 +322,6 @@ class InfoNCE(Learner):
     words: ClassVar[str] = "the InfoNCE optimum"
     prompt: Prompt = "name"
 
-    @each_class_count
     def accuracy(self, worlds: World) -> Accuracy:
         """By quadrature for two classes and one attribute, else sampled; see `infonce_accuracy`."""
         if worlds.table is None:

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from simulator.gaussian.critic import LinearCritic
 from simulator.gaussian.statistics import first_coordinates, labelled_moments
 from simulator.world import World
-from theory.learners.base import Learner, each_class_count, latent_critic
+from theory.learners.base import Learner, latent_critic
 from theory.population import kappa, latent_moments, pattern_correlation
 
 
@@ -40,7 +40,7 @@ def least_squares_direction(worlds: World) -> Float[np.ndarray, "*w B"]:
         u_spu/u_inv = beta m0 (S_i + 4 p_inv (1-p_inv) alpha^2)/(alpha D_inv (S_s + 4 p (1-p) beta^2)).
     Blocks with d = 0 decide alone; among several the solution of least norm is returned. Exact to rounding.
     """
-    K = kappa(worlds.class_count)
+    K = np.asarray(kappa(worlds.classes))[..., None]
     r, d = within_class(worlds.mean, worlds.correlation, worlds.image_variance, K)
     d = np.where(r == 0, np.inf, d)  # a block without information about the label gets no weight
     least = d.min(axis=-1, keepdims=True)
@@ -58,7 +58,6 @@ class LeastSquares(Learner):
     estimator: ClassVar[str] = "least-squares"
     on_images: ClassVar[bool] = False
 
-    @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block, exact to rounding."""
         return least_squares_direction(worlds)

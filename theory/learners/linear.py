@@ -18,7 +18,7 @@ from simulator.gaussian.statistics import full_critics, projected_critics
 from simulator.naming import outside
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.learners.base import Learner, each_class_count, latent_critic
+from theory.learners.base import Learner, latent_critic
 from theory.population import (
     START,
     grown,
@@ -95,7 +95,6 @@ class LinearCLIP(Learner):
         """Strengths in M of the modes of S with these singular values, in descending order."""
         return first_modes(grown(values, self.time, self.start), self.embed_dim)
 
-    @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """u = A q, or that of the modes of A that the towers have learned."""
         if self.projected:

@@ -20,9 +20,9 @@ from simulator.mixture import Mixture
 from simulator.world import World
 from theory.accuracy import linear_accuracy
 from theory.density import class_patterns
-from theory.learners.base import LARGEST_CLASSES, Learner, each_class_count, latent_critic, over_worlds
+from theory.learners.base import LARGEST_CLASSES, Learner, latent_critic, world_by_world
 from theory.learners.least_squares import LeastSquares
-from theory.quadrature import REPLICATES, logistic_moments
+from theory.quadrature import REPLICATES, estimate, logistic_moments
 
 # The largest mu^2/S of a block that always agrees with the label. There the mean lies 316 standard deviations from the
 # threshold, and the exponents of the loss, about mu^2/(2 S), still leave eleven digits in float64.
@@ -281,23 +281,25 @@ class OfMargins(Learner):
 
     loss: ClassVar[LabelLoss]
 
-    @each_class_count
     def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
         """Weight on each block of the minimiser; for K >= 3 the mean over sampled ones."""
-        if worlds.class_count == 2:
+        if np.all(np.equal(worlds.classes, 2)):
             return margin_minimiser(worlds, self.loss.moments, self.loss.first_guess)
-        result = np.empty((*worlds.shape, worlds.mean.shape[-1]))
+        if not worlds.shape:
+            return sampled_minimisers(worlds, self.loss.of_scores).mean(axis=0)
+        u = np.empty(worlds.mean.shape)
         for w in np.ndindex(worlds.shape):
-            result[w] = sampled_minimisers(worlds[w], self.loss.of_scores).mean(axis=0)
-        return result
+            u[w] = self.direction(worlds[w])
+        return u
 
-    @each_class_count
     def accuracy(self, worlds: World) -> Accuracy:
         """Exact for two classes; for K >= 3 the accuracies of sampled minimisers, with their interval."""
-        if worlds.table is not None or worlds.class_count == 2:
+        if worlds.table is not None or np.all(np.equal(worlds.classes, 2)):
             return super().accuracy(worlds)
-        rules = lambda w: sampled_minimisers(w, self.loss.of_scores)  # noqa: E731
-        return over_worlds(lambda w: np.stack(list(linear_accuracy(rules(w), w)), axis=-1), worlds)
+        if worlds.shape:
+            return world_by_world(self.accuracy, worlds)
+        found = linear_accuracy(sampled_minimisers(worlds, self.loss.of_scores), worlds)
+        return estimate(np.stack([*found], axis=-1))
 
     def critic(self, world: World) -> LinearCritic:
         """With a constant, in one world of any kind. For K >= 3 several minimisers, each of sampled points."""

@@ -36,13 +36,14 @@ def test_a_world_and_a_row_and_a_grid_agree(name):
 
 def test_a_grid_may_hold_several_class_counts():
     grid = World(classes=[2, 3, 2], p_spu=[0.6, 0.7, 0.9], sigma_xi=1.0)
-    for name in ("linear", "max-margin"):
-        learner = learners.named(name)
+    narrow = learners.LinearCLIP("mean", embed_dim=2)
+    for learner in map(learners.named, ("linear", narrow, "gaussian", "least-squares", "bayes", "max-margin")):
         whole = learner.accuracy(grid)
         for i in range(3):
             one = learner.accuracy(grid[i])
             assert [whole.common[i], whole.counter[i]] == pytest.approx([float(one.common), float(one.counter)])
-        assert learner.direction(grid).shape == (3, 2)
+            if learner.name != "bayes":
+                np.testing.assert_allclose(learner.direction(grid)[i], learner.direction(grid[i]), rtol=1e-12)
     # K = 3 is sampled, so its interval has a width; K = 2 is exact.
     low, high = whole.interval.ends["counter"]  # of max-margin
     assert ((high - low) > 0).tolist() == [False, True, False]
