@@ -4,8 +4,8 @@ JSON needs no printer: records are the rows of a document, or what its rows are 
 
 >>> columns = (Column("name", "name"), Column("share", "share", PERCENT))
 >>> drinks = Table("drinks", columns, [{"name": "tea", "share": 0.25}])
->>> drinks.heads, drinks.cells
-(['name', 'share %'], [['tea', '25.00']])
+>>> drinks.rows
+[['name', 'share %'], ['tea', '25.00']]
 """
 
 import re
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement, measure_renderables
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -72,7 +72,6 @@ INTERVAL = Unit(interval)
 SPAN = Unit(span)
 SPAN_PERCENT = Unit(span, " %")
 EDGES = 3  # letters of a terminal's table per column, for its line and two spaces
-Extent = tuple[int, int]  # the least and the largest useful width of a column
 
 
 class Column(NamedTuple):
@@ -99,12 +98,10 @@ class Table(NamedTuple):
     keys: int = 1  # so many first columns name a record
 
     @property
-    def heads(self) -> list[str]:
-        return [column.words + column.unit.sign for column in self.columns]
-
-    @property
-    def cells(self) -> list[list[str | Text]]:
-        return [[column.cell(record) for column in self.columns if record is not None] for record in self.records]
+    def rows(self) -> list[list[str | Text]]:
+        """The heads, and the cells of each record; the row of None is empty."""
+        heads = [column.words + column.unit.sign for column in self.columns]
+        return [heads, *([each.cell(record) for each in self.columns if record is not None] for record in self.records)]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text | Grid]:
         """The table below its title, for a terminal: cells wrap between words, and numbers do not.
@@ -113,31 +110,28 @@ class Table(NamedTuple):
         """
         if self.title is not None:
             yield Text(self.title)  # rich would wrap a title of its own
-        columns, rows = list(zip(self.columns, self.heads, strict=True)), self.cells
-        extents = [_extent(*column, [row[i] for row in rows if i < len(row)]) for i, column in enumerate(columns)]
-        width = options.max_width
+        heads, *rows = [[Text.assemble(cell) for cell in row] for row in self.rows]
+        extents, width = [], options.max_width
+        for i, column in enumerate(self.columns):
+            head = measure_renderables(console, options, [heads[i]])
+            cells = measure_renderables(console, options, [row[i] for row in rows if row])
+            whole = cells.maximum if column.unit.number else cells.minimum
+            extents.append(Measurement(max(head.minimum, whole), max(head.maximum, cells.maximum)))
         parts = [_side_by_side(extents, self.keys, each) for each in range(1, width + 1)]
         for part in next(each for each in parts if len(each) == len(parts[-1])):  # about equally wide ones
             grid, sizes = Grid(), _widths([extents[i] for i in part], width - EDGES * len(part) - 1)
-            for (column, head), size in zip((columns[i] for i in part), sizes, strict=True):
-                grid.add_column(head, justify="right" if column.unit.number else "left", overflow="fold", width=size)
+            for i, size in zip(part, sizes, strict=True):
+                justify = "right" if self.columns[i].unit.number else "left"
+                grid.add_column(heads[i], justify=justify, overflow="fold", width=size)
             for row in rows:
-                cells = [row[i] for i in part if i < len(row)]
                 if row:
-                    grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+                    grid.add_row(*(row[i] for i in part))
                 else:
                     grid.add_section()
             yield grid
 
 
-def _extent(column: Column, head: str, cells: Sequence[str | Text]) -> Extent:
-    """The widths at which no word and no number breaks, and at which no line does."""
-    lines = [line for cell in cells for line in str(cell).splitlines()]
-    whole = [*head.split(), *(lines if column.unit.number else " ".join(lines).split())]
-    return max(map(cell_len, whole), default=1), max(map(cell_len, [head, *lines]))
-
-
-def _side_by_side(extents: Sequence[Extent], keys: int, width: int) -> list[list[int]]:
+def _side_by_side(extents: Sequence[Measurement], keys: int, width: int) -> list[list[int]]:
     """The columns of each table that fits into the width; all have the keys, and at least one other."""
     parts = [[*range(keys)]]
     for i in range(keys, len(extents)):
@@ -147,7 +141,7 @@ def _side_by_side(extents: Sequence[Extent], keys: int, width: int) -> list[list
     return parts
 
 
-def _widths(extents: Sequence[Extent], room: int) -> list[int]:
+def _widths(extents: Sequence[Measurement], room: int) -> list[int]:
     """Widths of columns that fill the room, of which the wide ones share what the others leave."""
     low, high = zip(*extents, strict=True)
     if sum(low) > room:  # words must break
@@ -167,18 +161,18 @@ def html(
 
     anchor(record) is the fragment of a record, and below(record) a row under its own.
     """
-    heads = Markup("").join(Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in table.heads)
+    heads, *rows = table.rows
+    named = Markup("").join(Markup('<th scope="col" role="columnheader">{}</th>').format(head) for head in heads)
     parts = [Markup('<table class="{}" role="table">\n').format(f"{classes} stacked".strip())]
     if table.title is not None:
         parts.append(Markup('<caption class="hidden">{}</caption>\n').format(table.title))
-    parts.append(Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(heads))
-    for record in table.records:
+    parts.append(Markup('<thead role="rowgroup"><tr role="row">{}</tr></thead>\n').format(named))
+    for record, (first, *others) in zip(table.records, rows, strict=True):
         own = Markup("") if anchor is None else Markup(' id="{}"').format(anchor(record))
-        first, *others = table.columns
-        cells = [Markup('<th scope="row" role="rowheader">{}</th>').format(first.cell(record))]
-        for column, head in zip(others, table.heads[1:], strict=True):
+        cells = [Markup('<th scope="row" role="rowheader">{}</th>').format(first)]
+        for column, head, cell in zip(table.columns[1:], heads[1:], others, strict=True):
             look = " ".join(filter(None, ("number" if column.unit.number else "", column.look(record))))
-            words = (look, head[0].lower() + head[1:], column.cell(record))
+            words = (look, head[0].lower() + head[1:], cell)
             cells.append(Markup('<td role="cell" class="{}" data-name="{}">{}</td>').format(*words))
         row = Markup('<tr role="row">{}</tr>').format(Markup("\n").join(cells))
         if below is not None:
@@ -211,15 +205,16 @@ GREEK = re.compile("GREEK SMALL LETTER (ALPHA|BETA|DELTA|EPSILON|KAPPA|MU|NU|PI|
 def latex(table: Table) -> str:
     """A table environment over the whole page, in LaTeX without packages; the title is its caption."""
     widths = "".join(f"p{{{column.width}\\textwidth}}" for column in table.columns)
-    rows = "\n".join(" & ".join(escaped(str(cell)) for cell in row) + r" \\" for row in table.cells)
+    heads, *rows = (" & ".join(escaped(str(cell)) for cell in row) + r" \\" for row in table.rows)
+    cells = "\n".join(rows)
     return rf"""\begin{{table*}}
 \caption{{{escaped(table.title or "")}}}
 \scriptsize\raggedright\setlength{{\tabcolsep}}{{2pt}}
 \begin{{tabular}}{{{widths}}}
 \hline
-{" & ".join(map(escaped, table.heads))} \\
+{heads}
 \hline
-{rows}
+{cells}
 \hline
 \end{{tabular}}
 \end{{table*}}
