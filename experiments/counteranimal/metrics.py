@@ -101,6 +101,11 @@ def drawn_accuracies(
     return group_accuracies(counts, mean, weights)
 
 
+def class_accuracies(counts: pd.DataFrame) -> pd.DataFrame:
+    """Common and counter accuracy and the drop of each unit; nan for an empty group."""
+    return pd.DataFrame(with_drop(accuracy(counts)), counts.index, QUANTITIES)
+
+
 def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
     """(common, counter, common - counter)."""
     return np.concatenate([groups, groups[..., :1] - groups[..., 1:]], axis=-1)

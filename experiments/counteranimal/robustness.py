@@ -208,7 +208,8 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
     finite = [result.row for result in results if not result.at_edge]
     known = {}
     for family in dict.fromkeys(row.family for row in finite):
-        common, counter = np.array([[getattr(row, g) for g in GROUPS] for row in finite if row.family == family]).T
+        members = [row for row in finite if row.family == family]
+        common, counter = (np.array([getattr(row, group) for row in members]) for group in GROUPS)
         if len(common) >= SMALLEST_FAMILY and np.ptp(common) > 0:
             known[family] = (common, counter)
     return known

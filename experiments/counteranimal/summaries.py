@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from experiments.counteranimal.labels import CLASS_COUNT, Vocabulary, digest, own_classes_name
 from experiments.counteranimal.metrics import (
-    QUANTITIES,
-    accuracy,
     accuracy_breakdown,
     cells,
+    class_accuracies,
     class_counts,
     complete,
     object_effect,
     summary,
-    with_drop,
 )
 from experiments.counteranimal.predictions import has_groups, read_predictions, write_frame, write_predictions
 from experiments.errors import RequestError
@@ -32,7 +29,8 @@ LONGEST_NAME = 200  # bytes of a model's folder; file systems allow 255, and a n
 PREDICTIONS, CLASSES, BACKGROUNDS = "predictions.csv", "per_class.csv", "per_background.csv"
 SUMMARY = "summary.json"
 UNPLACED = {"equivalent": None, "equivalent_lacks": "predictions hold no embeddings; evaluate measures heads on them"}
-CLASS_COLUMNS = ("class_index", "n_common", "n_counter", "correct_common", "correct_counter", *QUANTITIES)
+COUNTS = ("n_common", "n_counter", "correct_common", "correct_counter")
+ALONE = {"class_index": "class_index", "n_common": "n", "correct_common": "correct", "common": "accuracy"}  # no groups
 
 
 def summarise(
@@ -52,9 +50,8 @@ def summarise(
     document = {"source": source, "model": model, "family": family, "seed": seed, **settings}
     document |= summary(counts, seed, has_groups(predictions)) | accuracy_breakdown(predictions)
     if has_groups(predictions):
-        drops = pd.DataFrame(with_drop(accuracy(used)), used.index, QUANTITIES)
-        largest = drops.sort_values("drop", ascending=False, kind="stable").head(WORST)
-        document["worst_classes"] = largest.rename_axis("class_index").reset_index().to_dict("records")
+        largest = class_accuracies(used).sort_values("drop", ascending=False, kind="stable").head(WORST)
+        document["worst_classes"] = largest.reset_index().to_dict("records")
         if "object" in predictions:
             document["paired"] = object_effect(predictions, seed)
     document["provenance"] = provenance()
@@ -69,13 +66,8 @@ def summarise(
 
 def _class_table(counts: pd.DataFrame, grouped: bool) -> pd.DataFrame:
     """One row per class; accuracies of a group without photos are empty."""
-    every = np.column_stack([counts.index, counts, with_drop(accuracy(counts))])
-    integers = dict.fromkeys(CLASS_COLUMNS[:5], int)
-    table = pd.DataFrame(every, columns=CLASS_COLUMNS).astype(integers)
-    if grouped:
-        return table
-    alone = {"class_index": "class_index", "n_common": "n", "correct_common": "correct", "common": "accuracy"}
-    return table[list(alone)].rename(columns=alone)
+    table = counts.set_axis(COUNTS, axis=1).join(class_accuracies(counts)).reset_index()
+    return table if grouped else table[list(ALONE)].rename(columns=ALONE)
 
 
 def result_folders(output: Path, names: Sequence[str]) -> list[Path]:
