@@ -57,8 +57,8 @@ def interval(ends: Sequence[float] | None) -> str:
 
 
 def span(ends: Sequence[float]) -> str:
-    """A range of fractions with the digits of `percent`."""
-    return f"{percent(ends[0])} to {percent(ends[1])}"
+    """A range of fractions with the digits of `percent`; "none" without ends."""
+    return "none" if not len(ends) else f"{percent(ends[0])} to {percent(ends[1])}"
 
 
 WORDS = Unit(str, number=False)

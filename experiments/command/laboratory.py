@@ -88,6 +88,9 @@ def sweep(
     json: Json = False,
 ) -> None:
     from experiments.lab.axes import given_axes  # start-up time, as in all functions here
+    from experiments.lab.plan import plan
+    from experiments.lab.run import mapping, run
+    from experiments.lab.tables import summary, write_csv
 
     learners = learner and [learner_in(text)() if IN_FILE in text else text for text in learner]
     axes, recipe, fields_of_world = given_axes(axis or ()), training or {}, world or {}
@@ -98,17 +101,38 @@ def sweep(
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
     computing = {"workers": workers, "scheduler": scheduler}
-    elsewhere = {"prompt": prompt, "route": route, **computing, "csv": csv} if what == FINETUNED else pretrained
-    for name, value in elsewhere.items():
-        if value is not None:
-            whom = "no meaning for" if what == FINETUNED else "a meaning only for"
-            raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
     if what == FINETUNED:
+        _check_absent({"prompt": prompt, "route": route, **computing, "csv": csv}, "no meaning for")
         _finetune(full, flags, world_file, pretrained, output, dry_run, json)
         return
-    result = _run_study(what, full, flags, world_file, output, csv, computing, dry_run)
-    if result is not None:
-        emit(result, json, study_view)
+    _check_absent(pretrained, "a meaning only for")
+    study, design = _study(what, full, flags, world_file, csv)
+    planned = plan(study)
+    size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
+    lines = [*([] if design is None else [design.question]), f"{size}, at most {decimal(planned.bytes)}"]
+    if dry_run:
+        for line in lines:
+            note(line)
+        return
+    with mapping(report=note, **computing) as mapped:
+        kept = None
+        if output is not None:
+            from experiments.lab.store import begin
+
+            kept = begin(output, planned)
+        for line in lines:
+            note(line)
+        dataset = run(planned, kept, mapped=mapped, report=note)
+    if csv is not None:
+        write_csv(csv, dataset)
+    document = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}
+    emit(document if design is None else document | _beside(design, full, dataset, output), json, study_view)
+
+
+def _check_absent(options: dict[str, Any], whom: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
 
 
 def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> None:
@@ -123,12 +147,10 @@ def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> Non
         emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
 
 
-def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -> dict[str, Any] | None:
-    """The document of a study; None for a dry run."""
-    from experiments.lab.plan import plan
-    from experiments.lab.run import mapping, run
+def _study(what, full, flags, world_file, csv) -> tuple[Any, Any]:
+    """The study of a request, and the design that it changes, if there is one."""
     from experiments.lab.studies import requested
-    from experiments.lab.tables import beside, check_csv, summary, write_csv
+    from experiments.lab.tables import check_csv
 
     document, source, design = {}, "", None
     if what is not None:
@@ -140,33 +162,18 @@ def _run_study(what, full, flags, world_file, output, csv, computing, dry_run) -
     study = requested(document, source, flags, world_file)
     if csv is not None:
         check_csv(csv)
-    planned = plan(study)
-    size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
-    lines = [*([] if design is None else [design.question]), f"{size}, at most {decimal(planned.bytes)}"]
-    if dry_run:
-        for line in lines:
-            note(line)
-        return None
-    with mapping(report=note, **computing) as mapped:
-        kept = None
-        if output is not None:
-            from experiments.lab.store import begin
+    return study, design
 
-            kept = begin(output, planned)
-        for line in lines:
-            note(line)
-        dataset = run(planned, kept, mapped=mapped, report=note)
-    if csv is not None:
-        write_csv(csv, dataset)
-    result = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}
-    if design is not None:
-        result["design"] = {"name": design.name, "full": full, **design.words}
-        if design.printed is not None:
-            result["printed"] = beside(dataset, design.printed)
-        for picture in design.plot if output is not None else ():
-            at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
-            note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
-    return result
+
+def _beside(design, full, dataset, output) -> dict[str, Any]:
+    """What a design adds to the document of its study; a note says how to draw it."""
+    from experiments.lab.tables import beside
+
+    for picture in design.plot if output is not None else ():
+        at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
+        note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
+    printed = {} if design.printed is None else {"printed": beside(dataset, design.printed)}
+    return {"design": {"name": design.name, "full": full, **design.words}, **printed}
 
 
 def designs(*, json: Json = False) -> None:
@@ -223,7 +230,7 @@ def study_view(document: dict[str, Any]) -> Screen:
         "route": Column("route", "route"),
     }
     keys = [column for name, column in every.items() if name in ranges[0]]
-    groups = [Column(group, _or_none(group), SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
+    groups = [Column(group, group, SPAN_PERCENT) for group in GROUPS if group in ranges[0]]
     undefined = Column("undefined", lambda one: sum(one["undefined"].values()) or "", NUMBER)
     some = [undefined] if any(map(undefined.cell, ranges)) else []
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
@@ -320,6 +327,7 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
         ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
         means[row["learner"]][row["group"]] = f"{100 * row['mean']:.1f}{ends}"
     groups = [group for group in HEADS if any(group in own for own in means.values())]
+    rows = [{**dict.fromkeys(groups, "none"), **own} for own in means.values()]
     printed: dict[str, dict[str, Any]] = {}
     for row in document["printed"]:
         own = printed.setdefault(row["learner"], {"learner": row["learner"]})
@@ -330,7 +338,7 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
     title = f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)"
     learner = Column("learner", "learner")
     return screen(
-        Table(title, [learner, *(Column(HEADS[group], _or_none(group), NUMBER) for group in groups)], means.values()),
+        Table(title, [learner, *(Column(HEADS[group], group, NUMBER) for group in groups)], rows),
         Table(
             "Table 7 of [W], OpenAI's weights: in and out of distribution %",
             [learner, *(Column(backbone, backbone, NUMBER) for backbone in backbones)],
@@ -341,8 +349,3 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
         f"Known so far: {document['design']['answer']}",
         dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )
-
-
-def _or_none(key: str) -> Callable[[dict[str, Any]], Any]:
-    """The value of a row, or "none" where it has none."""
-    return lambda row: row.get(key) or "none"

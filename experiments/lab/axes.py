@@ -49,6 +49,10 @@ def _kind(annotation: Any) -> Any:
 
 
 _KINDS = {name: _kind(annotation) for name, annotation in _FIELDS.items()}
+_MEANINGS = {name: Recipe.model_fields[name].description or name for name in OF_RECIPE} | _WORDS
+QUANTITIES = {name: q.quantity_of(annotation) for name, annotation in _WORLD.items()} | {
+    name: Quantity(r"\mathrm{" + name.replace("_", r"\ ") + "}", meaning, "") for name, meaning in _MEANINGS.items()
+}
 
 Value = float | int | str
 
@@ -64,13 +68,6 @@ class Axis:
             return list(self.values)
         ends = f"{self.values[0]!r}:{self.values[-1]!r}:{len(self.values)}"
         return ends if self.scale == "linear" else f"{ends}:{self.scale}"
-
-    def quantity(self) -> Quantity:
-        if self.name in _WORLD:
-            return q.quantity_of(_WORLD[self.name])
-        meaning = _WORDS[self.name] if self.name in _WORDS else Recipe.model_fields[self.name].description
-        word = self.name.replace("_", r"\ ")
-        return Quantity(rf"\mathrm{{{word}}}", meaning or self.name, "")
 
 
 def axis(name: str, values: Any) -> Axis:
@@ -185,7 +182,7 @@ def _checked(field: str, values: Sequence[Any]) -> list[Value]:
         values = [int(value) if value == value // 1 else value for value in values]
     try:
         if field in _WORLD:  # all values at once, for axes of a million
-            return q.numbers(values, *q.domain_of(_WORLD[field])).tolist()
+            return q.numbers(values, *QUANTITIES[field].domain).tolist()
         return TypeAdapter(list[_FIELDS[field]]).validate_python(values)
     except ValidationError as failure:
         raise RequestError(refusal(failure, f"axis {field}")) from None

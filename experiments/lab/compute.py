@@ -101,7 +101,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
     A rule that is not linear, or that ignores the invariant latent, has no reliance.
     """
     accuracy = learner.accuracy(worlds)
-    groups = (*accuracy, np.nan)[: len(GROUPS)]
+    groups = [np.asarray(getattr(accuracy, group), float) for group in GROUPS]  # None, no such group, becomes nan
     ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
     try:
         t = reliance(learner.direction(worlds))

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from experiments.lab.axes import QUANTITIES
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
@@ -148,7 +149,7 @@ def _with_ranges(template: str, sentences: set[str]) -> str:
 def empty_table(study: "Study") -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
-        quantity = axis.quantity()
+        quantity = QUANTITIES[axis.name]
         attrs = {"symbol": quantity.symbol, "unit": quantity.unit, "meaning": quantity.meaning, "scale": axis.scale}
         words = isinstance(axis.values[0], str)
         coordinates[axis.name] = (axis.name, np.array(axis.values, dtype=object if words else None), attrs)

@@ -57,7 +57,7 @@ class Store(NamedTuple):
         """(blocks,) whether each block is finished, by listing one folder."""
         _, system, folder = _files(self.path)
         done = np.zeros(self.planned.blocks, bool)
-        with _readable(self.path):
+        with _opened(self.path):
             for name in system.ls(f"{folder}/{LAST}", detail=False):
                 parts = name.rsplit("/", 1)[-1].split(".")
                 if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
@@ -81,7 +81,7 @@ class Store(NamedTuple):
         _, variables, _, chunk, blocks = self.planned
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
-                root = _opened(self.path, "r+")
+                root = zarr.open_group(str(self.path), mode="r+", zarr_format=3, use_consolidated=False)
                 root[REASONS][number] = json.dumps(reasons)
                 for name, variable in sorted(variables.items(), key=lambda item: item[0] == LAST):
                     root[name][region(number, chunk, blocks)] = cells.get(name, variable.empty)
@@ -138,23 +138,21 @@ def _files(path: Where) -> tuple[Where, Any, str]:
     return Path(folder) if isinstance(system, LocalFileSystem) else str(path), system, folder.rstrip("/")
 
 
-def _opened(path: Where, mode: str = "r") -> zarr.Group:
-    root = zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
-    if root.attrs.get("format") != FORMAT:
-        there = f"has format {root.attrs['format']!r}" if "format" in root.attrs else "is not the store of a study"
-        raise RequestError(
-            f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, where the "
-            "same command computes the numbers again"
-        )
-    return root
-
-
 @contextmanager
-def _readable(path: Where) -> Iterator[None]:
+def _opened(path: Where) -> Iterator[zarr.Group]:
+    """A store to read from; what it lacks, or is damaged in it, becomes one sentence."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Object at .* is not recognized as a component", UserWarning)
-            yield
+            root = zarr.open_group(str(path), mode="r", zarr_format=3, use_consolidated=False)
+            if root.attrs.get("format") != FORMAT:
+                found = root.attrs.get("format")
+                there = "is not the store of a study" if found is None else f"has format {found!r}"
+                raise RequestError(
+                    f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, "
+                    "where the same command computes the numbers again"
+                )
+            yield root
     except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, json.JSONDecodeError):  # its own words are about brackets
@@ -164,8 +162,8 @@ def _readable(path: Where) -> Iterator[None]:
 
 def _check_same(path: Where, study: "Study") -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
-    with _readable(path):
-        there = _opened(path).attrs
+    with _opened(path) as root:
+        there = root.attrs
         requests = [(tomllib.loads(there["study"]), there["hash"]), (tomllib.loads(study.toml()), study.hash)]
         then = json.loads(there["versions"])
     default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
@@ -225,8 +223,7 @@ def _write_empty(where: str, planned: Plan) -> None:
 def read(path: Where) -> xr.Dataset:
     """The Dataset of a store, its numbers read on first use; nan where a chunk is not written yet."""
     where, _, _ = _files(path)
-    with _readable(path):
-        root = _opened(where)
+    with _opened(where) as root:
         attributes = dict(root.attrs)
         table = xr.open_zarr(str(where), consolidated=False, chunks=None, zarr_format=3, mask_and_scale=False)
         data = {name: table[name].variable for name in attributes.pop("variables")}
