@@ -45,8 +45,8 @@ RESULT = ("result.json", "world.toml")  # the files of predict and simulate
 RESULT_WORDS = "folder for result.json and world.toml, created if necessary"
 SHOWN = (*GROUPS, "balanced", "drop")
 NOTABLE = 0.005  # smallest share that gets a line
+UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
 MOST_LISTED = 12  # classes whose cells get a line
-UNCOVERED = 0.01  # likewise, of images that a million pairs do not teach
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
 PromptFlag = flag(
     Prompt | None, f"class prompt: {in_words()}; 'a photo of a bear' is bare [default: name]", show_choices=False
@@ -208,31 +208,24 @@ def show(
 
 def accuracy_table(document: dict[str, Any]) -> Group:
     """The result of predict, simulate or train: accuracies with intervals, measured ones beside predicted ones."""
-
-    simulated = "replicates" in document
-    predicted, intervals = document.get("predicted") or {}, document.get("interval95") or {}
-    shown = dict.fromkeys((*GROUPS, *(name for name in intervals if name not in PLACE), *SHOWN))
-    groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
+    simulated, intervals = "replicates" in document, document.get("interval95") or {}
     columns = [Column("group", str), Column("measured" if simulated else "predicted", document.get, PERCENT)]
+    title = [document["learner"]]
+    if document["prompt"]:
+        title.append(f"asked by {asked(document['prompt'])}")
+    if "time" in document:
+        title.append(f"after a time of {document['time']:g}")
+    if "mitigation" in document:
+        title.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
     if simulated or intervals:  # a prediction may be an estimate
         columns.append(Column("95% interval", intervals.get, SPAN))
     if simulated:
+        predicted = document.get("predicted") or {}
         columns.append(Column("predicted", lambda group: predicted.get(group, "none"), PERCENT))
-    return screen(Table(_title(document), columns, groups), *_remarks(document))
-
-
-def _title(document: dict[str, Any]) -> str:
-    """The learner, its prompt and mitigation, and the size of the measurement."""
-    parts = [document["learner"]]
-    if document["prompt"]:
-        parts.append(f"asked by {asked(document['prompt'])}")
-    if "time" in document:
-        parts.append(f"after a time of {document['time']:g}")
-    if "mitigation" in document:
-        parts.append(f"{document['mitigation']} ({mitigations.MITIGATIONS[document['mitigation']].words})")
-    if "replicates" in document:
-        parts += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]
-    return ", ".join(parts)
+        title += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]
+    shown = dict.fromkeys((*GROUPS, *(name for name in intervals if name not in PLACE), *SHOWN))
+    groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
+    return screen(Table(", ".join(title), columns, groups), *_remarks(document))
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
@@ -240,7 +233,11 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     world = World(**document["world"])
     if world.table is not None:
         yield from _cells(cell_groups(world.table, world.common))
-    yield _views(world)
+    if world.views is not None:
+        yield world.views.words
+    else:
+        image, text = world.nu_image, world.nu_text
+        yield f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
     yield from _place(document, world)
     if document.get("reliance") is not None:
         yield f"reliance (weight on background per weight on object): {document['reliance']:.4f}"
@@ -307,14 +304,6 @@ def _place(document: dict[str, Any], world: World) -> Iterator[str]:
             f"a million pairs would not teach {percent(shares['common'])} % of the common and "
             f"{percent(shares['counter'])} % of the counter images"
         )
-
-
-def _views(world: World) -> str:
-    """The view noise per coordinate, or the pixels in words."""
-    if world.views is not None:
-        return world.views.words
-    image, text = world.nu_image, world.nu_text
-    return f"view noise ν = {image:.4g}" + ("" if image == text else f" (images), {text:.4g} (texts)")
 
 
 def shown(document: dict[str, Any]) -> Text:

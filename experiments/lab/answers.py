@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from experiments.errors import RequestError, RunError, check_within, checked_seed
+from experiments.errors import RequestError, RunError, check_within
 from experiments.inference import interval95
 from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_learner, law_of_learner, mitigated
-from simulator.accuracy import GROUPS, PLACE, Accuracy, in_words
+from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.progress import track
 from simulator.quantities import PairCount, domain_of
 from simulator.streams import numpy_stream
@@ -22,7 +22,7 @@ from theory.learners import InfoNCE, trainable
 from theory.learners.base import UNDEFINED, Learner
 
 NUMBERS = ("balanced", "drop")  # that follow from the groups
-MANY_PAIRS = 1e6  # a training set of this size leaves `uncovered_share` unseen
+MANY_PAIRS = 1e6  # so many do not teach a contrastive learner `uncovered_share` of the test images
 MOST_REPLICATES = 10**7
 LARGEST_DRAW = 20_000_000_000  # random numbers of the direct method, about five minutes on one core
 
@@ -37,12 +37,14 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     ends = accuracy.interval and {group: list(map(float, pair)) for group, pair in accuracy.interval.ends.items()}
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
+    linear = own.table is None and rule.tells & {"direction", "critic"}
+    shares = unseen(own, rule.prompt, MANY_PAIRS) if isinstance(rule, InfoNCE) else None
     return {
         **_who(pairs, fitted, learner.name, mitigate),
         **in_groups(accuracy),
         **numbers,
-        "reliance": _reliance(own, rule),
-        "uncovered_share": _uncovered(own, rule),
+        "reliance": finite(reliance(rule.direction(own))) if linear else None,
+        "uncovered_share": shares and {"common": shares.common, "counter": shares.counter},
         "interval95": {**known, **intervals} or None,
     }
 
@@ -68,19 +70,11 @@ def placed(
         found = place(world, *accuracies)
     except UNDEFINED:  # pixels, many classes; without noise, Bayes rules of three classes or a table are unknown
         return dict.fromkeys(PLACE), {}
-    numbers = {name: float(x) if np.isfinite(x) else None for name, x in zip(PLACE, found, strict=True)}
+    numbers = {name: finite(x) for name, x in zip(PLACE, found, strict=True)}
     if found.interval is None:
         return numbers, {}
     ends = zip(PLACE, found.interval, strict=True)
     return numbers, {name: list(map(float, pair)) for name, pair in ends if numbers[name] is not None}
-
-
-def _uncovered(world: World, learner: Learner) -> dict[str, float] | None:
-    """Shares of test images that MANY_PAIRS pairs do not teach a contrastive learner; None without a closed form."""
-    if not isinstance(learner, InfoNCE):
-        return None
-    shares = unseen(world, learner.prompt, MANY_PAIRS)
-    return shares and {"common": shares.common, "counter": shares.counter}
 
 
 def population(world: World, learner: Learner) -> Accuracy:
@@ -106,14 +100,6 @@ def predicted(law: Callable[[], tuple[World, Learner] | None]) -> dict[str, floa
         return None
 
 
-def _reliance(world: World, learner: Learner) -> float | None:
-    try:
-        t = float(reliance(learner.direction(world)))
-    except UNDEFINED:
-        return None  # not a linear rule
-    return t if np.isfinite(t) else None
-
-
 def _who(world: World, learner: Learner, name: str, mitigate: str) -> dict[str, Any]:
     """The name of the learner as requested; world, prompt, width and time of training after the mitigation."""
     time = getattr(learner, "time", np.inf)
@@ -137,7 +123,6 @@ def simulate(
     """
     check_within("--n", n, *domain_of(PairCount))
     check_within("--replicates", replicates, 1, MOST_REPLICATES)
-    checked_seed(seed)
     pairs, fitted = apply_to_learner(mitigate, world, learner)
     if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
@@ -167,7 +152,7 @@ def simulate(
         "seed": seed,
         **in_groups(Accuracy.of(accuracy.mean(axis=0))),
         **numbers,
-        "replicates": [{group: _known(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
+        "replicates": [{group: finite(x) for group, x in zip(GROUPS, row, strict=False)} for row in accuracy],
         "interval95": {**{g: _interval(x) for g, x in zip(GROUPS, accuracy.T, strict=False)}, **intervals},
         "predicted": predicted(partial(law_of_learner, mitigate, pairs, fitted)),
     }
@@ -224,13 +209,14 @@ def _accuracies(world, learner, n, count, exact, seed, sampler):
 
 def in_groups(accuracy: Accuracy) -> dict[str, float | None]:
     """The groups and NUMBERS; None where a table has no such group."""
-    groups = zip(GROUPS, accuracy, strict=False)
-    return {name: _known(x) for name, x in (*groups, *((name, in_words(name, accuracy)) for name in NUMBERS))}
+    numbers = dict(zip(NUMBERS, (accuracy.balanced, accuracy.drop), strict=True))
+    return {name: finite(x) for name, x in {**dict(zip(GROUPS, accuracy, strict=False)), **numbers}.items()}
 
 
 def _interval(values: Float[np.ndarray, " R"]) -> list[float] | None:
     return None if np.isnan(values).any() else interval95(values)
 
 
-def _known(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
+def finite(value: Any) -> float | None:
+    """A number for JSON, which has none that is infinite or undefined."""
+    return float(value) if np.isfinite(value) else None
