@@ -1,8 +1,11 @@
-"""The provenance of a result: versions, machine, commit."""
+"""The provenance of a result: versions, machine, commit, and the files of a user's own classes."""
 
+import inspect
 import os
 import platform
 import subprocess
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -51,3 +54,17 @@ def commit(root: Path = ROOT) -> str:
     head, *rest = run.stdout.splitlines()  # "# branch.oid HASH", "# branch.head NAME", then one line per changed file
     changed = any(not line.startswith("#") for line in rest)
     return head.split()[-1][:12] + ("+" if changed else "")
+
+
+@cache
+def source(kind: type) -> str | None:
+    """First 16 hexadecimal digits of the SHA-256 of the file of a user's class, read once.
+
+    None for a class of the project or without a file. A module that the file imports does not count.
+    """
+    if kind.__module__.partition(".")[0] in SOURCES:
+        return None
+    methods = (inspect.unwrap(method) for method in vars(kind).values() if inspect.isfunction(method))
+    files = {Path(method.__code__.co_filename) for method in methods}  # "<string>" for those that a dataclass makes
+    texts = [file.read_bytes() for file in sorted(files) if file.is_file()]
+    return sha256(b"\n".join(texts)).hexdigest()[:16] if texts else None

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from experiments.errors import RequestError
 from experiments.files import RUN_FILES, output_folder, write_atomically, write_json
 from experiments.lab.config import check_same
-from experiments.provenance import provenance, rounding
+from experiments.provenance import provenance, rounding, source
 from experiments.runtime import device_name
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.layers import Parameters
@@ -30,11 +30,13 @@ from simulator.world import World
 
 RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT = RUN_FILES
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
+LOSS_FILE = "the file of the loss"  # key of a user's own
 FORMAT = 7  # a run cannot continue across formats
 
 
 def specification(ensemble: Ensemble) -> dict[str, Any]:
     """All that a resumed run shares with the run that it continues; the schedule needs the steps."""
+    own = source(type(ensemble.recipe.objective))
     return {
         **ensemble.recipe.model_dump(mode="json"),
         "models": list(ensemble.models),
@@ -46,6 +48,7 @@ def specification(ensemble: Ensemble) -> dict[str, Any]:
         "seed": ensemble.seed,
         "draw_on": torch.device(ensemble.source).type,
         **({"projected": True} if ensemble.projected else {}),  # training is the same, the history is not
+        **({} if own is None else {LOSS_FILE: own}),
     }
 
 
@@ -86,8 +89,10 @@ def _check_same(file: Path, number: int, stored: dict[str, Any], ensemble: Ensem
             "another folder"
         )
     default, here = World().model_dump(mode="json"), json.loads(json.dumps(specification(ensemble)))
+    unknown = {name: here[name] for name in here.keys() & {LOSS_FILE}}  # earlier runs did not say it
     wholes = (
-        {**one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}} for one in (stored, here)
+        {**unknown, **one, "worlds": {k: default | world for k, world in enumerate(one["worlds"])}}
+        for one in (stored, here)
     )
     check_same(str(file), "run", *wholes)
 

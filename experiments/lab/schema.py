@@ -163,6 +163,7 @@ def empty_table(study: "Study") -> xr.Dataset:
     coordinates |= {name: (name, np.array(values, dtype=object), attrs) for name, (values, attrs) in named.items()}
     versions = provenance()
     attributes = {"study": study.toml(), "hash": study.hash, "seed": study.seed, "commit": versions.pop("commit")}
+    attributes |= {"sources": json.dumps(own)} if (own := study.sources()) else {}
     attributes |= {"versions": json.dumps(versions), "format": FORMAT}
     return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
 

@@ -164,12 +164,17 @@ def _check_same(path: Where, study: "Study") -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _opened(path) as root:
         there = root.attrs
-        requests = [(tomllib.loads(there["study"]), there["hash"]), (tomllib.loads(study.toml()), study.hash)]
+        files = study.sources()
+        before = files | json.loads(there.get("sources", "{}"))  # earlier stores do not say it
+        requests = [
+            (tomllib.loads(there["study"]), there["hash"], before),
+            (tomllib.loads(study.toml()), study.hash, files),
+        ]
         then = json.loads(there["versions"])
     default = World().model_dump(exclude_none=True)  # fields at their defaults are left out of a store
     wholes = (
-        {**one, "world": {**default, **one.get("world", {})}, "the options of a learner": number}
-        for one, number in requests
+        {**one, "world": {**default, **one.get("world", {})}, "the options of a learner": number, **own}
+        for one, number, own in requests
     )
     check_same(str(path), "study", *wholes)
     for name, now in rounding().items():

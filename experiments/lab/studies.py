@@ -39,6 +39,7 @@ from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers,
 from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
 from experiments.lab.schema import Place, Region
+from experiments.provenance import source
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, Seed, one_number
@@ -235,6 +236,11 @@ class Study:
         """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's own learners."""
         own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
         return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
+
+    def sources(self) -> dict[str, str]:
+        """What identifies the files of a user's own learners, by its words in a refusal."""
+        kinds = {learner.name: source(type(learner)) for learner in self.learners if not isinstance(learner, str)}
+        return {f"the file of {name}": found for name, found in kinds.items() if found is not None}
 
     def _summary(self) -> dict[str, Any]:
         axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)

@@ -204,7 +204,7 @@ def train(soberclip, tmp_path, monkeypatch):
 
     monkeypatch.setattr(objectives, "OBJECTIVES", dict(objectives.OBJECTIVES))
     (tmp_path / "mine.py").write_text(LOSSES)
-    return lambda name: soberclip(*SMALL.split(), "--loss", f"{tmp_path / 'mine.py'}:{name}")
+    return lambda name, *more: soberclip(*SMALL.split(), "--loss", f"{tmp_path / 'mine.py'}:{name}", *more)
 
 
 @pytest.mark.parametrize("name", ["Pulled", "Registered"])
@@ -212,6 +212,19 @@ def test_a_loss_of_a_file_is_trained(train, name):
     run = train(name)
     assert run.status == 0, run.err
     assert (run.document["recipe"]["loss"], run.document["processes"]) == (name.lower(), 1)
+
+
+def test_a_run_continues_with_the_file_of_the_loss_that_it_began_with(train, tmp_path):
+    from simulator.towers.objectives import OBJECTIVES
+
+    folder = tmp_path / "run"
+    assert train("Pulled", "--output", folder).status == 0
+    for text, status in ((LOSSES, 0), (LOSSES.replace("mean(1)", "sum(1)"), 2)):
+        (tmp_path / "mine.py").write_text(text)
+        del OBJECTIVES["pulled"], OBJECTIVES["registered"]
+        run = train("Pulled", "--resume", folder)
+        assert run.status == status, run.err
+    assert "holds another run (the file of the loss is" in run.err
 
 
 @pytest.mark.parametrize(

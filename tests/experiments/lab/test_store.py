@@ -10,6 +10,7 @@ import fsspec
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from fsspec.implementations.local import LocalFileSystem
 
 from experiments import provenance
@@ -18,6 +19,7 @@ from experiments.lab import store
 from experiments.lab.compute import compute
 from experiments.lab.plan import plan, region
 from experiments.lab.studies import study
+from experiments.user_code import learner_in
 
 ROOT = Path(__file__).parents[3]
 SWEEP = study(axes={"p_spu": "0.5:1:5", "sigma_xi": [0.0, 1.0]}, learners=["infonce", "bayes"])
@@ -141,6 +143,32 @@ def test_another_study_is_refused_by_its_first_difference(tmp_path):
         study(louder, SWEEP.axes, SWEEP.learners).run(where)
     with pytest.raises(RequestError, match=r"axes is \['p_spu', 'sigma_xi'\] there and \['sigma_xi', 'p_spu'\] here"):
         study(SWEEP.world, SWEEP.axes[::-1], SWEEP.learners).run(where)
+
+
+OWN = """
+import numpy as np
+from theory.learners import Learner
+class Mine(Learner):
+    name = "mine"
+    def direction(self, world):
+        return np.stack(np.broadcast_arrays(1.0, np.asarray(world.mu_spu)), axis=-1)
+"""
+
+
+def test_a_changed_file_of_a_learner_is_refused(tmp_path, same):
+    """A resumed sweep once mixed the numbers of both."""
+    file, where, sweeps = tmp_path / "own.py", tmp_path / "a.zarr", []
+    for text in (OWN, OWN.replace("1.0", "2.0")):
+        file.write_text(text)
+        sweeps.append(study(axes={"p_spu": [0.6, 0.9]}, learners=[learner_in(f"{file}:Mine")()]))
+        if len(sweeps) == 1:
+            before = sweeps[0].run(where)
+            same(sweeps[0].run(where), before)
+    with pytest.raises(RequestError, match=r"another study \(the file of mine is '\w{16}' there and '\w{16}' here\)"):
+        sweeps[1].run(where)
+    root = zarr.open_group(where, mode="r+", use_consolidated=False)
+    root.attrs.update({name: value for name, value in root.attrs.items() if name != "sources"} | {"sources": "{}"})
+    sweeps[1].run(where)  # a store of an earlier version does not say it
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
