@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from simulator.naming import outside, suggestion
+from simulator.naming import outside, unlisted
 
 
 class SoberclipError(Exception):
@@ -45,5 +45,4 @@ def check_within(name: str, value: float, low: float, high: float) -> None:
 
 def unknown(kind: str, value: str, choices: Iterable[str]) -> RequestError:
     """RequestError for a value that is not in a list of names."""
-    choices = list(choices)
-    return RequestError(f"{kind} {value!r} is not one of {', '.join(choices)}{suggestion(value, choices)}")
+    return RequestError(f"{kind} {unlisted(value, list(choices))}")

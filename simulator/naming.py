@@ -32,10 +32,13 @@ def suggestion(value: str, choices: Iterable[str], quoted: bool = False) -> str:
     return "" if near is None else f"; the nearest is {near!r}" if quoted else f"; the nearest is {near}"
 
 
-def check_known(what: str, value: str, known: Collection[str]) -> None:
-    """Raise ValueError for an unknown name, with the nearest."""
-    if value not in known:
-        raise ValueError(f"{what} = {value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}")
+def unlisted(value: Any, known: Collection[str]) -> str:
+    """The refusal of a name: its value, the known names and the nearest.
+
+    >>> unlisted("lin", ("linear", "infonce"))
+    "'lin' is not one of linear, infonce; the nearest is linear"
+    """
+    return f"{value!r} is not one of {', '.join(known)}{suggestion(str(value), known)}"
 
 
 def outside(value: Any, low: float, high: float = inf) -> str:

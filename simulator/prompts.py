@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Numbers
 from simulator.mixture import class_means
-from simulator.naming import check_known
+from simulator.naming import unlisted
 
 if TYPE_CHECKING:
     from simulator.world import World
@@ -62,7 +62,8 @@ LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.p
 
 def prompt_row(prompt: Prompt) -> PromptRow:
     """The row of a prompt."""
-    check_known("prompt", prompt, _TABLE)
+    if prompt not in _TABLE:
+        raise ValueError(f"prompt = {unlisted(prompt, _TABLE)}")
     return _TABLE[prompt]
 
 

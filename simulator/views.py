@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, SerializeAsAny, model_serializer
 
 from simulator.base_model import Checked
-from simulator.naming import add_row, check_known
+from simulator.naming import add_row, unlisted
 
 USUAL = "pixels"  # the kind of a table [views] that names none
 
@@ -87,7 +87,8 @@ def declared(value: Any) -> Any:
         return value
     fields = dict(value)
     kind = str(fields.pop("kind", USUAL))
-    check_known("kind of views", kind, KINDS)
+    if kind not in KINDS:
+        raise ValueError(f"kind of views = {unlisted(kind, KINDS)}")
     return KINDS[kind].model_validate(fields)
 
 

@@ -20,7 +20,7 @@ from scipy.special import expit, logsumexp
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import LinearCritic, first_modes, group_accuracy
 from simulator.gaussian.statistics import covariance_critic, decision_prompts
-from simulator.naming import check_known
+from simulator.naming import unlisted
 from simulator.prompts import PROMPTS, Prompt
 from simulator.quantities import check_count
 from simulator.summary import html_table, one_line
@@ -120,7 +120,8 @@ def fit(estimator: str, pairs: Any, *, embed_dim: int | None = None) -> Fitted:
     >>> found.accuracy("name").drop > 0.3
     True
     """
-    check_known("estimator", estimator, ESTIMATORS)
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator = {unlisted(estimator, ESTIMATORS)}")
     if pairs.world.views is not None:
         kind = pairs.world.views.name
         raise ValueError(f"the accuracy of linear critics has no formula for pairs of {kind}; use simulator.train")

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from simulator import tables
 from simulator.accuracy import Numbers
-from simulator.naming import check_known, suggestion
+from simulator.naming import suggestion, unlisted
 from simulator.world import SCALARS, Attribute, World, refusal
 from theory.claims.quantities import QUANTITIES, Quantity
 from theory.claims.relations import RELATIONS, Point, Relation
@@ -140,7 +140,8 @@ def _row_of(table: Mapping[str, Any]) -> Check:
     def row(name: str, given: Any) -> Any:
         if given in table.values():
             return given
-        check_known(name, given, table)
+        if given not in table:
+            raise ValueError(f"{name} = {unlisted(given, table)}")
         return table[given]
 
     return row
@@ -159,7 +160,8 @@ def _domain(name: str, given: Any) -> Any:
     if not isinstance(given, Mapping) or not given:
         raise ValueError(f"{name} = {given!r} is not a table of fields of World, {example}")
     for one, value in given.items():
-        check_known("domain field", one, FIELDS)
+        if one not in FIELDS:
+            raise ValueError(f"domain field = {unlisted(one, FIELDS)}")
         ends = value[:2] if isinstance(value, Axis) else (value,)
         if not all(callable(end) or isinstance(end, Real) for end in ends):
             words = f"is no Axis, number or function of the fields before it, {example}"

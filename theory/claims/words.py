@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from simulator.naming import check_known
+from simulator.naming import unlisted
 
 Origin = Literal["printed", "reading", "own"]
 Check = Callable[[str, Any], Any]  # (name of a field, given value) -> the value of the field; raises ValueError
@@ -19,7 +19,8 @@ def one_of(known: Collection[str]) -> Check:
     """A name of a table."""
 
     def choice(name: str, given: Any) -> Any:
-        check_known(name, given, known)
+        if given not in known:
+            raise ValueError(f"{name} = {unlisted(given, known)}")
         return given
 
     return choice

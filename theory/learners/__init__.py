@@ -10,7 +10,7 @@ class, and the command line FILE.py:CLASS. A learner that ships with the project
 
 from dataclasses import fields
 
-from simulator.naming import check_known
+from simulator.naming import unlisted
 from theory.learners.base import Learner, attempt, latent_critic
 from theory.learners.bayes import Bayes
 from theory.learners.gaussian import GaussianPMI
@@ -76,8 +76,8 @@ def named(name: "str | Learner | type[Learner]", **options) -> Learner:
     """
     if isinstance(name, Learner):
         return name
-    if isinstance(name, str):
-        check_known("learner", name, _LEARNERS)
+    if isinstance(name, str) and name not in _LEARNERS:
+        raise ValueError(f"learner = {unlisted(name, _LEARNERS)}")
     kind = _LEARNERS[name] if isinstance(name, str) else name
     known = {field.name for field in fields(kind)}
     given = {option: value for option, value in options.items() if value is not None}
