@@ -7,6 +7,8 @@ balanced is their mean. Fields that do not apply are None.
 from dataclasses import asdict, dataclass
 from typing import Any
 
+GROUPS = ("common", "counter")
+QUANTITIES = (*GROUPS, "drop")
 Interval = tuple[float, float]
 
 
@@ -33,7 +35,7 @@ class Row:
             word = getattr(self, name)
             if not isinstance(word, str) and (word is not None or name in ("source", "model", "family")):
                 raise ValueError(f"{name} = {word!r} is not a text")
-        for name in ("common", "counter"):
+        for name in GROUPS:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)} of {self.model} is not a fraction in [0, 1]")
 

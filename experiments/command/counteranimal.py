@@ -16,6 +16,7 @@ from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, 
 from experiments.counteranimal.tables import MARKS, PLACE_COLUMNS, comparison_table, marks, needed, pairs_table
 from experiments.errors import RequestError
 from experiments.files import check_writable
+from experiments.results import GROUPS, QUANTITIES
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 
 # main.py has its help text.
@@ -261,9 +262,8 @@ def compose(
 
 
 Document = dict[str, Any]
-GROUPS = ("common", "counter")
 SMALL = Unit("{:.2g}".format)  # probabilities
-ACCURACIES = tuple(Column(name, name, PERCENT) for name in (*GROUPS, "drop"))
+ACCURACIES = tuple(Column(name, name, PERCENT) for name in QUANTITIES)
 
 
 def _counted(counts: Document) -> str:

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 
 from experiments.counteranimal.gaussian_law import Photos, sample
-from experiments.counteranimal.photos import GROUPS
 from experiments.errors import RequestError
+from experiments.results import GROUPS
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
 

@@ -19,11 +19,12 @@ from scipy.stats import false_discovery_control
 
 from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.model_config import ModelConfig
-from experiments.counteranimal.photos import EACH, GROUPS, read_photos
+from experiments.counteranimal.photos import EACH, read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, predict
 from experiments.errors import RequestError, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import bootstrap_interval, holm, resamples
+from experiments.results import GROUPS
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 

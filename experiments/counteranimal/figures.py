@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
 from experiments.counteranimal.tables import MARKS, comparison_table, marks, pairs_table
 from experiments.counteranimal.tradeoff import middle
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
+from experiments.results import GROUPS, QUANTITIES
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
 from experiments.table import html
@@ -36,7 +36,7 @@ STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
 LONGEST = 40  # letters in a line of a model's name
-COLUMNS = ("number", "source", "model", "family", "mean", "labels", "common", "counter", "drop")
+COLUMNS = ("number", "source", "model", "family", "mean", "labels", *QUANTITIES)
 OVER = ("effective_robustness", "low", "high", "extrapolated")
 SPANS = [f"{name}{end}" for name in PLACE for end in ("", "_low", "_high")]
 HEADER = [*COLUMNS, "at_edge", *(f"{name}_{axis}" for axis in AXES for name in OVER), *SPANS]

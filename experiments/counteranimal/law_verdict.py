@@ -18,9 +18,9 @@ from scipy.optimize import brentq
 from scipy.special import chdtr, stdtrit
 
 from experiments.counteranimal.gaussian_law import Photos, fit, halves, normals, probabilities, redrawn, rotated
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import worth
 from experiments.inference import binomial_bounds, combined
+from experiments.results import GROUPS
 from simulator.streams import numpy_stream
 
 ALPHA = 0.01

@@ -15,7 +15,6 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.special import stdtrit
 
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import has_groups, right
 from experiments.inference import (
     binomial_bounds,
@@ -28,12 +27,12 @@ from experiments.inference import (
     resamples,
     sign_test,
 )
+from experiments.results import GROUPS, QUANTITIES
 from simulator.accuracy import LEVEL
 from simulator.streams import numpy_stream
 
 Mean = Literal["macro", "micro"]
 MEANS: tuple[Mean, ...] = ("macro", "micro")
-QUANTITIES = ("common", "counter", "drop")
 REPLICATES = 10_000
 TOP = 5  # answers
 FEWEST = 10  # with fewer objects the bootstrap interval is too narrow

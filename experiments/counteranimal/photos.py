@@ -15,9 +15,9 @@ from experiments.counteranimal.layouts import Files, Saved, checked_path, in_thr
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.published.tables import published_classes
+from experiments.results import GROUPS
 from simulator.naming import suggestion
 
-GROUPS = ("common", "counter")
 PREFIX, EACH = "prefix", "each"
 
 

@@ -26,7 +26,6 @@ from experiments.counteranimal.cross_fitting import FIT_ROWS, Fold, answers, fit
 from experiments.counteranimal.gaussian_law import Photos, cell_shares, fit, halves, ideal_curve
 from experiments.counteranimal.law_verdict import assess, errors_of, prediction_variance
 from experiments.counteranimal.metrics import counted, drop_interval, intervals, worst_cell
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.tradeoff import (
     DRAWN,
     NORMAL,
@@ -44,6 +43,7 @@ from experiments.counteranimal.tradeoff import (
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
+from experiments.results import GROUPS, QUANTITIES
 from simulator.accuracy import LEVEL, PLACE
 from simulator.streams import numpy_stream
 
@@ -52,7 +52,6 @@ TOLERANCE = 0.03  # the law holds if no accuracy errs by more
 MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often; and classes are drawn
 REFITS, FEWER_REFITS = 40, 15
 CLASS_REPLICATES = 4_000  # of the bootstrap over classes
-NUMBERS = ("common", "counter", "drop")
 ASSUMPTIONS = (
     "Rows are independent photos. Intervals have level 95 % and hold for these classes; intervals over classes treat "
     "the classes as drawn from a population.",
@@ -256,13 +255,13 @@ def _described(
             "photos_needed": ((high - low) / RESOLVED) ** 2 if at["equivalent_correlation"] is None else None,
             "gaussian_correlation": float(law.weight(common - counter)),
             "shortfall": at["shortfall"],
-            "interval": dict(zip(NUMBERS, _over_photos(measured, i), strict=True)) | at["interval"],
+            "interval": dict(zip(QUANTITIES, _over_photos(measured, i), strict=True)) | at["interval"],
             "interval_over_classes": None,
         }
         if bundle.classes >= MANY:
             counts = counted(np.arange(bundle.classes), measured.photos, measured.correct(i))
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
-            entry["interval_over_classes"] = {name: list(ends[name]) for name in NUMBERS} | drawn[i]["interval"]
+            entry["interval_over_classes"] = {name: list(ends[name]) for name in QUANTITIES} | drawn[i]["interval"]
         entries.append(entry)
     return entries
 

@@ -10,15 +10,16 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import fclusterdata
 
 from experiments.counteranimal.figures import page, ranking, write_labels
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import write_frame
 from experiments.counteranimal.tables import data_share, fixes_table, heads_table
 from experiments.files import PAGE_FILES, write_text
+from experiments.results import GROUPS, QUANTITIES
 from experiments.style import styled
 from experiments.svg import figure_svg
 from experiments.table import html
+from simulator.accuracy import PLACE
 
-NUMBERS = ("common", "counter", "drop", "equivalent_correlation", "shortfall")
+NUMBERS = (*QUANTITIES, *PLACE)
 LETTERS = 9.0  # size of labels; points nearer than this share one
 MARGIN = 4.0  # points around the heads; the curves go on beyond
 ALT = "Counter against common accuracy of heads and fixes, with the curves of the best heads and of the Gaussian law; "

@@ -25,7 +25,6 @@ from experiments.counteranimal.metrics import (
     paired,
     photo_bounds,
 )
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
 from experiments.counteranimal.tradeoff import middle
@@ -33,7 +32,7 @@ from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_li
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, published_classes, published_rows
-from experiments.results import Row
+from experiments.results import GROUPS, Row
 from simulator.accuracy import LEVEL, PLACE
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream

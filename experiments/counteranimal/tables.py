@@ -6,9 +6,9 @@ A cell has a number and, on a line of its own, the 95 % interval.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from experiments.results import GROUPS, QUANTITIES
 from experiments.table import CORRELATION, NUMBER, WORDS, Column, Table, gain, points
 
-GROUPS = ("common", "counter")
 MARKS = {
     "*": "interval of the line alone: the model's own error is unknown",
     "†": "extrapolated: outside the common accuracies of the line's models",
@@ -109,7 +109,7 @@ def comparison_table(document: Record) -> Table:
     def named(row: Record) -> str:
         return f"{row['number']} {row['model']}{' ‡' if row['at_edge'] else ''}"
 
-    columns = [Column("model", named), *map(accuracy, (*GROUPS, "drop"))]
+    columns = [Column("model", named), *map(accuracy, QUANTITIES)]
     if document["ranking"]:
         columns += [
             column._replace(value=lambda row, cell=column.value: row["equivalent"] and cell(row["equivalent"]))

@@ -29,6 +29,7 @@ from experiments.published.tables import (
     model_name,
     read_published,
 )
+from experiments.results import GROUPS
 
 # In points. common, counter and drop are each rounded to .01, so a correct drop is off by at most 3 x .005.
 # A mean of rounded cells is off by at most .005 + .005; the same limit applies.
@@ -37,10 +38,9 @@ HALF_UNIT = 0.005  # largest distance of a printed accuracy from its fraction k/
 # Two protocols shift the logits of all models similarly; a model with a larger robust z-score is an outlier.
 OUTLIER = 6.0
 SLACK = 1e-9  # float64 rounding of two-decimal numbers
-PAIR = ("common", "counter")
 # (file, number of the table, columns of the two accuracies whose difference is the drop)
 DROPS = (
-    *((table.file, table.number, PAIR) for table in GROUP_TABLES + CLASS_TABLES),
+    *((table.file, table.number, GROUPS) for table in GROUP_TABLES + CLASS_TABLES),
     (COCO, 7, ("in_distribution", "out_of_distribution")),
 )
 
@@ -95,12 +95,12 @@ def _drops(raw: Raw) -> Iterator[Finding]:
 
 def _counts(raw: Raw) -> Iterator[Finding]:
     """A class accuracy is k/n for the printed number of photos n: a GRIM test."""
-    photos = {(c["class_id"], g): int(c[f"n_{g}"]) for c in raw[CLASSES] for g in PAIR}
+    photos = {(c["class_id"], g): int(c[f"n_{g}"]) for c in raw[CLASSES] for g in GROUPS}
     printed = defaultdict(set)
-    for (*_, cells), group in product(_rows(raw, CLASS_TABLES), PAIR):
+    for (*_, cells), group in product(_rows(raw, CLASS_TABLES), GROUPS):
         printed[cells["class_id"], group].add(float(cells[group]))
     fits = {}
-    for (table, i, _, cells), group in product(_rows(raw, CLASS_TABLES), PAIR):
+    for (table, i, _, cells), group in product(_rows(raw, CLASS_TABLES), GROUPS):
         key, value = (cells["class_id"], group), float(cells[group])
         n = photos[key]
         if not feasible(value, n):
@@ -125,11 +125,11 @@ def _totals(raw: Raw) -> Iterator[Finding]:
 
 def _class_means(raw: Raw) -> Iterator[Finding]:
     """Group accuracies are means of class accuracies, plain (Table 3) or weighted by photos (Table 11)."""
-    photos = {(c["class_id"], g): float(c[f"n_{g}"]) for c in raw[CLASSES] for g in PAIR}
+    photos = {(c["class_id"], g): float(c[f"n_{g}"]) for c in raw[CLASSES] for g in GROUPS}
     rows = {(target.number, name): (i, cells) for target, i, name, cells in _rows(raw)}
     for table in CLASS_TABLES:
         models = dict.fromkeys(cells["model"] for cells in raw[table.file])
-        for model, target, group in product(models, (TABLE_OF[3], TABLE_OF[11]), PAIR):
+        for model, target, group in product(models, (TABLE_OF[3], TABLE_OF[11]), GROUPS):
             if (target.number, model) not in rows:
                 continue
             i, cells = rows[target.number, model]
@@ -160,12 +160,12 @@ def _pairs(raw: Raw, same_protocol: bool):
 
 def _agreement(raw: Raw) -> Iterator[Finding]:
     """Figures that are printed in two tables agree."""
-    for ((table, _, model, cells), (other, i, _, copy)), group in product(_pairs(raw, same_protocol=True), PAIR):
+    for ((table, _, model, cells), (other, i, _, copy)), group in product(_pairs(raw, same_protocol=True), GROUPS):
         if float(cells[group]) != float(copy[group]):
             reason = f"{model} under the same protocol in Table {table.number} has {cells[group]}"
             yield Finding("agreement", other.number, i, group, copy[group], cells[group], reason)
     first = {(c["model"], c["class_id"]): c for c in raw[CLASS_TABLES[0].file]}
-    for (table, i, model, cells), group in product(_rows(raw, CLASS_TABLES[1:]), PAIR):
+    for (table, i, model, cells), group in product(_rows(raw, CLASS_TABLES[1:]), GROUPS):
         own = first.get((model, cells["class_id"]), cells)[group]
         if float(own) != float(cells[group]):
             reason = f"class {cells['class_id']} of {model} in Table 15 has {own}"
@@ -180,7 +180,7 @@ def _agreement(raw: Raw) -> Iterator[Finding]:
 def _copies(raw: Raw) -> Iterator[Finding]:
     """No model has both accuracies equal under two protocols, to a hundredth of a point."""
     for (table, _, model, cells), (other, i, _, copy) in _pairs(raw, same_protocol=False):
-        if all(cells[group] == copy[group] for group in PAIR):
+        if all(cells[group] == copy[group] for group in GROUPS):
             reason = f"{model}: both accuracies repeat Table {table.number}, another protocol"
             pair = f"{copy['common']} / {copy['counter']}"
             yield Finding("copied", other.number, i, "common, counter", pair, "other digits", reason)
@@ -191,7 +191,7 @@ def _outliers(raw: Raw) -> Iterator[Finding]:
     for base in (TABLE_OF[3], TABLE_OF[4]):
         reference = {name: cells for *_, name, cells in _rows(raw, (base,))}
         others = [t for t in GROUP_TABLES if t.family == base.family and t.number not in (base.number, 9)]
-        for table, group in product(others, PAIR):
+        for table, group in product(others, GROUPS):
             rows = [row for row in _rows(raw, (table,)) if row[2] in reference]
             before = np.array([float(reference[name][group]) for *_, name, _ in rows])
             after = np.array([float(cells[group]) for *_, cells in rows])
@@ -213,7 +213,7 @@ def _logit(percent):
 
 def _chance(raw: Raw) -> Iterator[Finding]:
     """No model is worse than guessing."""
-    for (table, i, name, cells), group in product(_rows(raw), PAIR):
+    for (table, i, name, cells), group in product(_rows(raw), GROUPS):
         chance = 100 / int(table.labels)
         if family_of(name) != "LVLM" and float(cells[group]) < chance:
             reason = f"below chance, {chance:g}, perhaps a fraction that was meant as percent{_who(cells)}"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from experiments.errors import RequestError
-from experiments.results import Row
+from experiments.results import QUANTITIES, Row
 from simulator.naming import suggestion
 
 Raw = dict[str, list[dict[str, str]]]  # file name -> rows of cells as printed
@@ -47,7 +47,6 @@ CLASS_TABLES = (
     Table("classwise_datasets.csv", 16, "CLIP", mean=None),
 )
 TABLE_OF = {table.number: table for table in GROUP_TABLES + CLASS_TABLES}
-QUANTITIES = ("common", "counter", "drop")
 COCO, MNIST = "colored_coco.csv", "multicolored_mnist.csv"  # Tables 7 and 8: other data sets
 OTHERS = (  # with the columns that say which setting
     (7, COCO, ("backbone", "pretrain_dataset", "approach")),

@@ -19,7 +19,6 @@ from experiments.counteranimal import cross_fitting, evaluation, reliance
 from experiments.counteranimal.bundle import checked
 from experiments.counteranimal.cross_fitting import answers, fit_folds
 from experiments.counteranimal.gaussian_law import Law, bayes_rules
-from experiments.counteranimal.photos import GROUPS
 from experiments.counteranimal.reliance_page import _together
 from experiments.counteranimal.tables import data_share
 from experiments.counteranimal.tradeoff import (
@@ -31,6 +30,7 @@ from experiments.counteranimal.tradeoff import (
     width_within,
 )
 from experiments.errors import RequestError
+from experiments.results import GROUPS, QUANTITIES
 from simulator import Recipe, World, train
 from simulator.pixels.views import Pixels
 from simulator.towers.evaluation import class_vectors
@@ -241,7 +241,7 @@ def test_intervals_cover(bend, weight, share):
         for i, place in zip(heads, exact_places(exact, heads), strict=True):
             values = (*exact[:, i], exact[0, i] - exact[1, i], *place)
             ends = (*reliance._over_photos(measured, i), *found[i]["interval"].values())
-            for name, value, (low, high) in zip((*reliance.NUMBERS, "p'", "r"), values, ends, strict=True):
+            for name, value, (low, high) in zip((*QUANTITIES, "p'", "r"), values, ends, strict=True):
                 hits[i, name] += low - 1e-9 <= value <= high + 1e-9
             if i >= len(folds[0].plain):
                 ends, gain = reliance._gain(measured, i)["gain_interval"], exact[:, i] - exact[:, 0]
@@ -376,7 +376,7 @@ def test_many_classes_with_a_split_are_counted_by_hand():
     assert (least["group"], least["class"], least["name"]) == (*worst, f"animal {worst[1]}")
     for head in result["heads"]:
         over = head["interval_over_classes"]
-        assert all(over[name][0] <= head[name] <= over[name][1] for name in reliance.NUMBERS)
+        assert all(over[name][0] <= head[name] <= over[name][1] for name in QUANTITIES)
         assert np.ptp(over["common"]) > np.ptp(head["interval"]["common"])
     assert sum(result["rows_measured"].values()) == test.sum()
 
