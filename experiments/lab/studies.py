@@ -154,14 +154,10 @@ class Study:
             recipe=tuple(sorted(recipe.items())),
         )
 
-    def learner(self, k: int, prompt: str | None, values: Mapping[str, Any] | None = None) -> Learner:
-        """Learner k with a prompt and those of its options that the recipe or `values` has.
-
-        Without `values`, they are the first of the axes.
-        """
-        if values is None:
-            values = {axis.name: axis.values[0] for axis in self.axes}
-        learner, given = named(self.learners[k]), {**dict(self.recipe), **values}
+    def learner(self, k: int, prompt: str | None) -> Learner:
+        """Learner k with a prompt and those of its options that the recipe has, or an axis: the first value."""
+        learner = named(self.learners[k])
+        given = {**dict(self.recipe), **{axis.name: axis.values[0] for axis in self.axes}}
         options = {"prompt": prompt, **{name: given.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
         own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
         return replace(learner, **own)
@@ -239,8 +235,8 @@ class Study:
 
     def sources(self) -> dict[str, str]:
         """What identifies the files of a user's own learners, by its words in a refusal."""
-        kinds = {learner.name: source(type(learner)) for learner in self.learners if not isinstance(learner, str)}
-        return {f"the file of {name}": found for name, found in kinds.items() if found is not None}
+        kinds: dict[str, type] = {own.name: type(own) for own in self.learners if not isinstance(own, str)}
+        return {f"the file of {name}": found for name, kind in kinds.items() if (found := source(kind))}
 
     def _summary(self) -> dict[str, Any]:
         axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
@@ -353,7 +349,7 @@ def _faults(request: Study) -> Iterator[str]:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
     known = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-    learners = [request.learner(k, None, {}) for k in known]
+    learners = [request.learner(k, None) for k in known]
     has_width = any(hasattr(learner, "embed_dim") for learner in learners)
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         if not request.trained and not (name == "embed_dim" and has_width):
@@ -361,8 +357,7 @@ def _faults(request: Study) -> Iterator[str]:
     for name in filter(OF_LEARNERS.__contains__, request.dims):
         if request.trained or not any(hasattr(learner, name) for learner in learners):
             yield f"{name} has no meaning for these learners and routes; linear has it, in theory and on pairs"
-    at_the_end = "time" not in request.dims and all(getattr(one, "time", inf) == inf for one in learners)
-    if "start" in request.dims and at_the_end:
+    if "start" in request.dims and all(getattr(one, "time", inf) == inf for one in learners):
         yield "start has no meaning at the optimum; an axis of time leaves it"
     for route in set(request.measured) - {"trained"}:
         if not has_n:
