@@ -39,7 +39,7 @@ from experiments.verdict import cannot_be_judged
 from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import LinearCritic, group_accuracy
 from simulator.gaussian.statistics import projected_scatter
-from simulator.progress import track
+from simulator.progress import tell
 from simulator.streams import numpy_stream
 from simulator.world import World, view_noise
 from theory.claims.claim import INFINITE, Claim
@@ -302,7 +302,8 @@ def pilot_violations(claim: Claim, points: Point, replicates: int, seed: int, nu
     """
     worlds, samples = claim.relation.legs(claim, points)[0].worlds, {}
     means = np.full(worlds.size, np.nan)
-    for i in track(range(worlds.size), worlds.size, f"{claim.id}: points tried on few trainings"):
+    for i in range(worlds.size):
+        tell(f"{claim.id}: pilot at point {i + 1} of {worlds.size}")
         with suppress(Unmeasurable):
             plan = plan_at(claim, single(points, i))
             samples[i] = measure(plan, min(replicates, plan.sizes.most), _derived(seed, f"search/{number}"))

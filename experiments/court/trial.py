@@ -255,5 +255,6 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[tupl
             points.append(single(grid, int(i)))
             expected.append(float(v[i]))
     if claim.finite:
-        expected = [float(pilot_violations(claim, point, 512, seed, 98)[0]) for point in points]
+        row = {name: np.array([point[name] for point in points]) for name in worst.point}
+        expected = pilot_violations(claim, row, 512, seed, 98).tolist()
     return list(zip(points, expected, strict=True))
