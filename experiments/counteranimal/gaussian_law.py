@@ -18,12 +18,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import helmert
-from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
+from scipy.special import ndtr
 
 from simulator.accuracy import rounded, won
+from simulator.gaussian.critic import gaussian_points, standardise
 
-SCRAMBLES, POINTS = 8, 512
+SCRAMBLES, POWER = 8, 9
+POINTS = 2**POWER
 MOST_DENSITIES = 2**22  # per group weight, where the law's Bayes rules are evaluated on points
 NEVER = 5.5  # standard deviations; a label this far behind is first with probability 2e-8
 
@@ -108,8 +109,7 @@ def _fitted(cells: np.ndarray, where: np.ndarray, hat: np.ndarray, freedom: int,
 
 def normals(dimensions: int, rng: np.random.Generator) -> Float[np.ndarray, "R M k"]:
     """Standard normal points: R independent scrambles of a Sobol sequence."""
-    draws = [qmc.Sobol(dimensions, rng=child).random(POINTS) for child in rng.spawn(SCRAMBLES)]
-    return ndtri(np.clip(np.array(draws), 1e-12, 1 - 1e-12))
+    return np.array([gaussian_points(dimensions, POWER, child) for child in rng.spawn(SCRAMBLES)])
 
 
 def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndarray, "R G"]:
@@ -123,9 +123,7 @@ def probabilities(law: Law, points: Float[np.ndarray, "R M k"]) -> Float[np.ndar
     truth = law.cells[:, 0]
     if k == 1:
         gap = means[np.arange(len(truth)), truth] - means[np.arange(len(truth)), 1 - truth]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = gap / (spread * np.sqrt(2 * law.covariance[0, 0]))
-        return np.tile(ndtr(np.where(np.isnan(ratio), 0.0, ratio)), (len(points), 1))
+        return np.tile(ndtr(standardise(gap, spread * np.sqrt(2 * law.covariance[0, 0]))), (len(points), 1))
     values, vectors = np.linalg.eigh(law.covariance)
     root = np.sqrt(np.maximum(values[:, None], 0)) * vectors.T @ back  # root' root is the covariance of scores
     scale = np.abs(means).max() + np.abs(root).max()
