@@ -158,7 +158,8 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     drawn = drawn and all(drawable(grid, leg.n) for grid, leg in zip(worlds, each, strict=True))
     routes, pilot_routes, pairs = {}, {}, {}
     for learner in claim.learners:
-        pilot_routes[learner] = _pilot_route(claim, learner, worlds)
+        law: Route = "exact law" if all(map(learner.has_exact_law, worlds)) else "drawn pairs"
+        pilot_routes[learner] = _image_route(claim, learner) or law
         trainable = learner.estimator is not None and pilot_routes[learner] not in OF_RULES
         routes[learner] = "drawn pairs" if drawn and trainable else pilot_routes[learner]
         pairs[learner] = [leg.n for leg in each]
@@ -178,8 +179,8 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
     return Plan(claim, dict(point), worlds, routes, pilot_routes, pairs, by_image, rare, each[0].worlds)
 
 
-def _pilot_route(claim: Claim, learner: Learner, worlds: list[World]) -> Route:
-    """How a learner is measured where drawn pairs are not preferred. Raises Unmeasurable if there is no way."""
+def _image_route(claim: Claim, learner: Learner) -> Route | None:
+    """How a rule is measured on images; None for a learner that is trained. Raises Unmeasurable if neither is known."""
     if learner.on_images and claim.quantity.of_accuracies:
         return "even images" if claim.quantity.placed else "drawn images"
     estimator = learner.estimator
@@ -189,7 +190,7 @@ def _pilot_route(claim: Claim, learner: Learner, worlds: list[World]) -> Route:
             f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
             f"{claim.quantity}{instead}"
         )
-    return "exact law" if all(map(learner.has_exact_law, worlds)) else "drawn pairs"
+    return None
 
 
 def narrowest(world: World) -> World:
