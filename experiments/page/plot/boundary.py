@@ -8,6 +8,7 @@ have no line. A single axis gets a second axis without influence; a point is a l
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
+from experiments.lab.axes import OF_LEARNERS
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
@@ -58,7 +60,11 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
     if any(axis.name not in own or axis.values.dtype.kind != "f" for axis in axes):
         return None
-    pair = [study.learner(study.labels.index(who.learner), who.prompt, at) for who in (first, second)]
+    pair = []
+    for who in (first, second):
+        learner = study.learner(study.labels.index(who.learner), who.prompt)
+        own_here = [name for name in ("embed_dim", *OF_LEARNERS) if name in at and hasattr(learner, name)]
+        pair.append(replace(learner, **{name: np.asarray(at[name]).item() for name in own_here}))
 
     def worlds(places: tuple[np.ndarray, ...]) -> World:
         return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
