@@ -199,11 +199,11 @@ def plot(
     ) = None,
     json: Json = False,
 ) -> None:
+    from experiments.figure_files import check_target, save_figure
     from experiments.lab.history import of_run
     from experiments.lab.store import read
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
-    from experiments.page.plot.save import check_target, save_figure
 
     fixed = {}
     for text in at or ():

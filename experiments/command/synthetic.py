@@ -193,8 +193,8 @@ def show(
     world: WorldOptions | None = None,
     json: Json = False,
 ) -> None:
+    from experiments.figure_files import check_target, save_figure
     from experiments.lab.config import world_from
-    from experiments.page.plot.save import check_target, save_figure
 
     settings = world_from(world_file, world or {})
     default = Path("world.png") if world_file is None else world_file.with_suffix(".png")

@@ -19,7 +19,8 @@ from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, n
 from experiments.counteranimal.tables import MARKS, comparison_table, marks, pairs_table
 from experiments.counteranimal.tradeoff import middle
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
-from experiments.files import output_folder, write_atomically, write_json, write_table, write_text
+from experiments.figure_files import METADATA, save_figure
+from experiments.files import output_folder, write_json, write_table, write_text
 from experiments.results import GROUPS, QUANTITIES
 from experiments.style import SHEET, styled
 from experiments.svg import defined_once, figure_svg
@@ -27,11 +28,6 @@ from experiments.table import html
 from simulator.accuracy import LEVEL, PLACE
 from simulator.streams import numpy_stream
 
-UNDATED: dict[str, dict[str, Any]] = {  # without dates, so that equal figures give equal files
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
-    "png": {"Software": None},
-}
 STRETCHED = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 0.99, 0.997, 0.999)
 TICKS = {"plain": np.linspace(0, 1, 11), "logit": STRETCHED, "probit": STRETCHED}
 WIDTH, HEIGHT = 13.0, 5.2  # inches of a comparison without its key
@@ -54,18 +50,15 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
     """Write comparison.svg, .pdf, .png, .html, .csv (a row per model) and .json; returns the path of the SVG."""
     output_folder(folder)
     figure = comparison_figure(results, seed)
-    for kind, metadata in UNDATED.items():
-        write_atomically(
-            folder / f"comparison.{kind}",
-            lambda name, kind=kind, words=metadata: figure.savefig(name, format=kind, metadata=words),
-        )
     path = folder / "comparison.svg"
+    for suffix in METADATA:
+        save_figure(figure, path.with_suffix(suffix), "counteranimal compare")
     words = "Counter against common accuracy on plain, logit and probit axes; numbers as in the table."
     text = page(
         "comparison.html.jinja",
         document,
         models=html(comparison_table(document)),
-        classwise=html(pairs_table(document, *GROUPS, "drop")),
+        classwise=html(pairs_table(document, *QUANTITIES)),
         marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
         drawing=figure_svg(figure, words),
         ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),

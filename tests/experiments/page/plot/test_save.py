@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from experiments.figure_files import mark
 from experiments.lab.studies import study
-from experiments.page.plot.save import mark
 
 
 @pytest.fixture(scope="module")
