@@ -2,8 +2,8 @@
 
     quantity(subject) [- quantity(against)]   relation   prediction      for every world of the domain
 
-Nothing here simulates; `experiments.court` decides. `Claim.truth` evaluates the closed forms, so that a search for the
-worst point costs microseconds per point. The verdict rests on measurements at that point.
+Nothing here simulates; `experiments.court` decides. `Claim.true_violation` evaluates the closed forms, so that a search
+for the worst point costs microseconds per point. The verdict rests on measurements at that point.
 """
 
 from collections.abc import Callable, Mapping

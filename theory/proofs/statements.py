@@ -210,7 +210,7 @@ def _called(function: Any, x: Symbols):
 
 
 def truth(claim: Claim, x: Symbols) -> Expression:
-    """The recorded `Claim.truth`."""
+    """The recorded quantity of the subject, `against` subtracted."""
     value, *subtracted = (_quantity(claim, learner, x) for learner in claim.learners)
     return value - subtracted[0] if subtracted else value
 
