@@ -27,7 +27,7 @@ from experiments.errors import RequestError
 from experiments.files import read_table
 from simulator.naming import suggestion
 from simulator.pixels.decoding import MOST_BYTES, decode
-from simulator.progress import counting
+from simulator.progress import track
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
@@ -56,15 +56,11 @@ def checked_path(path: str) -> str:
 
 def in_threads(work: Callable[[Any], Any], jobs: Sequence[Any], verb: str) -> list[Any]:
     """Results of the jobs in order; Pillow decodes and encodes outside the interpreter lock."""
-    results = []
-    with counting(verb, len(jobs), "images/s") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for result in pool.map(work, jobs):
-                advance(1)
-                results.append(result)
+            return list(track(pool.map(work, jobs), len(jobs), verb))
         finally:
             pool.shutdown(cancel_futures=True)  # so that Ctrl-C and the first error act soon
-    return results
 
 
 def hidden(path: str) -> bool:

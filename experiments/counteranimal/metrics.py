@@ -28,7 +28,7 @@ from experiments.inference import (
     sign_test,
 )
 from experiments.results import GROUPS, QUANTITIES
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
 
 Mean = Literal["macro", "micro"]
@@ -192,7 +192,7 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean 
         return None
     a, b = a.loc[shared], b.loc[shared]
     weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
-    differences = settled(with_drop(accuracy(b) - accuracy(a))).T
+    differences = rounded(with_drop(accuracy(b) - accuracy(a)), 1.0).T  # ratios of counts: equal ones give 0
     value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
     drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
     result: dict[str, Any] = {"classes": len(shared), "mean": mean}
@@ -202,11 +202,6 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean 
         sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}
         result[name] = {"difference": total, "interval": interval and list(interval), **sign}
     return result
-
-
-def settled(differences: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
-    """Differences of accuracies with rounding removed: accuracies are ratios of counts, so equal ones give 0."""
-    return np.where(np.abs(differences) < 1e-12, 0.0, differences)
 
 
 def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | None:
@@ -233,7 +228,7 @@ def object_effect(predictions: pd.DataFrame, seed: int = 0) -> dict[str, Any] | 
 
 def _effect(objects: pd.DataFrame, seed: int, index: int = -1) -> dict[str, Any]:
     common, counter = accuracy(objects).mean(axis=0).tolist()
-    drops = settled(-np.diff(accuracy(objects))[:, 0])
+    drops = rounded(-np.diff(accuracy(objects))[:, 0], 1.0)
     interval = None
     if len(drops) >= FEWEST:
         stream = numpy_stream(seed, "object bootstrap", index + 1)
