@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag, own_folder
-from experiments.command.output import VERDICT_STYLES, dim, emit, note, screen, table, warning
+from experiments.command.output import VERDICT_STYLES, dim, emit, note, table, warning
 from experiments.counteranimal.tables import MARKS, PLACE_COLUMNS, comparison_table, marks, needed, pairs_table
 from experiments.errors import RequestError
 from experiments.files import check_writable
@@ -294,7 +294,7 @@ def inspection_table(document: Document) -> Group:
     if document["grouped"]:
         counts |= {group: document[f"n_{group}"] for group in GROUPS}
     published = " (published: 45, {published_n_common}, {published_n_counter})" if known else ""
-    return screen(
+    return Group(
         table(document["root"], ("class", *heads), rows),
         _counted(counts) + published.format(**document),
         *(warning(f"unreadable photo: {bad['path']} ({bad['reason']})") for bad in document["unreadable"]),
@@ -309,7 +309,7 @@ def summary_table(documents: list[Document]) -> Group:
         ordered = sorted(documents, key=lambda d: -d["macro"]["counter"])
         rows = [{"model": document["model"], **document["macro"]} for document in ordered]
         parts.append(Table("macro, in order of counter accuracy", (Column("model", "model"), *ACCURACIES), rows))
-    return screen(*parts)
+    return Group(*parts)
 
 
 def _summary(document: Document) -> list[Any]:
@@ -402,7 +402,7 @@ def published_table(document: Document) -> Group:
         claims.append(None)
     heads = ("claim, statistic, variants", ">measured", f">{1 - document['claims'][0]['alpha']:.0%} interval", ">n")
     checks = [Column("table, row, cell", _cell), *(Column(name, name) for name in ("check", "printed", "recomputed"))]
-    return screen(
+    return Group(
         table("Claims, judged from the tables", heads, claims),
         Table("Inconsistencies", [*checks, Column("why", "reason")], document["audit"]),
         f"{len(document['table'])} printed figures; {len(document['audit'])} findings; --output writes all of them",
@@ -415,7 +415,7 @@ def comparison_screen(document: Document) -> Group:
     shown = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
-    return screen(
+    parts = (
         comparison_table(document),
         "small print: 95% intervals",
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
@@ -427,6 +427,7 @@ def comparison_screen(document: Document) -> Group:
         "up:down: numbers of classes; p: exact sign test of them" if pairs else None,
         warning(f"pairs not shown, for brevity: {unpaired}") if unpaired else None,
     )
+    return Group(*filter(None, parts))
 
 
 def composition_table(document: Document) -> Group:
@@ -435,7 +436,7 @@ def composition_table(document: Document) -> Group:
         for c in document["classes"]
     ]
     before = ", {kept} of them by an earlier run" if document["kept"] else ""
-    return screen(
+    return Group(
         table(document["output"], ("class", "cut-outs", "common (photos)", "counter (photos)"), rows),
         ("{composites} composites of {settings[size]} pixels" + before).format(**document),
         *(dim(f"stray: {path}") for path in document["strays"]),
@@ -459,9 +460,9 @@ def discovery_table(document: Document) -> Group:
     least = f"{document['permutations']} permutations allow p = {document['least_p_holm']:.2g} at best"
     left = f"{left_out} classes without two backgrounds of {document['min_photos']} photos were left out"
     drops = ((kind, document[kind]) for kind in ("naive", "honest"))
-    return screen(
+    return Group(
         Table(None, columns, classes, keys=2),
         *(f"{kind} drop: {percent(one['drop'])} ({interval(one['interval'])})" for kind, one in drops),
         f"{effects}below .05); {least}",
-        warning(left) if left_out else None,
+        *([warning(left)] if left_out else []),
     )

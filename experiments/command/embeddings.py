@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group
 
 from experiments.command.options import Json, Seed, flag, own_folder
-from experiments.command.output import emit, note, screen
+from experiments.command.output import emit, note
 from experiments.counteranimal.tables import data_share, detail, fixes_table, heads_table, needed
 from experiments.files import PAGE_FILES
 
@@ -39,11 +39,11 @@ def embeddings(
 def reliance_screen(document: dict[str, Any]) -> Group:
     """Heads and fixes of each model; several models also in order of p' and r."""
     models = document["models"]
-    parts = [part for model in models for part in _reliance(model)]
+    parts = [part for model in models for part in _reliance(model) if part is not None]
     if len(models) > 1:
         words = zip(("p′", "r"), document["ranking"].values(), strict=True)
         parts += [f"{models[0]['heads'][0]['head']} in order of {name}: {', '.join(order)}" for name, order in words]
-    return screen(*parts, *models[0]["assumptions"])
+    return Group(*parts, *models[0]["assumptions"])
 
 
 def _reliance(model: dict[str, Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Group
 
 from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag
-from experiments.command.output import emit, note, screen
+from experiments.command.output import emit, note
 from experiments.counteranimal.tables import spanned
 from experiments.errors import RequestError
 from experiments.table import CORRELATION, COUNT, INTERVAL, NUMBER, PERCENT, POINTS, Column, Table, interval, points
@@ -67,7 +67,7 @@ def export_screen(document: dict[str, Any]) -> Group:
     wrote = (
         f"{document['output']}: {document['files']} archives, {document['bytes'] / 1e9:.2g} GB; README.txt says more"
     )
-    return screen(wrote, truth_table(document["theory"]))
+    return Group(wrote, truth_table(document["theory"]))
 
 
 def _place_cell(row: dict[str, Any]) -> str | None:
@@ -91,7 +91,7 @@ THEORY = (
 
 
 def place_table(document: dict[str, Any]) -> Group:
-    return screen(Table(None, MEASURED, document["groups"]), *_remarks(document), truth_table(document["theory"]))
+    return Group(Table(None, MEASURED, document["groups"]), *_remarks(document), truth_table(document["theory"]))
 
 
 def truth_table(rows: list[dict[str, Any]]) -> Table:

@@ -16,7 +16,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, named
-from experiments.command.output import dim, emit, indented, note, screen, warning
+from experiments.command.output import dim, emit, indented, note, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
 from experiments.user_code import IN_FILE, learner_in
@@ -235,14 +235,14 @@ def study_view(document: dict[str, Any]) -> Screen:
     some = [undefined] if any(map(undefined.cell, ranges)) else []
     sizes = " x ".join(f"{name} {size}" for name, size in document["dimensions"].items())
     output, design = document["output"], document["design"]
-    return screen(
+    return Screen(
         Table(f"{counted(document['cells'], 'cell')}: {sizes}", [*keys, *groups, *some], ranges, len(keys)),
         *(
             warning(f"{count} undefined{route and f' ({route})'}: {sentence}")
             for (route, sentence), count in _reasons(ranges).items()
         ),
-        gains_view(document["gains"]) if document["gains"] else None,
-        printed_view(document["printed"]) if document.get("printed") else None,
+        *([gains_view(document["gains"])] if document["gains"] else []),
+        *([printed_view(document["printed"])] if document.get("printed") else []),
         *([] if design is None else [design["look"], f"The quick size says: {design['answer']}"]),
         dim(f"numbers: {output}" if output else "nothing was kept: -o PATH.zarr keeps the numbers"),
     )
@@ -307,13 +307,13 @@ def designs_view(document: list[dict[str, Any]]) -> Screen:
         sizes = "; ".join(f"{name} {size(row[name])}" for name in ("quick", "full"))
         needs = f"; needs {row['needs']}" if "needs" in row else ""
         lines += [Text.assemble((row["design"], "bold"), "  ", (sizes + needs, "dim")), indented(row["question"])]
-    return screen(*lines, dim("Times were measured on one core."))
+    return Screen(*lines, dim("Times were measured on one core."))
 
 
 def plot_view(document: dict[str, Any]) -> Screen:
     over = " and ".join(axis["name"] for axis in document["axes"])
     missing = document["cells"] - document["computed"]
-    return screen(
+    return Screen(
         f"{document['output']}: {document['what']}{over and f' over {over}'}, "
         f"{counted(len(document['panels']), 'panel')}"
         + (f"; {missing} of {document['cells']} cells missing" if missing else "")
@@ -337,14 +337,14 @@ def finetuning_view(document: dict[str, Any]) -> Screen:
     objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
     title = f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)"
     learner = Column("learner", "learner")
-    return screen(
+    return Screen(
         Table(title, [learner, *(Column(HEADS[group], group, NUMBER) for group in groups)], rows),
         Table(
             "Table 7 of [W], OpenAI's weights: in and out of distribution %",
             [learner, *(Column(backbone, backbone, NUMBER) for backbone in backbones)],
             printed.values(),
         ),
-        warning(f"{counted(lost, 'training')} diverged and were not chosen") if lost else None,
+        *([warning(f"{counted(lost, 'training')} diverged and were not chosen")] if lost else []),
         document["design"]["look"],
         f"Known so far: {document['design']['answer']}",
         dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),

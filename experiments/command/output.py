@@ -1,6 +1,6 @@
 """Output that verbs share: JSON or a screen on stdout, notes on stderr, a folder with the result.
 
-A screen is a list of lines and tables. Tables show accuracies in percent. Nothing is cropped: long cells wrap.
+A screen is a group of lines and tables. Tables show accuracies in percent. Nothing is cropped: long cells wrap.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
@@ -53,12 +53,8 @@ def emit(
     if as_json:
         print(json.dumps(document, allow_nan=False))
     else:
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(view(document))
-
-
-def screen(*parts: RenderableType | None) -> Group:
-    """Lines and tables below each other. A string is printed as it is; None is left out."""
-    return Group(*(Text(part) if isinstance(part, str) else part for part in parts if part is not None))
+        plain = dict.fromkeys(("markup", "emoji", "highlight"), False)  # words in brackets are words
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, **plain).print(view(document))
 
 
 def table(title: str | None, heads: Iterable[str], rows: Iterable[Sequence[Any] | None]) -> Table:

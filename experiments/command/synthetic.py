@@ -25,7 +25,7 @@ from experiments.command.options import (
     named,
     own_folder,
 )
-from experiments.command.output import emit, screen
+from experiments.command.output import emit
 from experiments.errors import RequestError
 from experiments.files import RUN_FILES
 from experiments.lab import mitigations
@@ -225,7 +225,7 @@ def accuracy_table(document: dict[str, Any]) -> Group:
         title += [f"n = {document['n']:,}", counted(len(document["replicates"]), "replicate"), document["method"]]
     shown = dict.fromkeys((*GROUPS, *(name for name in intervals if name not in PLACE), *SHOWN))
     groups = [name for name in shown if document.get(name) is not None]  # a table need not have every group
-    return screen(Table(", ".join(title), columns, groups), *_remarks(document))
+    return Group(Table(", ".join(title), columns, groups), *_remarks(document))
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:

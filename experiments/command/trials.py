@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, flag, named, own_folder
-from experiments.command.output import VERDICT_STYLES, emit, indented, note, screen
+from experiments.command.output import VERDICT_STYLES, emit, indented, note
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
@@ -161,7 +161,7 @@ def claims_table(document: list[dict[str, Any]]) -> Group:
             continue
         of = " of the source" if row["digest_of_source"] else ""
         lines += [indented(f"{WHOSE[row['origin']]}{row['quote']}"), indented(f"digest{of} {row['digest'][:12]}")]
-    return screen(*lines)
+    return Group(*lines)
 
 
 def verdict_table(verdicts: list[Verdict]) -> Group:
@@ -174,7 +174,7 @@ def verdict_table(verdicts: list[Verdict]) -> Group:
             lines.append(Text.assemble((f"{entry.outcome}{entry.part}: ", "bold"), entry.quote))
         for row in entry.verdicts:
             lines += _evidence(row)
-    return screen(*lines, *summary(verdicts))
+    return Group(*lines, *summary(verdicts))
 
 
 def question_table(verdicts: list[Verdict]) -> Group:
@@ -185,7 +185,7 @@ def question_table(verdicts: list[Verdict]) -> Group:
     statements = [(entry.verdicts[0].claim, entry.verdicts) for entry in entries(verdicts)]
     for question, group in by_question(statements):
         lines += [Text(QUESTIONS[question], "bold"), indented(" ".join(counts([*chain.from_iterable(group)], False)))]
-    return screen(*lines, *summary(verdicts), "--verbose prints every verdict; the report has them, too.")
+    return Group(*lines, *summary(verdicts), "--verbose prints every verdict; the report has them, too.")
 
 
 def _evidence(row: Verdict) -> list[RenderableType]:
@@ -214,7 +214,7 @@ def checked_table(document: list[dict[str, Any]]) -> Group:
             passed = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
         result = row["refused"] or f"{passed}; in {row['seconds']:.2g} s"
         lines += [_heading(outcome, row["claim"] or row["file"]), indented(f"{row['file']}: {result}")]
-    return screen(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
+    return Group(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")
 
 
 def _heading(outcome: str, name: str, words: str | None = None) -> Text:

@@ -18,7 +18,7 @@ def test_designs_are_listed(soberclip):
     assert (run.status, run.err) == (0, "")
     assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # this one fine-tunes a user's model
     stream = io.StringIO()
-    Console(file=stream, width=80).print(designs_view(run.document))
+    Console(file=stream, width=80, markup=False).print(designs_view(run.document))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in stream.getvalue()

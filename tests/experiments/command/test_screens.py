@@ -44,7 +44,7 @@ WORST = {"verdict": "supported", "worst": {"p_spu": 0.6, "sigma_xi": 0.0}, "larg
 
 def shown(table, width: int) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table)
+    Console(file=stream, width=width, markup=False).print(table)
     return stream.getvalue()
 
 

@@ -97,7 +97,7 @@ def test_the_readme_has_the_counts_of_the_record():
         assert sentence in README
     assert f"tries {len(ALL_CLAIMS)} claims" in README
     stream = StringIO()
-    Console(file=stream, width=80).print(question_table(every))
+    Console(file=stream, width=80, markup=False).print(question_table(every))
     assert 20 < stream.getvalue().count("\n") <= 59, "`reproduce` prints one line more, and at most 60"
     assert rate_sentence() in CLAIMS_PAGE
     assert rate_sentence(0.1).startswith("A contradiction is wrong with probability at most .05 per claim")

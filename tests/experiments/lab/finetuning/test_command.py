@@ -24,7 +24,7 @@ def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     printed = {(row["backbone"], row["learner"], row["group"]): row["printed"] for row in said["printed"]}
     assert printed["ViT16", "obj", "rev"] == pytest.approx(0.21)
     stream = io.StringIO()
-    Console(file=stream, width=80).print(finetuning_view(said))
+    Console(file=stream, width=80, markup=False).print(finetuning_view(said))
     assert max(map(len, stream.getvalue().splitlines())) <= 80
     assert "…" not in stream.getvalue()
     assert "97.89, 21.00" in stream.getvalue()
