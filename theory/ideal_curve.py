@@ -14,7 +14,7 @@ ideal drop and c* rise with lambda, and k* falls.
 In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.group_weights` has three.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
 MOST_CLASSES = 10
 ROUNDING = 1e-12  # of an accuracy
+EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}  # of log odds and accuracies
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
 
@@ -120,9 +121,22 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    if not world.shape or _exact(world):
-        return _of_accuracy(world, accuracy)
-    return _joined([(index, _of_accuracy(some, accuracy[index])) for index, some in _by_curve(world)], shape)
+    groups = groups_of(world.table, world.common)
+    values = [list(accuracy)[g] for g in groups]
+    _check(world, values)
+    if len(parts := _by_curve(world)) != 1:
+        return _joined([(index, equivalent(part, accuracy[index])) for index, part in parts], shape)
+    if len(groups) != 2:
+        return _of_groups(world, values)
+    curve = IdealCurve(world)
+    found = curve.place(*values)
+    if accuracy.interval is None and curve.exact:
+        return Equivalent(*found)
+    level, sides = LEVEL, [(x, x) for x in values]
+    if accuracy.interval is not None:
+        level, sides = accuracy.interval.level, [accuracy.interval.ends[GROUPS[g]] for g in groups]
+    ends = (np.clip(x, 0, 1) for side in sides for x in side)
+    return Equivalent(*found, curve.over_rectangle(*ends, level=level))
 
 
 def equivalent_of_draws(
@@ -154,11 +168,33 @@ def equivalent_of_draws(
     ValueError
         In the same cases as `equivalent`.
     """
-    sources = [draws] if shared is None else [draws, shared]
-    if not world.shape or _exact(world):
-        return _of_draws(world, sources)
-    parts = [(index, _of_draws(some, [x[:, :, *index] for x in sources])) for index, some in _by_curve(world)]
-    return _joined(parts, world.shape)
+    sources, groups = [draws] if shared is None else [draws, shared], groups_of(world.table, world.common)
+    mean, R = draws[:, groups].mean(axis=0), min(map(len, sources))
+    _check(world, mean)
+    if len(parts := _by_curve(world)) != 1:
+        each = [(index, equivalent_of_draws(part, *(x[:, :, *index] for x in sources))) for index, part in parts]
+        return _joined(each, world.shape)
+    if len(groups) != 2:
+        return _of_groups(world, mean)
+    curve, (common, counter) = IdealCurve(world), mean
+    found = curve.place(common, counter)
+    if R == 1:
+        return Equivalent(*found)
+    t, V = stdtrit(R - 1, (1 + LEVEL) / 2), sum(_covariance_of_mean(source[:, groups]) for source in sources)
+
+    def margin(lam, a, b):
+        """Half the interval of a (c* - c) + b (k* - k), the ideal curve at `lam`."""
+        variance = a**2 * V[0, 0] + b**2 * V[1, 1] + 2 * a * b * V[0, 1]
+        return np.hypot(t * np.sqrt(np.maximum(variance, 0.0)), curve.margin(lam, a, b, LEVEL))
+
+    drop = common - counter
+    half = margin(curve.where(1, -1, drop), 1, -1)
+    ends = tuple(curve.where(1, -1, drop + sign * half) for sign in (-1, 1))
+    low = high = np.full(curve.shape, np.inf)
+    for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
+        regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
+        low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
+    return Equivalent(*found, _interval(ends, low, high, LEVEL))
 
 
 def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
@@ -178,94 +214,51 @@ def _exact(worlds: World) -> bool:
     return worlds.table is None and bool(np.all(np.equal(worlds.classes, 2)))
 
 
-def _by_curve(worlds: World) -> Iterator[tuple[Any, World]]:
-    """The worlds of each curve, with their index: those that differ in their correlation alone."""
-    flat, alike = worlds.replace(attribute=()).ravel(), {}
-    for i in range(flat.size):
-        world = flat[i]
-        alike.setdefault(world.replace(p_spu=0.5) if worlds.table is None else i, []).append(i)
-    for some in alike.values():
-        yield np.unravel_index(some, worlds.shape), flat[some]
+def _by_curve(worlds: World) -> list[tuple[Any, World]]:
+    """The worlds of each curve with their index, those that differ in their correlation alone.
+
+    Worlds of two classes have curves of their own, which are exact and found together.
+    """
+    if not worlds.shape or _exact(worlds):
+        return [((), worlds)]
+    plain, alike = worlds.replace(attribute=()), {}
+    for index in np.ndindex(worlds.shape):
+        world = plain[index]
+        curve = "exact" if _exact(world) else index if world.table is not None else world.replace(p_spu=0.5)
+        alike.setdefault(curve, []).append(index)
+    places = [tuple(np.transpose(some)) for some in alike.values()]
+    return [(place, plain[place]) for place in places]
 
 
 def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
-    """Results over a grid from those of its parts, each with the index that it fills."""
+    """Results over a grid from those of its parts, each with the index that it fills.
 
-    def whole(number: Callable[[Equivalent], Numbers]) -> np.ndarray:
-        values = np.full(shape, np.nan)
-        for index, part in parts:
-            values[index] = number(part)
-        return values
-
-    interval, intervals = None, [part.interval for _, part in parts if part.interval is not None]
-    if intervals:
-        ends = [
-            tuple(whole(lambda part: part.interval.ends[name][side]) for side in (0, 1))  # noqa: B023 (called at once)
-            for name in ("correlation", "shortfall")
-        ]
-        interval = _both(*ends, intervals[0].level)
-    unseen = whole(lambda part: part.unseen) if any(part.unseen is not None for _, part in parts) else None
-    return Equivalent(whole(lambda part: part.correlation), whole(lambda part: part.shortfall), interval, unseen)
+    If any part has intervals, exact worlds get intervals of width 0.
+    """
+    values, ends, level = np.full((3, *shape), np.nan), np.empty((2, 2, *shape)), None
+    for index, part in parts:
+        own, unseen = (part.correlation, part.shortfall), np.nan if part.unseen is None else part.unseen
+        values[:, *index] = np.broadcast_arrays(*own, unseen)
+        ends[:, :, *index] = [(x, x) for x in own] if part.interval is None else [*part.interval]
+        level = level if part.interval is None else part.interval.level
+    correlation, shortfall = (tuple(pair) for pair in ends)
+    interval = None if level is None else Interval({"correlation": correlation, "shortfall": shortfall}, level)
+    has_unseen = any(part.unseen is not None for _, part in parts)
+    return Equivalent(values[0], values[1], interval, values[2] if has_unseen else None)
 
 
-def _of_accuracy(worlds: World, own: Accuracy) -> Equivalent:
-    groups = groups_of(worlds.table, worlds.common)
-    if len(groups) != 2:
-        return _of_groups(worlds, np.array([*own])[groups].ravel())
-    curve, values = IdealCurve(worlds), [list(own)[g] for g in groups]
-    correlation, shortfall = curve.place(*values)
-    if own.interval is None and curve.exact:
-        return Equivalent(correlation, shortfall)
-    level, sides = LEVEL, [(x, x) for x in values]
-    if own.interval is not None:
-        level, sides = own.interval.level, [own.interval.ends[GROUPS[g]] for g in groups]
-    ends = (np.clip(x, 0, 1) for side in sides for x in side)
-    return Equivalent(correlation, shortfall, curve.over_rectangle(*ends, level=level))
-
-
-def _of_draws(worlds: World, sources: list[Float[np.ndarray, "_ G *w"]]) -> Equivalent:
-    groups = groups_of(worlds.table, worlds.common)
-    sources = [source[:, groups] for source in sources]
-    R, mean = min(map(len, sources)), sources[0].mean(axis=0)
-    if len(groups) != 2:
-        return _of_groups(worlds, mean.ravel())
-    curve, (common, counter) = IdealCurve(worlds), mean
-    correlation, shortfall = curve.place(common, counter)
-    if R == 1:
-        return Equivalent(correlation, shortfall)
-    t, V = stdtrit(R - 1, (1 + LEVEL) / 2), np.sum([_covariance_of_mean(source) for source in sources], axis=0)
-
-    def margin(lam, a, b):
-        """Half the interval of a (c* - c) + b (k* - k), the ideal curve at `lam`."""
-        variance = a**2 * V[0, 0] + b**2 * V[1, 1] + 2 * a * b * V[0, 1]
-        return np.hypot(t * np.sqrt(np.maximum(variance, 0.0)), curve.margin(lam, a, b, LEVEL))
-
-    drop = common - counter
-    half = margin(curve.where(1, -1, drop), 1, -1)
-    ends = tuple(curve.where(1, -1, drop + sign * half) for sign in (-1, 1))
-    low = high = np.full(curve.shape, np.inf)
-    for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
-        regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
-        low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
-    return Equivalent(correlation, shortfall, _both(ends, _possible(low, high), LEVEL))
-
-
-def _of_groups(worlds: World, values: Float[np.ndarray, " G"]) -> Equivalent:
+def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:
     """One world with a table that does not have two groups."""
-    _check_sizes(worlds)
-    _check_fractions(values)
     wide = lambda x: None if x is None else np.full(worlds.shape, x)[()]  # noqa: E731
-    correlation, shortfall, unseen = map(wide, place_of_groups(worlds.ravel()[0], values))
+    correlation, shortfall, unseen = map(wide, place_of_groups(worlds.ravel()[0], np.ravel([*values])))
     return Equivalent(correlation, shortfall, None, unseen)
 
 
-def _both(correlation: Ends, shortfall: Ends, level: float) -> Interval:
-    return Interval({"correlation": correlation, "shortfall": shortfall}, level)
-
-
-def _possible(low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
-    """An interval of the shortfall without its negative part, unless no other part is left."""
-    return np.where(high < 0, low, np.maximum(low, 0.0))[()], high
+def _interval(correlation: Ends, low: Numbers, high: Numbers, level: float) -> Interval:
+    """An interval of both numbers; that of the shortfall without its negative part, unless no other part is left."""
+    return Interval(
+        {"correlation": correlation, "shortfall": (np.where(high < 0, low, np.maximum(low, 0.0))[()], high)}, level
+    )
 
 
 def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray, "G G *w"]:
@@ -274,21 +267,18 @@ def _covariance_of_mean(draws: Float[np.ndarray, "R G *w"]) -> Float[np.ndarray,
     return (off[:, :, None] * off[:, None]).sum(axis=0) / (R * (R - 1))
 
 
-def _check_fractions(accuracy: Numbers) -> None:
-    accuracy = np.asarray(accuracy)
-    outside = ~((accuracy >= -ROUNDING) & (accuracy <= 1 + ROUNDING))  # nan, too
-    if outside.any():
-        raise ValueError(f"an accuracy of {accuracy[outside].flat[0]:.6g} lies outside [0, 1]")
-
-
-def _check_sizes(worlds: World) -> None:
-    """Raise ValueError for worlds whose ideal classifier is not known."""
+def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
+    """Raise ValueError for worlds whose ideal classifier is not known, and for accuracies outside [0, 1]."""
     if worlds.views is not None:
         raise ValueError("worlds of pixels have no equivalent correlation: no formula gives their ideal classifier")
     most = max(np.max(worlds.classes, initial=2), 2 if worlds.table is None else len(worlds.table[0]))
     if most > MOST_CLASSES:
         what = "classes" if most == np.max(worlds.classes) else "backgrounds"
         raise ValueError(f"{what} = {most} is more than the {MOST_CLASSES} for which the ideal curve is sampled")
+    for accuracy in map(np.asarray, accuracies):
+        outside = ~((accuracy >= -ROUNDING) & (accuracy <= 1 + ROUNDING))  # nan, too
+        if outside.any():
+            raise ValueError(f"an accuracy of {accuracy[outside].flat[0]:.6g} lies outside [0, 1]")
 
 
 def _sampled_points(world: World) -> Points:
@@ -307,33 +297,28 @@ class IdealCurve:
     """
 
     def __init__(self, worlds: World):
-        _check_sizes(worlds)
-        self.shape, self.exact = worlds.shape, _exact(worlds)
-        mean, deviation = worlds.mean[..., :2].reshape(-1, 2), np.sqrt(worlds.image_variance[..., :2]).reshape(-1, 2)
-        self._silent, self._signal = mean[:, 1] == 0, np.abs(standardise(mean, deviation))
-        self._p_inv = np.broadcast_to(worlds.p_inv, self.shape).ravel()
-        self._sampled = None
-        if not self.exact:
-            one = worlds.replace(attribute=()).ravel()[0]
-            self._sampled = SampledCurve(_sampled_points(one), len(mean))
-        every = np.arange(len(mean))
-        self._ends = [self._ideal(np.full(len(every), end), every) for end in LOG_ODDS]
+        self.shape, self.exact, self._silent = worlds.shape, _exact(worlds), worlds.mean[..., 1] == 0
+        if self.exact:
+            signal = np.abs(standardise(worlds.mean, np.sqrt(worlds.image_variance)))
+            self._of_world = np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]
+            self._ideal = two_block_accuracy  # of the log odds of lambda, and of each world
+        else:
+            self._sampled = SampledCurve(_sampled_points(worlds.replace(attribute=()).ravel()[0]), self._silent.size)
+            self._of_world, self._ideal = (), self._sampled.mean
+        self._ends = self.at(0.0), self.at(1.0)
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
-        lam = np.broadcast_to(correlation, self.shape).ravel()
-        return Accuracy(*(x.reshape(self.shape) for x in self._ideal(logit(lam), np.arange(len(lam)))))
+        h = np.clip(logit(np.broadcast_to(correlation, self.shape)), *LOG_ODDS)
+        return Accuracy(*self._ideal(h, *self._of_world))
 
     def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
         """(p', r) of classifiers. p' is nan where the background says nothing or the ideal drop is constant near by."""
-        _check_fractions(common)
-        _check_fractions(counter)
         drop = common - counter
         lam = self.where(1, -1, drop)
         left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
-        flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
+        flat = self._silent | (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
         flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
-        flat |= self._silent.reshape(self.shape)
         return np.where(flat, np.nan, lam)[()], self.regret(lam, common, counter)
 
     def where(self, a: float, b: float, value: Numbers) -> Numbers:
@@ -341,25 +326,20 @@ class IdealCurve:
 
         The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1.
         """
-        value = np.ravel(np.broadcast_to(value, self.shape))
-        below, above = (a * c + b * k for c, k in self._ends)
-        result = np.where(value >= above - ROUNDING, 1.0, 0.0)
-        inside = np.flatnonzero((below + ROUNDING < value) & (value < above - ROUNDING))
-        if len(inside):
+        value = np.broadcast_to(value, self.shape)
+        below, above = (a * end.common + b * end.counter for end in self._ends)
+        inside = (below + ROUNDING < value) & (value < above - ROUNDING)
+        found = np.where(value >= above - ROUNDING, 1.0, 0.0)
+        if inside.any():
 
-            def excess(h, i, value):
-                c, k = self._ideal(h, i.astype(int))
+            def excess(h, value, *of_world):
+                c, k = self._ideal(h, *of_world)
                 return a * c + b * k - value
 
-            sampled, value = self._sampled, value[inside]
-            found = find_root(
-                excess,
-                LOG_ODDS if sampled is None else sampled.bracket(a, b, value),
-                args=(inside.astype(float), value),
-                tolerances={"xatol": 1e-9, "fatol": ROUNDING} if sampled is None else {"xatol": 1e-6, "fatol": 1e-8},
-            )
-            result[inside] = expit(found.x)
-        return result.reshape(self.shape)[()]
+            rows, of_world = value[inside], [x[inside] for x in self._of_world]
+            bracket, tolerances = (LOG_ODDS, EXACT) if self.exact else (self._sampled.bracket(a, b, rows), SAMPLED)
+            found[inside] = expit(find_root(excess, bracket, args=(rows, *of_world), tolerances=tolerances).x)
+        return found[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
         """R(lambda)."""
@@ -368,10 +348,7 @@ class IdealCurve:
 
     def margin(self, lam: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
         """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0 if it is exact."""
-        if self._sampled is None:
-            return np.zeros(self.shape)
-        lam, a, b = (np.broadcast_to(x, self.shape).ravel() for x in (lam, a, b))
-        return self._sampled.margin(logit(lam), a, b, level).reshape(self.shape)[()]
+        return 0.0 if self.exact else self._sampled.margin(logit(lam), a, b, level)
 
     def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.
@@ -385,10 +362,4 @@ class IdealCurve:
         possible = np.maximum(low, after) <= np.minimum(high, before)  # else no classifier has these accuracies
         low, high = np.where(possible, np.maximum(low, after), low), np.where(possible, np.minimum(high, before), high)
         least, most = (self.regret(self.where(1, -1, c - k), c, k) for c, k in ((c_U, k_U), (c_L, k_L)))
-        return _both((low[()], high[()]), _possible(least - ideal, most + ideal), level)
-
-    def _ideal(self, h: Float[np.ndarray, " n"], index: np.ndarray) -> Float[np.ndarray, "2 n"]:
-        """(c*, k*) of some worlds at these log odds of lambda."""
-        if self._sampled is not None:
-            return self._sampled.replicates(h).mean(axis=0)
-        return two_block_accuracy(np.clip(h, *LOG_ODDS), logit(self._p_inv[index]), *self._signal[index].T)
+        return _interval((low[()], high[()]), least - ideal, most + ideal, level)

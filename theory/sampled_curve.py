@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, stdtrit
 
+from simulator.accuracy import Numbers
 from theory.quadrature import REPLICATES
 
 LOG_ODDS = (-36.0, 36.0)  # of lambda; the ends stand for 0 and 1: without noise there is no Bayes rule at 1 itself
@@ -28,12 +29,17 @@ class SampledCurve:
         self._points, self._interpolates = points, worlds > FEW
         self._known: dict[float, Float[np.ndarray, "R 2"]] = {}  # by log odds
 
-    def replicates(self, h: Float[np.ndarray, " n"]) -> Float[np.ndarray, "R 2 n"]:
+    def replicates(self, h: Numbers) -> Float[np.ndarray, "R 2 *w"]:
         """Replicates of (c*, k*) at log odds of lambda."""
-        h = np.clip(h, *LOG_ODDS)
-        return np.moveaxis(self._cubics(h) if self._interpolates else [self._at(x) for x in h], 0, -1)
+        h = np.clip(np.asarray(h), *LOG_ODDS)
+        each = self._cubics(h.ravel()) if self._interpolates else [self._at(x) for x in h.flat]
+        return np.moveaxis(each, 0, -1).reshape(-1, 2, *h.shape)
 
-    def margin(self, h: Float[np.ndarray, " n"], a, b, level: float) -> Float[np.ndarray, " n"]:
+    def mean(self, h: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
+        """(c*, k*) at log odds of lambda."""
+        return self.replicates(h).mean(axis=0)
+
+    def margin(self, h: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
         """Half the interval of a c* + b k*, from the scatter of the replicates."""
         c, k = np.moveaxis(self.replicates(h), 1, 0)
         error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)

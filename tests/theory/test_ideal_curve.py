@@ -172,6 +172,11 @@ def test_one_pair_with_an_interval_serves_a_grid():
         single = equivalent(grid[k], accuracy)
         for ends, own in zip(found.interval, single.interval, strict=True):
             assert (ends[0][k], ends[1][k]) == pytest.approx(own, abs=1e-9)
+    # Without an interval only three classes have one; it raised AttributeError.
+    exact, single = equivalent(grid, Accuracy(0.8, 0.5)), equivalent(grid[0], Accuracy(0.8, 0.5))
+    for (low, high), own in zip(exact.interval, single, strict=True):
+        assert low[0] == high[0] == pytest.approx(own, abs=1e-9)
+        assert low[1] < high[1]
 
 
 def ideal_of_three_classes(world: World, lam: float) -> list[float]:
