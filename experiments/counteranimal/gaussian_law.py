@@ -16,6 +16,7 @@ weights.
 from dataclasses import dataclass, fields
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import helmert
 from scipy.special import ndtr
@@ -222,7 +223,6 @@ def sample(cell: Int[np.ndarray, "N 2"], most: int, least: int, rng: np.random.G
 
 def _ranks(stratum: Int[np.ndarray, " N"], order: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     """The place of each photo among those of its stratum, in this order."""
-    order = order[np.argsort(stratum[order], kind="stable")]
     ranks = np.empty(len(stratum), dtype=int)
-    ranks[order] = np.arange(len(order)) - np.searchsorted(stratum[order], stratum[order])
+    ranks[order] = pd.Series(order).groupby(stratum[order]).cumcount()
     return ranks

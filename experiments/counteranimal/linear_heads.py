@@ -110,9 +110,7 @@ def _logistic(photos: Photos, weight: float | None) -> Head:
 def row_weights(photos: Photos, weight: float) -> Float[np.ndarray, " n"]:
     """Weights with mean 1 at which each class has the share `weight` of common rows."""
     cell = 2 * photos.label + ~photos.common
-    n = np.bincount(cell)
-    share = np.tile([weight, 1 - weight], -(-len(n) // 2))[: len(n)]
-    w = (share / np.maximum(n, 1))[cell]
+    w = np.where(photos.common, weight, 1 - weight) / np.bincount(cell)[cell]
     return w / w.mean()
 
 

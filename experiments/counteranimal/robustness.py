@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from experiments.counteranimal.metrics import (
     Mean,
@@ -198,8 +199,7 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
 
 def numbers(results: Sequence[Result]) -> list[int]:
     """The number of each result in tables and figures, from 1 for the highest counter accuracy; ties in order."""
-    order = np.argsort([-result.row.counter for result in results], kind="stable")
-    return (1 + np.argsort(order)).tolist()
+    return rankdata([-result.row.counter for result in results], "ordinal").tolist()
 
 
 def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
