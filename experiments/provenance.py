@@ -4,6 +4,7 @@ import inspect
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -21,10 +22,10 @@ def provenance() -> dict[str, str]:
     return {**machine, **versions(), "commit": commit()}
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages that results depend on."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of packages, by default of those that results depend on."""
     result = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             result[name] = version(name)
         except PackageNotFoundError:

@@ -5,14 +5,14 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from experiments.errors import RequestError, SoberclipError
+from experiments.provenance import versions
 
 FORMAT = 4  # version of features and keys; raise it when their computation changes
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
@@ -49,22 +49,14 @@ def finished(model: LoadedModel) -> LoadedModel:
     model.module.eval()
     known = {"weights_hash": weights_hash(model.module), "preprocessing": described(model.preprocess)}
     key = None if model.configuration is None else feature_key({**known, **model.configuration})
-    settings = {"activation": activations(model.module), "versions": versions(), **known, **model.settings}
+    settings = {"activation": activations(model.module), "versions": versions(DISTRIBUTIONS), **known, **model.settings}
     return replace(model, settings=settings, key=key)
 
 
 def feature_key(parts: dict[str, Any]) -> str:
     """SHA-256 of `parts` as JSON, together with FORMAT and the library versions."""
-    known = {"format": FORMAT, "versions": versions(), **parts}
+    known = {"format": FORMAT, "versions": versions(DISTRIBUTIONS), **parts}
     return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def versions() -> dict[str, str]:
-    present = {}
-    for name in DISTRIBUTIONS:
-        with suppress(PackageNotFoundError):
-            present[name] = version(name)
-    return present
 
 
 def weights_hash(module: Any) -> str:

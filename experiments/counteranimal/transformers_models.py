@@ -11,8 +11,9 @@ from typing import Any
 
 from experiments.counteranimal.labels import installed
 from experiments.counteranimal.language_models import ANSWER, QUESTION, LanguageModel, prompt_of
-from experiments.counteranimal.model import LoadedModel, LoadOptions, feature_key, loading, versions, weights_hash
+from experiments.counteranimal.model import DISTRIBUTIONS, LoadedModel, LoadOptions, feature_key, loading, weights_hash
 from experiments.errors import RequestError
+from experiments.provenance import versions
 
 # Model types with separate towers for a plain image and a text. SigLIP 2 with fixed resolution has type "siglip".
 # Left out: "siglip2" reads patches of any shape; BLIP compares image and text in one tower.
@@ -84,7 +85,7 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
         "question": QUESTION,
         "answer": ANSWER,
         "prompt": prompt.text,
-        "versions": versions(),
+        "versions": versions(DISTRIBUTIONS),
     }
     backend = getattr(processor.tokenizer, "backend_tokenizer", None)  # None for tokenizers written in Python
     key = feature_key(

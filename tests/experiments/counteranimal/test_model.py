@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments import provenance
 from experiments.counteranimal import model as model_module
 from experiments.counteranimal.encoding import Runtime
 from experiments.counteranimal.model import LoadedModel, feature_key, finished
@@ -46,7 +47,7 @@ def test_a_library_of_another_version_computes_again(squeezenet, timm_weights, m
     models = (("torchvision:squeezenet1_1", squeezenet), ("timm:test_resnet.r160_in1k", timm_weights))
     before, again = ([load_model(*model).key for model in models] for _ in range(2))
     assert again == before
-    monkeypatch.setattr(model_module, "version", lambda name: "0.0")
+    monkeypatch.setattr(provenance, "version", lambda name: "0.0")
     assert not {load_model(*model).key for model in models} & {*before, None}
 
 
@@ -89,7 +90,7 @@ def test_every_library_and_part_is_in_the_key(monkeypatch):
     keys = [feature_key(parts), *(feature_key({**parts, name: "other"}) for name in parts)]
     for library in model_module.DISTRIBUTIONS:
         with monkeypatch.context() as later:
-            later.setattr(model_module, "version", lambda name, new=library: "9.9" if name == new else "1.0")
+            later.setattr(provenance, "version", lambda name, new=library: "9.9" if name == new else "1.0")
             keys.append(feature_key(parts))
     with monkeypatch.context() as later:
         later.setattr(model_module, "FORMAT", model_module.FORMAT + 1)
