@@ -41,8 +41,7 @@ def violation_bounds(side: int, bounds: Callable[[Numbers], Bounds | None], targ
     if ends is None:
         return Bounds(-np.inf, np.inf)
     low, high = ends
-    if side == 0:
-        inner = bounds(tail / 2)
+    if side == 0 and (inner := bounds(tail / 2)) is not None:
         distance = np.maximum(0.0, np.maximum(inner.low - target, target - inner.high))
         return Bounds(distance, np.maximum(high - target, target - low))
     return Bounds(low - target, high - target) if side > 0 else Bounds(target - high, target - low)

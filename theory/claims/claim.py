@@ -466,14 +466,11 @@ class Claim(AnyClaim):
         try:
             target, side = self.relation.target(self, worlds)
         except UNDEFINED:  # in some of the worlds
-
-            def both(some: World) -> np.ndarray:
-                return np.stack([np.broadcast_to(x, some.shape) for x in self.relation.target(self, some)], axis=-1)
-
-            found = attempt(both, worlds)[0]
-            if found.ndim == worlds.ndim:  # in none is it defined
-                return found
-            target, side = np.moveaxis(found, -1, 0)
+            limits = [
+                lambda some, part=part: np.broadcast_to(self.relation.target(self, some)[part], some.shape)
+                for part in (0, 1)
+            ]
+            target, side = (attempt(limit, worlds)[0] for limit in limits)
         return np.where(np.equal(side, 0), np.abs(value - target), side * (value - target))
 
     def true_violation(self, points: Point) -> np.ndarray:
