@@ -68,10 +68,10 @@ def _forecast() -> list[str]:
 
 
 def say(sentence: str) -> None:
-    """Print a line on stderr. A closed stderr does not end the work."""
+    """Print a sentence that is no part of a result on stderr. A closed stderr does not end the work."""
     if os.environ.get("RANK", "0") == "0":
         with suppress(BrokenPipeError):
-            print(sentence, file=sys.stderr, flush=True)  # above the progress, if there is any
+            print(f"soberclip: {sentence}", file=sys.stderr, flush=True)  # above the progress, if there is any
 
 
 def tell(state: str) -> None:

@@ -12,12 +12,13 @@ from rich.console import Group
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag, own_folder
-from experiments.command.output import VERDICT_STYLES, dim, emit, note, table, warning
+from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
 from experiments.counteranimal.tables import MARKS, PLACE_COLUMNS, comparison_table, marks, needed, pairs_table
 from experiments.errors import RequestError
 from experiments.files import check_writable
 from experiments.results import GROUPS, QUANTITIES
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
+from simulator.progress import say
 
 # main.py has its help text.
 app = App(name="counteranimal", help_format="plaintext")
@@ -86,7 +87,7 @@ def inspect(
         document["published_n_common"],
         document["published_n_counter"],
     ):
-        note("counts differ from the published ones, which contradict each other; results state your counts")
+        say("counts differ from the published ones, which contradict each other; results state your counts")
 
 
 def _check_photos(data: Path) -> None:
@@ -135,7 +136,7 @@ def evaluate(
         embeddings=embeddings,
         seed=seed,
         output=output,
-        note=note,
+        note=say,
     )
     emit(documents, json, summary_table)
 
@@ -208,7 +209,7 @@ def compare(
     document = run(compared, reference, seed)
     figure = write_comparison(output, compared, document, seed)
     emit(document, json, comparison_screen)
-    note(f"figure: {figure}")
+    say(f"figure: {figure}")
 
 
 @app.command

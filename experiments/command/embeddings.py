@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Group
 
 from experiments.command.options import Json, Seed, flag, own_folder
-from experiments.command.output import emit, note
+from experiments.command.output import emit
 from experiments.counteranimal.tables import data_share, detail, fixes_table, heads_table, needed
 from experiments.files import PAGE_FILES
+from simulator.progress import say
 
 
 # main.py has its help text.
@@ -30,7 +31,7 @@ def embeddings(
     from experiments.counteranimal.reliance import answer_files
     from experiments.counteranimal.reliance_page import write_files
 
-    document = answer_files(files, seed, note)
+    document = answer_files(files, seed, say)
     emit(document, json, reliance_screen, output)
     if output is not None:
         write_files(output, document)

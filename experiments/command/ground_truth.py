@@ -10,11 +10,12 @@ from typing import Any
 from rich.console import Group
 
 from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag
-from experiments.command.output import emit, note
+from experiments.command.output import emit
 from experiments.counteranimal.tables import spanned
 from experiments.errors import RequestError
 from experiments.table import CORRELATION, COUNT, INTERVAL, NUMBER, PERCENT, POINTS, Column, Table, interval, points
 from simulator.accuracy import GROUPS
+from simulator.progress import say
 from simulator.prompts import asked
 
 FOLDER = flag(Path, "new folder, or one with a started export of the same request", name=["--output", "-o"])
@@ -35,7 +36,7 @@ def export(
 
     settings = world_from(world_file, world or {})
     check_request(settings, n, seed, test_images)
-    note(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
+    say(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
     document = export(settings, output, n, seed, test_images)
     emit({**document, "output": str(output)}, json, export_screen)
 

@@ -16,11 +16,12 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, named
-from experiments.command.output import dim, emit, indented, note, warning
+from experiments.command.output import dim, emit, indented, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
 from experiments.user_code import IN_FILE, learner_in
 from simulator.accuracy import GROUPS, PIXEL_GROUPS, WORDS
+from simulator.progress import say
 from simulator.prompts import PROMPTS, Prompt, asked
 from theory.learners import names
 
@@ -112,17 +113,17 @@ def sweep(
     lines = [*([] if design is None else [design.question]), f"{size}, at most {decimal(planned.bytes)}"]
     if dry_run:
         for line in lines:
-            note(line)
+            say(line)
         return
-    with mapping(report=note, **computing) as mapped:
+    with mapping(report=say, **computing) as mapped:
         kept = None
         if output is not None:
             from experiments.lab.store import begin
 
             kept = begin(output, planned)
         for line in lines:
-            note(line)
-        dataset = run(planned, kept, mapped=mapped, report=note)
+            say(line)
+        dataset = run(planned, kept, mapped=mapped, report=say)
     if csv is not None:
         write_csv(csv, dataset)
     document = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}
@@ -139,12 +140,12 @@ def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> Non
     from experiments.lab.finetuning.spec import checked, preset
 
     request = checked(full, flags, world_file, **pretrained)
-    note(preset().question)
-    note(request.sentence())
+    say(preset().question)
+    say(request.sentence())
     if not dry_run:
         from experiments.lab.finetuning.selection import run  # not for a dry run: it imports torch
 
-        emit(run(request, None if output is None else Path(output), note), json, finetuning_view)
+        emit(run(request, None if output is None else Path(output), say), json, finetuning_view)
 
 
 def _study(what, full, flags, world_file, csv) -> tuple[Any, Any]:
@@ -171,7 +172,7 @@ def _beside(design, full, dataset, output) -> dict[str, Any]:
 
     for picture in design.plot if output is not None else ():
         at = [word for name, value in picture.get("at", {}).items() for word in ("--at", f"{name}={value}")]
-        note(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
+        say(f"to look at: {shlex.join(['soberclip', 'plot', output, '--what', picture['what'], *at])}")
     printed = {} if design.printed is None else {"printed": beside(dataset, design.printed)}
     return {"design": {"name": design.name, "full": full, **design.words}, **printed}
 

@@ -206,5 +206,5 @@ def _discard_stdout(arguments: list[str] | None) -> None:
 
 
 def _complain(sentence: str, status: int) -> int:
-    say(f"soberclip: {sentence}")
+    say(sentence)
     return status

@@ -1,4 +1,4 @@
-"""Output that verbs share: JSON or a screen on stdout, notes on stderr, a folder with the result.
+"""Output that verbs share: JSON or a screen on stdout, and a folder with the result.
 
 A screen is a group of lines and tables. Tables show accuracies in percent. Nothing is cropped: long cells wrap.
 """
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from experiments.files import output_folder, write_json, write_text
 from experiments.table import NUMBER, WORDS, Column, Table
-from simulator.progress import line, say
+from simulator.progress import line
 from simulator.world import World
 
 VERDICT_STYLES = {
@@ -27,11 +27,6 @@ VERDICT_STYLES = {
     "refused": "yellow",
 }
 PIPE_WIDTH = 100  # columns in a pipe
-
-
-def note(sentence: str) -> None:
-    """Print a sentence that is not part of the result on stderr."""
-    say(f"soberclip: {sentence}")
 
 
 def emit(

@@ -15,12 +15,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from experiments.command.options import Json, Seed, flag, named, own_folder
-from experiments.command.output import VERDICT_STYLES, emit, indented, note
+from experiments.command.output import VERDICT_STYLES, emit, indented
 from experiments.court.registry import ALL_CLAIMS, QUESTIONS, by_question, claims_of_file, digest_of, matching, select
 from experiments.errors import Interrupted, RequestError, RunError
 from experiments.files import LATEX_MARK, check_writable, output_folder, write_json, write_text
 from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
-from simulator.progress import tell
+from simulator.progress import say, tell
 from theory.claims.catalogue import CLAIMS, untried
 from theory.claims.words import AnyClaim
 
@@ -104,7 +104,7 @@ def check(
         write_text(
             output_folder(latex.parent) / latex.name, latex_table(verdicts, selected, seed, output if prove else None)
         )
-        note(f"table: {latex}")
+        say(f"table: {latex}")
     emit(documents(verdicts) if json else verdicts, json, verdict_table)
     if coq is not None:
         _write_theorems(coq, selected, verdicts)
@@ -119,7 +119,7 @@ def _write_theorems(folder: Path, selected: Sequence[AnyClaim], verdicts: Sequen
     outcomes = {v.claim: v.proof["outcome"] for v in verdicts if v.proof and v.verdict in ("proved", "contradicted")}
     shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
     for result in write_theorems(folder, shown):
-        note(f"{result['claim']}: {folder / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
+        say(f"{result['claim']}: {folder / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
 
 
 def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None:
@@ -149,7 +149,7 @@ def reproduce(
 
     verdicts = run(output, seed, full)
     emit(documents(verdicts) if json else verdicts, json, verdict_table if verbose else question_table)
-    note(f"report: {output / 'report.html'}")
+    say(f"report: {output / 'report.html'}")
 
 
 def claims_table(document: list[dict[str, Any]]) -> Group:

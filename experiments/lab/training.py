@@ -222,7 +222,7 @@ def interruption(group) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed = True
         # In a thread, since the signal may have come while another line was printed.
-        Thread(target=say, args=("soberclip: stopping after the current step; Ctrl-C again stops at once",)).start()
+        Thread(target=say, args=("stopping after the current step; Ctrl-C again stops at once",)).start()
 
     with handling((signal.SIGINT, signal.SIGTERM), remember):
         yield lambda: distributed.anywhere(group, pressed)

@@ -48,7 +48,7 @@ def reproduce(output: Path, seed: int, full: bool = False) -> list[Verdict]:
     check_report(output)
     staging = staging_folder(output)
     duration = "more than an hour" if full else "one to four minutes"
-    say(f"soberclip: {len(ALL_CLAIMS)} claims and {len(DESIGNS)} designs, {duration} on two cores")
+    say(f"{len(ALL_CLAIMS)} claims and {len(DESIGNS)} designs, {duration} on two cores")
     try:
         with counting("claims and designs", len(ALL_CLAIMS) + len(DESIGNS)) as advance:
             verdicts = _verdicts(seed, staging / PROOFS, not full, advance)

@@ -36,7 +36,7 @@ def test_a_pipe_gets_no_progress(monkeypatch, capsys):
     with counting("soberclip check: at work"):
         tell("searching")
         say("torch.compile failed")
-    assert capsys.readouterr() == ("", "torch.compile failed\n")
+    assert capsys.readouterr() == ("", "soberclip: torch.compile failed\n")
 
 
 def test_short_work_is_silent_on_a_terminal(terminal, monkeypatch):
@@ -63,7 +63,7 @@ def test_a_terminal_shows_the_innermost_work_in_one_line(terminal, capsys):
     assert stderr.getvalue() == shown, "nothing follows the end"
     assert capsys.readouterr().out == '{"json": 1}\n'
     assert "photos: 5 of 10 after 0 s" in shown
-    assert shown.count("training: step 1\n") == 1
+    assert shown.count("soberclip: training: step 1\n") == 1
     lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", part) for part in re.split(r"[\r\n]", shown)]
     assert max(map(len, lines)) <= 60
 
