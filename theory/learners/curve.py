@@ -60,28 +60,26 @@ def accuracy_along(
     near, far = np.sort(np.abs(m_w[..., 0]), axis=0)
 
     sound = np.abs(mean).max(axis=0, initial=0) < FAR
-    result, rows = np.full((2, len(sound)), 0.5), np.flatnonzero(sound)
+    result, rows = np.where(sound, np.inf, np.full((2, len(sound)), 0.5)), np.flatnonzero(sound)
     w = np.linspace(np.maximum(near - reach, 0), far + reach, FIRST + 1, axis=-1)[rows]
     points = np.stack([w, eta(rows, w, np.zeros(w.shape), w)])
-    result[:, rows] = _trapezoid(points, m_v[:, rows], m_w[:, rows])
-    while len(rows) and points.shape[-1] <= LAST:
+    while len(rows):
+        (w, on), step, weight = points, np.diff(points[0, :, :2])[:, 0], np.ones(points.shape[-1])
+        weight[0] = 0.5  # w = 0 is a node of both halves; elsewhere the ends have no mass
+        right, left = (  # the half w < 0 by the symmetry of eta
+            np.exp(-((m_w[:, rows] - sign * w) ** 2) / 2) * ndtr(m_v[:, rows] - sign * on) for sign in (1, -1)
+        )
+        rule = (right + left) @ weight * step / np.sqrt(2 * np.pi)  # E Phi(m_v - eta(w))
+        going = (np.abs(rule - result[:, rows]).max(axis=0) > tolerance) | (step > LONG)
+        result[:, rows] = rule
+        points, rows = points[:, going], rows[going]
+        if points.shape[-1] > LAST:
+            break
         half = np.diff(points[0]) / 2
         w, guess = (points[..., 1:] + points[..., :-1]) / 2  # eta is within half a step of its neighbours' mean
         points = np.insert(points, np.arange(1, points.shape[-1]), [w, eta(rows, w, guess, half)], axis=-1)
-        rule = _trapezoid(points, m_v[:, rows], m_w[:, rows])
-        going = (np.abs(rule - result[:, rows]).max(axis=0) > tolerance) | (np.diff(points[0, :, :2])[:, 0] > LONG)
-        result[:, rows] = rule
-        points, rows = points[:, going], rows[going]
     sound[rows] = False
     return result.T, sound
-
-
-def _trapezoid(points: Float[np.ndarray, "2 A n"], m_v, m_w) -> Float[np.ndarray, "2 A"]:
-    """E Phi(m_v - eta(w)) of both groups, the half w < 0 by the symmetry of eta."""
-    (w, on), weight = points, np.ones(points.shape[-1])
-    weight[0] = 0.5  # w = 0 is a node of both halves; elsewhere the ends have no mass
-    right, left = (np.exp(-((m_w - sign * w) ** 2) / 2) * ndtr(m_v - sign * on) for sign in (1, -1))
-    return (right + left) @ weight * (w[:, 1] - w[:, 0]) / np.sqrt(2 * np.pi)
 
 
 def boundary(
