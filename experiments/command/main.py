@@ -124,7 +124,7 @@ ALLOCATOR = {  # of glibc: environment variable, number of the parameter, value 
 }
 PHOTOS = dict.fromkeys(("evaluate", "discover"), "encoded photos stay in the cache")
 RESUMES = "finished {} stay, and the same command resumes"
-KEPT = {**PHOTOS, "compose": RESUMES.format("composites")}  # after Ctrl-C
+KEPT = {**PHOTOS, "compose": RESUMES.format("composites"), "export": RESUMES.format("shards")}  # after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,20 +146,12 @@ def main(arguments: list[str] | None = None) -> int:
             app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return 0
-    except UnknownCommandError as error:
-        place, word = " ".join(("soberclip", *(error.command_chain or ()))), error.unused_tokens[0]
-        near = suggestion(word, error.app or ())
-        return _complain(f"{word!r} is not a verb of {place}{near}; {place} --help lists them", 2)
-    except UnusedCliTokensError as error:
-        place = " ".join(("soberclip", *error.command_chain))
-        return _complain(f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options", 2)
     except CycloptsError as error:
-        return _complain(" ".join(str(error).split()).rstrip("., "), RequestError.status)
+        return _complain(_misread(error), RequestError.status)
     except SoberclipError as error:
         return _complain(str(error), error.status)
     except KeyboardInterrupt:
-        kept = KEPT.get(names[0] if verb == "counteranimal" and names else "", "nothing was kept")
-        kept = RESUMES.format("shards") if verb == "export" else kept
+        kept = KEPT.get(names[0] if verb == "counteranimal" and names else verb, "nothing was kept")
         return _complain(f"interrupted; {kept}", Interrupted.status)
     except BrokenPipeError:  # the reader closed the pipe
         _discard_stdout(arguments)
@@ -174,6 +166,17 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno == ENAMETOOLONG:
             return _complain(f"{error.strerror}{where}; choose a shorter one", RequestError.status)
         return _complain(f"{error.strerror or error}{where}", RunError.status)
+
+
+def _misread(error: CycloptsError) -> str:
+    """The sentence on words that are no command line."""
+    place = " ".join(("soberclip", *(error.command_chain or ())))
+    if isinstance(error, UnknownCommandError):
+        word, verbs = error.unused_tokens[0], error.app or ()
+        return f"{word!r} is not a verb of {place}{suggestion(word, verbs)}; {place} --help lists them"
+    if isinstance(error, UnusedCliTokensError):
+        return f"{place} has no use for {error.unused_tokens[0]!r}; {place} --help lists its options"
+    return " ".join(str(error).split()).rstrip("., ")
 
 
 def prepare_process(memory: bool = True) -> None:
