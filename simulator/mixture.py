@@ -20,6 +20,18 @@ Table = tuple[tuple[float, ...], ...]  # joint probabilities of K classes (rows)
 Common = tuple[tuple[int, ...], ...]  # backgrounds of each class
 
 
+class CaptionKind(NamedTuple):
+    """A kind of caption, block by block: its probability, and the multiple of the block's latents that it shows."""
+
+    chance: Float[np.ndarray, "*w B"]
+    multiple: float
+
+
+def mean_multiple(kinds: tuple[CaptionKind, ...], power: int = 1) -> Float[np.ndarray, "*w B"]:
+    """E[m^power] of every block, m the multiple of its latents that a caption shows."""
+    return sum((kind.chance * kind.multiple**power for kind in kinds), np.zeros(()))
+
+
 def common_backgrounds(table: Table, common: Common | None = None) -> Common:
     """The common backgrounds of each class: those given, or its most frequent ones, ties included."""
     if common is not None:
@@ -67,7 +79,7 @@ class Mixture:
     means: Float[np.ndarray, "G l"]
     label_means: Float[np.ndarray, "G l"]
     variances: Float[np.ndarray, " l"]
-    mention: Float[np.ndarray, " B"]
+    caption_kinds: tuple[CaptionKind, ...]
     detail: Float[np.ndarray, " B"]
     block: Int[np.ndarray, " l"]
     classes: int
@@ -91,10 +103,15 @@ class Mixture:
         return replace(self, **{name: getattr(self, name)[seen] for name in by_group})
 
     @cached_property
+    def told(self) -> Float[np.ndarray, " B"]:
+        """E[m_b], the mean multiple of each block that captions show."""
+        return mean_multiple(self.caption_kinds)
+
+    @cached_property
     def cross_covariance(self) -> Float[np.ndarray, "l l"]:
         """A = Cov(z_I, z_T) over the groups that training shows, up to the factor 1 - mismatch."""
         centred = self.weights[:, None] * (self.means - self.weights @ self.means)
-        told = (centred.T @ self.means + np.diag(self.detail[self.block] * self.variances)) * self.mention[self.block]
+        told = (centred.T @ self.means + np.diag(self.detail[self.block] * self.variances)) * self.told[self.block]
         return (1 - self.bare) * told + self.bare * centred.T @ self.label_means
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r groups"]:
@@ -108,11 +125,13 @@ class Mixture:
         return np.stack(averages, axis=-1)
 
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
-        """Possible caption masks, one row over the latents per mask, and their probabilities."""
-        options = [[0.0, 1.0] if 0 < pi < 1 else [float(pi)] for pi in self.mention]
-        rows = np.array(list(product(*options)))
-        probability = np.where(rows == 1, self.mention, 1 - self.mention).prod(axis=1)
-        return rows[:, self.block], probability
+        """Multiples of all latents that a caption can show, one row per combination, and their probabilities."""
+        options = [
+            [(kind.multiple, kind.chance[b]) for kind in reversed(self.caption_kinds) if kind.chance[b] > 0]
+            for b in range(len(self.detail))
+        ]
+        multiple, chance = np.moveaxis(np.array(list(product(*options))), -1, 0)
+        return multiple[:, self.block], chance.prod(axis=1)
 
     @cached_property
     def pairs(self) -> list["PairedGroups"]:
@@ -131,7 +150,7 @@ class Mixture:
             PairedGroups(
                 (1 - self.mismatch) * self.weights * each.share,
                 np.concatenate([self.means, each.means], axis=1),
-                each.mask * self.variances,
+                each.mask,
                 detail,
                 each.noise,
             )
@@ -156,7 +175,7 @@ class Mixture:
                 PairedGroups(
                     self.mismatch * each.share * np.outer(weight, share).ravel(),
                     np.concatenate(means, axis=1),
-                    each.mask * self.variances,
+                    each.mask,
                     0 * detail,
                     each.noise,
                 )
@@ -165,7 +184,7 @@ class Mixture:
 
 
 class Told(NamedTuple):
-    """One kind of caption: its share, what it shows of each group, its mask, and 0 if it has no view noise."""
+    """Captions of one mask: their share, what they show of each group, the mask, and 0 if they have no view noise."""
 
     share: float
     means: Float[np.ndarray, "G l"]
@@ -174,15 +193,16 @@ class Told(NamedTuple):
 
 
 class PairedGroups(NamedTuple):
-    """Groups of pairs with one kind of caption, whose latents have variances `captions`.
+    """Groups of pairs whose captions show the multiples `mask` of the latents.
 
-    `detail` is the correlation of image and caption within a group: the world's, 0 where they belong to other pairs.
+    A caption's latents have the variances mask^2 sigma^2, and the covariances mask g sigma^2 with the image's. `detail`
+    is g, the correlation of both within a group: the world's, 0 where they belong to other pairs.
     `noise` is 0 if the captions have no view noise.
     """
 
     weights: Float[np.ndarray, " G"]
     means: Float[np.ndarray, "G two_l"]
-    captions: Float[np.ndarray, " l"]
+    mask: Float[np.ndarray, " l"]
     detail: Float[np.ndarray, " l"]
     noise: float
 
@@ -231,7 +251,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         means=np.concatenate(means, axis=1),
         label_means=np.concatenate([world.mean[0] * patterns[0][y], *(0 * part for part in means[1:])], axis=1),
         variances=np.repeat(world.scale**2, widths),
-        mention=world.mention,
+        caption_kinds=world.caption_kinds,
         detail=world.detail,
         block=np.repeat(np.arange(1 + J), widths),
         classes=K,

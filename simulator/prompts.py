@@ -2,7 +2,7 @@
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
     name         typical look: a typical object of the class    mu_inv, 0, 0, ...
-    mean         average caption of training, E[z_T | y]        pi_b mu_b D_b
+    mean         average caption of training, E[z_T | y]        E[m_b] mu_b D_b
     background   typical look on the class's own backgrounds    mu_inv, mu_spu, ...
     bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
 Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
@@ -33,8 +33,8 @@ PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
-def _mean(mean: Numbers, correlation: Numbers, mention: Numbers, is_object: bool) -> Numbers:
-    return mention * mean * correlation
+def _mean(mean: Numbers, correlation: Numbers, told: Numbers, is_object: bool) -> Numbers:
+    return told * mean * correlation
 
 
 class PromptRow(NamedTuple):
@@ -49,11 +49,11 @@ class PromptRow(NamedTuple):
 
 _TABLE: dict[Prompt, PromptRow] = {
     "name": PromptRow(
-        "typical look", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False
+        "typical look", lambda mean, D, told, is_object: mean if is_object else 0.0, names_background=False
     ),
     "mean": PromptRow("average caption", average=True),
     "background": PromptRow("typical look on the usual background", lambda mean, *_: mean),
-    "bare": PromptRow("bare name", lambda mean, D, pi, is_object: mean if is_object else 0.0, names_background=False),
+    "bare": PromptRow("bare name", lambda mean, D, told, is_object: mean if is_object else 0.0, names_background=False),
     "captions": PromptRow("log-mean-exp of the scores of all captions", pool="log-mean-exp"),
     "scores": PromptRow("mean of the scores of all captions", average=True, pool="mean"),
 }
@@ -103,18 +103,18 @@ def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
     A table's usual background is the mean of its common ones.
     """
     row, K, blocks = caption(prompt), world.class_count, []
-    for b, (mean, mention) in enumerate(zip(world.mean, world.mention, strict=True)):
+    for b, (mean, told) in enumerate(zip(world.mean, world.told, strict=True)):
         if b == 1 and world.table is not None:
             backgrounds = np.zeros((K, world.background_count))
             if row.average:
-                backgrounds = mention * world.background_law()
+                backgrounds = told * world.background_law()
             elif row.names_background:
                 for shares, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
                     shares[list(common)] = 1 / len(common)
             blocks.append(mean * backgrounds @ class_means(world.background_count))
         else:  # E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the pattern of two classes is antisymmetric, no constant
             p = world.p_inv if b == 0 else world.agreement[b]
-            constant = mention * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
-            own = row.coefficient(mean, (K * p - 1) / (K - 1), mention, b == 0)
+            constant = told * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
+            own = row.coefficient(mean, (K * p - 1) / (K - 1), told, b == 0)
             blocks.append(own * class_means(K) + constant)
     return np.concatenate(blocks, axis=1)

@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import BeforeValidator, Field, StrictInt, ValidationError, model_serializer, model_validator
 
 import simulator.pixels.views  # noqa: F401 (registers the kind of views "pixels")
@@ -34,11 +34,13 @@ from simulator.accuracy import Numbers
 from simulator.base_model import Checked, documented
 from simulator.mixture import (
     COMMON,
+    CaptionKind,
     Common,
     Mixture,
     block_width,
     cell_groups,
     common_backgrounds,
+    mean_multiple,
     mixture_of,
 )
 from simulator.naming import suggestion
@@ -370,6 +372,34 @@ class World(Checked):
     detail = _of_blocks("detail", "g_b of every block: correlation of image and caption within a group.")
 
     @cached_property
+    def caption_kinds(self) -> tuple[CaptionKind, ...]:
+        """What captions show of each block, the only place that says so: samplers, laws and prompts all read it here.
+
+        The chances of a block add up to 1. The first kind shows the block as it is, the multiple 0 is silence.
+        """
+        return CaptionKind(self.mention, 1.0), CaptionKind(read_only(1 - self.mention), 0.0)
+
+    @cached_property
+    def told(self) -> Float[np.ndarray, "*w B"]:
+        """E[m_b], the mean multiple of each block that captions show."""
+        return read_only(mean_multiple(self.caption_kinds))
+
+    @property
+    def silence(self) -> Float[np.ndarray, "*w B"]:
+        """Probability that a caption is silent on a block."""
+        return mean_multiple(tuple(kind for kind in self.caption_kinds if not kind.multiple), 0)
+
+    @property
+    def always_told(self) -> Bool[np.ndarray, "*w B"]:
+        """Whether every caption shows a block as it is."""
+        return self.caption_kinds[0].chance == 1
+
+    @property
+    def plainly_told(self) -> bool:
+        """Whether every caption shows a block as it is, or not at all."""
+        return not any(kind.chance.any() for kind in self.caption_kinds if kind.multiple not in (0, 1))
+
+    @cached_property
     def image_variance(self) -> Float[np.ndarray, "*w B"]:
         """S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
         return read_only(self.scale**2 + self.nu_image[..., None])
@@ -377,8 +407,12 @@ class World(Checked):
     @cached_property
     def variances(self) -> Variances:
         """What image and caption of a block share within a group, and what each has alone."""
-        own = (1 - self.detail) * self.scale**2
-        return Variances(self.detail * self.scale**2, own + self.nu_image[..., None], own + self.nu_text[..., None])
+        return self.variances_of(1.0)
+
+    def variances_of(self, multiple: float) -> Variances:
+        """`variances` beside captions that show a multiple of the block, with the caption divided by the multiple."""
+        own, noise = (1 - self.detail) * self.scale**2, self.nu_text[..., None] / multiple**2
+        return Variances(self.detail * self.scale**2, own + self.nu_image[..., None], own + noise)
 
     @property
     def text_width(self) -> int:
@@ -416,10 +450,10 @@ class World(Checked):
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         check_told(prompt, self.bare)
-        coefficient, mean, D, mention = caption(prompt).coefficient, self.mean, self.correlation, self.mention
+        coefficient, mean, D, told = caption(prompt).coefficient, self.mean, self.correlation, self.told
         own = np.empty_like(mean)
         for b in range(own.shape[-1]):
-            own[..., b] = coefficient(mean[..., b], D[..., b], mention[..., b], b == 0)
+            own[..., b] = coefficient(mean[..., b], D[..., b], told[..., b], b == 0)
         return own
 
     def test_law(self) -> "World":

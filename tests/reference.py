@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import multivariate_normal
 
-from simulator.gaussian.critic import LinearCritic
+from simulator.gaussian.critic import LinearCritic, gaussian_points
 from simulator.world import World
 
 
@@ -137,7 +137,7 @@ def joint_covariance(world: World) -> np.ndarray:
     s, g = np.diag(mixture.variances), np.diag(mixture.detail[mixture.block])
     for weight, m, y in zip(mixture.weights, mixture.means, mixture.labels, strict=True):
         for b, pi in zip(map(np.diag, masks), told, strict=True):
-            mean, within = np.concatenate([m, b @ m]), np.block([[s, g @ s @ b], [b @ g @ s, b @ s]])
+            mean, within = np.concatenate([m, b @ m]), np.block([[s, g @ s @ b], [b @ g @ s, b @ s @ b]])
             second += weight * pi * (np.outer(mean, mean) + within)
             first += weight * pi * mean
         label = world.mu_inv * (np.array([1.0 - 2 * y]) if world.classes == 2 else np.eye(world.classes)[y])
@@ -164,12 +164,22 @@ def log_densities(world: World, x: np.ndarray | None, t: np.ndarray | None) -> n
     total = np.full((len(views[0]), world.classes), -np.inf)
     for part, g in product(mixture.pairs, range(len(mixture.labels))):
         if part.weights[g] > 0:
-            s, told, y = np.diag(mixture.variances), np.diag(part.captions), mixture.labels[g]
-            link = np.diag(part.detail) @ told
+            s, m, y = np.diag(mixture.variances), np.diag(part.mask), mixture.labels[g]
+            told, link = m @ s @ m, np.diag(part.detail) @ s @ m
             cov = np.block([[s, link], [link, told]]) + np.diag(np.repeat([world.nu_image, world.nu_text], l))
             law = multivariate_normal(part.means[g, here], cov[np.ix_(here, here)])
             total[:, y] = np.logaddexp(total[:, y], np.log(part.weights[g]) + law.logpdf(np.hstack(views)))
     return total
+
+
+def optimum_by_groups(world: World, prompt: str, power: int) -> np.ndarray:
+    """(common, counter) of the PMI of the groups of pairs written out, at even points of every group."""
+    mixture, points = world.mixture(), gaussian_points(world.latents, power, 0)
+    deviation = np.sqrt(mixture.variances + world.nu_image)
+    images = (mixture.means[:, None] + deviation * points).reshape(-1, world.latents)
+    joint = [log_densities(world, images, np.tile(q, (len(images), 1))) for q in world.prompts(prompt)]
+    best = np.argmax([np.logaddexp.reduce(each, axis=1) for each in joint], axis=0).reshape(-1, len(points))
+    return mixture.group_average((best == mixture.labels[:, None]).mean(axis=1))
 
 
 def per_block(W: np.ndarray, classes: int) -> np.ndarray:
@@ -199,7 +209,7 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
             rows.append(mixture.means[chosen].mean(axis=0))
         elif prompt in ("mean", "scores"):
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
-            rows.append(weights @ mixture.means[mine] * mixture.mention[mixture.block])
+            rows.append(weights @ mixture.means[mine] * mixture.told[mixture.block])
         else:
             own = mine & (mixture.objects == y)  # the class's own object, however rare
             rows.append(mixture.means[own].mean(axis=0) * (mixture.block == 0))

@@ -39,6 +39,10 @@ class BinnedCaptions:
 
     world: World
 
+    def __post_init__(self):
+        if not self.world.plainly_told:
+            raise ValueError("captions in words show a block as it is or omit it, and here some show it otherwise")
+
     @cached_property
     def mixture(self) -> Mixture:
         return self.world.mixture()

@@ -35,7 +35,7 @@ class Unseen(NamedTuple):
 
 def unseen(world: World, prompt: Prompt, pairs: float) -> Unseen | None:
     """Shares of images without a similar pair in a run of `pairs`, to about .001; None without a closed form."""
-    plain = np.all(world.mention == 1) and world.p_inv == 1 and not world.attribute and world.table is None
+    plain = not world.silence.any() and world.p_inv == 1 and not world.attribute and world.table is None
     if not plain or prompt_row(prompt).pool is not None or world.nu_image <= 0 or world.nu_text <= 0:
         return None
     matched = (1 - world.mismatch) * pairs  # the others are spread like independent images and captions

@@ -4,12 +4,13 @@ Given the label y the blocks are independent, and a caption mask acts on one blo
 patterns factorises:
     log p(x_I, x_T) = LSE_y [ -log K + sum_b T_b(y) ],
     T_b(y) = log( p_b e^{f_b(y)} + (1 - p_b)/(K - 1) sum_{a != y} e^{f_b(a)} ),   T_0 = f_0 where p_inv = 1,
-    f_b(a) = log sum_{m in {0, 1}} P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
-    cov = [[sigma^2 + nu_I, m g sigma^2], [m g sigma^2, m sigma^2 + nu_T]], g the block's detail,
-with LSE = log-sum-exp, P(m = 1) the mention, mu_{b,k}(a) = +-mu_b (two classes, one number per block) or mu_b 1[k = a]
-(K classes, K numbers). Dropping x_T leaves the law of x_I. Natural logarithms (nats). Coordinates orthogonal to the
-dictionaries are independent noise and cancel from every decision. This is the law of captions that are not bare; a bare
-caption is an atom of its own, and leaves their decisions alone.
+    f_b(a) = log sum_m P(m) prod_k N2((x_I,k , x_T,k); mean (1, m) mu_{b,k}(a), cov),
+    cov = [[sigma^2 + nu_I, m g sigma^2], [m g sigma^2, m^2 sigma^2 + nu_T]], g the block's detail,
+with LSE = log-sum-exp, m the multiple of the block that a kind of caption shows (`World.caption_kinds`), mu_{b,k}(a) =
++-mu_b (two classes, one number per block) or mu_b 1[k = a] (K classes, K numbers). Dropping x_T leaves the law of x_I.
+Natural logarithms (nats). Coordinates orthogonal to the dictionaries are independent noise and cancel from every
+decision. This is the law of captions that are not bare; a bare caption is an atom of its own, and leaves their
+decisions alone.
 """
 
 from functools import reduce
@@ -60,8 +61,8 @@ def block_log_density(
 ) -> Float[np.ndarray, "... K"]:
     """f_b(a) for every class a of block b; the log density of one view alone where the other is None.
 
-    Densities must exist: sigma^2 + nu_I > 0. A text that may mention the block also needs nu_I > 0 or detail < 1, and
-    nu_T > 0 or sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text mentions the block, and a zero text is
+    Densities must exist: sigma^2 + nu_I > 0. A text that may tell of the block also needs nu_I > 0 or detail < 1, and
+    nu_T > 0 or sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text tells of the block, and a zero text is
     silent if captions may be.
     """
     if text is not None:
@@ -74,29 +75,40 @@ def block_log_density(
 def block_parts(
     image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"], worlds: World, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
-    """The two terms of f_b(a): the caption is silent on the block, or mentions it; their log-sum-exp is f_b(a)."""
-    mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
-    if image is None:
-        base, tilt = _gaussian(text, mu, worlds.scale[..., b] ** 2 + nu_T)
-    else:
-        base, tilt = _paired_gaussian(image, text, mu, *(each[..., b] for each in worlds.variances))
-    if np.all(pi == 1):  # full captions, the common case, at half the cost
-        mentioned = base[..., None] + tilt
-        return np.full_like(mentioned, -np.inf), mentioned
-    silent = np.asarray(nu_T == 0) & (text == 0).all(-1) & (pi < 1)
+    """The two terms of f_b(a): the caption is silent on the block, or tells of it; their log-sum-exp is f_b(a)."""
+    silence, count = worlds.silence[..., b], worlds.background_count if b else worlds.class_count
     with np.errstate(divide="ignore"):
-        said = np.where(silent, -np.inf, np.log(pi) + base)
-    seen = np.zeros_like(tilt) if image is None else block_log_density(image, None, worlds, b)
-    return _log_silence(text, worlds, b)[..., None] + seen, said[..., None] + tilt
+        terms = [
+            np.log(kind.chance[..., b])[..., None] + _told(image, text, worlds, b, kind.multiple)
+            for kind in worlds.caption_kinds
+            if kind.multiple and kind.chance[..., b].any()
+        ]
+    told = reduce(np.logaddexp, terms or [np.full(count, -np.inf)])
+    if not silence.any():  # the common case, at half the cost
+        return np.full_like(told, -np.inf), told
+    silent = _log_silence(text, worlds, b)[..., None]
+    silent = silent + (np.zeros(count) if image is None else block_log_density(image, None, worlds, b))
+    atom = np.asarray(worlds.nu_text == 0) & (text == 0).all(-1) & (silence > 0)
+    return silent, np.where(atom[..., None], -np.inf, told)
+
+
+def _told(image, text: np.ndarray, worlds: World, b: int, multiple: float) -> np.ndarray:
+    """log p(x_I, x_T | a) for captions that show a multiple of the block: those of x_T/multiple show the block."""
+    mu, (shared, n_I, n_T), t = worlds.mean[..., b], (x[..., b] for x in worlds.variances_of(multiple)), text / multiple
+    if image is None:
+        base, tilt = _gaussian(t, mu, shared + n_T)
+    else:
+        base, tilt = _paired_gaussian(image, t, mu, shared, n_I, n_T)
+    return (base - t.shape[-1] * np.log(abs(multiple)))[..., None] + tilt
 
 
 def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
     """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
-    mu, pi, nu_T = worlds.mean[..., b], worlds.mention[..., b], worlds.nu_text
+    chance, nu_T = worlds.silence[..., b], worlds.nu_text
     atom = np.asarray(nu_T == 0)
-    silence = np.where(atom, 0.0, _gaussian(text, np.zeros_like(mu), np.where(atom, 1.0, nu_T))[0])
+    density = np.where(atom, 0.0, _gaussian(text, np.zeros_like(chance), np.where(atom, 1.0, nu_T))[0])
     with np.errstate(divide="ignore"):
-        return np.where(atom & ((text != 0).any(-1) | (pi == 1)), -np.inf, np.log1p(-pi) + silence)
+        return np.where(atom & (text != 0).any(-1), -np.inf, np.log(chance) + density)
 
 
 def _gaussian(x: np.ndarray, mu, S):
@@ -106,7 +118,7 @@ def _gaussian(x: np.ndarray, mu, S):
 
 
 def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T):
-    """`_gaussian` for both views of a mentioned block, from the variances that they share and that each has alone.
+    """`_gaussian` for both views of a block, from the variances that they share and that each has alone.
 
     Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
     as nu -> 0.
@@ -213,10 +225,10 @@ class Parts(NamedTuple):
 
 def prompt_parts(image, text, worlds: World, b: int, differs) -> Parts:
     """Parts of one block, its attribute summed out."""
-    silent, mentioned = block_parts(image, text, worlds, b)
+    silent, told = block_parts(image, text, worlds, b)
     differs = np.asarray(differs)[..., None]
-    either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, mentioned))
-    return Parts(*(given_label(part, worlds, b) for part in (np.where(differs, mentioned, -np.inf), either)))
+    either = silent if differs.all() else np.where(differs, silent, _log_sum(silent, told))
+    return Parts(*(given_label(part, worlds, b) for part in (np.where(differs, told, -np.inf), either)))
 
 
 def distinct_together(first: Parts, second: Parts) -> Float[np.ndarray, "... K"]:
@@ -251,7 +263,7 @@ def prompt_scores(
         return distinct - np.log(world.class_count)
     prior = log_density(None, texts, world)
     distinct = distinct - prior
-    if np.all(world.mention == 1):  # no caption is silent
+    if not world.silence.any():
         return distinct
     log_c, lead = np.zeros(()), -prior
     for b, place in blocks:

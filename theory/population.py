@@ -1,11 +1,11 @@
 """Moments of the population and the minimiser of the linearised contrastive loss.
 
 In the space of class differences, by symmetry, every matrix over the latents is a B x B matrix of blocks (invariant
-first, then one per attribute). Letters, per block b: mu_b mean, sigma_b scale, pi_b mention,
+first, then one per attribute). Letters, per block b: mu_b mean, sigma_b scale, m_b the multiple that captions show,
 D_b = p_b - (1 - p_b)/(K - 1) correlation with the label (p_b = p_inv for the invariant block, 1 in the papers).
 
     C_bb' = mu_b mu_b' D_b D_b' / kappa  (b != b'),   C_bb = mu_b^2 / kappa + g_b sigma_b^2,   kappa = 1 (K = 2) or K
-    A = (1 - eps) [(1 - bare) C diag(pi) + bare c e_0'],   c_b = mu_b D_b mu_0 / kappa
+    A = (1 - eps) [(1 - bare) C diag(E m) + bare c e_0'],   c_b = mu_b D_b mu_0 / kappa
     M* = S/rho -> D_I A D_T' / rho                 (see simulator.gaussian.statistics for finite n)
     u = A q                                        weight on each block for the prompt coefficients q
 
@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Numbers, rounded
 from simulator.gaussian.critic import Projected
-from simulator.mixture import Mixture
+from simulator.mixture import Mixture, mean_multiple
 from simulator.naming import outside
 from simulator.prompts import Prompt, caption
 from simulator.world import World
@@ -50,7 +50,7 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
 def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """A = Cov(z_I, z_T) in the space of class differences."""
     bare, K = np.asarray(worlds.bare)[..., None, None], np.asarray(kappa(worlds.classes))[..., None]
-    A = (1 - bare) * (block_covariance(worlds) * worlds.mention[..., None, :])
+    A = (1 - bare) * (block_covariance(worlds) * worlds.told[..., None, :])
     A[..., 0] += bare[..., 0] * worlds.mean * worlds.correlation * worlds.mean[..., :1] / K
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
@@ -75,11 +75,12 @@ def latent_moments(world: World) -> LatentMoments:
 
 
 def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l l"]]:
-    """Mean and covariance of what captions show, without view noise. A caption mentions a block as a whole, or not."""
-    pi, same = mixture.mention[mixture.block], mixture.block[:, None] == mixture.block
+    """Mean and covariance of what captions show, without view noise; one multiple of each block as a whole."""
+    m, m2 = (mean_multiple(mixture.caption_kinds, power)[mixture.block] for power in (1, 2))
+    same = mixture.block[:, None] == mixture.block
     told, bare = ((mixture.weights * means.T) @ means for means in (mixture.means, mixture.label_means))
-    told = (told + np.diag(mixture.variances)) * np.where(same, pi, np.outer(pi, pi))
-    mean = mixture.weights @ ((1 - mixture.bare) * pi * mixture.means + mixture.bare * mixture.label_means)
+    told = (told + np.diag(mixture.variances)) * np.where(same, m2, np.outer(m, m))
+    mean = mixture.weights @ ((1 - mixture.bare) * m * mixture.means + mixture.bare * mixture.label_means)
     return mean, (1 - mixture.bare) * told + mixture.bare * bare - np.outer(mean, mean)
 
 
@@ -122,16 +123,15 @@ def modal_weights(
 
     At the optimum, time = inf, M is the rank-`width` part of A (Eckart-Young); see `grown` for earlier times. For
     K >= 3 each singular value of the B x B matrix occurs K - 1 times. The directions that are constant over classes
-    add g_b sigma_b^2 pi_b (1 - bare) once each, and no decision depends on them.
+    add g_b sigma_b^2 E[m_b] (1 - bare) once each, and no decision depends on them.
     """
     left, values, right = np.linalg.svd(latent_cross_covariance(worlds))
     strength = grown(values, time, start)
     if width is not None:
         if width < 1:
             raise ValueError(f"width = {outside(width, 1)}")
-        constant = (
-            worlds.variances.shared * worlds.mention * np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
-        )
+        own = np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
+        constant = worlds.variances.shared * np.abs(worlds.told) * own
         classes = np.broadcast_to(worlds.classes, worlds.shape)
         for w in np.ndindex(worlds.shape):
             strength[w] *= kept_values(values[w], constant[w], int(classes[w]), width)

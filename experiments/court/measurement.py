@@ -206,15 +206,14 @@ def narrowest(world: World) -> World:
 
 
 def rarest(worlds: World) -> Numbers:
-    """Smallest positive probability of an agreement (with a table, of a cell), a mention, or their opposites."""
+    """Smallest positive probability of an agreement (with a table, of a cell), its opposite, or a kind of caption."""
     if worlds.table is None:
         shown = worlds.agreement
     else:
         cells = [np.full(worlds.shape, share) for row in worlds.table for share in row]
         shown = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
-    p = np.concatenate([shown, worlds.mention], axis=-1)
-    chances = np.stack([p, 1 - p])
-    return np.where(chances > 0, chances, 1.0).min(axis=(0, -1))
+    chances = np.concatenate([shown, 1 - shown, *(kind.chance for kind in worlds.caption_kinds)], axis=-1)
+    return np.where(chances > 0, chances, 1.0).min(axis=-1)
 
 
 def _wanted(worlds: World, n: int) -> Numbers:

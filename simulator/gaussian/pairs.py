@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from simulator.mixture import class_means
 from simulator.quantities import check_count
@@ -44,12 +44,12 @@ class Pairs(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """Labels, objects, attributes and caption masks of E x n pairs."""
+    """Labels, objects and attributes of E x n pairs, and the multiples of all blocks that the captions show."""
 
     labels: Int[torch.Tensor, "*E n"]
     objects: Int[torch.Tensor, "*E n"]
     backgrounds: Int[torch.Tensor, "*E n J"]
-    mentioned: Bool[torch.Tensor, "*E n B"]
+    multiples: Float[torch.Tensor, "*E n B"]
 
 
 def orthonormal_dictionary(dimension: int, latents: int, rng: np.random.Generator) -> np.ndarray:
@@ -86,15 +86,16 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     whole: dict[str, Any] = {"dtype": torch.float64, "device": device}
-    mention = torch.tensor(np.stack([world.mention for world in worlds]), **whole)[:, None]  # (E, 1, B)
+    kinds = [np.stack([kind.chance for kind in world.caption_kinds]) for world in worlds]
+    ends = torch.tensor(np.stack(kinds), **whole).cumsum(dim=1)[:, :, None].unbind(1)  # per kind, (E, 1, B)
     p_inv = torch.tensor([world.p_inv for world in worlds], **whole)[:, None]
 
     # A lambda: the tests' type checker would compile a nested function again for every block.
     draw = lambda field, kind, *shape, dtype, high=0: source(  # noqa: E731
         torch.empty(E, size, *shape, dtype=dtype, device=device), field, kind, high
     )
-    # A stream whose values are all equal is not read: the other class of two, the object if p_inv = 1, and masks if
-    # captions mention everything. Streams are independent, so the others stay as they are.
+    # A stream whose values are all equal is not read: the other class of two, the object if p_inv = 1, and kinds of
+    # caption if all are of the first. Streams are independent, so the others stay as they are.
     another = lambda field, count: 1 + draw(field, "integer", count, dtype=torch.int64, high=K - 1) if K > 2 else 1  # noqa: E731
     if table is None:
         agreement = torch.tensor(np.stack([world.agreement for world in worlds]), **whole)[:, None]
@@ -109,11 +110,13 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     if (p_inv < 1).any():
         shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
         o = torch.where(shown, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
-    if (mention < 1).any():
-        mentioned = draw("mention", "uniform", J + 1, dtype=torch.float64) < mention
-    else:
-        mentioned = torch.ones(E, size, J + 1, dtype=torch.bool, device=device)
-    return Codes(y, o, a, mentioned)
+    first, *others = (kind.multiple for kind in worlds[0].caption_kinds)
+    multiples = torch.full((E, size, J + 1), first, **whole)
+    if (ends[0] < 1).any():
+        uniform = draw("mention", "uniform", J + 1, dtype=torch.float64)
+        for end, multiple in zip(ends, others, strict=False):
+            multiples.masked_fill_(uniform >= end, multiple)
+    return Codes(y, o, a, multiples)
 
 
 def mismatched(
@@ -152,7 +155,7 @@ def draw_latents(
 def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, device: str, dtype: torch.dtype):
     """As `draw_latents`, every caption being its image's own."""
     K, A, B = worlds[0].classes, worlds[0].background_count, 2 + len(worlds[0].attribute)
-    y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
+    y, o, a, multiples = draw_codes(worlds, size, source, device=device)
     patterns = [torch.as_tensor(class_means(count), dtype=dtype, device=device) for count in (K, *[A] * (B - 1))]
     widths = torch.tensor([pattern.shape[1] for pattern in patterns], device=device)
     mean, scale, detail = (
@@ -167,7 +170,7 @@ def _matched_latents(worlds: Sequence["World"], size: int, source: Source, *, de
     if (detail < 1).any():  # given its image, a caption has the mean m + g (z - m) and the variance (1 - g^2) sigma^2
         other = source(torch.empty_like(z), "caption-latent", "normal").mul_(scale * (1 - detail**2).sqrt())
         told = shown + detail * (z - shown) + other
-    told = told * mentioned.repeat_interleave(widths, dim=2)
+    told = told * multiples.to(dtype).repeat_interleave(widths, dim=2)
     bare = torch.tensor([world.bare for world in worlds], dtype=torch.float64, device=device)
     if bare.any():
         mark = source(torch.empty(*y.shape, dtype=torch.float64, device=device), "bare", "uniform") < bare[:, None]

@@ -206,10 +206,10 @@ def _subgroup_statistics(
     """Rows of the scatter within subgroups, counts and means of the subgroups (`Mixture.pairs`).
 
     Given the counts k, a subgroup's mean is N([m; b m], Sig_b/k) and its scatter Wishart(k - 1, Sig_b), with
-    Sig_b = [[sigma^2 + nu_I, g b sigma^2], [g b sigma^2, b sigma^2 + nu_T]] in each coordinate, g its detail. Subgroups
-    that share the mask b share Sig_b, so their scatters add up to one Wishart of the summed degrees of freedom. Means
-    of empty subgroups are never used. If the caption belongs to another pair, g is 0. A bare caption has the mean of
-    its label and no variance.
+    Sig_b = [[sigma^2 + nu_I, g b sigma^2], [g b sigma^2, b^2 sigma^2 + nu_T]] in each coordinate, g its detail, b the
+    multiple of it that the caption shows. Subgroups that share the mask b share Sig_b, so their scatters add up to one
+    Wishart of the summed degrees of freedom. Means of empty subgroups are never used. If the caption belongs to another
+    pair, g is 0. A bare caption has the mean of its label and no variance.
     """
     l, pairs, G = len(mixture.variances), mixture.pairs, len(mixture.labels)
     P = len(pairs) // 2 if mixture.mismatch else len(pairs)
@@ -234,9 +234,9 @@ def _subgroup_statistics(
 
 def _cholesky(variances: Float[np.ndarray, " l"], part: PairedGroups, nu_image: Numbers, nu_text: Numbers):
     """(a11, a21, a22), the Cholesky factor of Sig_b coordinate by coordinate: [[a11, 0], [a21, a22]]."""
-    told, g, a11 = part.captions, part.detail, np.sqrt(variances + nu_image)
-    a21 = np.divide(g * told, a11, out=np.zeros(len(told)), where=a11 > 0)
-    # b sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0 (b is 0 or 1):
+    told, g, a11 = part.mask**2 * variances, part.detail, np.sqrt(variances + nu_image)
+    a21 = np.divide(part.mask * g * variances, a11, out=np.zeros(len(told)), where=a11 > 0)
+    # b^2 sigma^2 + nu_T - a21^2 without cancellation as nu_I -> 0:
     rest = told * ((1 - g**2) * variances + nu_image)
     rest = np.divide(rest, a11**2, out=np.zeros(len(told)), where=a11 > 0)
     return a11, a21, np.sqrt(part.noise * nu_text + rest)

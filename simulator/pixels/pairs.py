@@ -59,13 +59,13 @@ def draw_scenes(
 def _contents(worlds: Sequence["World"], size: int, source: Source, device: str) -> tuple[torch.Tensor, ...]:
     """(labels, objects, attributes, captions) of one block, every caption being its image's own."""
     views, none = worlds[0].views, torch.tensor([worlds[0].classes, worlds[0].background_count], device=device)
-    y, o, a, mentioned = draw_codes(worlds, size, source, device=device)
+    y, o, a, multiples = draw_codes(worlds, size, source, device=device)
     a = a[..., 0]
     if views.tied is not None:
         tied = torch.isin(y, torch.tensor(views.tied, device=device))
         a = torch.where(tied, a, source(torch.empty_like(a), "untied", "integer", worlds[0].classes))
     named = torch.stack([y if views.told == "label" else o, a], dim=-1)
-    return y, o, a, torch.where(mentioned, named, none)
+    return y, o, a, torch.where(multiples != 0, named, none)
 
 
 def first_scenes(world: "World", n: int, seed: int, stream: str, device: str = "cpu") -> Scenes:

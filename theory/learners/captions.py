@@ -57,7 +57,8 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
     """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
 
     If captions are the latents themselves, these are closed forms. Two classes with one attribute take grids of images
-    and captions, unless captions of other pairs count. The rest is drawn. Grids and draws have intervals.
+    and captions, unless captions of other pairs count, or captions show blocks otherwise than they are. The rest is
+    drawn. Grids and draws have intervals.
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
@@ -65,14 +66,14 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
         lambda part: world_by_world(lambda world: drawn_accuracy(world, prompt, seed), part),
     ]
     strays = _strays(worlds, prompt)
-    latents = ((worlds.mention == 1) & (worlds.variances.caption == 0)).all(axis=-1) & ~strays
-    route = np.where(latents, 0, np.where(strays | ~_two_blocks(worlds), 2, 1))
+    latents = (worlds.always_told & (worlds.variances.caption == 0)).all(axis=-1) & ~strays
+    route = np.where(latents, 0, np.where(strays | ~_on_grids(worlds), 2, 1))
     return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
 
 def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "N l"]) -> np.ndarray:
     """Scores (N, K) with the decisions of all captions: half the preference, interpolated, or drawn ones."""
-    if _strays(world, prompt) or not _two_blocks(world):
+    if _strays(world, prompt) or not _on_grids(world):
         return drawn_scores(world, prompt, image).mean(axis=0)
     from scipy.interpolate import RectBivariateSpline  # start-up time
 
@@ -81,8 +82,8 @@ def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "
     return np.stack([g, -g], axis=-1) / 2
 
 
-def _two_blocks(worlds: World) -> np.ndarray | np.bool:
-    return np.equal(worlds.classes, 2) & (worlds.mean.shape[-1] == 2)
+def _on_grids(worlds: World) -> np.ndarray | np.bool:
+    return np.equal(worlds.classes, 2) & (worlds.mean.shape[-1] == 2) & worlds.plainly_told
 
 
 def _strays(worlds: World, prompt: Prompt) -> np.ndarray:
@@ -121,7 +122,7 @@ def _positive_share(g: Float[np.ndarray, "n m"]) -> np.ndarray:
 
 def preferences(world: World, prompt: Prompt, x, y, coarse: float = 1) -> Float[np.ndarray, "n m"]:
     """The preference for + at the images (x, y) of a grid, in one world of two classes and one attribute."""
-    if not (world.mean * world.correlation * world.mention).any():  # captions of both classes are alike
+    if not (world.mean * world.correlation * world.told).any():  # captions of both classes are alike
         return np.zeros((len(x), len(y)))
     (v, rows, own, odds), (w, columns, other, more) = (
         _side(world, b, prompt, line[:, None], coarse) for b, line in enumerate((x, y))
@@ -152,7 +153,7 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     captions   v at captions of every image (image, caption), and weights (class shown, image, caption)
     scores     w at captions of both labels, and weights (label, image, caption)
     """
-    mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.mention[b], float(world.nu_text)
+    mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.told[b], float(world.nu_text)
     v, alone, caption_alone = (each[b] for each in world.variances)
     S, S_T, h = v + alone, v + caption_alone or 1.0, v / (v + alone)  # 1: captions without variance mention nothing
     spread = h * alone + caption_alone or 1.0
@@ -280,11 +281,11 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
     width = means.shape[-1]
     points = gaussian_points(1 + B * (2 + width), count.bit_length() - 1, np.random.default_rng((seed, 1)))
     chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
-    h, spread, y = np.zeros(B), world.scale**2 + world.nu_text, np.zeros((1, count), int)
+    h, own_variance, y = np.zeros(B), world.scale**2, np.zeros((1, count), int)
     if image is not None:
         shared, n_I, n_T = world.variances
         h = shared / (shared + n_I)
-        spread = h * n_I + n_T
+        own_variance = h * n_I + n_T - world.nu_text
         y = _drawn(class_log_density(image, None, world)[:, None], chance[:, 0])
         image = image.reshape(len(image), B, width)
     texts = np.empty((*y.shape, B, width))
@@ -293,9 +294,13 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
             law = np.log(np.where(np.eye(K, dtype=bool), p, (1 - p) / (K - 1)))[y]
         if image is not None:
             law = law + block_log_density(image[:, b], None, world, b)[:, None]
-        own, said = means[_drawn(law, chance[:, 1 + b]), b], chance[:, 1 + B + b, None] < world.mention[b]
+        own = means[_drawn(law, chance[:, 1 + b]), b]
         mean = own if image is None else own + h[b] * (image[:, None, b] - own)
-        texts[:, :, b] = np.where(said, mean, 0) + normals[:, b] * np.sqrt(np.where(said, spread[b], world.nu_text))
+        kind = np.searchsorted(
+            np.cumsum([kind.chance[b] for kind in world.caption_kinds])[:-1], chance[:, 1 + B + b], "right"
+        )
+        r = np.array([kind.multiple for kind in world.caption_kinds])[kind, None]
+        texts[:, :, b] = r * mean + normals[:, b] * np.sqrt(r**2 * own_variance[b] + world.nu_text)
     return texts.reshape(*y.shape, -1)
 
 

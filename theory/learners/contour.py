@@ -65,18 +65,23 @@ def region_accuracy(preference: Preference, tolerance: float, spacing: float):
 
 def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Float[np.ndarray, "W n"]:
     """Sorted grid lines across block b, from 0 or the edge of the group's mass to its other edge."""
-    mean, deviation = preference.mean[b], preference.deviation[b]
+    mean = preference.mean[b]
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
-    narrow = deviation < spacing
-    step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (np.arange(GRADES + 1) / GRADES)
-    offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
-    lift, pull = preference.lift[b, 0], preference.pull[b, 0]
-    first, second = np.abs(np.stack([lift + pull, lift - pull])) * deviation**2  # centres of mentioned exponentials
-    second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
-    near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
-    lines = np.concatenate([even, *np.clip(near, low[:, None], high[:, None])], axis=-1)
-    return np.sort(lines, axis=-1)
+    lines = [even]
+    for deviation, lift, pull in list(
+        zip(preference.deviation[b], preference.lift[b], preference.pull[b], strict=True)
+    )[:-1]:
+        narrow = deviation < spacing
+        step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (
+            np.arange(GRADES + 1) / GRADES
+        )
+        offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
+        first, second = np.abs(np.stack([lift + pull, lift - pull])) * deviation**2  # centres of the exponentials
+        second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again
+        near = np.where(narrow, np.stack([first, second]), np.inf)[..., None] + offsets
+        lines += [*np.clip(near, low[:, None], high[:, None])]
+    return np.sort(np.concatenate(lines, axis=-1), axis=-1)
 
 
 class Roots(NamedTuple):

@@ -69,8 +69,9 @@ class Filtered(Learner):
             matching = number < len(kinds) / (2 if mixture.mismatch else 1)
             for weight, mean in zip(kind.weights, kind.means, strict=True):
                 e, f = np.split(gaussian_points(4, POWER, len(blocks)), 2, axis=1)
-                slope = kind.detail * kind.captions / np.sqrt(S)
-                text = slope * e + np.sqrt(kind.captions + kind.noise * world.nu_text - slope**2) * f
+                slope = kind.mask * kind.detail * mixture.variances / np.sqrt(S)
+                own = kind.mask**2 * mixture.variances + kind.noise * world.nu_text - slope**2
+                text = slope * e + np.sqrt(own) * f
                 told = np.tile([mean[0] * mean[1] > 0, matching], (len(e), 1))
                 blocks.append((np.sqrt(S) * e + mean[:2], text + mean[2:], np.full(len(e), weight / len(e)), told))
         images, texts, weights, told = (np.concatenate(part) for part in zip(*blocks, strict=True))

@@ -4,10 +4,10 @@ Classes enter only through the covariances. The critic is the pointwise mutual i
 part that contains both views is bilinear, x_I' A x_T with
     u = S_I^-1 X (S_T - X' S_I^-1 X)^-1 q,
 S_I, S_T the covariances of the views and X between them (canonical correlations, Hotelling 1936, rescaled). In the
-space of class differences, with C, c, d = mu_0^2/kappa, diag(pi), eps, b = bare and q of `theory.population`, n_I =
+space of class differences, with C, c, d = mu_0^2/kappa, m, eps, b = bare and q of `theory.population`, n_I =
 nu_I + (1 - g) sigma^2 the variance that images have alone, and h = (1 - g) sigma^2,
-    S_I = C + n_I,   X = (1 - eps) [(1 - b) C diag(pi) + b c e_0'],
-    S_T = (1 - b) [diag(pi) C diag(pi) + N] + b d e_0 e_0',   N = nu_T + diag(pi h) + diag(pi (1 - pi)) diag(C).
+    S_I = C + n_I,   X = (1 - eps) [(1 - b) C diag(E m) + b c e_0'],
+    S_T = (1 - b) [diag(E m) C diag(E m) + N] + b d e_0 e_0',   N = nu_T + diag(E[m^2] h) + diag(Var m) diag(C).
 For captions that mention everything, belong to their images and are not bare, at g = 1, u is C ((nu_I + nu_T) C +
 nu_I nu_T)^-1 q. So it goes from the nearest prompt at nu = 0 to linear CLIP at nu = infinity, as InfoNCE does, and
 stays linear.
@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic
+from simulator.mixture import mean_multiple
 from simulator.prompts import LINEAR, Prompt, prompt_row
 from simulator.world import World
 from theory.learners.base import Learner, latent_critic
@@ -82,18 +83,21 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     _refuse(worlds, prompt)
     n_I, nu_T = worlds.variances.image, np.asarray(worlds.nu_text)[..., None]
     K = np.asarray(kappa(worlds.classes))[..., None]
-    C, pi, q = block_covariance(worlds), worlds.mention, worlds.prompt(prompt)
+    C, m, q = block_covariance(worlds), worlds.told, worlds.prompt(prompt)
+    second = mean_multiple(worlds.caption_kinds, 2)
+    spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds)  # Var m
     bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
     S_I = C + n_I[..., None] * np.eye(C.shape[-1])
     G = np.linalg.solve(S_I, C)
     c = (worlds.mean * worlds.correlation * worlds.mean[..., :1] / K)[..., None]
-    told = (1 - bare) * pi[..., None, :]
+    told = (1 - bare) * m[..., None, :]
     first = np.zeros_like(c)
     first[..., 0, 0] = 1.0
     # C - C S_I^-1 C = G' n_I without cancellation.
     left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
-    N = (nu_T + pi * (worlds.variances.caption - nu_T) + pi * (1 - pi) * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
-    unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + pi[..., :, None] * left * pi[..., None, :])
+    h = worlds.variances.caption - nu_T
+    N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
+    unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + m[..., :, None] * left * m[..., None, :])
     along = matched * bare * told.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)
     corner = bare * worlds.mean[..., :1, None] ** 2 / K[..., None]
     corner = corner - matched * bare**2 * (c * np.linalg.solve(S_I, c)).sum(axis=-2, keepdims=True)

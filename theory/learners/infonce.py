@@ -110,7 +110,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
             "sigma_xi = 0: where images have no noise, and captions tell all of a block (detail = 1), the pointwise "
             "mutual information is infinite; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
         )
-    if np.any(silent & (worlds.scale == 0) & (worlds.mention > 0)):
+    if np.any(silent & (worlds.scale == 0) & (worlds.silence < 1)):
         raise ValueError(
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
@@ -119,7 +119,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
         raise ValueError(
             f"classes = {most} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-    never = silent & (worlds.mention == 0)
+    never = silent & (worlds.silence == 1)
     if never.any() and not prompt_row(prompt).pool and np.any(never & _mentions(worlds, prompt)):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
@@ -233,7 +233,8 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     texts = worlds.prompts(prompt).reshape(K, B, K)
     differ = (texts != texts[0]).any(axis=(0, 2))
     turned = (texts[0, 0, 0] - texts[0, 0, 1]) * worlds.mean[0]  # of the object: above 0 if its text shows its class
-    by_object = turned * worlds.mention[0] > 0 and ((worlds.mention == 1).all() or not differ[1:].any())
+    one_side = turned > 0 and worlds.silence[0] < 1 and worlds.plainly_told
+    by_object = one_side and (worlds.always_told.all() or not differ[1:].any())
     chance = _chance_by_object if by_object else _counted
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.image_variance)[:, None]

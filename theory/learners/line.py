@@ -150,20 +150,23 @@ def _between(preference, nodes: Float[np.ndarray, "W c"], values, rises: Float[n
 def _nodes(worlds: World, q, b: int, centre, scale, islands: bool) -> Float[np.ndarray, "W c"]:
     """Where sign changes are sought, in standard deviations from `centre`: GRID and, with masks, NEAR each prompt.
 
-    Given a caption t of the block and its class a, x_b has mean a mu + h (t - a mu) and variance n_I + h n_T, h =
-    g sigma^2/(sigma^2 + nu_T), which can be far narrower than GRID's step (n_I, n_T: of each view). Where no other
-    block tells the prompts apart the preference rises (or falls) all along this one, and there are no `islands`.
+    Let a caption show r times the block of class a, and let t be the caption divided by r. Given t and a, x_b has mean
+    a mu + h (t - a mu) and variance n_I + h n_T, h = v/(v + n_T): v is the variance that both views share, n_I and n_T
+    what each has alone. This can be far narrower than GRID's step. Where no other block tells the prompts apart the
+    preference rises (or falls) all along this one, and there are no `islands`.
     """
     grid = np.broadcast_to(GRID, (len(q), len(GRID)))
-    if not islands or np.all(worlds.mention == 1):
+    if not islands or worlds.always_told.all():
         return grid
-    mu, (shared, n_I, n_T) = worlds.mean[:, b], (each[:, b] for each in worlds.variances)
-    shrinkage = np.divide(shared, shared + n_T, out=np.zeros_like(shared), where=shared > 0)
-    deviation = np.sqrt(n_I + shrinkage * n_T)
-    mean = np.stack([a * mu + shrinkage * (t - a * mu) for a in (1, -1) for t in (q, -q)], axis=-1)
-    near = mean[:, :, None] + deviation[:, None, None] * NEAR
-    near = np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE)
-    return np.sort(np.concatenate([grid, near], axis=-1), axis=-1)
+    mu, lines = worlds.mean[:, b], [grid]
+    for r in (kind.multiple for kind in worlds.caption_kinds if kind.multiple):
+        v, n_I, n_T = (each[:, b] for each in worlds.variances_of(r))
+        h = np.divide(v, v + n_T, out=np.zeros_like(v), where=v > 0)
+        deviation = np.sqrt(n_I + h * n_T)
+        mean = np.stack([a * mu + h * (t - a * mu) for a in (1, -1) for t in (q / r, -q / r)], axis=-1)
+        near = mean[:, :, None] + deviation[:, None, None] * NEAR
+        lines.append(np.clip((near.reshape(len(q), -1) - centre[:, None]) / scale[:, None], -RANGE, RANGE))
+    return np.sort(np.concatenate(lines, axis=-1), axis=-1)
 
 
 def roots(function, low: Float[np.ndarray, " R"], high: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:

@@ -1,16 +1,18 @@
 """The PMI's preference between the two prompts of a binary world with one attribute.
 
 log p(x_I, p_+) > log p(x_I, p_-) iff g(x) = log N(x) - log N(-x) > 0. N is the part of the joint density of image and
-p_+ that differs between the prompts. It sums over the mask patterns that mention a block in which the prompts differ,
-and over the classes (a_0, a_1) that the two blocks show. The other patterns are equal for both and cancel. The label is
-summed out: E a_0 a_1 = D = D_inv D_spu. Image and caption of a block share the variance v = g sigma^2 and have n_I =
+p_+ that differs between the prompts. A block's state is its kind of caption (`World.caption_kinds`), silence the last.
+N sums over the patterns of both blocks' states that tell of a block in which the prompts differ, and over the classes
+(a_0, a_1) that the two blocks show. The other patterns are equal for both and cancel. The label is summed out:
+E a_0 a_1 = D = D_inv D_spu. Image and caption of a block share the variance v = g sigma^2 and have n_I =
 nu_I + (1 - g) sigma^2 and n_T = nu_T + (1 - g) sigma^2 alone (g: the block's detail). With the determinant det =
 v (n_I + n_T) + n_I n_T and S = sigma^2 + nu_I, a block with mean mu and prompt q contributes, given the class a that it
 shows,
-    mentioned   exp(A x + a (u + B x) - c x^2),   A = v q/det, B = mu n_T/det, u = mu q n_I/det,
-                                                  c = (sigma^2 + nu_T)/(2 det),
+    told        exp(A x + a (u + B x) - c x^2),   A = v q/det, B = mu n_T/det, u = mu q n_I/det,
+                                                  c = (v + n_T)/(2 det),
     silent      exp(a B x - c x^2),               B = mu/S, c = 1/(2 S),
-times constants. With alpha = sum_b A_b x_b, v = B x and tanh of all of them, a pattern m has
+times constants. Captions that show r times the block have q/r in place of q, and nu_T/r^2 in place of nu_T. With
+alpha = sum_b A_b x_b, v = B x and tanh of all of them, a pattern m has
     N_m(x) - N_m(-x) = W_m (alpha E + O),   E = 1 + u_0 u_1 v_0 v_1 + D (u_0 u_1 + v_0 v_1),
     N_m(x) + N_m(-x) = W_m (E + alpha O),   O = u_0 v_0 + u_1 v_1 + D (u_0 v_1 + u_1 v_0),
     W_m = exp(const - c_0 x_0^2 - c_1 x_1^2) cosh(alpha) prod_b cosh(u_b) cosh(v_b).
@@ -34,7 +36,6 @@ from simulator.world import World
 
 # Exponents below this do not change a sum of at least 1, and exp is thirty times slower where it underflows.
 NOTHING = -100.0
-PATTERNS = ((0, 0), (0, 1), (1, 0))  # states of both blocks: 0 mentioned, 1 silent
 FLAT = 1e-6  # of the largest exponent: where g is less steep, rounding of exponents would move its root by 1e-10
 SOUND = 0.1  # share of the W_m that must be left in the sum N(x) + N(-x) for a ratio of sums
 LARGEST = 1 - 1e-15  # tanh(g/2) that is resolved
@@ -42,22 +43,22 @@ STEEP = 0.4  # 1 - tanh(g/2)^2 below which slopes are understated, so that Newto
 
 
 class Preference(NamedTuple):
-    """g and its gradient at points x of W worlds, by the numbers of N for every block and state (mentioned, silent).
+    """g and its gradient at points x of W worlds, by the numbers of N for every block and state.
 
     x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
     """
 
     # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
     # Sums of the docstring's constants and |u| would cancel where captions have little noise.
-    log_weight: Float[np.ndarray, "2 2 W"]
-    lift: Float[np.ndarray, "2 2 W"]  # A
-    pull: Float[np.ndarray, "2 2 W"]  # B
-    prior: Float[np.ndarray, "2 2 W"]  # u
-    curve: Float[np.ndarray, "2 2 W"]  # c; one pattern's curve has no influence, but rounding would have: it is 0
+    log_weight: Float[np.ndarray, "s s W"]
+    lift: Float[np.ndarray, "2 s W"]  # A
+    pull: Float[np.ndarray, "2 s W"]  # B
+    prior: Float[np.ndarray, "2 s W"]  # u
+    curve: Float[np.ndarray, "2 s W"]  # c; one pattern's curve has no influence, but rounding would have: it is 0
     correlation: Float[np.ndarray, " W"]  # D
     mean: Float[np.ndarray, "2 W"]
-    deviation: Float[np.ndarray, "2 W"]  # of the exponentials of mentioned blocks
-    one_pattern: Bool[np.ndarray, " W"]  # whether a single mask pattern explains the prompts
+    deviation: Float[np.ndarray, "2 s W"]  # of the exponentials
+    one_pattern: Bool[np.ndarray, " W"]  # whether a single pattern explains the prompts
     agrees: Bool[np.ndarray, " W"]  # whether both blocks of a prompt stand for the same label
     exponentials: Float[np.ndarray, "5 C W"]  # in N: curves, slopes and constant of each
 
@@ -117,15 +118,14 @@ class Preference(NamedTuple):
         fields = (np.broadcast_to(f, (*f.shape[: f.ndim - lead], *shape))[..., chosen] for f in self)
         return Preference(*fields), *points
 
-    def _patterns(self) -> list[tuple[int, int]]:
-        """The patterns that explain the prompts of some world; all of them if there is no world."""
-        return [(i, j) for i, j in PATTERNS if np.isfinite(self.log_weight[i, j]).any()] or [*PATTERNS]
-
     def _balance(self, x: np.ndarray, y: np.ndarray, slopes: bool = True):
         """N(x) - N(-x), N(x) + N(-x) and sum W_m, up to a factor; slopes of the first two along x and y."""
-        D, blocks = self.correlation, [[_block(self, b, state, t) for state in (0, 1)] for b, t in enumerate((x, y))]
+        D, blocks = (
+            self.correlation,
+            [[_block(self, b, s, t) for s in range(self.lift.shape[1])] for b, t in enumerate((x, y))],
+        )
         logs, parts = [], []
-        for i, j in self._patterns():
+        for i, j in _patterns(self.log_weight) or [(0, 0)]:  # any, if there is no world
             first, second = blocks[0][i], blocks[1][j]
             (u0, v0), (u1, v1) = (first.u, first.v), (second.u, second.v)
             alpha = _Cosh(first.lift * x + second.lift * y)
@@ -174,44 +174,57 @@ class Preference(NamedTuple):
 
 def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     """The preference in all worlds of a grid, in C order."""
-    blocks = (worlds.mean, worlds.prompt(prompt), worlds.mention, worlds.agreement, worlds.correlation)
-    mean, q, pi, (p_inv, p_spu), D = (x.reshape(-1, 2).T for x in blocks)  # (block, W)
-    S, shared, n_I, n_T = (x.reshape(-1, 2).T for x in (worlds.image_variance, *worlds.variances))
+    by_block = (worlds.mean, worlds.prompt(prompt), worlds.agreement, worlds.correlation, worlds.image_variance)
+    mean, q, (p_inv, p_spu), D, S = (x.reshape(-1, 2).T for x in by_block)  # (block, W)
     q, mean, D, nu_T = np.where(mean < 0, -q, q), np.abs(mean), D.prod(axis=0), worlds.nu_text.ravel()
-    determinant = shared * (n_I + n_T) + n_I * n_T
-    determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never mentioned
-    unit, none = np.sqrt(S), np.zeros_like(q)
-    S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that mention the block
-    peak = mean + shared / S_T * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
-
-    lift = np.stack([shared * q / determinant * unit, none], axis=1)
-    pull = np.stack([mean * n_T / determinant * unit, mean / unit], axis=1)
-    prior = np.stack([mean * q / determinant * n_I, none], axis=1)
-    curve = np.stack([(shared + n_T) * S / (2 * determinant), none + 0.5], axis=1)
-
-    mentioned = np.where((nu_T > 0) | (q != 0) | (pi == 1), pi, 0.0)
-    silent = np.where((nu_T > 0) | ((q == 0) & (pi < 1)), 1 - pi, 0.0)
-    scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a mention
+    silence = worlds.silence.reshape(-1, 2).T
+    unit, none, may_tell = np.sqrt(S), np.zeros_like(q), (nu_T > 0) | (q != 0) | (silence == 0)
+    states = []
+    for chance, r in worlds.caption_kinds:
+        if r:
+            variances, chance = worlds.variances_of(r), np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
+            states.append(_told(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances)))
+    silent = np.where((nu_T > 0) | ((q == 0) & (silence > 0)), silence, 0.0)
+    scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a caption that tells
     with np.errstate(divide="ignore"):
-        says = np.log(mentioned) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve[:, 0] / S
-        says -= np.log(determinant) / 2
         hides = np.log(silent) - q**2 / (2 * scale) - mean**2 / (2 * S) - np.log(scale * S) / 2
-    log_weight = np.stack([says, hides], axis=1)  # (block, state, W)
+    states.append((none, mean / unit, none, none + 0.5, hides))
+    lift, pull, prior, curve, log_weight = (np.stack(field, axis=1) for field in zip(*states, strict=True))
+
     log_weight = log_weight[0, :, None] + log_weight[1]
-    first, second = (lift[:, 0] != 0) | (prior[:, 0] != 0)  # whether the prompts differ in a block
-    log_weight[0, 1, ~first] = log_weight[1, 0, ~second] = log_weight[1, 1] = -np.inf
-    log_weight[0, 0, ~(first | second)] = -np.inf
+    first, second = ((lift != 0) | (prior != 0)).any(axis=1)  # whether the prompts differ in a block
+    log_weight[:-1, -1, ~first] = log_weight[-1, :-1, ~second] = log_weight[-1, -1] = -np.inf
+    log_weight[:-1, :-1, ~(first | second)] = -np.inf
     top = log_weight.max(axis=(0, 1))
     log_weight -= np.where(np.isfinite(top), top, 0.0)
 
     with np.errstate(divide="ignore"):
         log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
-    one_pattern, agrees = np.isfinite(log_weight).sum(axis=(0, 1)) == 1, (q * mean).prod(axis=0) * D >= 0
-    curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve[:, 0])
+    one_pattern = np.isfinite(log_weight).sum(axis=(0, 1)) == 1
+    agrees = worlds.plainly_told & ((q * mean).prod(axis=0) * D >= 0)
+    curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve)
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
     return Preference(
         log_weight, lift, pull, prior, curve, D, mean / unit, deviation, one_pattern, agrees, exponentials
     )
+
+
+def _told(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W"], ...]:
+    """A, B, u, c and the logarithm of the weight of both blocks, told by captions of this chance."""
+    determinant = shared * (n_I + n_T) + n_I * n_T
+    determinant = np.where(determinant > 0, determinant, 1.0)  # such a block is never told
+    S_T = np.where(shared + n_T > 0, shared + n_T, 1.0)  # of captions that tell of the block
+    peak = mean + shared / S_T * (np.abs(q) - mean)  # of an image, given the caption |q| of class +
+    curve = (shared + n_T) * S / (2 * determinant)
+    with np.errstate(divide="ignore"):
+        says = np.log(chance) - (np.abs(q) - mean) ** 2 / (2 * S_T) - peak**2 * curve / S - np.log(determinant) / 2
+    unit = np.sqrt(S)
+    return shared * q / determinant * unit, mean * n_T / determinant * unit, mean * q / determinant * n_I, curve, says
+
+
+def _patterns(log_weight: Float[np.ndarray, "s s *w"]) -> list[tuple[int, int]]:
+    """The states of both blocks that explain the prompts of some world."""
+    return [(i, j) for i, j in np.ndindex(log_weight.shape[:2]) if np.isfinite(log_weight[i, j]).any()]
 
 
 def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.ndarray, "5 C W"]:
@@ -220,11 +233,10 @@ def _exponentials(log_weight, log_pair, lift, pull, prior, curve) -> Float[np.nd
     `log_pair` is log P(a_0 = a_1), log P(a_0 != a_1).
     """
     rows = []
-    for (i, j), a, c in product(PATTERNS, (1, -1), (1, -1)):
-        if np.isfinite(log_weight[i, j]).any():
-            slopes, u0, u1 = (lift[0, i] + a * pull[0, i], lift[1, j] + c * pull[1, j]), prior[0, i], prior[1, j]
-            constant = log_weight[i, j] + log_pair[int(a != c)] + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
-            rows.append((curve[0, i], curve[1, j], *slopes, constant))
+    for (i, j), a, c in product(_patterns(log_weight), (1, -1), (1, -1)):
+        slopes, u0, u1 = (lift[0, i] + a * pull[0, i], lift[1, j] + c * pull[1, j]), prior[0, i], prior[1, j]
+        constant = log_weight[i, j] + log_pair[int(a != c)] + (a * u0 - np.abs(u0)) + (c * u1 - np.abs(u1))
+        rows.append((curve[0, i], curve[1, j], *slopes, constant))
     return np.reshape(rows, (len(rows), 5, log_weight.shape[-1])).swapaxes(0, 1)
 
 

@@ -23,7 +23,7 @@ def test_labels_and_captions_are_those_of_the_gaussian_world():
     assert torch.equal(scenes.labels, codes.labels)
     assert torch.equal(scenes.objects, codes.objects)
     assert torch.equal(scenes.attributes, codes.backgrounds[..., 0])
-    assert torch.equal(scenes.captions < world.classes, codes.mentioned)
+    assert torch.equal(scenes.captions < world.classes, codes.multiples != 0)
 
 
 def test_a_model_of_an_ensemble_sees_what_it_would_see_alone():

@@ -66,9 +66,12 @@ def test_with_a_table_scores_are_the_gaussian_log_densities(table, prompt):
     mean, second = np.zeros(2 * l), np.zeros((2 * l, 2 * l))
     for part in mixture.pairs:
         mean += part.weights @ part.means
-        shared = np.diag(part.detail * part.captions)
+        shared = np.diag(part.detail * part.mask * mixture.variances)
         noise = np.eye(l) * part.noise * world.nu_text
-        within = [[np.diag(mixture.variances + world.nu_image), shared], [shared, np.diag(part.captions) + noise]]
+        within = [
+            [np.diag(mixture.variances + world.nu_image), shared],
+            [shared, np.diag(part.mask**2 * mixture.variances) + noise],
+        ]
         second += (part.weights * part.means.T) @ part.means + part.weights.sum() * np.block(within)
     covariance = second - np.outer(mean, mean)
     images, texts = np.random.default_rng(0).standard_normal((30, l)), world.prompts(prompt)

@@ -1,21 +1,18 @@
 """The PMI optimum against cells of the plane, roots along lines, drawn images and identities."""
 
 from itertools import product
-from typing import get_type_hints
 
 import numpy as np
 import pytest
-from reference import log_densities, worlds_with
+from reference import worlds_with
 from scipy.special import ndtr, ndtri
 
-from simulator.gaussian.critic import gaussian_points
-from simulator.quantities import domain_of
-from simulator.world import SCALARS, Attribute, World
+from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
 from theory.density import log_density
 from theory.learners import infonce
 from theory.learners.contour import contour_accuracy
-from theory.learners.infonce import SPACINGS, InfoNCE, _chance_by_object, infonce_accuracy
+from theory.learners.infonce import SPACINGS, _chance_by_object, infonce_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, searched_accuracy
 from theory.learners.pmi import prompt_preference
 
@@ -407,33 +404,3 @@ def test_a_boundary_that_runs_along_the_grid_s_edge_is_not_lost():
     at, beside = (infonce_accuracy(World(p_spu=p, **fields), "background") for p in (0.5, 0.5 + 1e-6))
     for group in ("common", "counter"):
         assert np.abs(getattr(at, group) - getattr(beside, group)).max() < 5e-6
-
-
-TELLING = World(
-    p_spu=0.8, mu_spu=1.5, sigma_spu=0.7, dim_image=2, dim_text=2, mention_inv=0.9, mention_spu=0.8, p_inv=0.95,
-    detail_inv=0.7, detail_spu=0.8,
-)  # fmt: skip
-NUMBERS = [name for name in SCALARS if not isinstance(getattr(World(), name), int)]
-
-
-def in_the_middle(name: str) -> float:
-    """A value away from the default: the middle of a bounded domain, 1.2 latent units of an open one."""
-    low, high = domain_of(get_type_hints(World, include_extras=True)[name])
-    return (low + high) / 2 if high <= 1 else 1.2
-
-
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("name", NUMBERS)
-def test_every_number_of_a_world_reaches_the_law(name, prompt):
-    """The accuracies are those of the PMI of the groups of pairs written out, at even points of every group.
-
-    A field that is added to World is tried here without a further line.
-    """
-    world = TELLING.replace(**{name: in_the_middle(name)})
-    mixture, points = world.mixture(), gaussian_points(2, 12, 0)
-    images = (mixture.means[:, None] + np.sqrt(mixture.variances + world.nu_image) * points).reshape(-1, 2)
-    joint = [log_densities(world, images, np.tile(q, (len(images), 1))) for q in world.prompts(prompt)]
-    first = np.logaddexp.reduce(joint[0], axis=1) > np.logaddexp.reduce(joint[1], axis=1)
-    first = first.reshape(-1, len(points)).mean(axis=1)
-    expected = mixture.group_average(np.where(mixture.labels == 0, first, 1 - first))
-    assert np.abs(np.array(pair(InfoNCE(prompt).accuracy(world))) - expected).max() < 2e-3

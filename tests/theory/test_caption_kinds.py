@@ -1,0 +1,143 @@
+"""A kind of caption that World.caption_kinds alone knows acts in every law, sampler and prompt.
+
+Such a caption shows another multiple of the block: -1 is a caption that names the opposite.
+"""
+
+import numpy as np
+import pytest
+from reference import joint_covariance, log_densities, optimum_by_groups
+from stattest import assert_mean
+
+from simulator.gaussian.critic import gaussian_points
+from simulator.gaussian.statistics import projected_scatter
+from simulator.mixture import CaptionKind, mixture_of
+from simulator.world import Attribute, World
+from theory.binned_captions import BinnedCaptions
+from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
+from theory.learners.base import block_weights
+from theory.learners.captions import _drawn_captions, all_captions_scores
+from theory.learners.line import searched_accuracy
+
+TELLING = World(
+    p_spu=0.8, mu_spu=1.5, sigma_spu=0.7, sigma_xi=1.5, dim_image=2, dim_text=2, mention_inv=0.9, mention_spu=0.8,
+    p_inv=0.95, detail_inv=0.7, detail_spu=0.8,
+)  # fmt: skip
+
+
+@pytest.fixture(params=["some -1", "some 2", "background -0.4"])
+def other(request, monkeypatch):
+    """Some captions of both blocks, or all captions of the backgrounds, show another multiple."""
+    which, multiple = request.param.split()
+
+    def kinds(world: World) -> tuple[CaptionKind, ...]:
+        share = np.full(world.mention.shape[-1], 1 / 3) if which == "some" else np.arange(world.mention.shape[-1]) > 0
+        told = ((1 - share) * world.mention, 1.0), (share * world.mention, float(multiple))
+        return *(CaptionKind(*each) for each in told), CaptionKind(1 - world.mention, 0.0)
+
+    monkeypatch.setattr(World, "caption_kinds", property(kinds))
+    mixture_of.cache_clear()
+    yield
+    mixture_of.cache_clear()
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean", "background"])
+def test_infonce_by_curve_and_contour(other, prompt):
+    for fields in (
+        {},
+        {"detail_inv": 1.0, "detail_spu": 1.0, "sigma_xi": 0.6},
+        {"mention_inv": 1.0, "mention_spu": 1.0},
+    ):
+        world = TELLING.replace(**fields)
+        found = [*InfoNCE(prompt).accuracy(world)]
+        assert np.abs(found - optimum_by_groups(world, prompt, 12)).max() < 3e-3
+        searched = searched_accuracy(world[None], prompt, 1e-6)[0]
+        shown = [world.p_inv * searched[g] + (1 - world.p_inv) * (1 - searched[1 - g]) for g in (0, 1)]
+        assert found == pytest.approx(shown, abs=1e-6)
+
+
+@pytest.mark.parametrize("other", ["some -1"], indirect=True)
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+@pytest.mark.parametrize(
+    "fields",
+    [{"classes": 3, "dim_image": 6, "dim_text": 6}, {"attribute": (Attribute(),), "dim_image": 3, "dim_text": 3}],
+    ids=["three classes", "two attributes"],
+)
+def test_infonce_of_more_classes_or_attributes(other, prompt, fields):
+    world = TELLING.replace(p_inv=1.0, **fields)
+    assert np.abs(np.array([*InfoNCE(prompt).accuracy(world)]) - optimum_by_groups(world, prompt, 9)).max() < 0.01
+
+
+@pytest.mark.parametrize("other", ["some -1", "some 2"], indirect=True)
+@pytest.mark.parametrize("prompt", ["captions", "scores"])
+def test_infonce_asked_by_all_captions(other, prompt):
+    """The scores are means over captions of each class, here drawn by the sampler."""
+    images = gaussian_points(2, 5, 1) * 1.5
+    pairs = TELLING.draw(4000, seed=3)
+    texts, labels = pairs.texts.numpy() @ pairs.frames[1], pairs.labels.numpy()
+    joint = np.logaddexp.reduce(
+        log_densities(TELLING, np.repeat(images, len(texts), axis=0), np.tile(texts, (len(images), 1))), axis=1
+    ).reshape(len(images), -1)
+    alone = np.logaddexp.reduce(log_densities(TELLING, None, texts), axis=1)
+    pmi = joint - alone
+    terms = np.exp(pmi - pmi.max(axis=1, keepdims=True)) if prompt == "captions" else pmi
+    gap, error = _gap(terms, labels)
+    scores = all_captions_scores(TELLING, prompt, images)
+    if prompt == "captions":  # posteriors, against means of e^PMI up to a factor of each image
+        both = np.stack([terms[:, labels == y].mean(axis=1) for y in (0, 1)], axis=-1)
+        gap, error = (x / both.sum(axis=1) for x in (gap, error))
+        (np.abs(scores[:, 0] - scores[:, 1] - gap).max(),)
+        (error.max(),)
+        ((np.abs(scores[:, 0] - scores[:, 1] - gap) / error).max(),)
+    assert np.abs(scores[:, 0] - scores[:, 1] - gap).max() < 5 * error.max() + 0.02
+
+
+def _gap(terms, labels):
+    first, second = (terms[:, labels == y] for y in (0, 1))
+    error = np.sqrt(first.var(axis=1) / first.shape[1] + second.var(axis=1) / second.shape[1])
+    return first.mean(axis=1) - second.mean(axis=1), error
+
+
+def test_captions_drawn_for_images_have_the_law_of_pairs(other):
+    pairs, expected = TELLING.draw(2000, seed=4), joint_covariance(TELLING)
+    images = pairs.images.numpy() @ pairs.frames[0]
+    parts = enumerate(np.split(images, len(images)))
+    texts = np.concatenate([_drawn_captions(TELLING, part, 1, seed)[:, 0] for seed, part in parts])
+    rows = np.concatenate([images, texts], axis=1)  # images and captions have mean 0
+    assert_mean(
+        (rows[:, :, None] * rows[:, None]).reshape(len(rows), -1),
+        expected.ravel(),
+        effect=0.2,
+        what="captions of images",
+    )
+    (first,) = _drawn_captions(TELLING, None, 2**14, 0)
+    own = [(part, TELLING.mixture().labels == 0) for part in TELLING.mixture().pairs]
+    spread = [part.mask**2 * TELLING.scale**2 + TELLING.nu_text for part, _ in own]
+    second = 2 * sum(part.weights[k] @ (part.means[k, 2:] ** 2 + s) for (part, k), s in zip(own, spread, strict=True))
+    assert (first**2).mean(axis=0) == pytest.approx(second, rel=0.01)
+
+
+@pytest.mark.parametrize("prompt", ["name", "mean"])
+@pytest.mark.parametrize("rule", [LinearCLIP, GaussianPMI])
+def test_linear_rules_follow_from_the_groups(other, rule, prompt):
+    world = TELLING.replace(bare=0.2, mismatch=0.1)
+    critic = block_weights(rule(prompt).critic(world).inside[0])
+    assert rule(prompt).direction(world) / critic == pytest.approx(
+        np.full(2, 1 / (critic / rule(prompt).direction(world))[0])
+    )
+
+
+def test_drawn_pairs_and_exact_scatters(other):
+    world, n = TELLING.replace(bare=0.2, mismatch=0.1), 20_000
+    expected = joint_covariance(world)
+    (scatter,) = projected_scatter(world, 500, 64, 5)
+    assert_mean(scatter.reshape(len(scatter), -1), expected.ravel(), effect=1.0, what="exact scatters")
+    pairs = world.draw(n, seed=5)
+    views = zip((pairs.images, pairs.texts), pairs.frames, strict=True)
+    rows = np.concatenate([view.numpy() @ D for view, D in views], axis=1)
+    rows = rows - sum(part.weights @ part.means for part in world.mixture().pairs)
+    assert_mean((rows[:, :, None] * rows[:, None]).reshape(n, -1), expected.ravel(), effect=0.06, what="drawn pairs")
+
+
+def test_captions_in_words_are_refused(other):
+    with pytest.raises(ValueError, match="otherwise"):
+        BinnedCaptions(TELLING)
