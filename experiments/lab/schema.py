@@ -122,24 +122,23 @@ def coded(cells: Cells) -> tuple[Cells, list[str]]:
         lost = cells[name] != ""
         sentences, alike = cells[name][lost], defaultdict(set)
         for sentence in set(sentences):
-            alike[_NUMBER.sub("#", sentence)].add(sentence)
+            alike[tuple(_NUMBER.split(sentence))].add(sentence)
         number = {}
-        for template, some in alike.items():
-            shared = reasons.setdefault(_with_ranges(template, some), len(reasons))
+        for words, some in alike.items():
+            shared = reasons.setdefault(_with_ranges(words, some), len(reasons))
             number |= dict.fromkeys(some, shared)
         arrays[name] = np.zeros(lost.shape, np.int32)
         arrays[name][lost] = [number[sentence] for sentence in sentences]
     return arrays, list(reasons)
 
 
-def _with_ranges(template: str, sentences: set[str]) -> str:
-    """Sentences of one template as one sentence, with a range for each number that differs.
+def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
+    """Sentences with the same words between their numbers as one, with a range for each number that differs.
 
-    >>> _with_ranges("a # of 3^2 #", {"a 1 of 3^2 5", "a 2 of 3^2 5"})
-    'a 1 to 2 of 3^2 5'
+    >>> _with_ranges(("a ", " of 3^2 #", ""), {"a 1 of 3^2 #5", "a 2 of 3^2 #5"})
+    'a 1 to 2 of 3^2 #5'
     """
-    first, *between = template.split("#")
-    shared = first
+    shared, *between = words
     for column, following in zip(zip(*map(_NUMBER.findall, sentences), strict=True), between, strict=True):
         ends = sorted(set(column), key=float)
         shared += (ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}") + following

@@ -78,13 +78,13 @@ class Store(NamedTuple):
                     yield number, chunk
 
     def write(self, number: int, cells: Cells, reasons: list[str]) -> None:
-        _, variables, _, chunk, blocks = self.planned
+        at = region(number, self.planned.chunk, self.planned.blocks)
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
                 root = zarr.open_group(str(self.path), mode="r+", zarr_format=3, use_consolidated=False)
                 root[REASONS][number] = json.dumps(reasons)
-                for name, variable in sorted(variables.items(), key=lambda item: item[0] == LAST):
-                    root[name][region(number, chunk, blocks)] = cells.get(name, variable.empty)
+                for name, variable in sorted(self.planned.variables.items(), key=lambda item: item[0] == LAST):
+                    root[name][at] = cells.get(name, variable.empty)
         except OSError as error:
             raise RunError(f"{self.path} could not be written: {error.strerror or error}") from error
 
@@ -145,8 +145,7 @@ def _opened(path: Where) -> Iterator[zarr.Group]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Object at .* is not recognized as a component", UserWarning)
             root = zarr.open_group(str(path), mode="r", zarr_format=3, use_consolidated=False)
-            if root.attrs.get("format") != FORMAT:
-                found = root.attrs.get("format")
+            if (found := root.attrs.get("format")) != FORMAT:
                 there = "is not the store of a study" if found is None else f"has format {found!r}"
                 raise RequestError(
                     f"{str(path)!r} {there}, and this version reads and writes format {FORMAT}; name another folder, "
