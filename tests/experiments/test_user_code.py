@@ -1,5 +1,7 @@
 """A learner of the user's own file on the command line, and whom an error is blamed on."""
 
+import json
+
 import pytest
 
 from experiments.command.synthetic import Question
@@ -215,6 +217,7 @@ def test_a_loss_of_a_file_is_trained(train, name):
 
 
 def test_a_run_continues_with_the_file_of_the_loss_that_it_began_with(train, tmp_path):
+    from experiments.lab.runfolder import LOSS_FILE
     from simulator.towers.objectives import OBJECTIVES
 
     folder = tmp_path / "run"
@@ -225,6 +228,11 @@ def test_a_run_continues_with_the_file_of_the_loss_that_it_began_with(train, tmp
         run = train("Pulled", "--resume", folder)
         assert run.status == status, run.err
     assert "holds another run (the file of the loss is" in run.err
+    begun = json.loads((folder / "run.json").read_text())
+    del begun["specification"][LOSS_FILE]  # as in a run of an earlier version
+    (folder / "run.json").write_text(json.dumps(begun))
+    del OBJECTIVES["pulled"], OBJECTIVES["registered"]
+    assert train("Pulled", "--output", folder).status == 0
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,9 @@ def aftermath(tmp_path_factory, exact):
 
 
 def test_a_store_equals_the_table_in_memory_and_is_not_recomputed(tmp_path, same, resumed):
-    same(SWEEP.run(tmp_path / "a.zarr"), SWEEP.run())
-    assert not list(tmp_path.glob(".*"))
+    said = []
+    same(resumed(SWEEP, tmp_path / "a.zarr", report=said.append), SWEEP.run())
+    assert (said, list(tmp_path.glob(".*"))) == ([], [])
     opened = xr.open_zarr(tmp_path / "a.zarr", chunks=None)  # a warning fails the test
     np.testing.assert_array_equal(opened.counter, SWEEP.run().counter)
     resumed(SWEEP, tmp_path / "a.zarr", mapped=lambda task, numbers: pytest.fail("there is nothing to do"))
@@ -133,6 +134,19 @@ def test_a_store_without_one_of_its_files_is_refused(tmp_path, lost):
     (where / lost if (where / lost).is_file() else where / lost / "zarr.json").unlink()
     with pytest.raises(RequestError, match="not a readable store"):
         store.read(where)
+
+
+def test_two_processes_may_begin_one_store(tmp_path, monkeypatch, same):
+    where, write = tmp_path / "a.zarr", store._write_empty
+
+    def slower(*given):
+        monkeypatch.setattr(store, "_write_empty", write)
+        SWEEP.run(where)
+        write(*given)
+
+    monkeypatch.setattr(store, "_write_empty", slower)
+    same(SWEEP.run(where), SWEEP.run())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_another_study_is_refused_by_its_first_difference(tmp_path):

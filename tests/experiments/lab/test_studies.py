@@ -9,6 +9,8 @@ import pytest
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.axes import axis
+from experiments.lab.plan import plan
+from experiments.lab.schema import coded
 from experiments.lab.studies import read, study
 from experiments.lab.tables import summary
 from experiments.page.plot.layout import arrange
@@ -44,6 +46,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"routes": ["exact"], "n": 100, "learners": ["bayes"]}, ["'exact'", "bayes"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"recipe": {"loss": "siglip"}}, ["'loss'", "learners"]),
+        ({"recipe": {"wdth": 8}, "routes": "trained"}, ["'wdth'", "nearest is 'width'"]),
         ({"axes": {"start": [0.1]}}, ["start", "optimum"]),
         ({"axes": {"table": ["diagonl(1)"]}}, ["axis table", "'diagonl'", "nearest is diagonal"]),
         ({"axes": {"table": [[[0.5, 0.0], [0.0, 0.5]]]}}, ["axis table", "'compositional(3, 4, 1)'"]),
@@ -132,6 +135,20 @@ def test_a_cell_without_theory_gets_a_reason(temperature, lost):
     expected = "where images have no noise" if temperature is None else "no closed form is known for this training"
     assert expected in reasons[0]
     assert arrange(table).undefined == (("theory", reasons[0]),)
+
+
+def test_reasons_that_differ_in_their_numbers_are_one():
+    reasons = np.array([["p = 0.1 in #2 is too low", "p = 0.3 in #2 is too low", ""], ["p is lost", "", ""]], object)
+    cells, by_number = coded({"undefined": reasons, "counter": np.zeros((2, 3))})
+    one = "p = 0.1 to 0.3 in #2 is too low"
+    assert np.array(by_number)[cells["undefined"]].tolist() == [[one, one, ""], ["p is lost", "", ""]]
+    assert by_number[0] == ""
+
+
+def test_a_theory_that_is_sampled_at_one_place_has_intervals():
+    for classes, sampled in (([2], False), ([2, 20], True)):
+        declared = plan(study(axes={"classes": classes}, learners=["bayes"])).variables
+        assert ("common_low" in declared) == sampled
 
 
 def test_worlds_without_a_law_leave_the_others_theirs():
