@@ -130,11 +130,9 @@ class Inputs:
 
 def on_device(inputs: dict[str, Any], like: Any) -> dict[str, Any]:
     """Tensors on the device of the parameter `like`, floating-point ones in its precision; other values unchanged."""
-    moved = dict(inputs)
-    for name, value in inputs.items():
-        if hasattr(value, "is_floating_point"):
-            moved[name] = value.to(like.device, like.dtype if value.is_floating_point() else value.dtype)
-    return moved
+    from transformers import BatchFeature  # optional extra
+
+    return BatchFeature(inputs).to(like.device, like.dtype).data
 
 
 def score_labels(
