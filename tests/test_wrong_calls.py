@@ -16,6 +16,7 @@ from experiments.effective_robustness import fit_line, offset
 from experiments.errors import RequestError
 from simulator import Attribute, Pixels, Recipe, World, fit, train
 from simulator.accuracy import Accuracy
+from simulator.extras import installed
 from simulator.gaussian.critic import removed_captions
 from simulator.gaussian.pairs import dictionaries, draw_block, draw_pairs
 from simulator.gaussian.statistics import full_critics, labelled_moments, projected_critics, projected_scatter
@@ -218,6 +219,7 @@ CALLS = [
     *((partial(Runtime, **wrong), str(*wrong.values())) for wrong in RUNTIMES),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
+    (partial(installed, "absent", "Absent", "hf", "a world"), r"^Absent, which a world needs, is not .* '\.\[hf\]'$"),
     (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
     (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from jaxtyping import Bool, Int
 
 from experiments.errors import RequestError
 from experiments.files import read_table, write_json
+from simulator.extras import installed
 from simulator.naming import suggestion
 
 CLASS_COUNT = 1000
@@ -26,15 +26,10 @@ SIMPLE = "A photo of {}."
 CONFUSING = 20  # labels of the 1 vs 20 protocol
 
 
-def installed(module: str) -> Any:
-    """A module of an optional library, which has an extra of its name; imported only when needed, for start-up time."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        name = module.partition(".")[0]
-        raise RequestError(
-            f"{name} is not installed; in the checkout run: python -m pip install -e '.[{name.replace('_', '-')}]'"
-        ) from error
+def library(module: str) -> Any:
+    """A module of an optional library, which has an extra of its name."""
+    name = module.partition(".")[0]
+    return installed(module, name, name.replace("_", "-"), refusal=RequestError)
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class Vocabulary:
 @cache
 def imagenet() -> Vocabulary:
     """ImageNet-1k's classes in the order of their indices, as open_clip spells them."""
-    return Vocabulary(tuple(installed("open_clip").IMAGENET_CLASSNAMES), "open_clip")
+    return Vocabulary(tuple(library("open_clip").IMAGENET_CLASSNAMES), "open_clip")
 
 
 def own_vocabulary(path: Path) -> Vocabulary:
@@ -102,7 +97,7 @@ def templates(choice: str) -> tuple[str, ...]:
     if choice == "simple":
         return (SIMPLE,)
     if choice == "openai80":
-        return tuple(template("{}") for template in installed("open_clip").OPENAI_IMAGENET_TEMPLATES)
+        return tuple(template("{}") for template in library("open_clip").OPENAI_IMAGENET_TEMPLATES)
     lines = _lines(choice, "the list of prompts (simple, openai80 or a file)")
     wrong = next((t for t in lines or ("",) if t.count("{}") != 1 or set("{}") & set(t.replace("{}", ""))), None)
     if wrong is not None:
@@ -241,7 +236,7 @@ def imagenet_index(name: str) -> int:
 @cache
 def _known_names() -> dict[str, set[int]]:
     """Each open_clip name, WordNet id and synonym -> indices of its classes."""
-    info = installed("timm.data").ImageNetInfo()
+    info = library("timm.data").ImageNetInfo()
     by_name: dict[str, set[int]] = {}
     for names in (imagenet().names, info.label_names(), info.label_descriptions()):
         for index, name in enumerate(names):

@@ -12,9 +12,8 @@ Saved data set: a folder from save_to_disk of `datasets`, with columns image, la
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -22,9 +21,10 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.counteranimal.model import one_line
+from experiments.counteranimal.model import loading
 from experiments.errors import RequestError
 from experiments.files import read_table
+from simulator.extras import installed
 from simulator.naming import suggestion
 from simulator.pixels.decoding import MOST_BYTES, decode
 from simulator.progress import track
@@ -251,10 +251,9 @@ def _saved(root: Path) -> Listing:
     if not (root / STATE).exists():
         splits = ", ".join(sorted(str(path.parent) for path in root.glob(f"*/{STATE}")))
         raise RequestError(f"{str(root)!r} is a data set of several splits; name one of them: {splits}")
-    with _reading(root):
-        from datasets import load_from_disk  # optional extra
-
-        data = load_from_disk(str(root))
+    datasets = installed("datasets", "datasets", "hf", "a saved data set", RequestError)
+    with loading(f"the data set {str(root)!r}", "; save it again"):  # damaged Arrow files raise different types
+        data = datasets.load_from_disk(str(root))
         columns = set(data.column_names)
         if not {"class", "label"} & columns or "image" not in columns or not {"group", "background"} & columns:
             raise RequestError(
@@ -266,22 +265,6 @@ def _saved(root: Path) -> Listing:
     width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
     paths = [f"{row:0{width}}" for row in range(len(data))]
     return pd.DataFrame(zip(paths, *texts, strict=True), columns=COLUMNS, dtype=object), Saved(root), []
-
-
-@contextmanager
-def _reading(root: Path) -> Iterator[None]:
-    """Turn errors of reading a saved data set into RequestError: damaged Arrow files raise different types."""
-    try:
-        yield
-    except RequestError:
-        raise
-    except ImportError as error:
-        raise RequestError(
-            "a saved data set needs datasets, which is not installed; in the checkout run: "
-            "python -m pip install -e '.[hf]'"
-        ) from error
-    except Exception as error:
-        raise RequestError(f"the data set {str(root)!r} cannot be read ({one_line(error)}); save it again") from error
 
 
 def _texts(data: Any, column: str) -> list[str]:

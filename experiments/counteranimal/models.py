@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.counteranimal import transformers_models
-from experiments.counteranimal.labels import CLASS_COUNT, installed
+from experiments.counteranimal.labels import CLASS_COUNT, library
 from experiments.counteranimal.language_models import LanguageModel
 from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
 from experiments.errors import RequestError, RunError, unknown
@@ -89,7 +89,7 @@ def _check_tag(spec: str, tag: str, tags: list[str], options: LoadOptions) -> No
 
 
 def _check_open_clip(spec: str, options: LoadOptions) -> None:
-    open_clip = installed("open_clip")
+    open_clip = library("open_clip")
     if spec.startswith(PLACES):
         return
     name, _, tag = spec.partition("/")
@@ -98,7 +98,7 @@ def _check_open_clip(spec: str, options: LoadOptions) -> None:
 
 
 def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
-    open_clip = installed("open_clip")
+    open_clip = library("open_clip")
     name, _, tag = (spec, "", "") if spec.startswith(PLACES) else spec.partition("/")
     file = options.weights
     way_out = "" if spec.startswith(PLACES[0]) else BY_FILE if tag else BY_FOLDER
@@ -141,7 +141,7 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
 
 def _torchvision_weights(spec: str, options: LoadOptions) -> Any:
     """torchvision's entry of a classifier's weights, which holds the preprocessing."""
-    models = installed("torchvision.models")
+    models = library("torchvision.models")
     name, _, tag = spec.partition("/")
     _check_name("torchvision", name, models.list_models(module=models))
     choices = {w.name: w for w in models.get_model_weights(name) if len(w.meta["categories"]) == CLASS_COUNT}
@@ -151,7 +151,7 @@ def _torchvision_weights(spec: str, options: LoadOptions) -> Any:
 
 
 def _torchvision(spec: str, options: LoadOptions) -> LoadedModel:
-    models = installed("torchvision.models")
+    models = library("torchvision.models")
     name, weights = spec.partition("/")[0], _torchvision_weights(spec, options)
     if options.weights is None:
         with loading(f"torchvision:{spec}", BY_FILE):
@@ -166,7 +166,7 @@ def _torchvision(spec: str, options: LoadOptions) -> LoadedModel:
 
 
 def _check_timm(spec: str, options: LoadOptions) -> None:
-    timm = installed("timm")
+    timm = library("timm")
     name, _, tag = spec.partition(".")
     _check_name("timm", name, timm.list_models())
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
@@ -174,7 +174,7 @@ def _check_timm(spec: str, options: LoadOptions) -> None:
 
 
 def _timm(spec: str, options: LoadOptions) -> LoadedModel:
-    timm = installed("timm")
+    timm = library("timm")
     if options.weights is None:
         with loading(f"timm:{spec}", BY_FILE):
             module = timm.create_model(spec, pretrained=True)

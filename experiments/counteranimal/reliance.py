@@ -11,7 +11,6 @@ drawn from a population.
 """
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
 from experiments.results import GROUPS, QUANTITIES
 from simulator.accuracy import LEVEL, PLACE
+from simulator.extras import installed
 from simulator.streams import numpy_stream
 
 LAW_ROWS = 50_000  # the law is tested on at most so many
@@ -161,11 +161,7 @@ def answer_files(
 
 def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     """The document of one model."""
-    if find_spec("sklearn") is None:
-        raise RequestError(
-            "embeddings need scikit-learn, which is not installed; in the checkout run: python -m pip install "
-            "-e '.[embeddings]'"
-        )
+    installed("sklearn", "scikit-learn", "embeddings", "a measurement of embeddings", RequestError)
     folds = fit_folds(bundle, seed)
     right, rows = answers(bundle, folds)
     seen = ~bundle.unseen[rows]

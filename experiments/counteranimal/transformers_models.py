@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.counteranimal.labels import installed
+from experiments.counteranimal.labels import library
 from experiments.counteranimal.language_models import ANSWER, QUESTION, LanguageModel, prompt_of
 from experiments.counteranimal.model import DISTRIBUTIONS, LoadedModel, LoadOptions, feature_key, loading, weights_hash
 from experiments.errors import RequestError
@@ -32,7 +32,7 @@ def check(name: str, options: LoadOptions) -> None:
 
 
 def load_clip(name: str, options: LoadOptions) -> LoadedModel:
-    transformers, spec = installed("transformers"), f"hf:{name}"
+    transformers, spec = library("transformers"), f"hf:{name}"
     config = _config(spec)
     if config.model_type not in KNOWN:
         raise RequestError(f"{spec} holds a model of type {config.model_type!r}; known types are {', '.join(KNOWN)}")
@@ -62,7 +62,7 @@ def load_clip(name: str, options: LoadOptions) -> LoadedModel:
 
 def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
     """A causal language model that answers questions about photos, with its own processor."""
-    transformers, spec = installed("transformers"), f"lvlm:{name}"
+    transformers, spec = library("transformers"), f"lvlm:{name}"
     config = _config(spec)
     if type(config) not in transformers.AutoModelForImageTextToText._model_mapping or config.is_encoder_decoder:
         raise RequestError(
@@ -103,13 +103,13 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
 
 def _config(spec: str) -> Any:
     with loading(spec, WAY_OUT):
-        return installed("transformers").AutoConfig.from_pretrained(spec.partition(":")[2])
+        return library("transformers").AutoConfig.from_pretrained(spec.partition(":")[2])
 
 
 def _module(spec: str, kind: str) -> Any:
     """The module; missing or misshapen weights, which the library fills at random, raise RequestError."""
     with loading(spec, WAY_OUT):
-        module, report = getattr(installed("transformers"), kind).from_pretrained(
+        module, report = getattr(library("transformers"), kind).from_pretrained(
             spec.partition(":")[2], output_loading_info=True, ignore_mismatched_sizes=True
         )
     lacking = sorted(set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]})

@@ -27,6 +27,7 @@ from experiments.lab.plan import Plan, region
 from experiments.lab.schema import empty_table, with_legend
 from experiments.provenance import rounding
 from experiments.runtime import free_bytes, keeping
+from simulator.extras import installed
 from simulator.progress import counting
 from simulator.signals import block_signals
 
@@ -91,14 +92,9 @@ def _in_processes(workers: int, task: Task, items: Iterable[Any]) -> Iterator[An
 
 
 def _client(scheduler: str, report: Callable[[str], None]) -> "Client":
+    distributed = installed("distributed", "dask", "cluster", "a scheduler", RequestError)
     try:
-        from distributed import Client  # optional extra
-    except ImportError:
-        raise RequestError(
-            "a scheduler needs dask, which is not installed; in the checkout run: python -m pip install -e '.[cluster]'"
-        ) from None
-    try:
-        client = Client(scheduler, timeout=PATIENCE)
+        client = distributed.Client(scheduler, timeout=PATIENCE)
     except ValueError as error:
         raise RequestError(
             f"scheduler = {scheduler!r} is not an address ({error}); tcp://127.0.0.1:8786 is one"

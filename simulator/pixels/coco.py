@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
+from simulator.extras import installed
 from simulator.naming import suggestion
 from simulator.pixels.decoding import decode
 
@@ -80,13 +81,7 @@ def instances(
 
 
 def _index(file: Path) -> Any:
-    try:
-        from pycocotools.coco import COCO  # an optional extra
-    except ImportError:
-        raise ValueError(
-            "objects = 'coco' need pycocotools, which is not installed; in the checkout "
-            "run: python -m pip install -e '.[coco]'"
-        ) from None
+    COCO = installed("pycocotools.coco", "pycocotools", "coco", "objects = 'coco'").COCO
     if not file.is_file():
         raise ValueError(
             f"{file} is missing; copy instances_val2017.json of cocodataset.org there, or a file of that format"

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
+from simulator.extras import installed
 from simulator.pixels.coco import instances
 from simulator.pixels.composition import cut, drawn_place, frame
 from simulator.pixels.decoding import decode
@@ -157,14 +158,7 @@ def _moved(assets: Any, device: str) -> Any:
 
 
 def _digits(views: "Pixels", classes: int) -> Pictures:
-    try:
-        from sklearn.datasets import load_digits  # an optional extra
-    except ImportError:
-        raise ValueError(
-            "objects = 'digits' come with scikit-learn, which is not installed; in the checkout "
-            "run: python -m pip install -e '.[pixels]'"
-        ) from None
-    scans = load_digits()
+    scans = installed("sklearn.datasets", "scikit-learn", "pixels", "objects = 'digits'").load_digits()
     coverage = np.rint(scans.images * (255 / 16)).astype(np.uint8)
     return _divided(_resized(coverage, views.side), scans.target.astype(np.int64), DIGIT_NAMES[:classes], "the digits")
 

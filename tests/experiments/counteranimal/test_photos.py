@@ -256,7 +256,7 @@ def test_a_damaged_saved_data_set_is_one_sentence(tmp_path):
     data = file.read_bytes()
     assert data.count(labels) == 1
     file.write_bytes(data.replace(labels, b"\x7f" + labels[1:]))
-    with pytest.raises(RequestError, match="cannot be read"):
+    with pytest.raises(RequestError, match="cannot be loaded"):
         read_photos(root)
 
 
