@@ -143,6 +143,8 @@ class Learner:
     def _critic_accuracy(self, world: World) -> Accuracy:
         """Accuracies of the critic in one world, exact for two classes."""
         critic = self.critic(world)
+        if any(np.isnan(part).any() for part in critic):  # of a user's learner
+            raise ValueError(f"the critic of learner {self.name!r} is nan; expected numbers")
         if world.classes == 2:
             return Accuracy.of([*group_accuracy(critic, world.mixture(), world.nu_image)[0]])
         copies = REPLICATES // len(critic.inside)  # each has points of its own

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic, gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.learners.base import Learner, block_weights, latent_critic
+from theory.learners.base import Learner, latent_critic
 
 POWER = 11  # 2^POWER points per kind of pair: reliance to about .003
 
@@ -38,13 +37,6 @@ class Filtered(Learner):
     words: ClassVar[str] = "linear CLIP on filtered pairs"
     prompt: Prompt = "name"
     kept: float = 0.5
-
-    def direction(self, worlds: World) -> Float[np.ndarray, "*w B"]:
-        """Weight on each block, from `critic`."""
-        u = np.empty(worlds.mean.shape)
-        for w in np.ndindex(worlds.shape):
-            u[w] = block_weights(self.critic(worlds[w]).inside[0])
-        return u
 
     def critic(self, world: World) -> LinearCritic:
         """u_y = S q_y, S the covariance of the pairs that are kept."""
@@ -69,7 +61,7 @@ class Filtered(Learner):
             matching = number < len(kinds) / (2 if mixture.mismatch else 1)
             for weight, mean in zip(kind.weights, kind.means, strict=True):
                 e, f = np.split(gaussian_points(4, POWER, len(blocks)), 2, axis=1)
-                slope = kind.mask * kind.detail * mixture.variances / np.sqrt(S)
+                slope = kind.mask * kind.detail * np.divide(mixture.variances, np.sqrt(S), out=np.zeros(2), where=S > 0)
                 own = kind.mask**2 * mixture.variances + kind.noise * world.nu_text - slope**2
                 text = slope * e + np.sqrt(own) * f
                 told = np.tile([mean[0] * mean[1] > 0, matching], (len(e), 1))

@@ -150,6 +150,20 @@ def test_one_method_says_a_rule_and_the_others_follow(fields):
     np.testing.assert_allclose(u / u[:, :1], np.eye(1, u.shape[1]) * [[1.0], [1.0]], atol=1e-12)
 
 
+@pytest.mark.parametrize("fields", [{}, {"classes": 3}, {"table": TABLE}])
+def test_a_critic_that_is_nan_has_no_accuracies(fields):
+    """Beside a table, nan stands for a group that does not exist."""
+
+    class Lost(Learner):
+        name: ClassVar[str] = "lost"
+
+        def critic(self, world):
+            return latent_critic(np.full((world.classes, world.latents), np.nan))
+
+    with pytest.raises(ValueError, match="the critic of learner 'lost' is nan"):
+        Lost().accuracy(World(**fields))
+
+
 def test_too_many_groups_are_not_sampled():
     with pytest.raises(ValueError, match="10,000 groups of images with 200 latents are too many"):
         BlindScores().accuracy(World(classes=100, dim_image=200, dim_text=200))

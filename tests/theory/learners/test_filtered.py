@@ -42,3 +42,9 @@ def test_without_a_filter_purity_is_the_training_law(mismatch):
     assert Filtered(kept=1.0).purity(World(p_spu=0.8, mismatch=mismatch)) == pytest.approx(
         (0.8, 1 - mismatch), abs=1e-9
     )
+
+
+def test_an_object_without_any_noise_is_the_limit_of_little_noise():
+    """Its critic was nan."""
+    none, little = (World(mu_spu=2.0, sigma_inv=sigma, sigma_xi=0.0) for sigma in (0.0, 1e-5))
+    assert [*Filtered().accuracy(none)] == pytest.approx([*Filtered().accuracy(little)], abs=1e-4)
