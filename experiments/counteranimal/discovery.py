@@ -21,7 +21,7 @@ from experiments.counteranimal.metrics import REPLICATES, cells
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import EACH, read_photos
 from experiments.counteranimal.scoring import NO_ANSWER, predict
-from experiments.errors import RequestError, checked_seed
+from experiments.errors import RequestError, check_within, checked_seed
 from experiments.files import output_folder, write_json, write_table
 from experiments.inference import bootstrap_interval, holm, resamples
 from experiments.results import GROUPS
@@ -40,10 +40,7 @@ def run(
 ) -> dict[str, Any]:
     """The document of `discover`; writes discovered.csv, discovered.json and discovered-groups.csv, for --groups."""
     checked_seed(seed)
-    if min_photos < 2:
-        raise RequestError(
-            f"--min-photos {min_photos} is below 2: one photo cannot be halved; the nearest valid value is 2"
-        )
+    check_within("--min-photos", min_photos, 2, np.inf)  # one photo cannot be halved
     photo_set = read_photos(data, EACH, model.vocabulary)
     output_folder(output)
     loaded = model.load()

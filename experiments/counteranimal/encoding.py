@@ -31,6 +31,7 @@ from experiments.counteranimal.model import LoadedModel, one_line
 from experiments.counteranimal.photos import PhotoSet
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import output_folder, write_atomically
+from experiments.runtime import checked_device
 from simulator.progress import counting
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -51,12 +52,7 @@ class Runtime:
     def __post_init__(self):
         check_within("--batch-size", self.batch_size, 1, np.inf)
         check_within("--workers", self.workers, 0, np.inf)
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise RequestError(
-                f"device {self.device!r} is not available ({one_line(error)}); try cpu or cuda"
-            ) from error
+        checked_device(self.device)
         if self.precision == "fp16" and self.kind == "cpu":
             raise RequestError("precision 'fp16' needs a CUDA device; on the CPU use fp32 or bf16")
 
