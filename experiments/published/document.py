@@ -8,6 +8,7 @@ from experiments.files import output_folder, write_json, write_table
 from experiments.published.audit import findings
 from experiments.published.claims import CLAIMS
 from experiments.published.tables import checkpoints, later_work_rows, published_rows, read_published, tidy
+from experiments.results import GROUPS, QUANTITIES
 
 TABLES = ("table", "checkpoints", "audit", "since")  # these parts are also written as CSV
 ROW = "ImageNet-RN50"  # [W]'s row of the architecture that all later work uses
@@ -28,14 +29,14 @@ def published_document() -> dict[str, Any]:
 def _later_work() -> list[dict[str, Any]]:
     """One record per later row, with its distance from [W]'s untreated ResNet-50 under either mean."""
     own = {mean: next(row for row in published_rows(mean=mean) if row.model == ROW) for mean in ("macro", "micro")}
-    names = ("source", "model", "labels", "mean", "common", "counter", "drop")
+    names = ("source", "model", "labels", "mean", *QUANTITIES)
     return [
         {name: getattr(row, name) for name in names}
         | {"comparable": False, "protocol": protocol}
         | {
             f"{group}_off_{mean}": getattr(row, group) - getattr(printed, group)
             for mean, printed in own.items()
-            for group in ("common", "counter")
+            for group in GROUPS
         }
         for row, protocol in later_work_rows()
     ]

@@ -20,11 +20,11 @@ from experiments.page.plot.axes import PlotAxis, axis_of, readable
 from experiments.page.plot.boundary import Line, boundary_of, half_times_at, study_of
 from experiments.page.plot.places import PLACES, placed
 from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Who, load, select, series_of
+from experiments.results import GROUPS as PAIR
 from simulator.quantities import MEASURED, quantity_of
 from simulator.world import SCALARS, World
 
 GROUPS = "groups"  # a value of --what
-PAIR = ("common", "counter")
 MAP_VALUES = 5  # fewer rows of cells would make stripes
 MOST_PANELS = 24
 MOST_LINES = 7  # distinguishable colours
