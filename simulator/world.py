@@ -115,7 +115,7 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
 
 
 class Variances(NamedTuple):
-    """Variances of a coordinate of each block within its group, for captions that mention the block."""
+    """Variances of a coordinate of each block within its group, for captions that show the block."""
 
     shared: Float[np.ndarray, "*w B"]  # what image and caption share, g_b sigma_b^2
     image: Float[np.ndarray, "*w B"]  # of the image alone, (1 - g_b) sigma_b^2 + nu_I
@@ -375,7 +375,7 @@ class World(Checked):
     def caption_kinds(self) -> tuple[CaptionKind, ...]:
         """What captions show of each block, the only place that says so: samplers, laws and prompts all read it here.
 
-        The chances of a block add up to 1. The first kind shows the block as it is, the multiple 0 is silence.
+        The chances of a block add up to 1. The first kind shows the block as it is, the last is silence.
         """
         return CaptionKind(self.mention, 1.0), CaptionKind(read_only(1 - self.mention), 0.0)
 
@@ -387,7 +387,7 @@ class World(Checked):
     @property
     def silence(self) -> Float[np.ndarray, "*w B"]:
         """Probability that a caption is silent on a block."""
-        return mean_multiple(tuple(kind for kind in self.caption_kinds if not kind.multiple), 0)
+        return self.caption_kinds[-1].chance
 
     @property
     def always_told(self) -> Bool[np.ndarray, "*w B"]:
@@ -404,13 +404,11 @@ class World(Checked):
         """S_b = sigma_b^2 + nu_I, the variance of an image coordinate within a group."""
         return read_only(self.scale**2 + self.nu_image[..., None])
 
-    @cached_property
-    def variances(self) -> Variances:
-        """What image and caption of a block share within a group, and what each has alone."""
-        return self.variances_of(1.0)
+    def variances(self, multiple: float = 1.0) -> Variances:
+        """What image and caption of a block share within a group, and what each has alone.
 
-    def variances_of(self, multiple: float) -> Variances:
-        """`variances` beside captions that show a multiple of the block, with the caption divided by the multiple."""
+        The caption shows a multiple of the block, and is divided by it.
+        """
         own, noise = (1 - self.detail) * self.scale**2, self.nu_text[..., None] / multiple**2
         return Variances(self.detail * self.scale**2, own + self.nu_image[..., None], own + noise)
 

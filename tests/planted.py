@@ -148,8 +148,8 @@ FAULTS = {
         "simulator/test_exact_counts.py::test_large_counts_have_the_binomial_law",
     ),
     "text noise forgotten in a density": Fault(
-        "theory.density:_paired_gaussian",
-        on_arguments(lambda x, t, mu, variance, nu_I, nu_T, K: (x, t, mu, variance, nu_I, nu_I, K)),
+        "theory.density:_gaussian",
+        on_arguments(lambda x, t, worlds, b, *multiple: (x, t, worlds.replace(sigma_xi_text=None), b, *multiple)),
         "theory/test_density.py::test_factorised_density_is_the_mixtures",
     ),
     "sign slip in a printed formula": Fault(

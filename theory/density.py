@@ -65,11 +65,9 @@ def block_log_density(
     nu_T > 0 or sigma > 0. At nu_T = 0 silence is an atom at 0: a nonzero text tells of the block, and a zero text is
     silent if captions may be.
     """
-    if text is not None:
-        return np.logaddexp(*block_parts(image, text, worlds, b))
-    assert image is not None  # one of both is given
-    base, tilt = _gaussian(image, worlds.mean[..., b], worlds.image_variance[..., b])
-    return base[..., None] + tilt
+    if text is None:
+        return _gaussian(image, None, worlds, b)
+    return np.logaddexp(*block_parts(image, text, worlds, b))
 
 
 def block_parts(
@@ -79,7 +77,7 @@ def block_parts(
     silence, count = worlds.silence[..., b], worlds.background_count if b else worlds.class_count
     with np.errstate(divide="ignore"):
         terms = [
-            np.log(kind.chance[..., b])[..., None] + _told(image, text, worlds, b, kind.multiple)
+            np.log(kind.chance[..., b])[..., None] + _gaussian(image, text, worlds, b, kind.multiple)
             for kind in worlds.caption_kinds
             if kind.multiple and kind.chance[..., b].any()
         ]
@@ -92,49 +90,36 @@ def block_parts(
     return silent, np.where(atom[..., None], -np.inf, told)
 
 
-def _told(image, text: np.ndarray, worlds: World, b: int, multiple: float) -> np.ndarray:
-    """log p(x_I, x_T | a) for captions that show a multiple of the block: those of x_T/multiple show the block."""
-    mu, (shared, n_I, n_T), t = worlds.mean[..., b], (x[..., b] for x in worlds.variances_of(multiple)), text / multiple
-    if image is None:
-        base, tilt = _gaussian(t, mu, shared + n_T)
-    else:
-        base, tilt = _paired_gaussian(image, t, mu, shared, n_I, n_T)
-    return (base - t.shape[-1] * np.log(abs(multiple)))[..., None] + tilt
-
-
 def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
     """log p(silent, x_T) of one block; without noise a text is exactly 0 if and only if it is silent."""
-    chance, nu_T = worlds.silence[..., b], worlds.nu_text
-    atom = np.asarray(nu_T == 0)
-    density = np.where(atom, 0.0, _gaussian(text, np.zeros_like(chance), np.where(atom, 1.0, nu_T))[0])
+    atom, shown = np.asarray(worlds.nu_text == 0), (text != 0).any(-1)
+    nu_T = np.where(atom, 1.0, worlds.nu_text)
+    density = np.where(atom, 0.0, -((text**2).sum(-1) / nu_T + text.shape[-1] * np.log(2 * np.pi * nu_T)) / 2)
     with np.errstate(divide="ignore"):
-        return np.where(atom & (text != 0).any(-1), -np.inf, np.log(chance) + density)
+        return np.where(atom & shown, -np.inf, np.log(worlds.silence[..., b]) + density)
 
 
-def _gaussian(x: np.ndarray, mu, S):
-    """Log density at mean zero, and the term that each class's mean adds."""
-    base = -0.5 * ((x**2).sum(-1) / S + x.shape[-1] * np.log(2 * np.pi * S))
-    return base, _per_class((mu / S)[..., None] * x, -(mu**2) / (2 * S))
+def _gaussian(image, text, worlds: World, b: int, multiple: float = 1.0) -> np.ndarray:
+    """log p(x_I, x_T | a) for captions that show a multiple of the block; of one view alone where the other is None.
 
-
-def _paired_gaussian(x: np.ndarray, t: np.ndarray, mu, variance, nu_I, nu_T):
-    """`_gaussian` for both views of a block, from the variances that they share and that each has alone.
-
-    Determinant and quadratic form are written as sums of squares: in the form S_I S_T - sigma^4 they would cancel
-    as nu -> 0.
+    x_T/multiple shows the block itself. Determinant and quadratic form are written as sums of squares: in the form
+    S_I S_T - sigma^4 they would cancel as nu -> 0.
     """
-    determinant = variance * (nu_I + nu_T) + nu_I * nu_T
-    square = variance * ((x - t) ** 2).sum(-1) + nu_T * (x**2).sum(-1) + nu_I * (t**2).sum(-1)
-    base = -0.5 * (square / determinant + x.shape[-1] * np.log(4 * np.pi**2 * determinant))
-    pull = (mu / determinant)[..., None] * (nu_T[..., None] * x + nu_I[..., None] * t)
-    return base, _per_class(pull, -(mu**2) * (nu_I + nu_T) / (2 * determinant))
-
-
-def _per_class(pull: np.ndarray, constant) -> np.ndarray:
-    """(..., K): `pull` of the class's own coordinate, or +-pull of two classes' one coordinate, plus a constant."""
-    if pull.shape[-1] == 1:
+    mu, (v, n_I, n_T) = worlds.mean[..., b], (x[..., b] for x in worlds.variances(multiple))
+    x, t = image, None if text is None else text / multiple
+    if x is None or t is None:
+        one, determinant = (t, v + n_T) if x is None else (x, v + n_I)
+        square, pull, gain, views = (one**2).sum(-1), one, 1.0, 1
+    else:
+        determinant = v * (n_I + n_T) + n_I * n_T
+        square = v * ((x - t) ** 2).sum(-1) + n_T * (x**2).sum(-1) + n_I * (t**2).sum(-1)
+        pull, gain, views = n_T[..., None] * x + n_I[..., None] * t, n_I + n_T, 2
+    width = pull.shape[-1]
+    base = (square + mu**2 * gain) / determinant + width * np.log((2 * np.pi) ** views * determinant)
+    pull = (mu / determinant)[..., None] * pull
+    if width == 1:  # two classes, +-pull of one coordinate; else each class has its own
         pull = np.concatenate([pull, -pull], axis=-1)
-    return pull + constant[..., None]
+    return pull - (base / 2 + width * np.log(abs(multiple)))[..., None]
 
 
 def attribute_log_density(f: Float[np.ndarray, "... K"], agreement) -> Float[np.ndarray, "... K"]:

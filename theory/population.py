@@ -43,7 +43,7 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     mu_D, K = worlds.mean * worlds.correlation, np.asarray(kappa(worlds.classes))[..., None]
     C = mu_D[..., :, None] * mu_D[..., None, :] / K[..., None]
     diagonal = np.arange(worlds.mean.shape[-1])
-    C[..., diagonal, diagonal] = worlds.mean**2 / K + worlds.variances.shared
+    C[..., diagonal, diagonal] = worlds.mean**2 / K + worlds.variances().shared
     return C
 
 
@@ -131,7 +131,7 @@ def modal_weights(
         if width < 1:
             raise ValueError(f"width = {outside(width, 1)}")
         own = np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
-        constant = worlds.variances.shared * np.abs(worlds.told) * own
+        constant = worlds.variances().shared * np.abs(worlds.told) * own
         classes = np.broadcast_to(worlds.classes, worlds.shape)
         for w in np.ndindex(worlds.shape):
             strength[w] *= kept_values(values[w], constant[w], int(classes[w]), width)

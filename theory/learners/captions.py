@@ -66,7 +66,7 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
         lambda part: world_by_world(lambda world: drawn_accuracy(world, prompt, seed), part),
     ]
     strays = _strays(worlds, prompt)
-    latents = (worlds.always_told & (worlds.variances.caption == 0)).all(axis=-1) & ~strays
+    latents = (worlds.always_told & (worlds.variances().caption == 0)).all(axis=-1) & ~strays
     route = np.where(latents, 0, np.where(strays | ~_on_grids(worlds), 2, 1))
     return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
@@ -154,7 +154,7 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     scores     w at captions of both labels, and weights (label, image, caption)
     """
     mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.told[b], float(world.nu_text)
-    v, alone, caption_alone = (each[b] for each in world.variances)
+    v, alone, caption_alone = (each[b] for each in world.variances())
     S, S_T, h = v + alone, v + caption_alone or 1.0, v / (v + alone)  # 1: captions without variance mention nothing
     spread = h * alone + caption_alone or 1.0
     given_image = prompt == "captions"
@@ -283,7 +283,7 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
     chance, normals = ndtr(points[:, : 1 + 2 * B]), points[:, 1 + 2 * B :].reshape(-1, B, width)
     h, own_variance, y = np.zeros(B), world.scale**2, np.zeros((1, count), int)
     if image is not None:
-        shared, n_I, n_T = world.variances
+        shared, n_I, n_T = world.variances()
         h = shared / (shared + n_I)
         own_variance = h * n_I + n_T - world.nu_text
         y = _drawn(class_log_density(image, None, world)[:, None], chance[:, 0])

@@ -48,7 +48,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
             f"the Gaussian PMI has no closed form for prompt = {prompt!r} ({prompt_row(prompt).words}); "
             f"choose from {', '.join(LINEAR)}"
         )
-    if np.any(worlds.variances.image <= 0):
+    if np.any(worlds.variances().image <= 0):
         raise ValueError(
             "sigma_xi = 0: without noise in the images the mutual information is infinite; any sigma_xi > 0 is valid, "
             "and the limit is the nearest prompt"
@@ -81,7 +81,7 @@ def gaussian_critic(world: World, prompt: Prompt) -> LinearCritic:
 def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
     """u of the module's docstring in a grid of worlds without a table, exact to rounding."""
     _refuse(worlds, prompt)
-    n_I, nu_T = worlds.variances.image, np.asarray(worlds.nu_text)[..., None]
+    n_I, nu_T = worlds.variances().image, np.asarray(worlds.nu_text)[..., None]
     K = np.asarray(kappa(worlds.classes))[..., None]
     C, m, q = block_covariance(worlds), worlds.told, worlds.prompt(prompt)
     second = mean_multiple(worlds.caption_kinds, 2)
@@ -95,7 +95,7 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     first[..., 0, 0] = 1.0
     # C - C S_I^-1 C = G' n_I without cancellation.
     left = (1 - matched * (1 - bare)) * C + matched * (1 - bare) * G.swapaxes(-1, -2) * n_I[..., None, :]
-    h = worlds.variances.caption - nu_T
+    h = worlds.variances().caption - nu_T
     N = (nu_T + second * h + spread * np.diagonal(C, axis1=-2, axis2=-1))[..., None]
     unexplained = (1 - bare) * (N * np.eye(C.shape[-1]) + m[..., :, None] * left * m[..., None, :])
     along = matched * bare * told.swapaxes(-1, -2) * (G.swapaxes(-1, -2) @ c) * first.swapaxes(-1, -2)

@@ -105,7 +105,7 @@ def _by_bare_name(worlds: World, accuracy: Accuracy) -> Accuracy:
 
 def _refuse(worlds: World, prompt: Prompt) -> None:
     silent = (worlds.nu_text == 0)[..., None]
-    if np.any(worlds.variances.image <= 0):
+    if np.any(worlds.variances().image <= 0):
         raise ValueError(
             "sigma_xi = 0: where images have no noise, and captions tell all of a block (detail = 1), the pointwise "
             "mutual information is infinite; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
@@ -267,7 +267,7 @@ def _chance_by_object(worlds: World, texts: np.ndarray, image: Float[np.ndarray,
     decided above a threshold of x_0. Where the condition fails, the image's own x_0 decides.
     """
     mu, q, S = abs(worlds.mean[0]), abs(texts[0, 0, 0] - texts[0, 0, 1]), worlds.image_variance[0]
-    v, n_I, n_T = (each[0] for each in worlds.variances)
+    v, n_I, n_T = (each[0] for each in worlds.variances())
     d = v * (n_I + n_T) + n_I * n_T
     A, C, D = mu * n_T / d, mu * n_I * q / d, v * q / d
     log_V = np.zeros(())  # (N, y, c), with one y if all prompts have the same

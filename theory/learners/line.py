@@ -160,7 +160,7 @@ def _nodes(worlds: World, q, b: int, centre, scale, islands: bool) -> Float[np.n
         return grid
     mu, lines = worlds.mean[:, b], [grid]
     for r in (kind.multiple for kind in worlds.caption_kinds if kind.multiple):
-        v, n_I, n_T = (each[:, b] for each in worlds.variances_of(r))
+        v, n_I, n_T = (each[:, b] for each in worlds.variances(r))
         h = np.divide(v, v + n_T, out=np.zeros_like(v), where=v > 0)
         deviation = np.sqrt(n_I + h * n_T)
         mean = np.stack([a * mu + h * (t - a * mu) for a in (1, -1) for t in (q / r, -q / r)], axis=-1)

@@ -182,7 +182,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     states = []
     for chance, r in worlds.caption_kinds:
         if r:
-            variances, chance = worlds.variances_of(r), np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
+            variances, chance = worlds.variances(r), np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
             states.append(_told(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances)))
     silent = np.where((nu_T > 0) | ((q == 0) & (silence > 0)), silence, 0.0)
     scale = np.where(nu_T > 0, nu_T, 1.0)  # the atom at 0 is never weighed against a caption that tells
