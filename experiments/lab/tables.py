@@ -100,36 +100,27 @@ def _widen(found: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) ->
             row[name] = [min(known), max(known)] if known else []
 
 
-def _series(study: "Study") -> Iterator[tuple[dict[str, int], dict[str, Any]]]:
-    several = len(study.measured) > 1
-    for k, learner in enumerate(study.labels):
-        for slot, prompt in study.slots(k):
-            for r, route in enumerate(study.measured if several else [None]):
-                at, who = {"learner": k, "prompt": slot}, {"learner": learner, "prompt": prompt}
-                yield ({**at, "route": r}, {**who, "route": route}) if several else (at, who)
-
-
 def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
-    if NONE not in table[AXIS].values:
-        return []
-    change = {}
-    for prefix in ("", "predicted_") if study.measured else ("",):
-        for name, (group, sign) in GAINS.items():
-            values = table[prefix + group]
-            values = values.mean("replicate") if "replicate" in values.dims else values
-            change[prefix + name] = sign * (values - values.sel({AXIS: NONE}))
+    flat = pd.concat(frames(table))
+    series = [name for name in ("learner", "prompt", "route") if name in flat]
+    keys = [name for name in (*study.dims, *series) if name != AXIS]
+    beside = flat.merge(flat[flat[AXIS] == NONE], on=keys, suffixes=("", " before"))
+    places = [{value: i for i, value in enumerate(axis.values)} for axis in study.axes]
     found = []
-    for place in np.ndindex(*study.shape):
-        where = dict(zip(study.dims, place, strict=True))
-        cell = {axis.name: axis.values[where[axis.name]] for axis in study.axes}
-        for at, who in _series(study) if cell[AXIS] != NONE else ():
-            values = {name: each.isel({**where, **at}, missing_dims="ignore").item() for name, each in change.items()}
-            numbers = {name: value if np.isfinite(value) else None for name, value in values.items()}
-            if any(number is not None for number in numbers.values()):
-                route = who.get("route", (*study.measured, "theory")[0])
-                pairs = _pairs(study, at["learner"], place, who["prompt"], route)
-                found.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
+    for row in beside[beside[AXIS] != NONE].to_dict("records"):
+        numbers = {}
+        for prefix in ("", "predicted_") if study.measured else ("",):
+            for name, (group, sign) in GAINS.items():
+                gained = sign * (row[prefix + group] - row[f"{prefix}{group} before"])
+                numbers[prefix + name] = gained if np.isfinite(gained) else None
+        if any(number is not None for number in numbers.values()):
+            place = tuple(numbered[row[axis.name]] for axis, numbered in zip(study.axes, places, strict=True))
+            who = {"learner": row["learner"], "prompt": row["prompt"] or None}
+            route = row.get("route", (*study.measured, "theory")[0])
+            pairs = _pairs(study, study.labels.index(who["learner"]), place, who["prompt"], route)
+            cell = {name: row[name] for name in study.dims}
+            found.append({**cell, **who, "route": route, **numbers, "pairs": pairs})
     return found
 
 
