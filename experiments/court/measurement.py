@@ -264,9 +264,21 @@ class Evidence:
     note: str | None
 
 
-def gather(plan: Plan, *, gap: float, tail: float, miss: float, seed: int, purpose: str) -> Evidence:
-    """Measure at one point, often enough that a bound at `tail` lies within `gap` with probability 1 - `miss`."""
-    claim = plan.claim
+class Design(NamedTuple):
+    """A measurement at one point that is fixed beforehand."""
+
+    point: dict[str, float]
+    gap: float  # within which a bound of the violation at `tail` lies, except with probability `miss`
+    tail: float
+    miss: float
+    purpose: str  # the name of its random streams
+    drawn: bool = False  # whether drawn pairs are preferred to an exact law
+
+
+def gather(claim: Claim, design: Design, seed: int) -> Evidence:
+    """Measure as often as the design demands. Raises Unmeasurable for a point beyond the budget."""
+    point, gap, tail, miss, purpose, drawn = design
+    plan = plan_at(claim, point, drawn)
     target, side = claim.share, -1
     if claim.share is None:
         target, side = (np.ravel(each)[0].item() for each in claim.relation.target(claim, plan.here))

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.court.decision import POWER, Decision, Ruling, violation_bounds
-from experiments.court.measurement import Evidence, gather, plan_at
+from experiments.court.measurement import Design, Evidence, gather
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
 from experiments.inference import Bounds, Sample
@@ -64,8 +64,7 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
     needed = KEPT * (limit - best.violation) - limit
     point, found = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
     try:
-        plan = plan_at(claim, point)
-        shown = gather(plan, gap=limit + found, tail=alpha / 2, miss=1 - POWER, seed=seed, purpose="somewhere")
+        shown = gather(claim, Design(point, limit + found, alpha / 2, 1 - POWER, "somewhere"), seed)
     except Unmeasurable as error:
         return Finding(Ruling("undecided", str(error)), best, None)
     high = float(shown.bounds(alpha / 2).high)

@@ -10,13 +10,12 @@ import numpy as np
 
 from experiments.court.certificates import apply_proof, proof_of
 from experiments.court.decision import POWER, decide, p_value
-from experiments.court.measurement import Evidence, drawable, gather, pilot_violations, plan_at
+from experiments.court.measurement import Design, Evidence, drawable, gather, pilot_violations
 from experiments.court.quantified import Finding, on_average, somewhere
 from experiments.court.standing import StandingSample
 from experiments.court.worst_point import KEPT, Worst, by_formula, by_pilots, corners, nowhere_defined, roundest, sobol
 from experiments.errors import SoberclipError
 from experiments.finite_samples import Unmeasurable
-from experiments.inference import Bounds
 from experiments.user_code import comes_from
 from experiments.verdict import ALPHA, Verdict, cannot_be_judged, words_of
 from simulator.accuracy import LEVEL
@@ -96,7 +95,8 @@ def judge(
         match claim.quantifier:
             case "always":
                 worst = (by_pilots if claim.finite else by_formula)(claim, seed)
-                found = _everywhere(claim, worst, alpha, seed, quick, proof and proof["counterexample"])
+                worst = _alone(claim, worst, proof and proof["counterexample"])
+                found = _everywhere(claim, worst, alpha, seed, quick)
             case "somewhere":
                 found = somewhere(claim, alpha, seed)
             case "on average":
@@ -154,10 +154,8 @@ def _p_value(against: Evidence, claim: Claim) -> float:
     return p_value(lambda tails: np.array([against.bounds(float(t)).low for t in tails]), claim.tau, steps)
 
 
-def _everywhere(
-    claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool, refuting: dict[str, float] | None
-) -> Finding:
-    """Measure at the worst point if it violates the claim, and else audit it and further points."""
+def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Worst:
+    """The worst point, or the one where a proof refutes the claim; its violation must be the same without others."""
     if not np.isfinite(worst.violation):
         raise nowhere_defined(claim, worst)
     if refuting and refuting.keys() == worst.point.keys():
@@ -169,29 +167,37 @@ def _everywhere(
         if not abs(alone - worst.violation) <= claim.tau:
             why = f"its violation at one point is {worst.violation:.4g} beside other points and {alone:.4g} alone"
             raise cannot_be_judged(claim, f"{why}; a prediction must depend on its world only")
-    against: Evidence | None = None
-    audits: list[Evidence] = []
-    bounds: list[Bounds] = []
-    obstacles: list[str] = []
+    return worst
+
+
+def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool) -> Finding:
+    """Measure at the worst point if it violates the claim, and else audit it and further points."""
+    designs: list[Design] = []
     if worst.violation > claim.tau:
-        tell(f"{claim.id}: measuring at the worst point")
+        designs = [_at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)]
+    elif worst.violation < claim.tau:
+        designs = audits(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, alpha / 2, seed)
+    found: list[Evidence] = []
+    obstacles: list[str] = []
+    for i, design in enumerate(designs):
+        tell(f"{claim.id}: measuring at point {i + 1} of {len(designs)}")
+        if np.isnan(design.gap):
+            obstacles.append(f"{claim.quantity} is undefined at an audit point")
+            continue
         try:
-            against = _at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)
+            found.append(gather(claim, design, seed))
         except Unmeasurable as error:
             obstacles.append(str(error))
-    if worst.violation < claim.tau:
-        points = audit_points(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
-        tail = alpha / (2 * len(points))
-        audits, obstacles = _audit(claim, points, tail, seed)
-        bounds = [evidence.bounds(tail) for evidence in audits]
-    notes = dict.fromkeys(evidence.note for evidence in (against, *audits) if evidence and evidence.note)
-    shown_below = against and against.bounds(alpha / 2)
-    ruling = decide(shown_below, bounds, worst.violation, claim.tau, obstacles, list(notes))
-    shown = against
-    if audits:
-        last = ruling.decision == "supported"
-        shown = audits[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))]
-    return Finding(ruling, worst, shown, against, tuple(bounds))
+    bounds = [evidence.bounds(designs[0].tail) for evidence in found]
+    obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in found if e.note)))
+    if worst.violation > claim.tau:
+        against, shown_below = (found[0], bounds[0]) if found else (None, None)
+        ruling = decide(shown_below, [], worst.violation, claim.tau, obstacles, notes)
+        return Finding(ruling, worst, against, against)
+    ruling = decide(None, bounds, worst.violation, claim.tau, obstacles, notes)
+    last = ruling.decision == "supported"
+    shown = found[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))] if found else None
+    return Finding(ruling, worst, shown, bounds=tuple(bounds))
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
@@ -208,8 +214,8 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     return reachable if reachable.violation > claim.tau else worst
 
 
-def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> Evidence:
-    """Measure at the worst point, or at a rounder point near by that fails almost as much."""
+def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> Design:
+    """The measurement at the worst point, or at a rounder point near by that fails almost as much."""
 
     def violation(point):
         found = pilot_violations(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
@@ -217,32 +223,14 @@ def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> E
 
     excess = worst.violation - claim.tau
     point, found = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
-    gap = found - claim.tau
-    return gather(plan_at(claim, point, drawn=True), gap=gap, tail=tail, miss=1 - POWER, seed=seed, purpose="worst")
+    return Design(point, found - claim.tau, tail, 1 - POWER, "worst", drawn=True)
 
 
-def _audit(
-    claim: Claim, points: list[tuple[dict[str, float], float]], tail: float, seed: int
-) -> tuple[list[Evidence], list[str]]:
-    """Evidence at every audit point, and the reasons why some could not be measured."""
-    audits, obstacles = [], []
-    for i, (point, expected) in enumerate(points):
-        tell(f"{claim.id}: audit point {i + 1} of {len(points)}")
-        if np.isnan(expected):
-            obstacles.append(f"{claim.quantity} is undefined at an audit point")
-            continue
-        design = {"gap": claim.tau - expected, "tail": tail, "miss": (1 - POWER) / len(points)}
-        try:
-            audits.append(gather(plan_at(claim, point), **design, seed=seed, purpose=f"audit/{i}"))
-        except Unmeasurable as error:
-            obstacles.append(str(error))
-    return audits, list(dict.fromkeys(obstacles))
+def audits(claim: Claim, worst: Worst, count: int, tail: float, seed: int) -> list[Design]:
+    """The measurements at the worst point and at up to `count` corners and Sobol points of the domain.
 
-
-def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[tuple[dict[str, float], float]]:
-    """The worst point, then up to `count` corners and Sobol points of the domain, each with its expected violation.
-
-    Points where the population's quantity is undefined are left out, as the search leaves them out.
+    They share the tail, and the distances of their expected violations from tau are their gaps. Points where the
+    population's quantity is undefined are left out, as the search leaves them out.
     """
     points, expected, d = [worst.point], [worst.violation], claim.dimension
     if d:
@@ -257,4 +245,8 @@ def audit_points(claim: Claim, worst: Worst, count: int, seed: int) -> list[tupl
     if claim.finite:
         row = {name: np.array([point[name] for point in points]) for name in worst.point}
         expected = pilot_violations(claim, row, 512, seed, 98).tolist()
-    return list(zip(points, expected, strict=True))
+    m = len(points)
+    return [
+        Design(point, claim.tau - v, tail / m, (1 - POWER) / m, f"audit/{i}")
+        for i, (point, v) in enumerate(zip(points, expected, strict=True))
+    ]

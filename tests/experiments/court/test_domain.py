@@ -14,6 +14,7 @@ from experiments.court.measurement import (
     DRAWN,
     MOST_DRAWN,
     PILOT_SHARE,
+    Design,
     Drawn,
     drawable,
     gather,
@@ -172,7 +173,7 @@ def test_a_design_has_the_tail_of_its_relation_and_half_the_miss(fields, tail, m
     monkeypatch.setattr(StandingSample, "size_needed", lambda pilot, *request: asked.append(request) or 8)
     more = {"threshold": 0.5} if fields["relation"] == "iff" else {}
     one = claim(n=200, domain={"p_spu": 0.9, "mu_spu": 1.5}, **fields, **more)
-    gather(plan_at(one, {"p_spu": 0.9, "mu_spu": 1.5}), gap=0.05, tail=0.01, miss=0.02, seed=0, purpose="audit")
+    gather(one, Design({"p_spu": 0.9, "mu_spu": 1.5}, gap=0.05, tail=0.01, miss=0.02, purpose="audit"), seed=0)
     assert asked[0] == pytest.approx((0.05, tail, 0.01))
 
 
