@@ -29,6 +29,7 @@ from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
 from theory.group_weights import place_of_groups
+from theory.learners.base import joined_numbers
 from theory.learners.bayes import TableRules, many_class_parts, many_class_replicates, two_block_accuracy
 from theory.sampled_curve import LOG_ODDS, Points, SampledCurve
 
@@ -231,20 +232,15 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
 
 
 def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equivalent:
-    """Results over a grid from those of its parts, each with the index that it fills.
-
-    If any part has intervals, exact worlds get intervals of width 0.
-    """
-    values, ends, level = np.full((3, *shape), np.nan), np.empty((2, 2, *shape)), None
-    for index, part in parts:
-        own, unseen = (part.correlation, part.shortfall), np.nan if part.unseen is None else part.unseen
-        values[:, *index] = np.broadcast_arrays(*own, unseen)
-        ends[:, :, *index] = [(x, x) for x in own] if part.interval is None else [*part.interval]
-        level = level if part.interval is None else part.interval.level
-    correlation, shortfall = (tuple(pair) for pair in ends)
-    interval = None if level is None else Interval({"correlation": correlation, "shortfall": shortfall}, level)
-    has_unseen = any(part.unseen is not None for _, part in parts)
-    return Equivalent(values[0], values[1], interval, values[2] if has_unseen else None)
+    """Results over a grid from those of its parts, each with the index that it fills."""
+    (correlation, shortfall), level, ends = joined_numbers(parts, shape)
+    interval = None if level is None else Interval(dict(zip(("correlation", "shortfall"), ends, strict=True)), level)
+    unseen = None
+    if any(part.unseen is not None for _, part in parts):  # in all, since the table is the same
+        unseen = np.empty(shape)
+        for index, part in parts:
+            unseen[index] = part.unseen
+    return Equivalent(correlation, shortfall, interval, unseen)
 
 
 def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:

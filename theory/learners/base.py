@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, Numbers, rounded, won
+from simulator.accuracy import Accuracy, Ends, Numbers, rounded, won
 from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
@@ -34,19 +34,25 @@ RULES = {"direction", "critic", "scores", "accuracy", "exact_law"}  # what a lea
 
 
 def joined(parts: list[tuple[Any, Accuracy]], shape: tuple[int, ...]) -> Accuracy:
-    """Accuracies over a grid from those of its parts, each with the index that it fills.
+    """Accuracies over a grid from those of its parts, each with the index that it fills."""
+    values, level, ends = joined_numbers(parts, shape)
+    return Accuracy.of([*values], level, ends)
+
+
+def joined_numbers(parts: list[tuple[Any, Any]], shape: tuple[int, ...]) -> tuple[np.ndarray, float | None, list[Ends]]:
+    """Numbers over a grid, the level of their intervals, and these, from parts that each yield numbers and an interval.
 
     If any part has intervals, exact worlds get intervals of width 0.
     """
-    groups = max((len([*a]) for _, a in parts), default=2)
-    whole, level = np.empty((*shape, groups, 3)), None  # value, low and high end
-    for index, a in parts:
-        level = level if a.interval is None else a.interval.level
-        ends = [(x, x) for x in a] if a.interval is None else a.interval
-        rows = np.array([(x, *pair) for x, pair in zip(a, ends, strict=True)])
+    numbers = max((len([*part]) for _, part in parts), default=2)
+    whole, level = np.empty((*shape, numbers, 3)), None  # value, low and high end
+    for index, part in parts:
+        level = level if part.interval is None else part.interval.level
+        ends = [(x, x) for x in part] if part.interval is None else part.interval
+        rows = np.array([(x, *pair) for x, pair in zip(part, ends, strict=True)])
         whole[index] = np.moveaxis(rows, (0, 1), (-2, -1))
     values, low, high = np.moveaxis(whole, (-1, -2), (0, 1))
-    return Accuracy.of([*values], level, [*zip(low, high, strict=True)])
+    return values, level, [*zip(low, high, strict=True)]
 
 
 def world_by_world(accuracy: Callable[[World], Accuracy], worlds: World) -> Accuracy:
