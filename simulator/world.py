@@ -46,7 +46,7 @@ from simulator.mixture import (
 from simulator.naming import suggestion
 from simulator.prompts import Prompt, caption, check_told, latent_prompts
 from simulator.quantities import LATENT, Number, Whole, blockwise, joint_table, number, quantity_of, read_only
-from simulator.views import KINDS, AnyViews, shown
+from simulator.views import KINDS, AnyViews, Views, shown
 
 if TYPE_CHECKING:
     from simulator.gaussian.pairs import DrawnPairs
@@ -100,11 +100,18 @@ class Attribute(Checked):
     detail: Annotated[Number, *DETAIL.spu] = 1.0
 
 
+def _no_number(name: str, views: Views) -> ValueError:
+    return ValueError(
+        f"{name} is a number of Gaussian views; these worlds are {views.name}, which no formula describes"
+    )
+
+
 def _of_blocks(stem: str, meaning: str) -> cached_property:
     """A property of worlds, (*w, B): the numbers of a stem, of the object, the background, and further attributes."""
 
     def numbers(self) -> Float[np.ndarray, "*w B"]:
-        self._check_gaussian(f"{stem}_inv")
+        if self.views is not None and f"{stem}_inv" in GAUSSIAN:
+            raise _no_number(f"{stem}_inv", self.views)
         rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
         if rows[1] is None:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
@@ -427,23 +434,17 @@ class World(Checked):
     @cached_property
     def nu_image(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one image coordinate, sigma_xi^2/d_I; ValueError for a world of pixels."""
-        self._check_gaussian("sigma_xi", "nu_image")
+        if self.views is not None:
+            raise _no_number("nu_image", self.views)
         return np.broadcast_to(np.asarray(image_noise(self)), self.shape)
 
     @cached_property
     def nu_text(self) -> Float[np.ndarray, "*w"]:
         """Noise variance of one text coordinate, sigma_xi_text^2/d_T; ValueError for a world of pixels."""
-        self._check_gaussian("sigma_xi_text", "nu_text")
+        if self.views is not None:
+            raise _no_number("nu_text", self.views)
         norm = self.sigma_xi if self.sigma_xi_text is None else self.sigma_xi_text
         return np.broadcast_to(np.asarray(norm * norm / self.dim_text), self.shape)
-
-    def _check_gaussian(self, field: str, name: str = "") -> None:
-        """Raise ValueError if a world of pixels is to give a number that it does not have."""
-        if self.views is not None and field in GAUSSIAN:
-            kind, name = self.views.name, name or field
-            raise ValueError(
-                f"{name} is a number of Gaussian views; these worlds are {kind}, which no formula describes"
-            )
 
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
