@@ -14,7 +14,7 @@ decisions alone.
 """
 
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -99,14 +99,15 @@ def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
         return np.where(atom & shown, -np.inf, np.log(worlds.silence[..., b]) + density)
 
 
-def _gaussian(image, text, worlds: World, b: int, multiple: float = 1.0) -> np.ndarray:
+def _gaussian(image: Any, text: Any, worlds: World, b: int, multiple: float = 1.0) -> np.ndarray:
     """log p(x_I, x_T | a) for captions that show a multiple of the block; of one view alone where the other is None.
 
     x_T/multiple shows the block itself. Determinant and quadratic form are written as sums of squares: in the form
     S_I S_T - sigma^4 they would cancel as nu -> 0.
     """
-    mu, (v, n_I, n_T) = worlds.mean[..., b], (x[..., b] for x in worlds.variances(multiple))
-    x, t = image, None if text is None else text / multiple
+    mu, (v, n_I, n_T) = worlds.mean[..., b], (each[..., b] for each in worlds.variances(multiple))
+    x: Any = image
+    t: Any = None if text is None else text / multiple
     if x is None or t is None:
         one, determinant = (t, v + n_T) if x is None else (x, v + n_I)
         square, pull, gain, views = (one**2).sum(-1), one, 1.0, 1

@@ -49,9 +49,9 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
 
 def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """A = Cov(z_I, z_T) in the space of class differences."""
-    bare, K = np.asarray(worlds.bare)[..., None, None], np.asarray(kappa(worlds.classes))[..., None]
+    mu, D, bare = worlds.mean, worlds.correlation, np.asarray(worlds.bare)[..., None, None]
     A = (1 - bare) * (block_covariance(worlds) * worlds.told[..., None, :])
-    A[..., 0] += bare[..., 0] * worlds.mean * worlds.correlation * worlds.mean[..., :1] / K
+    A[..., 0] += bare[..., 0] * mu * D * mu[..., :1] / np.asarray(kappa(worlds.classes))[..., None]
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
 
