@@ -30,7 +30,7 @@ class Unit(NamedTuple):
 
 def percent(value: float | None) -> str:
     """A fraction in percent, zero without a sign; "" for None."""
-    return "" if value is None else f"{round(100 * value, 2) + 0.0:.2f}"
+    return "" if value is None else f"{100 * value:z.2f}"
 
 
 def counted(number: int, word: str) -> str:
@@ -44,12 +44,12 @@ def counted(number: int, word: str) -> str:
 
 def points(fraction: float) -> str:
     """Percentage points with one digit, and zero without a sign."""
-    return f"{round(100 * fraction, 1) + 0.0:.1f}"
+    return f"{100 * fraction:z.1f}"
 
 
 def gain(fraction: float) -> str:
     """Percentage points with one digit and a sign; zero has a plus."""
-    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
+    return f"{100 * fraction:+z.1f}"
 
 
 def interval(ends: Sequence[float] | None) -> str:

@@ -105,7 +105,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if p is None:
         yield "p′ is not determined: ideal classifiers of many correlations have this drop"
     else:
-        away = f"p = {own:.3f}, p′ − p = {round(document['difference'], 3) + 0.0:+.3f}"
+        away = f"p = {own:.3f}, p′ − p = {document['difference']:+z.3f}"
         yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
     if document["beyond"]:
         side = "larger" if p else "smaller"
@@ -117,4 +117,4 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
 def _ends(pair: list[float] | None, factor: float, digits: int) -> str:
     if pair is None:
         return "no interval"
-    return "95% interval " + " to ".join(f"{factor * end + 0.0:.{digits}f}" for end in pair)
+    return "95% interval " + " to ".join(f"{factor * end:z.{digits}f}" for end in pair)

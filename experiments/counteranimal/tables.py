@@ -142,7 +142,7 @@ def data_share(model: Record) -> str:
         return f"p, the share of common photos in training, is unknown, since this file marks no training rows; {here}"
     known = f"p, the share of common photos in the training rows of this file, is {CORRELATION.shown(p)}"
     own = head["equivalent_correlation"]
-    return known if own is None else f"{known}; p′ − p of {head['head']} is {round(own - p, 3) + 0.0:+.3f}"
+    return known if own is None else f"{known}; p′ − p of {head['head']} is {own - p:+z.3f}"
 
 
 def needed(head: Record, name: str) -> str | None:

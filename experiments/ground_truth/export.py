@@ -301,5 +301,5 @@ def _readme(world: World, document: dict[str, Any], prompts: dict[str, list[str]
         samples=samples,
         warmup=min(WARMUP, EPOCHS * -(-samples // BATCH) // 10),
         shards=f"train-{{00000..{last:05d}}}.tar" if last else "train-00000.tar",
-        number=lambda x: "    none" if x is None else f"{round(x, 4) + 0.0:8.4f}",
+        number=lambda x: "    none" if x is None else f"{x:z8.4f}",
     )

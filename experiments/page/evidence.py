@@ -43,7 +43,7 @@ def measured(verdict: Verdict) -> str:
     found = f"{number(verdict.measured)}, {100 * verdict.level:g}% interval {low} to {high}"
     if verdict.kind != "trained" or verdict.relation != "=" or not verdict.predicted:
         return found
-    return f"{found}, {round(verdict.measured - verdict.predicted, 4) + 0.0:+.4f} off"
+    return f"{found}, {verdict.measured - verdict.predicted:+z.4f} off"
 
 
 def claimed(verdict: Verdict) -> str:

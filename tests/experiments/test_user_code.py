@@ -75,6 +75,24 @@ class Nameless(LinearCLIP):
 
 class NotALearner:
     pass
+
+
+class Critical(Learner):
+    name = "critical"
+
+    def critic(self, world):
+        return named("linear").critic(world)
+
+
+def broken(worlds):
+    return worlds.undefined
+
+
+class FailingBelow(Twice):
+    name = "failing-below"
+
+    def direction(self, worlds):
+        return broken(worlds)
 """
 
 
@@ -92,6 +110,9 @@ def test_a_class_of_a_file_is_predicted_and_swept_like_the_learner_it_copies(sob
     numbers = ("common", "counter", "reliance", "equivalent_correlation", "shortfall")
     assert [own[name] for name in numbers] == [same[name] for name in numbers]
     assert own["learner"] == "twice"
+    kinds = (f"{file}:Critical", "linear")
+    critical, linear = (soberclip("predict", "--learner", kind, *flags).document for kind in kinds)
+    assert critical["reliance"] == pytest.approx(linear["reliance"], rel=1e-12)
     both = ("--learner", f"{file}:Twice", "--learner", "least-squares", "--axis", "mu_spu=1,2")
     first, second = soberclip("sweep", *both, "--json").document["ranges"]
     assert (first["learner"], first["counter"]) == ("twice", second["counter"])
@@ -142,9 +163,10 @@ def test_only_errors_that_pass_through_the_file_are_the_users(soberclip, file):
     with pytest.raises(AttributeError) as failed:  # ours, although it has the user's learner
         learner.name.undefined()
     assert blamed(failed.value) is None
-    run = soberclip("predict", "--learner", f"{file}:Failing")
-    assert (run.status, run.out) == (2, "")
-    assert run.err.startswith(f"soberclip: {file}, line 37: AttributeError: ")
+    for name, line in (("Failing", 37), ("FailingBelow", 76)):
+        run = soberclip("predict", "--learner", f"{file}:{name}")
+        assert (run.status, run.out) == (2, "")
+        assert run.err.startswith(f"soberclip: {file}, line {line}: AttributeError: ")
 
 
 def test_other_errors_are_ours_and_have_a_traceback(soberclip, file, monkeypatch):
@@ -233,6 +255,15 @@ def test_a_run_continues_with_the_file_of_the_loss_that_it_began_with(train, tmp
     (folder / "run.json").write_text(json.dumps(begun))
     del OBJECTIVES["pulled"], OBJECTIVES["registered"]
     assert train("Pulled", "--output", folder).status == 0
+
+
+def test_only_a_shipped_loss_is_shared_out_to_processes(train, soberclip, monkeypatch):
+    """Further processes do not know the loss of a file."""
+    asked = []
+    monkeypatch.setattr("experiments.lab.training.train", lambda *_, share_out, **__: asked.append(share_out))
+    train("Pulled")
+    soberclip(*SMALL.split())
+    assert asked == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ import io
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 
+from experiments.command.output import emit
 from experiments.command.synthetic import accuracy_table
 from experiments.command.trials import claims_table, verdict_table
 from experiments.table import NUMBER, Column, Table
 from experiments.verdict import Verdict
+from simulator import progress
 from simulator.pixels.views import Pixels
 from simulator.world import World
 from theory.ideal_curve import MOST_CLASSES
@@ -74,16 +76,17 @@ def test_a_wide_table_goes_on_below_itself_and_breaks_no_word_and_no_number(widt
     names = ["zero-shot", "project out the captions of backgrounds", "interpolate, 25% logistic regression"]
     cells = {f"accuracy {i}": f"{i}0.5\n{i}0.1 to {i}0.9" for i in range(1, 7)}
     columns = [Column("head", "head"), Column("worst", "worst"), *(Column(name, name, NUMBER) for name in cells)]
-    records = [{"head": name, "worst": "polar bear, counter", **cells} for name in names]
+    columns.append(Column(wider := "heterogeneity of rows", "few", NUMBER))
+    records = [{"head": name, "worst": "polar bear, counter", **cells, "few": "3"} for name in names]
     text = shown(Table("a title", columns, records, keys=2), width)
     assert max(map(len, text.splitlines())) <= width
-    assert {word for name in (*names, *cells, "polar bear, counter") for word in name.split()} <= {*text.split()}
+    assert {word for name in (*names, *cells, wider, "polar bear, counter") for word in name.split()} <= {*text.split()}
     parts = text.count("head")  # the two keys stand in every part
     assert (text.count("backgrounds"), text.count("polar")) == (parts, parts * len(names))
     assert (parts > 1) == (width < 200)
     assert all(line in text for cell in cells.values() for line in cell.splitlines())
     if width == 200:
-        assert all(name in text for name in names), "words break lines only where room is short"
+        assert all(name in text for name in (*names, wider)), "words break lines only where room is short"
     assert shown(Table("one key", columns, records), width).count("polar") == len(names)
 
 
@@ -127,6 +130,20 @@ def test_a_table_lists_its_cells_and_its_own_common_share():
     ):
         assert part in text
     assert "-0.00" not in text
+
+
+def test_the_progress_disappears_before_a_result_is_printed(monkeypatch, capsys):
+    order = []
+    monkeypatch.setattr(progress.line, "stop", lambda: order.append(capsys.readouterr().out))
+    emit({"verb": "claims"}, True, str)
+    assert (order, capsys.readouterr().out) == ([""], '{"verb": "claims"}\n')
+
+
+def test_words_in_brackets_are_printed_as_they_are(capsys):
+    table = Table("[W]", [Column("[X]", str)], ["[Y]"])
+    emit({}, False, lambda document: Group("Table 7 of [W], :bear: [bold]", table))
+    text = capsys.readouterr().out
+    assert all(words in text for words in ("Table 7 of [W], :bear: [bold]", "[W]\n", "[X]", "[Y]"))
 
 
 def test_accuracies_come_with_their_noise():
