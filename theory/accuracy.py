@@ -19,6 +19,7 @@ from simulator.accuracy import Accuracy, Numbers
 from simulator.gaussian.critic import standardise
 from simulator.world import World
 from theory.density import class_patterns
+from theory.quadrature import objects_averaged
 
 Phi = ndtr  # its name in predictions of claims
 
@@ -58,15 +59,6 @@ def binary_scores(u: Float[np.ndarray, "*w B"], worlds: World) -> Float[np.ndarr
     pull, s = np.moveaxis(u * worlds.mean, -1, 0), np.sqrt((u**2 * worlds.image_variance).sum(-1))
     shown = [[[1, first, *others] for others in product([1, -1], repeat=len(pull) - 2)] for first in (1, -1)]
     return standardise(np.tensordot(shown, pull, axes=1), s, np.abs(pull).sum(axis=0))
-
-
-def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
-    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
-
-    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
-    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
-    """
-    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
 
 
 def _many_classes(u: np.ndarray, worlds: World) -> Accuracy:

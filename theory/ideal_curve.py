@@ -125,7 +125,7 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     groups = groups_of(world.table, world.common)
     values = [list(accuracy)[g] for g in groups]
     _check(world, values)
-    if len(parts := _by_curve(world)) != 1:
+    if world.shape and len(parts := _by_curve(world)) != 1:
         return _joined([(index, equivalent(part, accuracy[index])) for index, part in parts], shape)
     if len(groups) != 2:
         return _of_groups(world, values)
@@ -172,7 +172,7 @@ def equivalent_of_draws(
     sources, groups = [draws] if shared is None else [draws, shared], groups_of(world.table, world.common)
     mean, R = draws[:, groups].mean(axis=0), min(map(len, sources))
     _check(world, mean)
-    if len(parts := _by_curve(world)) != 1:
+    if world.shape and len(parts := _by_curve(world)) != 1:
         each = [(index, equivalent_of_draws(part, *(x[:, :, *index] for x in sources))) for index, part in parts]
         return _joined(each, world.shape)
     if len(groups) != 2:
@@ -220,7 +220,7 @@ def _by_curve(worlds: World) -> list[tuple[Any, World]]:
 
     Worlds of two classes have curves of their own, which are exact and found together.
     """
-    if not worlds.shape or _exact(worlds):
+    if _exact(worlds):
         return [((), worlds)]
     plain, alike = worlds.replace(attribute=()), {}
     for index in np.ndindex(worlds.shape):

@@ -25,7 +25,6 @@ from simulator.accuracy import Accuracy, Numbers, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World
-from theory.accuracy import objects_averaged
 from theory.density import (
     attribute_log_density,
     block_log_density,
@@ -35,7 +34,7 @@ from theory.density import (
     table_evidence,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
-from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
+from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average, objects_averaged
 
 NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
 LARGEST = 700.0  # log odds that matter: e^710 overflows

@@ -25,7 +25,7 @@ from simulator.accuracy import LEVEL, Accuracy, rounded, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
-from theory.accuracy import linear_accuracy, objects_averaged
+from theory.accuracy import linear_accuracy
 from theory.density import (
     block_log_density,
     class_log_density,
@@ -34,7 +34,7 @@ from theory.density import (
 )
 from theory.learners.base import joined, world_by_world
 from theory.learners.bayes import bayes_accuracy
-from theory.quadrature import REPLICATES, estimate
+from theory.quadrature import REPLICATES, estimate, objects_averaged
 
 WITHIN = 6.5  # standard deviations of captions and of images: 8e-11 lie beyond
 IMAGE_STEP, CAPTION_STEP = 1 / 16, 1 / 8  # distance of nodes, in standard deviations
