@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Group
 
-from experiments.command.options import Json, Seed, Whole, WorldFile, WorldOptions, flag
+from experiments.command.options import DEFAULT_WORLD, Json, Seed, Whole, WorldOptions, flag
 from experiments.command.output import emit
 from experiments.counteranimal.tables import spanned
 from experiments.errors import RequestError
@@ -27,14 +27,13 @@ def export(
     test_images: flag(Whole, "test images per group; p′ is known to about .01 with 20,000") = 20_000,
     seed: Seed = 0,
     output: FOLDER,
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
+    world: WorldOptions = DEFAULT_WORLD,
     json: Json = False,
 ) -> None:
     from experiments.ground_truth.export import check_request, export, size_of
     from experiments.lab.config import world_from
 
-    settings = world_from(world_file, world or {})
+    settings = world_from(world.file, world.fields)
     check_request(settings, n, seed, test_images)
     say(f"{n:,} pairs and their test images take {size_of(settings, n, test_images) / 1e9:.2g} GB")
     document = export(settings, output, n, seed, test_images)
@@ -46,19 +45,19 @@ def place(
     /,
     *,
     data: flag(Path | None, "folder that soberclip export wrote") = None,
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
+    world: WorldOptions = DEFAULT_WORLD,
     json: Json = False,
 ) -> None:
     from experiments.ground_truth.place import exported, place, placed_document
     from experiments.ground_truth.truth import theory_rows
     from experiments.lab.config import world_from
 
-    if data is not None and (world or world_file is not None):
+    own = world != DEFAULT_WORLD
+    if data is not None and own:
         raise RequestError("--data has a world of its own; leave out --world and the world's flags")
-    if data is None and not world and world_file is None:
+    if data is None and not own:
         raise RequestError("name the folder of an export with --data, or a world with --world or its flags")
-    found = place(predictions, data, None if data is not None else world_from(world_file, world or {}))
+    found = place(predictions, data, None if data is not None else world_from(world.file, world.fields))
     theory = theory_rows(found.world) if data is None else exported(data)["theory"]
     emit(placed_document(found, theory), json, place_table)
 

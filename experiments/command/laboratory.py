@@ -15,7 +15,7 @@ from rich.console import Group as Screen
 from rich.filesize import decimal
 from rich.text import Text
 
-from experiments.command.options import Json, RecipeOptions, Whole, WorldFile, WorldOptions, flag, named
+from experiments.command.options import DEFAULT_WORLD, Json, RecipeOptions, Whole, WorldOptions, flag, named
 from experiments.command.output import dim, emit, indented, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
@@ -71,8 +71,7 @@ def sweep(
     replicates: flag(Whole | None, "independent trainings per cell [default: 1]") = None,
     training: RecipeOptions | None = None,
     seed: flag(Whole | None, "root of the random streams [default: 0]") = None,
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
+    world: WorldOptions = DEFAULT_WORLD,
     output: flag(
         str | None,
         "zarr store of the numbers, a folder or an fsspec address; an interrupted run resumes from it",
@@ -94,20 +93,20 @@ def sweep(
     from experiments.lab.tables import summary, write_csv
 
     learners = learner and [learner_in(text)() if IN_FILE in text else text for text in learner]
-    axes, recipe, fields_of_world = given_axes(axis or ()), training or {}, world or {}
+    axes, recipe = given_axes(axis or ()), training or {}
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
-    flags = {"axes": axes, "recipe": recipe, "world": fields_of_world, **fields}
-    for name in axes.keys() & {*fields, *recipe, *fields_of_world}:
+    flags = {"axes": axes, "recipe": recipe, "world": world.fields, **fields}
+    for name in axes.keys() & {*fields, *recipe, *world.fields}:
         raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
     pretrained = {"root": root, "model": model, "weights": weights, "device": device}
     computing = {"workers": workers, "scheduler": scheduler}
     if what == FINETUNED:
         _check_absent({"prompt": prompt, "route": route, **computing, "csv": csv}, "no meaning for")
-        _finetune(full, flags, world_file, pretrained, output, dry_run, json)
+        _finetune(full, flags, world.file, pretrained, output, dry_run, json)
         return
     _check_absent(pretrained, "a meaning only for")
-    study, design = _study(what, full, flags, world_file, csv)
+    study, design = _study(what, full, flags, world.file, csv)
     planned = plan(study)
     size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
     lines = [*([] if design is None else [design.question]), f"{size}, at most {decimal(planned.bytes)}"]

@@ -5,6 +5,7 @@ the default applies to others.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType
@@ -121,10 +122,19 @@ def _declaration(hint: Any) -> tuple[Any, str]:
 
 
 _WORLD = Group("World", sort_key=1)
-WorldOptions = Annotated[  # the fields left out need a file
-    flags_of(World, _WORLD, without=("attribute", "common", "views")), Parameter(name="*")
-]
-WorldFile = flag(Path | None, "TOML file with a world's fields; flags override it", name="--world", group=_WORLD)
+_FROM_FILES = ("attribute", "common", "views")  # fields of World without a flag
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class WorldOptions:
+    """The file of a world, and the fields that flags give it."""
+
+    file: flag(Path | None, "TOML file with a world's fields; flags override it", name="--world", group=_WORLD) = None
+    fields: Annotated[flags_of(World, _WORLD, _FROM_FILES), Parameter(name="*")] = field(default_factory=dict)
+
+
+DEFAULT_WORLD = WorldOptions()
 
 _TRAINING = Group("Training", sort_key=0)
 TrainingOptions = Annotated[flags_of(Recipe, _TRAINING), Parameter(name="*")]

@@ -15,11 +15,11 @@ from rich.console import Group
 from rich.text import Text
 
 from experiments.command.options import (
+    DEFAULT_WORLD,
     Json,
     Seed,
     TrainingOptions,
     Whole,
-    WorldFile,
     WorldOptions,
     flag,
     named,
@@ -68,15 +68,14 @@ class Question:
         None
     )
     mitigate: Mitigate = "none"
-    world_file: WorldFile = None
-    world: WorldOptions | None = None
+    world: WorldOptions = DEFAULT_WORLD
     json: Json = False
 
     def parts(self, text: str) -> tuple[World, Learner]:
         """The world, and the learner of a name or of FILE.py:CLASS with the options that the flags give it."""
         from experiments.lab.config import world_from
 
-        world = world_from(self.world_file, self.world or {})
+        world = world_from(self.world.file, self.world.fields)
         kind = learner_in(text) if IN_FILE in text else text
         options = {"prompt": self.prompt, "embed_dim": self.embed_dim, "time": self.time, "start": self.start}
         try:
@@ -147,15 +146,14 @@ def train(
     ) = 0,
     resume: flag(Path | None, "folder of an interrupted run of the same settings") = None,
     seed: Seed = 0,
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
+    world: WorldOptions = DEFAULT_WORLD,
     output: own_folder("train", RUN_FILES, "folder for checkpoint, weights, history and result") = None,
     json: Json = False,
 ) -> None:
     from experiments.lab.config import recipe_from, world_from
     from experiments.lab.training import train as run
 
-    settings, fields = world_from(world_file, world or {}), {**(training or {})}
+    settings, fields = world_from(world.file, world.fields), {**(training or {})}
     if own := IN_FILE in fields.get("loss", ""):
         fields["loss"] = loss_in(fields["loss"])
     recipe = recipe_from(fields)
@@ -191,15 +189,14 @@ def show(
         name=["--output", "-o"],
     ) = None,
     seed: Seed = 0,
-    world_file: WorldFile = None,
-    world: WorldOptions | None = None,
+    world: WorldOptions = DEFAULT_WORLD,
     json: Json = False,
 ) -> None:
     from experiments.figure_files import check_target, save_figure
     from experiments.lab.config import world_from
 
-    settings = world_from(world_file, world or {})
-    default = Path("world.png") if world_file is None else world_file.with_suffix(".png")
+    settings = world_from(world.file, world.fields)
+    default = Path("world.png") if world.file is None else world.file.with_suffix(".png")
     path = check_target(default if output is None else output, "show")
     from experiments.page.show import picture_of  # it imports torch, which a wrong request need not wait for
 
