@@ -66,14 +66,14 @@ def accuracy_along(
     while len(rows):
         (w, on), step, weight = points, np.diff(points[0, :, :2])[:, 0], np.ones(points.shape[-1])
         weight[0] = 0.5  # w = 0 is a node of both halves; elsewhere the ends have no mass
-        right, left = (  # the half w < 0 by the symmetry of eta
-            np.exp(-((m_w[:, rows] - sign * w) ** 2) / 2) * ndtr(m_v[:, rows] - sign * on) for sign in (1, -1)
-        )
+        v, u = m_v[:, rows], m_w[:, rows]
+        # The half w < 0 follows by the symmetry of eta.
+        right, left = (np.exp(-((u - sign * w) ** 2) / 2) * ndtr(v - sign * on) for sign in (1, -1))
         rule = (right + left) @ weight * step / np.sqrt(2 * np.pi)  # E Phi(m_v - eta(w))
         going = (np.abs(rule - result[:, rows]).max(axis=0) > tolerance) | (step > LONG)
         result[:, rows] = rule
         points, rows = points[:, going], rows[going]
-        if points.shape[-1] > LAST:
+        if not len(rows) or points.shape[-1] > LAST:
             break
         half = np.diff(points[0]) / 2
         w, guess = (points[..., 1:] + points[..., :-1]) / 2  # eta is within half a step of its neighbours' mean
