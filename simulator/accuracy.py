@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -158,6 +158,11 @@ def rounded(x: Numbers, scale: Numbers) -> np.ndarray:
     """x, and 0 where x is a rounding error beside numbers of this scale; the precision is that of x's own type."""
     x = np.asarray(x)
     return np.where(np.abs(x) <= np.finfo(x.dtype).eps ** 0.75 * scale, x.dtype.type(0), x)
+
+
+def finite(x: Any) -> float | None:
+    """A number for JSON, which has none that is infinite or undefined."""
+    return float(x) if np.isfinite(x) else None
 
 
 def decision(score: Float[np.ndarray, "*s K"]) -> Float[np.ndarray, "*s K"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from experiments.errors import RequestError, RunError, check_within
 from experiments.inference import interval95
 from experiments.lab.mitigations import MITIGATIONS, NONE, apply_to_learner, law_of_learner, mitigated
-from simulator.accuracy import GROUPS, PLACE, Accuracy
+from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
 from simulator.progress import track
 from simulator.quantities import PairCount, domain_of
 from simulator.streams import numpy_stream
@@ -215,8 +215,3 @@ def in_groups(accuracy: Accuracy) -> dict[str, float | None]:
 
 def _interval(values: Float[np.ndarray, " R"]) -> list[float] | None:
     return None if np.isnan(values).any() else interval95(values)
-
-
-def finite(value: Any) -> float | None:
-    """A number for JSON, which has none that is infinite or undefined."""
-    return float(value) if np.isfinite(value) else None

@@ -19,13 +19,13 @@ from experiments.inference import REALS, interval95
 from experiments.lab import runfolder
 from experiments.lab.answers import NUMBERS, in_groups, placed, predicted
 from experiments.lab.mitigations import NONE, law_of_towers
-from simulator.accuracy import GROUPS, PLACE, Accuracy
+from simulator.accuracy import GROUPS, PLACE, Accuracy, finite
 from simulator.pixels.views import Pixels
 from simulator.prompts import LINEAR
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
 from simulator.towers.evaluation import default_prompts
-from simulator.towers.history import FINE, finite
+from simulator.towers.history import FINE
 from simulator.towers.layers import Parameters
 from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
@@ -72,7 +72,7 @@ def result(
         prompts[name] = {
             **_beside(law(), world, name, recipe.n or int(state.step) * recipe.batch_size),
             **_measured(world, replicates, going),
-            "reliance": finite(score_reliance(ensemble, weights, name)) if world.views is None else None,
+            "reliance": [*map(finite, score_reliance(ensemble, weights, name))] if world.views is None else None,
             "predicted": predicted(law),
         }
     top = prompts[prompt]

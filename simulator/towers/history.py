@@ -5,11 +5,11 @@
 Lists have one number per model. The loss is the mean since the row before, None for a model that diverged.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from simulator.accuracy import finite
 from simulator.quantities import check_count
 from simulator.towers import evaluation
 from simulator.towers.ensemble import Ensemble
@@ -39,11 +39,7 @@ def history_row(ensemble: Ensemble, state: State, since: int, fine: bool = False
     accuracy = evaluation.accuracies(ensemble, parameters, prompts, trial)
     return {
         "step": step,
-        "loss": finite((state.loss / taken).tolist()),
+        "loss": [finite(loss) for loss in (state.loss / taken).tolist()],
         "scale": None if scale is None else scale.tolist(),
         "prompts": {p or "none": {g: a.mean(0).tolist() for g, a in own.items()} for p, own in accuracy.items()},
     }
-
-
-def finite(values: Iterable[float]) -> list[float | None]:
-    return [float(x) if np.isfinite(x) else None for x in values]
