@@ -190,6 +190,15 @@ WORDS = ("common", "counter", "error-counter", "balanced", "drop", "worst")
 PIXEL_GROUPS = ("rand", "rev", "rest")  # further groups of pixel worlds (`simulator.pixels.groups`)
 
 
+def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
+    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
+
+    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
+    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
+    """
+    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
+
+
 def in_words(word: str, accuracy: Accuracy) -> Numbers:
     """The property of `accuracy` that `word`, one of WORDS, names."""
     return getattr(accuracy, word.replace("-", "_"))

@@ -15,11 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_ndtr, ndtr
 
-from simulator.accuracy import Accuracy, Numbers
+from simulator.accuracy import Accuracy, Numbers, objects_averaged
 from simulator.gaussian.critic import standardise
 from simulator.world import World
 from theory.density import class_patterns
-from theory.quadrature import objects_averaged
 
 Phi = ndtr  # its name in predictions of claims
 

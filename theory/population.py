@@ -84,11 +84,6 @@ def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np
     return mean, (1 - mixture.bare) * told + mixture.bare * bare - np.outer(mean, mean)
 
 
-def linear_weights(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
-    """u = A q: linear CLIP's weight on each block at n = infinity, scaled by rho."""
-    return np.einsum("...ij,...j->...i", latent_cross_covariance(worlds), worlds.prompt(prompt))
-
-
 def pattern_correlation(p: Numbers, classes: int) -> Numbers:
     """D = p - (1 - p)/(K - 1), the correlation of a block with the label."""
     return 2 * p - 1 if classes == 2 else p - (1 - p) / (classes - 1)
@@ -100,7 +95,7 @@ def two_block_covariance(alpha, beta, si2, ss2, D) -> tuple[Numbers, Numbers, Nu
 
 
 def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, bare, prompt: Prompt) -> tuple[Numbers, Numbers]:
-    """`linear_weights` up to scale, written out for one background and p_inv = 1; si2 and ss2 are kappa g sigma^2.
+    """u = A q up to scale, written out for one background and p_inv = 1; si2 and ss2 are kappa g sigma^2.
 
     u = (f alpha^2 + m_inv si2) q_inv + m_spu c q_spu,   w = f c q_inv + m_spu (beta^2 + ss2) q_spu,
     m_b = (1 - bare) pi_b, f = bare + m_inv, c = alpha beta D.

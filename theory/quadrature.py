@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_ndtr
 
-from simulator.accuracy import LEVEL, Accuracy, Numbers, mean_interval
+from simulator.accuracy import LEVEL, Accuracy, mean_interval
 
 RANGE = 8.5  # standard deviations of a Gaussian in an integral: 2 Phi(-8.5) < 2e-17
 REPLICATES = 16  # randomisations behind an interval
@@ -22,15 +22,6 @@ def estimate(replicates: Float[np.ndarray, "R groups *w"]) -> Accuracy:
     """Mean of independent replicates of all groups, with its Student t interval of level LEVEL, within [0, 1]."""
     mean, _, low, high = map(np.asarray, mean_interval(np.moveaxis(replicates, 0, -1)))
     return Accuracy.of([*map(np.asarray, mean)], LEVEL, zip(low, high, strict=True))
-
-
-def objects_averaged(accuracy: Float[np.ndarray, "groups=2 *w"], p_inv: Numbers) -> Float[np.ndarray, "groups=2 *w"]:
-    """(common, counter) of all images, from those of images that show the label's object, of an odd preference.
-
-    Take an image that shows the other class's object before the label's background. Its mirror image shows the label's
-    object before the other class's background. The preference is odd, so exactly one of the two is decided rightly.
-    """
-    return np.clip(p_inv * accuracy + (1 - p_inv) * (1 - accuracy[::-1]), 0, 1)  # weights sum to 1 to rounding
 
 
 def _clenshaw_curtis(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,6 @@ from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from theory.accuracy import binary_scores, linear_accuracy, reliance
 from theory.learners import LinearCLIP
-from theory.population import linear_weights
 
 PROMPTS = ("name", "mean")
 
@@ -29,7 +28,7 @@ PROMPTS = ("name", "mean")
 )
 def test_rules_without_noise_or_without_weights(prompt, fields, expected):
     blocks = worlds_with(**fields)
-    u = linear_weights(blocks, prompt)
+    u = LinearCLIP(prompt).direction(blocks)
     by_scores = [ndtr(z) for (z,) in binary_scores(u, blocks)]
     for got in (LinearCLIP(prompt).accuracy(blocks), linear_accuracy(u, blocks), by_scores):
         assert [float(x) for x in got] == pytest.approx(expected, abs=1e-15)
@@ -38,7 +37,7 @@ def test_rules_without_noise_or_without_weights(prompt, fields, expected):
 @given(worlds(classes=st.just(2), most_attributes=2), st.sampled_from(LINEAR))
 def test_attributes_and_masks_against_the_explicit_critic(world, prompt):
     blocks, mixture = world, world.mixture()
-    u = linear_weights(blocks, prompt)
+    u = LinearCLIP(prompt).direction(blocks)
     s, pull = float(np.sqrt(u**2 @ blocks.image_variance)), float(np.abs(u * blocks.mean).sum())
     assume(s > 1e-6 * pull)
     assume(np.abs(u).max() > 1e-60)

@@ -10,7 +10,8 @@ from simulator.prompts import LINEAR
 from simulator.strategies import worlds
 from simulator.world import Attribute, World
 from theory import population
-from theory.population import leading_direction, linear_weights, modal_weights, projected_weights
+from theory.learners import LinearCLIP
+from theory.population import leading_direction, modal_weights, projected_weights
 
 PROMPTS = st.sampled_from(LINEAR)
 
@@ -47,7 +48,7 @@ def differences(u: np.ndarray, world: World) -> np.ndarray:
 def test_linear_weights_are_the_explicit_critics(world, prompt):
     explicit = differences(population_critic(world, prompt).inside[0], world)
     scale = size_of(world) ** 1.5
-    assert linear_weights(world, prompt) == pytest.approx(explicit, abs=1e-12 * scale)
+    assert LinearCLIP(prompt).direction(world) == pytest.approx(explicit, abs=1e-12 * scale)
 
 
 @given(worlds(most_attributes=1), PROMPTS, st.integers(1, 14))
@@ -103,7 +104,7 @@ def test_a_cut_through_a_tie_is_refused():
     equal = worlds_with(p_spu=0.5, mu_spu=1.0, sigma_inv=0.5, sigma_spu=0.5)
     with pytest.raises(ValueError, match=r"embed_dim = 1 cuts between equal singular values .* without a tie is 2"):
         modal_weights(equal, "name", 1)
-    assert modal_weights(equal, "name", 2) == pytest.approx(linear_weights(equal, "name"))
+    assert modal_weights(equal, "name", 2) == pytest.approx(LinearCLIP("name").direction(equal))
     # Five classes: every value of the class differences occurs four times.
     five = worlds_with(classes=5, sigma_inv=0.5, sigma_spu=0.1, mu_spu=3.0)
     for width in (1, 2, 3, 6):

@@ -9,8 +9,8 @@ from scipy.special import ndtr
 
 from theory import theorems as T
 from theory.accuracy import linear_accuracy, reliance
+from theory.learners import LinearCLIP
 from theory.learners.least_squares import least_squares_direction
-from theory.population import linear_weights
 
 positive = st.floats(0.05, 20)
 ratio = st.floats(0, 50)
@@ -58,8 +58,8 @@ def test_t2_reliance_of_both_prompts(alpha, beta, si, ss, m0, kappa, D_inv):
     blocks = blocks.replace(p_inv=(1 + D_inv) / 2)
     name = T.reliance_name(alpha, beta, si, m0, D_inv)
     mean = T.reliance_mean(alpha, beta, si, ss, m0, kappa, D_inv)
-    assert reliance(linear_weights(blocks, "name")) == pytest.approx(name, rel=1e-9)
-    assert reliance(linear_weights(blocks, "mean")) == pytest.approx(mean, rel=1e-9)
+    assert reliance(LinearCLIP("name").direction(blocks)) == pytest.approx(name, rel=1e-9)
+    assert reliance(LinearCLIP("mean").direction(blocks)) == pytest.approx(mean, rel=1e-9)
     assert mean >= name * (1 - 1e-12)  # m0 > 0: the mean prompt is never more robust
     assert T.reliance_mean(alpha, beta, si, ss, m0, 2 * kappa, D_inv) >= mean * (1 - 1e-12)
     assert T.reliance_mean(alpha, beta, si, ss, m0, 0.0, D_inv) == pytest.approx(name, rel=1e-12)
@@ -86,7 +86,7 @@ def test_t3_the_mean_prompt_relies_most_at_one_correlation(alpha, beta, si, ss, 
 @example(1.0, 1.0, 0.5, 2.0, 0.0, "mean")
 def test_t4_clip_against_lda_at_full_correlation(alpha, beta, si, ss, nu, prompt):
     blocks = world(alpha, beta, si, ss, 1.0, nu)
-    clip, lda = float(reliance(linear_weights(blocks, prompt))), float(reliance(least_squares_direction(blocks)))
+    clip, lda = float(reliance(LinearCLIP(prompt).direction(blocks))), float(reliance(least_squares_direction(blocks)))
     margin = T.least_squares_margin(alpha, beta, si, ss, 1.0, nu) if prompt == "name" else si - ss
     if abs(clip - lda) > 1e-9 * lda:
         assert (clip < lda) == (margin > 0)
@@ -97,7 +97,7 @@ def test_t4_clip_against_lda_at_full_correlation(alpha, beta, si, ss, nu, prompt
 @given(positive, positive, positive, positive, noise, st.floats(0.51, 1.0))
 def test_t5_clip_against_least_squares_at_any_correlation(alpha, beta, si, ss, nu, p):
     blocks = world(alpha, beta, si, ss, p, nu)
-    clip, least = (float(reliance(u)) for u in (linear_weights(blocks, "name"), least_squares_direction(blocks)))
+    clip, least = (float(reliance(u)) for u in (LinearCLIP("name").direction(blocks), least_squares_direction(blocks)))
     assume(abs(clip - least) > 1e-9 * clip)
     assert (clip < least) == (T.least_squares_margin(alpha, beta, si, ss, p, nu) > 0)
 
@@ -109,8 +109,8 @@ def test_t8_many_classes(alpha, beta, si, ss, D, D_inv, kappa, K):
     blocks = world(alpha, beta, si, ss, p, kappa=kappa, K=K).replace(p_inv=p_inv)
     name = T.many_class_reliance_name(alpha, beta, si, p, K, p_inv)
     mean = T.many_class_reliance_mean(alpha, beta, si, ss, p, K, kappa, p_inv)
-    assert float(reliance(linear_weights(blocks, "name"))) == pytest.approx(name, rel=1e-9)
-    assert float(reliance(linear_weights(blocks, "mean"))) == pytest.approx(mean, rel=1e-9)
+    assert float(reliance(LinearCLIP("name").direction(blocks))) == pytest.approx(name, rel=1e-9)
+    assert float(reliance(LinearCLIP("mean").direction(blocks))) == pytest.approx(mean, rel=1e-9)
     far = T.many_class_reliance_name(alpha, beta, si, p, 10**9, p_inv) * 10**9
     assert far == pytest.approx(alpha * beta * p * p_inv / si**2, rel=1e-3)
     limit = T.many_class_reliance_mean_limit(alpha, beta, si, ss, p, kappa, p_inv)

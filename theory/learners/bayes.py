@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, log_expit, logit, ndtr
 
-from simulator.accuracy import Accuracy, Numbers, won
+from simulator.accuracy import Accuracy, Numbers, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points, standardise
 from simulator.mixture import cell_groups, cell_shares, class_means
 from simulator.world import World
@@ -34,7 +34,7 @@ from theory.density import (
     table_evidence,
 )
 from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
-from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average, objects_averaged
+from theory.quadrature import RANGE, REPLICATES, estimate, gaussian_average
 
 NODES = np.arange(-10, 11) / 2  # of a trapezoid rule for N(0, 1): errors below 1e-6 for ten classes, 2e-5 for fifty
 LARGEST = 700.0  # log odds that matter: e^710 overflows

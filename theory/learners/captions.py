@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, ndtr
 
-from simulator.accuracy import LEVEL, Accuracy, rounded, won
+from simulator.accuracy import LEVEL, Accuracy, objects_averaged, rounded, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.prompts import Prompt
 from simulator.world import World
@@ -34,7 +34,7 @@ from theory.density import (
 )
 from theory.learners.base import joined, world_by_world
 from theory.learners.bayes import bayes_accuracy
-from theory.quadrature import REPLICATES, estimate, objects_averaged
+from theory.quadrature import REPLICATES, estimate
 
 WITHIN = 6.5  # standard deviations of captions and of images: 8e-11 lie beyond
 IMAGE_STEP, CAPTION_STEP = 1 / 16, 1 / 8  # distance of nodes, in standard deviations

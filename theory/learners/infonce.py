@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
-from simulator.accuracy import Accuracy, won
+from simulator.accuracy import Accuracy, objects_averaged, won
 from simulator.gaussian.critic import gaussian_points
 from simulator.mixture import COUNTER, class_means
 from simulator.prompts import PROMPTS, Prompt, check_told, prompt_row
@@ -50,7 +50,7 @@ from theory.learners.contour import contour_accuracy
 from theory.learners.curve import curve_accuracy
 from theory.learners.line import line_accuracy, prompt_terms, roots, searched_accuracy
 from theory.learners.pmi import prompt_preference
-from theory.quadrature import RANGE, REPLICATES, estimate, objects_averaged
+from theory.quadrature import RANGE, REPLICATES, estimate
 
 # Distance of the contour's grid lines, in standard deviations. One boundary in a thousand cannot be followed on one
 # grid; a finer one is tried then.

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from simulator.prompts import Prompt
 from simulator.world import World
 from theory.density import Parts, distinct_together, prompt_parts
-from theory.population import linear_weights
+from theory.learners.linear import LinearCLIP
 from theory.quadrature import RANGE, gaussian_average
 
 CELLS = 2**21  # numbers held in one array at a time, 16 MB; smaller chunks lose more to overhead than cache gains
@@ -32,7 +32,7 @@ def searched_accuracy(worlds: World, prompt: Prompt, tolerance: float) -> Float[
     """
     q = worlds.prompt(prompt)
     S = worlds.image_variance
-    influence = np.abs(linear_weights(worlds, prompt)) * np.sqrt(S)
+    influence = np.abs(LinearCLIP(prompt).direction(worlds)) * np.sqrt(S)
     accuracy = np.empty((len(q), 2))
     for inner, outer, part in ((0, 1, influence[:, 0] >= influence[:, 1]), (1, 0, influence[:, 0] < influence[:, 1])):
         chosen = np.flatnonzero(part)

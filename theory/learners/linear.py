@@ -24,7 +24,7 @@ from theory.population import (
     grown,
     kappa,
     kept_values,
-    linear_weights,
+    latent_cross_covariance,
     modal_weights,
     pattern_correlation,
     projected_weights,
@@ -100,7 +100,7 @@ class LinearCLIP(Learner):
         if self.projected:
             return projected_weights(worlds, self.prompt, self.projected)
         if not self.modal:
-            return linear_weights(worlds, self.prompt)
+            return np.einsum("...ij,...j->...i", latent_cross_covariance(worlds), worlds.prompt(self.prompt))
         return modal_weights(worlds, self.prompt, self.embed_dim, self.time, self.start)
 
     def critic(self, world: World) -> LinearCritic:
