@@ -206,6 +206,17 @@ def test_a_share_counts_trainings():
     assert np.array_equal(values(shared(0.9, bound, relation="<="), 3).values, each <= bound + 0.005)
 
 
+def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs(monkeypatch):
+    monkeypatch.setattr(measurement, "MOST_LAWS", 600)
+    few, many = (claim(quantity="reliance", domain=FEW, n=n) for n in (100, 10**4))
+    design = Design(FEW, gap=0.1, tail=0.01, miss=0.02, purpose="audit")
+    found, usual = gather(few, design, seed=0), gather(many, design, seed=0)
+    assert found.bounds(0.01) == (-np.inf, np.inf)
+    assert found.note == "the mean of an unbounded quantity over so few pairs has no bound"
+    assert np.isfinite(usual.bounds(0.01)).all()
+    assert usual.note is None
+
+
 def test_a_share_is_judged_by_its_trainings():
     each = measure(plan_at(claim(domain=FEW, n=100), FEW), 4000, 3).values
     low, middle = np.quantile(each, [0.02, 0.5])
