@@ -43,7 +43,7 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     mu_D, K = worlds.mean * worlds.correlation, np.asarray(kappa(worlds.classes))[..., None]
     C = mu_D[..., :, None] * mu_D[..., None, :] / K[..., None]
     diagonal = np.arange(worlds.mean.shape[-1])
-    C[..., diagonal, diagonal] = worlds.mean**2 / K + worlds.variances().shared
+    C[..., diagonal, diagonal] = worlds.mean**2 / K + worlds.detail * worlds.scale**2
     return C
 
 
