@@ -115,7 +115,9 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
         rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
         if rows[1] is None:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
-        return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1).astype(float))
+        blocks = np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1, dtype=float)
+        blocks.setflags(write=False)
+        return blocks
 
     numbers.__doc__ = meaning
     return cached_property(numbers)
