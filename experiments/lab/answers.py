@@ -16,7 +16,6 @@ from simulator.quantities import PairCount, domain_of
 from simulator.streams import numpy_stream
 from simulator.world import World
 from theory.accuracy import reliance
-from theory.coverage import unseen
 from theory.ideal_curve import MOST_CLASSES, Equivalent, equivalent, equivalent_of_draws
 from theory.learners import InfoNCE, trainable
 from theory.learners.base import UNDEFINED, Learner
@@ -38,7 +37,7 @@ def predict(world: World, learner: Learner, mitigate: str = NONE) -> dict[str, A
     known = {group: pair for group, pair in (ends or {}).items() if not np.isnan(pair[0])}
     numbers, intervals = placed(equivalent, own, accuracy)
     linear = own.table is None and rule.tells & {"direction", "critic"}
-    shares = unseen(own, rule.prompt, MANY_PAIRS) if isinstance(rule, InfoNCE) else None
+    shares = rule.unseen(own, MANY_PAIRS) if isinstance(rule, InfoNCE) else None
     return {
         **_who(pairs, fitted, learner.name, mitigate),
         **in_groups(accuracy),

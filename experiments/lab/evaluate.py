@@ -30,7 +30,6 @@ from simulator.towers.layers import Parameters
 from simulator.towers.probes import score_reliance, separation
 from simulator.towers.training import State
 from simulator.world import World
-from theory.coverage import unseen
 from theory.ideal_curve import equivalent_of_draws
 from theory.learners import GaussianPMI, InfoNCE, Learner, named
 
@@ -136,7 +135,7 @@ def _beside(
     if law is not None and world.views is None and isinstance(law[1], InfoNCE):
         own, learner = law
         if own == world:
-            shares = unseen(own, learner.prompt, pairs)
+            shares = learner.unseen(own, pairs)
         if prompt in LINEAR:
             gaussian = predicted(lambda: (own, GaussianPMI(prompt)))
     return {"unseen": shares and shares._asdict(), "covariances": gaussian}

@@ -6,8 +6,7 @@ from reference import log_densities
 from scipy.special import logsumexp
 
 from simulator.world import Attribute, World
-from theory import coverage as module
-from theory.coverage import unseen
+from theory.learners.infonce import RARE, InfoNCE
 
 HARD = World(p_spu=0.9, mu_spu=2.0, sigma_xi=0.5**0.5, dim_image=2, dim_text=2)  # nu = .25
 
@@ -21,7 +20,7 @@ def test_shares_and_pairs_are_those_of_explicit_densities():
         return logsumexp(log_densities(world, *views), axis=1)
 
     q = world.prompts("mean")
-    found = unseen(world, "mean", 1e4)
+    found = InfoNCE("mean").unseen(world, 1e4)
     for sign, share in ((1, found.common), (-1, found.counter)):
         x = np.array([world.mu_inv, sign * world.mu_spu]) + deviation * rng.standard_normal((20_000, 2))
         joint = [density(x, np.tile(t, (len(x), 1))) for t in q]
@@ -32,34 +31,37 @@ def test_shares_and_pairs_are_those_of_explicit_densities():
 
 
 def test_more_pairs_cover_more_and_the_needed_pairs_leave_one_percent():
-    shares = [unseen(HARD, "mean", n).counter for n in (1e3, 1e5, 1e7)]
+    shares = [InfoNCE("mean").unseen(HARD, n).counter for n in (1e3, 1e5, 1e7)]
     assert shares == sorted(shares, reverse=True)
-    needed = unseen(HARD, "mean", 1.0).pairs_needed
-    enough = unseen(HARD, "mean", 1.1 * needed)  # a tenth more: the quantile is that of 4096 images
-    assert max(enough.common, enough.counter) <= module.RARE
+    needed = InfoNCE("mean").unseen(HARD, 1.0).pairs_needed
+    enough = InfoNCE("mean").unseen(HARD, 1.1 * needed)  # a tenth more: the quantile is that of 4096 images
+    assert max(enough.common, enough.counter) <= RARE
 
 
 def test_where_common_images_are_rare_they_need_the_pairs():
     """The world at 1 - p is the world at p with its groups renamed."""
-    usual, mirrored = unseen(HARD, "mean", 1e4), unseen(HARD.replace(p_spu=1 - HARD.p_spu), "mean", 1e4)
+    usual, mirrored = InfoNCE("mean").unseen(HARD, 1e4), InfoNCE("mean").unseen(HARD.replace(p_spu=1 - HARD.p_spu), 1e4)
     assert (mirrored.common, mirrored.counter) == pytest.approx((usual.counter, usual.common), abs=0.005)
     assert np.log(mirrored.pairs_needed) == pytest.approx(np.log(usual.pairs_needed), abs=0.1)  # other images
 
 
 def test_the_needed_pairs_may_be_more_than_a_number_holds():
-    assert unseen(World(p_spu=0.0, mu_inv=-1.0, sigma_spu=600.0, sigma_xi=4.0), "name", 1e6).pairs_needed == np.inf
+    assert (
+        InfoNCE("name").unseen(World(p_spu=0.0, mu_inv=-1.0, sigma_spu=600.0, sigma_xi=4.0), 1e6).pairs_needed == np.inf
+    )
 
 
-def test_captions_of_other_pairs_are_no_similar_pairs():
-    strays, fewer = unseen(HARD.replace(mismatch=0.75), "mean", 4e4), unseen(HARD, "mean", 1e4)
+def test_captions_of_other_pairs_and_bare_ones_are_no_similar_pairs():
+    strays, fewer = InfoNCE("mean").unseen(HARD.replace(mismatch=0.75), 4e4), InfoNCE("mean").unseen(HARD, 1e4)
     assert strays == pytest.approx(fewer._replace(pairs_needed=4 * fewer.pairs_needed))
+    assert InfoNCE("mean").unseen(HARD.replace(bare=0.75), 4e4) == pytest.approx(strays)
 
 
 def test_several_classes_and_uninformative_dimensions():
     wide = HARD.model_copy(update={"dim_image": 8, "dim_text": 8, "sigma_xi": 2**0.5})
-    assert unseen(wide, "mean", 1e5) == pytest.approx(unseen(HARD, "mean", 1e5)), "only nu counts"
+    assert InfoNCE("mean").unseen(wide, 1e5) == pytest.approx(InfoNCE("mean").unseen(HARD, 1e5)), "only nu counts"
     three = World(p_spu=0.9, mu_spu=3.0, classes=3, sigma_xi=1.0, dim_image=6, dim_text=6)
-    assert 0 < unseen(three, "mean", 1e3).counter < 1
+    assert 0 < InfoNCE("mean").unseen(three, 1e3).counter < 1
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,8 @@ def test_several_classes_and_uninformative_dimensions():
         (HARD.model_copy(update={"sigma_xi": 0.0}), "name"),
         (HARD.model_copy(update={"attribute": (Attribute(),), "dim_image": 4, "dim_text": 4}), "name"),
         (HARD, "scores"),
+        (HARD.replace(bare=0.5), "bare"),
     ],
 )
 def test_unsupported_worlds_give_none(world, prompt):
-    assert unseen(world, prompt, 1e6) is None
+    assert InfoNCE(prompt).unseen(world, 1e6) is None
