@@ -101,14 +101,15 @@ def answer() -> str:
     share = lambda p: f"{100 * float(p):.0f}"  # noqa: E731
     bare, look, average = (rows[flags] for flags in ("infonce --prompt bare", "infonce", "infonce --prompt mean"))
     return (
-        "CLIP learns the animal, more than its data justify, where captions tell how each animal looks and one asks by "
-        "a typical look; asked by the average caption, it learns the background. Take training images of which "
-        f"{100 * WORLD.p_spu:g} % show the usual background of their class. Asked by a typical look, CLIP acts like "
-        f"the ideal classifier of data with {share(look.every)} % where captions tell every look, and with "
-        f"{share(look.none)} % where they tell none. Asked by the bare name, as in “a photo of a bear”, it acts like "
-        f"that of data with {share(bare.every)} %, if some captions tell no more than the name. Asked by the average "
-        f"caption, which tells the usual background, it acts like that of data with {share(average.every)} to "
-        f"{share(average.none)} %. Supervised logistic regression acts like {share(rows['logistic'].every)} %."
+        "CLIP learns the animal if captions tell how each animal looks and one asks by a typical look. It then relies "
+        "on the background less than its data justify. Asked by the average caption, it learns the background. Take "
+        f"training images of which {100 * WORLD.p_spu:g} % show the usual background of their class. Asked by a "
+        f"typical look, CLIP acts like the ideal classifier of data with {share(look.every)} % where captions tell "
+        f"every look, and with {share(look.none)} % where they tell none. Asked by the bare name, as in “a photo of a "
+        f"bear”, it acts like that of data with {share(bare.every)} %, if some captions tell no more than the name. "
+        "Asked by the average caption, which tells the usual background, it acts like that of data with "
+        f"{share(average.every)} to {share(average.none)} %. Supervised logistic regression acts like "
+        f"{share(rows['logistic'].every)} %."
     )
 
 
