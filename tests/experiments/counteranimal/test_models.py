@@ -144,11 +144,13 @@ def test_a_folder_without_some_weights_is_refused(tmp_path, capfd):
     assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
     save_file({**lost, "visual_projection.weight": torch.zeros(3, 3)}, folder / "model.safetensors", {"format": "pt"})
     assert "first visual_projection.weight" in spec_error(f"hf:{folder}")
+    (folder / "model.safetensors").write_bytes(b"noise")
+    assert spec_error(f"hf:{folder}").startswith(f"hf:{folder} cannot be loaded")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "resnet"}))
     assert "'resnet'" in spec_error(f"hf:{folder}")
     (folder / "config.json").write_text("{")
-    assert "cannot be loaded" in spec_error(f"hf:{folder}")
+    assert spec_error(f"hf:{folder}").startswith(f"hf:{folder} cannot be loaded")
 
 
 def test_quick_gelu_is_for_clips(squeezenet):
