@@ -90,6 +90,17 @@ def test_full_trial_audits_32_points_and_the_worst():
     assert verdict.largest_violation_bounded < verdict.tau
 
 
+@pytest.mark.parametrize(("axes", "corners"), [(1, 2), (4, 4)])
+def test_audits_are_corners_up_to_half_and_else_lie_inside(axes, corners):
+    """One axis has fewer corners than half of 8 audits, four axes have more; none is audited twice."""
+    domain = {name: Axis(0.5, 0.9) for name in ("p_spu", "mu_inv", "sigma_inv", "sigma_spu")[:axes]}
+    claim = Claim(**NAMELESS, quantity="common", relation=">=", domain=domain, subject=LinearCLIP("name"))
+    designs = trial.audits(claim, Worst(dict.fromkeys(domain, 0.7), -0.1, 1, 0), 8, 0.025, 0)
+    values = np.array([[*design.point.values()] for design in designs[1:]])
+    assert len(np.unique(values, axis=0)) == len(values) == 8
+    assert np.isin(values, [0.5, 0.9]).all(axis=1).sum() == corners
+
+
 def test_design_is_fixed_before_the_measurement(monkeypatch):
     """The pilot precedes the deciding samples and is never mixed with them."""
     calls = []
