@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 
 from experiments.court import worst_point
-from experiments.court.worst_point import PLACED, by_formula, by_pilots, corners, drawn, sobol
+from experiments.court.worst_point import (
+    PLACED,
+    QUADRATURE,
+    SAMPLED,
+    SPREADS,
+    _effort,
+    by_formula,
+    by_pilots,
+    corners,
+    drawn,
+    sobol,
+)
 from theory.claims.claim import Axis, Claim
-from theory.learners import LinearCLIP, Logistic
+from theory.learners import Bayes, LinearCLIP, Logistic
 
 
 def test_candidates_are_all_corners_and_scrambled_interior_points():
@@ -42,6 +53,30 @@ def test_pilot_rounds_close_in_on_the_worst_point(monkeypatch):
     assert found.undefined == undefined.count(0)
     assert undefined.count(0) > 50
     assert not undefined.count(2), "the last round's candidates are children of the best"
+
+
+def test_children_scatter_about_their_parents_by_the_spread_of_their_round(monkeypatch):
+    """No candidate lies near an edge, which would stop it."""
+    rounds = []
+
+    def pilot(claim, points, *_):
+        rounds.append(2 * points["p_spu"] - 1)  # in widths of the domain
+        return -((points["p_spu"] - 0.75) ** 2)
+
+    monkeypatch.setattr(worst_point, "pilot_violations", pilot)
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    by_pilots(Claim(**fields, domain={"p_spu": Axis(0.5, 1.0)}, n=50), seed=0)
+    for spread, candidates in zip(SPREADS, rounds[1:], strict=True):
+        parents, children = np.split(candidates, 2)
+        moves = np.abs(children - parents) / spread
+        assert moves.max() < 4
+        assert np.median(moves) > 0.2
+
+
+@pytest.mark.parametrize(("against", "points"), [(LinearCLIP("mean"), QUADRATURE), (Bayes(), SAMPLED)])
+def test_a_search_of_many_classes_is_short_if_either_rule_is_sampled(against, points):
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": ">="}
+    assert _effort(Claim(**fields, against=against, domain={"classes": 3, "p_spu": Axis(0.5, 1.0)})) == points
 
 
 @pytest.mark.parametrize(("subject", "most"), [(LinearCLIP(), 16384), (LinearCLIP(embed_dim=2), 64), (Logistic(), 64)])
