@@ -41,6 +41,13 @@ def test_a_design_runs_and_is_drawn(soberclip, tmp_path):
     assert (tmp_path / "a.svg").stat().st_size > 1000
 
 
+def test_a_design_with_a_printed_counterpart_shows_it(soberclip):
+    setting = ("--axis", "classes=2", "--axis", "p_inv=0.9", "--axis", "p_spu=0.75", "--learner", "supervised")
+    run = soberclip("sweep", "multicolored-mnist", *setting, "--n", 8, "--batch-size", 4, "--steps", 1, "--json")
+    rand, rev = run.document["printed"]
+    assert (rand["group"], rev["group"], rev["printed"]) == ("rand", "rev", 0.8022)
+
+
 def test_a_dry_run_prints_the_size_and_stops(soberclip):
     quick, full = (soberclip("sweep", "sources", *flag, "--dry-run") for flag in ((), ("--full",)))
     assert (quick.status, quick.out) == (0, "")

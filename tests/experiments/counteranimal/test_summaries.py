@@ -77,6 +77,14 @@ def test_one_prediction_is_a_table(tmp_path):
     assert list(read_predictions(tmp_path / "p.csv").predicted_index) == [9]
 
 
+@pytest.mark.parametrize(("second", "known"), [("1", True), ("", False)])
+def test_ranks_and_margins_are_read_if_every_row_has_a_rank(tmp_path, second, known):
+    rows = f"class_index,group,predicted_index,rank,margin\n9,common,9,1,0.5\n9,counter,1,{second},\n"
+    found = read_predictions(write(tmp_path / "p.csv", rows))
+    assert found["rank"].notna().tolist() == [known] * 2
+    assert found.margin.notna().tolist() == [known, False]
+
+
 def test_objects_travel_with_predictions(tmp_path):
     both = answers(composites(np.random.default_rng(5).random((6, 2, 2)) < 0.5))
     write_predictions(tmp_path / "p.csv", both)
