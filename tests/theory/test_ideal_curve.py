@@ -150,6 +150,14 @@ def test_accuracies_and_worlds_broadcast(K):
         assert (place.correlation[i, j], place.shortfall[i, j]) == pytest.approx(tuple(single), abs=1e-9)
 
 
+@pytest.mark.parametrize("K", [2, 3])
+def test_an_empty_grid_has_no_places(K):
+    none = np.zeros(0)
+    place = equivalent(World(classes=K, mu_spu=none), Accuracy(none, none))
+    assert np.shape(place.correlation) == np.shape(place.shortfall) == (0,)
+    assert place.unseen is None
+
+
 def test_three_classes_share_an_interpolated_curve_over_the_correlation():
     grid = World(p_spu=np.linspace(0.4, 0.95, 12).reshape(2, 6), mu_spu=3.0, classes=3, sigma_xi=6.0)
     common, counter = learners.named("linear", prompt="mean").accuracy(grid)

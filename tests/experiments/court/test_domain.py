@@ -98,10 +98,18 @@ def test_population_worlds_use_the_narrowest_views(world):
     assert narrow.nu_text == pytest.approx(world.nu_text, rel=1e-12)
 
 
-def test_a_quantity_that_leaves_its_support_is_not_clipped(monkeypatch):
-    ratio = OfAccuracy(name="ratio", of=lambda a: a.common / a.counter)  # by default between 0 and 1
-    monkeypatch.setitem(QUANTITIES, "ratio", ratio)
-    verdict = judge(claim(quantity="ratio", subject="linear", prediction=lambda w: 3.0, relation="<="), quick=True)
+@pytest.mark.parametrize(
+    ("of", "bound", "relation"),
+    [
+        (lambda a: a.common / a.counter, 3.0, "<="),  # above 1
+        (lambda a: a.counter - a.common, -1.0, ">="),  # below 0
+    ],
+    ids=["above", "below"],
+)
+def test_a_quantity_that_leaves_its_support_is_not_clipped(monkeypatch, of, bound, relation):
+    mine = OfAccuracy(name="mine", of=of)  # by default between 0 and 1
+    monkeypatch.setitem(QUANTITIES, "mine", mine)
+    verdict = judge(claim(quantity="mine", subject="linear", prediction=lambda w: bound, relation=relation), quick=True)
     assert verdict.verdict == "undecided"
     assert "outside its support (0.0, 1.0)" in str(verdict)
 

@@ -40,7 +40,7 @@ NARROW = World(mu_spu=2.0, dim_image=2, dim_text=2)
         ({"replicates": 2}, ["replicates has no meaning"]),
         ({"axes": {"width": [8]}}, ["width", "'trained'"]),
         ({"learners": ["infonse"]}, ["'infonse'", "nearest is infonce"]),
-        ({"learners": ["infonce", "infonse"]}, ["'infonse'", "nearest is infonce"]),  # not that the first is an objective
+        ({"learners": ["infonce", "infonse"]}, ["'infonse'", "nearest is infonce"]),  # the first is no fault
         ({"learners": ["siglip"]}, ["'siglip'", "'trained'"]),
         ({"routes": ["trained"], "recipe": {"width": 0}}, ["'linear'", "width = 0", "nearest valid value is 1"]),
         ({"routes": ["exact"], "n": 1}, ["n = 1", "[2, 1000000000000]", "nearest valid value is 2"]),
