@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.command.counteranimal import discovery_table
 from experiments.counteranimal.models import load_model
 from experiments.errors import RequestError
 from tests.experiments.counteranimal.test_compose import draw_cutout
@@ -108,6 +109,9 @@ def test_discover(run, photo, tmp_path, squeezenet):
     assert "permutations allow p = 0.0001 at best" in " ".join(text.split())
     assert "left out" not in text
     assert document["classes"][0]["backgrounds"] == 2
+    heads, cells = discovery_table(document).renderables[0].rows
+    assert heads[-3:] == ["p", "p (Holm)", "p (BH)"]
+    assert "" not in cells
     groups = tmp_path / "o" / "discovered-groups.csv"
     inspected, _ = run("inspect", tmp_path / "photos", "--groups", groups, "--json")
     assert (inspected["n_common"], inspected["n_counter"]) == (6, 6)

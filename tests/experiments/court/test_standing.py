@@ -157,6 +157,15 @@ def test_a_share_of_trainings_is_about_single_trainings():
     assert judge(near, quick=True).verdict == "contradicted"
 
 
+def test_every_set_of_even_images_counts_once():
+    """Sets are computed in blocks; a set in two blocks would make the scatter of the mean too small."""
+    size = 2 * measurement.FEWEST_EVEN + 1
+    drawn = measurement.Drawn(HEADLINE, Bayes(), 0, size, seed=0, stream="test", route="even images").accuracies()
+    assert drawn.common.shape == drawn.counter.shape == (size,)
+    last = even_accuracies(Bayes(), HEADLINE, 0, "test/images", [size - 1])
+    assert (drawn.common[-1], drawn.counter[-1]) == pytest.approx((last[0, 0], last[0, 1]))
+
+
 def test_a_verdict_names_the_route_and_rests_on_enough_sets(monkeypatch):
     found = judge(claim("shortfall", ">=", domain={**BOX, "p_spu": 0.9, "mu_spu": 1.5}), quick=True)
     assert (found.route, found.replicates >= measurement.FEWEST_EVEN) == ("even images", True)

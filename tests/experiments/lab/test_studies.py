@@ -68,6 +68,11 @@ def test_whole_numbers_may_be_written_as_floats():
     assert study(axes={"seed": f"{2**53 + 1},1e3"}, routes="drawn", n=2).axes[0].values == (2**53 + 1, 1000)
 
 
+@pytest.mark.parametrize("n", [None, 10_000])
+def test_towers_are_trained_on_the_pairs_of_the_study(n):
+    assert study(NARROW, routes="trained", n=n).recipe_of(0).n == n
+
+
 def test_an_axis_of_time_gives_start_a_meaning():
     """It was refused as if there were no time."""
     found = study(axes={"time": [0.5], "start": [1e-3, 1e-1]}).run()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -89,6 +90,14 @@ def test_known_items_are_found_and_disappear_when_corrected(changes, items):
     for start in items:
         assert any(k[: len(start)] == start for k in BEFORE)
         assert not any(k[: len(start)] == start for k in after)
+
+
+def test_a_grim_item_tells_the_nearest_possible_value():
+    items = [found for found in findings() if found.check == "GRIM"]
+    for item in items:
+        n = int(re.match(r"no k/(\d+) ", item.reason)[1])
+        assert abs(float(item.printed) - float(item.recomputed)) <= 50 / n + 0.01
+    assert len(items) > 3
 
 
 def test_chance_is_that_of_the_tables_labels():
