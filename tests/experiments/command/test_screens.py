@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from experiments.command.output import emit
 from experiments.command.synthetic import accuracy_table
 from experiments.command.trials import claims_table, verdict_table
-from experiments.table import NUMBER, Column, Table
+from experiments.table import NUMBER, Column, Table, html
 from experiments.verdict import Verdict
 from simulator import progress
 from simulator.pixels.views import Pixels
@@ -188,3 +188,10 @@ def test_groups_that_a_table_lacks_have_no_row():
     assert "90.00" in text
     assert "unseen" in text
     assert not any(group in text for group in ("counter", "balanced", "drop"))
+
+
+def test_a_cell_of_a_page_has_the_name_of_its_column():
+    """On a phone the cells stand below each other, without their heads."""
+    page = html(Table(None, [Column("Claim", "id"), Column("Largest violation", "v", NUMBER)], [{"id": "one", "v": 0.5}]))
+    assert 'data-name="largest violation">0.5<' in page
+    assert page.count("data-name") == 1
