@@ -190,3 +190,14 @@ def test_fits_are_measured_where_their_pairs_can_be_drawn_if_the_claim_fails_the
 
         monkeypatch.setattr(trial, "by_formula", within)
         assert trial._within_reach(claim, worst, 0) is (near if violation else worst)
+
+
+def test_a_comparison_is_within_reach_only_if_the_pairs_of_both_worlds_can_be_drawn(monkeypatch):
+    fields = {"id": "c", "source": "test", "statement": "", "quantity": "counter", "relation": "increasing"}
+    claim = Claim(**fields, along="p_spu", subject=Logistic(), domain={"p_spu": Axis(0.5, 1 - 1e-12)})
+    point, found = {"p_spu": 0.9, "p_spu_later": 1 - 1e-12}, []
+    worst = Worst(point, 0.5, 1, 0)
+    monkeypatch.setattr(trial, "by_formula", lambda claim, seed, scales: found.extend(scales[0](claim, point)) or worst)
+    trial._within_reach(claim, worst, 0)
+    assert found == [-np.inf]
+    assert np.isfinite(claim.true_violation(point)).all()
