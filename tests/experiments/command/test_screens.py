@@ -192,6 +192,7 @@ def test_groups_that_a_table_lacks_have_no_row():
 
 def test_a_cell_of_a_page_has_the_name_of_its_column():
     """On a phone the cells stand below each other, without their heads."""
-    page = html(Table(None, [Column("Claim", "id"), Column("Largest violation", "v", NUMBER)], [{"id": "one", "v": 0.5}]))
+    columns = Column("Claim", "id"), Column("Largest violation", "v", NUMBER)
+    page = html(Table(None, columns, [{"id": "one", "v": 0.5}]))
     assert 'data-name="largest violation">0.5<' in page
     assert page.count("data-name") == 1

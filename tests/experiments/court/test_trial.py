@@ -96,6 +96,7 @@ def test_audits_are_corners_up_to_half_and_else_lie_inside(axes, corners):
     domain = {name: Axis(0.5, 0.9) for name in ("p_spu", "mu_inv", "sigma_inv", "sigma_spu")[:axes]}
     claim = Claim(**NAMELESS, quantity="common", relation=">=", domain=domain, subject=LinearCLIP("name"))
     designs = trial.audits(claim, Worst(dict.fromkeys(domain, 0.7), -0.1, 1, 0), 8, 0.025, 0)
+    assert designs[0].gap == claim.tau + 0.1, "from the violation at the worst point to the tolerance"
     values = np.array([[*design.point.values()] for design in designs[1:]])
     assert len(np.unique(values, axis=0)) == len(values) == 8
     assert np.isin(values, [0.5, 0.9]).all(axis=1).sum() == corners
