@@ -1,6 +1,8 @@
 """Options follow the fields of World and Recipe; numbers are read in common notations."""
 
+import inspect
 import re
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Annotated, get_type_hints
 
@@ -80,3 +82,10 @@ def test_a_folder_is_checked_only_if_it_is_given(tmp_path):
     with pytest.raises(RequestError, match=r"a\.json.* was not written by soberclip verb"):
         app(["--output", str(tmp_path)], result_action="return_value")
     assert seen == [None, tmp_path]
+
+
+@pytest.mark.parametrize("module", ["counteranimal", "embeddings", "ground_truth", "synthetic", "trials"])
+def test_every_verb_begins_with_the_seed_0(module):
+    verbs = filter(inspect.isfunction, vars(import_module(f"experiments.command.{module}")).values())
+    options = [inspect.signature(verb).parameters for verb in verbs if not verb.__name__.startswith("_")]
+    assert {each["seed"].default for each in options if "seed" in each} == {0}
