@@ -70,6 +70,12 @@ def export_screen(document: dict[str, Any]) -> Group:
     return Group(wrote, truth_table(document["theory"]))
 
 
+def _asked(prompt: str | None) -> str:
+    from experiments.ground_truth.truth import OBJECT_ONLY  # start-up time
+
+    return "typical look, no background" if prompt == OBJECT_ONLY else asked(prompt)
+
+
 def _place_cell(row: dict[str, Any]) -> str | None:
     p = row["equivalent_correlation"]
     return None if p is None else spanned(CORRELATION.shown, p, row.get("interval95"))
@@ -83,7 +89,7 @@ MEASURED = (
 )
 THEORY = (
     Column("learner", "learner"),
-    Column("asked by", lambda row: asked(row["prompt"])),
+    Column("asked by", lambda row: _asked(row["prompt"])),
     *(Column(group, group, PERCENT) for group in GROUPS),
     Column("p′", _place_cell, NUMBER),
     Column("short", "shortfall", POINTS),

@@ -181,16 +181,16 @@ def plan_at(claim: Claim, point: Point, drawn: bool = False) -> Plan:
 
 def _image_route(claim: Claim, learner: Learner) -> Route | None:
     """How a rule is measured on images; None for a learner that is trained. Raises Unmeasurable if neither is known."""
-    if learner.on_images and claim.quantity.of_accuracies:
+    trained = learner.estimator is not None or learner.has_exact_law()
+    if not learner.on_images or (claim.finite and trained):
+        return None
+    if claim.quantity.of_accuracies:
         return "even images" if claim.quantity.placed else "drawn images"
-    estimator = learner.estimator
-    if learner.on_images and not (estimator and claim.finite):
-        limit, instead = (" at n = infinity", "; a finite n has a measurement") if estimator else ("", "")
-        raise Unmeasurable(
-            f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
-            f"{claim.quantity}{instead}"
-        )
-    return None
+    limit, instead = (" at n = infinity", "; a finite n has a measurement") if trained else ("", "")
+    raise Unmeasurable(
+        f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
+        f"{claim.quantity}{instead}"
+    )
 
 
 def narrowest(world: World) -> World:

@@ -144,7 +144,10 @@ def check_request(world: World, n: int, seed: int, test_images: int) -> None:
         )
     if world.mu_inv == 0:
         raise RequestError("mu_inv = 0: no picture shows its class; choose another mu_inv")
-    words = BinnedCaptions(world)
+    try:
+        words = BinnedCaptions(world)
+    except ValueError as error:
+        raise RequestError(str(error)) from None
     if (words.caption_variance == 0).any():
         raise RequestError("captions without noise and without variation have no bins; choose sigma_xi_text above 0")
     rounding = 1 / 12 / _levels(words) ** 2

@@ -125,16 +125,18 @@ def simulate(
     pairs, fitted = apply_to_learner(mitigate, world, learner)
     if not MITIGATIONS[mitigate].fitted:
         raise RequestError(f"mitigation {mitigate!r} cannot be simulated; use train or predict")
-    if fitted.estimator is None:
+    if fitted.estimator is None and not fitted.has_exact_law():
         known = ", ".join(trainable())
         raise RequestError(
             f"--learner = {fitted.name} is not fitted to pairs; choose from {known} (a learner of your own says in "
-            "`estimator` how it is fitted)"
+            "`estimator` how it is fitted, or gives its `exact_law`)"
         )
     why = unable(pairs, fitted, exact=True, mitigate=mitigate)
     if method == "exact" and why:
         raise RequestError(f"{why}; the nearest choice is direct")
     method, numbers = method or ("direct" if why else "exact"), n * replicates * (world.dim_image + world.dim_text)
+    if method == "direct" and fitted.estimator is None:
+        raise RequestError(f"{why or 'drawn pairs do not fit ' + fitted.name}; --method exact is its only one")
     if method == "direct" and numbers > LARGEST_DRAW:
         exact = "" if why else "--method exact, which costs the same for any n, or "
         raise RequestError(
@@ -166,7 +168,7 @@ def unable(world: World, learner: Learner, exact: bool, mitigate: str = NONE) ->
     if not own.fitted:
         return "this mitigation cannot be fitted to drawn pairs"
     if not exact:
-        return None if learner.estimator else f"{learner.name} is not fitted to pairs"
+        return None if learner.estimator else f"{learner.name} is not fitted to drawn pairs"
     if own.sampler != "drawn":
         return f"the exact law of {own.sampler} pairs is not known"
     if not learner.has_exact_law(world):

@@ -8,6 +8,8 @@ import pytest
 from reference import joint_covariance, log_densities, optimum_by_groups
 from stattest import assert_mean
 
+from experiments.errors import RequestError
+from experiments.ground_truth.export import check_request
 from simulator.gaussian.critic import gaussian_points
 from simulator.gaussian.statistics import projected_scatter
 from simulator.mixture import CaptionKind, mixture_of
@@ -141,3 +143,5 @@ def test_drawn_pairs_and_exact_scatters(other):
 def test_captions_in_words_are_refused(other):
     with pytest.raises(ValueError, match="otherwise"):
         BinnedCaptions(TELLING)
+    with pytest.raises(RequestError, match="otherwise"):
+        check_request(World(sigma_xi=6.0), 10, 0, 10)

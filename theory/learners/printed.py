@@ -11,9 +11,22 @@ from typing import ClassVar
 import numpy as np
 
 from simulator.accuracy import Accuracy
-from simulator.world import World
+from simulator.world import SCALARS, World
 from theory.learners.base import Learner
 from theory.published import smallest_mu_spu, theorem_62_bounds, theorem_62_kappas
+
+# Fields in its formulas, and those that change no decision as n grows. Of any other field the theorem has one value.
+VARIED = (
+    "p_spu", "mu_spu", "sigma_inv", "sigma_spu", "sigma_xi", "sigma_xi_text", "dim_image", "dim_text", "classes",
+    "mismatch",
+)  # fmt: skip
+STATED = {name: World.model_fields[name].default for name in SCALARS if name not in VARIED}
+
+
+def _check_stated(x) -> None:
+    for name, only in STATED.items():
+        if np.any(np.asarray(getattr(x, name)) != only):
+            raise ValueError(f"Theorem 6.2 is about {name} = {only:g}")
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,7 @@ class Printed(Learner):
         if np.any(np.asarray(x.classes) != 2) or x.attribute:
             raise ValueError("Theorem 6.2 is about two classes and one background")
         mean, scale = x.mean, x.scale  # pixels have none
-        for name in ("mu_inv", "mention_inv", "mention_spu", "p_inv", "detail_inv", "detail_spu"):
-            if np.any(np.asarray(getattr(x, name)) != 1):
-                raise ValueError(f"Theorem 6.2 is about {name} = 1")
-        if np.any(np.asarray(x.bare) > 0):
-            raise ValueError("Theorem 6.2 is about bare = 0")
+        _check_stated(x)
         if np.any(np.asarray(x.sigma_inv) <= x.sigma_spu):
             raise ValueError("Theorem 6.2 is about sigma_inv > sigma_spu")
         if np.any(np.asarray(x.mu_spu) < smallest_mu_spu(x.sigma_inv)):
@@ -49,7 +58,6 @@ class Printed(Learner):
 
     def deviations(self, x):
         """-kappa_2 and kappa_1 of the theorem; see `Learner.deviations`."""
-        if any(f != 1 for f in (x.mu_inv, x.mention_inv, x.mention_spu, x.detail_inv, x.detail_spu, 1 - x.bare)):
-            raise ValueError("Theorem 6.2 is about mu_inv = 1 and full captions")
+        _check_stated(x)
         kappa_1, kappa_2 = theorem_62_kappas(x.p_spu, x.mu_spu, x.sigma_inv, x.sigma_spu)
         return -kappa_2, kappa_1

@@ -1,6 +1,7 @@
 """Planted embeddings: p' and r are the theory's, intervals cover, predicted gains are found; the verb and its files."""
 
 import json
+import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -481,7 +482,7 @@ def test_the_verb_and_its_files(tmp_path, capsys, monkeypatch):
     assert main(["embeddings", files[0], "--output", str(tmp_path / "mine")]) == 2
     assert main(["embeddings"]) == 2
     assert main(["embeddings", files[0], files[0]]) == 2
-    monkeypatch.setattr(reliance, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["embeddings", files[0]]) == 2
     assert "pip install -e '.[embeddings]'" in capsys.readouterr().err
 

@@ -78,3 +78,11 @@ def test_a_measurement_beyond_the_budget_is_refused_in_one_sentence(mine, words)
     with pytest.raises(Unmeasurable) as refusal:
         plan_at(mine, dict(mine.domain))
     assert re.search(words, str(refusal.value)), str(refusal.value)
+
+
+@pytest.mark.parametrize("subject", [learners.named("max-margin"), LinearCLIP()])
+def test_a_claim_about_n_pairs_is_measured_by_training(subject):
+    """Also for a learner whose own rule has answers on images: that rule is the limit of many pairs."""
+    at = {name: POINT[name] for name in POINT}
+    assert plan_at(claim("counter", subject, 50), at).routes[subject] not in OF_RULES
+    assert (plan_at(claim("counter", subject), at).routes[subject] in OF_RULES) == subject.on_images

@@ -229,11 +229,16 @@ def test_worlds_without_such_pictures_are_refused(world, sentence):
 
 def test_the_command_exports_and_names_its_size(soberclip, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "worded_rows", lambda world: [])
-    monkeypatch.setattr(exporting, "theory_rows", lambda world: theory_rows(world)[:1])
+    # Where some captions omit the background, the animal's phrase alone is a prompt, too.
+    rows = lambda world: [row | {"prompt": asked} for row in theory_rows(world)[:1] for asked in ("name", "object")]  # noqa: E731
+    monkeypatch.setattr(exporting, "theory_rows", rows)
     flags = ["--mu-spu", "1.5", "--sigma-xi", "6", "--n", "20", "--test-images", "5"]
     run = soberclip("export", *flags, "-o", tmp_path / "data", "--json")
     assert run.status == 0
     assert run.document["request"]["world"]["mu_spu"] == 1.5
     assert "GB" in run.err
+    run = soberclip("export", *flags, "-o", tmp_path / "shown")
+    assert (run.status, run.err.count("Traceback")) == (0, 0)
+    assert "no background" in run.out
     run = soberclip("export", *flags, "--sigma-xi", ".01", "-o", tmp_path / "data")
     assert run.status == 2

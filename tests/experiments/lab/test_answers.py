@@ -71,6 +71,26 @@ class Weighted(Learner):
     estimator: ClassVar[str] = "logistic"
 
 
+@dataclass(frozen=True)
+class Lawful(Learner):
+    """A rule of one's own with an exact law of n pairs, and no estimator."""
+
+    name: ClassVar[str] = "lawful"
+
+    def critic(self, world):
+        return LinearCLIP().critic(world)
+
+    def exact_law(self, world, n, replicates, seed, stream):
+        return LinearCLIP().exact_law(world, n, replicates, seed, stream)
+
+
+def test_an_exact_law_alone_is_simulated():
+    own, linear = (simulate(NARROW, learner, 400, 3, None, 0) for learner in (Lawful(), LinearCLIP()))
+    assert (own["method"], own["replicates"]) == ("exact", linear["replicates"])
+    with pytest.raises(RequestError, match="--method exact"):
+        simulate(NARROW, Lawful(), 400, 3, "direct", 0)
+
+
 def test_a_learner_says_itself_how_it_is_measured():
     """A subclass of a learner is measured as that is; no table has to know its name."""
     own, base = (simulate(NARROW, learner, 400, 2, None, 0) for learner in (Copy(), LinearCLIP()))
