@@ -327,6 +327,14 @@ def test_marks_on_the_screen_are_explained():
     assert {"‡", "†", "*"} <= {line[:1] for line in lines}
 
 
+@pytest.mark.parametrize(("mean", "over"), [("macro", "classes"), ("micro", "photos")])
+def test_the_screen_of_one_pair_says_what_its_means_are_over(written, mean, over):
+    (pair,) = written[1]["pairs"]
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(comparison_screen(written[1] | {"pairs": [pair | {"mean": mean}]}))
+    assert f"means over {over}" in " ".join(console.export_text().split())
+
+
 def test_files_of_a_comparison(written, tmp_path):
     write_comparison(tmp_path, WRITTEN, compare(WRITTEN))
     first, second = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in (written[0], tmp_path))
