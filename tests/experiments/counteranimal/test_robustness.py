@@ -8,11 +8,12 @@ from itertools import product
 import numpy as np
 import pytest
 from markupsafe import escape
+from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from rich.console import Console
 
 from experiments.command.counteranimal import comparison_screen
-from experiments.counteranimal.figures import comparison_figure, ranking_figure, write_comparison
+from experiments.counteranimal.figures import comparison_figure, ranking_figure, write_comparison, write_labels
 from experiments.counteranimal.labels import Vocabulary
 from experiments.counteranimal.metrics import counted, paired
 from experiments.counteranimal.robustness import MOST_PAIRED, Result, compare, gather, numbers
@@ -325,6 +326,18 @@ def test_marks_on_the_screen_are_explained():
     assert max(map(len, lines)) <= 80
     assert any("lost ‡" in line for line in lines)
     assert {"‡", "†", "*"} <= {line[:1] for line in lines}
+
+
+def test_no_label_covers_a_point():
+    figure, size = Figure(figsize=(6, 6)), 8.0
+    axes = figure.subplots()
+    points = np.random.default_rng(0).random((12, 2))
+    axes.scatter(*points.T)
+    write_labels(axes, points, ["label"] * 12, ["k"] * 12, size)
+    at = axes.transData.transform(points) * 72 / figure.dpi
+    middles = at + [text.xyann for text in axes.texts]
+    apart = np.abs(middles[:, None] - at) >= [0.32 * size * 5 + size / 3, 0.5 * size + size / 3]
+    assert apart.any(axis=2).all()
 
 
 @pytest.mark.parametrize(("mean", "over"), [("macro", "classes"), ("micro", "photos")])
