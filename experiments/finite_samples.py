@@ -152,7 +152,7 @@ def _hits_of_cells(learner, world: World, group: int, images: int, rng: np.rando
     weights = np.where(mixture.test_groups == group, mixture.test_weights, 0.0)
     for start in range(0, images, IMAGES):
         chosen = rng.choice(len(weights), size=min(IMAGES, images - start), p=weights / weights.sum())
-        noise = np.sqrt(mixture.variances + world.nu_image) * rng.standard_normal((len(chosen), world.latents))
+        noise = np.sqrt(mixture.image_variances) * rng.standard_normal((len(chosen), world.latents))
         yield won(learner.scores(world, mixture.means[chosen] + noise), mixture.labels[chosen])
 
 
@@ -177,7 +177,7 @@ def even_accuracies(
     mixture, cells = world.mixture(), np.stack(np.indices((EVEN, EVEN)), axis=-1)
     uniform = np.stack([numpy_stream(seed, stream, r).random(cells.shape) for r in replicates])
     normal = ndtri(np.maximum((cells + uniform) / EVEN, 2.0**-65)).reshape(len(replicates), -1, 2)
-    images = mixture.means[:, None, None] + np.sqrt(mixture.variances + world.nu_image) * normal  # (G, R, N, l)
+    images = mixture.means[:, None, None] + np.sqrt(mixture.image_variances) * normal  # (G, R, N, l)
     labels = np.repeat(mixture.labels, normal[..., 0].size)
     right = won(learner.scores(world, images.reshape(-1, 2)), labels)
     return mixture.group_average(right.reshape(images.shape[:-1]).mean(axis=-1).T)

@@ -67,7 +67,8 @@ class Mixture:
     """The groups (y, o, a_1, a_2, ...) of a world: label, object shown, attributes shown.
 
     The first of two classes, or backgrounds, is +1, the second -1. `test_groups` are COMMON, COUNTER or UNSEEN.
-    `label_means` are the latents of bare captions, which tell the label alone.
+    `label_means` are the latents of bare captions, which tell the label alone. `variances` are those of the latents
+    within a group, `image_variances` those of an image's coordinates, with its noise.
     """
 
     labels: Int[np.ndarray, " G"]
@@ -79,6 +80,7 @@ class Mixture:
     means: Float[np.ndarray, "G l"]
     label_means: Float[np.ndarray, "G l"]
     variances: Float[np.ndarray, " l"]
+    image_variances: Float[np.ndarray, " l"]
     caption_kinds: tuple[CaptionKind, ...]
     detail: Float[np.ndarray, " B"]
     block: Int[np.ndarray, " l"]
@@ -251,6 +253,7 @@ def mixture_of(world, objects: bool | None = None) -> Mixture:
         means=np.concatenate(means, axis=1),
         label_means=np.concatenate([world.mean[0] * patterns[0][y], *(0 * part for part in means[1:])], axis=1),
         variances=np.repeat(world.scale**2, widths),
+        image_variances=np.repeat(world.image_variance, widths),
         caption_kinds=world.caption_kinds,
         detail=world.detail,
         block=np.repeat(np.arange(1 + J), widths),

@@ -384,7 +384,8 @@ class World(Checked):
     def caption_kinds(self) -> tuple[CaptionKind, ...]:
         """What captions show of each block, the only place that says so: samplers, laws and prompts all read it here.
 
-        The chances of a block add up to 1. The first kind shows the block as it is, the last is silence.
+        The chances of a block add up to 1. The first kind shows the block as it is, the last is silence. All worlds
+        list the same kinds, also those that never occur.
         """
         return CaptionKind(self.mention, 1.0), CaptionKind(read_only(1 - self.mention), 0.0)
 

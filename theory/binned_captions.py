@@ -48,10 +48,6 @@ class BinnedCaptions:
         return self.world.mixture()
 
     @cached_property
-    def image_variance(self) -> Float[np.ndarray, " l"]:
-        return self.mixture.variances + self.world.nu_image
-
-    @cached_property
     def caption_variance(self) -> Float[np.ndarray, " l"]:
         return self.mixture.variances + self.world.nu_text
 
@@ -94,7 +90,7 @@ class BinnedCaptions:
 
     def log_density(self, images: Float[np.ndarray, "N l"], captions: Int[np.ndarray, "T told"]) -> np.ndarray:
         """log p(x | caption) of latent images, (N, T), up to a constant that all images and captions share."""
-        mixture, S_I, label = self.mixture, self.image_variance, captions[:, :1]
+        mixture, S_I, label = self.mixture, self.mixture.image_variances, captions[:, :1]
         with np.errstate(divide="ignore"):  # groups that training does not show
             log_w = np.log(np.where((label == NONE) | (label == mixture.labels), mixture.weights, 0.0))
         told = logsumexp(self.log_shares(captions) + log_w, axis=-1)
@@ -122,7 +118,7 @@ class BinnedCaptions:
         A prompt is one caption per class. Without a table the first class, on its own background and on one other
         background, stands for all: classes and backgrounds then differ by their names alone.
         """
-        labels, deviation = self.mixture.labels, np.sqrt(self.image_variance)
+        labels, deviation = self.mixture.labels, np.sqrt(self.mixture.image_variances)
         alike = (labels == 0) & (self.mixture.backgrounds[:, 0] < 2) | (self.world.table is not None)
         mixture = replace(self.mixture, test_weights=self.mixture.test_weights * alike)
         shown = np.flatnonzero(mixture.test_weights)

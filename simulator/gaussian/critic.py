@@ -97,7 +97,7 @@ def two_class_scores(critic: LinearCritic, mixture: Mixture, nu: Numbers) -> Flo
     u = critic.inside[:, 0]
     sign = 1 - 2 * mixture.labels
     gap = sign * (u @ mixture.means.T + critic.intercept)
-    variance = (u**2) @ mixture.variances + nu * ((u**2).sum(-1) + critic.outside[:, 0, 0])
+    variance = (u**2) @ mixture.image_variances + nu * critic.outside[:, 0, 0]
     scale = np.abs(u) @ np.abs(mixture.means.T) + np.abs(critic.intercept)
     return standardise(gap, np.sqrt(variance)[:, None], scale)
 
@@ -138,7 +138,7 @@ def many_class_accuracy(
     root = np.linalg.eigh(critic.outside)
     outside_root = np.sqrt(np.maximum(root.eigenvalues, 0))[:, :, None] * root.eigenvectors.transpose(0, 2, 1)
     factor = np.concatenate(
-        [np.sqrt(mixture.variances + nu)[:, None] * u.transpose(0, 2, 1), np.sqrt(nu) * outside_root], axis=1
+        [np.sqrt(mixture.image_variances)[:, None] * u.transpose(0, 2, 1), np.sqrt(nu) * outside_root], axis=1
     )  # (R, l + K, K)
     constant = np.broadcast_to(critic.intercept, u.shape[:2])[:, None]
     means = np.einsum("gl,rkl->rgk", mixture.means, u) + constant

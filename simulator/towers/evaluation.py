@@ -185,7 +185,7 @@ def _accuracy_on_points(
     D, _ = dictionaries(ensemble.worlds[0], ensemble.seed)
     frame = tensor(np.concatenate([D, np.linalg.svd(D, full_matrices=True)[0][:, l:]], axis=1))
     deviation = np.repeat(np.sqrt(nu), len(frame), axis=1)  # (E, d)
-    deviation[:, :l] = np.sqrt(np.stack([m.variances for m in mixtures]) + nu)
+    deviation[:, :l] = np.sqrt(np.stack([m.image_variances for m in mixtures]))
     deviation = tensor(deviation)
     means = tensor(np.stack([m.means for m in mixtures], axis=1))  # (G, E, l)
     result = np.empty((len(prompts), len(points), len(mixtures), len(means)))

@@ -83,7 +83,7 @@ def test_accuracies_are_those_of_all_groups_where_the_first_class_stands_for_all
     """Every group's share of right answers, drawn; the standard error of a share of n is .5/sqrt n at most."""
     words, rng, n = BinnedCaptions(world), np.random.default_rng(0), 4000
     prompts = np.array([words.prompts("name"), words.prompts("mean")])
-    mixture, deviation = words.mixture, np.sqrt(words.image_variance)
+    mixture, deviation = words.mixture, np.sqrt(words.mixture.image_variances)
     shares = np.zeros((2, len(mixture.labels)))
     for g in np.flatnonzero(mixture.test_weights):
         x = mixture.means[g] + deviation * rng.normal(size=(n, len(deviation)))

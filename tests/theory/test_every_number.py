@@ -4,9 +4,11 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
-from reference import joint_covariance, optimum_by_groups
+from reference import joint_covariance, log_densities, optimum_by_groups
 from stattest import assert_mean
 
+from simulator.gaussian.critic import gaussian_points
+from simulator.gaussian.statistics import projected_scatter
 from simulator.quantities import domain_of
 from simulator.world import SCALARS, World
 from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
@@ -54,3 +56,30 @@ def test_drawn_pairs_have_the_covariance_of_the_groups():
         products.append((rows[:, :, None] * rows[:, None]).reshape(len(rows), -1))
         expected.append(joint_covariance(world).ravel())
     assert_mean(np.hstack(products), np.hstack(expected), effect=0.2, what="covariances of drawn pairs")
+
+
+def test_exact_scatters_have_the_covariance_of_the_groups():
+    scatters, expected = [], []
+    for name in NUMBERS:
+        world = in_the_middle(name)
+        (scatter,) = projected_scatter(world, 200, 64, 5)
+        scatters.append(scatter.reshape(len(scatter), -1))
+        expected.append(joint_covariance(world).ravel())
+    assert_mean(np.hstack(scatters), np.hstack(expected), effect=1.2, what="exact scatters")
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name != "p_spu"])
+def test_a_world_with_a_table_is_the_same_world(name):
+    """Accuracies of linear rules, and the order of the PMI's scores, by a table of p_spu in place of the number."""
+    world = in_the_middle(name)
+    own = {field: getattr(world, field) for field in world.model_fields_set - {"p_spu", "classes"}}
+    table = World(**own, table=world.joint_law())
+    for rule in (LinearCLIP("mean"), GaussianPMI("name")):
+        assert [*rule.accuracy(table)] == pytest.approx([*rule.accuracy(world)], abs=1e-9)
+    images = gaussian_points(2, 8, 0) * 2
+    for prompt in ("name", "mean"):
+        joint = [log_densities(world, images, np.tile(q, (len(images), 1))) for q in world.prompts(prompt)]
+        gap = np.subtract(*(np.logaddexp.reduce(each, axis=1) for each in joint))
+        for one in (world, table):
+            scores = InfoNCE(prompt).scores(one, images)
+            assert np.array_equal(scores[:, 0] > scores[:, 1], gap > 0)

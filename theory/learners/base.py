@@ -160,7 +160,7 @@ class Learner:
     def _sampled_accuracy(self, world: World) -> Accuracy:
         """Accuracies of the scores in one world on Sobol points of every group, with an interval."""
         mixture, rows = world.mixture(), []
-        deviation, (G, l) = np.sqrt(mixture.variances + world.nu_image), mixture.means.shape
+        deviation, (G, l) = np.sqrt(mixture.image_variances), mixture.means.shape
         if G * FEWEST * l > CELLS:
             raise ValueError(
                 f"{G:,} groups of images with {l} latents are too many to sample the scores of learner {self.name!r}; "

@@ -54,7 +54,7 @@ class Filtered(Learner):
         if world.classes != 2 or world.latents != 2 or world.table is not None:
             raise ValueError("filtered pairs have a law in worlds of two classes and one background, without a table")
         mixture = world.mixture().seen
-        S = mixture.variances + world.nu_image
+        S = mixture.image_variances
         kinds = mixture.pairs
         blocks: list[tuple[np.ndarray, ...]] = []
         for number, kind in enumerate(kinds):

@@ -157,7 +157,7 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
             f"{', '.join(name for name in PROMPTS if not prompt_row(name).pool)}"
         )
     mixture, K, A = world.mixture(objects=False), world.classes, world.background_count
-    deviation, objects = np.sqrt(mixture.variances + world.nu_image), world.mu_inv * class_means(K)
+    deviation, objects = np.sqrt(mixture.image_variances), world.mu_inv * class_means(K)
     cost = K * A * (1 + (world.p_inv < 1)) * K * K * A
     if cost * 2**8 > MOST_TERMS:
         return np.array([_drawn_cells(world, prompt, seed * REPLICATES + r) for r in range(REPLICATES)])
@@ -179,7 +179,7 @@ def table_replicates(world: World, prompt: Prompt, seed: int = 0) -> Float[np.nd
 def _drawn_cells(world: World, prompt: Prompt, seed: int) -> list[float]:
     """Accuracies of the groups of a large table, whose Sobol points draw their cells, too."""
     mixture, texts = world.mixture(), world.prompts(prompt)
-    deviation, cost = np.sqrt(mixture.variances + world.nu_image), world.classes**2 * world.background_count
+    deviation, cost = np.sqrt(mixture.image_variances), world.classes**2 * world.background_count
     power = int(np.clip(np.log2(MOST_TERMS / cost), 5, 13))
     noise, uniform = np.split(gaussian_points(len(deviation) + 1, power, seed), [-1], axis=1)
     accuracy = []

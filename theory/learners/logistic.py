@@ -235,7 +235,7 @@ def margin_critic(world: World, moments: Callable) -> LinearCritic:
 def _noisy_groups(world: World) -> tuple[Mixture, Float[np.ndarray, " l"]]:
     """The groups of one world that training shows, and the variance of an image's latents in each."""
     groups = world.mixture().seen
-    S = groups.variances + world.nu_image
+    S = groups.image_variances
     if np.any(groups.means**2 > LARGEST_SEPARATION * S) or np.any(S == 0):
         raise ValueError(
             "images have so little noise that floats cannot tell whether the population is separable; the largest "
