@@ -226,6 +226,7 @@ CALLS = [
     (lambda: equivalent(World(views=Pixels()), Accuracy(0.9, 0.5)), "pixels"),
     (lambda: equivalent(World(), Accuracy(1.2, 0.5)), "1.2"),
     (lambda: equivalent(World(), Accuracy(0.5, NAN)), "nan"),
+    (lambda: equivalent(World(table=[[0.5, 0.0], [0.1, 0.4]]), Accuracy(0.9, 0.5)), "also has the group unseen"),
     *(
         (partial(captions_out, World(**fields), *prompt, (1.0,) * numbers), f"one number per block, {5 - numbers} here")
         for captions_out, *prompt in ((projected_weights, "name"), (removed_captions,))

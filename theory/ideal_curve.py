@@ -106,8 +106,8 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     Raises
     ------
     ValueError
-        For worlds of pixels, whose ideal classifier no formula describes, for more than MOST_CLASSES classes, and for
-        accuracies outside [0, 1].
+        For worlds of pixels, whose ideal classifier no formula describes, for more than MOST_CLASSES classes, for
+        accuracies outside [0, 1], and for a group of the table without one.
 
     Examples
     --------
@@ -122,8 +122,10 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
         world = world.replace(mu_inv=np.broadcast_to(world.mu_inv, shape))
     if shape != np.shape(accuracy.common):
         accuracy = _of_shape(accuracy, shape)
-    groups = groups_of(world.table, world.common)
-    values = [list(accuracy)[g] for g in groups]
+    groups, given = groups_of(world.table, world.common), [*accuracy]
+    if groups[-1] >= len(given):
+        raise ValueError(f"accuracies of {len(given)} groups given; this table also has the group {GROUPS[groups[-1]]}")
+    values = [given[g] for g in groups]
     _check(world, values)
     if world.shape and len(parts := _by_curve(world)) != 1:
         return _joined([(index, equivalent(part, accuracy[index])) for index, part in parts], shape)
