@@ -9,7 +9,7 @@ import pytest
 from experiments.court import measurement, trial
 from experiments.court.measurement import measure, plan_at
 from experiments.court.trial import judge
-from experiments.court.worst_point import Worst, by_formula, roundest
+from experiments.court.worst_point import Worst, by_formula, by_pilots, roundest
 from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.learners import LeastSquares, LinearCLIP, Logistic
@@ -65,7 +65,8 @@ def false_twin(claim: Claim) -> Claim:
     mean = (
         claim if claim.share is None else replace(claim, share=None)
     )  # if the mean fails clearly, most trainings fail
-    shift = 3 * mean.tau - min(by_formula(mean, 0).violation, 0.0)
+    worst = (by_pilots if mean.finite else by_formula)(mean, 0)
+    shift = 3 * mean.tau - min(worst.violation, 0.0)
     if claim.relation.name == "iff":
         edge = claim.threshold
         return replace(claim, threshold=lambda x: (edge(x) if callable(edge) else edge) + shift)
