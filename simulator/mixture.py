@@ -9,7 +9,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 # Largest groups x latents of a mixture: 10^7 float64 cells are 80 MB.
 LARGEST_MIXTURE = 10_000_000
@@ -24,12 +24,37 @@ class CaptionKind(NamedTuple):
     """A kind of caption, block by block: its probability, and the multiple of the block's latents that it shows."""
 
     chance: Float[np.ndarray, "*w B"]
-    multiple: float
+    multiple: float  # not 0 but for silence
 
 
-def mean_multiple(kinds: tuple[CaptionKind, ...], power: int = 1) -> Float[np.ndarray, "*w B"]:
-    """E[m^power] of every block, m the multiple of its latents that a caption shows."""
-    return sum((kind.chance * kind.multiple**power for kind in kinds), np.zeros(()))
+@dataclass(frozen=True)
+class CaptionKinds:
+    """The kinds of caption of a world. The chances of a block add up to 1.
+
+    The first kind shows the block as it is, the last is silence. All worlds list the same kinds, also those that never
+    occur.
+    """
+
+    every: tuple[CaptionKind, ...]
+
+    def moment(self, power: int = 1) -> Float[np.ndarray, "*w B"]:
+        """E[m^power] of every block, m the multiple of its latents that a caption shows."""
+        return sum((kind.chance * kind.multiple**power for kind in self.every), np.zeros(()))
+
+    @property
+    def silence(self) -> Float[np.ndarray, "*w B"]:
+        """Probability that a caption is silent on a block."""
+        return self.every[-1].chance
+
+    @property
+    def always_told(self) -> Bool[np.ndarray, "*w B"]:
+        """Whether every caption shows a block as it is."""
+        return self.every[0].chance == 1
+
+    @property
+    def plainly_told(self) -> bool:
+        """Whether every caption shows a block as it is, or not at all."""
+        return not any(kind.chance.any() for kind in self.every[1:-1])
 
 
 def common_backgrounds(table: Table, common: Common | None = None) -> Common:
@@ -81,7 +106,7 @@ class Mixture:
     label_means: Float[np.ndarray, "G l"]
     variances: Float[np.ndarray, " l"]
     image_variances: Float[np.ndarray, " l"]
-    caption_kinds: tuple[CaptionKind, ...]
+    caption_kinds: CaptionKinds
     detail: Float[np.ndarray, " B"]
     block: Int[np.ndarray, " l"]
     classes: int
@@ -105,15 +130,11 @@ class Mixture:
         return replace(self, **{name: getattr(self, name)[seen] for name in by_group})
 
     @cached_property
-    def told(self) -> Float[np.ndarray, " B"]:
-        """E[m_b], the mean multiple of each block that captions show."""
-        return mean_multiple(self.caption_kinds)
-
-    @cached_property
     def cross_covariance(self) -> Float[np.ndarray, "l l"]:
         """A = Cov(z_I, z_T) over the groups that training shows, up to the factor 1 - mismatch."""
         centred = self.weights[:, None] * (self.means - self.weights @ self.means)
-        told = (centred.T @ self.means + np.diag(self.detail[self.block] * self.variances)) * self.told[self.block]
+        latents = centred.T @ self.means + np.diag(self.detail[self.block] * self.variances)
+        told = latents * self.caption_kinds.moment()[self.block]
         return (1 - self.bare) * told + self.bare * centred.T @ self.label_means
 
     def group_average(self, values: Float[np.ndarray, "*r G"]) -> Float[np.ndarray, "*r groups"]:
@@ -129,7 +150,7 @@ class Mixture:
     def masks(self) -> tuple[Float[np.ndarray, "P l"], Float[np.ndarray, " P"]]:
         """Multiples of all latents that a caption can show, one row per combination, and their probabilities."""
         options = [
-            [(kind.multiple, kind.chance[b]) for kind in reversed(self.caption_kinds) if kind.chance[b] > 0]
+            [(kind.multiple, kind.chance[b]) for kind in reversed(self.caption_kinds.every) if kind.chance[b] > 0]
             for b in range(len(self.detail))
         ]
         multiple, chance = np.moveaxis(np.array(list(product(*options))), -1, 0)

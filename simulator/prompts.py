@@ -103,7 +103,7 @@ def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
     A table's usual background is the mean of its common ones.
     """
     row, K, blocks = caption(prompt), world.class_count, []
-    for b, (mean, told) in enumerate(zip(world.mean, world.told, strict=True)):
+    for b, (mean, told) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):
         if b == 1 and world.table is not None:
             backgrounds = np.zeros((K, world.background_count))
             if row.average:

@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import BeforeValidator, Field, StrictInt, ValidationError, model_serializer, model_validator
 
 import simulator.pixels.views  # noqa: F401 (registers the kind of views "pixels")
@@ -35,12 +35,12 @@ from simulator.base_model import Checked, documented
 from simulator.mixture import (
     COMMON,
     CaptionKind,
+    CaptionKinds,
     Common,
     Mixture,
     block_width,
     cell_groups,
     common_backgrounds,
-    mean_multiple,
     mixture_of,
 )
 from simulator.naming import suggestion
@@ -115,9 +115,7 @@ def _of_blocks(stem: str, meaning: str) -> cached_property:
         rows = (getattr(self, f"{stem}_inv"), getattr(self, f"{stem}_spu"), *(getattr(a, stem) for a in self.attribute))
         if rows[1] is None:
             raise ValueError("worlds with a table have no p_spu, and this formula needs it")
-        blocks = np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1, dtype=float)
-        blocks.setflags(write=False)
-        return blocks
+        return read_only(np.stack([np.broadcast_to(row, self.shape) for row in rows], axis=-1, dtype=float))
 
     numbers.__doc__ = meaning
     return cached_property(numbers)
@@ -381,33 +379,9 @@ class World(Checked):
     detail = _of_blocks("detail", "g_b of every block: correlation of image and caption within a group.")
 
     @cached_property
-    def caption_kinds(self) -> tuple[CaptionKind, ...]:
-        """What captions show of each block, the only place that says so: samplers, laws and prompts all read it here.
-
-        The chances of a block add up to 1. The first kind shows the block as it is, the last is silence. All worlds
-        list the same kinds, also those that never occur.
-        """
-        return CaptionKind(self.mention, 1.0), CaptionKind(read_only(1 - self.mention), 0.0)
-
-    @cached_property
-    def told(self) -> Float[np.ndarray, "*w B"]:
-        """E[m_b], the mean multiple of each block that captions show."""
-        return read_only(mean_multiple(self.caption_kinds))
-
-    @property
-    def silence(self) -> Float[np.ndarray, "*w B"]:
-        """Probability that a caption is silent on a block."""
-        return self.caption_kinds[-1].chance
-
-    @property
-    def always_told(self) -> Bool[np.ndarray, "*w B"]:
-        """Whether every caption shows a block as it is."""
-        return self.caption_kinds[0].chance == 1
-
-    @property
-    def plainly_told(self) -> bool:
-        """Whether every caption shows a block as it is, or not at all."""
-        return not any(kind.chance.any() for kind in self.caption_kinds if kind.multiple not in (0, 1))
+    def caption_kinds(self) -> CaptionKinds:
+        """What captions show of each block. Nothing else says so: samplers, laws and prompts all read it here."""
+        return CaptionKinds((CaptionKind(self.mention, 1.0), CaptionKind(read_only(1 - self.mention), 0.0)))
 
     @cached_property
     def image_variance(self) -> Float[np.ndarray, "*w B"]:
@@ -452,7 +426,8 @@ class World(Checked):
     def prompt(self, prompt: Prompt) -> Float[np.ndarray, "*w B"]:
         """Coefficient of a class's own pattern in its prompt, one number per block; see `simulator.prompts`."""
         check_told(prompt, self.bare)
-        coefficient, mean, D, told = caption(prompt).coefficient, self.mean, self.correlation, self.told
+        coefficient, mean, D = caption(prompt).coefficient, self.mean, self.correlation
+        told = self.caption_kinds.moment()
         own = np.empty_like(mean)
         for b in range(own.shape[-1]):
             own[..., b] = coefficient(mean[..., b], D[..., b], told[..., b], b == 0)

@@ -209,7 +209,7 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
             rows.append(mixture.means[chosen].mean(axis=0))
         elif prompt in ("mean", "scores"):
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
-            rows.append(weights @ mixture.means[mine] * mixture.told[mixture.block])
+            rows.append(weights @ mixture.means[mine] * mixture.caption_kinds.moment()[mixture.block])
         else:
             own = mine & (mixture.objects == y)  # the class's own object, however rare
             rows.append(mixture.means[own].mean(axis=0) * (mixture.block == 0))

@@ -40,7 +40,7 @@ class BinnedCaptions:
     world: World
 
     def __post_init__(self):
-        if not self.world.plainly_told:
+        if not self.world.caption_kinds.plainly_told:
             raise ValueError("captions in words show a block as it is or omit it, and here some show it otherwise")
 
     @cached_property

@@ -74,11 +74,11 @@ def block_parts(
     image: Float[np.ndarray, "... width"] | None, text: Float[np.ndarray, "... width"], worlds: World, b: int
 ) -> tuple[Float[np.ndarray, "... K"], Float[np.ndarray, "... K"]]:
     """The two terms of f_b(a): the caption is silent on the block, or tells of it; their log-sum-exp is f_b(a)."""
-    silence, count = worlds.silence[..., b], worlds.background_count if b else worlds.class_count
+    silence, count = worlds.caption_kinds.silence[..., b], worlds.background_count if b else worlds.class_count
     with np.errstate(divide="ignore"):
         terms = [
             np.log(kind.chance[..., b])[..., None] + _gaussian(image, text, worlds, b, kind.multiple)
-            for kind in worlds.caption_kinds
+            for kind in worlds.caption_kinds.every
             if kind.multiple and kind.chance[..., b].any()
         ]
     told = reduce(np.logaddexp, terms or [np.full(count, -np.inf)])
@@ -96,7 +96,7 @@ def _log_silence(text: np.ndarray, worlds: World, b: int) -> np.ndarray:
     nu_T = np.where(atom, 1.0, worlds.nu_text)
     density = np.where(atom, 0.0, -((text**2).sum(-1) / nu_T + text.shape[-1] * np.log(2 * np.pi * nu_T)) / 2)
     with np.errstate(divide="ignore"):
-        return np.where(atom & shown, -np.inf, np.log(worlds.silence[..., b]) + density)
+        return np.where(atom & shown, -np.inf, np.log(worlds.caption_kinds.silence[..., b]) + density)
 
 
 def _gaussian(image: Any, text: Any, worlds: World, b: int, multiple: float = 1.0) -> np.ndarray:
@@ -249,7 +249,7 @@ def prompt_scores(
         return distinct - np.log(world.class_count)
     prior = log_density(None, texts, world)
     distinct = distinct - prior
-    if not world.silence.any():
+    if not world.caption_kinds.silence.any():
         return distinct
     log_c, lead = np.zeros(()), -prior
     for b, place in blocks:

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from simulator.accuracy import Numbers, rounded
 from simulator.gaussian.critic import Projected
-from simulator.mixture import Mixture, mean_multiple
+from simulator.mixture import Mixture
 from simulator.naming import outside
 from simulator.prompts import Prompt, caption
 from simulator.world import World
@@ -50,7 +50,7 @@ def block_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
 def latent_cross_covariance(worlds: World) -> Float[np.ndarray, "*w B B"]:
     """A = Cov(z_I, z_T) in the space of class differences."""
     mu, D, bare = worlds.mean, worlds.correlation, np.asarray(worlds.bare)[..., None, None]
-    A = (1 - bare) * (block_covariance(worlds) * worlds.told[..., None, :])
+    A = (1 - bare) * (block_covariance(worlds) * worlds.caption_kinds.moment()[..., None, :])
     A[..., 0] += bare[..., 0] * mu * D * mu[..., :1] / np.asarray(kappa(worlds.classes))[..., None]
     return np.asarray(1 - worlds.mismatch)[..., None, None] * A
 
@@ -76,7 +76,7 @@ def latent_moments(world: World) -> LatentMoments:
 
 def caption_moments(mixture: Mixture) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l l"]]:
     """Mean and covariance of what captions show, without view noise; one multiple of each block as a whole."""
-    m, m2 = (mean_multiple(mixture.caption_kinds, power)[mixture.block] for power in (1, 2))
+    m, m2 = mixture.caption_kinds.moment()[mixture.block], mixture.caption_kinds.moment(2)[mixture.block]
     same = mixture.block[:, None] == mixture.block
     told, bare = ((mixture.weights * means.T) @ means for means in (mixture.means, mixture.label_means))
     told = (told + np.diag(mixture.variances)) * np.where(same, m2, np.outer(m, m))
@@ -126,7 +126,7 @@ def modal_weights(
         if width < 1:
             raise ValueError(f"width = {outside(width, 1)}")
         own = np.asarray((1 - worlds.mismatch) * (1 - worlds.bare))[..., None]
-        constant = worlds.variances().shared * np.abs(worlds.told) * own
+        constant = worlds.variances().shared * np.abs(worlds.caption_kinds.moment()) * own
         classes = np.broadcast_to(worlds.classes, worlds.shape)
         for w in np.ndindex(worlds.shape):
             strength[w] *= kept_values(values[w], constant[w], int(classes[w]), width)

@@ -1,4 +1,4 @@
-"""Averages: over Gaussians by adaptive panels and as moments of the logistic function, over objects, over replicates.
+"""Averages over Gaussians: adaptive panels for many worlds, moments of the logistic function, replicated estimates.
 
 The trapezoid rule on the whole line converges exponentially for analytic integrands. With step h, and no singularity
 within distance c of the real axis, its error falls like exp(-2 pi c/h) (Trefethen and Weideman, SIAM Review 56(3),

@@ -42,7 +42,7 @@ def sample_modes(world: World, n: float) -> SampleModes:
         For views that differ in size or noise, captions that omit something, are bare or of other pairs, and no noise.
     """
     even = world.dim_image == world.dim_text and world.nu_image == world.nu_text > 0
-    if not even or world.bare or world.mismatch or not world.always_told.all():
+    if not even or world.bare or world.mismatch or not world.caption_kinds.always_told.all():
         raise ValueError(
             "modes of S are known for two views of equal size and noise, and captions that tell everything"
         )

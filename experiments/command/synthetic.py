@@ -51,6 +51,8 @@ WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves
 PromptFlag = flag(
     Prompt | None, f"class prompt: {in_words()}; 'a photo of a bear' is bare [default: name]", show_choices=False
 )
+Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
+Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
 Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
 
 
@@ -61,12 +63,8 @@ class Question:
 
     prompt: PromptFlag = None
     embed_dim: flag(Whole | None, "embedding width of the towers [default: wide enough for all latents]") = None
-    time: flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]") = (
-        None
-    )
-    start: flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]") = (
-        None
-    )
+    time: Time = None
+    start: Start = None
     mitigate: Mitigate = "none"
     world: WorldOptions = DEFAULT_WORLD
     json: Json = False

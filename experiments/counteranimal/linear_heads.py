@@ -161,10 +161,8 @@ def _leace(head: Head, effects: Float[np.ndarray, "B D"], law: Law, mean: Float[
 
 def _best_prompt(text: Float[np.ndarray, "K T D"], photos: Photos) -> Head:
     """The prompt whose worse group is best on fitted rows."""
-    some, heads = (
-        photos[np.arange(len(photos.label)) < PROMPT_ROWS],
-        [zero_shot(text[:, [t]]) for t in range(text.shape[1])],
-    )
+    some = photos[np.arange(len(photos.label)) < PROMPT_ROWS]
+    heads = [zero_shot(text[:, [t]]) for t in range(text.shape[1])]
     right = [won(head.scores(some.values), some.label) for head in heads]
     return heads[int(np.argmax([min(one[some.common].mean(), one[~some.common].mean()) for one in right]))]
 

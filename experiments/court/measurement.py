@@ -212,7 +212,7 @@ def rarest(worlds: World) -> Numbers:
     else:
         cells = [np.full(worlds.shape, share) for row in worlds.table for share in row]
         shown = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
-    chances = np.concatenate([shown, 1 - shown, *(kind.chance for kind in worlds.caption_kinds)], axis=-1)
+    chances = np.concatenate([shown, 1 - shown, *(kind.chance for kind in worlds.caption_kinds.every)], axis=-1)
     return np.where(chances > 0, chances, 1.0).min(axis=-1)
 
 

@@ -49,9 +49,8 @@ def entries(verdicts: Sequence[Verdict]) -> list[Entry]:
     """The statements behind the verdicts, in the order of their first verdicts."""
     groups: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        groups.setdefault(verdict.sentence or f"claim {verdict.claim}", []).append(
-            verdict
-        )  # a sentence id has no space
+        key = verdict.sentence or f"claim {verdict.claim}"  # a sentence id has no space
+        groups.setdefault(key, []).append(verdict)
     return [_entry(group) for group in groups.values()]
 
 

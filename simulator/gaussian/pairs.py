@@ -86,7 +86,7 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     E, K, J, table = len(worlds), worlds[0].classes, len(worlds[0].attribute) + 1, worlds[0].table
     # Probabilities are compared with uniform numbers in float64: float32 would round p = 1 - 1e-9 to 1.
     whole: dict[str, Any] = {"dtype": torch.float64, "device": device}
-    kinds = [np.stack([kind.chance for kind in world.caption_kinds]) for world in worlds]
+    kinds = [np.stack([kind.chance for kind in world.caption_kinds.every]) for world in worlds]
     ends = torch.tensor(np.stack(kinds), **whole).cumsum(dim=1)[:, :, None].unbind(1)  # per kind, (E, 1, B)
     p_inv = torch.tensor([world.p_inv for world in worlds], **whole)[:, None]
 
@@ -110,7 +110,7 @@ def draw_codes(worlds: Sequence["World"], size: int, source: Source, *, device: 
     if (p_inv < 1).any():
         shown = draw("object-agreement", "uniform", 1, dtype=torch.float64)[..., 0] < p_inv
         o = torch.where(shown, y, ((y[..., None] + another("object", 1)) % K)[..., 0])
-    first, *others = (kind.multiple for kind in worlds[0].caption_kinds)
+    first, *others = (kind.multiple for kind in worlds[0].caption_kinds.every)
     multiples = torch.full((E, size, J + 1), first, **whole)
     if (ends[0] < 1).any():
         uniform = draw("mention", "uniform", J + 1, dtype=torch.float64)

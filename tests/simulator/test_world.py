@@ -52,7 +52,7 @@ def test_masks_are_a_law_with_the_stated_marginals(world):
     masks, probability = mixture.masks()
     assert probability.sum() == pytest.approx(1, abs=1e-12)
     assert probability.min() >= 0
-    assert probability @ masks == pytest.approx(mixture.told[mixture.block], abs=1e-12)
+    assert probability @ masks == pytest.approx(mixture.caption_kinds.moment()[mixture.block], abs=1e-12)
     uncertain = sum(0 < pi < 1 for pi in world.mention)
     assert len(masks) == 2**uncertain
     for b in range(len(world.mention)):  # a mask takes or leaves a whole block

@@ -12,7 +12,7 @@ from experiments.errors import RequestError
 from experiments.ground_truth.export import check_request
 from simulator.gaussian.critic import gaussian_points
 from simulator.gaussian.statistics import projected_scatter
-from simulator.mixture import CaptionKind, mixture_of
+from simulator.mixture import CaptionKind, CaptionKinds, mixture_of
 from simulator.world import Attribute, World
 from theory.binned_captions import BinnedCaptions
 from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
@@ -31,10 +31,10 @@ def other(request, monkeypatch):
     """Some captions of both blocks, or all captions of the backgrounds, show another multiple."""
     which, multiple = request.param.split()
 
-    def kinds(world: World) -> tuple[CaptionKind, ...]:
+    def kinds(world: World) -> CaptionKinds:
         share = np.full(world.mention.shape[-1], 1 / 3) if which == "some" else np.arange(world.mention.shape[-1]) > 0
         told = ((1 - share) * world.mention, 1.0), (share * world.mention, float(multiple))
-        return *(CaptionKind(*each) for each in told), CaptionKind(1 - world.mention, 0.0)
+        return CaptionKinds((*(CaptionKind(*each) for each in told), CaptionKind(1 - world.mention, 0.0)))
 
     monkeypatch.setattr(World, "caption_kinds", property(kinds))
     mixture_of.cache_clear()

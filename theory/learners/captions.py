@@ -66,7 +66,7 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
         lambda part: world_by_world(lambda world: drawn_accuracy(world, prompt, seed), part),
     ]
     strays = _strays(worlds, prompt)
-    latents = (worlds.always_told & (worlds.variances().caption == 0)).all(axis=-1) & ~strays
+    latents = (worlds.caption_kinds.always_told & (worlds.variances().caption == 0)).all(axis=-1) & ~strays
     route = np.where(latents, 0, np.where(strays | ~_on_grids(worlds), 2, 1))
     return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
@@ -83,7 +83,7 @@ def all_captions_scores(world: World, prompt: Prompt, image: Float[np.ndarray, "
 
 
 def _on_grids(worlds: World) -> np.ndarray | np.bool:
-    return np.equal(worlds.classes, 2) & (worlds.mean.shape[-1] == 2) & worlds.plainly_told
+    return np.equal(worlds.classes, 2) & (worlds.mean.shape[-1] == 2) & worlds.caption_kinds.plainly_told
 
 
 def _strays(worlds: World, prompt: Prompt) -> np.ndarray:
@@ -122,7 +122,7 @@ def _positive_share(g: Float[np.ndarray, "n m"]) -> np.ndarray:
 
 def preferences(world: World, prompt: Prompt, x, y, coarse: float = 1) -> Float[np.ndarray, "n m"]:
     """The preference for + at the images (x, y) of a grid, in one world of two classes and one attribute."""
-    if not (world.mean * world.correlation * world.told).any():  # captions of both classes are alike
+    if not (world.mean * world.correlation * world.caption_kinds.moment()).any():  # captions of both classes are alike
         return np.zeros((len(x), len(y)))
     (v, rows, own, odds), (w, columns, other, more) = (
         _side(world, b, prompt, line[:, None], coarse) for b, line in enumerate((x, y))
@@ -153,7 +153,7 @@ def _side(world: World, b: int, prompt: Prompt, x: Float[np.ndarray, "n 1"], coa
     captions   v at captions of every image (image, caption), and weights (class shown, image, caption)
     scores     w at captions of both labels, and weights (label, image, caption)
     """
-    mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.told[b], float(world.nu_text)
+    mu, p, pi, nu_T = world.mean[b], world.agreement[b], world.caption_kinds.moment()[b], float(world.nu_text)
     v, alone, caption_alone = (each[b] for each in world.variances())
     S, S_T, h = v + alone, v + caption_alone or 1.0, v / (v + alone)  # 1: captions without variance mention nothing
     spread = h * alone + caption_alone or 1.0
@@ -288,7 +288,7 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
         own_variance = h * n_I + n_T - world.nu_text
         y = _drawn(class_log_density(image, None, world)[:, None], chance[:, 0])
         image = image.reshape(len(image), B, width)
-    texts = np.empty((*y.shape, B, width))
+    texts, multiples = np.empty((*y.shape, B, width)), np.array([kind.multiple for kind in world.caption_kinds.every])
     for b, p in enumerate(world.agreement):
         with np.errstate(divide="ignore"):
             law = np.log(np.where(np.eye(K, dtype=bool), p, (1 - p) / (K - 1)))[y]
@@ -296,10 +296,8 @@ def _drawn_captions(world: World, image, count: int, seed: int) -> Float[np.ndar
             law = law + block_log_density(image[:, b], None, world, b)[:, None]
         own = means[_drawn(law, chance[:, 1 + b]), b]
         mean = own if image is None else own + h[b] * (image[:, None, b] - own)
-        kind = np.searchsorted(
-            np.cumsum([kind.chance[b] for kind in world.caption_kinds])[:-1], chance[:, 1 + B + b], "right"
-        )
-        r = np.array([kind.multiple for kind in world.caption_kinds])[kind, None]
+        ends = np.cumsum([kind.chance[b] for kind in world.caption_kinds.every])[:-1]
+        r = multiples[np.searchsorted(ends, chance[:, 1 + B + b], "right"), None]
         texts[:, :, b] = r * mean + normals[:, b] * np.sqrt(r**2 * own_variance[b] + world.nu_text)
     return texts.reshape(*y.shape, -1)
 

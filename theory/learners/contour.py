@@ -69,13 +69,11 @@ def _lines(preference: Preference, b: int, reach: float, spacing: float) -> Floa
     low, high = np.maximum(mean - reach, 0), mean + reach
     even = np.minimum(low[:, None] + spacing * np.arange(int(2 * reach / spacing) + 2), high[:, None])
     lines = [even]
-    for deviation, lift, pull in list(
-        zip(preference.deviation[b], preference.lift[b], preference.pull[b], strict=True)
-    )[:-1]:
+    for state in range(preference.lift.shape[1] - 1):  # silence, the last, has its centres at 0
+        deviation, lift, pull = (x[b, state] for x in (preference.deviation, preference.lift, preference.pull))
         narrow = deviation < spacing
-        step = deviation[:, None] * np.where(narrow, spacing / deviation, 1.0)[:, None] ** (
-            np.arange(GRADES + 1) / GRADES
-        )
+        ratio = np.where(narrow, spacing / deviation, 1.0)[:, None]
+        step = deviation[:, None] * ratio ** (np.arange(GRADES + 1) / GRADES)
         offsets = np.concatenate([-step[:, ::-1], np.zeros((len(mean), 1)), step], axis=-1)
         first, second = np.abs(np.stack([lift + pull, lift - pull])) * deviation**2  # centres of the exponentials
         second = np.where(np.abs(first - second) < deviation / 2, np.inf, second)  # the same lines again

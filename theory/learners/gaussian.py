@@ -29,7 +29,6 @@ import numpy as np
 from jaxtyping import Float
 
 from simulator.gaussian.critic import LinearCritic
-from simulator.mixture import mean_multiple
 from simulator.prompts import LINEAR, Prompt, prompt_row
 from simulator.world import World
 from theory.learners.base import Learner, latent_critic
@@ -83,9 +82,9 @@ def gaussian_direction(worlds: World, prompt: Prompt) -> Float[np.ndarray, "*w B
     _refuse(worlds, prompt)
     n_I, nu_T = worlds.variances().image, np.asarray(worlds.nu_text)[..., None]
     K = np.asarray(kappa(worlds.classes))[..., None]
-    C, m, q = block_covariance(worlds), worlds.told, worlds.prompt(prompt)
-    second = mean_multiple(worlds.caption_kinds, 2)
-    spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds)  # Var m
+    C, m, q = block_covariance(worlds), worlds.caption_kinds.moment(), worlds.prompt(prompt)
+    second = worlds.caption_kinds.moment(2)
+    spread = sum(kind.chance * (kind.multiple - m) ** 2 for kind in worlds.caption_kinds.every)  # Var m
     bare, matched = (np.asarray(f)[..., None, None] for f in (worlds.bare, (1 - worlds.mismatch) ** 2))
     S_I = C + n_I[..., None] * np.eye(C.shape[-1])
     G = np.linalg.solve(S_I, C)

@@ -112,7 +112,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
             "sigma_xi = 0: where images have no noise, and captions tell all of a block (detail = 1), the pointwise "
             "mutual information is infinite; any sigma_xi > 0 is valid, and the limit is the nearest prompt"
         )
-    if np.any(silent & (worlds.scale == 0) & (worlds.silence < 1)):
+    if np.any(silent & (worlds.scale == 0) & (worlds.caption_kinds.silence < 1)):
         raise ValueError(
             "sigma_xi_text = 0 and a block with sigma = 0: captions take single values, and a prompt with other values "
             "has no density"
@@ -121,7 +121,7 @@ def _refuse(worlds: World, prompt: Prompt) -> None:
         raise ValueError(
             f"classes = {most} is more than the {LARGEST_CLASSES} for which the InfoNCE optimum is sampled"
         )
-    never = silent & (worlds.silence == 1)
+    never = silent & (worlds.caption_kinds.silence == 1)
     if never.any() and not prompt_row(prompt).pool and np.any(never & _mentions(worlds, prompt)):
         raise ValueError(
             f"prompt = {prompt!r} mentions a block that captions never mention, and without noise (sigma_xi_text = 0) "
@@ -235,8 +235,8 @@ def _many_classes(worlds: World, prompt: Prompt, seed: int) -> list[float]:
     texts = worlds.prompts(prompt).reshape(K, B, K)
     differ = (texts != texts[0]).any(axis=(0, 2))
     turned = (texts[0, 0, 0] - texts[0, 0, 1]) * worlds.mean[0]  # of the object: above 0 if its text shows its class
-    one_side = turned > 0 and worlds.silence[0] < 1 and worlds.plainly_told
-    by_object = one_side and (worlds.always_told.all() or not differ[1:].any())
+    one_side = turned > 0 and worlds.caption_kinds.silence[0] < 1 and worlds.caption_kinds.plainly_told
+    by_object = one_side and (worlds.caption_kinds.always_told.all() or not differ[1:].any())
     chance = _chance_by_object if by_object else _counted
     power = 12 if by_object else int(np.clip(np.log2(2**23 / (K * K * B)), 9, 13))
     noise = gaussian_points(B * K, power, seed).reshape(-1, B, K) * np.sqrt(worlds.image_variance)[:, None]
@@ -362,9 +362,10 @@ class InfoNCE(Learner):
         differently on 63 % of the counter images whose better class has a PMI below -14, on 46 % from -14 to -11, on
         20 % from -9 to -7, and on none above -3. This is 6 points of the counter group, in 64 dimensions as in 2.
         """
-        plain = not world.silence.any() and world.p_inv == 1 and not world.attribute and world.table is None
+        plain = world.p_inv == 1 and not world.attribute and world.table is None
         noisy = world.nu_image > 0 and world.nu_text > 0
-        if not plain or not noisy or self.prompt == "bare" or prompt_row(self.prompt).pool is not None:
+        one_caption = self.prompt != "bare" and prompt_row(self.prompt).pool is None
+        if not (plain and noisy and one_caption) or world.caption_kinds.silence.any():
             return None
         similar = (1 - world.mismatch) * (1 - world.bare)  # other pairs are spread like independent images and captions
         best = [_best_pmi(world, world.prompts(self.prompt), group) for group in (0, 1)]

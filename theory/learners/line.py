@@ -156,10 +156,10 @@ def _nodes(worlds: World, q, b: int, centre, scale, islands: bool) -> Float[np.n
     preference rises (or falls) all along this one, and there are no `islands`.
     """
     grid = np.broadcast_to(GRID, (len(q), len(GRID)))
-    if not islands or worlds.always_told.all():
+    if not islands or worlds.caption_kinds.always_told.all():
         return grid
     mu, lines = worlds.mean[:, b], [grid]
-    for r in (kind.multiple for kind in worlds.caption_kinds if kind.multiple):
+    for r in (kind.multiple for kind in worlds.caption_kinds.every if kind.multiple):
         v, n_I, n_T = (each[:, b] for each in worlds.variances(r))
         h = np.divide(v, v + n_T, out=np.zeros_like(v), where=v > 0)
         deviation = np.sqrt(n_I + h * n_T)

@@ -120,11 +120,8 @@ class Preference(NamedTuple):
 
     def _balance(self, x: np.ndarray, y: np.ndarray, slopes: bool = True):
         """N(x) - N(-x), N(x) + N(-x) and sum W_m, up to a factor; slopes of the first two along x and y."""
-        D, blocks = (
-            self.correlation,
-            [[_block(self, b, s, t) for s in range(self.lift.shape[1])] for b, t in enumerate((x, y))],
-        )
-        logs, parts = [], []
+        D, states, logs, parts = self.correlation, range(self.lift.shape[1]), [], []
+        blocks = [[_block(self, b, state, t) for state in states] for b, t in enumerate((x, y))]
         for i, j in _patterns(self.log_weight) or [(0, 0)]:  # any, if there is no world
             first, second = blocks[0][i], blocks[1][j]
             (u0, v0), (u1, v1) = (first.u, first.v), (second.u, second.v)
@@ -177,10 +174,10 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     by_block = (worlds.mean, worlds.prompt(prompt), worlds.agreement, worlds.correlation, worlds.image_variance)
     mean, q, (p_inv, p_spu), D, S = (x.reshape(-1, 2).T for x in by_block)  # (block, W)
     q, mean, D, nu_T = np.where(mean < 0, -q, q), np.abs(mean), D.prod(axis=0), worlds.nu_text.ravel()
-    silence = worlds.silence.reshape(-1, 2).T
+    silence = worlds.caption_kinds.silence.reshape(-1, 2).T
     unit, none, may_tell = np.sqrt(S), np.zeros_like(q), (nu_T > 0) | (q != 0) | (silence == 0)
     states = []
-    for chance, r in worlds.caption_kinds:
+    for chance, r in worlds.caption_kinds.every:
         if r:
             variances, chance = worlds.variances(r), np.where(may_tell, chance.reshape(-1, 2).T, 0.0)
             states.append(_told(mean, q / r, S, chance / abs(r), *(x.reshape(-1, 2).T for x in variances)))
@@ -201,7 +198,7 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     with np.errstate(divide="ignore"):
         log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
     one_pattern = np.isfinite(log_weight).sum(axis=(0, 1)) == 1
-    agrees = worlds.plainly_told & ((q * mean).prod(axis=0) * D >= 0)
+    agrees = worlds.caption_kinds.plainly_told & ((q * mean).prod(axis=0) * D >= 0)
     curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve)
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
     return Preference(

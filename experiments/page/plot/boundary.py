@@ -20,7 +20,6 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError
-from experiments.lab.axes import OF_LEARNERS
 from experiments.lab.mitigations import NONE, mitigated
 from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
@@ -60,11 +59,9 @@ def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axe
     own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
     if any(axis.name not in own or axis.values.dtype.kind != "f" for axis in axes):
         return None
-    pair = []
-    for who in (first, second):
-        learner = study.learner(study.labels.index(who.learner), who.prompt)
-        own_here = [name for name in ("embed_dim", *OF_LEARNERS) if name in at and hasattr(learner, name)]
-        pair.append(replace(learner, **{name: np.asarray(at[name]).item() for name in own_here}))
+    here = [replace(a, values=(np.asarray(at[a.name]).item(),)) if a.name in at else a for a in study.axes]
+    fixed = replace(study, axes=tuple(here))
+    pair = [fixed.learner(study.labels.index(who.learner), who.prompt) for who in (first, second)]
 
     def worlds(places: tuple[np.ndarray, ...]) -> World:
         return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})

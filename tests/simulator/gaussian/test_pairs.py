@@ -104,7 +104,7 @@ def test_groups_and_moments_are_those_of_the_mixture(name):
     assert_mean(present, weights, effect=0.05, what="group weights")
     image, text = pairs.images.numpy() @ D[0], pairs.texts.numpy() @ D[1]
     mean = mixture.weights @ mixture.means
-    text_mean = (1 - world.bare) * mean * mixture.told[mixture.block]
+    text_mean = (1 - world.bare) * mean * mixture.caption_kinds.moment()[mixture.block]
     text_mean += world.bare * mixture.weights @ mixture.label_means
     assert_mean(image, mean, effect=0.05, what="E[D_I'x_I]")
     assert_mean(text, text_mean, effect=0.05, what="E[D_T'x_T]")
