@@ -1,7 +1,9 @@
 """Every measurement has a budget of memory and of time, or one sentence that says what would be needed."""
 
 import re
+from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -80,7 +82,16 @@ def test_a_measurement_beyond_the_budget_is_refused_in_one_sentence(mine, words)
     assert re.search(words, str(refusal.value)), str(refusal.value)
 
 
-@pytest.mark.parametrize("subject", [learners.named("max-margin"), LinearCLIP()])
+@dataclass(frozen=True)
+class Lawful(LinearCLIP):
+    """A user's rule with answers on images and an exact law of n pairs, and no estimator."""
+
+    name: ClassVar[str] = "lawful"
+    estimator: ClassVar[None] = None
+    on_images: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize("subject", [learners.named("max-margin"), LinearCLIP(), Lawful()])
 def test_a_claim_about_n_pairs_is_measured_by_training(subject):
     """Also for a learner whose own rule has answers on images: that rule is the limit of many pairs."""
     at = {name: POINT[name] for name in POINT}

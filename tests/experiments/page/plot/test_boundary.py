@@ -135,6 +135,19 @@ def test_towers_have_no_exact_line():
     assert gap_of(table, Who("siglip", "name"), Who("infonce", "name"), {}, [axis("mu_spu", [0.5, 1.0])]) is None
 
 
+@pytest.mark.parametrize("time", [0.5, 3.0])
+def test_a_line_is_that_of_the_learner_at_the_panel_s_place(time):
+    """At an axis of a learner's option the panel's value counts, not the axis's first."""
+    axes = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0], "time": [0.5, 3.0]}
+    table = study(World(), axes, ["linear", "least-squares"], "mean").run()
+    ends = [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])]
+    gap = gap_of(table, Who("linear", "mean"), Who("least-squares", None), {"time": time}, ends)
+    worlds = World(p_spu=np.array([0.7]), mu_spu=np.array([1.5]))
+    rules = learners.named("linear", prompt="mean", time=time), learners.named("least-squares")
+    expected = np.subtract(*(rule.accuracy(worlds).counter for rule in rules))
+    assert gap(np.array([0.7]), np.array([1.5])) == pytest.approx(expected, abs=1e-12)
+
+
 def test_lines_are_those_of_the_mitigation():
     """The mitigation "mention" makes captions name the background always, so its line is that of mention_spu = 1."""
     axes, who, pair = (
