@@ -2,7 +2,7 @@
 
 A prompt may be one caption p_y = D_T q_y. Block by block q is a multiple of the class's own pattern:
     name         typical look: a typical object of the class    mu_inv, 0, 0, ...
-    mean         average caption of training, E[z_T | y]        E[m_b] mu_b D_b
+    mean         average caption that is not bare, E[z_T | y]   E[m_b] mu_b D_b
     background   typical look on the class's own backgrounds    mu_inv, mu_spu, ...
     bare         bare name: a caption that tells the class and no look, and that training shows (World.bare > 0)
 Real zero-shot use, "a photo of a bear", is the bare name if captions vary in what they mention: some tell no more.
@@ -11,8 +11,9 @@ Or the prompt pools the scores of all training captions of the class:
     captions     log-mean-exp of the scores
     scores       mean of the scores, which is the score of the averaged embedding (Radford et al. 2021, section 3.1.4:
                  prompt ensembles)
-A critic that is linear in the caption gives the average caption the mean of the scores. Its scores are defined up to a
-factor only, so they have no log-mean-exp.
+Pools take all captions in, the bare ones, too. The average caption is that of the captions that are not bare.
+A critic that is linear in the caption gives the average of all captions the mean of the scores. Its scores are defined
+up to a factor only, so they have no log-mean-exp.
 """
 
 from collections.abc import Callable
@@ -33,29 +34,35 @@ PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
 DEFAULT_PROMPTS: tuple[Prompt, ...] = ("name", "mean")  # evaluated for trained towers unless others are given
 
 
-def _mean(mean: Numbers, correlation: Numbers, told: Numbers, is_object: bool) -> Numbers:
+def _mean(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
     return told * mean * correlation
+
+
+def _object(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+    return mean if is_object else 0.0
+
+
+def _mean_of_all(mean: Numbers, correlation: Numbers, told: Numbers, bare: Numbers, is_object: bool) -> Numbers:
+    return (1 - bare) * told * mean * correlation + bare * (mean if is_object else 0.0)
 
 
 class PromptRow(NamedTuple):
     """A row of the table: `coefficient` gives each block's multiple of the class's pattern in the prompt's caption."""
 
     words: str
-    coefficient: Callable[[Numbers, Numbers, Numbers, bool], Numbers] = _mean
+    coefficient: Callable[[Numbers, Numbers, Numbers, Numbers, bool], Numbers] = _mean
     average: bool = False
     names_background: bool = True
     pool: Literal["log-mean-exp", "mean"] | None = None
 
 
 _TABLE: dict[Prompt, PromptRow] = {
-    "name": PromptRow(
-        "typical look", lambda mean, D, told, is_object: mean if is_object else 0.0, names_background=False
-    ),
+    "name": PromptRow("typical look", _object, names_background=False),
     "mean": PromptRow("average caption", average=True),
     "background": PromptRow("typical look on the usual background", lambda mean, *_: mean),
-    "bare": PromptRow("bare name", lambda mean, D, told, is_object: mean if is_object else 0.0, names_background=False),
+    "bare": PromptRow("bare name", _object, names_background=False),
     "captions": PromptRow("log-mean-exp of the scores of all captions", pool="log-mean-exp"),
-    "scores": PromptRow("mean of the scores of all captions", average=True, pool="mean"),
+    "scores": PromptRow("mean of the scores of all captions", _mean_of_all, average=True, pool="mean"),
 }
 LINEAR: tuple[Prompt, ...] = tuple(name for name, row in _TABLE.items() if row.pool != "log-mean-exp")
 
@@ -74,7 +81,7 @@ def asked(prompt: Prompt | Literal[""] | None) -> str:
 
 def check_told(prompt: Prompt, bare: Numbers) -> None:
     """Raise ValueError for a caption that is not bare where all captions are."""
-    if prompt != "bare" and np.any(np.asarray(bare) == 1):
+    if prompt != "bare" and not prompt_row(prompt).pool and np.any(np.asarray(bare) == 1):
         raise ValueError(
             f"prompt = {prompt!r} is a caption that is not bare, and with bare = 1 there is none; the nearest valid "
             "choice is prompt = 'bare'"
@@ -103,18 +110,19 @@ def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
     A table's usual background is the mean of its common ones.
     """
     row, K, blocks = caption(prompt), world.class_count, []
+    captions = 1 - world.bare if row.pool else 1.0  # of those that are averaged, the share that is not bare
     for b, (mean, told) in enumerate(zip(world.mean, world.caption_kinds.moment(), strict=True)):
         if b == 1 and world.table is not None:
             backgrounds = np.zeros((K, world.background_count))
             if row.average:
-                backgrounds = told * world.background_law()
+                backgrounds = captions * told * world.background_law()
             elif row.names_background:
                 for shares, common in zip(backgrounds, world.usual_backgrounds(), strict=True):
                     shares[list(common)] = 1 / len(common)
             blocks.append(mean * backgrounds @ class_means(world.background_count))
         else:  # E[e_a | y] = D e_y + (1 - p)/(K - 1) 1; the pattern of two classes is antisymmetric, no constant
             p = world.p_inv if b == 0 else world.agreement[b]
-            constant = told * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
-            own = row.coefficient(mean, (K * p - 1) / (K - 1), told, b == 0)
+            constant = captions * told * mean * (1 - p) / (K - 1) if row.average and K > 2 else 0.0
+            own = row.coefficient(mean, (K * p - 1) / (K - 1), told, world.bare, b == 0)
             blocks.append(own * class_means(K) + constant)
     return np.concatenate(blocks, axis=1)

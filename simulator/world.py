@@ -430,7 +430,7 @@ class World(Checked):
         told = self.caption_kinds.moment()
         own = np.empty_like(mean)
         for b in range(own.shape[-1]):
-            own[..., b] = coefficient(mean[..., b], D[..., b], told[..., b], b == 0)
+            own[..., b] = coefficient(mean[..., b], D[..., b], told[..., b], self.bare, b == 0)
         return own
 
     def test_law(self) -> "World":

@@ -187,6 +187,11 @@ FAULTS = {
         on_result(lambda ends: (ends[0], np.minimum(ends[1], 0.75))),
         "theory/proofs/test_checker.py::test_a_tree_is_checked_box_by_box",
     ),
+    "bare captions left out of a pool": Fault(
+        "theory.learners.captions:bare_log_score",
+        on_result(lambda scores: 0 * scores),
+        "theory/learners/test_captions.py::test_pools_take_bare_captions_in",
+    ),
     "line fitted on plain axes": Fault(
         "experiments.effective_robustness:stretch",
         on_arguments(lambda accuracy, axis: (accuracy, "plain")),

@@ -198,8 +198,9 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
 
     For "name", the mean of z given the object, without the constant background part. For "background", the mean of
     the group whose object and backgrounds all agree with y, or of those with its most frequent backgrounds in a table.
+    For "scores", bare captions count, too.
     """
-    mixture = world.mixture()
+    mixture, spoken = world.mixture(), 1 - world.bare if prompt == "scores" else 1.0
     rows = []
     for y in range(world.classes):
         mine = mixture.labels == y
@@ -209,7 +210,10 @@ def prompt_by_mixture(world: World, prompt: str) -> np.ndarray:
             rows.append(mixture.means[chosen].mean(axis=0))
         elif prompt in ("mean", "scores"):
             weights = mixture.weights[mine] / mixture.weights[mine].sum()
-            rows.append(weights @ mixture.means[mine] * mixture.caption_kinds.moment()[mixture.block])
+            average = weights @ mixture.means[mine] * mixture.caption_kinds.moment()[mixture.block]
+            own = mine & (mixture.objects == y)
+            named = mixture.means[own].mean(axis=0) * (mixture.block == 0)
+            rows.append(spoken * average + (1 - spoken) * named)
         else:
             own = mine & (mixture.objects == y)  # the class's own object, however rare
             rows.append(mixture.means[own].mean(axis=0) * (mixture.block == 0))

@@ -102,12 +102,12 @@ def two_block_weights(alpha, beta, si2, ss2, D, pi_inv, pi_spu, bare, prompt: Pr
     """
     A, c, B = two_block_covariance(alpha, beta, si2, ss2, D)
     own, told = caption(prompt), 1 - bare
-    q_inv = own.coefficient(alpha, 1.0, pi_inv, True)
+    q_inv = own.coefficient(alpha, 1.0, pi_inv, bare, True)
     u = (bare * alpha**2 + told * pi_inv * A) * q_inv
     w = (bare + told * pi_inv) * c * q_inv
     if not own.names_background:
         return u, w
-    q_spu = told * pi_spu * own.coefficient(beta, D, pi_spu, False)
+    q_spu = told * pi_spu * own.coefficient(beta, D, pi_spu, bare, False)
     return u + c * q_spu, w + B * q_spu
 
 

@@ -9,6 +9,11 @@ scores     The score is E_{t|y} PMI(x, t), that is E_{t|y} log p(x, t). If a sha
            pairs, it is E_{t|y} log((1 - eps) p(x, t)/(p(x) p(t)) + eps).
            If captions mention everything without noise, the nearest average caption wins, a linear rule (T9).
 
+A bare caption tells the label alone: its e^PMI is p(x | y)/p(x). If a share b of the captions is bare, the scores are
+    captions   log[(1 - b) E_told p(y | t) + b p(y | x)],
+    scores     (1 - b) E_told PMI + b log p(x | y)/p(x),
+E_told over the captions that are not bare. As b grows to 1 both become the Bayes rule.
+
 Two classes and one attribute, with v_b = log(p(t_b | +)/p(t_b | -))/2 and w_b = log(p(x_b, t_b | +)/p(x_b, t_b | -))/2:
 the preference for + is
     captions   E[tanh(v_0 + v_1) | x],
@@ -19,7 +24,7 @@ each v_b, or w_b, on a line of nodes. Its sign on a grid of images gives the acc
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import expit, ndtr
+from scipy.special import expit, ndtr, softmax
 
 from simulator.accuracy import LEVEL, Accuracy, objects_averaged, rounded, won
 from simulator.gaussian.critic import gaussian_points
@@ -54,11 +59,11 @@ SIGNS = np.array([1.0, -1.0])
 
 
 def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accuracy:
-    """Group accuracies of the PMI critic with all captions of a class as prompts; a tie counts 1/K.
+    """Group accuracies of the PMI critic with all captions of a class as prompts, not all bare; a tie counts 1/K.
 
-    If captions are the latents themselves, these are closed forms. Two classes with one attribute take grids of images
-    and captions, unless captions of other pairs count, or captions show blocks otherwise than they are. The rest is
-    drawn. Grids and draws have intervals.
+    If captions are the latents themselves, these are closed forms (of "scores" if no caption is bare). Two classes with
+    one attribute take grids of images and captions, unless captions of other pairs count, or captions show blocks
+    otherwise than they are. The rest is drawn. Grids and draws have intervals.
     """
     routes = [
         lambda part: bayes_accuracy(part, seed) if prompt == "captions" else linear_accuracy(part.prompt("mean"), part),
@@ -67,6 +72,7 @@ def all_captions_accuracy(worlds: World, prompt: Prompt, seed: int = 0) -> Accur
     ]
     strays = _strays(worlds, prompt)
     latents = (worlds.caption_kinds.always_told & (worlds.variances().caption == 0)).all(axis=-1) & ~strays
+    latents &= (np.asarray(worlds.bare) == 0) | (prompt == "captions")
     route = np.where(latents, 0, np.where(strays | ~_on_grids(worlds), 2, 1))
     return joined([(route == k, routes[k](worlds[route == k])) for k in np.unique(route)], worlds.shape)
 
@@ -122,6 +128,23 @@ def _positive_share(g: Float[np.ndarray, "n m"]) -> np.ndarray:
 
 def preferences(world: World, prompt: Prompt, x, y, coarse: float = 1) -> Float[np.ndarray, "n m"]:
     """The preference for + at the images (x, y) of a grid, in one world of two classes and one attribute."""
+    told = _preferences_of_told(world, prompt, x, y, coarse)
+    if world.bare == 0:
+        return told
+    images = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
+    plus, minus = np.moveaxis(bare_log_score(world, images), -1, 0)
+    named = np.tanh((plus - minus) / 2) if prompt == "captions" else plus - minus
+    return (1 - world.bare) * told + world.bare * named
+
+
+def bare_log_score(world: World, images: Float[np.ndarray, "*s l"]) -> Float[np.ndarray, "*s K"]:
+    """log p(x | bare caption of y), up to what classes share. At mu_inv = 0 bare captions of all classes are alike."""
+    score = class_log_density(images, None, world)
+    return score if world.mu_inv else np.zeros_like(score)
+
+
+def _preferences_of_told(world: World, prompt: Prompt, x, y, coarse: float) -> Float[np.ndarray, "n m"]:
+    """The preference by the captions that are not bare."""
     if not (world.mean * world.correlation * world.caption_kinds.moment()).any():  # captions of both classes are alike
         return np.zeros((len(x), len(y)))
     (v, rows, own, odds), (w, columns, other, more) = (
@@ -251,6 +274,8 @@ def drawn_scores(
     captions   E[p(y | t) | x] over captions of every image: captions of a class rarely lie near an image
     scores     the mean of log p(x, t) over captions of class 0. Those of other classes are the same, relabelled, so
                that what all classes share has no sampling error
+
+    Bare captions are not drawn: every class has one.
     """
     K, each = world.class_count, max(1, CELLS // (CAPTIONS * world.classes**2))
     if prompt == "scores":
@@ -261,15 +286,21 @@ def drawn_scores(
         alone = log_density(None, first, world)  # alike for all classes
 
     def score(x: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "2 N K"]:
+        named = bare_log_score(world, x)
         if prompt == "captions":
             given = class_log_density(None, _drawn_captions(world, x, CAPTIONS, seed), world)
-            value = np.exp(given - np.logaddexp.reduce(given, axis=-1, keepdims=True)).swapaxes(1, 2)
+            value, named = softmax(given, axis=-1).swapaxes(1, 2), softmax(named, axis=-1)
         else:
             value = log_density(x[:, None, None], texts, world)
             if world.mismatch > 0:
-                pmi = value - log_density(x, None, world)[:, None, None] - alone
-                value = np.logaddexp(np.log1p(-world.mismatch) + pmi, np.log(world.mismatch))
-        return np.stack([half.mean(axis=-1) for half in np.split(value, 2, axis=-1)])
+                own = log_density(x, None, world)
+                strays = np.log(world.mismatch)
+                pmi = value - own[:, None, None] - alone
+                value = np.logaddexp(np.log1p(-world.mismatch) + pmi, strays)
+                named = named - own[:, None] if world.mu_inv else named  # PMI 0
+                named = np.logaddexp(np.log1p(-world.mismatch) + named, strays)
+        told = np.stack([half.mean(axis=-1) for half in np.split(value, 2, axis=-1)])
+        return (1 - world.bare) * told + world.bare * named if world.bare else told
 
     return np.concatenate([score(image[start : start + each]) for start in range(0, len(image), each)], axis=1)
 

@@ -13,7 +13,8 @@ same for all prompts. So decisions by single prompts do not depend on eps, nor d
 log((1 - eps) E e^PMI + eps). The mean of scores does. As eps grows to 1 it tends to the log-mean-exp.
 
 If a share of the captions is bare, the law of the other captions, and so the decisions by them, stay as they are. Asked
-by a bare caption of y, the critic is log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors.
+by a bare caption of y, the critic is log p(x_I | y)/p(x_I): the Bayes rule of the training law, for equal priors. Where
+all captions are bare, so are those that a prompt pools.
 
 As the view noise nu -> 0 at detail g = 1 the rule becomes the nearest prompt in latent space, as nu -> infinity linear
 CLIP: InfoNCE interpolates between the two. At nu = 0 itself, and g = 1, the joint law of the views is singular and the
@@ -44,7 +45,7 @@ from theory.density import (
     log_density,
     prompt_scores,
 )
-from theory.learners.base import LARGEST_CLASSES, Learner, world_by_world
+from theory.learners.base import LARGEST_CLASSES, Learner, joined, world_by_world
 from theory.learners.bayes import Bayes, bayes_accuracy
 from theory.learners.captions import all_captions_accuracy, all_captions_scores
 from theory.learners.contour import contour_accuracy
@@ -74,6 +75,11 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
     if prompt == "bare":
         _refuse_bare(worlds)
         return _by_bare_name(worlds, bayes_accuracy(worlds, seed))
+    if (bare := _pools_bare(worlds, prompt)).any():
+        parts = ((part, way) for part, way in ((bare, "bare"), (~bare, prompt)) if part.any())
+        return joined(
+            [(part, infonce_accuracy(worlds[part], way, seed, tolerance)) for part, way in parts], worlds.shape
+        )
     _refuse(worlds, prompt)
     if prompt_row(prompt).pool:
         return all_captions_accuracy(worlds, prompt, seed)
@@ -84,6 +90,11 @@ def infonce_accuracy(worlds: World, prompt: Prompt, seed: int = 0, tolerance: fl
     sample = _several_attributes if worlds.classes == 2 else _many_classes
     seeds = range(seed * REPLICATES, (seed + 1) * REPLICATES)
     return estimate(np.array([sample(worlds, prompt, s) for s in seeds]))
+
+
+def _pools_bare(worlds: World, prompt: Prompt) -> np.ndarray:
+    """Whether a prompt pools captions of which all are bare."""
+    return np.broadcast_to((np.asarray(worlds.bare) == 1) & (prompt_row(prompt).pool is not None), worlds.shape)
 
 
 def _refuse_bare(worlds: World) -> None:
@@ -139,7 +150,7 @@ def _mentions(worlds: World, prompt: Prompt) -> Bool[np.ndarray, "*w B"]:
 
 def table_accuracy(world: World, prompt: Prompt) -> Accuracy:
     """Group accuracies in a world with a table, sampled, with an interval."""
-    if prompt == "bare":
+    if prompt == "bare" or _pools_bare(world, prompt):
         _refuse_bare(world)
         return _by_bare_name(world, Bayes().accuracy(equal_classes(world)))
     return estimate(table_replicates(world, prompt))
@@ -341,7 +352,7 @@ class InfoNCE(Learner):
 
     def scores(self, world: World, images: Float[np.ndarray, "N l"]) -> Float[np.ndarray, "N K"]:
         """Scores in the order of the PMI, log p(x_I, p_y) in nats without what prompts share; or pooled scores."""
-        if self.prompt == "bare":
+        if self.prompt == "bare" or _pools_bare(world, self.prompt):
             _refuse_bare(world)
             found = Bayes().scores(equal_classes(world) if world.table is not None else world, images)
             return found if world.mu_inv else np.zeros_like(found)  # as in `_by_bare_name`

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from reference import worlds_with
+from reference import log_densities, worlds_with
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 from stattest import POWER, SHARE, spend
@@ -120,15 +120,21 @@ def by_definition(world: World, prompt: str, x: float, y: float, n: int = 1201) 
             law.append({label: p[b] * of[label] + (1 - p[b]) * of[-label] for label in (1, -1)})
     label = {k: np.outer(said[0][k], said[1][k]) for k in (1, -1)}
     joint = sum(np.outer(seen[0][k], seen[1][k]) for k in (1, -1))
+    image = {
+        k: alone[0][k] * alone[1][k] for k in (1, -1)
+    }  # p(x | y); the bare caption of y has the PMI log p(x | y)/p(x)
+    named = {k: 2 * image[k] / (image[1] + image[-1]) for k in (1, -1)}
     if world.mismatch:
-        apart = sum(alone[0][k] * alone[1][k] for k in (1, -1)) * (label[1] + label[-1]) / 2
+        apart = (image[1] + image[-1]) * (label[1] + label[-1]) / 2
         joint = (1 - world.mismatch) * joint / (apart + 1e-300) + world.mismatch
+        named = {k: (1 - world.mismatch) * named[k] + world.mismatch for k in (1, -1)}
     with np.errstate(divide="ignore", invalid="ignore"):
         if prompt == "captions":
             guess = np.nan_to_num((label[1] - label[-1]) / (label[1] + label[-1]))
-            return (steps[0] @ (joint * guess) @ steps[1]) / (steps[0] @ joint @ steps[1])
+            told = (steps[0] @ (joint * guess) @ steps[1]) / (steps[0] @ joint @ steps[1])
+            return (1 - world.bare) * told + world.bare * (named[1] - named[-1]) / (named[1] + named[-1])
         weighed = np.nan_to_num((label[1] - label[-1]) * np.log(joint))
-    return steps[0] @ weighed @ steps[1]
+    return (1 - world.bare) * (steps[0] @ weighed @ steps[1]) + world.bare * np.log(named[1] / named[-1])
 
 
 EVEN = {"p_spu": 0.9, "mu_spu": 2.0, "nu": 1.0}
@@ -136,7 +142,7 @@ MASKED = (
     {**EVEN, "sigma_xi_text": 4.0, "mention_spu": 0.2, "mention_inv": 0.2, "p_inv": 0.9},
     {**EVEN, "sigma_xi_text": 0.8, "mention_spu": 0.5, "mention_inv": 0.7, "p_inv": 0.95},
     {"p_spu": 0.97, "mu_spu": 2.0, "nu": 0.06, "sigma_xi_text": 2.0, "mention_spu": 0.5},
-    {"p_spu": 0.9, "mu_spu": 3.0, "sigma_spu": 0.3, "nu": 0.25, "sigma_xi_text": 1.0, "mention_spu": 0.3},
+    {"p_spu": 0.9, "mu_spu": 3.0, "sigma_spu": 0.3, "nu": 0.25, "sigma_xi_text": 1.0, "mention_spu": 0.3, "bare": 0.3},
     {"p_spu": 0.99, "mu_spu": 2.0, "nu": 0.02, "sigma_xi_text": 80.0, "mention_spu": 0.9999},
 )  # fmt: skip
 
@@ -157,6 +163,7 @@ MISMATCHED = (
     {**EVEN, "mismatch": 0.2},
     {"p_spu": 0.9, "mu_spu": -2.0, "nu": 1.0, "sigma_xi_text": 4.0, "mention_spu": 0.4, "mismatch": 0.1},
     {"p_spu": 0.3, "mu_spu": 2.0, "nu": 0.25, "sigma_xi_text": 1.0, "p_inv": 0.9, "mismatch": 0.9},
+    {**EVEN, "mismatch": 0.3, "bare": 0.4},
 )
 
 
@@ -329,3 +336,56 @@ def test_weights_on_nodes_have_the_same_sums(half):
         for function in (np.tanh, lambda z: np.logaddexp(z, -z)):
             direct = np.einsum("rt,xt->rx", weight, function(v + other))
             np.testing.assert_allclose(rows @ function(nodes + other), direct, rtol=1e-6, atol=1e-6 * half)
+
+
+FIRST_PAGE = {"p_spu": 0.9, "mu_spu": 1.5, "nu": 0.5625}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "bare", "expected"),
+    [
+        ("captions", 0.5, (0.9591, 0.3251)), ("captions", 0.9, (0.9561, 0.3558)), ("captions", 0.999, (0.9554, 0.3623)),
+        ("scores", 0.5, (0.9615, 0.2727)), ("scores", 0.9, (0.9579, 0.3364)), ("scores", 0.999, (0.9554, 0.3620)),
+    ],
+)  # fmt: skip
+def test_pools_take_bare_captions_in(prompt, bare, expected):
+    """Quadrature, Monte Carlo and trained towers of another person, to four digits."""
+    assert both(InfoNCE(prompt).accuracy(worlds_with(**FIRST_PAGE, bare=bare))) == pytest.approx(expected, abs=3e-4)
+
+
+ONLY_BARE = (
+    {}, {"classes": 3}, {"attribute": (Attribute(p=0.7),)}, {"mu_inv": 0.0}, {"p_inv": 0.8, "mismatch": 0.3},
+    {"table": ((0.4, 0.1, 0.1), (0.05, 0.15, 0.2))},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", POOLED)
+@pytest.mark.parametrize("fields", ONLY_BARE)
+def test_where_all_captions_are_bare_a_pool_is_the_bare_name(fields, prompt):
+    common = {"p_spu": None} if "table" in fields else {}
+    world, rng = worlds_with(**{**FIRST_PAGE, **common, **fields}, bare=1.0), np.random.default_rng(0)
+    images = rng.standard_normal((5, world.latents))
+    assert np.array_equal([*InfoNCE(prompt).accuracy(world)], [*InfoNCE("bare").accuracy(world)])
+    assert np.array_equal(InfoNCE(prompt).scores(world, images), InfoNCE("bare").scores(world, images))
+
+
+def test_one_world_of_bare_captions_in_a_grid():
+    grid = worlds_with(**FIRST_PAGE, bare=np.array([0.4, 1.0, 0.0]))
+    for prompt in POOLED:
+        whole = InfoNCE(prompt).accuracy(grid)
+        for w in range(3):
+            assert [x[w] for x in whole] == pytest.approx([float(x) for x in InfoNCE(prompt).accuracy(grid[w])])
+
+
+@pytest.mark.parametrize("prompt", POOLED)
+@pytest.mark.parametrize("fields", [{"classes": 3}, {"attribute": (Attribute(p=0.7),)}])
+def test_drawn_pools_mix_the_captions_with_the_bare_name(fields, prompt):
+    """log p(x | y) is summed over groups; a pool without bare captions is checked above."""
+    told = worlds_with(**{**FIRST_PAGE, "mention_spu": 0.6, **fields})
+    images = np.random.default_rng(0).standard_normal((6, told.latents))
+    log = np.array(log_densities(told, images, None))
+    named = np.exp(log) / np.exp(log).sum(axis=1, keepdims=True) if prompt == "captions" else log
+    mixed = 0.7 * drawn_scores(told, prompt, images) + 0.3 * named
+    got = drawn_scores(told.replace(bare=0.3), prompt, images)
+    gaps = [each - each[..., :1] for each in (got, mixed)]
+    np.testing.assert_allclose(*gaps, rtol=1e-9, atol=1e-12)
