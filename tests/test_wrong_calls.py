@@ -129,7 +129,7 @@ LAWS = [  # a learner, fields of a world
     (Logistic(), MANY, "classes = 51"),
     (Logistic(), {"classes": 3, "mu_inv": 30.0}, "hardly contain an error"),
     (InfoNCE("bare"), {}, "no training caption is bare"),
-    *((InfoNCE(prompt), {"bare": 1.0}, "bare = 1") for prompt in ("name", "mean", "scores")),
+    *((InfoNCE(prompt), {"bare": 1.0}, "bare = 1") for prompt in ("name", "mean", "background")),
     (InfoNCE("name"), {"sigma_xi": 0.0, "detail_inv": 0.5}, "detail = 1"),
 ]
 NUMBERS = [name for name, field in Recipe.model_fields.items() if isinstance(field.default, float | int)]

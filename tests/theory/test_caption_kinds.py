@@ -5,6 +5,7 @@ Such a caption shows another multiple of the block: -1 is a caption that names t
 
 import numpy as np
 import pytest
+from lines import searched_accuracy
 from reference import joint_covariance, log_densities, optimum_by_groups
 from stattest import assert_mean
 
@@ -18,7 +19,6 @@ from theory.binned_captions import BinnedCaptions
 from theory.learners import GaussianPMI, InfoNCE, LinearCLIP
 from theory.learners.base import block_weights
 from theory.learners.captions import _drawn_captions, all_captions_scores
-from theory.learners.line import searched_accuracy
 
 TELLING = World(
     p_spu=0.8, mu_spu=1.5, sigma_spu=0.7, sigma_xi=1.5, dim_image=2, dim_text=2, mention_inv=0.9, mention_spu=0.8,

@@ -3,7 +3,7 @@
 A learner of your own is one frozen dataclass with a `name` and one method that says its rule. The rest follows.
     direction   a linear rule by its weight on each block, in any grid of worlds without a table
     critic      a linear rule by one score vector per class, in one world of any kind
-    scores      any other rule on images, in one world of any kind; its accuracies are sampled
+    scores      any other rule on images, in one world of any kind; its accuracies are integrated or sampled
     accuracy    what cannot be asked about an image, such as a printed bound
 A linear rule with a critic may have a direction, too: the fast path for grids.
 """
@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from simulator.accuracy import Accuracy, Ends, Numbers, rounded, won
-from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy
+from simulator.accuracy import Accuracy, Ends, Numbers, objects_averaged, rounded, won
+from simulator.gaussian.critic import LinearCritic, gaussian_points, group_accuracy, standardise
 from simulator.mixture import class_means
 from simulator.world import Attribute, World
 from theory.accuracy import linear_accuracy
+from theory.integrator import gap_accuracy
 from theory.quadrature import REPLICATES, estimate
 
 LARGEST_CLASSES = 50  # beyond it, sampled accuracies over B K normals are slow and rough
@@ -29,6 +30,7 @@ UNDEFINED = (ValueError, ArithmeticError)  # raised by a closed form that has no
 POINTS = 2**15  # over all groups of a replicate; errors are about 3e-4
 FEWEST = 2**4  # of a group,
 CELLS = 2**24  # and numbers in all images of a replicate, 128 MB
+EXACT, AGREEMENT = 1e-6, 1.0  # error of an integral, and widths of a sample's interval beyond which it is contradicted
 
 RULES = {"direction", "critic", "scores", "accuracy", "exact_law"}  # what a learner may say itself
 
@@ -86,6 +88,23 @@ def block_weights(inside: Float[np.ndarray, "P l"]) -> Float[np.ndarray, " B"]:
     return np.trace(inside.reshape(len(inside), -1, len(inside)), axis1=0, axis2=2)
 
 
+def sampled_accuracy(rule: "Learner", world: World) -> Accuracy:
+    """Accuracies of a rule's scores in one world on Sobol points of every group, with an interval."""
+    mixture, rows = world.mixture(), []
+    deviation, (G, l) = np.sqrt(mixture.image_variances), mixture.means.shape
+    if G * FEWEST * l > CELLS:
+        raise ValueError(
+            f"{G:,} groups of images with {l} latents are too many to sample the scores of learner {rule.name!r}; "
+            "with a method critic or direction it needs no sample"
+        )
+    power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13))
+    for r in range(REPLICATES):
+        images = mixture.means[:, None] + deviation * gaussian_points(l, power, r)
+        right = won(rule.scores(world, images.reshape(-1, l)), np.repeat(mixture.labels, 2**power))
+        rows.append(mixture.group_average(right.reshape(G, -1).mean(axis=1)))
+    return estimate(np.array(rows))
+
+
 @dataclass(frozen=True)
 class Learner:
     """Base of all learners; `theory.learners` lists those of the project.
@@ -103,7 +122,7 @@ class Learner:
     tells
         Those of RULES that the learner says itself. The others follow from them.
     is_sampled
-        Whether the learner tells its scores alone, so that its accuracies are sampled.
+        Whether the learner tells its scores alone. Its accuracies are sampled beyond two classes and one background.
     """
 
     name: ClassVar[str]
@@ -137,7 +156,7 @@ class Learner:
             Where a world has no answer (`refuses` gives the sentence).
         """
         if worlds.table is not None or "direction" not in self.tells:
-            return world_by_world(self._sampled_accuracy if self.is_sampled else self._critic_accuracy, worlds)
+            return world_by_world(self._score_accuracy if self.is_sampled else self._critic_accuracy, worlds)
         direction, shape = self.direction(worlds), worlds.mean.shape
         if np.shape(direction)[-1:] != shape[-1:]:  # of a user's learner, as a nan is
             words = f"has shape {np.shape(direction)}; expected {shape}, the weights of object and backgrounds"
@@ -157,21 +176,30 @@ class Learner:
         critic = LinearCritic(*(np.repeat(np.atleast_2d(part), copies, axis=0) for part in critic))
         return estimate(group_accuracy(critic, world.mixture(), world.nu_image))
 
-    def _sampled_accuracy(self, world: World) -> Accuracy:
-        """Accuracies of the scores in one world on Sobol points of every group, with an interval."""
-        mixture, rows = world.mixture(), []
-        deviation, (G, l) = np.sqrt(mixture.image_variances), mixture.means.shape
-        if G * FEWEST * l > CELLS:
-            raise ValueError(
-                f"{G:,} groups of images with {l} latents are too many to sample the scores of learner {self.name!r}; "
-                "with a method critic or direction it needs no sample"
-            )
-        power = int(np.clip(np.log2(POINTS / G), np.log2(FEWEST), 13))
-        for r in range(REPLICATES):
-            images = mixture.means[:, None] + deviation * gaussian_points(l, power, r)
-            right = won(self.scores(world, images.reshape(-1, l)), np.repeat(mixture.labels, 2**power))
-            rows.append(mixture.group_average(right.reshape(G, -1).mean(axis=1)))
-        return estimate(np.array(rows))
+    def _score_accuracy(self, world: World) -> Accuracy:
+        """Accuracies of the scores in one world: exact in a plane of latents unless a sample contradicts, else sampled.
+
+        A sample notices what falls between the lines on which an integral compares signs.
+        """
+        sample = sampled_accuracy(self, world)
+        if world.table is not None or world.classes != 2 or len(world.mean) != 2:
+            return sample
+        unit = np.sqrt(world.image_variance)
+
+        def gap(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+            plus, minus = self.scores(world, np.stack([x.ravel(), y.ravel()], axis=-1) * unit).T
+            scale = np.maximum(*(np.where(np.isfinite(each), np.abs(each), 0.0) for each in (plus, minus)))
+            with np.errstate(invalid="ignore"):  # an infinite score less itself
+                return np.where(plus == minus, 0.0, rounded(plus - minus, scale)).reshape(x.shape)
+
+        try:
+            exact = objects_averaged(gap_accuracy(gap, standardise(world.mean, unit)), world.p_inv)
+        except ArithmeticError:
+            return sample
+        assert sample.interval is not None
+        low, high = np.transpose([*sample.interval])
+        slack = AGREEMENT * (high - low) + EXACT
+        return Accuracy.of([*exact]) if np.all((low - slack <= exact) & (exact <= high + slack)) else sample
 
     def critic(self, world: World) -> LinearCritic:
         """A linear rule on latents, one score vector per class; several rules if they are replicates of an estimate.

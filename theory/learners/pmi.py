@@ -45,7 +45,7 @@ STEEP = 0.4  # 1 - tanh(g/2)^2 below which slopes are understated, so that Newto
 class Preference(NamedTuple):
     """g and its gradient at points x of W worlds, by the numbers of N for every block and state.
 
-    x is in standard deviations of an image within its group, turned so that the means `mean` are not negative.
+    x is in standard deviations of an image within its group, with signs that make the means `mean` not negative.
     """
 
     # Of both blocks' states together, each block showing the class that explains its caption best; -inf if absent.
@@ -58,8 +58,6 @@ class Preference(NamedTuple):
     correlation: Float[np.ndarray, " W"]  # D
     mean: Float[np.ndarray, "2 W"]
     deviation: Float[np.ndarray, "2 s W"]  # of the exponentials
-    one_pattern: Bool[np.ndarray, " W"]  # whether a single pattern explains the prompts
-    agrees: Bool[np.ndarray, " W"]  # whether both blocks of a prompt stand for the same label
     exponentials: Float[np.ndarray, "5 C W"]  # in N: curves, slopes and constant of each
 
     def of(self, worlds) -> "Preference":
@@ -67,13 +65,6 @@ class Preference(NamedTuple):
         index = (..., *worlds) if isinstance(worlds, tuple) else (..., worlds)
         # numpy would lay a selection out with the components next to each other; sums over them take four times longer.
         return Preference(*(np.ascontiguousarray(field[index]) for field in self))
-
-    def turned(self, turn: Float[np.ndarray, "2 W"]) -> "Preference":
-        """With the signs of x, and so of the means, multiplied by `turn`."""
-        signs = np.ones((5, 1, turn.shape[-1]))
-        signs[2:4, 0] = turn
-        lift, pull, exponentials = self.lift * turn[:, None], self.pull * turn[:, None], self.exponentials * signs
-        return self._replace(lift=lift, pull=pull, mean=self.mean * turn, exponentials=exponentials)
 
     def exchanged(self, chosen: Bool[np.ndarray, " W"]) -> "Preference":
         """With both blocks exchanged in the chosen worlds."""
@@ -198,12 +189,9 @@ def prompt_preference(worlds: World, prompt: Prompt) -> Preference:
     with np.errstate(divide="ignore"):
         log_pair = np.log([p_inv * p_spu + (1 - p_inv) * (1 - p_spu), p_inv * (1 - p_spu) + (1 - p_inv) * p_spu])
     one_pattern = np.isfinite(log_weight).sum(axis=(0, 1)) == 1
-    agrees = worlds.caption_kinds.plainly_told & ((q * mean).prod(axis=0) * D >= 0)
     curve, deviation = np.where(one_pattern, 0.0, curve), np.sqrt(0.5 / curve)
     exponentials = _exponentials(log_weight, log_pair, lift, pull, prior, curve)
-    return Preference(
-        log_weight, lift, pull, prior, curve, D, mean / unit, deviation, one_pattern, agrees, exponentials
-    )
+    return Preference(log_weight, lift, pull, prior, curve, D, mean / unit, deviation, exponentials)
 
 
 def _told(mean, q, S, chance, shared, n_I, n_T) -> tuple[Float[np.ndarray, "2 W"], ...]:

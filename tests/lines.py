@@ -1,6 +1,6 @@
-"""The preference between two prompts along one block: its sign changes, and the accuracy that follows.
+"""A second route to the InfoNCE optimum: sign changes of the preference along one block, averaged over the other.
 
-For sampled worlds with several attributes, and for the rare boundary that `contour` cannot follow.
+It shares densities with `theory.learners.contour`, and nothing else.
 """
 
 from functools import partial

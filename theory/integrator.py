@@ -1,0 +1,131 @@
+"""Accuracy of any rule on two classes and one background, from its score gap f(x_inv, x_spu) = s_+ - s_-.
+
+The rule decides + where f > 0; a tie counts 1/2. In standard deviations, the images of a group are N(m, I). The plane
+is turned by 45 degrees, such that f rises along u at the origin:
+    x = m_x +- (u + w)/sqrt 2,   y = m_y +- (u - w)/sqrt 2,   u, w independent N(0, 1).
+On a line of constant w the region of + ends where f changes its sign. Phi at the sign changes is the exact average over
+u, with islands and steps. Adaptive panels average over w. A line that touches the boundary gives the integrand a square
+root, and panels are halved there. A region narrower than the nodes of a line can be missed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import ndtr
+
+from theory.quadrature import gaussian_average
+
+REACH = 6.5  # standard deviations of a group; 8e-11 lie beyond
+LINE = np.linspace(-REACH, REACH, 27)  # where signs are compared
+DEPTH, FINER = 3, 4  # rounds of a search for a pair of sign changes, and parts of a cell in each
+CELLS = 2**16  # numbers held in one array at a time: they stay in cache
+
+# f of rows, by their numbers, at coordinates in standard deviations; the three broadcast.
+Gap = Callable[[Int[np.ndarray, "*s"], Float[np.ndarray, "*s"], Float[np.ndarray, "*s"]], Float[np.ndarray, "*s"]]
+
+
+def gap_accuracy(
+    gap: Callable[[np.ndarray, np.ndarray], np.ndarray], mean: Float[np.ndarray, " 2"], tolerance: float = 1e-6
+) -> Float[np.ndarray, "groups=2"]:
+    """(common, counter) under the test law of a rule in one world, of images that show the label's object.
+
+    Parameters
+    ----------
+    gap
+        The score gap at coordinates x and y. It need not be odd.
+    mean
+        Means of object and background. Both are in standard deviations of an image within its group.
+    tolerance
+        Absolute error, if LINE resolves the boundary.
+
+    Raises
+    ------
+    ArithmeticError
+        If the boundary is so jagged that the average over w does not settle.
+    """
+    signs = np.array([[1, 1, -1, -1], [1, -1, -1, 1]])  # of both blocks in the four groups; + is right in the first two
+    plus = plane_shares(lambda row, x, y: gap(x, y), mean[:, None] * signs, tolerance)
+    return np.array([plus[0] + 1 - plus[2], plus[1] + 1 - plus[3]]) / 2
+
+
+def plane_shares(gap: Gap, centre: Float[np.ndarray, "2 R"], tolerance: float = 1e-6) -> Float[np.ndarray, " R"]:
+    """P(f > 0) + P(f = 0)/2 for (x, y) ~ N(centre, I) in every row."""
+    rows, step = np.arange(centre.shape[1]), 1e-3 * np.eye(2)[..., None] * np.ones(centre.shape[1])
+    slope = np.array([gap(rows, *e) - gap(rows, *-e) for e in step])
+    turn = np.where(slope < 0, -1.0, 1.0) / np.sqrt(2)
+
+    def shares(row: Int[np.ndarray, " P"], w: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P n 1"]:
+        own, along = np.repeat(row, w.shape[1]), w.ravel()
+
+        def on_lines(k: np.ndarray, u: np.ndarray) -> np.ndarray:
+            at = own[k]
+            x, y = (centre[b, at] + turn[b, at] * (u + s * along[k]) for b, s in ((0, 1), (1, -1)))
+            return gap(at, x, y)
+
+        return line_shares(on_lines, np.broadcast_to(LINE, (len(own), len(LINE)))).reshape(*w.shape, 1)
+
+    return gaussian_average(shares, rows, 1, tolerance)[:, 0]
+
+
+def line_shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
+    """P(f > 0) + P(f = 0)/2 over u ~ N(0, 1) on every line, for f(numbers of lines, u)."""
+    each, parts = max(1, CELLS // nodes.shape[1]), []
+    for start in range(0, len(nodes), each):
+        rows = np.arange(start, min(start + each, len(nodes)))
+        parts.append(_shares(lambda k, u, rows=rows: f(rows[k], u), nodes[rows]))
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _shares(f, nodes: Float[np.ndarray, "R m"]) -> Float[np.ndarray, " R"]:
+    """(P(f > 0) + P(f >= 0))/2: where f is 0, a region may end on both sides."""
+    values = f(np.arange(len(nodes))[:, None], nodes)
+    sign = np.sign(values)
+    n, c = np.nonzero(sign[:, 1:] != sign[:, :-1])
+    ends = [(n, nodes[n, c], nodes[n, c + 1], sign[n, c], sign[n, c + 1]), *_pairs(f, nodes, values)]
+    n, low, high, before, after = (np.concatenate(each) for each in zip(*ends, strict=True))
+    root = roots(lambda k, u: f(n[k], u), low, high)
+    tie = (before * after == 0) | (f(n, root) == 0)
+    total = (1 + sign[:, 0]) / 2 + np.bincount(n[~tie], ((after - before) / 2 * ndtr(-root))[~tie], len(nodes))
+    for t in (1.0, -1.0):  # ties as one side and as the other
+        first, last = (np.where(each == 0, t, each) for each in (before, after))
+        k = np.flatnonzero(tie & (first != last))
+
+        def untied(j, u, k=k, t=t):
+            value = f(n[k[j]], u)
+            return np.where(value == 0, t, value)
+
+        edge = roots(untied, low[k], high[k])
+        total += np.bincount(n[k], (last - first)[k] / 4 * ndtr(-edge), len(nodes))
+    return total
+
+
+def _pairs(f, nodes: np.ndarray, values: np.ndarray):
+    """Brackets of pairs of sign changes between nodes of one sign: |f| is sampled ever more finely where it dips."""
+    size, sign = np.abs(values), np.sign(values)
+    before, here, after = (slice(k, k + nodes.shape[1] - 2) for k in range(3))
+    dips = (size[:, here] <= size[:, before]) & (size[:, here] < size[:, after])  # of two equal nodes the second
+    dips &= np.maximum(size[:, before], size[:, after]) > 1.01 * size[:, here]  # more than rounding errors
+    n, c = np.nonzero(dips & (sign[:, before] == sign[:, here]) & (sign[:, after] == sign[:, here]))
+    side, dip = sign[n, c + 1], np.arange(len(n))
+    x = nodes[n, np.add.outer(range(3), c)]
+    low, high = x[0], x[2]
+    for _ in range(DEPTH):
+        x = np.concatenate([np.linspace(x[0], x[1], FINER + 1)[:-1], np.linspace(x[1], x[2], FINER + 1)])
+        k = np.clip((side * f(n[None], x)).argmin(axis=0), 1, len(x) - 2)
+        x = x[np.add.outer((-1, 0, 1), k), dip]
+    there = f(n, x[1])
+    crossed = side * there < 0
+    n, there, middle, low, high = (each[crossed] for each in (n, there, x[1], low, high))
+    side = np.sign(there)
+    return (n, low, middle, -side, side), (n, middle, high, side, -side)
+
+
+def roots(function, low: Float[np.ndarray, " R"], high: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
+    """A root of function(numbers of brackets, points) in every bracket, to 1e-9."""
+    from scipy.optimize.elementwise import find_root  # start-up time
+
+    numbers = np.arange(len(low), dtype=float)
+    return find_root(
+        lambda t, n: function(n.astype(int), t), (low, high), args=(numbers,), tolerances={"xatol": 1e-9}
+    ).x
