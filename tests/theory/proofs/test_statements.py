@@ -1,4 +1,7 @@
-"""The unit cube of a statement is the claim's domain. `experiments.court.certificates` compares the formulas."""
+"""A statement's unit cube is the claim's domain, and its obligations imply what the claim says.
+
+`experiments.court.certificates` compares the recorded formulas with the trial's.
+"""
 
 from contextlib import suppress
 from itertools import product
@@ -39,3 +42,22 @@ def test_the_cube_ends_where_the_domain_ends():
                 covered |= here
             assert covered.all(), claim.id
     assert tried > 70
+
+
+def test_where_an_obligation_holds_no_violation_exceeds_tau():
+    """At random points of claims that fail somewhere: there the violations lie on both sides of tau."""
+    near = 0
+    for claim in CLAIMS:
+        with suppress(NotExpressible):
+            for statement in statements(claim):
+                if statement.later is not None:  # one obligation, of a derivative, implies it for all pairs of points
+                    continue
+                names = {name for obligation in statement.obligations for name in obligation.coordinates}
+                at = dict(zip(sorted(names), np.random.default_rng(0).random((len(names), 2000)), strict=True))
+                for violation, obligation in zip(statement.violations, statement.obligations, strict=False):
+                    v, where, *sides = evaluate([*violation, *(one.f for one in obligation.alternatives)], FLOATS, at)
+                    holds = [f <= one.limit for f, one in zip(sides, obligation.alternatives, strict=True)]
+                    fails = (where > 0) & (v > float(statement.tau) + 1e-9)
+                    assert not np.any(fails & np.any(holds, axis=0)), (claim.id, obligation.words)
+                    near += np.sum(fails & (v < 2 * float(statement.tau)))
+    assert near > 100
