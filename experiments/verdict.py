@@ -123,11 +123,6 @@ class Verdict:
         return self.proof is not None and self.proof["outcome"] in ("proved", "refuted")
 
     @property
-    def checked_by_coq(self) -> bool:
-        """Whether Coq's kernel has accepted the proof or the rigorous refutation."""
-        return self.certified and self.proof.get("coq", False)
-
-    @property
     def rigorous(self) -> bool:
         """Whether outward-rounded arithmetic shows that the closed form, too, violates the claim at a point."""
         return self.verdict == "contradicted" and self.certified and self.proof["outcome"] == "refuted"

@@ -5,7 +5,6 @@ Functions import what they need when they run, for start-up time.
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,6 @@ from experiments.files import LATEX_MARK, check_writable, output_folder, write_j
 from experiments.verdict import REFUSED, WORDS, Verdict, documents, words_of
 from simulator.progress import say, tell
 from theory.claims.catalogue import CLAIMS, untried
-from theory.claims.words import AnyClaim
 
 VERDICTS = "verdicts.json"
 IDS = [claim.id for claim in ALL_CLAIMS]
@@ -54,8 +52,6 @@ def check(
     claims: flag(Path | None, "Python file with claims of your own; it is executed") = None,
     prove: flag(bool, "also prove or refute the closed forms over their whole domains") = False,
     verify: flag(Path | None, "only check the certificates (*.proof) of this folder, without a trial") = None,
-    coq: flag(Path | None, "with --prove: folder for theorems in Coq (*.v), one file per proved claim") = None,
-    kernel: flag(bool, "with --verify: have coqc check the theorems (*.v) of the folder instead") = False,
     seed: Seed = 0,
     output: own_folder(
         "check", [VERDICTS], "folder for certificates and verdicts.json, which is rewritten after each verdict"
@@ -67,13 +63,9 @@ def check(
     from experiments.court.parallel import trials
 
     if verify is not None:
-        if ids or quick or prove or error_rate is not None or any(path is not None for path in (coq, output, latex)):
-            raise RequestError("--verify only checks the proofs of a folder; leave out all but --claims and --kernel")
-        return _verify(verify, claims, kernel, json)
-    if kernel:
-        raise RequestError("--kernel checks theorems; name their folder with --verify FOLDER")
-    if coq is not None and not prove:
-        raise RequestError("--coq writes the theorems of proved claims; add --prove")
+        if ids or quick or prove or error_rate is not None or any(path is not None for path in (output, latex)):
+            raise RequestError("--verify only checks the proofs of a folder; leave out all but --claims")
+        return _verify(verify, claims, json)
     if error_rate is not None and not 0 < error_rate < 1:
         raise RequestError(f"--error-rate = {error_rate} lies outside (0, 1); .01 is usual")
     selected = select(ids, ALL_CLAIMS if claims is None else claims_of_file(claims))
@@ -106,33 +98,20 @@ def check(
         )
         say(f"table: {latex}")
     emit(documents(verdicts) if json else verdicts, json, verdict_table)
-    if coq is not None:
-        _write_theorems(coq, selected, verdicts)
     if refused:
         raise RequestError(f"not judged: {', '.join(one.claim for one in refused)}; each verdict has the reason")
 
 
-def _write_theorems(folder: Path, selected: Sequence[AnyClaim], verdicts: Sequence[Verdict]) -> None:
-    """Write the theorems of the claims that are proved or rigorously refuted, and say which have none."""
-    from experiments.court.kernel import write_theorems
-
-    outcomes = {v.claim: v.proof["outcome"] for v in verdicts if v.proof and v.verdict in ("proved", "contradicted")}
-    shown = [(claim, outcomes[claim.id]) for claim in selected if outcomes.get(claim.id) in ("proved", "refuted")]
-    for result in write_theorems(folder, shown):
-        say(f"{result['claim']}: {folder / result['file'] if result['file'] else 'no theorem; ' + result['reason']}")
-
-
-def _verify(folder: Path, claims: Path | None, kernel: bool, json: bool) -> None:
-    """Check the certificates of a folder, or have coqc check its theorems. RunError names the files that fail."""
+def _verify(folder: Path, claims: Path | None, json: bool) -> None:
+    """Check the certificates of a folder. RunError names those that fail."""
     from experiments.court.certificates import verify_folder
-    from experiments.court.kernel import accepted_by_kernel
 
     known = [*CLAIMS, *([] if claims is None else claims_of_file(claims))]
-    document = (accepted_by_kernel if kernel else verify_folder)(folder, known, tell)
+    document = verify_folder(folder, known, tell)
     emit(document, json, checked_table)
     refused = [result["file"] for result in document if result["refused"]]
     if refused:
-        raise RunError(f"refused: {', '.join(refused)}; each {'file' if kernel else 'certificate'} has the reason")
+        raise RunError(f"refused: {', '.join(refused)}; each certificate has the reason")
 
 
 def reproduce(
@@ -208,10 +187,7 @@ def checked_table(document: list[dict[str, Any]]) -> Group:
     lines: list[RenderableType] = []
     outcomes = ["refused" if row["refused"] else row["shows"] for row in document]
     for row, outcome in zip(document, outcomes, strict=True):
-        if "theorems" in row:
-            passed = f"theorems {', '.join(row['theorems'])}; axioms: {', '.join(row['axioms']) or 'none'}"
-        else:
-            passed = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
+        passed = f"{row['boxes']} boxes checked" if row["boxes"] else "checked exactly"
         result = row["refused"] or f"{passed}; in {row['seconds']:.2g} s"
         lines += [_heading(outcome, row["claim"] or row["file"]), indented(f"{row['file']}: {result}")]
     return Group(*lines, ", ".join(f"{n} {outcome}" for outcome, n in Counter(outcomes).items()) + ".")

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from experiments.court.decision import Ruling
-from experiments.court.kernel import checked_by_coq
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from theory.claims.claim import Claim
@@ -64,7 +63,6 @@ def proof_of(claim: Claim, seconds: float, certificates: Path | None = None) -> 
         "least_violation": proof.counterexample and proof.counterexample.least,
         "seconds": proof.seconds,
         "check_seconds": round(perf_counter() - began, 3),
-        "coq": checked_by_coq(claim, outcome),
     }
 
 
@@ -105,14 +103,12 @@ def mismatch(claim: Claim) -> str | None:
 
 def apply_proof(ruling: Ruling, proof: dict[str, Any]) -> Ruling:
     """The ruling after the proof."""
-    coq = "; Coq's kernel accepts it as a theorem" if proof["coq"] else ""
     if proof["outcome"] == "proved" and ruling.decision == "supported":
-        checked = f"the certificate passes the checker, and the audit points agree{coq}"
-        return Ruling("proved", f"{proof['reason']}; {checked}")
+        return Ruling("proved", f"{proof['reason']}; the certificate passes the checker, and the audit points agree")
     if proof["outcome"] == "proved":
         return Ruling(ruling.decision, f"{ruling.reason}; but {proof['reason']}")
     if proof["outcome"] == "refuted" and ruling.decision == "contradicted":
-        return Ruling("contradicted", f"{ruling.reason}; the closed form is refuted: {proof['reason']}{coq}")
+        return Ruling("contradicted", f"{ruling.reason}; the closed form is refuted: {proof['reason']}")
     return Ruling(ruling.decision, f"{ruling.reason}; {proof['reason']}")
 
 

@@ -119,13 +119,10 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
 
 
 def by_verdict(verdicts: Sequence[Verdict]) -> str:
-    """The number of each verdict; with proofs, also how many Coq checked and how many refute rigorously."""
+    """The number of each verdict; with proofs, also how many contradictions are rigorous."""
     number = Counter(v.verdict for v in verdicts)
     parts = {word: f"{number[word]} {word}" for word in MARKS if number[word]}
     if "contradicted" in parts and any(v.proof for v in verdicts):
         certain = sum(v.rigorous for v in verdicts)
         parts["contradicted"] += f" ({certain} rigorously, {number['contradicted'] - certain} by measurement alone)"
-    coq = sum(v.verdict == "proved" and v.checked_by_coq for v in verdicts)
-    if coq:
-        parts["proved"] += f" ({'all' if coq == number['proved'] else f'{coq} of them'} checked by Coq)"
     return ", ".join(parts.values())

@@ -112,11 +112,11 @@ def how(verdict: Verdict) -> str:
     if verdict.proof is None:
         return words
     if verdict.rigorous:
-        words += "; refuted rigorously"
-    elif verdict.verdict == "proved":
+        return f"{words}; refuted rigorously"
+    if verdict.verdict == "proved":
         proof = verdict.proof
         words += "; proved by algebra" if proof["exact"] else f"; proved to within τ on {proof['boxes']:,} boxes"
-    return words + (", checked by Coq" if verdict.checked_by_coq else "")
+    return words
 
 
 def shown_by(verdict: Verdict) -> str:

@@ -8,7 +8,7 @@ Asked by the typical look, InfoNCE has 1/2 <= p' <= p at every g, by the proof i
 the weight of the background, is now beta (1 - g_spu a_s)/(S_s - g_spu^2 a_s sigma_spu^2) <= beta/S_s, because
 S_s >= g_spu sigma_spu^2. With h(x) the density of the object's coordinate and the typical look, the log odds of the
 object are L(x) = log h(x)/h(-x), and x > 0 has L(x) >= 2 alpha x/S_i; equality holds at g_inv = 0. So at g = (0, 0) the
-optimum is Bayes' rule. p' falls as g_inv rises, because L(x) rises for x > 0. `theory.proofs.infonce_by_name` has
+optimum is Bayes' rule. p' falls as g_inv rises, because L(x) rises for x > 0. `theory/proofs/coq` has
 these three in Coq. p' need not fall as g_spu rises: the slope of b in g_spu has the sign of
 2 g sigma_spu^2 - g^2 a_s sigma_spu^2 - S_s. This is largest at g = 1, and positive there iff
 nu_I < sigma_spu^2 nu_T/(sigma_spu^2 + nu_T): noisy captions of clean images.

@@ -9,9 +9,6 @@
     prover          all of these in the order of their cost, after a search for a counterexample
     certificate     the result, as bytes
     checker         reads certificates and trusts nothing in them: derivatives of its own, and Arb balls
-    coq             claims and refutations as theorems for Coq's kernel
-    coq_proofs      their proofs, by the lemmas of Shared.v
-    coq_signs       the signs of polynomials in these proofs
 
 Prover and checker share the first four files. A claim can be proved without any addition here if its quantity and its
 prediction are arithmetic of the fields. "Not provable here" comes with the reason:

@@ -46,7 +46,6 @@ class Proof:
     proof, bounded all boxes that were bounded.
     """
 
-    claim: str
     outcome: Literal["proved", "refuted", "open", "not provable"]
     reason: str
     bounded: int
@@ -62,7 +61,7 @@ def prove(claim: Claim, *, budget: int = BOXES, seconds: float = SECONDS) -> Pro
     began, bounded = perf_counter(), 0
 
     def proof(outcome, reason, **more) -> Proof:
-        return Proof(claim.id, outcome, reason, bounded, round(perf_counter() - began, 3), **more)
+        return Proof(outcome, reason, bounded, round(perf_counter() - began, 3), **more)
 
     def refuted(number: int, found: Counterexample) -> Proof:
         coordinates = {name: str(int(u * 2**64)) for name, u in found.coordinates.items()}

@@ -17,7 +17,7 @@ from theory.learners import LinearCLIP
 from theory.proofs.prover import prove
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
-PROOF = {"outcome": "proved", "reason": "shown", "coq": False}
+PROOF = {"outcome": "proved", "reason": "shown"}
 MINE = Claim(
     id="mine",
     source="test",
@@ -49,7 +49,6 @@ def test_only_a_supported_claim_is_proved():
         assert found == (decision, "seen; but shown")
     for outcome in ("refuted", "open", "not provable"):
         assert apply_proof(Ruling("supported", "seen"), {**PROOF, "outcome": outcome}).decision == "supported"
-    assert apply_proof(Ruling("supported", "seen"), {**PROOF, "coq": True}).reason.endswith("accepts it as a theorem")
 
 
 def test_the_verdict_carries_the_proof(tmp_path):

@@ -1,7 +1,10 @@
-(* soberclip: InfoNCE asked by a class's typical look is no less careful with the background than Bayes' rule, at every
-   background, whatever captions tell of looks. It is a Bayes' rule where they tell no looks, and grows more careful as
-   they tell more of the animal's. *)
-Require Import Shared.
+(* InfoNCE's optimum with the typical prompt, and Bayes' rule, in every world of two classes.
+   by_name, thresholds   At every background, InfoNCE's threshold has the sign of Bayes' threshold and at most its size.
+   no_detail             If captions describe no detail, InfoNCE's optimum is a Bayes rule.
+   more_detail           The more detail of the animal captions describe, the fewer animals a background overrules. *)
+From Coq Require Import Reals Lra Psatz.
+From Coquelicot Require Import Coquelicot.
+Open Scope R_scope.
 
 (* The normal density with mean m and variance v; and that of an image's and a caption's view of one latent. The views
    share the variance v, and each has one of its own, nI and nT. *)
@@ -587,3 +590,9 @@ Proof. intros Hp Hi Hmu Hnu Hdetail Hspu Hmention Himage Hcaption Htext rule x s
   assert (G' <= r2 * G) by (apply (Rmult_le_reg_l h2); lra).
   assert (r2 * G <= r1 * G) by (apply Rmult_le_compat_r; lra).
   replace (r1 * h1 * G - h1 * G') with (h1 * (r1 * G - G')) by ring. apply Rmult_le_pos; lra. Qed.
+
+(* The axioms beneath each theorem. *)
+Print Assumptions by_name.
+Print Assumptions thresholds.
+Print Assumptions no_detail.
+Print Assumptions more_detail.
