@@ -40,6 +40,7 @@ from experiments.page.text import (
     widths,
 )
 from experiments.verdict import Verdict, words_of
+from simulator.prompts import PROMPTS, asked
 from simulator.towers import objectives
 
 ROOT = Path(__file__).parent.parent
@@ -279,6 +280,13 @@ def test_an_example_prints_its_output(name, tmp_path):
     assert run_python(code, tmp_path) == promised(code)
 
 
+def test_the_laboratory_explains_the_names_that_help_lists():
+    for name, row in mitigations.MITIGATIONS.items():
+        assert f"| `{name}` | {row.words} |" in LAB or name == "none" or name.startswith("prompt-"), name
+    for name in PROMPTS:
+        assert f"*{name}*: the {asked(name)}" in LAB, name
+
+
 def test_check_judges_the_claims_file(tmp_path):
     (tmp_path / "mine.py").write_text(python_blocks()["claim"])
     stdout, _ = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
@@ -288,7 +296,7 @@ def test_check_judges_the_claims_file(tmp_path):
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
-    verbs += ["export", "place"]
+    verbs += ["export", "place", "finetune"]
     photos = "inspect evaluate score published compare discover compose"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)
