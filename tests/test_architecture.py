@@ -99,7 +99,7 @@ def test_subpackages_of_experiments_import_downwards():
     assert upward == []
 
 
-EXTRAS = {"open_clip", "timm", "torchvision", "transformers", "PIL", "sklearn", "dask", "distributed", "datasets"}
+EXTRAS = {"open_clip", "timm", "torchvision", "transformers", "PIL", "sklearn", "dask", "distributed"}
 
 
 def test_no_module_imports_an_extra_where_it_is_loaded():
