@@ -11,7 +11,8 @@ They try only claims without a stored verdict: linear towers, which train in sec
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -38,7 +39,6 @@ from theory.ideal_curve import equivalent
 
 STORED = "stored/trained.json"
 UNSTORED = {*WORDS, "formula", "level", "stored", "route", "counterexample", "world", "recipe"} - {"claim"}
-JOINT = ",\n"
 ROUTE = "trained towers"
 DEVICE = "cpu"
 MOST_MODELS = 64
@@ -285,7 +285,7 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored_text(documents: list[dict[str, Any]]) -> str:
-    """The text of the stored file, from verdicts that `check trained --output DIR` wrote; one row per line.
+    """The text of the stored file, from verdicts that `check trained --output DIR` wrote; one row per line, 8 digits.
 
     World and recipe of a case are the claim's, and a hash of what differs from the defaults tells whether they still
     are. A row is a prompt, a group and its prediction, then the accuracies of the models in one list, or their mean and
@@ -293,16 +293,25 @@ def stored_text(documents: list[dict[str, Any]]) -> str:
     """
     versions, verdicts = [], []
     for document in documents:
-        cases = [
-            _line({"case": case_hash(case["world"], case["recipe"]), **case}, "rows", map(_values, case["rows"]))
-            for case in document["cases"]
-        ]
         if document["versions"] not in versions:
             versions.append(document["versions"])
-        head = {"date": f"{datetime.now(UTC):%Y-%m-%d}", **document, "versions": versions.index(document["versions"])}
-        verdicts.append(_line(head, "cases", cases))
-    parts = {"defaults": [_line(Recipe().model_dump())], "versions": map(_line, versions), "verdicts": verdicts}
-    return "{" + ",\n".join(f'"{name}":[\n{JOINT.join(lines)}]' for name, lines in parts.items()) + "}\n"
+        kept = {name: value for name, value in document.items() if name not in UNSTORED}
+        kept |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
+        verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **kept})
+    whole = json.dumps({"defaults": Recipe().model_dump(), "versions": versions, "verdicts": verdicts})
+    rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.8g}"))
+    starts = r'(?=\{"(?:python|date|case)":|\[(?:"\w+"|null),")'  # of versions, verdicts, cases and rows
+    return re.sub(starts, "\n", json.dumps(rounded, separators=(",", ":"))) + "\n"
+
+
+def _stored_case(case: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        [row["prompt"], row["group"], row["predicted"]]
+        + ([row["models"]] if "models" in row else [row["measured"], row["interval"]])
+        for row in case["rows"]
+    ]
+    kept = {name: value for name, value in case.items() if name not in UNSTORED}
+    return {"case": case_hash(case["world"], case["recipe"]), **kept, "rows": rows}
 
 
 def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
@@ -310,22 +319,8 @@ def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _line(value: Any, last: str = "", lines: Iterable[str] = ()) -> str:
-    """JSON with 8 digits on one line, without UNSTORED; the values of the key `last` stand on lines of their own."""
-    if last:
-        kept = {name: each for name, each in value.items() if name not in UNSTORED and name != last}
-        return f'{_line(kept)[:-1]},"{last}":[\n{JOINT.join(lines)}]}}'
-    rounded = json.loads(json.dumps(value), parse_float=lambda text: float(f"{float(text):.8g}"))
-    return json.dumps(rounded, separators=(",", ":"))
-
-
-def _values(row: dict[str, Any]) -> str:
-    found = [row["models"]] if "models" in row else [row["measured"], row["interval"]]
-    return _line([row["prompt"], row["group"], row["predicted"], *found])
-
-
 def _row(prompt: str | None, group: str, predicted: float | None, found: Any, interval: Any = None) -> dict[str, Any]:
-    """The row of `_values`."""
+    """The row of a stored one."""
     row = {"prompt": prompt, "group": group, "predicted": predicted}
     if isinstance(found, list):
         return _summary(row | {"models": found})

@@ -267,7 +267,7 @@ class TestStored:
     def test_verdicts_belong_to_the_current_claims(self):
         """If you change a case, run it again."""
         text = (files("experiments.court") / trained.STORED).read_text()
-        (defaults,), raw = json.loads(text)["defaults"], json.loads(text)["verdicts"]
+        defaults, raw = json.loads(text)["defaults"], json.loads(text)["verdicts"]
         assert Recipe(**defaults) == Recipe()
         stored = {verdict["claim"]: verdict for verdict in trained.stored_documents()}
         linear = ["trained/linear", "trained/linear-one-dimension"]  # never stored: they take seconds
