@@ -86,9 +86,10 @@ def test_page_is_self_contained_and_complete(page, verdict, section, figures):
         "supported",
         section.design.takeaway,
         section.design.look,
-        "data with 62 % where captions tell every look, and with 90 % where they tell none",
     ):
         assert words in text
+    answer = re.search('class="answer">([^<]*)', html)[1]
+    assert re.findall(r"\d+", answer) == ["90", "62", "90", "90", "97", "100", "87"]  # `soberclip predict` prints them
     assert 'href="sources.svg"' in html
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= anchors
