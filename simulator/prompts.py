@@ -99,11 +99,6 @@ def caption(prompt: Prompt) -> PromptRow:
     return row
 
 
-def in_words(prompts: tuple[Prompt, ...] = PROMPTS) -> str:
-    """Prompts with their meanings, for readers."""
-    return ", ".join(f"{name} ({_TABLE[name].words})" for name in prompts)
-
-
 def latent_prompts(world: "World", prompt: Prompt) -> Float[np.ndarray, "K l"]:
     """Latent prompts q_y of one world; see `World.prompts`.
 

@@ -99,7 +99,7 @@ def test_subpackages_of_experiments_import_downwards():
     assert upward == []
 
 
-EXTRAS = {"open_clip", "timm", "torchvision", "transformers", "PIL", "sklearn", "dask", "distributed", "datasets"}
+EXTRAS = {"open_clip", "timm", "torchvision", "transformers", "PIL", "sklearn", "dask", "distributed"}
 
 
 def test_no_module_imports_an_extra_where_it_is_loaded():
@@ -149,7 +149,7 @@ LIGHT = (  # statements in one process, and modules that are still absent after 
     ("import theory", ["numpy", *HEAVY]),
     ("from simulator import Attribute, Accuracy, World", HEAVY),
     ("from theory import Claim; import theory.claims.catalogue", HEAVY),
-    ("from experiments.command import laboratory, synthetic, trials", HEAVY),
+    ("from experiments.command import finetuning, laboratory, synthetic, trials", HEAVY),
     ("experiments.command.main.main(['predict', '--json'])", ["torch", "scipy.stats", "xarray", "matplotlib"]),
 )
 

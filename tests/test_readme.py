@@ -16,6 +16,7 @@ from collections import Counter
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,22 +25,10 @@ from experiments.command.main import main
 from experiments.court.certificates import file_name
 from experiments.court.registry import ALL_CLAIMS
 from experiments.lab import mitigations
+from experiments.page import text
 from experiments.page.counts import entries
-from experiments.page.text import (
-    COMMAND,
-    EQUATIONS,
-    NO_LOOK,
-    PAIR,
-    WORLD,
-    answer,
-    answers,
-    beside,
-    here,
-    limit,
-    trained,
-    widths,
-)
 from experiments.verdict import Verdict, words_of
+from simulator.prompts import PROMPTS, asked
 from simulator.towers import objectives
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +45,37 @@ def installed(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "experiments" / "command" / "entry")
 
 
+def line(start: str, page: str) -> str:
+    return re.search(rf"^{start}.*$", page, flags=re.MULTILINE)[0]
+
+
+ANSWER, HERE, LIMIT = line("CLIP learns", README), line("Here p = ", LAB), line("The published theorem", CLAIMS)
+COMMAND, NO_LOOK = re.search(
+    r"`(soberclip [^`]*)`.*`(--detail-inv [^`]*)`", line("`soberclip predict", README)
+).groups()
+WORLD = text.WORLD
+
+
+class Row(NamedTuple):
+    """A row of the table of the answer: p' by theory and of trained towers, as the page prints them."""
+
+    learner: str
+    asked: str
+    every: str
+    every_towers: str
+    none: str
+    none_towers: str
+    flags: str
+
+
+PLACE = r"([\d.]+)(?: \(([\d.]+)\))?"
+ROWS = [Row(*row) for row in re.findall(rf"^\| (.*) \| (.*) \| {PLACE} \| {PLACE} \| `(.*)` \|$", README, re.MULTILINE)]
+
+
+def numbers(words: str) -> list[float]:
+    return [float(found) for found in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", words)]
+
+
 def blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
 
@@ -65,8 +85,7 @@ def test_the_first_page_is_short():
     assert len(re.findall(r"[^\s|]*\w[^\s|]*", prose)) <= 1100
     heads = ("How to read p′", "Run it", "Three things to do", "Ten lines of Python", "What stands", "Where to read on")
     assert re.findall("^## (.*)$", README, flags=re.MULTILINE) == [*heads]
-    assert README.index(answer()) < README.index("\n## ")
-    assert answer().startswith("CLIP learns the animal")
+    assert README.index(ANSWER) < README.index("\n## ")
 
 
 def soberclip(arguments: list[str], folder: Path) -> tuple[str, str]:
@@ -138,35 +157,58 @@ def test_the_report_has_the_certificates_of_its_verdicts_and_they_pass_the_check
 
 
 @pytest.mark.deep
-def test_the_readme_has_the_answer_of_the_report(report):
-    page = html.unescape(re.sub("</?code>", "`", (report[0] / "report.html").read_text()))
-    for words in (answer(), PAIR, *EQUATIONS.values(), here(), limit()):
-        assert words in page
+def test_the_report_has_the_numbers_of_the_pages(report):
+    page = html.unescape((report[0] / "report.html").read_text())
+    for words in (ANSWER, HERE, LIMIT):
+        found = re.search(rf">({' '.join(words.split()[:3])}[^<]*)", page)[1]
+        assert numbers(found) == numbers(words), words
 
 
 def test_the_world_of_the_answer_is_described():
-    model = [PAIR, *(f"- *{name}*: {formula}" for name, formula in EQUATIONS.items()), here()]
-    assert all(words in LAB for words in model)
-    assert limit() in CLAIMS
-    assert all(towers.world.nu_image == pytest.approx(WORLD.nu_image) for towers in trained().values())
-    every, none, bare = widths()
+    fields = ("p_spu", "mu_inv", "mu_spu", "sigma_inv", "sigma_spu", "nu_image")
+    widths = {at: towers.world.dim_image for at, towers in text.trained().items()}
+    every, none, bare = widths["name", 1.0], widths["name", 0.0], widths["bare", 1.0]
+    assert numbers(HERE) == [*(getattr(WORLD, name) for name in fields), every, none, bare]
+    assert all(towers.world.nu_image == pytest.approx(WORLD.nu_image) for towers in text.trained().values())
     assert every == WORLD.dim_image
-    assert (
-        f"on views of {every} coordinates like the command's; {none} where captions tell no look; {bare} by" in README
-    )
+    assert f"{every} coordinates like the command's; {none} where captions tell no look; {bare} by bare name" in README
 
 
-@pytest.mark.parametrize("row", answers(), ids=lambda row: row.flags)
+def test_the_limit_is_that_of_the_command(tmp_path):
+    *_, certain = numbers(LIMIT)
+    for learner in ("logistic", "linear"):
+        words = [*shlex.split(COMMAND)[1:], learner, "--p-spu", str(certain), "--json"]
+        found = json.loads(soberclip(words, tmp_path)[0])
+        assert f"{100 * found['common']:.2f}/{100 * found['counter']:.2f} %" in LIMIT
+
+
+def test_the_answer_has_the_numbers_of_its_table():
+    rows = {row.flags.partition(" --bare")[0]: row for row in ROWS}
+    bare, look, average = (rows[flags] for flags in ("infonce --prompt bare", "infonce", "infonce --prompt mean"))
+    places = [look.every, look.none, bare.every, average.every, average.none, rows["logistic"].every]
+    assert numbers(ANSWER) == [100 * WORLD.p_spu, *(round(100 * float(place)) for place in places)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.flags)
 def test_commands_print_the_numbers_of_the_answer(row, tmp_path):
-    numbers = (
-        f"{row.asked} | {beside(row.every, row.towers[0])} | {beside(row.none, row.towers[1])} | `{row.flags}` |\n"
-    )
-    assert f"| {row.learner} | {numbers}" in README
-    assert f"`{COMMAND} --learner`" in README
-    assert f"`{NO_LOOK}`" in README
+    asked = "" if row.asked == "" else f", asked by {row.asked}"
     for looks, number in (("", row.every), (NO_LOOK, row.none)):
-        printed, _ = soberclip(shlex.split(f"{COMMAND} --learner {row.flags} {looks}")[1:], tmp_path)
+        printed, _ = soberclip(shlex.split(f"{COMMAND} {row.flags} {looks}")[1:], tmp_path)
+        assert printed.startswith(f"{row.flags.split()[0]}{asked}\n")
         assert f"correlation p′ = {number} (yours has p = 0.9)" in printed
+
+
+def test_the_table_has_the_towers_of_the_stored_trials():
+    """They are trained by CLIP's own loss alone, and not where bare captions tell no look."""
+    prompts = {"bare name": "bare", "typical look": "name", "average caption": "mean"}
+    found = {}
+    for row in ROWS:
+        for detail, number in ((1.0, row.every_towers), (0.0, row.none_towers)):
+            if number:
+                assert row.flags.startswith("infonce")
+                found[prompts[row.asked], detail] = number
+    towers = text.trained().items()
+    assert found == {at: f"{own.correlation:.3f}" for at, own in towers if at[1] in (0.0, 1.0)}
 
 
 def test_the_first_command_prints_its_output(tmp_path):
@@ -178,8 +220,8 @@ def test_the_first_command_prints_its_output(tmp_path):
 def test_the_first_page_opens_with_the_picture_and_describes_it():
     picture = re.search(r'<img [^>]*src="\.readme/equivalent\.svg" alt="([^"]+)">', README)
     assert (ROOT / ".readme" / "equivalent.svg").is_file()
-    assert picture.start() < README.index(answer()) < README.index("\n## ")
-    bare, look, average = (np.array([row.every, row.none], float) - WORLD.p_spu for row in answers()[:3])
+    assert picture.start() < README.index(ANSWER) < README.index("\n## ")
+    bare, look, average = (np.array([row.every, row.none], float) - WORLD.p_spu for row in ROWS[:3])
     for words, holds in (
         ("Asked by the bare name CLIP lies on the diagonal", (bare == 0).all()),
         ("Asked by the average caption it lies far above", (average > 0.05).all()),
@@ -279,6 +321,13 @@ def test_an_example_prints_its_output(name, tmp_path):
     assert run_python(code, tmp_path) == promised(code)
 
 
+def test_the_laboratory_explains_the_names_that_help_lists():
+    for name, row in mitigations.MITIGATIONS.items():
+        assert f"| `{name}` | {row.words} |" in LAB or name == "none" or name.startswith("prompt-"), name
+    for name in PROMPTS:
+        assert f"*{name}*: the {asked(name)}" in LAB, name
+
+
 def test_check_judges_the_claims_file(tmp_path):
     (tmp_path / "mine.py").write_text(python_blocks()["claim"])
     stdout, _ = soberclip(["check", "--claims", "mine.py", "--quick", "--json"], tmp_path)
@@ -288,7 +337,7 @@ def test_check_judges_the_claims_file(tmp_path):
 
 def test_every_flag_and_verb_in_the_readmes_exists(capsys):
     verbs = ["", "predict", "simulate", "train", "show", "sweep", "plot", "designs", "check", "embeddings", "reproduce"]
-    verbs += ["export", "place"]
+    verbs += ["export", "place", "finetune"]
     photos = "inspect evaluate score published compare discover compose"
     verbs += [f"counteranimal {verb}" for verb in photos.split()]
     assert [main([*verb.split(), "--help"]) for verb in verbs] == [0] * len(verbs)

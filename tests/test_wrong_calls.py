@@ -219,7 +219,10 @@ CALLS = [
     *((partial(Runtime, **wrong), str(*wrong.values())) for wrong in RUNTIMES),
     (partial(caption, "captions"), "captions"),
     (partial(rows, Group(0, 3), 100), "99"),
-    (partial(installed, "absent", "Absent", "hf", "a world"), r"^Absent, which a world needs, is not .* '\.\[hf\]'$"),
+    (
+        partial(installed, "absent", "Absent", "x", "a world"),
+        r"^Absent, which a world needs, is not .* '\.\[x\]'$",
+    ),
     (partial(LinearCLIP, time=-1.0), "time = -1.0 is below 0; the nearest valid value is 0"),
     (partial(LinearCLIP, time=1.0, projected=True), "time = 1.0: a projected embedding has a law at the optimum only"),
     (partial(LinearCLIP, start=0.0), "start = 0.0 is no positive number"),

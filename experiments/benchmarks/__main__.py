@@ -1,28 +1,18 @@
-"""`python -m experiments.benchmarks`: print every table as Markdown."""
+"""`python -m experiments.benchmarks`: print the table as Markdown, each row as soon as it is measured."""
 
 from experiments.command.main import prepare_process
 
-prepare_process(memory=False)  # before torch is imported
+prepare_process(memory=False)  # before torch is imported; the rows of the losses measure memory
 
 import torch
 
-from experiments.benchmarks import exact, study, training
-from experiments.benchmarks.timing import print_table
+from experiments.benchmarks import study, training
 
-
-def main() -> None:
-    """Everything but training runs on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    print_table("exact parts", exact.rows())
-    print_table("studies", study.rows())
-    print_table("proofs", exact.proofs())
-    torch.set_num_threads(threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    print_table(f"losses, {device}", training.loss_rows(device))
-    prepare_process()  # last: the rows above measure memory
-    print_table(f"training, {device}", training.step_rows(device))
-
-
-if __name__ == "__main__":
-    main()
+print("| what | ours | ours / limit | peer / ours | peer; limit |\n|---|---|---|---|---|")
+threads = torch.get_num_threads()
+torch.set_num_threads(1)
+for row in study.rows():
+    print(row, flush=True)
+torch.set_num_threads(threads)
+for row in training.rows("cuda" if torch.cuda.is_available() else "cpu"):
+    print(row, flush=True)

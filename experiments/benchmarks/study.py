@@ -1,7 +1,4 @@
-"""Studies compared with a Python loop over single worlds, and with a limit.
-
-The loop is timed at a few cells of the grid. Our time includes writing the store.
-"""
+"""Exact laws and closed forms, each compared with a plain loop, which is timed at a few cells of a study."""
 
 from collections.abc import Iterator
 from math import prod
@@ -11,47 +8,72 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from scipy.special import ndtr
 
-from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
-from experiments.lab.answers import simulate
+from experiments.finite_samples import fitted_critics
 from experiments.lab.studies import Study, study
+from simulator.accuracy import Accuracy
+from simulator.gaussian.critic import group_accuracy
+from simulator.gaussian.statistics import projected_critics
+from simulator.streams import numpy_stream
+from simulator.world import World
+from theory.learners import LinearCLIP
 
-PLACES = 8  # cells at which the loop is timed
+DIM, REPLICATES = 512, 50_000  # of the projected law
+PLACES = 8  # at which the loop is timed
 CLOSED = study(
     axes={"p_spu": "0.5:1:1000", "mu_spu": "0.5:4:1000"},
     learners=["linear", "least-squares"],
     prompts=["name", "mean"],
 )
 ESTIMATED = study(axes={"p_spu": "0.5:1:100", "mu_spu": "0.5:4:100"}, learners=["infonce", "bayes"])
-EXACT = study(axes={"p_spu": "0.5:1:10", "mu_spu": "0.5:4:20"}, routes="exact", n=10**9, replicates=10_000)
 
 
 def rows() -> Iterator[Row]:
+    yield projected_law(100_000)
     z = np.linspace(-3, 3, 8192)
     phi = 2 * CLOSED.cells * seconds(lambda: ndtr(z)) / len(z)
-    yield whole("linear and least squares, 1000 x 1000", CLOSED, phi, "; limit: two evaluations of Phi per cell")
+    yield whole("linear and least squares, 1000 x 1000, both prompts", CLOSED, phi, "; two evaluations of Phi")
     yield whole("InfoNCE and Bayes, 100 x 100", ESTIMATED)
-    draws = random_numbers() * EXACT.cells * EXACT.replicates
-    yield whole("exact law, 200 cells of 10,000", EXACT, draws, "; limit: random numbers")
+
+
+def projected_law(n: int, replicates: int = REPLICATES) -> Row:
+    """Accuracies of linear CLIP trained on n pairs, per replicate."""
+    world, rng = World(dim_image=DIM, dim_text=DIM), numpy_stream(0, "benchmark")
+    mixture = world.mixture()
+
+    def ours() -> None:
+        for critic in projected_critics(world, "name", n, replicates, 0):
+            group_accuracy(critic, mixture, world.nu_image)
+
+    def drawn() -> None:
+        for critic in fitted_critics(world, LinearCLIP("name"), n, 1, 0, "benchmark"):
+            group_accuracy(critic, mixture, world.nu_image)
+
+    def numbers() -> None:
+        """4 means in 4 dimensions, a Wishart matrix of 4, counts."""
+        rng.standard_normal((replicates, 32))
+        rng.standard_gamma(100.0, (replicates, 5))
+        rng.multinomial(n, [0.45, 0.05, 0.05, 0.45], replicates)
+
+    name, note = f"projected exact law, n = {n:.0e}, d = {DIM}", "n pairs drawn and fitted; its random numbers"
+    return Row(name, "replicate", seconds(ours) / replicates, once(drawn), seconds(numbers) / replicates, note)
 
 
 def whole(name: str, grid: Study, limit: float | None = None, note: str = "") -> Row:
+    """A whole study, whose time includes writing the store."""
     with TemporaryDirectory() as folder:
         ours = once(lambda: grid.run(Path(folder) / "study.zarr"))
-    evenly = np.unravel_index(np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int), grid.shape)
+    few = np.linspace(0, prod(grid.shape) - 1, PLACES, dtype=int)
     cells = [
-        (index, k, prompt)
-        for index in zip(*(part.tolist() for part in evenly), strict=True)
+        (tuple(map(int, np.unravel_index(i, grid.shape))), k, prompt)
+        for i in few
         for k in range(len(grid.learners))
         for _, prompt in grid.slots(k)
     ]
-    cell(grid, *cells[0])  # imports
-    loop = once(lambda: [cell(grid, *place) for place in cells]) / len(cells) * grid.cells
-    return Row(name, "study", ours, loop, limit, f"peer: a loop over functions{note}")
+    accuracy(grid, *cells[0])  # imports
+    loop = once(lambda: [accuracy(grid, *cell) for cell in cells]) / len(cells) * grid.cells
+    return Row(name, "study", ours, loop, limit, f"a loop over functions{note}")
 
 
-def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
-    world, learner = grid.at(index).world, grid.learner(k, prompt)
-    if grid.measured:
-        return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)
-    return learner.accuracy(world)
+def accuracy(grid: Study, place: tuple[int, ...], k: int, prompt: str | None) -> Accuracy:
+    return grid.learner(k, prompt).accuracy(grid.at(place).world)

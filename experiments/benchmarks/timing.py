@@ -1,6 +1,6 @@
-"""Shared by all benchmarks: rows of the table, times, and peak memory."""
+"""A row of the table, times, and peak memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
@@ -11,14 +11,20 @@ from torch.utils.benchmark.utils.common import select_unit
 
 
 class Row(NamedTuple):
-    """Seconds per unit of work: ours, the peer's and the limit's; None if not measured."""
+    """Seconds per unit of work; a limit is None where nobody knows the work that cannot be avoided."""
 
     name: str
     unit: str
     ours: float
-    peer: float | None = None  # the usual way without this package
-    limit: float | None = None  # work that cannot be avoided
-    note: str = ""  # what the peer and the limit are
+    peer: float  # the usual way without this package
+    limit: float | None  # work that cannot be avoided
+    note: str  # what the peer and the limit are
+
+    def __str__(self) -> str:
+        unit, scale = select_unit(self.ours)
+        limit = "" if self.limit is None else f"{self.ours / self.limit:.3g}"
+        ours = f"{self.ours / scale:.3g} {unit} per {self.unit}"
+        return f"| {self.name} | {ours} | {limit} | {self.peer / self.ours:,.3g} | {self.note} |"
 
 
 def seconds(work: Callable[[], object], least: float = 0.2, threads: int = 1) -> float:
@@ -31,21 +37,6 @@ def once(work: Callable[[], object]) -> float:
     began = perf_counter()
     work()
     return perf_counter() - began
-
-
-def print_table(title: str, rows: Iterable[Row]) -> None:
-    """Print each row of a Markdown table as soon as it is measured."""
-    print(f"\n| {title} | ours | ours / limit | peer / ours | peer; limit |")
-    print("|---|---|---|---|---|")
-    for row in rows:
-        limit = "" if row.limit is None else f"{row.ours / row.limit:.3g}"
-        peer = "" if row.peer is None else f"{row.peer / row.ours:,.3g}"
-        print(f"| {row.name} | {_time(row.ours)} per {row.unit} | {limit} | {peer} | {row.note} |", flush=True)
-
-
-def _time(value: float) -> str:
-    unit, scale = select_unit(value)
-    return f"{value / scale:.3g} {unit}"
 
 
 def extra_bytes(work: Callable[[], object], device: str) -> int | None:

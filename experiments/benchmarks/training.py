@@ -1,13 +1,9 @@
 """Losses and training steps.
 
-InfoNCE    forward and backward of one large batch. Peers: open_clip's ClipLoss, which stores the B x B logits, and
-           torch's chunked linear_cross_entropy. The latter stores no logits, but needs six products instead of four.
-           Limit: four B x B products (one forward, three backward). The note compares peak memory.
-Step       one step of the default recipe per model.
-Ensemble   one step of E small models. Peer: a loop over single models (torch.nn, fused AdamW).
-
-The limit of a step is the random numbers, products, hyperbolic tangents and exponentials of towers and loss, and the
-six products per matrix of SOAP. The rotation of SOAP's basis is not counted.
+InfoNCE    forward and backward of one large batch. The peer is open_clip's ClipLoss, which stores the B x B logits. The
+           limit is four B x B products (one forward, three backward). The note compares peak memory.
+Ensemble   one step of E small models. The peer is a loop over single models (torch.nn, fused AdamW). The limit is the
+           step's random numbers, products, hyperbolic tangents (for GELU) and exponentials.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +15,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from experiments.benchmarks.timing import Row, extra_bytes, seconds
-from experiments.runtime import free_bytes
 from simulator.gaussian.pairs import dictionaries
 from simulator.towers.chunked_losses import tiled_infonce
 from simulator.towers.ensemble import Ensemble
@@ -27,36 +22,31 @@ from simulator.towers.recipe import Recipe
 from simulator.towers.training import run, start
 from simulator.world import World
 
-BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768), (262_144, 512))}  # batch, width
-STEP = (512, 64, 128)  # batch, dimension, width
-ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}  # models, then as in STEP
+BATCHES = {"cpu": ((16_384, 512),), "cuda": ((32_768, 512), (65_536, 768))}  # batch, width
+ENSEMBLES = {"cpu": ((256, 64, 16, 8), (64, 256, 64, 16)), "cuda": ((1024, 256, 16, 8),)}  # models, batch, d, width
 
 
-def loss_rows(device: str) -> Iterator[Row]:
-    """One row per batch, precision and peer."""
-    for B, h in BATCHES[device]:
+def rows(device: str) -> Iterator[Row]:
+    for batch, width in BATCHES[device]:
         for product in (torch.float32, torch.bfloat16):
-            yield from infonce_rows(B, h, product, device)
-
-
-def step_rows(device: str) -> Iterator[Row]:
-    """One row per optimiser (on a CPU) and ensemble."""
-    if device == "cpu":
-        yield step_row(*STEP)
-        yield step_row(*STEP, optimizer="soap", averaging=0.4)
+            yield infonce_row(batch, width, product, device)
     for shape in ENSEMBLES[device]:
         yield ensemble_row(*shape, device)
 
 
-def infonce_rows(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Iterator[Row]:
-    """Rows of forward and backward, one per peer; the note compares peak memory."""
-    threads = torch.get_num_threads()
+def infonce_row(B: int, h: int, product: torch.dtype, device: str = "cpu") -> Row:
+    from open_clip.loss import ClipLoss  # an optional extra
+
+    threads, loss = torch.get_num_threads(), ClipLoss()
     rng = torch.Generator(device=device).manual_seed(0)
     I, T = (F.normalize(torch.randn(B, h, generator=rng, device=device), dim=-1).requires_grad_() for _ in range(2))
     scale = torch.tensor(14.3, device=device, requires_grad=True)
 
     def ours() -> None:
         tiled_infonce(I[None], T[None], scale[None], product=product).sum().backward()
+
+    def peer() -> None:
+        loss(I, T, scale).backward()
 
     def products() -> None:
         a, b = I.detach().to(product), T.detach().to(product)
@@ -65,53 +55,11 @@ def infonce_rows(B: int, h: int, product: torch.dtype, device: str = "cpu") -> I
             for rows in a.split(len(out)):
                 torch.mm(rows, b.T, out=out[: len(rows)])
 
-    peers = {}
-    if hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.13
-        peers["torch's linear_cross_entropy"] = cross_entropies(I, T, scale, product)
-    if (free_bytes(device) or 0) > 16 * B * B:  # ClipLoss holds about four B x B float32 matrices
-        peers["open_clip's ClipLoss"] = clip_loss(I, T, scale)
+    times = [seconds(work, 2, threads) for work in (ours, peer, products)]
+    extra, theirs = extra_bytes(ours, device), extra_bytes(peer, device)
+    share = f" ({theirs / extra:.3g} times the memory)" if extra and theirs else ""
     name = f"InfoNCE, B = {B}, width {h}, {str(product).removeprefix('torch.')}"
-    time, limit, extra = seconds(ours, 2, threads), seconds(products, 2, threads), extra_bytes(ours, device)
-    for words, peer in peers.items():
-        memory = extra_bytes(peer, device)
-        share = f", {extra / memory:.2g} of its memory" if extra and memory else ""
-        note = f"peer: {words}{share}; limit: four products"
-        yield Row(name, "batch", time, seconds(peer, 2, threads), limit, note)
-
-
-def clip_loss(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor) -> Callable[[], None]:
-    from open_clip.loss import ClipLoss  # an optional extra
-
-    loss = ClipLoss()
-    return lambda: loss(I, T, scale).backward()
-
-
-def cross_entropies(I: torch.Tensor, T: torch.Tensor, scale: torch.Tensor, product: torch.dtype) -> Callable[[], None]:
-    """Symmetric InfoNCE as two linear cross-entropies: the other embeddings are the weights, the pair is the class."""
-    target, options = torch.arange(len(I), device=I.device), nn.LinearCrossEntropyOptions()
-
-    def both() -> None:
-        i, t = (scale * I).to(product), T.to(product)
-        rows = F.linear_cross_entropy(i, t, target, options=options)
-        columns = F.linear_cross_entropy(t, i, target, options=options)
-        ((rows + columns).float() / 2).backward()
-
-    return both
-
-
-def step_row(B: int, d: int, width: int, optimizer: str = "adamw", averaging: float = 0.0) -> Row:
-    """Time per model of one step of 8 models with the default recipe, on one thread."""
-    E, steps = 8, 64
-    world = World(mu_spu=2.0, dim_image=d, dim_text=d)
-    recipe = Recipe(width=width, batch_size=B, steps=3 * steps, warmup=0, optimizer=optimizer, averaging=averaging)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    ours = ensemble_seconds(recipe, world, E, steps, "cpu")
-    torch.set_num_threads(threads)
-    name = f"a step of {E} models, B = {B}, width {width}, {optimizer}{', averaged' if averaging else ''}"
-    return Row(
-        name, "model step", ours, limit=step_limit(recipe, d, E), note="limit: see experiments.benchmarks.training"
-    )
+    return Row(name, "batch", *times, f"open_clip's ClipLoss{share}; four products")
 
 
 def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps: int = 192) -> Row:
@@ -120,48 +68,11 @@ def ensemble_row(E: int, B: int, d: int, width: int, device: str = "cpu", steps:
     same = {"optimizer": "adamw", "activation": "gelu", "averaging": 0.0, "skip": "none"}  # like the loop below
     recipe = Recipe(width=width, depth=1, embed_dim=8, batch_size=B, steps=3 * steps, warmup=0, **same)
     threads = torch.get_num_threads()
-    return Row(
-        f"{E} models, B = {B}, d = {d}, width {width}",
-        "model step",
-        ensemble_seconds(recipe, world, E, steps, device),
-        seconds(single_step(recipe, world, device), 2, threads),
-        step_limit(recipe, d, E, device, threads),
-        "peer: a loop over models; limit: as for a step",
-    )
-
-
-def step_limit(recipe: Recipe, d: int, E: int, device: str = "cpu", threads: int = 1) -> float:
-    """Seconds per model of the unavoidable work of a step, each part as one batched call."""
-    B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
-    rng = torch.Generator(device=device).manual_seed(0)
-
-    def normals(*shape: int) -> torch.Tensor:
-        return torch.randn(E, *shape, device=device, generator=rng)
-
-    skip = [] if recipe.skip == "none" else [(d, h)]
-    first, later = [(d, w), *skip], [*[(w, w)] * (recipe.depth - 1), (w, h)]
-    layers = [(normals(B, a), normals(a, b), normals(B, b)) for a, b in (*first, *later)]
-    I, logits, hidden = normals(B, h), normals(B, B), normals(B, w)
-
-    def step() -> None:
-        for _ in range(2):  # towers
-            layers[0][0].normal_(generator=rng)
-            for k, (x, W, gradient) in enumerate(layers):
-                torch.bmm(x, W)
-                torch.bmm(x.mT, gradient)
-                if k >= len(first):  # views need no gradient
-                    torch.bmm(gradient, W.mT)
-                if recipe.optimizer == "soap":
-                    for _ in range(3):  # statistics; gradients into the basis; steps back
-                        torch.bmm(W, W.mT)
-                        torch.bmm(W.mT, W)
-            for _ in range(recipe.depth):
-                torch.tanh(hidden)
-            torch.bmm(logits, I)
-            torch.exp(logits)
-        torch.bmm(I, I.mT)
-
-    return seconds(step, 1, threads) / E
+    ours = ensemble_seconds(recipe, world, E, steps, device)
+    loop = seconds(single_step(recipe, world, device), 2, threads)
+    limit = seconds(least(recipe, d, E, device), 1, threads)
+    name, note = f"{E} models, B = {B}, d = {d}, width {width}", "a loop over models; random numbers and products"
+    return Row(name, "model step", ours, loop, limit / E, note)
 
 
 def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: str) -> float:
@@ -173,6 +84,31 @@ def ensemble_seconds(recipe: Recipe, world: World, E: int, steps: int, device: s
             torch.cuda.synchronize(device)
         times.append(perf_counter())
     return min(later - earlier for earlier, later in pairwise(times)) / steps / E
+
+
+def least(recipe: Recipe, d: int, E: int, device: str) -> Callable[[], None]:
+    """The unavoidable work of a step of E models, each part as one batched call."""
+    B, w, h = recipe.batch_size, recipe.width, recipe.embed_dim
+    rng = torch.Generator(device=device).manual_seed(0)
+    x, U, hidden, V, I, logits = (
+        torch.randn(E, *shape, device=device, generator=rng)
+        for shape in ((B, d), (d, w), (B, w), (w, h), (B, h), (B, B))
+    )
+
+    def step() -> None:
+        for _ in range(2):  # towers; forward, gradients of both weights, gradient of the hidden layer
+            x.normal_(generator=rng)
+            torch.bmm(x, U)
+            torch.tanh(hidden)
+            torch.bmm(hidden, V)
+            torch.bmm(logits, I)
+            torch.bmm(hidden.mT, I)
+            torch.bmm(I, V.mT)
+            torch.bmm(x.mT, hidden)
+            torch.exp(logits)
+        torch.bmm(I, I.mT)
+
+    return step
 
 
 def single_step(recipe: Recipe, world: World, device: str) -> Callable[[], None]:

@@ -25,8 +25,7 @@ app = App(name="counteranimal", help_format="plaintext")
 
 Data = flag(
     Path,
-    "photos: the folder of the class folders, a CSV file (path, class, group or background), "
-    "tar shards, or a Hugging Face data set saved on disk",
+    "photos: the folder of the class folders, or a CSV file (path, class, group or background)",
 )
 Groups = flag(
     str,

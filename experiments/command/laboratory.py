@@ -10,12 +10,20 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
-from cyclopts import Group
 from rich.console import Group as Screen
 from rich.filesize import decimal
 from rich.text import Text
 
-from experiments.command.options import DEFAULT_WORLD, Json, RecipeOptions, Whole, WorldOptions, flag, named
+from experiments.command.options import (
+    DEFAULT_WORLD,
+    Json,
+    RecipeOptions,
+    Whole,
+    WorldOptions,
+    check_set_once,
+    flag,
+    named,
+)
 from experiments.command.output import dim, emit, indented, warning
 from experiments.errors import RequestError
 from experiments.table import GAIN, NUMBER, SPAN_PERCENT, Column, Table, Unit, counted, gain
@@ -25,18 +33,17 @@ from simulator.progress import say
 from simulator.prompts import PROMPTS, Prompt, asked
 from theory.learners import names
 
-FINETUNED = "colored-coco"  # `experiments.lab.finetuning.spec.NAME`; that module is slow to import
-FINETUNING = Group(
-    FINETUNED,
-    help="Fine-tuning of a pretrained CLIP on objects on coloured backgrounds. Learners: zero-shot, obj, objbkg, "
-    "supervised; axes: lr, weight_decay and warmup, chosen by validation.",
-    sort_key=2,
-)
 # `experiments.lab.presets` is slow to import.
-DESIGNS = (*sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")), FINETUNED)
+DESIGNS = tuple(sorted(file.stem for file in Path(__file__).parents[1].glob("lab/designs/*.toml")))
 ROWS = 10_000  # of one JSON document; a store or --csv holds any number
 GAINS = ("counter_gained", "common_lost", "pairs", "predicted_counter_gained", "predicted_common_lost")
-HEADS = {"trained": "in distribution %", "rand": "Rand %", "rev": "Rev %", "rest": "Rest %"}
+
+
+def _design(_type: Any, tokens: Any) -> str:
+    """The word of a design or a file; it is read before the flags that only `finetune` has."""
+    if (word := tokens[0].value) == "colored-coco":
+        raise RequestError("sweep 'colored-coco' is a verb of its own now: soberclip finetune, with the same flags")
+    return word
 
 
 def sweep(
@@ -44,6 +51,7 @@ def sweep(
         named(DESIGNS, "") | None,
         "design (`soberclip designs` lists them) or TOML file of a study; flags override it",
         show_choices=False,
+        converter=_design,
     ) = None,
     /,
     *,
@@ -80,10 +88,6 @@ def sweep(
     workers: flag(Whole | None, "processes of this machine that compute [default: this one alone]") = None,
     scheduler: flag(str | None, "address of a dask cluster that computes") = None,
     csv: flag(Path | None, "file for the flat table, one row per cell") = None,
-    root: flag(str | None, "folder with COCO's instances.json and images, such as val2017", group=FINETUNING) = None,
-    model: flag(str | None, "the CLIP that is fine-tuned: open_clip:NAME[/TAG]", group=FINETUNING) = None,
-    weights: flag(Path | None, "file of its weights, instead of a tag's own", group=FINETUNING) = None,
-    device: flag(str | None, "device of the training [default: cpu]", group=FINETUNING) = None,
     dry_run: flag(bool, "print the size, and stop") = False,
     json: Json = False,
 ) -> None:
@@ -97,15 +101,7 @@ def sweep(
     fields = {"learners": learners, "prompts": prompt, "routes": route, "n": n, "replicates": replicates, "seed": seed}
     fields = {name: value for name, value in fields.items() if value is not None}
     flags = {"axes": axes, "recipe": recipe, "world": world.fields, **fields}
-    for name in axes.keys() & {*fields, *recipe, *world.fields}:
-        raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
-    pretrained = {"root": root, "model": model, "weights": weights, "device": device}
-    computing = {"workers": workers, "scheduler": scheduler}
-    if what == FINETUNED:
-        _check_absent({"prompt": prompt, "route": route, **computing, "csv": csv}, "no meaning for")
-        _finetune(full, flags, world.file, pretrained, output, dry_run, json)
-        return
-    _check_absent(pretrained, "a meaning only for")
+    check_set_once(axes, {**fields, **recipe, **world.fields})
     study, design = _study(what, full, flags, world.file, csv)
     planned = plan(study)
     size = f"{counted(study.cells, 'cell')} in {counted(prod(planned.blocks), 'block')}"
@@ -114,7 +110,7 @@ def sweep(
         for line in lines:
             say(line)
         return
-    with mapping(report=say, **computing) as mapped:
+    with mapping(report=say, workers=workers, scheduler=scheduler) as mapped:
         kept = None
         if output is not None:
             from experiments.lab.store import begin
@@ -127,24 +123,6 @@ def sweep(
         write_csv(csv, dataset)
     document = {"verb": "sweep", "design": None, **summary(study, dataset, output, ROWS)}
     emit(document if design is None else document | _beside(design, full, dataset, output), json, study_view)
-
-
-def _check_absent(options: dict[str, Any], whom: str) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise RequestError(f"--{name} has {whom} {FINETUNED}; leave it out")
-
-
-def _finetune(full, flags, world_file, pretrained, output, dry_run, json) -> None:
-    from experiments.lab.finetuning.spec import checked, preset
-
-    request = checked(full, flags, world_file, **pretrained)
-    say(preset().question)
-    say(request.sentence())
-    if not dry_run:
-        from experiments.lab.finetuning.selection import run  # not for a dry run: it imports torch
-
-        emit(run(request, None if output is None else Path(output), say), json, finetuning_view)
 
 
 def _study(what, full, flags, world_file, csv) -> tuple[Any, Any]:
@@ -178,9 +156,8 @@ def _beside(design, full, dataset, output) -> dict[str, Any]:
 
 def designs(*, json: Json = False) -> None:
     from experiments.lab import presets
-    from experiments.lab.finetuning.spec import listed
 
-    emit([*(presets.design(name).as_json() for name in presets.designs()), listed()], json, designs_view)
+    emit([presets.design(name).as_json() for name in presets.designs()], json, designs_view)
 
 
 def plot(
@@ -298,15 +275,10 @@ def printed_view(rows: list[dict[str, Any]]) -> Table:
 
 
 def designs_view(document: list[dict[str, Any]]) -> Screen:
-    def size(own: dict[str, Any]) -> str:
-        trainings = own.get("trainings")
-        return counted(trainings, "training") if trainings else f"{own['cells']:,} cells, {own['seconds']:g} s"
-
     lines: list[Any] = []
     for row in document:
-        sizes = "; ".join(f"{name} {size(row[name])}" for name in ("quick", "full"))
-        needs = f"; needs {row['needs']}" if "needs" in row else ""
-        lines += [Text.assemble((row["design"], "bold"), "  ", (sizes + needs, "dim")), indented(row["question"])]
+        sizes = (f"{name} {row[name]['cells']:,} cells, {row[name]['seconds']:g} s" for name in ("quick", "full"))
+        lines += [Text.assemble((row["design"], "bold"), "  ", ("; ".join(sizes), "dim")), indented(row["question"])]
     return Screen(*lines, dim("Times were measured on one core."))
 
 
@@ -317,35 +289,4 @@ def plot_view(document: dict[str, Any]) -> Screen:
         f"{document['output']}: {document['what']}{over and f' over {over}'}, "
         f"{counted(len(document['panels']), 'panel')}"
         + (f"; {missing} of {document['cells']} cells missing" if missing else "")
-    )
-
-
-def finetuning_view(document: dict[str, Any]) -> Screen:
-    """Mean accuracies by learner, Table 7, and the path of the result."""
-    means: dict[str, dict[str, Any]] = {name: {"learner": name} for name in document["specification"]["learners"]}
-    for row in document["accuracies"]:
-        ends = "" if row["interval"] is None else f" ({' to '.join(f'{100 * end:.1f}' for end in row['interval'])})"
-        means[row["learner"]][row["group"]] = f"{100 * row['mean']:.1f}{ends}"
-    groups = [group for group in HEADS if any(group in own for own in means.values())]
-    rows = [{**dict.fromkeys(groups, "none"), **own} for own in means.values()]
-    printed: dict[str, dict[str, Any]] = {}
-    for row in document["printed"]:
-        own = printed.setdefault(row["learner"], {"learner": row["learner"]})
-        own[row["backbone"]] = ", ".join(filter(None, (own.get(row["backbone"]), f"{100 * row['printed']:.2f}")))
-    backbones = dict.fromkeys(row["backbone"] for row in document["printed"])
-    lost = sum(row["validation"] is None for row in document["trainings"])
-    objects, output = counted(sum(document["objects"]["test"]), "test object"), document["output"]
-    title = f"{document['model']} on {objects} of {len(document['names'])} classes: mean over trainings (95% interval)"
-    learner = Column("learner", "learner")
-    return Screen(
-        Table(title, [learner, *(Column(HEADS[group], group, NUMBER) for group in groups)], rows),
-        Table(
-            "Table 7 of [W], OpenAI's weights: in and out of distribution %",
-            [learner, *(Column(backbone, backbone, NUMBER) for backbone in backbones)],
-            printed.values(),
-        ),
-        *([warning(f"{counted(lost, 'training')} diverged and were not chosen")] if lost else []),
-        document["design"]["look"],
-        f"Known so far: {document['design']['answer']}",
-        dim(f"full result: {output}" if output else "nothing was kept: -o FOLDER keeps it"),
     )

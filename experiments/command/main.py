@@ -66,7 +66,11 @@ VERBS = {  # verb: its module, what it does, and examples
         "Any grid of worlds and learners as one study: data on disk and a table, from closed form to trained towers.",
         "--axis p_spu=.5:1:11 --axis mu_spu=.5:4:8 --learner infonce -o phase.zarr",
         "sources -o sources.zarr",
-        "colored-coco --root val2017 --model open_clip:RN50/openai -o coco",
+    ),
+    "finetune": (
+        "finetuning",
+        "Fine-tune a pretrained CLIP on COCO's objects on coloured backgrounds, by captions and by labels.",
+        "--root val2017 --model open_clip:RN50/openai -o coco",
     ),
     "plot": (
         "laboratory",

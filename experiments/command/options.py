@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 
-from experiments.errors import checked_seed
+from experiments.errors import RequestError, checked_seed
 from experiments.files import check_writable
 from simulator.towers.recipe import Recipe
 from simulator.world import World
@@ -119,6 +119,11 @@ def _declaration(hint: Any) -> tuple[Any, str]:
         meaning = meaning or next(filter(None, (getattr(part, "description", None) for part in parts)), "")
         hint = next(part for part in parts if part is not NoneType)
     return hint, meaning
+
+
+def check_set_once(axes: Iterable[str], given: Iterable[str]) -> None:
+    for name in {*axes} & {*given}:
+        raise RequestError(f"--{name.replace('_', '-')} is set and an axis as well; leave one of them out")
 
 
 _WORLD = Group("World", sort_key=1)

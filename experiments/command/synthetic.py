@@ -34,7 +34,7 @@ from experiments.user_code import IN_FILE, learner_in, loss_in
 from simulator.accuracy import GROUPS, PLACE
 from simulator.mixture import cell_groups
 from simulator.progress import counting, tell
-from simulator.prompts import Prompt, asked, in_words
+from simulator.prompts import PROMPTS, Prompt, asked
 from simulator.towers.recipe import not_converged
 from simulator.world import World
 from theory import learners
@@ -48,12 +48,11 @@ NOTABLE = 0.005  # smallest share that gets a line
 UNCOVERED = 0.01  # smallest share of images, which a million pairs do not teach, that gets a line
 MOST_LISTED = 12  # classes whose cells get a line
 WORTH_COMPILING = 500  # steps; compilation takes 5 to 30 CPU seconds, and saves 3 ms per small model and step
-PromptFlag = flag(
-    Prompt | None, f"class prompt: {in_words()}; 'a photo of a bear' is bare [default: name]", show_choices=False
-)
+ASKED = f"class prompt: {', '.join(PROMPTS)}; 'a photo of a bear' is bare [default: name]"
+PromptFlag = flag(Prompt | None, ASKED, show_choices=False)
 Time = flag(float | None, "length of linear CLIP's gradient flow from small weights [default: inf, the optimum]")
 Start = flag(float | None, f"strength of linear CLIP's modes at time 0, in units of 1/rho [default: {START:g}]")
-Mitigate = named(mitigations.names(), f"mitigation of the background, one of {mitigations.described()}")
+Mitigate = named(mitigations.names(), f"mitigation of the background: {', '.join(mitigations.names())}")
 
 
 @Parameter(name="*")

@@ -1,39 +1,29 @@
 """The layouts of a photo set, each read into one table of photos, which `list_photos` describes.
 
-Folders:        class/group-background/photo, class/background/photo or class/photo
-                LAION-final/9 ostrich, Struthio camelus/common-ground/1.jpg
-CSV file:       columns path, class, and group, background or both
-Tar shards:     webdataset's format: each photo beside a JSON file of the same name with class, group and background,
-                or in folders as above. Shards are not unpacked: photos are read by their offsets.
-Saved data set: a folder from save_to_disk of `datasets`, with columns image, label or class, and group, background
-                or both
+Folders:    class/group-background/photo, class/background/photo or class/photo
+            LAION-final/9 ostrich, Struthio camelus/common-ground/1.jpg
+CSV file:   columns path, class, and group, background or both
 """
 
-import json
 import os
-import tarfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-from experiments.counteranimal.model import loading
 from experiments.errors import RequestError
 from experiments.files import read_table
-from simulator.extras import installed
 from simulator.naming import suggestion
-from simulator.pixels.decoding import MOST_BYTES, decode
+from simulator.pixels.decoding import decode
 from simulator.progress import track
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST = "composites.csv"  # table of each composite's object
 REQUEST = "compose.json"  # beside the manifest; without a manifest, composites are unfinished
-MOST_DESCRIBED = 2**20  # bytes of a JSON file in a shard
-STATE, SPLITS = "state.json", "dataset_dict.json"  # files of a saved data set
+SAVED = ("state.json", "dataset_dict.json")  # files of a data set that Hugging Face's datasets saved
 Key = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
 
@@ -74,79 +64,49 @@ def is_photo(path: str) -> bool:
 
 @dataclass(frozen=True)
 class Files:
-    """Photos below a root: whole files, or parts of tar files."""
-
-    root: Path
-    parts: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # path -> file, offset and bytes
-
-    def key(self, path: str) -> Key:
-        file, _, size = self.parts.get(path, (path, 0, None))
-        stat = (self.root / file).stat()
-        return path, stat.st_size if size is None else size, stat.st_mtime_ns
-
-    def image(self, path: str) -> Any:
-        if path not in self.parts:
-            return decode(self.root / path)
-        name, offset, size = self.parts[path]
-        try:
-            with open(self.root / name, "rb") as file:
-                file.seek(offset)
-                data = file.read(min(size, MOST_BYTES + 1))  # decode refuses more
-        except OSError as error:
-            raise ValueError(error.strerror or "cannot be read") from error
-        return decode(data)
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Rows of a saved data set, opened once in each process; a photo's path is its row."""
+    """Photos below a root."""
 
     root: Path
 
-    @cached_property
-    def rows(self) -> Any:
-        """The column of images, as stored bytes."""
-        from datasets import Image, load_from_disk  # optional extra
-
-        return load_from_disk(str(self.root)).select_columns("image").cast_column("image", Image(decode=False))
-
     def key(self, path: str) -> Key:
-        return path, 0, (self.root / STATE).stat().st_mtime_ns
+        stat = (self.root / path).stat()
+        return path, stat.st_size, stat.st_mtime_ns
 
     def image(self, path: str) -> Any:
-        """The photo decoded from its stored bytes, or from the file that its row names."""
-        stored = self.rows[int(path)]["image"] or {"bytes": None, "path": None}
-        if stored["bytes"] is not None:
-            return decode(stored["bytes"])
-        if stored["path"] is None:
-            raise ValueError("no image in this row")
-        return decode(Path(stored["path"]))
+        return decode(self.root / path)
 
 
 COLUMNS = ["path", "class_name", "place", "group", "object"]
 # bytes of file names that are not UTF-8 fit no column of strings, so columns are of objects
-Listing = tuple[pd.DataFrame, Files | Saved, list[str]]
+Listing = tuple[pd.DataFrame, Files, list[str]]
 
 
 def list_photos(root: Path) -> Listing:
-    """(photos, where they are stored, files and folders without photos) in any of the layouts, else RequestError.
+    """(photos, where they are stored, files and folders without photos) in either layout, else RequestError.
 
     A photo has its path, its class's name, its place, and its group and object if they are known. The place is what
     stands between class and photo: group-background, or background.
     """
     if root.is_file():
-        if root.suffix == ".tar":
-            return _shards(root.parent, [root])
         if root.suffix == ".csv":
             return _table(root)
-        raise RequestError(f"{str(root)!r} is neither a folder, a CSV file (.csv) nor a tar file (.tar)")
+        _check_form([root])
+        raise RequestError(f"{str(root)!r} is neither a folder nor a CSV file (.csv)")
     check_folder(root)
-    if (root / STATE).exists() or (root / SPLITS).exists():
-        return _saved(root)
-    shards = sorted(root.glob("*.tar"))
-    if shards and any(path.is_dir() for path in root.iterdir()):
-        raise RequestError(f"{str(root)!r} holds folders and tar files; name {str(shards[0])!r}, or separate them")
-    return _shards(root, shards) if shards else _folders(root)
+    listing = _folders(root)
+    if listing[0].empty:
+        _check_form(sorted(root.iterdir()))
+    return listing
+
+
+def _check_form(files: list[Path]) -> None:
+    """Raise RequestError for tar shards and saved data sets, which earlier versions read."""
+    for file in files:
+        if file.suffix == ".tar" or file.name in SAVED:
+            raise RequestError(
+                f"{str(file)!r} is a tar file or a saved data set, which are not read; write the photos into folders "
+                "class/group-background, or list their files in a CSV file with columns path, class, group, background"
+            )
 
 
 def _folders(root: Path) -> Listing:
@@ -182,94 +142,10 @@ def _table(table: Path) -> Listing:
         path = Path(row["path"]).as_posix()  # ./a.jpg is a.jpg
         if path in photos:
             raise RequestError(f"{path!r} is listed again in line {line} of {str(table)!r}; keep one")
-        photos[path] = _described(path, row)
+        photos[path] = path, row["class"], *(row.get(key) or "" for key in ("background", "group", "object"))
     if missing := [path for path in photos if not (table.parent / path).is_file()]:
         raise RequestError(
             f"{len(missing)} of {len(rows)} photos in {str(table)!r} do not exist, the first is {missing[0]!r}; "
             f"paths are relative to {str(table.parent)!r}"
         )
     return pd.DataFrame(photos.values(), columns=COLUMNS, dtype=object), Files(table.parent), []
-
-
-def _described(path: str, record: dict[str, Any]) -> tuple[str, ...]:
-    return path, str(record["class"]), *(str(record.get(key) or "") for key in ("background", "group", "object"))
-
-
-def _shards(root: Path, shards: list[Path]) -> Listing:
-    """The photos of tar files; a photo's path is shard/path in the shard."""
-    source, described, strays = Files(root), {}, []
-    for shard in shards:
-        try:
-            with tarfile.open(shard, "r:") as tar:
-                for member in tar:
-                    path = str(PurePosixPath(shard.name, member.name))
-                    suffix = PurePosixPath(path).suffix.lower()
-                    if member.isfile() and is_photo(member.name):
-                        source.parts[path] = (shard.name, member.offset_data, member.size)
-                    elif member.isfile() and suffix == ".json" and not hidden(member.name):
-                        # A sparse member may claim any size; a longer description than this is no JSON when cut.
-                        described[_sample(path)] = tar.extractfile(member).read(MOST_DESCRIBED)
-                    elif not member.isdir():  # other files, and links, which hold no bytes
-                        strays.append(path)
-                end = tar.offset
-        except tarfile.TarError as error:
-            raise RequestError(
-                f"the shard {str(shard)!r} cannot be read ({error}); it may be truncated or compressed"
-            ) from error
-        with open(shard, "rb") as file:  # tarfile stops at a truncated header; the true end is a block of zeros
-            file.seek(end)
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise RequestError(f"the shard {str(shard)!r} is truncated; copy it again")
-    rows = [_in_shard(path, described.get(_sample(path))) for path in source.parts]
-    return pd.DataFrame(rows, columns=COLUMNS, dtype=object), source, strays
-
-
-def _sample(path: str) -> str:
-    """webdataset's key of a sample: the path up to the first dot of the file name."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/{name.partition('.')[0]}"
-
-
-def _in_shard(path: str, described: bytes | None) -> tuple[str, ...]:
-    if described is None:
-        folders = path.split("/")[1:-1]
-        if not folders:
-            raise RequestError(
-                f"{path!r} has no class in its path, and no JSON file with class, group and background beside it"
-            )
-        return path, *(folders[-2:] if len(folders) > 1 else (folders[0], "")), "", ""
-    try:
-        return _described(path, json.loads(described))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(
-            f"the JSON file beside {path!r} does not describe a photo ({error}); it needs class, and group or "
-            "background"
-        ) from error
-
-
-def _saved(root: Path) -> Listing:
-    if not (root / STATE).exists():
-        splits = ", ".join(sorted(str(path.parent) for path in root.glob(f"*/{STATE}")))
-        raise RequestError(f"{str(root)!r} is a data set of several splits; name one of them: {splits}")
-    datasets = installed("datasets", "datasets", "hf", "a saved data set", RequestError)
-    with loading(f"the data set {str(root)!r}", "; save it again"):  # damaged Arrow files raise different types
-        data = datasets.load_from_disk(str(root))
-        columns = set(data.column_names)
-        if not {"class", "label"} & columns or "image" not in columns or not {"group", "background"} & columns:
-            raise RequestError(
-                f"the data set {str(root)!r} has columns {', '.join(data.column_names)}; it needs image, class or "
-                "label, and group or background"
-            )
-        kind = "class" if "class" in columns else "label"
-        texts = [_texts(data, name) for name in (kind, "background", "group", "object")]
-    width = len(str(max(len(data) - 1, 1)))  # so that paths sort like rows
-    paths = [f"{row:0{width}}" for row in range(len(data))]
-    return pd.DataFrame(zip(paths, *texts, strict=True), columns=COLUMNS, dtype=object), Saved(root), []
-
-
-def _texts(data: Any, column: str) -> list[str]:
-    """A column as strings, with names for class numbers; empty strings if the column is missing."""
-    if column not in data.column_names:
-        return [""] * len(data)
-    names = getattr(data.features[column], "names", None)  # names of classes that are stored as numbers
-    return ["" if v is None else names[v] if names and v >= 0 else str(v) for v in data[column]]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.counteranimal.labels import Vocabulary, class_indices
-from experiments.counteranimal.layouts import Files, Saved, checked_path, in_threads, list_photos, printable
+from experiments.counteranimal.layouts import Files, checked_path, in_threads, list_photos, printable
 from experiments.errors import RequestError
 from experiments.files import output_folder, read_table, write_json
 from experiments.published.tables import published_classes
@@ -33,7 +33,7 @@ class PhotoSet:
     photos: pd.DataFrame  # path, class_index, group, background, object
     classes: dict[int, str]  # index of the label -> class name in the data set
     strays: tuple[str, ...]  # files, folders and photos that belong to no class or group
-    source: Files | Saved
+    source: Files
     own: bool = False  # whether indices point into the user's own classes instead of ImageNet-1k's
 
     @property

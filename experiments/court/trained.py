@@ -11,9 +11,11 @@ They try only claims without a stored verdict: linear towers, which train in sec
 """
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.resources import files
 from itertools import chain
 from time import perf_counter
@@ -26,15 +28,17 @@ from experiments.errors import RequestError
 from experiments.inference import Bounds, Sample, interval95
 from experiments.lab.arrival import GROUPS
 from experiments.provenance import provenance
-from experiments.verdict import Verdict, words_of
+from experiments.verdict import WORDS, Verdict, words_of
 from simulator.accuracy import Accuracy
 from simulator.progress import tell
 from simulator.towers.recipe import Recipe
 from simulator.world import World
+from theory.claims.catalogue import TRAINED
 from theory.claims.trained import Case, TrainedClaim
 from theory.ideal_curve import equivalent
 
 STORED = "stored/trained.json"
+UNSTORED = {*WORDS, "formula", "level", "stored", "route", "counterexample", "world", "recipe"} - {"claim"}
 ROUTE = "trained towers"
 DEVICE = "cpu"
 MOST_MODELS = 64
@@ -85,7 +89,8 @@ def stored_for(claim: TrainedClaim) -> Verdict | None:
     document = next((document for document in stored_documents() if document["claim"] == claim.id), None)
     if document is None:
         return None
-    return Verdict(kind="trained", **{**document, **words_of(claim), "stored": True, "route": f"{ROUTE} (stored)"})
+    own = {**words_of(claim), "formula": claim.formula, "level": 1 - document["alpha"]}
+    return Verdict(kind="trained", **{**document, **own, "stored": True, "route": f"{ROUTE} (stored)"})
 
 
 def run_case(case: Case, models: int, seed: int, name: str) -> dict[str, Any]:
@@ -279,23 +284,62 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "measured": mean, "interval": interval95(np.array(going)) if going else None}
 
 
-def stored_form(document: dict[str, Any]) -> dict[str, Any]:
-    """A verdict in its stored form: without bridges and the world's defaults, with the date."""
-    cases = [
-        {
-            **case,
-            "world": World(**case["world"]).model_dump(exclude_defaults=True),
-            "rows": [{k: v for k, v in row.items() if k != "bridge"} for row in case["rows"]],
-        }
-        for case in document["cases"]
+def stored_text(documents: list[dict[str, Any]]) -> str:
+    """The text of the stored file, from verdicts that `check trained --output DIR` wrote; one row per line, 8 digits.
+
+    World and recipe of a case are the claim's, and a hash of what differs from the defaults tells whether they still
+    are. A row is a prompt, a group and its prediction, then the accuracies of the models in one list, or their mean and
+    its interval.
+    """
+    versions, verdicts = [], []
+    for document in documents:
+        if document["versions"] not in versions:
+            versions.append(document["versions"])
+        kept = {name: value for name, value in document.items() if name not in UNSTORED}
+        kept |= {"versions": versions.index(document["versions"]), "cases": [*map(_stored_case, document["cases"])]}
+        verdicts.append({"date": f"{datetime.now(UTC):%Y-%m-%d}", **kept})
+    whole = json.dumps({"defaults": Recipe().model_dump(), "versions": versions, "verdicts": verdicts})
+    rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.8g}"))
+    starts = r'(?=\{"(?:python|date|case)":|\[(?:"\w+"|null),")'  # of versions, verdicts, cases and rows
+    return re.sub(starts, "\n", json.dumps(rounded, separators=(",", ":"))) + "\n"
+
+
+def _stored_case(case: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        [row["prompt"], row["group"], row["predicted"]]
+        + ([row["models"]] if "models" in row else [row["measured"], row["interval"]])
+        for row in case["rows"]
     ]
-    return {**document, "cases": cases, "date": datetime.now(UTC).date().isoformat()}
+    kept = {name: value for name, value in case.items() if name not in UNSTORED}
+    return {"case": case_hash(case["world"], case["recipe"]), **kept, "rows": rows}
+
+
+def case_hash(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    fields = [kind.model_dump(mode="json", exclude_defaults=True) for kind in (World(**world), Recipe(**recipe))]
+    return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _row(prompt: str | None, group: str, predicted: float | None, found: Any, interval: Any = None) -> dict[str, Any]:
+    """The row of a stored one."""
+    row = {"prompt": prompt, "group": group, "predicted": predicted}
+    if isinstance(found, list):
+        return _summary(row | {"models": found})
+    return row | {"measured": found, "interval": interval}
 
 
 def stored_documents() -> list[dict[str, Any]]:
-    """The verdicts that ship with the package; `check trained --output DIR` and `stored_form` make them."""
-    source = files("experiments.court") / STORED
-    verdicts = json.loads(source.read_text(encoding="utf-8")) if source.is_file() else []
-    for case in (case for verdict in verdicts for case in verdict["cases"]):
-        case["world"] = World(**case["world"]).model_dump()
-    return verdicts
+    """The verdicts that ship with the package, without the claim's words; `stored_text` makes them."""
+    stored = json.loads((files("experiments.court") / STORED).read_text(encoding="utf-8"))
+    claims = {claim.id: claim for claim in TRAINED}
+    for document in stored["verdicts"]:
+        document["versions"] = stored["versions"][document["versions"]]
+        document["cases"] = [
+            {
+                "world": own.world.model_dump(),
+                "recipe": Recipe(**own.recipe).model_dump(),
+                **{name: value for name, value in case.items() if name != "case"},
+                "rows": [_row(*row) for row in case["rows"]],
+            }
+            for own, case in zip(claims[document["claim"]].cases, document["cases"], strict=True)
+        ]
+    return stored["verdicts"]

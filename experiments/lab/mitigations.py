@@ -104,10 +104,6 @@ def names() -> tuple[str, ...]:
     return tuple(MITIGATIONS)
 
 
-def described() -> str:
-    return ", ".join(f"{name} ({mitigation.words})" for name, mitigation in MITIGATIONS.items())
-
-
 def apply_to_learner(name: str, world: World, learner: Learner) -> tuple[World, Learner]:
     """The world of the pairs and the learner that is fitted to them, after a mitigation.
 

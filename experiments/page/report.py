@@ -104,6 +104,7 @@ def render(*, verdicts: Sequence[Verdict], **context: Any) -> str:
         html=html,
         anchor_of=lambda verdict: anchor(verdict.claim),
         text=text,
+        named=named,
         world=_file("world.svg"),
         explorer=slider_data(),
         rate=rate_sentence(),

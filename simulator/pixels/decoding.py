@@ -1,6 +1,5 @@
 """Image files from unknown sources: checked for size, then decoded by Pillow itself."""
 
-import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +13,17 @@ MOST_PIXELS = 50_000_000  # 150 MB as RGB per decoding process; more than a came
 MOST_BYTES = 256 * 2**20
 
 
-def decode(file: "Path | bytes", mode: str = "RGB", still: bool = False) -> "Image":
-    """The image in a file or in its bytes, fully decoded. Raises ValueError for what is not a complete image."""
+def decode(file: Path, mode: str = "RGB", still: bool = False) -> "Image":
+    """The image in a file, fully decoded. Raises ValueError for what is not a complete image."""
     from PIL import Image  # start-up time
 
     try:
-        size = len(file) if isinstance(file, bytes) else file.stat().st_size
-        if isinstance(file, Path) and not file.is_file():
+        size = file.stat().st_size
+        if not file.is_file():
             raise ValueError("not a regular file")  # reading a FIFO might never end
         if size > MOST_BYTES:
             raise ValueError(f"{size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}")
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 megapixels = image.width * image.height / 1e6
                 raise ValueError(f"{megapixels:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}")

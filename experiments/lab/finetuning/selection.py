@@ -4,7 +4,7 @@ All points of a learner and replicate are trained on the same pairs, and validat
 training law. Test images are drawn after the choice. A folder holds
 
 finetuning.json      specification, and the finished grids: each training with its validation, and the test
-result.json          the document that `soberclip sweep --json` prints
+result.json          the document that `soberclip finetune --json` prints
 """
 
 import json
@@ -25,7 +25,8 @@ from experiments.errors import RequestError, RunError
 from experiments.files import check_writable, output_folder, read_json, write_json
 from experiments.inference import interval95
 from experiments.lab.config import check_same, read_pictures, world_from
-from experiments.lab.finetuning.spec import FIXED, LEARNERS, NAME, FineTuning, preset
+from experiments.lab.finetuning import FIXED, LEARNERS
+from experiments.lab.finetuning.spec import NAME, FineTuning, preset
 from experiments.provenance import provenance, versions
 from experiments.published.tables import coloured_objects
 from experiments.runtime import keeping
@@ -50,8 +51,8 @@ def run(
     if folder is not None and ":/" in str(folder):  # a Path keeps one of an address's two slashes
         raise RequestError(f"output {str(folder)!r} is an address; a fine-tuning needs a folder of this machine")
     if folder is not None and _kept_progress(folder) is None:
-        check_writable(folder, "sweep", [RESULT])
-        check_writable(folder, "sweep", [PROGRESS], f'"format": {FORMAT},'.encode())
+        check_writable(folder, "finetune", [RESULT])
+        check_writable(folder, "finetune", [PROGRESS], f'"format": {FORMAT},'.encode())
     job = _Job(request, folder)
     trainings, tests = job.progress["trainings"], job.progress["tests"]
 
@@ -69,7 +70,7 @@ def run(
             raise RunError(f"{request.device} ran out of memory; a smaller --batch-size takes less") from None
     objects = job.scene.objects
     document = {
-        "verb": "sweep",
+        "verb": "finetune",
         "design": {"name": NAME, "full": request.full, **preset().words},
         "model": request.model,
         "settings": job.settings,
@@ -117,7 +118,7 @@ def _pretrained(request: FineTuning) -> tuple[Pretrained, int, dict[str, Any]]:
     check_spec(request.model, LoadOptions(request.weights))
     if not request.model.startswith(f"{LOADER}:"):
         raise RequestError(
-            f"model {request.model!r} cannot be fine-tuned by captions here; {NAME} takes {LOADER}:NAME[/TAG]"
+            f"model {request.model!r} cannot be fine-tuned by captions here; finetune takes {LOADER}:NAME[/TAG]"
         )
     loaded = load_model(request.model, request.weights)
     visual = loaded.module.visual

@@ -15,6 +15,7 @@ from experiments.errors import RequestError, check_within, checked_seed, unknown
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import axis
 from experiments.lab.config import read_toml, recipe_from, world_from
+from experiments.lab.finetuning import GRID, LEARNERS
 from experiments.lab.presets import Design, design_of
 from experiments.lab.studies import merged
 from experiments.runtime import checked_device
@@ -24,19 +25,7 @@ from simulator.towers.recipe import Recipe
 from simulator.world import World
 
 NAME = "colored-coco"
-GRID = ("lr", "weight_decay", "warmup")  # chosen by validation
-FIXED = ("batch_size", "steps", "schedule", "clip")  # other fields of the recipe that may be set, besides n
-
 Point = dict[str, float | int]  # of the grid
-
-
-# Under the names of Table 7: the loss, and how often captions mention the background.
-LEARNERS: dict[str, tuple[str | None, float]] = {
-    "zero-shot": (None, 0.0),  # not trained further
-    "obj": ("infonce", 0.0),
-    "objbkg": ("infonce", 1.0),
-    "supervised": ("supervised", 0.0),  # by a linear head that reads labels, in place of captions
-}
 
 
 @dataclass(frozen=True)
@@ -83,12 +72,6 @@ def preset() -> Design:
     return design_of(NAME, text)
 
 
-def listed() -> dict[str, Any]:
-    given = {"root": "val2017", "model": "open_clip:RN50/openai"}
-    sizes = {size: {"trainings": checked(size == "full", {}, **given).trainings} for size in ("quick", "full")}
-    return {"design": NAME, **preset().words, "needs": "--root and --model", **sizes}
-
-
 def checked(
     full: bool,
     flags: dict[str, Any],
@@ -97,11 +80,11 @@ def checked(
     root: str | None,
     model: str | None,
     weights: Path | None = None,
-    device: str | None = None,
+    device: str = "cpu",
 ) -> FineTuning:
     """A size of the design with flags on top: axes, recipe, world, learners, n, replicates and seed of a study."""
     if model is None:
-        raise RequestError(f"{NAME} needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")
+        raise RequestError("finetune needs --model open_clip:NAME[/TAG]; open_clip:RN50/openai is one that [W] used")
     own = {} if world_file is None else read_toml(world_file, "world")
     whole = merged(merged(preset().document(full), {"world": own}), flags)
     learners, replicates = tuple(dict.fromkeys(whole["learners"])), whole["replicates"]
@@ -109,8 +92,6 @@ def checked(
         for name in given:
             if name not in known:
                 raise unknown(kind, name, known)
-    for name in whole["recipe"].keys() - {*GRID, *FIXED}:
-        raise RequestError(f"--{name.replace('_', '-')} has no meaning for {NAME}; its model is as it was pretrained")
     check_within("replicates", replicates, 1, MOST_REPLICATES)
     fixed = {"optimizer": "adamw", "averaging": 0.0, "n": whole["n"], **whole["recipe"]}
     axes = {name: axis(name, whole["axes"][name]).values for name in GRID if name in whole["axes"]}
@@ -124,7 +105,7 @@ def checked(
         recipes=tuple(recipes),
         replicates=replicates,
         seed=checked_seed(whole.get("seed", 0)),
-        device=checked_device(device or "cpu"),
+        device=checked_device(device),
     )
 
 
@@ -133,11 +114,11 @@ def _world(fields: dict[str, Any], root: str | None) -> World:
     if "mention_spu" in fields:
         raise RequestError("mention_spu distinguishes obj from objbkg; leave it out and choose by --learner")
     if not isinstance(views, dict) or "size" in views:
-        raise RequestError(f"{NAME} needs a world of pixels, whose file has a table [views] without size")
+        raise RequestError("finetune needs a world of pixels, whose file has a table [views] without size")
     if root is not None:
         views = {**views, "root": root}
     if views.get("objects") == "coco" and views.get("root") is None:
         raise RequestError(
-            f"{NAME} needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
+            f"finetune needs --root, {ROOTS['coco']}: from cocodataset.org, val2017 and instances_val2017.json, renamed"
         )
     return world_from(None, {**fields, "views": views})

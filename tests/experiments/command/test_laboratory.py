@@ -16,7 +16,7 @@ SMALL = ("--axis", "p_spu=0.6,0.9", "--learner", "linear")
 def test_designs_are_listed(soberclip):
     run = soberclip("designs", "--json")
     assert (run.status, run.err) == (0, "")
-    assert [row["design"] for row in run.document] == [*designs(), "colored-coco"]  # this one fine-tunes a user's model
+    assert [row["design"] for row in run.document] == [*designs()]
     stream = io.StringIO()
     Console(file=stream, width=80, markup=False).print(designs_view(run.document))
     lines = stream.getvalue().splitlines()

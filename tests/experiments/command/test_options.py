@@ -84,7 +84,10 @@ def test_a_folder_is_checked_only_if_it_is_given(tmp_path):
     assert seen == [None, tmp_path]
 
 
-@pytest.mark.parametrize("module", ["counteranimal", "embeddings", "ground_truth", "laboratory", "synthetic", "trials"])
+MODULES = ("counteranimal", "embeddings", "finetuning", "ground_truth", "laboratory", "synthetic", "trials")
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_every_verb_begins_with_the_seed_0_and_prints_a_screen(module):
     verbs = filter(inspect.isfunction, vars(import_module(f"experiments.command.{module}")).values())
     options = [inspect.signature(verb).parameters for verb in verbs if not verb.__name__.startswith("_")]

@@ -4,7 +4,6 @@ import io
 import os
 import pickle
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -31,25 +30,14 @@ def spread(cells=CELLS):
     return list(enumerate(cell for *cell, n in cells for _ in range(n)))
 
 
-def add(tar, name, data):
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
-
-
 PNG = picture(0)
 
 
 def write(root, files):
-    """Files by name: bytes, text, or a dictionary of the members of a tar file."""
+    """Files by name: bytes or text."""
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, dict):
-            with tarfile.open(root / name, "w") as tar:
-                for member, data in content.items():
-                    add(tar, member, data)
-        else:
-            (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def as_tree(root, photos):
@@ -64,41 +52,7 @@ def as_table(root, photos):
     return root / "photos.csv"
 
 
-def as_shards(root, photos):
-    """Two shards in webdataset's format, with a JSON file beside each photo."""
-    import webdataset
-
-    root.mkdir()
-    for shard in range(2):
-        with webdataset.TarWriter(str(root / f"{shard:03}.tar")) as sink:
-            for number, (kind, group, background) in photos[shard::2]:
-                described = {"class": kind, "group": group, "background": background}
-                sink.write({"__key__": f"{number:05}", "png": picture(number), "json": described})
-    return root
-
-
-def as_paths(root, photos):
-    """One shard with the paths of a tree."""
-    write(root, {"all.tar": {f"set/{kind}/{group}-{place}/{n}.png": picture(n) for n, (kind, group, place) in photos}})
-    return root / "all.tar"
-
-
-def as_saved(root, photos):
-    datasets = pytest.importorskip("datasets")
-    kinds, text = sorted({kind for _, (kind, _, _) in photos}), datasets.Value("string")
-    columns = {
-        "image": [{"bytes": picture(number), "path": None} for number, _ in photos],
-        "label": [kinds.index(kind) for _, (kind, _, _) in photos],
-        "group": [group for _, (_, group, _) in photos],
-        "background": [background for _, (_, _, background) in photos],
-    }
-    labels = datasets.ClassLabel(names=kinds)
-    features = datasets.Features(image=datasets.Image(), label=labels, group=text, background=text)
-    datasets.Dataset.from_dict(columns, features=features).save_to_disk(str(root))
-    return root
-
-
-LAYOUTS = [as_tree, as_table, as_shards, as_paths, as_saved]
+LAYOUTS = [as_tree, as_table]
 
 
 def contents(tree):
@@ -133,10 +87,11 @@ def test_suffixes_of_photos(tmp_path):
 def test_hidden_files_are_no_photos(tmp_path):
     """macOS writes ._1.jpg beside 1.jpg, and viewers write folders of thumbnails."""
     place = "9 ostrich/common-sand"
-    files = dict.fromkeys((f"{place}/1.png", f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png"), PNG)
-    write(tmp_path, {"all.tar": files, **{f"tree/{name}": data for name, data in files.items()}})
-    for name in ("tree", "all.tar"):
-        assert len(read_photos(tmp_path / name).photos) == 1
+    write(
+        tmp_path,
+        dict.fromkeys((f"{place}/1.png", f"{place}/._1.png", "9 ostrich/.thumbs/1.png", f".git/{place}.png"), PNG),
+    )
+    assert len(read_photos(tmp_path).photos) == 1
 
 
 def test_groups_from_a_table(tmp_path):
@@ -177,13 +132,10 @@ SAND = {"ostrich/sand/0.png": PNG}
             "prefix",
             "line 3",
         ),
-        ({"one.tar": {"a.png": PNG}}, "one.tar", "prefix", "no class in its path"),
-        ({"one.tar": {"a.png": PNG, "a.json": b"{"}}, "one.tar", "prefix", "does not describe a photo"),
-        ({"one.tar": {"a.png": PNG, "a.json": b"[]"}}, "one.tar", "prefix", "does not describe a photo"),
-        ({"one.tar": {"a.png": PNG, "a.json": b'{"group": "common"}'}}, "one.tar", "prefix", "'class'"),
-        ({"one.tar": {"a.png": PNG, "a.json": b'{"class": "ostrich", "group": "odd"}'}}, "one.tar", "prefix", "'odd'"),
-        ({"no.tar": b"x" * 2000}, "no.tar", "prefix", r"no\.tar' .*cannot be read"),
-        ({**SAND, "a.tar": {}}, ".", "prefix", r"holds folders and tar files; name .*a\.tar"),
+        ({"one.tar": PNG}, "one.tar", "prefix", r"one\.tar' is a tar file .*class/group-background.*CSV file"),
+        ({"a/000.tar": PNG, "a/notes.txt": "x"}, "a", "prefix", r"000\.tar' is a tar file"),
+        ({"a/state.json": "{}", "a/data.arrow": PNG}, "a", "prefix", r"state\.json' is .* a saved data set"),
+        ({"a/dataset_dict.json": "{}", "a/test/state.json": "{}"}, "a", "prefix", "a saved data set"),
     ],
 )
 def test_what_is_not_a_photo_set(files, data, groups, named, tmp_path, monkeypatch):
@@ -193,71 +145,12 @@ def test_what_is_not_a_photo_set(files, data, groups, named, tmp_path, monkeypat
         read_photos(tmp_path / data, groups)
 
 
-def test_a_truncated_shard_is_refused(tmp_path):
-    (tmp_path / "cut.tar").write_bytes(as_paths(tmp_path / "whole", spread()).read_bytes()[:2500])
-    with pytest.raises(RequestError, match="truncated"):
-        read_photos(tmp_path / "cut.tar")
-
-
-def test_a_sparse_member_takes_no_memory(tmp_path):
-    """A GNU sparse header of 512 bytes of data that claims 8 GiB."""
-    member = tarfile.TarInfo("a.json")
-    member.size = 512
-    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
-    header[156:157], header[386:410], header[483:495] = b"S", b"%011o\0%011o\0" % (0, 512), b"77777777777\0"
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    with tarfile.open(tmp_path / "whole.tar", "w") as tar:
-        add(tar, "a.png", PNG)
-        size = tar.offset
-    photo = (tmp_path / "whole.tar").read_bytes()[:size]
-    (tmp_path / "a.tar").write_bytes(photo + header + b"{}".ljust(512) + bytes(1024))
-    with pytest.raises(RequestError, match="does not describe a photo"):
-        read_photos(tmp_path / "a.tar")
-
-
-def test_members_of_a_shard_count_once(tmp_path):
-    """tar -r writes a name twice, and the last entry counts; a hard link holds no bytes."""
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for number in (1, 2):
-            add(tar, "ostrich/common-sand/a.png", picture(number))
-        link = tarfile.TarInfo("ostrich/counter-sea/b.png")
-        link.type, link.linkname = tarfile.LNKTYPE, "ostrich/common-sand/a.png"
-        tar.addfile(link)
-    tree = read_photos(tmp_path / "a.tar")
-    assert contents(tree) == {2: (9, "common", "sand")}
-    assert len(tree.photos) == 1
-    assert tree.strays == ("a.tar/ostrich/counter-sea/b.png",)
-
-
 def test_a_row_without_a_group_is_a_stray(tmp_path):
     table = as_table(tmp_path / "t", spread())
     table.write_text(table.read_text().replace("0.png,9 ostrich,common", "0.png,9 ostrich,"))
     tree = read_photos(table)
     assert tree.strays == ("0.png",)
     assert len(tree.photos) == 5
-
-
-def test_wrong_saved_data(tmp_path):
-    datasets = pytest.importorskip("datasets")
-    data = datasets.Dataset.from_dict({"image": [None], "label": ["ostrich"]})
-    data.save_to_disk(str(tmp_path / "bare"))
-    datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "splits"))
-    for name, named in (("bare", "columns image, label"), ("splits", "splits/test, .*splits/train")):
-        with pytest.raises(RequestError, match=named):
-            read_photos(tmp_path / name)
-
-
-def test_a_damaged_saved_data_set_is_one_sentence(tmp_path):
-    """The label of the first row becomes a large number."""
-    root = as_saved(tmp_path / "s", spread())
-    (file,) = root.glob("*.arrow")
-    labels = np.array([1, 1, 1, 1, 1, 0]).tobytes()  # 16 bulbul sorts before 9 ostrich
-    data = file.read_bytes()
-    assert data.count(labels) == 1
-    file.write_bytes(data.replace(labels, b"\x7f" + labels[1:]))
-    with pytest.raises(RequestError, match="cannot be loaded"):
-        read_photos(root)
 
 
 def names(root, *kinds):

@@ -1,6 +1,8 @@
 """Claims about trained towers: predictions from theory, error rates of verdicts, stored verdicts."""
 
 import dataclasses
+import json
+from importlib.resources import files
 from itertools import cycle
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from experiments.court import trained
-from experiments.court.trained import judge, models_for, rows_of, stored_form, verdict_of
+from experiments.court.trained import case_hash, judge, models_for, rows_of, stored_text, verdict_of
 from simulator.accuracy import GROUPS
 from simulator.towers.api import train
 from simulator.towers.recipe import Recipe
@@ -264,27 +266,50 @@ def test_a_trial_can_go_the_other_way(monkeypatch):
 class TestStored:
     def test_verdicts_belong_to_the_current_claims(self):
         """If you change a case, run it again."""
+        text = (files("experiments.court") / trained.STORED).read_text()
+        defaults, raw = json.loads(text)["defaults"], json.loads(text)["verdicts"]
+        assert Recipe(**defaults) == Recipe()
         stored = {verdict["claim"]: verdict for verdict in trained.stored_documents()}
         linear = ["trained/linear", "trained/linear-one-dimension"]  # never stored: they take seconds
         assert [*linear, *stored] == list(CLAIMS)
-        for name, verdict in stored.items():
+        for name, verdict, kept in zip(stored, stored.values(), raw, strict=True):
             claim = CLAIMS[name]
-            assert verdict["statement"] == claim.statement
             assert (verdict["tau"], verdict["alpha"]) == (claim.tolerance, claim.error_rate)
-            for kept, case in zip(verdict["cases"], claim.cases, strict=True):
-                assert World(**kept["world"]) == case.world
-                assert Recipe(**kept["recipe"]) == Recipe(**case.recipe)
+            hashes = [case_hash(case.world.model_dump(), case.recipe) for case in claim.cases]
+            assert [case["case"] for case in kept["cases"]] == hashes, name
+            for case, own in zip(verdict["cases"], claim.cases, strict=True):
                 if name in SLOW:
                     continue
-                predicted = [value for pair in case.predictions().values() for value in pair]
-                stored_values = [row["predicted"] for row in kept["rows"] if row["predicted"] is not None]
+                predicted = [value for pair in own.predictions().values() for value in pair]
+                stored_values = [row["predicted"] for row in case["rows"] if row["predicted"] is not None]
                 assert stored_values == pytest.approx(predicted, abs=2e-3)
 
-    def test_a_stored_verdict_has_a_date_and_its_models_and_omits_defaults(self):
-        document = verdict_of(claim_of("reaches"), reported((0.5, np.full(8, 0.5))), 0, 1.0).as_json()
-        document["cases"][0]["world"] = World(mu_spu=2.0).model_dump()
-        kept = stored_form({**document, "stored": False})
-        assert kept["cases"][0]["world"] == {"mu_spu": 2.0}
-        assert kept["cases"][0]["rows"][0]["models"] == [0.5] * 8
-        assert kept["cases"][0]["rows"][0]["measured"] == 0.5
+    def test_a_hash_changes_with_every_setting(self):
+        world, recipe = World(mu_spu=2.0), {"steps": 8}
+        others = [(World(mu_spu=2.5), recipe), (World(), recipe), (world, {"steps": 9}), (world, {**recipe, "lr": 0.1})]
+        hashes = {case_hash(each.model_dump(), own) for each, own in [(world, recipe), *others]}
+        assert len(hashes) == 5
+        assert case_hash({"mu_spu": 2.0}, Recipe(**recipe).model_dump()) in hashes
+
+    def test_the_file_has_the_form_that_is_written(self):
+        text = (files("experiments.court") / trained.STORED).read_text()
+        assert stored_text(trained.stored_documents()) == text
+        assert len(text) < 60_000
+        document = verdict_of(claim_of("reaches"), reported((0.5, np.linspace(0.4, 0.6, 8))), 0, 1.0).as_json()
+        document |= {"cases": [{**case, "world": {}, "recipe": {}} for case in document["cases"]]}
+        (kept,) = json.loads(stored_text([document]))["verdicts"]
         assert len(kept["date"]) == 10
+        assert kept["cases"][0]["rows"][0][-1] == pytest.approx(np.linspace(0.4, 0.6, 8), abs=1e-8)  # the models
+
+    @pytest.mark.deep
+    def test_a_stored_verdict_is_that_of_its_recipe_and_hash(self):
+        """The numbers are those of another processor up to rounding, which training amplifies."""
+        claim = CLAIMS["trained/clip-more-robust"]
+        stored, again = judge(claim, quick=True), judge(claim)
+        assert (again.verdict, again.n, again.replicates) == (stored.verdict, stored.n, stored.replicates)
+        for kept, case in zip(stored.cases, again.cases, strict=True):
+            assert kept["hash"] == case["hash"]
+            for row, twin in zip(kept["rows"], case["rows"], strict=True):
+                assert (row["prompt"], row["group"]) == (twin["prompt"], twin["group"])
+                assert row["measured"] == pytest.approx(twin["measured"], abs=1e-3)
+                assert row["interval"] == pytest.approx(twin["interval"], abs=1e-3)

@@ -131,16 +131,6 @@ def test_the_size_is_foretold_to_the_byte(folder, monkeypatch):
     assert json.loads((folder / "export.json").read_text())["bytes"] == size_of(WORLD, 250, 120)
 
 
-def test_data_sets_of_hugging_face_load_it(folder, tmp_path):
-    from datasets import load_dataset
-
-    files = [str(path) for path in sorted(folder.glob("train-*.tar"))]
-    loaded = load_dataset("webdataset", data_files={"train": files}, split="train", cache_dir=str(tmp_path))
-    assert len(loaded) == 250
-    assert loaded[0]["png"].size == (16, 16)
-    assert loaded[0]["txt"].startswith("a photo")
-
-
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves them to the collector
 def test_webdataset_loads_it(folder):
     import webdataset

@@ -17,7 +17,6 @@ from experiments.files import MARK, REPORT
 from experiments.lab.presets import design
 from experiments.page import report, reproduce
 from experiments.page.report import Section, figures_of
-from experiments.page.text import answer
 from experiments.svg import DEFINED, defined_once, figure_svg, formula_svg
 from experiments.verdict import Verdict
 from tests.experiments.page.conftest import PROVEN, REFUTED, page_of
@@ -87,9 +86,10 @@ def test_page_is_self_contained_and_complete(page, verdict, section, figures):
         "supported",
         section.design.takeaway,
         section.design.look,
-        answer(),
     ):
         assert words in text
+    answer = re.search('class="answer">([^<]*)', html)[1]
+    assert re.findall(r"\d+", answer) == ["90", "62", "90", "90", "97", "100", "87"]  # `soberclip predict` prints them
     assert 'href="sources.svg"' in html
     anchors = set(re.findall(r'\bid="([^"]+)"', html))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= anchors

@@ -1,4 +1,4 @@
-"""`soberclip sweep colored-coco`: files, a screen of 80 columns, and one sentence for wrong requests."""
+"""`soberclip finetune`: files, a screen of 80 columns, and one sentence for wrong requests."""
 
 import io
 import json
@@ -6,9 +6,10 @@ import json
 import pytest
 from rich.console import Console
 
-from experiments.command.laboratory import finetuning_view
+from experiments.command.finetuning import finetuning_view
+from experiments.lab.finetuning import GRID, LEARNERS
 from experiments.lab.finetuning.selection import means
-from experiments.lab.finetuning.spec import GRID, LEARNERS, checked
+from experiments.lab.finetuning.spec import checked
 
 
 def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
@@ -28,13 +29,14 @@ def test_a_run_prints_and_writes_results(soberclip, request_words, tmp_path):
     assert max(map(len, stream.getvalue().splitlines())) <= 80
     assert "…" not in stream.getvalue()
     assert "97.89, 21.00" in stream.getvalue()
+    (folder / "result.json").write_text(json.dumps(said | {"verb": "sweep"}))  # as `sweep colored-coco` marked it
     again = soberclip(*request_words, "-o", folder)
     assert "12 of 12 trainings are in" in again.err
-    assert json.loads((folder / "result.json").read_text())["tests"] == said["tests"]
+    assert json.loads((folder / "result.json").read_text()) == said
 
 
 def test_a_dry_run_prints_the_cost_of_both_sizes(soberclip):
-    words = ("sweep", "colored-coco", "--root", "val2017", "--model", "open_clip:RN50/openai", "--dry-run")
+    words = ("finetune", "--root", "val2017", "--model", "open_clip:RN50/openai", "--dry-run")
     assert "12 trainings of 200 steps of 64 pairs" in soberclip(*words).err
     assert "144 trainings of 2,000 steps of 64 pairs" in soberclip(*words, "--full").err
     one = soberclip(*words, "--learner", "obj", "--lr", "1e-5", "--replicates", "1")
@@ -50,6 +52,8 @@ def test_a_dry_run_prints_the_cost_of_both_sizes(soberclip):
         (("--learner", "objbg"), "'objbg'"),
         (("--axis", "p_spu=.5,.9"), "axis 'p_spu'"),
         (("--mention-spu", ".5"), "mention_spu"),
+        (("--lr", "1e-5"), "--lr"),
+        (("--towers", "mlp"), "--towers"),
     ],
 )
 def test_a_refusal_names_the_value_and_creates_no_folder(soberclip, request_words, words, named, tmp_path, monkeypatch):
