@@ -252,7 +252,7 @@ def _saved(root: Path) -> Listing:
         splits = ", ".join(sorted(str(path.parent) for path in root.glob(f"*/{STATE}")))
         raise RequestError(f"{str(root)!r} is a data set of several splits; name one of them: {splits}")
     datasets = installed("datasets", "datasets", "hf", "a saved data set", RequestError)
-    with loading(f"the data set {str(root)!r}", "; save it again"):  # damaged Arrow files raise different types
+    with loading(f"the data set {str(root)!r}", "save it again"):  # damaged Arrow files raise different types
         data = datasets.load_from_disk(str(root))
         columns = set(data.column_names)
         if not {"class", "label"} & columns or "image" not in columns or not {"group", "background"} & columns:
