@@ -567,7 +567,7 @@ def test_coverage_at_few_photos_is_at_least_the_level():
     words = (Path(reliance.__file__).parent / "README.md").read_text(encoding="utf-8")
     for verb in ("place", "evaluate"):
         shares = [float(row["share"]) for row in rows if (row["verb"], row["number"]) == (verb, "p")]
-        assert f"`{verb}` in {min(shares):.0%} to {max(shares):.0%}" in words.replace(" %", "%")
+        assert f"by `{verb}` in {100 * min(shares):.1f} to {100 * max(shares):.1f} %" in words
     assert photo_coverage.placed(40, 1)["p"], "the script runs"
 
 
