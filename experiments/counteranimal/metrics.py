@@ -131,8 +131,8 @@ def photo_bounds(counts: pd.DataFrame, mean: Mean) -> tuple[tuple[float, float],
 
 def over_photos(counts: pd.DataFrame, mean: Mean) -> tuple[tuple[float, float], ...]:
     """`photo_bounds` of common and counter accuracy, and the interval of the drop from both."""
-    first, second = photo_bounds(counts, mean)
-    return first, second, drop_interval(*group_accuracies(counts, mean).tolist(), first, second)
+    (first, second), (common, counter) = photo_bounds(counts, mean), group_accuracies(counts, mean).tolist()
+    return first, second, drop_interval(common, counter, first, second)
 
 
 def intervals(
@@ -211,7 +211,7 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean 
     result: dict[str, Any] = {"classes": len(shared), "mean": mean}
     if len(shared) < FEWEST:
         numbers = (with_drop(group_accuracies(one, mean)).tolist() for one in (b, a))
-        spans = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
+        spans: list[Any] = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
     else:
         weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
         drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
