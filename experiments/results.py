@@ -9,7 +9,13 @@ from typing import Any
 
 GROUPS = ("common", "counter")
 QUANTITIES = (*GROUPS, "drop")
+FEWEST = 10  # with fewer classes or objects the bootstrap interval is too narrow
 Interval = tuple[float, float]
+
+
+def too_few(classes: int) -> str:
+    """Why intervals are over photos, for fewer classes than FEWEST."""
+    return f"{'one class is' if classes == 1 else f'{classes} classes are'} too few to resample ({FEWEST} are needed)"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ first seven faults were found in published code on similar subjects.
 """
 
 import functools
+import inspect
 import multiprocessing
 import sys
 from collections.abc import Callable
@@ -99,6 +100,39 @@ def _point_estimate(violation_bounds: Callable) -> Callable:
 
 def _macro(group_accuracies: Callable) -> Callable:
     return lambda counts, mean, weights=None: group_accuracies(counts, "macro", weights)
+
+
+def _two_groups_alone(placed: Callable) -> Callable:
+    def wrong(world, counts):
+        if len(counts) == 1:
+            raise TypeError("missing 1 required positional argument: 'counter'")
+        return placed(world, counts)
+
+    return wrong
+
+
+def _some_spread(bayes_rules: Callable) -> Callable:
+    def wrong(law, shares):
+        return bayes_rules(replace(law, covariance=law.covariance + 1e-10 * np.eye(len(law.covariance))), shares)
+
+    return wrong
+
+
+def _error_without_noise(measured: Callable) -> Callable:
+    return lambda *arguments: (measured(*arguments)[0], measured(*arguments[:-1], None)[1])
+
+
+def _unwrapped_never(source: Callable) -> Callable:
+    def wrong(kind):
+        files = {Path(method.__code__.co_filename) for method in vars(kind).values() if inspect.isfunction(method)}
+        return " ".join(file.read_text() for file in files if file.is_file())
+
+    return wrong
+
+
+def _overlapping(below: dict, above: dict) -> bool:
+    ends = (head["interval"]["equivalent_correlation"] for head in (below, above))
+    return next(ends)[1] < next(ends)[0]
 
 
 FAULTS = {
@@ -196,6 +230,81 @@ FAULTS = {
         "experiments.effective_robustness:stretch",
         on_arguments(lambda accuracy, axis: (accuracy, "plain")),
         "experiments/test_effective_robustness.py::test_a_straight_line_is_found",
+    ),
+    "a place needs two groups": Fault(
+        "experiments.ground_truth.place:_placed",
+        _two_groups_alone,
+        "experiments/ground_truth/test_place.py::test_a_table_whose_images_have_one_group_has_a_place",
+    ),
+    "a drop without an ideal one is beyond it": Fault(
+        "experiments.ground_truth.place:_placed",
+        on_result(lambda found: replace(found, beyond=True)),
+        "experiments/ground_truth/test_place.py::test_without_a_background_p_is_not_determined",
+    ),
+    "drops of groups by position": Fault(
+        "experiments.ground_truth.place:_placed",
+        on_result(lambda found: replace(found, beyond=found.beyond or np.isnan(found.accuracy.drop))),
+        "experiments/ground_truth/test_place.py::test_a_drop_between_common_and_unseen_images_is_compared_with_theirs",
+    ),
+    "standard deviation for standard error": Fault(
+        "experiments.ground_truth.export:_loss",
+        on_result(lambda loss: (loss[0], 4 * loss[1])),
+        "experiments/ground_truth/test_export.py::test_the_error_of_the_loss_is_the_scatter_between_exports",
+    ),
+    "rules of a law without spread": Fault(
+        "experiments.counteranimal.gaussian_law:bayes_rules",
+        _some_spread,
+        "experiments/counteranimal/test_reliance.py::test_embeddings_without_spread_are_refused_in_a_sentence",
+    ),
+    "unresolved models ranked": Fault(
+        "experiments.counteranimal.tradeoff:ranked",
+        on_result(lambda found: {**found, "ranking": found["ranking"] + found["unresolved"]}),
+        "experiments/counteranimal/test_robustness.py::test_models_are_compared_by_p",
+    ),
+    "models compared as if on other photos": Fault(
+        "experiments.counteranimal.tradeoff:_apart",
+        instead(_overlapping),
+        "experiments/counteranimal/test_robustness.py::test_models_on_the_same_photos_are_told_apart_by_replicates",
+    ),
+    "replicates of half the photos": Fault(
+        "experiments.counteranimal.tradeoff:replicates",
+        on_result(lambda p: p.mean() + np.sqrt(2) * (p - p.mean())),
+        "experiments/counteranimal/test_reliance.py::test_replicates_have_the_errors_of_the_interval",
+    ),
+    "few classes taken for a sample": Fault(
+        "experiments.counteranimal.metrics:photo_bounds",
+        on_result(lambda ends: tuple((low - 0.1, high + 0.1) for low, high in ends)),
+        "experiments/counteranimal/test_metrics.py::test_few_classes_have_intervals_over_photos",
+    ),
+    "unseen accuracy over photos": Fault(
+        "experiments.counteranimal.reliance:_unseen",
+        instead(lambda label, right: {"accuracy": float(right.mean()), "interval": [0, 1]} if len(right) else None),
+        "experiments/counteranimal/test_reliance.py::test_unseen_accuracy_is_a_mean_over_classes",
+    ),
+    "a family by methods": Fault(
+        "experiments.counteranimal.models:load",
+        on_result(lambda model: replace(model, family="CLIP" if model.embeds_text else "ImageNet")),
+        "experiments/counteranimal/test_own_models.py::test_a_model_of_ones_own_is_a_file",
+    ),
+    "a silent hub waited for": Fault(
+        "experiments.counteranimal.model:answers",
+        instead(lambda url: True),
+        "experiments/counteranimal/test_models.py::test_a_hub_that_does_not_answer_is_not_waited_for",
+    ),
+    "residuals with n degrees of freedom": Fault(
+        "experiments.counteranimal.caption_detail:_freedom",
+        instead(lambda cell: len(cell)),
+        "experiments/counteranimal/test_caption_detail.py::test_few_pairs_per_cell_leave_the_detail_where_it_is",
+    ),
+    "error not divided by the signal": Fault(
+        "experiments.counteranimal.caption_detail:_measured",
+        _error_without_noise,
+        "experiments/counteranimal/test_caption_detail.py::test_known_noise_widens_the_interval_as_it_raises_the_value",
+    ),
+    "a decorator's file for a class's": Fault(
+        "experiments.provenance:source",
+        _unwrapped_never,
+        "experiments/test_provenance.py::test_a_class_whose_methods_are_decorated_has_its_own_files_hash",
     ),
 }
 

@@ -28,6 +28,12 @@ def planted(rng, n, dimensions=10, reliance=0.8, bend=0.0, common=0.5):
     return _arrays(label, background, rng.normal(size=(n, dimensions)), reliance, bend)
 
 
+def balanced(rng, photos, dimensions=10, reliance=0.8):
+    """The same law with so many photos of each group, half of them of each class."""
+    label, background = np.repeat([[0, 1, 0, 1], [0, 1, 1, 0]], photos // 2, axis=1)
+    return _arrays(label, background, rng.normal(size=(2 * photos, dimensions)), reliance, 0.0)
+
+
 def evenly_planted(n, dimensions=10, reliance=0.8, bend=0.0):
     """The same law on n Sobol points, a power of two, for each class and background: their means are nearly exact."""
     z = normal.ppf(Sobol(dimensions, rng=np.random.default_rng(0)).random(n))

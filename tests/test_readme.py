@@ -3,6 +3,7 @@
 The first page is README.md. READMEs inside the packages hold details.
 """
 
+import ast
 import html
 import json
 import os
@@ -301,6 +302,21 @@ def test_commands_run_and_pictures_are_drawn(tmp_path):
     run_blocks(README, tmp_path)
     assert (tmp_path / "bears" / "embeddings.html").stat().st_size > 5000
     assert "bare         0.9554   0.3623   0.9000" in (tmp_path / "world" / "README.txt").read_text()
+
+
+def test_what_the_first_page_writes_is_ignored_by_git():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    written = re.findall(r"(?:--output|-o) (\S+)", "".join(blocks("sh")))
+    assert len(written) == 2
+    assert all(f"/{folder}/" in ignored for folder in written)
+
+
+def test_no_example_of_the_first_page_gives_an_imported_name_to_something_else():
+    trees = [ast.parse(block) for language in ("py", "python") for block in blocks(language)]
+    assert len(trees) == 2
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not imported & {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 @pytest.mark.deep

@@ -13,10 +13,19 @@ from rich.text import Text
 
 from experiments.command.options import Json, Seed, Whole, flag, own_folder
 from experiments.command.output import VERDICT_STYLES, dim, emit, table, warning
-from experiments.counteranimal.tables import MARKS, PLACE_COLUMNS, comparison_table, marks, needed, pairs_table
+from experiments.counteranimal.tables import (
+    MARKS,
+    PLACE_COLUMNS,
+    comparison_table,
+    in_order,
+    marks,
+    needed,
+    over_photos,
+    pairs_table,
+)
 from experiments.errors import RequestError
 from experiments.files import check_writable
-from experiments.results import GROUPS, QUANTITIES
+from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.table import NUMBER, PERCENT, Column, Table, Unit, interval, percent, points
 from simulator.progress import say
 
@@ -328,6 +337,8 @@ def _summary(document: Document) -> list[Any]:
     heads = ("mean over", *(f">{name} % ({document['level']:.0%})" for name in macro))
     left_out = (named(index) for index in counts.get("left_out_classes", ()))
     parts: list[Any] = [table(document["model"], heads, rows), _counted(counts)]
+    if counts["classes"] < FEWEST:
+        parts.append(f"intervals over photos: {too_few(counts['classes'])}")
     if "question" in document:
         parts.append(f"question {document['question']!r}: labels scored by {document['score']}")
     parts += [warning(f"class {name} has an empty group and is left out of all means") for name in left_out]
@@ -345,7 +356,7 @@ def _summary(document: Document) -> list[Any]:
         cell = document[f"worst_{kind}"]
         part = (cell[name] for name in ("group", "background") if name in cell)
         where = ", ".join([f"class {named(cell['class_index'])}", *part])
-        accuracy = f"{percent(cell['accuracy'])} of {cell['photos']} photos"
+        accuracy = f"{percent(cell['accuracy'])} % of {cell['photos']} photos"
         least = f"the lowest true accuracy lies in {interval(cell['interval'])}"
         parts.append(f"worst {kind} of {cell['of']}: {where}, {accuracy}; {least}")
     return parts
@@ -411,17 +422,18 @@ def published_table(document: Document) -> Group:
 
 def comparison_screen(document: Document) -> Group:
     """Models with effective robustness on logit axes (the other axes are in the files), then pairs."""
-    reference, pairs, order = document["reference"], document["pairs"], document["ranking"]
+    reference, pairs, order = document["reference"], document["pairs"], in_order(document["ranking"], document)
     shown = set("".join(map(marks, document["rows"])))
     over = "photos" if pairs and pairs[0]["mean"] == "micro" else "classes"
     unpaired = ", ".join(document["unpaired"])
     parts = (
         comparison_table(document),
         "small print: 95% intervals",
+        over_photos(document),
         "over the line: counter accuracy in points; the interval holds line and model" if reference else None,
         f"a model of {reference} is measured from the line of the others" if reference else None,
         *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in shown),
-        f"in order of p′: {', '.join(order)}" if len(order) > 1 else None,
+        f"in order of p′: {order}" if order else None,
         f"p′ is unknown for some: {document['equivalent_lacks']}" if document["equivalent_lacks"] else None,
         *((f"second minus first in points, means over {over}", pairs_table(document, "drop")) if pairs else ()),
         "up:down: numbers of classes; p: exact sign test of them" if pairs else None,

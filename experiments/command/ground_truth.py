@@ -108,7 +108,7 @@ def truth_table(rows: list[dict[str, Any]]) -> Table:
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
     p, own, ends = document["equivalent_correlation"], document["correlation"], document["interval95"]
     if p is None:
-        yield "p′ is not determined: ideal classifiers of many correlations have this drop"
+        yield f"p′ is not determined: {_many(document)}"
     else:
         away = f"p = {own:.3f}, p′ − p = {document['difference']:+z.3f}"
         yield f"p′ = {p:.3f}, {_ends(ends['equivalent_correlation'], 1, 3)}; {away}"
@@ -117,6 +117,15 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
         yield f"the drop is {side} than that of every ideal classifier, and p′ = {p:g} stands for all of these"
     yield f"{points(document['shortfall'])} points short, {_ends(ends['shortfall'], 100, 1)}"
     yield "The intervals hold the error of finitely many test images, not that of training or between seeds."
+
+
+def _many(document: dict[str, Any]) -> str:
+    """Which p fit equally where p' has no number."""
+    if len(document["groups"]) == 1:
+        return f"all images are {document['groups'][0]['group']}, so there is no drop"
+    if (ends := document["interval95"]["equivalent_correlation"]) is None:
+        return "ideal classifiers of many correlations have this drop"
+    return f"any p from {ends[0]:.3f} to {ends[1]:.3f} fits equally"
 
 
 def _ends(pair: list[float] | None, factor: float, digits: int) -> str:

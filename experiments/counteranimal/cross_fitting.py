@@ -60,10 +60,10 @@ def _fold(bundle: Bundle, fitted: Bool[np.ndarray, " N"], seed: int) -> Fold:
     photos = bundle.photos(bundle.some(np.flatnonzero(fitted), FIT_ROWS, seed, "embeddings fit"))
     try:
         law = fit(photos.cell, photos.values)
+        rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
     except ValueError as error:
         raise RequestError(f"no head can be fitted: {error}") from error
     plain, traced = plain_heads(bundle, photos), traced_heads(photos)
-    rules = bayes_rules(law, cell_shares(law, photos.common, bundle.classes))
     return Fold(plain, fixed_heads(bundle, photos, law, plain, traced), traced, rules, law, np.flatnonzero(~fitted))
 
 

@@ -137,9 +137,9 @@ def forward(model: LoadedModel, pixels: Any, runtime: Runtime, labels: int = CLA
     with torch.inference_mode(), runtime.autocast():
         out = model.encode_image(pixels)
         shape = tuple(getattr(out, "shape", ()))
-        if model.family == "CLIP" and shape[:1] == (len(pixels),) and len(shape) == 2:
+        if model.embeds_text and shape[:1] == (len(pixels),) and len(shape) == 2:
             return torch.nn.functional.normalize(out, dim=-1).float()
-    if model.family == "CLIP":
+    if model.embeds_text:
         raise RequestError(f"{name} returned an array of shape {shape} for {len(pixels)} photos; expected one row each")
     if shape != (len(pixels), labels):
         which = "1000 ImageNet classes" if labels == CLASS_COUNT else f"{labels} classes of --classes"

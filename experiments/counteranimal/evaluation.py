@@ -24,7 +24,7 @@ from experiments.counteranimal.labels import (
     templates,
 )
 from experiments.counteranimal.language_models import LanguageModel
-from experiments.counteranimal.model import LoadedModel
+from experiments.counteranimal.model import OWN, LoadedModel
 from experiments.counteranimal.model_config import ModelConfig
 from experiments.counteranimal.photos import PREFIX, PhotoSet, read_photos
 from experiments.counteranimal.reliance import answer
@@ -135,7 +135,7 @@ def _embeddings(
     if isinstance(model, LanguageModel):
         raise RequestError("a language model has no embeddings")
     classes = sorted(photo_set.classes)
-    if model.family == "CLIP":
+    if model.embeds_text:
         every = models.vocabulary.phrases(models.templates)
         phrases: list[Sequence[str]] = [every[index] for index in classes]
         if len({len(label) for label in phrases}) == 1:  # every prompt by itself
@@ -211,8 +211,8 @@ def evaluate(
     photo_set = data if isinstance(data, PhotoSet) else read_photos(Path(data), groups, vocabulary)
     module = model.eval() if isinstance(model, torch.nn.Module) else torch.nn.Module()
     if tokenizer is None:
-        loaded = LoadedModel("ImageNet", module, model, preprocess)
+        loaded = LoadedModel(OWN, module, model, preprocess)
     else:
-        loaded = LoadedModel("CLIP", module, model.encode_image, preprocess, model.encode_text, tokenizer)
+        loaded = LoadedModel(OWN, module, model.encode_image, preprocess, model.encode_text, tokenizer)
     scored = score_photos(photo_set, loaded, vocabulary, templates(prompts), runtime or Runtime())
     return predict(scored, vocabulary.every_label)

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from experiments.counteranimal.robustness import REPLICATES, Result, lines_of, numbers
-from experiments.counteranimal.tables import MARKS, comparison_table, marks, pairs_table
+from experiments.counteranimal.tables import MARKS, comparison_table, in_order, marks, over_photos, pairs_table
 from experiments.counteranimal.tradeoff import middle
 from experiments.effective_robustness import AXES, Axis, band, fit_line, stretch
 from experiments.figure_files import METADATA, save_figure
@@ -61,6 +61,8 @@ def write_comparison(folder: Path, results: Sequence[Result], document: dict[str
         classwise=html(pairs_table(document, *QUANTITIES)),
         marks={mark: meaning for mark, meaning in MARKS.items() if any(mark in marks(row) for row in document["rows"])},
         drawing=figure_svg(figure, words),
+        order=in_order(document["ranking"], document),
+        few=over_photos(document),
         ranked=ranking({row["model"]: row["equivalent"] for row in document["rows"] if row["equivalent"]}),
     )
     write_text(folder / "comparison.html", text)

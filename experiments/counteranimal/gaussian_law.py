@@ -27,6 +27,7 @@ from simulator.gaussian.critic import gaussian_points, standardise
 SCRAMBLES, POWER = 8, 9
 POINTS = 2**POWER
 MOST_DENSITIES = 2**22  # per group weight, where the law's Bayes rules are evaluated on points
+SMALLEST = float(np.finfo(np.float32).eps) ** 2  # the variance of a unit vector's rounding
 NEVER = 5.5  # standard deviations; a label this far behind is first with probability 2e-8
 
 
@@ -169,7 +170,9 @@ class BayesRules:
 
 
 def bayes_rules(law: Law, shares: Float[np.ndarray, "2 G K"]) -> BayesRules:
-    """The rules of a fitted law, whose covariance must be positive definite."""
+    """The rules of a fitted law, whose covariance must be positive definite; ValueError if it is not."""
+    if not np.linalg.eigvalsh(law.covariance)[0] > SMALLEST:
+        raise ValueError("the embeddings do not vary in every direction within their class and background")
     centre = law.means.mean(axis=0)
     means = law.means - centre
     weights = np.linalg.solve(law.covariance, means.T)

@@ -27,7 +27,7 @@ from experiments.inference import (
     resamples,
     sign_test,
 )
-from experiments.results import GROUPS, QUANTITIES
+from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from simulator.accuracy import LEVEL, rounded
 from simulator.streams import numpy_stream
 
@@ -35,8 +35,6 @@ Mean = Literal["macro", "micro"]
 MEANS: tuple[Mean, ...] = ("macro", "micro")
 REPLICATES = 10_000
 TOP = 5  # answers
-FEWEST = 10  # with fewer objects the bootstrap interval is too narrow
-
 
 COUNTED = pd.MultiIndex.from_product([("photos", "correct"), GROUPS])
 
@@ -113,14 +111,16 @@ def with_drop(groups: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s 3"]:
 def photo_bounds(counts: pd.DataFrame, mean: Mean) -> tuple[tuple[float, float], ...]:
     """Clopper-Pearson intervals of common and counter accuracy on the effective number of photos.
 
-    With class weights w_c and n_c photos it is 1/sum(w_c^2/n_c), times (t_{n-1}/t_{C-1})^2 for the small number C of
-    classes (Korn and Graubard, Survey Methodology 24, 1998). Unlike a bootstrap's, they never shrink to a point.
+    With class weights w_c and n_c photos it is 1/sum(w_c^2/n_c). From FEWEST classes C on, which are then those of a
+    population, it is multiplied by (t_{n-1}/t_{C-1})^2 (Korn and Graubard, Survey Methodology 24, 1998). Unlike a
+    bootstrap's, they never shrink to a point.
     """
     photos = complete(counts).photos.to_numpy()
     C, n = len(photos), photos.sum(axis=0)
     weights = np.full(photos.shape, 1 / C) if mean == "macro" else photos / n
-    few = stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)
-    effective = few**2 / (weights**2 / photos).sum(axis=0)
+    effective = 1 / (weights**2 / photos).sum(axis=0)
+    if C >= FEWEST:
+        effective *= (stdtrit(n - 1, (1 + LEVEL) / 2) / stdtrit(C - 1, (1 + LEVEL) / 2)) ** 2
     right = group_accuracies(counts, mean) * effective
     # Less than one right or wrong answer counts as none; 1e-9 is far above rounding.
     tail, one = (1 - LEVEL) / 2, 1 - 1e-9
@@ -129,15 +129,19 @@ def photo_bounds(counts: pd.DataFrame, mean: Mean) -> tuple[tuple[float, float],
     return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
 
 
+def over_photos(counts: pd.DataFrame, mean: Mean) -> tuple[tuple[float, float], ...]:
+    """`photo_bounds` of common and counter accuracy, and the interval of the drop from both."""
+    (first, second), (common, counter) = photo_bounds(counts, mean), group_accuracies(counts, mean).tolist()
+    return first, second, drop_interval(common, counter, first, second)
+
+
 def intervals(
     counts: pd.DataFrame, mean: Mean, seed: int = 0, replicates: int = REPLICATES
-) -> dict[str, tuple[float, float] | None]:
-    """Cluster bootstrap intervals over classes, widened where `photo_bounds` are wider; None for one class."""
-    classes = len(complete(counts))
-    if classes < 2:
-        return dict.fromkeys(QUANTITIES)
-    first, second = photo_bounds(counts, mean)
-    floors = first, second, drop_interval(*group_accuracies(counts, mean).tolist(), first, second)
+) -> dict[str, tuple[float, float]]:
+    """Cluster bootstrap intervals over classes, widened where `over_photos` is wider; for few classes over photos."""
+    classes, floors = len(complete(counts)), over_photos(counts, mean)
+    if classes < FEWEST:
+        return dict(zip(QUANTITIES, floors, strict=True))
     drawn = with_drop(drawn_accuracies(counts, mean, seed, replicates)).T
     return {
         name: hull(bootstrap_interval(sample, classes), floor)
@@ -165,16 +169,23 @@ def summary(counts: pd.DataFrame, seed: int = 0, grouped: bool = True) -> dict[s
     used, names = complete(counts), QUANTITIES if grouped else ("accuracy",)
     n_common, n_counter = used.photos.sum().tolist()
     number = {"common": n_common, "counter": n_counter} if grouped else {"photos": n_common}
-    ends = {mean: [span and list(span) for span in intervals(counts, mean, seed).values()] for mean in MEANS}
+    ends = {mean: [list(span) for span in intervals(counts, mean, seed).values()] for mean in MEANS}
     left_out = counts.index.difference(used.index).tolist()
     return {
         "intervals": {mean: dict(zip(names, spans, strict=False)) for mean, spans in ends.items()},
         **_means(counts, grouped),
-        "interval_method": f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower "
-        "than Clopper-Pearson on the effective number of photos",
+        "interval_method": interval_method(len(used)),
         "level": LEVEL,
         "counts": {"classes": len(used), **number} | ({"left_out_classes": left_out} if grouped else {}),
     }
+
+
+def interval_method(classes: int) -> str:
+    """How intervals of accuracies are found."""
+    exact = "Clopper-Pearson on the effective number of photos"
+    if classes < FEWEST:
+        return f"{exact}, level {LEVEL}: {too_few(classes)}"
+    return f"cluster bootstrap over classes, {REPLICATES} replicates, level {LEVEL}, nowhere narrower than {exact}"
 
 
 def _means(counts: pd.DataFrame, grouped: bool) -> dict[Mean, dict[str, float]]:
@@ -185,22 +196,30 @@ def _means(counts: pd.DataFrame, grouped: bool) -> dict[Mean, dict[str, float]]:
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0, mean: Mean = "macro") -> dict[str, Any] | None:
-    """Second model minus first on classes complete for both: differences of means with intervals, and sign tests."""
+    """Second model minus first on classes complete for both: differences of means with intervals, and sign tests.
+
+    With fewer than FEWEST classes the intervals are over photos, as if each model had photos of its own. They are then
+    too wide where models err on the same photos.
+    """
     a, b = complete(first), complete(second)
     shared = a.index.intersection(b.index).sort_values()
     if not len(shared):
         return None
     a, b = a.loc[shared], b.loc[shared]
-    weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
     differences = rounded(with_drop(accuracy(b) - accuracy(a)), 1.0).T  # ratios of counts: equal ones give 0
     value = with_drop(group_accuracies(b, mean) - group_accuracies(a, mean))
-    drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
     result: dict[str, Any] = {"classes": len(shared), "mean": mean}
-    for name, each, total, sample in zip(QUANTITIES, differences, value.tolist(), drawn, strict=True):
+    if len(shared) < FEWEST:
+        numbers = (with_drop(group_accuracies(one, mean)).tolist() for one in (b, a))
+        spans: list[Any] = list(map(drop_interval, *numbers, over_photos(b, mean), over_photos(a, mean)))
+    else:
+        weights = resamples(len(shared), REPLICATES, numpy_stream(seed, "paired bootstrap"))
+        drawn = with_drop(group_accuracies(b, mean, weights) - group_accuracies(a, mean, weights)).T
+        spans = [bootstrap_interval(sample, len(shared)) for sample in drawn]
+    for name, each, total, span in zip(QUANTITIES, differences, value.tolist(), spans, strict=True):
         up, down = int((each > 0).sum()), int((each < 0).sum())
-        interval = bootstrap_interval(sample, len(shared))
         sign = {"classes_up": up, "classes_down": down, "sign_test_p": sign_test(up, down)}
-        result[name] = {"difference": total, "interval": interval and list(interval), **sign}
+        result[name] = {"difference": total, "interval": span and list(span), **sign}
     return result
 
 

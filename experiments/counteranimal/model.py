@@ -4,18 +4,24 @@ import json
 import logging
 import re
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
+from urllib.error import HTTPError
 
 from experiments.errors import RequestError, SoberclipError
 from experiments.provenance import versions
 
 FORMAT = 4  # version of features and keys; raise it when their computation changes
 DISTRIBUTIONS = ("torch", "torchvision", "numpy", "pillow", "open_clip_torch", "timm", "transformers", "tokenizers")
+
+SECONDS = 3  # that a server has to answer
+OWN = "yours"  # the family of a model that names none; it lies on no line
 
 Activation = Literal["auto", "on", "off"]  # QuickGELU
 
@@ -32,7 +38,7 @@ class LoadOptions:
 class LoadedModel:
     """A model in evaluation mode. CLIPs embed images and texts; classifiers give one score per label."""
 
-    family: str  # CLIP or ImageNet
+    family: str  # models that share a line: CLIP, ImageNet, a word of the user's, or OWN
     module: Any  # torch.nn.Module, an empty one for a function
     encode_image: Callable  # (B, 3, H, W) -> (B, d): embeddings before normalisation, or scores of the labels
     preprocess: Callable  # PIL image -> (3, H, W)
@@ -42,6 +48,11 @@ class LoadedModel:
     configuration: dict[str, Any] | None = None  # what changes a feature, except weights and versions
     spec: str = "the model"
     key: str | None = None  # digest of everything that changes a feature; None: features are not cached
+
+    @property
+    def embeds_text(self) -> bool:
+        """Whether it is a CLIP, not a classifier."""
+        return self.encode_text is not None
 
 
 def finished(model: LoadedModel) -> LoadedModel:
@@ -86,9 +97,31 @@ def described(preprocess: Callable) -> str:
     return re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(preprocess)))
 
 
+@cache
+def answers(url: str) -> bool:
+    """Whether a server answers within SECONDS."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS):
+            return True
+    except HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
-def loading(what: str, way_out: str = "") -> Iterator[None]:
-    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its warnings and its bars."""
+def loading(what: str, way_out: str = "", hub: bool = False) -> Iterator[None]:
+    """Turn a library's errors into RequestError, with `way_out` at the end, and silence its warnings and its bars.
+
+    With `hub` the library may ask the Hugging Face hub. If that does not answer, the cache alone is used.
+    """
+    client: Any = None
+    silent = False
+    if hub:
+        from huggingface_hub import constants as client  # comes with the libraries that ask the hub
+
+        silent = not client.HF_HUB_OFFLINE and not answers(client.ENDPOINT)
+        client.HF_HUB_OFFLINE = client.HF_HUB_OFFLINE or silent  # else the client would retry for a minute
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     if "transformers" in sys.modules:
@@ -98,9 +131,16 @@ def loading(what: str, way_out: str = "") -> Iterator[None]:
     except (SoberclipError, ImportError):
         raise
     except Exception as error:  # transformers, open_clip, torch, json and the hub's client raise different types
-        raise RequestError(f"{what} cannot be loaded ({type(error).__name__}: {one_line(error)}){way_out}") from error
+        reason = f" ({type(error).__name__}: {one_line(error)})"
+        if silent:
+            reason = f": {client.ENDPOINT} does not answer, and not all of its files are in the cache"
+        elif hub:
+            way_out = f"without a network set HF_HUB_OFFLINE=1, or {way_out}"
+        raise RequestError(f"{what} cannot be loaded{reason}{'; ' * bool(way_out)}{way_out}") from error
     finally:
         logging.disable(disabled)
+        if silent:
+            client.HF_HUB_OFFLINE = False
 
 
 def one_line(error: BaseException) -> str:

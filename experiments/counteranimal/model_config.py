@@ -95,9 +95,9 @@ class ModelConfig:
 
     def settings(self, model: LoadedModel | LanguageModel) -> dict[str, Any]:
         """The settings of a model's run that a result stores."""
-        named = model.family != "ImageNet" or self.classes is not None
+        named = not isinstance(model, LoadedModel) or model.embeds_text or self.classes is not None
         return {
-            "prompts": self.prompts if model.family == "CLIP" else None,
+            "prompts": self.prompts if isinstance(model, LoadedModel) and model.embeds_text else None,
             "classes": None if self.classes is None else str(self.classes),
             "class_names": self.vocabulary.source if named else None,
             "class_names_digest": digest(self.vocabulary.names) if named else None,

@@ -22,16 +22,16 @@ from typing import Any
 from experiments.counteranimal import transformers_models
 from experiments.counteranimal.labels import CLASS_COUNT, library
 from experiments.counteranimal.language_models import LanguageModel
-from experiments.counteranimal.model import LoadedModel, LoadOptions, finished, loading, one_line
+from experiments.counteranimal.model import OWN, LoadedModel, LoadOptions, finished, loading, one_line
 from experiments.errors import RequestError, RunError, unknown
 from simulator.naming import suggestion
 
 DEFAULTS = LoadOptions()
 PLACES = ("local-dir:", "hf-hub:")  # open_clip loads these without a tag
 FIRST_WEIGHTS = "IMAGENET1K_V1"
-BY_FILE = "; without a network set HF_HUB_OFFLINE=1, or pass a file with --weights FILE"
-BY_FOLDER = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files as open_clip:local-dir:FOLDER"
-PARTS = {"CLIP": ("preprocess", "encode_image", "encode_text", "tokenizer"), "ImageNet": ("preprocess", "logits")}
+BY_FILE = "pass a file with --weights FILE"
+BY_FOLDER = "pass the folder of its files as open_clip:local-dir:FOLDER"
+PARTS = (("preprocess", "encode_image", "encode_text", "tokenizer"), ("preprocess", "logits"))  # CLIP, classifier
 FIELDS = {"logits": "encode_image"}  # of LoadedModel, where they have another name
 
 
@@ -102,7 +102,7 @@ def _open_clip(spec: str, options: LoadOptions) -> LoadedModel:
     name, _, tag = (spec, "", "") if spec.startswith(PLACES) else spec.partition("/")
     file = options.weights
     way_out = "" if spec.startswith(PLACES[0]) else BY_FILE if tag else BY_FOLDER
-    with loading(f"open_clip:{spec}", way_out):
+    with loading(f"open_clip:{spec}", way_out, hub=file is None and bool(way_out)):
         published = open_clip.get_pretrained_cfg(name, tag) if tag else {}
         config = open_clip.get_model_config(name)
         # The activation belongs to the weights, so the tag's configuration overrides the model name's.
@@ -176,7 +176,7 @@ def _check_timm(spec: str, options: LoadOptions) -> None:
 def _timm(spec: str, options: LoadOptions) -> LoadedModel:
     timm = library("timm")
     if options.weights is None:
-        with loading(f"timm:{spec}", BY_FILE):
+        with loading(f"timm:{spec}", BY_FILE, hub=True):
             module = timm.create_model(spec, pretrained=True)
         if module.num_classes != CLASS_COUNT:
             raise RequestError(
@@ -227,7 +227,8 @@ def _python(name: str, options: LoadOptions) -> LoadedModel:
         encode_image(pixels)    (B, 3, H, W) -> (B, d)      and     encode_text(ids) -> (T, d), tokenizer(texts) -> ids
         logits(pixels)          (B, 3, H, W) -> (B, labels) instead of those three: a score of every label, in order
 
-    A torch module is moved to the device and put into evaluation mode.
+    A torch module is moved to the device and put into evaluation mode. An attribute `family`, a word, puts the model on
+    the line of a family such as CLIP or ImageNet.
     """
     import torch  # start-up time
 
@@ -235,12 +236,15 @@ def _python(name: str, options: LoadOptions) -> LoadedModel:
         made = runpy.run_path(name)["model"]()
     except Exception as error:  # the user's code may raise anything
         raise RequestError(f"model() of {name!r} failed with {type(error).__name__}: {error}") from error
-    family = next((f for f, parts in PARTS.items() if all(callable(getattr(made, p, None)) for p in parts)), None)
-    if family is None:
-        needed = ", or ".join(", ".join(parts) for parts in PARTS.values())
+    parts = next((parts for parts in PARTS if all(callable(getattr(made, part, None)) for part in parts)), None)
+    if parts is None:
+        needed = ", or ".join(map(", ".join, PARTS))
         raise RequestError(
             f"model() of {name!r} returned a {type(made).__name__}, which lacks methods; it needs {needed}"
         )
+    family = getattr(made, "family", OWN)
+    if not (isinstance(family, str) and family.strip()):
+        raise RequestError(f"the family of model() in {name!r} is {family!r}; expected a word, such as 'CLIP'")
 
     def guarded(part: str) -> Callable:
         def call(*arguments):
@@ -256,7 +260,7 @@ def _python(name: str, options: LoadOptions) -> LoadedModel:
         return call
 
     module = made if isinstance(made, torch.nn.Module) else torch.nn.Module()
-    calls = {FIELDS.get(part, part): guarded(part) for part in PARTS[family]}
+    calls = {FIELDS.get(part, part): guarded(part) for part in parts}
     return LoadedModel(family, module, **calls, settings={"weights": f"file {Path(name).name}"})
 
 

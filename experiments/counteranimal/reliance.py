@@ -34,7 +34,8 @@ from experiments.counteranimal.tradeoff import (
     Trade,
     accuracies,
     best_answers,
-    middle,
+    ranked,
+    replicates,
     smooth,
     trade,
     worth,
@@ -42,14 +43,14 @@ from experiments.counteranimal.tradeoff import (
 from experiments.errors import RequestError, checked_seed
 from experiments.inference import binomial_bounds
 from experiments.provenance import provenance
-from experiments.results import GROUPS, QUANTITIES
+from experiments.results import FEWEST, GROUPS, QUANTITIES
 from simulator.accuracy import LEVEL, PLACE
 from simulator.extras import installed
 from simulator.streams import numpy_stream
 
 LAW_ROWS = 50_000  # the law is tested on at most so many
 TOLERANCE = 0.03  # the law holds if no accuracy errs by more
-MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often; and classes are drawn
+MANY = 10  # classes: from here on the law's probabilities take long and are refitted less often
 REFITS, FEWER_REFITS = 40, 15
 CLASS_REPLICATES = 4_000  # of the bootstrap over classes
 ASSUMPTIONS = (
@@ -146,21 +147,29 @@ def answer_files(
     names = [stem if stems.count(stem) == 1 else str(file) for stem, file in zip(stems, files, strict=True)]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise RequestError(f"{repeated!r} is given twice")
-    models = []
+    models: list[dict[str, Any]] = []
+    lacks: list[dict[str, str]] = []
     for name, file in zip(names, files, strict=True):
         bundle = checked(read(file), repr(str(file)))
-        models.append({"model": name, "file": str(file), **answer(bundle, seed)})
+        try:
+            models.append({"model": name, "file": str(file), **answer(bundle, seed)})
+        except RequestError as error:
+            lacks.append({"model": name, "file": str(file), "equivalent_lacks": str(error)})
+            continue
         for sentence in models[-1]["notes"]:
             note(f"{name}: {sentence}")
-    ranking = {
-        key: [model["model"] for model in sorted(models, key=lambda model: middle(model["heads"][0], key))]
-        for key in PLACE
-    }
-    return {"verb": "embeddings", "models": models, "ranking": ranking, "provenance": provenance()}
+    if not models:
+        raise RequestError(f"{lacks[0]['file']!r}: {lacks[0]['equivalent_lacks']}")
+    heads = {model["model"]: model["heads"][0] for model in models}
+    places = ranked(heads)
+    by_r = sorted(heads, key=lambda name: heads[name]["shortfall"])
+    document = {"verb": "embeddings", "models": models, "equivalent_lacks": lacks}
+    document |= {"ranking": dict(zip(PLACE, (places.pop("ranking"), by_r), strict=True)), **places}
+    return document | {"provenance": provenance()}
 
 
 def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
-    """The document of one model."""
+    """The document of one model. Raises RequestError where no head has a place."""
     installed("sklearn", "scikit-learn", "embeddings", "a measurement of embeddings", RequestError)
     folds = fit_folds(bundle, seed)
     right, rows = answers(bundle, folds)
@@ -176,6 +185,8 @@ def answer(bundle: Bundle, seed: int) -> dict[str, Any]:
     ideal = _gaussian_curve(first, folds[0], bundle.classes, seed)
     found = trade(measured.mean, measured.covariance, measured.worth, numpy_stream(seed, "embeddings places"))
     described = _described(bundle, measured, found, ideal, seed)
+    stream, first_and_best = numpy_stream(seed, "embeddings replicates"), np.hstack([right[seen, :1], *best])
+    described[0]["replicates"] = replicates(first_and_best, label, common, found.width, stream).round(4).tolist()
     for entry, apart in zip(described, right[~seen].T, strict=False):
         entry["unseen"] = _unseen(bundle.label[rows[~seen]], apart)
     predictions = _predictions(first, folds[0], refits, seed) if fixes else {}
@@ -234,7 +245,7 @@ def _described(
 ) -> list[dict[str, Any]]:
     """Accuracies, p' and r of each head that has a place, with intervals over photos and classes."""
     law, _ = smooth(WEIGHTS * ideal[0] + (1 - WEIGHTS) * ideal[1])
-    if bundle.classes >= MANY:
+    if bundle.classes >= FEWEST:
         drawn = trade(
             measured.mean, measured.over_classes, measured.worth, numpy_stream(seed, "embeddings classes")
         ).places
@@ -254,7 +265,7 @@ def _described(
             "interval": dict(zip(QUANTITIES, _over_photos(measured, i), strict=True)) | at["interval"],
             "interval_over_classes": None,
         }
-        if bundle.classes >= MANY:
+        if bundle.classes >= FEWEST:
             counts = counted(np.arange(bundle.classes), measured.photos, measured.correct(i))
             ends = intervals(counts, "macro", seed, CLASS_REPLICATES)
             entry["interval_over_classes"] = {name: list(ends[name]) for name in QUANTITIES} | drawn[i]["interval"]
@@ -326,9 +337,12 @@ def _gaussian_curve(photos: Photos, fold: Fold, classes: int, seed: int) -> Floa
     values, vectors = eigh(means @ fold.rules.weights)
     kept = values > 1e-9 * values.max()
     basis = fold.rules.weights @ (vectors[:, kept] / np.sqrt(values[kept]))
-    law = fit(photos.cell, photos.values @ basis)
-    shares = cell_shares(law, photos.common, classes)
-    return ideal_curve(law, shares, WEIGHTS, numpy_stream(seed, "embeddings curve")).T
+    try:
+        law = fit(photos.cell, photos.values @ basis)
+        shares = cell_shares(law, photos.common, classes)
+        return ideal_curve(law, shares, WEIGHTS, numpy_stream(seed, "embeddings curve")).T
+    except ValueError as error:
+        raise RequestError(f"the Gaussian law has no curve: {error}") from error
 
 
 def _limits(bundle: Bundle, rows: np.ndarray) -> list[str]:

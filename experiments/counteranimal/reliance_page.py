@@ -11,9 +11,9 @@ from scipy.cluster.hierarchy import fclusterdata
 
 from experiments.counteranimal.figures import page, ranking, write_labels
 from experiments.counteranimal.predictions import write_frame
-from experiments.counteranimal.tables import data_share, fixes_table, heads_table
+from experiments.counteranimal.tables import data_share, fixes_table, heads_table, in_order
 from experiments.files import PAGE_FILES, write_text
-from experiments.results import GROUPS, QUANTITIES
+from experiments.results import FEWEST, GROUPS, QUANTITIES, too_few
 from experiments.style import styled
 from experiments.svg import figure_svg
 from experiments.table import html
@@ -35,6 +35,8 @@ def write_files(folder: Path, document: dict[str, Any]) -> None:
         drawings=[figure_svg(trade_figure(model), ALT) for model in models],
         ranked=ranking({model["model"]: model["heads"][0] for model in models}) if len(models) > 1 else "",
         groups=GROUPS,
+        order=in_order(document["ranking"][PLACE[0]], document),
+        few=[too_few(model["classes"]) if model["classes"] < FEWEST else None for model in models],
         shares=[data_share(model) for model in models],
         heads=[html(heads_table(model)) for model in models],
         fixes=[html(fixes_table(model)) for model in models],

@@ -26,14 +26,15 @@ from experiments.counteranimal.metrics import (
     paired,
     photo_bounds,
 )
+from experiments.counteranimal.model import OWN
 from experiments.counteranimal.predictions import LARGEST, has_groups, read_predictions
 from experiments.counteranimal.summaries import PREDICTIONS, SUMMARY
-from experiments.counteranimal.tradeoff import middle
+from experiments.counteranimal.tradeoff import middle, ranked
 from experiments.effective_robustness import AXES, SMALLEST_FAMILY, Line, fit_line, resampled
 from experiments.errors import RequestError, checked_seed, unknown
 from experiments.inference import bootstrap_interval, combined, hull
 from experiments.published.tables import classwise, published_classes, published_rows
-from experiments.results import GROUPS, Row
+from experiments.results import FEWEST, GROUPS, Row
 from simulator.accuracy import LEVEL, PLACE
 from simulator.naming import suggestion
 from simulator.streams import numpy_stream
@@ -159,6 +160,9 @@ def _place(entry: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     place: dict[str, Any] = {name: entry[name] for name in PLACE}
     place["interval"] = {name: [float(end) for end in entry["interval"][name]] for name in PLACE}
+    place["replicates"] = [float(one) for one in entry.get("replicates", ())]
+    if not all(0 <= one <= 1 for one in place["replicates"]):
+        raise ValueError("replicates of p' lie outside 0 to 1")
     for name, (low, high) in place["interval"].items():
         if not 0 <= low <= middle(place, name) <= high <= 1:
             raise ValueError(f"{name} {place[name]} with interval {low} to {high}")
@@ -187,14 +191,16 @@ def compare(results: Sequence[Result], reference: str | None = None, seed: int =
         lines[name][axis] = {"slope": float(line.slope), "intercept": float(line.intercept)}
     rows = []
     for result, number in zip(results, numbers(results), strict=True):
-        known = {"at_edge": result.at_edge, "equivalent": result.place}
+        place = result.place and {name: each for name, each in result.place.items() if name != "replicates"}
+        known = {"at_edge": result.at_edge, "equivalent": place}
         known |= {"effective_robustness": _robustness(result, results, chosen, seed)}
         rows.append({"number": number, **result.row.record(), **known})
-    placed = {row["model"]: row["equivalent"] for row in rows if row["equivalent"]}
-    order = sorted(placed, key=lambda name: middle(placed[name], PLACE[0]))
-    lacks = UNPLACED if len(placed) < len(rows) else None
-    equivalent = {"ranking": order, "equivalent_lacks": lacks}
-    return {"reference": chosen, "rows": rows, "lines": lines, **equivalent, **_pairs(results, seed)}
+    placed = {result.row.model: result.place for result in results if result.place}
+    equivalent = {**ranked(placed), "equivalent_lacks": UNPLACED if len(placed) < len(rows) else None}
+    few = {r.row.model: len(complete(r.classes)) for r in results if r.classes is not None}
+    over_photos = {name: classes for name, classes in few.items() if classes < FEWEST}
+    known = {"reference": chosen, "rows": rows, "lines": lines, "over_photos": over_photos}
+    return {**known, **equivalent, **_pairs(results, seed)}
 
 
 def numbers(results: Sequence[Result]) -> list[int]:
@@ -206,7 +212,7 @@ def lines_of(results: Sequence[Result]) -> dict[str, tuple[np.ndarray, np.ndarra
     """(common, counter) of the models of each family that has a line, on every axis."""
     finite = [result.row for result in results if not result.at_edge]
     known = {}
-    for family in dict.fromkeys(row.family for row in finite):
+    for family in dict.fromkeys(row.family for row in finite if row.family != OWN):
         members = [row for row in finite if row.family == family]
         common, counter = (np.array([getattr(row, group) for row in members]) for group in GROUPS)
         if len(common) >= SMALLEST_FAMILY and np.ptp(common) > 0:
@@ -241,20 +247,22 @@ def _robustness(result: Result, results: Sequence[Result], family: str | None, s
 
 
 def _model_interval(result: Result, line: Line, value: float, seed: int) -> Span | None:
-    """The interval of a model's effective robustness over a fixed line; None without counts of several classes."""
+    """The interval of a model's effective robustness over a fixed line; None without counts of classes."""
     classes, mean = result.classes, result.row.mean or "macro"
-    if classes is None or len(complete(classes)) < 2:
+    if classes is None or not len(complete(classes)):
         return None
 
     def expected(common: np.ndarray) -> np.ndarray:
         return line.at(np.clip(common, 1e-9, 1 - 1e-9))  # 0 and 1 are at infinity on the stretched axes
 
-    drawn = drawn_accuracies(classes, mean, seed, REPLICATES)
-    over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(complete(classes)))
     common, counter = photo_bounds(classes, mean)
     above, at_line = result.row.counter - expected(np.array(common)), result.row.counter - value
     ends = (float(above.min()), float(above.max())), (counter[0] - at_line, counter[1] - at_line)
-    return hull(over_classes, combined(value, *ends))
+    over_photos, over_classes = combined(value, *ends), None
+    if len(complete(classes)) >= FEWEST:
+        drawn = drawn_accuracies(classes, mean, seed, REPLICATES)
+        over_classes = bootstrap_interval(drawn[:, 1] - expected(drawn[:, 0]), len(complete(classes)))
+    return hull(over_classes, over_photos)
 
 
 def _pairs(results: Sequence[Result], seed: int) -> dict[str, Any]:

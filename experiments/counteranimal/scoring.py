@@ -41,7 +41,7 @@ def score_photos(
     Labels with the same phrases share one column of the product, so they tie exactly, not up to rounding.
     """
     encoded = encode_photos(photo_set, model, runtime, len(vocabulary.names))
-    if model.family != "CLIP":
+    if not model.embeds_text:
         return Scored(encoded, encoded.features, {"phrases_cut": 0})
     phrases = vocabulary.phrases(prompts)
     labels = (space or vocabulary.every_label).union(len(phrases))

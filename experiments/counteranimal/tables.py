@@ -6,7 +6,7 @@ A cell has a number and, on a line of its own, the 95 % interval.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.results import GROUPS, QUANTITIES
+from experiments.results import GROUPS, QUANTITIES, too_few
 from experiments.table import CORRELATION, NUMBER, WORDS, Column, Table, gain, points
 
 MARKS = {
@@ -132,6 +132,28 @@ def pairs_table(document: Record, *names: str) -> Table:
 
     named = Column("second - first", lambda pair: f"{pair['second']} - {pair['first']}\n{pair['classes']} classes")
     return Table(None, [named, *(column for name in names for column in difference(name))], document["pairs"])
+
+
+def over_photos(document: Record) -> str | None:
+    """Which models have intervals over photos, and why."""
+    few = [f"{name} ({too_few(classes)})" for name, classes in document["over_photos"].items()]
+    return f"over photos, not over classes, for {', '.join(few)}" if few else None
+
+
+def in_order(order: Sequence[str], document: Record) -> str | None:
+    """Models in order of p', those that the photos do not tell apart, and how many have no resolved p'; None for one.
+
+    >>> in_order(["a", "b", "c"], {"not_distinguished": ["c"], "unresolved": ["d"]})
+    'a, b, c (not distinguished from b); 1 of 4 models is left out, since its p′ is not resolved'
+    """
+    alike, left = document["not_distinguished"], len(document["unresolved"])
+    parts = [
+        f"{name} (not distinguished from {below})" if name in alike else name
+        for below, name in zip(["", *order], order, strict=False)
+    ]
+    out = f"{left} of {len(order) + left} models {'is' if left == 1 else 'are'} left out, since "
+    out += f"{'its' if left == 1 else 'their'} p′ is not resolved"
+    return "; ".join([*filter(None, [", ".join(parts)]), *[out] * bool(left)]) if len(order) + left > 1 else None
 
 
 def data_share(model: Record) -> str:

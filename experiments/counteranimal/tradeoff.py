@@ -27,6 +27,7 @@ of r is widened by the misfit of the smooth curve at the head's weight.
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from scipy.optimize import nnls
 from scipy.special import expit, logit, ndtri, stdtrit
 
 from experiments.inference import Numbers
-from simulator.accuracy import LEVEL
+from simulator.accuracy import LEVEL, PLACE
 
 WEIGHTS = expit(np.linspace(-6, 6, 25))  # at which B is measured
 DRAWN = expit(np.linspace(-6, 6, 73))  # at which it is drawn
@@ -46,9 +47,11 @@ CENTRES = 7.0  # the logits of the outermost sigmoids
 SMALL = 0.002  # a misfit that is always allowed
 FOLDS, ROUNDS = 10, 2
 NORMAL = float(ndtri((1 + LEVEL) / 2))  # the quantile of a two-sided interval
+BLOCK = 8_192  # photos whose weights are drawn together
 DRAWS, TAIL = 400, 0.01  # with half of 1 - LEVEL, 92 % of the intervals of r covered where a group has 100 photos
 REACH = 4.0  # standard errors of the residuals of B that are within its errors
 RESOLVED = 0.4  # a wider interval of p' has no number
+REPLICATES = 200  # in which models are compared on the same photos
 
 
 def worth(photos: np.ndarray) -> np.ndarray | np.float64:
@@ -193,10 +196,31 @@ def middle(head: dict[str, Any], key: str) -> float:
     return float(np.mean(head["interval"][key])) if head[key] is None else head[key]
 
 
+def ranked(heads: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """Models in order of p', least first, without those whose p' has no number, which are `unresolved`.
+
+    A model is `not_distinguished` from the one before it if the interval of the difference of p' holds 0.
+    """
+    known = {name: head for name, head in heads.items() if head[PLACE[0]] is not None}
+    order = sorted(known, key=lambda name: known[name][PLACE[0]])
+    alike = [above for below, above in pairwise(order) if not _apart(known[below], known[above])]
+    return {"ranking": order, "unresolved": [name for name in heads if name not in known], "not_distinguished": alike}
+
+
+def _apart(below: dict[str, Any], above: dict[str, Any]) -> bool:
+    """Whether p' of two models differs, on the same photos if both have replicates."""
+    if len(below.get("replicates") or ()) == len(above.get("replicates") or ()) > 0:
+        difference = np.subtract(above["replicates"], below["replicates"])
+        low, high = np.quantile(difference, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return not low <= 0 <= high
+    return below["interval"][PLACE[0]][1] < above["interval"][PLACE[0]][0]
+
+
 class Trade(NamedTuple):
     """The curve, an interval of its balanced accuracy at the drops of the weights DRAWN, and places of heads on it."""
 
     curve: Curve
+    width: float  # of the curve's sigmoids
     band: Float[np.ndarray, "2 P"]
     places: list[dict[str, Any]]  # p' (None where its interval is wide) and r, with intervals, as results store them
 
@@ -208,14 +232,14 @@ def trade(
     rng: np.random.Generator,
 ) -> Trade:
     """Places of heads, whose accuracies precede those of `best_answers` on the same photos and then on others."""
-    L, H = len(WEIGHTS), mean.shape[1] - 2 * len(WEIGHTS)
+    H = mean.shape[1] - 2 * len(WEIGHTS)
     values, vectors = np.linalg.eigh(covariance.reshape(mean.size, -1))
     root = vectors * np.sqrt(np.maximum(values, 0))
     drawn = (rng.standard_normal((DRAWS, mean.size)) @ root.T).reshape(DRAWS, *mean.shape)
     # A head that never differs from the best, or is never wrong, has one more wrong answer: 1 of `worth` photos.
     drawn[:, :, :H] += rng.standard_normal((DRAWS, 2, H)) / worth[:, None]
     every = np.concatenate([mean[None], mean + drawn])  # what was found, then draws
-    measured = WEIGHTS * every[:, 0, H:].reshape(-1, 2, L) + (1 - WEIGHTS) * every[:, 1, H:].reshape(-1, 2, L)
+    measured = _best(every)
     best = measured.mean(axis=1)
     width = width_within(best[0], np.cov(best[1:].T))
     drop, balanced = every[:, 0, :H] - every[:, 1, :H], every[:, :, :H].mean(axis=1)
@@ -248,4 +272,38 @@ def trade(
         }
         for p_i, p_low, p_high, r_i, r_low, r_high in np.array([p, low, high, r, least, most]).T.tolist()
     ]
-    return Trade(between[0], band, places)
+    return Trade(between[0], width, band, places)
+
+
+def _best(every: Float[np.ndarray, "R 2 M"]) -> Float[np.ndarray, "R 2 L"]:
+    """B at WEIGHTS on the same photos and on others, from the last accuracies."""
+    common, counter = np.moveaxis(every[:, :, -2 * len(WEIGHTS) :].reshape(len(every), 2, 2, -1), 1, 0)
+    return WEIGHTS * common + (1 - WEIGHTS) * counter
+
+
+def replicates(
+    right: Shaped[np.ndarray, "N M"],
+    label: Int[np.ndarray, " N"],
+    common: Bool[np.ndarray, " N"],
+    width: float,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, " R"]:
+    """p' of the first head in a bootstrap over photos, before whose answers `best_answers` follow in the last columns.
+
+    Every photo has a normal weight, so errors have the covariance of `accuracies`. Models with the same photos in the
+    same order have the same weights: their replicates differ as their p' do on these photos.
+    """
+    cell, out = 2 * label + ~common, np.zeros((2, REPLICATES, right.shape[1]))
+    n = np.bincount(cell)
+    mean = np.array([right[cell == one].mean(axis=0, dtype=float) for one in range(len(n))])
+    scale = 2 / len(n) / np.sqrt(n * (n - 1))  # of a photo's answer, in a mean over classes
+    for start in range(0, len(right), BLOCK):
+        part = slice(start, start + BLOCK)
+        weights = rng.standard_normal((REPLICATES, len(cell[part])), dtype=np.float32)
+        off = (right[part] - mean[cell[part]]) * scale[cell[part]][:, None]
+        for g, member in enumerate((common[part], ~common[part])):
+            out[g] += weights[:, member] @ off[member]
+    every = mean.reshape(-1, 2, right.shape[1]).mean(axis=0) + np.moveaxis(out, 0, 1)
+    drops = every[:, 0, 0] - every[:, 1, 0]
+    best = _best(every).mean(axis=1)
+    return np.array([smooth(one, width)[0].weight(drop) for one, drop in zip(best, drops, strict=True)])

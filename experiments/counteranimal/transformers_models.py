@@ -20,7 +20,7 @@ from experiments.provenance import versions
 KNOWN = ("align", "altclip", "chinese_clip", "clip", "clipseg", "metaclip_2", "siglip")
 SIGLIP_TEXT = 64  # tokens per text in SigLIP's training, with unmasked padding
 LONGEST = 77  # tokens per text for the other types, as in CLIP; some towers accept 512
-WAY_OUT = "; without a network set HF_HUB_OFFLINE=1, or pass the folder of its files"
+WAY_OUT = "pass the folder of its files"
 
 
 def check(name: str, options: LoadOptions) -> None:
@@ -37,7 +37,7 @@ def load_clip(name: str, options: LoadOptions) -> LoadedModel:
     if config.model_type not in KNOWN:
         raise RequestError(f"{spec} holds a model of type {config.model_type!r}; known types are {', '.join(KNOWN)}")
     module = _module(spec, "AutoModelForZeroShotImageClassification")
-    with loading(spec, WAY_OUT):
+    with _loading(spec):
         processor = transformers.AutoImageProcessor.from_pretrained(name)
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     module.float()  # transformers 5 keeps the precision of the file
@@ -70,7 +70,7 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
             "answers a question about a photo can be scored (pass a CLIP as hf:)"
         )
     module = _module(spec, "AutoModelForImageTextToText")
-    with loading(spec, WAY_OUT):
+    with _loading(spec):
         processor = transformers.AutoProcessor.from_pretrained(name)
         for part in ("tokenizer", "image_processor"):  # without one part, the library returns the other part alone
             if getattr(processor, part, None) is None:
@@ -101,14 +101,18 @@ def load_language_model(name: str, options: LoadOptions) -> LanguageModel:
     return LanguageModel(spec, module.eval(), processor, prompt, key, longest, settings)
 
 
+def _loading(spec: str) -> Any:
+    return loading(spec, WAY_OUT, hub=not Path(spec.partition(":")[2]).exists())
+
+
 def _config(spec: str) -> Any:
-    with loading(spec, WAY_OUT):
+    with _loading(spec):
         return library("transformers").AutoConfig.from_pretrained(spec.partition(":")[2])
 
 
 def _module(spec: str, kind: str) -> Any:
     """The module; missing or misshapen weights, which the library fills at random, raise RequestError."""
-    with loading(spec, WAY_OUT):
+    with _loading(spec):
         module, report = getattr(library("transformers"), kind).from_pretrained(
             spec.partition(":")[2], output_loading_info=True, ignore_mismatched_sizes=True
         )

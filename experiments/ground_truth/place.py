@@ -39,7 +39,8 @@ class Place:
     own
         p, the share of common images in training.
     beyond
-        Whether the drop is larger than that of every ideal classifier, and p' = 1, or smaller, and p' = 0.
+        Whether the drop is larger than that of every ideal classifier, and p' = 1, or smaller, and p' = 0; never where
+        the counts do not determine p'.
     """
 
     world: World
@@ -51,12 +52,12 @@ class Place:
 
     @property
     def correlation(self) -> float:
-        """p', the equivalent correlation."""
+        """p', the equivalent correlation; nan where many fit equally, and in a table with images of one group."""
         return float(self.equivalent.correlation)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval of p'; (nan, nan) for three groups, which have none."""
+        """The 95% interval of p'; (nan, nan) for one group and for three, which have none."""
         ends = self.equivalent.interval
         return (np.nan, np.nan) if ends is None else tuple(map(float, ends.ends["correlation"]))
 
@@ -174,12 +175,12 @@ def _placed(world: World, counts: Counts) -> Place:
     for g in groups:
         correct, images = counts[GROUPS[g]]
         values[g], ends[g] = correct / images, tuple(binomial_bounds(correct, images, tail))
-    shown = max(groups) + 1
+    shown = max(*groups, 1) + 1  # an Accuracy always has counter images, perhaps nan
     accuracy = Accuracy.of(values[:shown], LEVEL, ends[:shown])
     try:
         found = equivalent(world, accuracy)
         beyond = False
-        if len(groups) == 2:
+        if len(groups) == 2 and np.isfinite(found.correlation):
             least, most = (IdealCurve(world).at(end).drop for end in (0.0, 1.0))
             beyond = not least <= values[groups[0]] - values[groups[1]] <= most
     except (ValueError, ArithmeticError) as error:
@@ -204,7 +205,7 @@ def placed_document(found: Place, theory: list[dict[str, Any]]) -> dict[str, Any
         "equivalent_correlation": p if known else None,
         "difference": p - found.own if known else None,
         "shortfall": found.shortfall,
-        "interval95": interval if known else {**interval, PLACE[0]: None},
+        "interval95": interval,
         "beyond": found.beyond,
         "theory": theory,
     }

@@ -6,6 +6,7 @@ from stattest import SHARE, spend
 
 from experiments import embeddings
 from experiments.counteranimal.caption_detail import caption_detail
+from experiments.errors import RequestError
 
 N = 6000
 SIGMA = np.array([1.0, 0.5])
@@ -40,6 +41,57 @@ def test_the_detail_of_drawn_pairs_is_recovered(detail, noise):
     if noise:
         shrunk = 0.6 / (1 + noise)  # the variance of the object within its class is 1
         assert unknown["correlations"][0]["value"] == pytest.approx(shrunk, abs=0.05)
+
+
+def in_cells(rng, cells, per, detail, noise, dimensions=6):
+    """So many pairs in each cell of (class, background), whose means differ; two coordinates have the detail."""
+    cell = np.repeat(np.arange(cells), per)
+    shared, of_image, of_caption = rng.normal(size=(3, len(cell), 2))
+    views = []
+    for own in (of_image, of_caption):
+        latent = 2 * rng.normal(size=(cells, 2))[cell] + np.sqrt(detail) * shared + np.sqrt(1 - detail) * own
+        dictionary = np.linalg.qr(rng.normal(size=(dimensions, 2)))[0]
+        views.append(latent @ dictionary.T + np.sqrt(noise) * rng.normal(size=(len(cell), dimensions)))
+    return *views, np.column_stack([cell, cell])
+
+
+@pytest.mark.parametrize("per", [4, 6])
+def test_few_pairs_per_cell_leave_the_detail_where_it_is(per):
+    """Residuals have n less the cells degrees of freedom; with n the value would be .8 at 6 pairs, 1.2 at 4."""
+    spend(SHARE)
+    arrays = in_cells(np.random.default_rng(per), 6000 // per, per, 0.6, 0.5)
+    (one, *_) = caption_detail(*arrays, np.random.default_rng(1), (0.5, 0.5))["correlations"]
+    half = one["interval"][1] - one["value"]
+    assert abs(one["value"] - 0.6) < 2.5 * half  # five standard errors
+    assert half < 0.08
+
+
+@pytest.mark.parametrize(
+    ("cells", "per", "noise", "sentence"),
+    [
+        (2000, 3, (0.5, 0.5), "leave 0 degrees of freedom in a half; expected 12 or more"),  # one half has single pairs
+        (2000, 3, None, "leave 0 degrees of freedom in a half; expected 1 or more"),
+        (4, 6, (0.5, 0.5), "leave 8 degrees of freedom in a half; expected 12"),
+        (10, 40, (9.0, 0.5), "no direction of image or caption varies more than noise of variances"),
+    ],
+)
+def test_too_few_pairs_are_refused(cells, per, noise, sentence):
+    arrays = in_cells(np.random.default_rng(0), cells, per, 0.6, 0.5)
+    with pytest.raises(RequestError, match=sentence):
+        caption_detail(*arrays, np.random.default_rng(1), noise)
+
+
+def test_known_noise_widens_the_interval_as_it_raises_the_value():
+    """Both are divided by the same share of the signal, here .4; every direction varies more than noise."""
+    image, caption, cell = in_cells(np.random.default_rng(0), 4, 800, 0.6, 1.5, dimensions=2)
+    known, unknown = (
+        caption_detail(image, caption, cell, np.random.default_rng(1), noise)["correlations"][0]
+        for noise in ((1.5, 1.5), None)
+    )
+    raised = known["value"] / unknown["value"]
+    assert raised > 2
+    widths = [one["interval"][1] - one["value"] for one in (known, unknown)]
+    assert widths[0] / widths[1] == pytest.approx(raised, rel=0.02)
 
 
 def test_class_and_background_alone_are_no_detail():

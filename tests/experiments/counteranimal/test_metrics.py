@@ -13,7 +13,6 @@ from scipy.stats import binomtest, t
 from stattest import SHARE, assert_same_law
 
 from experiments.counteranimal.metrics import (
-    FEWEST,
     TOP,
     accuracy,
     accuracy_breakdown,
@@ -31,6 +30,7 @@ from experiments.counteranimal.metrics import (
     worst_cell,
 )
 from experiments.inference import holm, mcnemar, resampled_means, resamples, sign_test
+from experiments.results import FEWEST
 
 
 @st.composite
@@ -133,16 +133,43 @@ def test_photo_bounds_are_clopper_and_pearsons_on_the_effective_sample():
     for (low, high), k in zip(photo_bounds(single, "macro"), (4, 1), strict=True):
         exact = binomtest(k, 5).proportion_ci(0.95, "exact")
         assert (low, high) == pytest.approx((exact.low, exact.high))
-    sizes = np.array([[10, 8], [40, 8], [5, 8]])
-    bounds = photo_bounds(counted(np.arange(3), sizes, sizes), "macro")
-    for (low, _), photos in zip(bounds, sizes.T, strict=True):
-        few = (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, 2)) ** 2
-        assert low == pytest.approx(0.025 ** (1 / (few * 9 / (1 / photos).sum())))  # all right: the tail is low^n
+    for C in (3, FEWEST - 1, FEWEST):
+        sizes = np.resize([[10, 8], [40, 8], [5, 8]], (C, 2))
+        bounds = photo_bounds(counted(np.arange(C), sizes, sizes), "macro")
+        for (low, _), photos in zip(bounds, sizes.T, strict=True):
+            few = 1.0 if C < FEWEST else (t.isf(0.025, photos.sum() - 1) / t.isf(0.025, C - 1)) ** 2
+            assert low == pytest.approx(
+                0.025 ** (1 / (few * C**2 / (1 / photos).sum()))
+            )  # all right: the tail is low^n
 
 
-def test_one_class_has_no_interval():
-    table = counted(np.array([3]), np.array([[5, 5]]), np.array([[4, 2]]))
-    assert intervals(table, "macro") == {"common": None, "counter": None, "drop": None}
+def test_few_classes_have_intervals_over_photos():
+    """One class: Clopper and Pearson's own. Nine: as of these photos alone, where the bootstrap's is far wider."""
+    table = counted(np.array([3]), np.array([[50, 40]]), np.array([[40, 12]]))
+    found = intervals(table, "macro")
+    for name, k, n in (("common", 40, 50), ("counter", 12, 40)):
+        exact = binomtest(k, n).proportion_ci(0.95, "exact")
+        assert found[name] == pytest.approx((exact.low, exact.high))
+    assert found["drop"][0] < 0.5 < found["drop"][1]
+    photos = np.full((FEWEST, 2), 400)
+    right = np.linspace([0.1, 0.2], [0.9, 1.0], FEWEST) * photos  # classes that differ far more than their photos
+    every = counted(np.arange(FEWEST), photos, right.astype(int))
+    over_classes, over_photos = (np.ptp(intervals(part, "macro")["common"]) for part in (every, every[1:]))
+    assert over_photos < 0.04 < 0.3 < over_classes
+    assert "9 classes are too few to resample" in summary(every[1:])["interval_method"]
+    assert "over classes" in summary(every)["interval_method"]
+
+
+def test_a_pair_of_few_classes_has_intervals_over_photos():
+    """As if each model had photos of its own: squares of distances to the ends add."""
+    photos = np.array([[50, 60], [70, 40]])
+    a, b = (counted(np.arange(2), photos, np.array(right)) for right in ([[40, 12], [50, 20]], [[45, 30], [60, 22]]))
+    found, (first, second) = paired(a, b), (intervals(one, "macro") for one in (a, b))
+    for g, name in enumerate(("common", "counter")):
+        of_a, of_b = (float(group_accuracies(one, "macro")[g]) for one in (a, b))
+        low, high = found[name]["interval"]
+        assert low < of_b - of_a < high
+        assert low == pytest.approx(of_b - of_a - math.hypot(of_b - second[name][0], first[name][1] - of_a))
 
 
 def test_sign_test_is_the_binomial_tail():

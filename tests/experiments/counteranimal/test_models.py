@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 import torch
@@ -75,6 +76,20 @@ def test_an_unreachable_hub_is_one_sentence(spec, way_out, tmp_path, monkeypatch
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     assert way_out in spec_error(spec)
+
+
+@pytest.mark.parametrize("spec", ["open_clip:ViT-B-32/laion400m_e31", "timm:test_resnet.r160_in1k", "hf:nobody/x"])
+def test_a_hub_that_does_not_answer_is_not_waited_for(spec, monkeypatch):
+    """Its client would retry for a minute; afterwards it may be asked again."""
+    from huggingface_hub import constants
+
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # the port that discards
+    assert "http://127.0.0.1:9 does not answer, and not all of its files are in the cache; pass" in spec_error(spec)
+    assert not waits
+    assert constants.HF_HUB_OFFLINE is False
 
 
 def test_the_tag_decides_the_activation(named_clip, tiny_clip, monkeypatch):

@@ -1,5 +1,7 @@
 """Planted embeddings: p' and r are the theory's, intervals cover, predicted gains are found; the verb and its files."""
 
+import csv
+import io
 import json
 import sys
 from collections import Counter
@@ -8,29 +10,34 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import photo_coverage
 import pytest
 import torch
-from planted_embeddings import OFFSET, WORLD, evenly_planted, example, planted, unit, zero_shot_accuracy
+from planted_embeddings import OFFSET, WORLD, balanced, evenly_planted, example, planted, unit, zero_shot_accuracy
+from rich.console import Console
 from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from stattest import SHARE, spend
 
 from experiments import embeddings
+from experiments.command.embeddings import reliance_screen
 from experiments.counteranimal import cross_fitting, evaluation, reliance
 from experiments.counteranimal.bundle import checked
 from experiments.counteranimal.cross_fitting import answers, fit_folds
 from experiments.counteranimal.gaussian_law import Law, bayes_rules
-from experiments.counteranimal.reliance_page import _together
+from experiments.counteranimal.reliance_page import _together, write_files
 from experiments.counteranimal.tables import data_share
 from experiments.counteranimal.tradeoff import (
     WEIGHTS,
     accuracies,
     best_answers,
+    ranked,
     smooth,
     trade,
     width_within,
 )
 from experiments.errors import RequestError
+from experiments.files import output_folder
 from experiments.results import GROUPS, QUANTITIES
 from simulator import Recipe, World, train
 from simulator.pixels.views import Pixels
@@ -445,6 +452,143 @@ def test_points_that_touch_share_a_label():
     assert labels == ["1, 2, 4, 6, 8, 9", "", "3", "", "5, 7", "", "", "", ""]
     assert _together(np.zeros((4, 2)), 5.0) == ["1–4", "", "", ""]
     assert _together(np.zeros((3, 2)), 5.0) == ["1–3", "", ""]
+
+
+def sure(n=200):
+    """Arrays of a binary classifier that is always sure and right: logits [s, 0], whose direction never varies."""
+    label, s = np.arange(n) % 2, np.random.default_rng(0).uniform(3, 9, n)
+    image = np.column_stack([np.where(label, s, -s), np.zeros(n)])
+    group = np.where(np.arange(n) // 2 % 2, "common", "counter")
+    return {"image": image, "label": label, "group": group, "text": np.array([[-1.0, 0.0], [1.0, 0.0]])}
+
+
+@pytest.mark.parametrize("where", ["everywhere", "in the test rows"])
+def test_embeddings_without_spread_are_refused_in_a_sentence(where):
+    arrays = sure()
+    if where == "in the test rows":
+        arrays["split"] = np.repeat(["train", "test"], 100)
+        arrays["image"][:100] += np.random.default_rng(1).normal(size=(100, 2))
+    with pytest.raises(RequestError, match="the embeddings do not vary in every direction within their class and"):
+        embeddings(**arrays)
+
+
+def test_other_models_go_on_beside_one_without_spread(tmp_path, soberclip):
+    np.savez(tmp_path / "sure.npz", **sure())
+    np.savez(tmp_path / "good.npz", **planted(np.random.default_rng(0), 400))
+    run = soberclip("embeddings", tmp_path / "sure.npz", tmp_path / "good.npz", "--output", tmp_path / "out")
+    assert run.status == 0
+    assert "sure has no p′: no head can be fitted: the embeddings do not vary" in " ".join(run.out.split())
+    document = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert [model["model"] for model in document["models"]] == ["good"]
+    (lacking,) = document["equivalent_lacks"]
+    assert lacking["model"] == "sure"
+    assert "sure has no p′" in (tmp_path / "out" / "embeddings.html").read_text()
+    run = soberclip("embeddings", tmp_path / "sure.npz")
+    assert (run.status, run.err.count("\n")) == (2, 1)
+
+
+def test_models_on_the_same_photos_are_told_apart_by_their_difference():
+    """Two prompts of nearly equal reliance overlap widely, yet err on the same photos; a twin is never told apart."""
+    arrays = planted(np.random.default_rng(4), 1500, reliance=0.8)
+    more = _arrays_with(arrays, reliance=0.55)
+    heads = {name: embeddings(**one)["heads"][0] for name, one in (("more", arrays), ("less", more), ("twin", arrays))}
+    ends = {name: head["interval"]["equivalent_correlation"] for name, head in heads.items()}
+    assert ends["more"][0] < ends["less"][1], "the intervals overlap"
+    found = ranked(heads)
+    assert found["ranking"] == ["less", "more", "twin"]
+    assert found["not_distinguished"] == ["twin"]
+    # Without replicates, as in older results, intervals that overlap are not told apart.
+    bare = {name: {key: value for key, value in head.items() if key != "replicates"} for name, head in heads.items()}
+    assert ranked(bare)["not_distinguished"] == ["more", "twin"]
+
+
+def test_replicates_have_the_errors_of_the_interval():
+    spend(SHARE)
+    head = embeddings(**planted(np.random.default_rng(5), 3000))["heads"][0]
+    low, high = head["interval"]["equivalent_correlation"]
+    assert low < np.mean(head["replicates"]) < high
+    # The ends are 2.33 errors away; 200 replicates know their deviation to 5 %.
+    assert np.std(head["replicates"]) == pytest.approx((high - low) / 2 / 2.33, rel=0.25)
+
+
+def _arrays_with(arrays, reliance):
+    """The same photos with another prompt."""
+    text = np.zeros_like(arrays["text"])
+    text[1, :2] = 1, reliance
+    return arrays | {"text": unit(text - text.mean(axis=0))}
+
+
+def test_an_unresolved_model_is_left_out_of_the_order(tmp_path, soberclip):
+    """With 10 photos per class and group the interval reaches over more than .4."""
+    np.savez(tmp_path / "few.npz", **balanced(np.random.default_rng(0), 20))
+    for k in range(2):
+        np.savez(tmp_path / f"many{k}.npz", **planted(np.random.default_rng(k), 800, reliance=0.3 + k))
+    run = soberclip("embeddings", *sorted(tmp_path.glob("*.npz")), "--output", tmp_path / "out")
+    said = " ".join(run.out.split())
+    assert "zero-shot in order of p′: many0, many1; 1 of 3 models is left out, since its p′ is not resolved" in said
+    assert "zero-shot in order of r: " in said
+    document = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert document["ranking"]["equivalent_correlation"] == ["many0", "many1"]
+    assert sorted(document["ranking"]["shortfall"]) == ["few", "many0", "many1"]
+    assert document["unresolved"] == ["few"]
+    page = (tmp_path / "out" / "embeddings.html").read_text()
+    assert "1 of 3 models is left out" in page
+    assert "2 classes are too few to resample" in page
+
+
+def test_a_star_is_explained_where_there_is_one(tmp_path, soberclip, monkeypatch):
+    monkeypatch.setattr(reliance, "REFITS", 2)
+    np.savez(tmp_path / "a.npz", **planted(np.random.default_rng(0), 600))
+    document = reliance.answer_files([tmp_path / "a.npz"], 0)
+    known = document["models"][0]["predictions_inside"]
+    for inside in (known["of"], known["of"] - 1):
+        known["inside"] = inside
+        console = Console(width=200, record=True, file=io.StringIO())
+        console.print(reliance_screen(document))
+        write_files(output_folder(tmp_path / str(inside)), document)
+        page = (tmp_path / str(inside) / "embeddings.html").read_text()
+        assert (
+            ("* outside" in console.export_text()) == ("a star marks those outside" in page) == (inside < known["of"])
+        )
+
+
+def test_coverage_at_few_photos_is_at_least_the_level():
+    """The record of photo_coverage.py: 20, 40 and 100 photos per group."""
+    rows = list(csv.DictReader(photo_coverage.FILE.read_text().splitlines()))
+    assert tuple(rows[0]) == photo_coverage.COLUMNS
+    found = {(row["verb"], row["number"], int(row["photos"])): row for row in rows}
+    for verb, numbers in (("place", ["p"]), ("evaluate", ["p", "drop"])):
+        assert all((verb, number, photos) in found for number in numbers for photos in photo_coverage.PHOTOS)
+    spend(len(rows) * SHARE)
+    for row in rows:
+        sets, covered, level = int(row["data_sets"]), int(row["covered"]), float(row["level"])
+        assert (level, sets) == (0.95, photo_coverage.DATA_SETS[row["verb"]])
+        assert float(row["share"]) == covered / sets
+        assert covered >= binom.ppf(SHARE, sets, level), row
+    words = (Path(reliance.__file__).parent / "README.md").read_text(encoding="utf-8")
+    for verb in ("place", "evaluate"):
+        shares = [float(row["share"]) for row in rows if (row["verb"], row["number"]) == (verb, "p")]
+        assert f"by `{verb}` in {100 * min(shares):.1f} to {100 * max(shares):.1f} %" in words
+    assert photo_coverage.placed(40, 1)["p"], "the script runs"
+
+
+def test_unseen_accuracy_is_a_mean_over_classes():
+    """Class 1 has 40 unseen photos, class 0 has 8: photos of class 1 count a fifth."""
+    arrays = planted(np.random.default_rng(3), 1200)
+    del arrays["group"]
+    arrays["split"] = np.where(np.arange(1200) < 600, "train", "test")
+    arrays["background"] = np.where(np.arange(1200) % 3 > 0, arrays["label"], arrays["background"])
+    own = [arrays["image"][arrays["label"] == y] for y in (0, 1)]
+    more = {"image": np.concatenate([arrays["image"], own[1][:40], own[1][:8]])}
+    more |= {
+        "label": np.append(arrays["label"], [1] * 40 + [0] * 8),
+        "split": np.append(arrays["split"], ["test"] * 48),
+    }
+    more["background"] = np.append(arrays["background"], [9] * 48)
+    head = embeddings(**arrays | more)["heads"][0]
+    right = [np.mean(own[1][:n] @ arrays["text"][1] > own[1][:n] @ arrays["text"][0]) for n in (40, 8)]
+    assert head["unseen"]["accuracy"] == pytest.approx((right[0] + 1 - right[1]) / 2)
+    assert abs((40 * right[0] + 8 * (1 - right[1])) / 48 - head["unseen"]["accuracy"]) > 0.1
 
 
 def test_tensors_and_the_seed():

@@ -151,7 +151,7 @@ PLACED["interval"] = {"equivalent_correlation": [0.7, 0.9], "shortfall": [0.0, 0
 
 
 def test_models_are_compared_by_p(tmp_path):
-    """The least p' first, an unresolved one by the middle of its interval; who has none is said."""
+    """The least p' first, without those that are not resolved; how many these are is said, and who has none."""
     low = PLACED | {
         "equivalent_correlation": 0.4,
         "interval": PLACED["interval"] | {"equivalent_correlation": [0.3, 0.5]},
@@ -163,12 +163,16 @@ def test_models_are_compared_by_p(tmp_path):
         (tmp_path / name / "summary.json").write_text(json.dumps(document | {"equivalent": place}))
     results = gather([str(tmp_path / name) for name in "abcd"], *PROTOCOL)
     document = compare(results)
-    assert document["ranking"] == ["b", "c", "a"]
+    assert document["ranking"] == ["b", "a"]
+    assert document["unresolved"] == ["c"]
+    assert document["not_distinguished"] == []
     assert "no embeddings" in document["equivalent_lacks"]
     write_comparison(tmp_path / "cmp", results, document)
     html = (tmp_path / "cmp" / "comparison.html").read_text()
     assert "p′ is unknown for 1 of 4 models" in html
-    assert "By p′ <b>b</b> relies on the background least, <b>a</b> most." in html
+    order = "b, a; 1 of 3 models is left out, since its p′ is not resolved"
+    assert f". In order of p′, the least reliance on the background first: {order}." in " ".join(html.split())
+    assert "8 classes are too few to resample" in html
     table = [line.split(",") for line in (tmp_path / "cmp" / "comparison.csv").read_text().splitlines()]
     assert table[0][-6:] == ["equivalent_correlation", *table[0][-5:]]
     assert [row[-6:] for row in table[1:]] == [
@@ -181,17 +185,43 @@ def test_models_are_compared_by_p(tmp_path):
     console.print(comparison_screen(document))
     screen = console.export_text()
     assert "0.300 to 0.500" in screen
-    assert "in order of p′: b, c, a" in screen
+    assert f"in order of p′: {order}" in screen
+    assert "over photos, not over classes, for a (8 classes are too few to resample (10 are needed)), b (8" in screen
     figure = ranking_figure({row["model"] * 30: row["equivalent"] for row in document["rows"] if row["equivalent"]})
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_models_on_the_same_photos_are_told_apart_by_replicates(tmp_path):
+    """Intervals overlap; of b and a every replicate differs by .02, of a and c by nothing on average."""
+    at = np.linspace(0.55, 0.75, 200)
+    places = {"a": (0.67, at + 0.02), "b": (0.65, at), "c": (0.68, 1.3 - at)}
+    for name, (p, replicates) in places.items():
+        (document,) = score_files([scored(tmp_path / "in", name)], output=tmp_path / name)
+        place = {"equivalent_correlation": p, "shortfall": 0.01, "replicates": replicates.tolist()}
+        place["interval"] = {"equivalent_correlation": [0.55, 0.8], "shortfall": [0.0, 0.02]}
+        (tmp_path / name / "summary.json").write_text(json.dumps(document | {"equivalent": place}))
+    results = gather([str(tmp_path / name) for name in "abc"], *PROTOCOL)
+    document = compare(results)
+    assert document["ranking"] == ["b", "a", "c"]
+    assert document["not_distinguished"] == ["c"]
+    assert "replicates" not in document["rows"][0]["equivalent"]
+    write_comparison(tmp_path / "cmp", results, document)
+    assert "b, a, c (not distinguished from a)" in (tmp_path / "cmp" / "comparison.html").read_text()
+
+
+def test_a_model_of_ones_own_lies_on_no_line():
+    rows = [Result(Row("x", f"m{i}", "yours", c, c / 2)) for i, c in enumerate((0.4, 0.5, 0.6, 0.8))]
+    document = compare(rows)
+    assert (document["lines"], document["reference"]) == ({}, None)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         0.8,
+        {**PLACED, "replicates": [0.5, 1.5]},
         {**PLACED, "shortfall": None, "interval": {"shortfall": [0.5, 0.1]}},
         {**PLACED, "equivalent_correlation": 0.95},
         {**PLACED, "equivalent_correlation": "0.8"},

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stattest import assert_mean, mean_size
+from scipy.stats import f
+from stattest import SHARE, assert_mean, mean_size, spend
 
 from experiments.errors import RequestError
 from experiments.ground_truth import export as exporting
@@ -215,6 +216,20 @@ def test_an_export_that_was_killed_resumes_to_the_same_bytes(folder, tmp_path, m
 def test_worlds_without_such_pictures_are_refused(world, sentence):
     with pytest.raises(RequestError, match=sentence):
         check_request(world, 10, 0, 10)
+
+
+def test_the_error_of_the_loss_is_the_scatter_between_exports(tmp_path, monkeypatch):
+    """24 exports of other seeds; an error four times too large or too small fails with probability above .999."""
+    spend(SHARE)
+    monkeypatch.setattr(exporting, "BATCH", 24)
+    for rows in ("theory_rows", "worded_rows"):
+        monkeypatch.setattr(exporting, rows, lambda world: [])
+    monkeypatch.setattr(exporting, "_readme", lambda *_: "")
+    found = [export(WORLD, tmp_path / str(seed), n=1, seed=seed, test_images=1) for seed in range(24)]
+    loss, error = np.array([[one["loss"], one["loss_error"]] for one in found]).T
+    ratio = loss.var(ddof=1) / (error**2).mean()
+    freedom = 23, 24 * (exporting.BATCHES - 1)
+    assert f.ppf(SHARE / 2, *freedom) < ratio < f.isf(SHARE / 2, *freedom)
 
 
 def test_the_command_exports_and_names_its_size(soberclip, tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from experiments.ground_truth.pictures import latents_of
 from experiments.ground_truth.place import place
 from simulator import World
 from simulator.accuracy import Accuracy
+from theory import learners
 from theory.binned_captions import BinnedCaptions
 from theory.ideal_curve import equivalent
 
@@ -165,6 +166,48 @@ def test_a_drop_beyond_the_ideal_curve_is_said(soberclip, tmp_path, monkeypatch,
     assert "than that of every ideal classifier" in run.out
     assert "not that of training or between seeds" in run.out
     assert not place(COUNTS, world=WORLD).beyond
+
+
+ONE_GROUP = World(table=[[0.25, 0.25], [0.25, 0.25]], sigma_xi=6.0)  # every background is usual for its class
+
+
+def test_a_table_whose_images_have_one_group_has_a_place(soberclip, tmp_path):
+    """There is no drop, so p' has no number; r is what Bayes' rule has more."""
+    found = place({"common": (700, 1000)}, world=ONE_GROUP)
+    assert np.isnan([found.correlation, *found.interval]).all()
+    assert not found.beyond
+    bayes = learners.named("bayes").accuracy(ONE_GROUP)
+    assert found.shortfall == pytest.approx(bayes.common - 0.7, abs=2e-3)
+    (tmp_path / "t.csv").write_text(".25,.25\n.25,.25\n")
+    path = write(tmp_path / "g.csv", [("common", 0.7, 1000)], ("group", "accuracy", "count"))
+    run = soberclip("place", path, "--table", tmp_path / "t.csv", "--sigma-xi", "6")
+    assert run.status == 0
+    assert "p′ is not determined: all images are common, so there is no drop" in run.out
+    run = soberclip("place", path, "--table", tmp_path / "t.csv", "--sigma-xi", "6", "--json")
+    assert run.document["equivalent_correlation"] is None
+
+
+def test_without_a_background_p_is_not_determined(soberclip, tmp_path):
+    found = place({"common": (900, 1000), "counter": (500, 1000)}, world=World(mu_spu=0.0))
+    assert np.isnan(found.correlation)
+    assert not found.beyond
+    path = write(tmp_path / "g.csv", [("common", 0.9, 100), ("counter", 0.8, 100)], ("group", "accuracy", "count"))
+    run = soberclip("place", path, "--mu-spu", "0")
+    assert (run.status, run.err.count("Traceback")) == (0, 0)
+    assert "p′ is not determined: any p from " in run.out
+    assert "than that of every ideal classifier" not in run.out
+    document = soberclip("place", path, "--mu-spu", "0", "--json").document
+    assert document["equivalent_correlation"] is document["difference"] is None
+    assert len(document["interval95"]["equivalent_correlation"]) == 2
+
+
+def test_a_drop_between_common_and_unseen_images_is_compared_with_theirs():
+    """Each class has one background, so there are no counter images."""
+    world = World(table=[[0.5, 0.0], [0.0, 0.5]], mu_spu=1.5, sigma_xi=6.0)
+    inside = place({"common": (900, 1000), "unseen": (500, 1000)}, world=world)
+    assert not inside.beyond
+    assert 0 < inside.correlation < 1
+    assert place({"common": (1000, 1000), "unseen": (0, 1000)}, world=world).beyond
 
 
 def test_the_command_reads_an_export(soberclip, data, tmp_path):

@@ -1,0 +1,84 @@
+"""How often the intervals of `place` and `evaluate` hold the truth where a group has few photos.
+
+`python tests/photo_coverage.py` writes photo_coverage.csv in about four minutes of one core, so it is no test; a test reads
+the file. Worlds have two classes, and their theory gives p' and the drop of the classifier that is measured. A row
+counts the data sets whose interval holds the truth.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from planted_embeddings import WORLD, balanced, zero_shot_accuracy
+
+from experiments import place
+from experiments.counteranimal.bundle import checked
+from experiments.counteranimal.cross_fitting import answers, fit_folds
+from experiments.counteranimal.metrics import counted, intervals
+from experiments.counteranimal.tradeoff import accuracies, best_answers, trade
+from experiments.files import write_table
+from simulator import World
+from simulator.accuracy import LEVEL, PLACE, Accuracy
+from simulator.streams import numpy_stream
+from theory import equivalent, learners
+
+FILE = Path(__file__).with_suffix(".csv")
+COLUMNS = ("verb", "number", "photos", "level", "seed", "data_sets", "covered", "share")
+PHOTOS = (20, 40, 100)  # per group
+DATA_SETS, SEED = {"place": 1000, "evaluate": 200}, 0  # seeds count up from the first
+RELIANCE = 0.5  # of zero-shot, as in example.npz
+PLACED = World(mu_spu=1.5, sigma_xi=6.0)  # the world of the first page, and its InfoNCE
+
+
+@cache
+def interval_of_place(common: int, counter: int, photos: int) -> tuple[float, float]:
+    return place({"common": (common, photos), "counter": (counter, photos)}, world=PLACED).interval
+
+
+@cache
+def truth(verb: str) -> tuple[Accuracy, float]:
+    """The accuracies of the classifier that a verb measures, and its p'."""
+    world = PLACED if verb == "place" else WORLD
+    exact = learners.named("infonce").accuracy(world) if verb == "place" else zero_shot_accuracy(RELIANCE)
+    return exact, float(equivalent(world, exact).correlation)
+
+
+def placed(photos: int, seed: int) -> dict[str, bool]:
+    """Whether the interval of `place` holds p'."""
+    exact, p = truth("place")
+    right = numpy_stream(seed, "placed photos").binomial(photos, [*exact])
+    low, high = interval_of_place(*right.tolist(), photos)
+    return {"p": low <= p <= high}
+
+
+def evaluated(photos: int, seed: int) -> dict[str, bool]:
+    """Whether the intervals of `evaluate` hold p' and the drop of zero-shot."""
+    exact, p = truth("evaluate")
+    bundle = checked(balanced(numpy_stream(seed, "evaluated photos"), photos, reliance=RELIANCE))
+    right, rows = answers(bundle, fit_folds(bundle, seed))
+    label, common = bundle.label[rows], bundle.common[rows]
+    best = best_answers(right, label, common, numpy_stream(seed, "embeddings parts"))
+    measured = accuracies(np.hstack([right[:, :1], *best]), label, common)
+    stream = numpy_stream(seed, "embeddings places")
+    low, high = trade(measured.mean, measured.covariance, measured.worth, stream).places[0]["interval"][PLACE[0]]
+    drop = intervals(counted(np.arange(2), measured.photos, measured.correct(0)), "macro")["drop"]
+    return {
+        "p": low <= p <= high,
+        "drop": drop[0] <= float(exact.drop) <= drop[1],
+    }
+
+
+def rows() -> Iterator[tuple]:
+    for verb, measure in (("place", placed), ("evaluate", evaluated)):
+        for photos in PHOTOS:
+            covered = Counter[str]()
+            for seed in range(SEED, SEED + DATA_SETS[verb]):
+                covered.update(name for name, held in measure(photos, seed).items() if held)
+            for name, times in covered.items():
+                yield verb, name, photos, LEVEL, SEED, DATA_SETS[verb], times, times / DATA_SETS[verb]
+
+
+if __name__ == "__main__":
+    write_table(FILE, COLUMNS, rows())
