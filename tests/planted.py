@@ -197,6 +197,16 @@ FAULTS = {
         on_arguments(lambda accuracy, axis: (accuracy, "plain")),
         "experiments/test_effective_robustness.py::test_a_straight_line_is_found",
     ),
+    "a picture without the learner of a user's file": Fault(
+        "experiments.page.plot.boundary:study_of",
+        on_arguments(lambda dataset, own=(): (dataset,)),
+        "experiments/test_own_learner.py::test_a_line_is_that_of_the_learner_of_the_study",
+    ),
+    "an option that only shipped learners have": Fault(
+        "experiments.finite_samples:_drawn_linear",
+        on_arguments(lambda world, learner, *rest: (world, (learner, learner.projected)[0], *rest)),
+        "experiments/test_own_learner.py::test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
+    ),
 }
 
 

@@ -372,18 +372,34 @@ def _faults(request: Study) -> Iterator[str]:
         yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"
 
 
-def read(text: str) -> Study:
-    """The study of a TOML text."""
+def read(text: str, own: Collection[Learner] = ()) -> Study:
+    """The study of a TOML text; `own` are the learners in it that do not ship with the package."""
+    return requested(_document(text), "study", {}, None, own)
+
+
+def world_in(text: str) -> World:
+    """The base world of a study's TOML text, whatever its learners are."""
+    return world_from(None, _document(text).get("world", {}))
+
+
+def _document(text: str) -> dict[str, Any]:
     try:
-        return requested(tomllib.loads(text), "study")
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestError(f"study is not TOML: {error}") from None
 
 
 def requested(
-    document: dict[str, Any], source: str, flags: dict[str, Any] | None = None, world_file: Path | None = None
+    document: dict[str, Any],
+    source: str,
+    flags: dict[str, Any] | None = None,
+    world_file: Path | None = None,
+    own: Collection[Learner] = (),
 ) -> Study:
-    """The study of a document with a world file on top, and flags on top of both; `source` names the document."""
+    """The study of a document with a world file on top, and flags on top of both; `source` names the document.
+
+    A name of one of the learners `own` stands for it.
+    """
     for key, value in document.items():
         if key not in KEYS:
             raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}")
@@ -391,8 +407,11 @@ def requested(
             raise RequestError(f"{source}: {key} = {value!r} is not a table")
         if key in LISTS and not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
-    own = {} if world_file is None else read_toml(world_file, "world")
-    whole = merged(merged(document, {"world": own}), flags or {})
+    below = {} if world_file is None else read_toml(world_file, "world")
+    whole = merged(merged(document, {"world": below}), flags or {})
+    if own:
+        objects: dict[Any, Any] = {learner.name: learner for learner in own}
+        whole["learners"] = [objects.get(each, each) for each in whole["learners"]]
     return study(**{**whole, "world": world_from(None, whole["world"])})
 
 
