@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from experiments.lab.studies import Study
 
 NO_LAW = "no closed form is known for this training"
-CHANGE_MORE = ("embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that change more than numbers of the world
+CHANGE_MORE = ("classes", "embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that need a call of their own
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
 Block: TypeAlias = "tuple[int, Study]"  # its number, and its part of the study

@@ -134,6 +134,8 @@ class Study:
         for i, own in enumerate(self.axes):
             if own.name == "table":
                 varied["table"] = named_table(str(own.values[0]))
+            elif own.name == "classes" and len(own.values) == 1:
+                varied["classes"] = own.values[0]  # a mitigation may need the number
             elif own.name in SCALARS:
                 varied[own.name] = np.array(own.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
         return validated(lambda: self.world.replace(**varied))
