@@ -13,6 +13,7 @@ from scipy.special import ndtr
 
 from experiments.benchmarks.exact import random_numbers
 from experiments.benchmarks.timing import Row, once, seconds
+from experiments.lab import setting
 from experiments.lab.answers import simulate
 from experiments.lab.studies import Study, study
 
@@ -51,7 +52,7 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
 
 
 def cell(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> object:
-    world, learner = grid.at(index).world, grid.learner(k, prompt)
+    one = setting.cell(grid, index, k, prompt)
     if grid.measured:
-        return simulate(world, learner, grid.n, grid.replicates, "exact", grid.seed)
-    return learner.accuracy(world)
+        return simulate(one.worlds, one.learner, one.n, grid.replicates, "exact", one.seed)
+    return one.learner.accuracy(one.worlds)

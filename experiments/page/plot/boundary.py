@@ -7,9 +7,10 @@ have no line. A single axis gets a second axis without influence; a point is a l
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.mitigations import NONE, mitigated
+from experiments.lab.setting import Setting, setting
 from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
@@ -57,29 +58,31 @@ def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list
     """
     if study.trained or not {first.learner, second.learner} <= set(study.labels):
         return None
-    own = {name: getattr(study.world, name) for name in World.model_fields}
-    own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
-    if any(axis.name not in own or axis.values.dtype.kind != "f" for axis in axes):
+    if any(axis.name not in World.model_fields or axis.values.dtype.kind != "f" for axis in axes):
         return None
-    here = [replace(a, values=(np.asarray(at[a.name]).item(),)) if a.name in at else a for a in study.axes]
-    fixed = replace(study, axes=tuple(here))
-    pair = [fixed.learner(study.labels.index(who.learner), who.prompt) for who in (first, second)]
+    held = {name: np.asarray(value).item() for name, value in at.items()}
 
-    def worlds(places: tuple[np.ndarray, ...]) -> World:
-        return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
+    def settings(places: Iterable[np.ndarray]) -> list[Setting]:
+        values = held | {axis.name: x for axis, x in zip(axes, places, strict=True)}
+        return [setting(study, study.labels.index(who.learner), who.prompt, values) for who in (first, second)]
 
-    def accuracies(part: World) -> list[Accuracy]:
-        laws = [mitigated(at.get("mitigation", NONE), part, learner) for learner in pair]
-        return [learner.accuracy(world) for world, learner in laws]
+    def accuracies(pair: list[Setting], worlds: World) -> list[Accuracy]:
+        laws = [replace(one, worlds=worlds).law() for one in pair]
+        if None in laws:
+            raise ValueError("no closed form is known")
+        return [learner.accuracy(own) for own, learner in laws]
 
-    def difference(part: World) -> np.ndarray:
-        one, two = accuracies(part)
-        return one.counter - two.counter
+    def gap(*places: np.ndarray) -> np.ndarray:
+        pair = settings(np.broadcast_arrays(*places))
 
-    some = worlds(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
-    if not _exact(accuracies, some):
-        return None
-    return lambda *places: attempt(difference, worlds(np.broadcast_arrays(*places)))[0]
+        def difference(worlds: World) -> np.ndarray:
+            one, two = accuracies(pair, worlds)
+            return one.counter - two.counter
+
+        return attempt(difference, pair[0].worlds)[0]
+
+    some = settings(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
+    return gap if _exact(partial(accuracies, some), some[0].worlds) else None
 
 
 def half_times_at(base: World | None, at: dict[str, Any]) -> tuple[float, ...]:

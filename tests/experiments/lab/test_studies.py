@@ -12,6 +12,7 @@ from experiments.lab.axes import axis
 from experiments.lab.mitigations import mitigated
 from experiments.lab.plan import plan
 from experiments.lab.schema import coded
+from experiments.lab.setting import cell
 from experiments.lab.studies import read, study
 from experiments.lab.tables import summary
 from experiments.page.plot.layout import arrange
@@ -71,7 +72,7 @@ def test_whole_numbers_may_be_written_as_floats():
 
 @pytest.mark.parametrize("n", [None, 10_000])
 def test_towers_are_trained_on_the_pairs_of_the_study(n):
-    assert study(NARROW, routes="trained", n=n).recipe_of(0).n == n
+    assert cell(study(NARROW, routes="trained", n=n), (), 0, None).recipe.n == n
 
 
 def test_an_axis_of_time_gives_start_a_meaning():
