@@ -16,7 +16,15 @@ from typing import Any
 
 from experiments.errors import RequestError, RunError
 
-RUN_FILES = ("run.json", "checkpoint.safetensors", "history.json", "weights.safetensors", "result.json")  # of train
+RUN_FILES = (  # of train
+    "run.json",
+    "checkpoint.safetensors",
+    "history.json",
+    "weights.safetensors",
+    "result.json",
+    "history.csv",
+    "history.zarr",
+)
 PAGE_FILES = ("embeddings.html", "embeddings.csv")  # of embeddings, besides result.json
 MARK = ".soberclip-report.json"  # lists the files of a report folder, itself included
 REPORT = "report.html"

@@ -22,6 +22,7 @@ from simulator.gaussian.statistics import (
     decision_prompts,
     first_coordinates,
 )
+from simulator.naming import unlisted
 from simulator.samplers import SAMPLERS, Sampler, chosen, group_numbers
 from simulator.streams import numpy_stream
 from simulator.world import World
@@ -41,13 +42,23 @@ class Unmeasurable(ArithmeticError):
 def fitted_critics(
     world, learner: Learner, n, replicates, seed, stream, sampler: str = "drawn"
 ) -> Iterator[LinearCritic]:
-    """Critics of a linear learner fitted to n drawn pairs, in blocks of replicates."""
+    """Critics of a linear learner fitted to n drawn pairs, in blocks of replicates.
+
+    Raises ValueError for an estimator of a user's learner that is unknown, or reads captions where it has no prompt.
+    """
+    from simulator.gaussian.fitting import ESTIMATORS
+
     if learner.estimator is None:
         raise Unmeasurable(f"learner {learner.name!r} is not fitted to pairs")
-    samples = _samples(world, n, replicates, seed, stream, learner.reads_captions)
+    if learner.estimator not in ESTIMATORS:
+        raise ValueError(f"estimator of learner {learner.name!r} = {unlisted(learner.estimator, ESTIMATORS)}")
+    captions = learner.estimator == "linear"
+    if captions and not learner.reads_captions:
+        raise ValueError(f"estimator 'linear' fits captions, and learner {learner.name!r} has no field prompt")
+    samples = _samples(world, n, replicates, seed, stream, captions)
     if sampler != "drawn":
         samples = _sampled(SAMPLERS[sampler], world, samples, seed, stream)
-    return (_drawn_linear if learner.reads_captions else _drawn_supervised)(world, learner, samples, sampler)
+    return (_drawn_linear if captions else _drawn_supervised)(world, learner, samples, sampler)
 
 
 class Sample(NamedTuple):
@@ -118,9 +129,11 @@ def _covariances(samples: Iterator[Sample]) -> Iterator[Float[np.ndarray, "r dI 
 def _drawn_linear(world, learner: Learner, samples: Iterator[Sample], sampler: str):
     q = decision_prompts(SAMPLERS[sampler].captioned(world), learner.prompt)
     frames = first_coordinates(world)
+    # A learner of a user's has neither: its training ends, at full width.
+    projected, modal = (getattr(learner, name, False) for name in ("projected", "modal"))
     for S in _covariances(samples):
-        own = without_captions(S, q, frames[1], world, learner.projected)
-        yield covariance_critic(S, own, frames, learner.strength if learner.modal else None)
+        own = without_captions(S, q, frames[1], world, projected)
+        yield covariance_critic(S, own, frames, learner.strength if modal else None)
 
 
 def _drawn_supervised(world, learner: Learner, samples: Iterator[Sample], sampler: str):

@@ -135,6 +135,53 @@ def _overlapping(below: dict, above: dict) -> bool:
     return next(ends)[1] < next(ends)[0]
 
 
+def _noise_of_the_first_chunk(draw_block: Callable) -> Callable:
+    def wrong(worlds, frames, *rest, **options):
+        pairs = sys.modules["simulator.gaussian.pairs"]
+        together = max(1, pairs.CHUNK_NUMBERS // (pairs.block_size(worlds[0]) * max(map(len, frames))))
+        first = [worlds[k % together].sigma_xi_text for k in range(len(worlds))]
+        worlds = [world.replace(sigma_xi_text=own) for world, own in zip(worlds, first, strict=True)]
+        return draw_block(worlds, frames, *rest, **options)
+
+    return wrong
+
+
+def _interval_of_bayes(by_bare_name: Callable) -> Callable:
+    def wrong(worlds, accuracy):
+        found = by_bare_name(worlds, accuracy)
+        ends = accuracy.interval
+        return found if ends is None else type(found).of([*found], ends.level, [*ends])
+
+    return wrong
+
+
+def _first_kind_alone_matches(kept: Callable) -> Callable:
+    def wrong(self, world):
+        images, texts, weights, told = kept(self, world)
+        kinds = world.mixture().seen.pairs
+        told = told.copy()
+        told[len(told) // len(kinds) :, 1] = 0
+        return images, texts, weights, told
+
+    return wrong
+
+
+def _default_start(strength: Callable) -> Callable:
+    return lambda self, values: strength(replace(self, start=type(self).start), values)
+
+
+def _usual_level(of_shape: Callable) -> Callable:
+    def wrong(accuracy, shape):
+        found = of_shape(accuracy, shape)
+        return found if found.interval is None else type(found).of([*found], 0.95, [*found.interval])
+
+    return wrong
+
+
+def _lost_as_in_the_last(rows: list, prompt: str, name: str) -> tuple:
+    return [{**row, "loss": rows[-1]["loss"]} for row in rows], prompt, name
+
+
 FAULTS = {
     "dropped coordinate": Fault(
         "simulator.gaussian.critic:two_class_scores",
@@ -306,6 +353,61 @@ FAULTS = {
         _unwrapped_never,
         "experiments/test_provenance.py::test_a_class_whose_methods_are_decorated_has_its_own_files_hash",
     ),
+    "a picture without the learner of a user's file": Fault(
+        "experiments.page.plot.boundary:study_of",
+        on_arguments(lambda dataset, own=(): (dataset,)),
+        "experiments/test_own_learner.py::test_a_line_is_that_of_the_learner_of_the_study",
+    ),,
+    "caption noise of the first chunk": Fault(
+        "simulator.gaussian.pairs:draw_block",
+        _noise_of_the_first_chunk,
+        "simulator/gaussian/test_pairs.py::test_worlds_of_later_chunks_keep_their_own_numbers",
+    ),,
+    "a grid is refused where all its worlds are": Fault(
+        "simulator.prompts:check_told",
+        on_arguments(lambda prompt, bare: (prompt, np.min(bare))),
+        "simulator/test_prompts.py::test_a_grid_with_one_world_of_bare_captions_has_no_caption_that_is_not_bare",
+    ),,
+    "the interval of another learner": Fault(
+        "theory.learners.infonce:_by_bare_name",
+        _interval_of_bayes,
+        "theory/learners/test_captions.py::test_a_bare_name_without_an_object_is_chance_without_an_error",
+    ),,
+    "the first kind of caption alone matches": Fault(
+        "theory.learners.filtered:Filtered._kept",
+        _first_kind_alone_matches,
+        "theory/learners/test_filtered.py::test_every_kind_of_caption_may_match",
+    ),,
+    "an interval of the usual level": Fault(
+        "theory.ideal_curve:_of_shape",
+        _usual_level,
+        "theory/test_ideal_curve.py::test_an_interval_keeps_the_level_of_its_accuracies",
+    ),,
+    "the exact law of a training that begins elsewhere": Fault(
+        "theory.learners.linear:LinearCLIP.strength",
+        _default_start,
+        "theory/learners/test_exact_law.py::test_the_exact_law_of_a_stopped_training_begins_where_the_learner_does",
+    ),,
+    "a model that diverged loses its earlier rows": Fault(
+        "experiments.lab.history:_numbers",
+        on_arguments(_lost_as_in_the_last),
+        "experiments/lab/test_history.py::test_a_model_that_diverges_keeps_the_rows_before",
+    ),,
+    "a field of the world without effect": Fault(
+        "simulator.gaussian.pairs:mismatched",
+        instead(lambda captions, another, worlds, source: captions),
+        "theory/test_every_number.py::test_every_field_changes_what_is_drawn",
+    ),,
+    "images of an attribute vary as much as captions tell": Fault(
+        "theory.sample_modes:block_covariance",
+        on_arguments(lambda world: (world.replace(attribute=[a.replace(detail=0.2) for a in world.attribute]),)),
+        "theory/test_sample_modes.py::test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part",
+    ),,
+    "an option that only shipped learners have": Fault(
+        "experiments.finite_samples:_drawn_linear",
+        on_arguments(lambda world, learner, *rest: (world, (learner, learner.projected)[0], *rest)),
+        "experiments/test_own_learner.py::test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
+    ),,
 }
 
 

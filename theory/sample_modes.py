@@ -46,7 +46,8 @@ def sample_modes(world: World, n: float) -> SampleModes:
         raise ValueError(
             "modes of S are known for two views of equal size and noise, and captions that tell everything"
         )
-    C, V = block_covariance(world), block_covariance(world.replace(detail_inv=1.0, detail_spu=1.0))
+    same = tuple(attribute.replace(detail=1.0) for attribute in world.attribute)
+    C, V = block_covariance(world), block_covariance(world.replace(detail_inv=1.0, detail_spu=1.0, attribute=same))
     delta, nu = world.dim_image / n, world.nu_image
     # x (1 + x) = delta (1 - x)^2
     x = brentq(lambda x: x * (1 + x) - delta * (1 - x) ** 2, 0, 1, xtol=1e-15)

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 
 from experiments.benchmarks.timing import Row, once, seconds
 from experiments.finite_samples import fitted_critics
+from experiments.lab import setting
 from experiments.lab.studies import Study, study
 from simulator.accuracy import Accuracy
 from simulator.gaussian.critic import group_accuracy
@@ -75,5 +76,6 @@ def whole(name: str, grid: Study, limit: float | None = None, note: str = "") ->
     return Row(name, "study", ours, loop, limit, f"a loop over functions{note}")
 
 
-def accuracy(grid: Study, place: tuple[int, ...], k: int, prompt: str | None) -> Accuracy:
-    return grid.learner(k, prompt).accuracy(grid.at(place).world)
+def accuracy(grid: Study, index: tuple[int, ...], k: int, prompt: str | None) -> Accuracy:
+    one = setting.cell(grid, index, k, prompt)
+    return one.learner.accuracy(one.worlds)

@@ -171,6 +171,11 @@ def plot(
         "are equal",
     ) = "counter",
     at: flag(list[str] | None, "NAME=VALUE holds an axis, learner, prompt or route fixed; may be repeated") = None,
+    learner: flag(
+        list[str] | None,
+        "FILE.py:CLASS of a learner of your own in the store, for the line where it and another are equal; may be "
+        "repeated",
+    ) = None,
     output: flag(
         Path | None, ".svg, .png or .pdf [default: the store's name with .svg, beside it]", name=["--output", "-o"]
     ) = None,
@@ -182,6 +187,9 @@ def plot(
     from experiments.page.plot import draw
     from experiments.page.plot.layout import arrange
 
+    for text in learner or ():
+        if IN_FILE not in text:
+            raise RequestError(f"--learner {text!r} is not FILE.py:CLASS; plot knows the learners that ship")
     fixed = {}
     for text in at or ():
         axis, _, value = text.partition("=")
@@ -193,7 +201,7 @@ def plot(
     dataset = read(store) if history is None else history
     beside = (Path(name.name) if "://" in store else name).with_suffix(".svg")
     path = check_target(beside if output is None else output, "plot")
-    picture = arrange(dataset, what, fixed)
+    picture = arrange(dataset, what, fixed, [learner_in(text)() for text in learner or ()])
     save_figure(draw(picture), path, "plot")
     emit({"verb": "plot", "output": str(path), **picture.as_json()}, json, plot_view)
 

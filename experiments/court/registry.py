@@ -94,7 +94,8 @@ def select(ids: Sequence[str], available: Sequence[AnyClaim]) -> list[AnyClaim]:
             continue
         if reason := next((u.reason for u in untried() if u.id == wanted), None):
             raise RequestError(f"claim {wanted!r} is not on trial: {reason}")
-        near = suggestion(wanted, names, quoted=True)
+        listed = "soberclip claims lists them" if available is ALL_CLAIMS else f"there are {', '.join(sorted(names))}"
+        near = suggestion(wanted, names, quoted=True) or f"; {listed}"
         if wanted.endswith(".py"):
             near = f"; a file of claims follows --claims, as in --claims {wanted}"
         raise RequestError(f"claim {wanted!r} is unknown{near}")

@@ -4,9 +4,8 @@ A cell's numbers depend on the study's seed and the cell, not on the block or on
 replicates equal those of `soberclip simulate` for its world, n and seed.
 """
 
-from functools import partial
+from dataclasses import replace
 from itertools import chain
-from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,9 +15,10 @@ from jaxtyping import Float
 from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
-from experiments.lab.axes import OF_LEARNERS
+from experiments.lab.axes import OF_RECIPE
 from experiments.lab.mitigations import MITIGATIONS
 from experiments.lab.schema import CODED, Cells, Place, coded, measure, quantities, variables
+from experiments.lab.setting import RULES, Index, Setting, settings
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from experiments.lab.studies import Study
 
 NO_LAW = "no closed form is known for this training"
-CHANGE_MORE = ("embed_dim", "mitigation", "table", *OF_LEARNERS)  # axes that change more than numbers of the world
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
 Block: TypeAlias = "tuple[int, Study]"  # its number, and its part of the study
@@ -41,20 +40,16 @@ def compute(block: Block) -> tuple[int, Cells, list[str]]:
         name: np.full(v.shape, "", object) if name in CODED else np.full(v.shape, np.nan)
         for name, v in variables(study, estimated=True).items()
     }
-    for k in range(len(study.learners)):
-        for slot, prompt in study.slots(k):
-            # The law of towers depends on every axis.
-            for region, piece in study.pieces(study.dims if study.trained else CHANGE_MORE):
-                _predict(piece, k, slot, prompt, {name: array[region] for name, array in cells.items()})
+    for at, group in settings(study, {*RULES, *OF_RECIPE} if study.trained else RULES):
+        _predict(group, at, cells)
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()
-        for k in range(len(study.learners)):
-            if route == "trained":
-                from experiments.lab.towers import train_towers  # start-up time: loads torch
+        if route == "trained":
+            from experiments.lab.towers import train_towers  # start-up time: loads torch
 
-                train_towers(study, k, cells, tail)
-            else:
-                _fit(study, k, route == "exact", cells, tail)
+            train_towers(study, cells, tail)
+        else:
+            _fit(study, route == "exact", cells, tail)
     for name in quantities(study) if study.measured else ():
         support = REALS if name == "reliance" else FRACTION
         _, error, low, high = mean_interval(cells[name], LEVEL, support)
@@ -62,37 +57,35 @@ def compute(block: Block) -> tuple[int, Cells, list[str]]:
     return number, *coded(cells)
 
 
-def _predict(study: "Study", k: int, slot: int, prompt: str | None, cells: Cells) -> None:
-    """Fill in the theory of learner k in all worlds at once, nan with the reason where there is no answer."""
-    began, series, prefix = perf_counter(), (..., k, slot), "predicted_" if study.measured else ""
-    try:
-        law, why = study.law(k, prompt), NO_LAW
-    except (RequestError, *UNDEFINED) as error:
-        if max(study.shape, default=1) > 1:  # some of the worlds may have a law
-            for region, place in study.pieces(study.dims):
-                _predict(place, k, slot, prompt, {name: array[region] for name, array in cells.items()})
-            return
-        law, why = None, str(error)
-    if law is None:
-        cells[f"{prefix}undefined"][series] = why
-    else:
-        worlds, learner = law
-        refusals: dict[Place, str] = {}
+def _predict(group: Setting, at: Index, cells: Cells) -> None:
+    """Fill in the theory of some cells, all worlds at once; nan with the reason where there is no answer."""
+    began, prefix = perf_counter(), "predicted_" if group.study.measured else ""
+
+    def columns(worlds: World) -> Float[np.ndarray, "*w columns"]:
         try:
-            values = _columns(learner, worlds)
-        except UNDEFINED:
-            values, refusals = attempt(partial(_columns, learner), worlds)
-            if len(refusals) == worlds.size:
-                values = np.full((*worlds.shape, len(COLUMNS)), np.nan)
-        for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
-            if prefix + column in cells:  # measurements have intervals of their own
-                # The grid has length 1 along axes that do not change the world, and broadcasts along them.
-                cells[prefix + column][series] = np.broadcast_to(numbers, worlds.shape)
-        for world, sentence in refusals.items():
-            at = (i if length > 1 else slice(None) for i, length in zip(world, worlds.shape, strict=True))
-            cells[f"{prefix}undefined"][*at, *series] = sentence
-    if not study.measured:
-        cells["seconds"][series] = (perf_counter() - began) / prod(study.shape)
+            law = replace(group, worlds=worlds).law()
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+        if law is None:
+            raise ValueError(NO_LAW)
+        return _columns(law[1], law[0])
+
+    refusals: dict[Place, str] = {}
+    try:
+        values = columns(group.worlds)
+    except UNDEFINED:
+        values, refusals = attempt(columns, group.worlds)
+        if len(refusals) == group.worlds.size:
+            values = np.full((*group.worlds.shape, len(COLUMNS)), np.nan)
+    for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
+        if prefix + column in cells:  # measurements have intervals of their own
+            cells[prefix + column][at] = numbers
+    reasons = cells[f"{prefix}undefined"][*at, ...]  # an array, also of one cell
+    for world, sentence in refusals.items():
+        # The worlds have length 1 along axes that do not change them.
+        reasons[*(i if n > 1 else slice(None) for i, n in zip(world, group.worlds.shape, strict=True))] = sentence
+    if not group.study.measured:
+        cells["seconds"][at] = (perf_counter() - began) / reasons.size
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
@@ -112,20 +105,18 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
     return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def _fit(study: "Study", k: int, exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
-    """Fit learner k to n pairs at each place, by the exact law of the fit or on drawn pairs."""
-    for place in np.ndindex(study.shape):
-        here = study.at(place)
-        for slot, prompt in study.slots(k):
-            at, began = (*place, k, slot, *tail), perf_counter()
-            try:
-                # With the first prompt: a prompt that the learner does not have is another reason, found below.
-                if why := unable(*here.mitigated_learner(k, None), exact, here.mitigation):
-                    raise RequestError(why)
-                (world, learner), sampler = here.mitigated_learner(k, prompt), MITIGATIONS[here.mitigation].sampler
-                parts = trainings(world, learner, here.n, study.replicates, exact, here.seed, sampler)
-                accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
-                values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
-                measure(cells, at, values, perf_counter() - began)
-            except (RequestError, ValueError, ArithmeticError) as error:  # for example, separable pairs
-                cells["undefined"][at] = str(error)
+def _fit(study: "Study", exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
+    """Fit learners to n pairs in every cell, by the exact law of the fit or on drawn pairs."""
+    for index, one in settings(study, study.dims):
+        at, began, sampler = (*index, *tail), perf_counter(), MITIGATIONS[one.mitigation].sampler
+        try:
+            # With the first prompt: a prompt that the learner does not have is another reason, found below.
+            if why := unable(*replace(one, prompt=None).mitigated_learner(), exact, one.mitigation):
+                raise RequestError(why)
+            world, learner = one.mitigated_learner()
+            parts = trainings(world, learner, one.n, study.replicates, exact, one.seed, sampler)
+            accuracies, reliances = (np.concatenate(each) for each in zip(*parts, strict=True))
+            values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
+            measure(cells, at, values, perf_counter() - began)
+        except (RequestError, *UNDEFINED) as error:  # for example, separable pairs
+            cells["undefined"][at] = str(error)

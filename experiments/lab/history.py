@@ -12,7 +12,7 @@ import numpy as np
 from experiments.errors import RequestError
 from experiments.files import write_atomically
 from experiments.lab.answers import no_ideal_curve
-from experiments.lab.runfolder import RESULT
+from experiments.lab.runfolder import HISTORY_CSV, HISTORY_ZARR, RESULT
 from experiments.lab.studies import study
 from simulator.accuracy import GROUPS, PLACE, Accuracy
 from simulator.world import World
@@ -22,7 +22,6 @@ from theory.learners.base import UNDEFINED
 if TYPE_CHECKING:
     import xarray as xr
 
-CSV, ZARR = "history.csv", "history.zarr"
 NO_LAW = "no closed form is known for this training"
 
 
@@ -90,9 +89,9 @@ def dataset_of(document: dict[str, Any]) -> "xr.Dataset":
 def write(folder: Path, document: dict[str, Any]) -> None:
     """Write the numbers of every model to a run's folder: as zarr, and as a flat table with a row per number."""
     table = dataset_of(document).drop_vars(["legend", "seconds", "undefined", "predicted_undefined"])
-    table.to_zarr(folder / ZARR, mode="w", zarr_format=3, consolidated=False)
+    table.to_zarr(folder / HISTORY_ZARR, mode="w", zarr_format=3, consolidated=False)
     flat = table.to_dataframe().reset_index().rename(columns={"replicate": "model"})
-    write_atomically(folder / CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))
+    write_atomically(folder / HISTORY_CSV, lambda path: flat.to_csv(path, index=False, lineterminator="\n"))
 
 
 def of_run(folder: Path) -> "xr.Dataset | None":

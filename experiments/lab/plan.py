@@ -7,13 +7,15 @@ interrupted run ends with the same numbers: rounding depends on how many worlds 
 from contextlib import suppress
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from experiments.errors import RequestError
 from experiments.lab.config import validated
 from experiments.lab.schema import Place, Region, Variable, variables
+from experiments.lab.setting import cell, settings
+from simulator.world import World
 from theory.learners.base import UNDEFINED
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def _cell_seconds(study: "Study", estimated: bool) -> float:
     if study.trained:
         from simulator.towers.ensemble import Ensemble, step_products  # start-up time: loads torch
 
-        recipe, models = study.at().recipe_of(0), (0,) * study.replicates
+        recipe, models = cell(study, (0,) * len(study.shape), 0, None).recipe, (0,) * study.replicates
         products = step_products(Ensemble(recipe, (world,) * len(models), models, study.seed))
         costs.append(3 * MULTIPLY_ADD * recipe.steps * products)
     return max(costs)
@@ -94,10 +96,12 @@ def _read_pictures(study: "Study") -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 
-    for _, one in study.pieces(["table"]):
-        worlds = one.worlds().ravel()
-        most = worlds[int(np.argmax(np.broadcast_to(worlds.classes, worlds.shape)))]
-        validated(partial(shown(most).inputs, most))
+    most: dict[Any, World] = {}  # by table
+    for _, one in settings(study, ("table", "classes")):
+        world = one.worlds.ravel()[0]
+        most[world.table] = max(most.get(world.table, world), world, key=lambda world: world.classes)
+    for world in most.values():
+        validated(partial(shown(world).inputs, world))
 
 
 def _sampled(study: "Study", k: int) -> bool:
@@ -111,10 +115,9 @@ def _sampled(study: "Study", k: int) -> bool:
         ends = (counts.index(min(counts)), counts.index(max(counts)))
         few = [(*place[:i], end, *place[i + 1 :]) for end in ends for place in few]
     for place in few:
-        one = study.part(tuple(slice(i, i + 1) for i in place))
         for _, prompt in study.slots(k):
             with suppress(RequestError, *UNDEFINED):  # no answer there
-                if (law := one.law(k, prompt)) is not None:
+                if (law := cell(study, place, k, prompt).law()) is not None:
                     world, learner = law
                     if learner.accuracy(world).interval is not None:
                         return True

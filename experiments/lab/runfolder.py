@@ -5,6 +5,7 @@ checkpoint.safetensors   the state at the last checkpoint, from which training r
 history.json             the measures of each checkpoint so far, and of further steps on request
 weights.safetensors      the final parameters
 result.json              the document that `soberclip train --json` prints
+history.csv, .zarr       the history of every model with its p' and r, on request (`experiments.lab.history`)
 """
 
 import json
@@ -28,7 +29,7 @@ from simulator.towers.layers import Parameters
 from simulator.towers.training import State
 from simulator.world import World
 
-RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT = RUN_FILES
+RUN, CHECKPOINT, HISTORY, WEIGHTS, RESULT, HISTORY_CSV, HISTORY_ZARR = RUN_FILES
 PARTS = ("parameters", "moments", "averages")  # of a state, each with tensors by name
 LOSS_FILE = "the file of the loss"  # key of a user's own
 FORMAT = 7  # a run cannot continue across formats

@@ -21,12 +21,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain, product
+from itertools import chain
 from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from pydantic import InstanceOf
 from pydantic.dataclasses import dataclass
 from rich.filesize import decimal
@@ -34,26 +33,24 @@ from rich.filesize import decimal
 from experiments.errors import RequestError, unknown
 from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
-from experiments.lab.config import read_toml, recipe_of, validated, world_fields, world_from
-from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers, law_of_learner, law_of_towers
+from experiments.lab.config import read_toml, validated, world_fields, world_from
 from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
 from experiments.lab.schema import Place, Region
+from experiments.lab.setting import Setting, cell, settings
 from experiments.provenance import source
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
 from simulator.quantities import PairCount, Seed, one_number
 from simulator.summary import html_table, one_line
-from simulator.tables import named as named_table
 from simulator.towers.recipe import Recipe
-from simulator.world import SCALARS, World
+from simulator.world import World
 from theory.learners import Learner, named, names
 
 if TYPE_CHECKING:
     import xarray as xr
 
 ROUTES = ("theory", "exact", "drawn", "trained")
-KEPT = ("mitigation", *OF_LEARNERS)  # axes that are no fields of a study
 LISTS, TABLES = ("learners", "prompts", "routes"), ("axes", "recipe", "world")
 KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
@@ -118,75 +115,6 @@ class Study:
         """The study of a box of places."""
         axes = zip(self.axes, region, strict=True)
         return replace(self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes))
-
-    def pieces(self, names: Collection[str]) -> Iterator[tuple[Region, "Study"]]:
-        """Boxes with one value along each of the named axes, and their studies."""
-        cuts = [
-            [slice(i, i + 1) for i in range(len(axis.values))] if axis.name in names else [slice(0, len(axis.values))]
-            for axis in self.axes
-        ]
-        for region in product(*cuts):
-            yield region, self.part(region)
-
-    def worlds(self) -> World:
-        """The worlds of all places, with length 1 along axes that do not vary them; they share the first table."""
-        varied: dict[str, Any] = {}
-        for i, own in enumerate(self.axes):
-            if own.name == "table":
-                varied["table"] = named_table(str(own.values[0]))
-            elif own.name in SCALARS:
-                varied[own.name] = np.array(own.values).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
-        return validated(lambda: self.world.replace(**varied))
-
-    def at(self, place: Place | None = None) -> "Study":
-        """The study of one place, the first by default: values of axes become fields, except for those in KEPT."""
-        axes = [(axis, axis.values[i]) for axis, i in zip(self.axes, place or (0,) * len(self.axes), strict=True)]
-        values: dict[str, Any] = {axis.name: value for axis, value in axes}
-        world = {name: value for name, value in values.items() if name in SCALARS}
-        world |= {"table": named_table(values["table"])} if "table" in values else {}
-        recipe = {**dict(self.recipe), **{name: value for name, value in values.items() if name in OF_RECIPE}}
-        return replace(
-            self,
-            world=validated(lambda: self.world.replace(**world)) if world else self.world,
-            axes=tuple(replace(axis, values=(value,)) for axis, value in axes if axis.name in KEPT),
-            n=values.get("n", self.n),
-            seed=values.get("seed", self.seed),
-            recipe=tuple(sorted(recipe.items())),
-        )
-
-    def learner(self, k: int, prompt: str | None) -> Learner:
-        """Learner k with a prompt and those of its options that the recipe has, or an axis: the first value."""
-        learner = named(self.learners[k])
-        given = {**dict(self.recipe), **{axis.name: axis.values[0] for axis in self.axes}}
-        options = {"prompt": prompt, **{name: given.get(name) for name in ("embed_dim", *OF_LEARNERS)}}
-        own = {name: value for name, value in options.items() if value is not None and hasattr(learner, name)}
-        return replace(learner, **own)
-
-    def recipe_of(self, k: int) -> Recipe:
-        """The recipe that trains learner k. Raises RequestError where its fields contradict each other."""
-        fields, label = {**dict(self.recipe), **({} if self.n is None else {"n": self.n})}, self.labels[k]
-        return validated(lambda: recipe_of(label, fields), f"learner {label!r} cannot be trained: ")
-
-    @property
-    def mitigation(self) -> str:
-        """The first mitigation."""
-        return next((str(axis.values[0]) for axis in self.axes if axis.name == "mitigation"), NONE)
-
-    def mitigated_learner(self, k: int, prompt: str | None) -> tuple[World, Learner]:
-        """The worlds of all places and learner k, after the first mitigation."""
-        return apply_to_learner(self.mitigation, self.worlds(), self.learner(k, prompt))
-
-    def mitigated_towers(self, k: int, prompt: str | None) -> tuple[World, Recipe, str | None]:
-        """The world of one place, the recipe that trains learner k and the prompt, after the first mitigation."""
-        return apply_to_towers(self.mitigation, self.world, self.recipe_of(k), prompt)
-
-    def law(self, k: int, prompt: str | None) -> tuple[World, Learner] | None:
-        """What learner k, or the towers that it trains at the first place, become after the first mitigation."""
-        if self.trained:
-            return law_of_towers(self.mitigation, *self.at().mitigated_towers(k, prompt))
-        if self.mitigation == NONE:
-            return self.worlds(), self.learner(k, prompt)
-        return law_of_learner(self.mitigation, *self.mitigated_learner(k, prompt))
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
@@ -300,9 +228,14 @@ def study(
     )
     for fault in chain(_misnamed(request), _faults(request)):
         raise RequestError(fault)
-    for _, one in request.pieces(["table"]):
-        one.worlds()  # contradictions of its fields
+    for _ in settings(request, ("table", "classes")):
+        pass  # contradictions of the worlds' fields
     return request
+
+
+def _first(study: Study, k: int) -> Setting:
+    """The first cell of a learner."""
+    return cell(study, (0,) * len(study.shape), k, None)
 
 
 def _tuple(values: Any) -> tuple:
@@ -349,7 +282,7 @@ def _faults(request: Study) -> Iterator[str]:
         if used[name] and not request.measured:
             yield f"{name} has no meaning for the theory alone; leave it out or name a route"
     known = [k for k, learner in enumerate(request.learners) if not isinstance(learner, str) or learner in names()]
-    learners = [request.learner(k, None) for k in known]
+    learners = [_first(request, k).learner for k in known]
     has_width = any(hasattr(learner, "embed_dim") for learner in learners)
     for name in (*filter(OF_RECIPE.__contains__, request.dims), *dict(request.recipe)):
         if not request.trained and not (name == "embed_dim" and has_width):
@@ -366,24 +299,40 @@ def _faults(request: Study) -> Iterator[str]:
             yield f"route {route!r} cannot measure {', '.join(request.labels)}"
     if request.trained:
         for k in range(len(request.learners)):
-            request.at().recipe_of(k)
+            _first(request, k).recipe  # noqa: B018 (a refusal of its fields)
     if request.cells > MOST_CELLS:
         least = decimal(CELL_BYTES * request.cells)
         yield f"this study has {request.cells:.2g} cells, whose numbers take {least} at least"
 
 
-def read(text: str) -> Study:
-    """The study of a TOML text."""
+def read(text: str, own: Collection[Learner] = ()) -> Study:
+    """The study of a TOML text; `own` are the learners in it that do not ship with the package."""
+    return requested(_document(text), "study", {}, None, own)
+
+
+def world_in(text: str) -> World:
+    """The base world of a study's TOML text, whatever its learners are."""
+    return world_from(None, _document(text).get("world", {}))
+
+
+def _document(text: str) -> dict[str, Any]:
     try:
-        return requested(tomllib.loads(text), "study")
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestError(f"study is not TOML: {error}") from None
 
 
 def requested(
-    document: dict[str, Any], source: str, flags: dict[str, Any] | None = None, world_file: Path | None = None
+    document: dict[str, Any],
+    source: str,
+    flags: dict[str, Any] | None = None,
+    world_file: Path | None = None,
+    own: Collection[Learner] = (),
 ) -> Study:
-    """The study of a document with a world file on top, and flags on top of both; `source` names the document."""
+    """The study of a document with a world file on top, and flags on top of both; `source` names the document.
+
+    A name of one of the learners `own` stands for it.
+    """
     for key, value in document.items():
         if key not in KEYS:
             raise RequestError(f"{source}: key {key!r} is unknown{suggestion(key, KEYS, quoted=True)}")
@@ -391,8 +340,11 @@ def requested(
             raise RequestError(f"{source}: {key} = {value!r} is not a table")
         if key in LISTS and not all(isinstance(word, str) for word in (value if isinstance(value, list) else [value])):
             raise RequestError(f"{source}: {key} = {value!r} is not a list of names")
-    own = {} if world_file is None else read_toml(world_file, "world")
-    whole = merged(merged(document, {"world": own}), flags or {})
+    below = {} if world_file is None else read_toml(world_file, "world")
+    whole = merged(merged(document, {"world": below}), flags or {})
+    if own:
+        objects: dict[Any, Any] = {learner.name: learner for learner in own}
+        whole["learners"] = [objects.get(each, each) for each in whole["learners"]]
     return study(**{**whole, "world": world_from(None, whole["world"])})
 
 

@@ -13,6 +13,7 @@ from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
 from experiments.lab.mitigations import NONE, inflation
 from experiments.lab.schema import CODED
+from experiments.lab.setting import cell
 from experiments.published.tables import coloured_digits
 from simulator.accuracy import GROUPS
 
@@ -127,9 +128,9 @@ def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
 def _pairs(study: "Study", k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
-        here = study.at(place)
-        world, what = here.mitigated_towers(k, prompt)[:2] if route == "trained" else here.mitigated_learner(k, prompt)
-        return float(inflation(here.mitigation, world, what))
+        one = cell(study, place, k, prompt)
+        world, what = one.mitigated_towers()[:2] if route == "trained" else one.mitigated_learner()
+        return float(inflation(one.mitigation, world, what))
     except (RequestError, ValueError):
         return None
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from experiments.errors import RequestError
 from experiments.lab.mitigations import MITIGATIONS, inflation
-from experiments.lab.schema import Cells, Place, measure
+from experiments.lab.schema import Cells, measure
+from experiments.lab.setting import Index, settings
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
 from simulator.towers.ensemble import Ensemble, least_bytes
@@ -33,31 +34,28 @@ class _Job(NamedTuple):
     """Models to train at one place, and what is asked of them for each cell."""
 
     world: World
-    asked: dict[Place, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
+    asked: dict[Index, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
-def train_towers(study: "Study", k: int, cells: Cells, tail: tuple[int, ...]) -> None:
-    """Train learner k at each place; places of one recipe, seed and shape of world train together.
+def train_towers(study: "Study", cells: Cells, tail: tuple[int, ...]) -> None:
+    """Train a learner in each cell; cells of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
     """
-    groups: dict[Any, list[_Job]] = defaultdict(list)
-    for place in np.ndindex(study.shape):
-        here = study.at(place)
-        slots = {(*place, k, slot, *tail): prompt for slot, prompt in study.slots(k)}
+    groups: dict[Any, dict[Any, _Job]] = defaultdict(dict)
+    for (*place, k, slot), one in settings(study, study.dims):
+        at = (*place, k, slot, *tail)
         try:
-            mitigated = {at: here.mitigated_towers(k, prompt) for at, prompt in slots.items()}
-            world, recipe, _ = next(iter(mitigated.values()))
-            inflation(here.mitigation, world, recipe)  # an empty group cannot be balanced
+            world, recipe, prompt = one.mitigated_towers()
+            inflation(one.mitigation, world, recipe)  # an empty group cannot be balanced
         except (RequestError, ValueError) as error:
-            for at in slots:
-                cells["undefined"][at] = str(error)
+            cells["undefined"][at] = str(error)
             continue
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
-        projected = MITIGATIONS[here.mitigation].projected
-        asked = {at: (prompt, projected) for at, (_, _, prompt) in mitigated.items()}
-        groups[recipe, here.seed, shape].append(_Job(world, asked))
-    for (recipe, seed, _), jobs in groups.items():
+        job = groups[k, recipe, one.seed, shape].setdefault(tuple(place), _Job(world, {}))  # prompts share its models
+        job.asked[at] = prompt, MITIGATIONS[one.mitigation].projected
+    for (_, recipe, seed, _), places in groups.items():
+        jobs = [*places.values()]
         one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
         for start in range(0, len(jobs), size):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.court.trained import stored_documents
-from experiments.page.plot.boundary import study_of
+from experiments.page.plot.layout import world_of
 from experiments.page.plot.places import placed
 from experiments.style import styled
 from simulator.world import World
@@ -65,9 +65,9 @@ class Towers(NamedTuple):
 @styled
 def front(table: xr.Dataset) -> Figure:
     """The figure of the design's Dataset."""
-    study = study_of(table)
+    base = world_of(table)
     p = table.p_spu.values
-    correlation = placed(table, study, WHAT)[WHAT]
+    correlation = placed(table, base, WHAT)[WHAT]
     figure = Figure(figsize=SIZE)
     figure.suptitle("How much of the background does CLIP learn?", x=0.02, ha="left", fontsize=TITLE)
     ax = figure.subplots()
@@ -86,7 +86,7 @@ def front(table: xr.Dataset) -> Figure:
     for words, at, options in NOTES:
         ax.text(*at, words, **{"fontsize": TEXT, "color": GREY, **options})
     for towers in trained_towers():
-        if np.isclose(towers.world.nu_image, study.world.nu_image):
+        if np.isclose(towers.world.nu_image, base.nu_image):
             look = {"color": RED if towers.prompt == "mean" else BLUE, "markeredgecolor": "white", "zorder": 4}
             ax.plot(towers.world.p_spu, towers.correlation, "o", markersize=12, **look)
     ax.set_xlabel("share of training images with the usual\nbackground of their class, p", fontsize=TEXT)

@@ -9,6 +9,7 @@ import pytest
 from experiments.errors import RequestError, RunError
 from experiments.files import (
     MARK,
+    RUN_FILES,
     check_report,
     check_writable,
     replace_folder,
@@ -93,6 +94,9 @@ VERDICTS = ("verdicts.json",)
         ("simulate", RESULT, {"run.json": {"specification": {}}}, "run.json"),
         ("predict", RESULT, {"world.toml": "mine"}, "world.toml"),
         ("train", RUN, {"weights.safetensors": "mine"}, "weights.safetensors"),
+        ("train", RUN_FILES, {"history.csv": "mine"}, "history.csv"),
+        ("train", RUN_FILES, {"history.zarr": "mine"}, "history.zarr"),
+        ("train", RUN_FILES, {"history.csv": "a", "run.json": {"specification": {}}}, None),
         ("check", VERDICTS, {"verdicts.json": {"claim": "my thesis"}}, "verdicts.json"),
         ("check", VERDICTS, {"verdicts.json": [1]}, "verdicts.json"),
         ("check", VERDICTS, {"verdicts.json": ["claim"], MARK: {"files": [[1]]}}, "verdicts.json"),

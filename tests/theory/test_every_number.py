@@ -4,6 +4,7 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
+import torch
 from reference import joint_covariance, log_densities, optimum_by_groups
 from stattest import assert_mean
 
@@ -25,6 +26,15 @@ def in_the_middle(name: str) -> World:
     """A world whose number is away from the default: in the middle of a bounded domain, 1.2 units of an open one."""
     low, high = domain_of(get_type_hints(World, include_extras=True)[name])
     return TELLING.replace(**{name: (low + high) / 2 if high <= 1 else 1.2})
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_every_field_changes_what_is_drawn(name):
+    """A field without effect would pass all tests below."""
+    base = TELLING.replace(dim_image=6, dim_text=6)
+    world = in_the_middle(name) if name in NUMBERS else base.replace(**{name: getattr(base, name) + 1})
+    one, other = (each.draw(200, seed=1) for each in (TELLING if name in NUMBERS else base, world))
+    assert not torch.equal(one.images, other.images) or not torch.equal(one.texts, other.texts)
 
 
 @pytest.mark.parametrize("prompt", ["name", "mean"])

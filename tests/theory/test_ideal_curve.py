@@ -187,6 +187,15 @@ def test_one_pair_with_an_interval_serves_a_grid():
         assert low[1] < high[1]
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_an_interval_keeps_the_level_of_its_accuracies(classes, shape):
+    accuracy = Accuracy.of((0.8, 0.5), 0.8, [(0.79, 0.81), (0.49, 0.51)])
+    world = World(classes=classes, mu_inv=2.0, mu_spu=2.0)
+    grid = world.replace(p_spu=np.full(shape, 0.8)) if shape else world
+    assert equivalent(grid, accuracy).interval.level == 0.8
+
+
 def ideal_of_three_classes(world: World, lam: float) -> list[float]:
     """(c*, k*) by a tensor grid: class 0 beats both others at the object, given the background's coordinates."""
     a, b = (world.mean / np.sqrt(world.scale**2 + world.nu_image))[:2]

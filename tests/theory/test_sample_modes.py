@@ -5,7 +5,7 @@ import pytest
 
 from simulator.gaussian.statistics import cross_covariance
 from simulator.streams import numpy_stream
-from simulator.world import World
+from simulator.world import Attribute, World
 from theory.population import latent_cross_covariance
 from theory.sample_modes import sample_modes
 
@@ -30,6 +30,14 @@ def assert_within(world: World, ratio: float, draws: int) -> None:
 
 def test_modes_stand_out_as_drawn():
     assert_within(noisy(0.25, 200), 10.0, 24)
+
+
+def test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part():
+    further = Attribute(mu=0.3, p=0.5, sigma=2.5, detail=0.2)
+    world = World(
+        mu_inv=1.0, sigma_inv=0.5, mu_spu=0.5, sigma_xi=np.sqrt(300), dim_image=300, dim_text=300, attribute=(further,)
+    )
+    assert_within(world, 2.0, 8)
 
 
 @pytest.mark.deep

@@ -10,13 +10,20 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from theory.learners import Learner
 
-def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | float] | None" = None) -> "Figure":
+
+def plot(
+    dataset: "xr.Dataset",
+    what: str = "counter",
+    at: "Mapping[str, str | float] | None" = None,
+    learners: "Collection[Learner]" = (),
+) -> "Figure":
     """The figure of a study's Dataset.
 
     Parameters
@@ -25,6 +32,7 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
     what : a word of `simulator.accuracy.WORDS`, "reliance", "equivalent-correlation", "shortfall", "groups" (counter
         against common), or "A minus B" with two learners as "infonce:name"
     at : values at which axes (or learner, prompt, route) are held
+    learners : learners of your own in the study, whose exact line of equal accuracy is drawn
 
     Raises
     ------
@@ -34,7 +42,7 @@ def plot(dataset: "xr.Dataset", what: str = "counter", at: "Mapping[str, str | f
     """
     from experiments.page.plot.layout import arrange  # matplotlib and scipy are slow to import
 
-    return draw(arrange(dataset, what, at))
+    return draw(arrange(dataset, what, at, learners))
 
 
 def draw(picture, beside=()) -> "Figure":

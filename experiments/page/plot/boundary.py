@@ -6,10 +6,11 @@ Where A - B vanishes over whole cells, there is a plateau and no line. Accuracie
 have no line. A single axis gets a second axis without influence; a point is a line's first end.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,14 @@ from jaxtyping import Float
 from scipy.ndimage import binary_opening, convolve, generate_binary_structure
 from scipy.optimize.elementwise import find_root
 
-from experiments.errors import RequestError
-from experiments.lab.mitigations import NONE, mitigated
+from experiments.errors import RequestError, unknown
+from experiments.lab.setting import Setting, setting
 from experiments.lab.studies import Study, read
 from experiments.page.plot.axes import SCALES, PlotAxis
 from experiments.page.plot.series import Series, Who
 from simulator.accuracy import Accuracy
 from simulator.world import World
-from theory.learners.base import UNDEFINED, attempt
+from theory.learners.base import UNDEFINED, Learner, attempt
 from theory.population import START, half_times, latent_cross_covariance
 
 FINE = 12  # at least so many steps of the grid along an axis
@@ -37,56 +38,59 @@ SPARE = PlotAxis("", np.array([0.0, 1.0]), SCALES["linear"], "", "", None)  # th
 Line = Float[np.ndarray, "_ _"]  # points by axes
 
 
-def boundary_of(dataset: xr.Dataset, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> tuple[Line, ...]:
-    """Lines on which a panel's difference vanishes, in values of the axes; with one axis a line is one point."""
-    gap = gap_of(dataset, series.who, series.against, at, axes) if axes else None
+def boundary_of(study: Study | None, series: Series, at: dict[str, Any], axes: list[PlotAxis]) -> tuple[Line, ...]:
+    """Lines on which a panel's difference vanishes, in values of the axes; with one axis a line is one point.
+
+    None without the study, which has the learners.
+    """
+    gap = gap_of(study, series.who, series.against, at, axes) if study is not None and axes else None
     if gap is None:
         return ()
     return crossings(gap, *axes) if len(axes) == 1 else lines(gap, *axes)
 
 
-def gap_of(dataset: xr.Dataset, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
+def gap_of(study: Study, first: Who, second: Who, at: dict[str, Any], axes: list[PlotAxis]) -> Callable | None:
     """A - B at n = infinity as a function of the axes, nan where either learner has no answer.
 
-    None if theory does not know both learners exactly, if the world is unknown, and for towers, whose optimum depends
-    on their recipe. Every axis must be a field of the world with real values: theory does not depend on n, and whole
-    numbers have no root between them.
+    None if theory does not know both learners exactly, and for towers, whose optimum depends on their recipe. Every
+    axis must be a field of the world with real values: theory does not depend on n, and whole numbers have no root
+    between them.
     """
-    study = study_of(dataset)
-    if study is None or study.trained or not {first.learner, second.learner} <= set(study.labels):
+    if study.trained or not {first.learner, second.learner} <= set(study.labels):
         return None
-    own = {name: getattr(study.world, name) for name in World.model_fields}
-    own |= {name: np.asarray(value).item() for name, value in at.items() if name in own}
-    if any(axis.name not in own or axis.values.dtype.kind != "f" for axis in axes):
+    if any(axis.name not in World.model_fields or axis.values.dtype.kind != "f" for axis in axes):
         return None
-    here = [replace(a, values=(np.asarray(at[a.name]).item(),)) if a.name in at else a for a in study.axes]
-    fixed = replace(study, axes=tuple(here))
-    pair = [fixed.learner(study.labels.index(who.learner), who.prompt) for who in (first, second)]
+    held = {name: np.asarray(value).item() for name, value in at.items()}
 
-    def worlds(places: tuple[np.ndarray, ...]) -> World:
-        return World(**{**own, **{axis.name: x for axis, x in zip(axes, places, strict=True)}})
+    def settings(places: Iterable[np.ndarray]) -> list[Setting]:
+        values = held | {axis.name: x for axis, x in zip(axes, places, strict=True)}
+        return [setting(study, study.labels.index(who.learner), who.prompt, values) for who in (first, second)]
 
-    def accuracies(part: World) -> list[Accuracy]:
-        laws = [mitigated(at.get("mitigation", NONE), part, learner) for learner in pair]
-        return [learner.accuracy(world) for world, learner in laws]
+    def accuracies(pair: list[Setting], worlds: World) -> list[Accuracy]:
+        laws = [replace(one, worlds=worlds).law() for one in pair]
+        if None in laws:
+            raise ValueError("no closed form is known")
+        return [learner.accuracy(own) for own, learner in laws]
 
-    def difference(part: World) -> np.ndarray:
-        one, two = accuracies(part)
-        return one.counter - two.counter
+    def gap(*places: np.ndarray) -> np.ndarray:
+        pair = settings(np.broadcast_arrays(*places))
 
-    some = worlds(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
-    if not _exact(accuracies, some):
-        return None
-    return lambda *places: attempt(difference, worlds(np.broadcast_arrays(*places)))[0]
+        def difference(worlds: World) -> np.ndarray:
+            one, two = accuracies(pair, worlds)
+            return one.counter - two.counter
+
+        return attempt(difference, pair[0].worlds)[0]
+
+    some = settings(np.ix_(*(axis.values[:: -(-len(axis.values) // PROBES)] for axis in axes)))
+    return gap if _exact(partial(accuracies, some), some[0].worlds) else None
 
 
-def half_times_at(dataset: xr.Dataset, at: dict[str, Any]) -> tuple[float, ...]:
+def half_times_at(base: World | None, at: dict[str, Any]) -> tuple[float, ...]:
     """When the modes of linear towers reach half of their end, in the world at these values of axes."""
-    study = study_of(dataset)
-    if study is None or study.world.table is not None or {"table", "mitigation"} & {*at}:
+    if base is None or base.table is not None or {"table", "mitigation"} & {*at}:
         return ()
     fields = {name: np.asarray(value).item() for name, value in at.items() if name in World.model_fields}
-    values = np.linalg.svd(latent_cross_covariance(study.world.replace(**fields)), compute_uv=False)
+    values = np.linalg.svd(latent_cross_covariance(base.replace(**fields)), compute_uv=False)
     return tuple(half_times(values, at.get("start", START)).tolist())
 
 
@@ -169,14 +173,25 @@ def _finer(axis: PlotAxis, least: int) -> np.ndarray:
     return x
 
 
-def study_of(dataset: xr.Dataset) -> Study | None:
-    """The request in a Dataset; None if it has none, or if it uses learners that are not registered here."""
-    return _read(dataset.attrs["study"]) if "study" in dataset.attrs else None
+def study_of(dataset: xr.Dataset, own: Collection[Learner] = ()) -> Study | None:
+    """The request in a Dataset; None if it has none, or learners that neither ship with the package nor are `own`.
 
-
-@lru_cache(maxsize=4)  # read once, not once per panel
-def _read(text: str) -> Study | None:
+    Raises RequestError for a learner of `own` that the Dataset does not have, or has with other options or code.
+    """
+    labels = [str(label) for label in dataset.learner.values] if own else []
+    for learner in own:
+        if learner.name not in labels:
+            raise unknown("learner", learner.name, labels)
+    if "study" not in dataset.attrs:
+        return None
     try:
-        return read(text)
+        study = read(dataset.attrs["study"], own)
     except RequestError:
         return None
+    if own:
+        options = f"the options of {', '.join(learner.name for learner in own)}"
+        there = {options: dataset.attrs["hash"], **json.loads(dataset.attrs.get("sources", "{}"))}
+        for what, number in {options: study.hash, **study.sources()}.items():
+            if there.get(what, number) != number:
+                raise RequestError(f"{what} changed since the study was computed; give the learner as it was then")
+    return study

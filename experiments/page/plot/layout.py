@@ -8,7 +8,7 @@
 An axis with fewer than MAP_VALUES values makes panels of lines, not a map.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import product
 from typing import Any, NamedTuple, get_type_hints
 
@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
+from experiments.lab.studies import world_in
 from experiments.page.plot.axes import PlotAxis, axis_of, readable
 from experiments.page.plot.boundary import Line, boundary_of, half_times_at, study_of
 from experiments.page.plot.places import PLACES, placed
@@ -23,6 +24,7 @@ from experiments.page.plot.series import DIFFERENCE, MINUS, NOT_AXES, Series, Wh
 from experiments.results import GROUPS as PAIR
 from simulator.quantities import MEASURED, quantity_of
 from simulator.world import SCALARS, World
+from theory.learners import Learner
 
 GROUPS = "groups"  # a value of --what
 MAP_VALUES = 5  # fewer rows of cells would make stripes
@@ -120,16 +122,22 @@ def plain(array: np.ndarray) -> Any:
     return np.where(np.isfinite(array), array, None).tolist() if array.dtype.kind == "f" else array.tolist()
 
 
-def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | float] | None = None) -> Picture:
-    """The picture of a study.
+def arrange(
+    dataset: xr.Dataset,
+    what: str = DIFFERENCE,
+    at: Mapping[str, str | float] | None = None,
+    own: Collection[Learner] = (),
+) -> Picture:
+    """The picture of a study; `own` are its learners that do not ship with the package.
 
     Raises RequestError for a request that the study cannot meet, and for too many panels, naming an axis to fix.
     """
     if what == GROUPS:
-        return _layout_groups(dataset, at)
+        return _layout_groups(dataset, at, own)
+    study, world = study_of(dataset, own), world_of(dataset)
     dataset = load(select(dataset, at or {}))
     if what in PLACES:
-        dataset = placed(dataset, study_of(dataset), what)
+        dataset = placed(dataset, world, what)
     series = series_of(dataset, what)
     whole = sum(s.data.pending.size for s in series)
     done = whole - sum(int(s.data.pending.sum()) for s in series)
@@ -149,12 +157,12 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
     for index, group in product(product(*(range(len(axis.values)) for axis in facets)), groups):
         place = dict.fromkeys(fixed, 0) | {axis.name: i for axis, i in zip(facets, index, strict=True)}
         held = {name: axes[name].values[i] for name, i in place.items()}
-        own = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
+        lines = tuple(s._replace(data=s.data.isel(place, drop=True).transpose(*along)) for s in group)
         words = [group[0].who.label if len(group) == 1 else group[0].who.words] if named else []
         title = (*words, *(axis.at(held[axis.name]) for axis in facets))
-        boundary = boundary_of(dataset, own[0], held, [varying[name] for name in along]) if MINUS in what else None
-        times = half_times_at(dataset, held) if "time" in along and len(along) == 1 else ()
-        panels.append(Panel(title, held, own, boundary, times))
+        boundary = boundary_of(study, lines[0], held, [varying[name] for name in along]) if MINUS in what else None
+        times = half_times_at(world, held) if "time" in along and len(along) == 1 else ()
+        panels.append(Panel(title, held, lines, boundary, times))
     x, y = (*(varying[name] for name in along), None, None)[:2]
     return Picture(
         what=what,
@@ -164,15 +172,15 @@ def arrange(dataset: xr.Dataset, what: str = DIFFERENCE, at: Mapping[str, str | 
         facets=tuple(facets),
         panels=tuple(panels),
         fixed=tuple(axes[name].at(value) for name, value in fixed.items()),
-        world=_world_words(dataset, axes),
+        world=_world_words(world, axes),
         undefined=_reasons(dataset, [s for p in panels for s in p.series]),
         computed=(done, whole),
     )
 
 
-def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None) -> Picture:
+def _layout_groups(dataset: xr.Dataset, at: Mapping[str, str | float] | None, own: Collection[Learner]) -> Picture:
     """Both groups of a study over one axis, one panel per learner."""
-    common, counter = (arrange(dataset, group, at) for group in PAIR)
+    common, counter = (arrange(dataset, group, at, own) for group in PAIR)
     held = [panel.at for panel in common.panels]
     varying = [axis.name for axis in common.axes]
     varying += [name for name in held[0] if held[0][name] != held[-1][name]]
@@ -229,12 +237,15 @@ def _reasons(dataset: xr.Dataset, series: list[Series]) -> tuple[tuple[str | Non
     return tuple(dict.fromkeys(reasons))
 
 
-def _world_words(dataset: xr.Dataset, axes: Mapping[str, PlotAxis]) -> tuple[str, ...] | None:
+def world_of(dataset: xr.Dataset) -> World | None:
+    """The base world of a study; None if the Dataset has no request."""
+    return world_in(dataset.attrs["study"]) if "study" in dataset.attrs else None
+
+
+def _world_words(world: World | None, axes: Mapping[str, PlotAxis]) -> tuple[str, ...] | None:
     """ "symbol = value" of the base world's fields that are STATED or differ from their defaults; None if unknown."""
-    study = study_of(dataset)
-    if study is None:
+    if world is None:
         return None
-    world = study.world
     hints = get_type_hints(World, include_extras=True)
     stated = STATED if world.views is None else ()
     tabled = ("p_spu", "classes") if world.table is not None or "table" in axes else ()  # the table says them

@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 
 from experiments.errors import RequestError
-from experiments.lab.studies import Study
 from simulator.accuracy import GROUPS, LEVEL, Accuracy
 from simulator.mixture import groups_of
 from simulator.tables import named
@@ -20,16 +19,14 @@ FLAT = "the accuracies do not determine it, since mu_spu = 0 or the ideal drop i
 MANY = f"the ideal curve is computed for at most {MOST_CLASSES} classes"
 
 
-def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
-    """The Dataset with `what`, one of PLACES, in each cell, and the reasons why cells have none.
+def placed(dataset: xr.Dataset, base: World | None, what: str) -> xr.Dataset:
+    """The Dataset with `what`, one of PLACES, in each cell, and the reasons why cells have none; `base`: its world.
 
     A cell with replicates has the place of their mean accuracies. Raises RequestError if the ideal curves are unknown.
     """
-    if study is None:
-        raise RequestError(
-            f"--what = {what!r} needs the study's worlds; its request is missing, or names learners not registered here"
-        )
-    if study.world.views is not None:
+    if base is None:
+        raise RequestError(f"--what = {what!r} needs the study's worlds, and its request is missing")
+    if base.views is not None:
         raise RequestError(
             f"--what = {what!r} has no value for worlds of pixels: no formula gives the ideal classifier"
         )
@@ -38,11 +35,11 @@ def placed(dataset: xr.Dataset, study: Study | None, what: str) -> xr.Dataset:
     found["legend"] = ("legend", np.array([*legend, FLAT, MANY], dtype=object))
     for prefix in PREFIXES:
         if f"{prefix}common" in dataset:
-            found = found.assign(_variables(dataset, study, what, prefix, len(legend)))
+            found = found.assign(_variables(dataset, base, what, prefix, len(legend)))
     return found
 
 
-def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
+def _variables(dataset: xr.Dataset, base: World, what: str, prefix: str, reason: int) -> dict[str, xr.DataArray]:
     """The number of each cell, its interval, and why there is none: `reason` is FLAT's place in the legend."""
     groups = [group for group in GROUPS if prefix + group in dataset]
     like = dataset[prefix + groups[0]].isel(replicate=0, drop=True, missing_dims="ignore")
@@ -52,7 +49,7 @@ def _variables(dataset: xr.Dataset, study: Study, what: str, prefix: str, reason
     none = xr.DataArray(np.full(like.size, np.nan))
     ends = np.array([[cells.get(f"{prefix}{g}_{end}", none).values for end in ("low", "high")] for g in groups])
     found, codes = np.full((3, like.size), np.nan), cells[f"{prefix}undefined"].values.copy()  # value, low, high
-    for part, worlds in _worlds(cells, study, like.dims):
+    for part, worlds in _worlds(cells, base, like.dims):
         columns = 0 if worlds.table is None else worlds.background_count
         few = np.broadcast_to(np.maximum(worlds.classes, columns), len(part)) <= MOST_CLASSES
         finite, bounds = np.isfinite(draws[:, :, part]), np.isfinite(ends[:, :, part])
@@ -93,13 +90,13 @@ def _place(kind: str, worlds: World, draws: np.ndarray, ends: np.ndarray, number
     return np.array([value, *([*found.interval][number] if found.interval else missing)])
 
 
-def _worlds(cells: xr.Dataset, study: Study, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, World]]:
+def _worlds(cells: xr.Dataset, base: World, dims: tuple[Hashable, ...]) -> Iterator[tuple[np.ndarray, World]]:
     """The cells of each table (all cells without one), and their worlds in a row."""
     size = cells.sizes["cell"]
     tables = cells["table"].values if "table" in dims else np.full(size, "")
-    fields = {"mu_inv": np.full(size, study.world.mu_inv)}  # one number per cell
+    fields = {"mu_inv": np.full(size, base.mu_inv)}  # one number per cell
     fields |= {str(name): cells[name].values for name in dims if name in SCALARS}
     for table in np.unique(tables):
         part = np.flatnonzero(tables == table)
         own = {"table": named(table)} if table else {}
-        yield part, study.world.replace(**own, **{name: values[part] for name, values in fields.items()})
+        yield part, base.replace(**own, **{name: values[part] for name, values in fields.items()})

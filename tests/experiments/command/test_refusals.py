@@ -77,6 +77,7 @@ REFUSALS = [  # command line, a part of the sentence, status
     ("plot", "--store", 2),
     ("claims wnag", "no claim's id has 'wnag' in it", 2),
     ("check wang-lemma", "'wang-lemma-d3'", 2),
+    ("check no-such-claim", "claim 'no-such-claim' is unknown; soberclip claims lists them", 2),
     ("check mine.py", "as in --claims mine.py", 2),
     ("check --error-rate 2", "--error-rate = 2", 2),
     ("sweep sorces", "the nearest is sources", 2),

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import RequestError
+from experiments.lab import setting
 from experiments.lab.answers import simulate
 from experiments.lab.studies import Study, study
 from simulator.quantities import domain_of
@@ -42,7 +43,8 @@ def cells(sweep: Study, table: xr.Dataset):
         for k in range(len(sweep.learners)):
             for place, prompt in sweep.slots(k):
                 cell = table.isel(learner=k, prompt=place, **dict(zip(sweep.dims, index, strict=True)))
-                yield cell, sweep.at(index).world, sweep.learner(k, prompt), prompt
+                one = setting.cell(sweep, index, k, prompt)
+                yield cell, one.worlds, one.learner, prompt
 
 
 def agrees_with_one_world_calls(sweep: Study) -> None:

@@ -156,7 +156,7 @@ def _time(t):
 
 
 def _equivalent(t):
-    numbers = {what: placed(t, design("equivalent").study(), what)[what] for what in PLACES}
+    numbers = {what: placed(t, design("equivalent").study().world, what)[what] for what in PLACES}
     place = numbers["equivalent-correlation"].sel(p_spu=0.9, method="nearest")
     at = lambda learner, prompt="name", g=1.0: percent(  # noqa: E731
         place.sel(learner=learner, prompt=prompt, detail_inv=g, detail_spu=g)

@@ -9,8 +9,10 @@ import pytest
 from experiments.errors import RequestError
 from experiments.lab.answers import simulate
 from experiments.lab.axes import axis
+from experiments.lab.mitigations import mitigated
 from experiments.lab.plan import plan
 from experiments.lab.schema import coded
+from experiments.lab.setting import cell
 from experiments.lab.studies import read, study
 from experiments.lab.tables import summary
 from experiments.page.plot.layout import arrange
@@ -70,7 +72,7 @@ def test_whole_numbers_may_be_written_as_floats():
 
 @pytest.mark.parametrize("n", [None, 10_000])
 def test_towers_are_trained_on_the_pairs_of_the_study(n):
-    assert study(NARROW, routes="trained", n=n).recipe_of(0).n == n
+    assert cell(study(NARROW, routes="trained", n=n), (), 0, None).recipe.n == n
 
 
 def test_an_axis_of_time_gives_start_a_meaning():
@@ -155,6 +157,17 @@ def test_a_theory_that_is_sampled_at_one_place_has_intervals():
     for classes, sampled in (([2], False), ([2, 20], True)):
         declared = plan(study(axes={"classes": classes}, learners=["bayes"])).variables
         assert ("common_low" in declared) == sampled
+
+
+def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each():
+    """It ended in a TypeError."""
+    axes = {"mitigation": ["none", "narrow"], "classes": [2, 3]}
+    table = study(axes=axes, learners=["linear"]).run().sel(learner="linear", prompt="name")
+    for name in axes["mitigation"]:
+        for classes in axes["classes"]:
+            world, learner = mitigated(name, World(classes=classes), named("linear"))
+            cell = table.sel(mitigation=name, classes=classes)
+            assert [float(cell.common), float(cell.counter)] == pytest.approx([*learner.accuracy(world)][:2], abs=1e-12)
 
 
 def test_worlds_without_a_law_leave_the_others_theirs():

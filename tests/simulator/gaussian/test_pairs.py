@@ -6,6 +6,7 @@ import torch
 from reference import latent_cross_covariance, structural_pairs
 from stattest import assert_mean, assert_same_law, law_size, mean_size
 
+from simulator.gaussian import pairs
 from simulator.gaussian.fitting import sample_covariance
 from simulator.gaussian.pairs import (
     Pairs,
@@ -182,6 +183,31 @@ def test_each_world_is_drawn_as_it_would_be_alone(name, dtype, points):
     together = draw_block(worlds, frames, 3, 1, streams=["a", "b", "c"], dtype=dtype, points=points)
     for k, (one, stream) in enumerate(zip(worlds, "abc", strict=True)):
         alone = draw_block((one,), frames, 3, 1, streams=(stream,), dtype=dtype, points=points)
+        for field, values in alone._asdict().items():
+            assert torch.equal(getattr(together, field)[k], values[0]), field
+
+
+@pytest.mark.parametrize("points", ["random", "sobol"])
+def test_worlds_of_later_chunks_keep_their_own_numbers(points, monkeypatch):
+    """Five worlds in chunks of two, two and one; a large ensemble once took the caption noise of the first chunk."""
+    base, chunks = WORLDS["detail"], []
+    worlds = [
+        base.replace(
+            p_spu=0.5 + k / 9, mu_spu=1.0 + k, sigma_inv=1 + k / 3, sigma_xi=1.0 + k, sigma_xi_text=9.0 - k,
+            p_inv=1 - k / 9, mismatch=k / 9, mention_inv=1 - k / 9, detail_inv=k / 9,
+        )
+        for k in range(5)
+    ]  # fmt: skip
+    monkeypatch.setattr(pairs, "CHUNK_NUMBERS", 2 * block_size(base) * base.dim_image)
+    latents = pairs.draw_latents
+    monkeypatch.setattr(
+        pairs, "draw_latents", lambda w, *more, **how: chunks.append(len(w)) or latents(w, *more, **how)
+    )
+    frames = dictionaries(base, 3)
+    together = draw_block(worlds, frames, 3, range(5), streams="abcde", points=points)
+    assert chunks == [2, 2, 1]
+    for k, (world, stream) in enumerate(zip(worlds, "abcde", strict=True)):
+        alone = draw_block((world,), frames, 3, k, streams=stream, points=points)
         for field, values in alone._asdict().items():
             assert torch.equal(getattr(together, field)[k], values[0]), field
 

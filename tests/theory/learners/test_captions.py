@@ -358,6 +358,16 @@ def test_where_all_captions_are_bare_a_pool_is_the_bare_name(fields, prompt):
     assert np.array_equal(InfoNCE(prompt).scores(world, images), InfoNCE("bare").scores(world, images))
 
 
+def test_a_bare_name_without_an_object_is_chance_without_an_error():
+    """Three classes are sampled; where bare captions tell nothing, the number and both ends of its interval are 1/3."""
+    grid = worlds_with(mu_spu=2.0, nu=0.5, classes=3, bare=0.3, mu_inv=np.array([0.0, 1.0]))
+    found, alone = InfoNCE("bare").accuracy(grid), InfoNCE("bare").accuracy(grid[1])
+    for value, (low, high), own in zip(found, found.interval, alone.interval, strict=True):
+        assert [value[0], low[0], high[0]] == pytest.approx([1 / 3] * 3, abs=1e-15)
+        assert (low[1], high[1]) == pytest.approx(own)
+        assert low[1] < value[1] < high[1]
+
+
 def test_one_world_of_bare_captions_in_a_grid():
     grid = worlds_with(**FIRST_PAGE, bare=np.array([0.4, 1.0, 0.0]))
     for prompt in POOLED:

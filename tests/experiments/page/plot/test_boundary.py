@@ -104,7 +104,7 @@ def test_sampled_accuracies_have_no_exact_line():
     table = handmade.theory({"p_spu": np.array([0.5, 0.8])}, ("linear", "bayes"), ("name",), classes=3, mu_spu=3.0)
     picture = arrange(table, "linear minus bayes")
     (series,) = picture.series
-    assert gap_of(table, series.who, series.against, {}, picture.axes) is None
+    assert gap_of(study_of(table), series.who, series.against, {}, picture.axes) is None
 
 
 def test_rounding_errors_give_no_roots():
@@ -132,7 +132,7 @@ def test_towers_have_no_exact_line():
     )
     table = xr.Dataset(attrs={"study": towers.toml()})
     assert study_of(table) == towers
-    assert gap_of(table, Who("siglip", "name"), Who("infonce", "name"), {}, [axis("mu_spu", [0.5, 1.0])]) is None
+    assert gap_of(towers, Who("siglip", "name"), Who("infonce", "name"), {}, [axis("mu_spu", [0.5, 1.0])]) is None
 
 
 @pytest.mark.parametrize("time", [0.5, 3.0])
@@ -141,7 +141,7 @@ def test_a_line_is_that_of_the_learner_at_the_panel_s_place(time):
     axes = {"p_spu": [0.6, 0.9], "mu_spu": [1.0, 2.0], "time": [0.5, 3.0]}
     table = study(World(), axes, ["linear", "least-squares"], "mean").run()
     ends = [axis("p_spu", [0.6, 0.9]), axis("mu_spu", [1.0, 2.0])]
-    gap = gap_of(table, Who("linear", "mean"), Who("least-squares", None), {"time": time}, ends)
+    gap = gap_of(study_of(table), Who("linear", "mean"), Who("least-squares", None), {"time": time}, ends)
     worlds = World(p_spu=np.array([0.7]), mu_spu=np.array([1.5]))
     rules = learners.named("linear", prompt="mean", time=time), learners.named("least-squares")
     expected = np.subtract(*(rule.accuracy(worlds).counter for rule in rules))

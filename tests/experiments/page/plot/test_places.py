@@ -84,7 +84,7 @@ def test_worlds_that_differ_in_p_alone_share_a_curve(monkeypatch):
     table = study(World(classes=3, sigma_xi=6.0), axes, ["linear", "least-squares"], ["name", "mean"]).run()
     sampled, many = [], ideal_curve.many_class_replicates
     monkeypatch.setattr(ideal_curve, "many_class_replicates", lambda *given: sampled.append(given) or many(*given))
-    correlation = placed(table, study(World(classes=3, sigma_xi=6.0), axes), "equivalent-correlation")
+    correlation = placed(table, World(classes=3, sigma_xi=6.0), "equivalent-correlation")
     assert len(sampled) < 2 * 100  # 78 cells take about 900 points one by one
     for p, mu in ((0.4, 1.0), (0.85, 2.0), (0.95, 1.0)):
         at = {"p_spu": p, "mu_spu": mu, "learner": "linear", "prompt": "name"}
@@ -99,7 +99,7 @@ def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
     names = ["compositional(2, 3, 1)", "mixture([compositional(2, 3, 1), compositional(2, 3, 2)], [1, 1])"]
     request = study(World(), {"table": names}, ["linear"], routes=["exact"], n=60, replicates=3)
     data = request.run()
-    found = placed(data, request, "equivalent-correlation").squeeze("prompt")
+    found = placed(data, World(), "equivalent-correlation").squeeze("prompt")
     for name in names:
         world, at = World(table=named(name)), {"table": name, "learner": "linear"}
         cell, here = data.squeeze("prompt").sel(at), found.sel(at)
@@ -113,7 +113,7 @@ def test_cells_of_tables_have_the_places_of_their_own_worlds(monkeypatch):
         assert found["predicted_equivalent-correlation"].sel(table=name).item() == pytest.approx(own.correlation)
     monkeypatch.setattr(places, "MOST_OF_TABLE", 0)
     with pytest.raises(RequestError, match="1 cells are more than 0"):
-        placed(data, request, "shortfall")
+        placed(data, World(), "shortfall")
 
 
 def test_the_data_have_a_line_where_their_correlation_is_the_axis(table):
@@ -132,9 +132,8 @@ def test_the_data_have_a_line_where_their_correlation_is_the_axis(table):
 def test_what_has_no_ideal_curve_is_refused_or_undefined(table):
     with pytest.raises(RequestError, match="request is missing"):
         placed(table, None, "shortfall")
-    pictures = study(World(views=Pixels()), learners=["infonce"], routes=["trained"], n=256)
     with pytest.raises(RequestError, match="worlds of pixels"):
-        placed(table, pictures, "shortfall")
+        placed(table, World(views=Pixels()), "shortfall")
     many = study(World(), {"classes": [2, 12]}, ["linear"]).run()
     picture = arrange(many, "shortfall")
     assert [reason for _, reason in picture.undefined] == [MANY]
