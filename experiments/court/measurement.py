@@ -25,6 +25,7 @@ from experiments.court.decision import FEWEST, size_needed, violation_bounds
 from experiments.court.standing import StandingSample, Term, even_sample, means_of
 from experiments.finite_samples import (
     EVEN,
+    IMAGES,
     OF_RULES,
     Route,
     Unmeasurable,
@@ -100,16 +101,18 @@ class Plan:
         if self.by_image:
             return Sizes(PILOT_IMAGES, PILOT_IMAGES, MOST_IMAGES)
         routes, fewest = set(self.routes.values()), max(FEWEST, self.claim.relation.fewest)
-        if routes == {"exact law"}:
+        drawn = sum(price(self.routes[learner], n) for learner, every in self.pairs.items() for n in every)
+        pilot, most = PILOT_FITS, np.inf
+        if "exact law" in routes:
             matrices = draws_matrices(self.claim)
             slow = matrices or max(world.classes for world in self.worlds) > 2
             pilot, most = (PILOT_SLOW, MOST_SLOW_LAWS) if slow else (PILOT_LAWS, MOST_LAWS)
             most = min(most, MOST_PRODUCTS / side(self.worlds) ** 3) if matrices else most
-        else:
-            each = [LARGEST_EVEN if route == "even images" else sum(self.pairs[s]) for s, route in self.routes.items()]
-            pilot, most = PILOT_FITS, max(FEWEST, MOST_NUMBERS / max(sum(each), 1000))
+        if routes != {"exact law"}:
+            pilot, most = PILOT_FITS, min(most, MOST_NUMBERS / max(drawn, 1000))
             if "even images" in routes:
                 pilot, fewest = pilot if "drawn pairs" in routes else FEWEST_EVEN, max(fewest, FEWEST_EVEN)
+        most = max(fewest, most)
         if self.rare or self.claim.share is not None:
             pilot = PILOT_ATOMS
         return Sizes(int(min(pilot, most)), fewest, int(most))
@@ -121,6 +124,11 @@ class Sizes(NamedTuple):
     pilot: int
     fewest: int
     most: int
+
+
+def price(route: Route, n: int) -> int:
+    """Pairs or images that are drawn for one value of one learner in one world."""
+    return {"exact law": 0, "drawn pairs": n, "drawn images": IMAGES, "even images": LARGEST_EVEN}[route]
 
 
 def draws_matrices(claim: Claim) -> bool:
@@ -206,13 +214,15 @@ def narrowest(world: World) -> World:
 
 
 def rarest(worlds: World) -> Numbers:
-    """Smallest positive probability of an agreement (with a table, of a cell), its opposite, or a kind of caption."""
+    """Smallest positive probability of an agreement (with a table, of a cell), a kind of caption, or the opposite."""
     if worlds.table is None:
         shown = worlds.agreement
     else:
         cells = [np.full(worlds.shape, share) for row in worlds.table for share in row]
         shown = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
-    chances = np.concatenate([shown, 1 - shown, *(kind.chance for kind in worlds.caption_kinds.every)], axis=-1)
+    whole = np.stack([np.broadcast_to(each, worlds.shape) for each in (worlds.bare, worlds.mismatch)], axis=-1)
+    kinds = (kind.chance for kind in worlds.caption_kinds.every)
+    chances = np.concatenate([shown, 1 - shown, whole, 1 - whole, *kinds], axis=-1)
     return np.where(chances > 0, chances, 1.0).min(axis=-1)
 
 

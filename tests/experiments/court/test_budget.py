@@ -1,20 +1,25 @@
 """Every measurement has a budget of memory and of time, or one sentence that says what would be needed."""
 
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from closed_form import truth
 
 from experiments.court.measurement import MEMORY, MOST_DRAWN, OF_RULES, plan_at
+from experiments.court.trial import judge
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
 from theory import learners
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.claims.quantities import QUANTITIES
-from theory.learners import InfoNCE, LinearCLIP, Logistic
+from theory.claims.relations import single
+from theory.learners import Bayes, InfoNCE, LinearCLIP, Logistic
 
 SUBJECTS = (*map(learners.named, learners.names()), LinearCLIP("mean", 1), LinearCLIP("mean", projected=True))
 POINT = {"p_spu": 0.88, "mu_spu": 1.7, "sigma_inv": 1.1, "sigma_spu": 0.6, "sigma_xi": 1.0}
@@ -80,6 +85,45 @@ def test_a_measurement_beyond_the_budget_is_refused_in_one_sentence(mine, words)
     with pytest.raises(Unmeasurable) as refusal:
         plan_at(mine, dict(mine.domain))
     assert re.search(words, str(refusal.value)), str(refusal.value)
+
+
+def planned(mine: Claim) -> list:
+    """The plans at the centre of the domain that are within the budget: with exact laws, and with drawn pairs."""
+    unit, plans = np.full((1, mine.dimension), 0.5), []
+    if mine.relation.further:  # x < x'
+        unit[0, -1] = 0.6
+    point = single(mine.relation.points(mine, unit), 0)
+    for drawn in (False, True):
+        with suppress(Unmeasurable, RequestError):
+            plans.append(plan_at(mine, point, drawn))
+    return plans
+
+
+def test_the_most_values_are_at_least_the_fewest():
+    """Every claim of the catalogue, and every pair of routes: bounds of too few values decide nothing."""
+    pairs = [
+        replace(claim(quantity, subject, n, p_spu=p), against=against)
+        for quantity, n, p in product(("counter", "shortfall"), (None, 50), (0.88, 1 - 1e-5))
+        for subject, against in product(SUBJECTS, SUBJECTS)
+        if subject != against
+    ]
+    plans = [plan for mine in (*CLAIMS, *pairs) for plan in planned(mine)]
+    assert len({frozenset(plan.routes.values()) for plan in plans}) >= 9
+    for plan in plans:
+        assert plan.sizes.most >= plan.sizes.fewest >= (32 if "even images" in plan.routes.values() else 8)
+
+
+def test_an_exact_law_of_many_pairs_draws_none():
+    """The law of 10^10 pairs takes no longer than that of 100, so it leaves the other learner its values."""
+    at = {"p_spu": 0.9999, "mu_spu": 1.5, "sigma_xi": 1.0, "dim_image": 2, "dim_text": 2}  # too rare for drawn pairs
+    mine = claim("equivalent-correlation", Bayes(), **at)
+    mine = replace(mine, against=LinearCLIP(), relation="<=", domain=at)
+    wrong = replace(mine, prediction=lambda w: truth(mine, w) - 2 * mine.tau)
+    (plan, _) = planned(wrong)
+    assert plan.sizes.most > 1000
+    found = judge(wrong, quick=True)
+    assert (found.verdict, found.route) == ("contradicted", "even images and exact law")
+    assert found.replicates >= 32
 
 
 @dataclass(frozen=True)
