@@ -188,17 +188,17 @@ FAULTS = {
         "theory/proofs/test_checker.py::test_a_tree_is_checked_box_by_box",
     ),
     "a price for the pairs of an exact law": Fault(
-        "experiments.court.measurement:price",
+        "experiments.court.budget:price",
         on_arguments(lambda route, n: (route.replace("exact law", "drawn pairs"), n)),
         "experiments/court/test_budget.py::test_an_exact_law_of_many_pairs_draws_none",
     ),
     "equal sets taken for certain": Fault(
-        "experiments.court.standing:even_sample",
+        "experiments.court.measured:even_sample",
         on_result(lambda sample: replace(sample, least=0.0)),
-        "experiments/court/test_standing.py::test_equal_sets_of_even_images_do_not_show_their_mean_exactly",
+        "experiments/court/test_measured.py::test_equal_sets_of_even_images_do_not_show_their_mean_exactly",
     ),
     "an object always shown beside a table": Fault(
-        "experiments.court.measurement:rarest",
+        "experiments.court.arms:rarest",
         on_arguments(lambda worlds: (worlds if worlds.table is None else worlds.replace(p_inv=1.0),)),
         "experiments/court/test_domain.py::test_rarest_kind",
     ),
