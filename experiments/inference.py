@@ -38,16 +38,19 @@ class Bounds(NamedTuple):
     high: Numbers
 
 
-def t_bounds(values: Float[np.ndarray, "*d R"], tail: float, support: tuple[float, float] = REALS) -> Bounds:
+def t_bounds(
+    values: Float[np.ndarray, "*d R"], tail: float, support: tuple[float, float] = REALS, least: float = 0.0
+) -> Bounds:
     """Student t bounds of a mean, over the last axis. Exact for independent normal values.
 
-    The part outside the `support` of the values is cut off. The mean never lies there, so the error rate stays.
+    The part outside the `support` of the values is cut off. The mean never lies there, so the error rate stays. A
+    standard deviation below `least` counts as `least`.
     """
     R = np.shape(values)[-1]
     if R < 2:
         raise ValueError(f"an interval needs at least 2 replicates, got {R}")
     mean = np.mean(values, axis=-1)
-    half = -stdtrit(R - 1, tail) * np.std(values, axis=-1, ddof=1) / np.sqrt(R)
+    half = -stdtrit(R - 1, tail) * np.maximum(np.std(values, axis=-1, ddof=1), least) / np.sqrt(R)
     return Bounds(np.maximum(mean - half, support[0]), np.minimum(mean + half, support[1]))
 
 
@@ -113,6 +116,7 @@ class Sample:
     normal: bool = False
     support: tuple[float, float] | None = None
     counts: np.ndarray | None = None
+    least: float = 0.0  # standard deviation of a normal law; a smaller one counts as this
 
     @property
     def size(self) -> int:
@@ -125,7 +129,7 @@ class Sample:
     def bounds(self, tail: float) -> Bounds | None:
         """One-sided bounds of the law's mean, by the sharpest method that the law allows."""
         if self.normal:
-            return Bounds(*map(float, t_bounds(self.values, tail, self.support or REALS)))
+            return Bounds(*map(float, t_bounds(self.values, tail, self.support or REALS, self.least)))
         if self.support is None:
             return None
         low, high = self.support

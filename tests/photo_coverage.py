@@ -1,8 +1,8 @@
 """How often the intervals of `place` and `evaluate` hold the truth where a group has few photos.
 
-`python tests/photo_coverage.py` writes photo_coverage.csv in about four minutes of one core, so it is no test; a test reads
-the file. Worlds have two classes, and their theory gives p' and the drop of the classifier that is measured. A row
-counts the data sets whose interval holds the truth.
+`python tests/photo_coverage.py` writes photo_coverage.csv in about four minutes of one core, so it is no test. A test
+reads the file. Worlds have two classes, and their theory gives p' and the drop of the classifier that is measured. A
+row counts the data sets whose interval holds the truth.
 """
 
 from collections import Counter

@@ -357,57 +357,77 @@ FAULTS = {
         "experiments.page.plot.boundary:study_of",
         on_arguments(lambda dataset, own=(): (dataset,)),
         "experiments/test_own_learner.py::test_a_line_is_that_of_the_learner_of_the_study",
-    ),,
+    ),
     "caption noise of the first chunk": Fault(
         "simulator.gaussian.pairs:draw_block",
         _noise_of_the_first_chunk,
         "simulator/gaussian/test_pairs.py::test_worlds_of_later_chunks_keep_their_own_numbers",
-    ),,
+    ),
     "a grid is refused where all its worlds are": Fault(
         "simulator.prompts:check_told",
         on_arguments(lambda prompt, bare: (prompt, np.min(bare))),
         "simulator/test_prompts.py::test_a_grid_with_one_world_of_bare_captions_has_no_caption_that_is_not_bare",
-    ),,
+    ),
     "the interval of another learner": Fault(
         "theory.learners.infonce:_by_bare_name",
         _interval_of_bayes,
         "theory/learners/test_captions.py::test_a_bare_name_without_an_object_is_chance_without_an_error",
-    ),,
+    ),
     "the first kind of caption alone matches": Fault(
         "theory.learners.filtered:Filtered._kept",
         _first_kind_alone_matches,
         "theory/learners/test_filtered.py::test_every_kind_of_caption_may_match",
-    ),,
+    ),
     "an interval of the usual level": Fault(
         "theory.ideal_curve:_of_shape",
         _usual_level,
         "theory/test_ideal_curve.py::test_an_interval_keeps_the_level_of_its_accuracies",
-    ),,
+    ),
     "the exact law of a training that begins elsewhere": Fault(
         "theory.learners.linear:LinearCLIP.strength",
         _default_start,
         "theory/learners/test_exact_law.py::test_the_exact_law_of_a_stopped_training_begins_where_the_learner_does",
-    ),,
+    ),
     "a model that diverged loses its earlier rows": Fault(
         "experiments.lab.history:_numbers",
         on_arguments(_lost_as_in_the_last),
         "experiments/lab/test_history.py::test_a_model_that_diverges_keeps_the_rows_before",
-    ),,
+    ),
     "a field of the world without effect": Fault(
         "simulator.gaussian.pairs:mismatched",
         instead(lambda captions, another, worlds, source: captions),
         "theory/test_every_number.py::test_every_field_changes_what_is_drawn",
-    ),,
+    ),
     "images of an attribute vary as much as captions tell": Fault(
         "theory.sample_modes:block_covariance",
         on_arguments(lambda world: (world.replace(attribute=[a.replace(detail=0.2) for a in world.attribute]),)),
         "theory/test_sample_modes.py::test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part",
-    ),,
+    ),
     "an option that only shipped learners have": Fault(
         "experiments.finite_samples:_drawn_linear",
         on_arguments(lambda world, learner, *rest: (world, (learner, learner.projected)[0], *rest)),
         "experiments/test_own_learner.py::test_a_learner_that_reads_captions_is_fitted_to_drawn_pairs",
-    ),,
+    ),
+    "a price for the pairs of an exact law": Fault(
+        "experiments.court.budget:price",
+        on_arguments(lambda route, n: (route.replace("exact law", "drawn pairs"), n)),
+        "experiments/court/test_budget.py::test_an_exact_law_of_many_pairs_draws_none",
+    ),
+    "equal sets taken for certain": Fault(
+        "experiments.court.measured:even_sample",
+        on_result(lambda sample: replace(sample, least=0.0)),
+        "experiments/court/test_measured.py::test_equal_sets_of_even_images_do_not_show_their_mean_exactly",
+    ),
+    "an object always shown beside a table": Fault(
+        "experiments.court.arms:rarest",
+        on_arguments(lambda worlds: (worlds if worlds.table is None else worlds.replace(p_inv=1.0),)),
+        "experiments/court/test_domain.py::test_rarest_kind",
+    ),
+    "tables decided at another tolerance": Fault(
+        "experiments.published.claims:decide",
+        on_arguments(lambda interval, relation, tau: (interval, relation, 0.005)),
+        "experiments/published/test_claims.py::test_a_verdict_decides_at_the_tolerance_that_it_reports",
+    ),
 }
 
 

@@ -113,7 +113,8 @@ def size_needed(pilot: Sample, gap: float, tail: float, miss: float) -> float:
 def deviation_bound(pilot: Sample, miss: float) -> float:
     """Upper bound of a normal law's standard deviation, too small with probability `miss` (chi-square)."""
     freedom = len(pilot.values) - 1
-    return float(np.std(pilot.values, ddof=1) * np.sqrt(freedom / (2 * gammaincinv(freedom / 2, miss))))
+    deviation = np.std(pilot.values, ddof=1) * np.sqrt(freedom / (2 * gammaincinv(freedom / 2, miss)))
+    return float(max(deviation, pilot.least))
 
 
 def normal_size(deviation: float, gap: float, tail: float, miss: float) -> float:

@@ -15,31 +15,38 @@ A decision is wrong with probability alpha/2 at most.
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from experiments.court.decision import POWER, Decision, Ruling, violation_bounds
-from experiments.court.measurement import Design, Evidence, gather
+from experiments.court.decision import POWER, Decision, Ruling, p_value, violation_bounds
+from experiments.court.measured import Measured, gather
 from experiments.court.worst_point import KEPT, Worst, corners, drawn, roundest
 from experiments.finite_samples import Unmeasurable
-from experiments.inference import Bounds, Sample
+from experiments.inference import Sample
 from experiments.verdict import cannot_be_judged
+from simulator.accuracy import LEVEL
 from theory.claims.claim import Claim
 from theory.claims.relations import single
 
 WORLDS, SLOW_WORLDS = 4096, 1024  # the latter where accuracies are no formulas
 CURVE_WORLDS = 512  # where each world needs its ideal curve
+COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 milliseconds
 
 
-class Finding(NamedTuple):
-    """What a trial found: the decision, the evidence that is shown, and the bounds at audited points."""
-
-    ruling: Ruling
-    searched: Worst
-    shown: Evidence | None
-    against: Evidence | None = None  # the evidence that the p-value is about
-    bounds: tuple[Bounds, ...] = ()
+def finding(ruling: Ruling, searched: Worst, shown: Measured | None = None, **further: Any) -> dict[str, Any]:
+    """The fields of a verdict that say what was searched and what was measured."""
+    point = searched.point or None
+    found = {
+        "verdict": ruling.decision,
+        "reason": ruling.reason,
+        "worst": point,
+        "point": point,
+        "search_evaluations": searched.evaluations,
+        "undefined": searched.undefined,
+        "largest_violation_found": searched.violation,
+    }
+    return found | (shown.fields if shown else {}) | further
 
 
 def worlds_for(claim: Claim, seed: int) -> np.ndarray:
@@ -49,7 +56,7 @@ def worlds_for(claim: Claim, seed: int) -> np.ndarray:
     return drawn(len(claim.axes), CURVE_WORLDS if on_curve else WORLDS if formulas else SLOW_WORLDS, seed)
 
 
-def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
+def somewhere(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     """Measure where the closed form has most slack."""
     points = claim.place(np.concatenate([corners(len(claim.axes)), worlds_for(claim, seed)]))
     v = claim.true_violation(points)
@@ -60,21 +67,21 @@ def somewhere(claim: Claim, alpha: float, seed: int) -> Finding:
     limit = -claim.tau if claim.relation.side else claim.tau
     if best.violation >= limit:
         why = f"at {v.size} points the smallest violation by theory is {best.violation:.4g}, not below {limit:g}"
-        return Finding(Ruling("undecided", f"{why}; other points are not covered"), best, None)
+        return finding(Ruling("undecided", f"{why}; other points are not covered"), best)
     needed = KEPT * (limit - best.violation) - limit
     point, found = roundest(claim, best, needed, lambda p: -float(claim.true_violation(p)[0]))
     try:
-        shown = gather(claim, Design(point, limit + found, alpha / 2, 1 - POWER, "somewhere"), seed)
+        shown = gather(claim, point, limit + found, alpha / 2, 1 - POWER, "somewhere", seed)
     except Unmeasurable as error:
-        return Finding(Ruling("undecided", str(error)), best, None)
-    high = float(shown.bounds(alpha / 2).high)
+        return finding(Ruling("undecided", str(error)), best)
+    high = float(shown.violation(alpha / 2).high)
     word: Decision = "supported" if high < limit else "undecided"
-    return Finding(
+    return finding(
         Ruling(word, f"at the best point the violation is at most {high:.4g}; {limit:g} is needed"), best, shown
     )
 
 
-def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
+def on_average(claim: Claim, alpha: float, seed: int) -> dict[str, Any]:
     """The mean over the domain, estimated from the drawn worlds by the closed form."""
     unit = worlds_for(claim, seed)
     points = claim.place(unit)
@@ -91,13 +98,22 @@ def on_average(claim: Claim, alpha: float, seed: int) -> Finding:
     sample = Sample(np.clip(values[defined], *support), support=support)
     target = float(bound[0])
     bounds = partial(violation_bounds, claim.relation.side, sample.bounds, target)
-    shown = Evidence({}, sample, claim.n, "closed form", target, bounds, None)
-    low, high = bounds(alpha / 2)
+    (low, high), interval = bounds(alpha / 2), sample.bounds((1 - LEVEL) / 2)
     mean = float(np.ravel(claim.violation(np.array([sample.mean]), worlds[[0]]))[0])
     searched = Worst({}, mean, len(unit), int((~defined).sum()))
     where = f"over {defined.sum()} worlds the violation is {mean:.4g} on average, and over the domain between"
     word: Decision = "supported" if high < claim.tau else "contradicted" if low > claim.tau else "undecided"
-    against = shown if word == "contradicted" else None
-    return Finding(
-        Ruling(word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"), searched, shown, against
+    against = None
+    if word == "contradicted":
+        against = p_value(lambda tails: np.array([bounds(float(tail)).low for tail in tails]), claim.tau, COARSE)
+    return finding(
+        Ruling(word, f"{where} {low:.4g} and {high:.4g}; {claim.tau:g} is allowed"),
+        searched,
+        predicted=target,
+        measured=sample.mean,
+        interval=[*map(float, interval)],
+        route="closed form",
+        n=claim.n,
+        replicates=sample.size,
+        p_value=against,
     )

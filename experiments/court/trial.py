@@ -5,14 +5,15 @@ The order matters: the points, n, the number of values and the streams are fixed
 
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
+from experiments.court.arms import drawable
 from experiments.court.certificates import apply_proof, proof_of
-from experiments.court.decision import POWER, decide, p_value
-from experiments.court.measurement import Design, Evidence, drawable, gather, pilot_violations
-from experiments.court.quantified import Finding, on_average, somewhere
-from experiments.court.standing import StandingSample
+from experiments.court.decision import POWER, Ruling, decide
+from experiments.court.measured import Measured, gather, pilot_violations
+from experiments.court.quantified import finding, on_average, somewhere
 from experiments.court.worst_point import KEPT, Worst, by_formula, by_pilots, corners, nowhere_defined, roundest, sobol
 from experiments.errors import SoberclipError
 from experiments.finite_samples import Unmeasurable
@@ -25,7 +26,6 @@ from theory.claims.relations import Point, single
 
 AUDIT_POINTS = 32  # besides the worst point
 QUICK_AUDIT_POINTS = 4
-COARSE = 16  # halvings for a p-value to one percent, where a bound takes 20 milliseconds
 PROOF_SECONDS = 60.0
 
 
@@ -101,25 +101,14 @@ def judge(
                 found = somewhere(claim, alpha, seed)
             case "on average":
                 found = on_average(claim, alpha, seed)
-        ruling, shown, against = found.ruling, found.shown, found.against
         if proof is not None:
-            ruling = apply_proof(ruling, proof)
-        interval = shown and shown.sample.bounds((1 - LEVEL) / 2)
-        largest = max((float(bound.high) for bound in found.bounds), default=np.inf)
+            ruling = apply_proof(Ruling(found["verdict"], found["reason"]), proof)
+            found |= {"verdict": ruling.decision, "reason": ruling.reason}
         return Verdict(
             **words_of(claim),
-            verdict=ruling.decision,
-            reason=ruling.reason,
-            predicted=shown and shown.predicted,
-            measured=shown and shown.sample.mean,
-            interval=interval and [float(interval.low), float(interval.high)],
+            **found,
             level=LEVEL,
-            counterexample=(shown.point or None) if shown and ruling.decision == "contradicted" else None,
-            route=shown and shown.route,
-            n=shown and shown.n,
-            replicates=shown and shown.sample.size,
             alpha=alpha,
-            p_value=against and _p_value(against, claim),
             tau=claim.tau,
             seconds=round(perf_counter() - began, 3),
             formula=claim.formula,
@@ -127,13 +116,6 @@ def judge(
             relation=claim.relation.name,
             quantifier=claim.quantifier,
             share=claim.share,
-            point=(shown.point if shown else found.searched.point) or None,
-            worst=found.searched.point or None,
-            audits=len(found.bounds),
-            search_evaluations=found.searched.evaluations,
-            undefined=found.searched.undefined,
-            largest_violation_found=found.searched.violation,
-            largest_violation_bounded=largest if np.isfinite(largest) else None,
             seed=seed,
             proof=proof,
         )
@@ -145,13 +127,6 @@ def judge(
         if comes_from(claim.subject, error) or comes_from(claim.against, error):
             raise cannot_be_judged(claim, in_words_of(error)) from error
         raise
-
-
-def _p_value(against: Evidence, claim: Claim) -> float:
-    if isinstance(against.sample, StandingSample):  # many tails take the time of one
-        return p_value(lambda tails: against.bounds(tails).low, claim.tau, steps=4, parts=16)
-    steps = COARSE if claim.quantifier == "on average" else 40
-    return p_value(lambda tails: np.array([against.bounds(float(t)).low for t in tails]), claim.tau, steps)
 
 
 def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Worst:
@@ -170,34 +145,47 @@ def _alone(claim: Claim, worst: Worst, refuting: dict[str, float] | None) -> Wor
     return worst
 
 
-def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool) -> Finding:
+def _everywhere(claim: Claim, worst: Worst, alpha: float, seed: int, quick: bool) -> dict[str, Any]:
     """Measure at the worst point if it violates the claim, and else audit it and further points."""
-    designs: list[Design] = []
-    if worst.violation > claim.tau:
-        designs = [_at_the_worst_point(claim, _within_reach(claim, worst, seed), alpha / 2, seed)]
-    elif worst.violation < claim.tau:
-        designs = audits(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, alpha / 2, seed)
-    found: list[Evidence] = []
+    tau, tail, points = claim.tau, alpha / 2, []
+    fails = worst.violation > tau
+    if fails:
+        points = [_near(claim, _within_reach(claim, worst, seed), seed)]
+    elif worst.violation < tau:
+        points = audits(claim, worst, QUICK_AUDIT_POINTS if quick else AUDIT_POINTS, seed)
+    found: list[Measured] = []
     obstacles: list[str] = []
-    for i, design in enumerate(designs):
-        tell(f"{claim.id}: measuring at point {i + 1} of {len(designs)}")
-        if np.isnan(design.gap):
+    m = max(1, len(points))
+    for i, (point, expected) in enumerate(points):
+        tell(f"{claim.id}: measuring at point {i + 1} of {m}")
+        if np.isnan(expected):
             obstacles.append(f"{claim.quantity} is undefined at an audit point")
             continue
+        purpose, gap = ("worst", expected - tau) if fails else (f"audit/{i}", tau - expected)
         try:
-            found.append(gather(claim, design, seed))
+            found.append(gather(claim, point, gap, tail / m, (1 - POWER) / m, purpose, seed, drawn=fails))
         except Unmeasurable as error:
             obstacles.append(str(error))
-    bounds = [evidence.bounds(designs[0].tail) for evidence in found]
+    bounds = [each.violation(tail / m) for each in found]
     obstacles, notes = ([*dict.fromkeys(texts)] for texts in (obstacles, (e.note for e in found if e.note)))
-    if worst.violation > claim.tau:
-        against, shown_below = (found[0], bounds[0]) if found else (None, None)
-        ruling = decide(shown_below, [], worst.violation, claim.tau, obstacles, notes)
-        return Finding(ruling, worst, against, against)
-    ruling = decide(None, bounds, worst.violation, claim.tau, obstacles, notes)
-    last = ruling.decision == "supported"
-    shown = found[-1 if last else int(np.argmax([float(bound.high) for bound in bounds]))] if found else None
-    return Finding(ruling, worst, shown, bounds=tuple(bounds))
+    if fails:
+        ruling = decide(bounds[0] if bounds else None, [], worst.violation, tau, obstacles, notes)
+        against = found[0] if found else None
+        if against is None:
+            return finding(ruling, worst)
+        counterexample = against.arms.point or None if ruling.decision == "contradicted" else None
+        return finding(ruling, worst, against, p_value=against.p_value, counterexample=counterexample)
+    ruling = decide(None, bounds, worst.violation, tau, obstacles, notes)
+    highs = [float(bound.high) for bound in bounds]
+    shown = found[-1 if ruling.decision == "supported" else int(np.argmax(highs))] if found else None
+    largest = max(highs, default=np.inf)
+    return finding(
+        ruling,
+        worst,
+        shown,
+        audits=len(bounds),
+        largest_violation_bounded=largest if np.isfinite(largest) else None,
+    )
 
 
 def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
@@ -214,23 +202,21 @@ def _within_reach(claim: Claim, worst: Worst, seed: int) -> Worst:
     return reachable if reachable.violation > claim.tau else worst
 
 
-def _at_the_worst_point(claim: Claim, worst: Worst, tail: float, seed: int) -> Design:
-    """The measurement at the worst point, or at a rounder point near by that fails almost as much."""
+def _near(claim: Claim, worst: Worst, seed: int) -> tuple[dict[str, float], float]:
+    """The worst point, or a rounder point near by that fails almost as much, and the violation expected there."""
 
     def violation(point):
         found = pilot_violations(claim, point, 4096, seed, 99) if claim.finite else claim.true_violation(point)
         return float(found[0])
 
     excess = worst.violation - claim.tau
-    point, found = roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
-    return Design(point, found - claim.tau, tail, 1 - POWER, "worst", drawn=True)
+    return roundest(claim, worst, claim.tau + min(KEPT * excess, 2 * claim.tau), violation)
 
 
-def audits(claim: Claim, worst: Worst, count: int, tail: float, seed: int) -> list[Design]:
-    """The measurements at the worst point and at up to `count` corners and Sobol points of the domain.
+def audits(claim: Claim, worst: Worst, count: int, seed: int) -> list[tuple[dict[str, float], float]]:
+    """The worst point and up to `count` corners and Sobol points of the domain, with their expected violations.
 
-    They share the tail, and the distances of their expected violations from tau are their gaps. Points where the
-    population's quantity is undefined are left out, as the search leaves them out.
+    Points where the population's quantity is undefined are left out, as the search leaves them out.
     """
     points, expected, d = [worst.point], [worst.violation], claim.dimension
     if d:
@@ -245,8 +231,4 @@ def audits(claim: Claim, worst: Worst, count: int, tail: float, seed: int) -> li
     if claim.finite:
         row = {name: np.array([point[name] for point in points]) for name in worst.point}
         expected = pilot_violations(claim, row, 512, seed, 98).tolist()
-    m = len(points)
-    return [
-        Design(point, claim.tau - v, tail / m, (1 - POWER) / m, f"audit/{i}")
-        for i, (point, v) in enumerate(zip(points, expected, strict=True))
-    ]
+    return [*zip(points, expected, strict=True)]

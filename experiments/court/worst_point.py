@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from experiments.court.measurement import draws_matrices, pilot_violations
+from experiments.court.arms import draws_matrices
+from experiments.court.measured import pilot_violations
 from experiments.errors import RequestError
 from experiments.verdict import cannot_be_judged
 from simulator.streams import numpy_stream

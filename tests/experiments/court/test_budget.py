@@ -1,20 +1,26 @@
 """Every measurement has a budget of memory and of time, or one sentence that says what would be needed."""
 
 import re
-from dataclasses import dataclass
-from itertools import product
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from closed_form import truth
 
-from experiments.court.measurement import MEMORY, MOST_DRAWN, OF_RULES, plan_at
+from experiments.court.arms import OF_RULES, arms_at
+from experiments.court.budget import MEMORY, MOST_DRAWN
+from experiments.court.trial import judge
 from experiments.errors import RequestError
 from experiments.finite_samples import Unmeasurable
 from theory import learners
+from theory.claims.catalogue import CLAIMS
 from theory.claims.claim import Axis, Claim
 from theory.claims.quantities import QUANTITIES
-from theory.learners import InfoNCE, LinearCLIP, Logistic
+from theory.claims.relations import single
+from theory.learners import Bayes, InfoNCE, LinearCLIP, Logistic
 
 SUBJECTS = (*map(learners.named, learners.names()), LinearCLIP("mean", 1), LinearCLIP("mean", projected=True))
 POINT = {"p_spu": 0.88, "mu_spu": 1.7, "sigma_inv": 1.1, "sigma_spu": 0.6, "sigma_xi": 1.0}
@@ -35,7 +41,7 @@ def claim(quantity: str, subject, n: int | None = None, **domain) -> Claim:
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES)
-def test_every_plan_is_within_the_budget_or_says_what_is_needed(quantity):
+def test_every_arm_is_within_the_budget_or_says_what_is_needed(quantity):
     """All learners, at a fixed world and at an axis, at n = 50 and at n = infinity, in narrow and in wide views."""
     planned, refusals = 0, []
     for subject, n, d, p in product(SUBJECTS, (50, None), (64, 1400), (0.88, Axis(0.8, 0.95))):
@@ -43,19 +49,18 @@ def test_every_plan_is_within_the_budget_or_says_what_is_needed(quantity):
         point = {name: 0.9 if isinstance(value, Axis) else value for name, value in mine.domain.items()}
         for drawn in (False, True):
             try:
-                plan = plan_at(mine, point, drawn)
+                arms = arms_at(mine, point, drawn)
             except (Unmeasurable, RequestError) as error:
                 refusals.append(str(error))
                 continue
             planned += 1
-            assert plan.sizes.most >= 8
-            for learner, route in plan.routes.items():
-                if route in OF_RULES:
+            assert arms.effort.most >= 8
+            for arm in arms.every:
+                if arm.route in OF_RULES:
                     assert mine.quantity.of_accuracies, "a rule on images has accuracies alone"
-                elif route == "drawn pairs":
-                    width = 2 * d if n else 4
-                    assert max(plan.pairs[learner]) <= MOST_DRAWN
-                    assert 8 * max(plan.pairs[learner]) * width * 4 <= MEMORY
+                elif arm.route == "drawn pairs":
+                    assert arm.n <= MOST_DRAWN
+                    assert 8 * arm.n * (2 * d if n else 4) * 4 <= MEMORY
     assert planned > 0 or quantity == "kept-axis"
     assert refusals or mine.quantity.of_accuracies
     assert not any("\n" in words for words in refusals)
@@ -78,8 +83,48 @@ def test_every_plan_is_within_the_budget_or_says_what_is_needed(quantity):
 )
 def test_a_measurement_beyond_the_budget_is_refused_in_one_sentence(mine, words):
     with pytest.raises(Unmeasurable) as refusal:
-        plan_at(mine, dict(mine.domain))
+        arms_at(mine, dict(mine.domain))
     assert re.search(words, str(refusal.value)), str(refusal.value)
+
+
+def arms_of(mine: Claim) -> list:
+    """The arms at the centre of the domain that are within the budget: with exact laws, and with drawn pairs."""
+    unit, found = np.full((1, mine.dimension), 0.5), []
+    if mine.relation.further:  # x < x'
+        unit[0, -1] = 0.6
+    point = single(mine.relation.points(mine, unit), 0)
+    for drawn in (False, True):
+        with suppress(Unmeasurable, RequestError):
+            found.append(arms_at(mine, point, drawn))
+    return found
+
+
+def test_the_most_values_are_at_least_the_fewest():
+    """Every claim of the catalogue, and every pair of routes: bounds of too few values decide nothing."""
+    pairs = [
+        replace(claim(quantity, subject, n, p_spu=p), against=against)
+        for quantity, n, p in product(("counter", "shortfall"), (None, 50), (0.88, 1 - 1e-5))
+        for subject, against in product(SUBJECTS, SUBJECTS)
+        if subject != against
+    ]
+    seen = set()
+    for arms in chain.from_iterable(map(arms_of, (*CLAIMS, *pairs))):
+        routes = frozenset(arm.route for arm in arms.every)
+        seen.add(routes)
+        assert arms.effort.most >= arms.effort.fewest >= (32 if "even images" in routes else 8)
+    assert len(seen) >= 9
+
+
+def test_an_exact_law_of_many_pairs_draws_none():
+    """The law of 10^10 pairs takes no longer than that of 100, so it leaves the other learner its values."""
+    at = {"p_spu": 0.9999, "mu_spu": 1.5, "sigma_xi": 1.0, "dim_image": 2, "dim_text": 2}  # too rare for drawn pairs
+    mine = claim("equivalent-correlation", Bayes(), **at)
+    mine = replace(mine, against=LinearCLIP(), relation="<=", domain=at)
+    wrong = replace(mine, prediction=lambda w: truth(mine, w) - 2 * mine.tau)
+    assert arms_of(wrong)[0].effort.most > 1000
+    found = judge(wrong, quick=True)
+    assert (found.verdict, found.route) == ("contradicted", "even images and exact law")
+    assert found.replicates >= 32
 
 
 @dataclass(frozen=True)
@@ -95,5 +140,6 @@ class Lawful(LinearCLIP):
 def test_a_claim_about_n_pairs_is_measured_by_training(subject):
     """Also for a learner whose own rule has answers on images: that rule is the limit of many pairs."""
     at = {name: POINT[name] for name in POINT}
-    assert plan_at(claim("counter", subject, 50), at).routes[subject] not in OF_RULES
-    assert (plan_at(claim("counter", subject), at).routes[subject] in OF_RULES) == subject.on_images
+    (few,), (many,) = (arms_at(claim("counter", subject, n), at).every for n in (50, None))
+    assert few.route not in OF_RULES
+    assert (many.route in OF_RULES) == subject.on_images

@@ -9,27 +9,17 @@ from hypothesis import given
 from scipy import stats
 from stattest import SHARE, assert_same_law, spend
 
-from experiments.court import measurement
-from experiments.court.measurement import (
-    DRAWN,
-    MOST_DRAWN,
-    PILOT_SHARE,
-    Design,
-    Drawn,
-    drawable,
-    gather,
-    measure,
-    narrowest,
-    plan_at,
-    rarest,
-)
-from experiments.court.standing import StandingSample
+from experiments.court import arms, budget, measured
+from experiments.court.arms import arms_at, drawable, narrowest, rarest
+from experiments.court.budget import DRAWN, MOST_DRAWN, PILOT_SHARE
+from experiments.court.measured import gather, measure
 from experiments.court.trial import judge
 from experiments.court.worst_point import CLOSED, by_formula, probit_violation
 from experiments.errors import RequestError
 from simulator.strategies import worlds
+from simulator.tables import compositional
 from simulator.world import World
-from theory.claims.claim import SHARE_TOLERANCE, Axis, Claim
+from theory.claims.claim import INFINITE, SHARE_TOLERANCE, Axis, Claim
 from theory.claims.quantities import QUANTITIES, OfAccuracy
 from theory.claims.relations import single
 from theory.learners import Bayes, InfoNCE, LeastSquares, LinearCLIP, Logistic, MaxMargin
@@ -120,49 +110,64 @@ def test_wide_views_cost_more_at_finite_n():
     assert not drawable(grid, MOST_DRAWN // 2 + 1)
 
 
+def routes(found) -> list:
+    return [(arm.learner, arm.route, arm.n) for arm in found.every]
+
+
 def test_a_pilot_uses_exact_laws_and_fewer_pairs_where_these_represent_infinity():
     both = claim(subject=Logistic(), against=LinearCLIP("name"), domain={"mu_spu": 2.0})
-    plan = plan_at(both, {"mu_spu": 2.0}, drawn=True)
-    assert set(plan.routes.values()) == {"drawn pairs"}
-    pilot = plan.pilot(PILOT_SHARE)
-    assert pilot.routes == {Logistic(): "drawn pairs", LinearCLIP("name"): "exact law"}
-    assert pilot.pairs == {Logistic(): [DRAWN // PILOT_SHARE], LinearCLIP("name"): [DRAWN]}
-    finitely_many = plan_at(claim(subject=Logistic(), n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
-    assert finitely_many.pilot(PILOT_SHARE).pairs == {Logistic(): [50_000]}
+    found = arms_at(both, {"mu_spu": 2.0}, drawn=True)
+    assert {route for _, route, _ in routes(found)} == {"drawn pairs"}
+    pilot = found.pilots(PILOT_SHARE)
+    assert routes(pilot) == [
+        (Logistic(), "drawn pairs", DRAWN // PILOT_SHARE),
+        (LinearCLIP("name"), "exact law", DRAWN),
+    ]
+    finitely_many = arms_at(claim(subject=Logistic(), n=50_000, domain={"mu_spu": 2.0}), {"mu_spu": 2.0})
+    assert routes(finitely_many.pilots(PILOT_SHARE)) == [(Logistic(), "drawn pairs", 50_000)]
 
 
 def test_a_rule_that_few_pairs_separate_is_measured_on_drawn_images():
     rule = claim(subject=MaxMargin(), domain={"mu_spu": 2.0})
-    assert plan_at(rule, {"mu_spu": 2.0}, drawn=True).routes == {MaxMargin(): "drawn images"}
+    assert routes(arms_at(rule, {"mu_spu": 2.0}, drawn=True))[0][:2] == (MaxMargin(), "drawn images")
 
 
 def test_finite_n_keeps_the_width_of_its_views():
     wide = {"dim_image": 16, "dim_text": 16}
-    assert plan_at(claim(domain=wide), wide).worlds[0].dim_image == 2
-    assert plan_at(claim(domain=wide, n=50), wide).worlds[0].dim_image == 16
+    assert arms_at(claim(domain=wide), wide).every[0].world.dim_image == 2
+    assert arms_at(claim(domain=wide, n=50), wide).every[0].world.dim_image == 16
     rate = claim(relation="slope", along="n", grid=(1e4, 1e10), domain=wide)
-    plan = plan_at(rate, wide)
     assert rate.finite
-    assert [world.dim_image for world in plan.worlds] == [16, 16]
-    assert list(plan.pairs.values()) == [[10**4, 10**10]]
+    assert [(arm.world.dim_image, arm.n) for arm in arms_at(rate, wide).every] == [(16, 10**4), (16, 10**10)]
 
 
 def test_rarest_kind():
     worlds = World(p_spu=[0.5, 1.0, 0.99], mention_spu=[1.0, 0.25, 1.0])
     assert rarest(worlds) == pytest.approx([0.5, 0.25, 0.01])
+    table = World(table=compositional(2, 2, 1), p_inv=[1.0, 1 - 1e-7])
+    assert rarest(table) == pytest.approx([0.5, 1e-7])
+    captions = World(p_spu=0.5, bare=[0.0, 0.1, 1 - 1e-7, 1.0], mismatch=[0.2, 0.0, 0.0, 1e-7])
+    assert rarest(captions) == pytest.approx([0.2, 0.1, 1e-7, 1e-7])
+    assert drawable(captions, INFINITE).tolist() == [True, True, False, False]
+
+
+def values(mine: Claim, point: dict, size: int, seed: int = 0, drawn: bool = False) -> np.ndarray:
+    """Measured values of the number that a claim limits."""
+    (sample,) = measure(arms_at(mine, point, drawn), size, seed).samples
+    return sample.values
 
 
 def test_compared_values_use_the_same_draws():
     domain = {"p_spu": 0.9, "mu_spu": Axis(1.0, 2.0), "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
     rises = claim(relation="increasing", along="mu_spu", domain=domain, n=1000)
     point = {**domain, "mu_spu": 1.5}
-    once = measure(plan_at(claim(domain=domain, n=1000), point), 500, 0)
-    both = measure(plan_at(rises, {**point, "mu_spu_later": 1.6}), 500, 0)
-    assert both.values.std() < once.values.std() / 2
+    once = values(claim(domain=domain, n=1000), point, 500)
+    both = values(rises, {**point, "mu_spu_later": 1.6}, 500)
+    assert both.std() < once.std() / 2
     # A learner has no difference to itself, neither per image nor per training.
     for rule in (Bayes(), LinearCLIP()):
         same = claim(subject=rule, against=rule, domain=point, n=10**10 if rule == Bayes() else 1000)
-        assert set(measure(plan_at(same, point), 1000, 0).values) == {0.0}
+        assert set(values(same, point, 1000)) == {0.0}
 
 
 @pytest.mark.parametrize(
@@ -177,12 +182,14 @@ def test_compared_values_use_the_same_draws():
 )
 def test_a_design_has_the_tail_of_its_relation_and_half_the_miss(fields, tail, monkeypatch):
     asked = []
-    monkeypatch.setattr(measurement, "size_needed", lambda pilot, *request: asked.append(request) or 8)
-    monkeypatch.setattr(StandingSample, "size_needed", lambda pilot, *request: asked.append(request) or 8)
+    monkeypatch.setattr(measured, "size_needed", lambda sample, *request: asked.append(request) or 8)
     more = {"threshold": 0.5} if fields["relation"] == "iff" else {}
     one = claim(n=200, domain={"p_spu": 0.9, "mu_spu": 1.5}, **fields, **more)
-    gather(one, Design({"p_spu": 0.9, "mu_spu": 1.5}, gap=0.05, tail=0.01, miss=0.02, purpose="audit"), seed=0)
-    assert asked[0] == pytest.approx((0.05, tail, 0.01))
+    gather(one, {"p_spu": 0.9, "mu_spu": 1.5}, gap=0.05, tail=0.01, miss=0.02, purpose="audit", seed=0)
+    gap, of_tail, miss = asked[0]
+    parts = 4 if "quantity" in fields else 1
+    assert (parts * of_tail, parts * miss) == pytest.approx((tail, 0.01))
+    assert parts > 1 or gap == 0.05
 
 
 FEW = {"p_spu": 0.9, "mu_spu": 1.5, "sigma_xi": 0.5, "dim_image": 2, "dim_text": 2}
@@ -194,39 +201,38 @@ def shared(share: float, bound: float, **fields) -> Claim:
 
 
 def test_a_value_of_a_rule_is_the_worst_group_of_one_set_of_images():
-    plan = plan_at(claim(domain=FEW, quantity="worst", subject="bayes"), FEW)
-    values, truth = measure(plan, 8, 0).values, float(Bayes().accuracy(World(**FEW)).counter)
-    assert len(set(values)) == 8
-    assert values.mean() == pytest.approx(truth, abs=5 * np.sqrt(truth * (1 - truth) / 80_000))  # 10,000 images each
+    rates = values(claim(domain=FEW, quantity="worst", subject="bayes"), FEW, 8)
+    truth = float(Bayes().accuracy(World(**FEW)).counter)
+    assert len(set(rates)) == 8
+    assert rates.mean() == pytest.approx(truth, abs=5 * np.sqrt(truth * (1 - truth) / 80_000))  # 10,000 images each
 
 
 def test_a_share_counts_trainings():
-    def values(one: Claim, seed: int, drawn: bool = False):
-        return measure(plan_at(one, FEW, drawn), 4000, seed)
+    def counts(one: Claim, seed: int, drawn: bool = False):
+        return measure(arms_at(one, FEW, drawn), 4000, seed).samples[0]
 
-    each = values(claim(domain=FEW, n=100), 3).values
+    each = values(claim(domain=FEW, n=100), FEW, 4000, 3)
     bound = float(np.median(each))
-    counted = values(shared(0.9, bound), 3)
+    counted = counts(shared(0.9, bound), 3)
     assert np.array_equal(counted.values, each >= bound - 0.005)
     assert not counted.normal
     assert 0.5 < counted.mean < 0.7
-    assert_same_law(counted.values, values(shared(0.9, bound), 4, drawn=True).values, effect=0.15)
-    assert np.array_equal(values(shared(0.9, bound, relation="<="), 3).values, each <= bound + 0.005)
+    assert_same_law(counted.values, counts(shared(0.9, bound), 4, drawn=True).values, effect=0.15)
+    assert np.array_equal(counts(shared(0.9, bound, relation="<="), 3).values, each <= bound + 0.005)
 
 
 def test_the_mean_of_an_unbounded_quantity_has_no_bound_over_few_pairs(monkeypatch):
-    monkeypatch.setattr(measurement, "MOST_LAWS", 600)
+    monkeypatch.setattr(budget, "LAWS", budget.LAWS._replace(most=600))
     few, many = (claim(quantity="reliance", domain=FEW, n=n) for n in (100, 10**4))
-    design = Design(FEW, gap=0.1, tail=0.01, miss=0.02, purpose="audit")
-    found, usual = gather(few, design, seed=0), gather(many, design, seed=0)
-    assert found.bounds(0.01) == (-np.inf, np.inf)
+    found, usual = (gather(each, FEW, gap=0.1, tail=0.01, miss=0.02, purpose="audit", seed=0) for each in (few, many))
+    assert found.violation(0.01) == (-np.inf, np.inf)
     assert found.note == "the mean of an unbounded quantity over so few pairs has no bound"
-    assert np.isfinite(usual.bounds(0.01)).all()
+    assert np.isfinite(usual.violation(0.01)).all()
     assert usual.note is None
 
 
 def test_a_share_is_judged_by_its_trainings():
-    each = measure(plan_at(claim(domain=FEW, n=100), FEW), 4000, 3).values
+    each = values(claim(domain=FEW, n=100), FEW, 4000, 3)
     low, middle = np.quantile(each, [0.02, 0.5])
     assert truth(claim(domain=FEW, n=100), World(**FEW)) > middle - 0.05, "the mean differs from single trainings"
     held, failed = judge(shared(0.95, low), quick=True), judge(shared(0.95, middle), quick=True)
@@ -425,14 +431,13 @@ def test_power_near_the_tolerance(shift, expected):
 
 @pytest.mark.parametrize("drawn", [True, False])
 def test_covariances_in_wide_views_are_those_of_the_latents(drawn, monkeypatch):
-    calls, draw = [], measurement.drawn_covariances
-    monkeypatch.setattr(measurement, "drawn_covariances", lambda *how: calls.append(how) or draw(*how))
+    calls, draw = [], arms.drawn_covariances
+    monkeypatch.setattr(arms, "drawn_covariances", lambda *how: calls.append(how) or draw(*how))
     wide = {"mu_spu": 1.5, "sigma_xi": 2.0, "dim_image": 6, "dim_text": 5}
     error = claim(quantity="operator-error", relation="<=", domain=wide, reference=latent_cross_covariance, n=400)
-    plan = plan_at(error, wide, drawn=drawn)
-    (learner,) = error.learners
-    assert (plan.routes[learner] == "drawn pairs") is drawn
-    draws = Drawn(plan.worlds[0], learner, 400, 300, 0, error.id, plan.routes[learner])
+    (arm,) = arms_at(error, wide, drawn=drawn).every
+    assert (arm.route == "drawn pairs") is drawn
+    draws = arm._replace(size=300, stream=error.id)
     S = np.concatenate(list(draws.covariances())).mean(axis=0)
     assert bool(calls) is drawn
     # The standard error is .007 for 300 times 400 pairs.

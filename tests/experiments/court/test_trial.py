@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.court import measurement, trial
-from experiments.court.measurement import measure, plan_at
+from experiments.court import budget, measured, trial
+from experiments.court.arms import arms_at
+from experiments.court.measured import measure
 from experiments.court.trial import judge
 from experiments.court.worst_point import Worst, by_formula, by_pilots, roundest
 from theory.claims.catalogue import CLAIMS
@@ -96,9 +97,9 @@ def test_audits_are_corners_up_to_half_and_else_lie_inside(axes, corners):
     """One axis has fewer corners than half of 8 audits, four axes have more; none is audited twice."""
     domain = {name: Axis(0.5, 0.9) for name in ("p_spu", "mu_inv", "sigma_inv", "sigma_spu")[:axes]}
     claim = Claim(**NAMELESS, quantity="common", relation=">=", domain=domain, subject=LinearCLIP("name"))
-    designs = trial.audits(claim, Worst(dict.fromkeys(domain, 0.7), -0.1, 1, 0), 8, 0.025, 0)
-    assert designs[0].gap == claim.tau + 0.1, "from the violation at the worst point to the tolerance"
-    values = np.array([[*design.point.values()] for design in designs[1:]])
+    points = trial.audits(claim, Worst(dict.fromkeys(domain, 0.7), -0.1, 1, 0), 8, 0)
+    assert points[0] == (dict.fromkeys(domain, 0.7), -0.1)
+    values = np.array([[*point.values()] for point, _ in points[1:]])
     assert len(np.unique(values, axis=0)) == len(values) == 8
     assert np.isin(values, [0.5, 0.9]).all(axis=1).sum() == corners
 
@@ -107,27 +108,27 @@ def test_design_is_fixed_before_the_measurement(monkeypatch):
     """The pilot precedes the deciding samples and is never mixed with them."""
     calls = []
 
-    def spy(plan, size, seed):
+    def spy(arms, size, seed):
         calls.append((size, seed))
-        return measure(plan, size, seed)
+        return measure(arms, size, seed)
 
-    monkeypatch.setattr(measurement, "measure", spy)
+    monkeypatch.setattr(measured, "measure", spy)
     judge(CATALOGUE["xue-data-model-1/counter"], quick=True)
     pilots, samples = calls[::2], calls[1::2]
-    assert all(size == measurement.PILOT_LAWS for size, _ in pilots)
+    assert all(size == budget.LAWS.pilot for size, _ in pilots)
     assert not {seed for _, seed in pilots} & {seed for _, seed in samples}
     assert len({seed for _, seed in calls}) == len(calls), "every measurement has its own stream"
 
 
 def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(monkeypatch):
-    tails, samples, of_violation = [], [], measurement.violation_bounds
+    tails, samples, of_violation = [], [], measured.violation_bounds
 
     def spy(side, bounds, target, tail):
         tails.append(tail)
         samples.append(bounds.__self__)
         return of_violation(side, bounds, target, tail)
 
-    monkeypatch.setattr(measurement, "violation_bounds", spy)
+    monkeypatch.setattr(measured, "violation_bounds", spy)
     verdict = judge(CATALOGUE["wang-lemma-d3"], quick=True, error_rate=0.04)
     assert tails[0] == 0.02
     assert verdict.interval == pytest.approx([*samples[0].bounds(0.025)])  # 95 % whatever the error rate
@@ -139,15 +140,13 @@ def test_the_worst_point_has_half_of_the_error_rate_and_audits_share_the_other(m
 def test_contradiction_rests_on_drawn_pairs_alone(monkeypatch):
     """If drawn pairs disagree with the counterexample of theory, there is no contradiction."""
 
-    def denies(plan, size, seed):
-        sample = measure(plan, size, seed)
-        return (
-            sample
-            if set(plan.routes.values()) == {"exact law"}
-            else replace(sample, values=0.5 + 1e-6 * np.arange(size))
-        )
+    def denies(arms, size, seed):
+        found = measure(arms, size, seed)
+        if found.route == "exact law":
+            return found
+        return replace(found, samples=[replace(found.samples[0], values=0.5 + 1e-6 * np.arange(size))])
 
-    monkeypatch.setattr(measurement, "measure", denies)
+    monkeypatch.setattr(measured, "measure", denies)
     verdict = judge(CATALOGUE["paper-condition-sufficient"], quick=True)
     assert verdict.verdict == "undecided"
     assert "measurements there show at least 0" in verdict.reason
@@ -171,8 +170,8 @@ def test_routes_agree(subject):
     point = {"p_spu": 0.8, "mu_spu": 1.5, "sigma_spu": 0.6, "sigma_xi": 0.0, "dim_image": 2, "dim_text": 2}
     for group in ("common", "counter"):
         claim = Claim(**NAMELESS, quantity=group, relation="=", domain={"p_spu": 0.9}, subject=subject, n=400)
-        exact = measure(plan_at(claim, point), 640, 11).values
-        drawn = measure(plan_at(claim, point, drawn=True), 420, 12).values
+        exact = measure(arms_at(claim, point), 640, 11).samples[0].values
+        drawn = measure(arms_at(claim, point, drawn=True), 420, 12).samples[0].values
         z = (exact.mean() - drawn.mean()) / np.hypot(exact.std() / len(exact) ** 0.5, drawn.std() / len(drawn) ** 0.5)
         assert abs(z) < 4.42
 

@@ -29,6 +29,16 @@ def test_decide_needs_the_whole_interval(relation, supported, contradicted, unde
     assert words == ["supported", "contradicted", "undecided"]
 
 
+@pytest.mark.parametrize("claim", claims.CLAIMS.values(), ids=lambda claim: claim.name)
+def test_a_verdict_decides_at_the_tolerance_that_it_reports(claim, monkeypatch):
+    """The statistic violates the claim by a little more than tau, and by a little less."""
+    side = {"above": -1, "not above": 1, "within": 1}[claim.relation]
+    for shift, word in ((1e-6, "contradicted"), (-1e-6, "supported")):
+        value = side * (judge(claim).tau + shift)
+        only = replace(claim, variants=lambda alpha, seed, value=value: [("only", (value, (value, value), 1))])
+        assert judge(only).verdict == word
+
+
 def test_records_are_plain_json_and_repeat():
     first, second = ([judge(claim).as_json() for claim in claims.CLAIMS.values()] for _ in range(2))
     for a, b in zip(first, second, strict=True):

@@ -1,0 +1,297 @@
+"""The arms of a claim at a point: each learner in each world that the relation compares, and how it is measured there.
+
+Learners and points that are compared use the same random streams, so that their common noise cancels.
+
+Every arm has a budget of memory and of time (`experiments.court.budget`). Beyond it a point is Unmeasurable, and the
+reason says what would be needed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.court import budget
+from experiments.court.budget import Effort, price
+from experiments.finite_samples import (
+    OF_RULES,
+    Route,
+    Unmeasurable,
+    drawn_covariances,
+    even_accuracies,
+    fitted_critics,
+    hits,
+    image_accuracy,
+)
+from experiments.verdict import cannot_be_judged
+from simulator.accuracy import Accuracy, Numbers
+from simulator.gaussian.critic import LinearCritic, group_accuracy
+from simulator.gaussian.statistics import projected_scatter
+from simulator.streams import numpy_stream
+from simulator.world import World, view_noise
+from theory.claims.claim import INFINITE, Claim
+from theory.claims.relations import Point
+from theory.learners.base import Learner
+
+
+class Arm(NamedTuple):
+    """One learner in one world: its route and its pairs per training; to draw, also a number of values and a stream."""
+
+    world: World
+    learner: Learner
+    n: int
+    route: Route
+    pilot: Route  # an exact law in place of drawn pairs, where it is known
+    size: int = 0
+    seed: int = 0
+    stream: str = ""
+
+    def accuracies(self) -> Accuracy:
+        """(size,) accuracies, one per training (for a rule, one per set of images)."""
+        world, learner, _, route, _, size, seed, stream = self
+        if route == "drawn images":
+            rates = [[*image_accuracy(learner, world, seed, f"{stream}/{r}")] for r in range(size)]
+            return Accuracy.of(np.transpose(rates))
+        if route == "even images":
+            step = budget.EVEN_SETS.fewest
+            blocks = [range(start, min(start + step, size)) for start in range(0, size, step)]
+            each = [even_accuracies(learner, world, seed, f"{stream}/images", block) for block in blocks]
+            return Accuracy.of(np.concatenate(each).T)
+        mixture, each = world.mixture(), []
+        for i, critic in enumerate(self.critics()):
+            points = numpy_stream(seed, f"{stream}/test points", i)
+            each.append(group_accuracy(critic, mixture, world.nu_image, points))
+        return Accuracy.of(np.concatenate(each).T)
+
+    def critics(self) -> Iterator[LinearCritic]:
+        """The trained rules in blocks. Raises SeparabilityError or LinAlgError for a sample that cannot be fitted."""
+        world, learner, n, route, _, size, seed, stream = self
+        if route == "exact law":
+            return learner.exact_law(world, n, size, seed, stream)
+        return fitted_critics(world, learner, n, size, seed, stream)
+
+    def covariances(self) -> Iterator[np.ndarray]:
+        """The covariances of latent images and captions, in blocks."""
+        world, _, n, route, _, size, seed, stream = self
+        l = world.latents
+        if route == "exact law":
+            return (scatter[:, :l, l:] for scatter in projected_scatter(world, n, size, seed, stream))
+        # The dictionaries of these pairs are the first coordinates.
+        return (drawn[:, :l, :l] for drawn in drawn_covariances(world, n, size, seed, stream))
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The arms of a claim at one point, world by world, and what their routes imply."""
+
+    claim: Claim
+    point: dict[str, float]
+    here: World  # a grid of size 1: the world of the claim's prediction
+    legs: list[list[Arm]]
+    rare: bool  # whether a training may have too few pairs of the rarest kind
+
+    @property
+    def every(self) -> list[Arm]:
+        return [arm for leg in self.legs for arm in leg]
+
+    @property
+    def by_image(self) -> bool:
+        """Whether a value is one image: all learners are rules on images, and their means are compared."""
+        claim = self.claim
+        of_images = all(arm.route == "drawn images" for arm in self.every)
+        return of_images and bool(claim.quantity.groups and claim.relation.weights)
+
+    @property
+    def on_curves(self) -> bool:
+        """Whether the quantity is a place on a curve, which is a function of mean accuracies."""
+        return self.claim.quantity.placed and self.claim.share is None
+
+    def pilots(self, fewer: int) -> "Arms":
+        """The arms of a pilot: only one in `fewer` of the pairs that represent n = infinity is drawn."""
+        fewer = 1 if self.claim.finite else fewer
+        legs = [
+            [arm._replace(route=arm.pilot, n=arm.n // fewer if arm.pilot == "drawn pairs" else arm.n) for arm in leg]
+            for leg in self.legs
+        ]
+        return replace(self, legs=legs)
+
+    @property
+    def effort(self) -> Effort:
+        """The numbers of values, by the price of one."""
+        if self.by_image:
+            return budget.BY_IMAGE
+        routes, worlds = {arm.route for arm in self.every}, [leg[0].world for leg in self.legs]
+        law, pilot, most = budget.LAWS, budget.FITS.pilot, np.inf
+        if "exact law" in routes:
+            matrices = draws_matrices(self.claim)
+            law = budget.SLOW_LAWS if matrices or max(world.classes for world in worlds) > 2 else law
+            most = min(law.most, budget.PRODUCTS / side(worlds) ** 3) if matrices else law.most
+        if routes == {"exact law"}:
+            pilot = law.pilot
+        else:
+            drawn = sum(price(arm.route, arm.n) for arm in self.every)
+            most = min(most, budget.NUMBERS / max(drawn, 1000))
+        fewest = max(budget.FEWEST, self.claim.relation.fewest)
+        if "even images" in routes:
+            pilot = pilot if "drawn pairs" in routes else budget.EVEN_SETS.pilot
+            fewest = max(fewest, budget.EVEN_SETS.fewest)
+        most = max(fewest, most)
+        if self.rare or self.claim.share is not None:
+            pilot = budget.ATOMS
+        return Effort(int(min(pilot, most)), fewest, int(most))
+
+    def draws(self, size: int, seed: int) -> np.ndarray:
+        """(sample, value) on one stream.
+
+        Places on curves have a sample of accuracies for each arm and group. Else there is one: of the number that the
+        claim's relation limits, with the value of `against` subtracted. Its values belong to images, or to trainings;
+        rules beside fits are measured on IMAGES images. Raises SeparabilityError or LinAlgError for a sample that
+        cannot be fitted.
+        """
+        claim = self.claim
+        if self.by_image:
+            return np.concatenate([*self._by_image(size, seed)])[None]
+        legs = [[arm._replace(size=size, seed=seed, stream=claim.id) for arm in leg] for leg in self.legs]
+        if self.on_curves:
+            return np.array([rates for leg in legs for arm in leg for rates in [*arm.accuracies()][:2]])
+        values = []
+        for subject, *subtracted in legs:
+            value = claim.quantity.measured(claim, subject)
+            for other in subtracted:
+                value = value - claim.quantity.measured(claim, other)
+            values.append(value)
+        return np.asarray(claim.relation.combine(claim, values))[None]
+
+    def _by_image(self, size: int, seed: int) -> Iterator[np.ndarray]:
+        """One value per image, or per pair of images where the quantity needs both groups; all on the same draws."""
+        claim, groups = self.claim, self.claim.quantity.groups
+        rules = [(arm.learner, narrowest(arm.world)) for arm in self.every]
+        streams = [hits(rule, world, g, size, seed, claim.id) for (rule, world), g in product(rules, groups)]
+        for blocks in zip(*streams, strict=True):
+            right = np.reshape(blocks, (len(self.legs), -1, len(groups), len(blocks[0])))
+            last = right[:, :, -1]  # (leg, learner, image)
+            each = claim.quantity.of(Accuracy(right[:, :, 0], last, unseen=last))
+            values = each[:, 0] - each[:, 1] if len(claim.learners) == 2 else each[:, 0]
+            yield np.asarray(claim.relation.combine(claim, list(values)))
+
+
+def arms_at(claim: Claim, point: Point, drawn: bool = False) -> Arms:
+    """The arms at a point; `drawn` prefers drawn pairs to an exact law, where so many can be drawn.
+
+    Raises Unmeasurable if a learner has no route within the budget of memory and time, RequestError for a share of
+    trainings of a rule that is not trained.
+    """
+    grids = claim.relation.legs(claim, point)
+    worlds = [grid.worlds[0] if claim.finite else narrowest(grid.worlds[0]) for grid in grids]
+    if draws_matrices(claim):
+        _check_matrices(side(worlds))
+    drawn = drawn and all(drawable(world, grid.n) for world, grid in zip(worlds, grids, strict=True))
+    legs: list[list[Arm]] = [[] for _ in grids]
+    for learner in claim.learners:
+        law: Route = "exact law" if all(map(learner.has_exact_law, worlds)) else "drawn pairs"
+        pilot = _image_route(claim, learner) or law
+        trainable = learner.estimator is not None and pilot not in OF_RULES
+        route = "drawn pairs" if drawn and trainable else pilot
+        for leg, world, (_, n) in zip(legs, worlds, grids, strict=True):
+            leg.append(Arm(world, learner, drawn_pairs(world, n) if route == "drawn pairs" else n, route, pilot))
+    rules = " and ".join(arm.learner.name for arm in legs[0] if arm.route in OF_RULES)
+    if claim.share is not None and rules:
+        raise cannot_be_judged(claim, f"a share of trainings needs learners that are fitted to pairs; {rules} is not")
+    trained = (arm for leg in legs for arm in leg if arm.route not in OF_RULES)
+    rare = any(arm.n * float(rarest(arm.world)) < budget.RARE for arm in trained)
+    return Arms(claim, dict(point), grids[0].worlds, legs, rare)
+
+
+def _image_route(claim: Claim, learner: Learner) -> Route | None:
+    """How a rule is measured on images; None for a learner that is trained. Raises Unmeasurable if neither is known."""
+    trained = learner.estimator is not None or learner.has_exact_law()
+    if not learner.on_images or (claim.finite and trained):
+        return None
+    if claim.quantity.of_accuracies:
+        return "even images" if claim.quantity.placed else "drawn images"
+    limit, instead = (" at n = infinity", "; a finite n has a measurement") if trained else ("", "")
+    raise Unmeasurable(
+        f"learner {learner.name!r} is not fitted to pairs{limit}, and answers on images show no "
+        f"{claim.quantity}{instead}"
+    )
+
+
+def draws_matrices(claim: Claim) -> bool:
+    """Whether exact laws draw whole covariance matrices."""
+    return any(getattr(s, "modal", False) or getattr(s, "projected", False) for s in claim.learners)
+
+
+def side(worlds: list[World]) -> int:
+    """The longer side of the largest covariance of images and captions."""
+    return max(max(world.dim_image, world.dim_text) for world in worlds)
+
+
+def _check_matrices(d: int) -> None:
+    """Raise Unmeasurable for covariances with sides d that are beyond the budget."""
+    if d**3 * budget.FEWEST > budget.PRODUCTS or 8 * d**2 * budget.PER_MATRIX * budget.FIRST_MATRICES > budget.MEMORY:
+        most = int((budget.PRODUCTS / budget.FEWEST) ** (1 / 3))
+        raise Unmeasurable(
+            f"covariances of {d} x {d} numbers would have to be drawn and decomposed {budget.FEWEST} times there; "
+            f"the largest within the budget have {most} x {most}"
+        )
+
+
+def narrowest(world: World) -> World:
+    """A world whose views are as narrow as its latents, with the same noise on every coordinate.
+
+    Population rules and their accuracies use no other coordinate, so it replaces `world` at n = infinity.
+    """
+    l = world.latents
+    if world.dim_image == world.dim_text == l:
+        return world
+    noise = {"sigma_xi": view_noise(world.nu_image, l), "sigma_xi_text": view_noise(world.nu_text, l)}
+    return world.replace(dim_image=l, dim_text=l, **noise)
+
+
+def rarest(worlds: World) -> Numbers:
+    """Smallest positive probability of an agreement (with a table, of a cell), a kind of caption, or the opposite."""
+    if worlds.table is None:
+        shown = worlds.agreement
+    else:
+        cells = [np.full(worlds.shape, share) for row in worlds.table for share in row]
+        shown = np.stack([np.broadcast_to(worlds.p_inv, worlds.shape), *cells], axis=-1)
+    whole = np.stack([np.broadcast_to(each, worlds.shape) for each in (worlds.bare, worlds.mismatch)], axis=-1)
+    kinds = (kind.chance for kind in worlds.caption_kinds.every)
+    chances = np.concatenate([shown, 1 - shown, whole, 1 - whole, *kinds], axis=-1)
+    return np.where(chances > 0, chances, 1.0).min(axis=-1)
+
+
+def _wanted(worlds: World, n: int) -> Numbers:
+    """Number of drawn pairs that represent n: n, or enough to see the rarest kind RARE times if n is infinite."""
+    return np.full(worlds.shape, n) if n < INFINITE else np.maximum(budget.DRAWN, np.ceil(budget.RARE / rarest(worlds)))
+
+
+def drawable(worlds: World, n: int) -> np.ndarray | np.bool_:
+    """Where the pairs that represent n can be drawn; for finite n wide views cost more."""
+    width = np.maximum(1.0, _columns(worlds, n) / 8) if n < INFINITE else 1.0
+    return (_wanted(worlds, n) * width <= budget.MOST_DRAWN) & (_bytes(worlds, n) <= budget.MEMORY)
+
+
+def _columns(worlds: World, n: int) -> Numbers:
+    """Numbers of a drawn pair; where n is infinite, views are as narrow as the latents (`narrowest`)."""
+    return 1.0 * np.asarray(worlds.dim_image) + worlds.dim_text if n < INFINITE else 2.0 * np.asarray(worlds.latents)
+
+
+def _bytes(worlds: World, n: int) -> Numbers:
+    """Memory of one training on the pairs that represent n."""
+    classes = np.where(np.asarray(worlds.classes) > 2, worlds.classes, 0)
+    return 8.0 * _wanted(worlds, n) * (budget.COPIES * _columns(worlds, n) + budget.PER_CLASS * classes)
+
+
+def drawn_pairs(worlds: World, n: int) -> int:
+    """Drawn pairs of one training in one world. Raises Unmeasurable if they are too many."""
+    if not drawable(worlds, n):
+        wanted, size = float(_wanted(worlds, n)), float(_bytes(worlds, n))
+        limit = f"{budget.MEMORY / 2**30:.0f} GB" if size > budget.MEMORY else f"{budget.MOST_DRAWN:.0e}"
+        raise Unmeasurable(
+            f"{wanted:.1e} pairs would have to be drawn there (the rarest kind has probability "
+            f"{float(rarest(worlds)):.1g}), which take {size / 2**30:.2g} GB; the limit is {limit}"
+        )
+    return int(_wanted(worlds, n))

@@ -1,0 +1,259 @@
+"""From draws to bounds of a violation, for every route and quantity.
+
+What a relation limits is a number q of the means of some samples, which changes with each mean in one direction. A
+number of single trainings or images has one sample, and q is its mean. A place on a curve has one for every learner,
+world and group: the curve is a closed form, and the accuracies are measured. Bounds of q follow from bounds of each
+mean, and are wrong with at most the sum of their tails.
+
+A pilot on a separate stream shows the spread of the values. The number of values follows from the bound that they
+must reach. The pilot never enters the verdict.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.court import budget
+from experiments.court.arms import Arms, arms_at
+from experiments.court.decision import p_value, size_needed, violation_bounds
+from experiments.finite_samples import EVEN, OF_RULES, Unmeasurable
+from experiments.inference import FRACTION, Bounds, Numbers, Sample
+from simulator.accuracy import LEVEL, Accuracy
+from simulator.progress import tell
+from simulator.streams import numpy_stream
+from simulator.world import World
+from theory.claims.claim import Claim
+from theory.claims.relations import Point, single
+
+RARE = 0.02  # share of the hits or the misses: 12 in a set
+SPARED = 2  # means of 32 sets of even images, of skewness .4, miss t bounds up to 1.5 times as often as they should
+GAPS = np.geomspace(1e-5, 0.25, 8)  # of bounds from mean accuracies; the gap of the value is interpolated
+
+
+@final  # a subclass could define __bool__; `shown and shown.route` needs a true value
+@dataclass(frozen=True)
+class Measured:
+    """What was measured at one point: the samples, and the number q of their means with its bounds."""
+
+    arms: Arms
+    samples: list[Sample]
+    size: int
+    note: str | None = None
+
+    @property
+    def mean(self) -> float:
+        return float(self.value(np.array([sample.mean for sample in self.samples])))
+
+    @property
+    def predicted(self) -> float:
+        """The number that limits q."""
+        return self._limit[0]
+
+    @property
+    def route(self) -> str:
+        return " and ".join(dict.fromkeys(arm.route for arm in self.arms.every))
+
+    @property
+    def n(self) -> int:
+        """Pairs per training, or images per group where nothing is trained."""
+        images = self.size * (EVEN**2 if "even images" in self.route else 1)
+        return max((arm.n for arm in self.arms.every if arm.route not in OF_RULES), default=images)
+
+    @property
+    def _limit(self) -> tuple[float, int]:
+        claim = self.arms.claim
+        if claim.share is not None:
+            return claim.share, -1
+        target, side = (np.ravel(each)[0].item() for each in claim.relation.target(claim, self.arms.here))
+        return target, side
+
+    def value(self, means: np.ndarray, end: int = 0) -> Numbers:
+        """q at means (sample, ...); where a flat curve tells nothing, nan, or the lowest (end -1) or highest q (1)."""
+        if not self.arms.on_curves:
+            return means[0]
+        pairs = zip(self._terms, means.reshape(-1, 2, *means.shape[1:]), strict=True)
+        return sum((sign * self._place(world, pair, sign * end) for (sign, world), pair in pairs), np.zeros(()))
+
+    def _place(self, world: World, pair: np.ndarray, end: int) -> np.ndarray:
+        """The place of one arm at mean accuracies (2, ...)."""
+        claim, worlds = self.arms.claim, world.ravel()[np.zeros(pair.shape[1:], int)]
+        found = np.asarray(claim.quantity.at(claim, worlds, Accuracy(*np.clip(pair, 0, 1)))[0])
+        return np.where(np.isnan(found), claim.quantity.support[(1 + end) // 2], found) if end else found
+
+    def bounds(self, tail: Numbers) -> Bounds | None:
+        """One-sided bounds of q, from bounds of every mean at its share of the tail, or of tails; None without any."""
+        if not self.arms.on_curves:
+            return self.samples[0].bounds(tail)
+        tails = np.ravel(tail) / self._parts
+        ends = np.array([[sample.bounds(float(t)) for t in tails] for sample in self.samples])
+        return Bounds(*(np.reshape(end, np.shape(tail))[()] for end in self._rectangle(ends[..., 0], ends[..., 1])))
+
+    def violation(self, tail: Numbers) -> Bounds:
+        """Bounds of the violation, each side at `tail`."""
+        target, side = self._limit
+        return violation_bounds(side, self.bounds, target, tail)
+
+    @property
+    def p_value(self) -> float:
+        """The smallest tail at which the violation is seen to exceed tau."""
+        tau = self.arms.claim.tau
+        if self.arms.on_curves:  # many tails take the time of one
+            return p_value(lambda tails: self.violation(tails).low, tau, steps=4, parts=16)
+        return p_value(lambda tails: np.array([self.violation(float(tail)).low for tail in tails]), tau)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a verdict that rest on it."""
+        interval = self.bounds((1 - LEVEL) / 2)
+        return {
+            "predicted": self.predicted,
+            "measured": self.mean,
+            "interval": interval and [float(interval.low), float(interval.high)],
+            "route": self.route,
+            "n": self.n,
+            "replicates": self.size,
+            "point": self.arms.point or None,
+        }
+
+    def size_needed(self, gap: float, tail: float, miss: float) -> float:
+        """`decision.size_needed` for bounds of q: the largest that a sample needs."""
+        # Both sides can miss, and bounds of |q - b| split their tail.
+        tail, miss = tail if self._limit[1] else tail / 2, miss / 2
+        if not self.arms.on_curves:
+            return size_needed(self.samples[0], gap, tail, miss)
+        needed, up = 0.0, np.array(self.arms.claim.quantity.changes)[:, None]
+        for k, (_, world) in enumerate(self._terms):
+            samples = self.samples[2 * k : 2 * k + 2]
+            means = np.array([[sample.mean] for sample in samples])
+            low, high = (self._place(world, means + end * up * GAPS, end) for end in (-1, 1))
+            reach = np.maximum.accumulate((high - low) / 2)
+            share = gap / len(self._terms)
+            if share <= reach[0]:
+                return np.inf
+            near = np.exp(np.interp(np.log(share), np.log(reach + 1e-300), np.log(GAPS)))
+            for sample in samples:
+                each = size_needed(sample, near, tail / self._parts, miss / self._parts)
+                needed = max(needed, np.ceil(each / (sample.size / self.size)))
+        return needed
+
+    @property
+    def _parts(self) -> int:
+        """Number of equal parts of a tail; every mean accuracy uses one."""
+        return SPARED * len(self.samples)
+
+    @property
+    def _terms(self) -> list[tuple[int, World]]:
+        """The sign of every arm in q, and its world."""
+        weights = self.arms.claim.relation.weights
+        legs = zip(weights, self.arms.legs, strict=True)
+        return [((-1) ** place * weight, arm.world) for weight, leg in legs for place, arm in enumerate(leg)]
+
+    def _rectangle(self, low: np.ndarray, high: np.ndarray) -> Bounds:
+        """The least and the largest q of means between low and high."""
+        rises = np.concatenate([sign * np.array(self.arms.claim.quantity.changes) for sign, _ in self._terms]) > 0
+        up = rises.reshape(-1, *[1] * (low.ndim - 1))
+        return Bounds(self.value(np.where(up, low, high), -1), self.value(np.where(up, high, low), 1))
+
+
+def measure(arms: Arms, size: int, seed: int) -> Measured:
+    """Independent values at one point. Raises Unmeasurable for draws that cannot be fitted or show no number."""
+    from simulator.gaussian.fitting import SeparabilityError  # start-up time
+
+    try:
+        draws = arms.draws(size, seed)
+    except (SeparabilityError, np.linalg.LinAlgError) as error:
+        raise Unmeasurable(str(error)) from error
+    if not arms.on_curves:
+        return Measured(arms, [_sample(arms, draws[0])], size)
+    routes = [arm.route for arm in arms.every for _ in range(2)]
+    samples = [
+        even_sample(rates)
+        if route == "even images"
+        else Sample(np.clip(rates, *FRACTION), normal=not arms.rare, support=FRACTION)
+        for route, rates in zip(routes, draws, strict=True)
+    ]
+    return Measured(arms, samples, size)
+
+
+def _sample(arms: Arms, q: np.ndarray) -> Sample:
+    """The sample of values of q; for a claim about a share of trainings a value is 1 if the relation holds in one."""
+    claim, support = arms.claim, arms.claim.support
+    if arms.by_image:
+        values, counts = np.unique(q, return_counts=True)
+        return Sample(values, support=support, counts=counts)
+    if not np.isfinite(q).all():
+        raise Unmeasurable(f"{claim.quantity} of a drawn sample is not a number at this point")
+    if claim.share is not None:
+        holds = claim.violation(q, arms.here) <= claim.allowed
+        return Sample(holds.astype(float), support=FRACTION)
+    if support is not None:
+        inside = np.clip(q, *support)  # an accuracy of many classes can round to 1 + 1e-16
+        if (beyond := np.abs(q - inside)).max() > 1e-9:
+            value = q.flat[beyond.argmax()]
+            raise Unmeasurable(f"{claim.quantity} came to {value:g} at this point, outside its support {support}")
+        q = inside
+    return Sample(q, normal=not arms.rare, support=support)
+
+
+def even_sample(rates: Float[np.ndarray, " R"]) -> Sample:
+    """Accuracies on sets of even images, as a sample.
+
+    If a set has many hits and misses, its rate is nearly normal. If one of them is rare, all images are counted: they
+    scatter less than independent images, for which the binomial bounds are exact. A few cells on the boundary, whose
+    hits have a variance v < 1, have a skewness of up to 1/sqrt(v), and 32 sets of them can be equal: a deviation of one
+    hit stands in place of theirs.
+    """
+    if RARE <= rates.mean() <= 1 - RARE:
+        return Sample(rates, normal=True, support=FRACTION, least=1 / EVEN**2)
+    images = len(rates) * EVEN**2
+    hits = np.rint(rates.mean() * images)
+    return Sample(np.array(FRACTION), support=FRACTION, counts=np.array([images - hits, hits]))
+
+
+def gather(
+    claim: Claim, point: Point, gap: float, tail: float, miss: float, purpose: str, seed: int, drawn: bool = False
+) -> Measured:
+    """Measure so often that a bound of v at `tail` lies within `gap`, except with probability `miss`.
+
+    `purpose` names the random streams. Raises Unmeasurable for a point beyond the budget.
+    """
+    arms = arms_at(claim, point, drawn)
+    _, fewest, most = arms.effort
+    # Fits to fewer pairs scatter more. If the fewest values suffice for those, they suffice for fits to all pairs.
+    for fewer in (budget.PILOT_SHARE, 1):
+        first = arms.pilots(fewer)
+        pilot = measure(first, first.effort.pilot, derived(seed, f"pilot/{purpose}"))
+        needed = pilot.size_needed(gap, tail, miss)
+        if needed <= fewest or [arm.n for arm in first.every] == [arm.n for arm in arms.every]:
+            break
+    size = int(min(max(needed, fewest), most))
+    note = None
+    if arms.rare and claim.support is None and claim.share is None:
+        note = "the mean of an unbounded quantity over so few pairs has no bound"
+    elif needed > size:
+        wanted = "no number of values" if np.isinf(needed) else f"{needed:.3g} values"
+        note = f"{wanted} would be enough for power .95 there, and at most {size} are measured"
+    return replace(measure(arms, size, derived(seed, purpose)), note=note)
+
+
+def pilot_violations(claim: Claim, points: Point, size: int, seed: int, number: int) -> Float[np.ndarray, " P"]:
+    """Estimates of v at points, for claims about finite n; nan where a point cannot be measured.
+
+    All points of round `number` share their random draws.
+    """
+    worlds = claim.relation.legs(claim, points)[0].worlds
+    means = np.full(worlds.size, np.nan)
+    for i in range(worlds.size):
+        tell(f"{claim.id}: pilot at point {i + 1} of {worlds.size}")
+        with suppress(Unmeasurable):
+            arms = arms_at(claim, single(points, i))
+            means[i] = measure(arms, int(min(size, arms.effort.most)), derived(seed, f"search/{number}")).mean
+    return claim.violation(means, worlds) if claim.share is None else claim.share - means
+
+
+def derived(seed: int, purpose: str) -> int:
+    """A separate root seed per purpose, so that measurements share no random numbers."""
+    return int(numpy_stream(seed, f"judge/{purpose}").integers(2**62))
