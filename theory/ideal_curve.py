@@ -11,33 +11,31 @@ c* - k* takes the classifier's drop, it does so at p', and
 A drop beyond those of the ideal curve gives p' = 0 or p' = 1. Because c*' = (1 - lambda) B'' and k*' = -lambda B'', the
 ideal drop and c* rise with lambda, and k* falls.
 
-In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.group_weights` has three.
+In a world with a table, lambda and 1 - lambda are the weights of its two groups; `theory.least_regret` serves three.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize.elementwise import find_root
-from scipy.special import expit, logit, stdtrit
+from scipy.special import logit, stdtrit
 
 from simulator.accuracy import GROUPS, LEVEL, Accuracy, Ends, Interval, Numbers
 from simulator.gaussian.critic import standardise
 from simulator.mixture import groups_of
 from simulator.summary import numbers_html, numbers_line
 from simulator.world import World
-from theory.group_weights import place_of_groups
 from theory.learners.base import joined_numbers
 from theory.learners.bayes import TableRules, many_class_parts, many_class_replicates, two_block_accuracy
-from theory.sampled_curve import LOG_ODDS, Points, SampledCurve
+from theory.least_regret import LOG_ODDS, ROUNDING, Ideal, SampledCurve, least_regret_of_groups, passing
+from theory.quadrature import REPLICATES
 
 NEIGHBOURHOOD = 0.005  # p' is undetermined if the ideal drop does not change on one side of it, this far away
 SMALLEST_CHANGE = 2e-6  # of a drop: accuracies that are called exact may be off by 1e-6 (InfoNCE)
 MOST_CLASSES = 10
-ROUNDING = 1e-12  # of an accuracy
-EXACT, SAMPLED = {"xatol": 1e-9, "fatol": ROUNDING}, {"xatol": 1e-6, "fatol": 1e-8}  # of log odds and accuracies
+FEW = 8  # worlds with a sampled curve in common; more than these interpolate it
 _STEPS = np.linspace(0, 1, 9)  # from one end of an interval of p' to the other
 
 
@@ -55,8 +53,9 @@ class Equivalent:
         r, the accuracy that the classifier lacks on each group; a fraction. Clearly negative values contradict the
         world: no classifier has these accuracies.
     interval : Interval or None
-        Of both. It holds the errors of the accuracies and of a sampled ideal curve. None if both are exact, for one
-        replicate, and for the three groups of a table. A shortfall below 0 throughout contradicts the world.
+        Of both. It holds the errors of the accuracies and of a sampled ideal curve, and all correlations that fit
+        equally well where p' is nan. None if both numbers are exact, for one replicate, and for a table of one or three
+        groups. A shortfall below 0 throughout contradicts the world.
     unseen : like `correlation`, or None
         With three groups: the weight of unseen images in the table whose ideal classifier has the same gaps between
         groups. `correlation` is then the weight of common images, and counter images have the rest.
@@ -101,7 +100,8 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     -------
     Equivalent
         Arrays of the common shape. The correlation is nan where the background or the accuracies carry no information
-        about it: mu_spu = 0, or an ideal drop that is constant around the classifier's.
+        about it: mu_spu = 0, or an ideal drop that is constant around the classifier's. Its interval has the smallest
+        and the largest correlation that fit equally well.
 
     Raises
     ------
@@ -132,14 +132,16 @@ def equivalent(world: World, accuracy: Accuracy) -> Equivalent:
     if len(groups) != 2:
         return _of_groups(world, values)
     curve = IdealCurve(world)
-    found = curve.place(*values)
+    correlation, shortfall, fits = curve.place(*values)
     if accuracy.interval is None and curve.exact:
-        return Equivalent(*found)
+        if not np.isnan(correlation).any():
+            return Equivalent(correlation, shortfall)
+        return Equivalent(correlation, shortfall, _interval(fits, shortfall, shortfall, LEVEL))
     level, sides = LEVEL, [(x, x) for x in values]
     if accuracy.interval is not None:
         level, sides = accuracy.interval.level, [accuracy.interval.ends[GROUPS[g]] for g in groups]
     ends = (np.clip(x, 0, 1) for side in sides for x in side)
-    return Equivalent(*found, curve.over_rectangle(*ends, level=level))
+    return Equivalent(correlation, shortfall, _with(fits, curve.over_rectangle(*ends, level=level)))
 
 
 def equivalent_of_draws(
@@ -180,9 +182,9 @@ def equivalent_of_draws(
     if len(groups) != 2:
         return _of_groups(world, mean)
     curve, (common, counter) = IdealCurve(world), mean
-    found = curve.place(common, counter)
+    correlation, shortfall, fits = curve.place(common, counter)
     if R == 1:
-        return Equivalent(*found)
+        return Equivalent(correlation, shortfall)
     t, V = stdtrit(R - 1, (1 + LEVEL) / 2), sum(_covariance_of_mean(source[:, groups]) for source in sources)
 
     def margin(lam, a, b):
@@ -197,7 +199,7 @@ def equivalent_of_draws(
     for lam in (ends[0] + step * (ends[1] - ends[0]) for step in _STEPS):
         regret, half = curve.regret(lam, common, counter), margin(lam, lam, 1 - lam)
         low, high = np.minimum(low, regret - half), np.minimum(high, regret + half)
-    return Equivalent(*found, _interval(ends, low, high, LEVEL))
+    return Equivalent(correlation, shortfall, _with(fits, _interval(ends, low, high, LEVEL)))
 
 
 def _of_shape(accuracy: Accuracy, shape: tuple[int, ...]) -> Accuracy:
@@ -247,9 +249,24 @@ def _joined(parts: list[tuple[Any, Equivalent]], shape: tuple[int, ...]) -> Equi
 
 def _of_groups(worlds: World, values: Iterable[Numbers]) -> Equivalent:
     """One world with a table that does not have two groups."""
-    wide = lambda x: None if x is None else np.full(worlds.shape, x)[()]  # noqa: E731
-    correlation, shortfall, unseen = map(wide, place_of_groups(worlds.ravel()[0], np.ravel([*values])))
-    return Equivalent(correlation, shortfall, None, unseen)
+    world = worlds.ravel()[0]
+    groups, rules = groups_of(world.table, world.common), TableRules(world)
+
+    def ideal(weights: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+        return rules.accuracies(dict(zip(groups, weights, strict=True)))[groups]
+
+    weights, regret = least_regret_of_groups(ideal, np.ravel([*values]))
+    if world.mean[1] == 0:
+        weights = np.full(len(groups), np.nan)
+    wide = [np.full(worlds.shape, x)[()] for x in (weights[0], regret, weights[-1])]
+    return Equivalent(wide[0], wide[1], None, wide[2] if len(groups) == 3 else None)
+
+
+def _with(fits: Ends, interval: Interval) -> Interval:
+    """The interval, and in that of p' all correlations that fit equally well."""
+    (low, high), (first, last) = interval.ends["correlation"], fits
+    ends = np.minimum(low, first)[()], np.maximum(high, last)[()]
+    return Interval({**interval.ends, "correlation": ends}, interval.level)
 
 
 def _interval(correlation: Ends, low: Numbers, high: Numbers, level: float) -> Interval:
@@ -279,7 +296,7 @@ def _check(worlds: World, accuracies: Iterable[Numbers]) -> None:
             raise ValueError(f"an accuracy of {accuracy[outside].flat[0]:.6g} lies outside [0, 1]")
 
 
-def _sampled_points(world: World) -> Points:
+def _sampled_points(world: World) -> Callable[[float], Float[np.ndarray, "R groups=2"]]:
     """Replicates of (c*, k*) at lambda, in one world with three classes or more, or with a table of two groups."""
     if world.table is None:
         parts = list(many_class_parts(world))  # the same points serve every correlation
@@ -296,47 +313,55 @@ class IdealCurve:
 
     def __init__(self, worlds: World):
         self.shape, self.exact, self._silent = worlds.shape, _exact(worlds), worlds.mean[..., 1] == 0
+        self._of_world: list[np.ndarray] = []
         if self.exact:
             signal = np.abs(standardise(worlds.mean, np.sqrt(worlds.image_variance)))
-            self._of_world = np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]
-            self._ideal = two_block_accuracy  # of the log odds of lambda, and of each world
+            self._of_world = [np.broadcast_to(logit(worlds.p_inv), self.shape), signal[..., 0], signal[..., 1]]
+            self._ideal: Ideal = two_block_accuracy  # of the log odds of lambda, and of each world
         else:
-            self._sampled = SampledCurve(_sampled_points(worlds.replace(attribute=()).ravel()[0]), self._silent.size)
-            self._of_world, self._ideal = (), self._sampled.mean
+            points = _sampled_points(worlds.replace(attribute=()).ravel()[0])
+            self._sampled = SampledCurve(points, interpolate=self._silent.size > FEW)
+            self._ideal = lambda h: self._sampled.replicates(h).mean(axis=0)
         self._ends = self.at(0.0), self.at(1.0)
+        if worlds.table is not None:  # groups may show the same backgrounds in all classes
+            self._silent = self._silent | (self._ends[1].drop - self._ends[0].drop < SMALLEST_CHANGE)
 
     def at(self, correlation: Numbers) -> Accuracy:
         """The Bayes rules' accuracies at another correlation, one per world."""
         h = np.clip(logit(np.broadcast_to(correlation, self.shape)), *LOG_ODDS)
         return Accuracy(*self._ideal(h, *self._of_world))
 
-    def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers]:
-        """(p', r) of classifiers. p' is nan where the background says nothing or the ideal drop is constant near by."""
-        drop = common - counter
-        lam = self.where(1, -1, drop)
-        left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
-        flat = self._silent | (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
-        flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
-        return np.where(flat, np.nan, lam)[()], self.regret(lam, common, counter)
+    def place(self, common: Numbers, counter: Numbers) -> tuple[Numbers, Numbers, Ends]:
+        """p' and r of classifiers, and the smallest and the largest correlation that fit equally well.
 
-    def where(self, a: float, b: float, value: Numbers) -> Numbers:
+        The two differ where the ideal drop is constant near by, or the background says nothing. There p' is nan.
+        """
+        drop = common - counter
+        lam = low = high = self.where(1, -1, drop)
+        left, right = lam - NEIGHBOURHOOD, lam + NEIGHBOURHOOD
+        flat = (left >= 0) & (drop - self.at(np.maximum(left, 0.0)).drop < SMALLEST_CHANGE)
+        flat |= (right <= 1) & (self.at(np.minimum(right, 1.0)).drop - drop < SMALLEST_CHANGE)
+        if flat.any():
+            low, high = (
+                np.where(flat, self.where(1, -1, drop + x, flat), lam) for x in (-SMALLEST_CHANGE, SMALLEST_CHANGE)
+            )
+        ends = np.where(self._silent, 0.0, low)[()], np.where(self._silent, 1.0, high)[()]
+        return np.where(flat | self._silent, np.nan, lam)[()], self.regret(lam, common, counter), ends
+
+    def where(self, a: float, b: float, value: Numbers, among: np.ndarray | bool = True) -> Numbers:
         """The lambda at which a c* + b k* takes a value; 0 or 1 if it is beyond all of them.
 
-        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1.
+        The sum must rise with lambda: a >= 0 >= b. The drop is the sum with a = 1 and b = -1. Only worlds `among` those
+        that are chosen are searched.
         """
         value = np.broadcast_to(value, self.shape)
         below, above = (a * end.common + b * end.counter for end in self._ends)
-        inside = (below + ROUNDING < value) & (value < above - ROUNDING)
+        inside = (below + ROUNDING < value) & (value < above - ROUNDING) & among
         found = np.where(value >= above - ROUNDING, 1.0, 0.0)
         if inside.any():
-
-            def excess(h, value, *of_world):
-                c, k = self._ideal(h, *of_world)
-                return a * c + b * k - value
-
-            rows, of_world = value[inside], [x[inside] for x in self._of_world]
-            bracket, tolerances = (LOG_ODDS, EXACT) if self.exact else (self._sampled.bracket(a, b, rows), SAMPLED)
-            found[inside] = expit(find_root(excess, bracket, args=(rows, *of_world), tolerances=tolerances).x)
+            numbers = [x[inside] for x in self._of_world]
+            known = None if self.exact else self._sampled.known
+            found[inside] = passing(self._ideal, numbers, a, b, value[inside], known)
         return found[()]
 
     def regret(self, lam: Numbers, common: Numbers, counter: Numbers) -> Numbers:
@@ -346,7 +371,11 @@ class IdealCurve:
 
     def margin(self, lam: Numbers, a: Numbers, b: Numbers, level: float) -> Numbers:
         """Half the interval of a c* + b k* at `lam` from the scatter of the curve's replicates; 0 if it is exact."""
-        return 0.0 if self.exact else self._sampled.margin(logit(lam), a, b, level)
+        if self.exact:
+            return 0.0
+        c, k = np.moveaxis(self._sampled.replicates(logit(lam)), 1, 0)
+        error = (a * c + b * k).std(axis=0, ddof=1) / np.sqrt(REPLICATES)
+        return stdtrit(REPLICATES - 1, (1 + level) / 2) * error
 
     def over_rectangle(self, c_L, c_U, k_L, k_U, level: float) -> Interval:
         """Smallest and largest p' and r over a rectangle of accuracies, and over the error of a sampled curve.

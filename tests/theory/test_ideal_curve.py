@@ -130,6 +130,35 @@ def test_ends_and_places_that_are_undetermined(world, accuracy, correlation, sho
     assert place.correlation == pytest.approx(correlation, abs=1e-6, nan_ok=True)
     if shortfall is not None:
         assert place.shortfall == pytest.approx(shortfall, abs=1e-6)
+    assert np.isnan(place.correlation) == (place.interval is not None)
+
+
+@pytest.mark.parametrize(
+    ("world", "accuracy", "fits"),
+    [
+        (World(mu_spu=0.0), (0.8, 0.7), (0.0, 1.0)),
+        (World(sigma_inv=0.0, sigma_xi=0.0), (0.8, 0.8), (0.0, 1.0)),
+        (World(sigma_spu=0.0, sigma_xi=0.0, p_inv=0.8), (1.0, 0.0), (0.8, 1.0)),
+        (World(mu_inv=2.6, mu_spu=0.54, sigma_inv=0.1, sigma_spu=0.54, p_inv=0.95), (0.95, 0.95), (0.05, 0.95)),
+        # Both classes have the same common background, so that no weights of the groups make backgrounds informative.
+        (World(table=((0.5, 0.2), (0.2, 0.1)), mu_spu=1.5, sigma_xi=6.0), (0.9, 0.5), (0.0, 1.0)),
+    ],
+)
+def test_correlations_that_fit_equally_well_are_the_interval(world, accuracy, fits):
+    """With an interval of the accuracies, with replicates and without; in a grid, beside a world that has a place."""
+    own = Accuracy.of(accuracy, LEVEL, [(x, x) for x in accuracy])
+    rows = np.array([accuracy, accuracy])
+    for place in (equivalent(world, Accuracy(*accuracy)), equivalent(world, own), equivalent_of_draws(world, rows)):
+        assert np.isnan(place.correlation)
+        assert place.interval.ends["correlation"] == pytest.approx(fits, abs=1e-3)
+    if world.table is None:
+        grid = World.stack([world, HEADLINE])
+        place = equivalent(grid, Accuracy(np.array([accuracy[0], 0.9]), np.array([accuracy[1], 0.5])))
+        assert np.isnan(place.correlation).tolist() == [True, False]
+        low, high = place.interval.ends["correlation"]
+        assert (low[0], high[0]) == pytest.approx(fits, abs=1e-3)
+        assert low[1] == pytest.approx(high[1], abs=1e-8)
+        assert low[1] == pytest.approx(equivalent(HEADLINE, Accuracy(0.9, 0.5)).correlation, abs=1e-8)
 
 
 def test_further_attributes_leave_the_ideal_curve_as_it_is():

@@ -1,0 +1,61 @@
+"""Least regret where the ideal classifiers are known: a sphere, a polygon, a curve with made-up points."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from theory.least_regret import LOG_ODDS, SampledCurve, least_regret_of_groups, passing
+from theory.quadrature import REPLICATES
+
+NOISE = np.random.default_rng(0).normal(0, 1e-3, (REPLICATES, 2))
+
+
+def points(p: float) -> np.ndarray:
+    """Replicates of a made-up curve: c* rises with p, k* falls, and each replicate has its own error."""
+    return np.array([0.6 + 0.3 * p**2, 0.9 - 0.4 * p]) + NOISE * (1 + p)
+
+
+def test_cubics_between_nodes_are_the_curve():
+    h = np.linspace(*LOG_ODDS, 97)
+    exact, between = (SampledCurve(points, interpolate).replicates(h) for interpolate in (False, True))
+    np.testing.assert_allclose(between, exact, atol=1e-3)
+    np.testing.assert_allclose(exact[..., 50], points(expit(h[50])), atol=1e-12)
+
+
+@given(st.floats(0.01, 0.99), st.sampled_from([(1, -1), (1, 0), (0, -1)]))
+def test_a_sum_of_the_curve_is_taken_where_it_passes(p, weights):
+    c, k = points(p).mean(axis=0)
+    curve, value = SampledCurve(points, False), np.array([weights[0] * c + weights[1] * k])
+    found = passing(lambda h: curve.replicates(h).mean(axis=0), [], *weights, value, curve.known)
+    assert found[0] == pytest.approx(p, abs=1e-6)
+
+
+@settings(max_examples=8)
+@given(st.lists(st.floats(0.05, 1), min_size=2, max_size=4), st.floats(0, 0.3))
+def test_on_a_sphere_the_ideal_classifier_is_as_far_in_all_groups(direction, shortfall):
+    """a* = w/|w| maximises w.a. A classifier a* - r has its weights and its shortfall."""
+    best = np.array(direction) / np.linalg.norm(direction)
+    found = least_regret_of_groups(lambda w: w / np.linalg.norm(w), best - shortfall)
+    assert found.regret == pytest.approx(shortfall, abs=2e-7)
+    np.testing.assert_allclose(found.weights, best / best.sum(), atol=2e-3)
+
+
+@settings(max_examples=8)
+@given(st.integers(0, 2**32 - 1))
+def test_a_polygon_of_three_groups_is_certified_by_mixtures(seed):
+    """Heads with known accuracies: by duality r is the largest gain on all groups at once over their mixtures."""
+    rng = np.random.default_rng(seed)
+    heads, own = rng.uniform(0.3, 1, (6, 3)), rng.uniform(0.2, 0.6, 3)
+    found = least_regret_of_groups(lambda w: heads[(heads @ w).argmax()], own)
+    mixtures = rng.dirichlet(np.full(6, 0.3), 20_000)
+    assert found.regret >= (mixtures @ heads - own).min(axis=1).max() - 1e-6
+    if not np.isnan(found.weights).any():
+        assert found.regret == pytest.approx((heads @ found.weights).max() - own @ found.weights, abs=1e-6)
+
+
+def test_one_group_has_a_shortfall_and_no_weights():
+    found = least_regret_of_groups(lambda w: np.array([0.9]), np.array([0.7]))
+    assert found.regret == pytest.approx(0.2)
+    assert np.isnan(found.weights).all()
