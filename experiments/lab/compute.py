@@ -7,7 +7,7 @@ replicates equal those of `soberclip simulate` for its world, n and seed.
 from dataclasses import replace
 from itertools import chain
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -16,21 +16,19 @@ from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_RECIPE
+from experiments.lab.grid import Grid, Place
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.schema import Cells, Legend, Place, empty, measure, quantities, with_exact_ends
+from experiments.lab.schema import Cells, Legend, empty, measure, quantities, with_exact_ends
 from experiments.lab.setting import RULES, Index, Setting, settings
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
-
 NO_LAW = "no closed form is known for this training"
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
-Part: TypeAlias = "tuple[int, Study]"  # the number of a block, and its part of the study
+Part: TypeAlias = tuple[int, Grid]  # the number of a block, and its part of the study
 
 
 def compute(part: Part) -> tuple[int, Cells, list[str]]:
@@ -104,7 +102,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
     return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def _fit(study: "Study", exact: bool, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
+def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Fit learners to n pairs in every cell, by the exact law of the fit or on drawn pairs."""
     for index, one in settings(study, study.dims):
         at, began, sampler = (*index, *tail), perf_counter(), MITIGATIONS[one.mitigation].sampler

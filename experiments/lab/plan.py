@@ -6,18 +6,16 @@ interrupted run ends with the same numbers: rounding depends on how many worlds 
 
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.lab.config import validated
-from experiments.lab.schema import ENDS, Place, Region, Variable, variables
+from experiments.lab.grid import Grid, Place, Region
+from experiments.lab.schema import ENDS, Variable, variables
 from experiments.lab.setting import cell, settings
 from simulator.world import World
 from theory.learners import named
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
@@ -34,14 +32,14 @@ MULTIPLY_ADD = 2e-10
 class Plan(NamedTuple):
     """The variables of a study, and its blocks, numbered in C order."""
 
-    study: "Study"
+    study: Grid
     variables: dict[str, Variable]
     bytes: int  # of all variables, uncompressed
     chunk: Place  # places of a block along each axis
     blocks: Place  # blocks along each axis
 
 
-def plan(study: "Study") -> Plan:
+def plan(study: Grid) -> Plan:
     if study.trained:
         _read_pictures(study)
     declared, chunk = variables(study), _chunk(study)
@@ -58,7 +56,7 @@ def region(number: int, chunk: Place, blocks: Place) -> Region:
     return tuple(slice(i * part, (i + 1) * part) for i, part in zip(at, chunk, strict=True))
 
 
-def _chunk(study: "Study") -> Place:
+def _chunk(study: Grid) -> Place:
     """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
@@ -71,7 +69,7 @@ def _chunk(study: "Study") -> Place:
     return tuple(reversed(chunk))
 
 
-def _cell_seconds(study: "Study") -> float:
+def _cell_seconds(study: Grid) -> float:
     """Roughly how long one learner takes for one place by the slowest route."""
     world = study.world
     n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
@@ -89,7 +87,7 @@ def _cell_seconds(study: "Study") -> float:
     return max(costs)
 
 
-def _may_be_sampled(study: "Study") -> bool:
+def _may_be_sampled(study: Grid) -> bool:
     """Whether a theory may be sampled: in worlds with a table, with several classes or attributes for most learners."""
     classes = [most for axis in study.axes if axis.name == "classes" for most in axis.values] or [study.world.classes]
     if study.world.table is not None or "table" in study.dims:
@@ -98,7 +96,7 @@ def _may_be_sampled(study: "Study") -> bool:
     return several and any("direction" not in named(learner).tells for learner in study.learners)
 
 
-def _read_pictures(study: "Study") -> None:
+def _read_pictures(study: Grid) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 

@@ -21,19 +21,17 @@ import json
 import re
 from collections.abc import Collection, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from experiments.lab.axes import QUANTITIES
+from experiments.lab.grid import Grid, Region
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 from simulator.tables import named as named_table
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
 
 FORMAT = 5
 FORMULAS = (*GROUPS, "reliance")  # by theory
@@ -42,8 +40,6 @@ ENDS = ("_low", "_high")  # of names of variables
 REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
 Index = tuple[Any, ...]  # of some cells
 Cells = dict[str, np.ndarray]  # values by variable
-Place = tuple[int, ...]  # indices along the axes
-Region = tuple[slice, ...]  # a box of places
 Block = tuple[Region, Collection[str], list[str]]  # its places, the variables that it has, its reasons by number
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
@@ -58,7 +54,7 @@ class Variable(NamedTuple):
     empty: Any
 
 
-def quantities(study: "Study") -> tuple[str, ...]:
+def quantities(study: Grid) -> tuple[str, ...]:
     """Names of what a study measures; its theory has those of FORMULAS.
 
     "unseen" is left out unless a table has a cell that training never shows.
@@ -70,7 +66,7 @@ def quantities(study: "Study") -> tuple[str, ...]:
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
-def variables(study: "Study") -> dict[str, Variable]:
+def variables(study: Grid) -> dict[str, Variable]:
     """Each variable that is stored in chunks; a block without a sampled number leaves out the theory's intervals."""
     length = dict(zip(study.dims, study.shape, strict=True))
     length |= {"learner": len(study.learners), "prompt": len(study.prompts)}
@@ -108,7 +104,7 @@ def _attrs(name: str, words: str = "") -> dict[str, str]:
     return {"symbol": quantity.symbol, "meaning": meaning, "unit": quantity.unit}
 
 
-def empty(study: "Study") -> Cells:
+def empty(study: Grid) -> Cells:
     """All variables, without a number yet."""
     return {name: np.full(v.shape, v.empty, v.dtype) for name, v in variables(study).items()}
 
@@ -163,7 +159,7 @@ def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: "Study") -> xr.Dataset:
+def empty_table(study: Grid) -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = QUANTITIES[axis.name]

@@ -20,7 +20,7 @@ from math import prod
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import fsspec
 import google_crc32c
@@ -32,13 +32,11 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.lab.config import check_same
+from experiments.lab.grid import Grid
 from experiments.lab.plan import Plan, region
 from experiments.lab.schema import FORMAT, Cells, empty_table, finished
 from experiments.provenance import rounding
 from simulator.world import World
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
 
 MANIFEST = "manifest"  # one text per block, a JSON object
 META = "zarr.json"
@@ -164,7 +162,7 @@ def _opened(path: Where) -> Iterator[zarr.Group]:
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
-def _check_same(path: Where, study: "Study") -> None:
+def _check_same(path: Where, study: Grid) -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _opened(path) as root:
         there = root.attrs

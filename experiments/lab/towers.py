@@ -4,12 +4,13 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
+from experiments.lab.grid import Grid
 from experiments.lab.mitigations import MITIGATIONS, inflation
 from experiments.lab.schema import Cells, Legend, measure
 from experiments.lab.setting import Index, settings
@@ -23,9 +24,6 @@ from simulator.towers.recipe import Recipe
 from simulator.views import shown
 from simulator.world import World
 
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
-
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
 
@@ -37,7 +35,7 @@ class _Job(NamedTuple):
     asked: dict[Index, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
-def train_towers(study: "Study", cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
+def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Train a learner in each cell; cells of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
