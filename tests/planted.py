@@ -403,9 +403,11 @@ FAULTS = {
         on_arguments(lambda world: (world.replace(attribute=[a.replace(detail=0.2) for a in world.attribute]),)),
         "theory/test_sample_modes.py::test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part",
     ),
-    "exact numbers of another block without an interval": Fault(
-        "experiments.lab.schema:_filled",
-        instead(lambda ends, values: ends),
+    "an interval of a sampled theory is lost": Fault(
+        "experiments.lab.schema:finished",
+        on_arguments(
+            lambda table, blocks: (table, [(at, {*names} - {"common_low"}, why) for at, names, why in blocks])
+        ),
         "experiments/lab/test_studies.py::test_a_theory_has_intervals_if_any_number_is_sampled",
     ),
     "an option that only shipped learners have": Fault(

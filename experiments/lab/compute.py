@@ -7,7 +7,6 @@ replicates equal those of `soberclip simulate` for its world, n and seed.
 from dataclasses import replace
 from itertools import chain
 from time import perf_counter
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +17,7 @@ from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_RECIPE
 from experiments.lab.grid import Grid, Place
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.schema import Cells, Legend, empty, measure, quantities, with_exact_ends
+from experiments.lab.schema import ENDS, Cells, Legend, empty, measure, quantities
 from experiments.lab.setting import RULES, Index, Setting, settings
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
@@ -28,10 +27,8 @@ from theory.learners.base import UNDEFINED, Learner, attempt
 NO_LAW = "no closed form is known for this training"
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
-Part: TypeAlias = tuple[int, Grid]  # the number of a block, and its part of the study
 
-
-def compute(part: Part) -> tuple[int, Cells, list[str]]:
+def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
     """The number of a block, the variables of `experiments.lab.schema` in its cells, and their reasons by number."""
     number, study = part
     cells, legend = empty(study), Legend()
@@ -45,9 +42,10 @@ def compute(part: Part) -> tuple[int, Cells, list[str]]:
             train_towers(study, cells, tail, legend)
         else:
             _fit(study, route == "exact", cells, tail, legend)
-    if not study.measured:
-        return number, with_exact_ends(cells), legend.sentences
-    for name in quantities(study):
+    ends = [name for name in cells if name.endswith(ENDS)]
+    if not study.measured and all(np.isnan(cells[name]).all() for name in ends):  # no number is sampled
+        cells = {name: values for name, values in cells.items() if name not in ends}
+    for name in quantities(study) if study.measured else ():
         support = REALS if name == "reliance" else FRACTION
         _, error, low, high = mean_interval(cells[name], LEVEL, support)
         cells |= {f"{name}_se": error, f"{name}_low": low, f"{name}_high": high}

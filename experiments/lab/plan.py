@@ -38,6 +38,13 @@ class Plan(NamedTuple):
     chunk: Place  # places of a block along each axis
     blocks: Place  # blocks along each axis
 
+    def region(self, number: int) -> Region:
+        return region(number, self.chunk, self.blocks)
+
+    def part(self, number: int) -> tuple[int, Grid]:
+        """A block's number and its part of the study, all that a process needs."""
+        return number, self.study.part(self.region(number))
+
 
 def plan(study: Grid) -> Plan:
     if study.trained:

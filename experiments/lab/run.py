@@ -22,8 +22,8 @@ from rich.filesize import decimal
 
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
-from experiments.lab.compute import Part, compute
-from experiments.lab.plan import Plan, region
+from experiments.lab.compute import compute
+from experiments.lab.plan import Plan
 from experiments.lab.schema import Cells, empty_table, finished
 from experiments.provenance import rounding
 from experiments.runtime import free_bytes, keeping
@@ -168,7 +168,7 @@ def run(
             return f"{int(kept.finished().sum()):,} of {len(done):,} blocks are in {kept.path}"
 
         with keeping(so_far), counting("blocks", len(missing)) as advance:
-            for number, cells, reasons in mapped(compute, _parts(planned, missing)):
+            for number, cells, reasons in mapped(compute, map(planned.part, missing)):
                 kept.write(number, cells, reasons)
                 advance(1)
     return read(kept.path)
@@ -184,8 +184,8 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
     whole: Cells = {}
     given, count = [], prod(planned.blocks)
     with counting("blocks", count) as advance:
-        for number, cells, reasons in mapped(compute, _parts(planned, range(count))):
-            at = region(number, planned.chunk, planned.blocks)
+        for number, cells, reasons in mapped(compute, map(planned.part, range(count))):
+            at = planned.region(number)
             for name, values in cells.items():
                 if name not in whole:
                     variable = planned.variables[name]
@@ -196,8 +196,3 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
     table = empty_table(planned.study)
     data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items() if name in whole}
     return finished(xr.Dataset(data, table.coords, table.attrs), given)
-
-
-def _parts(planned: Plan, numbers: Iterable[int]) -> Iterator[Part]:
-    for number in numbers:
-        yield number, planned.study.part(region(number, planned.chunk, planned.blocks))

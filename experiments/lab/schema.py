@@ -115,18 +115,6 @@ def measure(cells: Cells, at: Index, values: dict[str, np.ndarray], seconds: flo
     cells["seconds"][at] = seconds
 
 
-def with_exact_ends(cells: Cells) -> Cells:
-    """The cells of a study by theory alone: exact numbers have intervals of width 0 beside sampled ones, else none."""
-    ends = [name for name in cells if name.endswith(ENDS)]
-    if all(np.isnan(cells[name]).all() for name in ends):
-        return {name: values for name, values in cells.items() if name not in ends}
-    return cells | {name: _filled(cells[name], cells[name.rpartition("_")[0]]) for name in ends}
-
-
-def _filled(ends: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(ends), values, ends)
-
-
 class Legend:
     """The reasons of a block by number, 0 for none. Sentences that differ in their numbers alone are one reason.
 
@@ -182,21 +170,16 @@ def empty_table(study: Grid) -> xr.Dataset:
 
 
 def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:
-    """The Dataset of some blocks: with one sorted legend, and with intervals where any number is sampled.
+    """The Dataset of some blocks: with one sorted legend, and with the intervals that a block has.
 
-    No number is read unless a block has a reason, or some blocks have intervals and others do not.
+    No number is read unless a block has a reason, or the theory is sampled: exact numbers then get intervals, too.
     """
     blocks = list(blocks)
+    there = set().union(*(names for _, names, _ in blocks))
     by_theory = [] if "predicted_undefined" in table else [str(name) for name in table if str(name).endswith(ENDS)]
-    for name in by_theory:
-        without = [region for region, names, _ in blocks if name not in names]
-        if len(without) == len(blocks):
-            table = table.drop_vars(name)
-        elif without:
-            ends, values = table[name].values.copy(), table[name.rpartition("_")[0]].values
-            for region in without:
-                ends[region] = _filled(ends[region], values[region])
-            table[name] = table[name].copy(data=ends)
+    table = table.drop_vars({*by_theory} - there)
+    for name in {*by_theory} & there:
+        table[name] = table[name].fillna(table[name.rpartition("_")[0]])
     given = [(region, sentences) for region, _, sentences in blocks if len(sentences) > 1]
     legend = sorted({"", *chain.from_iterable(sentences for _, sentences in given)})
     index = {sentence: i for i, sentence in enumerate(legend)}

@@ -81,7 +81,7 @@ class Store(NamedTuple):
                     yield number, chunk
 
     def write(self, number: int, cells: Cells, reasons: list[str]) -> None:
-        at = region(number, self.planned.chunk, self.planned.blocks)
+        at = self.planned.region(number)
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
                 root = zarr.open_group(str(self.path), mode="r+", zarr_format=3, use_consolidated=False)
