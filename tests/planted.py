@@ -403,6 +403,13 @@ FAULTS = {
         on_arguments(lambda world: (world.replace(attribute=[a.replace(detail=0.2) for a in world.attribute]),)),
         "theory/test_sample_modes.py::test_an_attribute_varies_as_much_as_images_do_and_captions_tell_a_part",
     ),
+    "an interval of a sampled theory is lost": Fault(
+        "experiments.lab.schema:finished",
+        on_arguments(
+            lambda table, blocks: (table, [(at, {*names} - {"common_low"}, why) for at, names, why in blocks])
+        ),
+        "experiments/lab/test_studies.py::test_a_theory_has_intervals_if_any_number_is_sampled",
+    ),
     "an option that only shipped learners have": Fault(
         "experiments.finite_samples:_drawn_linear",
         on_arguments(lambda world, learner, *rest: (world, (learner, learner.projected)[0], *rest)),

@@ -45,8 +45,8 @@ def parsed(path: Path) -> ast.Module:
 
 
 @cache
-def imports(path: Path) -> set[str]:
-    """Modules that a file imports, also in function bodies, but not under TYPE_CHECKING."""
+def imports(path: Path, types: bool = False) -> set[str]:
+    """Modules that a file imports, also in function bodies, and under TYPE_CHECKING if `types`."""
     nodes, found = list(ast.walk(parsed(path))), set()
     typing = {
         id(node)
@@ -55,7 +55,7 @@ def imports(path: Path) -> set[str]:
         for node in ast.walk(block)
     }
     for node in nodes:
-        if id(node) in typing:
+        if id(node) in typing and not types:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -80,6 +80,11 @@ MODULES = {module_name(path): path for package in PACKAGES for path in modules(p
 def test_no_imports_form_a_circle():
     graph = {name: imports(path) & MODULES.keys() - {name} for name, path in MODULES.items()}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_types_of_a_study_form_a_circle():
+    lab = {name: path for name, path in MODULES.items() if name.startswith("experiments.lab.")}
+    TopologicalSorter({name: imports(path, types=True) & lab.keys() for name, path in lab.items()}).prepare()
 
 
 def layer(name: str) -> int:

@@ -7,7 +7,6 @@ replicates equal those of `soberclip simulate` for its world, n and seed.
 from dataclasses import replace
 from itertools import chain
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -16,48 +15,44 @@ from experiments.errors import RequestError
 from experiments.inference import FRACTION, REALS
 from experiments.lab.answers import trainings, unable
 from experiments.lab.axes import OF_RECIPE
+from experiments.lab.grid import Grid, Place
 from experiments.lab.mitigations import MITIGATIONS
-from experiments.lab.schema import CODED, Cells, Place, coded, measure, quantities, variables
+from experiments.lab.schema import ENDS, Cells, Legend, empty, measure, quantities
 from experiments.lab.setting import RULES, Index, Setting, settings
 from simulator.accuracy import GROUPS, LEVEL, mean_interval
 from simulator.world import World
 from theory.accuracy import reliance
 from theory.learners.base import UNDEFINED, Learner, attempt
 
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
-
 NO_LAW = "no closed form is known for this training"
 COLUMNS = (*GROUPS, *(f"{group}_{end}" for group in GROUPS for end in ("low", "high")), "reliance")
 
-Block: TypeAlias = "tuple[int, Study]"  # its number, and its part of the study
 
-
-def compute(block: Block) -> tuple[int, Cells, list[str]]:
-    """The number of a block, all variables of `experiments.lab.schema` in its cells, and their reasons by number."""
-    number, study = block
-    cells = {
-        name: np.full(v.shape, "", object) if name in CODED else np.full(v.shape, np.nan)
-        for name, v in variables(study, estimated=True).items()
-    }
+def compute(part: tuple[int, Grid]) -> tuple[int, Cells, list[str]]:
+    """The number of a block, the variables of `experiments.lab.schema` in its cells, and their reasons by number."""
+    number, study = part
+    cells, legend = empty(study), Legend()
     for at, group in settings(study, {*RULES, *OF_RECIPE} if study.trained else RULES):
-        _predict(group, at, cells)
+        _predict(group, at, cells, legend)
     for r, route in enumerate(study.measured):
         tail = (r,) if len(study.measured) > 1 else ()
         if route == "trained":
             from experiments.lab.towers import train_towers  # start-up time: loads torch
 
-            train_towers(study, cells, tail)
+            train_towers(study, cells, tail, legend)
         else:
-            _fit(study, route == "exact", cells, tail)
+            _fit(study, route == "exact", cells, tail, legend)
+    ends = [name for name in cells if name.endswith(ENDS)]
+    if not study.measured and all(np.isnan(cells[name]).all() for name in ends):  # no number is sampled
+        cells = {name: values for name, values in cells.items() if name not in ends}
     for name in quantities(study) if study.measured else ():
         support = REALS if name == "reliance" else FRACTION
         _, error, low, high = mean_interval(cells[name], LEVEL, support)
         cells |= {f"{name}_se": error, f"{name}_low": low, f"{name}_high": high}
-    return number, *coded(cells)
+    return number, cells, legend.sentences
 
 
-def _predict(group: Setting, at: Index, cells: Cells) -> None:
+def _predict(group: Setting, at: Index, cells: Cells, legend: Legend) -> None:
     """Fill in the theory of some cells, all worlds at once; nan with the reason where there is no answer."""
     began, prefix = perf_counter(), "predicted_" if group.study.measured else ""
 
@@ -80,22 +75,22 @@ def _predict(group: Setting, at: Index, cells: Cells) -> None:
     for column, numbers in zip(COLUMNS, np.moveaxis(values, -1, 0), strict=True):
         if prefix + column in cells:  # measurements have intervals of their own
             cells[prefix + column][at] = numbers
-    reasons = cells[f"{prefix}undefined"][*at, ...]  # an array, also of one cell
+    reasons, code = cells[f"{prefix}undefined"][*at, ...], legend.code  # an array, also of one cell
     for world, sentence in refusals.items():
         # The worlds have length 1 along axes that do not change them.
-        reasons[*(i if n > 1 else slice(None) for i, n in zip(world, group.worlds.shape, strict=True))] = sentence
+        reasons[*(i if n > 1 else slice(None) for i, n in zip(world, group.worlds.shape, strict=True))] = code(sentence)
     if not group.study.measured:
         cells["seconds"][at] = (perf_counter() - began) / reasons.size
 
 
 def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]:
-    """COLUMNS of a learner in each world; nan for a group that the worlds lack, and for no reliance.
+    """COLUMNS of a learner in each world; nan for a group that the worlds lack, no interval, and no reliance.
 
     A rule that is not linear, or that ignores the invariant latent, has no reliance.
     """
     accuracy = learner.accuracy(worlds)
     groups = [np.asarray(getattr(accuracy, group), float) for group in GROUPS]  # None, no such group, becomes nan
-    ends = [(x, x) for x in groups] if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
+    ends = [(np.nan, np.nan)] * 3 if accuracy.interval is None else [*accuracy.interval, (np.nan, np.nan)]
     try:
         t = reliance(learner.direction(worlds))
         relied = np.where(np.isfinite(t), t, np.nan)
@@ -105,7 +100,7 @@ def _columns(learner: Learner, worlds: World) -> Float[np.ndarray, "*w columns"]
     return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def _fit(study: "Study", exact: bool, cells: Cells, tail: tuple[int, ...]) -> None:
+def _fit(study: Grid, exact: bool, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Fit learners to n pairs in every cell, by the exact law of the fit or on drawn pairs."""
     for index, one in settings(study, study.dims):
         at, began, sampler = (*index, *tail), perf_counter(), MITIGATIONS[one.mitigation].sampler
@@ -119,4 +114,4 @@ def _fit(study: "Study", exact: bool, cells: Cells, tail: tuple[int, ...]) -> No
             values = {**dict(zip(GROUPS, accuracies.T, strict=False)), "reliance": reliances}
             measure(cells, at, values, perf_counter() - began)
         except (RequestError, *UNDEFINED) as error:  # for example, separable pairs
-            cells["undefined"][at] = str(error)
+            cells["undefined"][at] = legend.code(str(error))

@@ -1,25 +1,21 @@
-"""The plan of a study: its blocks, its size, and whether its theory is sampled, tested on a few cells.
+"""The plan of a study: its blocks and its size.
 
 A block is a box of cells that are computed, written and lost together. The division depends on the study alone, so an
 interrupted run ends with the same numbers: rounding depends on how many worlds are computed at once.
 """
 
-from contextlib import suppress
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.errors import RequestError
 from experiments.lab.config import validated
-from experiments.lab.schema import Place, Region, Variable, variables
+from experiments.lab.grid import Grid, Place, Region
+from experiments.lab.schema import ENDS, Variable, variables
 from experiments.lab.setting import cell, settings
 from simulator.world import World
-from theory.learners.base import UNDEFINED
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
+from theory.learners import named
 
 BYTES = 2**25  # of one variable in a block, 32 MiB; a dozen of them and their copies stay under 1 GB
 SECONDS = 5.0  # per block, by the rough costs below: a kill loses no more, and writing the chunks takes far less
@@ -32,25 +28,31 @@ EXACT_REPLICATE, LEAST_REPLICATES = 1.5e-6, 1024  # the exact law draws them by 
 DRAWN_NUMBER = 1e-8
 MULTIPLY_ADD = 2e-10
 
-SAMPLED_AT = 9  # places that are tested for a sampled theory
-
 
 class Plan(NamedTuple):
     """The variables of a study, and its blocks, numbered in C order."""
 
-    study: "Study"
+    study: Grid
     variables: dict[str, Variable]
     bytes: int  # of all variables, uncompressed
     chunk: Place  # places of a block along each axis
     blocks: Place  # blocks along each axis
 
+    def region(self, number: int) -> Region:
+        return region(number, self.chunk, self.blocks)
 
-def plan(study: "Study") -> Plan:
+    def part(self, number: int) -> tuple[int, Grid]:
+        """A block's number and its part of the study, all that a process needs."""
+        return number, self.study.part(self.region(number))
+
+
+def plan(study: Grid) -> Plan:
     if study.trained:
         _read_pictures(study)
-    estimated = not study.measured and any(_sampled(study, k) for k in range(len(study.learners)))
-    declared, chunk = variables(study, estimated), _chunk(study, estimated)
-    size = sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in declared.values())
+    declared, chunk = variables(study), _chunk(study)
+    ends = bool(study.measured) or _may_be_sampled(study)
+    kept = [variable for name, variable in declared.items() if ends or not name.endswith(ENDS)]
+    size = sum(np.dtype(v.dtype).itemsize * prod(v.shape) for v in kept)
     blocks = tuple(-(-length // part) for length, part in zip(study.shape, chunk, strict=True))
     return Plan(study, declared, size, chunk, blocks)
 
@@ -61,11 +63,11 @@ def region(number: int, chunk: Place, blocks: Place) -> Region:
     return tuple(slice(i * part, (i + 1) * part) for i, part in zip(at, chunk, strict=True))
 
 
-def _chunk(study: "Study", estimated: bool) -> Place:
+def _chunk(study: Grid) -> Place:
     """A box that spans the last axes, so that blocks follow each other in C order."""
     series = len(study.learners) * len(study.prompts) * max(1, len(study.measured))
     values = series * (study.replicates if study.measured else 1)
-    most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study, estimated)))
+    most = min(MOST, BYTES // (8 * values), SECONDS / (series * _cell_seconds(study)))
     least = MODELS // study.replicates if study.trained else 1
     most, chunk = max(1, least, int(most)), []
     for length in reversed(study.shape):
@@ -74,11 +76,11 @@ def _chunk(study: "Study", estimated: bool) -> Place:
     return tuple(reversed(chunk))
 
 
-def _cell_seconds(study: "Study", estimated: bool) -> float:
+def _cell_seconds(study: Grid) -> float:
     """Roughly how long one learner takes for one place by the slowest route."""
     world = study.world
     n = study.n or max((v for axis in study.axes if axis.name == "n" for v in axis.values), default=0)
-    costs = [SAMPLED_FORM if estimated else CLOSED_FORM]
+    costs = [SAMPLED_FORM if not study.measured and _may_be_sampled(study) else CLOSED_FORM]
     if "exact" in study.measured:
         costs.append(EXACT_REPLICATE * max(LEAST_REPLICATES, study.replicates) * world.latents**2 / 4)
     if "drawn" in study.measured:
@@ -92,7 +94,16 @@ def _cell_seconds(study: "Study", estimated: bool) -> float:
     return max(costs)
 
 
-def _read_pictures(study: "Study") -> None:
+def _may_be_sampled(study: Grid) -> bool:
+    """Whether a theory may be sampled: in worlds with a table, with several classes or attributes for most learners."""
+    classes = [most for axis in study.axes if axis.name == "classes" for most in axis.values] or [study.world.classes]
+    if study.world.table is not None or "table" in study.dims:
+        return True
+    several = max(classes) > 2 or bool(study.world.attribute)
+    return several and any("direction" not in named(learner).tells for learner in study.learners)
+
+
+def _read_pictures(study: Grid) -> None:
     """Read the pictures of the most classes, which include all others."""
     from simulator.views import shown  # start-up time
 
@@ -102,23 +113,3 @@ def _read_pictures(study: "Study") -> None:
         most[world.table] = max(most.get(world.table, world), world, key=lambda world: world.classes)
     for world in most.values():
         validated(partial(shown(world).inputs, world))
-
-
-def _sampled(study: "Study", k: int) -> bool:
-    """Whether the theory of learner k is sampled at one of a few places, with the fewest and the most classes."""
-    total = prod(study.shape)
-    evenly = dict.fromkeys(int(p) for p in np.linspace(0, total - 1, min(SAMPLED_AT, total)))
-    few = [tuple(map(int, np.unravel_index(p, study.shape))) for p in evenly]
-    if "classes" in study.dims:
-        i = study.dims.index("classes")
-        counts = study.axes[i].values
-        ends = (counts.index(min(counts)), counts.index(max(counts)))
-        few = [(*place[:i], end, *place[i + 1 :]) for end in ends for place in few]
-    for place in few:
-        for _, prompt in study.slots(k):
-            with suppress(RequestError, *UNDEFINED):  # no answer there
-                if (law := cell(study, place, k, prompt).law()) is not None:
-                    world, learner = law
-                    if learner.accuracy(world).interval is not None:
-                        return True
-    return False

@@ -22,9 +22,9 @@ from rich.filesize import decimal
 
 from experiments.errors import RequestError, RunError, check_within
 from experiments.files import check_writable
-from experiments.lab.compute import Block, compute
-from experiments.lab.plan import Plan, region
-from experiments.lab.schema import empty_table, with_legend
+from experiments.lab.compute import compute
+from experiments.lab.plan import Plan
+from experiments.lab.schema import Cells, empty_table, finished
 from experiments.provenance import rounding
 from experiments.runtime import free_bytes, keeping
 from simulator.extras import installed
@@ -168,7 +168,7 @@ def run(
             return f"{int(kept.finished().sum()):,} of {len(done):,} blocks are in {kept.path}"
 
         with keeping(so_far), counting("blocks", len(missing)) as advance:
-            for number, cells, reasons in mapped(compute, _blocks(planned, missing)):
+            for number, cells, reasons in mapped(compute, map(planned.part, missing)):
                 kept.write(number, cells, reasons)
                 advance(1)
     return read(kept.path)
@@ -181,20 +181,18 @@ def _in_memory(planned: Plan, mapped: Mapped) -> xr.Dataset:
             f"the numbers of this study take {decimal(planned.bytes)} and memory has {decimal(free)} free; a store "
             "(--output) keeps them on disk, one block at a time in memory"
         )
-    whole = {name: np.empty(v.shape, v.dtype) for name, v in planned.variables.items()}
+    whole: Cells = {}
     given, count = [], prod(planned.blocks)
     with counting("blocks", count) as advance:
-        for number, cells, reasons in mapped(compute, _blocks(planned, range(count))):
-            at = region(number, planned.chunk, planned.blocks)
-            for name, variable in planned.variables.items():
-                whole[name][at] = cells.get(name, variable.empty)
-            given.append((at, reasons))
+        for number, cells, reasons in mapped(compute, map(planned.part, range(count))):
+            at = planned.region(number)
+            for name, values in cells.items():
+                if name not in whole:
+                    variable = planned.variables[name]
+                    whole[name] = np.full(variable.shape, variable.empty, variable.dtype)
+                whole[name][at] = values
+            given.append((at, cells.keys(), reasons))
             advance(1)
     table = empty_table(planned.study)
-    data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items()}
-    return with_legend(xr.Dataset(data, table.coords, table.attrs), given)
-
-
-def _blocks(planned: Plan, numbers: Iterable[int]) -> Iterator[Block]:
-    for number in numbers:
-        yield number, planned.study.part(region(number, planned.chunk, planned.blocks))
+    data = {name: (v.dims, whole[name], v.attrs) for name, v in planned.variables.items() if name in whole}
+    return finished(xr.Dataset(data, table.coords, table.attrs), given)

@@ -7,10 +7,11 @@ unseen                               the same for cells of a table that training
 predicted_common, ...                by theory, if there are measurements
 rand, rev, rest                      further groups of worlds of pixels (`simulator.pixels.groups`), measured only
 common_se, ...                       standard error of the mean over replicates
-common_low, common_high, ...         confidence interval of an estimate; the level is an attribute
+common_low, common_high, ...         confidence interval of an estimate; the level is an attribute. A theory has
+                                     intervals if it is sampled anywhere; exact numbers have width 0 then
 seconds                              time of the cell; cells that are computed together share their time equally
 undefined, predicted_undefined       why common, or predicted_common, is nan: 0, or an index of the legend
-legend                               the reasons, sorted; 0 has none
+legend                               the reasons, sorted; 0 has none. Those that differ in numbers alone are one
 
 A learner without prompts fills the first prompt; its other cells are nan. Two runs of one study agree bit by bit in
 everything but `seconds`.
@@ -18,31 +19,28 @@ everything but `seconds`.
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from experiments.lab.axes import QUANTITIES
+from experiments.lab.grid import Grid, Region
 from experiments.provenance import provenance
 from simulator.accuracy import GROUPS, LEVEL, PIXEL_GROUPS
 from simulator.quantities import MEASURED
 from simulator.tables import named as named_table
 
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
-
-FORMAT = 4
+FORMAT = 5
 FORMULAS = (*GROUPS, "reliance")  # by theory
 CODED = ("undefined", "predicted_undefined")  # variables whose values are numbers of reasons
+ENDS = ("_low", "_high")  # of names of variables
 REASON = "0, or why there is no {}: an index of the legend"  # what such a number means
 Index = tuple[Any, ...]  # of some cells
-Cells = dict[str, np.ndarray]  # values by variable; those of CODED are the reasons themselves, and "" is none
-Place = tuple[int, ...]  # indices along the axes
-Region = tuple[slice, ...]  # a box of places
+Cells = dict[str, np.ndarray]  # values by variable
+Block = tuple[Region, Collection[str], list[str]]  # its places, the variables that it has, its reasons by number
 _NUMBER = re.compile(r"(?<![\w.^])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w^])")
 
 
@@ -56,7 +54,7 @@ class Variable(NamedTuple):
     empty: Any
 
 
-def quantities(study: "Study") -> tuple[str, ...]:
+def quantities(study: Grid) -> tuple[str, ...]:
     """Names of what a study measures; its theory has those of FORMULAS.
 
     "unseen" is left out unless a table has a cell that training never shows.
@@ -68,8 +66,8 @@ def quantities(study: "Study") -> tuple[str, ...]:
     return names if study.world.views is None else (*names, *PIXEL_GROUPS)
 
 
-def variables(study: "Study", estimated: bool) -> dict[str, Variable]:
-    """Each variable that is stored in chunks; `estimated`: whether the theory is sampled and so has an interval."""
+def variables(study: Grid) -> dict[str, Variable]:
+    """Each variable that is stored in chunks; a block without a sampled number leaves out the theory's intervals."""
     length = dict(zip(study.dims, study.shape, strict=True))
     length |= {"learner": len(study.learners), "prompt": len(study.prompts)}
     if len(study.measured) > 1:
@@ -87,7 +85,7 @@ def variables(study: "Study", estimated: bool) -> dict[str, Variable]:
         given["predicted_undefined"] = theory, {"meaning": REASON.format("number by theory")}
         words = "standard error of the mean over replicates"
         given |= {f"{name}_se": (cell, _attrs(name, words)) for name in names}
-    for name in names if study.measured else formulas[:-1] if estimated else ():
+    for name in names if study.measured else formulas[:-1]:
         for end in ("low", "high"):
             words = f"{end} end of the interval{' of the mean' if study.measured else ''}"
             given[f"{name}_{end}"] = cell, {**_attrs(name, words), "level": LEVEL}
@@ -106,30 +104,34 @@ def _attrs(name: str, words: str = "") -> dict[str, str]:
     return {"symbol": quantity.symbol, "meaning": meaning, "unit": quantity.unit}
 
 
+def empty(study: Grid) -> Cells:
+    """All variables, without a number yet."""
+    return {name: np.full(v.shape, v.empty, v.dtype) for name, v in variables(study).items()}
+
+
 def measure(cells: Cells, at: Index, values: dict[str, np.ndarray], seconds: float) -> None:
     for name in values.keys() & cells.keys():
         cells[name][at] = values[name]
     cells["seconds"][at] = seconds
 
 
-def coded(cells: Cells) -> tuple[Cells, list[str]]:
-    """The cells with a number in place of each reason, and the reasons by number.
+class Legend:
+    """The reasons of a block by number, 0 for none. Sentences that differ in their numbers alone are one reason.
 
-    Sentences of a variable that differ only in their numbers become one: a million separable laws would give a million.
+    A million separable laws would give a million sentences.
     """
-    reasons, arrays = {"": 0}, dict(cells)
-    for name in filter(cells.__contains__, CODED):
-        lost = cells[name] != ""
-        sentences, alike = cells[name][lost], defaultdict(set)
-        for sentence in set(sentences):
-            alike[tuple(_NUMBER.split(sentence))].add(sentence)
-        number = {}
-        for words, some in alike.items():
-            shared = reasons.setdefault(_with_ranges(words, some), len(reasons))
-            number |= dict.fromkeys(some, shared)
-        arrays[name] = np.zeros(lost.shape, np.int32)
-        arrays[name][lost] = [number[sentence] for sentence in sentences]
-    return arrays, list(reasons)
+
+    def __init__(self) -> None:
+        self._alike: dict[tuple[str, ...], tuple[int, set[str]]] = {}
+
+    def code(self, sentence: str) -> int:
+        number, sentences = self._alike.setdefault(tuple(_NUMBER.split(sentence)), (len(self._alike) + 1, set()))
+        sentences.add(sentence)
+        return number
+
+    @property
+    def sentences(self) -> list[str]:
+        return ["", *(_with_ranges(words, some) for words, (_, some) in self._alike.items())]
 
 
 def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
@@ -145,7 +147,7 @@ def _with_ranges(words: tuple[str, ...], sentences: set[str]) -> str:
     return shared
 
 
-def empty_table(study: "Study") -> xr.Dataset:
+def empty_table(study: Grid) -> xr.Dataset:
     coordinates: dict[str, Any] = {}
     for axis in study.axes:
         quantity = QUANTITIES[axis.name]
@@ -167,9 +169,18 @@ def empty_table(study: "Study") -> xr.Dataset:
     return xr.Dataset(coords={name: xr.Variable(*given) for name, given in coordinates.items()}, attrs=attributes)
 
 
-def with_legend(table: xr.Dataset, reasons: Iterable[tuple[Region, list[str]]]) -> xr.Dataset:
-    """The Dataset with one sorted legend in place of the reasons of each region; without reasons no number is read."""
-    given = [(region, sentences) for region, sentences in reasons if len(sentences) > 1]
+def finished(table: xr.Dataset, blocks: Iterable[Block]) -> xr.Dataset:
+    """The Dataset of some blocks: with one sorted legend, and with the intervals that a block has.
+
+    No number is read unless a block has a reason, or the theory is sampled: exact numbers then get intervals, too.
+    """
+    blocks = list(blocks)
+    there = set().union(*(names for _, names, _ in blocks))
+    by_theory = [] if "predicted_undefined" in table else [str(name) for name in table if str(name).endswith(ENDS)]
+    table = table.drop_vars({*by_theory} - there)
+    for name in {*by_theory} & there:
+        table[name] = table[name].fillna(table[name.rpartition("_")[0]])
+    given = [(region, sentences) for region, _, sentences in blocks if len(sentences) > 1]
     legend = sorted({"", *chain.from_iterable(sentences for _, sentences in given)})
     index = {sentence: i for i, sentence in enumerate(legend)}
     for name in filter(table.__contains__, CODED if given else ()):

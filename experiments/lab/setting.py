@@ -8,20 +8,18 @@ Routes and replicates are further dimensions of a cell's numbers.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE
 from experiments.lab.config import recipe_of, validated
+from experiments.lab.grid import Grid
 from experiments.lab.mitigations import NONE, apply_to_learner, apply_to_towers, law_of_learner, law_of_towers
 from simulator.tables import named as named_table
 from simulator.towers.recipe import Recipe
 from simulator.world import SCALARS, World
 from theory.learners import Learner, named
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
 
 NUMBERS = {*SCALARS} - {"classes"}  # of the world: one call takes many values, as a mitigation takes one number K
 RULES = ("mitigation", "table", "classes", "embed_dim", *OF_LEARNERS)  # axes that change more than numbers
@@ -43,7 +41,7 @@ class Setting:
         One world, or a grid with an axis for each such number.
     """
 
-    study: "Study"
+    study: Grid
     k: int
     prompt: str | None
     values: Mapping[str, Any]
@@ -92,25 +90,25 @@ class Setting:
         return law_of_learner(self.mitigation, *self.mitigated_learner())
 
 
-def setting(study: "Study", k: int, prompt: str | None, values: Mapping[str, Any]) -> Setting:
+def setting(study: Grid, k: int, prompt: str | None, values: Mapping[str, Any]) -> Setting:
     """The setting of a learner and a prompt at these values of the axes."""
     return Setting(study, k, prompt, values, _worlds(study, values))
 
 
-def cell(study: "Study", place: tuple[int, ...], k: int, prompt: str | None) -> Setting:
+def cell(study: Grid, place: tuple[int, ...], k: int, prompt: str | None) -> Setting:
     """The cell of a learner and a prompt at a place along the axes."""
     values = {axis.name: axis.values[i] for axis, i in zip(study.axes, place, strict=True)}
     return setting(study, k, prompt, values)
 
 
-def _worlds(study: "Study", values: Mapping[str, Any]) -> World:
+def _worlds(study: Grid, values: Mapping[str, Any]) -> World:
     own = {name: value for name, value in values.items() if name in SCALARS}
     if "table" in values:
         own["table"] = named_table(str(values["table"]))
     return validated(lambda: study.world.replace(**own)) if own else study.world
 
 
-def settings(study: "Study", names: Collection[str]) -> Iterator[tuple[Index, Setting]]:
+def settings(study: Grid, names: Collection[str]) -> Iterator[tuple[Index, Setting]]:
     """All cells, in settings with one learner, one prompt, and one value along each of the named axes.
 
     Along another axis a setting has all values of a number of the world, and the first of anything else.

@@ -1,10 +1,11 @@
 """A study on disk: one zarr 3 store, written block by block, each chunk with its checksum.
 
 Each variable is an array whose chunks are the study's blocks. zarr writes a chunk under another name and renames it, so
-a chunk is complete or absent. "seconds" is written last: if its chunk is there, the block is finished. An unfinished
-block is computed again. Two runs that share a store write the same numbers. Checksums (Crc32c) reveal a damaged chunk.
-Numbers of reasons belong to their block, whose reasons are one text of the array "reasons". The metadata are complete
-before the first block. Other programs read their consolidated copy. Our code does not, so it notices a damaged file.
+a chunk is complete or absent. The manifest of a block is written last, one text of the array "manifest": the variables
+that the block has, and its reasons by number. Where it is, the block is finished; an unfinished block is computed
+again. Two runs that share a store write the same numbers. Checksums (Crc32c) reveal a damaged chunk. The metadata are
+complete before the first block. Other programs read their consolidated copy. Our code does not, so it notices a damaged
+file.
 
 A store is a folder, or any address that fsspec reaches (s3://bucket/phase.zarr).
 """
@@ -19,7 +20,7 @@ from math import prod
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import fsspec
 import google_crc32c
@@ -31,16 +32,13 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from experiments.errors import RequestError, RunError
 from experiments.lab.config import check_same
+from experiments.lab.grid import Grid
 from experiments.lab.plan import Plan, region
-from experiments.lab.schema import FORMAT, Cells, empty_table, with_legend
+from experiments.lab.schema import FORMAT, Cells, empty_table, finished
 from experiments.provenance import rounding
 from simulator.world import World
 
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
-
-LAST = "seconds"  # its chunk marks a block as finished
-REASONS = "reasons"  # one text per block, a JSON list
+MANIFEST = "manifest"  # one text per block, a JSON object
 META = "zarr.json"
 
 Where = Path | str
@@ -56,35 +54,40 @@ class Store(NamedTuple):
     def finished(self) -> np.ndarray:
         """(blocks,) whether each block is finished, by listing one folder."""
         _, system, folder = _files(self.path)
-        done = np.zeros(self.planned.blocks, bool)
         with _opened(self.path):
-            for name in system.ls(f"{folder}/{LAST}", detail=False):
-                parts = name.rsplit("/", 1)[-1].split(".")
-                if all(part.isdecimal() for part in parts):  # others are metadata, or left by a kill
-                    done[tuple(map(int, parts[: done.ndim]))] = True
-        return done.ravel()
+            names = (name.rsplit("/", 1)[-1] for name in system.ls(f"{folder}/{MANIFEST}", detail=False))
+        # Other names are metadata, or left by a kill.
+        return np.isin(np.arange(prod(self.planned.blocks)), [int(name) for name in names if name.isdecimal()])
 
     def damaged(self, done: np.ndarray) -> Iterator[tuple[int, str]]:
         """(block, chunk) of each chunk of a finished block that is missing or does not match its checksum."""
         _, system, folder = _files(self.path)
+
+        def intact(chunk: str) -> bool:
+            content = b""
+            with suppress(FileNotFoundError):
+                content = system.cat_file(f"{folder}/{chunk}")
+            return content[-4:] == google_crc32c.value(content[:-4]).to_bytes(4, "little")
+
+        root = zarr.open_group(str(self.path), mode="r", zarr_format=3, use_consolidated=False)
         for number in np.flatnonzero(done).tolist():
+            if not intact(f"{MANIFEST}/{number}"):
+                yield number, f"{MANIFEST}/{number}"
+                continue
             at = np.unravel_index(number, self.planned.blocks)  # along all other dimensions there is one chunk
-            places = {name: [*at, *[0] * (len(v.dims) - len(at))] for name, v in self.planned.variables.items()}
-            for name, place in {**places, REASONS: [number]}.items():
-                chunk, content = f"{name}/{'.'.join(map(str, place))}", b""
-                with suppress(FileNotFoundError):
-                    content = system.cat_file(f"{folder}/{chunk}")
-                if content[-4:] != google_crc32c.value(content[:-4]).to_bytes(4, "little"):
+            for name in json.loads(root[MANIFEST][number].item())["variables"]:
+                place = [*at, *[0] * (len(self.planned.variables[name].dims) - len(at))]
+                if not intact(chunk := f"{name}/{'.'.join(map(str, place))}"):
                     yield number, chunk
 
     def write(self, number: int, cells: Cells, reasons: list[str]) -> None:
-        at = region(number, self.planned.chunk, self.planned.blocks)
+        at = self.planned.region(number)
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of nan alone is finished, not missing
                 root = zarr.open_group(str(self.path), mode="r+", zarr_format=3, use_consolidated=False)
-                root[REASONS][number] = json.dumps(reasons)
-                for name, variable in sorted(self.planned.variables.items(), key=lambda item: item[0] == LAST):
-                    root[name][at] = cells.get(name, variable.empty)
+                for name, values in cells.items():
+                    root[name][at] = values
+                root[MANIFEST][number] = json.dumps({"variables": [*cells], "reasons": reasons})
         except OSError as error:
             raise RunError(f"{self.path} could not be written: {error.strerror or error}") from error
 
@@ -159,7 +162,7 @@ def _opened(path: Where) -> Iterator[zarr.Group]:
         raise RequestError(f"{str(path)!r} is not a readable store of a study ({words})") from None
 
 
-def _check_same(path: Where, study: "Study") -> None:
+def _check_same(path: Where, study: Grid) -> None:
     """Refuse a store of another study or of other versions, by the first difference."""
     with _opened(path) as root:
         there = root.attrs
@@ -208,11 +211,11 @@ def _write_empty(where: str, planned: Plan) -> None:
             chunk_key_encoding=one_folder,
         )
     root.create_array(
-        REASONS,
+        MANIFEST,
         shape=(prod(planned.blocks),),
         chunks=(1,),
         dtype=str,
-        fill_value="[]",
+        fill_value="{}",
         dimension_names=("block",),
         compressors=codecs,
         chunk_key_encoding=one_folder,
@@ -237,8 +240,9 @@ def read(path: Where) -> xr.Dataset:
                 raise ValueError(f"the coordinate {name!r} is lost")
             if place.dtype.kind == "T":  # words are objects in memory, and numpy's StringDType in zarr
                 places[name] = place.astype(object)
-        last = root[LAST]
-        axes = last.ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
-        regions = partial(region, chunk=last.chunks[:axes], blocks=last.cdata_shape[:axes])
-        reasons = [(regions(i), json.loads(text)) for i, text in enumerate(root[REASONS][:])]
-        return with_legend(xr.Dataset(data, places, attributes), reasons)
+        like = root["seconds"]
+        axes = like.ndim - sum(name in table.dims for name in ("learner", "prompt", "route"))
+        regions = partial(region, chunk=like.chunks[:axes], blocks=like.cdata_shape[:axes])
+        manifests = [(regions(i), json.loads(text)) for i, text in enumerate(root[MANIFEST][:]) if text != "{}"]
+        blocks = [(at, own["variables"], own["reasons"]) for at, own in manifests]
+        return finished(xr.Dataset(data, places, attributes), blocks)

@@ -5,9 +5,6 @@
 >>> table.counter.dims
 ('p_spu', 'learner', 'prompt')
 
-A cell is a place along the axes, a learner with one of its prompts, and a route. A part of a study is a study with
-shorter axes.
-
 Routes: theory (infinitely many pairs), exact (the exact law of the rule given n pairs), drawn (n pairs drawn one by
 one), trained (towers). To train a learner, towers minimise the objective whose optimum the learner is. A study may
 also name objectives.
@@ -18,34 +15,26 @@ A study file holds the arguments of `study`: learners, prompts, routes, n, repli
 
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
-from hashlib import sha256
 from itertools import chain
-from math import inf, prod
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import InstanceOf
-from pydantic.dataclasses import dataclass
 from rich.filesize import decimal
 
 from experiments.errors import RequestError, unknown
-from experiments.lab.answers import MOST_REPLICATES
 from experiments.lab.axes import OF_LEARNERS, OF_RECIPE, Axis, axis
-from experiments.lab.config import read_toml, validated, world_fields, world_from
+from experiments.lab.config import read_toml, validated, world_from
+from experiments.lab.grid import Grid
 from experiments.lab.plan import plan
 from experiments.lab.run import mapping, run
-from experiments.lab.schema import Place, Region
 from experiments.lab.setting import Setting, cell, settings
-from experiments.provenance import source
 from simulator.naming import suggestion
 from simulator.prompts import PROMPTS
-from simulator.quantities import PairCount, Seed, one_number
 from simulator.summary import html_table, one_line
 from simulator.towers.recipe import Recipe
 from simulator.world import World
-from theory.learners import Learner, named, names
+from theory.learners import Learner, names
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,65 +45,10 @@ KEYS = (*LISTS, "n", "replicates", "seed", *TABLES)  # of a study file
 ELSEWHERE = {"loss": "; name it among the learners", "n": "; n is given beside the recipe"}  # fields of a recipe
 MOST_CELLS = 10**17  # numpy counts up to 9e18 bytes, more than any disk holds
 CELL_BYTES = 24  # at least: two accuracies and a reliance
-Replicates = Annotated[int, *one_number("R", "independent trainings per cell", "", 1, MOST_REPLICATES)]
 
 
-@dataclass(frozen=True, repr=False)
-class Study:
-    """A table of cells, as data; `study` makes a whole one from a request and checks it."""
-
-    world: InstanceOf[World]
-    axes: tuple[InstanceOf[Axis], ...]
-    learners: tuple[str | InstanceOf[Learner], ...]
-    prompts: tuple[str, ...]
-    routes: tuple[str, ...]
-    n: PairCount | None
-    replicates: Replicates
-    seed: Seed
-    recipe: tuple[tuple[str, Any], ...]
-
-    @property
-    def shape(self) -> Place:
-        return tuple(len(axis.values) for axis in self.axes)
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        return tuple(axis.name for axis in self.axes)
-
-    @property
-    def measured(self) -> tuple[str, ...]:
-        """The routes beside the theory, which is always computed."""
-        return tuple(route for route in self.routes if route != "theory")
-
-    @property
-    def trained(self) -> bool:
-        return "trained" in self.routes
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(learner if isinstance(learner, str) else learner.name for learner in self.learners)
-
-    @property
-    def cells(self) -> int:
-        """How many accuracies are computed: axes x learners x their prompts x measured routes."""
-        series = sum(len(self.slots(k)) for k in range(len(self.learners)))
-        return prod(self.shape) * series * max(1, len(self.measured))
-
-    def slots(self, k: int) -> tuple[tuple[int, str | None], ...]:
-        """(index along the dimension "prompt", prompt) of each cell of learner k; without prompts (0, None) alone."""
-        learner = self.learners[k]
-        if isinstance(learner, str) and learner not in names():
-            from simulator.towers.objectives import OBJECTIVES  # start-up time: loads torch
-
-            prompted = OBJECTIVES[learner].captions
-        else:
-            prompted = hasattr(named(learner), "prompt")
-        return tuple(enumerate(self.prompts)) if prompted else ((0, None),)
-
-    def part(self, region: Region) -> "Study":
-        """The study of a box of places."""
-        axes = zip(self.axes, region, strict=True)
-        return replace(self, axes=tuple(replace(axis, values=axis.values[own]) for axis, own in axes))
+class Study(Grid):
+    """A grid that can be run; `study` makes a whole one from a request and checks it."""
 
     def run(
         self, path: "str | Path | None" = None, *, workers: int | None = None, scheduler: str | None = None
@@ -134,37 +68,6 @@ class Study:
             from experiments.lab.store import begin  # start-up time: loads zarr
 
             return run(planned, begin(path, planned), mapped=mapped)
-
-    def document(self, *, defaults: bool = True) -> dict[str, Any]:
-        """The request as plain values, in the order of a TOML file; the world with or without its defaults."""
-        return {
-            "learners": list(self.labels),
-            "prompts": list(self.prompts),
-            "routes": list(self.routes),
-            **({} if self.n is None else {"n": self.n}),
-            "replicates": self.replicates,
-            "seed": self.seed,
-            "axes": {axis.name: axis.toml() for axis in self.axes},
-            "recipe": dict(self.recipe),
-            "world": world_fields(self.world, defaults=defaults),
-        }
-
-    def toml(self) -> str:
-        """The request as a TOML text. Without the world's defaults, so that a field added later changes no hash."""
-        import tomli_w  # start-up time
-
-        return tomli_w.dumps(self.document(defaults=False))
-
-    @property
-    def hash(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the request and of the options of a user's own learners."""
-        own = [repr(learner) for learner in self.learners if not isinstance(learner, str)]
-        return sha256("\n".join([self.toml(), *own]).encode()).hexdigest()[:16]
-
-    def sources(self) -> dict[str, str]:
-        """What identifies the files of a user's own learners, by its words in a refusal."""
-        kinds: dict[str, type] = {own.name: type(own) for own in self.learners if not isinstance(own, str)}
-        return {f"the file of {name}": found for name, kind in kinds.items() if (found := source(kind))}
 
     def _summary(self) -> dict[str, Any]:
         axes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)

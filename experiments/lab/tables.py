@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,12 @@ import xarray as xr
 
 from experiments.errors import RequestError
 from experiments.files import check_writable, write_atomically
+from experiments.lab.grid import Grid
 from experiments.lab.mitigations import NONE, inflation
 from experiments.lab.schema import CODED
 from experiments.lab.setting import cell
 from experiments.published.tables import coloured_digits
 from simulator.accuracy import GROUPS
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
 
 ROWS = 2**16  # cells that are read from a store at a time
 MARK = b",undefined,seconds\n"  # the end of the header of each flat table
@@ -65,7 +63,7 @@ def write_csv(path: Path, table: xr.Dataset) -> None:
     write_atomically(path, write)
 
 
-def summary(study: "Study", table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
+def summary(study: Grid, table: xr.Dataset, path: "Path | str | None", most: int) -> dict[str, Any]:
     """The result as one document: the request, the path, ranges per learner, and the rows of at most `most` cells."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     rows: list[list[Any]] = []
@@ -101,7 +99,7 @@ def _widen(found: dict[tuple[str, ...], dict[str, Any]], frame: pd.DataFrame) ->
             row[name] = [min(known), max(known)] if known else []
 
 
-def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
+def gains(study: Grid, table: xr.Dataset) -> list[dict[str, Any]]:
     """Gains and costs of each mitigation compared with "none", as fractions; empty if the axis lacks "none"."""
     flat = pd.concat(frames(table))
     series = [name for name in ("learner", "prompt", "route") if name in flat]
@@ -125,7 +123,7 @@ def gains(study: "Study", table: xr.Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def _pairs(study: "Study", k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
+def _pairs(study: Grid, k: int, place: tuple[int, ...], prompt: str | None, route: str) -> float | None:
     """None where the mitigation cannot be applied to the learner of this route."""
     try:
         one = cell(study, place, k, prompt)

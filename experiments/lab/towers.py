@@ -4,14 +4,15 @@ import warnings
 from collections import defaultdict
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.errors import RequestError
+from experiments.lab.grid import Grid
 from experiments.lab.mitigations import MITIGATIONS, inflation
-from experiments.lab.schema import Cells, measure
+from experiments.lab.schema import Cells, Legend, measure
 from experiments.lab.setting import Index, settings
 from simulator.samplers import EmptyGroup
 from simulator.towers.api import Towers, train
@@ -22,9 +23,6 @@ from simulator.towers.probes import score_reliance
 from simulator.towers.recipe import Recipe
 from simulator.views import shown
 from simulator.world import World
-
-if TYPE_CHECKING:
-    from experiments.lab.studies import Study
 
 MODELS = 64  # per ensemble; larger ones are hardly faster, and need more memory
 MOST_BYTES = 2**30  # that an ensemble needs at least; fixed sets of images are large
@@ -37,7 +35,7 @@ class _Job(NamedTuple):
     asked: dict[Index, tuple[str | None, bool]]  # prompt, and whether embeddings are projected
 
 
-def train_towers(study: "Study", cells: Cells, tail: tuple[int, ...]) -> None:
+def train_towers(study: Grid, cells: Cells, tail: tuple[int, ...], legend: Legend) -> None:
     """Train a learner in each cell; cells of one recipe, seed and shape of world train together.
 
     Model r has the same streams and initial weights in all cells of a seed, so differences are paired.
@@ -49,7 +47,7 @@ def train_towers(study: "Study", cells: Cells, tail: tuple[int, ...]) -> None:
             world, recipe, prompt = one.mitigated_towers()
             inflation(one.mitigation, world, recipe)  # an empty group cannot be balanced
         except (RequestError, ValueError) as error:
-            cells["undefined"][at] = str(error)
+            cells["undefined"][at] = legend.code(str(error))
             continue
         shape = (world.classes, world.table, *shown(world).inputs(world).values())
         job = groups[k, recipe, one.seed, shape].setdefault(tuple(place), _Job(world, {}))  # prompts share its models
@@ -59,10 +57,10 @@ def train_towers(study: "Study", cells: Cells, tail: tuple[int, ...]) -> None:
         one = least_bytes(Ensemble(recipe, (jobs[0].world,) * study.replicates, tuple(range(study.replicates)), seed))
         size = max(1, min(MODELS // study.replicates, MOST_BYTES // one))
         for start in range(0, len(jobs), size):
-            _train(recipe, study.replicates, seed, jobs[start : start + size], cells)
+            _train(recipe, study.replicates, seed, jobs[start : start + size], cells, legend)
 
 
-def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cells) -> None:
+def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cells, legend: Legend) -> None:
     began = perf_counter()
     worlds = list(dict.fromkeys(job.world for job in jobs))  # cells that differ in their prompt share models
     refusal = f"every model diverged; try an lr below {recipe.lr:g} first"
@@ -76,7 +74,7 @@ def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cell
     except EmptyGroup as error:
         if len(jobs) > 1:
             for job in jobs:  # the training sets of other worlds may have a pair of each group
-                _train(recipe, models, seed, [job], cells)
+                _train(recipe, models, seed, [job], cells, legend)
             return
         refusal = str(error)
     wanted = dict.fromkeys(one for job in jobs for one in job.asked.values())
@@ -87,9 +85,9 @@ def _train(recipe: Recipe, models: int, seed: int, jobs: list[_Job], cells: Cell
         for at, one in asked.items():
             if one[0] not in known:
                 others = ", ".join(map(str, known))
-                cells["undefined"][at] = f"towers of loss {recipe.loss!r} have the prompts {others}"
+                cells["undefined"][at] = legend.code(f"towers of loss {recipe.loss!r} have the prompts {others}")
             elif not values or not np.isfinite(values[one]["common"][w]).any():
-                cells["undefined"][at] = refusal
+                cells["undefined"][at] = legend.code(refusal)
             else:
                 measure(cells, at, {name: numbers[w] for name, numbers in values[one].items()}, seconds)
 

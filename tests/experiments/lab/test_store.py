@@ -107,7 +107,7 @@ def test_a_store_resumes_after_a_kill_at_any_moment(aftermath, exact, undisturbe
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "empty"])
-@pytest.mark.parametrize("name", ["counter/3.0.0.0", "reasons/3"])
+@pytest.mark.parametrize("name", ["counter/3.0.0.0", "manifest/3"])
 def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same, resumed):
     where = tmp_path / "a.zarr"
     SWEEP.run(where)
@@ -120,12 +120,13 @@ def test_a_damaged_chunk_is_named_and_recomputed(tmp_path, harm, name, same, res
         chunk.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[harm])
     said = []
     same(resumed(SWEEP, where, report=said.append), SWEEP.run())
-    assert said[0] == f"{name} is damaged, so its block is computed again"
-    assert len(said) == 2
+    unfinished = name == "manifest/3" and harm == "remove"  # without its manifest a block is not finished
+    assert said[:-1] == ([] if unfinished else [f"{name} is damaged, so its block is computed again"])
+    assert said[-1] == f"4 of 5 blocks are in {where} already"
 
 
 @pytest.mark.parametrize(
-    "lost", ["prompt/zarr.json", "sigma_xi/c/0", "counter/zarr.json", "reasons/zarr.json", "zarr.json"]
+    "lost", ["prompt/zarr.json", "sigma_xi/c/0", "counter/zarr.json", "manifest/zarr.json", "zarr.json"]
 )
 def test_a_store_without_one_of_its_files_is_refused(tmp_path, lost):
     """A lost coordinate once ended in a traceback of the picture."""
@@ -194,7 +195,7 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
         SWEEP.run(where)
     monkeypatch.setattr(store, "FORMAT", 7)
     for refused in (lambda: SWEEP.run(where), lambda: store.read(where)):
-        with pytest.raises(RequestError, match=r"has format 4, .* format 7; name another folder, where"):
+        with pytest.raises(RequestError, match=r"has format 5, .* format 7; name another folder, where"):
             refused()
 
 

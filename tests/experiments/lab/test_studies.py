@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from experiments.errors import RequestError
+from experiments.lab import plan as planning
 from experiments.lab.answers import simulate
 from experiments.lab.axes import axis
 from experiments.lab.mitigations import mitigated
-from experiments.lab.plan import plan
-from experiments.lab.schema import coded
+from experiments.lab.schema import Legend
 from experiments.lab.setting import cell
 from experiments.lab.studies import read, study
 from experiments.lab.tables import summary
@@ -146,17 +146,28 @@ def test_a_cell_without_theory_gets_a_reason(temperature, lost):
 
 
 def test_reasons_that_differ_in_their_numbers_are_one():
-    reasons = np.array([["p = 0.1 in #2 is too low", "p = 0.3 in #2 is too low", ""], ["p is lost", "", ""]], object)
-    cells, by_number = coded({"undefined": reasons, "counter": np.zeros((2, 3))})
-    one = "p = 0.1 to 0.3 in #2 is too low"
-    assert np.array(by_number)[cells["undefined"]].tolist() == [[one, one, ""], ["p is lost", "", ""]]
-    assert by_number[0] == ""
+    legend = Legend()
+    codes = [legend.code(each) for each in ("p = 0.1 in #2 is too low", "p is lost", "p = 0.3 in #2 is too low")]
+    assert codes == [1, 2, 1]
+    assert legend.sentences == ["", "p = 0.1 to 0.3 in #2 is too low", "p is lost"]
 
 
-def test_a_theory_that_is_sampled_at_one_place_has_intervals():
-    for classes, sampled in (([2], False), ([2, 20], True)):
-        declared = plan(study(axes={"classes": classes}, learners=["bayes"])).variables
-        assert ("common_low" in declared) == sampled
+@pytest.mark.parametrize("most", [1, 100])
+def test_a_theory_has_intervals_if_any_number_is_sampled(most, tmp_path, monkeypatch, same):
+    """In blocks of one place and in one block; a trial of nine places once missed the second of thirty tables."""
+    monkeypatch.setattr(planning, "MOST", most)
+    exact, sampled = "diagonal(0.9)", "compositional(3, 3, 1)"
+    alone = study(axes={"table": [exact]}, learners=["linear"]).run()
+    assert not [name for name in alone if str(name).endswith(("_low", "_high"))]
+    request = study(axes={"table": [exact, sampled]}, learners=["linear"])
+    table = request.run()
+    same(request.run(tmp_path / "a.zarr"), table)
+    value, low, high = (table[f"common{end}"].squeeze().values for end in ("", "_low", "_high"))
+    assert low[0] == value[0] == high[0]
+    assert low[1] < value[1] < high[1]
+    value, low, high = (table[f"unseen{end}"].squeeze().values for end in ("", "_low", "_high"))
+    assert np.isnan([value[0], low[0], high[0]]).all()  # the first table has no such group
+    assert low[1] < value[1] < high[1]
 
 
 def test_a_mitigation_that_depends_on_the_number_of_classes_has_a_law_for_each():
